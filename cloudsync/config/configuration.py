@@ -1,0 +1,136 @@
+"""A loaded configuration: frozen values with everything resolved but the secrets. What the rest of the house reads.
+
+`models.py` holds the strict models of the file itself, `load.py` turns one into the other and knows every value's place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from cloudsync.networks import NetworkSet
+from cloudsync.provider.contract import Provider
+from cloudsync.provider.settings import AccountSettings, FirewallSettings
+from cloudsync.rules import RuleSet
+
+KeyPath = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value stands: 1-based line and column in `file` (as the user named it)."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ssh:
+    """The declared SSH: `rules` is its ports (tcp) from its sources."""
+
+    ports: tuple[int, ...]
+    sources: NetworkSet
+    rules: RuleSet
+
+
+@dataclass(frozen=True, slots=True)
+class PortRange:
+    """One entry of a port list: `443/tcp`, `8000-8010/udp`, inclusive."""
+
+    protocol: str
+    first: int
+    last: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySettings:
+    expose: Literal["published", "labelled"]
+    mode: Literal["sync", "additive"]
+    grace: timedelta
+    max_close: int
+    deny: tuple[PortRange, ...]
+    allow_sensitive: tuple[PortRange, ...]
+    icmp: Literal["keep", "none", "all", "echo"]
+    private: Literal["keep", "manage"]
+    foreign: Literal["report", "fail", "ignore"]
+    plan_max_age: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """Seconds, and how many requests at once."""
+
+    host_timeout: float
+    deadline: float
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTable:
+    """One `[providers.X]`."""
+
+    name: str
+    type: str
+    provider: Provider
+    settings: AccountSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One `[hosts.X]`. `docker`: engine endpoints, `unix:///…` or `tcp://127.0.0.1:…` (other kinds are errors for now)."""
+
+    name: str
+    docker: tuple[str, ...]
+    ports: tuple[PortRange, ...]
+    retired: bool
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """One `[[firewalls.X.allow]]`: `rules` already crossed with its sources; `place` for the origin; `text` as the user wrote its ports."""
+
+    rules: RuleSet
+    description: str | None
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Firewall:
+    """One `[firewalls.X]`. `account`: the provider table's name. `settings`: the plugin's own model. `hosts`: sorted, retired ones left out
+    of `hosts` but not of the marker's digest (`marker_hosts`)."""
+
+    name: str
+    account: str
+    hosts: tuple[str, ...]
+    marker_hosts: tuple[str, ...]
+    static: bool
+    allow: tuple[Allow, ...]
+    settings: FirewallSettings
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A whole file. `base` is its folder. `state` is the state directory. `places`: every key's and element's place."""
+
+    file: str
+    base: Path
+    owner: str
+    state: Path
+    ssh: Ssh
+    networks: Mapping[str, NetworkSet]
+    policy: PolicySettings
+    run: RunSettings
+    accounts: Mapping[str, AccountTable]
+    hosts: Mapping[str, Host]
+    firewalls: Mapping[str, Firewall]
+    places: Mapping[KeyPath, Place]

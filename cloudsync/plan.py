@@ -1,0 +1,125 @@
+"""A plan: frozen data that says what would change and why. The document of design 5.5 is its JSON form (`to_document`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from cloudsync.rules import Rule
+from cloudsync.sources.discovery import Origin
+
+Action = Literal["create", "adopt", "attach", "reapply", "open", "close"]
+Withholds = Literal["closings", "firewall"]
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What the user allowed on the command line; stored in a plan file, so that applying it needs no repetition."""
+
+    adopt: tuple[str, ...] = ()
+    allow_attach: tuple[str, ...] = ()
+    allow_close: int | None = None
+    ssh_moved: bool = False
+    now: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference. `rule` for open and close; `target` for attach and reapply; `opens_now`: the machine is under no firewall now."""
+
+    action: Action
+    reason: str
+    rule: Rule | None = None
+    origins: tuple[Origin, ...] = ()
+    target: str | None = None
+    opens_now: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepSummary:
+    summary: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A rule that stays open though nobody wants it, with why (`reason` is a short word: unknown-host, additive, ...; `detail` says it in words)."""
+
+    rule: Rule
+    reason: str
+    detail: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A required port that is not opened. `sources` are CIDRs."""
+
+    protocol: str
+    ports: str
+    sources: tuple[str, ...]
+    code: str
+    reason: str
+    origins: tuple[Origin, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A refusal: what it saw, what it fears, how to go on."""
+
+    id: str
+    firewall: str
+    withholds: Withholds
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadStatus:
+    """`complete`, `partial` or `failed`; `temporary`: trying again may mend it."""
+
+    status: Literal["complete", "partial", "failed"]
+    reason: str | None = None
+    temporary: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FirewallPlan:
+    """`changes` are what an apply would do now: what a guard withholds is not among them but in `withheld`."""
+
+    name: str
+    provider: str
+    type: str
+    endpoint: str
+    identity: str
+    id: str | None
+    exists: bool | None
+    read: ReadStatus
+    hosts: tuple[str, ...]
+    changes: tuple[Change, ...] = ()
+    steps: tuple[StepSummary, ...] = ()
+    unchanged: int = 0
+    held: tuple[Held, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    kept: tuple[str, ...] = ()
+    withheld: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`malformed`: containers whose labels do not parse, in words. `warnings`: remarks for people."""
+
+    tool_version: str
+    created: datetime
+    owner: str
+    granted: Granted
+    hosts: tuple[tuple[str, ReadStatus], ...]
+    firewalls: tuple[FirewallPlan, ...]
+    guards: tuple[Guard, ...] = ()
+    unassigned: tuple[Refused, ...] = ()
+    malformed: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def has_changes(self) -> bool:
+        return any(firewall.changes for firewall in self.firewalls)

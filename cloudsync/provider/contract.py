@@ -1,0 +1,255 @@
+"""What a provider plugin is: a few small protocols and the frozen values that pass between it and the core.
+
+A plugin is one object, found by its entry point in the group `cloudsync_firewall.providers`, that satisfies `Provider`. Reading and
+writing are different objects: planning is only ever handed a `Reader` (law 5). Values named `native` are the provider's own; the core
+carries them from the reader to the writer, never looks inside and never serialises them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from cloudsync.provider.errors import ProviderError
+from cloudsync.provider.marker import Marker
+from cloudsync.provider.settings import AccountSettings, FirewallSettings
+from cloudsync.rules import NOTHING, Rule, RuleSet
+
+API_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider can and cannot do, as data: it feeds validation, documents and the choice of tests.
+
+    `protocols`: names a rule may carry; None = any protocol number, `all` included.
+    `icmp_types`: single ICMP types can be let in ("echo").
+    `private_is_public`: a private address of the machine is mapped one to one to a public one (AWS, GCP), so a port
+    published on it is reachable from the Internet.
+    `attaches`: the provider puts firewalls on machines. `descriptions`: rules carry text.
+    `notes`: (what, why) pairs for people, with a link where there is one.
+    """
+
+    protocols: frozenset[str] | None
+    icmp_types: bool
+    private_is_public: bool
+    attaches: bool
+    descriptions: bool
+    notes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FirewallSpec:
+    """One firewall of the configuration, as a provider sees it. `settings` is the provider's own model of the table's keys."""
+
+    name: str
+    settings: FirewallSettings
+    marker: Marker
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine at the vendor. `name` for people. `protected`: some firewall, any firewall, acts on it now."""
+
+    id: str
+    name: str
+    protected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """One attachment the configuration asks for: a server, or a selector that stands for several.
+
+    `target` is stable text for the plan and its digest: `server 7`, `label selector env=prod`.
+    `attached`: the firewall has it already. `newly_covered`: the machines that come under the firewall by it and are not under it now.
+    """
+
+    target: str
+    attached: bool
+    newly_covered: tuple[Machine, ...] = ()
+    native: object = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A rule at the vendor that is not about networks (another group, a tag, ...): kept and listed, never touched."""
+
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Something of the firewall's configuration that is not in force: still being applied, or failed, at the vendor.
+
+    `target` is stable text (`server 7`); `reason` is for people.
+    """
+
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The firewall exists and was read completely."""
+
+    id: str
+    rules: RuleSet
+    marker: Marker | None
+    attachments: tuple[Attachment, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    pending: tuple[Pending, ...] = ()
+    native: object = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The firewall certainly does not exist; the attachments it is to have were read."""
+
+    attachments: tuple[Attachment, ...] = ()
+    native: object = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The firewall's state is not known: it gets no write at all (law 1)."""
+
+    error: ProviderError
+
+
+Observation = Present | Absent | Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """`text` is about the rules in `rules` (who needs them)."""
+
+    rules: RuleSet
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a firewall should be: all its public rules (desired and held), the attachments still missing, its marker.
+
+    `marker` is None where the firewall carries the right one. `reapply`: make what is pending at the vendor take effect,
+    though the rules are equal. `ssh`: the part of `rules` that laws hold sacred; it must not close in any step.
+    """
+
+    spec: FirewallSpec
+    rules: RuleSet
+    ssh: RuleSet = NOTHING
+    descriptions: tuple[Description, ...] = ()
+    attach: tuple[Attachment, ...] = ()
+    marker: Marker | None = None
+    reapply: bool = False
+
+    def describe(self, rule: Rule) -> str:
+        """The texts of all descriptions that touch `rule`, each once, in order, joined by `, `."""
+        part = RuleSet.of((rule,))
+        texts = dict.fromkeys(d.text for d in self.descriptions if d.rules & part)
+        return ", ".join(texts)
+
+
+class StepKind(StrEnum):
+    """`widen` and `narrow` may be several calls in any order; `replace` is one atomic call (creation too)."""
+
+    WIDEN = "widen"
+    NARROW = "narrow"
+    REPLACE = "replace"
+    ATTACH = "attach"
+    MARK = "mark"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One write. `after`: the rule set that holds at the vendor once it is done. `attaches`: targets this step attaches."""
+
+    summary: str
+    kind: StepKind
+    after: RuleSet
+    attaches: tuple[str, ...] = ()
+    native: object = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The provider cannot do this without going wider or lower than asked (law 7). `reason` has the numbers and the way out."""
+
+    reason: str
+
+
+Progress = Callable[[str], None]
+
+
+def silent(_: str) -> None:
+    """A progress that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One `[providers.X]` table, opened by `Provider.open_reader` and `open_writer`.
+
+    `base`: the folder of the configuration file (relative paths). `deadline`: a `time.monotonic()` moment by which all work must be
+    over. `progress`: told one line at a time what is being waited for.
+    """
+
+    name: str
+    settings: AccountSettings
+    base: Path
+    deadline: float
+    progress: Progress = silent
+
+
+class Reader(Protocol):
+    """Reads; holds nothing that could write."""
+
+    def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
+        """Every firewall of one account, by `FirewallSpec.name`, in the fewest calls. Raises nothing but bugs: what could not be read
+        is `Unreadable`, for one firewall or for all of them."""
+        ...
+
+
+class Writer(Protocol):
+    """Writes; opened only by apply."""
+
+    def run(self, step: Step) -> None:
+        """Do one step and wait until the vendor has it in force. Raises `ProviderError`, with `fate_unknown` where that is so."""
+        ...
+
+
+class Provider(Protocol):
+    """A plugin. Its top module imports no SDK; `open_reader` and `open_writer` do."""
+
+    api_version: ClassVar[int]
+    type: ClassVar[str]
+    sdk: ClassVar[str | None]
+    """The distribution the provider needs, for the message when it is missing."""
+    extra: ClassVar[str | None]
+    """The extra of `cloudsync-firewall` that installs it."""
+    capabilities: ClassVar[Capabilities]
+    account_settings: ClassVar[type[AccountSettings]]
+    firewall_settings: ClassVar[type[FirewallSettings]]
+
+    def identity(self, spec: FirewallSpec) -> str:
+        """The vendor identity as configured (a name, an id, a path): part of the plan's digest; two firewalls of one account with
+        the same identity are a configuration error."""
+        ...
+
+    def endpoint(self, account: Account) -> str:
+        """Where the account lives, for the plan: an URL or a path, without credentials."""
+        ...
+
+    def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
+        """The writes that lead from `observed` to `target`, in order; pure. Empty where nothing is to do."""
+        ...
+
+    def open_reader(self, account: Account) -> Reader:
+        """Raises `ProviderError` (usually `AuthError`) where that cannot be."""
+        ...
+
+    def open_writer(self, account: Account) -> Writer:
+        """As `open_reader`."""
+        ...

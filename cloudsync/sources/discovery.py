@@ -1,0 +1,120 @@
+"""What a source returns for one host: complete, partial or failed, never a bare list (law 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Literal
+
+from cloudsync.networks import NetworkSet
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Origin:
+    """Who needs a port: shown to people and written into rule descriptions (never container ids)."""
+
+    host: str
+    project: str | None = None
+    service: str | None = None
+    container: str | None = None
+    label: str | None = None
+    file: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequiredPort:
+    """A port range of one host that somebody needs, as far as the source knows it, before policy.
+
+    `first`..`last`: host ports, inclusive. `container_first`: the container port behind `first` (the ranges run in parallel);
+    None where nothing is published (host network, static lists). `address`: what the port is bound to; None = every address
+    of both families (static lists, host network). `sources`: what the labels ask for, already within the family of `address`.
+    `asked`: a trusted label asked for it (`expose=true`, `ports=`): what `expose = "labelled"` wants to see.
+    `firewalls`: names from `cloudsync.firewall`; None = every firewall of the host. `declared`: the user's own word (static
+    list): warned about, never refused; closes without grace.
+    """
+
+    protocol: str
+    first: int
+    last: int
+    sources: NetworkSet
+    origin: Origin
+    address: IPv4Address | IPv6Address | None = None
+    container_first: int | None = None
+    asked: bool = False
+    declared: bool = False
+    firewalls: frozenset[str] | None = None
+    description: str | None = None
+
+
+RefusalCode = Literal[
+    "random-port", "not-published", "no-address", "loopback", "unsupported-network", "labelled-out", "denied", "sensitive",
+    "private-address", "not-labelled", "unexpressible", "malformed", "unassigned",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class UnopenedPort:
+    """A required port that the source itself knows cannot be opened: a random host port, a port that a label names but nobody publishes, ...
+
+    `ports` as in the plan document; `""` where the number is not known.
+    """
+
+    protocol: str
+    ports: str
+    origin: Origin
+    code: RefusalCode
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A container whose `cloudsync.*` labels do not parse: nothing of it opens, what is open of it stays.
+
+    `ports`: what it publishes; None where that is not known (host network), and then anything might be its own.
+    """
+
+    origin: Origin
+    problem: str
+    ports: tuple[RequiredPort, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Everything of the host was read."""
+
+    required: tuple[RequiredPort, ...] = ()
+    unopened: tuple[UnopenedPort, ...] = ()
+    malformed: tuple[Malformed, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """Some of the host was read; `reasons` say what was not. Openings of what was read go on, nothing closes."""
+
+    reasons: tuple[str, ...]
+    required: tuple[RequiredPort, ...] = ()
+    unopened: tuple[UnopenedPort, ...] = ()
+    malformed: tuple[Malformed, ...] = ()
+    remarks: tuple[str, ...] = ()
+    temporary: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Nothing of the host was read. `temporary`: trying again may mend it (exit 75 rather than 1)."""
+
+    reason: str
+    temporary: bool = True
+
+
+Discovery = Complete | Partial | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScope:
+    """What labels of one host's containers may refer to."""
+
+    networks: dict[str, NetworkSet]
+    firewalls: frozenset[str]
