@@ -85,7 +85,8 @@ class ReadStatus:
 
 @dataclass(frozen=True, slots=True)
 class FirewallPlan:
-    """`changes` are what an apply would do now: what a guard withholds is not among them but in `withheld`."""
+    """`changes`: what would change. Closings that a guard withholds are not changes but `held`; where a guard withholds the whole
+    firewall its changes stand here all the same, for a person to judge, and an apply leaves them undone."""
 
     name: str
     provider: str
@@ -102,7 +103,6 @@ class FirewallPlan:
     held: tuple[Held, ...] = ()
     refused: tuple[Refused, ...] = ()
     kept: tuple[str, ...] = ()
-    withheld: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
