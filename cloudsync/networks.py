@@ -6,20 +6,29 @@ spelled: `10.0.0.0/9` plus `10.128.0.0/9` is `10.0.0.0/8`. IPv4 and IPv6 are kep
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Literal
 
 Family = Literal[4, 6]
 Interval = tuple[int, int]
+Intervals = tuple[Interval, ...]
+
+BITS: dict[Family, int] = {4: 32, 6: 128}
+_PREFIX_LENGTH = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkSet:
-    """Addresses as sorted, disjoint, non-adjacent inclusive integer intervals, one tuple a family."""
+    """Addresses as sorted, disjoint, non-adjacent inclusive integer intervals, one tuple a family.
 
-    v4: tuple[Interval, ...] = ()
-    v6: tuple[Interval, ...] = ()
+    `of` and the operators keep that form; whoever fills in the fields by hand has to.
+    """
+
+    v4: Intervals = ()
+    v6: Intervals = ()
 
     @classmethod
     def of(cls, networks: Iterable[str]) -> NetworkSet:
@@ -27,37 +36,158 @@ class NetworkSet:
 
         Raises `ValueError` naming the word for anything else, host bits in a CIDR and zone ids included.
         """
-        raise NotImplementedError
+        v4: list[Interval] = []
+        v6: list[Interval] = []
+        for word in networks:
+            if word in _WORDS:
+                v4 += _WORDS[word].v4
+                v6 += _WORDS[word].v6
+                continue
+            network = _parse(word)
+            interval = (int(network.network_address), int(network.broadcast_address))
+            (v4 if network.version == 4 else v6).append(interval)
+        return cls(_joined(v4), _joined(v6))
+
+    @classmethod
+    def union(cls, sets: Iterable[NetworkSet]) -> NetworkSet:
+        """The union of many sets, in one pass (`|` pair by pair would be quadratic)."""
+        distinct = list(sets)
+        if len(distinct) == 1:
+            return distinct[0]
+        if ANY in distinct:
+            return ANY
+        return cls(
+            _joined([interval for part in distinct for interval in part.v4]),
+            _joined([interval for part in distinct for interval in part.v6]),
+        )
 
     def __bool__(self) -> bool:
-        raise NotImplementedError
+        return bool(self.v4 or self.v6)
 
     def __or__(self, other: NetworkSet) -> NetworkSet:
-        raise NotImplementedError
+        if not other or self == other:
+            return self
+        if not self:
+            return other
+        return NetworkSet(_joined([*self.v4, *other.v4]), _joined([*self.v6, *other.v6]))
 
     def __and__(self, other: NetworkSet) -> NetworkSet:
-        raise NotImplementedError
+        if self == other:
+            return self
+        return NetworkSet(_common(self.v4, other.v4), _common(self.v6, other.v6))
 
     def __sub__(self, other: NetworkSet) -> NetworkSet:
-        raise NotImplementedError
+        if not other:
+            return self
+        if self == other:
+            return NOWHERE
+        return NetworkSet(_without(self.v4, other.v4), _without(self.v6, other.v6))
 
     def covers(self, other: NetworkSet) -> bool:
-        raise NotImplementedError
+        """Whether every address of `other` is in this set."""
+        return not other - self
 
     def family(self, family: Family) -> NetworkSet:
         """Only the IPv4 (4) or the IPv6 (6) part."""
-        raise NotImplementedError
+        return NetworkSet(v4=self.v4) if family == 4 else NetworkSet(v6=self.v6)
 
     def cidrs(self) -> tuple[str, ...]:
         """The fewest CIDRs, IPv4 before IPv6, in numeric order, IPv6 as in RFC 5952."""
-        raise NotImplementedError
+        v4 = (f"{IPv4Address(address)}/{length}" for address, length in _blocks(self.v4, BITS[4]))
+        v6 = (f"{_v6_text(address)}/{length}" for address, length in _blocks(self.v6, BITS[6]))
+        return (*v4, *v6)
 
     def shortest_prefix(self, family: Family) -> int | None:
         """The length of the largest network in `cidrs()` of that family; None where the family is empty."""
-        raise NotImplementedError
+        intervals = self.v4 if family == 4 else self.v6
+        return min((length for _, length in _blocks(intervals, BITS[family])), default=None)
 
 
 NOWHERE = NetworkSet()
 ANY4 = NetworkSet(v4=((0, 2**32 - 1),))
 ANY6 = NetworkSet(v6=((0, 2**128 - 1),))
 ANY = NetworkSet(v4=ANY4.v4, v6=ANY6.v6)
+
+_WORDS = {"any": ANY, "any4": ANY4, "any6": ANY6}
+
+
+def _parse(word: str) -> IPv4Network | IPv6Network:
+    """A CIDR or an address, strictly: `ipaddress` alone would let netmasks, hostmasks, leading zeros and zone ids pass."""
+    address, slash, length = word.partition("/")
+    if "%" in word:
+        raise ValueError(f"{word!r} has a zone id, which means nothing to a firewall")
+    if slash and not _PREFIX_LENGTH.fullmatch(length):
+        raise ValueError(f"{word!r} is not a network: after the slash stands the prefix length, as in 192.0.2.0/24")
+    try:
+        network = ip_network(word, strict=False)
+    except ValueError:
+        raise ValueError(f"{word!r} is neither a network (192.0.2.0/24, 2001:db8::/32) nor any, any4, any6") from None
+    if slash and int(ip_address(address)) != int(network.network_address):
+        raise ValueError(f"{word!r} has host bits set; the network is {network}, the one address {ip_address(address)}")
+    return network
+
+
+def _joined(intervals: list[Interval]) -> Intervals:
+    """The union of intervals in any order: sorted, overlapping and touching ones merged."""
+    if len(intervals) < 2:
+        return tuple(intervals)
+    intervals.sort()
+    merged: list[Interval] = []
+    first, last = intervals[0]
+    for next_first, next_last in intervals:
+        if next_first > last + 1:
+            merged.append((first, last))
+            first, last = next_first, next_last
+        elif next_last > last:
+            last = next_last
+    merged.append((first, last))
+    return tuple(merged)
+
+
+def _common(a: Intervals, b: Intervals) -> Intervals:
+    found: list[Interval] = []
+    i = j = 0
+    while i < len(a) and j < len(b):
+        first, last = max(a[i][0], b[j][0]), min(a[i][1], b[j][1])
+        if first <= last:
+            found.append((first, last))
+        if a[i][1] < b[j][1]:
+            i += 1
+        else:
+            j += 1
+    return tuple(found)
+
+
+def _without(a: Intervals, b: Intervals) -> Intervals:
+    left: list[Interval] = []
+    j = 0
+    for first, last in a:
+        while j < len(b) and b[j][1] < first:
+            j += 1
+        k = j
+        while k < len(b) and b[k][0] <= last:
+            if first < b[k][0]:
+                left.append((first, b[k][0] - 1))
+            first = b[k][1] + 1
+            k += 1
+        if first <= last:
+            left.append((first, last))
+    return tuple(left)
+
+
+def _blocks(intervals: Intervals, bits: int) -> Iterator[tuple[int, int]]:
+    """The fewest aligned power-of-two blocks, as (first address, prefix length)."""
+    for first, last in intervals:
+        at = first
+        while at <= last:
+            alignment = (at & -at).bit_length() - 1 if at else bits
+            size = min(alignment, (last - at + 1).bit_length() - 1)
+            yield at, bits - size
+            at += 1 << size
+
+
+def _v6_text(address: int) -> str:
+    """RFC 5952, section 5 included (`::ffff:192.0.2.1`), which `ipaddress` itself does from Python 3.13 on only."""
+    if address >> 32 == 0xFFFF:
+        return f"::ffff:{IPv4Address(address & 0xFFFFFFFF)}"
+    return str(IPv6Address(address))

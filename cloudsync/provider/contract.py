@@ -93,11 +93,16 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """The firewall exists and was read completely."""
+    """The firewall exists and was read completely.
+
+    `rules`: its public inbound rules. `listed`: the same rules one by one as the vendor lists them, which tells a rule for a private
+    network from a wider one beside it; left out, the canonical rules of `rules` stand in.
+    """
 
     id: str
     rules: RuleSet
     marker: Marker | None
+    listed: tuple[Rule, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     kept: tuple[Kept, ...] = ()
     pending: tuple[Pending, ...] = ()

@@ -1,0 +1,86 @@
+"""The differences between a firewall as it is and as it should be, as changes with who needs them and why.
+
+Changes are exact: `open` and `close` are the canonical rules of a set difference (design 5.5), so that two spellings of one meaning are no
+change. A new firewall has one `create`, one `attach` per machine or selector, and one `open` per rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cloudsync.holds import Holding
+from cloudsync.plan import Change
+from cloudsync.policy import Desired
+from cloudsync.provider.contract import Absent, Attachment, Present
+from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.sources.discovery import Origin
+
+
+def changes_of(
+    observed: Present | Absent,
+    desired: Desired,
+    holding: Holding,
+    attach: Iterable[Attachment],
+    *,
+    adopt: str | None,
+    reapply: bool,
+) -> tuple[Change, ...]:
+    """All changes of one firewall, in the order of the plan document. `adopt`: why the marker is (re)written, or None."""
+    before = observed.rules if isinstance(observed, Present) else NOTHING
+    changes: list[Change] = []
+    if isinstance(observed, Absent):
+        changes.append(Change("create", "the firewall does not exist yet"))
+    elif adopt is not None:
+        changes.append(Change("adopt", adopt))
+    for attachment in attach:
+        changes.extend(_attaching(attachment))
+    if isinstance(observed, Present) and reapply:
+        changes.extend(Change("reapply", pending.reason, target=pending.target) for pending in observed.pending)
+    for rule in holding.final - before:
+        reasons, origins = _wanting(rule, desired)
+        changes.append(Change("open", reasons, rule, origins))
+    changes.extend(Change("close", _why_closing(rule, desired), rule) for rule in holding.closing)
+    return tuple(changes)
+
+
+def _attaching(attachment: Attachment) -> Iterable[Change]:
+    """The attachment itself, and for a selector every machine that newly comes under the firewall by it."""
+    machines = attachment.newly_covered
+    direct = len(machines) == 1 and attachment.target == f"server {machines[0].id}"
+    if direct:
+        yield _attach(attachment.target, machines[0].name, not machines[0].protected)
+        return
+    open_now = any(not machine.protected for machine in machines)
+    yield Change("attach", f"covers {len(machines)} more machines now", target=attachment.target, opens_now=open_now)
+    for machine in machines:
+        yield _attach(f"server {machine.id}", f"{machine.name}, by {attachment.target}", not machine.protected)
+
+
+def _attach(target: str, name: str, open_now: bool) -> Change:
+    state = "is under no firewall: everything on it is open now" if open_now else "is under another firewall now"
+    return Change("attach", f"{name} {state}", target=target, opens_now=open_now)
+
+
+def _wanting(rule: Rule, desired: Desired) -> tuple[str, tuple[Origin, ...]]:
+    part = RuleSet.of((rule,))
+    wanting = [one for one in desired.wanted if one.rules & part]
+    reasons = dict.fromkeys(one.reason for one in wanting)
+    origins = dict.fromkeys(origin for one in wanting for origin in one.origins)
+    return "; ".join(reasons), tuple(sorted(origins, key=_by_name))
+
+
+def _by_name(origin: Origin) -> tuple[str, ...]:
+    return (
+        origin.host,
+        origin.project or "",
+        origin.service or "",
+        origin.container or "",
+        origin.file or "",
+        str(origin.line or 0),
+    )
+
+
+def _why_closing(rule: Rule, desired: Desired) -> str:
+    if desired.denied & RuleSet.of((rule,)):
+        return "policy.deny names it"
+    return "no container and no configuration asks for it"

@@ -1,0 +1,81 @@
+"""What stays open although nobody wants it, and what closes.
+
+`extra` is what a firewall has and nobody asked for. For every part of it the first row that fits decides:
+
+| the extra part                                                        | then                      |
+|-----------------------------------------------------------------------|---------------------------|
+| is ICMP, and `policy.icmp = "keep"`                                   | kept, listed              |
+| is from private networks only, and `policy.private = "keep"`          | kept, listed              |
+| anything, and `policy.mode = "additive"`                              | held: additive            |
+| is denied by `policy.deny`                                            | closes                    |
+| anything, and a host of the firewall was not read completely          | held: unknown-host        |
+| may belong to a container whose labels do not parse                   | held: malformed-label     |
+| anything else                                                         | closes                    |
+
+Grace, and the closings that a guard withholds, join here as further rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cloudsync.addresses import PRIVATE
+from cloudsync.config.configuration import PolicySettings
+from cloudsync.plan import Held
+from cloudsync.policy import Desired
+from cloudsync.provider.contract import Present
+from cloudsync.rules import NOTHING, RuleSet
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """`closing`: what closes. `held` and `kept`: what of the extra part stays, for the plan. `final`: the rule set after it all."""
+
+    closing: RuleSet
+    final: RuleSet
+    held: tuple[Held, ...]
+    kept: tuple[str, ...]
+
+
+def hold(observed: Present | None, desired: Desired, policy: PolicySettings, unknown: Mapping[str, str]) -> Holding:
+    """Decide over every observed rule that is not desired. `unknown`: hosts not read completely, with the reason; None = absent."""
+    if observed is None:
+        return Holding(NOTHING, desired.rules, (), ())
+    extra = observed.rules - desired.rules
+    kept: list[str] = []
+    held: list[Held] = []
+
+    if policy.icmp == "keep":
+        pings = extra.of_protocols("icmp", "icmpv6")
+        kept.extend(f'{rule} (policy.icmp = "keep")' for rule in pings)
+        extra = extra - pings
+    if policy.private == "keep":
+        listed = observed.listed or tuple(observed.rules)
+        private = extra & RuleSet.of(rule for rule in listed if PRIVATE.covers(rule.sources))
+        private = private | RuleSet.of(rule for rule in extra if PRIVATE.covers(rule.sources))
+        kept.extend(f'{rule} (policy.private = "keep")' for rule in private)
+        extra = extra - private
+    kept.extend(one.summary for one in observed.kept)
+
+    def holding(part: RuleSet, reason: str, detail: str) -> RuleSet:
+        held.extend(Held(rule, reason, detail) for rule in part)
+        return extra - part
+
+    if policy.mode == "additive":
+        extra = holding(extra, "additive", 'policy.mode = "additive" closes nothing')
+    elif unknown:
+        why = "; ".join(f"{host} was not read completely: {reason}" for host, reason in sorted(unknown.items()))
+        extra = holding(extra - desired.denied, "unknown-host", why)
+    elif desired.doubtful is None:
+        extra = holding(extra - desired.denied, "malformed-label", "a container on the host network has labels that do not parse")
+    elif desired.doubtful:
+        part = (extra & desired.doubtful) - desired.denied
+        extra = holding(part, "malformed-label", "a container that publishes it has labels that do not parse")
+    return Holding(extra, desired.rules | (observed.rules - extra), tuple(held), tuple(kept))
+
+
+def withhold(holding: Holding, desired: Desired, observed: Present, reason: str, detail: str) -> Holding:
+    """The same with every closing held instead: what a closing guard does."""
+    held = (*holding.held, *(Held(rule, reason, detail) for rule in holding.closing))
+    return Holding(NOTHING, desired.rules | observed.rules, held, holding.kept)
