@@ -1,7 +1,7 @@
 """The refusals: small pure functions that say what they saw, what they fear and how to go on.
 
-A guard that withholds `closings` leaves the openings of its firewall to go on; one that withholds the `firewall` leaves all of it undone. Other
-firewalls are never touched by it.
+A guard that withholds `closings` lets the openings of its firewall go on; one that withholds the `firewall` leaves all of
+it undone. Other firewalls are never touched by it.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ def ownership(name: str, observed: Present | Absent, wanted: Marker, granted: Gr
     go_on = f"If it is right that this configuration takes it over, pass --adopt {name}"
     if found is None:
         message = (
-            f"the firewall exists at the vendor ({observed.id}) without the mark of cloudsync: somebody made it by hand, and rules nobody "
-            f"here asks for would close. {go_on}"
+            f"the firewall exists at the vendor ({observed.id}) without the mark of cloudsync: somebody made it by hand, and rules "
+            f"nobody here asks for would close. {go_on}"
         )
         return Guard("ownership", name, "firewall", message)
     if found.firewall != wanted.firewall:
         message = f'the firewall at the vendor ({observed.id}) is managed as "{found.firewall}" of the same owner. {go_on}'
         return Guard("ownership", name, "firewall", message)
     message = (
-        f"the firewall at the vendor ({observed.id}) was last managed for another set of hosts (digest {found.hosts}, here {wanted.hosts}): another "
-        f"machine may be managing it for itself, or the hosts of this configuration changed. {go_on}"
+        f"the firewall at the vendor ({observed.id}) was last managed for another set of hosts (digest {found.hosts}, here "
+        f"{wanted.hosts}): another machine may be managing it for itself, or the hosts of this configuration changed. {go_on}"
     )
     return Guard("host-digest", name, "firewall", message)
 
@@ -70,8 +70,8 @@ def attaching(name: str, attach: Sequence[Attachment], granted: Granted) -> Guar
         "attach",
         name,
         "firewall",
-        f"{shown} would newly come under this firewall and is under none now: every port that is not listed here would close on it. If the list is "
-        f"complete, pass --allow-attach {name}",
+        f"{shown} would newly come under this firewall and is under none now: every port that is not listed here would close on it. "
+        f"If the list is complete, pass --allow-attach {name}",
     )
 
 
@@ -84,8 +84,8 @@ def max_close(name: str, closing: RuleSet, limit: int, granted: Granted) -> Guar
         "max-close",
         name,
         "closings",
-        f"{count} rules would close, more than policy.max_close = {limit}: a mistake in the configuration or on a host would look like this. The openings "
-        f"go on. If all of them are right, pass --allow-close {count}",
+        f"{count} rules would close, more than policy.max_close = {limit}: a mistake in the configuration or on a host would "
+        f"look like this. The openings go on. If all of them are right, pass --allow-close {count}",
     )
 
 

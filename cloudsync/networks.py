@@ -16,7 +16,7 @@ Family = Literal[4, 6]
 Interval = tuple[int, int]
 Intervals = tuple[Interval, ...]
 
-BITS: dict[Family, int] = {4: 32, 6: 128}
+_BITS: dict[Family, int] = {4: 32, 6: 128}
 _PREFIX_LENGTH = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
 
 
@@ -93,14 +93,14 @@ class NetworkSet:
 
     def cidrs(self) -> tuple[str, ...]:
         """The fewest CIDRs, IPv4 before IPv6, in numeric order, IPv6 as in RFC 5952."""
-        v4 = (f"{IPv4Address(address)}/{length}" for address, length in _blocks(self.v4, BITS[4]))
-        v6 = (f"{_v6_text(address)}/{length}" for address, length in _blocks(self.v6, BITS[6]))
+        v4 = (f"{IPv4Address(address)}/{length}" for address, length in _blocks(self.v4, _BITS[4]))
+        v6 = (f"{_v6_text(address)}/{length}" for address, length in _blocks(self.v6, _BITS[6]))
         return (*v4, *v6)
 
     def shortest_prefix(self, family: Family) -> int | None:
         """The length of the largest network in `cidrs()` of that family; None where the family is empty."""
         intervals = self.v4 if family == 4 else self.v6
-        return min((length for _, length in _blocks(intervals, BITS[family])), default=None)
+        return min((length for _, length in _blocks(intervals, _BITS[family])), default=None)
 
 
 NOWHERE = NetworkSet()

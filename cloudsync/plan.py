@@ -44,7 +44,7 @@ class StepSummary:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A rule that stays open though nobody wants it, with why (`reason` is a short word: unknown-host, additive, ...; `detail` says it in words)."""
+    """A rule that stays open though nobody wants it. `reason` is a short word (unknown-host, additive, ...), `detail` says it in words."""
 
     rule: Rule
     reason: str

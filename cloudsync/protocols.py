@@ -1,6 +1,7 @@
-"""IP protocols by name and number, and what is counted inside each (ports, ICMP types, nothing).
+"""IP protocols by name and number, and what is counted inside each of them: the *selector* (see `cloudsync.rules`) and its text.
 
-Numbers are IANA's, https://www.iana.org/assignments/protocol-numbers; names are the usual ones of firewalls.
+Numbers are IANA's (https://www.iana.org/assignments/protocol-numbers, and .../icmp-parameters for types and codes), names the usual
+ones of firewalls.
 """
 
 from __future__ import annotations
@@ -18,8 +19,6 @@ NAMES = {
     2: "igmp",
     4: "ipip",
     6: "tcp",
-    8: "egp",
-    9: "igp",
     17: "udp",
     27: "rdp",
     33: "dccp",
@@ -48,21 +47,23 @@ NAMES = {
     137: "mpls-in-ip",
 }
 _NUMBERS = {name: number for number, name in NAMES.items()} | {
-    "icmp6": 58,
     "icmpv4": 1,
-    "ipv6-icmp": 58,
     "ipencap": 4,
+    "icmp6": 58,
+    "ipv6-icmp": 58,
     "ospfigp": 89,
     "udp-lite": 136,
 }
 
 WITH_PORTS = frozenset({6, 17, 33, 132, 136})
 WITH_TYPES = frozenset({1, 58})
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
 
 EVERY_PORT: Interval = (1, 65535)
 EVERY_TYPE: Interval = (0, 65535)
 NO_SELECTOR: Interval = (0, 0)
+
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_BYTE = re.compile(r"0|[1-9][0-9]{0,2}")
 
 
 @lru_cache(maxsize=1024)
@@ -76,13 +77,13 @@ def numbers(text: str) -> Interval:
         return ALL
     if word in _NUMBERS:
         return _NUMBERS[word], _NUMBERS[word]
-    low_text, dash, high_text = word.partition("-")
-    low = _number(low_text)
-    high = _number(high_text) if dash else low
+    low_text, dash, high_text = text.partition("-")
+    low = _byte(low_text)
+    high = _byte(high_text) if dash else low
     if low is None or high is None:
         raise ValueError(f"{text!r} is no protocol: a name (tcp, udp, icmp, esp, ...), a number 0-255, a range of numbers or all")
     if low > high:
-        raise ValueError(f"{text!r} is no range of protocols: the first number is the larger one")
+        raise ValueError(f"{text!r} is no range of protocols: it ends before it begins")
     return low, high
 
 
@@ -94,11 +95,56 @@ def name(low: int, high: int) -> str:
 
 
 def full_selector(low: int, high: int) -> Interval:
-    """Everything inside the protocols `low`..`high`; for several of them the widest there is, as they have it all in common."""
+    """Everything inside the protocols `low`..`high`; for several of them the widest interval there is stands for all they have."""
     if low < high or low in WITH_TYPES:
         return EVERY_TYPE
     return EVERY_PORT if low in WITH_PORTS else NO_SELECTOR
 
 
-def _number(text: str) -> int | None:
-    return int(text) if _NUMBER.fullmatch(text) and int(text) <= ALL[1] else None
+def selector(low: int, high: int, text: str) -> Interval:
+    """The selectors that `text` names in the protocols `low`..`high`; `""` is all of them. Raises `ValueError`."""
+    if not text:
+        return full_selector(low, high)
+    if low < high or low not in WITH_PORTS | WITH_TYPES:
+        raise ValueError(f"{name(low, high)} has no ports, but {text!r} was given")
+    edge = _port if low in WITH_PORTS else _icmp
+    first_text, dash, last_text = text.partition("-")
+    first, last = edge(first_text, text)
+    if dash:
+        _, last = edge(last_text, text)
+    if first > last:
+        raise ValueError(f"{text!r} is no range: it ends before it begins")
+    return first, last
+
+
+def selector_text(low: int, high: int, first: int, last: int) -> str:
+    """What `selector` reads as `first`..`last`, in the one form that is canonical."""
+    if low == high and low in WITH_PORTS:
+        return str(first) if first == last else f"{first}-{last}"
+    if (first, last) == full_selector(low, high):
+        return ""
+    if first % 256 == 0 and last % 256 == 255:
+        edges = (f"{first // 256}", f"{last // 256}")
+    else:
+        edges = (f"{first // 256}/{first % 256}", f"{last // 256}/{last % 256}")
+    return "-".join(dict.fromkeys(edges))
+
+
+def _port(word: str, text: str) -> Interval:
+    if not _PORT.fullmatch(word) or int(word) > EVERY_PORT[1]:
+        raise ValueError(f"{text!r} is no port (1-65535) and no range of ports (8000-8010)")
+    return int(word), int(word)
+
+
+def _icmp(word: str, text: str) -> Interval:
+    """A type, which is all of its 256 codes, or one code of a type."""
+    type_text, slash, code_text = word.partition("/")
+    kind = _byte(type_text)
+    code = _byte(code_text) if slash else 0
+    if kind is None or code is None:
+        raise ValueError(f"{text!r} is no ICMP type (8) and no type and code (8/0), each 0-255")
+    return kind * 256 + code, kind * 256 + (code if slash else 255)
+
+
+def _byte(text: str) -> int | None:
+    return int(text) if _BYTE.fullmatch(text) and int(text) <= 255 else None

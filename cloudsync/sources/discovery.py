@@ -55,7 +55,7 @@ RefusalCode = Literal[
 
 @dataclass(frozen=True, slots=True)
 class UnopenedPort:
-    """A required port that the source itself knows cannot be opened: a random host port, a port that a label names but nobody publishes, ...
+    """A required port that the source itself knows cannot be opened: a random host port, one that a label names but nobody publishes.
 
     `ports` as in the plan document; `""` where the number is not known.
     """

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 from cloudsync.config.configuration import Configuration, Host
 from cloudsync.provider.contract import Progress, silent
-from cloudsync.sources import united
 from cloudsync.sources.discovery import Discovery, LabelScope
 
 
@@ -41,4 +40,6 @@ def _read(configuration: Configuration, host: Host, progress: Progress) -> Disco
             progress(f"reading {host.name}")
             run = configuration.run
             discoveries.append(read_engine(host.name, endpoint, scope, timeout=run.host_timeout, concurrency=run.concurrency))
+    from cloudsync.sources import united
+
     return united(discoveries)
