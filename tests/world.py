@@ -115,7 +115,7 @@ class Cloud:
 
 class MemorySettings(FirewallSettings):
     name: str = "web"
-    servers: list[str] = []
+    servers: tuple[str, ...] = ()
 
 
 class MemoryProvider:

@@ -13,7 +13,7 @@ from cloudsync.provider.contract import Machine, Pending, StepKind
 from cloudsync.provider.errors import AuthError, Transient
 from cloudsync.reconcile import Options, Outcome, Report
 from cloudsync.rules import NOTHING, RuleSet
-from cloudsync.sources.discovery import Complete, Failed, Partial
+from cloudsync.sources.discovery import Failed, Partial
 from tests.world import MemorySettings, World, both, ports, rules
 
 ALLOWED = Granted(allow_attach=("web",))
@@ -29,7 +29,7 @@ def apply(world: World, **granted: object) -> Report:
 
 def with_server(world: World, *, protected: bool = False) -> None:
     world.cloud.machines["web-1"] = Machine("7", "web-1", protected=protected)
-    world.firewall(settings=MemorySettings(servers=["web-1"]))
+    world.firewall(settings=MemorySettings(servers=("web-1",)))
 
 
 def only(report: Report) -> Outcome:

@@ -101,7 +101,9 @@ def test_what_is_no_network_is_refused_by_name(word: str) -> None:
     assert repr(word) in str(refused.value)
 
 
-@pytest.mark.parametrize(("word", "network"), [("10.0.0.1/8", "10.0.0.0/8"), ("2001:db8::1/32", "2001:db8::/32"), ("1.2.3.4/0", "0.0.0.0/0")])
+@pytest.mark.parametrize(
+    ("word", "network"), [("10.0.0.1/8", "10.0.0.0/8"), ("2001:db8::1/32", "2001:db8::/32"), ("1.2.3.4/0", "0.0.0.0/0")]
+)
 def test_host_bits_are_refused_and_the_network_is_named(word: str, network: str) -> None:
     with pytest.raises(ValueError, match="host bits") as refused:
         NetworkSet.of([word])

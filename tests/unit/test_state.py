@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import stat
 import subprocess
@@ -78,7 +77,7 @@ def test_a_replaced_file_leaves_nothing_else_behind(tmp_path: Path) -> None:
     replace(tmp_path / "x", b"one")
     replace(tmp_path / "x", b"two")
     assert (tmp_path / "x").read_bytes() == b"two"
-    assert os.listdir(tmp_path) == ["x"]
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 def test_the_applied_ssh_is_remembered_by_firewall(tmp_path: Path) -> None:

@@ -1,0 +1,103 @@
+"""The refusals, each alone: what lets them pass and what does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from cloudsync.guards import attaching, lawful_steps, max_close
+from cloudsync.plan import Granted, Guard
+from cloudsync.provider.contract import Attachment, Machine, Step, StepKind
+from cloudsync.rules import NOTHING, RuleSet
+from tests.world import rules
+
+SSH = rules("tcp/22")
+
+
+def step(kind: StepKind, *after: str, attaches: tuple[str, ...] = ()) -> Step:
+    return Step(f"{kind} something", kind, rules(*after), attaches)
+
+
+def checked(before: RuleSet, after: RuleSet, *steps: Step) -> str | None:
+    guard = lawful_steps("web", before, after, SSH, steps)
+    return guard.id if guard else None
+
+
+def test_opening_then_closing_is_lawful() -> None:
+    before, after = rules("tcp/22", "tcp/80"), rules("tcp/22", "tcp/443")
+    steps = step(StepKind.WIDEN, "tcp/22", "tcp/80", "tcp/443"), step(StepKind.NARROW, "tcp/22", "tcp/443")
+    assert checked(before, after, *steps) is None
+
+
+def test_one_atomic_replacement_may_bring_ssh_and_close_at_once() -> None:
+    assert checked(rules("tcp/80"), SSH, step(StepKind.REPLACE, "tcp/22")) is None
+
+
+def test_creating_with_rules_and_attachment_at_once_is_lawful() -> None:
+    assert checked(NOTHING, SSH, step(StepKind.REPLACE, "tcp/22", attaches=("server 7",))) is None
+
+
+def test_attaching_without_ssh_is_not_lawful() -> None:
+    steps = step(StepKind.ATTACH, attaches=("server 7",)), step(StepKind.WIDEN, "tcp/22")
+    assert checked(NOTHING, SSH, *steps) == "ssh"
+
+
+def test_ssh_that_is_open_stays_open_even_if_it_comes_back() -> None:
+    before = rules("tcp/22", "tcp/80")
+    steps = step(StepKind.REPLACE, "tcp/80"), step(StepKind.REPLACE, "tcp/22")
+    assert checked(before, SSH, *steps) == "ssh"
+
+
+def test_a_part_of_ssh_that_is_open_stays_open() -> None:
+    before, after = rules("tcp/22 from 0.0.0.0/0"), SSH
+    steps = step(StepKind.REPLACE, "tcp/22 from ::/0"), step(StepKind.REPLACE, "tcp/22")
+    assert checked(before, after, *steps) == "ssh"
+
+
+def test_opening_for_a_moment_what_nobody_wants_is_not_lawful() -> None:
+    steps = step(StepKind.REPLACE, "tcp/22", "tcp/443", "tcp/1"), step(StepKind.REPLACE, "tcp/22", "tcp/443")
+    assert checked(SSH, rules("tcp/22", "tcp/443"), *steps) == "steps"
+
+
+def test_closing_for_a_moment_what_stays_wanted_is_not_lawful() -> None:
+    before = rules("tcp/22", "tcp/443")
+    steps = step(StepKind.REPLACE, "tcp/22"), step(StepKind.REPLACE, "tcp/22", "tcp/443")
+    assert checked(before, before, *steps) == "steps"
+
+
+@pytest.mark.parametrize(
+    ("kind", "after"),
+    [
+        (StepKind.WIDEN, ("tcp/22",)),
+        (StepKind.NARROW, ("tcp/22", "tcp/80", "tcp/443")),
+        (StepKind.ATTACH, ("tcp/22", "tcp/80", "tcp/443")),
+        (StepKind.MARK, ("tcp/22",)),
+    ],
+)
+def test_a_step_does_only_what_its_kind_says(kind: StepKind, after: tuple[str, ...]) -> None:
+    before, wanted = rules("tcp/22", "tcp/80"), rules("tcp/22", "tcp/443")
+    assert checked(before, wanted, step(kind, *after), step(StepKind.REPLACE, "tcp/22", "tcp/443")) == "steps"
+
+
+def test_steps_must_end_where_the_plan_ends() -> None:
+    assert checked(SSH, rules("tcp/22", "tcp/443")) == "steps"
+
+
+@pytest.mark.parametrize(("count", "refused"), [(4, False), (5, False), (6, True)])
+def test_max_close_lets_exactly_its_number_pass(count: int, refused: bool) -> None:
+    closing = rules(*(f"tcp/{8000 + 2 * n}" for n in range(count)))
+    assert bool(max_close("web", closing, 5, Granted())) is refused
+
+
+def attach(*machines: Machine) -> Guard | None:
+    return attaching("web", (Attachment("label selector env=prod", attached=False, newly_covered=machines),), Granted())
+
+
+def test_every_open_machine_under_a_selector_is_named() -> None:
+    guard = attach(Machine("7", "web-1", protected=False), Machine("8", "web-2", protected=True))
+    assert guard is not None
+    assert "web-1" in guard.message
+    assert "web-2" not in guard.message
+
+
+def test_a_machine_that_is_under_another_firewall_needs_no_word() -> None:
+    assert attach(Machine("8", "web-2", protected=True)) is None
