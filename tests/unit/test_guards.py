@@ -53,6 +53,10 @@ def test_a_part_of_ssh_that_is_open_stays_open() -> None:
     assert checked(before, after, *steps) == "ssh"
 
 
+def test_ssh_does_not_close_even_if_the_plan_itself_forgot_it() -> None:
+    assert checked(rules("tcp/22", "tcp/80"), rules("tcp/80"), step(StepKind.NARROW, "tcp/80")) == "ssh"
+
+
 def test_opening_for_a_moment_what_nobody_wants_is_not_lawful() -> None:
     steps = step(StepKind.REPLACE, "tcp/22", "tcp/443", "tcp/1"), step(StepKind.REPLACE, "tcp/22", "tcp/443")
     assert checked(SSH, rules("tcp/22", "tcp/443"), *steps) == "steps"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from ipaddress import collapse_addresses, ip_address, ip_network
+from ipaddress import IPv6Network, collapse_addresses, ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -96,7 +96,7 @@ def test_cidrs_are_ipv4_first_and_in_numeric_order() -> None:
     ],
 )  # fmt: skip
 def test_what_is_no_network_is_refused_by_name(word: str) -> None:
-    with pytest.raises(ValueError, match="network|zone id") as refused:
+    with pytest.raises(ValueError, match=r"network|zone id") as refused:
         NetworkSet.of(["10.0.0.0/8", word])
     assert repr(word) in str(refused.value)
 
@@ -172,9 +172,9 @@ def test_cidrs_are_the_fewest(a: list[str]) -> None:
 
 @given(st.integers(0, 2**128 - 1), st.integers(0, 128))
 def test_large_networks_survive_a_round_trip(address: int, length: int) -> None:
-    network = ip_network((address >> (128 - length) << (128 - length), length))
+    network = IPv6Network((address >> (128 - length) << (128 - length), length))
     read = NetworkSet.of([str(network)])
-    assert read.v6 == ((int(network.network_address), int(network.broadcast_address)),) or int(network.broadcast_address) < 2**32
+    assert read == NetworkSet(v6=((int(network.network_address), int(network.broadcast_address)),))
     assert NetworkSet.of(read.cidrs()) == read
 
 

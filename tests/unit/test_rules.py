@@ -1,0 +1,257 @@
+"""One rule and its text; rule sets as people meet them. The algebra at large is in `test_rules_algebra.py`."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+
+from cloudsync.networks import ANY, ANY4, NOWHERE, NetworkSet
+from cloudsync.rules import NOTHING, Rule, RuleSet
+
+OFFICE = NetworkSet.of(["203.0.113.0/24"])
+
+
+def texts(rules: RuleSet | tuple[Rule, ...]) -> list[str]:
+    return [str(rule) for rule in rules]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "canonical"),
+    [
+        ("tcp", "tcp"), ("TCP", "tcp"), ("6", "tcp"), ("17", "udp"), ("132", "sctp"), ("33", "dccp"), ("136", "udplite"),
+        ("1", "icmp"), ("58", "icmpv6"), ("icmp6", "icmpv6"), ("ipv6-icmp", "icmpv6"), ("ICMPv6", "icmpv6"),
+        ("50", "esp"), ("51", "ah"), ("47", "gre"), ("4", "ipip"), ("2", "igmp"), ("41", "ipv6"), ("89", "ospf"), ("112", "vrrp"),
+        ("143", "143"), ("255", "255"), ("all", "all"), ("ALL", "all"), ("0-255", "all"), ("7-255", "7-255"), ("6-6", "tcp"),
+    ],
+)  # fmt: skip
+def test_a_protocol_has_one_spelling(protocol: str, canonical: str) -> None:
+    assert Rule.of(protocol, "", ANY).protocol == canonical
+    assert Rule.of(canonical, "", ANY) == Rule.of(protocol, "", ANY)
+
+
+@pytest.mark.parametrize(
+    "protocol",
+    ["", "tpc", "256", "-1", "+6", " tcp", "tcp ", "06", "６", "7-", "-7", "9-7", "0-256", "tcp-udp", "any", "1-2-3", "6\n"],
+)
+def test_an_unknown_protocol_is_refused_by_name(protocol: str) -> None:
+    with pytest.raises(ValueError, match="protocol") as refused:
+        Rule.of(protocol, "", ANY)
+    assert repr(protocol) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "ports", "first", "last", "canonical"),
+    [
+        ("tcp", "443", 443, 443, "443"),
+        ("udp", "8000-8010", 8000, 8010, "8000-8010"),
+        ("tcp", "443-443", 443, 443, "443"),
+        ("sctp", "", 1, 65535, "1-65535"),
+        ("dccp", "1-65535", 1, 65535, "1-65535"),
+        ("udplite", "65535", 65535, 65535, "65535"),
+        ("icmp", "", 0, 65535, ""),
+        ("icmp", "0-255", 0, 65535, ""),
+        ("icmp", "8", 2048, 2303, "8"),
+        ("icmp", "8/0", 2048, 2048, "8/0"),
+        ("icmpv6", "255/255", 65535, 65535, "255/255"),
+        ("icmp", "8-11", 2048, 3071, "8-11"),
+        ("icmp", "8/0-8/255", 2048, 2303, "8"),
+        ("icmp", "3/4-5/0", 772, 1280, "3/4-5/0"),
+        ("esp", "", 0, 0, ""),
+        ("143", "", 0, 0, ""),
+        ("7-255", "", 0, 65535, ""),
+        ("all", "", 0, 65535, ""),
+    ],
+)  # fmt: skip
+def test_ports_are_read_and_written_in_one_form(protocol: str, ports: str, first: int, last: int, canonical: str) -> None:
+    rule = Rule.of(protocol, ports, ANY)
+    assert (rule.first, rule.last, rule.ports) == (first, last, canonical)
+    assert Rule.of(rule.protocol, rule.ports, rule.sources) == rule
+
+
+@pytest.mark.parametrize(
+    ("protocol", "ports"),
+    [
+        ("tcp", "0"), ("tcp", "65536"), ("tcp", "0-80"), ("tcp", "80-65536"), ("tcp", "90-80"), ("tcp", "-80"), ("tcp", "80-"),
+        ("tcp", "+1"), ("tcp", "１"), ("tcp", " 80"), ("tcp", "80 "), ("tcp", "80\n"), ("tcp", "080"), ("tcp", "80,81"), ("tcp", "http"),
+        ("tcp", "8_0"), ("tcp", "1-2-3"), ("tcp", "8/0"), ("tcp", "9" * 5000), ("tcp", "*"), ("udp", "-"),
+        ("icmp", "256"), ("icmp", "8/256"), ("icmp", "8/"), ("icmp", "/0"), ("icmp", "8/0/0"), ("icmp", "-1"), ("icmp", "9-8"),
+        ("icmp", "08"),
+        ("esp", "0"), ("gre", "80"), ("143", "1"), ("all", "80"), ("all", "0"), ("7-255", "1-65535"), ("6-17", "443"),
+    ],
+)  # fmt: skip
+def test_ports_that_are_none_are_refused(protocol: str, ports: str) -> None:
+    with pytest.raises(ValueError, match=r"no port|no range|no ICMP type|has no ports") as refused:
+        Rule.of(protocol, ports, ANY)
+    assert repr(ports) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "first", "last"),
+    [
+        ("tcp", 0, 80),
+        ("tcp", 80, 79),
+        ("tcp", 1, 65536),
+        ("icmp", 0, 65536),
+        ("esp", 0, 1),
+        ("all", 0, 0),
+        ("7-255", 1, 65535),
+        ("TCP", 1, 2),
+        ("6", 1, 2),
+    ],
+)
+def test_a_rule_that_cannot_be_is_not_made(protocol: str, first: int, last: int) -> None:
+    with pytest.raises(ValueError, match=r"selector|written"):
+        Rule(protocol, first, last, ANY)
+
+
+def test_sources_are_words_or_a_network_set() -> None:
+    assert Rule.of("tcp", "443", ["any"]) == Rule.of("tcp", "443", ANY)
+    with pytest.raises(ValueError, match="host bits"):
+        Rule.of("tcp", "443", ["10.0.0.1/8"])
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp", "sctp", "dccp", "udplite"])
+def test_a_protocol_with_ports_says_so(protocol: str) -> None:
+    assert Rule.of(protocol, "443", ANY).has_ports
+
+
+@pytest.mark.parametrize("protocol", ["icmp", "icmpv6", "esp", "143", "all", "6-17"])
+def test_a_protocol_without_ports_says_so(protocol: str) -> None:
+    assert not Rule.of(protocol, "", ANY).has_ports
+
+
+def test_a_rule_reads_as_text() -> None:
+    assert str(Rule.of("tcp", "443", ["any"])) == "tcp/443 from 0.0.0.0/0, ::/0"
+    assert str(Rule.of("icmp", "", ["any4"])) == "icmp from 0.0.0.0/0"
+    assert str(Rule.of("icmp", "8/0", OFFICE)) == "icmp/8/0 from 203.0.113.0/24"
+    assert str(Rule.of("esp", "", NOWHERE)) == "esp from nowhere"
+
+
+def test_all_minus_one_port_is_exact() -> None:
+    rest = RuleSet.of([Rule.of("all", "", ["any"])]) - RuleSet.of([Rule.of("tcp", "22", ["any"])])
+    assert texts(rest) == [
+        "0-5 from 0.0.0.0/0, ::/0",
+        "tcp/1-21 from 0.0.0.0/0, ::/0",
+        "tcp/23-65535 from 0.0.0.0/0, ::/0",
+        "7-255 from 0.0.0.0/0, ::/0",
+    ]
+    assert texts(rest | RuleSet.of([Rule.of("tcp", "22", ["any"])])) == ["all from 0.0.0.0/0, ::/0"]
+
+
+def test_every_protocol_by_itself_is_all() -> None:
+    one_by_one = RuleSet.of(Rule.of(str(number), "", OFFICE) for number in range(256))
+    assert one_by_one == RuleSet.of([Rule.of("all", "", OFFICE)])
+    assert texts(one_by_one) == ["all from 203.0.113.0/24"]
+
+
+def test_ports_that_touch_are_one_rule_and_a_gap_is_never_bridged() -> None:
+    rules = RuleSet.of([Rule.of("tcp", "80", ANY4), Rule.of("tcp", "81-90", ANY4), Rule.of("tcp", "92", ANY4)])
+    assert texts(rules) == ["tcp/80-90 from 0.0.0.0/0", "tcp/92 from 0.0.0.0/0"]
+    assert rules.fewest() == tuple(rules)
+
+
+def test_rules_are_in_order_of_protocol_number_and_port() -> None:
+    rules = RuleSet.of(
+        Rule.of(protocol, ports, ANY)
+        for protocol, ports in [("esp", ""), ("udp", "53"), ("tcp", "443"), ("icmp", "8"), ("tcp", "22")]
+    )
+    assert [(rule.protocol, rule.ports) for rule in rules] == [
+        ("icmp", "8"),
+        ("tcp", "22"),
+        ("tcp", "443"),
+        ("udp", "53"),
+        ("esp", ""),
+    ]
+
+
+def test_overlapping_rules_become_disjoint_ones() -> None:
+    rules = RuleSet.of([Rule.of("tcp", "1-100", ["10.0.0.0/8"]), Rule.of("tcp", "50-200", ["11.0.0.0/8"])])
+    assert texts(rules) == [
+        "tcp/1-49 from 10.0.0.0/8",
+        "tcp/50-100 from 10.0.0.0/7",
+        "tcp/101-200 from 11.0.0.0/8",
+    ]
+    assert texts(rules.fewest()) == ["tcp/1-100 from 10.0.0.0/8", "tcp/50-200 from 11.0.0.0/8"]
+
+
+def test_the_fewest_rules_keep_all_protocols_in_one_rule() -> None:
+    rules = RuleSet.of([Rule.of("all", "", ["10.0.0.0/8"]), Rule.of("tcp", "22", ["any4"])])
+    assert len(list(rules)) == 5
+    assert texts(rules.fewest()) == ["all from 10.0.0.0/8", "tcp/22 from 0.0.0.0/0"]
+
+
+def test_the_fewest_rules_are_the_canonical_ones_where_overlap_saves_nothing() -> None:
+    rules = RuleSet.of([Rule.of("tcp", "80-81", OFFICE), Rule.of("tcp", "80", ["any6"])])
+    assert texts(rules.fewest()) == texts(rules) == ["tcp/80 from 203.0.113.0/24, ::/0", "tcp/81 from 203.0.113.0/24"]
+
+
+def test_the_fewest_rules_mix_the_families_in_one_source_set() -> None:
+    rules = RuleSet.of([Rule.of("tcp", "443", ["any4"]), Rule.of("tcp", "443", ["any6"])])
+    assert texts(rules.fewest()) == ["tcp/443 from 0.0.0.0/0, ::/0"]
+
+
+def test_a_rule_without_sources_lets_nothing_in() -> None:
+    assert RuleSet.of([Rule.of("all", "", NOWHERE)]) == NOTHING
+    assert not NOTHING
+    assert list(NOTHING) == []
+    assert NOTHING.fewest() == ()
+
+
+def test_where_keeps_the_part_from_those_sources() -> None:
+    rules = RuleSet.of([Rule.of("all", "", ["10.0.0.0/8"]), Rule.of("tcp", "22", ["any4"])])
+    assert texts(rules.where(OFFICE)) == ["tcp/22 from 203.0.113.0/24"]
+    assert rules.where(NOWHERE) == NOTHING
+
+
+def test_of_protocols_keeps_the_part_of_those_protocols() -> None:
+    rules = RuleSet.of([Rule.of("all", "", OFFICE), Rule.of("tcp", "22", ANY)])
+    assert texts(rules.of_protocols("icmp", "58")) == ["icmp from 203.0.113.0/24", "icmpv6 from 203.0.113.0/24"]
+    assert rules.of_protocols("all") == rules
+    assert rules.of_protocols() == NOTHING
+
+
+def test_covers_asks_for_every_point() -> None:
+    web = RuleSet.of([Rule.of("tcp", "80-443", ANY4)])
+    assert web.covers(RuleSet.of([Rule.of("tcp", "443", OFFICE)]))
+    assert not web.covers(RuleSet.of([Rule.of("tcp", "443", ANY)]))
+    assert not web.covers(RuleSet.of([Rule.of("tcp", "443-444", OFFICE)]))
+    assert not web.covers(RuleSet.of([Rule.of("udp", "443", OFFICE)]))
+    assert web.covers(NOTHING)
+
+
+def best_of_three(work: Callable[[], object]) -> float:
+    """Seconds of the quickest run: the others were somebody else's load."""
+    times: list[float] = []
+    for _ in range(3):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def many_rules(count: int, width: int, networks: int) -> list[Rule]:
+    chance = random.Random(count)
+    sources = [NetworkSet.of([f"{chance.randint(1, 223)}.{chance.randint(0, 255)}.0.0/16"]) for _ in range(networks)]
+    firsts = [chance.randint(1, 65535 - width) for _ in range(count)]
+    return [Rule("tcp", first, first + chance.randint(0, width), chance.choice(sources)) for first in firsts]
+
+
+@pytest.mark.parametrize(("width", "networks"), [(0, 5000), (300, 40), (20000, 4)])
+def test_ten_thousand_rules_are_canonical_in_well_under_a_second(width: int, networks: int) -> None:
+    rules = many_rules(10_000, width, networks)
+    assert best_of_three(lambda: RuleSet.of(rules)) < 1
+
+
+def test_ten_thousand_rules_with_sources_of_their_own_are_canonical_in_well_under_a_second() -> None:
+    rules = [Rule.of("tcp", "1-65535", [f"10.{n >> 8}.{n & 255}.0/28"]) for n in range(10_000)]
+    assert len(list(RuleSet.of(rules))) == 1
+    assert best_of_three(lambda: RuleSet.of(rules)) < 1
+
+
+def test_large_sets_are_combined_and_made_few_quickly() -> None:
+    one, other = RuleSet.of(many_rules(10_000, 0, 5000)), RuleSet.of(many_rules(9_999, 0, 5000))
+    assert best_of_three(lambda: (one | other, one & other, one - other)) < 1
+    assert best_of_three(one.fewest) < 1
