@@ -29,8 +29,10 @@ from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
     Account,
+    AccountModel,
     Attachment,
     Capabilities,
+    FirewallModel,
     FirewallSpec,
     Machine,
     Observation,
@@ -125,8 +127,8 @@ class MemoryProvider:
     type: ClassVar[str] = "memory"
     sdk: ClassVar[str | None] = None
     extra: ClassVar[str | None] = None
-    account_settings: ClassVar[type[AccountSettings]] = AccountSettings
-    firewall_settings: ClassVar[type[FirewallSettings]] = MemorySettings
+    account_settings: ClassVar[AccountModel] = AccountSettings
+    firewall_settings: ClassVar[FirewallModel] = MemorySettings
     capabilities: Capabilities = Capabilities(
         frozenset({"tcp", "udp", "icmp", "icmpv6", "esp"}),
         icmp_types=False,

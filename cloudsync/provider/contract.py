@@ -187,6 +187,8 @@ class Refusal:
 
 
 Progress = Callable[[str], None]
+AccountModel = type[AccountSettings]
+FirewallModel = type[FirewallSettings]
 
 
 def silent(_: str) -> None:
@@ -235,8 +237,8 @@ class Provider(Protocol):
     extra: ClassVar[str | None]
     """The extra of `cloudsync-firewall` that installs it."""
     capabilities: ClassVar[Capabilities]
-    account_settings: ClassVar[type[AccountSettings]]
-    firewall_settings: ClassVar[type[FirewallSettings]]
+    account_settings: ClassVar[AccountModel]
+    firewall_settings: ClassVar[FirewallModel]
 
     def identity(self, spec: FirewallSpec) -> str:
         """The vendor identity as configured (a name, an id, a path): part of the plan's digest; two firewalls of one account with

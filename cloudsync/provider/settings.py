@@ -1,13 +1,24 @@
 """The models plugins build their settings on: `[providers.X]` and the provider's keys of `[firewalls.X]`; secret references.
 
-Provider models are strict: unknown keys are errors, nothing is coerced.
+Provider models are strict: unknown keys are errors, nothing is coerced, and no error ever holds the input, which may be a secret.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import os
+import subprocess
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SecretStr, field_validator, model_validator
+
+_COMMAND_SECONDS = 10
+_MAX_SECRET_BYTES = 64 * 1024
+
+
+class SecretError(Exception):
+    """A secret cannot be had; one line that says where it was looked for, never what was found."""
 
 
 class Settings(BaseModel):
@@ -19,8 +30,8 @@ class Settings(BaseModel):
 class SecretRef(Settings):
     """Where a secret is to be found; never the secret. Exactly one of the four.
 
-    `env`: a variable (and `X_FILE` beside it names a file; both set is an error). `file`: a path, relative to the configuration.
-    `credential`: a systemd credential (`$CREDENTIALS_DIRECTORY/name`). `command`: an argument list, run without a shell.
+    `env`: a variable (`X_FILE` beside it may name a file instead; both set is an error). `file`: a path, relative to the
+    configuration. `credential`: a systemd credential (`$CREDENTIALS_DIRECTORY/name`). `command`: an argument list, run without a shell.
     """
 
     env: str | None = None
@@ -28,15 +39,116 @@ class SecretRef(Settings):
     credential: str | None = None
     command: list[str] | None = None
 
-    def resolve(self, base: Any) -> Any:
-        """TO BE DONE: `resolve(base: Path) -> SecretStr`."""
-        raise NotImplementedError
+    @model_validator(mode="after")
+    def _exactly_one(self) -> SecretRef:
+        given = [name for name in ("env", "file", "credential", "command") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError("a secret reference is exactly one of env, file, credential, command")
+        if not getattr(self, given[0]):
+            raise ValueError(f"{given[0]} must not be empty")
+        if self.credential is not None and ("/" in self.credential or self.credential in (".", "..")):
+            raise ValueError("credential is a name, not a path")
+        return self
+
+    def resolve(self, base: Path) -> SecretStr:
+        """The secret, without a trailing newline. `base`: the configuration's folder. Raises `SecretError`."""
+        value = self._found(base).rstrip("\r\n")
+        if not value:
+            raise SecretError(f"the secret from {self} is empty")
+        if any(ord(character) < 32 or ord(character) == 127 for character in value):
+            raise SecretError(f"the secret from {self} has control characters in it")
+        return SecretStr(value)
+
+    def __str__(self) -> str:
+        if self.env is not None:
+            return f"the variable {self.env}"
+        if self.file is not None:
+            return f"the file {self.file}"
+        if self.credential is not None:
+            return f"the credential {self.credential}"
+        return f"the command {(self.command or ['?'])[0]}"
+
+    def _found(self, base: Path) -> str:
+        if self.env is not None:
+            return self._from_env(self.env, base)
+        if self.file is not None:
+            return self._from_file(base / Path(self.file).expanduser())
+        if self.credential is not None:
+            folder = os.environ.get("CREDENTIALS_DIRECTORY")
+            if not folder:
+                raise SecretError(
+                    f"{self} cannot be read: CREDENTIALS_DIRECTORY is not set (is this run by systemd with LoadCredential?)"
+                )
+            return self._from_file(Path(folder) / self.credential)
+        return self._from_command(self.command or [])
+
+    def _from_env(self, name: str, base: Path) -> str:
+        value, file = os.environ.get(name), os.environ.get(f"{name}_FILE")
+        if value is not None and file is not None:
+            raise SecretError(f"both {name} and {name}_FILE are set: which one is meant?")
+        if file is not None:
+            return self._from_file(base / file)
+        if value is None:
+            raise SecretError(f"the variable {name} is not set (nor {name}_FILE)")
+        return value
+
+    def _from_file(self, path: Path) -> str:
+        try:
+            with path.open("rb") as file:
+                raw = file.read(_MAX_SECRET_BYTES + 1)
+        except OSError as error:
+            raise SecretError(f"{self} cannot be read: {error.strerror}") from None
+        if len(raw) > _MAX_SECRET_BYTES:
+            raise SecretError(f"{self} is larger than {_MAX_SECRET_BYTES // 1024} KiB: that is no secret")
+        return self._text(raw)
+
+    def _from_command(self, words: list[str]) -> str:
+        try:
+            done = subprocess.run(words, capture_output=True, timeout=_COMMAND_SECONDS, check=False, stdin=subprocess.DEVNULL)  # noqa: S603 - the user's own words, no shell
+        except OSError as error:
+            raise SecretError(f"{self} cannot be run: {error.strerror}") from None
+        except subprocess.TimeoutExpired:
+            raise SecretError(f"{self} did not end within {_COMMAND_SECONDS} s") from None
+        if done.returncode != 0:
+            raise SecretError(f"{self} ended with {done.returncode}")
+        return self._text(done.stdout)
+
+    def _text(self, raw: bytes) -> str:
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            raise SecretError(f"the secret from {self} is not UTF-8 text") from None
 
 
 class AccountSettings(Settings):
     """A `[providers.X]` table without `type`. Every provider has `endpoint`; plain http only to a loopback address."""
 
     endpoint: str | None = None
+
+    @field_validator("endpoint")
+    @classmethod
+    def _safe(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            raise ValueError("must be an URL") from None
+        if not host or parts.username is not None or parts.query or parts.fragment:
+            raise ValueError("must be an URL without credentials, query or fragment")
+        if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)):
+            return value.rstrip("/")
+        raise ValueError("must begin with https:// (plain http:// only to a loopback address)")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class FirewallSettings(Settings):

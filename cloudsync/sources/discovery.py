@@ -48,8 +48,19 @@ class RequiredPort:
 
 
 RefusalCode = Literal[
-    "random-port", "not-published", "no-address", "loopback", "unsupported-network", "labelled-out", "denied", "sensitive",
-    "private-address", "not-labelled", "unexpressible", "malformed", "unassigned",
+    "random-port",
+    "not-published",
+    "no-address",
+    "loopback",
+    "unsupported-network",
+    "labelled-out",
+    "denied",
+    "sensitive",
+    "private-address",
+    "not-labelled",
+    "unexpressible",
+    "malformed",
+    "unassigned",
 ]
 
 

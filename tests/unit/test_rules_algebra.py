@@ -14,6 +14,8 @@ from cloudsync.fewest import generators
 from cloudsync.networks import Interval, NetworkSet
 from cloudsync.rules import NOTHING, Rule, RuleSet
 
+thorough = settings(max_examples=300, deadline=None)
+
 Address = tuple[int, int]
 Point = tuple[int, int, Address]
 Wish = tuple[str, str, tuple[str, ...]]
@@ -79,11 +81,13 @@ def drawn(wanted: Iterable[Wish]) -> set[Point]:
     return points(Rule.of(*wish) for wish in wanted)
 
 
+@thorough
 @given(wishes)
 def test_a_rule_set_lets_in_what_its_rules_do(a: list[Wish]) -> None:
     assert points(made(a)) == drawn(a)
 
 
+@thorough
 @given(wishes, wishes)
 def test_operators_are_set_operations_on_points(a: list[Wish], b: list[Wish]) -> None:
     x, y, in_x, in_y = made(a), made(b), drawn(a), drawn(b)
@@ -95,11 +99,13 @@ def test_operators_are_set_operations_on_points(a: list[Wish], b: list[Wish]) ->
     assert bool(x - y) == bool(in_x - in_y)
 
 
+@thorough
 @given(wishes, wishes)
 def test_rule_sets_are_equal_exactly_where_their_points_are(a: list[Wish], b: list[Wish]) -> None:
     assert (made(a) == made(b)) == (drawn(a) == drawn(b))
 
 
+@thorough
 @given(wishes, wishes, wishes)
 def test_the_laws_of_set_algebra_hold(a: list[Wish], b: list[Wish], c: list[Wish]) -> None:
     x, y, z = made(a), made(b), made(c)
@@ -119,6 +125,7 @@ def test_the_laws_of_set_algebra_hold(a: list[Wish], b: list[Wish], c: list[Wish
     assert x | NOTHING == x == x - NOTHING
 
 
+@thorough
 @given(wishes, st.randoms(use_true_random=False))
 def test_the_canonical_form_is_unique(a: list[Wish], chance: Random) -> None:
     """However rules are cut (at a port, by family, by protocol) and shuffled, the value and its hash are the same."""
@@ -142,6 +149,7 @@ def test_the_canonical_form_is_unique(a: list[Wish], chance: Random) -> None:
     assert RuleSet.of(iter(whole)) == whole
 
 
+@thorough
 @given(wishes)
 def test_canonical_rules_are_disjoint_maximal_and_in_order(a: list[Wish]) -> None:
     rules = list(made(a))
@@ -159,6 +167,7 @@ def test_canonical_rules_are_disjoint_maximal_and_in_order(a: list[Wish]) -> Non
             assert not full or one[1] + 1 < other[0] or left.sources != right.sources
 
 
+@thorough
 @given(wishes, sources, st.lists(matches.map(lambda match: match[0]), max_size=3))
 def test_parts_are_the_points_of_the_part(a: list[Wish], reach: tuple[str, ...], names: list[str]) -> None:
     x, in_x = made(a), drawn(a)
@@ -166,6 +175,7 @@ def test_parts_are_the_points_of_the_part(a: list[Wish], reach: tuple[str, ...],
     assert points(x.of_protocols(*names)) == in_x & drawn([(name, "", ("any",)) for name in names])
 
 
+@thorough
 @given(wishes)
 def test_the_fewest_rules_say_the_same_and_are_no_more_than_the_canonical_ones(a: list[Wish]) -> None:
     whole = made(a)
@@ -187,7 +197,7 @@ def fewest_by_trial(target: set[tuple[int, int]], allowed: Sequence[frozenset[in
 grids = st.lists(st.sets(st.integers(0, 4)), min_size=1, max_size=4)
 
 
-@settings(deadline=None)
+@thorough
 @given(grids)
 def test_no_fewer_rules_over_ports_would_do(grid: list[set[int]]) -> None:
     """Row n of the grid is what the address n may reach."""
@@ -196,7 +206,7 @@ def test_no_fewer_rules_over_ports_would_do(grid: list[set[int]]) -> None:
     assert len(whole.fewest()) == fewest_by_trial({(cell, n) for n, row in enumerate(grid) for cell in row}, shapes, 5)
 
 
-@settings(deadline=None)
+@thorough
 @given(grids)
 def test_no_fewer_rules_over_protocols_would_do(grid: list[set[int]]) -> None:
     """Five cells on a line: protocol 5, three parts of tcp, protocols 7-255. A rule is within tcp, or made of whole ones."""
@@ -219,7 +229,7 @@ def generates(family: Iterable[Interval], wanted: Iterable[Interval]) -> bool:
 intervals = st.tuples(st.integers(0, 4), st.integers(0, 4)).map(lambda ends: (min(ends), max(ends)))
 
 
-@settings(deadline=None)
+@thorough
 @given(st.sets(intervals, max_size=9))
 def test_generators_are_as_few_as_can_be(family: set[Interval]) -> None:
     found = generators(family)

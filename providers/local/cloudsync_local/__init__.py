@@ -1,0 +1,10 @@
+"""The provider `local`: a firewall kept in a JSON file. The embedded default, and the reference for plugin authors.
+
+Read `provider.py` first (what the plugin is), then `file.py` (how its firewall is kept).
+"""
+
+from __future__ import annotations
+
+from cloudsync_local.provider import LocalProvider
+
+provider = LocalProvider()

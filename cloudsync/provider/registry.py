@@ -1,0 +1,65 @@
+"""Plugins found by entry point. Listing names imports nothing; one broken plugin never stops the others."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from typing import cast
+
+from cloudsync.provider.contract import API_VERSION, Provider
+
+GROUP = "cloudsync_firewall.providers"
+_ATTRIBUTES = (
+    *("api_version", "type", "sdk", "extra", "capabilities", "account_settings", "firewall_settings"),
+    *("identity", "endpoint", "plan_steps", "open_reader", "open_writer"),
+)
+
+
+class PluginError(Exception):
+    """A plugin cannot be used; one line that says what to do."""
+
+
+def names() -> tuple[str, ...]:
+    """The types that some installed distribution offers, sorted."""
+    return tuple(sorted({point.name for point in _points()}))
+
+
+@cache
+def load(name: str) -> Provider:
+    """The plugin of one type. Raises `PluginError`."""
+    found = [point for point in _points() if point.name == name]
+    if not found:
+        near = get_close_matches(name, names(), 1)
+        hint = f', did you mean "{near[0]}"?' if near else f"; installed are {', '.join(names()) or 'none'}"
+        raise PluginError(f'no provider of type "{name}" is installed{hint}')
+    if len({point.value for point in found}) > 1:
+        owners = ", ".join(sorted(str(point.dist.name) if point.dist else "?" for point in found))
+        raise PluginError(f'several distributions offer the provider type "{name}": {owners}; remove all but one')
+    try:
+        plugin = found[0].load()
+    except ModuleNotFoundError as error:
+        raise PluginError(f'the provider "{name}" needs the Python package {error.name!r}, which is not installed') from None
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's plugin raises while it is imported
+        raise PluginError(f'the provider "{name}" ({found[0].value}) cannot be loaded: {type(error).__name__}') from None
+    missing = [attribute for attribute in _ATTRIBUTES if not hasattr(plugin, attribute)]
+    if missing:
+        raise PluginError(f'the provider "{name}" ({found[0].value}) is incomplete: it lacks {", ".join(missing)}')
+    if plugin.api_version != API_VERSION:
+        raise PluginError(
+            f'the provider "{name}" is made for plugin API {plugin.api_version}, this cloudsync has {API_VERSION}: update it'
+        )
+    return cast("Provider", plugin)
+
+
+def sdk_missing(provider: Provider) -> str | None:
+    """What to install where the provider's SDK is not there; None where it is."""
+    if provider.sdk is None or find_spec(provider.sdk) is not None:
+        return None
+    extra = f"cloudsync-firewall[{provider.extra}]" if provider.extra else provider.sdk
+    return f'the provider "{provider.type}" needs {provider.sdk}: pip install "{extra}"'
+
+
+def _points() -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=GROUP))

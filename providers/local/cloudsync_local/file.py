@@ -1,0 +1,132 @@
+"""The JSON file of one firewall: read strictly, written atomically and durably."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from cloudsync.networks import NetworkSet
+from cloudsync.provider.errors import NotFound, ProviderError
+from cloudsync.provider.marker import Marker
+from cloudsync.provider.settings import Settings
+from cloudsync.rules import Rule, RuleSet
+
+_MAX_BYTES = 16 * 1024 * 1024
+
+
+class _RulePart(Settings):
+    protocol: str
+    ports: str
+    sources: list[str]
+    description: str = ""
+
+
+class _MarkerPart(Settings):
+    owner: str
+    firewall: str
+    hosts: str
+
+
+class _FilePart(Settings):
+    format: Literal[1]
+    marker: _MarkerPart | None = None
+    rules: list[_RulePart] = []
+    kept: list[str] = []
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRule:
+    """A rule as it stands in the file."""
+
+    rule: Rule
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A file's content. `kept`: what stands for rules that are not about networks; carried along untouched."""
+
+    marker: Marker | None
+    rules: tuple[ListedRule, ...]
+    kept: tuple[str, ...]
+
+    @property
+    def rule_set(self) -> RuleSet:
+        """What the rules mean together."""
+        return RuleSet.of(listed.rule for listed in self.rules)
+
+
+def read(path: Path) -> Content | None:
+    """The file's content; None where there is no file. Raises `ProviderError` for everything else."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise NotFound(f"{path} cannot be read: {error.strerror}") from None
+    if len(raw) > _MAX_BYTES:
+        raise ProviderError(f"{path} is larger than {_MAX_BYTES // (1024 * 1024)} MiB")
+    try:
+        part = _FilePart.model_validate_json(raw)
+        return Content(
+            marker=None if part.marker is None else Marker(part.marker.owner, part.marker.firewall, part.marker.hosts),
+            rules=tuple(ListedRule(Rule.of(r.protocol, r.ports, NetworkSet.of(r.sources)), r.description) for r in part.rules),
+            kept=tuple(part.kept),
+        )
+    except ValidationError as error:
+        where = ".".join(str(step) for step in error.errors(include_input=False)[0]["loc"]) or "its start"
+        raise ProviderError(f"{path} is no firewall file: it is malformed at {where[:100]!r}") from None
+    except ValueError as error:
+        raise ProviderError(f"{path} has a rule that cannot be read: {str(error)[:200]!r}") from None
+
+
+def write(path: Path, content: Content) -> None:
+    """Replace the file: a crash at any byte leaves the old content or the new. Raises `ProviderError`."""
+    document = {
+        "format": 1,
+        "marker": None
+        if content.marker is None
+        else {"owner": content.marker.owner, "firewall": content.marker.firewall, "hosts": content.marker.hosts},
+        "rules": [
+            {
+                "protocol": listed.rule.protocol,
+                "ports": listed.rule.ports,
+                "sources": list(listed.rule.sources.cidrs()),
+                "description": listed.description,
+            }
+            for listed in content.rules
+        ],
+        "kept": list(content.kept),
+    }
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _replace(path, (json.dumps(document, indent=2) + "\n").encode())
+    except OSError as error:
+        raise ProviderError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def _replace(path: Path, data: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,153 @@
+"""What the plugin is: its capabilities, its settings, how it plans. Reading and writing are two small classes at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from pydantic import field_validator
+
+from cloudsync.provider.contract import (
+    API_VERSION,
+    Absent,
+    Account,
+    AccountModel,
+    Capabilities,
+    FirewallModel,
+    FirewallSpec,
+    Kept,
+    Observation,
+    Present,
+    Refusal,
+    Step,
+    StepKind,
+    Target,
+    Unreadable,
+)
+from cloudsync.provider.errors import ProviderError
+from cloudsync.provider.settings import AccountSettings, FirewallSettings
+from cloudsync_local.file import Content, ListedRule, read, write
+
+
+class LocalFirewall(FirewallSettings):
+    """The keys of a `[firewalls.X]` table. `path`: the JSON file, relative to the configuration file."""
+
+    path: str
+
+    @field_validator("path")
+    @classmethod
+    def _not_empty(cls, value: str) -> str:
+        if not value or "\0" in value:
+            raise ValueError("must name a file")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """What a step of this provider carries: the whole new content of one file."""
+
+    path: str
+    content: Content
+
+
+class LocalProvider:
+    """One firewall a file; every change is one atomic replacement of the file."""
+
+    api_version: ClassVar[int] = API_VERSION
+    type: ClassVar[str] = "local"
+    sdk: ClassVar[str | None] = None
+    extra: ClassVar[str | None] = None
+    account_settings: ClassVar[AccountModel] = AccountSettings
+    firewall_settings: ClassVar[FirewallModel] = LocalFirewall
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        protocols=None,
+        icmp_types=True,
+        private_is_public=False,
+        attaches=False,
+        descriptions=True,
+        notes=(
+            (
+                "no packet is filtered",
+                "the file is for trying cloudsync out, for tests, and for programs of your own that read it",
+            ),
+        ),
+    )
+
+    def identity(self, spec: FirewallSpec) -> str:
+        """The file's path as configured."""
+        return _path(spec)
+
+    def endpoint(self, account: Account) -> str:
+        """Files need no endpoint."""
+        return "file"
+
+    def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
+        """One replacement for everything; a step of its own where only the owner marker changes."""
+        found = observed.native if isinstance(observed, Present) else None
+        before = found if isinstance(found, Content) else Content(marker=None, rules=(), kept=())
+        rules = tuple(ListedRule(rule, target.describe(rule)) for rule in target.rules.fewest())
+        marker = target.marker or before.marker
+        path = _path(target.spec)
+        if isinstance(observed, Present) and observed.rules == target.rules:
+            if target.marker is None:
+                return ()
+            marked = Write(path, Content(marker, before.rules, before.kept))
+            return (Step(f"write the owner marker into {path}", StepKind.MARK, target.rules, native=marked),)
+        summary = f"{'create' if isinstance(observed, Absent) else 'replace'} {path} with {len(rules)} rules"
+        return (Step(summary, StepKind.REPLACE, target.rules, native=Write(path, Content(marker, rules, before.kept))),)
+
+    def open_reader(self, account: Account) -> LocalReader:
+        """Nothing to log in to."""
+        return LocalReader(account.base)
+
+    def open_writer(self, account: Account) -> LocalWriter:
+        """Nothing to log in to."""
+        return LocalWriter(account.base)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalReader:
+    """Reads files below `base`."""
+
+    base: Path
+
+    def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
+        """A file that is not there is `Absent`; one that cannot be understood is `Unreadable`, never empty."""
+        return {spec.name: self._one(_path(spec)) for spec in specs}
+
+    def _one(self, path: str) -> Observation:
+        try:
+            content = read(self.base / path)
+        except ProviderError as error:
+            return Unreadable(error)
+        if content is None:
+            return Absent()
+        return Present(
+            id=path,
+            rules=content.rule_set,
+            marker=content.marker,
+            listed=tuple(listed.rule for listed in content.rules),
+            kept=tuple(Kept(text) for text in content.kept),
+            native=content,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LocalWriter:
+    """Writes files below `base`."""
+
+    base: Path
+
+    def run(self, step: Step) -> None:
+        """Replace one file. Raises `ProviderError` with the file left as it was."""
+        if not isinstance(step.native, Write):
+            raise ProviderError("this step was not made by the provider local")
+        write(self.base / step.native.path, step.native.content)
+
+
+def _path(spec: FirewallSpec) -> str:
+    if not isinstance(spec.settings, LocalFirewall):
+        raise TypeError(f"settings of another provider for the firewall {spec.name}")
+    return spec.settings.path
