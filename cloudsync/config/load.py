@@ -1,0 +1,315 @@
+"""From a TOML file to a `Configuration`: found, read, checked, every mistake named with its line and column."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from cloudsync.config.configuration import (
+    AccountTable,
+    Allow,
+    Configuration,
+    Firewall,
+    Host,
+    KeyPath,
+    Place,
+    PolicySettings,
+    PortRange,
+    RunSettings,
+    Ssh,
+)
+from cloudsync.config.engines import engine_problem
+from cloudsync.config.models import AllowTable, File, FirewallTable, HostTable, allowed, duration, port_range
+from cloudsync.config.places import place_of, places
+from cloudsync.config.problems import ConfigError, Problem, unknown_key
+from cloudsync.networks import NOWHERE, NetworkSet
+from cloudsync.provider import registry
+from cloudsync.provider.contract import FirewallSpec
+from cloudsync.provider.marker import Marker, host_digest
+from cloudsync.provider.settings import AccountSettings, FirewallSettings
+from cloudsync.rules import Rule, RuleSet
+
+MAX_BYTES = 1024 * 1024
+Model = TypeVar("Model", bound=BaseModel)
+_LATER = {"compose": "Compose files", "profiles": "Compose profiles", "env_file": "Compose files"}
+
+
+def candidates(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Where a configuration is looked for when none is named (design 5.1)."""
+    home = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "/root")) / ".config")
+    return Path("cloudsync.toml"), Path(home) / "cloudsync" / "config.toml", Path("/etc/cloudsync/config.toml")
+
+
+def find(explicit: str | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """The configuration file by the search order. Raises `ConfigError` that lists where it was looked for."""
+    named = explicit or environ.get("CLOUDSYNC_CONFIG")
+    if named:
+        return Path(named)
+    for path in candidates(environ):
+        if path.is_file():
+            return path
+    looked = ", ".join(str(path) for path in candidates(environ))
+    raise ConfigError([Problem(Place("cloudsync", 1, 1), "", f"no configuration found; looked for {looked}; --config names one")])
+
+
+def load(path: Path, *, name: str | None = None, environ: Mapping[str, str] = os.environ) -> Configuration:
+    """The configuration in `path`. `name`: how messages call the file. Raises `ConfigError` with everything that is wrong."""
+    file = name or str(path)
+    text = _read(path, file)
+    try:
+        raw = tomllib.loads(text)
+        known = places(text, file)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([_syntax(error, file, text)]) from None
+    except RecursionError:
+        raise ConfigError([Problem(Place(file, 1, 1), "", "is nested too deeply")]) from None
+    loader = _Loader(file, path.resolve().parent, known, environ)
+    configuration = loader.load(raw)
+    if loader.problems or configuration is None:
+        raise ConfigError(loader.problems)
+    return configuration
+
+
+def _read(path: Path, file: str) -> str:
+    try:
+        with path.open("rb") as opened:
+            raw = opened.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            raise ConfigError([Problem(Place(file, 1, 1), "", "is larger than 1 MiB: that is no configuration")])
+        return raw.decode().replace("\r\n", "\n")
+    except OSError as error:
+        raise ConfigError([Problem(Place(file, 1, 1), "", f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([Problem(Place(file, 1, 1), "", "is not UTF-8 text")]) from None
+
+
+def _syntax(error: tomllib.TOMLDecodeError, file: str, text: str) -> Problem:
+    """tomllib says `what (at line 3, column 7)`; some of its whats quote keys, none quotes values."""
+    what, _, where = str(error).rpartition(" (at ")
+    numbers = [int(word) for word in where.rstrip(")").replace(",", "").split() if word.isdigit()]
+    line, column = (numbers[0], numbers[1]) if len(numbers) == 2 else (text.count("\n") + 1, 1)
+    return Problem(Place(file, line, column), "", f"is not TOML: {what or 'it ends too early'}")
+
+
+class _Loader:
+    """Collects problems while one file is turned into values."""
+
+    def __init__(self, file: str, base: Path, known: Mapping[KeyPath, Place], environ: Mapping[str, str]) -> None:
+        self.file, self.base, self.known, self.environ = file, base, known, environ
+        self.problems: list[Problem] = []
+        self.networks: dict[str, NetworkSet] = {}
+
+    def at(self, *path: str | int) -> Place:
+        return place_of(path, self.known, self.file)
+
+    def problem(self, path: KeyPath, text: str) -> None:
+        self.problems.append(Problem(self.at(*path), ".".join(str(part) for part in path), text))
+
+    def load(self, raw: dict[str, Any]) -> Configuration | None:
+        self.recognise_later_keys(raw)
+        file = self.validate(File, raw, ())
+        if file is None:
+            return None
+        self.networks = {name: NetworkSet.of(networks) for name, networks in file.networks.items()}
+        accounts = self.accounts(file)
+        hosts = {name: self.host(name, table) for name, table in file.hosts.items()}
+        firewalls = {name: self.firewall(name, table, file, accounts) for name, table in file.firewalls.items()}
+        ssh_sources = self.sources(file.ssh.sources, ("ssh", "sources"))
+        self.check_identities({name: f for name, f in firewalls.items() if f is not None}, accounts, file.owner)
+        if self.problems:
+            return None
+        return Configuration(
+            file=self.file,
+            base=self.base,
+            owner=file.owner,
+            state=self.state(file.state),
+            ssh=Ssh(tuple(file.ssh.ports), ssh_sources, RuleSet.of(Rule("tcp", port, port, ssh_sources) for port in file.ssh.ports)),
+            networks=self.networks,
+            policy=self.policy(file),
+            run=RunSettings(
+                duration(file.run.host_timeout).total_seconds(), duration(file.run.deadline).total_seconds(), file.run.concurrency
+            ),
+            accounts=accounts,
+            hosts=hosts,
+            firewalls={name: f for name, f in firewalls.items() if f is not None},
+            places=self.known,
+        )
+
+    def recognise_later_keys(self, raw: dict[str, Any]) -> None:
+        """Keys of the design that this version does not know yet are named as such, not called unknown."""
+        hosts = raw.get("hosts")
+        for name, table in (hosts if isinstance(hosts, dict) else {}).items():
+            for key in [key for key in _LATER if isinstance(table, dict) and key in table]:
+                self.problem(("hosts", name, key), f"{_LATER[key]} are not supported yet")
+                del table[key]
+                table.setdefault("ports", [])
+
+    def validate(self, model: type[Model], value: object, path: KeyPath, more: Iterable[str] = ()) -> Model | None:
+        """`value` as the model, or None with its problems noted. `more`: further keys that are known at this level."""
+        try:
+            return model.model_validate(value)
+        except ValidationError as error:
+            for one in error.errors(include_input=False, include_url=False):
+                where = (*path, *(part for part in one["loc"] if part != "[key]"))
+                where = tuple(part for part in where if not (isinstance(part, str) and part.startswith(("function-", "list[", "str"))))
+                self.problem(where, _in_words(one["type"], one["msg"], one.get("ctx", {}), model, where, path, more))
+            return None
+
+    def state(self, url: str | None) -> Path:
+        if url is not None:
+            return Path(url.removeprefix("file://"))
+        if os.geteuid() == 0:
+            return Path("/var/lib/cloudsync")
+        home = self.environ.get("XDG_STATE_HOME") or str(Path(self.environ.get("HOME", "~")).expanduser() / ".local" / "state")
+        return Path(home) / "cloudsync"
+
+    def policy(self, file: File) -> PolicySettings:
+        table = file.policy
+        return PolicySettings(
+            expose=table.expose,
+            mode=table.mode,
+            grace=duration(table.grace),
+            max_close=table.max_close,
+            deny=self.ports(table.deny, ("policy", "deny")),
+            allow_sensitive=self.ports(table.allow_sensitive, ("policy", "allow_sensitive")),
+            icmp=table.icmp,
+            private=table.private,
+            foreign=table.foreign,
+            plan_max_age=duration(table.plan_max_age),
+        )
+
+    def ports(self, texts: Iterable[str], path: KeyPath) -> tuple[PortRange, ...]:
+        return tuple(PortRange(*port_range(text), self.at(*path, number)) for number, text in enumerate(texts))
+
+    def sources(self, texts: Iterable[str], path: KeyPath) -> NetworkSet:
+        found = NOWHERE
+        for number, text in enumerate(texts):
+            if not text.startswith("@"):
+                found = found | NetworkSet.of([text])
+            elif text[1:] in self.networks:
+                found = found | self.networks[text[1:]]
+            else:
+                self.problem((*path, number), f'[networks] has no "{text[1:41]}"')
+        if not found and not self.problems:
+            self.problem(path, "name no address at all")
+        return found
+
+    def accounts(self, file: File) -> dict[str, AccountTable]:
+        found = {}
+        for name, table in file.providers.items():
+            path: KeyPath = ("providers", name)
+            rest = dict(table)
+            kind = rest.pop("type", name)
+            if not isinstance(kind, str):
+                self.problem((*path, "type"), "must be text")
+                continue
+            try:
+                plugin = registry.load(kind)
+            except registry.PluginError as error:
+                self.problem((*path, "type") if "type" in table else path, str(error))
+                continue
+            settings = self.validate(plugin.account_settings, rest, path, ("type",))
+            if isinstance(settings, AccountSettings):
+                found[name] = AccountTable(name, kind, plugin, settings)
+        return found
+
+    def host(self, name: str, table: HostTable) -> Host:
+        path: KeyPath = ("hosts", name)
+        engines = [table.docker] if isinstance(table.docker, str) else table.docker or []
+        for number, endpoint in enumerate(engines):
+            if (problem := engine_problem(endpoint)) is not None:
+                self.problem((*path, "docker") if isinstance(table.docker, str) else (*path, "docker", number), problem)
+        if not engines and table.ports is None and not table.retired:
+            self.problem(path, "needs a source of ports: docker or ports")
+        return Host(name, tuple(engines), self.ports(table.ports or (), (*path, "ports")), table.retired, self.at(*path))
+
+    def firewall(self, name: str, raw: dict[str, object], file: File, accounts: Mapping[str, AccountTable]) -> Firewall | None:
+        path: KeyPath = ("firewalls", name)
+        core = {key: value for key, value in raw.items() if key in FirewallTable.model_fields}
+        rest = {key: value for key, value in raw.items() if key not in FirewallTable.model_fields}
+        table = self.validate(FirewallTable, core, path)
+        if table is None:
+            return None
+        if table.provider not in file.providers:
+            self.problem((*path, "provider"), f'there is no [providers.{table.provider[:40]}] table')
+            return None
+        for number, host in enumerate(table.hosts):
+            if host not in file.hosts:
+                self.problem((*path, "hosts", number), f"there is no [hosts.{host[:40]}] table")
+        self.check_hosts(path, table, file)
+        if (account := accounts.get(table.provider)) is None:
+            return None  # its own problem is noted already
+        settings = self.validate(account.provider.firewall_settings, rest, path, FirewallTable.model_fields)
+        allow = tuple(self.allow(one, (*path, "allow", number)) for number, one in enumerate(table.allow))
+        if not isinstance(settings, FirewallSettings):
+            return None
+        living = sorted({host for host in table.hosts if host in file.hosts and not file.hosts[host].retired})
+        return Firewall(
+            name, table.provider, tuple(living), tuple(sorted(set(table.hosts))), table.static, allow, settings, self.at(*path)
+        )
+
+    def check_hosts(self, path: KeyPath, table: FirewallTable, file: File) -> None:
+        if table.static and table.hosts:
+            self.problem((*path, "hosts"), "must be left out where static = true")
+        elif not table.static and not table.hosts:
+            self.problem(path, "needs hosts (or static = true, where only its allow rules count)")
+        elif table.hosts and all(host in file.hosts and file.hosts[host].retired for host in table.hosts):
+            self.problem((*path, "hosts"), "are all retired: nothing but SSH would stay open")
+
+    def allow(self, table: AllowTable, path: KeyPath) -> Allow:
+        sources = self.sources(table.sources, (*path, "sources"))
+        rules = RuleSet.of(Rule(*allowed(text), sources) for text in table.ports)
+        return Allow(rules, table.description, self.at(*path))
+
+    def check_identities(self, firewalls: Mapping[str, Firewall], accounts: Mapping[str, AccountTable], owner: str) -> None:
+        """Two firewalls of one configuration must not name the same firewall at the vendor: they would undo each other."""
+        seen: dict[tuple[str, str], str] = {}
+        for firewall in firewalls.values():
+            spec = FirewallSpec(firewall.name, firewall.settings, Marker(owner, firewall.name, host_digest(firewall.marker_hosts)))
+            identity = (firewall.account, accounts[firewall.account].provider.identity(spec))
+            if (other := seen.setdefault(identity, firewall.name)) != firewall.name:
+                self.problem(("firewalls", firewall.name), f'names the same firewall at the vendor as "{other}"')
+
+
+def _in_words(
+    kind: str, message: str, context: Mapping[str, Any], model: type[BaseModel], where: KeyPath, path: KeyPath, more: Iterable[str]
+) -> str:
+    """A pydantic error for people, without the value."""
+    if kind == "extra_forbidden":
+        known = {*_fields_at(model, where[len(path) : -1]), *(more if len(where) == len(path) + 1 else ())}
+        return unknown_key(str(where[-1]), known)
+    if kind == "missing":
+        return "is required"
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    if kind == "literal_error":
+        return f"must be {context.get('expected', 'one of the known words')}"
+    if kind == "string_pattern_mismatch":
+        return f"must match {context.get('pattern', 'its pattern')}"
+    names = {"string_type": "text", "int_type": "a whole number", "bool_type": "true or false", "list_type": "a list", "dict_type": "a table"}
+    if kind in names or kind in ("model_type", "model_attributes_type"):
+        return f"must be {names.get(kind, 'a table')}"
+    return message[:1].lower() + message[1:]
+
+
+def _fields_at(model: type[BaseModel], path: KeyPath) -> Iterable[str]:
+    """The keys a model knows at a path below it."""
+    for part in path:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        nested = None if field is None else _model_in(field.annotation)
+        if nested is not None:
+            model = nested
+    return model.model_fields
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in getattr(annotation, "__args__", ()) if (found := _model_in(part)) is not None), None)

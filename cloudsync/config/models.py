@@ -1,0 +1,165 @@
+"""The strict models of the configuration file itself (design 5.1), as written; `load.py` turns them into a `Configuration`.
+
+The provider's own keys of `[providers.X]` and `[firewalls.X]` are not here: the plugin's models check those.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from cloudsync.networks import NetworkSet
+from cloudsync.provider.settings import Settings
+from cloudsync.rules import Rule
+
+_DURATION = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", re.ASCII)
+_PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/([a-z]+))?")
+_NAME = r"^[a-z0-9]([a-z0-9._-]{0,38}[a-z0-9])?$"
+_WITH_PORTS = ("tcp", "udp", "sctp")
+
+
+def duration(text: str) -> timedelta:
+    """`90s`, `10m`, `1h30m`, `2d`, `0s`. Raises `ValueError`."""
+    match = _DURATION.fullmatch(text)
+    if not text or match is None:
+        raise ValueError('must be a duration such as "90s", "10m", "1h30m" or "0s"')
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+def port_range(text: str) -> tuple[str, int, int]:
+    """`443`, `443/tcp`, `8000-8010/udp` as (protocol, first, last); tcp where none is named. Raises `ValueError`."""
+    match = _PORTS.fullmatch(text)
+    if match is None:
+        raise ValueError('must be a port such as "443/tcp" or "8000-8010/udp"')
+    first, last, protocol = match.groups()
+    low, high = int(first), int(last or first)
+    if protocol is not None and protocol not in _WITH_PORTS:
+        raise ValueError("has a protocol that is not tcp, udp or sctp")
+    if not 1 <= low <= high <= 65535:
+        raise ValueError("must lie in 1-65535, the first port not above the last")
+    return protocol or "tcp", low, high
+
+
+def allowed(text: str) -> tuple[str, int, int]:
+    """As `port_range`, and `all`, `all/tcp`, `icmp`, `icmp/8`, `esp`, `ip/143`, … as (protocol, first, last of the selector)."""
+    if _PORTS.fullmatch(text):
+        return port_range(text)
+    name, _, rest = text.partition("/")
+    if name == "all" and rest in _WITH_PORTS:
+        rule = Rule.of(rest, "", NetworkSet.of(["any"]))
+    elif name == "ip" and rest.isascii() and rest.isdigit():
+        rule = Rule.of(str(int(rest)), "", NetworkSet.of(["any"]))
+    elif rest and name not in ("icmp", "icmpv6"):
+        raise ValueError('must be ports ("443/tcp"), "all", "all/tcp", a protocol ("esp", "icmp", "ip/143") or an ICMP type ("icmp/8")')
+    else:
+        rule = Rule.of(name, rest, NetworkSet.of(["any"]))
+    return rule.protocol, rule.first, rule.last
+
+
+def _checked_duration(text: str) -> str:
+    duration(text)
+    return text
+
+
+def _checked_ports(text: str) -> str:
+    port_range(text)
+    return text
+
+
+def _checked_allow(text: str) -> str:
+    allowed(text)
+    return text
+
+
+def _checked_network(text: str) -> str:
+    NetworkSet.of([text])
+    return text
+
+
+def _checked_source(text: str) -> str:
+    if not text.startswith("@"):
+        NetworkSet.of([text])
+    return text
+
+
+Name = Annotated[str, Field(pattern=_NAME)]
+Duration = Annotated[str, AfterValidator(_checked_duration)]
+Ports = Annotated[str, AfterValidator(_checked_ports)]
+AllowPorts = Annotated[str, AfterValidator(_checked_allow)]
+Network = Annotated[str, AfterValidator(_checked_network)]
+Source = Annotated[str, AfterValidator(_checked_source)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class SshTable(Settings):
+    """`[ssh]`: what must stay reachable whatever happens."""
+
+    ports: Annotated[list[Port], Field(min_length=1, max_length=64, description="TCP ports of SSH")]
+    sources: Annotated[list[Source], Field(min_length=1, description='"any", "any4", "any6", CIDRs, or "@name" of [networks]')]
+
+
+class PolicyTable(Settings):
+    """`[policy]`: which required ports may be opened, and what may close."""
+
+    expose: Annotated[Literal["published", "labelled"], Field(description="every published port, or only where a label says so")]
+    mode: Annotated[Literal["sync", "additive"], Field(description='"additive" never closes anything')] = "sync"
+    grace: Annotated[Duration, Field(description="how long a port that vanished from an engine stays open")] = "10m"
+    max_close: Annotated[int, Field(ge=0, description="more closings at once than this need --allow-close")] = 5
+    deny: Annotated[list[Ports], Field(description="ports never opened")] = []
+    allow_sensitive: Annotated[list[Ports], Field(description="host ports the built-in refusal does not apply to")] = []
+    icmp: Annotated[Literal["keep", "none", "all", "echo"], Field(description="ICMP")] = "keep"
+    private: Annotated[Literal["keep", "manage"], Field(description="rules from private networks")] = "keep"
+    foreign: Annotated[Literal["report", "fail", "ignore"], Field(description="exposure through other firewalls")] = "report"
+    plan_max_age: Annotated[Duration, Field(description="how old a plan file may be")] = "24h"
+
+
+class RunTable(Settings):
+    """`[run]`: patience."""
+
+    host_timeout: Annotated[Duration, Field(description="for one host")] = "10s"
+    deadline: Annotated[Duration, Field(description="for the whole run")] = "5m"
+    concurrency: Annotated[int, Field(ge=1, le=256, description="requests at once")] = 16
+
+
+class HostTable(Settings):
+    """`[hosts.X]`: a machine with a container engine, or a list that stands for one."""
+
+    docker: Annotated[str | list[str] | None, Field(description="engine: unix:///path or tcp://127.0.0.1:port; a list for several")] = None
+    ports: Annotated[list[Ports] | None, Field(description="ports that are needed whatever containers say")] = None
+    retired: Annotated[bool, Field(description="the host is gone: out of the reckoning")] = False
+
+
+class AllowTable(Settings):
+    """`[[firewalls.X.allow]]`: further rules the user wants, whatever containers say."""
+
+    ports: Annotated[list[AllowPorts], Field(min_length=1, description='"443", "8000-8010/udp", "all", "all/tcp", "icmp", "esp", …')]
+    sources: Annotated[list[Source], Field(min_length=1, description="as in [ssh]")]
+    description: Annotated[str | None, Field(max_length=200)] = None
+
+
+class FirewallTable(Settings):
+    """The core's keys of `[firewalls.X]`."""
+
+    provider: Annotated[str, Field(description="the name of a [providers.X] table")]
+    hosts: Annotated[list[str], Field(description="whose required ports it opens, together")] = []
+    static: Annotated[bool, Field(description="it has no hosts, only its own allow rules")] = False
+    allow: list[AllowTable] = []
+
+
+class File(Settings):
+    """A cloudsync configuration."""
+
+    version: Literal[1]
+    owner: Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$", description="written into every marker")]
+    state: Annotated[str | None, Field(pattern=r"^file:///.+", description="file:// and the state directory")] = None
+    ssh: SshTable
+    networks: dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")], list[Network]] = {}
+    policy: PolicyTable
+    run: RunTable = RunTable()
+    providers: dict[Name, dict[str, object]] = {}
+    hosts: dict[Name, HostTable] = {}
+    firewalls: dict[Name, dict[str, object]] = {}

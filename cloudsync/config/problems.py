@@ -1,0 +1,35 @@
+"""What is wrong with a configuration, as lines a person can jump to. Values are never part of them: they may be secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from cloudsync.config.configuration import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake: where, which key, what about it."""
+
+    place: Place
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.key}: {self.text}" if self.key else f"{self.place}: {self.text}"
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; `problems` are all that is wrong with it, in the order of the file."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(sorted(problems, key=lambda p: (p.place.line, p.place.column, p.key)))
+        super().__init__("; ".join(str(problem) for problem in self.problems[:3]))
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """`unknown key, did you mean "token"?`"""
+    near = get_close_matches(key, list(known), 1)
+    return f'unknown key, did you mean "{near[0]}"?' if near else "unknown key"

@@ -1,0 +1,106 @@
+"""The configuration back as text (references, never secrets), and the JSON Schema editors use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
+
+import tomlkit
+
+from cloudsync.config.configuration import Configuration, PortRange
+from cloudsync.config.models import AllowTable, File, FirewallTable
+from cloudsync.networks import ANY, NetworkSet
+from cloudsync.rules import RuleSet
+
+
+def show(configuration: Configuration) -> str:
+    """The effective configuration with every default filled in, as TOML that can be loaded again. Secrets stay references."""
+    policy, run = configuration.policy, configuration.run
+    document: dict[str, Any] = {
+        "version": 1,
+        "owner": configuration.owner,
+        "state": f"file://{configuration.state}",
+        "ssh": {"ports": list(configuration.ssh.ports), "sources": _sources(configuration.ssh.sources)},
+        "networks": {name: list(networks.cidrs()) for name, networks in configuration.networks.items()},
+        "policy": {
+            "expose": policy.expose,
+            "mode": policy.mode,
+            "grace": _duration(policy.grace),
+            "max_close": policy.max_close,
+            "deny": _ports(policy.deny),
+            "allow_sensitive": _ports(policy.allow_sensitive),
+            "icmp": policy.icmp,
+            "private": policy.private,
+            "foreign": policy.foreign,
+            "plan_max_age": _duration(policy.plan_max_age),
+        },
+        "run": {
+            "host_timeout": _duration(timedelta(seconds=run.host_timeout)),
+            "deadline": _duration(timedelta(seconds=run.deadline)),
+            "concurrency": run.concurrency,
+        },
+        "providers": {
+            name: {"type": table.type} | table.settings.model_dump(exclude_none=True, mode="json")
+            for name, table in configuration.accounts.items()
+        },
+        "hosts": {
+            host.name: ({"docker": list(host.docker)} if host.docker else {})
+            | ({"ports": _ports(host.ports)} if host.ports or not host.docker else {})
+            | ({"retired": True} if host.retired else {})
+            for host in configuration.hosts.values()
+        },
+        "firewalls": {
+            firewall.name: {"provider": firewall.account}
+            | ({"static": True} if firewall.static else {"hosts": list(firewall.marker_hosts)})
+            | firewall.settings.model_dump(exclude_none=True, mode="json")
+            | ({"allow": [_allow(allow.rules, allow.description) for allow in firewall.allow]} if firewall.allow else {})
+            for firewall in configuration.firewalls.values()
+        },
+    }
+    return tomlkit.dumps(document)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft-07) of the file. The keys of provider plugins are left open: only the plugin knows them."""
+    schema = File.model_json_schema(ref_template="#/definitions/{model}")
+    definitions = schema.pop("$defs", {})
+    for model in (FirewallTable, AllowTable):
+        more = model.model_json_schema(ref_template="#/definitions/{model}")
+        definitions |= more.pop("$defs", {})
+        definitions[model.__name__] = more
+    definitions["FirewallTable"]["additionalProperties"] = True
+    properties = schema["properties"]
+    properties["firewalls"]["patternProperties"] = {
+        pattern: {"$ref": "#/definitions/FirewallTable"} for pattern in properties["firewalls"].get("patternProperties", {".*": None})
+    }
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **schema, "definitions": definitions}
+
+
+def _ports(ranges: Iterable[PortRange]) -> list[str]:
+    return [f"{r.first if r.first == r.last else f'{r.first}-{r.last}'}/{r.protocol}" for r in ranges]
+
+
+def _sources(sources: NetworkSet) -> list[str]:
+    return ["any"] if sources == ANY else list(sources.cidrs())
+
+
+def _duration(value: timedelta) -> str:
+    seconds = int(value.total_seconds())
+    parts = [(seconds // 3600, "h"), (seconds % 3600 // 60, "m"), (seconds % 60, "s")]
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
+
+
+def _allow(rules: RuleSet, description: str | None) -> dict[str, Any]:
+    """One allow table: all its rules have the same sources, the ones it was written with."""
+    found = list(rules)
+    ports = [
+        f"{rule.ports}/{rule.protocol}" if rule.has_ports else f"{rule.protocol}/{rule.ports}" if rule.ports else _protocol(rule.protocol)
+        for rule in found
+    ]
+    table: dict[str, Any] = {"ports": ports, "sources": _sources(found[0].sources) if found else []}
+    return table | ({"description": description} if description else {})
+
+
+def _protocol(name: str) -> str:
+    return f"ip/{name}" if name.isdigit() else name
