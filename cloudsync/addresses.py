@@ -13,22 +13,20 @@ from cloudsync.networks import NetworkSet
 
 AddressClass = Literal["wildcard", "loopback", "link-local", "private", "shared", "public"]
 
-_TABLE: tuple[tuple[IPv4Network | IPv6Network, AddressClass], ...] = tuple(
-    (ip_network(network), kind)
-    for network, kind in (
-        ("0.0.0.0/32", "wildcard"),
-        ("::/128", "wildcard"),
-        ("127.0.0.0/8", "loopback"),
-        ("::1/128", "loopback"),
-        ("169.254.0.0/16", "link-local"),
-        ("fe80::/10", "link-local"),
-        ("10.0.0.0/8", "private"),
-        ("172.16.0.0/12", "private"),
-        ("192.168.0.0/16", "private"),
-        ("fc00::/7", "private"),
-        ("100.64.0.0/10", "shared"),
-    )
+_CLASSES: tuple[tuple[str, AddressClass], ...] = (
+    ("0.0.0.0/32", "wildcard"),
+    ("::/128", "wildcard"),
+    ("127.0.0.0/8", "loopback"),
+    ("::1/128", "loopback"),
+    ("169.254.0.0/16", "link-local"),
+    ("fe80::/10", "link-local"),
+    ("10.0.0.0/8", "private"),
+    ("172.16.0.0/12", "private"),
+    ("192.168.0.0/16", "private"),
+    ("fc00::/7", "private"),
+    ("100.64.0.0/10", "shared"),
 )  # RFC 1122, 4291, 3927, 1918, 4193, 6598
+_TABLE: tuple[tuple[IPv4Network | IPv6Network, AddressClass], ...] = tuple((ip_network(text), kind) for text, kind in _CLASSES)
 
 PRIVATE = NetworkSet.of(["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"])
 """Where `policy.private = "keep"` keeps rules: RFC 1918, RFC 6598 and RFC 4193."""

@@ -11,6 +11,7 @@ whole ones. Where two such intervals overlap, what they share is one too, and `g
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
@@ -29,9 +30,10 @@ def fewest(regions: Iterable[Region]) -> Iterator[Region]:
     """
     for chain in _chains(_runs(regions)):
         single = [Region(run.low, run.high, (band,)) for run in chain for band in run.bands]
-        chosen = generators(_wanted(chain)) if len(single) > 2 else []
+        wanted = _wanted(chain) if len(single) > 2 else {}
+        chosen = generators(wanted)
         if chosen and len(chosen) < len(single):
-            yield from (_over(single[first : last + 1]) for first, last in chosen)
+            yield from (_over(single[first], single[last], who) for (first, last), who in _reach(chosen, wanted))
         else:
             yield from single
 
@@ -114,7 +116,7 @@ def _runs(regions: Iterable[Region]) -> Iterator[_Run]:
         for begin, after in pairwise((0, *cuts, len(bands))):
             part = bands[begin:after]
             whole = (part[0].first, part[-1].last) == full_selector(low, high)
-            yield _Run(low, high, part, _shared(part) if whole else NOWHERE)
+            yield _Run(low, high, part, reduce(NetworkSet.__and__, (band.sources for band in part)) if whole else NOWHERE)
 
 
 def _chains(runs: Iterable[_Run]) -> Iterator[list[_Run]]:
@@ -129,27 +131,31 @@ def _chains(runs: Iterable[_Run]) -> Iterator[list[_Run]]:
         yield chain
 
 
-def _wanted(chain: Sequence[_Run]) -> set[Interval]:
-    """The maximal intervals of every address, over the bands of a chain counted from 0."""
-    return {
-        interval for seen in _views([band.sources for run in chain for band in run.bands]) for interval in _intervals(seen, chain)
-    }
+def _wanted(chain: Sequence[_Run]) -> dict[Interval, list[NetworkSet]]:
+    """The maximal intervals of every address, over the bands of a chain counted from 0, and whose they are."""
+    wanted: dict[Interval, list[NetworkSet]] = defaultdict(list)
+    for view, addresses in _views([band.sources for run in chain for band in run.bands]).items():
+        for interval in _intervals(view, chain):
+            wanted[interval].append(addresses)
+    return wanted
 
 
-def _views(sets: Sequence[NetworkSet]) -> set[int]:
-    """For every address the sets that hold it, as bits (the first set is bit 0); alike addresses once, addresses in none left out."""
-    views: set[int] = set()
-    for family in ([s.v4 for s in sets], [s.v6 for s in sets]):
+def _views(sets: Sequence[NetworkSet]) -> dict[int, NetworkSet]:
+    """The addresses by the sets that hold them, as bits (the first set is bit 0); addresses in none are left out."""
+    pieces: dict[int, list[NetworkSet]] = defaultdict(list)
+    for family in (4, 6):
         toggles: Counter[int] = Counter()
-        for number, intervals in enumerate(family):
+        for number, intervals in enumerate(s.v4 if family == 4 else s.v6 for s in sets):
             for first, last in intervals:
                 toggles[first] ^= 1 << number
                 toggles[last + 1] ^= 1 << number
         view = 0
-        for address in sorted(toggles):
+        for address, after in pairwise(sorted(toggles)):
             view ^= toggles[address]
-            views.add(view)
-    return views - {0}
+            if view:
+                piece = ((address, after - 1),)
+                pieces[view].append(NetworkSet(v4=piece) if family == 4 else NetworkSet(v6=piece))
+    return {view: NetworkSet.union(parts) for view, parts in pieces.items()}
 
 
 def _intervals(view: int, chain: Sequence[_Run]) -> Iterator[Interval]:
@@ -177,14 +183,18 @@ def _intervals(view: int, chain: Sequence[_Run]) -> Iterator[Interval]:
         yield whole_from, at - 1
 
 
-def _over(single: Sequence[Region]) -> Region:
-    """The one-band region over neighbours on the line, for the sources they share."""
-    bands = [region.bands[0] for region in single]
-    low, high = single[0].low, single[-1].high
-    if low == single[-1].low:
-        return Region(low, high, (Band(bands[0].first, bands[-1].last, _shared(bands)),))
-    return in_full(low, high, _shared(bands))
+def _reach(chosen: list[Interval], wanted: dict[Interval, list[NetworkSet]]) -> Iterator[tuple[Interval, NetworkSet]]:
+    """Each of the chosen intervals (sorted) with everybody who wants all of it."""
+    reach: dict[Interval, list[NetworkSet]] = {interval: [] for interval in chosen}
+    for (first, last), addresses in wanted.items():
+        for interval in chosen[bisect_left(chosen, (first, first)) : bisect_right(chosen, (last, last))]:
+            if interval[1] <= last:
+                reach[interval] += addresses
+    return ((interval, NetworkSet.union(addresses)) for interval, addresses in reach.items())
 
 
-def _shared(bands: Iterable[Band]) -> NetworkSet:
-    return reduce(NetworkSet.__and__, (band.sources for band in bands))
+def _over(begin: Region, end: Region, sources: NetworkSet) -> Region:
+    """The one-band region that reaches from one to another."""
+    if begin.low == end.low:
+        return Region(begin.low, begin.high, (Band(begin.bands[0].first, end.bands[0].last, sources),))
+    return in_full(begin.low, end.high, sources)

@@ -63,8 +63,17 @@ def union(regions: Iterable[Region]) -> Regions:
 
 def combine(a: Regions, b: Regions, operation: Operation) -> Regions:
     """Two canonical forms combined at every point; `operation` makes nothing of nothing and nothing."""
+    known: dict[tuple[int, int], NetworkSet] = {}
+
+    def once(left: NetworkSet, right: NetworkSet) -> NetworkSet:
+        """A source set is mostly shared by many bands; `a` and `b` keep it alive, so that its id is its own."""
+        key = id(left), id(right)
+        if key not in known:
+            known[key] = operation(left, right)
+        return known[key]
+
     return _joined(
-        Region(low, high, _overlay(_bands(a, low, high), _bands(b, low, high), operation)) for low, high in _pieces((*a, *b))
+        Region(low, high, _overlay(_bands(a, low, high), _bands(b, low, high), once)) for low, high in _pieces((*a, *b))
     )
 
 
@@ -90,18 +99,20 @@ def _joined(regions: Iterable[Region]) -> Regions:
     for region in regions:
         if not region.bands:
             continue
-        if joined and joined[-1].high + 1 == region.low:
-            wider = in_full(joined[-1].low, region.high, region.bands[0].sources)
-            if _is_full(joined[-1]) and _is_full(region) and joined[-1].bands[0].sources == region.bands[0].sources:
-                joined[-1] = wider
-                continue
-        joined.append(region)
+        if joined and _continues(joined[-1], region):
+            joined[-1] = in_full(joined[-1].low, region.high, region.bands[0].sources)
+        else:
+            joined.append(region)
     return tuple(joined)
 
 
-def _is_full(region: Region) -> bool:
-    """Open in full, to the same sources everywhere."""
-    return region == in_full(region.low, region.high, region.bands[0].sources)
+def _continues(region: Region, after: Region) -> bool:
+    """Whether both are open in full, to the same sources, with no protocol in between."""
+    return (
+        region.high + 1 == after.low
+        and region.bands[0].sources == after.bands[0].sources
+        and all(one.bands == in_full(*one[:2], one.bands[0].sources).bands for one in (region, after))
+    )
 
 
 def _sweep(spans: Sequence[Band]) -> tuple[Band, ...]:

@@ -87,11 +87,7 @@ class RuleSet:
     def of(cls, rules: Iterable[Rule]) -> RuleSet:
         """The union of rules, in any order; O(n log n) for n rules, plus the size of the result."""
         return cls(
-            union(
-                Region(*protocols.numbers(rule.protocol), (Band(rule.first, rule.last, rule.sources),))
-                for rule in rules
-                if rule.sources
-            )
+            union(Region(*protocols.numbers(rule.protocol), (Band(rule.first, rule.last, rule.sources),)) for rule in rules)
         )
 
     def __bool__(self) -> bool:

@@ -128,7 +128,9 @@ class _Loader:
             base=self.base,
             owner=file.owner,
             state=self.state(file.state),
-            ssh=Ssh(tuple(file.ssh.ports), ssh_sources, RuleSet.of(Rule("tcp", port, port, ssh_sources) for port in file.ssh.ports)),
+            ssh=Ssh(
+                tuple(file.ssh.ports), ssh_sources, RuleSet.of(Rule("tcp", port, port, ssh_sources) for port in file.ssh.ports)
+            ),
             networks=self.networks,
             policy=self.policy(file),
             run=RunSettings(
@@ -156,7 +158,9 @@ class _Loader:
         except ValidationError as error:
             for one in error.errors(include_input=False, include_url=False):
                 where = (*path, *(part for part in one["loc"] if part != "[key]"))
-                where = tuple(part for part in where if not (isinstance(part, str) and part.startswith(("function-", "list[", "str"))))
+                where = tuple(
+                    part for part in where if not (isinstance(part, str) and part.startswith(("function-", "list[", "str")))
+                )
                 self.problem(where, _in_words(one["type"], one["msg"], one.get("ctx", {}), model, where, path, more))
             return None
 
@@ -236,7 +240,7 @@ class _Loader:
         if table is None:
             return None
         if table.provider not in file.providers:
-            self.problem((*path, "provider"), f'there is no [providers.{table.provider[:40]}] table')
+            self.problem((*path, "provider"), f"there is no [providers.{table.provider[:40]}] table")
             return None
         for number, host in enumerate(table.hosts):
             if host not in file.hosts:
@@ -270,14 +274,22 @@ class _Loader:
         """Two firewalls of one configuration must not name the same firewall at the vendor: they would undo each other."""
         seen: dict[tuple[str, str], str] = {}
         for firewall in firewalls.values():
-            spec = FirewallSpec(firewall.name, firewall.settings, Marker(owner, firewall.name, host_digest(firewall.marker_hosts)))
+            spec = FirewallSpec(
+                firewall.name, firewall.settings, Marker(owner, firewall.name, host_digest(firewall.marker_hosts))
+            )
             identity = (firewall.account, accounts[firewall.account].provider.identity(spec))
             if (other := seen.setdefault(identity, firewall.name)) != firewall.name:
                 self.problem(("firewalls", firewall.name), f'names the same firewall at the vendor as "{other}"')
 
 
 def _in_words(
-    kind: str, message: str, context: Mapping[str, Any], model: type[BaseModel], where: KeyPath, path: KeyPath, more: Iterable[str]
+    kind: str,
+    message: str,
+    context: Mapping[str, Any],
+    model: type[BaseModel],
+    where: KeyPath,
+    path: KeyPath,
+    more: Iterable[str],
 ) -> str:
     """A pydantic error for people, without the value."""
     if kind == "extra_forbidden":
@@ -291,7 +303,13 @@ def _in_words(
         return f"must be {context.get('expected', 'one of the known words')}"
     if kind == "string_pattern_mismatch":
         return f"must match {context.get('pattern', 'its pattern')}"
-    names = {"string_type": "text", "int_type": "a whole number", "bool_type": "true or false", "list_type": "a list", "dict_type": "a table"}
+    names = {
+        "string_type": "text",
+        "int_type": "a whole number",
+        "bool_type": "true or false",
+        "list_type": "a list",
+        "dict_type": "a table",
+    }
     if kind in names or kind in ("model_type", "model_attributes_type"):
         return f"must be {names.get(kind, 'a table')}"
     return message[:1].lower() + message[1:]

@@ -54,7 +54,9 @@ def allowed(text: str) -> tuple[str, int, int]:
     elif name == "ip" and rest.isascii() and rest.isdigit():
         rule = Rule.of(str(int(rest)), "", NetworkSet.of(["any"]))
     elif rest and name not in ("icmp", "icmpv6"):
-        raise ValueError('must be ports ("443/tcp"), "all", "all/tcp", a protocol ("esp", "icmp", "ip/143") or an ICMP type ("icmp/8")')
+        raise ValueError(
+            'must be ports ("443/tcp"), "all", "all/tcp", a protocol ("esp", "icmp", "ip/143") or an ICMP type ("icmp/8")'
+        )
     else:
         rule = Rule.of(name, rest, NetworkSet.of(["any"]))
     return rule.protocol, rule.first, rule.last
@@ -128,7 +130,9 @@ class RunTable(Settings):
 class HostTable(Settings):
     """`[hosts.X]`: a machine with a container engine, or a list that stands for one."""
 
-    docker: Annotated[str | list[str] | None, Field(description="engine: unix:///path or tcp://127.0.0.1:port; a list for several")] = None
+    docker: Annotated[
+        str | list[str] | None, Field(description="engine: unix:///path or tcp://127.0.0.1:port; a list for several")
+    ] = None
     ports: Annotated[list[Ports] | None, Field(description="ports that are needed whatever containers say")] = None
     retired: Annotated[bool, Field(description="the host is gone: out of the reckoning")] = False
 
@@ -136,7 +140,9 @@ class HostTable(Settings):
 class AllowTable(Settings):
     """`[[firewalls.X.allow]]`: further rules the user wants, whatever containers say."""
 
-    ports: Annotated[list[AllowPorts], Field(min_length=1, description='"443", "8000-8010/udp", "all", "all/tcp", "icmp", "esp", …')]
+    ports: Annotated[
+        list[AllowPorts], Field(min_length=1, description='"443", "8000-8010/udp", "all", "all/tcp", "icmp", "esp", …')
+    ]
     sources: Annotated[list[Source], Field(min_length=1, description="as in [ssh]")]
     description: Annotated[str | None, Field(max_length=200)] = None
 

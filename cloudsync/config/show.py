@@ -72,7 +72,8 @@ def json_schema() -> dict[str, Any]:
     definitions["FirewallTable"]["additionalProperties"] = True
     properties = schema["properties"]
     properties["firewalls"]["patternProperties"] = {
-        pattern: {"$ref": "#/definitions/FirewallTable"} for pattern in properties["firewalls"].get("patternProperties", {".*": None})
+        pattern: {"$ref": "#/definitions/FirewallTable"}
+        for pattern in properties["firewalls"].get("patternProperties", {".*": None})
     }
     return {"$schema": "http://json-schema.org/draft-07/schema#", **schema, "definitions": definitions}
 
@@ -95,7 +96,11 @@ def _allow(rules: RuleSet, description: str | None) -> dict[str, Any]:
     """One allow table: all its rules have the same sources, the ones it was written with."""
     found = list(rules)
     ports = [
-        f"{rule.ports}/{rule.protocol}" if rule.has_ports else f"{rule.protocol}/{rule.ports}" if rule.ports else _protocol(rule.protocol)
+        f"{rule.ports}/{rule.protocol}"
+        if rule.has_ports
+        else f"{rule.protocol}/{rule.ports}"
+        if rule.ports
+        else _protocol(rule.protocol)
         for rule in found
     ]
     table: dict[str, Any] = {"ports": ports, "sources": _sources(found[0].sources) if found else []}

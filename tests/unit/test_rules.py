@@ -188,6 +188,32 @@ def test_the_fewest_rules_are_the_canonical_ones_where_overlap_saves_nothing() -
     assert texts(rules.fewest()) == texts(rules) == ["tcp/80 from 203.0.113.0/24, ::/0", "tcp/81 from 203.0.113.0/24"]
 
 
+def test_overlapping_rules_do_not_lend_each_other_their_sources() -> None:
+    asked = (
+        Rule.of("tcp", "1-100", ["10.0.0.0/8"]),
+        Rule.of("tcp", "50-200", ["11.0.0.0/8"]),
+        Rule.of("tcp", "60-70", ["12.0.0.0/8"]),
+    )
+    assert texts(RuleSet.of(asked).fewest()) == [
+        "tcp/1-100 from 10.0.0.0/8",
+        "tcp/50-200 from 11.0.0.0/8",
+        "tcp/60-70 from 10.0.0.0/7, 12.0.0.0/8",
+    ]
+
+
+def test_a_staircase_of_sources_stays_as_it_is() -> None:
+    rules = RuleSet.of(
+        Rule.of("tcp", ports, [network])
+        for ports, network in [("80-82", "10.0.0.0/8"), ("81-82", "172.16.0.0/12"), ("82", "any6")]
+    )
+    assert rules.fewest() == tuple(rules)
+
+
+def test_the_fewest_rules_never_bridge_a_closed_protocol() -> None:
+    rules = RuleSet.of([Rule.of("5", "", OFFICE), Rule.of("7", "", OFFICE), Rule.of("8", "", ["203.0.113.0/24", "any6"])])
+    assert texts(rules.fewest()) == ["5 from 203.0.113.0/24", "7 from 203.0.113.0/24", "8 from 203.0.113.0/24, ::/0"]
+
+
 def test_the_fewest_rules_mix_the_families_in_one_source_set() -> None:
     rules = RuleSet.of([Rule.of("tcp", "443", ["any4"]), Rule.of("tcp", "443", ["any6"])])
     assert texts(rules.fewest()) == ["tcp/443 from 0.0.0.0/0, ::/0"]

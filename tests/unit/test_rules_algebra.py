@@ -186,6 +186,16 @@ def test_the_fewest_rules_say_the_same_and_are_no_more_than_the_canonical_ones(a
     assert few == RuleSet.of(reversed(few)).fewest()
 
 
+@thorough
+@given(st.lists(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=3), min_size=3, max_size=7))
+def test_the_fewest_rules_of_crowded_ports_say_the_same(rows: list[list[tuple[int, int]]]) -> None:
+    """Row n is what the address n may reach, as ranges: many partial overlaps, where a rule too wide would show."""
+    whole = RuleSet.of(
+        Rule.of("tcp", f"{80 + min(ends)}-{80 + max(ends)}", [f"192.0.2.{2 * n}"]) for n, row in enumerate(rows) for ends in row
+    )
+    assert RuleSet.of(whole.fewest()) == whole
+
+
 def fewest_by_trial(target: set[tuple[int, int]], allowed: Sequence[frozenset[int]], cells: int) -> int:
     """The smallest number of rules over (cell, address) pairs: every choice of `allowed` cell sets, each open to whom it can be."""
     everyone = {address for _, address in target}
@@ -236,6 +246,20 @@ def test_generators_are_as_few_as_can_be(family: set[Interval]) -> None:
     every = [(first, last) for first in range(5) for last in range(first, 5)]
     assert generates(found, family)
     assert not any(generates(choice, family) for fewer in range(len(found)) for choice in combinations(every, fewer))
+
+
+long_intervals = st.tuples(st.integers(0, 11), st.integers(0, 11)).map(lambda ends: (min(ends), max(ends)))
+
+
+@thorough
+@given(st.sets(long_intervals, min_size=8, max_size=40))
+def test_generators_are_irredundant(family: set[Interval]) -> None:
+    """Every interval has a point in at most one of the generators inside it: what proves that none is left to save."""
+    found = generators(family)
+    assert generates(found, family)
+    for start, end in combinations(range(13), 2):
+        inside = [(first, last) for first, last in found if start <= first and last < end]
+        assert any(sum(first <= point <= last for first, last in inside) < 2 for point in range(start, end))
 
 
 def test_generators_of_the_published_example() -> None:

@@ -1,0 +1,392 @@
+"""From the engine's answers about one container to the ports it needs: pure, every row of the semantics in one place.
+
+| state      | ports are taken from                                                                     |
+|------------|------------------------------------------------------------------------------------------|
+| running, paused | what is bound now (`NetworkSettings.Ports`), where the container asked for that port |
+| restarting | what it asked for (`HostConfig.PortBindings`): a crash loop shows no port most of the time |
+| created, being recreated by Compose | the same                                                        |
+| anything else | nothing                                                                               |
+
+| network mode                           | ports                                                               |
+|----------------------------------------|---------------------------------------------------------------------|
+| host                                   | only what a trusted label `cloudsync.ports` lists                   |
+| container:…                            | none of its own: they belong to the other container                 |
+| none; internal, macvlan, ipvlan, routed networks only | none                                                 |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from cloudsync.networks import ANY, ANY4, ANY6, NetworkSet
+from cloudsync.sources.discovery import LabelScope, Malformed, Origin, RequiredPort, UnopenedPort
+from cloudsync.sources.labels import ContainerLabels, LabelError, parse_labels
+from cloudsync.sources.provenance import narrower, narrowing, split
+
+Address = IPv4Address | IPv6Address
+_UNREACHABLE_DRIVERS = ("macvlan", "ipvlan", "null", "host")
+_GATEWAY_MODES = ("com.docker.network.bridge.gateway_mode_ipv4", "com.docker.network.bridge.gateway_mode_ipv6")
+
+
+class Unexpected(ValueError):
+    """The engine's answer has not the shape it should have; what it says is not known then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """One published port. `host_port`: as asked for, text (`8080`, `7000-7005`, `""`), or what is bound now."""
+
+    protocol: str
+    container_port: int
+    address: Address | None
+    host_port: str
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What cloudsync keeps of `GET /containers/{id}/json`. Nothing else of it, and never the environment."""
+
+    id: str
+    name: str
+    state: str
+    image: str
+    labels: Mapping[str, str]
+    network_mode: str
+    networks: tuple[str, ...]
+    asked: tuple[Binding, ...]
+    bound: tuple[Binding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """`publishes`: ports of a container on this network can be reached at the host's addresses."""
+
+    id: str
+    name: str
+    publishes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What one container needs."""
+
+    required: tuple[RequiredPort, ...] = ()
+    unopened: tuple[UnopenedPort, ...] = ()
+    malformed: tuple[Malformed, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def network_of(value: object) -> Network:
+    """One entry of `GET /networks`. Raises `Unexpected`."""
+    table = _table(value)
+    options = _table(table.get("Options") or {})
+    routed = all(options.get(mode) == "routed" for mode in _GATEWAY_MODES)
+    publishes = table.get("Driver") not in _UNREACHABLE_DRIVERS and not table.get("Internal") and not routed
+    return Network(_text(table.get("Id")), _text(table.get("Name")), publishes)
+
+
+def container_of(value: object) -> Container:
+    """One `GET /containers/{id}/json`. Raises `Unexpected`."""
+    table = _table(value)
+    config, host = _table(table.get("Config")), _table(table.get("HostConfig"))
+    settings = _table(table.get("NetworkSettings") or {})
+    attached = _table(settings.get("Networks") or {})
+    return Container(
+        id=_text(table.get("Id")),
+        name=_text(table.get("Name")).removeprefix("/"),
+        state=_text(_table(table.get("State")).get("Status")),
+        image=_text(table.get("Image") or ""),
+        labels={_text(key): _text(label) for key, label in _table(config.get("Labels") or {}).items()},
+        network_mode=_text(host.get("NetworkMode") or ""),
+        networks=tuple(_text(_table(one or {}).get("NetworkID") or name) for name, one in attached.items()),
+        asked=_bindings(host.get("PortBindings")),
+        bound=_bindings(settings.get("Ports")),
+    )
+
+
+def origin_of(host: str, container: Container) -> Origin:
+    """Who it is, for people. Compose labels are for display only: anyone can set them."""
+    labels = container.labels
+    return Origin(host, labels.get("com.docker.compose.project"), labels.get("com.docker.compose.service"), container.name)
+
+
+def counts(container: Container) -> bool:
+    """Whether the container's ports are required at all in its state."""
+    if container.labels.get("com.docker.compose.oneoff") == "True":
+        return False
+    recreated = container.state == "created" and "com.docker.compose.replace" in container.labels
+    return container.state in ("running", "paused", "restarting") or recreated
+
+
+def needs_of(
+    host: str, container: Container, networks: Mapping[str, Network], image: Mapping[str, str] | None, scope: LabelScope
+) -> Needs:
+    """What one container that `counts` needs. `image`: its image's labels, None where they are not known."""
+    trusted, born = split(container.labels, image)
+    limits, remarks = narrowing(born, scope)
+    origin = origin_of(host, container)
+    remarks = tuple(f"{container.name}: {remark}" for remark in remarks)
+    fixed, unopened = _published(container, networks, origin)
+    try:
+        labels = parse_labels(trusted, scope)
+    except LabelError as error:
+        known = None if container.network_mode == "host" else tuple(_ports_of(fixed, origin))
+        return Needs(malformed=(Malformed(origin, str(error), known),), remarks=remarks)
+    asks = labels.expose is True or labels.ports is not None
+    if container.network_mode.startswith("container:"):
+        if trusted:
+            remarks = (
+                *remarks,
+                f"{container.name}: its labels count for nothing, its ports belong to the container whose network it shares",
+            )
+        return Needs(remarks=remarks)
+    if container.network_mode == "host":
+        return _on_host_network(labels, limits, origin, remarks)
+    if not _reachable(container, networks):
+        if asks:
+            reason = f"its network ({container.network_mode or 'none'}) does not publish ports at the host's addresses"
+            listed = [
+                (part.protocol, f"{part.first}-{part.last}" if part.first != part.last else str(part.first))
+                for part in labels.ports or ()
+            ]
+            unopened = tuple(
+                UnopenedPort(protocol, text, origin, "unsupported-network", reason) for protocol, text in listed or [("tcp", "")]
+            )
+            return Needs(unopened=unopened, remarks=remarks)
+        return Needs(remarks=remarks)
+    return _labelled(fixed, unopened, labels, limits, origin, remarks, asked=asks)
+
+
+def _published(
+    container: Container, networks: Mapping[str, Network], origin: Origin
+) -> tuple[tuple[Binding, ...], tuple[UnopenedPort, ...]]:
+    """(bindings with a fixed host port, the ones whose port the engine picked)."""
+    if container.network_mode == "host" or not _reachable(container, networks):
+        return (), ()
+    numbers: dict[tuple[str, int], set[str]] = {}
+    for asked in container.asked:
+        numbers.setdefault((asked.protocol, asked.container_port), set()).add(asked.host_port)
+    runtime = container.state in ("running", "paused")
+    fixed, picked = [], []
+    for one in container.bound if runtime else container.asked:
+        wanted = numbers.get((one.protocol, one.container_port), set())
+        if one.host_port in wanted and one.host_port.isdecimal() and int(one.host_port) > 0:
+            fixed.append(one)
+        elif one.address is None or not _is_loopback(one.address):
+            shown = one.host_port if runtime else ""
+            reason = (
+                f"the engine picks the host port of {one.container_port}/{one.protocol}: it changes; publish it on a fixed port"
+            )
+            picked.append(UnopenedPort(one.protocol, shown, origin, "random-port", reason))
+    return tuple(fixed), tuple(dict.fromkeys(picked))
+
+
+def _reachable(container: Container, networks: Mapping[str, Network]) -> bool:
+    if container.network_mode == "none" or container.network_mode.startswith("container:"):
+        return False
+    known = [networks[name] for name in container.networks if name in networks]
+    return not known or any(network.publishes for network in known)
+
+
+def _on_host_network(labels: ContainerLabels, limits: ContainerLabels, origin: Origin, remarks: tuple[str, ...]) -> Needs:
+    """Nothing is published there; the container's own label is the list."""
+    listed = labels.ports or ()
+    if labels.expose is False or limits.expose is False:
+        reason = "the label cloudsync.expose is false"
+        return Needs(
+            unopened=tuple(UnopenedPort(p.protocol, _span(p.first, p.last), origin, "labelled-out", reason) for p in listed),
+            remarks=remarks,
+        )
+    if not listed:
+        if labels.expose:
+            reason = "a container on the host network needs cloudsync.ports to say which"
+            return Needs(unopened=(UnopenedPort("tcp", "", origin, "not-published", reason),), remarks=remarks)
+        return Needs(remarks=remarks)
+    ports = []
+    for part in listed:
+        for number in range(part.first, part.last + 1):
+            if limits.ports is not None and not any((part.protocol, number) in limit for limit in limits.ports):
+                continue
+            sources = narrower(labels.sources_for(part.protocol, number), limits.sources_for(part.protocol, number))
+            ports.append(
+                RequiredPort(
+                    part.protocol, number, number, ANY if sources is None else sources.networks, replace(origin, label="cloudsync.ports"),
+                    asked=True, firewalls=_both(labels.firewalls, limits.firewalls), description=labels.description,
+                )
+            )  # fmt: skip
+    return Needs(coalesced(ports), remarks=remarks)
+
+
+def _labelled(
+    fixed: Iterable[Binding],
+    unopened: tuple[UnopenedPort, ...],
+    labels: ContainerLabels,
+    limits: ContainerLabels,
+    origin: Origin,
+    remarks: tuple[str, ...],
+    *,
+    asked: bool,
+) -> Needs:
+    """The published ports as the labels narrow them, and by name what the labels ask for in vain."""
+    out: list[UnopenedPort] = list(unopened)
+    ports: list[RequiredPort] = []
+    families: dict[tuple[str, int], set[int]] = {}
+    loopback: set[tuple[str, int]] = set()
+    why_label = "cloudsync.ports" if labels.ports is not None else "cloudsync.expose" if labels.expose else None
+    for port in _ports_of(fixed, replace(origin, label=why_label) if asked else origin, loopback):
+        key = (port.protocol, port.first)
+        families.setdefault(key, set()).add(port.address.version if port.address else 4)
+        out_reason = _left_out(port, labels, limits)
+        if out_reason is not None:
+            out.append(UnopenedPort(port.protocol, str(port.first), origin, "labelled-out", out_reason))
+            continue
+        sources = narrower(labels.sources_for(*key), limits.sources_for(*key))
+        networks = port.sources if sources is None else port.sources & sources.networks
+        if networks:
+            firewalls = _both(labels.firewalls, limits.firewalls)
+            ports.append(replace(port, sources=networks, asked=asked, firewalls=firewalls, description=labels.description))
+    out.extend(_in_vain(labels, families, loopback, origin))
+    return Needs(coalesced(ports), tuple(dict.fromkeys(out)), remarks=remarks)
+
+
+def _left_out(port: RequiredPort, labels: ContainerLabels, limits: ContainerLabels) -> str | None:
+    if labels.expose is False or limits.expose is False:
+        return "the label cloudsync.expose is false"
+    for said in (labels.ports, limits.ports):
+        if said is not None and not any((port.protocol, port.first) in part for part in said):
+            return "the label cloudsync.ports does not list it"
+    return None
+
+
+def _in_vain(
+    labels: ContainerLabels, families: Mapping[tuple[str, int], set[int]], loopback: set[tuple[str, int]], origin: Origin
+) -> Iterable[UnopenedPort]:
+    """Ports that a label names but nobody publishes, and families that a label names but the port has no address in."""
+    if labels.expose is False:
+        return
+    for part in labels.ports or ():
+        named = [(part.protocol, number) for number in range(part.first, part.last + 1)]
+        for code, reason, missing in (
+            ("loopback", "it is published on a loopback address only", [key for key in named if key not in families and key in loopback]),
+            ("not-published", "the label cloudsync.ports names it, but the container does not publish it",
+             [key for key in named if key not in families and key not in loopback]),
+        ):  # fmt: skip
+            for first, last in _spans(number for _, number in missing):
+                yield UnopenedPort(
+                    part.protocol, _span(first, last), origin, "loopback" if code == "loopback" else "not-published", reason
+                )
+    for (protocol, number), published in families.items():
+        wanted = labels.sources_for(protocol, number)
+        if wanted is None or (labels.ports is not None and not any((protocol, number) in part for part in labels.ports)):
+            continue
+        for family in sorted(wanted.families - published):
+            reason = f"its sources name IPv{family} networks, but it is not published on an IPv{family} address"
+            yield UnopenedPort(protocol, str(number), origin, "no-address", reason)
+
+
+def _ports_of(
+    bindings: Iterable[Binding], origin: Origin, loopback: set[tuple[str, int]] | None = None
+) -> Iterable[RequiredPort]:
+    """Every binding on an address that is not loopback, as a port of its own; an address left out is both wildcards."""
+    for binding in bindings:
+        number = int(binding.host_port)
+        addresses = (ip_address("0.0.0.0"), ip_address("::")) if binding.address is None else (binding.address,)  # noqa: S104 - not bound here
+        for address in addresses:
+            if _is_loopback(address):
+                if loopback is not None:
+                    loopback.add((binding.protocol, number))
+                continue
+            family: NetworkSet = ANY4 if address.version == 4 else ANY6
+            yield RequiredPort(
+                binding.protocol, number, number, family, origin, address=address, container_first=binding.container_port
+            )
+
+
+def coalesced(ports: Iterable[RequiredPort]) -> tuple[RequiredPort, ...]:
+    """Ports that differ only in their number, and are consecutive inside and outside, as ranges."""
+
+    def key(port: RequiredPort) -> tuple[object, ...]:
+        offset = None if port.container_first is None else port.container_first - port.first
+        return (port.protocol, str(port.address), port.sources, port.origin, offset, port.asked, port.firewalls, port.description)
+
+    groups: dict[tuple[object, ...], dict[int, RequiredPort]] = {}
+    for port in ports:
+        groups.setdefault(key(port), {})[port.first] = port
+    return tuple(replace(group[first], last=last) for group in groups.values() for first, last in _spans(group))
+
+
+def _spans(numbers: Iterable[int]) -> Iterable[tuple[int, int]]:
+    """Consecutive numbers as (first, last)."""
+    first = last = None
+    for number in sorted(set(numbers)):
+        if first is None or last is None:
+            first = last = number
+        elif number == last + 1:
+            last = number
+        else:
+            yield first, last
+            first = last = number
+    if first is not None and last is not None:
+        yield first, last
+
+
+def _span(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def _both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other
+
+
+def _is_loopback(address: Address) -> bool:
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def _bindings(value: object) -> tuple[Binding, ...]:
+    """`{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "443/tcp": null}`; exposed ports have null."""
+    found = []
+    for name, entries in _table(value or {}).items():
+        number, _, protocol = _text(name).partition("/")
+        if not number.isdecimal() or not 1 <= int(number) <= 65535:
+            raise Unexpected("a published port that is no number")
+        for entry in _list(entries or []):
+            table = _table(entry)
+            found.append(
+                Binding(protocol or "tcp", int(number), _address(table.get("HostIp")), _text(table.get("HostPort") or ""))
+            )
+    return tuple(found)
+
+
+def _address(value: object) -> Address | None:
+    text = _text(value or "")
+    if not text:
+        return None
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise Unexpected("a port bound to something that is no address") from None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _table(value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise Unexpected("a part that is no object")
+    return value
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise Unexpected("a part that is no list")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise Unexpected("a part that is no text")
+    return value

@@ -1,0 +1,24 @@
+"""The static list of a host: `ports = ["443/tcp"]` in the configuration. Always complete."""
+
+from __future__ import annotations
+
+from cloudsync.config.configuration import Host
+from cloudsync.networks import ANY
+from cloudsync.sources.discovery import Complete, Origin, RequiredPort
+
+
+def read_static(host: Host) -> Complete:
+    """One required port an entry, from everywhere, on every address; the user's own word."""
+    return Complete(
+        tuple(
+            RequiredPort(
+                protocol=listed.protocol,
+                first=listed.first,
+                last=listed.last,
+                sources=ANY,
+                origin=Origin(host.name, file=listed.place.file, line=listed.place.line),
+                declared=True,
+            )
+            for listed in host.ports
+        )
+    )

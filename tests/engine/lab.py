@@ -1,0 +1,138 @@
+"""A real Docker engine of our own, in a network namespace of its own, and an image made of one static busybox.
+
+`Lab` starts `dockerd` (root, Debian's docker.io) with its own data, socket and pid file, and takes all of it down again: containers, daemon,
+mounts, namespace, folder. `nsenter --net` and not `ip netns exec`: the latter remounts /sys, where dockerd then misses its cgroups.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+NEEDED = ("dockerd", "docker", "ip", "nsenter", "iptables", "busybox")
+READY_SECONDS = 30.0
+
+
+def missing() -> str | None:
+    """Why no engine can be started here; None where one can."""
+    if os.geteuid() != 0:
+        return "needs root to start a Docker engine"
+    lacking = [name for name in NEEDED if shutil.which(name) is None]
+    return f"needs {', '.join(lacking)} to start a Docker engine" if lacking else None
+
+
+class Lab:
+    """`with Lab() as lab:` a running engine at `lab.socket`; `stop` and `start` it; `run` containers; `docker(...)` is the command."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="cloudsync-lab-"))
+        self.socket = self.folder / "docker.sock"
+        self.namespace = f"cs-{os.getpid()}"
+        self._daemon: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Lab:
+        try:
+            _run("ip", "netns", "add", self.namespace)
+            _run("ip", "-n", self.namespace, "link", "set", "lo", "up")
+            self.start()
+            self.image("bb:1")
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start the daemon, unless it runs; back when it answers."""
+        if self._daemon is not None:
+            return
+        words = ["nsenter", f"--net=/run/netns/{self.namespace}", "--", "dockerd"]
+        words += ["--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec")]
+        words += ["-H", f"unix://{self.socket}", "-p", str(self.folder / "docker.pid"), "--storage-driver", "overlay2"]
+        with (self.folder / "log").open("ab") as log:
+            self._daemon = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
+        until = time.monotonic() + READY_SECONDS
+        while self._docker("version").returncode != 0:
+            if self._daemon.poll() is not None or time.monotonic() > until:
+                raise RuntimeError("dockerd did not start: " + (self.folder / "log").read_text()[-2000:])
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop the daemon and with it every container."""
+        daemon, self._daemon = self._daemon, None
+        if daemon is None:
+            return
+        daemon.terminate()
+        try:
+            daemon.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(daemon.pid, signal.SIGKILL)
+            daemon.wait()
+
+    def docker(self, *words: str) -> str:
+        """`docker …` on this engine; its output. Raises `CalledProcessError`."""
+        done = self._docker(*words)
+        if done.returncode != 0:
+            raise subprocess.CalledProcessError(done.returncode, words, done.stdout, done.stderr)
+        return done.stdout.strip()
+
+    def run(self, name: str, *options: str, image: str = "bb:1", command: tuple[str, ...] = ()) -> str:
+        """A container in the background that ends at once when it is told to; its id."""
+        return self.docker("run", "-d", "--init=false", "--stop-signal", "KILL", "--name", name, *options, image, *command)
+
+    def image(self, tag: str, **labels: str) -> None:
+        """An image of one busybox that sleeps, with these labels."""
+        root = self.folder / "image"
+        if not root.exists():
+            (root / "bin").mkdir(parents=True)
+            shutil.copy(shutil.which("busybox") or "/bin/busybox", root / "bin" / "busybox")
+            for name in ("sh", "sleep", "true"):
+                (root / "bin" / name).symlink_to("busybox")
+        archive = self.folder / "image.tar"
+        _run("tar", "-C", str(root), "-cf", str(archive), ".")
+        changes = [f'LABEL {key}="{value}"' for key, value in labels.items()]
+        words = [word for change in ('CMD ["sleep", "100000"]', *changes) for word in ("-c", change)]
+        self.docker("import", *words, str(archive), tag)
+
+    def remove_containers(self) -> None:
+        """All of them, by force."""
+        if names := self.docker("ps", "-aq").split():
+            self.docker("rm", "-f", *names)
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        if self._daemon is not None and self._daemon.poll() is None:
+            with contextlib.suppress(subprocess.CalledProcessError):
+                self.remove_containers()
+        self.stop()
+        for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+            if (place := line.split()[1]).startswith(str(self.folder)):
+                subprocess.run(["umount", "-l", place], check=False, capture_output=True)
+        subprocess.run(["ip", "netns", "del", self.namespace], check=False, capture_output=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _docker(self, *words: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "DOCKER_HOST": f"unix://{self.socket}", "DOCKER_CONFIG": str(self.folder / "config")}
+        environment.pop("DOCKER_CONTEXT", None)
+        return subprocess.run(["docker", *words], env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def _run(*words: str) -> None:
+    subprocess.run(words, check=True, capture_output=True)
+
+
+def started_or_skipped() -> Lab:
+    """A lab, or the test skipped with the reason."""
+    if (reason := missing()) is not None:
+        pytest.skip(reason)
+    return Lab()
