@@ -1,0 +1,223 @@
+"""What every double of a cloud API shares: an HTTP server on 127.0.0.1, a log of calls, faults on demand, and the vendor's own description.
+
+A double answers `handle(request) -> (status, body)`; the shell does the rest. Faults are told beforehand: `cloud.fail(Fault("POST", "/actions"))`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import parse_qs, urlsplit
+
+SPECS = Path(__file__).resolve().parents[2].parent / "shared" / "specs"
+Kind = Literal["error", "drop-before", "drop-after", "truncate", "delay", "garbage"]
+
+
+@dataclass(frozen=True)
+class Call:
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    body: Any
+    status: int
+
+
+@dataclass
+class Fault:
+    """The `skip`-th matching call (0 = the next one) and `times - 1` after it go wrong.
+
+    `error`: `status` and `body` are answered, nothing takes effect. `drop-before`, `drop-after`: the connection is closed without an answer,
+    before or after the call took effect. `truncate`: it takes effect, half of the answer arrives. `delay`: `seconds` pass first. `garbage`:
+    it takes effect, the answer is no JSON.
+    """
+
+    method: str
+    path: str
+    kind: Kind = "error"
+    status: int = 500
+    body: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    skip: int = 0
+    times: int = 1
+
+    def strikes(self, method: str, path: str) -> bool:
+        if method != self.method or not re.fullmatch(self.path, path) or self.times <= 0:
+            return False
+        if self.skip > 0:
+            self.skip -= 1
+            return False
+        self.times -= 1
+        return True
+
+
+class ApiError(Exception):
+    """An answer of the vendor that is an error."""
+
+    def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
+        super().__init__(status)
+        self.status, self.body, self.headers = status, body, headers or {}
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    body: Any
+    token: str | None
+
+    def one(self, name: str) -> str | None:
+        return self.query.get(name, [None])[0]  # type: ignore[list-item]
+
+
+class Double:
+    """Start it with `with`; `endpoint` is its base URL."""
+
+    base_path = ""
+
+    def __init__(self, port: int = 0) -> None:
+        self.calls: list[Call] = []
+        self.faults: list[Fault] = []
+        self.violations: list[str] = []
+        self.lock = threading.RLock()
+        double = self
+
+        class Handler(_Handler):
+            owner = double
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}{self.base_path}"
+
+    def __enter__(self):  # type: ignore[no-untyped-def] # noqa: ANN204, PYI034 - Self of each double
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def fail(self, fault: Fault) -> None:
+        self.faults.append(fault)
+
+    def count(self, method: str, path: str) -> int:
+        """How often a path (a regular expression, without the base) was called."""
+        return sum(call.method == method and re.fullmatch(path, call.path) is not None for call in self.calls)
+
+    def writes(self) -> list[Call]:
+        return [call for call in self.calls if call.method != "GET"]
+
+    def reset_calls(self) -> None:
+        self.calls.clear()
+
+    def handle(self, request: Request) -> tuple[int, Any]:
+        raise NotImplementedError
+
+    def headers(self) -> dict[str, str]:
+        return {}
+
+    def check(self, request: Request, status: int, answer: Any) -> None:
+        """Hold request and answer against the vendor's description."""
+
+    def answer(self, request: Request) -> tuple[int, Any, dict[str, str], Fault | None]:
+        with self.lock:
+            fault = next((one for one in self.faults if one.strikes(request.method, request.path)), None)
+        if fault is not None and fault.kind == "delay":
+            time.sleep(fault.seconds)
+        if fault is not None and fault.kind == "error":
+            return fault.status, fault.body, fault.headers, fault
+        if fault is not None and fault.kind == "drop-before":
+            return 0, None, {}, fault
+        with self.lock:
+            try:
+                status, body = self.handle(request)
+                more: dict[str, str] = {}
+            except ApiError as error:
+                status, body, more = error.status, error.body, error.headers
+            self.check(request, status, body)
+        return status, body, more, fault
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    owner: Double
+
+    def _serve(self) -> None:
+        parts = urlsplit(self.path)
+        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        try:
+            body = json.loads(raw) if raw else None
+        except ValueError:
+            body = raw
+        path = parts.path.removeprefix(self.owner.base_path)
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
+        request = Request(self.command, path, parse_qs(parts.query, keep_blank_values=True), body, token)
+        status, answer, more, fault = self.owner.answer(request)
+        self.owner.calls.append(Call(request.method, path, request.query, body, status))
+        if fault is not None and fault.kind in ("drop-before", "drop-after"):
+            self.close_connection = True
+            return
+        data = b"" if answer is None else json.dumps(answer).encode()
+        if fault is not None and fault.kind == "garbage":
+            data = b"<html>502 Bad Gateway</html>"
+        self.send_response(status)
+        for name, value in (self.owner.headers() | more).items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if fault is not None and fault.kind == "truncate":
+            data = data[: len(data) // 2]
+            self.close_connection = True
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.wfile.write(data)
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _serve
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the standard library
+        """Tests read `calls` instead."""
+
+
+@cache
+def openapi(name: str) -> dict[str, Any] | None:
+    """The vendor's description; None where it is not at hand, and then nothing is held against it."""
+    path = SPECS / name
+    return json.loads(path.read_text()) if path.is_file() else None  # type: ignore[no-any-return]
+
+
+@cache
+def validator(name: str, path: str, method: str, where: str) -> Callable[[Any], list[str]] | None:
+    """A check of a body against one schema: `where` is `request` or a status."""
+    from openapi_schema_validator import OAS30Validator
+
+    description = openapi(name)
+    operation = (description or {"paths": {}})["paths"].get(path, {}).get(method.lower())
+    if operation is None:
+        return None
+    part = (
+        operation.get("requestBody")
+        if where == "request"
+        else operation["responses"].get(where) or operation["responses"].get(where[0] + "XX")
+    )
+    schema = (part or {}).get("content", {}).get("application/json", {}).get("schema")
+    if schema is None:
+        return None
+    checker = OAS30Validator(schema)
+    return lambda body: [
+        f"{'/'.join(map(str, error.absolute_path))}: {error.message[:200]}" for error in checker.iter_errors(body)
+    ]
