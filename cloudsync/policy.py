@@ -252,15 +252,15 @@ class _Judge:
         return rules - cut
 
     def _expressible(self, rules: RuleSet, origin: Origin | None) -> RuleSet:
-        beyond = []
-        for rule in rules:
-            if self.capabilities.protocols is not None and rule.protocol not in self.capabilities.protocols:
-                beyond.append((rule, f"this provider has no rules for {rule.protocol}"))
-            elif rule.protocol in ("icmp", "icmpv6") and rule.ports and not self.capabilities.icmp_types:
-                beyond.append((rule, "this provider cannot let in single ICMP types"))
-        for rule, reason in beyond:
-            self.refuse(RuleSet.of((rule,)), "unexpressible", reason, origin)
-        return rules - RuleSet.of(rule for rule, _ in beyond)
+        protocols = self.capabilities.protocols
+        said = rules if protocols is None else rules.of_protocols(*sorted(protocols))
+        for rule in rules - said:
+            self.refuse(RuleSet.of((rule,)), "unexpressible", f"this provider has no rules for {rule.protocol}", origin)
+        if not self.capabilities.icmp_types:
+            types = RuleSet.of(rule for rule in said.of_protocols("icmp", "icmpv6") if rule.ports)
+            self.refuse(types, "unexpressible", "this provider cannot let in single ICMP types", origin)
+            said = said - types
+        return said
 
 
 def _sensitive_in(rule: Rule) -> list[int]:

@@ -267,7 +267,7 @@ class _Loader:
 
     def allow(self, table: AllowTable, path: KeyPath) -> Allow:
         sources = self.sources(table.sources, (*path, "sources"))
-        rules = RuleSet.of(Rule(*allowed(text), sources) for text in table.ports)
+        rules = RuleSet.of(rule for text in table.ports for rule in _crossed(*allowed(text), sources))
         return Allow(rules, table.description, self.at(*path))
 
     def check_identities(self, firewalls: Mapping[str, Firewall], accounts: Mapping[str, AccountTable], owner: str) -> None:
@@ -280,6 +280,16 @@ class _Loader:
             identity = (firewall.account, accounts[firewall.account].provider.identity(spec))
             if (other := seen.setdefault(identity, firewall.name)) != firewall.name:
                 self.problem(("firewalls", firewall.name), f'names the same firewall at the vendor as "{other}"')
+
+
+def _crossed(protocol: str, first: int, last: int, sources: NetworkSet) -> Iterable[Rule]:
+    """A port of an allow table with its sources: ICMP speaks IPv4, ICMPv6 speaks IPv6, and `icmp` without a type means both."""
+    if protocol == "icmp":
+        yield Rule(protocol, first, last, sources.family(4))
+        if (first, last) == (0, 65535):
+            yield Rule("icmpv6", first, last, sources.family(6))
+    else:
+        yield Rule(protocol, first, last, sources.family(6) if protocol == "icmpv6" else sources)
 
 
 def _in_words(

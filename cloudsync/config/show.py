@@ -54,7 +54,11 @@ def show(configuration: Configuration) -> str:
             firewall.name: {"provider": firewall.account}
             | ({"static": True} if firewall.static else {"hosts": list(firewall.marker_hosts)})
             | firewall.settings.model_dump(exclude_none=True, mode="json")
-            | ({"allow": [_allow(allow.rules, allow.description) for allow in firewall.allow]} if firewall.allow else {})
+            | (
+                {"allow": [table for allow in firewall.allow for table in _allows(allow.rules, allow.description)]}
+                if firewall.allow
+                else {}
+            )
             for firewall in configuration.firewalls.values()
         },
     }
@@ -92,20 +96,23 @@ def _duration(value: timedelta) -> str:
     return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
 
 
-def _allow(rules: RuleSet, description: str | None) -> dict[str, Any]:
-    """One allow table: all its rules have the same sources, the ones it was written with."""
-    found = list(rules)
-    ports = [
-        f"{rule.ports}/{rule.protocol}"
-        if rule.has_ports
-        else f"{rule.protocol}/{rule.ports}"
-        if rule.ports
-        else _protocol(rule.protocol)
-        for rule in found
-    ]
-    table: dict[str, Any] = {"ports": ports, "sources": _sources(found[0].sources) if found else []}
-    return table | ({"description": description} if description else {})
+def _allows(rules: RuleSet, description: str | None) -> Iterable[dict[str, Any]]:
+    """An allow table back: one a source set (ICMP of both families has two)."""
+    by_sources: dict[NetworkSet, list[str]] = {}
+    for rule in rules:
+        text = (
+            f"{rule.ports}/{rule.protocol}"
+            if rule.has_ports
+            else f"{rule.protocol}/{rule.ports}"
+            if rule.ports
+            else rule.protocol
+        )
+        names = [text] if rule.has_ports or rule.ports or "-" not in text else _each(text)
+        by_sources.setdefault(rule.sources, []).extend(f"ip/{name}" if name.isdigit() else name for name in names)
+    for sources, ports in by_sources.items():
+        yield {"ports": ports, "sources": _sources(sources)} | ({"description": description} if description else {})
 
 
-def _protocol(name: str) -> str:
-    return f"ip/{name}" if name.isdigit() else name
+def _each(protocols: str) -> list[str]:
+    first, _, last = protocols.partition("-")
+    return [str(number) for number in range(int(first), int(last) + 1)]

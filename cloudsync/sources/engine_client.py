@@ -43,7 +43,9 @@ class Engine:
         base_url = endpoint.replace("unix:///", "http+unix:///", 1)
         try:
             # The version is negotiated: docker-py asks /version and speaks what the engine speaks.
-            self._client = ReadOnlyClient(base_url=base_url, version="auto", timeout=max(1, int(self._left())), max_pool_size=concurrency)
+            self._client = ReadOnlyClient(
+                base_url=base_url, version="auto", timeout=max(1, int(self._left())), max_pool_size=concurrency
+            )
         except (DockerException, requests.RequestException, OSError, ValueError) as error:
             raise connection_error(error) from None
 

@@ -1,6 +1,7 @@
 """Which labels were born in the image.
 
-Engines merge image labels into container labels without a trace (moby `daemon/commit.go`), so a label counts as the image's where the image has the same key with the same value; where the image cannot be inspected, all of them do.
+Engines merge image labels into container labels without a trace (moby `daemon/commit.go`), so a label counts as the image's where the
+image has the same key with the same value; where the image cannot be inspected, all of them do.
 """
 
 from __future__ import annotations

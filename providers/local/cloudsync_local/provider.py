@@ -79,7 +79,7 @@ class LocalProvider:
         """The file's path as configured."""
         return _path(spec)
 
-    def endpoint(self, account: Account) -> str:
+    def endpoint(self, account: Account) -> str:  # noqa: ARG002 - the contract's signature
         """Files need no endpoint."""
         return "file"
 

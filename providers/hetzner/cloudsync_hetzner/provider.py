@@ -1,0 +1,156 @@
+"""What the plugin is: capabilities, settings, and how it plans. Imports no SDK.
+
+One firewall is one Hetzner firewall. `set_rules` replaces all rules in one call, so any change of rules is one atomic step; creating
+takes rules and attachments in one call too.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field, field_validator
+
+from cloudsync.provider.contract import (
+    API_VERSION,
+    Absent,
+    Account,
+    AccountModel,
+    Capabilities,
+    FirewallModel,
+    FirewallSpec,
+    Present,
+    Reader,
+    Refusal,
+    Step,
+    StepKind,
+    Target,
+    Writer,
+)
+from cloudsync.provider.settings import AccountSettings, FirewallSettings, SecretRef
+from cloudsync_hetzner.rules import limits_broken, to_vendor
+from cloudsync_hetzner.state import Change, Found, Wanted, labels_of
+
+ENDPOINT = "https://api.hetzner.cloud/v1"
+
+
+class HetznerAccount(AccountSettings):
+    """`[providers.X]`: one project. `token`: read-only is enough for plan, read and write for apply."""
+
+    token: SecretRef
+
+
+class HetznerFirewall(FirewallSettings):
+    """The keys of a `[firewalls.X]` table.
+
+    `name`: at the vendor; `cloudsync-` and the table's name where it is left out. `servers`: names or ids to attach.
+    `label_selector`: attach by it.
+    """
+
+    name: str | None = Field(default=None, min_length=1, max_length=128)
+    servers: list[str | int] = Field(default=[])
+    label_selector: str | None = Field(default=None, min_length=1, max_length=1024)
+
+    @field_validator("servers")
+    @classmethod
+    def _named(cls, value: list[str | int]) -> list[str | int]:
+        if any(isinstance(one, bool) or one == "" for one in value):
+            raise ValueError("must be names or ids of servers")
+        return value
+
+
+class HetznerProvider:
+    """Hetzner Cloud."""
+
+    api_version: ClassVar[int] = API_VERSION
+    type: ClassVar[str] = "hetzner"
+    sdk: ClassVar[str | None] = "hcloud"
+    extra: ClassVar[str | None] = "hetzner"
+    account_settings: ClassVar[AccountModel] = HetznerAccount
+    firewall_settings: ClassVar[FirewallModel] = HetznerFirewall
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        protocols=frozenset({"tcp", "udp", "icmp", "icmpv6", "esp", "gre"}),
+        icmp_types=False,
+        private_is_public=False,
+        attaches=True,
+        descriptions=True,
+        notes=(
+            (
+                "no SCTP, no ICMP types",
+                "rules are tcp, udp, icmp, esp or gre: https://docs.hetzner.cloud/reference/cloud#firewalls",
+            ),
+            (
+                "50 rules, 100 networks a rule, 500 effective rules",
+                "refused in the plan: https://docs.hetzner.com/cloud/firewalls/overview",
+            ),
+            ("private networks are not filtered", "a firewall acts on the public interface only"),
+        ),
+    )
+
+    def identity(self, spec: FirewallSpec) -> str:
+        """The firewall's name at the vendor, unique in a project."""
+        return settings_of(spec).name or f"cloudsync-{spec.name}"
+
+    def endpoint(self, account: Account) -> str:
+        """The API's base URL."""
+        return account.settings.endpoint or ENDPOINT
+
+    def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
+        """Create in one call; else marker, rules, attachments, one call each and only where something differs."""
+        found = observed.native if isinstance(observed.native, Found) else Found()
+        rules = to_vendor(target)
+        if isinstance(rules, Refusal):
+            return rules
+        if (broken := limits_broken(rules, found.outbound, found.foreign_effective)) is not None:
+            return Refusal(broken)
+        if (crowded := _crowded(target)) is not None:
+            return Refusal(crowded)
+        name = self.identity(target.spec)
+        targets = tuple(attachment.target for attachment in target.attach)
+        resources = tuple(a.native for a in target.attach if isinstance(a.native, dict))
+        if isinstance(observed, Absent):
+            labels = labels_of(target.spec.marker, {})
+            change = Change("create", None, Wanted(name, rules, labels, resources))
+            summary = f'create "{name}" with {len(rules)} rules' + (f", attached to {', '.join(targets)}" if targets else "")
+            return (Step(summary, StepKind.REPLACE, target.rules, targets, change),)
+        steps = []
+        if target.marker is not None:
+            change = Change("mark", found.id, Wanted(name, labels=labels_of(target.marker, found.labels)))
+            steps.append(Step(f'write the owner marker of "{name}"', StepKind.MARK, observed.rules, native=change))
+        if observed.rules != target.rules or target.reapply:
+            change = Change("set_rules", found.id, Wanted(name, (*found.outbound, *rules)))
+            summary = f'set the {len(rules)} rules of "{name}"' + (" and put them in force" if target.reapply else "")
+            steps.append(Step(summary, StepKind.REPLACE, target.rules, native=change))
+        if target.attach:
+            change = Change("attach", found.id, Wanted(name, resources=resources))
+            steps.append(Step(f'attach "{name}" to {", ".join(targets)}', StepKind.ATTACH, target.rules, targets, change))
+        return tuple(steps)
+
+    def open_reader(self, account: Account) -> Reader:
+        """Raises `AuthError` where the token cannot be had."""
+        from cloudsync_hetzner.api import Api
+        from cloudsync_hetzner.reader import HetznerReader
+
+        return HetznerReader(Api(account, self.endpoint(account)), self.identity)
+
+    def open_writer(self, account: Account) -> Writer:
+        """Raises `AuthError` where the token cannot be had."""
+        from cloudsync_hetzner.api import Api
+        from cloudsync_hetzner.writer import HetznerWriter
+
+        return HetznerWriter(Api(account, self.endpoint(account)))
+
+
+def settings_of(spec: FirewallSpec) -> HetznerFirewall:
+    """The firewall's settings as this provider's own."""
+    if not isinstance(spec.settings, HetznerFirewall):
+        raise TypeError(f"settings of another provider for the firewall {spec.name}")
+    return spec.settings
+
+
+def _crowded(target: Target) -> str | None:
+    """A server takes 5 firewalls at most."""
+    for attachment in target.attach:
+        native = attachment.native
+        if isinstance(native, dict) and (full := native.get("_full")):
+            return f"{full} has 5 firewalls already, the most a server can have; detach one of them first"
+    return None

@@ -1,0 +1,164 @@
+"""Reading a project: all firewalls and all servers, a call per 50 of each, and one more only for a selector that is not applied yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cloudsync.provider.contract import Absent, Attachment, FirewallSpec, Machine, Observation, Pending, Present, Unreadable
+from cloudsync.provider.errors import NotFound, ProviderError, Transient, Unsupported
+from cloudsync.rules import RuleSet
+from cloudsync_hetzner.api import Api
+from cloudsync_hetzner.provider import settings_of
+from cloudsync_hetzner.rules import UnknownRule, from_vendor
+from cloudsync_hetzner.state import Found, marker_of
+
+MAX_FIREWALLS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class HetznerReader:
+    """Reads one project. `identity`: a firewall's name at the vendor."""
+
+    api: Api
+    identity: Callable[[FirewallSpec], str]
+
+    def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
+        """Every firewall asked for; where a list cannot be had, none of them is known."""
+        try:
+            firewalls = self.api.pages("/firewalls", "firewalls")
+            servers = self.api.pages("/servers", "servers")
+            project = _Project(self.api, firewalls, servers)
+        except ProviderError as error:
+            return {spec.name: Unreadable(error) for spec in specs}
+        except (KeyError, TypeError, AttributeError):
+            return {spec.name: Unreadable(Transient("Hetzner answered with lists that cannot be understood")) for spec in specs}
+        return {spec.name: self._one(project, spec) for spec in specs}
+
+    def _one(self, project: _Project, spec: FirewallSpec) -> Observation:
+        try:
+            return project.observe(spec, self.identity(spec))
+        except ProviderError as error:
+            return Unreadable(error)
+        except UnknownRule as error:
+            return Unreadable(Unsupported(f'the firewall "{self.identity(spec)}" has {error}'))
+        except (KeyError, TypeError, AttributeError):
+            return Unreadable(Transient(f'the firewall "{self.identity(spec)}" cannot be understood'))
+
+
+class _Project:
+    def __init__(self, api: Api, firewalls: list[dict[str, Any]], servers: list[dict[str, Any]]) -> None:
+        self.api = api
+        self.firewalls = {str(one["name"]): one for one in firewalls}
+        self.by_id = {int(one["id"]): one for one in firewalls}
+        self.servers = {int(one["id"]): one for one in servers}
+        self.names = {str(one["name"]): one for one in servers}
+
+    def observe(self, spec: FirewallSpec, name: str) -> Observation:
+        firewall = self.firewalls.get(name)
+        attachments = self._attachments(spec, firewall)
+        if firewall is None:
+            return Absent(attachments)
+        inbound = [rule for rule in firewall["rules"] if rule["direction"] == "in"]
+        rules = tuple(rule for one in inbound for rule in from_vendor(one))
+        covered = _covered(firewall)
+        return Present(
+            id=str(firewall["id"]),
+            rules=RuleSet.of(rules),
+            marker=marker_of(firewall["labels"]),
+            listed=rules,
+            attachments=attachments,
+            pending=tuple(pending for id_ in sorted(covered) for pending in self._pending(firewall, id_)),
+            native=Found(
+                id=int(firewall["id"]),
+                labels=dict(firewall["labels"]),
+                outbound=tuple(rule for rule in firewall["rules"] if rule["direction"] != "in"),
+                foreign_effective=max((self._foreign_effective(firewall, id_) for id_ in covered), default=0),
+            ),
+        )
+
+    def _attachments(self, spec: FirewallSpec, firewall: dict[str, Any] | None) -> tuple[Attachment, ...]:
+        settings = settings_of(spec)
+        covered = _covered(firewall) if firewall else set()
+        direct = {int(one["server"]["id"]) for one in (firewall or {"applied_to": []})["applied_to"] if one["type"] == "server"}
+        found = []
+        for wanted in dict.fromkeys(settings.servers):
+            server = self._server(wanted)
+            id_ = int(server["id"])
+            machines = () if id_ in covered else (self._machine(server),)
+            native = {"type": "server", "server": {"id": id_}} | self._full([server] if machines else [])
+            found.append(Attachment(f"server {id_}", id_ in direct or id_ in covered, machines, native))
+        if (selector := settings.label_selector) is not None:
+            found.append(self._selected(selector, firewall, covered))
+        return tuple({one.target: one for one in found}.values())
+
+    def _selected(self, selector: str, firewall: dict[str, Any] | None, covered: set[int]) -> Attachment:
+        """What a selector matches only the vendor says; asked only where it is not applied yet."""
+        applied = [
+            one["label_selector"]["selector"]
+            for one in (firewall or {"applied_to": []})["applied_to"]
+            if one["type"] == "label_selector"
+        ]
+        native = {"type": "label_selector", "label_selector": {"selector": selector}}
+        if selector in applied:
+            return Attachment(f"label selector {selector}", attached=True, native=native)
+        matched = self.api.pages("/servers", "servers", {"label_selector": selector})
+        fresh = [one for one in matched if int(one["id"]) not in covered and _is_public(one)]
+        machines = tuple(self._machine(one) for one in fresh)
+        return Attachment(f"label selector {selector}", attached=False, newly_covered=machines, native=native | self._full(fresh))
+
+    def _server(self, wanted: str | int) -> dict[str, Any]:
+        server = self.servers.get(wanted) if isinstance(wanted, int) else self.names.get(wanted)
+        if server is None and isinstance(wanted, str) and wanted.isdecimal():
+            server = self.servers.get(int(wanted))
+        if server is None:
+            raise NotFound(f"the project has no server {str(wanted)[:64]!r}, which the configuration attaches the firewall to")
+        if not _is_public(server):
+            raise Unsupported(f"the server {str(wanted)[:64]!r} has no public interface: a Hetzner firewall cannot act on it")
+        return server
+
+    def _machine(self, server: dict[str, Any]) -> Machine:
+        return Machine(str(server["id"]), str(server["name"]), protected=bool(_firewalls_on(server)))
+
+    def _full(self, servers: list[dict[str, Any]]) -> dict[str, Any]:
+        full = next((str(one["name"]) for one in servers if len(_firewalls_on(one)) >= MAX_FIREWALLS), None)
+        return {"_full": full} if full else {}
+
+    def _pending(self, firewall: dict[str, Any], id_: int) -> list[Pending]:
+        """What the server itself says is not in force."""
+        server = self.servers.get(id_)
+        if server is None:
+            return []
+        status = {int(one["id"]): one["status"] for one in _firewalls_on(server)}.get(int(firewall["id"]))
+        if status == "applied":
+            return []
+        reason = (
+            "is still being applied, or failed to be" if status else "is not in force, although the firewall is applied to it"
+        )
+        return [Pending(f"server {id_}", f"on {server['name']} it {reason}")]
+
+    def _foreign_effective(self, firewall: dict[str, Any], id_: int) -> int:
+        others = [one for one in self.by_id.values() if one is not firewall and id_ in _covered(one)]
+        return sum(len(rule["source_ips"]) + len(rule["destination_ips"]) for one in others for rule in one["rules"])
+
+
+def _covered(firewall: dict[str, Any]) -> set[int]:
+    """Ids of the servers it is applied to, directly and by selectors."""
+    direct = {int(one["server"]["id"]) for one in firewall["applied_to"] if one["type"] == "server"}
+    selected = {
+        int(member["server"]["id"])
+        for one in firewall["applied_to"]
+        if one["type"] == "label_selector"
+        for member in one.get("applied_to_resources") or ()
+    }
+    return direct | selected
+
+
+def _firewalls_on(server: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(server["public_net"].get("firewalls") or ())
+
+
+def _is_public(server: dict[str, Any]) -> bool:
+    net = server["public_net"]
+    return bool(net.get("ipv4") or net.get("ipv6"))
