@@ -1,0 +1,48 @@
+"""The exit codes of design 5.4, and which one a plan or an apply ends with: the first row that applies, from the top."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cloudsync.plan import Plan, ReadStatus
+    from cloudsync.reconcile import Report
+
+USAGE = 64
+LOCKED = 5
+NOT_APPROVED = 4
+PARTLY = 6
+GUARD = 3
+FAILED = 1
+TRY_AGAIN = 75
+CHANGES = 2
+DONE = 0
+
+
+def of_plan(plan: Plan, *, detailed: bool = False) -> int:
+    """What an apply of this plan would meet; with `detailed`, whether there is anything to do."""
+    if plan.guards:
+        return GUARD
+    unread = tuple(_unread(plan))
+    if plan.malformed or any(not status.temporary for status in unread):
+        return FAILED
+    if unread:
+        return TRY_AGAIN
+    return CHANGES if detailed and plan.has_changes else DONE
+
+
+def of_report(report: Report) -> int:
+    """How an apply ended. A person who said no ends it like a failure: nothing was done."""
+    if report.moved is not None:
+        return NOT_APPROVED
+    if report.declined:
+        return FAILED
+    if any(outcome.status in ("failed", "unknown") for outcome in report.outcomes):
+        return PARTLY
+    return of_plan(report.plan)
+
+
+def _unread(plan: Plan) -> Iterator[ReadStatus]:
+    statuses: Iterable[ReadStatus] = (*(status for _, status in plan.hosts), *(firewall.read for firewall in plan.firewalls))
+    return (status for status in statuses if status.status != "complete")

@@ -1,0 +1,58 @@
+"""The words all renderings share: what a rule opens, who needs it, what a plan comes to."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from cloudsync.networks import NetworkSet
+from cloudsync.plan import Change, Plan
+from cloudsync.rules import Rule
+from cloudsync.sensitive import is_world
+
+_SHOWN_SOURCES = 4
+
+
+def port(protocol: str, ports: str) -> str:
+    """`tcp/443`, `icmp`, `udp/all ports`."""
+    if not ports:
+        return protocol
+    return f"{protocol}/all ports" if ports == "1-65535" else f"{protocol}/{ports}"
+
+
+def sources(networks: NetworkSet) -> str:
+    """`the Internet`, `the Internet (IPv4 only)`, `203.0.113.0/24 and 3 more networks`."""
+    whole4, whole6 = networks.family(4).cidrs() == ("0.0.0.0/0",), networks.family(6).cidrs() == ("::/0",)
+    if whole4 and whole6:
+        return "the Internet"
+    if (whole4 and not networks.family(6)) or (whole6 and not networks.family(4)):
+        return f"the Internet (IPv{4 if whole4 else 6} only)"
+    cidrs = networks.cidrs()
+    shown = ", ".join(cidrs[:_SHOWN_SOURCES])
+    text = shown if len(cidrs) <= _SHOWN_SOURCES else f"{shown} and {len(cidrs) - _SHOWN_SOURCES} more networks"
+    return f"{text} (as good as the Internet)" if is_world(networks) else text
+
+
+def rule(one: Rule) -> str:
+    """`tcp/443 from the Internet`."""
+    return f"{port(one.protocol, one.ports)} from {sources(one.sources)}"
+
+
+def change(one: Change) -> str:
+    """What one change does."""
+    if one.rule is not None:
+        verb = "opens to" if one.action == "open" else "closes to"
+        return f"{port(one.rule.protocol, one.rule.ports)} {verb} {sources(one.rule.sources)}"
+    names = {"create": "create the firewall", "adopt": "adopt the firewall", "attach": "attach to", "reapply": "put in force on"}
+    return f"{names[one.action]} {one.target or ''}".strip()
+
+
+def summary(plan: Plan) -> str:
+    """The last line: `Plan: 2 to open, 1 to close on 1 firewall.`"""
+    changing = [firewall for firewall in plan.firewalls if firewall.changes]
+    if not changing:
+        return "Nothing to do."
+    counts = Counter(change.action for firewall in changing for change in firewall.changes)
+    parts = [
+        f"{counts[action]} to {action}" for action in ("create", "adopt", "attach", "reapply", "open", "close") if counts[action]
+    ]
+    return f"Plan: {', '.join(parts)} on {len(changing)} {'firewall' if len(changing) == 1 else 'firewalls'}."
