@@ -1,0 +1,125 @@
+"""`cloudsync apply`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cloudsync.cli import exit_codes
+from cloudsync.cli.shared import Shell, common, options_for, planning
+from cloudsync.plan import Granted, Plan
+from cloudsync.plan_document import MAX_PLAN_BYTES, PlanFileError, from_document
+from cloudsync.state import StateError
+from cloudsync.state.lock import LockHeld
+
+if TYPE_CHECKING:
+    from cloudsync.config import Configuration
+    from cloudsync.reconcile import Options, Report
+
+
+@click.command("apply")
+@click.argument("planfile", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@planning
+@click.option("--expect", metavar="DIGEST", help="Apply only a change set with this digest (sha256:…).")
+@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@click.option(
+    "--lock-timeout", type=click.FloatRange(0), default=0.0, metavar="S", help="Wait so many seconds for another run to end."
+)
+@common
+def command(
+    shell: Shell,
+    *,
+    planfile: Path | None,
+    firewalls: tuple[str, ...],
+    granted: Granted,
+    expect: str | None,
+    auto_approve: bool,
+    lock_timeout: float,
+) -> int:
+    """Make the firewalls allow what the containers need, and only that plus SSH.
+
+    With PLANFILE only what that plan shows is done. Without a terminal it needs --auto-approve, --expect or PLANFILE.
+    """
+    configuration = shell.load()
+    approved = None
+    if planfile is not None:
+        if firewalls or granted != Granted():
+            raise click.UsageError("a plan file carries what it was granted, and accepts no more: leave the other options away")
+        approved = _read(planfile)
+        granted = approved.granted
+        firewalls = tuple(f.name for f in approved.firewalls if f.name in configuration.firewalls)
+    asks = not (auto_approve or expect is not None or approved is not None)
+    if asks and not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask on: pass --auto-approve, --expect DIGEST or a plan file")
+    options = options_for(configuration, firewalls, granted)
+    try:
+        report = _apply(shell, configuration, options, approved, expect, lock_timeout, asks=asks)
+    except LockHeld as error:
+        click.echo(f"cloudsync: {error}", err=True)
+        return exit_codes.LOCKED
+    except StateError as error:
+        raise click.ClickException(str(error)) from None
+    _print(shell, report, shown=asks)
+    return exit_codes.of_report(report)
+
+
+def _apply(
+    shell: Shell,
+    configuration: Configuration,
+    options: Options,
+    approved: Plan | None,
+    expect: str | None,
+    lock_timeout: float,
+    *,
+    asks: bool,
+) -> Report:
+    from cloudsync import reconcile
+
+    if not asks:
+        return reconcile.apply(
+            configuration, options, approved=approved, expect=expect, lock_timeout=lock_timeout, progress=shell.progress
+        )
+    from cloudsync.render.text import plan as text
+
+    shown = reconcile.plan(configuration, options, shell.progress).plan
+    shell.print(text(shown, verbose=shell.verbose))
+    attaching = tuple(guard.firewall for guard in shown.guards if guard.id == "attach")
+    if not shown.has_changes:
+        return reconcile.apply(configuration, options, approved=shown, lock_timeout=lock_timeout, progress=shell.progress)
+    question = "Attach and apply these changes" if attaching else "Apply these changes"
+    if click.prompt(f"\n{question}? Only 'yes' is accepted", default="", show_default=False) != "yes":
+        return reconcile.Report(shown, declined=True)
+    # The typed yes is the user's word for the attachments that were shown (design 5.3).
+    granted = replace(options.granted, allow_attach=tuple(sorted({*options.granted.allow_attach, *attaching})))
+    options = replace(options, granted=granted)
+    return reconcile.apply(configuration, options, approved=shown, lock_timeout=lock_timeout, progress=shell.progress)
+
+
+def _read(path: Path) -> Plan:
+    try:
+        with path.open("rb") as file:
+            return from_document(file.read(MAX_PLAN_BYTES + 1).decode())
+    except OSError as error:
+        raise click.UsageError(f"the plan file {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise click.UsageError(f"the plan file {path} is not text") from None
+    except PlanFileError as error:
+        raise click.UsageError(f"{path}: {error}") from None
+
+
+def _print(shell: Shell, report: Report, *, shown: bool) -> None:
+    from cloudsync.render import text
+
+    trouble = exit_codes.of_report(report) != exit_codes.DONE
+    if shell.quiet and not trouble:
+        if (line := text.one_line(report)) is not None:
+            click.echo(line)
+        return
+    if not shown and (not shell.quiet or trouble):
+        shell.print(text.plan(report.plan, verbose=shell.verbose))
+        click.echo("")
+    shell.print(text.report(report))

@@ -1,0 +1,106 @@
+"""The command line: what every command shares. Commands are imported when they are used, so that `--help` stays light."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from cloudsync.cli import exit_codes
+
+COMMANDS = {
+    "plan": ("cloudsync.cli.plan", "Show what an apply would change, and why. Writes nothing."),
+    "apply": ("cloudsync.cli.apply", "Make the firewalls allow what the containers need, and only that plus SSH."),
+    "discover": ("cloudsync.cli.discover", "Show the ports that containers need; needs no configuration."),
+    "config": ("cloudsync.cli.config", "Check or show the configuration, or print its JSON Schema."),
+    "providers": ("cloudsync.cli.providers", "List the providers and what they can do."),
+}
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when one of them is called; its help needs none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(None, "--version", package_name="cloudsync-firewall", prog_name="cloudsync", message="%(prog)s %(version)s")
+def cloudsync() -> None:
+    """Keep cloud firewalls in step with the ports that Docker containers need: only those ports, plus SSH.
+
+    Exit codes: 0 done, 1 failed, 2 changes pending (plan --detailed-exitcode), 3 a guard refused, 4 not the approved plan, 5 locked,
+    6 partly applied, 64 usage or configuration, 75 try again.
+
+    Before or after every command: -c/--config FILE, --color auto|always|never, -q/--quiet, -v/--verbose, --log-format text|json.
+    """
+
+
+def run(words: Sequence[str]) -> int:
+    """Run one command line; its exit code. Errors are one line on stderr; `-v` adds the traceback."""
+    verbose = "-v" in words or "--verbose" in words
+    try:
+        return _run(_common_last(list(words)))
+    except click.UsageError as error:
+        error.show()
+        return exit_codes.USAGE
+    except click.ClickException as error:
+        print(f"cloudsync: {error.format_message()}", file=sys.stderr)
+        return exit_codes.FAILED
+    except click.Abort:
+        print("cloudsync: interrupted", file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print("cloudsync: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exit_codes.FAILED
+    except Exception as error:
+        if verbose:
+            logging.getLogger("cloudsync").exception("internal error")
+        else:
+            print(f"cloudsync: internal error: {type(error).__name__} (-v shows more); please report it", file=sys.stderr)
+        return exit_codes.FAILED
+
+
+def _run(words: list[str]) -> int:
+    result: Any = cloudsync.main(args=words, prog_name="cloudsync", standalone_mode=False)
+    return result if isinstance(result, int) else exit_codes.DONE
+
+
+def _common_last(words: list[str]) -> list[str]:
+    """The options every command takes may stand before it: they are moved behind it."""
+    before: list[str] = []
+    while words and words[0] != "--":
+        word = words[0]
+        name, _, value = word.partition("=")
+        if word in ("-q", "-v", "--quiet", "--verbose") or (value and name in ("--config", "--color", "--log-format")):
+            before.append(words.pop(0))
+        elif word in ("-c", "--config", "--color", "--log-format"):
+            before += words[:2]
+            del words[:2]
+        elif word.startswith("-c") and not word.startswith("--"):
+            before.append(words.pop(0))
+        else:
+            break
+    if not before or not words:
+        return words or before
+    if words[0] == "config" and len(words) > 1 and not words[1].startswith("-"):
+        return [*words[:2], *before, *words[2:]]
+    return [words[0], *before, *words[1:]]

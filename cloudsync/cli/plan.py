@@ -1,0 +1,67 @@
+"""`cloudsync plan`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from cloudsync.cli import exit_codes
+from cloudsync.cli.shared import Shell, common, options_for, planning
+from cloudsync.plan import Granted, Plan
+from cloudsync.plan_document import to_document
+from cloudsync.state import StateError
+
+
+@click.command("plan")
+@planning
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Also write the plan there, for apply."
+)
+@click.option("--output", type=click.Choice(["text", "json", "markdown"]), default="text", help="Form of the output.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 where changes are pending.")
+@common
+def command(
+    shell: Shell, *, firewalls: tuple[str, ...], granted: Granted, out: Path | None, output: str, detailed_exitcode: bool
+) -> int:
+    """Show what an apply would change, and why. Writes nothing.
+
+    Exit codes: 0 nothing stands in the way, 2 changes pending (--detailed-exitcode), 3 a guard refuses something, 1 or 75 something could not be
+    read (75: try again), 64 usage or configuration.
+    """
+    from cloudsync import reconcile
+
+    configuration = shell.load()
+    options = options_for(configuration, firewalls, granted)
+    try:
+        plan = reconcile.plan(configuration, options, shell.progress).plan
+    except StateError as error:
+        raise click.ClickException(str(error)) from None
+    if out is not None:
+        _write(out, plan)
+    _print(shell, plan, output)
+    return exit_codes.of_plan(plan, detailed=detailed_exitcode)
+
+
+def _write(path: Path, plan: Plan) -> None:
+    from cloudsync.state.directory import replace
+
+    try:
+        replace(path, (json.dumps(to_document(plan), indent=2) + "\n").encode())
+    except OSError as error:
+        raise click.UsageError(f"the plan cannot be written to {path}: {error.strerror}") from None
+
+
+def _print(shell: Shell, plan: Plan, output: str) -> None:
+    if output == "json":
+        click.echo(json.dumps(to_document(plan), indent=2))
+    elif output == "markdown":
+        from cloudsync.render.markdown import plan as markdown
+
+        click.echo(markdown(plan), nl=False)
+    else:
+        from cloudsync.render.text import plan as text
+
+        if not shell.quiet or plan.has_changes or plan.guards:
+            shell.print(text(plan, verbose=shell.verbose))

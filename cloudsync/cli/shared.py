@@ -1,0 +1,155 @@
+"""What commands share: their common options, the configuration or its problems, output, colours, progress and logs."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from cloudsync.render.escape import plain
+
+if TYPE_CHECKING:
+    from cloudsync.config import Configuration
+    from cloudsync.plan import Granted
+    from cloudsync.reconcile import Options
+    from cloudsync.render.text import Line
+
+R = TypeVar("R")
+log = logging.getLogger("cloudsync")
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """The options every command takes. `color`: auto, always or never."""
+
+    config: str | None
+    color: str
+    quiet: bool
+    verbose: bool
+
+    def load(self) -> Configuration:
+        """The configuration; a usage error (64) with every problem on a line of its own."""
+        from cloudsync.config import ConfigError, find, load
+
+        try:
+            path = find(self.config)
+            return load(path, name=str(path))
+        except ConfigError as error:
+            raise ConfigProblems([str(problem) for problem in error.problems]) from None
+
+    def print(self, lines: Iterable[Line]) -> None:
+        """A result, on stdout."""
+        from cloudsync.render.text import joined
+
+        click.echo(joined(lines, colour=colours(self.color, os.environ, sys.stdout)), color=True)
+
+    def progress(self, text: str) -> None:
+        """What is being waited for: on a terminal, and in the logs with -v."""
+        log.info("%s", plain(text), extra={"event": "progress"})
+
+
+class ConfigProblems(click.UsageError):
+    """Problems of the configuration, one a line, without the usage text of a command."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        for line in self.lines:
+            click.echo(plain(line), file=file or sys.stderr)
+
+
+def common(function: Callable[..., R]) -> Callable[..., R]:
+    """Give a command the common options; it receives a `Shell` first."""
+
+    @click.option("-c", "--config", metavar="FILE", help="The configuration file.")
+    @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours on stdout.")
+    @click.option("-q", "--quiet", is_flag=True, help="Say only what changed or went wrong.")
+    @click.option("-v", "--verbose", is_flag=True, help="Say more; show tracebacks.")
+    @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Format of the logs on stderr.")
+    @functools.wraps(function)
+    def wrapped(*, config: str | None, color: str, quiet: bool, verbose: bool, log_format: str, **rest: Any) -> R:
+        set_up_logs(log_format, verbose=verbose, quiet=quiet)
+        return function(Shell(config, color, quiet, verbose), **rest)
+
+    return wrapped
+
+
+def planning(function: Callable[..., R]) -> Callable[..., R]:
+    """Give a command the options of plan and apply; it receives `firewalls` and `granted`."""
+
+    @click.option("--firewall", "firewalls", multiple=True, metavar="NAME", help="Only this firewall (repeatable).")
+    @click.option("--adopt", multiple=True, metavar="NAME", help="Take over an existing firewall (repeatable).")
+    @click.option("--allow-attach", multiple=True, metavar="NAME", help="Put open machines under this firewall (repeatable).")
+    @click.option("--allow-close", type=click.IntRange(0), metavar="N", help="Let up to N rules of a firewall close at once.")
+    @click.option("--ssh-moved", is_flag=True, help="SSH that was declared before may close.")
+    @click.option("--now", is_flag=True, help="Do not wait for grace.")
+    @functools.wraps(function)
+    def wrapped(*args: Any, firewalls: tuple[str, ...], adopt: tuple[str, ...], allow_attach: tuple[str, ...], **rest: Any) -> R:
+        from cloudsync.plan import Granted
+
+        granted = Granted(
+            tuple(sorted(set(adopt))),
+            tuple(sorted(set(allow_attach))),
+            rest.pop("allow_close"),
+            ssh_moved=rest.pop("ssh_moved"),
+            now=rest.pop("now"),
+        )
+        return function(*args, firewalls=firewalls, granted=granted, **rest)
+
+    return wrapped
+
+
+def options_for(configuration: Configuration, firewalls: tuple[str, ...], granted: Granted) -> Options:
+    """The options with every name checked. Raises `click.UsageError`."""
+    from difflib import get_close_matches
+
+    from cloudsync.reconcile import Options
+
+    for name in (*firewalls, *granted.adopt, *granted.allow_attach):
+        if name not in configuration.firewalls:
+            near = get_close_matches(name, configuration.firewalls, 1)
+            hint = f', did you mean "{near[0]}"?' if near else ""
+            raise click.UsageError(f'the configuration has no firewall "{plain(name, 60)}"{hint}')
+    return Options(firewalls, granted)
+
+
+def colours(choice: str, environ: Mapping[str, str], stream: IO[Any]) -> bool:
+    """--color > NO_COLOR > FORCE_COLOR, CLICOLOR_FORCE > CLICOLOR=0 > a terminal that is not dumb (no-color.org, bixense.com/clicolors)."""
+    if choice != "auto":
+        return choice == "always"
+    if environ.get("NO_COLOR"):
+        return False
+    if environ.get("FORCE_COLOR") or environ.get("CLICOLOR_FORCE"):
+        return True
+    if environ.get("CLICOLOR") == "0":
+        return False
+    return stream.isatty() and environ.get("TERM") != "dumb"
+
+
+def set_up_logs(log_format: str, *, verbose: bool, quiet: bool) -> None:
+    """Logs on stderr: warnings always, progress on a terminal or with -v."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines() if log_format == "json" else logging.Formatter("%(message)s"))
+    log.handlers[:] = [handler]
+    log.propagate = False
+    chatty = verbose or (sys.stderr.isatty() and not quiet)
+    log.setLevel(logging.INFO if chatty else logging.ERROR if quiet else logging.WARNING)
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a record: time (UTC), level, event, message."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
+        event = getattr(record, "event", "log")
+        return json.dumps({"time": moment, "level": record.levelname.lower(), "event": event, "message": record.getMessage()})
