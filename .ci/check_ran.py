@@ -1,0 +1,37 @@
+"""Fail where the tests on real parts did not run: a green run that skipped them proves nothing.
+
+Usage: check_ran.py JUNIT.XML
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+LEAST = {"tests.engine": 10, "tests.emulators": 5}
+
+
+def main(path: Path) -> int:
+    """0 where every folder of `LEAST` ran at least so many tests and skipped none."""
+    cases = ElementTree.parse(path).getroot().iter("testcase")  # noqa: S314 - our own report
+    ran = dict.fromkeys(LEAST, 0)
+    skipped = []
+    for case in cases:
+        name = case.get("classname", "")
+        for folder in LEAST:
+            if name.startswith(folder):
+                if (skip := case.find("skipped")) is not None:
+                    skipped.append(f"{name}.{case.get('name')}: {skip.get('message')}")
+                else:
+                    ran[folder] += 1
+    problems = [f"skipped: {one}" for one in skipped]
+    problems += [f"{folder}: {ran[folder]} tests ran, at least {least} should" for folder, least in LEAST.items() if ran[folder] < least]
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print("on real parts: " + ", ".join(f"{count} in {folder}" for folder, count in ran.items()))
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

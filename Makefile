@@ -1,0 +1,29 @@
+# Every target sets itself up: a virtual environment in the checkout, with the versions of constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed
+
+.PHONY: help demo test lint clean
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+
+demo: $(STAMP) ## The main job, from containers' ports to a firewall, without an account
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh examples/demo/run.sh
+
+test: $(STAMP) ## All tests; the ones on a real engine need root and dockerd, and skip with the reason elsewhere
+	$(VENV)/bin/python -m pytest --junitxml=.pytest-report/junit.xml
+
+lint: $(STAMP) ## ruff, mypy --strict, pyright
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/pyright
+
+clean: ## Remove the virtual environment and all caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .pytest-report .hypothesis dist build
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --upgrade pip
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]' --group dev
+	touch $(STAMP)
