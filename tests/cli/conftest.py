@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+class Shell:
+    """A folder with a configuration (static host, provider local), and `cloudsync` typed in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.configure()
+
+    def configure(
+        self, ports: str = '"443/tcp"', *, policy: str = "", host: str = "", more: str = "", path: str = "fw.json"
+    ) -> None:
+        (self.folder / "cloudsync.toml").write_text(f"""version = 1
+owner = "shop"
+state = "file://{self.folder}/state"
+[ssh]
+ports = [22]
+sources = ["any"]
+[policy]
+expose = "published"
+grace = "0s"
+{policy}
+[providers.local]
+[hosts.web-1]
+ports = [{ports}]
+{host}
+[firewalls.web]
+provider = "local"
+hosts = ["web-1"]
+path = "{path}"
+{more}
+""")
+
+    def types(self, *words: str, stdin: str | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("CLOUDSYNC", "DOCKER", "XDG"))}
+        return subprocess.run(
+            [sys.executable, "-m", "cloudsync", *words],
+            cwd=self.folder, env={**environment, "HOME": str(self.folder), **environ}, capture_output=True, text=True, timeout=60,
+            input=stdin if stdin is not None else "", check=False,
+        )  # fmt: skip
+
+    def code(self, *words: str) -> int:
+        return self.types(*words).returncode
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)

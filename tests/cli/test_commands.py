@@ -1,0 +1,97 @@
+"""Commands as a person meets them."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import tomllib
+
+import pytest
+
+from cloudsync.cli.shared import JsonLines, colours
+from cloudsync.engine_endpoint import EndpointError, docker_endpoint
+from tests.cli.conftest import Shell
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("choice", "environ", "terminal", "coloured"),
+    [
+        ("always", {"NO_COLOR": "1"}, False, True),
+        ("never", {"FORCE_COLOR": "1"}, True, False),
+        ("auto", {"NO_COLOR": "1", "FORCE_COLOR": "1"}, True, False),
+        ("auto", {"NO_COLOR": ""}, True, True),
+        ("auto", {"FORCE_COLOR": "1", "CLICOLOR": "0"}, False, True),
+        ("auto", {"CLICOLOR_FORCE": "1"}, False, True),
+        ("auto", {"CLICOLOR": "0"}, True, False),
+        ("auto", {"TERM": "dumb"}, True, False),
+        ("auto", {}, True, True),
+        ("auto", {}, False, False),
+    ],
+)
+def test_when_there_are_colours(choice: str, environ: dict[str, str], terminal: bool, coloured: bool) -> None:
+    assert colours(choice, environ, Terminal() if terminal else io.StringIO()) is coloured
+
+
+def test_colours_of_a_plan_can_be_forced(shell: Shell) -> None:
+    assert "\x1b[32m" in shell.types("plan", "--color", "always").stdout
+    assert "\x1b" not in shell.types("plan").stdout
+
+
+def test_config_show_can_be_loaded_again(shell: Shell) -> None:
+    shown = shell.types("config", "show").stdout
+    (shell.folder / "shown.toml").write_text(shown)
+    assert tomllib.loads(shown)["policy"]["max_close"] == 5
+    assert shell.types("config", "show", "-c", "shown.toml").stdout == shown
+
+
+def test_config_schema_is_json(shell: Shell) -> None:
+    assert json.loads(shell.types("config", "schema").stdout)["$schema"].startswith("http://json-schema.org/draft-07")
+
+
+def test_providers_lists_what_each_can_do(shell: Shell) -> None:
+    rows = {row["type"]: row for row in json.loads(shell.types("providers", "--output", "json").stdout)}
+    assert rows["local"]["capabilities"]["protocols"] is None
+    assert rows["hetzner"]["capabilities"]["attaches"] is True
+    assert "hetzner" in shell.types("providers").stdout
+
+
+def test_discover_shows_static_ports_with_their_place(shell: Shell) -> None:
+    done = shell.types("discover")
+    assert done.returncode == 0
+    assert "443/tcp" in done.stdout
+    assert "cloudsync.toml:13" in done.stdout
+
+
+def test_markdown_of_a_plan_is_a_table(shell: Shell) -> None:
+    assert "| ➕ | tcp/443 opens to the Internet |" in shell.types("plan", "--output", "markdown").stdout
+
+
+def test_logs_can_be_json_lines() -> None:
+    record = logging.LogRecord("cloudsync", logging.INFO, "", 1, "reading %s", ("web-1",), None)
+    assert json.loads(JsonLines().format(record))["message"] == "reading web-1"
+
+
+def test_the_docker_commands_engine_is_found(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    assert docker_endpoint({"DOCKER_CONFIG": str(tmp_path)}) == "unix:///var/run/docker.sock"
+    assert docker_endpoint({"DOCKER_HOST": "unix:///run/x.sock"}) == "unix:///run/x.sock"
+    with pytest.raises(EndpointError, match="does not exist"):
+        docker_endpoint({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "remote"})
+    with pytest.raises(EndpointError, match="not supported yet"):
+        docker_endpoint({"DOCKER_HOST": "ssh://somebody@example.com"})
+
+
+def test_a_docker_context_is_resolved_by_its_own_file(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    name = "8b8fd8a2d3a1e1ac2ea5e5f0d3b1f4cd5d4fb2f9d3a6d7b7b7f0e5d0c1a2b3c4"
+    import hashlib
+
+    folder = tmp_path / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest()
+    folder.mkdir(parents=True)
+    (folder / "meta.json").write_text(json.dumps({"Name": name, "Endpoints": {"docker": {"Host": "unix:///run/ctx.sock"}}}))
+    (tmp_path / "config.json").write_text(json.dumps({"currentContext": name}))
+    assert docker_endpoint({"DOCKER_CONFIG": str(tmp_path)}) == "unix:///run/ctx.sock"

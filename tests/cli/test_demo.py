@@ -1,0 +1,28 @@
+"""The demo does what it prints."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_demo_runs_to_its_end_and_leaves_nothing(tmp_path: Path) -> None:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["sh", str(ROOT / "examples" / "demo" / "run.sh")],
+        env={**os.environ, "PATH": path, "TMPDIR": str(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True, text=True, timeout=110, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in (
+        "$ cloudsync apply --auto-approve",
+        "Nothing to do.",
+        "+ tcp/25 opens to the Internet",
+        "- tcp/23 closes to the Internet",
+    ):
+        assert line in done.stdout
+    assert list(tmp_path.iterdir()) == []

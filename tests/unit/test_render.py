@@ -1,0 +1,110 @@
+"""Renderings are pure, and no text of a stranger gets through them raw."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cloudsync import reconcile
+from cloudsync.plan import Plan
+from cloudsync.reconcile import Options, Outcome, Report
+from cloudsync.render import markdown, text, words
+from cloudsync.render.escape import markdown as escaped
+from cloudsync.render.escape import plain
+from cloudsync.sources.discovery import Complete, Failed, Malformed, Origin
+from tests.world import World, both, rules
+
+
+def shown(plan: Plan) -> str:
+    return text.joined(text.plan(plan, verbose=True), colour=False)
+
+
+def planned(world: World) -> Plan:
+    return reconcile.plan(world.configuration, Options()).plan
+
+
+@given(name=st.text(min_size=1))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+def test_no_control_character_of_a_name_reaches_the_terminal(world: World, name: str) -> None:
+    world.has("tcp/22", "tcp/8080")
+    ports = both("443", container=name, project=name, service=name, description=name)
+    bad = Malformed(Origin("web-1", container=name), name, both("8080"))
+    world.discoveries["web-1"] = Complete(ports, malformed=(bad,), remarks=(name,))
+    for output in (shown(planned(world)), markdown.plan(planned(world))):
+        assert all(unicodedata.category(character)[0] != "C" or character == "\n" for character in output)
+
+
+@pytest.mark.parametrize(
+    "name", ["<img src=x>", "[x](http://evil)", "@everyone", "| a | b |", "`code`", "**bold**", "http://evil.example"]
+)
+def test_markdown_of_a_hostile_name_has_no_markup(name: str) -> None:
+    out = escaped(name)
+    assert "<" not in out
+    for mark in "[]()@|`*:":
+        assert out.count(mark) == out.count("\\" + mark)
+
+
+def test_terminal_escapes_are_shown_not_sent() -> None:
+    assert plain("a\x1b[31mb\u202ec\nd") == "a\\x1b[31mb\\u202ec\\x0ad"
+
+
+def test_a_plan_says_in_words_what_opens_to_whom(world: World) -> None:
+    world.has("tcp/22", "tcp/8080")
+    world.needs("443", project="shop", service="web")
+    out = shown(planned(world))
+    assert "+ tcp/443 opens to the Internet   shop/web on web-1 (published)" in out
+    assert "- tcp/8080 closes to the Internet" in out
+    assert out.endswith("Plan: 1 to open, 1 to close on 1 firewall.")
+
+
+def test_an_empty_plan_says_so(world: World) -> None:
+    world.has("tcp/22")
+    assert shown(planned(world)).endswith("Nothing to do.")
+
+
+def test_a_host_that_is_unknown_stands_first_and_its_ports_are_shown_as_held(world: World) -> None:
+    world.has("tcp/22", "tcp/443")
+    world.discoveries["web-1"] = Failed("connection refused")
+    out = shown(planned(world))
+    assert out.splitlines()[0] == "! host web-1 was not read completely (failed): connection refused"
+    assert "= tcp/443 from the Internet stays open (unknown-host)" in out
+
+
+def test_a_guard_says_what_it_saw_and_how_to_go_on(world: World) -> None:
+    world.has("tcp/22", mine=False)
+    out = shown(planned(world))
+    assert "! ownership: this firewall is left undone" in out
+    assert "--adopt web" in out
+
+
+@pytest.mark.parametrize(
+    ("sources", "said"),
+    [
+        ("any", "the Internet"),
+        ("any4", "the Internet (IPv4 only)"),
+        ("any6", "the Internet (IPv6 only)"),
+        ("203.0.113.0/24", "203.0.113.0/24"),
+        ("0.0.0.0/1,128.0.0.0/2", "0.0.0.0/1, 128.0.0.0/2 (as good as the Internet)"),
+        ("10.0.0.0/24,10.0.2.0/24,10.0.4.0/24,10.0.6.0/24,10.0.8.0/24,10.0.10.0/24",
+         "10.0.0.0/24, 10.0.2.0/24, 10.0.4.0/24, 10.0.6.0/24 and 2 more networks"),
+    ],
+)  # fmt: skip
+def test_sources_in_words(sources: str, said: str) -> None:
+    (rule,) = rules(f"tcp/443 from {sources}")
+    assert words.sources(rule.sources) == said
+
+
+def test_a_report_says_what_was_really_done(world: World) -> None:
+    report = Report(planned(world), (Outcome("web", "unknown", 1, 0, "the connection\nfailed"),))
+    (line,) = text.report(report)
+    assert line.text == "web: unknown (1 opened, 0 closed as far as known): the connection\\x0afailed"
+
+
+def test_quiet_has_one_line_only_where_something_changed(world: World) -> None:
+    report = Report(planned(world), (Outcome("web", "done", 2, 1),))
+    assert text.one_line(report) == "cloudsync apply: 2 opened, 1 closed on web"
+    assert text.one_line(replace(report, outcomes=(Outcome("web", "unchanged"),))) is None
