@@ -26,7 +26,9 @@ def main(path: Path) -> int:
                 else:
                     ran[folder] += 1
     problems = [f"skipped: {one}" for one in skipped]
-    problems += [f"{folder}: {ran[folder]} tests ran, at least {least} should" for folder, least in LEAST.items() if ran[folder] < least]
+    problems += [
+        f"{folder}: {ran[folder]} tests ran, at least {least} should" for folder, least in LEAST.items() if ran[folder] < least
+    ]
     for problem in problems:
         print(problem, file=sys.stderr)
     print("on real parts: " + ", ".join(f"{count} in {folder}" for folder, count in ran.items()))

@@ -69,10 +69,10 @@ def _rows(discovery: Discovery) -> list[str]:
         address = "every address" if port.address is None else str(port.address)
         label = f"  label {port.origin.label}" if port.origin.label else ""
         rows.append(f"{ports + '/' + port.protocol:<16} {address:<22} {plain(name_of(port.origin))}{plain(label)}")
-    for one in discovery.unopened:
-        rows.append(
-            f"{(one.ports or '?') + '/' + one.protocol:<16} {'not opened':<22} {plain(name_of(one.origin))}: {plain(one.reason)}"
-        )
+    rows += [
+        f"{(one.ports or '?') + '/' + one.protocol:<16} {'not opened':<22} {plain(name_of(one.origin))}: {plain(one.reason)}"
+        for one in discovery.unopened
+    ]
     rows += [f"malformed label: {plain(name_of(bad.origin))}: {plain(bad.problem)}" for bad in discovery.malformed]
     rows += [f"note: {plain(remark)}" for remark in discovery.remarks]
     return rows or ["nothing is needed"]

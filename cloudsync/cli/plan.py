@@ -27,8 +27,8 @@ def command(
 ) -> int:
     """Show what an apply would change, and why. Writes nothing.
 
-    Exit codes: 0 nothing stands in the way, 2 changes pending (--detailed-exitcode), 3 a guard refuses something, 1 or 75 something could not be
-    read (75: try again), 64 usage or configuration.
+    Exit codes: 0 nothing stands in the way, 2 changes pending (--detailed-exitcode), 3 a guard refuses something, 1 or 75 something
+    could not be read (75: try again), 64 usage or configuration.
     """
     from cloudsync import reconcile
 

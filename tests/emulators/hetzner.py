@@ -1,7 +1,7 @@
 """A strict double of the firewall part of the Hetzner Cloud API, written from the vendor's description.
 
-Stricter than that description where the vendor is known to be: host bits, ports and protocols, limits, names, labels. Every request and answer is
-held against the description (`../shared/specs`) where it is at hand; what does not fit is in `violations`.
+Stricter than that description where the vendor is known to be: host bits, ports and protocols, limits, names, labels. Every request
+and answer is held against the description (`../shared/specs`) where it is at hand; what does not fit is in `violations`.
 
 `python -m tests.emulators.hetzner --port 4110 --servers web-1,web-2` runs it for a person.
 """
@@ -174,7 +174,7 @@ class HetznerDouble(Double):
         firewall = Firewall(self._id(), name, labels, rules)
         self._attach(firewall, body.get("apply_to", []))
         self.firewalls[firewall.id] = firewall
-        actions = [self._act("set_firewall_rules", firewall)] + self._reapply(firewall)
+        actions = [self._act("set_firewall_rules", firewall), *self._reapply(firewall)]
         self._record(firewall)
         return 201, {"firewall": self._firewall(firewall), "actions": actions}
 
@@ -200,7 +200,7 @@ class HetznerDouble(Double):
             raise error(422, "invalid_input", "invalid input in field 'rules'")
         firewall.rules = self._rules(request.body["rules"])
         self._check_effective(firewall)
-        actions = [self._act("set_firewall_rules", firewall)] + self._reapply(firewall)
+        actions = [self._act("set_firewall_rules", firewall), *self._reapply(firewall)]
         self._record(firewall)
         return 201, {"actions": actions}
 
@@ -395,7 +395,8 @@ class HetznerDouble(Double):
             for rule in self._mixed(firewall.rules)
         ]
         return {
-            "id": firewall.id, "name": firewall.name, "labels": dict(firewall.labels), "created": CREATED, "rules": rules, "applied_to": applied,
+            "id": firewall.id, "name": firewall.name, "labels": dict(firewall.labels), "created": CREATED, "rules": rules,
+            "applied_to": applied,
         }  # fmt: skip
 
     def _server_answer(self, server: Server) -> dict[str, Any]:
@@ -445,7 +446,8 @@ _SERVER: dict[str, Any] = {
         "server_types": {"supported": [1], "available": [1], "available_for_migration": [1]},
     },
     "rescue_enabled": False, "locked": False, "backup_window": None, "outgoing_traffic": 0, "ingoing_traffic": 0, "included_traffic": 0,
-    "protection": {"delete": False, "rebuild": False}, "volumes": [], "load_balancers": [], "primary_disk_size": 40, "placement_group": None,
+    "protection": {"delete": False, "rebuild": False}, "volumes": [], "load_balancers": [], "primary_disk_size": 40,
+    "placement_group": None,
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """What every double of a cloud API shares: an HTTP server on 127.0.0.1, a log of calls, faults on demand, and the vendor's own description.
 
-A double answers `handle(request) -> (status, body)`; the shell does the rest. Faults are told beforehand: `cloud.fail(Fault("POST", "/actions"))`.
+A double answers `handle(request) -> (status, body)`; the shell does the rest. Faults are told beforehand:
+`cloud.fail(Fault("POST", "/actions"))`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
 SPECS = Path(__file__).resolve().parents[2].parent / "shared" / "specs"
@@ -35,9 +36,9 @@ class Call:
 class Fault:
     """The `skip`-th matching call (0 = the next one) and `times - 1` after it go wrong.
 
-    `error`: `status` and `body` are answered, nothing takes effect. `drop-before`, `drop-after`: the connection is closed without an answer,
-    before or after the call took effect. `truncate`: it takes effect, half of the answer arrives. `delay`: `seconds` pass first. `garbage`:
-    it takes effect, the answer is no JSON.
+    `error`: `status` and `body` are answered, nothing takes effect. `drop-before`, `drop-after`: the connection is closed without an
+    answer, before or after the call took effect. `truncate`: it takes effect, half of the answer arrives. `delay`: `seconds` pass first.
+    `garbage`: it takes effect, the answer is no JSON.
     """
 
     method: str
@@ -103,7 +104,7 @@ class Double:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}{self.base_path}"
 
-    def __enter__(self):  # type: ignore[no-untyped-def] # noqa: ANN204, PYI034 - Self of each double
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

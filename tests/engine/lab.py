@@ -1,7 +1,7 @@
 """A real Docker engine of our own, in a network namespace of its own, and an image made of one static busybox.
 
-`Lab` starts `dockerd` (root, Debian's docker.io) with its own data, socket and pid file, and takes all of it down again: containers, daemon,
-mounts, namespace, folder. `nsenter --net` and not `ip netns exec`: the latter remounts /sys, where dockerd then misses its cgroups.
+`Lab` starts `dockerd` (root, Debian's docker.io) with its own data, socket and pid file, and takes all of it down again: containers,
+daemon, mounts, namespace, folder. `nsenter --net` and not `ip netns exec`: the latter remounts /sys, where dockerd then misses its cgroups.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -38,7 +39,7 @@ class Lab:
         self.namespace = f"cs-{os.getpid()}"
         self._daemon: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Lab:
+    def __enter__(self) -> Self:
         try:
             _run("ip", "netns", "add", self.namespace)
             _run("ip", "-n", self.namespace, "link", "set", "lo", "up")
