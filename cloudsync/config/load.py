@@ -51,8 +51,11 @@ def find(explicit: str | None, environ: Mapping[str, str] = os.environ) -> Path:
     if named:
         return Path(named)
     for path in candidates(environ):
-        if path.is_file():
-            return path
+        try:
+            if path.is_file():
+                return path
+        except PermissionError:
+            continue
     looked = ", ".join(str(path) for path in candidates(environ))
     raise ConfigError([Problem(Place("cloudsync", 1, 1), "", f"no configuration found; looked for {looked}; --config names one")])
 
@@ -312,7 +315,9 @@ def _in_words(
     if kind == "literal_error":
         return f"must be {context.get('expected', 'one of the known words')}"
     if kind == "string_pattern_mismatch":
-        return f"must match {context.get('pattern', 'its pattern')}"
+        return _patterns.get(
+            str(where[0]), "must be made of a-z, 0-9, '.', '_' and '-', 40 at most, beginning and ending with a-z or 0-9"
+        )
     names = {
         "string_type": "text",
         "int_type": "a whole number",
@@ -323,6 +328,13 @@ def _in_words(
     if kind in names or kind in ("model_type", "model_attributes_type"):
         return f"must be {names.get(kind, 'a table')}"
     return message[:1].lower() + message[1:]
+
+
+_patterns = {
+    "owner": "must be 1 to 20 of a-z, 0-9 and -, beginning with a letter and not ending with -",
+    "state": 'must be "file://" and an absolute path',
+    "networks": "must be named with a-z, 0-9, _ and -",
+}
 
 
 def _fields_at(model: type[BaseModel], path: KeyPath) -> Iterable[str]:

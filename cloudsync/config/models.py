@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from cloudsync.networks import NetworkSet
+from cloudsync.networks import ANY, NetworkSet
 from cloudsync.provider.settings import Settings
 from cloudsync.rules import Rule
 
@@ -49,16 +49,18 @@ def allowed(text: str) -> tuple[str, int, int]:
     if _PORTS.fullmatch(text):
         return port_range(text)
     name, _, rest = text.partition("/")
-    if name == "all" and rest in _WITH_PORTS:
-        rule = Rule.of(rest, "", NetworkSet.of(["any"]))
-    elif name == "ip" and rest.isascii() and rest.isdigit():
-        rule = Rule.of(str(int(rest)), "", NetworkSet.of(["any"]))
-    elif rest and name not in ("icmp", "icmpv6"):
-        raise ValueError(
-            'must be ports ("443/tcp"), "all", "all/tcp", a protocol ("esp", "icmp", "ip/143") or an ICMP type ("icmp/8")'
-        )
-    else:
-        rule = Rule.of(name, rest, NetworkSet.of(["any"]))
+    try:
+        if name == "all" and rest in _WITH_PORTS:
+            rule = Rule.of(rest, "", ANY)
+        elif name == "ip" and rest.isascii() and rest.isdigit():
+            rule = Rule.of(str(int(rest)), "", ANY)
+        elif name.isdigit() or "-" in name or (rest and name not in ("icmp", "icmpv6")):
+            raise ValueError("not a protocol")
+        else:
+            rule = Rule.of(name, rest, ANY)
+    except ValueError:  # its text would quote the value
+        kinds = '"all", "all/tcp", a protocol ("esp", "icmp", "ip/143") or an ICMP type ("icmp/8")'
+        raise ValueError(f'must be ports ("443/tcp"), {kinds}') from None
     return rule.protocol, rule.first, rule.last
 
 
@@ -78,14 +80,15 @@ def _checked_allow(text: str) -> str:
 
 
 def _checked_network(text: str) -> str:
-    NetworkSet.of([text])
+    try:
+        NetworkSet.of([text])
+    except ValueError:  # its text would quote the value
+        raise ValueError('must be a network such as "203.0.113.0/24" (no host bits), or "any", "any4", "any6"') from None
     return text
 
 
 def _checked_source(text: str) -> str:
-    if not text.startswith("@"):
-        NetworkSet.of([text])
-    return text
+    return text if text.startswith("@") else _checked_network(text)
 
 
 Name = Annotated[str, Field(pattern=_NAME)]

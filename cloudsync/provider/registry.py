@@ -34,16 +34,22 @@ def load(name: str) -> Provider:
         near = get_close_matches(name, names(), 1)
         hint = f', did you mean "{near[0]}"?' if near else f"; installed are {', '.join(names()) or 'none'}"
         raise PluginError(f'no provider of type "{name}" is installed{hint}')
-    if len({point.value for point in found}) > 1:
+    if len({point.dist.name if point.dist else None for point in found}) > 1:
         owners = ", ".join(sorted(str(point.dist.name) if point.dist else "?" for point in found))
         raise PluginError(f'several distributions offer the provider type "{name}": {owners}; remove all but one')
     try:
         plugin = found[0].load()
     except ModuleNotFoundError as error:
-        raise PluginError(f'the provider "{name}" needs the Python package {error.name!r}, which is not installed') from None
+        hint = f'pip install "cloudsync-firewall[{name}]"'
+        raise PluginError(
+            f'the provider "{name}" needs the Python package {error.name!r}, which is not installed: {hint}'
+        ) from None
     except Exception as error:  # noqa: BLE001 - whatever a stranger's plugin raises while it is imported
         raise PluginError(f'the provider "{name}" ({found[0].value}) cannot be loaded: {type(error).__name__}') from None
-    missing = [attribute for attribute in _ATTRIBUTES if not hasattr(plugin, attribute)]
+    try:
+        missing = [attribute for attribute in _ATTRIBUTES if not hasattr(plugin, attribute)]
+    except Exception as error:  # noqa: BLE001 - a property of a stranger's plugin
+        raise PluginError(f'the provider "{name}" ({found[0].value}) cannot be used: {type(error).__name__}') from None
     if missing:
         raise PluginError(f'the provider "{name}" ({found[0].value}) is incomplete: it lacks {", ".join(missing)}')
     if plugin.api_version != API_VERSION:
@@ -55,8 +61,11 @@ def load(name: str) -> Provider:
 
 def sdk_missing(provider: Provider) -> str | None:
     """What to install where the provider's SDK is not there; None where it is."""
-    if provider.sdk is None or find_spec(provider.sdk) is not None:
-        return None
+    try:
+        if provider.sdk is None or find_spec(provider.sdk) is not None:
+            return None
+    except ModuleNotFoundError:
+        pass  # a dotted name whose parent is missing
     extra = f"cloudsync-firewall[{provider.extra}]" if provider.extra else provider.sdk
     return f'the provider "{provider.type}" needs {provider.sdk}: pip install "{extra}"'
 

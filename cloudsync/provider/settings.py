@@ -72,7 +72,7 @@ class SecretRef(Settings):
         if self.env is not None:
             return self._from_env(self.env, base)
         if self.file is not None:
-            return self._from_file(base / Path(self.file).expanduser())
+            return self._from_file(base / self.file)
         if self.credential is not None:
             folder = os.environ.get("CREDENTIALS_DIRECTORY")
             if not folder:
@@ -98,6 +98,8 @@ class SecretRef(Settings):
                 raw = file.read(_MAX_SECRET_BYTES + 1)
         except OSError as error:
             raise SecretError(f"{self} cannot be read: {error.strerror}") from None
+        except ValueError:
+            raise SecretError(f"{self} cannot be read: its path has a NUL in it") from None
         if len(raw) > _MAX_SECRET_BYTES:
             raise SecretError(f"{self} is larger than {_MAX_SECRET_BYTES // 1024} KiB: that is no secret")
         return self._text(raw)
@@ -107,6 +109,8 @@ class SecretRef(Settings):
             done = subprocess.run(words, capture_output=True, timeout=_COMMAND_SECONDS, check=False, stdin=subprocess.DEVNULL)  # noqa: S603 - the user's own words, no shell
         except OSError as error:
             raise SecretError(f"{self} cannot be run: {error.strerror}") from None
+        except ValueError:
+            raise SecretError(f"{self} cannot be run: a word of it has a NUL in it") from None
         except subprocess.TimeoutExpired:
             raise SecretError(f"{self} did not end within {_COMMAND_SECONDS} s") from None
         if done.returncode != 0:
