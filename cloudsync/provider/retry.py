@@ -13,6 +13,7 @@ from cloudsync.provider.errors import ProviderError, RateLimited
 Result = TypeVar("Result")
 FIRST_SECONDS = 0.5
 LONGEST_SECONDS = 20.0
+LEAST_SECONDS = 1.0
 
 
 def retried(call: Callable[[], Result], *, deadline: float, safe: Callable[[ProviderError], bool]) -> Result:
@@ -22,7 +23,8 @@ def retried(call: Callable[[], Result], *, deadline: float, safe: Callable[[Prov
     """
 
     def too_late(state: RetryCallState) -> bool:
-        return time.monotonic() + state.upcoming_sleep >= deadline
+        # A call begun in the last moment would only end in our own time-out, and hide the error that is the real reason.
+        return time.monotonic() + state.upcoming_sleep + LEAST_SECONDS >= deadline
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

@@ -23,7 +23,7 @@ CREATED = "2026-01-02T03:04:05Z"
 _LABEL_KEY = re.compile(r"([a-z0-9A-Z]([-a-z0-9A-Z.]{0,251}[a-z0-9A-Z])?/)?[a-z0-9A-Z]([-._a-z0-9A-Z]{0,61}[a-z0-9A-Z])?")
 _LABEL_VALUE = re.compile(r"([a-z0-9A-Z]([-._a-z0-9A-Z]{0,61}[a-z0-9A-Z])?)?")
 _PORT = re.compile(r"any|[0-9]{1,5}(-[0-9]{1,5})?")
-_SELECTOR = re.compile(r"(!?)([^=!,() ]+) *(?:(==|=|!=) *([^=!,() ]*)| +(in|notin) +\(([^)]*)\))?")
+_SELECTOR = re.compile(r"(!?)([^=!,() ]+)(?: *(==|=|!=) *([^=!,() ]*)| +(in|notin) +\(([^)]*)\))?")
 
 
 def error(status: int, code: str, message: str, details: Any = None) -> ApiError:

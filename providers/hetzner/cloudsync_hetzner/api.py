@@ -33,6 +33,12 @@ MAX_PAGES = 400
 _NOT_APPLIED = ("rate_limit_exceeded", "locked", "conflict", "maintenance", "unavailable", "resource_unavailable")
 
 
+class NameTaken(Conflict):
+    """A firewall of this name exists by now: to repeat the call would not help, to plan again will."""
+
+    temporary = False
+
+
 class Api:
     """One project."""
 
@@ -133,7 +139,7 @@ def mapped(what: str, error: APIException, *, write: bool, retry_after: float | 
     if code == "resource_limit_exceeded":
         return QuotaExceeded(text)
     if code == "uniqueness_error":
-        return Conflict(f"{text} (a firewall of this name exists by now)")
+        return NameTaken(f"{text} (a firewall of this name exists by now; run again)")
     if code in ("conflict", "locked"):
         return Conflict(text)
     if code in ("not_found", "firewall_resource_not_found") or status == 404:
