@@ -1,0 +1,324 @@
+"""From the engine's answers to required ports: states, networks, addresses, labels and where they come from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cloudsync.networks import NetworkSet
+from cloudsync.sources.containers import Needs, Network, Unexpected, container_of, counts, needs_of, network_of
+from cloudsync.sources.discovery import LabelScope
+
+SCOPE = LabelScope({"office": NetworkSet.of(["203.0.113.0/24"])}, frozenset({"web"}))
+NETWORKS = {
+    name: Network(name, name, publishes)
+    for name, publishes in (("bridge", True), ("inside", False), ("lan", False), ("host", False), ("none", False))
+}
+BOTH = ("0.0.0.0", "::")
+
+
+def answer(
+    *published: tuple[str, str, str], bound: tuple[tuple[str, str, str], ...] | None = None, **more: Any
+) -> dict[str, Any]:
+    """An inspect answer. `published`: (`80/tcp`, address, host port) as asked for; bound to the same unless told."""
+    labels, state, mode = more.get("labels", {}), more.get("state", "running"), more.get("mode", "bridge")
+    networks = more.get("networks", ["bridge"] if mode == "bridge" else [mode])
+
+    def table(rows: tuple[tuple[str, str, str], ...]) -> dict[str, list[dict[str, str]]]:
+        found: dict[str, list[dict[str, str]]] = {}
+        for name, address, port in rows:
+            found.setdefault(name, []).append({"HostIp": address, "HostPort": port})
+        return found
+
+    running = state in ("running", "paused")
+    if bound is None:
+        bound = tuple((name, ip, port) for name, address, port in published for ip in ((address,) if address else BOTH))
+    return {
+        "Id": "c" * 64,
+        "Name": "/app",
+        "Image": "sha256:1",
+        "State": {"Status": state},
+        "Config": {"Labels": labels, "Env": ["PASSWORD=hunter2"]},
+        "HostConfig": {"NetworkMode": mode, "PortBindings": table(published)},
+        "NetworkSettings": {
+            "Ports": table(bound) if running else {},
+            "Networks": {name: {"NetworkID": name} for name in networks},
+        },
+    }
+
+
+def needs(value: dict[str, Any], image: dict[str, str] | None = None) -> Needs:
+    container = container_of(value)
+    return needs_of("web-1", container, NETWORKS, {} if image is None else image, SCOPE) if counts(container) else Needs()
+
+
+def ports(found: Needs) -> set[tuple[str, str, str | None]]:
+    return {
+        (f"{p.first}-{p.last}/{p.protocol}" if p.last > p.first else f"{p.first}/{p.protocol}", str(p.address), p.origin.label)
+        for p in found.required
+    }
+
+
+def codes(found: Needs) -> set[tuple[str, str]]:
+    return {(one.ports, one.code) for one in found.unopened}
+
+
+def test_a_published_port_is_required_on_every_address_it_is_bound_to() -> None:
+    assert ports(needs(answer(("80/tcp", "", "8080")))) == {("8080/tcp", "0.0.0.0", None), ("8080/tcp", "::", None)}
+
+
+def test_the_container_port_behind_is_known() -> None:
+    assert {port.container_first for port in needs(answer(("80/tcp", "", "8080"))).required} == {80}
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
+def test_loopback_is_never_required(address: str) -> None:
+    assert needs(answer(("80/tcp", address, "8080"))) == Needs()
+
+
+def test_a_mapped_address_is_the_ipv4_address_it_stands_for() -> None:
+    assert ports(needs(answer(("80/tcp", "::ffff:198.51.100.10", "8080")))) == {("8080/tcp", "198.51.100.10", None)}
+
+
+@pytest.mark.parametrize("state", ["created", "exited", "dead", "removing"])
+def test_a_container_that_does_not_run_needs_nothing(state: str) -> None:
+    assert needs(answer(("80/tcp", "", "8080"), state=state)) == Needs()
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "restarting"])
+def test_running_paused_and_restarting_containers_keep_their_ports(state: str) -> None:
+    assert len(needs(answer(("80/tcp", "", "8080"), state=state)).required) == 2
+
+
+def test_a_container_that_compose_recreates_keeps_its_ports() -> None:
+    value = answer(("80/tcp", "", "8080"), state="created", labels={"com.docker.compose.replace": "abc"})
+    assert len(needs(value).required) == 2
+
+
+def test_a_one_off_container_is_left_out() -> None:
+    assert needs(answer(("80/tcp", "", "8080"), labels={"com.docker.compose.oneoff": "True"})) == Needs()
+
+
+def test_a_port_the_engine_picked_is_refused_by_its_number() -> None:
+    found = needs(answer(("80/tcp", "", ""), bound=(("80/tcp", "0.0.0.0", "49153"), ("80/tcp", "::", "49153"))))
+    assert found.required == ()
+    assert codes(found) == {("49153", "random-port")}
+
+
+def test_publish_all_is_refused() -> None:
+    found = needs(answer(bound=(("80/tcp", "0.0.0.0", "49153"),)))
+    assert codes(found) == {("49153", "random-port")}
+
+
+def test_one_of_a_range_is_refused() -> None:
+    assert codes(needs(answer(("80/tcp", "", "7000-7005"), bound=(("80/tcp", "0.0.0.0", "7003"),)))) == {("7003", "random-port")}
+
+
+def test_consecutive_ports_become_a_range() -> None:
+    rows = tuple((f"{n}/udp", "", str(n)) for n in (9002, 9000, 9001, 9005))
+    assert {text for text, _, _ in ports(needs(answer(*rows)))} == {"9000-9002/udp", "9005/udp"}
+
+
+def test_consecutive_host_ports_of_unrelated_container_ports_stay_apart() -> None:
+    assert len(needs(answer(("80/tcp", "0.0.0.0", "9000"), ("443/tcp", "0.0.0.0", "9001"))).required) == 2
+
+
+@pytest.mark.parametrize(
+    ("mode", "networks"), [("none", ["none"]), ("container:abc", []), ("inside", ["inside"]), ("lan", ["lan"])]
+)
+@pytest.mark.parametrize("state", ["running", "restarting"])
+def test_networks_that_do_not_publish_need_nothing(mode: str, networks: list[str], state: str) -> None:
+    assert needs(answer(("80/tcp", "", "8080"), bound=(), mode=mode, networks=networks, state=state)).required == ()
+
+
+def test_a_label_that_asks_on_such_a_network_is_refused_by_name() -> None:
+    found = needs(
+        answer(("80/tcp", "", "8080"), bound=(), mode="inside", networks=["inside"], labels={"cloudsync.ports": "8080"})
+    )
+    assert codes(found) == {("8080", "unsupported-network")}
+
+
+def test_an_internal_network_beside_a_normal_one_publishes() -> None:
+    assert len(needs(answer(("80/tcp", "", "8080"), mode="inside", networks=["inside", "bridge"])).required) == 2
+
+
+def test_a_host_network_container_needs_nothing_by_itself() -> None:
+    assert needs(answer(("80/tcp", "", "8080"), bound=(), mode="host")) == Needs()
+
+
+def test_a_host_network_container_needs_what_its_label_lists() -> None:
+    found = needs(answer(bound=(), mode="host", labels={"cloudsync.ports": "443,8000-8002/udp", "cloudsync.sources": "@office"}))
+    assert ports(found) == {("443/tcp", "None", "cloudsync.ports"), ("8000-8002/udp", "None", "cloudsync.ports")}
+    assert {port.sources for port in found.required} == {SCOPE.networks["office"]}
+    assert all(port.asked for port in found.required)
+
+
+@pytest.mark.parametrize(
+    ("options", "publishes"),
+    [
+        ({"Driver": "bridge"}, True),
+        ({"Driver": "bridge", "Internal": True}, False),
+        ({"Driver": "macvlan"}, False),
+        ({"Driver": "ipvlan"}, False),
+        ({"Driver": "host"}, False),
+        ({"Driver": "bridge", "Options": None}, True),
+        ({"Driver": "overlay"}, True),
+        ({"Driver": "bridge", "Options": {f"com.docker.network.bridge.gateway_mode_ipv{v}": "routed" for v in (4, 6)}}, False),
+    ],
+)
+def test_which_networks_publish(options: dict[str, Any], publishes: bool) -> None:
+    assert network_of({"Id": "1", "Name": "n"} | options).publishes is publishes
+
+
+# Labels
+
+
+def test_expose_false_keeps_everything_closed_and_says_so() -> None:
+    found = needs(answer(("80/tcp", "", "8080"), labels={"cloudsync.expose": "false", "cloudsync.ports": "8080"}))
+    assert found.required == ()
+    assert codes(found) == {("8080", "labelled-out")}
+
+
+def test_ports_names_which_of_the_published_ones() -> None:
+    found = needs(answer(("80/tcp", "", "8080"), ("81/tcp", "", "8081"), labels={"cloudsync.ports": "8080,9999"}))
+    assert {text for text, _, _ in ports(found)} == {"8080/tcp"}
+    assert codes(found) == {("8081", "labelled-out"), ("9999", "not-published")}
+
+
+def test_a_label_for_a_loopback_port_is_refused_by_name() -> None:
+    found = needs(answer(("80/tcp", "127.0.0.1", "8080"), labels={"cloudsync.ports": "8080"}))
+    assert codes(found) == {("8080", "loopback")}
+
+
+def test_sources_stay_within_the_published_family() -> None:
+    found = needs(answer(("80/tcp", "0.0.0.0", "8080"), labels={"cloudsync.sources": "203.0.113.0/24,2001:db8::/32"}))
+    assert [port.sources for port in found.required] == [NetworkSet.of(["203.0.113.0/24"])]
+    assert codes(found) == {("8080", "no-address")}
+
+
+def test_any_means_the_families_that_are_published() -> None:
+    assert needs(answer(("80/tcp", "0.0.0.0", "8080"), labels={"cloudsync.sources": "any"})).unopened == ()
+
+
+def test_the_most_specific_sources_win() -> None:
+    labels = {
+        "cloudsync.sources": "any",
+        "cloudsync.port.8000-8009.sources": "10.0.0.0/8",
+        "cloudsync.port.8005.sources": "@office",
+    }
+    rows = tuple((f"{n}/tcp", "0.0.0.0", str(n)) for n in (8004, 8005, 8010))
+    found = {port.first: port.sources.cidrs() for port in needs(answer(*rows, labels=labels)).required}
+    assert found == {8004: ("10.0.0.0/8",), 8005: ("203.0.113.0/24",), 8010: ("0.0.0.0/0",)}
+
+
+def test_a_malformed_label_touches_the_whole_container_and_keeps_its_ports() -> None:
+    found = needs(answer(("80/tcp", "", "8080"), labels={"cloudsync.exposed": "true"}))
+    assert found.required == ()
+    (bad,) = found.malformed
+    assert "cloudsync.exposed" in bad.problem
+    assert "cloudsync.expose" in bad.problem
+    assert {port.first for port in bad.ports or ()} == {8080}
+
+
+def test_nobody_knows_the_ports_of_a_malformed_host_network_container() -> None:
+    (bad,) = needs(answer(bound=(), mode="host", labels={"cloudsync.ports": "all"})).malformed
+    assert bad.ports is None
+
+
+def test_the_origin_names_project_service_and_the_label_that_asked() -> None:
+    labels = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web", "cloudsync.expose": "true"}
+    (port, _) = needs(answer(("80/tcp", "", "8080"), labels=labels)).required
+    assert (port.origin.project, port.origin.service, port.origin.container, port.origin.label) == (
+        "shop",
+        "web",
+        "app",
+        "cloudsync.expose",
+    )
+    assert port.asked
+
+
+# Labels of the image
+
+
+def test_an_image_cannot_ask_for_anything() -> None:
+    labels = {"cloudsync.expose": "true", "cloudsync.ports": "8080"}
+    found = needs(answer(("80/tcp", "", "8080"), ("81/tcp", "", "8081"), labels=labels), image=labels)
+    assert {port.first for port in found.required} == {8080}
+    assert not any(port.asked for port in found.required)
+    assert any("labels of the image" in remark for remark in found.remarks)
+
+
+def test_an_image_on_the_host_network_opens_nothing() -> None:
+    labels = {"cloudsync.ports": "443", "cloudsync.expose": "true"}
+    assert needs(answer(bound=(), mode="host", labels=labels), image=labels).required == ()
+
+
+def test_an_image_can_narrow() -> None:
+    closed = {"cloudsync.expose": "false"}
+    assert needs(answer(("80/tcp", "", "8080"), labels=closed), image=closed).required == ()
+    narrow = {"cloudsync.sources": "@office"}
+    found = needs(answer(("80/tcp", "", "8080"), labels=narrow), image=narrow)
+    assert [port.sources for port in found.required] == [SCOPE.networks["office"]]
+
+
+def test_an_image_cannot_widen_what_the_container_says() -> None:
+    labels = {"cloudsync.sources": "@office", "cloudsync.port.8080.sources": "any"}
+    found = needs(answer(("80/tcp", "0.0.0.0", "8080"), labels=labels), image={"cloudsync.port.8080.sources": "any"})
+    assert [port.sources for port in found.required] == [SCOPE.networks["office"]]
+
+
+def test_the_same_key_with_another_value_is_the_containers_own() -> None:
+    found = needs(answer(("80/tcp", "", "8080"), labels={"cloudsync.expose": "true"}), image={"cloudsync.expose": "false"})
+    assert all(port.asked for port in found.required)
+
+
+def test_a_malformed_label_of_an_image_is_ignored_and_reported() -> None:
+    labels = {"cloudsync.exposed": "yes"}
+    found = needs(answer(("80/tcp", "", "8080"), labels=labels), image=labels)
+    assert len(found.required) == 2
+    assert found.malformed == ()
+    assert any("ignored" in remark for remark in found.remarks)
+
+
+def test_labels_are_untrusted_when_the_image_cannot_be_inspected() -> None:
+    container = container_of(answer(("80/tcp", "", "8080"), labels={"cloudsync.expose": "true"}))
+    assert not any(port.asked for port in needs_of("web-1", container, NETWORKS, None, SCOPE).required)
+
+
+def test_a_description_of_an_image_is_not_taken() -> None:
+    labels = {"cloudsync.description": "from the image"}
+    assert {port.description for port in needs(answer(("80/tcp", "", "8080"), labels=labels), image=labels).required} == {None}
+
+
+# What an engine may answer
+
+
+def test_the_environment_is_never_kept() -> None:
+    assert "hunter2" not in repr(container_of(answer(("80/tcp", "", "8080"))))
+
+
+def test_nulls_are_tolerated() -> None:
+    value = answer()
+    value["Config"]["Labels"] = None
+    value["HostConfig"]["PortBindings"] = None
+    value["NetworkSettings"]["Ports"] = {"80/tcp": None}
+    value["NetworkSettings"]["Networks"] = None
+    assert needs(value) == Needs()
+
+
+@given(
+    st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)),
+    st.data(),
+)
+def test_no_answer_makes_anything_but_unexpected(value: Any, data: st.DataObject) -> None:
+    whole = answer(("80/tcp", "", "8080"), labels={"cloudsync.ports": "8080"})
+    key = data.draw(st.sampled_from(["Config", "HostConfig", "NetworkSettings", "State", "Name", "Image", "Id"]))
+    whole[key] = value
+    try:
+        container = container_of(whole)
+    except Unexpected:
+        return
+    needs_of("web-1", container, NETWORKS, {}, SCOPE)
