@@ -63,5 +63,5 @@ def _print(shell: Shell, plan: Plan, output: str) -> None:
     else:
         from cloudsync.render.text import plan as text
 
-        if not shell.quiet or plan.has_changes or plan.guards:
+        if not shell.quiet or plan.has_changes or exit_codes.of_plan(plan) != exit_codes.DONE:
             shell.print(text(plan, verbose=shell.verbose))

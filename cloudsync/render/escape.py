@@ -6,7 +6,9 @@ import html
 import re
 import unicodedata
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~>@:])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~])")
+_LINKED = re.compile(r"(?i)(@|#(?=\d)|gh(?=-\d)|:(?=//)|www(?=\.))")
+_BREAK = "<!-- -->"
 
 
 def plain(text: str, limit: int = 500) -> str:
@@ -16,8 +18,13 @@ def plain(text: str, limit: int = 500) -> str:
 
 
 def markdown(text: str, limit: int = 500) -> str:
-    """The same for Markdown: no markup, no HTML, no link, no mention comes out of it."""
-    return _MARKDOWN.sub(r"\\\1", html.escape(plain(text, limit), quote=False)).replace("www.", "www\\.")
+    """The same for Markdown: no markup, no HTML, no link, no mention comes out of it.
+
+    GitHub looks for mentions, issue numbers and addresses after Markdown has taken its backslashes away; an empty comment inside
+    breaks them.
+    """
+    escaped = _MARKDOWN.sub(r"\\\1", html.escape(plain(text, limit), quote=False))
+    return _LINKED.sub(rf"\1{_BREAK}", escaped)
 
 
 def _printable(character: str) -> bool:

@@ -18,6 +18,13 @@ def plan(shown: Plan) -> str:
     lines += [f"> ⚠️ malformed label: {markdown(text)}" for text in shown.malformed]
     for firewall in shown.firewalls:
         lines += ["", *_firewall(firewall, shown)]
+    if shown.unassigned:
+        lines += ["", "#### Required, but the host feeds no firewall", ""]
+        lines += [f"- {markdown(words.port(one.protocol, one.ports))}: {markdown(one.reason)}" for one in shown.unassigned]
+    if shown.guards:
+        lines += ["", f"**{len(shown.guards)} refused by a guard.**"]
+    if shown.warnings:
+        lines += ["", *(f"- note: {markdown(text)}" for text in shown.warnings)]
     return "\n".join(lines).rstrip() + "\n"
 
 

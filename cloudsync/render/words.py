@@ -50,7 +50,10 @@ def summary(plan: Plan) -> str:
     """The last line: `Plan: 2 to open, 1 to close on 1 firewall.`"""
     changing = [firewall for firewall in plan.firewalls if firewall.changes]
     if not changing:
-        return "Nothing to do."
+        unread = any(status.status != "complete" for _, status in plan.hosts) or any(
+            f.read.status != "complete" for f in plan.firewalls
+        )
+        return "Nothing to do for what is known; not everything could be read, see above." if unread else "Nothing to do."
     counts = Counter(change.action for firewall in changing for change in firewall.changes)
     parts = [
         f"{counts[action]} to {action}" for action in ("create", "adopt", "attach", "reapply", "open", "close") if counts[action]

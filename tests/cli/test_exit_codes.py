@@ -129,6 +129,23 @@ def test_75_an_engine_that_is_down(shell: Shell) -> None:
     assert shell.code("discover") == 75
 
 
+def test_quiet_is_not_silent_about_what_could_not_be_read(shell: Shell) -> None:
+    shell.configure("", host=f'docker = "unix://{shell.folder}/no.sock"')
+    done = shell.types("plan", "-q")
+    assert done.returncode == 75
+    assert "was not read completely" in done.stdout
+
+
+def test_64_a_forged_plan_file(shell: Shell) -> None:
+    shell.code("plan", "--out", "plan.json")
+    path = shell.folder / "plan.json"
+    path.write_text(path.read_text().replace('"443"', '"1-65535"'))
+    done = shell.types("apply", "plan.json")
+    assert done.returncode == 64
+    assert "altered" in done.stderr
+    assert not (shell.folder / "fw.json").exists()
+
+
 def test_a_plan_file_is_applied_once_and_then_has_nothing_to_do(shell: Shell) -> None:
     assert shell.code("plan", "--out", "plan.json") == 0
     assert shell.code("apply", "plan.json") == 0

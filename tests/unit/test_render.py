@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from cloudsync import reconcile
 from cloudsync.plan import Plan
+from cloudsync.policy import unassigned
 from cloudsync.reconcile import Options, Outcome, Report
 from cloudsync.render import markdown, text, words
 from cloudsync.render.escape import markdown as escaped
@@ -43,9 +45,18 @@ def test_no_control_character_of_a_name_reaches_the_terminal(world: World, name:
 )
 def test_markdown_of_a_hostile_name_has_no_markup(name: str) -> None:
     out = escaped(name)
-    assert "<" not in out
-    for mark in "[]()@|`*:":
+    assert "<" not in out.replace("<!-- -->", "")
+    for mark in "[]()|`*":
         assert out.count(mark) == out.count("\\" + mark)
+
+
+@pytest.mark.parametrize(
+    "name", ["@everyone", "a@example.com", "#12", "owner/repo#12", "GH-12", "https://evil.example", "WWW.evil.example"]
+)
+def test_github_finds_no_mention_issue_or_address_in_a_hostile_name(name: str) -> None:
+    shown = escaped(name).replace("\\", "")
+    assert "<!-- -->" in shown
+    assert not re.search(r"(?i)@\w|#\d|gh-\d|://|www\.", shown)
 
 
 def test_terminal_escapes_are_shown_not_sent() -> None:
@@ -72,6 +83,24 @@ def test_a_host_that_is_unknown_stands_first_and_its_ports_are_shown_as_held(wor
     out = shown(planned(world))
     assert out.splitlines()[0] == "! host web-1 was not read completely (failed): connection refused"
     assert "= tcp/443 from the Internet stays open (unknown-host)" in out
+
+
+def test_nothing_to_do_is_not_said_of_what_could_not_be_read(world: World) -> None:
+    world.has("tcp/22")
+    world.discoveries["web-1"] = Failed("down")
+    assert shown(planned(world)).endswith("not everything could be read, see above.")
+
+
+def test_markdown_shows_guards_notes_and_what_feeds_no_firewall(world: World) -> None:
+    world.has("tcp/22", mine=False)
+    world.needs("9000")
+    world.discoveries["stray"] = Complete(both("4443", host="stray"))
+    plan = replace(planned(world), unassigned=unassigned(world.configuration, world.discoveries))
+    out = markdown.plan(plan)
+    assert "**ownership**" in out
+    assert "1 refused by a guard" in out
+    assert "tcp/9000" in out
+    assert "tcp/4443" in out
 
 
 def test_a_guard_says_what_it_saw_and_how_to_go_on(world: World) -> None:

@@ -1,0 +1,122 @@
+"""A fake Docker engine on a unix socket that can be told to misbehave.
+
+For faults only: what a good engine answers is tested on a real one.
+
+from __future__ import annotations
+
+import json
+import os
+import socketserver
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any, Self
+
+Answer = tuple[int, Any]
+
+
+class FakeEngine:
+    """`routes`: path (without version) -> JSON value, (status, value), bytes, or a function to one of them. Counts requests at once."""
+
+    def __init__(self, folder: Path, containers: int = 1) -> None:
+        self.socket = folder / "engine.sock"
+        self.routes: dict[str, Any] = {
+            "/version": {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24"},
+            "/info": {"Swarm": {"LocalNodeState": "inactive"}},
+            "/networks": [{"Id": "n1", "Name": "bridge", "Driver": "bridge", "Internal": False, "Options": {}}],
+            "/containers/json": [{"Id": self.id(number)} for number in range(containers)],
+        }
+        for number in range(containers):
+            self.routes[f"/containers/{self.id(number)}/json"] = self.container(number)
+        self.requests: list[tuple[str, str]] = []
+        self.at_once = self.most_at_once = 0
+        self.lock = threading.Lock()
+        self.slow = 0.0
+        fake = self
+
+        class Handler(_Handler):
+            engine = fake
+
+        self._server = _Server(str(self.socket), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    @staticmethod
+    def id(number: int) -> str:
+        return f"{number:064x}"
+
+    @staticmethod
+    def container(number: int, **labels: str) -> dict[str, Any]:
+        port = {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": str(8000 + number)}]}
+        return {
+            "Id": FakeEngine.id(number), "Name": f"/c{number}", "Image": "sha256:1", "State": {"Status": "running"},
+            "Config": {"Labels": labels}, "HostConfig": {"NetworkMode": "bridge", "PortBindings": port},
+            "NetworkSettings": {"Ports": port, "Networks": {"bridge": {"NetworkID": "n1"}}},
+        }  # fmt: skip
+
+    @property
+    def endpoint(self) -> str:
+        return f"unix://{self.socket}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+        os.unlink(self.socket)  # noqa: PTH108 - the server is closed, the path remains
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 128
+    block_on_close = False
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    engine: FakeEngine
+
+    def address_string(self) -> str:
+        return "unix"
+
+    def _serve(self) -> None:
+        engine = self.engine
+        path = self.path.split("?")[0]
+        path = path[path.index("/", 1) :] if path.startswith("/v1.") else path
+        with engine.lock:
+            engine.requests.append((self.command, path))
+            engine.at_once += 1
+            engine.most_at_once = max(engine.most_at_once, engine.at_once)
+        try:
+            if engine.slow:
+                time.sleep(engine.slow)
+            answer = engine.routes.get(path, (404, {"message": "no such thing"}))
+            answer = answer() if isinstance(answer, Callable) else answer  # type: ignore[arg-type]
+            status, value = answer if isinstance(answer, tuple) else (200, answer)
+            self._send(status, value)
+        finally:
+            with engine.lock:
+                engine.at_once -= 1
+
+    def _send(self, status: int, value: Any) -> None:
+        data = value if isinstance(value, bytes) else json.dumps(value).encode()
+        cut = isinstance(value, Truncated)
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data) * (2 if cut else 1)))
+        self.end_headers()
+        self.wfile.write(data)
+        self.close_connection = cut
+
+    do_GET = do_POST = do_DELETE = _serve
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the standard library
+        """Tests read `requests` instead."""
+
+
+class Truncated(bytes):
+    """An answer that promises twice as much as it sends."""
