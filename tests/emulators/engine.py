@@ -1,6 +1,7 @@
 """A fake Docker engine on a unix socket that can be told to misbehave.
 
 For faults only: what a good engine answers is tested on a real one.
+"""
 
 from __future__ import annotations
 
