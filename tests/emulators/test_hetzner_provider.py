@@ -24,7 +24,7 @@ from cloudsync.provider.marker import Marker
 from cloudsync.provider.settings import SecretRef
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_hetzner import provider
-from cloudsync_hetzner.provider import HetznerAccount, HetznerFirewall
+from cloudsync_hetzner.settings import HetznerAccount, HetznerFirewall
 from tests.emulators.hetzner import HetznerDouble, fault_body
 from tests.emulators.http import Fault
 from tests.world import rules

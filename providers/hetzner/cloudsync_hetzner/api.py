@@ -24,8 +24,8 @@ from cloudsync.provider.errors import (
 )
 from cloudsync.provider.retry import retried
 from cloudsync.provider.settings import SecretError
-from cloudsync_hetzner.provider import HetznerAccount
 from cloudsync_hetzner.rules import plain
+from cloudsync_hetzner.settings import HetznerAccount
 
 CALL_SECONDS = 30.0
 PAGE = 50

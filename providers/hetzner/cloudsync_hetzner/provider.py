@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field, field_validator
-
 from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
@@ -26,36 +24,11 @@ from cloudsync.provider.contract import (
     Target,
     Writer,
 )
-from cloudsync.provider.settings import AccountSettings, FirewallSettings, SecretRef
 from cloudsync_hetzner.rules import limits_broken, to_vendor
+from cloudsync_hetzner.settings import HetznerAccount, HetznerFirewall, settings_of
 from cloudsync_hetzner.state import Change, Found, Wanted, labels_of
 
 ENDPOINT = "https://api.hetzner.cloud/v1"
-
-
-class HetznerAccount(AccountSettings):
-    """`[providers.X]`: one project. `token`: read-only is enough for plan, read and write for apply."""
-
-    token: SecretRef
-
-
-class HetznerFirewall(FirewallSettings):
-    """The keys of a `[firewalls.X]` table.
-
-    `name`: at the vendor; `cloudsync-` and the table's name where it is left out. `servers`: names or ids to attach.
-    `label_selector`: attach by it.
-    """
-
-    name: str | None = Field(default=None, min_length=1, max_length=128)
-    servers: list[str | int] = Field(default=[])
-    label_selector: str | None = Field(default=None, min_length=1, max_length=1024)
-
-    @field_validator("servers")
-    @classmethod
-    def _named(cls, value: list[str | int]) -> list[str | int]:
-        if any(isinstance(one, bool) or one == "" for one in value):
-            raise ValueError("must be names or ids of servers")
-        return value
 
 
 class HetznerProvider:
@@ -138,13 +111,6 @@ class HetznerProvider:
         from cloudsync_hetzner.writer import HetznerWriter
 
         return HetznerWriter(Api(account, self.endpoint(account)))
-
-
-def settings_of(spec: FirewallSpec) -> HetznerFirewall:
-    """The firewall's settings as this provider's own."""
-    if not isinstance(spec.settings, HetznerFirewall):
-        raise TypeError(f"settings of another provider for the firewall {spec.name}")
-    return spec.settings
 
 
 def _crowded(target: Target) -> str | None:

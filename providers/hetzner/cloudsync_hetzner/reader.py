@@ -10,8 +10,8 @@ from cloudsync.provider.contract import Absent, Attachment, FirewallSpec, Machin
 from cloudsync.provider.errors import NotFound, ProviderError, Transient, Unsupported
 from cloudsync.rules import RuleSet
 from cloudsync_hetzner.api import Api
-from cloudsync_hetzner.provider import settings_of
 from cloudsync_hetzner.rules import UnknownRule, from_vendor
+from cloudsync_hetzner.settings import settings_of
 from cloudsync_hetzner.state import Found, marker_of
 
 MAX_FIREWALLS = 5
