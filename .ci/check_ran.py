@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
-LEAST = {"tests.engine": 10, "tests.emulators": 5}
+LEAST = {"tests.engine": 15, "tests.emulators": 100}
+NO_DESCRIPTION = "the vendor's description is not at hand"
+"""The one reason to skip that is fine: the descriptions are not part of the project."""
 
 
 def main(path: Path) -> int:
@@ -21,7 +23,9 @@ def main(path: Path) -> int:
         name = case.get("classname", "")
         for folder in LEAST:
             if name.startswith(folder):
-                if (skip := case.find("skipped")) is not None:
+                if (skip := case.find("skipped")) is not None and NO_DESCRIPTION in (skip.get("message") or ""):
+                    print(f"note: {name}.{case.get('name')}: {skip.get('message')}")
+                elif skip is not None:
                     skipped.append(f"{name}.{case.get('name')}: {skip.get('message')}")
                 else:
                     ran[folder] += 1
