@@ -85,6 +85,7 @@ class Double:
     """Start it with `with`; `endpoint` is its base URL."""
 
     base_path = ""
+    content_type = "application/json"
 
     def __init__(self, port: int = 0) -> None:
         self.calls: list[Call] = []
@@ -132,6 +133,14 @@ class Double:
     def headers(self) -> dict[str, str]:
         return {}
 
+    def named(self, request: Request) -> Request:
+        """The request under the name that calls and faults know it by: an API with one URL for everything puts its action into `path`."""
+        return request
+
+    def encode(self, answer: Any) -> bytes:
+        """An answer, or a fault's body, as the vendor puts it on the wire."""
+        return b"" if answer is None else json.dumps(answer).encode()
+
     def check(self, request: Request, status: int, answer: Any) -> None:
         """Hold request and answer against the vendor's description."""
 
@@ -156,6 +165,7 @@ class Double:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 65536  # an answer is one segment, else Nagle's algorithm costs 40 ms a call
     owner: Double
 
     def _serve(self) -> None:
@@ -167,19 +177,19 @@ class _Handler(BaseHTTPRequestHandler):
             body = raw
         path = parts.path.removeprefix(self.owner.base_path)
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
-        request = Request(self.command, path, parse_qs(parts.query, keep_blank_values=True), body, token)
+        request = self.owner.named(Request(self.command, path, parse_qs(parts.query, keep_blank_values=True), body, token))
         status, answer, more, fault = self.owner.answer(request)
-        self.owner.calls.append(Call(request.method, path, request.query, body, status))
+        self.owner.calls.append(Call(request.method, request.path, request.query, request.body, status))
         if fault is not None and fault.kind in ("drop-before", "drop-after"):
             self.close_connection = True
             return
-        data = b"" if answer is None else json.dumps(answer).encode()
+        data = self.owner.encode(answer)
         if fault is not None and fault.kind == "garbage":
             data = b"<html>502 Bad Gateway</html>"
         self.send_response(status)
         for name, value in (self.owner.headers() | more).items():
             self.send_header(name, value)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", self.owner.content_type)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         if fault is not None and fault.kind == "truncate":
