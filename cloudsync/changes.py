@@ -46,14 +46,14 @@ def changes_of(
 def _attaching(attachment: Attachment) -> Iterable[Change]:
     """The attachment itself, and for a selector every machine that newly comes under the firewall by it."""
     machines = attachment.newly_covered
-    direct = len(machines) == 1 and attachment.target == f"server {machines[0].id}"
+    direct = len(machines) == 1 and attachment.target == machines[0].target
     if direct:
         yield _attach(attachment.target, machines[0].name, not machines[0].protected)
         return
     open_now = any(not machine.protected for machine in machines)
     yield Change("attach", f"covers {len(machines)} more machines now", target=attachment.target, opens_now=open_now)
     for machine in machines:
-        yield _attach(f"server {machine.id}", f"{machine.name}, by {attachment.target}", not machine.protected)
+        yield _attach(machine.target, f"{machine.name}, by {attachment.target}", not machine.protected)
 
 
 def _attach(target: str, name: str, open_now: bool) -> Change:

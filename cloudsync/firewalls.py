@@ -58,7 +58,7 @@ def consider(
 ) -> Considered:
     """Decide about one firewall. `last_ssh`: the SSH of the last applied plan, None where none is known."""
     table = configuration.accounts[firewall.account]
-    desired = desire(firewall, configuration, table.provider.capabilities, discoveries)
+    desired = desire(firewall, configuration, table.provider.capabilities, discoveries, _private(configuration, observed))
     empty = FirewallPlan(
         name=firewall.name,
         provider=table.name,
@@ -109,6 +109,7 @@ def consider(
     steps = table.provider.plan_steps(observed, target) if changes else ()
     found.append(guards.unsupported(firewall.name, steps))
     steps = () if isinstance(steps, Refusal) else steps
+    warnings = (*warnings, *(step.warning for step in steps if step.warning is not None))
     if steps:
         found.append(guards.lawful_steps(firewall.name, before, holding.final, desired.ssh, steps))
     refusals = tuple(guard for guard in found if guard is not None)
@@ -118,7 +119,7 @@ def consider(
         steps=tuple(StepSummary(step.summary, step.kind) for step in steps),
         unchanged=len(tuple(before & holding.final)),
         held=holding.held,
-        kept=holding.kept,
+        kept=(*holding.kept, *_foreign(configuration, observed)),
     )
     return Considered(plan, account, spec, observed, target, refusals, steps, warnings)
 
@@ -137,6 +138,17 @@ def _held(
     if guard is None or present is None:
         return holding, None
     return withhold(holding, desired, present, guard.id, guard.message), guard
+
+
+def _private(configuration: Configuration, observed: Observation) -> RuleSet:
+    """What to let in from private networks: only a new firewall, unless the configuration manages private sources too."""
+    if isinstance(observed, Unreadable) or (isinstance(observed, Present) and configuration.policy.private == "keep"):
+        return NOTHING
+    return observed.private
+
+
+def _foreign(configuration: Configuration, observed: Present | Absent) -> tuple[str, ...]:
+    return () if configuration.policy.foreign == "ignore" else tuple(one.summary for one in observed.foreign)
 
 
 def _postponing(unknown: Mapping[str, str], desired: Desired) -> str | None:

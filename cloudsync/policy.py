@@ -80,13 +80,22 @@ def listed_ports(ranges: Iterable[PortRange], sources: NetworkSet = ANY) -> Rule
 
 
 def desire(
-    firewall: Firewall, configuration: Configuration, capabilities: Capabilities, discoveries: Mapping[str, Discovery]
+    firewall: Firewall,
+    configuration: Configuration,
+    capabilities: Capabilities,
+    discoveries: Mapping[str, Discovery],
+    private: RuleSet = NOTHING,
 ) -> Desired:
-    """What `firewall` should let in, by what its hosts said. A failed host adds nothing here; `holds` keeps what it may need."""
+    """What `firewall` should let in, by what its hosts said. A failed host adds nothing here; `holds` keeps what it may need.
+
+    `private`: what the provider asks for because the firewall filters private networks too.
+    """
     judge = _Judge(configuration, capabilities)
     ssh = configuration.ssh.rules
     judge.want(ssh, SSH_REASON, "ssh", ())
     judge.want_icmp()
+    if private:
+        judge.want(private, "private networks, which this firewall filters too (its key `private`)", "private networks", ())
     for allow in firewall.allow:
         origin = Origin(host="", file=allow.place.file, line=allow.place.line)
         judge.own_word(allow.rules, f"allowed at {allow.place}", allow.description or "allow", origin)
@@ -254,6 +263,8 @@ class _Judge:
     def _expressible(self, rules: RuleSet, origin: Origin | None) -> RuleSet:
         protocols = self.capabilities.protocols
         said = rules if protocols is None else rules.of_protocols(*sorted(protocols))
+        if self.capabilities.all_protocols:
+            said = said | rules.where(rules.everything_from())
         for rule in rules - said:
             self.refuse(RuleSet.of((rule,)), "unexpressible", f"this provider has no rules for {rule.protocol}", origin)
         if not self.capabilities.icmp_types:

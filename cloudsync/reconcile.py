@@ -20,7 +20,7 @@ from cloudsync.plan import Granted, Plan, ReadStatus
 from cloudsync.plan_document import digest
 from cloudsync.policy import unassigned
 from cloudsync.provider.contract import Absent, Account, FirewallSpec, Observation, Present, Progress, Unreadable, Writer, silent
-from cloudsync.provider.errors import ProviderError
+from cloudsync.provider.errors import Conflict, ProviderError
 from cloudsync.provider.marker import Marker, host_digest
 from cloudsync.rules import RuleSet
 from cloudsync.sources.discovery import Complete, Discovery, Failed, Partial
@@ -50,13 +50,15 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an apply did to one firewall. `not-begun`: an earlier failure or a refusal to go on kept it from being touched."""
+    """What an apply did to one firewall. `not-begun`: an earlier failure or a refusal to go on kept it from being touched.
+    `conflict`: somebody else changed it meanwhile; to look and plan again may mend it."""
 
     firewall: str
     status: Status
     opened: int = 0
     closed: int = 0
     message: str | None = None
+    conflict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +143,30 @@ def apply(
         if confirm is not None and planned.plan.has_changes and not confirm(planned.plan):
             return Report(planned.plan, declined=True)
         outcomes = _carry_out(configuration, planned.considered, progress)
+        outcomes = _once_more(configuration, options, planned.plan, outcomes, progress)
         _remember(configuration, planned.considered, outcomes)
         return Report(planned.plan, outcomes)
+
+
+def _once_more(
+    configuration: Configuration, options: Options, approved: Plan, outcomes: tuple[Outcome, ...], progress: Progress
+) -> tuple[Outcome, ...]:
+    """Where a write met somebody else's, look and plan again, once; within what was approved (law 6)."""
+    names = tuple(outcome.firewall for outcome in outcomes if outcome.conflict)
+    if not names:
+        return outcomes
+    again = plan(configuration, replace(options, firewalls=names), progress)
+    if (why := moved(approved, again.plan)) is not None:
+        return tuple(replace(one, message=f"{one.message}; planned again: {why}") if one.conflict else one for one in outcomes)
+    second = {outcome.firewall: outcome for outcome in _carry_out(configuration, again.considered, progress)}
+    return tuple(_merged(one, second[one.firewall]) if one.conflict else one for one in outcomes)
+
+
+def _merged(first: Outcome, second: Outcome) -> Outcome:
+    opened, closed = first.opened + second.opened, first.closed + second.closed
+    if second.status in ("done", "unchanged"):
+        return Outcome(first.firewall, "done", opened, closed)
+    return replace(second, status="failed" if second.status == "refused" else second.status, opened=opened, closed=closed)
 
 
 def _not_approved(configuration: Configuration, fresh: Plan, approved: Plan | None, expect: str | None) -> str | None:
@@ -222,7 +246,8 @@ def _run(writer: Writer, one: Considered) -> Outcome:
             writer.run(step)
         except ProviderError as error:
             message = f"{step.summary}: {error.message}"
-            return Outcome(one.plan.name, "unknown" if error.fate_unknown else "failed", message=message)
+            status: Status = "unknown" if error.fate_unknown else "failed"
+            return Outcome(one.plan.name, status, message=message, conflict=isinstance(error, Conflict))
         except Exception as error:  # noqa: BLE001 - a plugin's bug must not leave the other firewalls half done
             return Outcome(
                 one.plan.name, "unknown", message=f"{step.summary}: the provider plugin failed: {type(error).__name__}"

@@ -124,6 +124,11 @@ class RuleSet:
         """The part whose sources lie in `sources`, for every protocol."""
         return self & RuleSet.of((Rule.of("all", "", sources),))
 
+    def everything_from(self) -> NetworkSet:
+        """The sources that every protocol and every port is open to."""
+        missing = RuleSet.of((Rule.of("all", "", ANY),)) - self
+        return ANY - NetworkSet.union(rule.sources for rule in missing)
+
     def of_protocols(self, *protocols: str) -> RuleSet:
         """The part of the named protocols only."""
         return self & RuleSet.of(Rule.of(protocol, "", ANY) for protocol in protocols)

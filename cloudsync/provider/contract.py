@@ -30,6 +30,10 @@ class Capabilities:
     `private_is_public`: a private address of the machine is mapped one to one to a public one (AWS, GCP), so a port
     published on it is reachable from the Internet.
     `attaches`: the provider puts firewalls on machines. `descriptions`: rules carry text.
+    `all_protocols`: one rule can let every protocol in at once, those too that `protocols` does not name.
+    `other_sources`: rules may have sources that are no networks (another group, a tag); they are kept and listed.
+    `limited`: the plan knows how many rules fit and refuses more. `paged`: lists come in pages. `remote`: there are calls that can be
+    refused, throttled and lost on the way.
     `notes`: (what, why) pairs for people, with a link where there is one.
     """
 
@@ -38,6 +42,11 @@ class Capabilities:
     private_is_public: bool
     attaches: bool
     descriptions: bool
+    all_protocols: bool = False
+    other_sources: bool = False
+    limited: bool = False
+    paged: bool = False
+    remote: bool = True
     notes: tuple[tuple[str, str], ...] = ()
 
 
@@ -52,11 +61,17 @@ class FirewallSpec:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine at the vendor. `name` for people. `protected`: some firewall, any firewall, acts on it now."""
+    """A machine at the vendor. `name` for people. `protected`: some firewall, any firewall, acts on it now. `kind`: the vendor's word."""
 
     id: str
     name: str
     protected: bool
+    kind: str = "server"
+
+    @property
+    def target(self) -> str:
+        """Stable text for the plan: `server 7`, `droplet 7`."""
+        return f"{self.kind} {self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +112,9 @@ class Present:
 
     `rules`: its public inbound rules. `listed`: the same rules one by one as the vendor lists them, which tells a rule for a private
     network from a wider one beside it; left out, the canonical rules of `rules` stand in.
+    `private`: what the firewall should let in from private networks because it filters them too (`Absent` has the same): part of a
+    new firewall, and wanted for good where `policy.private = "manage"`.
+    `foreign`: what others let in on the same machines, where the same calls told it.
     """
 
     id: str
@@ -106,6 +124,8 @@ class Present:
     attachments: tuple[Attachment, ...] = ()
     kept: tuple[Kept, ...] = ()
     pending: tuple[Pending, ...] = ()
+    private: RuleSet = NOTHING
+    foreign: tuple[Kept, ...] = ()
     native: object = field(default=None, compare=False)
 
 
@@ -114,6 +134,8 @@ class Absent:
     """The firewall certainly does not exist; the attachments it is to have were read."""
 
     attachments: tuple[Attachment, ...] = ()
+    private: RuleSet = NOTHING
+    foreign: tuple[Kept, ...] = ()
     native: object = field(default=None, compare=False)
 
 
@@ -170,13 +192,15 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One write. `after`: the rule set that holds at the vendor once it is done. `attaches`: targets this step attaches."""
+    """One write. `after`: the rule set that holds at the vendor once it is done. `attaches`: targets this step attaches.
+    `warning`: what a person should know before it is done, beside what the plan shows anyway."""
 
     summary: str
     kind: StepKind
     after: RuleSet
     attaches: tuple[str, ...] = ()
     native: object = field(default=None, compare=False)
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PROVIDERS = ("aws", "digitalocean", "gcp", "hetzner", "local")
+PACKAGES = tuple(f"cloudsync_{name}" for name in PROVIDERS)
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +26,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 def test_the_wheel_has_the_packages_and_no_top_level_providers(wheel: zipfile.ZipFile) -> None:
     tops = {name.split("/")[0] for name in wheel.namelist() if ".dist-info" not in name}
-    assert tops == {"cloudsync", "cloudsync_hetzner", "cloudsync_local"}
+    assert tops == {"cloudsync", *PACKAGES}
 
 
-@pytest.mark.parametrize("package", ["cloudsync", "cloudsync_hetzner", "cloudsync_local"])
+@pytest.mark.parametrize("package", ["cloudsync", *PACKAGES])
 def test_every_package_is_typed(wheel: zipfile.ZipFile, package: str) -> None:
     assert f"{package}/py.typed" in wheel.namelist()
 
@@ -41,10 +43,7 @@ def test_the_entry_points_name_the_command_and_the_providers(wheel: zipfile.ZipF
     points = configparser.ConfigParser()
     points.read_string(wheel.read(name).decode())
     assert points["console_scripts"]["cloudsync"] == "cloudsync.__main__:main"
-    assert dict(points["cloudsync_firewall.providers"]) == {
-        "hetzner": "cloudsync_hetzner:provider",
-        "local": "cloudsync_local:provider",
-    }
+    assert dict(points["cloudsync_firewall.providers"]) == {name: f"cloudsync_{name}:provider" for name in PROVIDERS}
 
 
 def test_the_constraints_hold_names_and_versions_only() -> None:

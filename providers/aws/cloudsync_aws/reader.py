@@ -1,0 +1,98 @@
+"""Reading an account: all groups by id in one call per 200, all groups by name in one call per 200."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cloudsync.provider.contract import Absent, FirewallSpec, Kept, Observation, Present, Unreadable
+from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient, Unsupported
+from cloudsync.rules import RuleSet
+from cloudsync_aws.api import Api
+from cloudsync_aws.permissions import Other, UnknownPermission, from_vendor
+from cloudsync_aws.settings import name_of, settings_of
+from cloudsync_aws.state import Found, marker_of
+
+VALUES = 200  # values a filter
+PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class AwsReader:
+    """Reads one account and region."""
+
+    api: Api
+
+    def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
+        """Every group asked for. A group that is named by id and is not there is an error; by name it is `Absent`."""
+        ids = sorted({id_ for spec in specs if (id_ := settings_of(spec).group_id)})
+        names = sorted({(settings_of(spec).vpc_id or "", name_of(spec)) for spec in specs if not settings_of(spec).group_id})
+        try:
+            groups = self._groups("group-id", ids, {})
+            vpcs = sorted({vpc for vpc, _ in names})
+            in_vpcs = {"vpc-id": vpcs} if len(vpcs) <= VALUES else {}
+            groups += self._groups("group-name", sorted({_escaped(name) for _, name in names}), in_vpcs)
+        except ProviderError as error:
+            return {spec.name: Unreadable(error) for spec in specs}
+        return {spec.name: self._one(spec, groups) for spec in specs}
+
+    def _groups(self, filter_: str, values: Sequence[str], more: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(values), VALUES):
+            filters = {filter_: values[start : start + VALUES], **more}
+            parameters = {"Filters": [{"Name": name, "Values": list(v)} for name, v in filters.items()], "MaxResults": PAGE}
+            found += self.api.pages("DescribeSecurityGroups", "SecurityGroups", parameters)
+        return found
+
+    def _one(self, spec: FirewallSpec, groups: Sequence[Mapping[str, Any]]) -> Observation:
+        settings = settings_of(spec)
+        quota = self.api.settings.rules_per_group
+        try:
+            if settings.group_id is not None:
+                fitting = [one for one in groups if one["GroupId"] == settings.group_id]
+                if not fitting:
+                    return Unreadable(NotFound(f"the account has no group {settings.group_id} in {self.api.settings.region}"))
+            else:
+                name = name_of(spec).lower()
+                fitting = [one for one in groups if one["VpcId"] == settings.vpc_id and str(one["GroupName"]).lower() == name]
+                if not fitting:
+                    return Absent(native=Found(quota))
+            group = fitting[0]
+            if any(one["GroupId"] != group["GroupId"] for one in fitting):
+                return Unreadable(Conflict(f"several groups are named {name_of(spec)!r} in {settings.vpc_id}"))
+            permissions, others = from_vendor(group["IpPermissions"])
+            others = self._weighed(others)
+            rules = tuple(one.rule for one in permissions if one.rule is not None)
+            return Present(
+                id=str(group["GroupId"]),
+                rules=RuleSet.of(rules),
+                marker=marker_of(group.get("Tags") or ()),
+                listed=rules,
+                kept=tuple(Kept(other.summary) for other in others),
+                native=Found(quota, str(group["GroupId"]), permissions, others),
+            )
+        except UnknownPermission as error:
+            return Unreadable(Unsupported(f"the group {self._name(spec)} has {error}"))
+        except (KeyError, TypeError, ValueError):
+            return Unreadable(Transient(f"the group {self._name(spec)} cannot be understood"))
+        except ProviderError as error:
+            return Unreadable(error)
+
+    def _weighed(self, others: tuple[Other, ...]) -> tuple[Other, ...]:
+        """A prefix list costs its `MaxEntries` of the quota, not one rule; asked for only where a group has one."""
+        ids = sorted({one.prefix_list for one in others if one.prefix_list})
+        lists: list[dict[str, Any]] = []
+        for start in range(0, len(ids), VALUES):
+            parameters = {"Filters": [{"Name": "prefix-list-id", "Values": ids[start : start + VALUES]}]}
+            lists += self.api.pages("DescribeManagedPrefixLists", "PrefixLists", parameters)
+        weights = {str(one["PrefixListId"]): int(one.get("MaxEntries") or 1) for one in lists}
+        return tuple(replace(one, weight=weights.get(one.prefix_list or "", 1)) for one in others)
+
+    def _name(self, spec: FirewallSpec) -> str:
+        return settings_of(spec).group_id or name_of(spec)
+
+
+def _escaped(name: str) -> str:
+    """`*` and `?` are wildcards in the values of a filter."""
+    return "".join(f"\\{character}" if character in "*?\\" else character for character in name)

@@ -1,0 +1,64 @@
+"""The keys of this provider in the configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+
+from cloudsync.provider.contract import FirewallSpec
+from cloudsync.provider.settings import AccountSettings, FirewallSettings
+
+DEFAULT_QUOTA = 60
+
+
+class AwsAccount(AccountSettings):
+    """`[providers.X]`: one account in one region. Credentials come by the SDK's own chain.
+
+    `profile`: a profile of the SDK's configuration. `rules_per_group`: the quota of inbound rules a group and address family, where
+    the account has another than AWS's own.
+    """
+
+    region: Annotated[str, Field(pattern=r"^[a-z]{2,}(-[a-z]+)+-[0-9]+$")]
+    profile: Annotated[str, Field(min_length=1)] | None = None
+    rules_per_group: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_QUOTA
+
+
+class AwsFirewall(FirewallSettings):
+    """The keys of a `[firewalls.X]` table.
+
+    `group_id`: an existing group; or `vpc_id` and `name` (`cloudsync-` and the table's name where it is left out), created when absent.
+    `instances`: whose exposure is shown; a group is never attached or detached.
+    """
+
+    group_id: Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")] | None = None
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]+$", max_length=255)] | None = None
+    vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]{8,17}$")] | None = None
+    instances: list[Annotated[str, Field(pattern=r"^i-[0-9a-f]{8,17}$")]] = []
+
+    @field_validator("name")
+    @classmethod
+    def _own(cls, value: str | None) -> str | None:
+        if value is not None and (value.lower().startswith("sg-") or value != value.strip()):
+            raise ValueError("must not begin with sg-, nor begin or end with a blank")
+        return value
+
+    @model_validator(mode="after")
+    def _which(self) -> AwsFirewall:
+        if self.group_id is not None and (self.name is not None or self.vpc_id is not None):
+            raise ValueError("either group_id, or name and vpc_id, not both")
+        if self.group_id is None and self.vpc_id is None:
+            raise ValueError("group_id is needed, or vpc_id (and name): a group's name is unique in its VPC only")
+        return self
+
+
+def settings_of(spec: FirewallSpec) -> AwsFirewall:
+    """The firewall's settings as this provider's own."""
+    if not isinstance(spec.settings, AwsFirewall):
+        raise TypeError(f"settings of another provider for the firewall {spec.name}")
+    return spec.settings
+
+
+def name_of(spec: FirewallSpec) -> str:
+    """The group's name in its VPC, where the configuration does not go by id."""
+    return settings_of(spec).name or f"cloudsync-{spec.name}"

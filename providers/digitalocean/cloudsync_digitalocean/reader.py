@@ -1,0 +1,188 @@
+"""Reading a team: all firewalls, a call per 200; droplets and tags only where something is to be attached or taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from cloudsync.networks import NetworkSet
+from cloudsync.provider.contract import Absent, Attachment, FirewallSpec, Kept, Machine, Observation, Pending, Present, Unreadable
+from cloudsync.provider.errors import AuthError, NotFound, ProviderError, Transient, Unsupported
+from cloudsync.rules import Rule, RuleSet
+from cloudsync_digitalocean.api import Api
+from cloudsync_digitalocean.rules import UnknownRule, from_vendor
+from cloudsync_digitalocean.settings import settings_of
+from cloudsync_digitalocean.state import Found, best_fit, marker_of
+
+
+@dataclass(frozen=True, slots=True)
+class DigitalOceanReader:
+    """Reads one team. `identity`: the first part of a firewall's name."""
+
+    api: Api
+    identity: Callable[[FirewallSpec], str]
+
+    def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
+        """Every firewall asked for; where the list cannot be had, none of them is known."""
+        try:
+            team = _Team(self.api, self.api.pages("firewalls", "firewalls"))
+        except ProviderError as error:
+            return {spec.name: Unreadable(error) for spec in specs}
+        except (KeyError, TypeError):
+            return {
+                spec.name: Unreadable(Transient("DigitalOcean answered with a list that cannot be understood")) for spec in specs
+            }
+        return {spec.name: self._one(team, spec) for spec in specs}
+
+    def _one(self, team: _Team, spec: FirewallSpec) -> Observation:
+        name = self.identity(spec)
+        try:
+            return team.observe(spec, name)
+        except ProviderError as error:
+            return Unreadable(error)
+        except UnknownRule as error:
+            return Unreadable(Unsupported(f'the firewall "{name}" has {error}'))
+        except (KeyError, TypeError, AttributeError, ValueError):
+            return Unreadable(Transient(f'the firewall "{name}" cannot be understood'))
+
+
+class _Team:
+    def __init__(self, api: Api, firewalls: list[dict[str, Any]]) -> None:
+        self.api = api
+        self.firewalls = {str(one["id"]): one for one in firewalls}
+        self._droplets: dict[int, dict[str, Any]] | None = None
+        self._tags_visible = False
+
+    def observe(self, spec: FirewallSpec, base: str) -> Observation:
+        fitting = best_fit({id_: str(one["name"]) for id_, one in self.firewalls.items()}, base, spec.marker)
+        if len(fitting) > 1:
+            names = ", ".join(sorted(str(self.firewalls[id_]["name"]) for id_ in fitting))
+            raise Unsupported(f'several firewalls could be "{base}": {names}; delete or rename all but one')
+        private = _private_rules(settings_of(spec).private_networks)
+        if not fitting:
+            return Absent(self._attachments(spec, {}), private)
+        firewall = self.firewalls[fitting[0]]
+        marker = marker_of(str(firewall["name"]), base, spec.marker)
+        if marker != spec.marker and (marker is None or marker.owner == spec.marker.owner):
+            # To adopt is to rename, and a rename replaces the whole firewall: what the token does not show would be detached.
+            self.see_everything()
+        inbound = tuple(from_vendor(rule) for rule in firewall.get("inbound_rules") or ())
+        return Present(
+            id=str(firewall["id"]),
+            rules=RuleSet.of(rule for one in inbound for rule in one.rules),
+            marker=marker,
+            listed=tuple(rule for one in inbound for rule in one.rules),
+            attachments=self._attachments(spec, firewall),
+            kept=tuple(Kept(text) for one in inbound for text in one.others),
+            pending=tuple(_pending(firewall)),
+            private=private,
+            native=Found(
+                id=str(firewall["id"]),
+                name=str(firewall["name"]),
+                inbound=inbound,
+                outbound=tuple(firewall.get("outbound_rules") or ()),
+                droplets=frozenset(firewall.get("droplet_ids") or ()),
+                tags=frozenset(firewall.get("tags") or ()),
+                failed=firewall.get("status") == "failed",
+            ),
+        )
+
+    def see_everything(self) -> None:
+        """Raises `AuthError` where the token would hide what a firewall is attached to."""
+        _ = self.droplets
+        if not self._tags_visible:
+            visible(self.api, "tags", "tag:read")
+            self._tags_visible = True
+
+    @property
+    def droplets(self) -> dict[int, dict[str, Any]]:
+        """All droplets by id, those with GPUs too, which the plain list leaves out."""
+        if self._droplets is None:
+            try:
+                found = [*self.api.pages("droplets", "droplets"), *self.api.pages("droplets", "droplets", {"type": "gpus"})]
+            except AuthError as error:
+                raise hidden("droplet:read", error) from None
+            self._droplets = {int(one["id"]): one for one in found}
+        return self._droplets
+
+    def _attachments(self, spec: FirewallSpec, firewall: Mapping[str, Any]) -> tuple[Attachment, ...]:
+        settings = settings_of(spec)
+        found = [self._droplet(wanted, firewall) for wanted in dict.fromkeys(settings.droplets)]
+        found += [self._tag(tag, firewall) for tag in dict.fromkeys(settings.tags)]
+        return tuple({one.target: one for one in found}.values())
+
+    def _droplet(self, wanted: str | int, firewall: Mapping[str, Any]) -> Attachment:
+        direct = set(firewall.get("droplet_ids") or ())
+        id_ = int(wanted) if isinstance(wanted, int) or wanted.isdecimal() else None
+        if id_ is not None and id_ in direct:
+            return Attachment(f"droplet {id_}", attached=True, native=("droplet", id_))
+        named = [one for one in self.droplets.values() if one["name"] == wanted]
+        if len(named) > 1:
+            raise Unsupported(f"several droplets are named {str(wanted)[:64]!r}; give the id")
+        droplet = named[0] if named else self.droplets.get(id_ or 0)
+        if droplet is None:
+            raise NotFound(f"the team has no droplet {str(wanted)[:64]!r}, which the configuration attaches the firewall to")
+        id_ = int(droplet["id"])
+        covered = id_ in direct or _covers(firewall, droplet)
+        machines = () if covered else (self._machine(droplet),)
+        return Attachment(f"droplet {id_}", covered, machines, ("droplet", id_))
+
+    def _tag(self, tag: str, firewall: Mapping[str, Any]) -> Attachment:
+        if tag in (firewall.get("tags") or ()):
+            return Attachment(f"tag {tag}", attached=True, native=("tag", tag))
+        try:
+            self.api.get(f"tags/{quote(tag, safe='')}")
+        except NotFound:
+            raise NotFound(f"the team has no tag {tag!r}: a tag must exist before a firewall can name it") from None
+        except AuthError as error:
+            raise hidden("tag:read", error) from None
+        fresh = [one for one in self.droplets.values() if tag in (one.get("tags") or ()) and not _covers(firewall, one)]
+        return Attachment(
+            f"tag {tag}", attached=False, newly_covered=tuple(self._machine(one) for one in fresh), native=("tag", tag)
+        )
+
+    def _machine(self, droplet: Mapping[str, Any]) -> Machine:
+        protected = any(_covers(firewall, droplet) for firewall in self.firewalls.values())
+        return Machine(str(droplet["id"]), str(droplet["name"]), protected, "droplet")
+
+
+def visible(api: Api, what: str, scope: str) -> None:
+    """One small read that a token without `scope` may not do: such a token gets firewalls with their attachments cut away, silently."""
+    try:
+        api.get(what, {"per_page": 1})
+    except AuthError as error:
+        raise hidden(scope, error) from None
+
+
+def hidden(scope: str, error: ProviderError) -> AuthError:
+    """The refusal of a token that does not show everything."""
+    return AuthError(f"the token lacks {scope}: DigitalOcean hides what firewalls are attached to from it ({error.message})")
+
+
+def _covers(firewall: Mapping[str, Any], droplet: Mapping[str, Any]) -> bool:
+    return droplet["id"] in (firewall.get("droplet_ids") or ()) or not set(firewall.get("tags") or ()).isdisjoint(
+        droplet.get("tags") or ()
+    )
+
+
+def _pending(firewall: Mapping[str, Any]) -> list[Pending]:
+    """What is not in force: the vendor works on it, or gave up."""
+    found = [
+        Pending(f"droplet {one['droplet_id']}", f"the change is {one.get('status') or 'waiting'} there")
+        for one in firewall.get("pending_changes") or ()
+    ]
+    status = firewall.get("status")
+    if not found and status in ("failed", "waiting"):
+        found.append(
+            Pending("the firewall", "the last change failed" if status == "failed" else "the last change is still waiting")
+        )
+    return found
+
+
+def _private_rules(networks: NetworkSet) -> RuleSet:
+    if not networks:
+        return RuleSet()
+    pings = [Rule.of("icmp", "", networks.family(4)), Rule.of("icmpv6", "", networks.family(6))]
+    return RuleSet.of(Rule.of(protocol, "", networks) for protocol in ("tcp", "udp")) | RuleSet.of(r for r in pings if r.sources)

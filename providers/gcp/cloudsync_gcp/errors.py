@@ -1,0 +1,86 @@
+"""Google's failures as provider errors: of the REST answers, of the operations, and of the three families the SDK raises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import requests
+from google.auth import exceptions as auth
+
+from cloudsync.provider.errors import (
+    AuthError,
+    Conflict,
+    NotFound,
+    ProviderError,
+    QuotaExceeded,
+    RateLimited,
+    Transient,
+    Unsupported,
+)
+
+_RATE = ("rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED")
+_QUOTA = ("quotaExceeded", "QUOTA_EXCEEDED", "limitExceeded", "QUOTA_LIMIT")
+_BUSY = ("resourceNotReady", "RESOURCE_NOT_READY", "resourceInUseByAnotherResource", "RESOURCE_OPERATION_RATE_EXCEEDED")
+
+
+class NotReady(Transient):
+    """Another operation runs on the same rule: nothing was done."""
+
+
+def of_answer(what: str, status: int, reasons: Iterable[str], message: str, *, write: bool, hint: str = "") -> ProviderError:
+    """An error by its HTTP status and its reasons; 403 is a rate limit as often as a permission, and only the reason tells."""
+    named = [reason for reason in reasons if reason]
+    text = f"{what}: {plain(named[0] if named else str(status))[:80]}: {plain(message)[:200]}"
+    if status == 429 or any(reason in _RATE for reason in named):
+        return RateLimited(text, retry_after=float(hint) if hint.isdecimal() else None)
+    if any(reason in _BUSY for reason in named):
+        return NotReady(text)
+    if any(reason in _QUOTA for reason in named):
+        return QuotaExceeded(text)
+    if status == 401:
+        return AuthError(f"{text} (Google does not accept the credentials)")
+    if status == 403:
+        return AuthError(f"{text} (the role in docs/providers/gcp.md has what is needed)")
+    if status == 404:
+        return NotFound(text)
+    if status in (409, 412):
+        return Conflict(f"{text} (somebody else changed the rules meanwhile)")
+    if status >= 500 or status == 408:
+        return Transient(text, fate_unknown=write)
+    return Unsupported(text)
+
+
+def of_body(what: str, status: int, answer: object, *, write: bool, hint: str = "") -> ProviderError:
+    """An error by its JSON body: `{"error": {"errors": [{"reason", "message"}], "details": [{"reason"}]}}`."""
+    said = answer.get("error") if isinstance(answer, Mapping) else None
+    error: Mapping[str, Any] = said if isinstance(said, Mapping) else {}
+    entries = [one for key in ("errors", "details") for one in error.get(key) or () if isinstance(one, Mapping)]
+    reasons = [str(one.get("reason") or "") for one in entries]
+    return of_answer(what, status, reasons, str(error.get("message") or ""), write=write, hint=hint)
+
+
+def of_transport(what: str, error: Exception, *, write: bool) -> ProviderError:
+    """A failure below HTTP, or of the credentials."""
+    if isinstance(error, auth.DefaultCredentialsError):
+        return AuthError(
+            "no Google credentials: set GOOGLE_APPLICATION_CREDENTIALS, log in with gcloud auth application-default login, or run where a "
+            "service account is attached"
+        )
+    if isinstance(error, auth.TransportError):
+        return Transient(f"{what}: the credentials could not be refreshed: the connection failed")
+    if isinstance(error, auth.RefreshError):
+        return AuthError(f"{what}: Google refuses to refresh the credentials; are they revoked or expired?")
+    if isinstance(error, auth.GoogleAuthError):
+        return AuthError(f"{what}: the Google credentials cannot be used ({type(error).__name__})")
+    if isinstance(error, requests.Timeout):
+        return Transient(f"{what}: no answer in time", fate_unknown=write)
+    if isinstance(error, requests.ConnectionError):
+        never_sent = isinstance(error, requests.exceptions.ConnectTimeout) or "NewConnectionError" in repr(error)
+        return Transient(f"{what}: the connection failed", fate_unknown=write and not never_sent)
+    return Transient(f"{what}: an answer that cannot be read", fate_unknown=write)
+
+
+def plain(text: str) -> str:
+    """Text without control characters, on one line."""
+    return "".join(character if character.isprintable() else " " for character in text)

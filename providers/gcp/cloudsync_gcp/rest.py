@@ -1,0 +1,110 @@
+"""Reading over REST with Google's own credentials and transport (google-auth).
+
+The whole SDK, google.cloud.compute_v1, takes a second and 100 MB to import (docs/providers/gcp.md), and its typed messages do not show a
+field they do not know. A plan needs one list call; the SDK is for the writer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import google.auth
+import requests
+from google.auth.credentials import AnonymousCredentials
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import AuthorizedSession
+
+from cloudsync import __version__
+from cloudsync.provider.contract import Account
+from cloudsync.provider.errors import Transient
+from cloudsync.provider.retry import retried
+from cloudsync_gcp.errors import of_body, of_transport
+from cloudsync_gcp.settings import GcpAccount
+
+SCOPES = ("https://www.googleapis.com/auth/compute",)
+CALL_SECONDS = 30.0
+PAGE = 500
+MAX_PAGES = 200
+
+
+def credentials_of(account: Account) -> Any:
+    """The account's credentials, by the SDK's own chain. Raises `AuthError`."""
+    if settings_of(account).anonymous:
+        return AnonymousCredentials()  # type: ignore[no-untyped-call]  # google-auth has types in parts only
+    try:
+        return google.auth.default(scopes=SCOPES)[0]
+    except (GoogleAuthError, OSError, ValueError) as error:
+        raise of_transport(f"the account {account.name}", _as_auth(error), write=False) from None
+
+
+def settings_of(account: Account) -> GcpAccount:
+    """The account's settings as this provider's own."""
+    if not isinstance(account.settings, GcpAccount):
+        raise TypeError(f"settings of another provider for the account {account.name}")
+    return account.settings
+
+
+class Api:
+    """One project, for reading. Raises `AuthError` where there are no credentials."""
+
+    def __init__(self, account: Account, base: str) -> None:
+        self.account, self.project = account, settings_of(account).project
+        self._base = f"{base}/compute/v1/projects/{self.project}"
+        self._session: requests.Session = (
+            requests.Session() if settings_of(account).anonymous else AuthorizedSession(credentials_of(account))  # type: ignore[no-untyped-call]  # as above
+        )
+
+    def pages(self, path: str) -> list[dict[str, Any]]:
+        """Every item of a list. A page that is missing is an error. Raises `ProviderError`."""
+        items: list[dict[str, Any]] = []
+        query: dict[str, str] = {"maxResults": str(PAGE)}
+        for _ in range(MAX_PAGES):
+            answer = self._get(path, query)
+            page = answer.get("items", [])
+            if answer.get("warning") or not isinstance(page, list) or not all(isinstance(one, dict) for one in page):
+                raise Transient(f"GET {path}: an answer that is not the whole list")
+            items += page
+            token = answer.get("nextPageToken")
+            if not token:
+                return items
+            if token == query.get("pageToken"):
+                raise Transient(f"GET {path}: the pages do not end")
+            query["pageToken"] = str(token)
+        raise Transient(f"GET {path}: more than {MAX_PAGES} pages")
+
+    def _get(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+        return retried(lambda: self._once(path, query), deadline=self.account.deadline, safe=lambda error: error.temporary)
+
+    def _once(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+        what = f"GET {path}"
+        left = self.account.deadline - time.monotonic()
+        if left <= 0:
+            raise Transient(f"{what}: the run's deadline is reached")
+        try:
+            response = self._session.get(
+                f"{self._base}/{path}",
+                params=dict(query),
+                timeout=min(CALL_SECONDS, left),
+                headers={"User-Agent": f"cloudsync/{__version__}"},
+                allow_redirects=False,
+            )
+        except (requests.RequestException, GoogleAuthError) as error:
+            raise of_transport(what, error, write=False) from None
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if not 200 <= response.status_code < 300:
+            raise of_body(what, response.status_code, answer, write=False, hint=response.headers.get("Retry-After", ""))
+        if not isinstance(answer, dict):
+            raise Transient(f"{what}: an answer that is no JSON object")
+        return answer
+
+
+def _as_auth(error: Exception) -> Exception:
+    """A credentials file that is not there or malformed is an OSError or a ValueError of the SDK's."""
+    if isinstance(error, GoogleAuthError):
+        return error
+    return google.auth.exceptions.MalformedError(type(error).__name__)  # type: ignore[no-untyped-call]  # as above

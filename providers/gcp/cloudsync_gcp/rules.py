@@ -1,0 +1,256 @@
+"""VPC firewall rules and ours. One firewall is a handful of VPC rules: one a source set and address family, with all its ports.
+
+A VPC rule is never taken for what its name says: every field that decides what it does is compared, both ways.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import Any, Literal, TypeAlias
+
+from cloudsync.networks import ANY4, ANY6, NOWHERE, NetworkSet
+from cloudsync.provider.contract import Target
+from cloudsync.provider.marker import Marker
+from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync_gcp.settings import GcpFirewall
+
+VendorRule: TypeAlias = Mapping[str, Any]
+MAX_RANGES = 256
+MAX_DESCRIPTION = 2048
+SUFFIX = r"(any4|any6|v[46]-[0-9a-f]{8})(-b)?"
+_MARKER = re.compile(r"cloudsync owner=([a-z0-9-]+) firewall=([a-z0-9._-]+) hosts=([0-9a-f]{8})(?:: (.*))?", re.DOTALL)
+_NAMED = {"1": "icmp", "4": "ipip", "6": "tcp", "17": "udp", "50": "esp", "51": "ah", "58": "icmpv6", "132": "sctp"}
+_WRITTEN = {"icmpv6": "58"}
+
+
+class UnknownRule(ValueError):
+    """A rule of the vendor that cannot be understood; the message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wished:
+    """One VPC rule as it should be: an `allow` for `sources` (one family, at most 256 networks)."""
+
+    name: str
+    allowed: RuleSet
+    sources: NetworkSet
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One VPC rule as it is. `effect`: what it lets in on all the targets of the firewall. `reach`: what it lets in anywhere.
+
+    `wrong`: the fields that are not as this firewall's rules are, in words. `fixed`: an update cannot mend it (another network or
+    direction). `others`: its sources, where none of them is a network.
+    """
+
+    native: VendorRule = field(compare=False)
+    name: str
+    marker: Marker | None
+    kind: Literal["allow", "deny", "egress"]
+    effect: RuleSet
+    reach: RuleSet
+    wrong: tuple[str, ...]
+    fixed: bool
+    others: tuple[str, ...]
+
+
+def listed(rule: VendorRule, settings: GcpFirewall) -> Listed:
+    """A rule that is the firewall's by its name. Raises `UnknownRule`."""
+    try:
+        name = str(rule["name"])
+        kind: Literal["allow", "deny", "egress"] = (
+            "egress" if rule.get("direction", "INGRESS") != "INGRESS" else "deny" if rule.get("denied") else "allow"
+        )
+        network = network_of(rule) == settings.network
+        others = (
+            ()
+            if rule.get("sourceRanges")
+            else tuple(
+                f'{name}: from the {word} "{one}"'
+                for key, word in (("sourceTags", "tag"), ("sourceServiceAccounts", "service account"))
+                for one in rule.get(key) or ()
+            )
+        )
+        reach = let_in(rule) if kind == "allow" and not rule.get("disabled") and not rule.get("destinationRanges") else NOTHING
+        acts = network and covers_targets(rule, settings)
+        return Listed(
+            native=rule,
+            name=name,
+            marker=marker_of(rule),
+            kind=kind,
+            effect=reach if acts else NOTHING,
+            reach=reach,
+            wrong=tuple(_wrong(rule, settings)),
+            fixed=kind == "egress" or not network,
+            others=others,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UnknownRule(f"a rule that cannot be understood ({str(rule.get('name'))[:63]!r})") from None
+
+
+def let_in(rule: VendorRule) -> RuleSet:
+    """What an allow rule lets in from networks, wherever it acts. Raises `ValueError`."""
+    sources = sources_of(rule)
+    return RuleSet.of(one for entry in rule.get("allowed") or () for one in _entry(entry, sources)) if sources else NOTHING
+
+
+def sources_of(rule: VendorRule) -> NetworkSet:
+    """Its source networks; without any source at all it is open to IPv4's world."""
+    ranges = rule.get("sourceRanges") or ()
+    if not ranges:
+        return NOWHERE if rule.get("sourceTags") or rule.get("sourceServiceAccounts") else ANY4
+    return NetworkSet.of(str(ip_network(one, strict=False)) for one in ranges)
+
+
+def network_of(rule: VendorRule) -> str:
+    """The name of its network, which is answered as an URL."""
+    return str(rule.get("network") or "global/networks/default").rsplit("/", 1)[-1]
+
+
+def covers_targets(rule: VendorRule, settings: GcpFirewall) -> bool:
+    """Whether it acts on every machine the firewall is for. Without a target it acts on every machine of its network."""
+    tags, accounts = set(rule.get("targetTags") or ()), set(rule.get("targetServiceAccounts") or ())
+    if not tags and not accounts:
+        return True
+    return tags >= set(settings.target_tags) if settings.target_tags else accounts >= set(settings.target_service_accounts or ())
+
+
+def touches_targets(rule: VendorRule, settings: GcpFirewall) -> bool:
+    """Whether it may act on some machine the firewall is for, as far as targets of the same kind tell."""
+    tags, accounts = set(rule.get("targetTags") or ()), set(rule.get("targetServiceAccounts") or ())
+    if not tags and not accounts:
+        return True
+    return not tags.isdisjoint(settings.target_tags or ()) or not accounts.isdisjoint(settings.target_service_accounts or ())
+
+
+def wishes(prefix: str, rules: RuleSet, target: Target, taken: Iterable[str] = ()) -> tuple[Wished, ...]:
+    """The VPC rules that say `rules`, by name. `taken`: names that an unmendable rule occupies."""
+    by_sources: dict[NetworkSet, list[Rule]] = {}
+    whole = rules.everything_from()
+    for family in (4, 6):
+        for rule in _expressible(rules, whole):
+            if part := rule.sources.family(family):
+                by_sources.setdefault(part, []).append(Rule(rule.protocol, rule.first, rule.last, part))
+    blocked = set(taken)
+    found = []
+    for sources, said in by_sources.items():
+        cidrs = sources.cidrs()
+        for start in range(0, len(cidrs), MAX_RANGES):
+            chunk = NetworkSet.of(cidrs[start : start + MAX_RANGES])
+            allowed = RuleSet.of(Rule(r.protocol, r.first, r.last, chunk) for r in said)
+            name = f"{prefix}-{suffix(chunk)}"
+            texts = dict.fromkeys(text for r in allowed for text in target.describe(r).split(", ") if text)
+            found.append(
+                Wished(
+                    f"{name}-b" if name in blocked else name, allowed, chunk, written_marker(target.spec.marker, ", ".join(texts))
+                )
+            )
+    return tuple(found)
+
+
+def suffix(sources: NetworkSet) -> str:
+    """Stable for a source set: opening one more port to it is the same rule."""
+    if sources in (ANY4, ANY6):
+        return "any4" if sources == ANY4 else "any6"
+    digest = hashlib.sha256("\n".join(sources.cidrs()).encode()).hexdigest()[:8]
+    return f"v4-{digest}" if sources.v4 else f"v6-{digest}"
+
+
+def body(wished: Wished, settings: GcpFirewall, found: VendorRule | None = None) -> dict[str, Any]:
+    """The whole resource for insert and PUT: every field that decides is said, so that lists really clear; logging stays as it was."""
+    resource: dict[str, Any] = {
+        "name": wished.name,
+        "network": f"global/networks/{settings.network}",
+        "direction": "INGRESS",
+        "priority": settings.priority,
+        "disabled": False,
+        "allowed": allowed_entries(wished.allowed),
+        "sourceRanges": list(wished.sources.cidrs()),
+        "description": wished.description,
+    }
+    if settings.target_tags:
+        resource["targetTags"] = sorted(settings.target_tags)
+    else:
+        resource["targetServiceAccounts"] = sorted(settings.target_service_accounts or ())
+    if found is not None:
+        resource["network"] = found.get("network", resource["network"])
+        if found.get("logConfig"):
+            resource["logConfig"] = found["logConfig"]
+    return resource
+
+
+def allowed_entries(rules: RuleSet) -> list[dict[str, Any]]:
+    """`allowed`: the ports of a protocol together."""
+    if rules.everything_from():
+        return [{"IPProtocol": "all"}]
+    entries: dict[str, dict[str, Any]] = {}
+    for rule in rules:
+        protocol = _WRITTEN.get(rule.protocol, rule.protocol)
+        entry = entries.setdefault(protocol, {"IPProtocol": protocol})
+        if rule.has_ports and (rule.first, rule.last) != (1, 65535):
+            entry.setdefault("ports", []).append(rule.ports)
+    return list(entries.values())
+
+
+def inexpressible(rules: RuleSet, protocols: Iterable[str]) -> RuleSet:
+    """The part VPC rules cannot say."""
+    said = rules.of_protocols(*protocols) | rules.where(rules.everything_from())
+    types = RuleSet.of(rule for rule in said.of_protocols("icmp", "icmpv6") if rule.ports)
+    return (rules - said) | types
+
+
+def marker_of(rule: VendorRule) -> Marker | None:
+    """The owner marker in a rule's description."""
+    match = _MARKER.fullmatch(str(rule.get("description") or ""))
+    return Marker(match[1], match[2], match[3]) if match else None
+
+
+def written_marker(marker: Marker, text: str = "") -> str:
+    """A description with the marker, and who needs the rule."""
+    plain = "".join(character for character in text if character.isprintable())
+    head = f"cloudsync owner={marker.owner} firewall={marker.firewall} hosts={marker.hosts}"
+    return (f"{head}: {plain}" if plain else head)[:MAX_DESCRIPTION]
+
+
+def _expressible(rules: RuleSet, whole: NetworkSet) -> list[Rule]:
+    everything = [Rule.of("all", "", whole)] if whole else []
+    return [*(rules - RuleSet.of(everything)), *everything]
+
+
+def _entry(entry: Mapping[str, Any], sources: NetworkSet) -> Iterable[Rule]:
+    protocol = str(entry["IPProtocol"]).lower()
+    protocol = _NAMED.get(protocol, protocol)
+    ports = entry.get("ports") or ()
+    if protocol == "all":
+        return [Rule.of("all", "", sources)]
+    if not ports or protocol not in ("tcp", "udp", "sctp"):
+        return [Rule.of(protocol, "", sources)]
+    found = []
+    for text in ports:
+        first, _, last = str(text).partition("-")
+        if (high := int(last or first)) >= 1:
+            found.append(Rule(protocol, max(int(first), 1), high, sources))
+    return found
+
+
+def _wrong(rule: VendorRule, settings: GcpFirewall) -> Iterable[str]:
+    if rule.get("disabled"):
+        yield "it is disabled"
+    if network_of(rule) != settings.network:
+        yield f"it is on the network {network_of(rule)}, not on {settings.network}"
+    if int(rule.get("priority", 1000)) != settings.priority:
+        yield f"its priority is {int(rule.get('priority', 1000))}, not {settings.priority}"
+    tags, accounts = sorted(rule.get("targetTags") or ()), sorted(rule.get("targetServiceAccounts") or ())
+    if tags != sorted(settings.target_tags or ()) or accounts != sorted(settings.target_service_accounts or ()):
+        yield f"it is for {', '.join((*tags, *accounts)) or 'every machine of the network'}"
+    if rule.get("destinationRanges"):
+        yield "it is for some destinations only"
+    inner = [*(rule.get("sourceTags") or ()), *(rule.get("sourceServiceAccounts") or ())]
+    if inner and rule.get("sourceRanges"):
+        yield f"it also lets in {', '.join(inner)}"

@@ -1,0 +1,134 @@
+"""Writing by the SDK: every call of a step is started, then every operation is waited for, at the endpoint of the configuration.
+
+Every write has a request id, so that one whose answer was lost is sent again and done once.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import requests
+from google.api_core.exceptions import GoogleAPICallError, RetryError
+from google.auth.exceptions import GoogleAuthError
+from google.cloud import compute_v1
+
+from cloudsync.provider.contract import Account, Step
+from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient
+from cloudsync.provider.retry import retried
+from cloudsync_gcp.errors import NotReady, of_answer, of_transport
+from cloudsync_gcp.rest import CALL_SECONDS, credentials_of, settings_of
+from cloudsync_gcp.state import Change, Write
+
+_CALLS = {"insert": "insert_unary", "update": "update_unary", "delete": "delete_unary"}
+
+
+class GcpWriter:
+    """Writes to one project. Raises `AuthError` where there are no credentials."""
+
+    def __init__(self, account: Account, base: str) -> None:
+        self.account, self.project = account, settings_of(account).project
+        options: dict[str, Any] = {"credentials": credentials_of(account), "client_options": {"api_endpoint": base}}
+        self._firewalls: Any = compute_v1.FirewallsClient(**options)
+        # The SDK's own waiting forgets the endpoint and asks the real one.
+        self._operations: Any = compute_v1.GlobalOperationsClient(**options)
+
+    def run(self, step: Step) -> None:
+        """All writes of a step, in force when this returns. Raises `ProviderError`; what was started is waited for even then."""
+        change = step.native
+        if not isinstance(change, Change):
+            raise ProviderError("this step was not made by the provider gcp")
+        started: dict[str, Any] = {}
+        failed: list[ProviderError] = []
+        for write in change.writes:
+            try:
+                if (operation := self._start(write)) is not None:
+                    started[write.name] = operation
+            except ProviderError as error:
+                failed.append(error)
+                break
+        for name, operation in started.items():
+            try:
+                self.account.progress(f"{step.summary}: waiting for {name}")
+                self._wait(name, operation, deleting=any(w.name == name and w.method == "delete" for w in change.writes))
+            except ProviderError as error:
+                failed.append(error)
+        if failed:
+            raise _worst(failed)
+
+    def _start(self, write: Write) -> Any:
+        """The operation; None where there is nothing left to delete."""
+        what, request = f"{write.method} {write.name}", {"project": self.project, "request_id": str(uuid.uuid4())}
+        parameters: dict[str, Any] = dict(request)
+        if write.body is not None:
+            parameters["firewall_resource"] = compute_v1.Firewall.from_json(json.dumps(write.body), ignore_unknown_fields=True)
+        if write.method != "insert":
+            parameters["firewall"] = write.name
+        call = getattr(self._firewalls, _CALLS[write.method])
+
+        def once() -> Any:
+            return self._call(what, lambda seconds: call(request=parameters, timeout=seconds, retry=None), write=True)
+
+        try:
+            # The request id makes a second sending of the same write safe, whatever became of the first.
+            return retried(
+                once, deadline=self.account.deadline, safe=lambda error: error.temporary and not isinstance(error, Conflict)
+            )
+        except NotFound:
+            if write.method == "delete":
+                return None
+            raise Conflict(f"{what}: the rule is not there any more") from None
+
+    def _wait(self, name: str, operation: Any, *, deleting: bool) -> None:
+        what = f"waiting for {name}"
+        while operation.status != compute_v1.Operation.Status.DONE:
+            if self.account.deadline - time.monotonic() <= 0:
+                raise Transient(f"accepted by Google, but {name} was not in force when the run's deadline was reached")
+
+            def once(id_: str = operation.name) -> Any:
+                return self._call(
+                    what,
+                    lambda seconds: self._operations.wait(project=self.project, operation=id_, timeout=seconds, retry=None),
+                    write=False,
+                )
+
+            operation = retried(once, deadline=self.account.deadline, safe=lambda error: error.temporary)
+        errors = list(operation.error.errors)
+        status = int(operation.http_error_status_code or 0)
+        if not errors and status < 400:
+            return
+        codes = [str(one.code) for one in errors]
+        if deleting and (status == 404 or "RESOURCE_NOT_FOUND" in codes):
+            return
+        message = str(errors[0].message if errors else operation.http_error_message)
+        error = of_answer(name, status or 400, codes, message, write=False)
+        # An operation that failed did nothing; another one on the same rule, or a rule that is there already, is somebody else's work.
+        if isinstance(error, NotReady) or "RESOURCE_ALREADY_EXISTS" in codes:
+            raise Conflict(error.message)
+        raise error
+
+    def _call(self, what: str, call: Callable[[float], Any], *, write: bool) -> Any:
+        left = self.account.deadline - time.monotonic()
+        if left <= 0:
+            raise Transient(f"{what}: the run's deadline is reached")
+        try:
+            return call(min(CALL_SECONDS, left))
+        except GoogleAPICallError as error:
+            raise _mapped(what, error, write=write) from None
+        except (RetryError, GoogleAuthError, requests.RequestException, ValueError) as error:
+            raise of_transport(what, error, write=write) from None
+
+
+def _mapped(what: str, error: GoogleAPICallError, *, write: bool) -> ProviderError:
+    reasons = [str(one.get("reason") or "") for one in error.errors if isinstance(one, Mapping)]
+    hint = str(getattr(error.response, "headers", {}).get("Retry-After", ""))
+    status = int(error.code or 500)
+    return of_answer(what, status, [*reasons, str(error.reason or "")], str(error.message), write=write, hint=hint)
+
+
+def _worst(errors: list[ProviderError]) -> ProviderError:
+    """The first one; where the fate of any is unknown, that one."""
+    return next((error for error in errors if error.fate_unknown), errors[0])
