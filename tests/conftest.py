@@ -7,6 +7,8 @@ import pytest
 import cloudsync.reconcile
 from tests.world import World, build
 
+pytest_plugins = ["cloudsync.testing"]
+
 
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:

@@ -20,7 +20,7 @@ from typing import Any, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
 SPECS = Path(__file__).resolve().parents[2].parent / "shared" / "specs"
-Kind = Literal["error", "drop-before", "drop-after", "truncate", "delay", "garbage"]
+Kind = Literal["error", "drop-before", "drop-after", "truncate", "delay", "late", "garbage", "meanwhile"]
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,9 @@ class Fault:
     """The `skip`-th matching call (0 = the next one) and `times - 1` after it go wrong.
 
     `error`: `status` and `body` are answered, nothing takes effect. `drop-before`, `drop-after`: the connection is closed without an
-    answer, before or after the call took effect. `truncate`: it takes effect, half of the answer arrives. `delay`: `seconds` pass first.
-    `garbage`: it takes effect, the answer is no JSON.
+    answer, before or after the call took effect. `truncate`: it takes effect, half of the answer arrives. `delay`: `seconds` pass first;
+    `late`: they pass before the answer. `garbage`: it takes effect, the answer is no JSON. `meanwhile`: `action` is done first.
+    `method` and `path` are regular expressions.
     """
 
     method: str
@@ -50,9 +51,10 @@ class Fault:
     seconds: float = 0.0
     skip: int = 0
     times: int = 1
+    action: Callable[[], None] | None = None
 
     def strikes(self, method: str, path: str) -> bool:
-        if method != self.method or not re.fullmatch(self.path, path) or self.times <= 0:
+        if not re.fullmatch(self.method, method) or not re.fullmatch(self.path, path) or self.times <= 0:
             return False
         if self.skip > 0:
             self.skip -= 1
@@ -149,6 +151,8 @@ class Double:
             fault = next((one for one in self.faults if one.strikes(request.method, request.path)), None)
         if fault is not None and fault.kind == "delay":
             time.sleep(fault.seconds)
+        if fault is not None and fault.kind == "meanwhile" and fault.action is not None:
+            fault.action()
         if fault is not None and fault.kind == "error":
             return fault.status, fault.body, fault.headers, fault
         if fault is not None and fault.kind == "drop-before":
@@ -160,6 +164,8 @@ class Double:
             except ApiError as error:
                 status, body, more = error.status, error.body, error.headers
             self.check(request, status, body)
+        if fault is not None and fault.kind == "late":
+            time.sleep(fault.seconds)
         return status, body, more, fault
 
 

@@ -54,7 +54,10 @@ class _Client(BaseAPI):  # type: ignore[misc]  # the library has no types
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise Transient(f"{what}: the run's deadline is reached")
-        payload: dict[str, Any] = {"json" if write else "params": dict(params or {})}
+        sent = dict(params or {})
+        if not write and "page" not in sent:
+            sent.pop("per_page", None)  # the library asks for pages of single objects too
+        payload: dict[str, Any] = {"json" if write else "params": sent}
         headers = {"Authorization": f"Bearer {self.token}", "User-Agent": f"cloudsync/{__version__} python-digitalocean"}
         try:
             answer: requests.Response = self._session.request(
@@ -95,7 +98,7 @@ class Api:
 
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """A read, repeated while that may help. Raises `ProviderError`."""
-        return self._do("GET", path, {"page": 1, **(query or {})})
+        return self._do("GET", path, query or {})
 
     def write(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """A write, repeated only where the vendor says that it did nothing. Raises `ProviderError`, with `fate_unknown` where it is."""

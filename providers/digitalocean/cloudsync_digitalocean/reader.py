@@ -52,7 +52,7 @@ class _Team:
     def __init__(self, api: Api, firewalls: list[dict[str, Any]]) -> None:
         self.api = api
         self.firewalls = {str(one["id"]): one for one in firewalls}
-        self._droplets: dict[int, dict[str, Any]] | None = None
+        self._droplets: dict[str, dict[int, dict[str, Any]]] = {}
         self._tags_visible = False
 
     def observe(self, spec: FirewallSpec, base: str) -> Observation:
@@ -91,21 +91,36 @@ class _Team:
 
     def see_everything(self) -> None:
         """Raises `AuthError` where the token would hide what a firewall is attached to."""
-        _ = self.droplets
+        self._listed("plain", {})
         if not self._tags_visible:
             visible(self.api, "tags", "tag:read")
             self._tags_visible = True
 
     @property
     def droplets(self) -> dict[int, dict[str, Any]]:
-        """All droplets by id, those with GPUs too, which the plain list leaves out."""
-        if self._droplets is None:
+        """All droplets by id, those with GPUs too."""
+        return self._listed("plain", {}) | self._listed("gpus", {"type": "gpus"})
+
+    def _listed(self, kind: str, query: Mapping[str, str]) -> dict[int, dict[str, Any]]:
+        """The plain list leaves the droplets with GPUs out; theirs is asked for only where the plain one does not tell."""
+        if kind not in self._droplets:
             try:
-                found = [*self.api.pages("droplets", "droplets"), *self.api.pages("droplets", "droplets", {"type": "gpus"})]
+                found = self.api.pages("droplets", "droplets", query)
             except AuthError as error:
                 raise hidden("droplet:read", error) from None
-            self._droplets = {int(one["id"]): one for one in found}
-        return self._droplets
+            self._droplets[kind] = {int(one["id"]): one for one in found}
+        return self._droplets[kind]
+
+    def _named(self, wanted: str | int, id_: int | None) -> dict[str, Any]:
+        """One droplet by name or id. Two of one name cannot be told apart, so a name that fits looks no further than the plain list."""
+        for query in ({}, {"type": "gpus"}):
+            droplets = self._listed(query.get("type", "plain"), query)
+            named = [one for one in droplets.values() if one["name"] == wanted]
+            if len(named) > 1:
+                raise Unsupported(f"several droplets are named {str(wanted)[:64]!r}; give the id")
+            if named or (id_ or 0) in droplets:
+                return named[0] if named else droplets[id_ or 0]
+        raise NotFound(f"the team has no droplet {str(wanted)[:64]!r}, which the configuration attaches the firewall to")
 
     def _attachments(self, spec: FirewallSpec, firewall: Mapping[str, Any]) -> tuple[Attachment, ...]:
         settings = settings_of(spec)
@@ -118,12 +133,7 @@ class _Team:
         id_ = int(wanted) if isinstance(wanted, int) or wanted.isdecimal() else None
         if id_ is not None and id_ in direct:
             return Attachment(f"droplet {id_}", attached=True, native=("droplet", id_))
-        named = [one for one in self.droplets.values() if one["name"] == wanted]
-        if len(named) > 1:
-            raise Unsupported(f"several droplets are named {str(wanted)[:64]!r}; give the id")
-        droplet = named[0] if named else self.droplets.get(id_ or 0)
-        if droplet is None:
-            raise NotFound(f"the team has no droplet {str(wanted)[:64]!r}, which the configuration attaches the firewall to")
+        droplet = self._named(wanted, id_)
         id_ = int(droplet["id"])
         covered = id_ in direct or _covers(firewall, droplet)
         machines = () if covered else (self._machine(droplet),)
@@ -151,7 +161,7 @@ class _Team:
 def visible(api: Api, what: str, scope: str) -> None:
     """One small read that a token without `scope` may not do: such a token gets firewalls with their attachments cut away, silently."""
     try:
-        api.get(what, {"per_page": 1})
+        api.get(what, {"page": 1, "per_page": 1})
     except AuthError as error:
         raise hidden(scope, error) from None
 

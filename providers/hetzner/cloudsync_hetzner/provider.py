@@ -46,6 +46,8 @@ class HetznerProvider:
         private_is_public=False,
         attaches=True,
         descriptions=True,
+        limited=True,
+        paged=True,
         notes=(
             (
                 "no SCTP, no ICMP types",

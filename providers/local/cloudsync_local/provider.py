@@ -67,6 +67,9 @@ class LocalProvider:
         private_is_public=False,
         attaches=False,
         descriptions=True,
+        all_protocols=True,
+        other_sources=True,
+        remote=False,
         notes=(
             (
                 "no packet is filtered",

@@ -1,0 +1,101 @@
+"""The provider `digitalocean` on the stage: its double, whose rules are read here anew."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cloudsync.provider.marker import Marker
+from cloudsync.rules import RuleSet
+from cloudsync.testing import Spelled
+from tests.conformance.http_stage import HttpStage, rule_set
+from tests.emulators.digitalocean import DigitalOceanDouble, fault_body
+
+
+class DigitalOceanStage(HttpStage):
+    type = "digitalocean"
+    reading = ("GET", "/firewalls")
+    writing = ("POST|PUT|DELETE", "/firewalls.*")
+    errors = {
+        "unauthorized": (401, fault_body("Unauthorized")),
+        "forbidden": (403, fault_body("forbidden")),
+        "not-found": (404, fault_body("not_found")),
+        "conflict": (409, fault_body("conflict")),
+        "throttled": (429, fault_body("too_many_requests")),
+        "unavailable": (503, fault_body("service_unavailable")),
+    }
+
+    def __init__(self, double: DigitalOceanDouble) -> None:
+        super().__init__(double)
+        self.cloud = double
+        double.add_droplet("web-1")
+        self.account = {"token": {"env": "STAGE_TOKEN"}, "endpoint": double.endpoint}
+        self.environment = {"STAGE_TOKEN": double.token}
+
+    def settings(self, name: str) -> Mapping[str, Any]:
+        return {"name": name, "private": "cut"}
+
+    def attaching(self, name: str) -> Mapping[str, Any]:
+        return {"droplets": ["web-1"]}
+
+    def attached(self, name: str) -> int:
+        return len(self._of(name)["droplet_ids"])
+
+    def put(self, name: str, rules: Sequence[Spelled], marker: Marker | None) -> None:
+        whole = name if marker is None else f"{name}.{marker.owner}.{marker.hosts}"
+        # The vendor has no firewall without any rule: at first by hand one has no inbound ones.
+        self.cloud.add_firewall(whole, [_rule(one) for one in rules])
+
+    def edit(self, name: str, rules: Sequence[Spelled]) -> None:
+        self.cloud.set_rules_by_hand(self._of(name)["id"], [_rule(one) for one in rules])
+
+    def lets_in(self, name: str) -> RuleSet | None:
+        found = [one for one in self._names() if re.fullmatch(rf"{name}(\..+)?", one)]
+        return _meaning(self.cloud.firewall(found[0])["inbound_rules"]) if found else None  # type: ignore[index]
+
+    def history(self, name: str) -> Sequence[RuleSet]:
+        return [_meaning(rules) for of, rules in self.cloud.history if re.fullmatch(rf"{name}(\..+)?", of)]
+
+    def limit(self, beyond: int) -> Sequence[str]:
+        # 50 rules, three of them outbound and one SSH's.
+        return [f"tcp/{10000 + 2 * n} from 203.0.113.0/24" for n in range(46 + beyond)]
+
+    def boundary(self, beyond: int) -> None:
+        for number in range(200 + beyond - len(self._names())):
+            self.cloud.add_firewall(f"other-{number}", [])
+
+    def put_other(self, name: str) -> None:
+        self.cloud.add_tag("db")
+        rules = [dict(rule) for rule in self._of(name)["inbound_rules"]]
+        other = {"protocol": "tcp", "ports": "5432", "sources": {"tags": ["db"]}}
+        self.cloud.set_rules_by_hand(self._of(name)["id"], [*rules, other])
+
+    def others(self, name: str) -> int:
+        return sum(len(rule["sources"].get("tags") or ()) for rule in self._of(name)["inbound_rules"])
+
+    def _names(self) -> list[str]:
+        return [one.name for one in self.cloud.firewalls.values()]
+
+    def _of(self, name: str) -> dict[str, Any]:
+        (whole,) = [one for one in self._names() if re.fullmatch(rf"{name}(\..+)?", one)]
+        firewall = self.cloud.firewall(whole)
+        assert firewall is not None
+        return firewall
+
+
+def _rule(one: Spelled) -> dict[str, Any]:
+    ports = {"ports": one.ports} if one.protocol in ("tcp", "udp") else {}
+    return {"protocol": one.protocol, **ports, "sources": {"addresses": list(one.sources)}}
+
+
+def _meaning(rules: Sequence[Mapping[str, Any]]) -> RuleSet:
+    found: list[tuple[str, str, Sequence[str]]] = []
+    for rule in rules:
+        addresses = rule["sources"].get("addresses") or []
+        if rule["protocol"] == "icmp":
+            found.append(("icmp", "", [one for one in addresses if ":" not in one]))
+            found.append(("icmpv6", "", [one for one in addresses if ":" in one]))
+        else:
+            found.append((rule["protocol"], "" if rule["ports"] in ("0", "all") else rule["ports"], addresses))
+    return rule_set(found)
