@@ -129,6 +129,18 @@ class RuleSet:
         missing = RuleSet.of((Rule.of("all", "", ANY),)) - self
         return ANY - NetworkSet.union(rule.sources for rule in missing)
 
+    def apart_from_everything(self, everything: NetworkSet) -> RuleSet:
+        """What has to be said beside one rule that lets `everything`'s sources reach every protocol and port; all of them must be in
+        this set. Where sources that overlap are fewer networks than their difference, they overlap: `0.0.0.0/0` is one network, all
+        of it but 203.0.113.0/24 is 24."""
+        rest = self - RuleSet.of((Rule.of("all", "", everything),)) if everything else self
+
+        def shorter(sources: NetworkSet) -> NetworkSet:
+            both = sources | everything
+            return both if len(both.cidrs()) < len(sources.cidrs()) else sources
+
+        return RuleSet.of(Rule(r.protocol, r.first, r.last, shorter(r.sources)) for r in rest)
+
     def of_protocols(self, *protocols: str) -> RuleSet:
         """The part of the named protocols only."""
         return self & RuleSet.of(Rule.of(protocol, "", ANY) for protocol in protocols)

@@ -75,11 +75,11 @@ def from_vendor(permissions: Iterable[Mapping[str, Any]]) -> tuple[tuple[Permiss
     return tuple(networks), tuple(others)
 
 
-def to_vendor(rules: RuleSet) -> tuple[Permission, ...]:
-    """The fewest permissions found that mean `rules`; address families count apart. All of them must be expressible."""
-    everything = rules.everything_from()
+def to_vendor(rules: RuleSet, target: RuleSet) -> tuple[Permission, ...]:
+    """The fewest permissions found that mean `rules`, a part of `target`; they may overlap within it. Address families count apart."""
+    everything = NetworkSet.union(rule.sources for rule in rules.where(target.everything_from()))
     whole = [Rule.of("all", "", everything)] if everything else []
-    rest = rules - RuleSet.of(whole)
+    rest = rules.apart_from_everything(everything)
     found = []
     for family in (4, 6):
         part = RuleSet.of(Rule(r.protocol, r.first, r.last, r.sources.family(family)) for r in rest)

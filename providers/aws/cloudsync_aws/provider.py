@@ -131,10 +131,10 @@ def _difference(found: Found, target: RuleSet) -> tuple[tuple[Permission, ...], 
     wanted = [one.rule is None or target.covers(RuleSet.of((one.rule,))) for one in found.permissions]
     staying = [one for one, stays in zip(found.permissions, wanted, strict=True) if stays]
     removing = tuple(one for one, stays in zip(found.permissions, wanted, strict=True) if not stays)
-    adding = to_vendor(target - RuleSet.of(one.rule for one in staying if one.rule is not None))
+    adding = to_vendor(target - RuleSet.of(one.rule for one in staying if one.rule is not None), target)
     if not _crowded(found, adding):
         return adding, removing
-    compact = {one.identity: one for one in to_vendor(target)}
+    compact = {one.identity: one for one in to_vendor(target, target)}
     there = {one.identity for one in found.permissions}
     fewer = tuple(one for identity, one in compact.items() if identity not in there)
     if _crowded(found, fewer):

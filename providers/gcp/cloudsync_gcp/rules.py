@@ -219,8 +219,7 @@ def written_marker(marker: Marker, text: str = "") -> str:
 
 
 def _expressible(rules: RuleSet, whole: NetworkSet) -> list[Rule]:
-    everything = [Rule.of("all", "", whole)] if whole else []
-    return [*(rules - RuleSet.of(everything)), *everything]
+    return [*rules.apart_from_everything(whole), *([Rule.of("all", "", whole)] if whole else [])]
 
 
 def _entry(entry: Mapping[str, Any], sources: NetworkSet) -> Iterable[Rule]:
