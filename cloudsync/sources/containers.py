@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from cloudsync.networks import ANY, ANY4, ANY6, NetworkSet
+from cloudsync.networks import ANY, ANY4, ANY6, NOWHERE, NetworkSet
 from cloudsync.sources.discovery import LabelScope, Malformed, Origin, RequiredPort, UnopenedPort
 from cloudsync.sources.labels import ContainerLabels, LabelError, parse_labels
 from cloudsync.sources.provenance import narrower, narrowing, split
@@ -61,11 +61,13 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """`publishes`: ports of a container on this network can be reached at the host's addresses."""
+    """`publishes`: ports of a container on this network can be reached at the host's addresses. `inner`: the addresses of a bridge; the
+    host's own one among them, the gateway, is reached by containers only."""
 
     id: str
     name: str
     publishes: bool
+    inner: NetworkSet = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,18 @@ def network_of(value: object) -> Network:
     options = _table(table.get("Options") or {})
     routed = all(options.get(mode) == "routed" for mode in _GATEWAY_MODES)
     publishes = table.get("Driver") not in _UNREACHABLE_DRIVERS and not table.get("Internal") and not routed
-    return Network(_text(table.get("Id")), _text(table.get("Name")), publishes)
+    return Network(_text(table.get("Id")), _text(table.get("Name")), publishes, _subnets(table))
+
+
+def _subnets(table: Mapping[str, object]) -> NetworkSet:
+    if table.get("Driver") != "bridge":
+        return NOWHERE
+    entries = _table(table.get("IPAM") or {}).get("Config") or []
+    found = [_table(one).get("Subnet") for one in entries] if isinstance(entries, list) else []
+    try:
+        return NetworkSet.of(one for one in found if isinstance(one, str) and one)
+    except ValueError:
+        raise Unexpected("a network whose subnet is none") from None
 
 
 def container_of(value: object) -> Container:
@@ -170,9 +183,13 @@ def _published(
         numbers.setdefault((asked.protocol, asked.container_port), set()).add(asked.host_port)
     runtime = container.state in ("running", "paused")
     fixed, picked = [], []
+    inner = NetworkSet.union(network.inner for network in networks.values())
     for one in container.bound if runtime else container.asked:
         wanted = numbers.get((one.protocol, one.container_port), set())
-        if one.host_port in wanted and one.host_port.isdecimal() and int(one.host_port) > 0:
+        if one.address is not None and inner.covers(NetworkSet.of((str(one.address),))):
+            reason = f"bound to {one.address}, the gateway of a Docker network: only containers reach it"
+            picked.append(UnopenedPort(one.protocol, one.host_port, origin, "private-address", reason))
+        elif one.host_port in wanted and one.host_port.isdecimal() and int(one.host_port) > 0:
             fixed.append(one)
         elif one.address is None or not _is_loopback(one.address):
             shown = one.host_port if runtime else ""

@@ -322,3 +322,13 @@ def test_no_answer_makes_anything_but_unexpected(value: Any, data: st.DataObject
     except Unexpected:
         return
     needs_of("web-1", container, NETWORKS, {}, SCOPE)
+
+
+def test_the_gateway_of_a_docker_network_is_reached_by_containers_only() -> None:
+    """Where a private address of the machine is mapped to a public one (AWS, GCP), the gateway's is not."""
+    bridge = network_of({"Id": "b", "Name": "b", "Driver": "bridge", "IPAM": {"Config": [{"Subnet": "172.17.0.0/16"}]}})
+    lan = network_of({"Id": "l", "Name": "l", "Driver": "macvlan", "IPAM": {"Config": [{"Subnet": "10.0.0.0/24"}]}})
+    container = container_of(answer(("80/tcp", "172.17.0.1", "8080"), ("81/tcp", "10.0.0.5", "8081")))
+    found = needs_of("web-1", container, {**NETWORKS, "b": bridge, "l": lan}, {}, SCOPE)
+    assert ports(found) == {("8081/tcp", "10.0.0.5", None)}
+    assert codes(found) == {("8080", "private-address")}
