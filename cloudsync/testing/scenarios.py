@@ -175,7 +175,7 @@ SCENARIOS = (
     ),
     scenario(
         "a description is no change",
-        there_is("tcp/443 # somebody's words", "tcp/80 # x"),
+        there_is("tcp/443 # words of somebody", "tcp/80 # x"),
         wants("tcp/443", "tcp/80"),
         NothingLeft(),
         Untouched(),

@@ -8,7 +8,8 @@ from typing import Any
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
 from cloudsync.testing import Spelled, Trouble
-from tests.conformance.http_stage import rule_set
+from tests.conformance.http_stage import HttpStage, rule_set
+from tests.emulators.ec2 import Ec2Double, Group, Rule, fault_body
 
 REGION = "eu-central-1"
 DUMMY = {"AWS_ACCESS_KEY_ID": "AKIADOUBLE", "AWS_SECRET_ACCESS_KEY": "any", "AWS_EC2_METADATA_DISABLED": "true"}
@@ -89,6 +90,87 @@ class MotoStage:
 
     def _everything(self) -> list[dict[str, Any]]:
         return self.client.describe_security_groups()["SecurityGroups"]  # type: ignore[no-any-return]
+
+
+class AwsStage(HttpStage):
+    """On our own double."""
+
+    type = "aws"
+    environment = DUMMY
+    reading = ("POST", "/DescribeSecurityGroups")
+    writing = ("POST", "/(Authorize|Revoke|Create|Modify|Update|Delete).*")
+    errors = {
+        "unauthorized": (401, fault_body("AuthFailure")),
+        "forbidden": (403, fault_body("UnauthorizedOperation")),
+        "not-found": (400, fault_body("InvalidGroup.NotFound")),
+        "conflict": (400, fault_body("InvalidPermission.Duplicate")),
+        "throttled": (503, fault_body("RequestLimitExceeded")),
+        "unavailable": (503, fault_body("Unavailable")),
+    }
+
+    def __init__(self, double: Ec2Double) -> None:
+        super().__init__(double)
+        self.cloud = double
+        self.account = {"region": REGION, "endpoint": double.endpoint}
+
+    def settings(self, name: str) -> Mapping[str, Any]:
+        return {"name": name, "vpc_id": self.cloud.vpc}
+
+    def put(self, name: str, rules: Sequence[Spelled], marker: Marker | None) -> None:
+        tags = {tag["Key"]: tag["Value"] for tag in tags_of(marker)} | {"team": "a"}
+        self.cloud.add_group(name, permissions=[permission(one) for one in rules], tags=tags)
+
+    def edit(self, name: str, rules: Sequence[Spelled]) -> None:
+        self.cloud.set_permissions_by_hand(self._of(name).id, [permission(one) for one in rules])
+
+    def lets_in(self, name: str) -> RuleSet | None:
+        group = self.cloud.group(name)
+        return None if group is None else _let_in(group.rules)
+
+    def history(self, name: str) -> Sequence[RuleSet]:
+        return [_let_in(rules) for of, rules in self.cloud.history if of == name]
+
+    def put_other(self, name: str) -> None:
+        group = self._of(name)
+        pair = {"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "UserIdGroupPairs": [{"GroupId": group.id}]}
+        prefix = {
+            "IpProtocol": "tcp",
+            "FromPort": 5433,
+            "ToPort": 5433,
+            "PrefixListIds": [{"PrefixListId": self.cloud.add_prefix_list(9)}],
+        }
+        now = self.cloud._group(group)["IpPermissions"]
+        self.cloud.set_permissions_by_hand(group.id, [*now, pair, prefix])
+
+    def others(self, name: str) -> int:
+        return sum(rule.kind in ("group", "list") for rule in self._of(name).rules) // 2
+
+    def limit(self, beyond: int) -> Sequence[str]:
+        # 60 for each family, one of them SSH's.
+        return [f"tcp/{10000 + 2 * n}" for n in range(59 + beyond)]
+
+    def boundary(self, beyond: int) -> None:
+        self.cloud.page = len(self.cloud.groups) - beyond
+
+    def _of(self, name: str) -> Group:
+        group = self.cloud.group(name)
+        assert group is not None
+        return group
+
+
+def _let_in(rules: Sequence[Rule]) -> RuleSet:
+    found: list[tuple[str, str, Sequence[str]]] = []
+    for rule in rules:
+        if rule.kind not in ("v4", "v6"):
+            continue
+        if rule.protocol in ("tcp", "udp"):
+            found.append((rule.protocol, f"{max(rule.first or 0, 1)}-{rule.last}", [rule.source]))
+        elif rule.protocol in ("icmp", "icmpv6"):
+            ports = "" if rule.first == -1 else f"{rule.first}" if rule.last == -1 else f"{rule.first}/{rule.last}"
+            found.append((rule.protocol, ports, [rule.source]))
+        else:
+            found.append(("all" if rule.protocol == "-1" else rule.protocol, "", [rule.source]))
+    return rule_set(found)
 
 
 def permission(one: Spelled) -> dict[str, Any]:

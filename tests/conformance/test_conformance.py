@@ -10,11 +10,12 @@ import pytest
 from botocore.config import Config
 
 from cloudsync.testing import SCENARIOS, Conformance, Scenario
-from tests.conformance.aws import DUMMY, REGION, MotoStage
+from tests.conformance.aws import DUMMY, REGION, AwsStage, MotoStage
 from tests.conformance.digitalocean import DigitalOceanStage
 from tests.conformance.hetzner import HetznerStage
 from tests.conformance.local import LocalStage
 from tests.emulators.digitalocean import DigitalOceanDouble
+from tests.emulators.ec2 import Ec2Double
 from tests.emulators.hetzner import HetznerDouble
 
 
@@ -39,6 +40,14 @@ class TestDigitalOcean(Conformance):
     def stage(self) -> Iterator[DigitalOceanStage]:
         with DigitalOceanDouble() as double:
             yield DigitalOceanStage(double)
+
+
+@pytest.mark.emulator
+class TestAws(Conformance):
+    @pytest.fixture
+    def stage(self) -> Iterator[AwsStage]:
+        with Ec2Double() as double:
+            yield AwsStage(double)
 
 
 # https://docs.getmoto.org: what moto 5 does otherwise than AWS, measured.

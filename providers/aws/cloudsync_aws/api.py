@@ -94,13 +94,17 @@ class Api:
         except (aws.BotoCoreError, OSError, ValueError) as error:
             raise self._no_credentials(error) from None
 
-    def read(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """A read, repeated while that may help. Raises `ProviderError`."""
-        return retried(
-            lambda: self._call(operation, parameters, write=False),
-            deadline=self.account.deadline,
-            safe=lambda error: error.temporary,
-        )
+    def read(self, operation: str, parameters: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """A read whose answer has a list `name`, repeated while that may help. Raises `ProviderError`."""
+
+        def once() -> dict[str, Any]:
+            answer = self._call(operation, parameters, write=False)
+            # boto3 takes a page of a proxy, which may be XML too, for an answer with nothing in it.
+            if not isinstance(answer.get(name), list):
+                raise Transient(f"{operation}: an answer without {name}")
+            return answer
+
+        return retried(once, deadline=self.account.deadline, safe=lambda error: error.temporary)
 
     def write(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """A write, repeated only where AWS says that it did nothing. Raises `ProviderError`, with `fate_unknown` where it is."""
@@ -116,11 +120,8 @@ class Api:
         seen: set[str] = set()
         more = dict(parameters)
         while True:
-            answer = self.read(operation, more)
-            page = answer.get(name)
-            if not isinstance(page, list):
-                raise Transient(f"{operation}: an answer without {name}")
-            items += page
+            answer = self.read(operation, more, name)
+            items += answer[name]
             token = answer.get("NextToken")
             if not token:
                 return items
