@@ -7,8 +7,9 @@ STAMP := $(VENV)/.installed
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
 
-demo: $(STAMP) ## The main job, from containers' ports to a firewall, without an account
+demo: $(STAMP) ## The main job, from containers' ports to a firewall, without an account; then at four clouds' doubles
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh examples/demo/run.sh
+	@$(VENV)/bin/python examples/demo/four_clouds.py
 
 test: $(STAMP) ## All tests; the ones on a real engine need root and dockerd, and skip with the reason elsewhere
 	$(VENV)/bin/python -m pytest --junitxml=.pytest-report/junit.xml

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from cloudsync.networks import NetworkSet
+from cloudsync.addresses import PRIVATE
+from cloudsync.networks import ANY, NetworkSet
 from cloudsync.plan import Change, Plan
 from cloudsync.rules import Rule
 from cloudsync.sensitive import is_world
@@ -26,6 +27,8 @@ def sources(networks: NetworkSet) -> str:
         return "the Internet"
     if (whole4 and not networks.family(6)) or (whole6 and not networks.family(4)):
         return f"the Internet (IPv{4 if whole4 else 6} only)"
+    if networks and PRIVATE.covers(ANY - networks):
+        return "the Internet, except private networks"
     cidrs = networks.cidrs()
     shown = ", ".join(cidrs[:_SHOWN_SOURCES])
     text = shown if len(cidrs) <= _SHOWN_SOURCES else f"{shown} and {len(cidrs) - _SHOWN_SOURCES} more networks"
