@@ -29,7 +29,8 @@ from cloudsync.sources.discovery import Discovery
 
 @dataclass(frozen=True, slots=True)
 class Considered:
-    """One firewall's part of a plan, and what an apply needs to carry it out. `steps` are run unless `withheld`."""
+    """One firewall's part of a plan, and what an apply needs to carry it out. `steps` are run unless `withheld`. `desired`: what policy
+    said, for those who ask why."""
 
     plan: FirewallPlan
     account: Account
@@ -39,6 +40,7 @@ class Considered:
     guards: tuple[Guard, ...] = ()
     steps: tuple[Step, ...] = ()
     warnings: tuple[str, ...] = ()
+    desired: Desired | None = None
 
     @property
     def withheld(self) -> bool:
@@ -71,7 +73,7 @@ def consider(
         hosts=firewall.hosts,
         refused=desired.refused,
     )
-    nothing = Considered(empty, account, spec, observed, Target(spec, NOTHING), warnings=desired.warnings)
+    nothing = Considered(empty, account, spec, observed, Target(spec, NOTHING), warnings=desired.warnings, desired=desired)
     if isinstance(observed, Unreadable):
         read = ReadStatus("failed", observed.error.message, temporary=observed.error.temporary)
         return replace(nothing, plan=replace(empty, read=read))
@@ -121,7 +123,7 @@ def consider(
         held=holding.held,
         kept=(*holding.kept, *_foreign(configuration, observed)),
     )
-    return Considered(plan, account, spec, observed, target, refusals, steps, warnings)
+    return Considered(plan, account, spec, observed, target, refusals, steps, warnings, desired)
 
 
 def _held(

@@ -32,6 +32,14 @@ def of_plan(plan: Plan, *, detailed: bool = False) -> int:
     return CHANGES if detailed and plan.has_changes else DONE
 
 
+def of_reading(plan: Plan) -> int:
+    """For commands that only tell what was read: whether all of it could be."""
+    unread = tuple(_unread(plan))
+    if any(not status.temporary for status in unread):
+        return FAILED
+    return TRY_AGAIN if unread else DONE
+
+
 def of_report(report: Report) -> int:
     """How an apply ended. A person who said no ends it like a failure: nothing was done."""
     if report.moved is not None:

@@ -17,6 +17,7 @@ COMMANDS = {
     "plan": ("cloudsync.cli.plan", "Show what an apply would change, and why. Writes nothing."),
     "apply": ("cloudsync.cli.apply", "Make the firewalls allow what the containers need, and only that plus SSH."),
     "discover": ("cloudsync.cli.discover", "Show the ports that containers need; needs no configuration."),
+    "explain": ("cloudsync.cli.explain", "Tell the whole story of one port."),
     "config": ("cloudsync.cli.config", "Check or show the configuration, or print its JSON Schema."),
     "providers": ("cloudsync.cli.providers", "List the providers and what they can do."),
 }
