@@ -32,7 +32,8 @@ class Capabilities:
     `attaches`: the provider puts firewalls on machines. `descriptions`: rules carry text.
     `all_protocols`: one rule can let every protocol in at once, those too that `protocols` does not name.
     `other_sources`: rules may have sources that are no networks (another group, a tag); they are kept and listed.
-    `limited`: the plan knows how many rules fit and refuses more. `paged`: lists come in pages. `remote`: there are calls that can be
+    `limited`: the plan knows how many rules fit and refuses more. `paged`: lists come in pages. `counted`: lists say how
+    many items there are. `remote`: there are calls that can be
     refused, throttled and lost on the way.
     `notes`: (what, why) pairs for people, with a link where there is one.
     """
@@ -46,6 +47,7 @@ class Capabilities:
     other_sources: bool = False
     limited: bool = False
     paged: bool = False
+    counted: bool = False
     remote: bool = True
     notes: tuple[tuple[str, str], ...] = ()
 

@@ -354,6 +354,15 @@ SCENARIOS = (
         Untouched(),
         needs="paged",
     ),
+    scenario(
+        "a list shorter than its own count",
+        there_is("tcp/80"),
+        wants("tcp/443"),
+        goes("short", "read", 99),
+        Apply((75,)),
+        Untouched(),
+        needs="counted",
+    ),
     # Reading goes wrong: nothing is written
     *(
         scenario(
@@ -417,8 +426,10 @@ SCENARIOS = (
         scenario(
             f"writing is {kind} once", there_is("tcp/80"), wants("tcp/443"), goes(kind), Apply((0, 6)), *FINISHES, needs="remote"
         )
-        for kind in ("not-found", "conflict", "unavailable", "lost-before", "lost-after", "cut-short", "nonsense")
+        for kind in ("not-found", "unavailable", "lost-before", "lost-after", "cut-short", "nonsense")
     ),
+    # What somebody else's work stands in the way of is looked at and planned once more, in the same run.
+    scenario("writing meets a conflict once", there_is("tcp/80"), wants("tcp/443"), goes("conflict"), *FINISHES, needs="remote"),
     *(
         scenario(
             f"the second write is {kind}",

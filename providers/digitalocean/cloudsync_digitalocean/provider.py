@@ -56,6 +56,7 @@ class DigitalOceanProvider:
         other_sources=True,
         limited=True,
         paged=True,
+        counted=True,
         notes=(
             (
                 "no SCTP, ESP or ICMP types",

@@ -48,6 +48,7 @@ class HetznerProvider:
         descriptions=True,
         limited=True,
         paged=True,
+        counted=True,
         notes=(
             (
                 "no SCTP, no ICMP types",
