@@ -75,6 +75,7 @@ class GcpStage(HttpStage):
         return sum(len(one.get("sourceTags") or ()) for one in self._of(name))
 
     def boundary(self, beyond: int) -> None:
+        self.cloud.quota = 2 * PAGE
         allowed = [{"IPProtocol": "tcp", "ports": ["1"]}]
         for number in range(PAGE + beyond - len(self.cloud.firewalls())):
             self.cloud.add_firewall(f"other-{number}", allowed=allowed, targetTags=["other"])

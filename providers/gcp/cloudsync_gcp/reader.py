@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,10 +11,10 @@ from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_gcp.rest import Api
 from cloudsync_gcp.rules import (
-    SUFFIX,
     Listed,
     UnknownRule,
     VendorRule,
+    is_ours,
     let_in,
     listed,
     marker_of,
@@ -47,7 +46,7 @@ class GcpReader:
 def _one(spec: FirewallSpec, rules: Sequence[VendorRule], owned: Mapping[str, FirewallSpec | None]) -> Observation:
     settings = settings_of(spec)
     try:
-        mine = tuple(listed(rule, settings) for rule in rules if owned[str(rule["name"])] is spec)
+        mine = tuple(listed(rule, prefix_of(spec), settings) for rule in rules if owned[str(rule["name"])] is spec)
         foreign = tuple(
             Kept(text)
             for rule in rules
@@ -70,7 +69,7 @@ def _one(spec: FirewallSpec, rules: Sequence[VendorRule], owned: Mapping[str, Fi
         pending=tuple(
             Pending(f"rule {one.name}", f"it was changed by hand: {', '.join(one.wrong)}")
             for one in inbound
-            if one.wrong and one.kind == "allow" and not one.others
+            if one.wrong and not one.others
         ),
         foreign=foreign,
         native=Found(mine),
@@ -85,9 +84,8 @@ def _owning(rule: VendorRule, specs: Sequence[FirewallSpec]) -> FirewallSpec | N
     if not fitting:
         return None
     spec = max(fitting, key=lambda one: len(prefix_of(one)))
-    ours = re.fullmatch(SUFFIX, name.removeprefix(prefix_of(spec)).removeprefix("-")) is not None
     claimed = marker is not None and (marker.owner, marker.firewall) != (spec.marker.owner, spec.marker.firewall)
-    return None if claimed and not ours else spec
+    return None if claimed and not is_ours(name, prefix_of(spec)) else spec
 
 
 def _marker(rules: Sequence[Listed], wanted: Marker) -> Marker | None:

@@ -63,7 +63,7 @@ class Api:
         for _ in range(MAX_PAGES):
             answer = self._get(path, query)
             page = answer.get("items", [])
-            if answer.get("warning") or not isinstance(page, list) or not all(isinstance(one, dict) for one in page):
+            if _partial(answer) or not isinstance(page, list) or not all(isinstance(one, dict) for one in page):
                 raise Transient(f"GET {path}: an answer that is not the whole list")
             items += page
             token = answer.get("nextPageToken")
@@ -101,6 +101,12 @@ class Api:
         if not isinstance(answer, dict):
             raise Transient(f"{what}: an answer that is no JSON object")
         return answer
+
+
+def _partial(answer: Mapping[str, Any]) -> bool:
+    """Whether Google warns of the list (UNREACHABLE, PARTIAL_SUCCESS, ...); that a page is empty is no warning to heed."""
+    warning = answer.get("warning")
+    return bool(warning) and not (isinstance(warning, dict) and warning.get("code") == "NO_RESULTS_ON_PAGE")
 
 
 def _as_auth(error: Exception) -> Exception:
