@@ -6,8 +6,10 @@ field they do not know. A plan needs one list call; the SDK is for the writer.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import google.auth
@@ -18,12 +20,13 @@ from google.auth.transport.requests import AuthorizedSession
 
 from cloudsync import __version__
 from cloudsync.provider.contract import Account
-from cloudsync.provider.errors import Transient
+from cloudsync.provider.errors import AuthError, Transient
 from cloudsync.provider.retry import retried
-from cloudsync_gcp.errors import of_body, of_transport
+from cloudsync_gcp.errors import of_body, of_transport, plain
 from cloudsync_gcp.settings import GcpAccount
 
 SCOPES = ("https://www.googleapis.com/auth/compute",)
+CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
 CALL_SECONDS = 30.0
 PAGE = 500
 MAX_PAGES = 200
@@ -36,7 +39,7 @@ def credentials_of(account: Account) -> Any:
     try:
         return google.auth.default(scopes=SCOPES)[0]
     except (GoogleAuthError, OSError, ValueError) as error:
-        raise of_transport(f"the account {account.name}", _as_auth(error), write=False) from None
+        raise AuthError(_without_credentials(error)) from None
 
 
 def settings_of(account: Account) -> GcpAccount:
@@ -109,8 +112,17 @@ def _partial(answer: Mapping[str, Any]) -> bool:
     return bool(warning) and not (isinstance(warning, dict) and warning.get("code") == "NO_RESULTS_ON_PAGE")
 
 
-def _as_auth(error: Exception) -> Exception:
-    """A credentials file that is not there or malformed is an OSError or a ValueError of the SDK's."""
-    if isinstance(error, GoogleAuthError):
-        return error
-    return google.auth.exceptions.MalformedError(type(error).__name__)  # type: ignore[no-untyped-call]  # as above
+def _without_credentials(error: Exception) -> str:
+    """Why there are none, and what to do. The library's own words may quote the file."""
+    named = os.environ.get(CREDENTIALS)
+    if not named:
+        return (
+            f"no Google credentials: set {CREDENTIALS}, log in with gcloud auth application-default login, or run where a service account "
+            f"is attached"
+        )
+    file = f"the file that {CREDENTIALS} names, {plain(named)},"
+    if isinstance(error, OSError):
+        return f"{file} cannot be read: {error.strerror}"
+    if not Path(named).exists():
+        return f"{file} is not there"
+    return f"{file} is no credentials file that Google's library understands"

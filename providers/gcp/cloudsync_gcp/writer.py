@@ -131,12 +131,13 @@ class GcpWriter:
         if not errors and status < 400:
             return
         codes = [str(one.code) for one in errors]
-        if deleting and (status == 404 or "RESOURCE_NOT_FOUND" in codes):
+        missing = status == 404 or "RESOURCE_NOT_FOUND" in codes
+        if deleting and missing:
             return
         message = str(errors[0].message if errors else operation.http_error_message)
         error = of_answer(name, status or 400, codes, message, write=False)
-        # An operation that failed did nothing; another one on the same rule, or a rule that is there already, is somebody else's work.
-        if isinstance(error, NotReady) or "RESOURCE_ALREADY_EXISTS" in codes:
+        # An operation that failed did nothing; another one on the same rule, or a rule that came or went meanwhile, is somebody else's.
+        if missing or isinstance(error, NotReady) or "RESOURCE_ALREADY_EXISTS" in codes:
             raise Conflict(error.message)
         raise error
 
