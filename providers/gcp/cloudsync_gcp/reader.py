@@ -40,17 +40,18 @@ class GcpReader:
             return {spec.name: Unreadable(error) for spec in specs}
         except (KeyError, TypeError):
             return {spec.name: Unreadable(Transient("Google answered with rules that cannot be understood")) for spec in specs}
-        return {spec.name: _one(spec, rules, owned) for spec in specs}
+        foreign = _Foreign()
+        return {spec.name: _one(spec, rules, owned, foreign) for spec in specs}
 
 
-def _one(spec: FirewallSpec, rules: Sequence[VendorRule], owned: Mapping[str, FirewallSpec | None]) -> Observation:
+def _one(
+    spec: FirewallSpec, rules: Sequence[VendorRule], owned: Mapping[str, FirewallSpec | None], said: _Foreign
+) -> Observation:
     settings = settings_of(spec)
     try:
         mine = tuple(listed(rule, prefix_of(spec), settings) for rule in rules if owned[str(rule["name"])] is spec)
         foreign = tuple(
-            Kept(text)
-            for rule in rules
-            if owned[str(rule["name"])] is not spec and (text := _foreign(rule, settings)) is not None
+            Kept(text) for rule in rules if owned[str(rule["name"])] is not spec and (text := said.of(rule, settings)) is not None
         )
     except UnknownRule as error:
         return Unreadable(Unsupported(f'the firewall "{prefix_of(spec)}" has {error}'))
@@ -99,12 +100,25 @@ def _marker(rules: Sequence[Listed], wanted: Marker) -> Marker | None:
     return next((one for one in markers if one != wanted), wanted)
 
 
-def _foreign(rule: VendorRule, settings: GcpFirewall) -> str | None:
-    """What somebody else's rule lets in on the same targets, from networks."""
-    if rule.get("direction", "INGRESS") != "INGRESS" or rule.get("disabled") or not rule.get("allowed"):
-        return None
-    if network_of(rule) != settings.network or not touches_targets(rule, settings):
-        return None
+class _Foreign:
+    """What somebody else's rules let in from networks, in words; each is worked out once, however many firewalls it touches."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str | None] = {}
+
+    def of(self, rule: VendorRule, settings: GcpFirewall) -> str | None:
+        """None where it lets in nothing, or nothing on the targets of this firewall."""
+        if rule.get("direction", "INGRESS") != "INGRESS" or rule.get("disabled") or not rule.get("allowed"):
+            return None
+        if network_of(rule) != settings.network or not touches_targets(rule, settings):
+            return None
+        name = str(rule["name"])
+        if name not in self._known:
+            self._known[name] = _opening(rule)
+        return self._known[name]
+
+
+def _opening(rule: VendorRule) -> str | None:
     try:
         opened: RuleSet = let_in(rule)
     except (KeyError, TypeError, ValueError):
