@@ -72,7 +72,10 @@ def _firewall(firewall: FirewallPlan, shown: Plan, *, verbose: bool) -> Iterator
         yield from (Line(f"  kept: {plain(text)}", "quiet") for text in firewall.kept)
         yield from (Line(f"  step: {plain(step.summary)} ({step.kind})", "quiet") for step in firewall.steps)
     elif firewall.kept:
-        yield Line(f"  {len(firewall.kept)} kept by policy or because their sources are no networks (-v lists them)", "quiet")
+        yield Line(
+            f"  {len(firewall.kept)} kept: by policy, for their sources that are no networks, or as somebody else's (-v lists them)",
+            "quiet",
+        )
     for guard in guards:
         what = "its closings are" if guard.withholds == "closings" else "this firewall is"
         yield Line(f"  ! {guard.id}: {what} left undone: {plain(guard.message, 1500)}", "error")

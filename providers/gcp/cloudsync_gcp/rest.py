@@ -1,6 +1,6 @@
 """Reading over REST with Google's own credentials and transport (google-auth).
 
-The whole SDK, google.cloud.compute_v1, takes a second and 100 MB to import (docs/providers/gcp.md), and its typed messages do not show a
+The whole SDK, google.cloud.compute_v1, takes two seconds and 150 MB to import (docs/providers/gcp.md), and its typed messages do not show a
 field they do not know. A plan needs one list call; the SDK is for the writer.
 """
 
