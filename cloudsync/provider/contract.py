@@ -183,7 +183,8 @@ class Target:
 
 
 class StepKind(StrEnum):
-    """`widen` and `narrow` may be several calls in any order; `replace` is one atomic call (creation too)."""
+    """`widen` and `narrow` may be several calls in any order; `replace` is one atomic call (creation too), or several atomic ones of
+    which the provider has made sure that laws 2 and 3 hold in whatever order they end."""
 
     WIDEN = "widen"
     NARROW = "narrow"

@@ -25,7 +25,7 @@ class Shop:
         self.ports: tuple[str, ...] = ("443/tcp",)
         self.firewalls: tuple[str, ...] = ("web",)
         self.keys, self.policy, self.more, self.account = TARGET, "", "", "anonymous = true"
-        self.enforce, self.deadline = "allow", "20s"
+        self.enforce, self.deadline = "allow", "60s"
 
     def write(self) -> Path:
         tables = "".join(

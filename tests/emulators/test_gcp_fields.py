@@ -55,6 +55,7 @@ FIELDS = [
     ("targetTags", ["db", "web"], "it is for db, web"),
     ("targetTags", [], "it is for every machine of the network"),
     ("destinationRanges", ["10.0.0.0/8"], "it is for some destinations only"),
+    ("destinationRanges", ["10.0.0.0/8"], "open tcp/22 from 0.0.0.0/0"),
     ("sourceTags", ["db"], "it also lets in db"),
 ]
 

@@ -46,7 +46,7 @@ def types(shop: Shop, *words: str, **environ: str) -> subprocess.CompletedProces
         **environ,
     }
     return subprocess.run(
-        [sys.executable, "-m", "cloudsync", *words], cwd=shop.folder, env=environment, capture_output=True, text=True, timeout=60,
+        [sys.executable, "-m", "cloudsync", *words], cwd=shop.folder, env=environment, capture_output=True, text=True, timeout=110,
         stdin=subprocess.DEVNULL, check=False,
     )  # fmt: skip
 
@@ -197,7 +197,7 @@ def test_6_what_was_still_under_way_at_the_deadline_is_finished_by_the_next_run(
     code, said = shop.apply()
     assert code == 6
     assert "accepted by Google, but" in said
-    shop.cloud.slow_waits, shop.deadline = 0, "20s"
+    shop.cloud.slow_waits, shop.deadline = 0, "60s"
     shop.applies()
     assert shop.changes() == []
 
@@ -255,7 +255,12 @@ print(json.dumps([code, sorted(sys.modules)]))
 def imported(shop: Shop, *words: str) -> tuple[int, set[str]]:
     shop.write()
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, json.dumps(words)], cwd=shop.folder, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", SCRIPT, json.dumps(words)],
+        cwd=shop.folder,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=True,
     )
     code, modules = json.loads(done.stdout)
     return code or 0, set(modules)
