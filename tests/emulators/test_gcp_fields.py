@@ -49,7 +49,7 @@ FIELDS = [
     ("allowed", [{"IPProtocol": "tcp", "ports": ["22"]}], "open tcp/443 from 0.0.0.0/0"),
     ("allowed", [*SSH_AND_443, {"IPProtocol": "udp", "ports": ["443"]}], "close udp/443 from 0.0.0.0/0"),
     ("allowed", [*SSH_AND_443, {"IPProtocol": "47"}], "close gre from 0.0.0.0/0"),
-    ("priority", 901, "reapply rule cloudsync-web-any4: it was changed by hand: its priority is 901, not 900"),
+    ("priority", 901, "reapply rule cloudsync-web-any4: not as configured: its priority is 901, not 900"),
     ("priority", 0, "its priority is 0, not 900"),
     ("sourceRanges", ["0.0.0.0/1"], "open tcp/443 from 128.0.0.0/1"),
     ("targetTags", ["db", "web"], "it is for db, web"),
@@ -82,7 +82,7 @@ def test_a_disabled_rule_that_would_be_right_is_no_duplicate_of_one_that_is(shop
         "cloudsync-web-v4-00000000", **{key: shop.rules()[V4][key] for key in ("allowed", "sourceRanges", "targetTags", "description")},
         priority=900, disabled=True,
     )  # fmt: skip
-    see(shop, "rule cloudsync-web-v4-00000000: it was changed by hand: it is disabled")
+    see(shop, "rule cloudsync-web-v4-00000000: not as configured: it is disabled")
     shop.applies()
     assert sorted(shop.rules()) == [V4, V6]
 
@@ -128,7 +128,12 @@ def test_a_rule_made_anew_on_another_network_opens_on_ours_and_goes_from_the_oth
     shop.cloud.remove_by_hand(V4)
     fields = ("allowed", "sourceRanges", "targetTags", "priority", "description")
     shop.cloud.add_firewall(V4, network="global/networks/other", **{key: rule[key] for key in fields})
-    see(shop, "it is on the network other, not on default", "open tcp/22 from 0.0.0.0/0", "open tcp/443 from 0.0.0.0/0")
+    see(
+        shop,
+        "it is on the network other, not on default, and goes from there",
+        "open tcp/22 from 0.0.0.0/0",
+        "open tcp/443 from 0.0.0.0/0",
+    )
     shop.applies()
     assert sorted(shop.rules()) == [f"{V4}b", V6]
     assert all(one["network"].endswith("/default") for one in shop.rules().values())

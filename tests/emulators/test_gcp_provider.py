@@ -263,11 +263,26 @@ def test_the_longest_name_of_a_firewall_makes_names_google_takes(project: Projec
         GcpFirewall(name="w" * 51, target_tags=["web"], enforce="allow")
 
 
-def test_a_name_that_is_taken_on_another_network_is_somebody_elses_until_adopted(project: Project, cloud: ComputeDouble) -> None:
+def test_a_name_that_somebody_has_on_another_network_is_theirs_and_ours_gets_another(
+    project: Project, cloud: ComputeDouble
+) -> None:
+    """Names are one in the project: theirs is in the same list."""
     cloud.add_network("other")
     cloud.add_firewall(ANY4, **SSH4 | {"network": "global/networks/other", "description": "theirs"})
-    observed = project.present()
-    assert (observed.rules, observed.marker) == (NOTHING, None)
+    theirs = cloud.firewalls()[ANY4]
+    project.makes("tcp/22")
+    assert sorted(cloud.firewalls()) == [ANY4, f"{ANY4}b", ANY6]
+    assert cloud.firewalls()[ANY4] == theirs
+    project.makes("tcp/22", "tcp/443")
+    assert sorted(cloud.firewalls()) == [ANY4, f"{ANY4}b", ANY6]
+
+
+def test_two_source_sets_that_share_a_chunk_share_its_rule(project: Project) -> None:
+    first = ",".join(f"10.{n}.0.0/24" for n in range(256))
+    wanted = ("tcp/22", f"tcp/80 from {first}", f"tcp/443 from {first},203.0.113.0/24")
+    project.makes(*wanted)
+    assert project.present().rules == rules(*wanted)
+    assert project.steps(*wanted) == ()
 
 
 def test_a_name_that_is_taken_meanwhile_is_a_conflict(project: Project, cloud: ComputeDouble) -> None:

@@ -86,15 +86,16 @@ class GcpProvider:
             return Refusal(
                 f"VPC rules have ports for tcp and udp only, and no ICMP types; they cannot say: {', '.join(map(str, rest))}"
             )
-        found = observed.native.rules if isinstance(observed.native, Found) else ()
+        native = observed.native if isinstance(observed.native, Found) else Found()
+        found = native.rules
         if denying := [one for one in found if one.kind == "deny" and not one.turned]:
             names = ", ".join(one.name for one in denying)
             return Refusal(f"{names} begins with this firewall's prefix and denies traffic; rename or delete it by hand")
-        moves = _moves(wishes(prefix, target.rules, target, found), found, target)
+        moves = _moves(wishes(prefix, target.rules, target, found, native.taken), found, target)
         now = {one.name: one.effect for one in found}
         stages = list(_stages(moves, now, target))
         if not _lawful(stages, now, target):
-            taken = {*now, *(move.write.name for move in moves)}
+            taken = {*now, *native.taken, *(move.write.name for move in moves)}
             moves = [part for move in moves for part in _apart(move, settings, prefix, taken)]
             stages = list(_stages(moves, now, target))
         steps = []

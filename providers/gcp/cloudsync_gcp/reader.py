@@ -56,8 +56,9 @@ def _one(
     except UnknownRule as error:
         return Unreadable(Unsupported(f'the firewall "{prefix_of(spec)}" has {error}'))
     inbound = [one for one in mine if one.kind != "egress"]
+    native = Found(mine, frozenset(name for name, owner in owned.items() if owner is not spec and _fits(name, spec)))
     if not inbound:
-        return Absent(foreign=foreign, native=Found(mine))
+        return Absent(foreign=foreign, native=native)
     effect = NOTHING
     for one in inbound:
         effect = effect | one.effect
@@ -68,25 +69,32 @@ def _one(
         listed=tuple(rule for one in inbound for rule in one.effect),
         kept=tuple(Kept(text) for one in inbound for text in one.others),
         pending=tuple(
-            Pending(f"rule {one.name}", f"it was changed by hand: {', '.join(one.wrong)}")
+            Pending(f"rule {one.name}", f"not as configured: {', '.join(one.wrong)}")
             for one in inbound
             if one.wrong and not one.others
         ),
         foreign=foreign,
-        native=Found(mine),
+        native=native,
     )
 
 
 def _owning(rule: VendorRule, specs: Sequence[FirewallSpec]) -> FirewallSpec | None:
     """Whose rule it is by its name: of the longest prefix that fits. A rule that another firewall's marker claims, and whose name is
-    not one we would give, belongs to a longer prefix than is configured here."""
+    not one we would give, belongs to a longer prefix than is configured here; one on another network, and without any marker, is
+    somebody else's who chose the same name."""
     name, marker = str(rule["name"]), marker_of(rule)
-    fitting = [spec for spec in specs if name == prefix_of(spec) or name.startswith(f"{prefix_of(spec)}-")]
+    fitting = [spec for spec in specs if _fits(name, spec)]
     if not fitting:
         return None
     spec = max(fitting, key=lambda one: len(prefix_of(one)))
-    claimed = marker is not None and (marker.owner, marker.firewall) != (spec.marker.owner, spec.marker.firewall)
+    if marker is None:
+        return spec if network_of(rule) == settings_of(spec).network else None
+    claimed = (marker.owner, marker.firewall) != (spec.marker.owner, spec.marker.firewall)
     return None if claimed and not is_ours(name, prefix_of(spec)) else spec
+
+
+def _fits(name: str, spec: FirewallSpec) -> bool:
+    return name == prefix_of(spec) or name.startswith(f"{prefix_of(spec)}-")
 
 
 def _marker(rules: Sequence[Listed], wanted: Marker) -> Marker | None:

@@ -141,20 +141,22 @@ def touches_targets(rule: VendorRule, settings: GcpFirewall) -> bool:
     return not tags.isdisjoint(settings.target_tags or ()) or not accounts.isdisjoint(settings.target_service_accounts or ())
 
 
-def wishes(prefix: str, rules: RuleSet, target: Target, found: Sequence[Listed] = ()) -> tuple[Wished, ...]:
-    """The VPC rules that say `rules`, by name. A rule of `found` for the same sources keeps its name, whatever it is."""
+def wishes(
+    prefix: str, rules: RuleSet, target: Target, found: Sequence[Listed] = (), taken: Collection[str] = ()
+) -> tuple[Wished, ...]:
+    """The VPC rules that say `rules`, by name. A rule of `found` for the same sources keeps its name, whatever it is; `taken`: names that
+    somebody else's rules have."""
     by_sources: dict[NetworkSet, list[Rule]] = {}
     for family in (4, 6):
         for rule in _expressible(rules, rules.everything_from()):
             if part := rule.sources.family(family):
                 by_sources.setdefault(part, []).append(Rule(rule.protocol, rule.first, rule.last, part))
-    chunks = {
-        NetworkSet.of(cidrs[start : start + MAX_RANGES]): said
-        for sources, said in by_sources.items()
-        for cidrs in [sources.cidrs()]
-        for start in range(0, len(cidrs), MAX_RANGES)
-    }
-    names = _names(prefix, list(chunks), found)
+    chunks: dict[NetworkSet, list[Rule]] = {}
+    for sources, said in by_sources.items():
+        cidrs = sources.cidrs()
+        for start in range(0, len(cidrs), MAX_RANGES):
+            chunks.setdefault(NetworkSet.of(cidrs[start : start + MAX_RANGES]), []).extend(said)
+    names = _names(prefix, list(chunks), found, taken)
     wished = []
     for sources, said in chunks.items():
         allowed = RuleSet.of(Rule(r.protocol, r.first, r.last, sources) for r in said)
@@ -163,7 +165,7 @@ def wishes(prefix: str, rules: RuleSet, target: Target, found: Sequence[Listed] 
     return tuple(wished)
 
 
-def _names(prefix: str, wanted: Sequence[NetworkSet], found: Sequence[Listed]) -> dict[NetworkSet, str]:
+def _names(prefix: str, wanted: Sequence[NetworkSet], found: Sequence[Listed], taken: Collection[str]) -> dict[NetworkSet, str]:
     there = {one.name: one for one in found}
     names: dict[NetworkSet, str] = {}
     for sources in wanted:
@@ -174,8 +176,8 @@ def _names(prefix: str, wanted: Sequence[NetworkSet], found: Sequence[Listed]) -
     for sources in wanted:
         usual = f"{prefix}-{suffix(sources)}"
         if sources not in names:
-            mine = usual not in names.values() and (usual not in there or there[usual].mendable)
-            names[sources] = usual if mine else spare_name(prefix, sources, {*there, *names.values()})
+            mine = usual not in (*names.values(), *taken) and (usual not in there or there[usual].mendable)
+            names[sources] = usual if mine else spare_name(prefix, sources, {*there, *names.values(), *taken})
     return names
 
 
@@ -289,7 +291,7 @@ def _wrong(rule: VendorRule, settings: GcpFirewall) -> Iterable[str]:
     if rule.get("disabled"):
         yield "it is disabled"
     if network_of(rule) != settings.network:
-        yield f"it is on the network {network_of(rule)}, not on {settings.network}"
+        yield f"it is on the network {network_of(rule)}, not on {settings.network}, and goes from there"
     if int(rule.get("priority", 1000)) != settings.priority:
         yield f"its priority is {int(rule.get('priority', 1000))}, not {settings.priority}"
     tags, accounts = sorted(rule.get("targetTags") or ()), sorted(rule.get("targetServiceAccounts") or ())
