@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cloudsync.provider.contract import Absent, FirewallSpec, Kept, Observation, Pending, Present, Unreadable
+from cloudsync.provider.contract import Absent, Description, FirewallSpec, Kept, Observation, Pending, Present, Unreadable
 from cloudsync.provider.errors import ProviderError, Transient, Unsupported
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, RuleSet
@@ -21,6 +21,7 @@ from cloudsync_gcp.rules import (
     marker_of,
     network_of,
     touches_targets,
+    without_marker,
 )
 from cloudsync_gcp.settings import GcpFirewall, prefix_of, settings_of
 from cloudsync_gcp.state import Found
@@ -73,6 +74,7 @@ def _one(spec: FirewallSpec, rules: Sequence[VendorRule], owned: Mapping[str, Fi
             if one.wrong and one.kind == "allow" and not one.others
         ),
         foreign=foreign,
+        described=tuple(Description(one.effect, without_marker(one.native)) for one in inbound if one.marker is not None),
         native=Found(mine),
     )
 

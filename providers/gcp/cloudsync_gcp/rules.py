@@ -211,6 +211,12 @@ def marker_of(rule: VendorRule) -> Marker | None:
     return Marker(match[1], match[2], match[3]) if match else None
 
 
+def without_marker(rule: VendorRule) -> str:
+    """What a rule's description says beside the marker."""
+    match = _MARKER.fullmatch(str(rule.get("description") or ""))
+    return str(rule.get("description") or "") if match is None else match[4] or ""
+
+
 def written_marker(marker: Marker, text: str = "") -> str:
     """A description with the marker, and who needs the rule."""
     plain = "".join(character for character in text if character.isprintable())
