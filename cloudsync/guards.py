@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cloudsync.networks import ANY
 from cloudsync.plan import Granted, Guard, Withholds
 from cloudsync.policy import Desired
 from cloudsync.provider.contract import Absent, Attachment, Present, Refusal, Step, StepKind
 from cloudsync.provider.marker import Marker
-from cloudsync.rules import NOTHING, RuleSet
+from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.session import Login
 
 GUARDS: Mapping[str, tuple[Withholds, str]] = {
@@ -129,11 +130,12 @@ def everything_would_close(
     name: str, desired: Desired, closing: RuleSet, before: Mapping[str, RuleSet], granted: Granted
 ) -> Guard | None:
     """All closings at once look like an engine that lost its containers, or like the wrong engine, until the user says how many are
-    right. One rule alone is no "everything"; what a label or `policy.deny` closes is the user's word already.
+    right. One rule alone is no "everything"; what a label, `policy.deny` or `[ssh]` closes is the user's word already.
 
     `before`: what the containers of each host were last seen to need.
     """
-    unexplained = closing - desired.denied - desired.deliberate
+    ssh = RuleSet.of(Rule(rule.protocol, rule.first, rule.last, ANY) for rule in desired.ssh)
+    unexplained = closing - desired.denied - desired.deliberate - ssh
     count = len(tuple(closing))
     if len(tuple(unexplained)) < _SEVERAL or (granted.allow_close is not None and granted.allow_close >= count):
         return None

@@ -342,9 +342,7 @@ def test_without_a_memory_the_descriptions_at_the_vendor_tell_whose_a_rule_is(
         Description(rules("tcp/9002"), "allow"),
     )
     read = type(shop.provider.open_reader(None))._one  # type: ignore[arg-type]
-    monkeypatch.setattr(
-        "tests.world.MemoryReader._one", lambda self, spec: replace(read(self, spec), described=described)
-    )
+    monkeypatch.setattr("tests.world.MemoryReader._one", lambda self, spec: replace(read(self, spec), described=described))
     shop.cloud.firewalls["web"] = WITH_8080 | rules("tcp/9000", "tcp/9001", "tcp/9002")
     (shop.configuration.state / "shop.seen.json").unlink()
     shop.needs("443")
