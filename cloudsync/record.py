@@ -94,8 +94,8 @@ class Recorder:
         head = {
             "version": _VERSION,
             "id": self.id,
-            "started": self.started.isoformat(timespec="seconds"),
-            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+            "started": self.started.isoformat(timespec="milliseconds"),
+            "ended": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "owner": self.configuration.owner,
             "who": who(os.environ),
             "why": self.trigger,

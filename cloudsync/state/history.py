@@ -69,7 +69,7 @@ def entries(state: Path, owner: str) -> list[dict[str, Any]]:
             found.update((entry["id"], entry) for entry in _read(part))
     if (left := _left_over(state, owner)) is not None:
         found.setdefault(left["id"], left)
-    return sorted(found.values(), key=lambda entry: (str(entry.get("started")), entry["id"]))
+    return sorted(found.values(), key=lambda entry: str(entry.get("started")))
 
 
 def _running(state: Path, owner: str) -> Path:
