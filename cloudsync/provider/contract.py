@@ -109,6 +109,14 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Description:
+    """`text` is about the rules in `rules` (who needs them)."""
+
+    rules: RuleSet
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Present:
     """The firewall exists and was read completely.
 
@@ -117,6 +125,8 @@ class Present:
     `private`: what the firewall should let in from private networks because it filters them too (`Absent` has the same): part of a
     new firewall, and wanted for good where `policy.private = "manage"`.
     `foreign`: what others let in on the same machines, where the same calls told it.
+    `described`: what the vendor's descriptions say of the rules, as they were written: without a state of earlier runs they tell
+    which rules were a container's.
     """
 
     id: str
@@ -128,6 +138,7 @@ class Present:
     pending: tuple[Pending, ...] = ()
     private: RuleSet = NOTHING
     foreign: tuple[Kept, ...] = ()
+    described: tuple[Description, ...] = ()
     native: object = field(default=None, compare=False)
 
 
@@ -152,19 +163,12 @@ Observation = Present | Absent | Unreadable
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
-    """`text` is about the rules in `rules` (who needs them)."""
-
-    rules: RuleSet
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Target:
     """What a firewall should be: all its public rules (desired and held), the attachments still missing, its marker.
 
     `marker` is None where the firewall carries the right one. `reapply`: make what is pending at the vendor take effect,
     though the rules are equal. `ssh`: the part of `rules` that laws hold sacred; it must not close in any step.
+    `release`: take the owner marker off and leave everything else as it is; `rules` are what is there.
     """
 
     spec: FirewallSpec
@@ -174,6 +178,7 @@ class Target:
     attach: tuple[Attachment, ...] = ()
     marker: Marker | None = None
     reapply: bool = False
+    release: bool = False
 
     def describe(self, rule: Rule) -> str:
         """The texts of all descriptions that touch `rule`, each once, in order, joined by `, `."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
+from cloudsync.outcome import Report
 from cloudsync.plan import FirewallPlan, Plan, Refused
-from cloudsync.reconcile import Report
 from cloudsync.render import words
 from cloudsync.render.escape import plain
 
@@ -130,6 +130,10 @@ def report(done: Report) -> Iterator[Line]:
         detail = f": {plain(outcome.message, 1500)}" if outcome.message and outcome.status != "refused" else ""
         style: Style = "open" if outcome.status == "done" else "quiet" if outcome.status == "unchanged" else "error"
         yield Line(f"{plain(outcome.firewall)}: {text}{detail}", style)
+    trouble = any(outcome.status in ("failed", "unknown") or outcome.stopped for outcome in done.outcomes)
+    if trouble and len(done.outcomes) > 1:
+        yield Line(f"Not all of it was applied: {words.sum_of(done)}. The next run finishes it.", "error")
+    yield from (Line(f"note: {plain(text)}", "warning") for text in done.notes)
 
 
 def one_line(done: Report) -> str | None:

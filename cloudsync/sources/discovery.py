@@ -46,6 +46,11 @@ class RequiredPort:
     firewalls: frozenset[str] | None = None
     description: str | None = None
 
+    @property
+    def observed(self) -> bool:
+        """Whether an engine showed it, and no file declared it: what was observed may be missed for a moment only, and has grace."""
+        return not self.declared and self.origin.file is None
+
 
 RefusalCode = Literal[
     "random-port",

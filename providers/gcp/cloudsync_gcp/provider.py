@@ -82,6 +82,8 @@ class GcpProvider:
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
         """Marker, widen, replace, narrow; a call a VPC rule that differs."""
         settings, prefix = settings_of(target.spec), prefix_of(target.spec)
+        if target.release:
+            return _releasing(observed, target, prefix)
         if rest := inexpressible(target.rules, _PROTOCOLS):
             return Refusal(
                 f"VPC rules have ports for tcp and udp only, and no ICMP types; they cannot say: {', '.join(map(str, rest))}"
@@ -230,9 +232,24 @@ def _apart(move: _Move, settings: GcpFirewall, prefix: str, taken: Collection[st
 
 def _marked(one: Listed, target: Target) -> Write:
     """The rule as it is, with the marker: PUT replaces the whole resource."""
-    text = text_of(one.native)
-    resource = {key: value for key, value in one.native.items() if key not in _ANSWERED}
-    return Write("update", one.name, resource | {"description": written_marker(target.spec.marker, text)})
+    description = written_marker(target.spec.marker, text_of(one.native))
+    return Write("update", one.name, _as_it_is(one) | {"description": description})
+
+
+def _releasing(observed: Present | Absent, target: Target, prefix: str) -> tuple[Step, ...]:
+    """The descriptions without the marker; who needs a rule stays in them."""
+    found = observed.native.rules if isinstance(observed.native, Found) else ()
+    writes = tuple(
+        Write("update", one.name, _as_it_is(one) | {"description": text_of(one.native)})
+        for one in found
+        if one.marker is not None
+    )
+    summary = f'take the owner marker off "{prefix}"'
+    return (Step(summary, StepKind.MARK, target.rules, native=Change(writes)),) if writes else ()
+
+
+def _as_it_is(one: Listed) -> dict[str, object]:
+    return {key: value for key, value in one.native.items() if key not in _ANSWERED}
 
 
 def _together(rules: Mapping[str, RuleSet]) -> RuleSet:

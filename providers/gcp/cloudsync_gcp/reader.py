@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cloudsync.provider.contract import Absent, FirewallSpec, Kept, Observation, Pending, Present, Unreadable
+from cloudsync.provider.contract import Absent, Description, FirewallSpec, Kept, Observation, Pending, Present, Unreadable
 from cloudsync.provider.errors import ProviderError, Transient, Unsupported
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, RuleSet
@@ -19,6 +19,7 @@ from cloudsync_gcp.rules import (
     listed,
     marker_of,
     network_of,
+    text_of,
     touches_targets,
 )
 from cloudsync_gcp.settings import GcpFirewall, prefix_of, settings_of
@@ -74,6 +75,7 @@ def _one(
             if one.wrong and not one.others
         ),
         foreign=foreign,
+        described=tuple(Description(one.effect, text_of(one.native)) for one in inbound if one.marker is not None),
         native=native,
     )
 
