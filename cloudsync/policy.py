@@ -224,6 +224,8 @@ class _Judge:
                 if rest & RuleSet.of((Rule("tcp", one, one, ANY),))
             )
         how = f"label {port.origin.label}" if port.origin.label else "published"
+        if port.origin.file:
+            how += f", {port.origin.file}:{port.origin.line}"
         self.want(rest, f"{name} on {port.origin.host} ({how})", port.description or name, (port.origin,))
 
     def _reachable(self, port: RequiredPort) -> bool:

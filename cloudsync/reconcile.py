@@ -18,7 +18,7 @@ from cloudsync.config.configuration import Configuration
 from cloudsync.firewalls import Considered, consider
 from cloudsync.plan import Granted, Plan, ReadStatus
 from cloudsync.plan_document import digest
-from cloudsync.policy import unassigned
+from cloudsync.policy import name_of, unassigned
 from cloudsync.provider.contract import Absent, Account, FirewallSpec, Observation, Present, Progress, Unreadable, Writer, silent
 from cloudsync.provider.errors import Conflict, ProviderError
 from cloudsync.provider.marker import Marker, host_digest
@@ -316,7 +316,7 @@ def _status(discovery: Discovery) -> ReadStatus:
 
 def _malformed(discoveries: Mapping[str, Discovery]) -> tuple[str, ...]:
     return tuple(
-        f"{one.origin.container or one.origin.host} on {host}: {one.problem}"
+        f"{one.origin.container or name_of(one.origin)} on {host}: {one.problem}"
         for host, discovery in discoveries.items()
         if isinstance(discovery, Complete | Partial)
         for one in discovery.malformed
