@@ -13,11 +13,10 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from cloudsync.compose.budget import Budget
 from cloudsync.compose.nodes import ComposeError, Place
 
 MAX_BYTES = 512 * 1024
-MAX_FILES = 200
-"""Of one project, counted as often as they are read: a file that two others include is read twice."""
 
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 OVERRIDES = ("compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml")
@@ -32,7 +31,7 @@ class Files:
         self.base = Path(os.path.realpath(base))
         folders = [path if path.is_dir() else path.parent for path in named]
         self.roots = (self.base, *(Path(os.path.realpath(folder)) for folder in folders))
-        self.read_so_far = 0
+        self.budget = Budget()
 
     def name(self, path: Path) -> str:
         """How messages and origins call a file: relative to the configuration where it lies below it."""
@@ -55,9 +54,7 @@ class Files:
 
     def text(self, path: Path, place: Place | str, *, inside: bool = True) -> str:
         """A file's text. `inside`: it must lie within the roots, symbolic links followed. Raises `ComposeError`."""
-        self.read_so_far += 1
-        if self.read_so_far > MAX_FILES:
-            raise ComposeError(place, f"the project reads more than {MAX_FILES} files")
+        self.budget.file(place)
         shown = self.name(path)
         try:
             real = Path(os.path.realpath(path))
@@ -65,11 +62,13 @@ class Files:
                 raise ComposeError(place, f"{shown} is no ordinary file")
             if inside and not any(real.is_relative_to(root) for root in self.roots):
                 raise ComposeError(place, f"{shown} leads out of the folders that the configuration names")
-            return _bounded(real, shown, place)
+            text = _bounded(real, shown, place)
         except OSError as error:
             raise ComposeError(place, f"{shown} cannot be read: {error.strerror or type(error).__name__}") from None
         except ValueError:
             raise ComposeError(place, f"{shown} is not UTF-8 text") from None
+        self.budget.read(len(text), place)
+        return text
 
 
 def refuse_remote(text: str, place: Place | str) -> None:

@@ -19,19 +19,17 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from cloudsync.compose.budget import Budget
 from cloudsync.compose.nodes import ComposeError, Mapping, Node, Place, Scalar, Sequence
 
 PROTOCOLS = ("tcp", "udp", "sctp")
-MAX_PORTS = 200_000
-"""Of one service, ranges counted port by port."""
-
 MAX_TEXT = 200
 
 _SHORT = re.compile(
     r"""(?:(?:\[(?P<bracketed>[^\]]*)\]|(?P<address>.*)):(?=[^:]*:))?   # an address, where two more parts follow
         (?:(?P<host>[0-9-]*):)?
         (?P<target>[0-9-]+)
-        (?:/(?P<protocol>[A-Za-z]+))?""",
+        (?:/(?P<protocol>[A-Za-z]*))?""",
     re.VERBOSE | re.ASCII,
 )
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
@@ -54,14 +52,14 @@ class PublishedPort:
         return str(self.address or "0.0.0.0"), self.target, self.host, self.protocol  # noqa: S104 - not bound here
 
 
-def published_ports(node: Sequence) -> tuple[PublishedPort, ...]:
+def published_ports(node: Sequence, budget: Budget) -> tuple[PublishedPort, ...]:
     """The ports of a list, in its order; of several with the same key the last counts. Raises `ComposeError`."""
     found: dict[tuple[str, int, str, str], PublishedPort] = {}
     for item in node.items:
-        for port in _ports(item):
+        ports = tuple(_ports(item))
+        budget.publish(len(ports), item.place)
+        for port in ports:
             found[port.key] = port
-        if len(found) > MAX_PORTS:
-            raise ComposeError(item.place, f"publishes more than {MAX_PORTS} ports")
     return tuple(found.values())
 
 
@@ -142,9 +140,11 @@ def _range(text: str, side: str, *, least: int = 1) -> tuple[int, int]:
 
 def _address(text: str) -> IPv4Address | IPv6Address:
     try:
-        address = ip_address(text.partition("%")[0])
+        address = ip_address(text)
     except ValueError:
         raise ValueError("the host address is no IP address") from None
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        raise ValueError("the host address has a zone, which docker compose does not take")
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
 

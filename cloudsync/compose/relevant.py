@@ -13,15 +13,16 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from cloudsync.compose.files import Files
-from cloudsync.compose.interpolation import InterpolationError, UnsetVariable, interpolate
+from cloudsync.compose.interpolation import InterpolationError, interpolate
 from cloudsync.compose.nodes import ComposeError, Mapping, Node, Place, Scalar, Sequence
 
 LABELS = "cloudsync."
+GATEWAY_MODE = "com.docker.network.bridge.gateway_mode_ipv"
 _TOP = ("name", "include", "services", "networks")
 _SERVICE = ("ports", "labels", "label_file", "network_mode", "networks", "extends", "profiles", "scale", "deploy", "provider")
-_NETWORK = ("driver", "internal", "external", "driver_opts", "ipam")
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,200}")
-_NEAR = 0.85
+_NEAR = 0.7
+"""No other key of the specification is as near to one of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,18 @@ def _network(node: Node, name: str, reading: Reading) -> Node:
     if node.tag == "reset" or (isinstance(node, Scalar) and node.null):
         return Mapping({}, node.place, {}, node.tag)
     table = _mapping(node, f"the network {name}")
-    return table.having({key: _filled(one, reading) for key, one in table.entries.items() if key in _NETWORK})
+    entries = {key: one for key, one in table.entries.items() if key in ("driver", "internal")}
+    if isinstance(options := table.get("driver_opts"), Mapping):
+        modes = {key: one for key, one in options.entries.items() if key.startswith(GATEWAY_MODE)}
+        entries["driver_opts"] = options.having(modes)
+    if (config := table.get("ipam", "config")) is not None:
+        subnets = [one.entries["subnet"] for one in _sequence(config, "ipam.config").items if _has_subnet(one)]
+        entries["subnets"] = Sequence(tuple(subnets), config.place)
+    return table.having({key: _filled(one, reading) for key, one in entries.items()})
+
+
+def _has_subnet(node: Node) -> bool:
+    return isinstance(node, Mapping) and node.get("subnet") is not None
 
 
 def _plain(node: Node, _key: str, reading: Reading) -> Node:
@@ -172,17 +184,11 @@ def _labels(node: Node, key: str, reading: Reading) -> Node:
 
 def _label_text(node: Scalar, reading: Reading) -> str:
     """`key=value` with its variables; strict where the key is, or may be, one of ours."""
-    try:
-        return interpolate(node.text, reading.environment)
-    except UnsetVariable as error:
-        name = node.text.partition("=")[0]
-        if name.startswith(LABELS) or "$" in name:
-            raise ComposeError(node.place, f"labels: {error}") from None
+    name = node.text.partition("=")[0]
+    if not (name.startswith(LABELS) or "$" in name):
         return ""
-    except InterpolationError as error:
-        if node.text.startswith((LABELS, "$")):
-            raise ComposeError(node.place, f"labels: {error}") from None
-        return ""
+    filled = _filled(node, reading)
+    return filled.text if isinstance(filled, Scalar) else ""
 
 
 _SHAPES = {
@@ -205,9 +211,11 @@ def _filled(node: Node, reading: Reading) -> Node:
     if "$" not in node.text:
         return node
     try:
-        return replace(node, text=interpolate(node.text, reading.environment), null=False, integer=False)
+        text = interpolate(node.text, reading.environment)
     except InterpolationError as error:
         raise ComposeError(node.place, str(error)) from None
+    reading.files.budget.put_in(len(text), node.place)
+    return replace(node, text=text, null=False, integer=False)
 
 
 def _misspelt(table: Mapping, known: tuple[str, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from collections.abc import Mapping as Table
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +65,7 @@ def service_of(
     return Service(
         name=name,
         place=place,
-        ports=published_ports(ports) if isinstance(ports, Sequence) and node.get("provider") is None else (),
+        ports=published_ports(ports, files.budget) if isinstance(ports, Sequence) and node.get("provider") is None else (),
         labels=_labels(node, environment, files),
         network_mode=mode,
         networks=() if mode else named or (DEFAULT_NETWORK,),
@@ -78,26 +78,17 @@ def network_of(name: str, node: Node) -> Network:
     """One entry of the project's `networks`. Raises `ComposeError`."""
     if not isinstance(node, Mapping):
         return Network(name, "", internal=False, subnets=(), routed=False)
-    options = node.get("driver_opts")
+    options, subnets = node.get("driver_opts"), node.get("subnets")
     modes = [
-        one.text
-        for key, one in (options.entries.items() if isinstance(options, Mapping) else ())
-        if key.startswith("com.docker.network.bridge.gateway_mode_ipv") and isinstance(one, Scalar)
+        one.text for key, one in (options.entries.items() if isinstance(options, Mapping) else ()) if isinstance(one, Scalar)
     ]
     return Network(
         name,
         driver=_text(node, "driver"),
         internal=_boolean(node, "internal"),
-        subnets=tuple(_subnets(node.get("ipam", "config"))),
+        subnets=tuple(one.text for one in subnets.items if isinstance(one, Scalar)) if isinstance(subnets, Sequence) else (),
         routed=len(modes) == 2 and set(modes) == {"routed"},
     )
-
-
-def _subnets(node: Node | None) -> Iterable[str]:
-    for one in node.items if isinstance(node, Sequence) else ():
-        subnet = one.get("subnet") if isinstance(one, Mapping) else None
-        if isinstance(subnet, Scalar):
-            yield subnet.text
 
 
 def _labels(node: Mapping, environment: Table[str, str], files: Files) -> dict[str, Label]:
