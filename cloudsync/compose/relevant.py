@@ -94,13 +94,10 @@ def _network(node: Node, name: str, reading: Reading) -> Node:
         modes = {key: one for key, one in options.entries.items() if key.startswith(GATEWAY_MODE)}
         entries["driver_opts"] = options.having(modes)
     if (config := table.get("ipam", "config")) is not None:
-        subnets = [one.entries["subnet"] for one in _sequence(config, "ipam.config").items if _has_subnet(one)]
-        entries["subnets"] = Sequence(tuple(subnets), config.place)
+        tables = [one for one in _sequence(config, "ipam.config").items if isinstance(one, Mapping)]
+        subnets = tuple(one.entries["subnet"] for one in tables if one.get("subnet") is not None)
+        entries["subnets"] = Sequence(subnets, config.place)
     return table.having({key: _filled(one, reading) for key, one in entries.items()})
-
-
-def _has_subnet(node: Node) -> bool:
-    return isinstance(node, Mapping) and node.get("subnet") is not None
 
 
 def _plain(node: Node, _key: str, reading: Reading) -> Node:
