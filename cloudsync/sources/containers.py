@@ -26,6 +26,7 @@ from cloudsync.sources.labels import ContainerLabels, LabelError, parse_labels
 from cloudsync.sources.provenance import narrower, narrowing, split
 
 Address = IPv4Address | IPv6Address
+_WILDCARDS: tuple[Address, ...] = (IPv4Address(0), IPv6Address(0))
 _UNREACHABLE_DRIVERS = ("macvlan", "ipvlan", "null", "host")
 _GATEWAY_MODES = ("com.docker.network.bridge.gateway_mode_ipv4", "com.docker.network.bridge.gateway_mode_ipv6")
 
@@ -318,7 +319,7 @@ def _ports_of(
     """Every binding on an address that is not loopback, as a port of its own; an address left out is both wildcards."""
     for binding in bindings:
         number = int(binding.host_port)
-        addresses = (ip_address("0.0.0.0"), ip_address("::")) if binding.address is None else (binding.address,)  # noqa: S104 - not bound here
+        addresses = _WILDCARDS if binding.address is None else (binding.address,)
         for address in addresses:
             if _is_loopback(address):
                 if loopback is not None:
