@@ -247,6 +247,8 @@ class _Judge:
             )
         self.published(port, rest)
         how = f"label {port.origin.label}" if port.origin.label else "published"
+        if port.origin.file:
+            how += f", {port.origin.file}:{port.origin.line}"
         self.want(rest, f"{name} on {port.origin.host} ({how})", port.description or name, (port.origin,))
 
     def published(self, port: RequiredPort, opened: RuleSet) -> None:

@@ -24,7 +24,7 @@ from cloudsync.observing import accounts_of, observe, twins
 from cloudsync.outcome import Outcome, Report, Status
 from cloudsync.plan import Granted, Plan, ReadStatus
 from cloudsync.plan_document import digest
-from cloudsync.policy import unassigned
+from cloudsync.policy import name_of, unassigned
 from cloudsync.provider.contract import FirewallSpec, Progress, silent
 from cloudsync.provider.marker import Marker, host_digest
 from cloudsync.record import recording
@@ -271,7 +271,7 @@ def _status(discovery: Discovery) -> ReadStatus:
 
 def _malformed(discoveries: Mapping[str, Discovery]) -> tuple[str, ...]:
     return tuple(
-        f"{one.origin.container or one.origin.host} on {host}: {one.problem}"
+        f"{one.origin.container or name_of(one.origin)} on {host}: {one.problem}"
         for host, discovery in discoveries.items()
         if isinstance(discovery, Complete | Partial)
         for one in discovery.malformed

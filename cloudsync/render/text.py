@@ -9,6 +9,7 @@ from cloudsync.outcome import Report
 from cloudsync.plan import FirewallPlan, Plan, Refused
 from cloudsync.render import words
 from cloudsync.render.escape import plain
+from cloudsync.sources.discovery import Origin
 
 Style = Literal["plain", "title", "open", "close", "attach", "quiet", "warning", "error"]
 _ANSI: dict[str, str] = {
@@ -95,18 +96,17 @@ _signs: dict[str, tuple[str, Style]] = {
 
 def _refusals(refused: Iterable[Refused]) -> Iterator[Line]:
     for one in refused:
-        who = ", ".join(
-            dict.fromkeys(_who(origin.project, origin.service, origin.container, origin.host) for origin in one.origins)
-        )
+        who = ", ".join(dict.fromkeys(_who(origin) for origin in one.origins))
         yield Line(
             f"  x {plain(words.port(one.protocol, one.ports))} not opened ({one.code}): {plain(one.reason)}   {plain(who)}".rstrip(),
             "quiet",
         )
 
 
-def _who(project: str | None, service: str | None, container: str | None, host: str) -> str:
-    name = f"{project}/{service}" if project and service else container
-    return f"{name} on {host}" if name else host
+def _who(origin: Origin) -> str:
+    name = f"{origin.project}/{origin.service}" if origin.project and origin.service else origin.container
+    place = f", {origin.file}:{origin.line}" if origin.file else ""
+    return (f"{name} on {origin.host}" if name else origin.host) + place
 
 
 def report(done: Report) -> Iterator[Line]:
