@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cloudsync import protocols
 from cloudsync.fewest import fewest
@@ -143,7 +144,13 @@ class RuleSet:
 
     def of_protocols(self, *protocols: str) -> RuleSet:
         """The part of the named protocols only."""
-        return self & RuleSet.of(Rule.of(protocol, "", ANY) for protocol in protocols)
+        return self & _everything_of(protocols)
+
+
+@lru_cache(maxsize=64)
+def _everything_of(protocols: tuple[str, ...]) -> RuleSet:
+    """Every point of the named protocols; a provider names its own, up to 256 of them, many times a plan."""
+    return RuleSet.of(Rule.of(protocol, "", ANY) for protocol in protocols)
 
 
 def _rules(regions: Iterable[Region]) -> Iterator[Rule]:
