@@ -48,6 +48,11 @@ class Site:
         """What the vendor lets in; nothing where there is no firewall."""
         return self.stage.lets_in(NAME) or NOTHING
 
+    @property
+    def attached(self) -> bool:
+        """Whether the machine that the configuration names is under the firewall."""
+        return self.stage.lets_in(NAME) is not None and self.stage.attached(NAME) > 0
+
     def has(self, *rules: str, mine: bool = True) -> None:
         """The firewall is there; without `mine` nobody's mark is on it."""
         self.stage.put(NAME, [spelled(one) for one in rules], self.marker if mine else None)
@@ -97,10 +102,13 @@ class Site:
         before, seen = self.now, len(self.stage.history(NAME))
         finishing = self.apply()
         assert finishing.code == 0, f"the next run ended with {finishing.code}:\n{finishing.output}"
-        assert self.now == self.wanted, f"beyond: {self.now - self.wanted}, missing: {self.wanted - self.now}"
-        if self.attach:
-            assert self.stage.attached(NAME) == 1
         hold_to_the_laws(before, self.wanted, list(self.stage.history(NAME))[seen:])
+        self.is_done()
+
+    def is_done(self) -> None:
+        """The desired state is there, and there is nothing to do."""
+        assert self.now == self.wanted, f"beyond: {self.now - self.wanted}, missing: {self.wanted - self.now}"
+        assert self.attached is self.attach
         written = self.stage.writes()
         idle = self.types("plan", "--detailed-exitcode")
         assert idle.code == 0, f"the plan after it is not empty ({idle.code}):\n{idle.output}"

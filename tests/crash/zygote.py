@@ -94,7 +94,14 @@ class Zygote:
         with self.lock:
             self.number += 1
             out = folder / f"out-{self.number}.txt"
-        order = {"do": "run", "words": list(words), "folder": str(folder), "environment": dict(environment), "out": str(out), **more}
+        order = {
+            "do": "run",
+            "words": list(words),
+            "folder": str(folder),
+            "environment": dict(environment),
+            "out": str(out),
+            **more,
+        }
         return Child(self, int(self.ask(order)["pid"]), out)
 
     def run(self, words: Sequence[str], folder: Path, environment: Mapping[str, str], **more: Any) -> Child:
