@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cloudsync.provider.marker import Marker, host_digest
 from cloudsync.rules import RuleSet
-from cloudsync.testing.language import meant, spelled
+from cloudsync.testing.language import meant
 from tests.conformance.local import LocalStage
-from tests.crash.site import NAME, OWNER, SSH, Site, assert_tidy
+from tests.crash.site import NAME, SSH, Site, assert_tidy
 from tests.crash.vendors import VENDORS
 from tests.crash.zygote import Child, Zygote
 from tests.emulators.compute import ComputeDouble
@@ -34,7 +33,7 @@ Zygotes = Callable[[str], Zygote]
 @contextmanager
 def site(name: str, zygotes: Zygotes, folder: Path, wants: tuple[str, ...] = WANTS) -> Iterator[Site]:
     with VENDORS[name].stage() as stage:
-        yield Site(zygotes(name), stage, folder, wants)
+        yield Site(zygotes(name), stage, folder, wants, patient=True)
 
 
 def double_of(one: Site) -> Double:
@@ -115,11 +114,11 @@ def test_ten_machines_that_have_all_planned_before_the_first_writes_end_where_on
         for number in range(TEN):
             path = one.configure(state=f"state-{number}")
             path = path.rename(tmp_path / f"machine-{number}.toml")
-            children.append(one.zygote.start([*one.words, "-c", str(path)], tmp_path, one.stage.environment))
+            children.append(one.started([*one.words, "-c", str(path)]))
         codes = [child.wait() for child in children]
         for child in children:
             assert_tidy(one, child)
-        assert 0 in codes
+        assert 0 in codes, [child.output for child in children]
         assert set(codes) <= {0, 6}, codes
         assert len(_named(one)) == 1, "a duplicate"
         within(one, before, one.wanted)
@@ -144,7 +143,7 @@ def test_ten_runs_on_one_file(kind: str, zygotes: Zygotes, tmp_path: Path) -> No
     children = []
     for number in range(TEN):
         path = one.configure(state="state" if kind == "same" else f"state-{number}").rename(tmp_path / f"{number}.toml")
-        children.append(one.zygote.start([*one.words, "-c", str(path)], tmp_path, {}))
+        children.append(one.started([*one.words, "-c", str(path)]))
     codes = {child.wait() for child in children}
     assert 0 in codes
     assert codes <= ({0, 5} if kind == "same" else {0, 6})
@@ -190,48 +189,60 @@ def test_rules_edited_by_hand_between_two_steps_are_never_reported_as_done(
 # Containers that come and go
 
 
+def container(number: int) -> dict[str, Any]:
+    """Publishes 8000 and its number, in both families."""
+    one = FakeEngine.container(number)
+    for ports in one["NetworkSettings"]["Ports"].values():
+        ports.append({"HostIp": "::", "HostPort": str(8000 + number)})
+    return one
+
+
+def runs(engine: FakeEngine, *numbers: int) -> None:
+    """These containers run now."""
+    engine.routes["/containers/json"] = [{"Id": engine.id(number)} for number in numbers]
+    for number in numbers:
+        engine.routes[f"/containers/{engine.id(number)}/json"] = container(number)
+
+
 @EVERY
 def test_law1_containers_that_come_and_go_while_an_engine_is_read_are_never_guessed(
     name: str, zygotes: Zygotes, tmp_path: Path
 ) -> None:
     """Stopped after the list: a normal race. Started after it: the next run's. The engine gone in between: nothing closes."""
-    zygote = zygotes(name)
-    with FakeEngine(tmp_path, containers=3) as engine, VENDORS[name].stage() as stage:
-        one = Site(zygote, stage, tmp_path, ("tcp/8000", "tcp/8001"), host={"docker": engine.endpoint})
+    with FakeEngine(tmp_path) as engine, VENDORS[name].stage() as stage:
+        one = Site(zygotes(name), stage, tmp_path, host={"docker": engine.endpoint}, patient=True)
         one.has(SSH, "tcp/8000", "tcp/8002")
-        last = f"/containers/{engine.id(2)}/json"
-        container = engine.routes.pop(last)
+        runs(engine, 0, 1, 2)
+        del engine.routes[f"/containers/{engine.id(2)}/json"]
         assert one.apply().code == 0
-        one.is_done()
+        assert one.now == meant(SSH, "tcp/8000", "tcp/8001")
 
-        engine.routes["/containers/json"] = [{"Id": engine.id(0)}, {"Id": engine.id(1)}, {"Id": engine.id(2)}]
-        engine.routes[last] = (500, {"message": "the engine is stopping"})
-        engine.routes[f"/containers/{engine.id(1)}/json"] = (500, {"message": "the engine is stopping"})
+        runs(engine, 0, 2)
+        engine.routes[f"/containers/{engine.id(0)}/json"] = (500, {"message": "the engine is stopping"})
+        assert one.apply().code == 75
+        assert one.now == meant(SSH, "tcp/8000", "tcp/8001", "tcp/8002"), "openings go on, and nothing closes"
+
         seen = len(one.stage.history(NAME))
+        engine.routes["/containers/json"] = lambda: (500, {"message": "the engine is gone"})
         assert one.apply().code == 75
-        assert len(one.stage.history(NAME)) == seen, "a host that was half read closed something"
+        assert len(one.stage.history(NAME)) == seen
 
-        engine.routes[last] = container
-        assert one.apply().code == 75
-        assert one.now == meant(SSH, "tcp/8000", "tcp/8001", "tcp/8002"), "openings go on"
-
-        engine.routes[f"/containers/{engine.id(1)}/json"] = FakeEngine.container(1)
-        one.wants = ("tcp/8000", "tcp/8001", "tcp/8002")
-        one.host = {"docker": engine.endpoint}
-        one.is_finished()
+        runs(engine, 0, 2)
+        assert one.apply().code == 0
+        assert one.now == meant(SSH, "tcp/8000", "tcp/8002")
 
 
 @EVERY
 def test_law6_containers_that_change_between_plan_and_apply_stop_the_apply(name: str, zygotes: Zygotes, tmp_path: Path) -> None:
-    with FakeEngine(tmp_path, containers=2) as engine, VENDORS[name].stage() as stage:
-        one = Site(zygotes(name), stage, tmp_path, (), host={"docker": engine.endpoint})
+    with FakeEngine(tmp_path) as engine, VENDORS[name].stage() as stage:
+        one = Site(zygotes(name), stage, tmp_path, host={"docker": engine.endpoint}, patient=True)
         one.has(SSH)
+        runs(engine, 0, 1)
         assert one.types("plan", "--out", "p.json").code == 0
-        engine.routes["/containers/json"].append({"Id": engine.id(2)})
-        engine.routes[f"/containers/{engine.id(2)}/json"] = FakeEngine.container(2)
+        runs(engine, 0, 1, 2)
         assert one.types("apply", "p.json").code == 4
         assert not one.stage.history(NAME)
-        del engine.routes["/containers/json"][1:]
+        runs(engine, 0)
         assert one.types("apply", "p.json").code == 0, "less than was approved goes on"
         assert one.now == meant(SSH, "tcp/8000")
 
@@ -246,7 +257,7 @@ def test_three_machines_that_name_one_firewall_do_not_fight_over_it(name: str, z
         for number in (1, 2, 3):
             folder = tmp_path / f"machine-{number}"
             folder.mkdir()
-            machines.append(Site(zygotes(name), stage, folder, (f"tcp/800{number}",), host_name=f"web-{number}"))
+            machines.append(Site(zygotes(name), stage, folder, (f"tcp/800{number}",), host_name=f"web-{number}", patient=True))
         first, *others = machines
         assert first.apply().code == 0
         written = stage.writes()
@@ -272,7 +283,7 @@ def test_three_machines_that_create_one_firewall_at_once_are_one_owner_and_two_r
         for number in (1, 2, 3):
             folder = tmp_path / f"machine-{number}"
             folder.mkdir()
-            machines.append(Site(zygotes(name), stage, folder, (f"tcp/800{number}",), host_name=f"web-{number}"))
+            machines.append(Site(zygotes(name), stage, folder, (f"tcp/800{number}",), host_name=f"web-{number}", patient=True))
         children = [machine.start(*machine.words) for machine in machines]
         codes = [child.wait() for child in children]
         if name == "digitalocean":
@@ -337,10 +348,3 @@ def test_law4_an_action_that_fails_at_the_vendor_after_its_caller_died_is_done_b
             cloud.settle()
         assert one.types("plan", "--detailed-exitcode").code == 2, "what is not in force is no empty plan"
         one.is_finished()
-
-
-def test_the_marker_tells_machines_apart() -> None:
-    """The race tests rest on it: one owner, one name, three digests."""
-    assert len({Marker(OWNER, NAME, host_digest([f"web-{n}"])) for n in (1, 2, 3)}) == 3
-    assert spelled(SSH).ports == "22"
-    assert json.loads("[]") == []
