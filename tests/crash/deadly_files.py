@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 Moment = Literal["before", "half", "after"]
 _OF_OS = ("open", "replace", "rename", "unlink", "mkdir", "fsync", "ftruncate", "pwrite", "fchmod")
@@ -81,7 +81,7 @@ class _Written:
     def write(self, data: bytes) -> Any:
         return self._write(self._handle, data)
 
-    def __enter__(self) -> _Written:
+    def __enter__(self) -> Self:
         self._file.__enter__()
         return self
 
@@ -96,7 +96,7 @@ def _is_below(folder: str, args: tuple[Any, ...]) -> bool:
     """Whether the operation is on something in the folder: by its path, or by where its handle points."""
     for one in args[:1]:
         try:
-            path = os.readlink(f"/proc/self/fd/{one}") if isinstance(one, int) else os.fspath(one)
+            path = str(Path(f"/proc/self/fd/{one}").readlink()) if isinstance(one, int) else os.fspath(one)
         except (OSError, TypeError):
             continue
         if isinstance(path, str) and path.startswith(folder) and "/out-" not in path:

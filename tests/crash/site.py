@@ -36,7 +36,7 @@ class Site:
     host: Mapping[str, Any] = field(default_factory=lambda: {"ports": ["22/tcp"]})
     policy: Mapping[str, Any] = field(default_factory=dict)
     patient: bool = False
-    words: tuple[str, ...] = ("apply", "--auto-approve")
+    words: tuple[str, ...] = ("apply", "--auto-approve", "--allow-close", "1000")
 
     @property
     def marker(self) -> Marker:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -38,7 +38,7 @@ class Course:
     wants: tuple[str, ...]
     mine: bool = True
     attach: bool = False
-    words: tuple[str, ...] = ("apply", "--auto-approve")
+    grants: tuple[str, ...] = ()
     everything: bool = True
 
     def __str__(self) -> str:
@@ -54,12 +54,12 @@ COURSES = (
     ),
     Course("trades-sources", (SSH, NARROW), ("tcp/9000 from 203.0.113.0/25,198.51.100.0/24", "tcp/443"), everything=False),
     Course("creates", None, ("tcp/80", "tcp/443", NARROW)),
-    Course("creates-attached", None, ("tcp/80", NARROW), attach=True, words=("apply", "--auto-approve", "--allow-attach", NAME)),
+    Course("creates-attached", None, ("tcp/80", NARROW), attach=True, grants=("--allow-attach", NAME)),
     Course(
-        "attaches", (SSH, "tcp/8080"), ("tcp/443",), attach=True, words=("apply", "--auto-approve", "--allow-attach", NAME), everything=False
+        "attaches", (SSH, "tcp/8080"), ("tcp/443",), attach=True, grants=("--allow-attach", NAME), everything=False
     ),
-    Course("adopts", ("tcp/80", "tcp/8080", "tcp/3389"), ("tcp/80", "tcp/443"), False, words=("apply", "--auto-approve", "--adopt", NAME)),
-    Course("adopts-as-it-is", (SSH, "tcp/80"), ("tcp/80",), False, words=("apply", "--auto-approve", "--adopt", NAME), everything=False),
+    Course("adopts", ("tcp/80", "tcp/8080", "tcp/3389"), ("tcp/80", "tcp/443"), False, grants=("--adopt", NAME)),
+    Course("adopts-as-it-is", (SSH, "tcp/80"), ("tcp/80",), False, grants=("--adopt", NAME), everything=False),
 )  # fmt: skip
 LONG = bool(os.environ.get("CLOUDSYNC_LONG"))
 Mishap = Callable[[Vendor, Site, int, Callable[[], None]], Fault]
@@ -112,7 +112,8 @@ def scene(vendor: Vendor, course: Course, zygote: Zygote, folder: Path) -> Itera
     """The vendor before the run, and the configuration that the run is for."""
     folder.mkdir(parents=True)
     with vendor.stage() as stage:
-        site = Site(zygote, stage, folder, course.wants, course.attach, words=course.words)
+        site = Site(zygote, stage, folder, course.wants, course.attach)
+        site.words += course.grants
         if course.has is not None:
             site.has(*course.has, mine=course.mine)
         yield site
@@ -124,20 +125,14 @@ def calls_of(site: Site) -> list[Call]:
 
 def befall(site: Site, fault: Callable[[Callable[[], None]], Fault]) -> Child:
     """The run under its mishap, to its end."""
-    running: list[Child] = []
-
-    def kill() -> None:
-        # The first call may arrive before the zygote has said whom it forked.
-        while not running:
-            pass
-        running[0].kill()
-
+    running: Future[Child] = Future()  # the first call may arrive before the zygote has said whom it forked
     double = site.stage.double  # type: ignore[attr-defined]
-    double.fail(fault(kill))
-    running.append(site.start(*site.words))
-    running[0].wait()
+    double.fail(fault(lambda: running.result(30).kill()))
+    child = site.start(*site.words)
+    running.set_result(child)
+    child.wait()
     double.faults.clear()
-    return running[0]
+    return child
 
 
 def one_case(vendor: Vendor, course: Course, mishap: str, call: int, zygote: Zygote, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,7 @@ def test_ten_runs_on_one_file(kind: str, zygotes: Zygotes, tmp_path: Path) -> No
 def test_law6_rules_edited_by_hand_between_plan_and_apply_stop_the_apply(name: str, zygotes: Zygotes, tmp_path: Path) -> None:
     with site(name, zygotes, tmp_path) as one:
         one.has(*HAS)
-        assert one.types("plan", "--out", "p.json").code == 0
+        assert one.types("plan", "--allow-close", "1000", "--out", "p.json").code == 0
         for edited in ((*HAS, "tcp/3389"), (SSH, "tcp/8080")):
             one.by_hand(*edited)
             stopped = one.types("apply", "p.json")
@@ -238,7 +239,7 @@ def test_law6_containers_that_change_between_plan_and_apply_stop_the_apply(name:
         one = Site(zygotes(name), stage, tmp_path, host={"docker": engine.endpoint}, patient=True)
         one.has(SSH)
         runs(engine, 0, 1)
-        assert one.types("plan", "--out", "p.json").code == 0
+        assert one.types("plan", "--allow-close", "1000", "--out", "p.json").code == 0
         runs(engine, 0, 1, 2)
         assert one.types("apply", "p.json").code == 4
         assert not one.stage.history(NAME)
@@ -321,18 +322,16 @@ def test_law4_an_action_that_fails_at_the_vendor_after_its_caller_died_is_done_b
     with site(name, zygotes, tmp_path) as one:
         if VENDORS[name].attaches:
             one.attach = True
-            one.words = ("apply", "--auto-approve", "--allow-attach", NAME)
+            one.words = ("apply", "--auto-approve", "--allow-close", "1000", "--allow-attach", NAME)
             one.wants = ("tcp/80",)
             one.is_finished()
             one.wants = WANTS
         else:
             one.has(*HAS)
-        begun: list[Child] = []
-        started = threading.Event()
-        _fails_later(one, lambda: begun[0] if started.wait(30) else begun[0])
-        begun.append(one.start(*one.words))
-        started.set()
-        assert begun[0].wait() == -9
+        begun: Future[Child] = Future()
+        _fails_later(one, lambda: begun.result(30))
+        begun.set_result(one.start(*one.words))
+        assert begun.result().wait() == -9
         cloud = double_of(one)
         if isinstance(cloud, HetznerDouble):
             for id_ in list(cloud.actions):
