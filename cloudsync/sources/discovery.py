@@ -52,7 +52,7 @@ class RequiredPort:
     @property
     def observed(self) -> bool:
         """Whether an engine showed it, and no file declared it: what was observed may be missed for a moment only, and has grace."""
-        return not self.declared and self.origin.file is None
+        return not (self.declared or self.from_file)
 
 
 RefusalCode = Literal[

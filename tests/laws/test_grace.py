@@ -190,7 +190,7 @@ def test_what_a_file_declared_closes_at_once(shop: World) -> None:
 
 
 def test_what_a_compose_file_declared_closes_at_once(shop: World) -> None:
-    declared = tuple(replace(port, origin=Origin("web-1", file="compose.yaml", line=3)) for port in both("8000"))
+    declared = tuple(replace(port, origin=Origin("web-1", file="compose.yaml", line=3), from_file=True) for port in both("8000"))
     shop.discoveries["web-1"] = Complete((*both("443"), *both("8080"), *declared))
     apply(shop)
     shop.needs("443", "8080")
