@@ -36,6 +36,7 @@ class Site:
     host: Mapping[str, Any] = field(default_factory=lambda: {"ports": ["22/tcp"]})
     policy: Mapping[str, Any] = field(default_factory=dict)
     patient: bool = False
+    deadline: str = "8s"
     words: tuple[str, ...] = ("apply", "--auto-approve", "--allow-close", "1000")
 
     @property
@@ -76,7 +77,7 @@ class Site:
             "state": f"file://{self.folder}/{state}",
             "ssh": {"ports": [22], "sources": ["any"]},
             "policy": {"expose": "published", "grace": "0s", "max_close": 1000, **self.policy},
-            "run": {"deadline": "60s" if self.patient else "8s", "host_timeout": "10s" if self.patient else "2s"},
+            "run": {"deadline": "60s" if self.patient else self.deadline, "host_timeout": "10s" if self.patient else "2s"},
             "providers": {"vendor": {"type": self.stage.type, **self.stage.account}},
             "hosts": {self.host_name: dict(self.host)},
             "firewalls": {NAME: firewall},
