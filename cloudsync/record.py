@@ -81,8 +81,7 @@ class Recorder:
     def says(self, word: str, plan: Plan, outcomes: tuple[Outcome, ...], message: str | None = None) -> str | None:
         """Write the entry; why it could not be written, None where it was. `word`: how the run ended."""
         entry = self._entry(word, plan, outcomes, message)
-        quiet = word in ("nothing-to-do", "unchanged")
-        return history.end(self.configuration.state, self.configuration.owner, entry, quiet=quiet)
+        return history.end(self.configuration.state, self.configuration.owner, entry, quiet=word == "nothing-to-do")
 
     def fails(self, word: str, message: str) -> None:
         """Write the entry of a run that ended before it had a report, where that can be done."""

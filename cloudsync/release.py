@@ -59,7 +59,9 @@ def release(
         with stop.writing():
             (outcome,) = carry_out(configuration, (one,), deadline, stop, progress)
             notes = _forget(configuration, name) if outcome.status in ("done", "unchanged") else ()
-            word = "released" if outcome.status == "done" else outcome.status
+            word = {"done": "released", "unchanged": "nothing-to-do", "unknown": "partly", "not-begun": "failed"}.get(
+                outcome.status, outcome.status
+            )
             problem = entry.says(word, plan, (outcome,))
         error = one.observed.error if isinstance(one.observed, Unreadable) else None
         return Released(outcome, one.guards[0] if one.guards else None, error, (*notes, *((problem,) if problem else ())))

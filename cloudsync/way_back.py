@@ -22,16 +22,21 @@ def way_back(closed: Mapping[str, Any], firewall: str) -> tuple[str, ...]:
     """What to change, the likeliest first. `closed`: one of an entry's `closed`; `firewall`: its name in the configuration."""
     number, protocol = str(closed.get("ports") or ""), str(closed.get("protocol") or "")
     port = f"{number}/{protocol}" if number else protocol
-    of = ", ".join(map(str, closed.get("of") or ())) or "the container"
-    found = [_BY_CODE[code].format(of=of, port=port) for code in closed.get("codes") or () if code in _BY_CODE]
+    of = ", ".join(map(str, _list(closed.get("of")))) or "the container"
+    found = [_BY_CODE[code].format(of=of, port=port) for code in _list(closed.get("codes")) if code in _BY_CODE]
     if not found and "policy.deny" in str(closed.get("reason") or ""):
         found.append(_BY_CODE["denied"])
     if not found:
         found.append("start the container again that publishes it, if it is to be there")
-    return (*found, _allow(port, closed.get("sources") or (), firewall))
+    return (*found, _allow(port, _list(closed.get("sources")), firewall))
+
+
+def _list(value: object) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
 
 
 def _allow(port: str, sources: Sequence[Any], firewall: str) -> str:
+    sources = [str(one) for one in sources]
     names = '"any"' if set(sources) == {"0.0.0.0/0", "::/0"} else ", ".join(f'"{one}"' for one in sources[:20])
     more = ", …" if len(sources) > 20 else ""
     return f'or open it whatever containers say: [[firewalls.{firewall}.allow]] ports = ["{port}"] sources = [{names}{more}]'

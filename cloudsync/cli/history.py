@@ -54,15 +54,16 @@ def _one(found: list[dict[str, Any]], id_: str) -> dict[str, Any]:
 
 def _with_ways_back(entry: dict[str, Any]) -> dict[str, Any]:
     """The entry, and at each rule it closed how to get it back."""
-    firewalls = [
-        {
-            **firewall,
-            "closed": [
-                {**closed, "way_back": list(way_back(closed, str(firewall.get("name"))))} for closed in firewall["closed"]
-            ],
-        }
-        if isinstance(firewall, dict) and firewall.get("closed")
-        else firewall
-        for firewall in entry.get("firewalls") or ()
-    ]
-    return {**entry, "firewalls": firewalls} if "firewalls" in entry else entry
+    firewalls = entry.get("firewalls")
+    if not isinstance(firewalls, list):
+        return entry
+    return {**entry, "firewalls": [_with_way_back(one) if isinstance(one, dict) else one for one in firewalls]}
+
+
+def _with_way_back(firewall: dict[str, Any]) -> dict[str, Any]:
+    closed = firewall.get("closed")
+    if not isinstance(closed, list):
+        return firewall
+    name = str(firewall.get("name"))
+    shown = [{**one, "way_back": list(way_back(one, name))} if isinstance(one, dict) else one for one in closed]
+    return {**firewall, "closed": shown}

@@ -68,7 +68,8 @@ def run(words: Sequence[str]) -> int:
         return exit_codes.FAILED
     except (click.Abort, KeyboardInterrupt) as error:
         print("cloudsync: interrupted, nothing was begun", file=sys.stderr)
-        return 128 + int(getattr(error, "number", signal.SIGINT))
+        # click wraps what a signal raised.
+        return 128 + int(getattr(error.__cause__ or error, "number", signal.SIGINT))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_codes.FAILED

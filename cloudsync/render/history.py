@@ -79,7 +79,8 @@ def _who(one: Mapping[str, Any]) -> str:
 def _rule(one: Mapping[str, Any]) -> str:
     if one.get("protocol") is None:
         return _text(one, "target")
-    sources = [str(cidr) for cidr in one.get("sources") or ()]
+    found = one.get("sources")
+    sources = [str(cidr) for cidr in (found if isinstance(found, list) else ())]
     try:
         text = words.sources(NetworkSet.of(sources))
     except ValueError:
