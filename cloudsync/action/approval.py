@@ -77,9 +77,7 @@ def _merged(event: Event, github: GitHub, sleep: Callable[[float], None]) -> Pul
     for attempt in range(_TRIES):
         if attempt:
             sleep(_WAIT_SECONDS)
-        found = [
-            one for one in github.pull_requests_of(event.sha) if one.base == event.branch and one.merge_commit == event.sha
-        ]
+        found = [one for one in github.pull_requests_of(event.sha) if one.base == event.branch and one.merge_commit == event.sha]
         if found:
             return found[0]
     raise NotApproved(

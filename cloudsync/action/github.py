@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from requests.auth import AuthBase
 
 from cloudsync.render.escape import plain
 
@@ -49,6 +50,17 @@ class PullRequest:
     merge_commit: str | None
 
 
+class _Bearer(AuthBase):
+    """The token as requests' own kind of credentials: it would put those of a .netrc over a plain header."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
 class GitHub:
     """One repository seen with one token."""
 
@@ -62,11 +74,9 @@ class GitHub:
             raise GitHubError("the run names no repository")
         self._url, self._graphql, self._repository, self._sleep = url.rstrip("/"), graphql, repository, sleep
         self._session = requests.Session()
-        self._session.trust_env = False  # no .netrc: the token of the input and no other
-        self._session.proxies = requests.utils.getproxies()
+        self._session.auth = _Bearer(token)
         self._session.headers.update(
             {
-                "Authorization": f"Bearer {token}",
                 "Accept": "application/vnd.github+json",
                 "X-GitHub-Api-Version": API_VERSION,
                 "User-Agent": "cloudsync-action",

@@ -55,7 +55,9 @@ class Inputs:
         workspace = Path(environ.get("GITHUB_WORKSPACE") or ".").resolve()
         directory = workspace / (text("working-directory") or ".")
         if not directory.is_dir():
-            raise InputError("the input working-directory is no folder of the checkout; is there an actions/checkout step before?")
+            raise InputError(
+                "the input working-directory is no folder of the checkout; is there an actions/checkout step before?"
+            )
         config = text("config") or None
         return Inputs(
             command=cast("Command", command),

@@ -20,7 +20,14 @@ def comment(label: str, plan: Plan | None, problem: str, event: Event) -> str:
     head = f" of commit `{plain(event.head[:12], 12)}`" if event.head and event.head.isalnum() else ""
     lines = [f"## cloudsync{_of(label)}", ""]
     if plan is None:
-        return "\n".join([*lines, f"❌ **There is no plan{head}**, so merging approves nothing. [Run]({event.run_url})", "", *_problem(problem)])
+        return "\n".join(
+            [
+                *lines,
+                f"❌ **There is no plan{head}**, so merging approves nothing. [Run]({event.run_url})",
+                "",
+                *_problem(problem),
+            ]
+        )
     if plan.has_changes:
         lines += [f"Merging approves exactly these changes{head}: `{digest(plan)}`. [Run]({event.run_url})", ""]
     else:

@@ -45,7 +45,6 @@ class Result:
     plan: Plan | None = None
     path: Path | None = None
     applied: str | None = None
-    shown_in: Comment | None = None
 
 
 def main(environ: Mapping[str, str]) -> int:
@@ -112,13 +111,12 @@ def _commented(inputs: Inputs, event: Event, environ: Mapping[str, str], runner:
     return result
 
 
-def _apply(
-    inputs: Inputs, event: Event, environ: Mapping[str, str], runner: Runner, result: Result, plan: Plan
-) -> Result:
+def _apply(inputs: Inputs, event: Event, environ: Mapping[str, str], runner: Runner, result: Result, plan: Plan) -> Result:
     """`cloudsync apply`, held to the digest that was approved: what moves after this is refused there (law 6)."""
     if (problem := approval.branch_problem(inputs, event)) is not None:
         return replace(result, code=exit_codes.NOT_APPROVED, reason="not-approved", problem=problem)
     planned, where = digest(plan), None
+    github: GitHub | None = None
     try:
         github = _github(inputs, event, environ)
         if plan.has_changes:
@@ -135,7 +133,7 @@ def _apply(
         return replace(result, code=code, reason="not-approved", problem=message)
     done = _cloudsync(inputs, environ, runner, "apply", "--auto-approve" if inputs.approval == "none" else f"--expect={planned}")
     result = replace(
-        result, code=done.returncode, reason=_reason(done.returncode), problem=done.stderr.strip(), applied=done.stdout, shown_in=where
+        result, code=done.returncode, reason=_reason(done.returncode), problem=done.stderr.strip(), applied=done.stdout
     )
     if where is not None:
         _state(github, where, page.state(event, result), runner)
@@ -194,4 +192,3 @@ def _end(runner: Runner, result: Result) -> int:
     if result.code != exit_codes.DONE:
         runner.error(f"{result.reason}: {result.problem.strip() or 'see the lines above'}")
     return result.code
-

@@ -28,7 +28,9 @@ class Runner:
 
     def summary(self, markdown: str) -> None:
         """Add to the job's summary, cut to what GitHub takes."""
-        self._append(self._summary, cut(markdown, MOST_SUMMARY_BYTES, "the output plan-path names the file with all of it") + "\n")
+        self._append(
+            self._summary, cut(markdown, MOST_SUMMARY_BYTES, "the output plan-path names the file with all of it") + "\n"
+        )
 
     def log(self, text: str) -> None:
         """Print text of strangers: the runner looks for no command in it (`##[…]` counts anywhere in a line)."""

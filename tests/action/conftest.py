@@ -62,7 +62,16 @@ class Repository:
         run = self.folder / f"run-{self._runs}"
         return Job(run, self.checkout, self.github, event, payload, sha=sha, ref=ref, environ=environ)
 
-    def plans(self, number: int, *, head: str = "a" * 40, title: str = "", branch: str = "feature", fork: str | None = None, **inputs: str) -> Ran:
+    def plans(
+        self,
+        number: int,
+        *,
+        head: str = "a" * 40,
+        title: str = "",
+        branch: str = "feature",
+        fork: str | None = None,
+        **inputs: str,
+    ) -> Ran:
         """The plan workflow on a pull request."""
         pull = {
             "number": number, "title": title, "body": title,

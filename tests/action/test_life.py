@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.action.conftest import Repository
+from tests.action.conftest import EXAMPLES, Repository
 from tests.emulators.github import GitHubDouble
 
 MERGE = "c0ffee" + "0" * 34
@@ -86,32 +86,6 @@ def test_a_comment_copied_from_another_pull_request_approves_nothing(repository:
     assert repository.open == set()
 
 
-@pytest.mark.parametrize("author", ["mallory", "github-actions", "dependabot[bot]"])
-def test_a_comment_of_anybody_else_approves_nothing(repository: Repository, github: GitHubDouble, author: str) -> None:
-    github.open_pull(7, "a" * 40)
-    repository.plans(7)
-    github.comments[0]["user"]["login"] = author
-    github.merge(7, MERGE)
-    done = repository.applies(MERGE)
-    assert (done.code, done.outputs["failure-reason"]) == (4, "not-approved")
-    assert repository.open == set()
-
-
-def test_a_commit_that_no_pull_request_made_is_not_applied(repository: Repository, github: GitHubDouble, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    done = repository.job("push", {}, sha=MERGE).run(repository_example("apply"), "apply")
-    assert (done.code, done.outputs["failure-reason"]) == (4, "not-approved")
-    assert "was not made by merging a pull request" in done.log
-    assert repository.open == set()
-
-
-def test_a_pull_request_that_is_still_open_approves_nothing(repository: Repository, github: GitHubDouble) -> None:
-    github.open_pull(7, MERGE)
-    repository.plans(7, head=MERGE)
-    done = repository.applies(MERGE)  # the branch's own commit, pushed to main by hand
-    assert done.outputs["failure-reason"] == "not-approved"
-    assert repository.open == set()
-
-
 def test_another_branch_than_the_default_one_is_not_applied(repository: Repository, github: GitHubDouble) -> None:
     github.open_pull(7, "a" * 40)
     repository.plans(7)
@@ -153,7 +127,7 @@ def test_without_approval_what_is_planned_now_is_applied(repository: Repository)
 
 
 def test_drift_fails_the_scheduled_check_and_comments_nowhere(repository: Repository, github: GitHubDouble) -> None:
-    drift = repository_example("drift")
+    drift = EXAMPLES / "cloudsync-drift.yml"
     done = repository.job("schedule", {}, sha=MERGE).run(drift, "drift")
     assert (done.code, done.outputs["failure-reason"], done.outputs["changes"]) == (2, "changes", "true")
     repository.applies(MERGE, approval="none")
@@ -166,7 +140,7 @@ def test_drift_fails_the_scheduled_check_and_comments_nowhere(repository: Reposi
 def test_the_oidc_workflows_have_a_plan_and_an_apply(repository: Repository, github: GitHubDouble, cloud: str) -> None:
     github.open_pull(7, "a" * 40)
     pull = {"number": 7, "head": {"sha": "a" * 40, "repo": {"full_name": github.repository}}}
-    workflow = repository_example(cloud)
+    workflow = EXAMPLES / f"cloudsync-{cloud}.yml"
     shown = repository.job("pull_request", {"pull_request": pull}, sha="e" * 40, ref="refs/pull/7/merge")
     assert shown.run(workflow, "plan").code == 0
     assert shown.run(workflow, "apply").log == "skipped"
@@ -184,9 +158,3 @@ def test_two_configurations_have_two_comments(repository: Repository, github: Gi
     repository.plans(7, config="other.toml")
     repository.plans(7, config="other.toml")
     assert len(github.on(7)) == 2
-
-
-def repository_example(name: str):  # type: ignore[no-untyped-def]
-    from tests.action.conftest import EXAMPLES
-
-    return EXAMPLES / f"cloudsync-{name}.yml"

@@ -157,7 +157,7 @@ def evaluate(text: str, context: Mapping[str, Any]) -> Any:
         if match[1]:
             operator = match[1]
             continue
-        one = match[2].replace("''", "'") if match[2] is not None else match[4] if match[4] else look_up(match[3], context)
+        one = match[2].replace("''", "'") if match[2] is not None else match[4] or look_up(match[3], context)
         if operator is None:
             value = one
         elif operator in ("==", "!="):
