@@ -18,6 +18,8 @@ COMMANDS = {
     "apply": ("cloudsync.cli.apply", "Make the firewalls allow what the containers need, and only that plus SSH."),
     "discover": ("cloudsync.cli.discover", "Show the ports that containers need; needs no configuration."),
     "config": ("cloudsync.cli.config", "Check or show the configuration, or print its JSON Schema."),
+    "init": ("cloudsync.cli.init", "Write a first configuration; finds the engine and the credentials that are there."),
+    "completion": ("cloudsync.cli.completion", "Print the completion script of a shell: bash, zsh or fish."),
     "providers": ("cloudsync.cli.providers", "List the providers and what they can do."),
 }
 
