@@ -7,8 +7,8 @@ import click
 from cloudsync.cli.shared import Shell, common
 
 _WHERE = {
-    "bash": "# In ~/.bashrc:   eval \"$(cloudsync completion bash)\"\n",
-    "zsh": "# In ~/.zshrc, behind compinit:   eval \"$(cloudsync completion zsh)\"\n",
+    "bash": '# In ~/.bashrc:   eval "$(cloudsync completion bash)"\n',
+    "zsh": '# In ~/.zshrc, behind compinit:   eval "$(cloudsync completion zsh)"\n',
     "fish": "# cloudsync completion fish >~/.config/fish/completions/cloudsync.fish\n",
 }
 
