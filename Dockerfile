@@ -18,7 +18,7 @@ ARG EXTRAS=all
 RUN python -m venv /opt/cloudsync \
     && /opt/cloudsync/bin/python -m pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt ".[${EXTRAS}]" \
     && /opt/cloudsync/bin/python -m pip uninstall --yes pip setuptools \
-    && install -d -m 0700 -o 65532 -g 65532 /state
+    && mkdir /state && mkdir -m 0700 /state/cloudsync
 
 FROM python:${PYTHON}
 LABEL org.opencontainers.image.title="cloudsync" \
@@ -26,7 +26,7 @@ LABEL org.opencontainers.image.title="cloudsync" \
       org.opencontainers.image.licenses="MIT" \
       cloudsync.expose="false"
 COPY --from=build /opt/cloudsync /opt/cloudsync
-COPY --from=build --chown=65532:65532 /state /var/lib/cloudsync
+COPY --from=build --chown=65532:65532 /state/ /var/lib/
 # State in /var/lib/cloudsync, configuration in /etc/cloudsync/config.toml; Python writes nothing beside its code.
 ENV PATH=/opt/cloudsync/bin:$PATH \
     HOME=/var/lib/cloudsync \
