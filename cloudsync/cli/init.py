@@ -193,7 +193,7 @@ def _provider(ask: Asker, given: str | None) -> tuple[str, Starter]:
     def problem(text: str) -> str | None:
         return None if text in starters else f"must be one of {', '.join(starters)}"
 
-    kind = ask.text("Where the firewall is", "--provider", given, default, problem)
+    kind = ask.text("Where the firewall is, one of these", "--provider", given, default, problem)
     return kind, starters[kind]
 
 

@@ -207,7 +207,7 @@ def test_answers_typed_on_a_terminal(tmp_path: Path) -> None:
     code, shown = typed(tmp_path, answers, HCLOUD_TOKEN="s3cret")
     assert code == 0, shown
     assert "hetzner        Hetzner Cloud   found: HCLOUD_TOKEN" in shown
-    assert "Where the firewall is [hetzner]:" in shown
+    assert "Where the firewall is, one of these [hetzner]:" in shown
     assert "must be 1 to 20 of a-z" in shown  # and asks again
     assert "s3cret" not in shown
     configuration = load(tmp_path / "cloudsync.toml")
