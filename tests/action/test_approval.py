@@ -76,6 +76,13 @@ def test_an_open_pull_request_approves_nothing(github: GitHubDouble) -> None:
     assert len(waits) == 3  # GitHub may take seconds to know a merge
 
 
+def test_githubs_test_merge_of_an_open_pull_request_is_no_merge(github: GitHubDouble) -> None:
+    github.open_pull(7, "a" * 40).commits.append("f" * 40)
+    shown(github)
+    with pytest.raises(NotApproved, match="was not made by merging"):
+        approved(inputs(), event("f" * 40), DIGEST, client(github), sleep=lambda _: None)
+
+
 def test_a_merge_that_github_knows_of_late_is_waited_for(github: GitHubDouble) -> None:
     github.open_pull(7, "a" * 40)
     shown(github)

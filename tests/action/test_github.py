@@ -151,3 +151,10 @@ def test_of_two_comments_of_ours_one_stays(client: GitHub, github: GitHubDouble)
     github.says("mallory", 7, comment.body(PLACE, "sha256:9", "mine"))
     comment.put(client, PLACE, comment.body(PLACE, "sha256:3", "new"))
     assert [body.splitlines()[-1] for body in github.on(7)] == ["new", "mine"]
+
+
+def test_a_comment_that_only_quotes_ours_is_not_written_over(client: GitHub, github: GitHubDouble) -> None:
+    quoting = "somebody said:\n" + comment.body(PLACE, "sha256:1", "text")
+    github.says("github-actions[bot]", 7, quoting)
+    comment.put(client, PLACE, comment.body(PLACE, "sha256:2", "text"))
+    assert github.on(7) == [quoting, comment.body(PLACE, "sha256:2", "text")]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
+from cloudsync.action import run
+from cloudsync.action.inputs import PREFIX, Inputs
+from cloudsync.action.runner import Runner
 from tests.action.conftest import EXAMPLES, Repository
 from tests.emulators.github import GitHubDouble
 
@@ -158,3 +163,48 @@ def test_two_configurations_have_two_comments(repository: Repository, github: Gi
     repository.plans(7, config="other.toml")
     repository.plans(7, config="other.toml")
     assert len(github.on(7)) == 2
+
+
+def test_law6_what_changes_between_the_approval_and_the_first_write_is_not_applied(
+    repository: Repository, github: GitHubDouble, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = repository.applies(MERGE, expect="sha256:0").outputs["digest"]
+    command = run._cloudsync
+
+    def meanwhile(inputs: Inputs, environ: Mapping[str, str], runner: Runner, name: str, *options: str):  # type: ignore[no-untyped-def]
+        if name == "apply":
+            repository.needs("443/tcp", "25/tcp")
+        return command(inputs, environ, runner, name, *options)
+
+    monkeypatch.setattr(run, "_cloudsync", meanwhile)
+    inputs = {"COMMAND": "apply", "EXPECT": digest}
+    environ = {f"{PREFIX}{name}": value for name, value in inputs.items()}
+    place = {"GITHUB_WORKSPACE": str(repository.checkout), "RUNNER_TEMP": str(repository.folder), "HOME": str(repository.folder)}
+    assert run.main({**environ, **place}) == 4
+    assert "::error title=cloudsync::plan-changed" in capsys.readouterr().out
+    assert repository.open == set()
+
+
+def test_law1_an_approval_that_cannot_be_read_is_none(repository: Repository, github: GitHubDouble) -> None:
+    github.open_pull(7, "a" * 40)
+    repository.plans(7)
+    github.merge(7, MERGE)
+    github.limit("/repos/acme/shop/commits/.*", seconds=1800)
+    done = repository.applies(MERGE)
+    assert (done.code, done.outputs["failure-reason"]) == (75, "not-approved")
+    assert "rate limit" in done.log
+    assert repository.open == set()
+
+
+def test_a_pull_request_that_cannot_be_told_is_a_warning_since_everything_is_done(
+    repository: Repository, github: GitHubDouble
+) -> None:
+    github.open_pull(7, "a" * 40)
+    repository.plans(7)
+    github.merge(7, MERGE)
+    done = repository.job("push", {}, sha=MERGE).action(
+        {"command": "apply", "install": "none"}, github.token(pull_requests="read")
+    )
+    assert (done.code, done.outputs["failure-reason"]) == (0, ""), done.log
+    assert "::warning title=cloudsync::the pull request could not be told" in done.log
+    assert repository.open == {"22/tcp", "443/tcp"}
