@@ -14,12 +14,20 @@ demo: $(STAMP) ## The main job, from containers' ports to a firewall, without an
 test: $(STAMP) ## All tests; the ones on a real engine need root and dockerd, and skip with the reason elsewhere
 	$(VENV)/bin/python -m pytest --junitxml=.pytest-report/junit.xml
 
-lint: $(STAMP) ## ruff, mypy --strict, pyright, the Compose examples by the specification's schema
+WORKFLOWS := $(wildcard .github/workflows/*.yml examples/github/*.yml)
+
+lint: $(STAMP) ## ruff, mypy --strict, pyright; the Compose examples, the action, the workflows and the Dockerfile
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pyright
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec $$(grep -rLE '!(reset|override)' --include='*compose*.y*ml' tests/unit/fixtures/compose)
+	$(VENV)/bin/zizmor --offline --quiet --persona auditor action.yml .github examples/github
+	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-actions action.yml
+	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows $(WORKFLOWS)
+	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(VENV)/bin/hadolint Dockerfile
+	sh .ci/actionlint.sh $(WORKFLOWS)
 
 clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .pytest-report .hypothesis dist build

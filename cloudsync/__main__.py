@@ -6,9 +6,19 @@ import os
 import sys
 import threading
 
+_STRANGER = "cs.py"
+"""A module of the distribution "cloudsync" on PyPI, a tool that syncs files: it installs into the same folder as this package."""
+
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    if os.path.exists(os.path.join(os.path.dirname(__file__), _STRANGER)):  # noqa: PTH110, PTH118, PTH120 - pathlib takes 5 ms to import
+        print(
+            'cloudsync: the PyPI package "cloudsync", another tool, is installed in the same environment and has overwritten parts of this '
+            "one; nothing is done with the mixture. Install this one by itself: pipx install cloudsync-firewall",
+            file=sys.stderr,
+        )
+        sys.exit(1)
     if sys.argv[1:] == ["--version"]:
         from cloudsync import __version__
 

@@ -22,6 +22,8 @@ COMMANDS = {
     "discover": ("cloudsync.cli.discover", "Show the ports that containers need; needs no configuration."),
     "explain": ("cloudsync.cli.explain", "Tell the whole story of one port."),
     "config": ("cloudsync.cli.config", "Check or show the configuration, or print its JSON Schema."),
+    "init": ("cloudsync.cli.init", "Write a first configuration; finds the engine and the credentials that are there."),
+    "completion": ("cloudsync.cli.completion", "Print the completion script of a shell: bash, zsh or fish."),
     "providers": ("cloudsync.cli.providers", "List the providers and what they can do."),
 }
 

@@ -87,9 +87,11 @@ def common(function: Callable[..., R]) -> Callable[..., R]:
 def planning(function: Callable[..., R]) -> Callable[..., R]:
     """Give a command the options of plan and apply; it receives `firewalls` and `granted`."""
 
-    @click.option("--firewall", "firewalls", multiple=True, metavar="NAME", help="Only this firewall (repeatable).")
-    @click.option("--adopt", multiple=True, metavar="NAME", help="Take over an existing firewall (repeatable).")
-    @click.option("--allow-attach", multiple=True, metavar="NAME", help="Put open machines under this firewall (repeatable).")
+    named: dict[str, Any] = {"multiple": True, "metavar": "NAME", "shell_complete": _firewall_names}
+
+    @click.option("--firewall", "firewalls", help="Only this firewall (repeatable).", **named)
+    @click.option("--adopt", help="Take over an existing firewall (repeatable).", **named)
+    @click.option("--allow-attach", help="Put open machines under this firewall (repeatable).", **named)
     @click.option("--allow-close", type=click.IntRange(0), metavar="N", help="Let up to N rules of a firewall close at once.")
     @click.option("--ssh-moved", is_flag=True, help="SSH that was declared before may close.")
     @click.option("--now", is_flag=True, help="Do not wait for grace.")
@@ -107,6 +109,17 @@ def planning(function: Callable[..., R]) -> Callable[..., R]:
         return function(*args, firewalls=firewalls, granted=granted, **rest)
 
     return wrapped
+
+
+def _firewall_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's signature
+    """For the shell's completion: the firewalls of the configuration, none where it cannot be read."""
+    from cloudsync.config import ConfigError, find, load
+
+    try:
+        configuration = load(find(context.params.get("config")))
+    except ConfigError:
+        return []
+    return [name for name in configuration.firewalls if name.startswith(incomplete)]
 
 
 def options_for(configuration: Configuration, firewalls: tuple[str, ...], granted: Granted) -> Options:

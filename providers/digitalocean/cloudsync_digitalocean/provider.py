@@ -28,9 +28,11 @@ from cloudsync.provider.contract import (
     Target,
     Writer,
 )
+from cloudsync.provider.starter import Starter
 from cloudsync.rules import RuleSet
 from cloudsync_digitalocean.rules import MAX_RULES, OUTBOUND, VendorRule, clash, to_vendor, too_many, without_addresses
 from cloudsync_digitalocean.settings import RFC1918, DigitalOceanAccount, DigitalOceanFirewall, settings_of
+from cloudsync_digitalocean.starter import STARTER
 from cloudsync_digitalocean.state import Change, Found, full_name
 
 ENDPOINT = "https://api.digitalocean.com/v2"
@@ -45,6 +47,7 @@ class DigitalOceanProvider:
     type: ClassVar[str] = "digitalocean"
     sdk: ClassVar[str | None] = "digitalocean"
     extra: ClassVar[str | None] = "digitalocean"
+    starter: ClassVar[Starter] = STARTER
     account_settings: ClassVar[AccountModel] = DigitalOceanAccount
     firewall_settings: ClassVar[FirewallModel] = DigitalOceanFirewall
     capabilities: ClassVar[Capabilities] = Capabilities(

@@ -27,9 +27,11 @@ from cloudsync.provider.contract import (
     Target,
     Writer,
 )
+from cloudsync.provider.starter import Starter
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_gcp.rules import Listed, Wished, body, inexpressible, sources_of, spare_name, text_of, wishes, written_marker
 from cloudsync_gcp.settings import GcpAccount, GcpFirewall, prefix_of, settings_of
+from cloudsync_gcp.starter import STARTER
 from cloudsync_gcp.state import Change, Found, Write
 
 ENDPOINT = "https://compute.googleapis.com"
@@ -45,6 +47,7 @@ class GcpProvider:
     type: ClassVar[str] = "gcp"
     sdk: ClassVar[str | None] = "google.cloud.compute"
     extra: ClassVar[str | None] = "gcp"
+    starter: ClassVar[Starter] = STARTER
     account_settings: ClassVar[AccountModel] = GcpAccount
     firewall_settings: ClassVar[FirewallModel] = GcpFirewall
     capabilities: ClassVar[Capabilities] = Capabilities(

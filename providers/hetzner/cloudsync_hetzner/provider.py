@@ -24,8 +24,10 @@ from cloudsync.provider.contract import (
     Target,
     Writer,
 )
+from cloudsync.provider.starter import Starter
 from cloudsync_hetzner.rules import limits_broken, to_vendor
 from cloudsync_hetzner.settings import HetznerAccount, HetznerFirewall, settings_of
+from cloudsync_hetzner.starter import STARTER
 from cloudsync_hetzner.state import Change, Found, Wanted, labels_of, unmarked
 
 ENDPOINT = "https://api.hetzner.cloud/v1"
@@ -38,6 +40,7 @@ class HetznerProvider:
     type: ClassVar[str] = "hetzner"
     sdk: ClassVar[str | None] = "hcloud"
     extra: ClassVar[str | None] = "hetzner"
+    starter: ClassVar[Starter] = STARTER
     account_settings: ClassVar[AccountModel] = HetznerAccount
     firewall_settings: ClassVar[FirewallModel] = HetznerFirewall
     capabilities: ClassVar[Capabilities] = Capabilities(

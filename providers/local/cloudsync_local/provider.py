@@ -29,8 +29,10 @@ from cloudsync.provider.contract import (
 )
 from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
+from cloudsync.provider.starter import Starter
 from cloudsync.rules import RuleSet
 from cloudsync_local.file import Content, ListedRule, read, write
+from cloudsync_local.starter import STARTER
 
 
 class LocalFirewall(FirewallSettings):
@@ -61,6 +63,7 @@ class LocalProvider:
     type: ClassVar[str] = "local"
     sdk: ClassVar[str | None] = None
     extra: ClassVar[str | None] = None
+    starter: ClassVar[Starter] = STARTER
     account_settings: ClassVar[AccountModel] = AccountSettings
     firewall_settings: ClassVar[FirewallModel] = LocalFirewall
     capabilities: ClassVar[Capabilities] = Capabilities(
