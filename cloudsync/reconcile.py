@@ -27,6 +27,7 @@ from cloudsync.sources.discovery import Complete, Discovery, Failed, Partial
 from cloudsync.sources.hosts import read_hosts
 from cloudsync.state.applied import last_ssh, record_ssh
 from cloudsync.state.directory import prepare
+from cloudsync.state.engines import remember
 from cloudsync.state.lock import locked
 
 Status = Literal["done", "unchanged", "refused", "failed", "unknown", "not-begun"]
@@ -46,6 +47,7 @@ class Planned:
 
     plan: Plan
     considered: tuple[Considered, ...]
+    discoveries: Mapping[str, Discovery] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ def plan(configuration: Configuration, options: Options, progress: Progress = si
             warnings=_warnings(considered, discoveries),
         ),
         considered,
+        discoveries,
     )
 
 
@@ -145,6 +148,7 @@ def apply(
         outcomes = _carry_out(configuration, planned.considered, progress)
         outcomes = _once_more(configuration, options, planned.plan, outcomes, progress)
         _remember(configuration, planned.considered, outcomes)
+        remember(configuration.state, configuration.owner, planned.discoveries, planned.plan.created)
         return Report(planned.plan, outcomes)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import tomlkit
 
 from cloudsync.config.configuration import Configuration, PortRange
+from cloudsync.config.engines import TlsEngine
 from cloudsync.config.models import AllowTable, File, FirewallTable
 from cloudsync.networks import ANY, NetworkSet
 from cloudsync.rules import RuleSet
@@ -45,7 +46,7 @@ def show(configuration: Configuration) -> str:
             for name, table in configuration.accounts.items()
         },
         "hosts": {
-            host.name: ({"docker": list(host.docker)} if host.docker else {})
+            host.name: ({"docker": [_engine(engine) for engine in host.docker]} if host.docker else {})
             | ({"ports": _ports(host.ports)} if host.ports or not host.docker else {})
             | ({"retired": True} if host.retired else {})
             for host in configuration.hosts.values()
@@ -80,6 +81,13 @@ def json_schema() -> dict[str, Any]:
         for pattern in properties["firewalls"].get("patternProperties", {".*": None})
     }
     return {"$schema": "http://json-schema.org/draft-07/schema#", **schema, "definitions": definitions}
+
+
+def _engine(engine: str | TlsEngine) -> object:
+    if isinstance(engine, str):
+        return engine
+    files = {"ca": engine.ca, "cert": engine.cert, "key": engine.key}
+    return {"host": engine.host} | {name: path for name, path in files.items() if path is not None}
 
 
 def _ports(ranges: Iterable[PortRange]) -> list[str]:

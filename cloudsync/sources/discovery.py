@@ -61,6 +61,7 @@ RefusalCode = Literal[
     "unexpressible",
     "malformed",
     "unassigned",
+    "service-unknown",
 ]
 
 
@@ -91,13 +92,34 @@ class Malformed:
 
 
 @dataclass(frozen=True, slots=True)
+class Routed:
+    """A container that a reverse proxy of the same engine serves: it needs no port of its own. `by`: the proxy, for people.
+    `beside`: the ports it publishes all the same, past the proxy (`8080/tcp`)."""
+
+    origin: Origin
+    by: str
+    beside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSeen:
+    """An engine that answered: `engine` as the configuration names it, `id` as it calls itself."""
+
+    engine: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Complete:
-    """Everything of the host was read."""
+    """Everything of the host was read. `local`: ports on loopback addresses, never opened, for people who want to see everything."""
 
     required: tuple[RequiredPort, ...] = ()
     unopened: tuple[UnopenedPort, ...] = ()
     malformed: tuple[Malformed, ...] = ()
     remarks: tuple[str, ...] = ()
+    local: tuple[RequiredPort, ...] = ()
+    routed: tuple[Routed, ...] = ()
+    engines: tuple[EngineSeen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +132,9 @@ class Partial:
     malformed: tuple[Malformed, ...] = ()
     remarks: tuple[str, ...] = ()
     temporary: bool = True
+    local: tuple[RequiredPort, ...] = ()
+    routed: tuple[Routed, ...] = ()
+    engines: tuple[EngineSeen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
