@@ -144,8 +144,11 @@ def _state(status: str, restart: object) -> str:
 
 
 def origin_of(host: str, container: Container) -> Origin:
-    """Who it is, for people. Compose labels are for display only: anyone can set them."""
+    """Who it is, for people: Swarm tasks by their service, whose name lasts. These labels are for display only: anyone can set them."""
     labels = container.labels
+    if service := labels.get("com.docker.swarm.service.name"):
+        stack = labels.get("com.docker.stack.namespace")
+        return Origin(host, stack, service.removeprefix(f"{stack}_") if stack else None, service)
     return Origin(host, labels.get("com.docker.compose.project"), labels.get("com.docker.compose.service"), container.name)
 
 

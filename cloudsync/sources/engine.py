@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import threading
 import time
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cloudsync.config.engines import TlsEngine
 from cloudsync.engine_endpoint import EndpointError, way_to
@@ -30,8 +31,10 @@ from cloudsync.sources.containers import (
 )
 from cloudsync.sources.discovery import Complete, Discovery, EngineSeen, Failed, LabelScope, Partial, UnopenedPort
 from cloudsync.sources.labels import ours
+from cloudsync.sources.podman import is_podman, is_rootless, without_picked
 from cloudsync.sources.proxies import Served, routed
 from cloudsync.sources.swarm import (
+    DESIRED,
     SERVICE_LABEL,
     Cluster,
     Membership,
@@ -113,12 +116,12 @@ def _reached(engine: str | TlsEngine, deadline: float, slots: threading.Semaphor
 
 
 def _asked(name: str, engine: Engine, threads: int) -> Survey:
-    podman = _is_podman(engine.about)
+    podman = is_podman(engine.about)
     lacks = _Lacks()
     info = engine.get("/info")
     membership = membership_of(info)
     cluster = _cluster(engine, lacks) if membership.role == "manager" else None
-    networks = networks_of(engine.get("/networks"), podman=podman and not _is_rootless(info))
+    networks = networks_of(engine.get("/networks"), podman=podman and not is_rootless(info))
     listed = _ids(engine.get("/containers/json", all="1"))
     with ThreadPoolExecutor(max(1, min(threads, len(listed))), thread_name_prefix="inspect") as pool:
         inspected = pool.map(lambda id_: _inspect(engine, id_, lacks, podman=podman), listed)
@@ -196,15 +199,6 @@ class _Lacks:
         self.lasting = self.lasting or not temporary
 
 
-def _is_podman(about: Mapping[str, Any]) -> bool:
-    parts = about.get("Components")
-    return any(isinstance(one, dict) and one.get("Name") == "Podman Engine" for one in (parts if isinstance(parts, list) else []))
-
-
-def _is_rootless(info: object) -> bool:
-    return isinstance(info, dict) and (info.get("Rootless") is True or "name=rootless" in (info.get("SecurityOptions") or []))
-
-
 def _id(info: object, *, podman: bool) -> str:
     """Docker keeps an id; Podman makes a new one up for every answer, so its host's name and storage stand for it."""
     if not isinstance(info, dict):
@@ -220,7 +214,7 @@ def _cluster(engine: Engine, lacks: _Lacks) -> Cluster | None:
     try:
         return cluster_of(
             engine.get("/services"),
-            engine.get("/tasks", filters='{"desired-state":{"running":true}}'),
+            engine.get("/tasks", filters=json.dumps({"desired-state": dict.fromkeys(DESIRED, True)})),
             engine.get("/nodes"),
         )
     except EngineError as error:
@@ -245,13 +239,24 @@ def _inspect(engine: Engine, container: str, lacks: _Lacks, *, podman: bool) -> 
     from cloudsync.sources.engine_client import EngineError
 
     try:
-        return container_of(engine.get(f"/containers/{container}/json"), podman=podman)
+        found = container_of(engine.get(f"/containers/{container}/json"), podman=podman)
+        return _without_picked(engine, found) if podman and counts(found) and found.bound else found
     except EngineError as error:
         if error.status != 404:
             lacks.add(f"a container could not be inspected: {error}", temporary=error.temporary)
     except Unexpected as error:
         lacks.add(f"the engine described a container with {error}")
     return None
+
+
+def _without_picked(engine: Engine, container: Container) -> Container:
+    """As Podman's own API knows it better; where that cannot be had, as it is."""
+    from cloudsync.sources.engine_client import EngineError
+
+    try:
+        return without_picked(container, engine.get(f"/libpod/containers/{container.id}/json", api="v4.0.0"))
+    except EngineError:
+        return container
 
 
 def _image_labels(engine: Engine, image: str, lacks: _Lacks) -> Mapping[str, str] | None:

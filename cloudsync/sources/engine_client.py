@@ -76,9 +76,9 @@ class Engine:
         """Close every connection."""
         self._client.close()
 
-    def get(self, path: str, **query: str) -> Any:
-        """The JSON answer to `GET path` in the engine's own version of the API. Raises `EngineError`."""
-        return self._get(f"/v{self.api_version}{path}", query, path)
+    def get(self, path: str, api: str | None = None, **query: str) -> Any:
+        """The JSON answer to `GET path` in the engine's own version of the API, or in `api` (`v4.0.0`). Raises `EngineError`."""
+        return self._get(f"/{api or f'v{self.api_version}'}{path}", query, path)
 
     def _get(self, path: str, query: dict[str, str], shown: str | None = None) -> Any:
         shown = shown or path

@@ -23,6 +23,7 @@ from cloudsync.sources.proxies import routed_by_labels
 
 Role = Literal["none", "manager", "worker", "unsettled"]
 SERVICE_LABEL = "com.docker.swarm.service.id"
+DESIRED = ("running", "ready")  # a task that waits for its restart is desired to be ready
 _STARTING = ("assigned", "accepted", "preparing", "ready", "starting")
 _EVERYWHERE = ip_address("0.0.0.0")  # noqa: S104 - not bound here
 
@@ -93,7 +94,7 @@ def cluster_of(services: object, tasks: object, nodes: object) -> Cluster:
     """The three answers as one. Raises `Unexpected`."""
     found = [_service(one) for one in _tables(services)]
     addresses = {_text(one, "ID"): str(_part(one, "Status").get("Addr") or "") for one in _tables(nodes)}
-    running = tuple(_task(one) for one in _tables(tasks) if one.get("DesiredState") == "running")
+    running = tuple(_task(one) for one in _tables(tasks) if one.get("DesiredState") in DESIRED)
     return Cluster({service.id: service for service in found}, running, addresses)
 
 
@@ -135,19 +136,13 @@ def peers_remark(cluster: Cluster, node: str) -> str | None:
 
 def _as_container(service: Service, ports: Iterable[PublishedPort]) -> Container:
     """A running container that publishes them on every IPv4 address."""
-    stack = service.labels.get("com.docker.stack.namespace")
-    named = (
-        {"com.docker.compose.project": stack, "com.docker.compose.service": service.name.removeprefix(f"{stack}_")}
-        if stack
-        else {}
-    )
     chosen = tuple(ports)
     return Container(
         id=service.id,
         name=service.name,
         state="running",
         image="",
-        labels={**named, **service.labels},
+        labels={**service.labels, "com.docker.swarm.service.name": service.name},
         network_mode="ingress",
         networks=(),
         asked=tuple(Binding(p.protocol, p.target, _EVERYWHERE, str(p.asked or "")) for p in chosen),
