@@ -74,7 +74,7 @@ def _here() -> Mapping[str, Discovery]:
         raise ConfigProblems([str(error)]) from None
     shown = engine if engine == way.url else f"{engine} ({way.url})"
     click.echo(f"no configuration: reading {plain(shown)}", err=True)
-    return {HERE: read_engine(HERE, engine, LabelScope({}, frozenset()), timeout=10.0, concurrency=16)}
+    return {HERE: read_engine(HERE, engine, LabelScope({}, frozenset(), lenient=True), timeout=10.0, concurrency=16)}
 
 
 def _read(shell: Shell, configuration: Configuration) -> Mapping[str, Discovery]:

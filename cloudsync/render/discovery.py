@@ -43,7 +43,7 @@ class _Shown(NamedTuple):
 
 def _table(host: HostInventory, *, configured: bool) -> Iterator[Line]:
     shown = [_Shown(_cells(row), _happens(row.verdicts, configured=configured), _style(row.verdicts)) for row in host.rows]
-    shown += [_Shown(_routed(one), ["needs nothing"], "quiet") for one in host.routed]
+    shown += [_Shown(_routed(one), [_past(one)], "warning" if one.beside else "quiet") for one in host.routed]
     if not shown:
         if not host.malformed:
             yield Line("  nothing is needed", "quiet")
@@ -72,6 +72,10 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
 
 def _routed(one: Routed) -> tuple[str, str, str, str]:
     return "-", plain(_who(one.origin)), plain(f"behind {one.by}"), "proxy"
+
+
+def _past(one: Routed) -> str:
+    return f"needs nothing, but publishes {', '.join(one.beside)} past the proxy" if one.beside else "needs nothing"
 
 
 def _who(origin: Origin) -> str:

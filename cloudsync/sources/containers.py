@@ -24,7 +24,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from cloudsync.networks import ANY, ANY4, ANY6, NOWHERE, NetworkSet
 from cloudsync.sources.discovery import LabelScope, Malformed, Origin, RequiredPort, UnopenedPort
-from cloudsync.sources.labels import ContainerLabels, LabelError, parse_labels
+from cloudsync.sources.labels import ContainerLabels, LabelError, ours, parse_labels
 from cloudsync.sources.provenance import narrower, narrowing, split
 from cloudsync.sources.proxies import Trait, traits_of
 
@@ -166,7 +166,13 @@ def needs_of(
     """What one container that `counts` needs. `image`: its image's labels, None where they are not known."""
     needs = _needs_of(host, container, networks, image, scope)
     fixed, _ = _published(container, networks, origin_of(host, container))
-    return replace(needs, local=_local(fixed, origin_of(host, container)))
+    remarks = needs.remarks
+    if scope.lenient and any("@" in value for key, value in ours(container.labels).items() if key.endswith("sources")):
+        remarks = (
+            *remarks,
+            f"{container.name}: its labels name networks of a configuration that is not at hand: taken as anyone",
+        )
+    return replace(needs, remarks=remarks, local=_local(fixed, origin_of(host, container)))
 
 
 def _local(bindings: Iterable[Binding], origin: Origin) -> tuple[RequiredPort, ...]:
@@ -189,7 +195,7 @@ def _needs_of(
     try:
         labels = parse_labels(trusted, scope)
     except LabelError as error:
-        known = None if container.network_mode == "host" else tuple(_ports_of(fixed, origin))
+        known = None if container.network_mode == "host" else coalesced(_ports_of(fixed, origin))
         return Needs(malformed=(Malformed(origin, str(error), known),), remarks=remarks)
     asks = labels.expose is True or labels.ports is not None
     if container.network_mode.startswith("container:"):

@@ -150,7 +150,9 @@ Discovery = Complete | Partial | Failed
 
 @dataclass(frozen=True, slots=True)
 class LabelScope:
-    """What labels of one host's containers may refer to."""
+    """What labels of one host's containers may refer to. `lenient`: there is no configuration to refer to, so a network that
+    is only a name is taken as anyone, and names of firewalls count for nothing."""
 
     networks: dict[str, NetworkSet]
     firewalls: frozenset[str]
+    lenient: bool = False

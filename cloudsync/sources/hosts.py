@@ -36,7 +36,8 @@ def read_hosts(configuration: Configuration, names: Iterable[str], progress: Pro
     found: dict[str, Discovery] = {}
     for host in hosts:
         discovery = united(_of_host(configuration, host, surveys.get(host.name, []), clusters))
-        found[host.name] = _with_memory(configuration, host, discovery, known.get(host.name, Remembered()))
+        down = any(isinstance(one, Failed) for one in surveys.get(host.name, ()))
+        found[host.name] = _with_memory(configuration, host, discovery, known.get(host.name, Remembered()), down=down)
     return found
 
 
@@ -107,8 +108,9 @@ def _clusters(surveys: Mapping[str, list[Survey | Failed]]) -> dict[str, Cluster
     return found
 
 
-def _with_memory(configuration: Configuration, host: Host, discovery: Discovery, known: Remembered) -> Discovery:
-    """The discovery, not complete where another engine answers than before, and with since when the host is unknown."""
+def _with_memory(configuration: Configuration, host: Host, discovery: Discovery, known: Remembered, *, down: bool) -> Discovery:
+    """The discovery, not complete where another engine answers than before, and with since when the host is unknown. `down`: an engine
+    of the host said nothing at all."""
     if isinstance(discovery, Complete | Partial):
         reasons = [
             f"another engine answers at {seen.engine} than at the last apply: if that is right, remove the host's line "
@@ -118,13 +120,13 @@ def _with_memory(configuration: Configuration, host: Host, discovery: Discovery,
         ]
         if reasons:
             discovery = _partial(discovery, tuple(reasons))
-    since = "" if known.unknown_since is None else f"; unknown since {known.unknown_since:%Y-%m-%d %H:%M} UTC"
+    if isinstance(discovery, Complete):
+        return discovery
+    more = "" if known.unknown_since is None else f"; unknown since {known.unknown_since:%Y-%m-%d %H:%M} UTC"
+    more += f"; if the host is gone for good, say so: retired = true in [hosts.{host.name}]" if down else ""
     if isinstance(discovery, Failed):
-        gone = f"if the host is gone for good, say so: retired = true in [hosts.{host.name}]"
-        return replace(discovery, reason=f"{discovery.reason}{since}; {gone}")
-    if isinstance(discovery, Partial) and since:
-        return replace(discovery, reasons=(*discovery.reasons[:-1], discovery.reasons[-1] + since))
-    return discovery
+        return replace(discovery, reason=discovery.reason + more)
+    return replace(discovery, reasons=(*discovery.reasons[:-1], discovery.reasons[-1] + more))
 
 
 def _partial(found: Complete | Partial, reasons: tuple[str, ...]) -> Partial:
