@@ -11,7 +11,6 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +32,7 @@ from cloudsync.sources.discovery import Complete, Discovery, EngineSeen, Failed,
 from cloudsync.sources.labels import ours
 from cloudsync.sources.podman import is_podman, is_rootless, without_picked
 from cloudsync.sources.proxies import Served, routed
+from cloudsync.sources.share import Share
 from cloudsync.sources.swarm import (
     DESIRED,
     SERVICE_LABEL,
@@ -70,21 +70,20 @@ def read_engine(
     host: str, engine: str | TlsEngine, scope: LabelScope, *, timeout: float, concurrency: int, base: Path | None = None
 ) -> Discovery:
     """What the containers of one engine need. Never raises for an engine: `Failed` or `Partial` say why. See `survey`."""
-    found = survey(engine, timeout=timeout, slots=threading.BoundedSemaphore(concurrency), threads=concurrency, base=base)
+    with Share(threading.BoundedSemaphore(concurrency), concurrency) as share:
+        found = survey(engine, timeout=timeout, share=share, base=base)
     return found if isinstance(found, Failed) else discovery_of(host, found, scope)
 
 
-def survey(
-    engine: str | TlsEngine, *, timeout: float, slots: threading.Semaphore, threads: int, base: Path | None = None
-) -> Survey | Failed:
-    """Ask one engine everything. `timeout`: seconds for all of it. `slots`: requests at once, shared with other engines. `base`: the
-    folder that the paths of TLS files are relative to. Never raises for an engine."""
+def survey(engine: str | TlsEngine, *, timeout: float, share: Share, base: Path | None = None) -> Survey | Failed:
+    """Ask one engine everything. `timeout`: seconds for all of it. `share`: how many requests at once. `base`: the folder that the paths
+    of TLS files are relative to. Never raises for an engine."""
     from cloudsync.sources.engine_client import EngineError
 
     deadline = time.monotonic() + timeout
     try:
-        with _reached(engine, deadline, slots, base or Path()) as client:
-            return _asked(str(engine), client, threads)
+        with _reached(engine, deadline, base or Path()) as client:
+            return _asked(str(engine), client, share)
     except EndpointError as error:
         return Failed(str(error), temporary=False)
     except EngineError as error:
@@ -94,13 +93,13 @@ def survey(
 
 
 @contextlib.contextmanager
-def _reached(engine: str | TlsEngine, deadline: float, slots: threading.Semaphore, base: Path) -> Iterator[Engine]:
+def _reached(engine: str | TlsEngine, deadline: float, base: Path) -> Iterator[Engine]:
     """The engine, however it is reached; what ssh says explains what fails behind it."""
     from cloudsync.sources.engine_client import Engine, EngineError
 
     way = way_to(engine, os.environ, base)
     if way.ssh is None:
-        client = Engine(way.url, deadline, slots, way.tls)
+        client = Engine(way.url, deadline, way.tls)
         with contextlib.closing(client):
             yield client
         return
@@ -108,14 +107,14 @@ def _reached(engine: str | TlsEngine, deadline: float, slots: threading.Semaphor
 
     with Tunnel(way.ssh, deadline) as tunnel:
         try:
-            client = Engine(tunnel.url, deadline, slots)
+            client = Engine(tunnel.url, deadline)
             with contextlib.closing(client):
                 yield client
         except EngineError as error:
             raise (tunnel.why() if error.status is None else None) or error from None
 
 
-def _asked(name: str, engine: Engine, threads: int) -> Survey:
+def _asked(name: str, engine: Engine, share: Share) -> Survey:
     podman = is_podman(engine.about)
     lacks = _Lacks()
     info = engine.get("/info")
@@ -123,11 +122,10 @@ def _asked(name: str, engine: Engine, threads: int) -> Survey:
     cluster = _cluster(engine, lacks) if membership.role == "manager" else None
     networks = networks_of(engine.get("/networks"), podman=podman and not is_rootless(info))
     listed = _ids(engine.get("/containers/json", all="1"))
-    with ThreadPoolExecutor(max(1, min(threads, len(listed))), thread_name_prefix="inspect") as pool:
-        inspected = pool.map(lambda id_: _inspect(engine, id_, lacks, podman=podman), listed)
-        containers = tuple(container for container in inspected if container is not None and counts(container))
-        images = sorted({container.image for container in containers if ours(container.labels)})
-        labels = dict(zip(images, pool.map(lambda image: _image_labels(engine, image, lacks), images), strict=True))
+    inspected = share.each(lambda id_: _inspect(engine, id_, lacks, podman=podman), listed)
+    containers = tuple(container for container in inspected if container is not None and counts(container))
+    images = sorted({container.image for container in containers if ours(container.labels)})
+    labels = dict(zip(images, share.each(lambda image: _image_labels(engine, image, lacks), images), strict=True))
     reasons = tuple(dict.fromkeys(sorted(lacks.reasons)))
     return Survey(name, _id(info, podman=podman), containers, networks, labels, membership, cluster, reasons, lacks.lasting)
 

@@ -1,11 +1,10 @@
-"""A client of the Docker Engine API that can only read, bounded in time, in size and in requests at once."""
+"""A client of the Docker Engine API that can only read, bounded in time and in size."""
 
 from __future__ import annotations
 
 import json
 import re
 import ssl
-import threading
 import time
 from typing import Any
 
@@ -47,12 +46,12 @@ class ReadOnlyClient(APIClient):  # type: ignore[misc, unused-ignore]  # the stu
 class Engine:
     """One engine at `url`: `unix:///path` or `tcp://address:port`, with TLS where `tls` says so; nothing of the environment counts.
 
-    `deadline`: a `time.monotonic()` moment by which all reading is over. `slots`: bounds the requests at once, of this engine and of
-    all that share it. `about`: the engine's answer to `GET /version`. Raises `EngineError`.
+    `deadline`: a `time.monotonic()` moment by which all reading is over. `about`: the engine's answer to `GET /version`.
+    Raises `EngineError`.
     """
 
-    def __init__(self, url: str, deadline: float, slots: threading.Semaphore, tls: TlsFiles | None = None) -> None:
-        self.deadline, self._slots = deadline, slots
+    def __init__(self, url: str, deadline: float, tls: TlsFiles | None = None) -> None:
+        self.deadline = deadline
         timeout = max(1, int(self._left()))
         base_url = url.replace("unix:///", "http+unix:///", 1)
         try:
@@ -82,8 +81,6 @@ class Engine:
 
     def _get(self, path: str, query: dict[str, str], shown: str | None = None) -> Any:
         shown = shown or path
-        if not self._slots.acquire(timeout=self._left()):
-            raise EngineError("the engine was not asked within host_timeout: too many others were being read")
         try:
             url = f"{self._client.base_url}{path}"
             with self._client.get(url, params=query, timeout=self._left(), stream=True) as answer:
@@ -94,8 +91,6 @@ class Engine:
             raise connection_error(error) from None
         except (ValueError, RecursionError):
             raise EngineError(f"the engine's answer to {_public(shown)} is not JSON") from None
-        finally:
-            self._slots.release()
 
     def _body(self, answer: requests.Response) -> bytes:
         parts, size = [], 0

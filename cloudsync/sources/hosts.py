@@ -73,6 +73,7 @@ def _surveys(configuration: Configuration, hosts: list[Host], progress: Progress
     if not engines:
         return {}
     from cloudsync.sources.engine import survey
+    from cloudsync.sources.share import Share
 
     run = configuration.run
     slots = threading.BoundedSemaphore(run.concurrency)
@@ -80,12 +81,12 @@ def _surveys(configuration: Configuration, hosts: list[Host], progress: Progress
     told = _Told(len(engines), progress)
 
     def read(name: str, number: int) -> Survey | Failed:
-        left = until - time.monotonic()
-        if left <= 0:
-            return Failed("the run's deadline had passed before it was its turn")
         engine = configuration.hosts[name].docker[number]
-        timeout = min(run.host_timeout, left)
-        return survey(engine, timeout=timeout, slots=slots, threads=run.concurrency, base=configuration.base)
+        with Share(slots, run.concurrency) as share:  # its time begins with its turn
+            left = until - time.monotonic()
+            if left <= 0:
+                return Failed("the run's deadline had passed before it was its turn")
+            return survey(engine, timeout=min(run.host_timeout, left), share=share, base=configuration.base)
 
     found: dict[str, list[Survey | Failed]] = {name: [] for name, _, _ in engines}
     with ThreadPoolExecutor(min(len(engines), run.concurrency), thread_name_prefix="host") as pool:

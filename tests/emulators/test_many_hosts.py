@@ -89,6 +89,49 @@ def test_hosts_that_hang_cost_the_others_no_more_than_their_timeout(tmp_path: Pa
     assert took < 1.5 * 2
 
 
+def test_a_host_that_hangs_with_many_requests_does_not_make_the_others_miss_their_time(tmp_path: Path, engines: Engines) -> None:
+    release = threading.Event()
+    bad = engines.start("bad")
+    bad.routes["/containers/json"] = [{"Id": bad.id(number)} for number in range(64)]
+    bad.routes |= {f"/containers/{bad.id(number)}/json": lambda: release.wait(30) and {} for number in range(64)}
+    endpoints = {"bad": (bad.endpoint,)}
+    for number in range(6):
+        good = engines.start(f"good{number}")
+        good.slow = 0.05
+        endpoints[f"good{number}"] = (good.endpoint,)
+    start = time.monotonic()
+    found = read(configured(tmp_path, endpoints, concurrency=4, host_timeout=2.0))
+    took = time.monotonic() - start
+    release.set()
+    assert isinstance(found["bad"], Partial)
+    assert all(isinstance(found[f"good{number}"], Complete) for number in range(6))
+    assert took < 2.0 * 2.5
+
+
+def test_all_engines_together_are_asked_no_more_at_once_than_told(tmp_path: Path, engines: Engines) -> None:
+    several = [engines.start(f"h{number}") for number in range(3)]
+    at_once, most, lock = 0, 0, threading.Lock()
+
+    def answer(value: Any) -> Any:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.01)
+        with lock:
+            at_once -= 1
+        return value
+
+    for engine in several:
+        engine.routes["/containers/json"] = [{"Id": engine.id(number)} for number in range(20)]
+        for number in range(20):
+            value = engine.container(number)
+            engine.routes[f"/containers/{engine.id(number)}/json"] = lambda value=value: answer(value)
+    found = read(configured(tmp_path, {f"h{n}": (engine.endpoint,) for n, engine in enumerate(several)}, concurrency=4))
+    assert all(isinstance(one, Complete) for one in found.values())
+    assert 2 < most <= 4
+
+
 def test_the_runs_deadline_ends_the_reading(tmp_path: Path, engines: Engines) -> None:
     release = threading.Event()
     endpoints = {}

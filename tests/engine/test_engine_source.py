@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import pytest
@@ -96,7 +95,7 @@ def test_a_label_of_the_image_cannot_be_told_from_the_same_one_on_the_container(
 def test_the_version_is_negotiated(engine: Lab) -> None:
     from cloudsync.sources.engine_client import Engine
 
-    client = Engine(f"unix://{engine.socket}", time.monotonic() + 5, threading.BoundedSemaphore(1))
+    client = Engine(f"unix://{engine.socket}", time.monotonic() + 5)
     try:
         assert client.api_version == engine.docker("version", "-f", "{{.Server.APIVersion}}")
     finally:

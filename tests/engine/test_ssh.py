@@ -117,6 +117,16 @@ def test_an_existing_control_master_is_left_alone(sshd: Sshd, fake: FakeEngine, 
     assert not (sshd.folder / "master").exists()
 
 
+def test_a_key_that_is_limited_to_forwarding_is_enough(sshd: Sshd, fake: FakeEngine, nothing_left: None) -> None:
+    allowed = sshd.folder / "authorized"
+    before = allowed.read_text()
+    allowed.write_text(f"restrict,port-forwarding {before}")
+    try:
+        assert isinstance(read(sshd.url(fake.socket)), Complete)
+    finally:
+        allowed.write_text(before)
+
+
 def test_an_unknown_host_key_is_an_error_that_trying_again_will_not_mend(
     sshd: Sshd, fake: FakeEngine, nothing_left: None
 ) -> None:
