@@ -193,7 +193,7 @@ def _of_hosts(known: Mapping[str, RuleSet], firewall: Firewall) -> Mapping[str, 
 def _is_here(configuration: Configuration, firewall: Firewall) -> bool:
     """Whether a host of the firewall is this machine: its engine is read through a local socket."""
     hosts = (configuration.hosts[name] for name in firewall.hosts)
-    return any(endpoint.startswith("unix://") for host in hosts for endpoint in host.docker)
+    return any(isinstance(engine, str) and engine.startswith("unix://") for host in hosts for engine in host.docker)
 
 
 def _private(configuration: Configuration, observed: Observation) -> RuleSet:

@@ -36,6 +36,7 @@ from cloudsync.sources.hosts import read_hosts
 from cloudsync.state import StateError, clock, seen
 from cloudsync.state.applied import last_ssh, record_ssh
 from cloudsync.state.directory import prepare
+from cloudsync.state.engines import remember
 from cloudsync.state.lock import locked
 
 __all__ = ["Options", "Outcome", "Planned", "Report", "Status", "apply", "plan"]
@@ -56,6 +57,7 @@ class Planned:
 
     plan: Plan
     considered: tuple[Considered, ...]
+    discoveries: Mapping[str, Discovery] = field(default_factory=dict)
 
 
 def plan(configuration: Configuration, options: Options, progress: Progress = silent) -> Planned:
@@ -93,6 +95,7 @@ def apply(
         deadline = Deadline.start(configuration.run.deadline)
         planned = _plan(configuration, options, progress, deadline.reading, approved)
         _remember_seen(configuration, planned.considered)
+        remember(configuration.state, configuration.owner, planned.discoveries, planned.plan.created)
         if (why := _not_approved(configuration, planned.plan, approved, expect)) is not None:
             return entry.ends(Report(planned.plan, moved=why))
         if confirm is not None and planned.plan.has_changes:
@@ -159,6 +162,7 @@ def _plan(
             warnings=(*damaged, *_warnings(considered, discoveries)),
         ),
         considered,
+        discoveries,
     )
 
 
