@@ -182,6 +182,20 @@ def test_law1_nothing_closes_because_of_another_engine_and_the_message_says_how_
     assert "tcp/8088 closes" in accepted.stdout
 
 
+def test_law1_a_host_that_is_down_closes_nothing_and_the_plan_says_since_when(shell: Shell, engine: FakeEngine) -> None:
+    configure(shell, engine)
+    assert shell.code("apply", "--auto-approve") == 0
+    before = (shell.folder / "fw.json").read_text()
+    engine.routes["/info"] = (503, {"message": "starting"})
+    assert "unknown since" not in shell.types("plan").stdout, "only applies remember"
+    assert shell.code("apply", "--auto-approve") == 75
+    assert (shell.folder / "fw.json").read_text() == before
+    plan = shell.types("plan").stdout
+    assert "unknown since 20" in plan
+    assert "retired = true in [hosts.web-1]" in plan
+    assert "tcp/8088 from the Internet (IPv4 only) stays open (unknown-host)" in plan
+
+
 def test_a_retired_host_is_not_read_any_more(shell: Shell) -> None:
     shell.configure(more='[hosts.old]\ndocker = "unix:///nowhere.sock"\nretired = true')
     assert shell.code("discover") == 0

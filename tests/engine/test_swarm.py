@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from cloudsync.config.configuration import Host
 from cloudsync.networks import NetworkSet
-from cloudsync.sources.discovery import Complete, LabelScope
+from cloudsync.sources.discovery import Complete, Discovery, LabelScope, Partial
 from cloudsync.sources.engine import read_engine
+from cloudsync.sources.hosts import read_hosts
 from tests.engine.lab import Lab
+from tests.world import PLACE, build
 
 pytestmark = pytest.mark.engine
 SCOPE = LabelScope({}, frozenset())
@@ -95,3 +101,69 @@ def test_a_service_that_crashes_keeps_its_host_mode_port_between_its_tasks(swarm
 def test_control_ports_are_nobodys_requirement(swarm: Swarm) -> None:
     swarm.service("web", "--publish", "published=8888,target=80")
     assert not {port.first for port in swarm.read().required} & {2377, 7946, 4789}
+
+
+@pytest.fixture
+def worker(engine: Lab) -> Iterator[Lab]:
+    """A second engine that joined the first one's Swarm, over a cable between their networks."""
+    with Lab() as other:
+        cable = [
+            "ip",
+            "link",
+            "add",
+            "cable",
+            "netns",
+            engine.namespace,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "cable",
+            "netns",
+            other.namespace,
+        ]
+        subprocess.run(cable, check=True)
+        for number, lab in enumerate((engine, other), 1):
+            subprocess.run(["ip", "-n", lab.namespace, "addr", "add", f"198.51.100.{number}/24", "dev", "cable"], check=True)
+            subprocess.run(["ip", "-n", lab.namespace, "link", "set", "cable", "up"], check=True)
+        engine.docker("swarm", "init", "--advertise-addr", "198.51.100.1")
+        token = engine.docker("swarm", "join-token", "-q", "worker")
+        other.docker("swarm", "join", "--token", token, "--advertise-addr", "198.51.100.2", "198.51.100.1:2377")
+        yield other
+        if services := engine.docker("service", "ls", "-q").split():
+            engine.docker("service", "rm", *services)
+        other.docker("swarm", "leave", "--force")
+        engine.docker("swarm", "leave", "--force")
+
+
+def read(folder: Path, **engines: Lab) -> Mapping[str, Discovery]:
+    configuration = build(folder).configuration
+    hosts = {name: Host(name, (f"unix://{lab.socket}",), (), retired=False, place=PLACE) for name, lab in engines.items()}
+    return read_hosts(replace(configuration, hosts=hosts), sorted(hosts))
+
+
+def test_a_worker_is_known_completely_only_together_with_a_manager_of_its_swarm(engine: Lab, worker: Lab, tmp_path: Path) -> None:
+    swarm = Swarm(engine)
+    swarm.service("web", "--publish", "published=8888,target=80", "--constraint", "node.role==manager")
+    swarm.service(
+        "node", "--publish", "published=8889,target=80,mode=host", "--constraint", "node.role==worker",
+        "-l", "cloudsync.sources=203.0.113.0/24",
+    )  # fmt: skip
+    until = time.monotonic() + 30
+    while not worker.docker("ps", "-q", "--filter", "name=node"):
+        assert time.monotonic() < until, "the task never ran on the worker"
+    worker.run("plain", "-p", "8080:80")
+
+    alone = read(tmp_path, worker=worker)["worker"]
+    assert isinstance(alone, Partial)
+    assert {port.first for port in alone.required} == {8080}
+    assert {(one.ports, one.code) for one in alone.unopened} == {("8889", "service-unknown")}
+
+    together = read(tmp_path, manager=engine, worker=worker)
+    there, here = together["worker"], together["manager"]
+    assert isinstance(there, Complete)
+    assert isinstance(here, Complete)
+    assert {port.first for port in there.required} == {8080, 8888, 8889}
+    assert {port.first for port in here.required} == {8888}
+    assert {port.sources for port in there.required if port.first == 8889} == {NetworkSet.of(["203.0.113.0/24"])}
+    assert any("198.51.100.2" in remark for remark in here.remarks)
