@@ -41,7 +41,8 @@ def _firewall(firewall: FirewallPlan, shown: Plan) -> list[str]:
         f"> ❌ **{guard.id}**: {markdown(guard.message, 1500)}" for guard in shown.guards if guard.firewall == firewall.name
     ]
     more = [
-        f"- {markdown(words.rule(held.rule))} stays open ({markdown(held.reason)}): {markdown(held.detail)}"
+        f"- {markdown(words.rule(held.rule))} stays open{words.until(held.until, shown.created)} ({markdown(held.reason)}): "
+        f"{markdown(held.detail)}"
         for held in firewall.held
     ]
     more += [

@@ -64,7 +64,7 @@ def _firewall(firewall: FirewallPlan, shown: Plan, *, verbose: bool) -> Iterator
         sign, style = _signs[change.action]
         yield Line(f"  {sign} {plain(words.change(change))}   {plain(change.reason)}", style)
     for held in firewall.held:
-        until = f" until {held.until:%Y-%m-%d %H:%M}" if held.until else ""
+        until = words.until(held.until, shown.created)
         yield Line(
             f"  = {plain(words.rule(held.rule))} stays open{until} ({plain(held.reason)}): {plain(held.detail)}", "warning"
         )

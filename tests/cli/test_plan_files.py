@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,16 +11,18 @@ from typing import Any
 
 import pytest
 
+from cloudsync.cli.main import run
 from cloudsync.plan_document import digest, from_document, to_document
 from tests.cli.conftest import Shell
 
 
 @pytest.fixture
 def planned(shell: Shell) -> Shell:
-    """443 is open; the plan file opens 8443 and 9443 and closes 443."""
-    assert shell.code("apply", "--auto-approve") == 0
-    shell.configure('"8443/tcp", "9443/tcp"')
-    assert shell.code("plan", "--out", "plan.json") == 0
+    """443 is open; the plan file opens 8443 and 9443 and closes 443. Made in this process, which is faster than typed."""
+    with contextlib.chdir(shell.folder), contextlib.redirect_stdout(io.StringIO()):
+        assert run(["apply", "--auto-approve"]) == 0
+        shell.configure('"8443/tcp", "9443/tcp"')
+        assert run(["plan", "--out", "plan.json"]) == 0
     return shell
 
 
