@@ -15,6 +15,7 @@ import requests
 from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import compute_v1
+from google.protobuf.json_format import ParseError
 
 from cloudsync.provider.contract import Account, Step
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient
@@ -118,7 +119,16 @@ class GcpWriter:
             return call(min(CALL_SECONDS, left))
         except GoogleAPICallError as error:
             raise _mapped(what, error, write=write) from None
-        except (RetryError, GoogleAuthError, requests.RequestException, ValueError) as error:
+        except (
+            RetryError,
+            GoogleAuthError,
+            requests.RequestException,
+            ValueError,
+            TypeError,
+            AttributeError,
+            ParseError,
+        ) as error:
+            # The last four: the SDK reads an answer, of an error too, as if it could only be right.
             raise of_transport(what, error, write=write) from None
 
 
