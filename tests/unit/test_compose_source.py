@@ -69,7 +69,10 @@ def opens(folder: Path, *paths: str, **more: list[str] | None) -> list[str]:
         ("services: {web: {labels: {cloudsync.sources: '${WHO}'}}}\n", "compose.yaml:1: the variable WHO is not set and has no default"),
         ("services: {web: {labels: ['cloudsync.sources=${WHO}']}}\n", "compose.yaml:1: the variable WHO is not set and has no default"),
         ("services: {web: {labels: ['${WHO}.sources=any']}}\n", "compose.yaml:1: the variable WHO is not set and has no default"),
-        ("services: {a: {scale: 2, deploy: {replicas: 3}}}\n", "compose.yaml:1: the service a has scale and deploy.replicas, and they differ"),
+        (
+            "services: {a: {scale: 2, deploy: {replicas: 3}}}\n",
+            "compose.yaml:1: the service a has scale and deploy.replicas, and they differ",
+        ),
         ("services: {web: {network_mode: '${MODE}'}}\n", "compose.yaml:1: the variable MODE is not set and has no default"),
         (
             "services: {web: {labels: {cloudsync.sources: any}, deploy: {labels: {cloudsync.sources: any4}}}}\n",

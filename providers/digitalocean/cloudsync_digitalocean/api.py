@@ -127,7 +127,11 @@ class Api:
     def _do(self, method: str, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         def once() -> dict[str, Any]:
             # A page in the query switches the library's own paging off, which takes a failed page for the last one.
-            answer = self._client.get_data(path, type=method, params=dict(payload))
+            try:
+                answer = self._client.get_data(path, type=method, params=dict(payload))
+            except (AttributeError, TypeError):
+                # The library looks for page links in every answer, and takes them for objects.
+                raise Transient(f"{method} /{path}: an answer that cannot be understood", fate_unknown=method != "GET") from None
             return answer if isinstance(answer, dict) else {}
 
         return retried(once, deadline=self.account.deadline, safe=lambda error: error.temporary and not error.fate_unknown)
