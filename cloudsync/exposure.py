@@ -21,7 +21,7 @@ whoever takes one rule out wants to know which other would let the same packet i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from cloudsync.addresses import NOT_PUBLIC
@@ -141,11 +141,11 @@ class Beyond:
     firewall: ActingFirewall | None = None
 
 
-def beyond(exposure: Exposure, wanted: RuleSet, ours: Collection[str]) -> tuple[Beyond, ...]:
+def beyond(exposure: Exposure, wanted: RuleSet, ours: Callable[[ActingFirewall], bool]) -> tuple[Beyond, ...]:
     """What other firewalls leave open on the machine beside `wanted`, or that none acts on it.
 
-    `ours`: ids and identities of the firewalls of this configuration; what *they* have too much is in their own plan. Rules for
-    private networks only are not the Internet's and are left out.
+    `ours`: whether a firewall is one of this configuration; what *that* has too much is in its own plan. Rules for private networks
+    only are not the Internet's and are left out.
     """
     found: dict[tuple[object, ...], Beyond] = {}
     for one in exposure.reached:
@@ -154,7 +154,7 @@ def beyond(exposure: Exposure, wanted: RuleSet, ours: Collection[str]) -> tuple[
     return tuple(found.values())
 
 
-def _of(reached: Reached, machine: ObservedMachine, wanted: RuleSet, ours: Collection[str]) -> Iterable[Beyond]:
+def _of(reached: Reached, machine: ObservedMachine, wanted: RuleSet, ours: Callable[[ActingFirewall], bool]) -> Iterable[Beyond]:
     if isinstance(reached.verdict, Open):
         advice = f"put a firewall on it: everything on {machine.name} is open to the Internet"
         for rule in _within(reached.interface):
@@ -162,7 +162,7 @@ def _of(reached: Reached, machine: ObservedMachine, wanted: RuleSet, ours: Colle
         return
     for opening in reached.verdict.openings:
         firewall = opening.by.firewall
-        if firewall.id in ours or firewall.identity in ours:
+        if ours(firewall):
             continue
         unknown = "" if opening.by.certain else "; who exactly it lets in cannot be told, this is the most it can be"
         advice = f"take the rule out of {firewall} or take that off {machine.name}; if it is right, allow it in the configuration"

@@ -54,11 +54,13 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class FirewallSpec:
-    """One firewall of the configuration, as a provider sees it. `settings` is the provider's own model of the table's keys."""
+    """One firewall of the configuration, as a provider sees it. `settings` is the provider's own model of the table's keys. `hosts`: the
+    names of its hosts; a machine of that name at the vendor is one of them."""
 
     name: str
     settings: FirewallSettings
     marker: Marker
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +255,9 @@ class MachineReader(Protocol):
     `cloudsync.provider.machines` tells how to fill a `Fleet`.
     """
 
-    def read_machines(self, specs: Sequence[FirewallSpec], hosts: Mapping[str, Sequence[str]]) -> Fleet | Unreadable:
-        """The machines that `specs` are about. `hosts`: the names of each spec's hosts; a machine of that name is one of them.
+    def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
+        """The machines that `specs` are about: every firewall of the account in the configuration, more than `read` may have been
+        asked for, so that ours can be told from others'.
 
         Raises nothing but bugs. A part that could not be read is said in `Fleet.not_evaluated` or `ObservedMachine.unknown`.
         """
@@ -265,9 +268,9 @@ class MachineReader(Protocol):
 class MarkReader(Protocol):
     """What a `Reader` may also be, for orphans: it finds the firewalls that carry an owner's marker."""
 
-    def read_marked(self, owner: str, *, ask: bool) -> Sequence[Marked] | Unreadable | None:
-        """All of them in the account, out of the lists it has read. `ask`: a call of its own is allowed; None where it is not and
-        would be needed."""
+    def read_marked(self, owner: str, specs: Sequence[FirewallSpec], *, ask: bool) -> Sequence[Marked] | Unreadable | None:
+        """All of them in the account, those of `specs` told by `ActingFirewall.of`, out of the lists that were read. `ask`: a call of
+        its own is allowed; None where it is not and would be needed."""
         ...
 
 

@@ -5,8 +5,8 @@ them. The provider translates, it judges nothing: no rule is left out because it
 
 How a provider fills them:
 
-- One `ObservedMachine` for each machine a firewall of the configuration acts on, is to act on, or that bears the name of one of its hosts;
-  `concerns` names those firewalls. A machine the configuration names and the vendor does not know is no machine but a line in
+- One `ObservedMachine` for each machine a firewall of the configuration acts on, is to act on, or that bears the name of one of its hosts
+  (`FirewallSpec.hosts`); `concerns` names those firewalls. A machine the configuration names and the vendor does not know is no machine but a line in
   `Fleet.not_evaluated`.
 - One `Interface` for each network interface that firewalls act on separately; a vendor that knows firewalls of whole machines has one.
   `families`: in which address families the Internet can send packets to it. Without any it is not reached, whatever the rules say.
@@ -46,13 +46,13 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ActingFirewall:
-    """A firewall at the vendor, ours or another's. `identity`: what `Provider.identity` says of a spec that names it (an `id` may be one
-    too): it tells ours from others'. `kind`: the vendor's word for it."""
+    """A firewall at the vendor, ours or another's. `of`: the firewall of the configuration (`FirewallSpec.name`) that this is, by the same
+    comparison as `Reader.read` makes; None for all others. `kind`: the vendor's word for it."""
 
     id: str
     name: str
     kind: str = "firewall"
-    identity: str = ""
+    of: str | None = None
 
     def __str__(self) -> str:
         return f'{self.kind} "{self.name}" ({self.id})' if self.name != self.id else f"{self.kind} {self.id}"

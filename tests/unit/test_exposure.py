@@ -197,7 +197,7 @@ def test_beyond_is_what_others_let_in_from_public_addresses_and_nobody_wants(
     )
     wishes = RuleSet.of(rule for n, one in enumerate(wanted) for rule in one.rule(f"{n}").matches)
     exposure = exposure_of(ObservedMachine("1", "web-1", "server", (interface,)))
-    found = beyond(exposure, wishes, ours={"fw-0"})
+    found = beyond(exposure, wishes, ours=lambda one: one.id == "fw-0")
     mine = [one for one in theirs[1:] if not one.disabled]
     expected = {
         packet
@@ -221,7 +221,7 @@ def test_no_firewall_is_a_value_of_its_own_and_not_a_firewall_that_lets_everythi
     machine = ObservedMachine("7", "web-1", "server", (Interface("public", BOTH_FAMILIES, ()),))
     exposure = exposure_of(machine)
     assert not exposure.protected
-    (only,) = beyond(exposure, rules("tcp/22"), ())
+    (only,) = beyond(exposure, rules("tcp/22"), lambda _: False)
     assert (only.rule.protocol, only.rule.sources, only.firewall) == ("all", ANY, None)
 
 
@@ -243,7 +243,7 @@ def test_a_rule_for_private_networks_only_is_not_beyond_and_one_for_a_public_one
         StageRule(firewall, rules("tcp/5432 from 203.0.113.0/24"), "b"),
     ]
     machine = ObservedMachine("i-1", "web-1", "instance", (Interface("eni-1", BOTH_FAMILIES, (union_stage(listed),)),))
-    (only,) = beyond(exposure_of(machine), rules("tcp/22"), ())
+    (only,) = beyond(exposure_of(machine), rules("tcp/22"), lambda _: False)
     assert only.rule.sources.cidrs() == ("203.0.113.0/24",)
     assert "security group" in only.through
     assert "rule b" in only.through
