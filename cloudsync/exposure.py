@@ -157,6 +157,8 @@ def beyond(exposure: Exposure, wanted: RuleSet, ours: Callable[[ActingFirewall],
 def _of(reached: Reached, machine: ObservedMachine, wanted: RuleSet, ours: Callable[[ActingFirewall], bool]) -> Iterable[Beyond]:
     if isinstance(reached.verdict, Open):
         advice = f"put a firewall on it: everything on {machine.name} is open to the Internet"
+        if machine.pending:
+            advice = f"see that what is pending on {machine.name} comes into force; until then everything may be open"
         for rule in _within(reached.interface):
             yield Beyond(rule, f"no firewall acts on {reached.interface.name}", advice)
         return

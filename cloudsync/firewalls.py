@@ -55,8 +55,10 @@ def consider(
     discoveries: Mapping[str, Discovery],
     last_ssh: RuleSet | None,
     granted: Granted,
+    foreign: Guard | None = None,
 ) -> Considered:
-    """Decide about one firewall. `last_ssh`: the SSH of the last applied plan, None where none is known."""
+    """Decide about one firewall. `last_ssh`: the SSH of the last applied plan, None where none is known. `foreign`: the guard of
+    `policy.foreign = "fail"`, where other firewalls leave something open."""
     table = configuration.accounts[firewall.account]
     desired = desire(firewall, configuration, table.provider.capabilities, discoveries, _private(configuration, observed))
     empty = FirewallPlan(
@@ -92,7 +94,9 @@ def consider(
     if owner is not None and owner.id == "foreign-owner":
         return replace(nothing, guards=(owner,), warnings=warnings)
     holding, closing_guard = _held(configuration, firewall, observed, desired, unknown, granted)
-    found = [owner, closing_guard, guards.attaching(firewall.name, attach, granted)]
+    if foreign is not None and isinstance(observed, Present):
+        holding = withhold(holding, desired, observed, foreign.id, foreign.message)
+    found = [owner, closing_guard, foreign, guards.attaching(firewall.name, attach, granted)]
     found.append(guards.ssh_moved(firewall.name, last_ssh, holding.closing, granted))
     adopt = guards.adopting(observed, spec.marker)
     changes = changes_of(observed, desired, holding, attach, adopt=adopt, reapply=reapply)

@@ -6,9 +6,9 @@ it undone. Other firewalls are never touched by it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from cloudsync.plan import Granted, Guard
+from cloudsync.plan import Granted, Guard, Standing
 from cloudsync.provider.contract import Absent, Attachment, Present, Refusal, Step, StepKind
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, RuleSet
@@ -86,6 +86,29 @@ def max_close(name: str, closing: RuleSet, limit: int, granted: Granted) -> Guar
         "closings",
         f"{count} rules would close, more than policy.max_close = {limit}: a mistake in the configuration or on a host would "
         f"look like this. The openings go on. If all of them are right, pass --allow-close {count}",
+    )
+
+
+def foreign(name: str, standing: Standing, keep: RuleSet, attaching: Collection[str]) -> Guard | None:
+    """`policy.foreign = "fail"`: nothing closes, and the run fails, while other firewalls leave open what nobody wants, or nobody knows
+    whether they do. `keep`: what is let through. `attaching`: targets of machines that come under this firewall by this very plan."""
+    problems = [f"{standing.read.reason or standing.read.status}"] if standing.read and standing.read.status != "complete" else []
+    for machine in standing.machines:
+        problems += [f"{machine.machine}: {text}" for text in machine.unknown]
+        problems += [
+            f"{one.rule} on {machine.machine} ({one.through})"
+            for one in machine.beyond
+            if RuleSet.of((one.rule,)) - keep and (one.firewall is not None or machine.target not in attaching)
+        ]
+    if not problems:
+        return None
+    shown = "; ".join(problems[:_MANY]) + (f" and {len(problems) - _MANY} more" if len(problems) > _MANY else "")
+    return Guard(
+        "foreign",
+        name,
+        "closings",
+        f'beyond this firewall, policy.foreign = "fail": {shown}. The openings go on. Take what is not wanted out of those firewalls, or '
+        f"allow it in the configuration; cloudsync exposure shows all of it",
     )
 
 

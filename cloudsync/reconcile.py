@@ -16,13 +16,15 @@ from cloudsync import __version__
 from cloudsync.approval import moved
 from cloudsync.config.configuration import Configuration
 from cloudsync.firewalls import Considered, consider
-from cloudsync.plan import Granted, Plan, ReadStatus
+from cloudsync.fleet import Seen, look, spec_of, with_exposure
+from cloudsync.orphans import orphans, unlooked
+from cloudsync.plan import Granted, Guard, Plan, ReadStatus
 from cloudsync.plan_document import digest
 from cloudsync.policy import unassigned
 from cloudsync.provider.contract import Absent, Account, FirewallSpec, Observation, Present, Progress, Unreadable, Writer, silent
 from cloudsync.provider.errors import Conflict, ProviderError
-from cloudsync.provider.marker import Marker, host_digest
 from cloudsync.rules import RuleSet
+from cloudsync.shared_ports import shared_ports
 from cloudsync.sources.discovery import Complete, Discovery, Failed, Partial
 from cloudsync.sources.hosts import read_hosts
 from cloudsync.state.applied import last_ssh, record_ssh
@@ -82,27 +84,23 @@ def plan(configuration: Configuration, options: Options, progress: Progress = si
     if not options.firewalls:
         wanted_hosts |= {host.name for host in configuration.hosts.values() if not host.retired and host.name not in fed}
     before = last_ssh(configuration.state, configuration.owner)
-    specs = {
-        f.name: FirewallSpec(f.name, f.settings, Marker(configuration.owner, f.name, host_digest(f.marker_hosts))) for f in chosen
-    }
+    specs = {f.name: spec_of(configuration, f) for f in chosen}
+    seen: dict[str, Seen] = {}
     accounts = _accounts(configuration, {f.account for f in chosen}, progress)
     with ThreadPoolExecutor(1, thread_name_prefix="hosts") as beside:
         reading = beside.submit(read_hosts, configuration, sorted(wanted_hosts), progress)
-        observed = _observe(configuration, accounts, {f.name: (f.account, specs[f.name]) for f in chosen})
+        observed = _observe(configuration, accounts, {f.name: (f.account, specs[f.name]) for f in chosen}, seen)
         discoveries = reading.result()
-    considered = tuple(
-        consider(
-            configuration,
-            firewall,
-            accounts[firewall.account],
-            specs[firewall.name],
-            observed[firewall.name],
-            discoveries,
-            before.get(firewall.name),
-            options.granted,
-        )
-        for firewall in chosen
-    )
+
+    def judge(name: str, foreign: Guard | None = None) -> Considered:
+        firewall = configuration.firewalls[name]
+        account = accounts[firewall.account]
+        granted, last = options.granted, before.get(name)
+        one = consider(configuration, firewall, account, specs[name], observed[name], discoveries, last, granted, foreign)
+        shared = shared_ports(configuration, firewall, one.target.rules, discoveries)
+        return replace(one, plan=replace(one.plan, shared=shared))
+
+    considered = with_exposure(configuration, [judge(firewall.name) for firewall in chosen], seen, judge)
     return Planned(
         Plan(
             tool_version=__version__,
@@ -114,7 +112,8 @@ def plan(configuration: Configuration, options: Options, progress: Progress = si
             guards=tuple(guard for one in considered for guard in one.guards),
             unassigned=unassigned(configuration, discoveries),
             malformed=_malformed(discoveries),
-            warnings=_warnings(considered, discoveries),
+            warnings=(*_warnings(considered, discoveries), *unlooked(seen)),
+            orphans=orphans(configuration, considered, seen),
         ),
         considered,
     )
@@ -189,19 +188,26 @@ def _accounts(configuration: Configuration, names: Iterable[str], progress: Prog
 
 
 def _observe(
-    configuration: Configuration, accounts: Mapping[str, Account], specs: Mapping[str, tuple[str, FirewallSpec]]
+    configuration: Configuration,
+    accounts: Mapping[str, Account],
+    specs: Mapping[str, tuple[str, FirewallSpec]],
+    seen: dict[str, Seen] | None = None,
 ) -> dict[str, Observation]:
-    """Every firewall, read account by account side by side; one account that fails does not stop the others."""
+    """Every firewall, read account by account side by side; one account that fails does not stop the others. `seen` is filled with what
+    the same readers tell of machines and marks, where that is wanted."""
 
     def read(name: str) -> dict[str, Observation]:
         asked = [spec for account, spec in specs.values() if account == name]
         try:
-            found = configuration.accounts[name].provider.open_reader(accounts[name]).read(asked)
+            reader = configuration.accounts[name].provider.open_reader(accounts[name])
+            found = reader.read(asked)
         except ProviderError as error:
             return {spec.name: Unreadable(error) for spec in asked}
         except Exception as error:  # noqa: BLE001 - a plugin's bug must not stop the other accounts
             bug = ProviderError(f"the provider plugin of {name!r} failed: {type(error).__name__}")
             return {spec.name: Unreadable(bug) for spec in asked}
+        if seen is not None:
+            seen[name] = look(configuration, name, reader, found)
         silence = ProviderError(f"the provider plugin of {name!r} said nothing of this firewall")
         return {spec.name: found.get(spec.name, Unreadable(silence)) for spec in asked}
 

@@ -5,9 +5,9 @@ them. The provider translates, it judges nothing: no rule is left out because it
 
 How a provider fills them:
 
-- One `ObservedMachine` for each machine a firewall of the configuration acts on, is to act on, or that bears the name of one of its hosts
-  (`FirewallSpec.hosts`); `concerns` names those firewalls. A machine the configuration names and the vendor does not know is no machine but a line in
-  `Fleet.not_evaluated`.
+- One `ObservedMachine` for each machine that a firewall of the configuration acts on or is to act on, or that bears the name of one of
+  its hosts (`FirewallSpec.hosts`); `concerns` names those firewalls. A machine the configuration names and the vendor does not know is no
+  machine but a line in `Fleet.not_evaluated`.
 - One `Interface` for each network interface that firewalls act on separately; a vendor that knows firewalls of whole machines has one.
   `families`: in which address families the Internet can send packets to it. Without any it is not reached, whatever the rules say.
 - `Interface.stages`: what a packet goes through, in order. Where every firewall only allows (AWS, DigitalOcean, Hetzner) that is

@@ -129,6 +129,7 @@ class Api:
                 raise Transient(f"{operation}: the pages do not end")
             seen.add(token)
             more["NextToken"] = token
+            self.account.progress(f"{self.account.name}: {operation}, {len(items)} so far")
 
     def _call(self, operation: str, parameters: Mapping[str, Any], *, write: bool) -> dict[str, Any]:
         if self.account.deadline - time.monotonic() <= 0:

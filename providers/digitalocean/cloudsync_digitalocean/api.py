@@ -122,6 +122,7 @@ class Api:
                 if not all(isinstance(item, dict) for item in items):
                     raise Transient(f"GET /{path}: {name} that are no objects")
                 return items
+            self.account.progress(f"{self.account.name}: reading {name}, {len(items)} of {total}")
         raise Transient(f"GET /{path}: more than {MAX_PAGES} pages")
 
     def _do(self, method: str, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -97,6 +97,7 @@ class Api:
                 if not all(isinstance(item, dict) for item in items):
                     raise Transient(f"GET {path}: {name} that are no objects")
                 return items
+            self.account.progress(f"{self.account.name}: reading {name}, {len(items)} of {'?' if total is None else total}")
         raise Transient(f"GET {path}: more than {MAX_PAGES} pages")
 
     def _within(self, call: Callable[[], dict[str, Any]], safe: Callable[[ProviderError], bool]) -> dict[str, Any]:
