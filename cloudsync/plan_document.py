@@ -245,6 +245,17 @@ def to_document(plan: Plan) -> dict[str, Any]:
     }
 
 
+def exposure_document(plan: Plan) -> dict[str, Any]:
+    """The part of the document that is about machines, for `cloudsync exposure`."""
+    document = to_document(plan)
+    keys = ("name", "provider", "type", "endpoint", "id", "exposure", "standing", "shared")
+    firewalls = [{key: firewall[key] for key in keys} for firewall in document["firewalls"]]
+    return {key: document[key] for key in ("format_version", "tool_version", "created", "owner")} | {
+        "firewalls": firewalls,
+        "orphans": document["orphans"],
+    }
+
+
 def _trimmed(firewall: FirewallPart) -> dict[str, Any]:
     """Keys that say nothing are left out of changes and statuses; origins always have all of theirs."""
     dumped = firewall.model_dump()

@@ -17,6 +17,8 @@ COMMANDS = {
     "plan": ("cloudsync.cli.plan", "Show what an apply would change, and why. Writes nothing."),
     "apply": ("cloudsync.cli.apply", "Make the firewalls allow what the containers need, and only that plus SSH."),
     "discover": ("cloudsync.cli.discover", "Show the ports that containers need; needs no configuration."),
+    "exposure": ("cloudsync.cli.exposure", "Show what the Internet reaches on the machines, over all firewalls."),
+    "check-access": ("cloudsync.cli.check_access", "Say what the credentials are good for, and what is missing."),
     "config": ("cloudsync.cli.config", "Check or show the configuration, or print its JSON Schema."),
     "providers": ("cloudsync.cli.providers", "List the providers and what they can do."),
 }

@@ -17,10 +17,22 @@ NeededFor = Literal["plan", "apply", "exposure"]
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One thing. `what`: the vendor's own word for it (`ec2:DescribeInstances`, `droplet:read`, `token`), `detail` a sentence."""
+    """One thing. `what`: the vendor's own word for it (`ec2:DescribeInstances`, `droplet:read`, `token`), `detail` a sentence.
+
+    `temporary`: an `unknown` that trying again may mend.
+    """
 
     what: str
     needed_for: NeededFor
     state: State
     detail: str = ""
     temporary: bool = False
+
+
+NEAR = 0.9
+
+
+def of_quota(what: str, used: int, most: int, needed_for: NeededFor = "apply") -> Access:
+    """A row for a quota: `near` from nine tenths on."""
+    state: State = "near" if used >= NEAR * most else "ok"
+    return Access(what, needed_for, state, f"{used} of {most} used")

@@ -21,23 +21,8 @@ from cloudsync.provider.machines import (
     union_stage,
 )
 from cloudsync.rules import NOTHING, Rule, RuleSet
+from tests.packets import PACKETS, PROTOCOLS, Packet, come_through
 from tests.world import rules
-
-PROTOCOLS = {"tcp": 6, "udp": 17, "esp": 50}
-SELECTORS = {6: (*range(1, 8), 65535), 17: (*range(1, 8), 65535), 50: (0,), 1: (0, 2048)}
-ADDRESSES = (
-    "192.0.2.0",
-    "192.0.2.1",
-    "192.0.2.2",
-    "192.0.2.5",
-    "198.51.100.7",
-    "10.1.2.3",
-    "2001:db8::1",
-    "2001:db8::9",
-    "fd00::1",
-)
-PACKETS = [(number, selector, address) for number, ports in SELECTORS.items() for selector in ports for address in ADDRESSES]
-Packet = tuple[int, int, str]
 
 
 @dataclass(frozen=True)
@@ -95,26 +80,6 @@ def referee(stages: list[tuple[str, list[Raw]]], packet: Packet) -> bool:
         if fate == "next":
             waiting.append(at + 1)
     return False
-
-
-def come_through(found: RuleSet) -> set[Packet]:
-    """The packets a rule set lets in, by its rules' text."""
-    let_in: set[Packet] = set()
-    for rule in found:
-        networks = [ip_network(one) for one in rule.sources.cidrs()]
-        low, _, high = rule.protocol.partition("-")
-        names = {"tcp": 6, "udp": 17, "esp": 50, "icmp": 1}
-        first = 0 if rule.protocol == "all" else names.get(low) if low in names else int(low) if low.isdigit() else None
-        last = 255 if rule.protocol == "all" else int(high) if high else first
-        for packet in PACKETS:
-            number, selector, address = packet
-            if first is None or last is None or not first <= number <= last:
-                continue
-            if first == last and not rule.first <= selector <= rule.last:
-                continue
-            if any(ip_address(address) in network for network in networks):
-                let_in.add(packet)
-    return let_in
 
 
 sources = st.lists(
