@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
+from cloudsync.networks import NetworkSet
 from cloudsync.plan import FirewallPlan, MachineExposure, Orphan, Plan, Shared
 from cloudsync.render import words
+from cloudsync.rules import Rule
 
 Weight = Literal["title", "warning", "error", "quiet", "plain"]
-_SHOWN = 20
+_SHOWN = 10
 
 
 class Said(NamedTuple):
@@ -29,26 +31,32 @@ def troubles(firewall: FirewallPlan, *, everything: bool = False) -> Iterator[Sa
         return
     if standing.unattached:
         yield Said("the firewall is attached to no machine: it protects nothing; attach it, or take it out", "warning")
+    coming = {change.target for change in firewall.changes if change.action == "attach"}
     for machine in standing.machines:
-        yield from _machine(machine, everything=everything)
+        yield from _machine(machine, coming=machine.target in coming, everything=everything)
     yield from (Said(_shared(one), "warning") for one in firewall.shared)
     if everything:
         yield from (Said(f"not evaluated: {text}", "quiet") for text in standing.not_evaluated)
 
 
-def _machine(machine: MachineExposure, *, everything: bool) -> Iterator[Said]:
+def _machine(machine: MachineExposure, *, coming: bool, everything: bool) -> Iterator[Said]:
+    """`coming`: this plan puts the firewall on it."""
     if not machine.protected:
-        yield Said(f"{_name(machine)} is NOT protected: no firewall acts on it", "error")
-    elif not machine.attached:
+        pending = " yet" if machine.pending or coming else ""
+        yield Said(f"{_name(machine)} is NOT protected{pending}: no firewall is in force on it, all of it is open", "error")
+    elif not machine.attached and not coming:
         yield Said(f"{_name(machine)} does not have this firewall: only others act on it", "warning")
-    shown = machine.beyond if everything else machine.beyond[:_SHOWN]
-    for one in shown:
-        what = f"{words.rule(one.rule)} is open on {machine.machine} and nobody wants it, through: {one.through}"
-        yield Said(what, "error")
-        yield Said(f"to do: {one.advice}", "quiet", 1)
-    if len(shown) < len(machine.beyond):
-        more = len(machine.beyond) - len(shown)
-        yield Said(f"and {more} more on {machine.machine}: cloudsync exposure shows them", "error")
+    ways: dict[tuple[str, str, NetworkSet], list[Rule]] = {}
+    for one in machine.beyond:
+        ways.setdefault((one.through, one.advice, one.rule.sources), []).append(one.rule)
+    for (through, advice, sources), rules in ways.items():
+        shown = rules if everything else rules[:_SHOWN]
+        what = ", ".join(words.port(rule.protocol, rule.ports) for rule in shown)
+        what += f" and {len(rules) - len(shown)} more" if len(shown) < len(rules) else ""
+        yield Said(
+            f"beyond what is wanted, {machine.machine} lets in {what} from {words.sources(sources)}, through: {through}", "error"
+        )
+        yield Said(f"to do: {advice}", "quiet", 1)
     yield from (Said(f"{machine.machine}: {text}", "warning") for text in machine.pending)
     yield from (Said(f"{machine.machine}: more may be open: {text}", "warning") for text in machine.unknown)
 

@@ -283,7 +283,15 @@ nics = st.tuples(
 )  # fmt: skip
 
 
-@random_worlds
+@pytest.fixture
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIADOUBLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.mark.usefixtures("credentials")
+@settings(random_worlds, max_examples=25)  # a client of the SDK costs more than the world it reads
 @given(
     st.lists(st.lists(permissions(), max_size=3), min_size=4, max_size=4),
     st.lists(st.lists(st.sampled_from(CIDRS[:1] + CIDRS[2:6]), unique=True), min_size=2, max_size=2),
@@ -295,11 +303,7 @@ def test_aws(
     lists: list[list[str]],
     instances: list[list[Any]],
     named: bool,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIADOUBLE")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     with Ec2Double() as cloud:
         list_ids = [cloud.add_prefix_list(20, entries) for entries in lists]
         ids = [cloud.add_group(f"g-{n}") for n in range(4)]
