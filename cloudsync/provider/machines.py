@@ -28,12 +28,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 
+from cloudsync.addresses import classify
 from cloudsync.networks import Family
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
 
 BOTH_FAMILIES: frozenset[Family] = frozenset((4, 6))
+
+
+def public_addresses(addresses: Iterable[str]) -> tuple[str, ...]:
+    """Those that packets from the Internet can be sent to: nobody's private, link-local or loopback ones; each once."""
+    return tuple(dict.fromkeys(one for one in addresses if classify(ip_address(one)) == "public"))
+
+
+def families_of(addresses: Iterable[str]) -> frozenset[Family]:
+    """The address families of some addresses."""
+    return frozenset(4 if ip_address(one).version == 4 else 6 for one in addresses)
 
 
 class Action(StrEnum):

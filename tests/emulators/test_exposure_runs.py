@@ -251,10 +251,12 @@ def test_a_ping_that_policy_keeps_is_told_and_is_no_reason_to_fail(hetzner: tupl
 
 def test_law1_exposure_that_cannot_be_read_is_said_and_stops_nothing(aws: tuple[Site, Ec2Double]) -> None:
     site, cloud = aws
+    site.apply()
     cloud.denied = {"DescribeInstances"}
+    site.hosts = {"web-1": ["80/tcp"]}
     report = site.apply()
     assert exit_codes.of_report(report) == 0
-    assert cloud.group("web") is not None
+    assert [(outcome.opened, outcome.closed) for outcome in report.outcomes] == [(1, 1)]
     (found,) = report.plan.firewalls
     assert found.standing.read is not None
     assert found.standing.read.status == "failed"

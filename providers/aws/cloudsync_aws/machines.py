@@ -7,14 +7,22 @@ IPv4 address or by an IPv6 address that is nobody's private one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import ip_address
 from typing import Any
 
-from cloudsync.addresses import classify
-from cloudsync.networks import Family, NetworkSet
+from cloudsync.networks import NetworkSet
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.errors import ProviderError
-from cloudsync.provider.machines import ActingFirewall, Fleet, Interface, Marked, ObservedMachine, StageRule, union_stage
+from cloudsync.provider.machines import (
+    ActingFirewall,
+    Fleet,
+    Interface,
+    Marked,
+    ObservedMachine,
+    StageRule,
+    families_of,
+    public_addresses,
+    union_stage,
+)
 from cloudsync.rules import RuleSet
 from cloudsync_aws.permissions import Other, UnknownPermission, from_vendor, text
 from cloudsync_aws.settings import name_of, settings_of
@@ -97,9 +105,8 @@ def _machine(
             firewalls.append(firewall)
             rules += _rules(firewall, group, lists, unknown, kept)
         stages = (union_stage(rules),) if firewalls else ()
-        addresses = tuple(_addresses(one))
-        families: frozenset[Family] = frozenset(4 if ip_address(address).version == 4 else 6 for address in addresses)
-        interfaces.append(Interface(str(one["NetworkInterfaceId"]), families, stages, addresses, tuple(firewalls)))
+        addresses = public_addresses(_addresses(one))
+        interfaces.append(Interface(str(one["NetworkInterfaceId"]), families_of(addresses), stages, addresses, tuple(firewalls)))
     id_ = str(instance["InstanceId"])
     on_it = {firewall.of for one in interfaces for firewall in one.firewalls}
     name = next((str(tag["Value"]) for tag in instance.get("Tags") or () if tag.get("Key") == "Name" and tag.get("Value")), id_)
@@ -149,10 +156,9 @@ def _acting(group: Group, specs: Sequence[FirewallSpec]) -> ActingFirewall:
 
 
 def _addresses(interface: Mapping[str, Any]) -> Iterator[str]:
-    """The public ones; an address of the whole interface is said again with its private address."""
-    associations = [interface.get("Association"), *(one.get("Association") for one in interface.get("PrivateIpAddresses") or ())]
-    yield from dict.fromkeys(str(one["PublicIp"]) for one in associations if one and one.get("PublicIp"))
+    """The address of a whole interface is said again with its private one."""
+    for one in (interface, *(interface.get("PrivateIpAddresses") or ())):
+        if (association := one.get("Association")) and association.get("PublicIp"):
+            yield str(association["PublicIp"])
     for one in interface.get("Ipv6Addresses") or ():
-        address = str(one["Ipv6Address"])
-        if classify(ip_address(address)) == "public":
-            yield address
+        yield str(one["Ipv6Address"])
