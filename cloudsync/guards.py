@@ -92,7 +92,11 @@ def max_close(name: str, closing: RuleSet, limit: int, granted: Granted) -> Guar
 def foreign(name: str, standing: Standing, keep: RuleSet, attaching: Collection[str]) -> Guard | None:
     """`policy.foreign = "fail"`: nothing closes, and the run fails, while other firewalls leave open what nobody wants, or nobody knows
     whether they do. `keep`: what is let through. `attaching`: targets of machines that come under this firewall by this very plan."""
-    problems = [f"{standing.read.reason or standing.read.status}"] if standing.read and standing.read.status != "complete" else []
+    problems = []
+    if standing.read is None:
+        problems.append("this provider does not tell what acts on machines")
+    elif standing.read.status != "complete":
+        problems.append(standing.read.reason or standing.read.status)
     for machine in standing.machines:
         problems += [f"{machine.machine}: {text}" for text in machine.unknown]
         problems += [

@@ -66,7 +66,9 @@ def report(shown: Plan) -> Iterator[Said]:
     for firewall in shown.firewalls:
         yield Said(f"{firewall.name}  ({firewall.provider}: {firewall.identity})", "title")
         standing = firewall.standing
-        if standing.read is None:
+        if firewall.read.status != "complete":
+            yield Said(f"the firewall could not be read: {firewall.read.reason or firewall.read.status}", "error", 1)
+        elif standing.read is None:
             yield Said(f"the provider {firewall.type} does not tell what acts on machines", "quiet", 1)
         for machine in standing.machines:
             yield from (Said(one.text, one.weight, one.depth + 1) for one in _whole(machine))

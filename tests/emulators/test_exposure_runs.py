@@ -265,6 +265,17 @@ def test_law1_exposure_that_cannot_be_read_is_said_and_stops_nothing(aws: tuple[
     assert [guard.id for guard in site.plan().guards] == ["foreign"]
 
 
+def test_law8_a_group_on_no_instance_is_said(aws: tuple[Site, Ec2Double]) -> None:
+    site, cloud = aws
+    assert not site.web().standing.unattached  # it does not exist yet
+    site.apply()
+    assert site.web().standing.unattached
+    ours = cloud.group("web")
+    assert ours is not None
+    cloud.add_instance(None, Nic("", [ours.id], "198.51.100.1"))
+    assert not site.web().standing.unattached
+
+
 def test_a_prefix_list_that_cannot_be_read_may_be_more_that_is_open(aws: tuple[Site, Ec2Double]) -> None:
     site, cloud = aws
     site.apply()
@@ -376,7 +387,7 @@ def test_instances_named_in_the_configuration_are_looked_at_with_and_without_the
     site.firewall["instances"] = [bare, "i-00000000000000fff"]
     standing = site.web().standing
     assert [one.attached for one in standing.machines] == [False]
-    assert standing.unattached
+    assert not standing.unattached  # it may be on instances that nobody asked for
     assert any("i-00000000000000fff" in one for one in standing.not_evaluated)
     assert "does not have this firewall" in site.said()
 

@@ -48,7 +48,9 @@ def fleet(
         if id_ not in there
     ]
     acting = {firewall.of for one in machines for interface in one.interfaces for firewall in interface.firewalls}
-    existing = {spec.name for spec in specs if any(is_group(spec, one) for one in groups.values())}
+    # Where the configuration names instances, only those were asked for: the group may be on others too.
+    everywhere = [spec for spec in specs if not settings_of(spec).instances]
+    existing = {spec.name for spec in everywhere if any(is_group(spec, one) for one in groups.values())}
     return Fleet(machines, frozenset(existing - acting), (*missing, *NOT_EVALUATED))
 
 

@@ -29,6 +29,7 @@ from cloudsync.provider.contract import (
     Unreadable,
 )
 from cloudsync.provider.errors import ProviderError
+from cloudsync.provider.machines import Fleet
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync_local.file import Content, ListedRule, read, write
 
@@ -132,6 +133,10 @@ class LocalReader:
     def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
         """A file that is not there is `Absent`; one that cannot be understood is `Unreadable`, never empty."""
         return {spec.name: self._one(_path(spec)) for spec in specs}
+
+    def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet:  # noqa: ARG002 - the contract's signature
+        """There is none: a file filters no packet."""
+        return Fleet((), not_evaluated=("a file filters no packet: what reaches a machine is decided elsewhere",))
 
     def _one(self, path: str) -> Observation:
         try:
