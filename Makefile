@@ -7,17 +7,19 @@ STAMP := $(VENV)/.installed
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
 
-demo: $(STAMP) ## The main job, from containers' ports to a firewall, without an account
+demo: $(STAMP) ## The main job, from containers' ports to a firewall, without an account; then at four clouds' doubles
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh examples/demo/run.sh
+	@$(VENV)/bin/python examples/demo/four_clouds.py
 
 test: $(STAMP) ## All tests; the ones on a real engine need root and dockerd, and skip with the reason elsewhere
 	$(VENV)/bin/python -m pytest --junitxml=.pytest-report/junit.xml
 
-lint: $(STAMP) ## ruff, mypy --strict, pyright
+lint: $(STAMP) ## ruff, mypy --strict, pyright, the Compose examples by the specification's schema
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pyright
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec $$(grep -rLE '!(reset|override)' --include='*compose*.y*ml' tests/unit/fixtures/compose)
 
 clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .pytest-report .hypothesis dist build

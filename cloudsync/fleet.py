@@ -102,7 +102,13 @@ def _exposed(
     name: str, machine: ObservedMachine, ours: Callable[[ActingFirewall], bool], concerned: Iterable[Considered]
 ) -> MachineExposure:
     exposure = exposure_of(machine)
-    wanted = RuleSet.of(rule for one in concerned for rule in one.target.rules)
+    # A firewall that waits for a host, or for the user's word, wants no less for it.
+    wanted = RuleSet.of(
+        rule
+        for one in concerned
+        for part in (one.target.rules, one.desired.rules if one.desired is not None else NOTHING)
+        for rule in part
+    )
     acting = dict.fromkeys(firewall for interface in machine.interfaces for firewall in interface.firewalls)
     return MachineExposure(
         machine=machine.name,

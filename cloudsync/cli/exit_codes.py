@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cloudsync.outcome import Report
     from cloudsync.plan import Plan, ReadStatus
-    from cloudsync.reconcile import Report
 
 USAGE = 64
 LOCKED = 5
@@ -32,6 +32,14 @@ def of_plan(plan: Plan, *, detailed: bool = False) -> int:
     return CHANGES if detailed and plan.has_changes else DONE
 
 
+def of_reading(plan: Plan) -> int:
+    """For commands that only tell what was read: whether all of it could be."""
+    unread = tuple(_unread(plan))
+    if any(not status.temporary for status in unread):
+        return FAILED
+    return TRY_AGAIN if unread else DONE
+
+
 def of_exposure(plan: Plan) -> int:
     """What `cloudsync exposure` ends with: whether all of it is known, and with policy.foreign = "fail" whether it is wanted."""
     if any(guard.id == "foreign" for guard in plan.guards):
@@ -50,6 +58,8 @@ def of_report(report: Report) -> int:
         return FAILED
     if any(outcome.status in ("failed", "unknown") for outcome in report.outcomes):
         return PARTLY
+    if report.interrupted is not None and any(outcome.stopped for outcome in report.outcomes):
+        return PARTLY if any(outcome.status == "done" for outcome in report.outcomes) else 128 + report.interrupted
     return of_plan(report.plan)
 
 

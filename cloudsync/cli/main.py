@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +17,10 @@ from cloudsync.cli import exit_codes
 COMMANDS = {
     "plan": ("cloudsync.cli.plan", "Show what an apply would change, and why. Writes nothing."),
     "apply": ("cloudsync.cli.apply", "Make the firewalls allow what the containers need, and only that plus SSH."),
+    "history": ("cloudsync.cli.history", "Show what applies did, and how to get back a port that one closed."),
+    "release": ("cloudsync.cli.release", "Take the owner marker off a firewall and leave its rules as they are."),
     "discover": ("cloudsync.cli.discover", "Show the ports that containers need; needs no configuration."),
+    "explain": ("cloudsync.cli.explain", "Tell the whole story of one port."),
     "exposure": ("cloudsync.cli.exposure", "Show what the Internet reaches on the machines, over all firewalls."),
     "check-access": ("cloudsync.cli.check_access", "Say what the credentials are good for, and what is missing."),
     "config": ("cloudsync.cli.config", "Check or show the configuration, or print its JSON Schema."),
@@ -64,12 +68,9 @@ def run(words: Sequence[str]) -> int:
     except click.ClickException as error:
         print(f"cloudsync: {error.format_message()}", file=sys.stderr)
         return exit_codes.FAILED
-    except click.Abort:
-        print("cloudsync: interrupted", file=sys.stderr)
-        return 130
-    except KeyboardInterrupt:
-        print("cloudsync: interrupted", file=sys.stderr)
-        return 130
+    except (click.Abort, KeyboardInterrupt) as error:
+        print("cloudsync: interrupted, nothing was begun", file=sys.stderr)
+        return 128 + int(getattr(error, "number", signal.SIGINT))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_codes.FAILED

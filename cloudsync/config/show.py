@@ -8,7 +8,7 @@ from typing import Any
 
 import tomlkit
 
-from cloudsync.config.configuration import Configuration, PortRange
+from cloudsync.config.configuration import ComposeTable, Configuration, PortRange
 from cloudsync.config.models import AllowTable, File, FirewallTable
 from cloudsync.networks import ANY, NetworkSet
 from cloudsync.rules import RuleSet
@@ -46,7 +46,8 @@ def show(configuration: Configuration) -> str:
         },
         "hosts": {
             host.name: ({"docker": list(host.docker)} if host.docker else {})
-            | ({"ports": _ports(host.ports)} if host.ports or not host.docker else {})
+            | _compose(host.compose)
+            | ({"ports": _ports(host.ports)} if host.ports or not (host.docker or host.compose) else {})
             | ({"retired": True} if host.retired else {})
             for host in configuration.hosts.values()
         },
@@ -80,6 +81,16 @@ def json_schema() -> dict[str, Any]:
         for pattern in properties["firewalls"].get("patternProperties", {".*": None})
     }
     return {"$schema": "http://json-schema.org/draft-07/schema#", **schema, "definitions": definitions}
+
+
+def _compose(table: ComposeTable | None) -> dict[str, Any]:
+    if table is None:
+        return {}
+    return (
+        {"compose": list(table.paths)}
+        | ({} if table.profiles is None else {"profiles": list(table.profiles)})
+        | ({"env_file": list(table.env_files)} if table.env_files else {})
+    )
 
 
 def _ports(ranges: Iterable[PortRange]) -> list[str]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from cloudsync.networks import NetworkSet
+from cloudsync.addresses import PRIVATE
+from cloudsync.networks import ANY, NetworkSet
+from cloudsync.outcome import Report
 from cloudsync.plan import Change, Plan
 from cloudsync.rules import Rule
 from cloudsync.sensitive import is_world
@@ -26,6 +28,8 @@ def sources(networks: NetworkSet) -> str:
         return "the Internet"
     if (whole4 and not networks.family(6)) or (whole6 and not networks.family(4)):
         return f"the Internet (IPv{4 if whole4 else 6} only)"
+    if networks and PRIVATE.covers(ANY - networks):
+        return "the Internet, except private networks"
     cidrs = networks.cidrs()
     shown = ", ".join(cidrs[:_SHOWN_SOURCES])
     text = shown if len(cidrs) <= _SHOWN_SOURCES else f"{shown} and {len(cidrs) - _SHOWN_SOURCES} more networks"
@@ -59,3 +63,10 @@ def summary(plan: Plan) -> str:
         f"{counts[action]} to {action}" for action in ("create", "adopt", "attach", "reapply", "open", "close") if counts[action]
     ]
     return f"Plan: {', '.join(parts)} on {len(changing)} {'firewall' if len(changing) == 1 else 'firewalls'}."
+
+
+def sum_of(report: Report) -> str:
+    """`2 done, 1 not begun, 1 unknown`: firewalls by how they ended."""
+    counts: Counter[str] = Counter(outcome.status for outcome in report.outcomes)
+    order = ("done", "failed", "unknown", "not-begun", "refused", "unchanged")
+    return ", ".join(f"{counts[status]} {status.replace('-', ' ')}" for status in order if counts[status])

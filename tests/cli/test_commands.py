@@ -95,3 +95,13 @@ def test_a_docker_context_is_resolved_by_its_own_file(tmp_path) -> None:  # type
     (folder / "meta.json").write_text(json.dumps({"Name": name, "Endpoints": {"docker": {"Host": "unix:///run/ctx.sock"}}}))
     (tmp_path / "config.json").write_text(json.dumps({"currentContext": name}))
     assert docker_endpoint({"DOCKER_CONFIG": str(tmp_path)}) == "unix:///run/ctx.sock"
+
+
+def test_explain_tells_one_port_and_takes_its_protocol_from_the_text(shell: Shell) -> None:
+    done = shell.types("explain", "443")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("tcp/443\n")
+    assert "an apply would open it" in done.stdout
+    document = json.loads(shell.types("explain", "443/udp", "--output", "json").stdout)
+    assert [(one["protocol"], one["ports"]) for one in document["explained"]] == [("udp", "443")]
+    assert shell.types("explain", "everything").returncode == 64

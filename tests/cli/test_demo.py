@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -25,4 +27,18 @@ def test_the_demo_runs_to_its_end_and_leaves_nothing(tmp_path: Path) -> None:
         "- tcp/23 closes to the Internet",
     ):
         assert line in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.emulator
+def test_the_second_part_shows_four_clouds_and_leaves_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "demo" / "four_clouds.py")],
+        env={**os.environ, "TMPDIR": str(tmp_path), "HOME": str(tmp_path)},
+        capture_output=True, text=True, timeout=110, check=False, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("frankfurt", "amsterdam", "belgium", "falkenstein"):
+        assert f"{name}: done" in done.stdout
+    assert "amsterdam: not begun" in done.stdout
     assert list(tmp_path.iterdir()) == []

@@ -20,7 +20,7 @@ from typing import Any, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
 SPECS = Path(__file__).resolve().parents[2].parent / "shared" / "specs"
-Kind = Literal["error", "drop-before", "drop-after", "truncate", "delay", "late", "garbage", "meanwhile"]
+Kind = Literal["error", "drop-before", "drop-after", "truncate", "delay", "late", "garbage", "short", "meanwhile"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class Fault:
 
     `error`: `status` and `body` are answered, nothing takes effect. `drop-before`, `drop-after`: the connection is closed without an
     answer, before or after the call took effect. `truncate`: it takes effect, half of the answer arrives. `delay`: `seconds` pass first;
-    `late`: they pass before the answer. `garbage`: it takes effect, the answer is no JSON. `meanwhile`: `action` is done first.
+    `late`: they pass before the answer. `garbage`: it takes effect, the answer is no JSON. `short`: lists in the
+    answer lack their last item. `meanwhile`: `action` is done first.
     `method` and `path` are regular expressions.
     """
 
@@ -164,6 +165,8 @@ class Double:
             except ApiError as error:
                 status, body, more = error.status, error.body, error.headers
             self.check(request, status, body)
+        if fault is not None and fault.kind == "short":
+            body = {key: value[:-1] if isinstance(value, list) else value for key, value in body.items()}
         if fault is not None and fault.kind == "late":
             time.sleep(fault.seconds)
         return status, body, more, fault

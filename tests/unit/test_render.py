@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloudsync import reconcile
+from cloudsync.addresses import PRIVATE
+from cloudsync.networks import ANY
 from cloudsync.plan import Plan
 from cloudsync.policy import unassigned
 from cloudsync.reconcile import Options, Outcome, Report
@@ -116,6 +118,7 @@ def test_a_guard_says_what_it_saw_and_how_to_go_on(world: World) -> None:
         ("any", "the Internet"),
         ("any4", "the Internet (IPv4 only)"),
         ("any6", "the Internet (IPv6 only)"),
+        (",".join((ANY - PRIVATE).cidrs()), "the Internet, except private networks"),
         ("203.0.113.0/24", "203.0.113.0/24"),
         ("0.0.0.0/1,128.0.0.0/2", "0.0.0.0/1, 128.0.0.0/2 (as good as the Internet)"),
         ("10.0.0.0/24,10.0.2.0/24,10.0.4.0/24,10.0.6.0/24,10.0.8.0/24,10.0.10.0/24",

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import boto3
 from botocore import exceptions as aws
 from botocore import xform_name
 from botocore.config import Config
+from botocore.loaders import create_loader
 from botocore.parsers import ResponseParserError
+from botocore.session import Session as BotocoreSession
 
 from cloudsync import __version__
 from cloudsync.provider.contract import Account
@@ -97,8 +100,7 @@ class Api:
             user_agent_extra=f"cloudsync/{__version__}",
         )
         try:
-            session = boto3.Session(profile_name=self.settings.profile, region_name=self.settings.region)
-            self._client: Any = session.client("ec2", endpoint_url=self.settings.endpoint, config=config)
+            self._client: Any = _session(self.settings).client("ec2", endpoint_url=self.settings.endpoint, config=config)
         except (aws.BotoCoreError, OSError, ValueError) as error:
             raise self._no_credentials(error) from None
 
@@ -116,8 +118,16 @@ class Api:
 
     def write(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """A write, repeated only where AWS says that it did nothing. Raises `ProviderError`, with `fate_unknown` where it is."""
+
+        def once() -> dict[str, Any]:
+            answer = self._call(operation, parameters, write=True)
+            # Every answer of EC2 names its request; a page of a proxy, which boto3 takes for an empty answer, does not.
+            if answer.get("Return") is not True and not answer.get("ResponseMetadata", {}).get("RequestId"):
+                raise Transient(f"{operation}: an answer that does not say it was done", fate_unknown=True)
+            return answer
+
         return retried(
-            lambda: self._call(operation, parameters, write=True),
+            once,
             deadline=self.account.deadline,
             safe=lambda error: error.temporary and not error.fate_unknown and not isinstance(error, Conflict),
         )
@@ -195,6 +205,21 @@ class Api:
 
     def _where(self, error: Exception) -> str:
         return str(getattr(error, "kwargs", {}).get("endpoint_url", "AWS")).split("?")[0][:120]
+
+
+@cache
+def _models() -> Any:
+    """botocore's reader of its models of the API. To parse the one of EC2 takes a tenth of a second, and is done once a process."""
+    return create_loader()
+
+
+def _session(settings: AwsAccount) -> Any:
+    """A session of its own, so that credentials are looked up anew, on models that are read once."""
+    core, models = BotocoreSession(), _models()
+    core.register_component("data_loader", models)
+    session = boto3.Session(profile_name=settings.profile, region_name=settings.region, botocore_session=core)
+    models.search_paths[:] = dict.fromkeys(models.search_paths)  # boto3 adds its own folder, each time
+    return session
 
 
 def mapped(operation: str, error: aws.ClientError, *, write: bool) -> ProviderError:

@@ -86,6 +86,10 @@ class AwsProvider:
 
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
         """Marker, Authorize, Revoke: one call each and only where something differs. Rules that fit already stay as they are spelled."""
+        if target.release:
+            native = Change("unmark", observed.native.group_id if isinstance(observed.native, Found) else None)
+            summary = f'take the owner marker off "{self.identity(target.spec)}"'
+            return (Step(summary, StepKind.MARK, target.rules, native=native),)
         if rest := inexpressible(target.rules):
             said = ", ".join(map(str, rest))
             return Refusal(f"AWS lets a protocol other than tcp, udp and ICMP in on all its ports; it cannot say: {said}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cloudsync.networks import NetworkSet
-from cloudsync.provider.contract import Absent, FirewallSpec, Kept, Observation, Present, Unreadable
+from cloudsync.provider.contract import Absent, Description, FirewallSpec, Kept, Observation, Present, Unreadable
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient, Unsupported
 from cloudsync.provider.machines import Fleet, Marked
 from cloudsync.rules import RuleSet
@@ -127,6 +127,11 @@ class AwsReader:
                 marker=marker_of(group.get("Tags") or ()),
                 listed=rules,
                 kept=tuple(Kept(other.summary) for other in others),
+                described=tuple(
+                    Description(RuleSet.of((one.rule,)), one.description)
+                    for one in permissions
+                    if one.rule is not None and one.description
+                ),
                 native=Found(quota, str(group["GroupId"]), permissions, others),
             )
         except UnknownPermission as error:

@@ -57,6 +57,7 @@ class DigitalOceanProvider:
         other_sources=True,
         limited=True,
         paged=True,
+        counted=True,
         notes=(
             (
                 "no SCTP, ESP or ICMP types",
@@ -84,6 +85,8 @@ class DigitalOceanProvider:
         """Create in one call; else add, remove and attach by one call each, or one full replace. Refused where the vendor has no room."""
         found = observed.native if isinstance(observed.native, Found) else Found()
         name = full_name(self.identity(target.spec), target.spec.marker)
+        if target.release:
+            return _releasing(found, target, self.identity(target.spec))
         if (crowded := _crowded(found, target)) is not None:
             return Refusal(crowded)
         compact = to_vendor(target.rules)
@@ -130,6 +133,15 @@ class DigitalOceanProvider:
         from cloudsync_digitalocean.writer import DigitalOceanWriter
 
         return DigitalOceanWriter(Api(account, self.endpoint(account)))
+
+
+def _releasing(found: Found, target: Target, base: str) -> tuple[Step, ...] | Refusal:
+    """To take the marker off is to rename, and only a full replace renames: with the rules as they are spelled."""
+    if found.bare_taken:
+        return Refusal(f'there is another firewall named "{base}": rename or delete it first, or nobody could tell the two apart')
+    inbound = tuple(one.native for one in found.inbound)
+    change = Change("replace", found.id, base, inbound, found.outbound, expected=inbound)
+    return (Step(f'rename "{found.name}" to "{base}"', StepKind.MARK, target.rules, native=change),)
 
 
 def _rule_steps(

@@ -17,6 +17,7 @@ from cloudsync.provider.contract import (
     Account,
     AccountModel,
     Capabilities,
+    Description,
     FirewallModel,
     FirewallSpec,
     Kept,
@@ -31,6 +32,7 @@ from cloudsync.provider.contract import (
 from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.machines import Fleet
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
+from cloudsync.rules import RuleSet
 from cloudsync_local.file import Content, ListedRule, read, write
 
 
@@ -96,6 +98,9 @@ class LocalProvider:
         rules = tuple(ListedRule(rule, target.describe(rule)) for rule in target.rules.fewest())
         marker = target.marker or before.marker
         path = _path(target.spec)
+        if target.release:
+            released = Write(path, Content(None, before.rules, before.kept))
+            return (Step(f"take the owner marker out of {path}", StepKind.MARK, target.rules, native=released),)
         if isinstance(observed, Present) and observed.rules == target.rules:
             if target.marker is None:
                 return ()
@@ -146,11 +151,13 @@ class LocalReader:
         if content is None:
             return Absent()
         return Present(
-            id=path,
+            # Two spellings of one path are one file.
+            id=str((self.base / path).resolve()),
             rules=content.rule_set,
             marker=content.marker,
             listed=tuple(listed.rule for listed in content.rules),
             kept=tuple(Kept(text) for text in content.kept),
+            described=tuple(Description(RuleSet.of((one.rule,)), one.description) for one in content.rules if one.description),
             native=content,
         )
 

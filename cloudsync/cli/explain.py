@@ -1,0 +1,68 @@
+"""`cloudsync explain`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from cloudsync.cli import exit_codes
+from cloudsync.cli.shared import Shell, common, options_for
+from cloudsync.state import StateError
+
+if TYPE_CHECKING:
+    from cloudsync.explain import Asked, Explanation
+
+
+@click.command("explain")
+@click.argument("port", metavar="PORT[/PROTO]")
+@click.option("--firewall", "firewalls", multiple=True, metavar="NAME", help="Only this firewall (repeatable).")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
+@common
+def command(shell: Shell, *, port: str, firewalls: tuple[str, ...], output: str) -> int:
+    """Tell the whole story of one port: where it is open, who wants it, what refuses or holds it, and what would change that.
+
+    PORT is 8080, 8080/tcp, 8000-8010/udp, icmp, esp, …; without a protocol tcp, and udp where there is something to tell. Writes nothing.
+    """
+    from cloudsync import reconcile
+    from cloudsync.explain import explain
+    from cloudsync.plan import Granted
+    from cloudsync.render import explain as render
+
+    asked = _asked(port)
+    configuration = shell.load()
+    options = options_for(configuration, firewalls, Granted())
+    try:
+        planned = reconcile.plan(configuration, options, shell.progress)
+    except StateError as error:
+        raise click.ClickException(str(error)) from None
+    told = [explain(configuration, planned.plan, planned.considered, one) for one in asked]
+    told = told[:1] + [one for one in told[1:] if _has_something(one)]
+    if output == "json":
+        click.echo(json.dumps(render.document(told), indent=2))
+    else:
+        for number, one in enumerate(told):
+            if number:
+                click.echo("")
+            shell.print(render.text(one))
+    return exit_codes.of_reading(planned.plan)
+
+
+def _asked(port: str) -> tuple[Asked, ...]:
+    from cloudsync.config.models import allowed
+    from cloudsync.explain import Asked
+
+    try:
+        first = Asked(*allowed(port))
+    except ValueError:
+        raise click.UsageError(
+            "PORT must be a port such as 8080/tcp or 8000-8010/udp, or a protocol such as icmp or esp"
+        ) from None
+    if first.protocol == "tcp" and "/" not in port:
+        return first, Asked("udp", first.first, first.last)
+    return (first,)
+
+
+def _has_something(one: Explanation) -> bool:
+    return bool(one.unassigned) or any(s.open or s.reasons or s.refused or s.held or s.kept for s in one.stories)
