@@ -21,6 +21,8 @@ COMMANDS = {
     "release": ("cloudsync.cli.release", "Take the owner marker off a firewall and leave its rules as they are."),
     "discover": ("cloudsync.cli.discover", "Show the ports that containers need; needs no configuration."),
     "explain": ("cloudsync.cli.explain", "Tell the whole story of one port."),
+    "exposure": ("cloudsync.cli.exposure", "Show what the Internet reaches on the machines, over all firewalls."),
+    "check-access": ("cloudsync.cli.check_access", "Say what the credentials are good for, and what is missing."),
     "config": ("cloudsync.cli.config", "Check or show the configuration, or print its JSON Schema."),
     "init": ("cloudsync.cli.init", "Write a first configuration; finds the engine and the credentials that are there."),
     "completion": ("cloudsync.cli.completion", "Print the completion script of a shell: bash, zsh or fish."),
