@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from cloudsync import reconcile
+from cloudsync import clock, reconcile
 from cloudsync.networks import NetworkSet
 from cloudsync.plan import Granted, Held
 from cloudsync.provider.contract import Description
 from cloudsync.reconcile import Options, Report
 from cloudsync.sources.discovery import Complete, Failed, Malformed, Origin, Partial, UnopenedPort
-from cloudsync.state import clock
 from tests.world import World, both, build, ports, required, rules
 
 START = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cloudsync.clock import Moment, elapsed, now
 from cloudsync.deadline import Deadline
-from cloudsync.state.clock import Moment, elapsed, now
 
 THEN = Moment(datetime(2026, 3, 1, tzinfo=UTC), "boot", 1000.0, "web-1")
 
