@@ -197,6 +197,15 @@ def test_what_a_compose_file_declared_closes_at_once(shop: World) -> None:
     assert open_(shop) == WITH_8080
 
 
+def test_a_port_that_a_file_took_over_from_a_container_is_the_files(shop: World) -> None:
+    shop.needs("443")
+    shop.allow("tcp/8080")
+    apply(shop)
+    shop.firewall(allow=())
+    apply(shop)
+    assert open_(shop) == WITHOUT_8080
+
+
 def test_what_is_denied_closes_at_once(shop: World) -> None:
     shop.policy(deny=ports("8080"))
     shop.needs("443")
