@@ -85,7 +85,7 @@ def test_all_ports_of_one_host_close_only_by_the_users_word_while_another_host_g
 
 
 @pytest.fixture
-def logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def logged_in(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody came in by SSH from 203.0.113.9 to port 2222 of this machine."""
     monkeypatch.setenv("SSH_CONNECTION", "203.0.113.9 51234 127.0.0.1 2222")
 
