@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from cloudsync import __version__
+from cloudsync import __version__, clock
 from cloudsync.approval import moved
 from cloudsync.carrying_out import carry_out
 from cloudsync.config.configuration import Configuration
@@ -35,7 +35,7 @@ from cloudsync.shared_ports import shared_ports
 from cloudsync.side_by_side import side_by_side
 from cloudsync.sources.discovery import Complete, Discovery, Failed, Partial
 from cloudsync.sources.hosts import read_hosts
-from cloudsync.state import StateError, clock, seen
+from cloudsync.state import StateError, seen
 from cloudsync.state.applied import last_ssh, record_ssh
 from cloudsync.state.directory import prepare
 from cloudsync.state.engines import remember

@@ -154,8 +154,7 @@ class LocalReader:
         if content is None:
             return Absent()
         return Present(
-            # Two spellings of one path are one file.
-            id=str((self.base / path).resolve()),
+            id=self._identified(path),
             rules=content.rule_set,
             marker=content.marker,
             listed=tuple(listed.rule for listed in content.rules),
@@ -163,6 +162,11 @@ class LocalReader:
             described=tuple(Description(RuleSet.of((one.rule,)), one.description) for one in content.rules if one.description),
             native=content,
         )
+
+    def _identified(self, path: str) -> str:
+        """Two spellings of one path are one file; below the configuration's folder it is the same file in every checkout."""
+        file, base = (self.base / path).resolve(), self.base.resolve()
+        return str(file.relative_to(base) if file.is_relative_to(base) else file)
 
 
 @dataclass(frozen=True, slots=True)
