@@ -521,7 +521,7 @@ def _operation(template: str, method: str) -> dict[str, Any] | None:
 def _strange(template: str, request: Request, keys: set[str]) -> list[str]:
     """Names that the description does not refuse and does not know."""
     known = {one["name"] for one in (_operation(template, request.method) or {}).get("parameters", [])}
-    found = [name for name in request.query if name not in known]
+    found = [name for name in request.query if name not in known] if openapi(SPEC) else []  # without it nobody can say
     found += ["body"] if request.body is not None and not keys else set(request.body or ()) - keys
     for side in SIDES.keys() & keys:
         for rule in request.body.get(side) or []:

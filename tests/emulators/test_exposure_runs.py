@@ -19,8 +19,12 @@ from cloudsync import access, reconcile
 from cloudsync.cli import exit_codes
 from cloudsync.config import load
 from cloudsync.config.configuration import Configuration
+from cloudsync.fleet import Seen
+from cloudsync.orphans import orphans
 from cloudsync.plan import FirewallPlan, Granted, Plan
 from cloudsync.plan_document import from_document, to_document
+from cloudsync.provider.machines import ActingFirewall, Marked
+from cloudsync.provider.marker import Marker
 from cloudsync.reconcile import Options
 from cloudsync.render import markdown, text
 from tests.emulators.digitalocean import DigitalOceanDouble
@@ -176,6 +180,22 @@ def test_law8_a_firewall_with_our_mark_that_nobody_names_is_an_orphan(hetzner: t
     assert 'firewall "cloudsync-api"' in site.said()
 
 
+def test_a_firewall_of_the_configuration_that_is_not_asked_for_is_neither_an_orphan_nor_somebody_elses(
+    hetzner: tuple[Site, HetznerDouble],
+) -> None:
+    site, cloud = hetzner
+    server = cloud.add_server("web-1")
+    site.apply()
+    cloud.add_firewall("cloudsync-api", [inbound("8443")], labels={**OURS, "cloudsync/firewall": "api"}, servers=[server])
+    assert [one.name for one in site.plan().orphans] == ["cloudsync-api"]
+    path = site.folder / "cloudsync.toml"
+    path.write_text(f'{path.read_text()}\n[firewalls.api]\nprovider = "vendor"\nhosts = ["web-1"]\nservers = ["web-1"]\n')
+    configuration = load(path)
+    plan = reconcile.plan(configuration, Options(firewalls=("web",))).plan
+    assert plan.orphans == ()
+    assert [machine.beyond for machine in plan.firewalls[0].standing.machines] == [()]
+
+
 def test_law8_orphans_at_digitalocean_are_known_by_their_names(digitalocean: tuple[Site, DigitalOceanDouble]) -> None:
     site, cloud = digitalocean
     cloud.add_droplet("web-1", ["web"])
@@ -183,6 +203,12 @@ def test_law8_orphans_at_digitalocean_are_known_by_their_names(digitalocean: tup
     for name in ("cloudsync-api.shop.01234567", "cloudsync-api.blog.01234567", "by-hand"):
         cloud.add_firewall(name, [])
     assert [one.name for one in site.plan().orphans] == ["cloudsync-api.shop.01234567"]
+
+
+def test_another_owners_firewall_is_no_orphan_whatever_a_provider_tells(hetzner: tuple[Site, HetznerDouble]) -> None:
+    site, _ = hetzner
+    told = [Marked(ActingFirewall(owner, owner), Marker(owner, "api", "01234567")) for owner in ("shop", "blog")]
+    assert [one.id for one in orphans(site.configuration, (), {"vendor": Seen(marked=told)})] == ["shop"]
 
 
 def test_law8_orphans_at_aws_are_found_by_their_tag(aws: tuple[Site, Ec2Double]) -> None:
