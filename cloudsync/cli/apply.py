@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudsync.cli import exit_codes
-from cloudsync.cli.shared import Shell, common, options_for, planning
+from cloudsync.cli.reported import reported
+from cloudsync.cli.shared import Shell, common, log, options_for, planning
 from cloudsync.plan import Granted, Plan
 from cloudsync.plan_document import MAX_PLAN_BYTES, PlanFileError, from_document
 from cloudsync.state import StateError
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 @click.option(
     "--lock-timeout", type=click.FloatRange(0), default=0.0, metavar="S", help="Wait so many seconds for another run to end."
 )
+@click.option(
+    "--metrics-file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write Prometheus metrics there."
+)
 @common
 def command(
     shell: Shell,
@@ -39,6 +43,7 @@ def command(
     expect: str | None,
     auto_approve: bool,
     lock_timeout: float,
+    metrics_file: Path | None,
 ) -> int:
     """Make the firewalls allow what the containers need, and only that plus SSH.
 
@@ -56,15 +61,18 @@ def command(
     if asks and not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask on: pass --auto-approve, --expect DIGEST or a plan file")
     options = options_for(configuration, firewalls, granted)
-    try:
-        report = _apply(shell, configuration, options, approved, expect, lock_timeout, asks=asks)
-    except LockHeld as error:
-        click.echo(f"cloudsync: {error}", err=True)
-        return exit_codes.LOCKED
-    except StateError as error:
-        raise click.ClickException(str(error)) from None
-    _print(shell, report, shown=asks)
-    return exit_codes.of_report(report)
+    with reported(configuration, metrics_file) as ended:
+        try:
+            report = _apply(shell, configuration, options, approved, expect, lock_timeout, asks=asks)
+        except LockHeld as error:
+            log.error("cloudsync: %s", error, extra={"event": "locked"})
+            return ended(exit_codes.LOCKED, error=str(error), kind="locked")
+        except StateError as error:
+            ended(exit_codes.FAILED, error=str(error), kind="state")
+            raise click.ClickException(str(error)) from None
+        code = ended(exit_codes.of_report(report), report)
+        _print(shell, report, shown=asks)
+        return code
 
 
 def _apply(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudsync.cli import exit_codes
-from cloudsync.cli.shared import ConfigProblems, Shell, common
+from cloudsync.cli.shared import ConfigProblems, Shell, common, log
 from cloudsync.render.escape import plain
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _read(shell: Shell) -> Mapping[str, Discovery]:
             endpoint = docker_endpoint(os.environ)
         except EndpointError as error:
             raise ConfigProblems([str(error)]) from None
-        click.echo(f"no configuration: reading {plain(endpoint)}", err=True)
+        log.warning("no configuration: reading %s", plain(endpoint))
         return {"this engine": read_engine("this engine", endpoint, LabelScope({}, frozenset()), timeout=10.0, concurrency=16)}
     configuration = shell.load()
     return read_hosts(configuration, [host.name for host in configuration.hosts.values() if not host.retired], shell.progress)

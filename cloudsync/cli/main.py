@@ -12,10 +12,12 @@ from typing import Any
 import click
 
 from cloudsync.cli import exit_codes
+from cloudsync.render.escape import plain
 
 COMMANDS = {
     "plan": ("cloudsync.cli.plan", "Show what an apply would change, and why. Writes nothing."),
     "apply": ("cloudsync.cli.apply", "Make the firewalls allow what the containers need, and only that plus SSH."),
+    "watch": ("cloudsync.cli.watch", "Apply again and again: when containers change, and at an interval."),
     "discover": ("cloudsync.cli.discover", "Show the ports that containers need; needs no configuration."),
     "explain": ("cloudsync.cli.explain", "Tell the whole story of one port."),
     "config": ("cloudsync.cli.config", "Check or show the configuration, or print its JSON Schema."),
@@ -54,29 +56,32 @@ def cloudsync() -> None:
 
 def run(words: Sequence[str]) -> int:
     """Run one command line; its exit code. Errors are one line on stderr; `-v` adds the traceback."""
+    from cloudsync.cli.shared import ConfigProblems, complain, wants_json
+
     verbose = "-v" in words or "--verbose" in words
     try:
         return _run(_common_last(list(words)))
+    except ConfigProblems as error:
+        for line in error.lines:
+            complain(words, line, "configuration") if wants_json(words) else print(plain(line), file=sys.stderr)
+        return exit_codes.USAGE
     except click.UsageError as error:
-        error.show()
+        complain(words, error.format_message(), "usage") if wants_json(words) else error.show()
         return exit_codes.USAGE
     except click.ClickException as error:
-        print(f"cloudsync: {error.format_message()}", file=sys.stderr)
+        complain(words, error.format_message(), "failed")
         return exit_codes.FAILED
-    except click.Abort:
-        print("cloudsync: interrupted", file=sys.stderr)
-        return 130
-    except KeyboardInterrupt:
-        print("cloudsync: interrupted", file=sys.stderr)
+    except (click.Abort, KeyboardInterrupt):
+        complain(words, "interrupted", "interrupted")
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_codes.FAILED
     except Exception as error:
         if verbose:
-            logging.getLogger("cloudsync").exception("internal error")
+            logging.getLogger("cloudsync").exception("internal error", extra={"event": "internal"})
         else:
-            print(f"cloudsync: internal error: {type(error).__name__} (-v shows more); please report it", file=sys.stderr)
+            complain(words, f"internal error: {type(error).__name__} (-v shows more); please report it", "internal")
         return exit_codes.FAILED
 
 

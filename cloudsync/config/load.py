@@ -20,11 +20,13 @@ from cloudsync.config.configuration import (
     Place,
     PolicySettings,
     PortRange,
+    ReportSettings,
     RunSettings,
     Ssh,
+    WatchSettings,
 )
 from cloudsync.config.engines import engine_problem
-from cloudsync.config.models import AllowTable, File, FirewallTable, HostTable, allowed, duration, port_range
+from cloudsync.config.models import AllowTable, File, FirewallTable, HostTable, allowed, duration, listen_address, port_range
 from cloudsync.config.places import place_of, places
 from cloudsync.config.problems import ConfigError, Problem, unknown_key
 from cloudsync.networks import NOWHERE, NetworkSet
@@ -143,6 +145,8 @@ class _Loader:
             hosts=hosts,
             firewalls={name: f for name, f in firewalls.items() if f is not None},
             places=self.known,
+            report=ReportSettings(file.report.health, file.report.webhook, file.report.webhook_secret, file.report.metrics_file),
+            watch=self.watch(file),
         )
 
     def recognise_later_keys(self, raw: dict[str, Any]) -> None:
@@ -188,6 +192,15 @@ class _Loader:
             private=table.private,
             foreign=table.foreign,
             plan_max_age=duration(table.plan_max_age),
+        )
+
+    def watch(self, file: File) -> WatchSettings:
+        table = file.watch
+        return WatchSettings(
+            interval=duration(table.interval).total_seconds(),
+            debounce_min=duration(table.debounce_min).total_seconds(),
+            debounce_max=duration(table.debounce_max).total_seconds(),
+            listen=listen_address(table.listen) if table.listen is not None else None,
         )
 
     def ports(self, texts: Iterable[str], path: KeyPath) -> tuple[PortRange, ...]:
