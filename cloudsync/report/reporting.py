@@ -44,6 +44,9 @@ class Reporting:
         """Count it, write the metrics, tell the others; what is remembered now. `ping`: tell the health check too."""
         until = time.monotonic() + END_SECONDS
         configuration = self.configuration
+        if self.command == "apply" and self.metrics_file is None and configuration.report.webhook is None:
+            self._ping(run, until, ping=ping)
+            return Memory(owner=run.owner)  # nobody would ever see what is counted
         with remembering(configuration.state, configuration.owner) as memory:
             tally(memory, run, configuration.firewalls)
         if self.metrics_file is not None:
