@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test lint clean
+.PHONY: help demo test soak lint clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
 
@@ -13,6 +13,9 @@ demo: $(STAMP) ## The main job, from containers' ports to a firewall, without an
 
 test: $(STAMP) ## All tests; the ones on a real engine need root and dockerd, and skip with the reason elsewhere
 	$(VENV)/bin/python -m pytest --junitxml=.pytest-report/junit.xml
+
+soak: $(STAMP) ## watch on a real engine that is killed and restarted, for MINUTES=2; needs root and dockerd
+	$(VENV)/bin/python -m tests.engine.soak --minutes $(or $(MINUTES),2)
 
 lint: $(STAMP) ## ruff, mypy --strict, pyright
 	$(VENV)/bin/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,7 +47,7 @@ def test_a_storm_spaces_runs_out_until_there_is_one_per_longest_debounce() -> No
             rhythm = rhythm.begin(now).end(now, "none")
     assert len(begun) <= 1000 / PACE.debounce_max + 5
     assert begun[0] - 2000 <= 5
-    assert all(later - earlier <= PACE.debounce_max + 5 for earlier, later in zip(begun, begun[1:], strict=False))
+    assert all(later - earlier <= PACE.debounce_max + 5 for earlier, later in pairwise(begun))
 
 
 def test_after_quiet_the_next_event_is_answered_fast_again() -> None:
