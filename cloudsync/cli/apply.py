@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -71,7 +72,12 @@ def command(
             ended(exit_codes.FAILED, error=str(error), kind="state")
             raise click.ClickException(str(error)) from None
         code = ended(exit_codes.of_report(report), report)
-        _print(shell, report, shown=asks)
+        try:
+            _print(shell, report, shown=asks)
+        except OSError as error:
+            # What was done is done: a full disk or a pipe nobody reads behind stdout must not turn the code into a lie.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            log.warning("the result could not be printed: %s", error.strerror)
         return code
 
 

@@ -1,4 +1,4 @@
-"""Something that is told of runs: keeps every POST, and answers what it is told to."""
+"""Something that is told of runs: keeps every request, and answers what it is told to."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ class Receiver:
                     self.send_header("Location", receiver.location)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
+
+            do_GET = do_POST
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the standard library
                 pass

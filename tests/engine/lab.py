@@ -84,7 +84,8 @@ class Lab:
         """The daemon and what it started die at once, as when the machine runs out of memory."""
         daemon, self._daemon = self._daemon, None
         if daemon is not None:
-            os.killpg(daemon.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(daemon.pid, signal.SIGKILL)
             daemon.wait()
             (self.folder / "docker.pid").unlink(missing_ok=True)
 

@@ -182,7 +182,7 @@ servers = ["web-1"]
                     (self.engine.kill if number % 2 == 0 else self.engine.stop)()
                     self.seen.outages += 1
                     self.over.wait(random.uniform(2.0, 6.0))
-                    self.engine.start()
+                    started(self.engine)
 
         return act
 
@@ -193,7 +193,7 @@ servers = ["web-1"]
         try:
             act()
         except Exception as error:  # noqa: BLE001 - an actor that died would make the soak look easy
-            self.failed.append(f"{act}: {error}: {getattr(error, 'stderr', '')}")
+            self.failed.append(f"{act}: {type(error).__name__}: {error}: {getattr(error, 'stderr', '')}")
 
     # The service
 
@@ -310,6 +310,19 @@ def use_of(pid: int) -> Use:
     return Use(0, 0, 0)
 
 
+def started(engine: Lab) -> None:
+    """The engine runs. After a kill it sometimes does not come up at once on a busy machine; that is its trouble and not what is tried."""
+    for _ in range(3):
+        try:
+            engine.start()
+            engine.docker("ps", "-q")
+        except (RuntimeError, subprocess.SubprocessError):
+            engine.kill()
+        else:
+            return
+    engine.start()
+
+
 def soak(folder: Path, engine: Lab, seconds: float, *, outages: int, settle: bool, grace: str = "20s") -> Seen:
     """One soak on an engine of its own; nothing of it is left."""
     with HetznerDouble() as cloud:
@@ -317,7 +330,7 @@ def soak(folder: Path, engine: Lab, seconds: float, *, outages: int, settle: boo
         try:
             return Soak(folder, engine, cloud, grace).go(seconds, outages=outages, settle=settle)
         finally:
-            engine.start()
+            started(engine)
             engine.remove_containers()
 
 
