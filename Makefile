@@ -17,11 +17,20 @@ test: $(STAMP) ## All tests; the ones on a real engine need root and dockerd, an
 soak: $(STAMP) ## watch on a real engine that is killed and restarted, for MINUTES=2; needs root and dockerd
 	$(VENV)/bin/python -m tests.engine.soak --minutes $(or $(MINUTES),2)
 
-lint: $(STAMP) ## ruff, mypy --strict, pyright
+WORKFLOWS := $(wildcard .github/workflows/*.yml examples/github/*.yml)
+
+lint: $(STAMP) ## ruff, mypy --strict, pyright; the Compose examples, the action, the workflows and the Dockerfile
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pyright
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec $$(grep -rLE '!(reset|override)' --include='*compose*.y*ml' tests/unit/fixtures/compose)
+	$(VENV)/bin/zizmor --offline --quiet --persona auditor action.yml .github examples/github
+	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-actions action.yml
+	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows $(WORKFLOWS)
+	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(VENV)/bin/hadolint Dockerfile
+	sh .ci/actionlint.sh $(WORKFLOWS)
 
 clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .pytest-report .hypothesis dist build

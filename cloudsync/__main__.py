@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
+
+_STRANGER = "cs.py"
+"""A module of the distribution "cloudsync" on PyPI, a tool that syncs files: it installs into the same folder as this package."""
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    if os.path.exists(os.path.join(os.path.dirname(__file__), _STRANGER)):  # noqa: PTH110, PTH118, PTH120 - pathlib takes 5 ms to import
+        print(
+            'cloudsync: the PyPI package "cloudsync", another tool, is installed in the same environment and has overwritten parts of this '
+            "one; nothing is done with the mixture. Install this one by itself: pipx install cloudsync-firewall",
+            file=sys.stderr,
+        )
+        sys.exit(1)
     if sys.argv[1:] == ["--version"]:
         from cloudsync import __version__
 
@@ -14,7 +26,13 @@ def main() -> None:
         sys.exit(0)
     from cloudsync.cli.main import run
 
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if threading.active_count() > 1:
+        # A run that was interrupted does not wait for threads that wait for a vendor.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

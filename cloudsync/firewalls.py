@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from cloudsync import guards
 from cloudsync.changes import changes_of
 from cloudsync.config.configuration import Configuration, Firewall
+from cloudsync.grace import Memory, Past, attributed, remembered, waits
 from cloudsync.holds import Holding, hold, withhold
 from cloudsync.plan import FirewallPlan, Granted, Guard, ReadStatus, StepSummary
 from cloudsync.policy import Desired, desire, unknown_hosts
@@ -24,13 +26,14 @@ from cloudsync.provider.contract import (
     Unreadable,
 )
 from cloudsync.rules import NOTHING, RuleSet
+from cloudsync.session import Login
 from cloudsync.sources.discovery import Discovery
 
 
 @dataclass(frozen=True, slots=True)
 class Considered:
     """One firewall's part of a plan, and what an apply needs to carry it out. `steps` are run unless `withheld`. `desired`: what policy
-    said, for those who ask why."""
+    said, for those who ask why. `memory`: what an apply remembers of it from now on, None where it learnt nothing."""
 
     plan: FirewallPlan
     account: Account
@@ -41,6 +44,7 @@ class Considered:
     steps: tuple[Step, ...] = ()
     warnings: tuple[str, ...] = ()
     desired: Desired | None = None
+    memory: Memory | None = None
 
     @property
     def withheld(self) -> bool:
@@ -55,10 +59,13 @@ def consider(
     spec: FirewallSpec,
     observed: Observation,
     discoveries: Mapping[str, Discovery],
-    last_ssh: RuleSet | None,
+    past: Past,
     granted: Granted,
+    login: Login | None = None,
+    same: Sequence[str] = (),
 ) -> Considered:
-    """Decide about one firewall. `last_ssh`: the SSH of the last applied plan, None where none is known."""
+    """Decide about one firewall. `login`: the SSH connection of the person who runs this. `same`: other firewalls of the
+    configuration that turned out to be this one at the vendor."""
     table = configuration.accounts[firewall.account]
     desired = desire(firewall, configuration, table.provider.capabilities, discoveries, _private(configuration, observed))
     empty = FirewallPlan(
@@ -93,12 +100,22 @@ def consider(
     owner = guards.ownership(firewall.name, observed, spec.marker, granted)
     if owner is not None and owner.id == "foreign-owner":
         return replace(nothing, guards=(owner,), warnings=warnings)
-    holding, closing_guard = _held(configuration, firewall, observed, desired, unknown, granted)
-    found = [owner, closing_guard, guards.attaching(firewall.name, attach, granted)]
-    found.append(guards.ssh_moved(firewall.name, last_ssh, holding.closing, granted))
-    adopt = guards.adopting(observed, spec.marker)
-    changes = changes_of(observed, desired, holding, attach, adopt=adopt, reapply=reapply)
+    known = _known(configuration, firewall, observed, desired, past)
+    holding, closing_guards, notes = _held(configuration, firewall, observed, desired, unknown, past, known, granted)
     before = observed.rules if isinstance(observed, Present) else NOTHING
+    here = _is_here(configuration, firewall)
+    found = [owner, *closing_guards, guards.attaching(firewall.name, attach, granted)]
+    found.append(guards.same_firewall(firewall.name, observed.id if isinstance(observed, Present) else "", same))
+    found.append(guards.ssh_moved(firewall.name, past.ssh, holding.closing, granted))
+    found.append(guards.own_ssh(firewall.name, login, before, holding.final, attaches=bool(attach), here=here))
+    note = guards.own_ssh_elsewhere(login, before, holding.final, here=here)
+    warnings = (*warnings, *notes, *((note,) if note is not None else ()))
+    adopt = guards.adopting(observed, spec.marker)
+    memory = None
+    if owner is None:
+        identity = table.provider.identity(spec)
+        memory = remembered(past, known, identity, desired, before, complete=not unknown)
+    changes = changes_of(observed, desired, holding, attach, adopt=adopt, reapply=reapply)
     target = Target(
         spec=spec,
         rules=holding.final,
@@ -123,7 +140,18 @@ def consider(
         held=holding.held,
         kept=(*holding.kept, *_foreign(configuration, observed)),
     )
-    return Considered(plan, account, spec, observed, target, refusals, steps, warnings, desired)
+    return Considered(plan, account, spec, observed, target, refusals, steps, warnings, desired, memory)
+
+
+def _known(
+    configuration: Configuration, firewall: Firewall, observed: Present | Absent, desired: Desired, past: Past
+) -> Mapping[str, RuleSet]:
+    """What is known to have been a container's, by host; nothing of a firewall that is not ours yet."""
+    if isinstance(observed, Absent):
+        return {}
+    if past.memory is None and (observed.marker is None or observed.marker.owner != configuration.owner):
+        return {}
+    return attributed(past, observed, observed.rules - desired.rules, firewall.hosts)
 
 
 def _held(
@@ -132,14 +160,40 @@ def _held(
     observed: Present | Absent,
     desired: Desired,
     unknown: Mapping[str, str],
+    past: Past,
+    known: Mapping[str, RuleSet],
     granted: Granted,
-) -> tuple[Holding, Guard | None]:
+) -> tuple[Holding, tuple[Guard, ...], tuple[str, ...]]:
+    """What closes and what stays, the guards that withhold the closings, and notes."""
     present = observed if isinstance(observed, Present) else None
-    holding = hold(present, desired, configuration.policy, unknown)
-    guard = guards.max_close(firewall.name, holding.closing, configuration.policy.max_close, granted)
-    if guard is None or present is None:
-        return holding, None
-    return withhold(holding, desired, present, guard.id, guard.message), guard
+    policy = configuration.policy
+    grace = timedelta() if granted.now else policy.grace
+    holding = hold(present, desired, policy, unknown, lambda extra: waits(past, known, extra, grace))
+    notes: tuple[str, ...] = ()
+    if past.memory is None and any(held.reason == "grace" for held in holding.held):
+        note = (
+            f"no earlier run left word in {configuration.state}: closings of container ports wait for a second run that finds this "
+            f'directory again. Where none lasts (an ephemeral runner), set policy.grace = "0s" or pass --now'
+        )
+        notes = (note,)
+    found = (
+        guards.max_close(firewall.name, holding.closing, policy.max_close, granted),
+        guards.everything_would_close(firewall.name, desired, holding.closing, _of_hosts(known, firewall), granted),
+    )
+    refusals = tuple(guard for guard in found if guard is not None)
+    if not refusals or present is None:
+        return holding, (), notes
+    return withhold(holding, desired, present, refusals[0].id, refusals[0].message), refusals, notes
+
+
+def _of_hosts(known: Mapping[str, RuleSet], firewall: Firewall) -> Mapping[str, RuleSet]:
+    return {host: rules for host, rules in known.items() if host in firewall.hosts}
+
+
+def _is_here(configuration: Configuration, firewall: Firewall) -> bool:
+    """Whether a host of the firewall is this machine: its engine is read through a local socket."""
+    hosts = (configuration.hosts[name] for name in firewall.hosts)
+    return any(endpoint.startswith("unix://") for host in hosts for endpoint in host.docker)
 
 
 def _private(configuration: Configuration, observed: Observation) -> RuleSet:

@@ -10,18 +10,22 @@
 | is denied by `policy.deny`                                            | closes                    |
 | anything, and a host of the firewall was not read completely          | held: unknown-host        |
 | may belong to a container whose labels do not parse                   | held: malformed-label     |
+| is published, but a label or the configuration keeps it closed        | closes                    |
+| was a container's, and its grace is not over (`grace.py`)             | held: grace               |
 | anything else                                                         | closes                    |
 
-Grace, and the closings that a guard withholds, join here as further rows.
+What a guard withholds of the closings is held too (`withhold`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from cloudsync.addresses import PRIVATE
 from cloudsync.config.configuration import PolicySettings
+from cloudsync.grace import Waiting
 from cloudsync.plan import Held
 from cloudsync.policy import Desired
 from cloudsync.provider.contract import Present
@@ -38,8 +42,15 @@ class Holding:
     kept: tuple[str, ...]
 
 
-def hold(observed: Present | None, desired: Desired, policy: PolicySettings, unknown: Mapping[str, str]) -> Holding:
-    """Decide over every observed rule that is not desired. `unknown`: hosts not read completely, with the reason; None = absent."""
+def hold(
+    observed: Present | None,
+    desired: Desired,
+    policy: PolicySettings,
+    unknown: Mapping[str, str],
+    waiting: Callable[[RuleSet], tuple[Waiting, ...]] = lambda _: (),
+) -> Holding:
+    """Decide over every observed rule that is not desired. `observed`: None = absent. `unknown`: hosts not read completely, with the
+    reason. `waiting`: what of a part that is missed has grace."""
     if observed is None:
         return Holding(NOTHING, desired.rules, (), ())
     extra = observed.rules - desired.rules
@@ -58,8 +69,8 @@ def hold(observed: Present | None, desired: Desired, policy: PolicySettings, unk
         extra = extra - private
     kept.extend(one.summary for one in observed.kept)
 
-    def holding(part: RuleSet, reason: str, detail: str) -> RuleSet:
-        held.extend(Held(rule, reason, detail) for rule in part)
+    def holding(part: RuleSet, reason: str, detail: str, until: datetime | None = None) -> RuleSet:
+        held.extend(Held(rule, reason, detail, until) for rule in part)
         return extra - part
 
     if policy.mode == "additive":
@@ -72,7 +83,14 @@ def hold(observed: Present | None, desired: Desired, policy: PolicySettings, unk
     elif desired.doubtful:
         part = (extra & desired.doubtful) - desired.denied
         extra = holding(part, "malformed-label", "a container that publishes it has labels that do not parse")
+    for one in waiting(extra - desired.denied - desired.deliberate):
+        extra = holding(one.rules, "grace", _missed(one), one.until)
     return Holding(extra, desired.rules | (observed.rules - extra), tuple(held), tuple(kept))
+
+
+def _missed(waiting: Waiting) -> str:
+    since = "no container needs it any more" if waiting.first else "no container needs it since an earlier apply"
+    return f"{since}; it closes at the first apply after its grace that misses it too (--now does not wait)"
 
 
 def withhold(holding: Holding, desired: Desired, observed: Present, reason: str, detail: str) -> Holding:

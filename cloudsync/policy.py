@@ -17,7 +17,7 @@ Pure: takes the configuration, what the provider can express and what the hosts 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cloudsync.addresses import classify
 from cloudsync.config.configuration import Configuration, Firewall, PortRange
@@ -47,6 +47,8 @@ class Desired:
 
     `ssh` is part of `rules`. `denied`: never open, whatever else is unknown. `doubtful`: what containers with malformed
     labels may need, kept open where it is open; None = nobody can say what they need.
+    `engines`: by host, the part of `rules` that an engine's containers need: what has grace once it is missed. `deliberate`: what
+    containers publish, and a label or the configuration keeps closed all the same: the user's word, without grace.
     """
 
     wanted: tuple[Wanted, ...]
@@ -56,6 +58,8 @@ class Desired:
     doubtful: RuleSet | None
     refused: tuple[Refused, ...]
     warnings: tuple[str, ...]
+    engines: Mapping[str, RuleSet] = field(default_factory=dict)
+    deliberate: RuleSet = NOTHING
 
 
 def name_of(origin: Origin) -> str:
@@ -107,7 +111,11 @@ def desire(
         for port in discovery.required:
             if port.firewalls is None or firewall.name in port.firewalls:
                 judge.required(port)
+            else:
+                judge.published(port, NOTHING)
         for unopened in discovery.unopened:
+            if unopened.code == "labelled-out" and unopened.ports:
+                judge.deliberate = judge.deliberate | RuleSet.of((Rule.of(unopened.protocol, unopened.ports, ANY),))
             judge.refused.append(
                 Refused(unopened.protocol, unopened.ports, (), unopened.code, unopened.reason, (unopened.origin,)),
             )
@@ -125,7 +133,17 @@ def desire(
     rules = NOTHING
     for one in wanted:
         rules = rules | one.rules
-    return Desired(wanted, rules, ssh, judge.denied - ssh, doubtful, merged(judge.refused), tuple(dict.fromkeys(judge.warnings)))
+    return Desired(
+        wanted,
+        rules,
+        ssh,
+        judge.denied - ssh,
+        doubtful,
+        merged(judge.refused),
+        tuple(dict.fromkeys(judge.warnings)),
+        judge.engines,
+        judge.deliberate,
+    )
 
 
 def unassigned(configuration: Configuration, discoveries: Mapping[str, Discovery]) -> tuple[Refused, ...]:
@@ -177,6 +195,8 @@ class _Judge:
         self.wanted: list[Wanted] = []
         self.refused: list[Refused] = []
         self.warnings: list[str] = []
+        self.engines: dict[str, RuleSet] = {}
+        self.deliberate = NOTHING
 
     def want(self, rules: RuleSet, reason: str, description: str, origins: tuple[Origin, ...]) -> None:
         if rules:
@@ -210,10 +230,12 @@ class _Judge:
             self.own_word(port_rules(port), f"declared for host {port.origin.host}", port.description or name, port.origin)
             return
         if not self._reachable(port):
+            self.published(port, NOTHING)
             return
         if self.policy.expose == "labelled" and not port.asked:
             reason = 'no cloudsync label asks for it, and policy.expose = "labelled"'
             self.refuse(port_rules(port), "not-labelled", reason, port.origin)
+            self.published(port, NOTHING)
             return
         rest = self._undenied(port_rules(port), port.origin)
         rest = self._expressible(self._insensitive(port, rest), port.origin)
@@ -223,8 +245,20 @@ class _Judge:
                 for one in sorted(ADMIN)
                 if rest & RuleSet.of((Rule("tcp", one, one, ANY),))
             )
+        self.published(port, rest)
         how = f"label {port.origin.label}" if port.origin.label else "published"
+        if port.origin.file:
+            how += f", {port.origin.file}:{port.origin.line}"
         self.want(rest, f"{name} on {port.origin.host} ({how})", port.description or name, (port.origin,))
+
+    def published(self, port: RequiredPort, opened: RuleSet) -> None:
+        """Note what of a port that an engine sees published is opened, and what by the user's word is not."""
+        if not port.observed:
+            return
+        family = ANY if port.address is None else ANY4 if port.address.version == 4 else ANY6
+        whole = RuleSet.of((Rule(port.protocol, port.first, port.last, family),))
+        self.engines[port.origin.host] = self.engines.get(port.origin.host, NOTHING) | opened
+        self.deliberate = self.deliberate | (whole - opened)
 
     def _reachable(self, port: RequiredPort) -> bool:
         """Whether the address the port is bound to can be reached from the Internet at this provider."""

@@ -1,35 +1,45 @@
 """The whole story: read hosts and firewalls, decide, show (`plan`); lock, decide again, write, read back (`apply`).
 
-`plan` is handed readers only; a writer exists nowhere but in `apply` (law 5).
+`plan` is handed readers only; a writer exists nowhere but below `apply` and `release` (law 5). How firewalls are read is in
+`observing.py`, how steps are run in `carrying_out.py`, what an apply leaves behind in `record.py` and `state/`.
 """
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Literal
+from datetime import UTC, datetime, timedelta
 
 from cloudsync import __version__
 from cloudsync.approval import moved
+from cloudsync.carrying_out import carry_out
 from cloudsync.config.configuration import Configuration
+from cloudsync.deadline import Deadline
 from cloudsync.firewalls import Considered, consider
+from cloudsync.grace import Past
+from cloudsync.interruption import Interruption
+from cloudsync.observing import accounts_of, observe, twins
+from cloudsync.outcome import Outcome, Report, Status
 from cloudsync.plan import Granted, Plan, ReadStatus
 from cloudsync.plan_document import digest
-from cloudsync.policy import unassigned
-from cloudsync.provider.contract import Absent, Account, FirewallSpec, Observation, Present, Progress, Unreadable, Writer, silent
-from cloudsync.provider.errors import Conflict, ProviderError
+from cloudsync.policy import name_of, unassigned
+from cloudsync.provider.contract import FirewallSpec, Progress, silent
 from cloudsync.provider.marker import Marker, host_digest
+from cloudsync.record import recording
 from cloudsync.rules import RuleSet
+from cloudsync.session import own_login
+from cloudsync.side_by_side import side_by_side
 from cloudsync.sources.discovery import Complete, Discovery, Failed, Partial
 from cloudsync.sources.hosts import read_hosts
+from cloudsync.state import StateError, clock, seen
 from cloudsync.state.applied import last_ssh, record_ssh
 from cloudsync.state.directory import prepare
 from cloudsync.state.lock import locked
 
-Status = Literal["done", "unchanged", "refused", "failed", "unknown", "not-begun"]
+__all__ = ["Options", "Outcome", "Planned", "Report", "Status", "apply", "plan"]
+_FROM_THE_FUTURE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,48 +58,78 @@ class Planned:
     considered: tuple[Considered, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What an apply did to one firewall. `not-begun`: an earlier failure or a refusal to go on kept it from being touched.
-    `conflict`: somebody else changed it meanwhile; to look and plan again may mend it."""
-
-    firewall: str
-    status: Status
-    opened: int = 0
-    closed: int = 0
-    message: str | None = None
-    conflict: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """`moved`: why the approved plan does not fit any more (then nothing was written). `declined`: the user said no."""
-
-    plan: Plan
-    outcomes: tuple[Outcome, ...] = ()
-    moved: str | None = None
-    declined: bool = False
-
-
 def plan(configuration: Configuration, options: Options, progress: Progress = silent) -> Planned:
     """What an apply would change now, and why. Writes nothing, anywhere.
 
     Raises `StateError` where the state cannot be read.
     """
+    return _plan(configuration, options, progress, Deadline.start(configuration.run.deadline).over)
+
+
+def apply(
+    configuration: Configuration,
+    options: Options,
+    *,
+    approved: Plan | None = None,
+    expect: str | None = None,
+    confirm: Callable[[Plan], bool] | None = None,
+    lock_timeout: float = 0.0,
+    progress: Progress = silent,
+    trigger: str = "apply",
+    interruption: Interruption | None = None,
+) -> Report:
+    """Plan again, see that it is what was approved, write it, read it back.
+
+    `approved`: a plan that bounds what may be done. `expect`: a digest that must be met exactly. `confirm`: asked with the fresh
+    plan before the first write. `trigger`: why there is a run, for the history. `interruption`: tells of signals. Raises `LockHeld` and
+    `StateError`, both before anything is written to a cloud, and `Interrupted` where nothing was begun.
+    """
+    stop = interruption or Interruption()
+    prepare(configuration.state)
+    with (
+        locked(configuration.state, configuration.owner, lock_timeout),
+        recording(configuration, trigger, options.granted) as entry,
+    ):
+        deadline = Deadline.start(configuration.run.deadline)
+        planned = _plan(configuration, options, progress, deadline.reading, approved)
+        _remember_seen(configuration, planned.considered)
+        if (why := _not_approved(configuration, planned.plan, approved, expect)) is not None:
+            return entry.ends(Report(planned.plan, moved=why))
+        if confirm is not None and planned.plan.has_changes:
+            asked = time.monotonic()
+            if not confirm(planned.plan):
+                return entry.ends(Report(planned.plan, declined=True))
+            deadline = replace(deadline, begun=deadline.begun + time.monotonic() - asked)
+        if any(one.steps and not one.withheld for one in planned.considered):
+            entry.begins(planned.plan, planned.considered)
+        with stop.writing():
+            outcomes = carry_out(configuration, planned.considered, deadline, stop, progress)
+            if stop.number is None:
+                outcomes = _once_more(configuration, options, planned.plan, outcomes, deadline, stop, progress)
+            notes = _remember_ssh(configuration, planned.considered, outcomes)
+            return entry.ends(Report(planned.plan, outcomes, interrupted=stop.number, notes=notes))
+
+
+def _plan(
+    configuration: Configuration, options: Options, progress: Progress, until: float, approved: Plan | None = None
+) -> Planned:
+    """`until`: when reading must be over. `approved`: what it showed as held by grace stays held."""
     chosen = [f for f in configuration.firewalls.values() if not options.firewalls or f.name in options.firewalls]
     fed = {host for firewall in configuration.firewalls.values() for host in firewall.hosts}
     wanted_hosts = {host for firewall in chosen for host in firewall.hosts}
     if not options.firewalls:
         wanted_hosts |= {host.name for host in configuration.hosts.values() if not host.retired and host.name not in fed}
-    before = last_ssh(configuration.state, configuration.owner)
     specs = {
         f.name: FirewallSpec(f.name, f.settings, Marker(configuration.owner, f.name, host_digest(f.marker_hosts))) for f in chosen
     }
-    accounts = _accounts(configuration, {f.account for f in chosen}, progress)
-    with ThreadPoolExecutor(1, thread_name_prefix="hosts") as beside:
-        reading = beside.submit(read_hosts, configuration, sorted(wanted_hosts), progress)
-        observed = _observe(configuration, accounts, {f.name: (f.account, specs[f.name]) for f in chosen})
+    past, damaged = _past(configuration, specs, approved)
+    accounts = accounts_of(configuration, {f.account for f in chosen}, until, progress)
+    with side_by_side(1, "hosts") as beside:
+        reading = beside.submit(read_hosts, _within(configuration, until), sorted(wanted_hosts), progress)
+        observed = observe(configuration, accounts, {f.name: (f.account, specs[f.name]) for f in chosen})
         discoveries = reading.result()
+    same = twins(configuration, accounts, {f.name: f.account for f in chosen}, observed)
+    login = own_login(os.environ)
     considered = tuple(
         consider(
             configuration,
@@ -98,8 +138,10 @@ def plan(configuration: Configuration, options: Options, progress: Progress = si
             specs[firewall.name],
             observed[firewall.name],
             discoveries,
-            before.get(firewall.name),
+            past[firewall.name],
             options.granted,
+            login,
+            same.get(firewall.name, ()),
         )
         for firewall in chosen
     )
@@ -114,59 +156,65 @@ def plan(configuration: Configuration, options: Options, progress: Progress = si
             guards=tuple(guard for one in considered for guard in one.guards),
             unassigned=unassigned(configuration, discoveries),
             malformed=_malformed(discoveries),
-            warnings=_warnings(considered, discoveries),
+            warnings=(*damaged, *_warnings(considered, discoveries)),
         ),
         considered,
     )
 
 
-def apply(
-    configuration: Configuration,
-    options: Options,
-    *,
-    approved: Plan | None = None,
-    expect: str | None = None,
-    confirm: Callable[[Plan], bool] | None = None,
-    lock_timeout: float = 0.0,
-    progress: Progress = silent,
-) -> Report:
-    """Plan again, see that it is what was approved, write it, read it back.
+def _within(configuration: Configuration, until: float) -> Configuration:
+    """The configuration with no more time for a host than the run has."""
+    left = max(until - time.monotonic(), 0.1)
+    return replace(configuration, run=replace(configuration.run, host_timeout=min(configuration.run.host_timeout, left)))
 
-    `approved`: a plan that bounds what may be done. `expect`: a digest that must be met exactly. `confirm`: asked with the fresh
-    plan before the first write. Raises `LockHeld` and `StateError`, both before anything is written to a cloud.
-    """
-    prepare(configuration.state)
-    with locked(configuration.state, configuration.owner, lock_timeout):
-        planned = plan(configuration, options, progress)
-        if (why := _not_approved(configuration, planned.plan, approved, expect)) is not None:
-            return Report(planned.plan, moved=why)
-        if confirm is not None and planned.plan.has_changes and not confirm(planned.plan):
-            return Report(planned.plan, declined=True)
-        outcomes = _carry_out(configuration, planned.considered, progress)
-        outcomes = _once_more(configuration, options, planned.plan, outcomes, progress)
-        _remember(configuration, planned.considered, outcomes)
-        return Report(planned.plan, outcomes)
+
+def _past(
+    configuration: Configuration, specs: Mapping[str, FirewallSpec], approved: Plan | None
+) -> tuple[dict[str, Past], tuple[str, ...]]:
+    """What earlier runs left of each firewall, and a warning where it cannot be read."""
+    ssh = last_ssh(configuration.state, configuration.owner)
+    found = seen.load(configuration.state, configuration.owner)
+    now = clock.now()
+    shown = {f.name: RuleSet.of(h.rule for h in f.held if h.reason == "grace") for f in approved.firewalls} if approved else {}
+    past = {}
+    for name, spec in specs.items():
+        memory = found.memories.get(name)
+        account = configuration.accounts[configuration.firewalls[name].account]
+        if memory is not None and memory.identity != account.provider.identity(spec):
+            memory = None
+        past[name] = Past(now, ssh.get(name), memory, found.damaged is not None, shown.get(name, RuleSet()))
+    if found.damaged is None:
+        return past, ()
+    return past, (f"{found.damaged}: all grace starts anew, and the next apply writes it again",)
 
 
 def _once_more(
-    configuration: Configuration, options: Options, approved: Plan, outcomes: tuple[Outcome, ...], progress: Progress
+    configuration: Configuration,
+    options: Options,
+    approved: Plan,
+    outcomes: tuple[Outcome, ...],
+    deadline: Deadline,
+    stop: Interruption,
+    progress: Progress,
 ) -> tuple[Outcome, ...]:
     """Where a write met somebody else's, look and plan again, once; within what was approved (law 6)."""
     names = tuple(outcome.firewall for outcome in outcomes if outcome.conflict)
     if not names:
         return outcomes
-    again = plan(configuration, replace(options, firewalls=names), progress)
+    again = _plan(configuration, replace(options, firewalls=names), progress, deadline.writing, approved)
     if (why := moved(approved, again.plan)) is not None:
         return tuple(replace(one, message=f"{one.message}; planned again: {why}") if one.conflict else one for one in outcomes)
-    second = {outcome.firewall: outcome for outcome in _carry_out(configuration, again.considered, progress)}
+    second = {outcome.firewall: outcome for outcome in carry_out(configuration, again.considered, deadline, stop, progress)}
     return tuple(_merged(one, second[one.firewall]) if one.conflict else one for one in outcomes)
 
 
 def _merged(first: Outcome, second: Outcome) -> Outcome:
     opened, closed = first.opened + second.opened, first.closed + second.closed
+    after = first.after if second.after is None else second.after
     if second.status in ("done", "unchanged"):
-        return Outcome(first.firewall, "done", opened, closed)
-    return replace(second, status="failed" if second.status == "refused" else second.status, opened=opened, closed=closed)
+        return Outcome(first.firewall, "done", opened, closed, before=first.before, after=after)
+    status: Status = "failed" if second.status in ("refused", "not-begun") else second.status
+    return replace(second, status=status, opened=opened, closed=closed, before=first.before, after=after)
 
 
 def _not_approved(configuration: Configuration, fresh: Plan, approved: Plan | None, expect: str | None) -> str | None:
@@ -176,124 +224,27 @@ def _not_approved(configuration: Configuration, fresh: Plan, approved: Plan | No
         return None
     oldest = configuration.policy.plan_max_age
     if fresh.created - approved.created > oldest:
-        return f"the plan is older than policy.plan_max_age ({oldest})"
+        return f"the plan is older than policy.plan_max_age ({oldest}); plan again"
+    if approved.created - fresh.created > _FROM_THE_FUTURE:
+        return f"the plan was made at {approved.created:%Y-%m-%d %H:%M} UTC, which is in the future: a clock is wrong; plan again"
     return moved(approved, fresh)
 
 
-def _accounts(configuration: Configuration, names: Iterable[str], progress: Progress) -> dict[str, Account]:
-    deadline = time.monotonic() + configuration.run.deadline
-    return {
-        name: Account(name, configuration.accounts[name].settings, configuration.base, deadline, progress)
-        for name in sorted(names)
-    }
+def _remember_seen(configuration: Configuration, considered: tuple[Considered, ...]) -> None:
+    """Keep what containers need now, and since when they do not: where a timer starts (law 5: never by a plan). Raises `StateError`."""
+    known = seen.load(configuration.state, configuration.owner).memories
+    learnt = {one.plan.name: one.memory for one in considered if one.memory is not None}
+    fresh = {name: memory for name, memory in learnt.items() if not seen.same(known.get(name), memory)}
+    if fresh:
+        kept = {name: memory for name, memory in known.items() if name in configuration.firewalls}
+        seen.save(configuration.state, configuration.owner, {**kept, **fresh})
 
 
-def _observe(
-    configuration: Configuration, accounts: Mapping[str, Account], specs: Mapping[str, tuple[str, FirewallSpec]]
-) -> dict[str, Observation]:
-    """Every firewall, read account by account side by side; one account that fails does not stop the others."""
-
-    def read(name: str) -> dict[str, Observation]:
-        asked = [spec for account, spec in specs.values() if account == name]
-        try:
-            found = configuration.accounts[name].provider.open_reader(accounts[name]).read(asked)
-        except ProviderError as error:
-            return {spec.name: Unreadable(error) for spec in asked}
-        except Exception as error:  # noqa: BLE001 - a plugin's bug must not stop the other accounts
-            bug = ProviderError(f"the provider plugin of {name!r} failed: {type(error).__name__}")
-            return {spec.name: Unreadable(bug) for spec in asked}
-        silence = ProviderError(f"the provider plugin of {name!r} said nothing of this firewall")
-        return {spec.name: found.get(spec.name, Unreadable(silence)) for spec in asked}
-
-    if not accounts:
-        return {}
-    with ThreadPoolExecutor(len(accounts), thread_name_prefix="account") as pool:
-        return {name: one for part in pool.map(read, accounts) for name, one in part.items()}
-
-
-def _carry_out(configuration: Configuration, considered: tuple[Considered, ...], progress: Progress) -> tuple[Outcome, ...]:
-    """Run the steps, account by account side by side, then read back what was written."""
-    todo: dict[str, list[Considered]] = {}
-    for one in considered:
-        if one.steps and not one.withheld:
-            todo.setdefault(one.account.name, []).append(one)
-    accounts = _accounts(configuration, todo, progress)
-    tried: dict[str, Outcome] = {}
-    if todo:
-        with ThreadPoolExecutor(len(todo), thread_name_prefix="account") as pool:
-            for part in pool.map(lambda name: _write(configuration, accounts[name], todo[name]), todo):
-                tried.update(part)
-        written = {one.plan.name: (one.account.name, one.spec) for name in todo for one in todo[name]}
-        found = _observe(configuration, _accounts(configuration, todo, progress), written)
-        for name in todo:
-            for one in todo[name]:
-                tried[one.plan.name] = _read_back(tried[one.plan.name], one, found[one.plan.name])
-    return tuple(tried.get(one.plan.name) or _untouched(one) for one in considered)
-
-
-def _write(configuration: Configuration, account: Account, todo: list[Considered]) -> dict[str, Outcome]:
-    provider = configuration.accounts[account.name].provider
-    try:
-        writer = provider.open_writer(account)
-    except ProviderError as error:
-        return {one.plan.name: Outcome(one.plan.name, "failed", message=error.message) for one in todo}
-    return {one.plan.name: _run(writer, one) for one in todo}
-
-
-def _run(writer: Writer, one: Considered) -> Outcome:
-    for step in one.steps:
-        try:
-            writer.run(step)
-        except ProviderError as error:
-            message = f"{step.summary}: {error.message}"
-            status: Status = "unknown" if error.fate_unknown else "failed"
-            return Outcome(one.plan.name, status, message=message, conflict=isinstance(error, Conflict))
-        except Exception as error:  # noqa: BLE001 - a plugin's bug must not leave the other firewalls half done
-            return Outcome(
-                one.plan.name, "unknown", message=f"{step.summary}: the provider plugin failed: {type(error).__name__}"
-            )
-    return Outcome(one.plan.name, "done")
-
-
-def _read_back(outcome: Outcome, one: Considered, found: Observation) -> Outcome:
-    """What was really done: the difference between what was seen before and what is there now."""
-    if isinstance(found, Unreadable):
-        message = f"{outcome.message or 'written'}; what is there now could not be read: {found.error.message}"
-        return replace(outcome, status="unknown", message=message)
-    before = one.observed.rules if isinstance(one.observed, Present) else RuleSet()
-    now = found.rules if isinstance(found, Present) else RuleSet()
-    outcome = replace(outcome, opened=len(tuple(now - before)), closed=len(tuple(before - now)))
-    if outcome.status != "done":
-        return replace(outcome, message=f"{outcome.message}; found afterwards: {_found(one, found)}")
-    if (differs := _found(one, found)) != "all of it is there":
-        return replace(outcome, status="failed", message=f"written, but {differs}")
-    return outcome
-
-
-def _found(one: Considered, found: Present | Absent) -> str:
-    """How what is there compares with what was to be there, in words."""
-    if isinstance(found, Absent):
-        return "the firewall does not exist"
-    missing, beyond = one.target.rules - found.rules, found.rules - one.target.rules
-    problems = [f"{rule} is not open" for rule in missing] + [f"{rule} is open" for rule in beyond]
-    asked = {attachment.target for attachment in one.target.attach}
-    problems += [f"{a.target} is not attached" for a in found.attachments if a.target in asked and not a.attached]
-    problems += [f"{pending.target}: {pending.reason}" for pending in found.pending]
-    if found.marker != one.spec.marker:
-        problems.append("the owner marker is not there")
-    return ", ".join(problems[:5]) + (f" and {len(problems) - 5} more" if len(problems) > 5 else "") or "all of it is there"
-
-
-def _untouched(one: Considered) -> Outcome:
-    if isinstance(one.observed, Unreadable):
-        return Outcome(one.plan.name, "not-begun", message=one.observed.error.message)
-    if one.withheld:
-        return Outcome(one.plan.name, "refused", message="; ".join(guard.message for guard in one.guards))
-    return Outcome(one.plan.name, "unchanged")
-
-
-def _remember(configuration: Configuration, considered: tuple[Considered, ...], outcomes: tuple[Outcome, ...]) -> None:
-    """Keep the SSH that was applied, for law 2's guard; written only where it differs."""
+def _remember_ssh(
+    configuration: Configuration, considered: tuple[Considered, ...], outcomes: tuple[Outcome, ...]
+) -> tuple[str, ...]:
+    """Keep the SSH that was applied, for law 2's guard; written only where it differs. Clouds are written already: what goes wrong
+    here is a note."""
     ssh = configuration.ssh
     held = {
         outcome.firewall
@@ -302,8 +253,12 @@ def _remember(configuration: Configuration, considered: tuple[Considered, ...], 
     }
     known = last_ssh(configuration.state, configuration.owner)
     fresh = {name: (ssh.ports, ssh.sources) for name in sorted(held) if known.get(name) != ssh.rules}
-    if fresh:
-        record_ssh(configuration.state, configuration.owner, fresh)
+    try:
+        if fresh:
+            record_ssh(configuration.state, configuration.owner, fresh)
+    except StateError as error:
+        return (f"{error}; the next apply does not know which SSH this one declared",)
+    return ()
 
 
 def _status(discovery: Discovery) -> ReadStatus:
@@ -316,7 +271,7 @@ def _status(discovery: Discovery) -> ReadStatus:
 
 def _malformed(discoveries: Mapping[str, Discovery]) -> tuple[str, ...]:
     return tuple(
-        f"{one.origin.container or one.origin.host} on {host}: {one.problem}"
+        f"{one.origin.container or name_of(one.origin)} on {host}: {one.problem}"
         for host, discovery in discoveries.items()
         if isinstance(discovery, Complete | Partial)
         for one in discovery.malformed

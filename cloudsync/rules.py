@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cloudsync import protocols
 from cloudsync.fewest import fewest
@@ -143,7 +144,13 @@ class RuleSet:
 
     def of_protocols(self, *protocols: str) -> RuleSet:
         """The part of the named protocols only."""
-        return self & RuleSet.of(Rule.of(protocol, "", ANY) for protocol in protocols)
+        return self & _all_of(protocols)
+
+
+@lru_cache(maxsize=64)
+def _all_of(names: tuple[str, ...]) -> RuleSet:
+    """Protocols in full. A provider that can say nearly all of them asks for the same 250 again and again."""
+    return RuleSet.of(Rule.of(name, "", ANY) for name in names)
 
 
 def _rules(regions: Iterable[Region]) -> Iterator[Rule]:

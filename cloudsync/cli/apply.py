@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +15,10 @@ import click
 from cloudsync.cli import exit_codes
 from cloudsync.cli.reported import reported
 from cloudsync.cli.shared import Shell, common, log, options_for, planning
+from cloudsync.interruption import listening
 from cloudsync.plan import Granted, Plan
 from cloudsync.plan_document import MAX_PLAN_BYTES, PlanFileError, from_document
+from cloudsync.render.escape import plain
 from cloudsync.state import StateError
 from cloudsync.state.lock import LockHeld
 
@@ -50,6 +54,8 @@ def command(
 
     With PLANFILE only what that plan shows is done. Without a terminal it needs --auto-approve, --expect or PLANFILE.
     """
+    from cloudsync.reconcile import apply
+
     configuration = shell.load()
     approved = None
     if planfile is not None:
@@ -58,13 +64,29 @@ def command(
         approved = _read(planfile)
         granted = approved.granted
         firewalls = tuple(f.name for f in approved.firewalls if f.name in configuration.firewalls)
+        if gone := [f.name for f in approved.firewalls if f.name not in configuration.firewalls]:
+            names = ", ".join(plain(name, 60) for name in gone[:5])
+            click.echo(f"Nothing was applied, this is not the approved plan any more: not in the configuration: {names}")
+            return exit_codes.NOT_APPROVED
     asks = not (auto_approve or expect is not None or approved is not None)
     if asks and not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask on: pass --auto-approve, --expect DIGEST or a plan file")
     options = options_for(configuration, firewalls, granted)
+    how = "a plan file" if approved else "--expect" if expect else "--auto-approve" if auto_approve else "approved on a terminal"
     with reported(configuration, metrics_file) as ended:
         try:
-            report = _apply(shell, configuration, options, approved, expect, lock_timeout, asks=asks)
+            with listening() as interruption:
+                run = partial(
+                    apply,
+                    configuration,
+                    lock_timeout=lock_timeout,
+                    progress=shell.progress,
+                    trigger=f"apply, {how}",
+                    interruption=interruption,
+                )
+                report = (
+                    _ask_and_apply(shell, configuration, options, run) if asks else run(options, approved=approved, expect=expect)
+                )
         except LockHeld as error:
             log.error("cloudsync: %s", error, extra={"event": "locked"})
             return ended(exit_codes.LOCKED, error=str(error), kind="locked")
@@ -81,36 +103,21 @@ def command(
         return code
 
 
-def _apply(
-    shell: Shell,
-    configuration: Configuration,
-    options: Options,
-    approved: Plan | None,
-    expect: str | None,
-    lock_timeout: float,
-    *,
-    asks: bool,
-) -> Report:
+def _ask_and_apply(shell: Shell, configuration: Configuration, options: Options, run: Callable[..., Report]) -> Report:
     from cloudsync import reconcile
-
-    if not asks:
-        return reconcile.apply(
-            configuration, options, approved=approved, expect=expect, lock_timeout=lock_timeout, progress=shell.progress
-        )
     from cloudsync.render.text import plan as text
 
     shown = reconcile.plan(configuration, options, shell.progress).plan
     shell.print(text(shown, verbose=shell.verbose))
     attaching = tuple(guard.firewall for guard in shown.guards if guard.id == "attach")
     if not shown.has_changes:
-        return reconcile.apply(configuration, options, approved=shown, lock_timeout=lock_timeout, progress=shell.progress)
+        return run(options, approved=shown)
     question = "Attach and apply these changes" if attaching else "Apply these changes"
     if click.prompt(f"\n{question}? Only 'yes' is accepted", default="", show_default=False) != "yes":
         return reconcile.Report(shown, declined=True)
     # The typed yes is the user's word for the attachments that were shown (design 5.3).
     granted = replace(options.granted, allow_attach=tuple(sorted({*options.granted.allow_attach, *attaching})))
-    options = replace(options, granted=granted)
-    return reconcile.apply(configuration, options, approved=shown, lock_timeout=lock_timeout, progress=shell.progress)
+    return run(replace(options, granted=granted), approved=shown)
 
 
 def _read(path: Path) -> Plan:

@@ -24,8 +24,6 @@ def check(shell: Shell) -> int:
             f"{configuration.file}: ok, {len(configuration.hosts)} hosts, {len(configuration.firewalls)} firewalls, "
             f"{len(configuration.accounts)} accounts"
         )
-    if configuration.policy.grace.total_seconds() > 0:
-        click.echo("note: policy.grace is not in effect in this version: a port that vanished closes on the next run", err=True)
     return 0
 
 

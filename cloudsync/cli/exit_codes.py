@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cloudsync.outcome import Report
     from cloudsync.plan import Plan, ReadStatus
-    from cloudsync.reconcile import Report
 
 USAGE = 64
 LOCKED = 5
@@ -48,6 +48,8 @@ def of_report(report: Report) -> int:
         return FAILED
     if any(outcome.status in ("failed", "unknown") for outcome in report.outcomes):
         return PARTLY
+    if report.interrupted is not None and any(outcome.stopped for outcome in report.outcomes):
+        return PARTLY if any(outcome.status == "done" for outcome in report.outcomes) else 128 + report.interrupted
     return of_plan(report.plan)
 
 

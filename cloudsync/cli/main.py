@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -18,9 +19,13 @@ COMMANDS = {
     "plan": ("cloudsync.cli.plan", "Show what an apply would change, and why. Writes nothing."),
     "apply": ("cloudsync.cli.apply", "Make the firewalls allow what the containers need, and only that plus SSH."),
     "watch": ("cloudsync.cli.watch", "Apply again and again: when containers change, and at an interval."),
+    "history": ("cloudsync.cli.history", "Show what applies did, and how to get back a port that one closed."),
+    "release": ("cloudsync.cli.release", "Take the owner marker off a firewall and leave its rules as they are."),
     "discover": ("cloudsync.cli.discover", "Show the ports that containers need; needs no configuration."),
     "explain": ("cloudsync.cli.explain", "Tell the whole story of one port."),
     "config": ("cloudsync.cli.config", "Check or show the configuration, or print its JSON Schema."),
+    "init": ("cloudsync.cli.init", "Write a first configuration; finds the engine and the credentials that are there."),
+    "completion": ("cloudsync.cli.completion", "Print the completion script of a shell: bash, zsh or fish."),
     "providers": ("cloudsync.cli.providers", "List the providers and what they can do."),
 }
 
@@ -71,9 +76,10 @@ def run(words: Sequence[str]) -> int:
     except click.ClickException as error:
         complain(words, error.format_message(), "failed")
         return exit_codes.FAILED
-    except (click.Abort, KeyboardInterrupt):
-        complain(words, "interrupted", "interrupted")
-        return 130
+    except (click.Abort, KeyboardInterrupt) as error:
+        complain(words, "interrupted, nothing was begun", "interrupted")
+        # click wraps what a signal raised.
+        return 128 + int(getattr(error.__cause__ or error, "number", signal.SIGINT))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_codes.FAILED

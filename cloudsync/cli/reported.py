@@ -13,7 +13,7 @@ from cloudsync.cli import exit_codes
 
 if TYPE_CHECKING:
     from cloudsync.config import Configuration
-    from cloudsync.reconcile import Report
+    from cloudsync.outcome import Report
     from cloudsync.report.reporting import Reporting
     from cloudsync.report.run import ErrorKind
 

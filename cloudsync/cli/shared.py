@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cloudsync import interruption
 from cloudsync.render.escape import plain
 
 if TYPE_CHECKING:
@@ -89,9 +90,11 @@ def common(function: Callable[..., R]) -> Callable[..., R]:
 def planning(function: Callable[..., R]) -> Callable[..., R]:
     """Give a command the options of plan and apply; it receives `firewalls` and `granted`."""
 
-    @click.option("--firewall", "firewalls", multiple=True, metavar="NAME", help="Only this firewall (repeatable).")
-    @click.option("--adopt", multiple=True, metavar="NAME", help="Take over an existing firewall (repeatable).")
-    @click.option("--allow-attach", multiple=True, metavar="NAME", help="Put open machines under this firewall (repeatable).")
+    named: dict[str, Any] = {"multiple": True, "metavar": "NAME", "shell_complete": _firewall_names}
+
+    @click.option("--firewall", "firewalls", help="Only this firewall (repeatable).", **named)
+    @click.option("--adopt", help="Take over an existing firewall (repeatable).", **named)
+    @click.option("--allow-attach", help="Put open machines under this firewall (repeatable).", **named)
     @click.option("--allow-close", type=click.IntRange(0), metavar="N", help="Let up to N rules of a firewall close at once.")
     @click.option("--ssh-moved", is_flag=True, help="SSH that was declared before may close.")
     @click.option("--now", is_flag=True, help="Do not wait for grace.")
@@ -109,6 +112,17 @@ def planning(function: Callable[..., R]) -> Callable[..., R]:
         return function(*args, firewalls=firewalls, granted=granted, **rest)
 
     return wrapped
+
+
+def _firewall_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's signature
+    """For the shell's completion: the firewalls of the configuration, none where it cannot be read."""
+    from cloudsync.config import ConfigError, find, load
+
+    try:
+        configuration = load(find(context.params.get("config")))
+    except ConfigError:
+        return []
+    return [name for name in configuration.firewalls if name.startswith(incomplete)]
 
 
 def options_for(configuration: Configuration, firewalls: tuple[str, ...], granted: Granted) -> Options:
@@ -160,16 +174,22 @@ def only_json(handler: logging.Handler) -> None:
         log.error("a thread ended with %s", args.exc_type.__name__, extra={"event": "internal"})
 
     threading.excepthook = died
+    # A signal handler may not use what may be in use already: it writes the bytes itself.
+    interruption.notice = lambda: (_json(interruption.STOPPING, "interrupted", logging.WARNING) + "\n").encode()
 
 
 def complain(words: Sequence[str], message: str, event: str) -> None:
     """An error that ends a command, on stderr, in the format that `words` (the command line) ask for: it may not be parsed yet."""
     if wants_json(words):
-        record = logging.LogRecord("cloudsync", logging.ERROR, "", 0, message, None, None)
-        record.event = event
-        print(JsonLines().format(record), file=sys.stderr)
+        print(_json(message, event, logging.ERROR), file=sys.stderr)
     else:
         print(f"cloudsync: {message}", file=sys.stderr)
+
+
+def _json(message: str, event: str, level: int) -> str:
+    record = logging.LogRecord("cloudsync", level, "", 0, message, None, None)
+    record.event = event
+    return JsonLines().format(record)
 
 
 def wants_json(words: Sequence[str]) -> bool:

@@ -104,6 +104,15 @@ class AccountTable:
 
 
 @dataclass(frozen=True, slots=True)
+class ComposeTable:
+    """The Compose keys of a `[hosts.X]`: paths as written, relative to `Configuration.base`. `profiles`: None where the key is left out."""
+
+    paths: tuple[str, ...]
+    env_files: tuple[str, ...]
+    profiles: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Host:
     """One `[hosts.X]`. `docker`: engine endpoints, `unix:///…` or `tcp://127.0.0.1:…` (other kinds are errors for now)."""
 
@@ -112,6 +121,7 @@ class Host:
     ports: tuple[PortRange, ...]
     retired: bool
     place: Place
+    compose: ComposeTable | None = None
 
 
 @dataclass(frozen=True, slots=True)

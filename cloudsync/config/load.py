@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from cloudsync.config.configuration import (
     AccountTable,
     Allow,
+    ComposeTable,
     Configuration,
     Firewall,
     Host,
@@ -38,7 +39,6 @@ from cloudsync.rules import Rule, RuleSet
 
 MAX_BYTES = 1024 * 1024
 Model = TypeVar("Model", bound=BaseModel)
-_LATER = {"compose": "Compose files", "profiles": "Compose profiles", "env_file": "Compose files"}
 
 
 def candidates(environ: Mapping[str, str]) -> tuple[Path, ...]:
@@ -116,7 +116,6 @@ class _Loader:
         self.problems.append(Problem(self.at(*path), ".".join(str(part) for part in path), text))
 
     def load(self, raw: dict[str, Any]) -> Configuration | None:
-        self.recognise_later_keys(raw)
         file = self.validate(File, raw, ())
         if file is None:
             return None
@@ -148,15 +147,6 @@ class _Loader:
             report=ReportSettings(file.report.health, file.report.webhook, file.report.webhook_secret, file.report.metrics_file),
             watch=self.watch(file),
         )
-
-    def recognise_later_keys(self, raw: dict[str, Any]) -> None:
-        """Keys of the design that this version does not know yet are named as such, not called unknown."""
-        hosts = raw.get("hosts")
-        for name, table in (hosts if isinstance(hosts, dict) else {}).items():
-            for key in [key for key in _LATER if isinstance(table, dict) and key in table]:
-                self.problem(("hosts", name, key), f"{_LATER[key]} are not supported yet")
-                del table[key]
-                table.setdefault("ports", [])
 
     def validate(self, model: type[Model], value: object, path: KeyPath, more: Iterable[str] = ()) -> Model | None:
         """`value` as the model, or None with its problems noted. `more`: further keys that are known at this level."""
@@ -244,9 +234,19 @@ class _Loader:
         for number, endpoint in enumerate(engines):
             if (problem := engine_problem(endpoint)) is not None:
                 self.problem((*path, "docker") if isinstance(table.docker, str) else (*path, "docker", number), problem)
-        if not engines and table.ports is None and not table.retired:
-            self.problem(path, "needs a source of ports: docker or ports")
-        return Host(name, tuple(engines), self.ports(table.ports or (), (*path, "ports")), table.retired, self.at(*path))
+        if not engines and table.ports is None and table.compose is None and not table.retired:
+            self.problem(path, "needs a source of ports: docker, compose or ports")
+        ports = self.ports(table.ports or (), (*path, "ports"))
+        return Host(name, tuple(engines), ports, table.retired, self.at(*path), self.compose(table, path))
+
+    def compose(self, table: HostTable, path: KeyPath) -> ComposeTable | None:
+        if table.compose is None:
+            for key, value in (("profiles", table.profiles), ("env_file", table.env_file)):
+                if value is not None:
+                    self.problem((*path, key), "belongs to compose, which the host does not have")
+            return None
+        profiles = None if table.profiles is None else tuple(table.profiles)
+        return ComposeTable(tuple(table.compose), tuple(table.env_file or ()), profiles)
 
     def firewall(self, name: str, raw: dict[str, object], file: File, accounts: Mapping[str, AccountTable]) -> Firewall | None:
         path: KeyPath = ("firewalls", name)

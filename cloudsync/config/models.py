@@ -103,6 +103,12 @@ def _checked_network(text: str) -> str:
     return text
 
 
+def _checked_path(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must be a path")
+    return text
+
+
 def _checked_source(text: str) -> str:
     return text if text.startswith("@") else _checked_network(text)
 
@@ -112,6 +118,7 @@ def _checked_listen(text: str) -> str:
     return text
 
 
+PathText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_checked_path)]
 Name = Annotated[str, Field(pattern=_NAME)]
 Duration = Annotated[str, AfterValidator(_checked_duration)]
 Ports = Annotated[str, AfterValidator(_checked_ports)]
@@ -205,6 +212,16 @@ class HostTable(Settings):
 
     docker: Annotated[
         str | list[str] | None, Field(description="engine: unix:///path or tcp://127.0.0.1:port; a list for several")
+    ] = None
+    compose: Annotated[
+        list[PathText] | None,
+        Field(min_length=1, description="Compose files, merged in their order; a folder is a project of its own"),
+    ] = None
+    profiles: Annotated[list[str] | None, Field(description="active Compose profiles; COMPOSE_PROFILES of .env without it")] = (
+        None
+    )
+    env_file: Annotated[
+        list[PathText] | None, Field(min_length=1, description="variables of the Compose files, instead of .env")
     ] = None
     ports: Annotated[list[Ports] | None, Field(description="ports that are needed whatever containers say")] = None
     retired: Annotated[bool, Field(description="the host is gone: out of the reckoning")] = False

@@ -8,7 +8,7 @@ from typing import Any
 
 import tomlkit
 
-from cloudsync.config.configuration import Configuration, PortRange, ReportSettings, WatchSettings
+from cloudsync.config.configuration import ComposeTable, Configuration, PortRange, ReportSettings, WatchSettings
 from cloudsync.config.models import AllowTable, File, FirewallTable
 from cloudsync.networks import ANY, NetworkSet
 from cloudsync.rules import RuleSet
@@ -48,7 +48,8 @@ def show(configuration: Configuration) -> str:
         },
         "hosts": {
             host.name: ({"docker": list(host.docker)} if host.docker else {})
-            | ({"ports": _ports(host.ports)} if host.ports or not host.docker else {})
+            | _compose(host.compose)
+            | ({"ports": _ports(host.ports)} if host.ports or not (host.docker or host.compose) else {})
             | ({"retired": True} if host.retired else {})
             for host in configuration.hosts.values()
         },
@@ -97,6 +98,16 @@ def _watch(watch: WatchSettings) -> dict[str, Any]:
         host, port = watch.listen
         shown["listen"] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     return shown
+
+
+def _compose(table: ComposeTable | None) -> dict[str, Any]:
+    if table is None:
+        return {}
+    return (
+        {"compose": list(table.paths)}
+        | ({} if table.profiles is None else {"profiles": list(table.profiles)})
+        | ({"env_file": list(table.env_files)} if table.env_files else {})
+    )
 
 
 def _ports(ranges: Iterable[PortRange]) -> list[str]:

@@ -32,7 +32,8 @@ class Capabilities:
     `attaches`: the provider puts firewalls on machines. `descriptions`: rules carry text.
     `all_protocols`: one rule can let every protocol in at once, those too that `protocols` does not name.
     `other_sources`: rules may have sources that are no networks (another group, a tag); they are kept and listed.
-    `limited`: the plan knows how many rules fit and refuses more. `paged`: lists come in pages. `remote`: there are calls that can be
+    `limited`: the plan knows how many rules fit and refuses more. `paged`: lists come in pages. `counted`: lists say how
+    many items there are. `remote`: there are calls that can be
     refused, throttled and lost on the way.
     `notes`: (what, why) pairs for people, with a link where there is one.
     """
@@ -46,6 +47,7 @@ class Capabilities:
     other_sources: bool = False
     limited: bool = False
     paged: bool = False
+    counted: bool = False
     remote: bool = True
     notes: tuple[tuple[str, str], ...] = ()
 
@@ -107,6 +109,14 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Description:
+    """`text` is about the rules in `rules` (who needs them)."""
+
+    rules: RuleSet
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Present:
     """The firewall exists and was read completely.
 
@@ -115,6 +125,8 @@ class Present:
     `private`: what the firewall should let in from private networks because it filters them too (`Absent` has the same): part of a
     new firewall, and wanted for good where `policy.private = "manage"`.
     `foreign`: what others let in on the same machines, where the same calls told it.
+    `described`: what the vendor's descriptions say of the rules, as they were written: without a state of earlier runs they tell
+    which rules were a container's.
     """
 
     id: str
@@ -126,6 +138,7 @@ class Present:
     pending: tuple[Pending, ...] = ()
     private: RuleSet = NOTHING
     foreign: tuple[Kept, ...] = ()
+    described: tuple[Description, ...] = ()
     native: object = field(default=None, compare=False)
 
 
@@ -150,19 +163,12 @@ Observation = Present | Absent | Unreadable
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
-    """`text` is about the rules in `rules` (who needs them)."""
-
-    rules: RuleSet
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Target:
     """What a firewall should be: all its public rules (desired and held), the attachments still missing, its marker.
 
     `marker` is None where the firewall carries the right one. `reapply`: make what is pending at the vendor take effect,
     though the rules are equal. `ssh`: the part of `rules` that laws hold sacred; it must not close in any step.
+    `release`: take the owner marker off and leave everything else as it is; `rules` are what is there.
     """
 
     spec: FirewallSpec
@@ -172,6 +178,7 @@ class Target:
     attach: tuple[Attachment, ...] = ()
     marker: Marker | None = None
     reapply: bool = False
+    release: bool = False
 
     def describe(self, rule: Rule) -> str:
         """The texts of all descriptions that touch `rule`, each once, in order, joined by `, `."""
@@ -181,7 +188,8 @@ class Target:
 
 
 class StepKind(StrEnum):
-    """`widen` and `narrow` may be several calls in any order; `replace` is one atomic call (creation too)."""
+    """`widen` and `narrow` may be several calls in any order; `replace` is one atomic call (creation too), or several atomic ones of
+    which the provider has made sure that laws 2 and 3 hold in whatever order they end."""
 
     WIDEN = "widen"
     NARROW = "narrow"

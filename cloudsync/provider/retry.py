@@ -17,8 +17,10 @@ LEAST_SECONDS = 1.0
 MOST_CALLS = 6
 
 
-def retried(call: Callable[[], Result], *, deadline: float, safe: Callable[[ProviderError], bool]) -> Result:
-    """`call()`, and again while it raises an error that is `safe` to repeat, `MOST_CALLS` times at most and not past `deadline`
+def retried(
+    call: Callable[[], Result], *, deadline: float, safe: Callable[[ProviderError], bool], most: int = MOST_CALLS
+) -> Result:
+    """`call()`, and again while it raises an error that is `safe` to repeat, `most` times at most and not past `deadline`
     (`time.monotonic()`): a vendor that is down is told within seconds, and the next run tries again.
 
     What is safe is the caller's to say: a read is; a write only where it surely took no effect. Raises the last error.
@@ -26,7 +28,7 @@ def retried(call: Callable[[], Result], *, deadline: float, safe: Callable[[Prov
 
     def too_late(state: RetryCallState) -> bool:
         # A call begun in the last moment would only end in our own time-out, and hide the error that is the real reason.
-        return state.attempt_number >= MOST_CALLS or time.monotonic() + state.upcoming_sleep + LEAST_SECONDS >= deadline
+        return state.attempt_number >= most or time.monotonic() + state.upcoming_sleep + LEAST_SECONDS >= deadline
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None

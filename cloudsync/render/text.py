@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
+from cloudsync.outcome import Report
 from cloudsync.plan import FirewallPlan, Plan, Refused
-from cloudsync.reconcile import Report
 from cloudsync.render import words
 from cloudsync.render.escape import plain
+from cloudsync.sources.discovery import Origin
 
 Style = Literal["plain", "title", "open", "close", "attach", "quiet", "warning", "error"]
 _ANSI: dict[str, str] = {
@@ -72,7 +73,10 @@ def _firewall(firewall: FirewallPlan, shown: Plan, *, verbose: bool) -> Iterator
         yield from (Line(f"  kept: {plain(text)}", "quiet") for text in firewall.kept)
         yield from (Line(f"  step: {plain(step.summary)} ({step.kind})", "quiet") for step in firewall.steps)
     elif firewall.kept:
-        yield Line(f"  {len(firewall.kept)} kept by policy or because their sources are no networks (-v lists them)", "quiet")
+        yield Line(
+            f"  {len(firewall.kept)} kept: by policy, for their sources that are no networks, or as somebody else's (-v lists them)",
+            "quiet",
+        )
     for guard in guards:
         what = "its closings are" if guard.withholds == "closings" else "this firewall is"
         yield Line(f"  ! {guard.id}: {what} left undone: {plain(guard.message, 1500)}", "error")
@@ -92,18 +96,17 @@ _signs: dict[str, tuple[str, Style]] = {
 
 def _refusals(refused: Iterable[Refused]) -> Iterator[Line]:
     for one in refused:
-        who = ", ".join(
-            dict.fromkeys(_who(origin.project, origin.service, origin.container, origin.host) for origin in one.origins)
-        )
+        who = ", ".join(dict.fromkeys(_who(origin) for origin in one.origins))
         yield Line(
             f"  x {plain(words.port(one.protocol, one.ports))} not opened ({one.code}): {plain(one.reason)}   {plain(who)}".rstrip(),
             "quiet",
         )
 
 
-def _who(project: str | None, service: str | None, container: str | None, host: str) -> str:
-    name = f"{project}/{service}" if project and service else container
-    return f"{name} on {host}" if name else host
+def _who(origin: Origin) -> str:
+    name = f"{origin.project}/{origin.service}" if origin.project and origin.service else origin.container
+    place = f", {origin.file}:{origin.line}" if origin.file else ""
+    return (f"{name} on {origin.host}" if name else origin.host) + place
 
 
 def report(done: Report) -> Iterator[Line]:
@@ -127,6 +130,10 @@ def report(done: Report) -> Iterator[Line]:
         detail = f": {plain(outcome.message, 1500)}" if outcome.message and outcome.status != "refused" else ""
         style: Style = "open" if outcome.status == "done" else "quiet" if outcome.status == "unchanged" else "error"
         yield Line(f"{plain(outcome.firewall)}: {text}{detail}", style)
+    trouble = any(outcome.status in ("failed", "unknown") or outcome.stopped for outcome in done.outcomes)
+    if trouble and len(done.outcomes) > 1:
+        yield Line(f"Not all of it was applied: {words.sum_of(done)}. The next run finishes it.", "error")
+    yield from (Line(f"note: {plain(text)}", "warning") for text in done.notes)
 
 
 def one_line(done: Report) -> str | None:

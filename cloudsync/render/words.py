@@ -6,6 +6,7 @@ from collections import Counter
 
 from cloudsync.addresses import PRIVATE
 from cloudsync.networks import ANY, NetworkSet
+from cloudsync.outcome import Report
 from cloudsync.plan import Change, Plan
 from cloudsync.rules import Rule
 from cloudsync.sensitive import is_world
@@ -62,3 +63,10 @@ def summary(plan: Plan) -> str:
         f"{counts[action]} to {action}" for action in ("create", "adopt", "attach", "reapply", "open", "close") if counts[action]
     ]
     return f"Plan: {', '.join(parts)} on {len(changing)} {'firewall' if len(changing) == 1 else 'firewalls'}."
+
+
+def sum_of(report: Report) -> str:
+    """`2 done, 1 not begun, 1 unknown`: firewalls by how they ended."""
+    counts: Counter[str] = Counter(outcome.status for outcome in report.outcomes)
+    order = ("done", "failed", "unknown", "not-begun", "refused", "unchanged")
+    return ", ".join(f"{counts[status]} {status.replace('-', ' ')}" for status in order if counts[status])

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from cloudsync.config.configuration import Configuration
-from cloudsync.reconcile import Report
+from cloudsync.outcome import Report
 from cloudsync.report import health, webhook
 from cloudsync.report.memory import Memory, remembering
 from cloudsync.report.metrics import write

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cloudsync.cli import exit_codes
-from cloudsync.reconcile import Report
+from cloudsync.outcome import Report
 from cloudsync.render.escape import plain
 
 Command = Literal["apply", "watch"]

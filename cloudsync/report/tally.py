@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from cloudsync.outcome import Outcome
 from cloudsync.plan import FirewallPlan, Plan
-from cloudsync.reconcile import Outcome
 from cloudsync.report.memory import Figures, Memory, Streak
 from cloudsync.report.run import Run
 

@@ -1,4 +1,4 @@
-"""Sources read what hosts need: container engines and static lists. They judge nothing but loopback; policy decides."""
+"""Sources read what hosts need: container engines, Compose files and static lists. They judge nothing but loopback; policy decides."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from cloudsync.sources.labels import ContainerLabels, LabelError, parse_labels
 from cloudsync.sources.provenance import narrower, narrowing, split
 
 Address = IPv4Address | IPv6Address
+_WILDCARDS: tuple[Address, ...] = (IPv4Address(0), IPv6Address(0))
 _UNREACHABLE_DRIVERS = ("macvlan", "ipvlan", "null", "host")
 _GATEWAY_MODES = ("com.docker.network.bridge.gateway_mode_ipv4", "com.docker.network.bridge.gateway_mode_ipv6")
 
@@ -36,12 +37,15 @@ class Unexpected(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One published port. `host_port`: as asked for, text (`8080`, `7000-7005`, `""`), or what is bound now."""
+    """One published port. `host_port`: as asked for, text (`8080`, `7000-7005`, `""`), or what is bound now. `file`, `line`: where a file
+    asks for it."""
 
     protocol: str
     container_port: int
     address: Address | None
     host_port: str
+    file: str | None = None
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +138,18 @@ def counts(container: Container) -> bool:
 
 
 def needs_of(
-    host: str, container: Container, networks: Mapping[str, Network], image: Mapping[str, str] | None, scope: LabelScope
+    host: str,
+    container: Container,
+    networks: Mapping[str, Network],
+    image: Mapping[str, str] | None,
+    scope: LabelScope,
+    origin: Origin | None = None,
 ) -> Needs:
-    """What one container that `counts` needs. `image`: its image's labels, None where they are not known."""
+    """What one container that `counts` needs. `image`: its image's labels, None where they are not known. `origin`: who it is, where its
+    labels do not say."""
     trusted, born = split(container.labels, image)
     limits, remarks = narrowing(born, scope)
-    origin = origin_of(host, container)
+    origin = origin or origin_of(host, container)
     remarks = tuple(f"{container.name}: {remark}" for remark in remarks)
     fixed, unopened = _published(container, networks, origin)
     try:
@@ -188,15 +198,14 @@ def _published(
         wanted = numbers.get((one.protocol, one.container_port), set())
         if one.address is not None and inner.covers(NetworkSet.of((str(one.address),))):
             reason = f"bound to {one.address}, the gateway of a Docker network: only containers reach it"
-            picked.append(UnopenedPort(one.protocol, one.host_port, origin, "private-address", reason))
+            picked.append(UnopenedPort(one.protocol, one.host_port, _at(origin, one), "private-address", reason))
         elif one.host_port in wanted and one.host_port.isdecimal() and int(one.host_port) > 0:
             fixed.append(one)
         elif one.address is None or not _is_loopback(one.address):
             shown = one.host_port if runtime else ""
-            reason = (
-                f"the engine picks the host port of {one.container_port}/{one.protocol}: it changes; publish it on a fixed port"
-            )
-            picked.append(UnopenedPort(one.protocol, shown, origin, "random-port", reason))
+            among = f" among {one.host_port}" if "-" in one.host_port else ""
+            reason = f"the engine picks the host port of {one.container_port}/{one.protocol}{among}: it changes; publish it on a fixed port"
+            picked.append(UnopenedPort(one.protocol, shown, _at(origin, one), "random-port", reason))
     return tuple(fixed), tuple(dict.fromkeys(picked))
 
 
@@ -257,7 +266,8 @@ def _labelled(
         families.setdefault(key, set()).add(port.address.version if port.address else 4)
         out_reason = _left_out(port, labels, limits)
         if out_reason is not None:
-            out.append(UnopenedPort(port.protocol, str(port.first), origin, "labelled-out", out_reason))
+            unlabelled = replace(port.origin, label=None)
+            out.append(UnopenedPort(port.protocol, str(port.first), unlabelled, "labelled-out", out_reason))
             continue
         sources = narrower(labels.sources_for(*key), limits.sources_for(*key))
         networks = port.sources if sources is None else port.sources & sources.networks
@@ -309,7 +319,7 @@ def _ports_of(
     """Every binding on an address that is not loopback, as a port of its own; an address left out is both wildcards."""
     for binding in bindings:
         number = int(binding.host_port)
-        addresses = (ip_address("0.0.0.0"), ip_address("::")) if binding.address is None else (binding.address,)  # noqa: S104 - not bound here
+        addresses = _WILDCARDS if binding.address is None else (binding.address,)
         for address in addresses:
             if _is_loopback(address):
                 if loopback is not None:
@@ -317,8 +327,19 @@ def _ports_of(
                 continue
             family: NetworkSet = ANY4 if address.version == 4 else ANY6
             yield RequiredPort(
-                binding.protocol, number, number, family, origin, address=address, container_first=binding.container_port
+                binding.protocol,
+                number,
+                number,
+                family,
+                _at(origin, binding),
+                address=address,
+                container_first=binding.container_port,
             )
+
+
+def _at(origin: Origin, binding: Binding) -> Origin:
+    """The origin of one port: where a file asks for it, that line."""
+    return origin if binding.file is None else replace(origin, file=binding.file, line=binding.line)
 
 
 def coalesced(ports: Iterable[RequiredPort]) -> tuple[RequiredPort, ...]:

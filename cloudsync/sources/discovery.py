@@ -31,7 +31,9 @@ class RequiredPort:
     of both families (static lists, host network). `sources`: what the labels ask for, already within the family of `address`.
     `asked`: a trusted label asked for it (`expose=true`, `ports=`): what `expose = "labelled"` wants to see.
     `firewalls`: names from `cloudsync.firewall`; None = every firewall of the host. `declared`: the user's own word (static
-    list): warned about, never refused; closes without grace.
+    list): warned about, never refused; closes without grace. `from_file`: a file says so (Compose, static list), nothing was observed
+    at an engine: what a file does not ask for any more closes without grace. A port of a Compose file is `from_file` and not `declared`:
+    it is judged like any published port.
     """
 
     protocol: str
@@ -43,8 +45,14 @@ class RequiredPort:
     container_first: int | None = None
     asked: bool = False
     declared: bool = False
+    from_file: bool = False
     firewalls: frozenset[str] | None = None
     description: str | None = None
+
+    @property
+    def observed(self) -> bool:
+        """Whether an engine showed it, and no file declared it: what was observed may be missed for a moment only, and has grace."""
+        return not (self.declared or self.from_file)
 
 
 RefusalCode = Literal[

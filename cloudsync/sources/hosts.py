@@ -32,6 +32,11 @@ def _read(configuration: Configuration, host: Host, progress: Progress) -> Disco
         from cloudsync.sources.static import read_static
 
         discoveries.append(read_static(host))
+    if host.compose is not None:
+        from cloudsync.sources.compose import read_compose
+
+        progress(f"reading the Compose files of {host.name}")
+        discoveries.append(read_compose(host.name, host.compose, configuration.base, label_scope(configuration, host.name)))
     if host.docker:
         from cloudsync.sources.engine import read_engine
 

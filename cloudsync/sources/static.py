@@ -18,6 +18,7 @@ def read_static(host: Host) -> Complete:
                 sources=ANY,
                 origin=Origin(host.name, file=listed.place.file, line=listed.place.line),
                 declared=True,
+                from_file=True,
             )
             for listed in host.ports
         )

@@ -1,4 +1,13 @@
-"""What lasts from run to run, in one directory: the lock and the SSH of the last applied plans."""
+"""What lasts from run to run, in one directory (0700), as text a person can read, each file (0600) written so that a crash leaves
+the old or the new.
+
+| file                  | what it holds                                                             |
+|-----------------------|---------------------------------------------------------------------------|
+| `OWNER.lock`          | who runs now                                                              |
+| `OWNER.applied.json`  | the SSH of the last applied plans (law 2)                                 |
+| `OWNER.seen.json`     | what containers needed when an apply last looked, and the timers of grace |
+| `OWNER.history.jsonl` | what applies did, see `history.py` for it and its neighbours              |
+"""
 
 from __future__ import annotations
 

@@ -87,6 +87,13 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """`cloudsync release`; `status`: how it ends. What the firewall lets in is the same after every write, and so are its attachments."""
+
+    status: str = "done"
+
+
+@dataclass(frozen=True, slots=True)
 class Race:
     """Between reading and the first write of the next apply, another run of the same configuration applies."""
 
@@ -136,7 +143,7 @@ class Attached:
 
 Step = (
     There | ByHand | Other | Wants | WantsLimit | Boundary | Goes | Apply | Race | Meanwhile | LetsIn | LetsInWanted | NothingLeft
-    | Untouched | Others | Attached
+    | Untouched | Others | Attached | Release
 )  # fmt: skip
 
 

@@ -18,13 +18,14 @@ from cloudsync.config import load
 from cloudsync.config.configuration import Configuration
 from cloudsync.plan import Granted, Plan
 from cloudsync.provider.marker import Marker, host_digest
+from cloudsync.release import release
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.testing import language as say
 from cloudsync.testing.language import Scenario, meant, spelled
 from cloudsync.testing.stage import Stage, Trouble
 
 NAME, BESIDE, OWNER, HOST = "web", "beside", "shop", "web-1"
-DEADLINE = "3s"
+DEADLINE, SHORT_DEADLINE = "30s", "6s"
 _OURS = Marker(OWNER, NAME, host_digest([HOST]))
 _MARKS = {
     "ours": _OURS,
@@ -81,6 +82,8 @@ class Run:
                 stage.trouble(Trouble("meanwhile", "write", action=lambda: stage.edit(NAME, [spelled(one) for one in rules])))
             case say.Apply():
                 self.apply(step)
+            case say.Release(status):
+                self.release(status)
             case say.LetsIn(rules):
                 assert_equal(stage.lets_in(NAME), meant(*rules))
             case say.LetsInWanted():
@@ -93,6 +96,11 @@ class Run:
                 assert stage.others(NAME) == count
             case say.Attached(count):
                 assert stage.attached(NAME) == count
+
+    @property
+    def slow(self) -> bool:
+        """Whether the scenario waits for the deadline."""
+        return any(isinstance(step, say.Goes) and step.kind == "slow" for step in self.scenario.steps)
 
     @property
     def wanted(self) -> RuleSet:
@@ -114,6 +122,13 @@ class Run:
             assert sum(change.action == "close" for change in changes) == step.closes, [str(c.rule) for c in changes]
         if not any(isinstance(one, say.Race | say.Meanwhile) for one in self.scenario.steps):
             hold_to_the_laws(before, self.wanted, list(self.stage.history(NAME))[seen:])
+
+    def release(self, status: str) -> None:
+        before, seen = self.stage.lets_in(NAME), len(self.stage.history(NAME))
+        done = release(self.configuration(), NAME)
+        assert done.outcome.status == status, f"ended {done.outcome.status}, not {status}: {done.outcome.message}"
+        for state in (*list(self.stage.history(NAME))[seen:], self.stage.lets_in(NAME)):
+            assert state == before, "a release changed what the firewall lets in"
 
     def nothing_left(self) -> None:
         written = self.stage.writes()
@@ -138,7 +153,7 @@ class Run:
             "state": f"file://{self.folder}/state",
             "ssh": {"ports": [22], "sources": ["any"]},
             "policy": {"expose": "published", "grace": "0s", "max_close": 1000, **self.policy},
-            "run": {"deadline": DEADLINE},
+            "run": {"deadline": SHORT_DEADLINE if self.slow else DEADLINE},
             "providers": {"vendor": {"type": self.stage.type, **self.stage.account}},
             "hosts": {HOST: {"ports": ["22/tcp"]}},
             "firewalls": firewalls,

@@ -11,6 +11,7 @@ from cloudsync.testing.language import (
     Other,
     Others,
     Race,
+    Release,
     Untouched,
     WantsLimit,
     belongs_to,
@@ -290,6 +291,30 @@ SCENARIOS = (
         Apply(adopt=True, attach=True),
         *FINISHES,
     ),
+    scenario(
+        "a released one is nobody's, and adopted again",
+        there_is("tcp/443"),
+        wants("tcp/443"),
+        Release(),
+        lets_in("tcp/443"),
+        Apply((3,)),
+        Release("unchanged"),
+        lets_in("tcp/443"),
+        Apply(opens=0, closes=0, adopt=True),
+        *FINISHES,
+    ),
+    scenario("another owner's is not released", belongs_to("another-owner", "tcp/22"), wants(), Release("refused"), Untouched()),
+    scenario("one of other hosts is not released", belongs_to("other-hosts", "tcp/22"), wants(), Release("refused"), Untouched()),
+    scenario(
+        "releasing is lost on the way",
+        there_is("tcp/443"),
+        wants("tcp/443"),
+        goes("lost-before"),
+        Release("unknown"),
+        lets_in("tcp/443"),
+        *FINISHES,
+        needs="remote",
+    ),
     # Attaching
     scenario(
         "attaching needs the word",
@@ -354,6 +379,15 @@ SCENARIOS = (
         Untouched(),
         needs="paged",
     ),
+    scenario(
+        "a list shorter than its own count",
+        there_is("tcp/80"),
+        wants("tcp/443"),
+        goes("short", "read", 99),
+        Apply((75,)),
+        Untouched(),
+        needs="counted",
+    ),
     # Reading goes wrong: nothing is written
     *(
         scenario(
@@ -395,7 +429,7 @@ SCENARIOS = (
         "reading takes for ever",
         there_is("tcp/80"),
         wants("tcp/443"),
-        goes("slow", "read", 99, seconds=4),
+        goes("slow", "read", 99, seconds=8),
         Apply((75,)),
         Untouched(),
         needs="remote",
@@ -417,8 +451,10 @@ SCENARIOS = (
         scenario(
             f"writing is {kind} once", there_is("tcp/80"), wants("tcp/443"), goes(kind), Apply((0, 6)), *FINISHES, needs="remote"
         )
-        for kind in ("not-found", "conflict", "unavailable", "lost-before", "lost-after", "cut-short", "nonsense")
+        for kind in ("not-found", "unavailable", "lost-before", "lost-after", "cut-short", "nonsense")
     ),
+    # What somebody else's work stands in the way of is looked at and planned once more, in the same run.
+    scenario("writing meets a conflict once", there_is("tcp/80"), wants("tcp/443"), goes("conflict"), *FINISHES, needs="remote"),
     *(
         scenario(
             f"the second write is {kind}",
@@ -471,7 +507,7 @@ SCENARIOS = (
         "writing takes for ever",
         there_is("tcp/80"),
         wants("tcp/443"),
-        goes("slow", seconds=4),
+        goes("slow", seconds=8),
         Apply((6,)),
         *FINISHES,
         needs="remote",

@@ -15,7 +15,7 @@ from cloudsync.rules import RuleSet
 
 Kind = Literal[
     "unauthorized", "forbidden", "not-found", "conflict", "throttled", "unavailable",
-    "slow", "lost-before", "lost-after", "cut-short", "nonsense", "meanwhile",
+    "slow", "lost-before", "lost-after", "cut-short", "nonsense", "short", "meanwhile",
 ]  # fmt: skip
 
 
@@ -35,7 +35,8 @@ class Trouble:
 
     `unauthorized` 401, `forbidden` 403, `not-found` 404, `conflict` 409, `throttled` 429 or the vendor's own way (`hint`: seconds to wait,
     as the vendor says it), `unavailable` 5xx, `slow` no answer for `seconds`, `lost-before` and `lost-after` the connection breaks before
-    or after the call took effect, `cut-short` half an answer arrives, `nonsense` an answer that is not the vendor's, `meanwhile` `action`
+    or after the call took effect, `cut-short` half an answer arrives, `nonsense` an answer that is not the vendor's, `short` a list without
+    its last item, whose count still counts it, `meanwhile` `action`
     runs before the call is done.
     """
 

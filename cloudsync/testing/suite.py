@@ -24,7 +24,7 @@ from cloudsync.testing.run import Run
 from cloudsync.testing.scenarios import SCENARIOS
 from cloudsync.testing.stage import Stage
 
-FLAGS = ("icmp_types", "attaches", "descriptions", "all_protocols", "other_sources", "limited", "paged", "remote")
+FLAGS = ("icmp_types", "attaches", "descriptions", "all_protocols", "other_sources", "limited", "paged", "counted", "remote")
 
 
 class Conformance:

@@ -20,6 +20,7 @@ from cloudsync import reconcile
 from cloudsync.cli import exit_codes
 from cloudsync.config.configuration import Configuration, WatchSettings
 from cloudsync.config.models import rhythm_problem
+from cloudsync.interruption import Interrupted, Interruption
 from cloudsync.plan import Granted
 from cloudsync.provider.contract import Progress
 from cloudsync.reconcile import Options, Report
@@ -41,8 +42,6 @@ log = logging.getLogger("cloudsync.watch")
 LOOK_SECONDS = 2.0
 """So often the loop looks whether the configuration file changed."""
 MARGIN_SECONDS = 60.0
-_PHASES = 3
-"""Reading, writing and reading back may each take `run.deadline`."""
 PING_SECONDS = 60.0
 """A health check is pinged so often at most while nothing changes about the exit code."""
 
@@ -93,6 +92,7 @@ class Service:
         self.server: Server | None = None
         self._listening: tuple[str, int] | None = None
         self._stop: int | None = None
+        self._interruption: Interruption | None = None
         self._reload = False
         self._hinted = False
         self._last_code: int | None = None
@@ -123,6 +123,8 @@ class Service:
                     self.systemd.promise(LOOK_SECONDS + MARGIN_SECONDS)
                     self.bell.wait(min(left, LOOK_SECONDS))
                     self._take_hints()
+            except Interrupted:
+                log.debug("the signal came as a run ended")
             finally:
                 self._end()
         return exit_codes.DONE
@@ -130,7 +132,7 @@ class Service:
     def _once(self) -> None:
         """One run, and what follows from how it ended."""
         configuration = self.configuration
-        self.systemd.promise(_PHASES * configuration.run.deadline + MARGIN_SECONDS)
+        self.systemd.promise(configuration.run.deadline + MARGIN_SECONDS)
         self._take_hints()
         self.rhythm = self.rhythm.begin(time.monotonic())
         reporting = Reporting(configuration, "watch", metrics_file=self.overrides.metrics_file).begin(ping=False)
@@ -146,7 +148,16 @@ class Service:
     def _apply(self, configuration: Configuration, reporting: Reporting) -> Run:
         options = Options(self.overrides.firewalls, Granted())
         try:
-            report = reconcile.apply(configuration, options, progress=self.progress)
+            self._interruption = Interruption()
+            if self._stop is not None:
+                raise Interrupted(self._stop)
+            report = reconcile.apply(
+                configuration, options, progress=self.progress, trigger="watch", interruption=self._interruption
+            )
+            self._interruption = None
+        except Interrupted as error:
+            code = 128 + error.number
+            return reporting.over(code, error="a signal stopped it before anything was begun", kind="interrupted")
         except LockHeld as error:
             return reporting.over(exit_codes.LOCKED, error=str(error), kind="locked")
         except StateError as error:
@@ -154,6 +165,8 @@ class Service:
         except Exception as error:
             log.debug("internal error", exc_info=True)  # -v shows it; a service outlives the bugs of one run
             return reporting.over(exit_codes.FAILED, error=f"internal error: {type(error).__name__}", kind="internal")
+        finally:
+            self._interruption = None
         return reporting.over(exit_codes.of_report(report), report)
 
     def _pings(self, run: Run) -> bool:
@@ -289,7 +302,7 @@ class Service:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT end the service after the run under way; a second one at once. SIGHUP reads the configuration again."""
+        """SIGTERM and SIGINT end the service, and the run under way as they end an apply. SIGHUP reads the configuration again."""
         handlers: dict[int, Callable[[int, FrameType | None], None]] = {
             signal.SIGTERM: self._asked_to_stop,
             signal.SIGINT: self._asked_to_stop,
@@ -307,6 +320,8 @@ class Service:
             os._exit(128 + number)
         self._stop = number
         self.bell.ring()
+        if self._interruption is not None:
+            self._interruption.request(number)
 
     def _asked_to_reload(self, _: int, __: FrameType | None) -> None:
         self._reload = True

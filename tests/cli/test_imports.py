@@ -43,7 +43,7 @@ def test_version_does_not_even_import_click(shell: Shell) -> None:
 
 
 def test_a_local_run_imports_no_sdk_and_no_engine_client(shell: Shell) -> None:
-    assert not imported(shell, "plan") & {"hcloud", "docker", "requests", "boto3", "digitalocean"}
+    assert not imported(shell, "plan") & {"hcloud", "docker", "requests", "boto3", "digitalocean", "ruamel.yaml"}
 
 
 def test_config_check_of_a_hetzner_configuration_imports_no_sdk(shell: Shell) -> None:

@@ -19,6 +19,7 @@ _KINDS = {
     "cut-short": "truncate",
     "nonsense": "garbage",
     "slow": "late",
+    "short": "short",
     "meanwhile": "meanwhile",
 }
 

@@ -12,8 +12,10 @@ from botocore.config import Config
 from cloudsync.testing import SCENARIOS, Conformance, Scenario
 from tests.conformance.aws import DUMMY, REGION, AwsStage, MotoStage
 from tests.conformance.digitalocean import DigitalOceanStage
+from tests.conformance.gcp import GcpStage, OneRuleEachStage
 from tests.conformance.hetzner import HetznerStage
 from tests.conformance.local import LocalStage
+from tests.emulators.compute import ComputeDouble
 from tests.emulators.digitalocean import DigitalOceanDouble
 from tests.emulators.ec2 import Ec2Double
 from tests.emulators.hetzner import HetznerDouble
@@ -48,6 +50,24 @@ class TestAws(Conformance):
     def stage(self) -> Iterator[AwsStage]:
         with Ec2Double() as double:
             yield AwsStage(double)
+
+
+@pytest.mark.emulator
+class TestGcp(Conformance):
+    @pytest.fixture
+    def stage(self) -> Iterator[GcpStage]:
+        with ComputeDouble() as double:
+            yield GcpStage(double)
+
+
+@pytest.mark.emulator
+class TestGcpOneRuleEach(Conformance):
+    """The same firewalls, of rules that were made one by one."""
+
+    @pytest.fixture
+    def stage(self) -> Iterator[GcpStage]:
+        with ComputeDouble() as double:
+            yield OneRuleEachStage(double)
 
 
 # https://docs.getmoto.org: what moto 5 does otherwise than AWS, measured.

@@ -231,6 +231,18 @@ class Ec2Double(Double):
             group.tags = tags
         return {}
 
+    def do_DeleteTags(self, Resources: list[str], Tags: list[dict[str, str]] | None = None) -> dict[str, Any]:
+        """ "If you specify a tag key without a tag value, we delete any tag with this key regardless of its value"; a tag that is not there
+        is no error."""
+        groups = [self._known(id_) for id_ in Resources]
+        for group in groups:
+            group.tags = {
+                key: value
+                for key, value in group.tags.items()
+                if Tags is not None and not any(tag.get("Key") == key and tag.get("Value", value) == value for tag in Tags)
+            }
+        return {}
+
     def do_AuthorizeSecurityGroupIngress(self, IpPermissions: list[dict[str, Any]], GroupId: str) -> dict[str, Any]:
         group = self._known(GroupId)
         fresh = self._rules(IpPermissions)

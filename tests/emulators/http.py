@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
+STALL_SECONDS = 60.0
 SPECS = Path(__file__).resolve().parents[2].parent / "shared" / "specs"
-Kind = Literal["error", "drop-before", "drop-after", "truncate", "delay", "late", "garbage", "meanwhile"]
+Kind = Literal[
+    "error", "drop-before", "drop-after", "truncate", "delay", "late", "stall", "garbage", "mutate", "short", "meanwhile"
+]
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,11 @@ class Fault:
     """The `skip`-th matching call (0 = the next one) and `times - 1` after it go wrong.
 
     `error`: `status` and `body` are answered, nothing takes effect. `drop-before`, `drop-after`: the connection is closed without an
-    answer, before or after the call took effect. `truncate`: it takes effect, half of the answer arrives. `delay`: `seconds` pass first;
-    `late`: they pass before the answer. `garbage`: it takes effect, the answer is no JSON. `meanwhile`: `action` is done first.
-    `method` and `path` are regular expressions.
+    answer, before or after the call took effect; `action`, which may kill the caller, is done at that moment. `truncate`: it takes
+    effect, half of the answer arrives. `delay`: `seconds` pass first; `late`: they pass before the answer. `stall`: it takes effect, and
+    nothing is answered until the caller hangs up. `garbage`: it takes effect, the answer is no JSON. `mutate`: it takes effect, and
+    `change` makes another answer of the right one. `short`: lists in the answer lack their last item. `meanwhile`: `action` is done
+    first. `method` and `path` are regular expressions.
     """
 
     method: str
@@ -52,6 +57,7 @@ class Fault:
     skip: int = 0
     times: int = 1
     action: Callable[[], None] | None = None
+    change: Callable[[bytes], bytes] = lambda data: data
 
     def strikes(self, method: str, path: str) -> bool:
         if not re.fullmatch(self.method, method) or not re.fullmatch(self.path, path) or self.times <= 0:
@@ -151,7 +157,7 @@ class Double:
             fault = next((one for one in self.faults if one.strikes(request.method, request.path)), None)
         if fault is not None and fault.kind == "delay":
             time.sleep(fault.seconds)
-        if fault is not None and fault.kind == "meanwhile" and fault.action is not None:
+        if fault is not None and fault.kind in ("meanwhile", "drop-before") and fault.action is not None:
             fault.action()
         if fault is not None and fault.kind == "error":
             return fault.status, fault.body, fault.headers, fault
@@ -164,6 +170,10 @@ class Double:
             except ApiError as error:
                 status, body, more = error.status, error.body, error.headers
             self.check(request, status, body)
+        if fault is not None and fault.kind == "short":
+            body = {key: value[:-1] if isinstance(value, list) else value for key, value in body.items()}
+        if fault is not None and fault.kind == "drop-after" and fault.action is not None:
+            fault.action()
         if fault is not None and fault.kind == "late":
             time.sleep(fault.seconds)
         return status, body, more, fault
@@ -189,9 +199,14 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.kind in ("drop-before", "drop-after"):
             self.close_connection = True
             return
+        if fault is not None and fault.kind == "stall":
+            self._until_the_caller_hangs_up()
+            return
         data = self.owner.encode(answer)
         if fault is not None and fault.kind == "garbage":
             data = b"<html>502 Bad Gateway</html>"
+        if fault is not None and fault.kind == "mutate":
+            data = fault.change(data)
         self.send_response(status)
         for name, value in (self.owner.headers() | more).items():
             self.send_header(name, value)
@@ -203,6 +218,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.wfile.write(data)
+
+    def _until_the_caller_hangs_up(self) -> None:
+        self.close_connection = True
+        self.connection.settimeout(STALL_SECONDS)
+        with contextlib.suppress(OSError):
+            self.connection.recv(1)
 
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = _serve
 

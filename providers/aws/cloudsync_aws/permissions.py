@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any, Literal
 
@@ -29,7 +29,8 @@ class UnknownPermission(ValueError):
 @dataclass(frozen=True, slots=True)
 class Permission:
     """One rule with a network as its source. `cidr` as the vendor spells it, `first` and `last` as the vendor counts: ports, or
-    ICMP type and code, None for everything. `rule`: what it means; None for port 0 alone, which is no port anybody can use."""
+    ICMP type and code, None for everything. `rule`: what it means; None for port 0 alone, which is no port anybody can use.
+    `description`: as it is at the vendor."""
 
     protocol: str
     first: int | None
@@ -37,6 +38,7 @@ class Permission:
     family: Family
     cidr: str
     rule: Rule | None
+    description: str = field(default="", compare=False)
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -66,7 +68,8 @@ def from_vendor(permissions: Iterable[Mapping[str, Any]]) -> tuple[tuple[Permiss
                 for source in one.get(key) or ():
                     cidr = str(source[name])
                     rule = _meaning(protocol, first, last, cidr)
-                    networks.append(Permission(protocol, first, last, family, cidr, rule))
+                    text = str(source.get("Description") or "")
+                    networks.append(Permission(protocol, first, last, family, cidr, rule, text))
             others += _others(one, _text(protocol, first, last))
         except UnknownPermission:
             raise

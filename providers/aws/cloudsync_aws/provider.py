@@ -25,9 +25,11 @@ from cloudsync.provider.contract import (
     Target,
     Writer,
 )
+from cloudsync.provider.starter import Starter
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_aws.permissions import Family, Permission, inexpressible, plain, to_vendor
 from cloudsync_aws.settings import DEFAULT_QUOTA, AwsAccount, AwsFirewall, name_of, settings_of
+from cloudsync_aws.starter import STARTER
 from cloudsync_aws.state import Change, Found
 
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL")
@@ -40,6 +42,7 @@ class AwsProvider:
     type: ClassVar[str] = "aws"
     sdk: ClassVar[str | None] = "boto3"
     extra: ClassVar[str | None] = "aws"
+    starter: ClassVar[Starter] = STARTER
     account_settings: ClassVar[AccountModel] = AwsAccount
     firewall_settings: ClassVar[FirewallModel] = AwsFirewall
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -84,6 +87,10 @@ class AwsProvider:
 
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
         """Marker, Authorize, Revoke: one call each and only where something differs. Rules that fit already stay as they are spelled."""
+        if target.release:
+            native = Change("unmark", observed.native.group_id if isinstance(observed.native, Found) else None)
+            summary = f'take the owner marker off "{self.identity(target.spec)}"'
+            return (Step(summary, StepKind.MARK, target.rules, native=native),)
         if rest := inexpressible(target.rules):
             said = ", ".join(map(str, rest))
             return Refusal(f"AWS lets a protocol other than tcp, udp and ICMP in on all its ports; it cannot say: {said}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cloudsync.provider.contract import Absent, FirewallSpec, Kept, Observation, Present, Unreadable
+from cloudsync.provider.contract import Absent, Description, FirewallSpec, Kept, Observation, Present, Unreadable
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient, Unsupported
 from cloudsync.rules import RuleSet
 from cloudsync_aws.api import Api
@@ -70,6 +70,11 @@ class AwsReader:
                 marker=marker_of(group.get("Tags") or ()),
                 listed=rules,
                 kept=tuple(Kept(other.summary) for other in others),
+                described=tuple(
+                    Description(RuleSet.of((one.rule,)), one.description)
+                    for one in permissions
+                    if one.rule is not None and one.description
+                ),
                 native=Found(quota, str(group["GroupId"]), permissions, others),
             )
         except UnknownPermission as error:

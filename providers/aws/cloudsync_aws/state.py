@@ -26,7 +26,7 @@ class Found:
 class Change:
     """One step. `create`: name and VPC of a group that does not exist yet; else `group_id` says which."""
 
-    verb: Literal["authorize", "revoke", "mark"]
+    verb: Literal["authorize", "revoke", "mark", "unmark"]
     group_id: str | None = None
     create: tuple[str, str] | None = None
     permissions: tuple[Permission, ...] = ()

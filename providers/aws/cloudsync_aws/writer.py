@@ -10,7 +10,7 @@ from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transie
 from cloudsync.provider.retry import retried
 from cloudsync_aws.api import Api
 from cloudsync_aws.permissions import request
-from cloudsync_aws.state import Change, tags_of
+from cloudsync_aws.state import FIREWALL, HOSTS, OWNER, Change, tags_of
 
 DESCRIPTION = "managed by cloudsync"
 
@@ -32,6 +32,11 @@ class AwsWriter:
             raise ProviderError("this step was not made by the provider aws")
         if change.verb == "mark" and change.marker is not None:
             self.api.write("CreateTags", {"Resources": [change.group_id], "Tags": tags_of(change.marker)})
+        elif change.verb == "unmark":
+            # Keys alone: a value would have to fit for the tag to go.
+            self.api.write(
+                "DeleteTags", {"Resources": [change.group_id], "Tags": [{"Key": key} for key in (OWNER, FIREWALL, HOSTS)]}
+            )
         elif change.verb == "revoke":
             self._revoke(step, change)
         elif change.create is not None:

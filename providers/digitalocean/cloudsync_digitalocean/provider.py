@@ -28,9 +28,11 @@ from cloudsync.provider.contract import (
     Target,
     Writer,
 )
+from cloudsync.provider.starter import Starter
 from cloudsync.rules import RuleSet
 from cloudsync_digitalocean.rules import MAX_RULES, OUTBOUND, VendorRule, clash, to_vendor, too_many, without_addresses
 from cloudsync_digitalocean.settings import RFC1918, DigitalOceanAccount, DigitalOceanFirewall, settings_of
+from cloudsync_digitalocean.starter import STARTER
 from cloudsync_digitalocean.state import Change, Found, full_name
 
 ENDPOINT = "https://api.digitalocean.com/v2"
@@ -45,6 +47,7 @@ class DigitalOceanProvider:
     type: ClassVar[str] = "digitalocean"
     sdk: ClassVar[str | None] = "digitalocean"
     extra: ClassVar[str | None] = "digitalocean"
+    starter: ClassVar[Starter] = STARTER
     account_settings: ClassVar[AccountModel] = DigitalOceanAccount
     firewall_settings: ClassVar[FirewallModel] = DigitalOceanFirewall
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -56,6 +59,7 @@ class DigitalOceanProvider:
         other_sources=True,
         limited=True,
         paged=True,
+        counted=True,
         notes=(
             (
                 "no SCTP, ESP or ICMP types",
@@ -83,6 +87,8 @@ class DigitalOceanProvider:
         """Create in one call; else add, remove and attach by one call each, or one full replace. Refused where the vendor has no room."""
         found = observed.native if isinstance(observed.native, Found) else Found()
         name = full_name(self.identity(target.spec), target.spec.marker)
+        if target.release:
+            return _releasing(found, target, self.identity(target.spec))
         if (crowded := _crowded(found, target)) is not None:
             return Refusal(crowded)
         compact = to_vendor(target.rules)
@@ -123,6 +129,15 @@ class DigitalOceanProvider:
         from cloudsync_digitalocean.writer import DigitalOceanWriter
 
         return DigitalOceanWriter(Api(account, self.endpoint(account)))
+
+
+def _releasing(found: Found, target: Target, base: str) -> tuple[Step, ...] | Refusal:
+    """To take the marker off is to rename, and only a full replace renames: with the rules as they are spelled."""
+    if found.bare_taken:
+        return Refusal(f'there is another firewall named "{base}": rename or delete it first, or nobody could tell the two apart')
+    inbound = tuple(one.native for one in found.inbound)
+    change = Change("replace", found.id, base, inbound, found.outbound, expected=inbound)
+    return (Step(f'rename "{found.name}" to "{base}"', StepKind.MARK, target.rules, native=change),)
 
 
 def _rule_steps(

@@ -86,6 +86,7 @@ class _Team:
                 droplets=frozenset(firewall.get("droplet_ids") or ()),
                 tags=frozenset(firewall.get("tags") or ()),
                 failed=firewall.get("status") == "failed",
+                bare_taken=any(one["name"] == base and one is not firewall for one in self.firewalls.values()),
             ),
         )
 

@@ -13,7 +13,8 @@ from cloudsync_digitalocean.rules import Listed, VendorRule
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the planner needs of an existing firewall beside its rules. `failed`: the vendor gave up putting it in force."""
+    """What the planner needs of an existing firewall beside its rules. `failed`: the vendor gave up putting it in force. `bare_taken`:
+    another one has the name without a marker."""
 
     id: str = ""
     name: str = ""
@@ -22,6 +23,7 @@ class Found:
     droplets: frozenset[int] = frozenset()
     tags: frozenset[str] = frozenset()
     failed: bool = False
+    bare_taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

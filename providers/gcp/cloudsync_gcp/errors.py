@@ -62,11 +62,6 @@ def of_body(what: str, status: int, answer: object, *, write: bool, hint: str = 
 
 def of_transport(what: str, error: Exception, *, write: bool) -> ProviderError:
     """A failure below HTTP, or of the credentials."""
-    if isinstance(error, auth.DefaultCredentialsError):
-        return AuthError(
-            "no Google credentials: set GOOGLE_APPLICATION_CREDENTIALS, log in with gcloud auth application-default login, or run where a "
-            "service account is attached"
-        )
     if isinstance(error, auth.TransportError):
         return Transient(f"{what}: the credentials could not be refreshed: the connection failed")
     if isinstance(error, auth.RefreshError):

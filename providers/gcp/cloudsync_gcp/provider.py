@@ -1,12 +1,13 @@
 """What the plugin is: capabilities, settings, and how it plans. Imports no SDK.
 
 One firewall is a group of VPC rules that share a prefix. What only widens is started together and waited for, then the rules that gain and
-lose are replaced one by one (each replacement is atomic), then what only narrows is started together.
+lose are replaced (each replacement is atomic; together where every order is lawful, else one by one), then what only narrows is started
+together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -26,9 +27,11 @@ from cloudsync.provider.contract import (
     Target,
     Writer,
 )
+from cloudsync.provider.starter import Starter
 from cloudsync.rules import NOTHING, RuleSet
-from cloudsync_gcp.rules import Listed, Wished, body, inexpressible, sources_of, wishes, written_marker
+from cloudsync_gcp.rules import Listed, Wished, body, inexpressible, sources_of, spare_name, text_of, wishes, written_marker
 from cloudsync_gcp.settings import GcpAccount, GcpFirewall, prefix_of, settings_of
+from cloudsync_gcp.starter import STARTER
 from cloudsync_gcp.state import Change, Found, Write
 
 ENDPOINT = "https://compute.googleapis.com"
@@ -44,6 +47,7 @@ class GcpProvider:
     type: ClassVar[str] = "gcp"
     sdk: ClassVar[str | None] = "google.cloud.compute"
     extra: ClassVar[str | None] = "gcp"
+    starter: ClassVar[Starter] = STARTER
     account_settings: ClassVar[AccountModel] = GcpAccount
     firewall_settings: ClassVar[FirewallModel] = GcpFirewall
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -81,25 +85,32 @@ class GcpProvider:
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
         """Marker, widen, replace, narrow; a call a VPC rule that differs."""
         settings, prefix = settings_of(target.spec), prefix_of(target.spec)
+        if target.release:
+            return _releasing(observed, target, prefix)
         if rest := inexpressible(target.rules, _PROTOCOLS):
             return Refusal(
                 f"VPC rules have ports for tcp and udp only, and no ICMP types; they cannot say: {', '.join(map(str, rest))}"
             )
-        found = observed.native.rules if isinstance(observed.native, Found) else ()
-        if denying := [one for one in found if one.kind == "deny"]:
+        native = observed.native if isinstance(observed.native, Found) else Found()
+        found = native.rules
+        if denying := [one for one in found if one.kind == "deny" and not one.turned]:
             names = ", ".join(one.name for one in denying)
             return Refusal(f"{names} begins with this firewall's prefix and denies traffic; rename or delete it by hand")
-        wished = wishes(prefix, target.rules, target, {one.name for one in found if one.fixed})
-        moves = _moves(wished, found, target)
-        if not _in_order_lawful(moves, found, target):
-            moves = [part for move in moves for part in _apart(move, settings)]
+        moves = _moves(wishes(prefix, target.rules, target, found, native.taken), found, target)
         now = {one.name: one.effect for one in found}
+        stages = list(_stages(moves, now, target))
+        if not _lawful(stages, now, target):
+            taken = {*now, *native.taken, *(move.write.name for move in moves)}
+            moves = [part for move in moves for part in _apart(move, settings, prefix, taken)]
+            stages = list(_stages(moves, now, target))
         steps = []
         touched = {move.write.name for move in moves}
-        if target.marker is not None and (marks := [one for one in found if one.kind == "allow" and one.name not in touched]):
+        if target.marker is not None and (
+            marks := [one for one in found if one.kind == "allow" and one.name not in touched and one.marker != target.marker]
+        ):
             change = Change(tuple(_marked(one, target) for one in marks))
             steps.append(Step(f'write the owner marker of "{prefix}"', StepKind.MARK, _together(now), native=change))
-        for verb, kind, group in _stages(moves):
+        for verb, kind, group in stages:
             for move in group:
                 now[move.write.name] = move.after
             summary = f"{verb} {', '.join(move.write.name for move in group)}"
@@ -147,13 +158,17 @@ class _Move:
 def _moves(wished: tuple[Wished, ...], found: tuple[Listed, ...], target: Target) -> list[_Move]:
     """Every VPC rule that differs from what it should be, in any field."""
     settings = settings_of(target.spec)
-    there = {one.name: one for one in found if one.kind == "allow"}
+    there = {one.name: one for one in found if one.kind == "allow" or one.turned}
     moves = []
     for one in wished:
         now = there.get(one.name)
         if now is None:
             moves.append(_Move(NOTHING, one.allowed, Write("insert", one.name, body(one, settings)), one))
-        elif now.effect != one.allowed or (now.wrong and target.reapply) or (target.marker is not None and now.marker is None):
+        elif (
+            now.effect != one.allowed
+            or (now.wrong and target.reapply)
+            or (target.marker is not None and now.marker != target.marker)
+        ):
             moves.append(_Move(now.effect, one.allowed, Write("update", one.name, body(one, settings, now.native)), one, now))
     names = {one.name for one in wished}
     # A rule that lets in nothing here, because somebody changed another field of it, goes where the plan says so.
@@ -162,25 +177,38 @@ def _moves(wished: tuple[Wished, ...], found: tuple[Listed, ...], target: Target
     return moves
 
 
-def _stages(moves: list[_Move]) -> Iterator[tuple[str, StepKind, list[_Move]]]:
-    """What only gains, together; what gains and loses, one by one; what only loses, together."""
+_Stage = tuple[str, StepKind, list[_Move]]
+
+
+def _stages(moves: list[_Move], now: Mapping[str, RuleSet], target: Target) -> Iterator[_Stage]:
+    """What only gains, together; what gains and loses; what only loses, together."""
     wider = [move for move in moves if not move.loses]
     if wider:
         gains = any(move.gains for move in wider)
         yield ("widen", StepKind.WIDEN, wider) if gains else ("put right", StepKind.REPLACE, wider)
-    for move in moves:
-        if move.gains and move.loses:
-            yield "replace", StepKind.REPLACE, [move]
+    replaced = [move for move in moves if move.gains and move.loses]
+    after = {**now, **{move.write.name: move.after for move in wider}}
+    for group in [replaced] if _in_any_order(replaced, after, target) else [[move] for move in replaced]:
+        if group:
+            yield "replace", StepKind.REPLACE, group
     narrower = [move for move in moves if move.loses and not move.gains]
     if narrower:
         yield "narrow", StepKind.NARROW, narrower
 
 
-def _in_order_lawful(moves: list[_Move], found: tuple[Listed, ...], target: Target) -> bool:
-    """Whether replacing the rules that gain and lose one by one closes nothing that stays wanted, and nothing before SSH is open."""
-    now = {one.name: one.effect for one in found}
+def _in_any_order(moves: list[_Move], now: Mapping[str, RuleSet], target: Target) -> bool:
+    """Whether the replacements may end in any order: what has to be open is open in what none of them closes."""
+    touched = {move.write.name for move in moves}
+    throughout = _together({name: rules for name, rules in now.items() if name not in touched})
+    throughout = throughout | _together({move.write.name: move.before & move.after for move in moves})
+    return throughout.covers(_together(now) & target.rules) and throughout.covers(target.ssh)
+
+
+def _lawful(stages: list[_Stage], found: Mapping[str, RuleSet], target: Target) -> bool:
+    """Whether the replacements close nothing that stays wanted, and nothing before SSH is open."""
+    now = dict(found)
     lowest = _together(now) & target.rules
-    for _, kind, group in _stages(moves):
+    for _, kind, group in stages:
         for move in group:
             now[move.write.name] = move.after
         if kind is StepKind.REPLACE and not (_together(now).covers(lowest) and _together(now).covers(target.ssh)):
@@ -188,7 +216,7 @@ def _in_order_lawful(moves: list[_Move], found: tuple[Listed, ...], target: Targ
     return True
 
 
-def _apart(move: _Move, settings: GcpFirewall) -> Iterator[_Move]:
+def _apart(move: _Move, settings: GcpFirewall, prefix: str, taken: Collection[str]) -> Iterator[_Move]:
     """A rule that gains and loses, as two calls: first it gains, then it loses. Where its sources change too, no one rule lets in what
     it lets in before and after: a second one takes over."""
     if not (move.gains and move.loses) or move.wished is None or move.found is None:
@@ -200,17 +228,31 @@ def _apart(move: _Move, settings: GcpFirewall) -> Iterator[_Move]:
         yield _Move(move.before, both.allowed, Write("update", wished.name, body(both, settings, native)), both, move.found)
         yield _Move(both.allowed, move.after, move.write, wished, move.found)
         return
-    name = wished.name.removesuffix("-b") if wished.name.endswith("-b") else f"{wished.name}-b"
-    other = replace(wished, name=name)
-    yield _Move(NOTHING, move.after, Write("insert", name, body(other, settings)), other)
+    other = replace(wished, name=spare_name(prefix, wished.sources, taken))
+    yield _Move(NOTHING, move.after, Write("insert", other.name, body(other, settings)), other)
     yield _Move(move.before, NOTHING, Write("delete", wished.name), found=move.found)
 
 
 def _marked(one: Listed, target: Target) -> Write:
     """The rule as it is, with the marker: PUT replaces the whole resource."""
-    text = "" if one.marker is not None else str(one.native.get("description") or "")
-    resource = {key: value for key, value in one.native.items() if key not in _ANSWERED}
-    return Write("update", one.name, resource | {"description": written_marker(target.spec.marker, text)})
+    description = written_marker(target.spec.marker, text_of(one.native))
+    return Write("update", one.name, _as_it_is(one) | {"description": description})
+
+
+def _releasing(observed: Present | Absent, target: Target, prefix: str) -> tuple[Step, ...]:
+    """The descriptions without the marker; who needs a rule stays in them."""
+    found = observed.native.rules if isinstance(observed.native, Found) else ()
+    writes = tuple(
+        Write("update", one.name, _as_it_is(one) | {"description": text_of(one.native)})
+        for one in found
+        if one.marker is not None
+    )
+    summary = f'take the owner marker off "{prefix}"'
+    return (Step(summary, StepKind.MARK, target.rules, native=Change(writes)),) if writes else ()
+
+
+def _as_it_is(one: Listed) -> dict[str, object]:
+    return {key: value for key, value in one.native.items() if key not in _ANSWERED}
 
 
 def _together(rules: Mapping[str, RuleSet]) -> RuleSet:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cloudsync.provider.contract import Absent, FirewallSpec, Kept, Observation, Pending, Present, Unreadable
+from cloudsync.provider.contract import Absent, Description, FirewallSpec, Kept, Observation, Pending, Present, Unreadable
 from cloudsync.provider.errors import ProviderError, Transient, Unsupported
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_gcp.rest import Api
 from cloudsync_gcp.rules import (
-    SUFFIX,
     Listed,
     UnknownRule,
     VendorRule,
+    is_ours,
     let_in,
     listed,
     marker_of,
     network_of,
+    text_of,
     touches_targets,
 )
 from cloudsync_gcp.settings import GcpFirewall, prefix_of, settings_of
@@ -41,23 +41,25 @@ class GcpReader:
             return {spec.name: Unreadable(error) for spec in specs}
         except (KeyError, TypeError):
             return {spec.name: Unreadable(Transient("Google answered with rules that cannot be understood")) for spec in specs}
-        return {spec.name: _one(spec, rules, owned) for spec in specs}
+        foreign = _Foreign()
+        return {spec.name: _one(spec, rules, owned, foreign) for spec in specs}
 
 
-def _one(spec: FirewallSpec, rules: Sequence[VendorRule], owned: Mapping[str, FirewallSpec | None]) -> Observation:
+def _one(
+    spec: FirewallSpec, rules: Sequence[VendorRule], owned: Mapping[str, FirewallSpec | None], said: _Foreign
+) -> Observation:
     settings = settings_of(spec)
     try:
-        mine = tuple(listed(rule, settings) for rule in rules if owned[str(rule["name"])] is spec)
+        mine = tuple(listed(rule, prefix_of(spec), settings) for rule in rules if owned[str(rule["name"])] is spec)
         foreign = tuple(
-            Kept(text)
-            for rule in rules
-            if owned[str(rule["name"])] is not spec and (text := _foreign(rule, settings)) is not None
+            Kept(text) for rule in rules if owned[str(rule["name"])] is not spec and (text := said.of(rule, settings)) is not None
         )
     except UnknownRule as error:
         return Unreadable(Unsupported(f'the firewall "{prefix_of(spec)}" has {error}'))
     inbound = [one for one in mine if one.kind != "egress"]
+    native = Found(mine, frozenset(name for name, owner in owned.items() if owner is not spec and _fits(name, spec)))
     if not inbound:
-        return Absent(foreign=foreign, native=Found(mine))
+        return Absent(foreign=foreign, native=native)
     effect = NOTHING
     for one in inbound:
         effect = effect | one.effect
@@ -68,26 +70,33 @@ def _one(spec: FirewallSpec, rules: Sequence[VendorRule], owned: Mapping[str, Fi
         listed=tuple(rule for one in inbound for rule in one.effect),
         kept=tuple(Kept(text) for one in inbound for text in one.others),
         pending=tuple(
-            Pending(f"rule {one.name}", f"it was changed by hand: {', '.join(one.wrong)}")
+            Pending(f"rule {one.name}", f"not as configured: {', '.join(one.wrong)}")
             for one in inbound
-            if one.wrong and one.kind == "allow" and not one.others
+            if one.wrong and not one.others
         ),
         foreign=foreign,
-        native=Found(mine),
+        described=tuple(Description(one.effect, text_of(one.native)) for one in inbound if one.marker is not None),
+        native=native,
     )
 
 
 def _owning(rule: VendorRule, specs: Sequence[FirewallSpec]) -> FirewallSpec | None:
     """Whose rule it is by its name: of the longest prefix that fits. A rule that another firewall's marker claims, and whose name is
-    not one we would give, belongs to a longer prefix than is configured here."""
+    not one we would give, belongs to a longer prefix than is configured here; one on another network, and without any marker, is
+    somebody else's who chose the same name."""
     name, marker = str(rule["name"]), marker_of(rule)
-    fitting = [spec for spec in specs if name == prefix_of(spec) or name.startswith(f"{prefix_of(spec)}-")]
+    fitting = [spec for spec in specs if _fits(name, spec)]
     if not fitting:
         return None
     spec = max(fitting, key=lambda one: len(prefix_of(one)))
-    ours = re.fullmatch(SUFFIX, name.removeprefix(prefix_of(spec)).removeprefix("-")) is not None
-    claimed = marker is not None and (marker.owner, marker.firewall) != (spec.marker.owner, spec.marker.firewall)
-    return None if claimed and not ours else spec
+    if marker is None:
+        return spec if network_of(rule) == settings_of(spec).network else None
+    claimed = (marker.owner, marker.firewall) != (spec.marker.owner, spec.marker.firewall)
+    return None if claimed and not is_ours(name, prefix_of(spec)) else spec
+
+
+def _fits(name: str, spec: FirewallSpec) -> bool:
+    return name == prefix_of(spec) or name.startswith(f"{prefix_of(spec)}-")
 
 
 def _marker(rules: Sequence[Listed], wanted: Marker) -> Marker | None:
@@ -101,12 +110,25 @@ def _marker(rules: Sequence[Listed], wanted: Marker) -> Marker | None:
     return next((one for one in markers if one != wanted), wanted)
 
 
-def _foreign(rule: VendorRule, settings: GcpFirewall) -> str | None:
-    """What somebody else's rule lets in on the same targets, from networks."""
-    if rule.get("direction", "INGRESS") != "INGRESS" or rule.get("disabled") or not rule.get("allowed"):
-        return None
-    if network_of(rule) != settings.network or not touches_targets(rule, settings):
-        return None
+class _Foreign:
+    """What somebody else's rules let in from networks, in words; each is worked out once, however many firewalls it touches."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str | None] = {}
+
+    def of(self, rule: VendorRule, settings: GcpFirewall) -> str | None:
+        """None where it lets in nothing, or nothing on the targets of this firewall."""
+        if rule.get("direction", "INGRESS") != "INGRESS" or rule.get("disabled") or not rule.get("allowed"):
+            return None
+        if network_of(rule) != settings.network or not touches_targets(rule, settings):
+            return None
+        name = str(rule["name"])
+        if name not in self._known:
+            self._known[name] = _opening(rule)
+        return self._known[name]
+
+
+def _opening(rule: VendorRule) -> str | None:
     try:
         opened: RuleSet = let_in(rule)
     except (KeyError, TypeError, ValueError):

@@ -1,13 +1,15 @@
 """Reading over REST with Google's own credentials and transport (google-auth).
 
-The whole SDK, google.cloud.compute_v1, takes a second and 100 MB to import (docs/providers/gcp.md), and its typed messages do not show a
+The whole SDK, google.cloud.compute_v1, takes two seconds and 150 MB to import (docs/providers/gcp.md), and its typed messages do not show a
 field they do not know. A plan needs one list call; the SDK is for the writer.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import google.auth
@@ -18,12 +20,13 @@ from google.auth.transport.requests import AuthorizedSession
 
 from cloudsync import __version__
 from cloudsync.provider.contract import Account
-from cloudsync.provider.errors import Transient
+from cloudsync.provider.errors import AuthError, Transient
 from cloudsync.provider.retry import retried
-from cloudsync_gcp.errors import of_body, of_transport
+from cloudsync_gcp.errors import of_body, of_transport, plain
 from cloudsync_gcp.settings import GcpAccount
 
 SCOPES = ("https://www.googleapis.com/auth/compute",)
+CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
 CALL_SECONDS = 30.0
 PAGE = 500
 MAX_PAGES = 200
@@ -36,7 +39,7 @@ def credentials_of(account: Account) -> Any:
     try:
         return google.auth.default(scopes=SCOPES)[0]
     except (GoogleAuthError, OSError, ValueError) as error:
-        raise of_transport(f"the account {account.name}", _as_auth(error), write=False) from None
+        raise AuthError(_without_credentials(error)) from None
 
 
 def settings_of(account: Account) -> GcpAccount:
@@ -63,7 +66,7 @@ class Api:
         for _ in range(MAX_PAGES):
             answer = self._get(path, query)
             page = answer.get("items", [])
-            if answer.get("warning") or not isinstance(page, list) or not all(isinstance(one, dict) for one in page):
+            if _partial(answer) or not isinstance(page, list) or not all(isinstance(one, dict) for one in page):
                 raise Transient(f"GET {path}: an answer that is not the whole list")
             items += page
             token = answer.get("nextPageToken")
@@ -103,8 +106,23 @@ class Api:
         return answer
 
 
-def _as_auth(error: Exception) -> Exception:
-    """A credentials file that is not there or malformed is an OSError or a ValueError of the SDK's."""
-    if isinstance(error, GoogleAuthError):
-        return error
-    return google.auth.exceptions.MalformedError(type(error).__name__)  # type: ignore[no-untyped-call]  # as above
+def _partial(answer: Mapping[str, Any]) -> bool:
+    """Whether Google warns of the list (UNREACHABLE, PARTIAL_SUCCESS, ...); that a page is empty is no warning to heed."""
+    warning = answer.get("warning")
+    return bool(warning) and not (isinstance(warning, dict) and warning.get("code") == "NO_RESULTS_ON_PAGE")
+
+
+def _without_credentials(error: Exception) -> str:
+    """Why there are none, and what to do. The library's own words may quote the file."""
+    named = os.environ.get(CREDENTIALS)
+    if not named:
+        return (
+            f"no Google credentials: set {CREDENTIALS}, log in with gcloud auth application-default login, or run where a service account "
+            f"is attached"
+        )
+    file = f"the file that {CREDENTIALS} names, {plain(named)},"
+    if isinstance(error, OSError):
+        return f"{file} cannot be read: {error.strerror}"
+    if not Path(named).exists():
+        return f"{file} is not there"
+    return f"{file} is no credentials file that Google's library understands"

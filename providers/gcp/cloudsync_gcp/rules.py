@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+import string
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any, Literal, TypeAlias
 
+from cloudsync import protocols
 from cloudsync.networks import ANY4, ANY6, NOWHERE, NetworkSet
 from cloudsync.provider.contract import Target
 from cloudsync.provider.marker import Marker
@@ -21,10 +23,12 @@ from cloudsync_gcp.settings import GcpFirewall
 VendorRule: TypeAlias = Mapping[str, Any]
 MAX_RANGES = 256
 MAX_DESCRIPTION = 2048
-SUFFIX = r"(any4|any6|v[46]-[0-9a-f]{8})(-b)?"
+SUFFIX = r"any[46][b-z]?|v[46][b-z]?-[0-9a-f]{8}"
+_LETTERS = ("", *string.ascii_lowercase[1:])
 _MARKER = re.compile(r"cloudsync owner=([a-z0-9-]+) firewall=([a-z0-9._-]+) hosts=([0-9a-f]{8})(?:: (.*))?", re.DOTALL)
 _NAMED = {"1": "icmp", "4": "ipip", "6": "tcp", "17": "udp", "50": "esp", "51": "ah", "58": "icmpv6", "132": "sctp"}
-_WRITTEN = {"icmpv6": "58"}
+# What the API takes by name; everything else goes by its number.
+_WRITTEN = ("tcp", "udp", "icmp", "esp", "ah", "ipip", "sctp")
 
 
 class UnknownRule(ValueError):
@@ -46,7 +50,7 @@ class Listed:
     """One VPC rule as it is. `effect`: what it lets in on all the targets of the firewall. `reach`: what it lets in anywhere.
 
     `wrong`: the fields that are not as this firewall's rules are, in words. `fixed`: an update cannot mend it (another network or
-    direction). `others`: its sources, where none of them is a network.
+    direction). `others`: its sources, where none of them is a network. `turned`: it denies, and was one of this firewall's allow rules.
     """
 
     native: VendorRule = field(compare=False)
@@ -58,9 +62,15 @@ class Listed:
     wrong: tuple[str, ...]
     fixed: bool
     others: tuple[str, ...]
+    turned: bool = False
+
+    @property
+    def mendable(self) -> bool:
+        """Whether an update can make it what it should be."""
+        return (self.kind == "allow" or self.turned) and not self.fixed and not self.others
 
 
-def listed(rule: VendorRule, settings: GcpFirewall) -> Listed:
+def listed(rule: VendorRule, prefix: str, settings: GcpFirewall) -> Listed:
     """A rule that is the firewall's by its name. Raises `UnknownRule`."""
     try:
         name = str(rule["name"])
@@ -79,6 +89,7 @@ def listed(rule: VendorRule, settings: GcpFirewall) -> Listed:
         )
         reach = let_in(rule) if kind == "allow" and not rule.get("disabled") and not rule.get("destinationRanges") else NOTHING
         acts = network and covers_targets(rule, settings)
+        sources_of(rule)
         return Listed(
             native=rule,
             name=name,
@@ -89,6 +100,7 @@ def listed(rule: VendorRule, settings: GcpFirewall) -> Listed:
             wrong=tuple(_wrong(rule, settings)),
             fixed=kind == "egress" or not network,
             others=others,
+            turned=kind == "deny" and marker_of(rule) is not None and is_ours(name, prefix),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UnknownRule(f"a rule that cannot be understood ({str(rule.get('name'))[:63]!r})") from None
@@ -129,37 +141,62 @@ def touches_targets(rule: VendorRule, settings: GcpFirewall) -> bool:
     return not tags.isdisjoint(settings.target_tags or ()) or not accounts.isdisjoint(settings.target_service_accounts or ())
 
 
-def wishes(prefix: str, rules: RuleSet, target: Target, taken: Iterable[str] = ()) -> tuple[Wished, ...]:
-    """The VPC rules that say `rules`, by name. `taken`: names that an unmendable rule occupies."""
+def wishes(
+    prefix: str, rules: RuleSet, target: Target, found: Sequence[Listed] = (), taken: Collection[str] = ()
+) -> tuple[Wished, ...]:
+    """The VPC rules that say `rules`, by name. A rule of `found` for the same sources keeps its name, whatever it is; `taken`: names that
+    somebody else's rules have."""
     by_sources: dict[NetworkSet, list[Rule]] = {}
-    whole = rules.everything_from()
     for family in (4, 6):
-        for rule in _expressible(rules, whole):
+        for rule in _expressible(rules, rules.everything_from()):
             if part := rule.sources.family(family):
                 by_sources.setdefault(part, []).append(Rule(rule.protocol, rule.first, rule.last, part))
-    blocked = set(taken)
-    found = []
+    chunks: dict[NetworkSet, list[Rule]] = {}
     for sources, said in by_sources.items():
         cidrs = sources.cidrs()
         for start in range(0, len(cidrs), MAX_RANGES):
-            chunk = NetworkSet.of(cidrs[start : start + MAX_RANGES])
-            allowed = RuleSet.of(Rule(r.protocol, r.first, r.last, chunk) for r in said)
-            name = f"{prefix}-{suffix(chunk)}"
-            texts = dict.fromkeys(text for r in allowed for text in target.describe(r).split(", ") if text)
-            found.append(
-                Wished(
-                    f"{name}-b" if name in blocked else name, allowed, chunk, written_marker(target.spec.marker, ", ".join(texts))
-                )
-            )
-    return tuple(found)
+            chunks.setdefault(NetworkSet.of(cidrs[start : start + MAX_RANGES]), []).extend(said)
+    names = _names(prefix, list(chunks), found, taken)
+    wished = []
+    for sources, said in chunks.items():
+        allowed = RuleSet.of(Rule(r.protocol, r.first, r.last, sources) for r in said)
+        texts = dict.fromkeys(text for r in allowed for text in target.describe(r).split(", ") if text)
+        wished.append(Wished(names[sources], allowed, sources, written_marker(target.spec.marker, ", ".join(texts))))
+    return tuple(wished)
 
 
-def suffix(sources: NetworkSet) -> str:
-    """Stable for a source set: opening one more port to it is the same rule."""
+def _names(prefix: str, wanted: Sequence[NetworkSet], found: Sequence[Listed], taken: Collection[str]) -> dict[NetworkSet, str]:
+    there = {one.name: one for one in found}
+    names: dict[NetworkSet, str] = {}
+    for sources in wanted:
+        usual = f"{prefix}-{suffix(sources)}"
+        same = [one.name for one in found if one.mendable and sources_of(one.native) == sources]
+        if same:
+            names[sources] = usual if usual in same else min(same)
+    for sources in wanted:
+        usual = f"{prefix}-{suffix(sources)}"
+        if sources not in names:
+            mine = usual not in (*names.values(), *taken) and (usual not in there or there[usual].mendable)
+            names[sources] = usual if mine else spare_name(prefix, sources, {*there, *names.values(), *taken})
+    return names
+
+
+def spare_name(prefix: str, sources: NetworkSet, taken: Collection[str]) -> str:
+    """A name for these sources that nothing has: names are the project's, and two rules may be for the same sources for a moment."""
+    return next(name for letter in _LETTERS if (name := f"{prefix}-{suffix(sources, letter)}") not in taken)
+
+
+def is_ours(name: str, prefix: str) -> bool:
+    """Whether it is a name this firewall's rules are given."""
+    return re.fullmatch(SUFFIX, name.removeprefix(prefix).removeprefix("-")) is not None
+
+
+def suffix(sources: NetworkSet, letter: str = "") -> str:
+    """Stable for a source set: opening one more port to it is the same rule. With the longest prefix it makes 63 characters."""
     if sources in (ANY4, ANY6):
-        return "any4" if sources == ANY4 else "any6"
+        return f"any4{letter}" if sources == ANY4 else f"any6{letter}"
     digest = hashlib.sha256("\n".join(sources.cidrs()).encode()).hexdigest()[:8]
-    return f"v4-{digest}" if sources.v4 else f"v6-{digest}"
+    return f"v4{letter}-{digest}" if sources.v4 else f"v6{letter}-{digest}"
 
 
 def body(wished: Wished, settings: GcpFirewall, found: VendorRule | None = None) -> dict[str, Any]:
@@ -191,24 +228,34 @@ def allowed_entries(rules: RuleSet) -> list[dict[str, Any]]:
         return [{"IPProtocol": "all"}]
     entries: dict[str, dict[str, Any]] = {}
     for rule in rules:
-        protocol = _WRITTEN.get(rule.protocol, rule.protocol)
-        entry = entries.setdefault(protocol, {"IPProtocol": protocol})
-        if rule.has_ports and (rule.first, rule.last) != (1, 65535):
-            entry.setdefault("ports", []).append(rule.ports)
+        low, high = protocols.numbers(rule.protocol)
+        for number in range(low, high + 1):
+            text = protocols.name(number, number)
+            protocol = text if text in _WRITTEN else str(number)
+            entry = entries.setdefault(protocol, {"IPProtocol": protocol})
+            if rule.has_ports and (rule.first, rule.last) != protocols.EVERY_PORT:
+                entry.setdefault("ports", []).append(rule.ports)
     return list(entries.values())
 
 
-def inexpressible(rules: RuleSet, protocols: Iterable[str]) -> RuleSet:
-    """The part VPC rules cannot say."""
-    said = rules.of_protocols(*protocols) | rules.where(rules.everything_from())
-    types = RuleSet.of(rule for rule in said.of_protocols("icmp", "icmpv6") if rule.ports)
-    return (rules - said) | types
+def inexpressible(rules: RuleSet, known: Iterable[str]) -> RuleSet:
+    """The part VPC rules cannot say: ICMP types, and ports of another protocol than `known` ones. All of a protocol they can."""
+    types = RuleSet.of(rule for rule in rules.of_protocols("icmp", "icmpv6") if rule.ports)
+    rest = rules - rules.of_protocols(*known) - rules.where(rules.everything_from())
+    return types | RuleSet.of(rule for rule in rest if rule.has_ports and (rule.first, rule.last) != protocols.EVERY_PORT)
 
 
 def marker_of(rule: VendorRule) -> Marker | None:
     """The owner marker in a rule's description."""
     match = _MARKER.fullmatch(str(rule.get("description") or ""))
     return Marker(match[1], match[2], match[3]) if match else None
+
+
+def text_of(rule: VendorRule) -> str:
+    """Its description without the owner marker."""
+    text = str(rule.get("description") or "")
+    match = _MARKER.fullmatch(text)
+    return match[4] or "" if match else text
 
 
 def written_marker(marker: Marker, text: str = "") -> str:
@@ -239,10 +286,12 @@ def _entry(entry: Mapping[str, Any], sources: NetworkSet) -> Iterable[Rule]:
 
 
 def _wrong(rule: VendorRule, settings: GcpFirewall) -> Iterable[str]:
+    if rule.get("denied"):
+        yield "it denies"
     if rule.get("disabled"):
         yield "it is disabled"
     if network_of(rule) != settings.network:
-        yield f"it is on the network {network_of(rule)}, not on {settings.network}"
+        yield f"it is on the network {network_of(rule)}, not on {settings.network}, and goes from there"
     if int(rule.get("priority", 1000)) != settings.priority:
         yield f"its priority is {int(rule.get('priority', 1000))}, not {settings.priority}"
     tags, accounts = sorted(rule.get("targetTags") or ()), sorted(rule.get("targetServiceAccounts") or ())

@@ -13,8 +13,8 @@ from cloudsync.provider.settings import AccountSettings, FirewallSettings
 
 DEFAULT_PRIORITY = 900
 _TAG = r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$"
-# The names of rules are at most 63 characters: the prefix, and up to 12 of ours ("-v6-0123abcd").
-_PREFIX = r"^[a-z]([-a-z0-9]{0,49}[a-z0-9])?$"
+# The names of rules are at most 63 characters: the prefix, and up to 13 of ours ("-v6b-0123abcd").
+_PREFIX = r"^[a-z]([-a-z0-9]{0,48}[a-z0-9])?$"
 
 
 class GcpAccount(AccountSettings):

@@ -10,9 +10,10 @@ from cloudsync_gcp.rules import Listed
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All VPC rules that are the firewall's by name."""
+    """All VPC rules that are the firewall's by name. `taken`: names with its prefix that are not."""
 
     rules: tuple[Listed, ...] = ()
+    taken: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

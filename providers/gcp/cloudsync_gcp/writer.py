@@ -15,6 +15,7 @@ import requests
 from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import compute_v1
+from google.protobuf.json_format import Error as NoJson  # type: ignore[import-untyped]  # protobuf comes without types
 
 from cloudsync.provider.contract import Account, Step
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient
@@ -23,6 +24,11 @@ from cloudsync_gcp.errors import NotReady, of_answer, of_transport
 from cloudsync_gcp.rest import CALL_SECONDS, credentials_of, settings_of
 from cloudsync_gcp.state import Change, Write
 
+# The vendor answers a wait after two minutes at the latest; it may answer at once that the operation still runs.
+WAIT_SECONDS = 130.0
+PAUSE_SECONDS = 0.5
+# An operation that runs on the same rule ends by itself, in seconds; it is waited for until the deadline.
+MOST_CALLS_WHILE_BUSY = 100
 _CALLS = {"insert": "insert_unary", "update": "update_unary", "delete": "delete_unary"}
 
 
@@ -70,12 +76,24 @@ class GcpWriter:
         call = getattr(self._firewalls, _CALLS[write.method])
 
         def once() -> Any:
-            return self._call(what, lambda seconds: call(request=parameters, timeout=seconds, retry=None), write=True)
+            return self._call(
+                what, lambda seconds: call(request=parameters, timeout=seconds, retry=None), CALL_SECONDS, write=True
+            )
 
-        try:
+        def sent() -> Any:
             # The request id makes a second sending of the same write safe, whatever became of the first.
             return retried(
-                once, deadline=self.account.deadline, safe=lambda error: error.temporary and not isinstance(error, Conflict)
+                once,
+                deadline=self.account.deadline,
+                safe=lambda error: error.temporary and not isinstance(error, Conflict | NotReady),
+            )
+
+        try:
+            return retried(
+                sent,
+                deadline=self.account.deadline,
+                safe=lambda error: isinstance(error, NotReady),
+                most=MOST_CALLS_WHILE_BUSY,
             )
         except NotFound:
             if write.method == "delete":
@@ -84,41 +102,54 @@ class GcpWriter:
 
     def _wait(self, name: str, operation: Any, *, deleting: bool) -> None:
         what = f"waiting for {name}"
+        late = Transient(f"accepted by Google, but {name} was not in force when the run's deadline was reached")
+
+        def once() -> Any:
+            return self._call(
+                what,
+                lambda seconds: self._operations.wait(
+                    project=self.project, operation=operation.name, timeout=seconds, retry=None
+                ),
+                WAIT_SECONDS,
+                write=False,
+            )
+
         while operation.status != compute_v1.Operation.Status.DONE:
-            if self.account.deadline - time.monotonic() <= 0:
-                raise Transient(f"accepted by Google, but {name} was not in force when the run's deadline was reached")
-
-            def once(id_: str = operation.name) -> Any:
-                return self._call(
-                    what,
-                    lambda seconds: self._operations.wait(project=self.project, operation=id_, timeout=seconds, retry=None),
-                    write=False,
-                )
-
-            operation = retried(once, deadline=self.account.deadline, safe=lambda error: error.temporary)
+            began = time.monotonic()
+            if began >= self.account.deadline:
+                raise late
+            try:
+                operation = retried(once, deadline=self.account.deadline, safe=lambda error: error.temporary)
+            except Transient:
+                if time.monotonic() < self.account.deadline:
+                    raise
+                raise late from None
+            if operation.status != compute_v1.Operation.Status.DONE and time.monotonic() - began < PAUSE_SECONDS:
+                time.sleep(PAUSE_SECONDS)
         errors = list(operation.error.errors)
         status = int(operation.http_error_status_code or 0)
         if not errors and status < 400:
             return
         codes = [str(one.code) for one in errors]
-        if deleting and (status == 404 or "RESOURCE_NOT_FOUND" in codes):
+        missing = status == 404 or "RESOURCE_NOT_FOUND" in codes
+        if deleting and missing:
             return
         message = str(errors[0].message if errors else operation.http_error_message)
         error = of_answer(name, status or 400, codes, message, write=False)
-        # An operation that failed did nothing; another one on the same rule, or a rule that is there already, is somebody else's work.
-        if isinstance(error, NotReady) or "RESOURCE_ALREADY_EXISTS" in codes:
+        # An operation that failed did nothing; another one on the same rule, or a rule that came or went meanwhile, is somebody else's.
+        if missing or isinstance(error, NotReady) or "RESOURCE_ALREADY_EXISTS" in codes:
             raise Conflict(error.message)
         raise error
 
-    def _call(self, what: str, call: Callable[[float], Any], *, write: bool) -> Any:
+    def _call(self, what: str, call: Callable[[float], Any], most: float, *, write: bool) -> Any:
         left = self.account.deadline - time.monotonic()
         if left <= 0:
             raise Transient(f"{what}: the run's deadline is reached")
         try:
-            return call(min(CALL_SECONDS, left))
+            return call(min(most, left))
         except GoogleAPICallError as error:
             raise _mapped(what, error, write=write) from None
-        except (RetryError, GoogleAuthError, requests.RequestException, ValueError) as error:
+        except (RetryError, GoogleAuthError, requests.RequestException, NoJson, ValueError) as error:
             raise of_transport(what, error, write=write) from None
 
 

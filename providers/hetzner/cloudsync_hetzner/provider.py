@@ -24,9 +24,11 @@ from cloudsync.provider.contract import (
     Target,
     Writer,
 )
+from cloudsync.provider.starter import Starter
 from cloudsync_hetzner.rules import limits_broken, to_vendor
 from cloudsync_hetzner.settings import HetznerAccount, HetznerFirewall, settings_of
-from cloudsync_hetzner.state import Change, Found, Wanted, labels_of
+from cloudsync_hetzner.starter import STARTER
+from cloudsync_hetzner.state import Change, Found, Wanted, labels_of, unmarked
 
 ENDPOINT = "https://api.hetzner.cloud/v1"
 
@@ -38,6 +40,7 @@ class HetznerProvider:
     type: ClassVar[str] = "hetzner"
     sdk: ClassVar[str | None] = "hcloud"
     extra: ClassVar[str | None] = "hetzner"
+    starter: ClassVar[Starter] = STARTER
     account_settings: ClassVar[AccountModel] = HetznerAccount
     firewall_settings: ClassVar[FirewallModel] = HetznerFirewall
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -48,6 +51,7 @@ class HetznerProvider:
         descriptions=True,
         limited=True,
         paged=True,
+        counted=True,
         notes=(
             (
                 "no SCTP, no ICMP types",
@@ -72,6 +76,10 @@ class HetznerProvider:
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
         """Create in one call; else marker, rules, attachments, one call each and only where something differs."""
         found = observed.native if isinstance(observed.native, Found) else Found()
+        if target.release:
+            change = Change("mark", found.id, Wanted(self.identity(target.spec), labels=unmarked(found.labels)))
+            summary = f'take the owner marker off "{self.identity(target.spec)}"'
+            return (Step(summary, StepKind.MARK, target.rules, native=change),)
         rules = to_vendor(target)
         if isinstance(rules, Refusal):
             return rules

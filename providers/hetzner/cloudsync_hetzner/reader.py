@@ -6,7 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cloudsync.provider.contract import Absent, Attachment, FirewallSpec, Machine, Observation, Pending, Present, Unreadable
+from cloudsync.provider.contract import (
+    Absent,
+    Attachment,
+    Description,
+    FirewallSpec,
+    Machine,
+    Observation,
+    Pending,
+    Present,
+    Unreadable,
+)
 from cloudsync.provider.errors import NotFound, ProviderError, Transient, Unsupported
 from cloudsync.rules import RuleSet
 from cloudsync_hetzner.api import Api
@@ -61,7 +71,8 @@ class _Project:
         if firewall is None:
             return Absent(attachments)
         inbound = [rule for rule in firewall["rules"] if rule["direction"] == "in"]
-        rules = tuple(rule for one in inbound for rule in from_vendor(one))
+        understood = [(from_vendor(one), str(one.get("description") or "")) for one in inbound]
+        rules = tuple(rule for meant, _ in understood for rule in meant)
         covered = _covered(firewall)
         return Present(
             id=str(firewall["id"]),
@@ -70,6 +81,7 @@ class _Project:
             listed=rules,
             attachments=attachments,
             pending=tuple(pending for id_ in sorted(covered) for pending in self._pending(firewall, id_)),
+            described=tuple(Description(RuleSet.of(meant), text) for meant, text in understood if text),
             native=Found(
                 id=int(firewall["id"]),
                 labels=dict(firewall["labels"]),

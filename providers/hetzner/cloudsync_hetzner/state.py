@@ -46,6 +46,11 @@ def labels_of(marker: Marker, others: Mapping[str, str]) -> dict[str, str]:
     return dict(others) | {OWNER: marker.owner, FIREWALL: marker.firewall, HOSTS: marker.hosts}
 
 
+def unmarked(labels: Mapping[str, str]) -> dict[str, str]:
+    """The user's own labels: what is left when the marker is taken off."""
+    return {key: value for key, value in labels.items() if key not in (OWNER, FIREWALL, HOSTS)}
+
+
 def marker_of(labels: Mapping[str, str]) -> Marker | None:
     """The marker; with a part missing it is still somebody's, and fits nobody."""
     if not any(key in labels for key in (OWNER, FIREWALL, HOSTS)):

@@ -15,6 +15,7 @@ from cloudsync.provider.contract import (
     Account,
     AccountModel,
     Capabilities,
+    Description,
     FirewallModel,
     FirewallSpec,
     Kept,
@@ -28,7 +29,10 @@ from cloudsync.provider.contract import (
 )
 from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
+from cloudsync.provider.starter import Starter
+from cloudsync.rules import RuleSet
 from cloudsync_local.file import Content, ListedRule, read, write
+from cloudsync_local.starter import STARTER
 
 
 class LocalFirewall(FirewallSettings):
@@ -59,6 +63,7 @@ class LocalProvider:
     type: ClassVar[str] = "local"
     sdk: ClassVar[str | None] = None
     extra: ClassVar[str | None] = None
+    starter: ClassVar[Starter] = STARTER
     account_settings: ClassVar[AccountModel] = AccountSettings
     firewall_settings: ClassVar[FirewallModel] = LocalFirewall
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -93,6 +98,9 @@ class LocalProvider:
         rules = tuple(ListedRule(rule, target.describe(rule)) for rule in target.rules.fewest())
         marker = target.marker or before.marker
         path = _path(target.spec)
+        if target.release:
+            released = Write(path, Content(None, before.rules, before.kept))
+            return (Step(f"take the owner marker out of {path}", StepKind.MARK, target.rules, native=released),)
         if isinstance(observed, Present) and observed.rules == target.rules:
             if target.marker is None:
                 return ()
@@ -128,11 +136,13 @@ class LocalReader:
         if content is None:
             return Absent()
         return Present(
-            id=path,
+            # Two spellings of one path are one file.
+            id=str((self.base / path).resolve()),
             rules=content.rule_set,
             marker=content.marker,
             listed=tuple(listed.rule for listed in content.rules),
             kept=tuple(Kept(text) for text in content.kept),
+            described=tuple(Description(RuleSet.of((one.rule,)), one.description) for one in content.rules if one.description),
             native=content,
         )
 

@@ -1,0 +1,86 @@
+"""Whether a change set may be applied: it was shown in the pull request that was merged, or its digest was named, or nobody asks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cloudsync.action import comment
+from cloudsync.action.comment import Place
+from cloudsync.action.event import Event
+from cloudsync.action.github import Comment, GitHub, PullRequest
+from cloudsync.action.inputs import Inputs
+
+_TRIES = 4
+_WAIT_SECONDS = 3.0
+
+
+class NotApproved(Exception):
+    """Nobody approved it; one line that says what is missing and what to do. `changed`: something else was approved."""
+
+    def __init__(self, message: str, *, changed: bool = False, comments: tuple[Comment, ...] = ()) -> None:
+        super().__init__(message)
+        self.changed, self.comments = changed, comments
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """`comment`: the one that showed the change set, where there is one."""
+
+    comment: Comment | None = None
+
+
+def branch_problem(inputs: Inputs, event: Event) -> str | None:
+    """Why nothing is applied in this run, whatever was approved; None where it may go on."""
+    if inputs.approval != "pull-request":
+        return None
+    wanted = inputs.branch or event.default_branch
+    if event.branch is None or event.branch != wanted:
+        return f"apply works on the branch {wanted or '(unknown)'} only, and this run is not on it"
+    return None
+
+
+def approved(
+    inputs: Inputs, event: Event, digest: str, github: GitHub | None, *, sleep: Callable[[float], None] = time.sleep
+) -> Approved:
+    """The approval of the change set with this digest. Raises `NotApproved` and `GitHubError`."""
+    if inputs.approval == "none":
+        return Approved()
+    if inputs.approval == "expect":
+        if inputs.expect != digest:
+            raise NotApproved(f"the changes are not the expected ones: their digest is {digest}", changed=True)
+        return Approved()
+    if github is None:
+        raise NotApproved("the pull request cannot be asked: the input token is empty")
+    pull = _merged(event, github, sleep)
+    place = Place(event.repository, pull.number, inputs.label)
+    found = comment.ours(github, place, github.user())
+    seal = comment.shown(found)
+    if seal is None:
+        raise NotApproved(
+            f"pull request #{pull.number} has no plan of this configuration that could be approved by merging it; "
+            "look at the plan of this run, and apply it by hand or with the input expect",
+            comments=tuple(found),
+        )
+    if seal != place.seal(digest):
+        raise NotApproved(
+            f"the changes are not those shown in pull request #{pull.number} any more: their digest is {digest} now",
+            changed=True,
+            comments=tuple(found),
+        )
+    return Approved(found[0])
+
+
+def _merged(event: Event, github: GitHub, sleep: Callable[[float], None]) -> PullRequest:
+    """The pull request whose merge made this commit. GitHub may take seconds to know it."""
+    for attempt in range(_TRIES):
+        if attempt:
+            sleep(_WAIT_SECONDS)
+        found = [one for one in github.pull_requests_of(event.sha) if one.base == event.branch and one.merge_commit == event.sha]
+        if found:
+            return found[0]
+    raise NotApproved(
+        f"the commit {event.sha[:12]} was not made by merging a pull request, so nobody was shown its changes; look at the plan of this "
+        "run, and apply it by hand or with the input expect"
+    )

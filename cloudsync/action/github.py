@@ -1,0 +1,206 @@
+"""The little of GitHub's REST API that the action needs: comments of a pull request, and the pull requests of a commit.
+
+Every call is repeated while GitHub is busy (429, 403 with a rate limit's headers) or failing (5xx, no answer), within a few seconds;
+a write that may have happened is not repeated here, since a second comment would be left behind: `comment.py` looks again first.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.auth import AuthBase
+
+from cloudsync.render.escape import plain
+
+MOST_CALLS = 4
+MOST_PAGES = 50
+LONGEST_WAIT = 30.0
+TIMEOUT = 20.0
+API_VERSION = "2022-11-28"
+
+
+class GitHubError(Exception):
+    """A call that failed for good. `temporary`: trying again later may mend it. `forbidden`: the token may not."""
+
+    def __init__(self, message: str, *, temporary: bool = False, forbidden: bool = False, fate_unknown: bool = False) -> None:
+        super().__init__(message)
+        self.temporary, self.forbidden, self.fate_unknown = temporary, forbidden, fate_unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    id: int
+    author: str
+    body: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """`merge_commit`: what it became on `base`, None while it is not merged."""
+
+    number: int
+    base: str
+    merge_commit: str | None
+
+
+class _Bearer(AuthBase):
+    """The token as requests' own kind of credentials: it would put those of a .netrc over a plain header."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class GitHub:
+    """One repository seen with one token."""
+
+    def __init__(
+        self, url: str, graphql: str, repository: str, token: str, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        for parts in (urlsplit(url), urlsplit(graphql)):
+            if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+                raise GitHubError("the address of the GitHub API must begin with https://")
+        if repository.count("/") != 1:
+            raise GitHubError("the run names no repository")
+        self._url, self._graphql, self._repository, self._sleep = url.rstrip("/"), graphql, repository, sleep
+        self._session = requests.Session()
+        self._session.auth = _Bearer(token)
+        self._session.headers.update(
+            {
+                "Accept": "application/vnd.github+json",
+                "X-GitHub-Api-Version": API_VERSION,
+                "User-Agent": "cloudsync-action",
+            }
+        )
+
+    def user(self) -> str:
+        """The login the token writes as. GraphQL, since `GET /user` answers 403 to the token of a job."""
+        answer = self._json("POST", self._graphql, {"query": "query { viewer { login } }"}, repeat=True)
+        try:
+            return str(answer["data"]["viewer"]["login"])
+        except (KeyError, TypeError):
+            raise GitHubError("GitHub does not say whose token this is", temporary=True) from None
+
+    def pull_requests_of(self, sha: str) -> list[PullRequest]:
+        """Those that a commit belongs to, merged ones too."""
+        path = f"/repos/{self._repository}/commits/{sha}/pulls"
+        return [_pull_request(row) for row in self._pages(path)]
+
+    def comments(self, number: int) -> list[Comment]:
+        """All comments of a pull request, oldest first."""
+        return [_comment(row) for row in self._pages(f"/repos/{self._repository}/issues/{number}/comments")]
+
+    def create_comment(self, number: int, body: str) -> Comment:
+        """Raises `GitHubError`, with `fate_unknown` where the comment may stand there all the same."""
+        path = f"{self._url}/repos/{self._repository}/issues/{number}/comments"
+        return _comment(self._json("POST", path, {"body": body}, repeat=False))
+
+    def update_comment(self, comment: Comment, body: str) -> Comment:
+        path = f"{self._url}/repos/{self._repository}/issues/comments/{comment.id}"
+        return _comment(self._json("PATCH", path, {"body": body}, repeat=True))
+
+    def delete_comment(self, comment: Comment) -> None:
+        self._call("DELETE", f"{self._url}/repos/{self._repository}/issues/comments/{comment.id}", None, repeat=True)
+
+    def _pages(self, path: str) -> Iterator[dict[str, Any]]:
+        url: str | None = f"{self._url}{path}?per_page=100"
+        for _ in range(MOST_PAGES):
+            if url is None:
+                return
+            answer = self._call("GET", url, None, repeat=True)
+            rows = _decoded(answer)
+            if not isinstance(rows, list):
+                raise GitHubError("GitHub answered with something else than a list", temporary=True)
+            yield from rows
+            url = answer.links.get("next", {}).get("url")
+            if url is not None and urlsplit(url)[:2] != urlsplit(self._url)[:2]:
+                raise GitHubError("GitHub named a next page on another server")
+        if url is not None:
+            raise GitHubError(f"the list has more than {MOST_PAGES} pages")
+
+    def _json(self, method: str, url: str, body: Mapping[str, Any] | None, *, repeat: bool) -> dict[str, Any]:
+        value = _decoded(self._call(method, url, body, repeat=repeat))
+        if not isinstance(value, dict):
+            raise GitHubError("GitHub answered with something else than an object", temporary=True)
+        return value
+
+    def _call(self, method: str, url: str, body: Mapping[str, Any] | None, *, repeat: bool) -> requests.Response:
+        """One call, and again where that is safe. `repeat`: doing it twice is as good as once."""
+        for number in range(1, MOST_CALLS + 1):
+            wait = min(2.0**number / 2, LONGEST_WAIT)
+            try:
+                answer = self._session.request(method, url, json=body, timeout=TIMEOUT, allow_redirects=False)
+            except requests.RequestException as error:
+                failure = GitHubError(f"GitHub does not answer ({type(error).__name__})", temporary=True, fate_unknown=True)
+            else:
+                if answer.status_code < 300:
+                    return answer
+                failure = _failure(answer)
+                wait = _rate_limit(answer) or wait
+            if not failure.temporary or (failure.fate_unknown and not repeat) or number == MOST_CALLS or wait > LONGEST_WAIT:
+                raise failure
+            self._sleep(wait)
+        raise AssertionError("the last call returns or raises")
+
+
+def _failure(answer: requests.Response) -> GitHubError:
+    status = answer.status_code
+    if status == 429 or (status == 403 and _rate_limit(answer) is not None):
+        return GitHubError("GitHub's rate limit is used up", temporary=True)
+    if status >= 500:
+        return GitHubError(f"GitHub failed ({status})", temporary=True, fate_unknown=True)
+    try:
+        said = str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        said = "no reason was given"
+    return GitHubError(f"GitHub refused it ({status}): {plain(said, 200)}", forbidden=status in (401, 403, 404))
+
+
+def _rate_limit(answer: requests.Response) -> float | None:
+    """Seconds to wait, where the answer is one about a rate limit (docs.github.com, best practices for the REST API)."""
+    try:
+        if "retry-after" in answer.headers:
+            return max(0.0, float(answer.headers["retry-after"]))
+        if answer.headers.get("x-ratelimit-remaining") == "0":
+            return max(1.0, float(answer.headers.get("x-ratelimit-reset", "0")) - time.time())
+    except ValueError:
+        return None
+    return None
+
+
+def _decoded(answer: requests.Response) -> Any:
+    try:
+        return json.loads(answer.content)
+    except ValueError:
+        raise GitHubError("GitHub answered with something that is no JSON", temporary=True, fate_unknown=True) from None
+
+
+def _pull_request(row: Mapping[str, Any]) -> PullRequest:
+    try:
+        merged = str(row["merge_commit_sha"]) if row.get("merged_at") else None
+        return PullRequest(_number(row, "number"), str(row["base"]["ref"]), merged)
+    except (KeyError, TypeError):
+        raise GitHubError("GitHub answered with a pull request without its parts", temporary=True) from None
+
+
+def _comment(row: Mapping[str, Any]) -> Comment:
+    user = row.get("user")
+    author = user.get("login") if isinstance(user, dict) else None
+    return Comment(_number(row, "id"), str(author or ""), str(row.get("body") or ""), str(row.get("html_url") or ""))
+
+
+def _number(row: Mapping[str, Any], key: str) -> int:
+    value = row.get(key) if isinstance(row, dict) else None
+    if not isinstance(value, int):
+        raise GitHubError(f"GitHub answered without a {key}", temporary=True)
+    return value

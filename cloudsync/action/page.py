@@ -1,0 +1,71 @@
+"""What people read on GitHub: the comment, the job summary, the line about what became of a plan. Texts of strangers are escaped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cloudsync.action.event import Event
+from cloudsync.cli import exit_codes
+from cloudsync.plan import Plan
+from cloudsync.plan_document import digest
+from cloudsync.render.escape import markdown, plain
+from cloudsync.render.markdown import plan as rendered
+
+if TYPE_CHECKING:
+    from cloudsync.action.run import Result
+
+
+def comment(label: str, plan: Plan | None, problem: str, event: Event) -> str:
+    """The plan as the pull request shows it. The part that must not be cut away stands first."""
+    head = f" of commit `{plain(event.head[:12], 12)}`" if event.head and event.head.isalnum() else ""
+    lines = [f"## cloudsync{_of(label)}", ""]
+    if plan is None:
+        return "\n".join(
+            [
+                *lines,
+                f"❌ **There is no plan{head}**, so merging approves nothing. [Run]({event.run_url})",
+                "",
+                *_problem(problem),
+            ]
+        )
+    if plan.has_changes:
+        lines += [f"Merging approves exactly these changes{head}: `{digest(plan)}`. [Run]({event.run_url})", ""]
+    else:
+        lines += [f"Nothing would change{head}. [Run]({event.run_url})", ""]
+    return "\n".join([*lines, *_problem(problem), rendered(plan)])
+
+
+def summary(label: str, plan: Plan | None, problem: str, applied: str | None) -> str:
+    """The job summary: what the command said, the plan, and what an apply did."""
+    lines = [f"## cloudsync{_of(label)}", "", *_problem(problem)]
+    if applied is not None:
+        lines += ["**Applied:**", "", *_block(applied.strip() or "(the command said nothing)"), ""]
+    if plan is not None:
+        lines += [f"Digest of the changes: `{digest(plan)}`", "", rendered(plan)]
+    return "\n".join(lines)
+
+
+def state(event: Event, result: Result) -> str:
+    """The line in the pull request about what became of the plan it shows."""
+    if result.code == exit_codes.DONE:
+        return f"✅ **Applied** in [this run]({event.run_url})."
+    if result.code == exit_codes.NOT_APPROVED:
+        return f"❌ **Nothing was applied** ({result.reason}): {markdown(result.problem, 600)}. [Run]({event.run_url})"
+    said = f"❌ **{result.reason}** while it was applied; [the run]({event.run_url}) says what was done and what was not."
+    return said if result.code != exit_codes.GUARD else f"⚠️ **Applied, except what a guard refused**: [the run]({event.run_url})."
+
+
+def _of(label: str) -> str:
+    return f": {markdown(label, 100)}" if label else ""
+
+
+def _problem(problem: str) -> list[str]:
+    return [*(f"> ❌ {markdown(line)}" for line in problem.splitlines()[:50] if line.strip()), ""] if problem.strip() else []
+
+
+def _block(text: str) -> list[str]:
+    """A code block that no line of it can end."""
+    lines = [plain(line, 1000) for line in text.splitlines()]
+    longest = max((len(line) - len(line.lstrip("`")) for line in map(str.strip, lines)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return [f"{fence}text", *lines, fence]

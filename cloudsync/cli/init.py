@@ -1,0 +1,280 @@
+"""`cloudsync init`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cloudsync import first_run
+from cloudsync.cli.shared import ConfigProblems, Shell, common, log
+from cloudsync.render.escape import plain
+
+if TYPE_CHECKING:
+    from cloudsync.config import Configuration
+    from cloudsync.provider.starter import Question, Starter
+    from cloudsync.sources.discovery import Discovery
+
+_ENGINE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Takes an answer from a flag, from the person, or from the default, in this order."""
+
+    interactive: bool
+
+    def text(self, question: str, flag: str, given: str | None, default: str | None, problem: Callable[[str], str | None]) -> str:
+        """Raises `click.UsageError` where the flag is wrong, or nobody can be asked and there is no default."""
+        if given is not None:
+            if (wrong := problem(given)) is not None:
+                raise click.UsageError(f"{flag} {wrong}")
+            return given
+        if not self.interactive:
+            if default is None:
+                raise click.UsageError(f"there is no terminal to ask on: {flag} is needed")
+            return default
+
+        def checked(answer: str) -> str:
+            if (wrong := problem(answer.strip())) is not None:
+                raise click.BadParameter(wrong)
+            return answer.strip()
+
+        answer: str = click.prompt(question, default=default, value_proc=checked, show_default=bool(default))
+        return answer
+
+
+@click.command("init")
+@click.option("--provider", metavar="TYPE", help="aws, digitalocean, gcp, hetzner, local, or a plugin's.")
+@click.option("--owner", metavar="NAME", help="Whose firewalls these are; written into each one's marker.")
+@click.option("--host", metavar="NAME", help="How the machine with the containers is called in the configuration.")
+@click.option("--engine", metavar="URL", help="The container engine; without it the one the docker command would use.")
+@click.option("--ports", metavar="LIST", help="A static list of ports (443,51820/udp) instead of an engine.")
+@click.option("--ssh-port", metavar="PORT", help="The port of SSH.")
+@click.option("--ssh-source", metavar="LIST", help="Who may reach SSH: any, or networks with commas.")
+@click.option("--expose", metavar="HOW", help="published (every published port) or labelled (only where a label asks).")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="The answer to a provider's question (repeatable).")
+@click.option("--no-input", is_flag=True, help="Ask nothing: flags and defaults only.")
+@click.option("--no-plan", is_flag=True, help="Do not show what plan would do.")
+@common
+def command(
+    shell: Shell,
+    *,
+    provider: str | None,
+    owner: str | None,
+    host: str | None,
+    engine: str | None,
+    ports: str | None,
+    ssh_port: str | None,
+    ssh_source: str | None,
+    expose: str | None,
+    settings: tuple[str, ...],
+    no_input: bool,
+    no_plan: bool,
+) -> int:
+    """Write a first configuration, with comments, and show what plan would do with it.
+
+    Asks a few questions, or takes the flags. Writes cloudsync.toml (or the file of --config), and never over a file that is there.
+    Credentials are looked for by the names of their variables and files; no value is read or written.
+    """
+    path = Path(shell.config or "cloudsync.toml")
+    if path.exists() or path.is_symlink():
+        raise click.UsageError(f"{plain(str(path))} is there already, and is never written over; --config FILE names another one")
+    if engine is not None and ports is not None:
+        raise click.UsageError("--engine and --ports exclude each other")
+    ask = Asker(interactive=not no_input and sys.stdin.isatty())
+    endpoint = None if ports is not None else _engine(engine)
+    kind, starter = _provider(ask, provider)
+    answers = _answers(ask, starter, _settings(settings, starter))
+    machine = socket.gethostname()
+    made = first_run.FirstRun(
+        owner=ask.text(
+            "Owner, written into every firewall", "--owner", owner, first_run.owner_of(machine), first_run.owner_problem
+        ),
+        host=ask.text(
+            "Name of the machine with the containers", "--host", host, first_run.host_of(machine), first_run.name_problem
+        ),
+        firewall_name="web",
+        provider=kind,
+        engine=endpoint,
+        ports=() if endpoint is not None else _ports(ask, ports),
+        ssh_port=int(ask.text("Port of SSH", "--ssh-port", ssh_port, _ssh_port(), _port_problem)),
+        ssh_sources=first_run.split(
+            ask.text(
+                "Who may reach SSH (any, or networks with commas)", "--ssh-source", ssh_source, "any", first_run.sources_problem
+            )
+        ),
+        expose=ask.text(
+            "Open every published port (published), or only where a label asks (labelled)",
+            "--expose",
+            expose,
+            "published",
+            lambda text: None if text in ("published", "labelled") else "must be published or labelled",
+        ),
+        account=tuple(starter.account(answers, starter.found(os.environ))),
+        firewall=tuple(starter.firewall(answers)),
+    )
+    _check(path, made.text())
+    try:
+        first_run.write(path, made.text())
+    except FileExistsError:
+        raise click.UsageError(f"{plain(str(path))} has come into being meanwhile, and is not written over") from None
+    except OSError as error:
+        raise click.UsageError(f"{plain(str(path))} cannot be written: {error.strerror}") from None
+    click.echo(f"\nWritten: {plain(str(path))}")
+    if not no_plan:
+        _plan(shell, path)
+    _next(shell, kind, starter, (starter.first_apply(answers) or "").replace("NAME", made.firewall_name))
+    return 0
+
+
+def _engine(given: str | None) -> str | None:
+    """The engine that answers, or the one named; None where there is none and ports must be listed."""
+    from cloudsync.config.engines import engine_problem
+    from cloudsync.engine_endpoint import EndpointError, docker_endpoint
+    from cloudsync.sources.discovery import Failed, LabelScope
+    from cloudsync.sources.engine import read_engine
+
+    if given is not None and (problem := engine_problem(given)) is not None:
+        raise click.UsageError(f"--engine {problem}")
+    try:
+        endpoint = given or docker_endpoint(os.environ)
+    except EndpointError as error:
+        log.warning("engine: %s", plain(str(error)))
+        return None
+    found = read_engine("this machine", endpoint, LabelScope({}, frozenset()), timeout=_ENGINE_SECONDS, concurrency=16)
+    if isinstance(found, Failed):
+        log.warning("engine: %s is not read: %s", plain(endpoint), plain(found.reason))
+        return given
+    click.echo(f"engine: {plain(endpoint)}, {_needs(found)}")
+    return endpoint
+
+
+def _needs(found: Discovery) -> str:
+    from cloudsync.sources.discovery import Failed
+
+    if isinstance(found, Failed) or not found.required:
+        return "whose containers need no public port now"
+    ports = sorted({(one.first, one.last, one.protocol) for one in found.required})
+    texts = [f"{first}/{protocol}" if first == last else f"{first}-{last}/{protocol}" for first, last, protocol in ports]
+    more = f" and {len(texts) - 8} more" if len(texts) > 8 else ""
+    return f"whose containers need {', '.join(texts[:8])}{more}"
+
+
+def _provider(ask: Asker, given: str | None) -> tuple[str, Starter]:
+    """The provider by its type: the first whose credentials are there is suggested."""
+    from cloudsync.provider import registry
+
+    starters: dict[str, Starter] = {}
+    for name in registry.names():
+        try:
+            starter = getattr(registry.load(name), "starter", None)
+        except registry.PluginError as error:
+            log.warning("note: %s", plain(str(error)))
+            continue
+        if starter is not None:
+            starters[name] = starter
+    found = {name: where for name, starter in starters.items() if (where := starter.found(os.environ)) is not None}
+    click.echo(
+        "credentials: " + (", ".join(f"{name} ({where})" for name, where in found.items()) or "none of the usual ones are here")
+    )
+    if ask.interactive and given is None:
+        for name, starter in starters.items():
+            click.echo(f"  {name:<14} {starter.title}" + (f"   found: {found[name]}" if name in found else ""))
+    default = next(iter(found), "local" if "local" in starters else None)
+
+    def problem(text: str) -> str | None:
+        return None if text in starters else f"must be one of {', '.join(starters)}"
+
+    kind = ask.text("Where the firewall is, one of these", "--provider", given, default, problem)
+    return kind, starters[kind]
+
+
+def _settings(given: tuple[str, ...], starter: Starter) -> dict[str, str]:
+    found = {}
+    keys = [question.key for question in starter.questions]
+    for one in given:
+        key, equals, value = one.partition("=")
+        if not equals or key not in keys:
+            raise click.UsageError(f"--set takes KEY=VALUE, and of this provider the keys {', '.join(keys)}")
+        found[key] = value
+    return found
+
+
+def _answers(ask: Asker, starter: Starter, given: dict[str, str]) -> dict[str, str]:
+    def one(question: Question) -> str:
+        suggested = question.suggested(os.environ)
+        return ask.text(question.text, f"--set {question.key}=…", given.get(question.key), suggested, question.problem)
+
+    return {question.key: one(question) for question in starter.questions}
+
+
+def _ports(ask: Asker, given: str | None) -> tuple[str, ...]:
+    question = "No engine is read here. Which ports does the machine need (443, 51820/udp)"
+    default = None if ask.interactive else given
+    if not ask.interactive and given is None:
+        raise click.UsageError("no engine could be read: --engine URL or --ports LIST is needed")
+    return first_run.split(ask.text(question, "--ports", given, default, first_run.ports_problem))
+
+
+def _ssh_port() -> str:
+    """The port this very session came in by, where it is one over SSH."""
+    words = os.environ.get("SSH_CONNECTION", "").split()
+    return words[3] if len(words) == 4 and _port_problem(words[3]) is None else "22"
+
+
+def _port_problem(text: str) -> str | None:
+    return None if text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 65535 else "must be a port, 1-65535"
+
+
+def _check(path: Path, text: str) -> None:
+    """The text is loaded as a configuration before it is written: what init writes passes `config check`."""
+    from cloudsync.config import ConfigError, load
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="cloudsync-init-") as folder:
+            draft = Path(folder) / "cloudsync.toml"
+            draft.write_text(text, encoding="utf-8")
+            load(draft, name=str(path))
+    except ConfigError as error:
+        raise ConfigProblems(["nothing was written:", *(str(problem) for problem in error.problems)]) from None
+
+
+def _plan(shell: Shell, path: Path) -> None:
+    from cloudsync import reconcile
+    from cloudsync.config import load
+    from cloudsync.render.text import plan as text
+    from cloudsync.state import StateError
+
+    configuration: Configuration = load(path, name=str(path))
+    click.echo("\n$ cloudsync plan\n")
+    try:
+        shell.print(text(reconcile.plan(configuration, reconcile.Options(), shell.progress).plan))
+    except StateError as error:
+        click.echo(f"it cannot be planned yet: {plain(str(error))}")
+
+
+def _next(shell: Shell, kind: str, starter: Starter, option: str) -> None:
+    from cloudsync.provider import registry
+
+    config = f" -c {plain(shell.config)}" if shell.config else ""
+    rows = [
+        (f"cloudsync plan{config}", "again, whenever you like: it writes nothing"),
+        (f"cloudsync apply{config} {option}".rstrip(), "shows it, and asks before it does it"),
+    ]
+    if starter.credentials and starter.found(os.environ) is None:
+        names = ", ".join(one.name for one in starter.credentials)
+        rows.insert(0, ("set up its credentials", f"none were found here of {names}"))
+    if (lacking := registry.sdk_missing(registry.load(kind))) is not None:
+        rows.insert(0, ("install its library", lacking))
+    width = max(len(left) for left, _ in rows)
+    click.echo("\nNext:")
+    for left, right in rows:
+        click.echo(f"  {left:<{width}}   # {right}")

@@ -1,0 +1,21 @@
+"""Which services run: those without profiles, and those with one of the active ones (specification 15)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+EVERY = "*"
+
+
+def active_profiles(configured: Iterable[str] | None, environment: Mapping[str, str]) -> frozenset[str]:
+    """`hosts.X.profiles`, else `COMPOSE_PROFILES` of the project's own `.env` files. Never the process's environment."""
+    if configured is not None:
+        return frozenset(configured)
+    said = environment.get("COMPOSE_PROFILES", "")
+    return frozenset(name.strip() for name in said.split(",") if name.strip())
+
+
+def runs(profiles: Iterable[str], active: frozenset[str]) -> bool:
+    """Whether a service with these profiles is started."""
+    own = frozenset(profiles)
+    return not own or EVERY in active or bool(own & active)

@@ -1,0 +1,85 @@
+"""What a provider tells `cloudsync init`: how its credentials are usually given, what it has to ask, and the tables it needs.
+
+A plugin that has nothing to tell leaves the attribute `starter` away; it is then not offered. Credentials are looked for by name only:
+no value of a variable and no content of a file is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+Answers = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One way to give credentials: a variable (or `X_FILE` beside it), or a file below the home folder."""
+
+    variable: str | None = None
+    file: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.variable if self.variable is not None else f"~/{self.file}"
+
+    def is_there(self, environ: Mapping[str, str]) -> bool:
+        """Whether it is given here; says nothing of whether it is right."""
+        if self.variable is not None:
+            return bool(environ.get(self.variable) or environ.get(f"{self.variable}_FILE"))
+        home = environ.get("HOME")
+        return bool(home and self.file and (Path(home) / self.file).is_file())
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """`variables`: whose value is the default (none of them a secret). `pattern`: what an answer is made of, said by `hint`."""
+
+    key: str
+    text: str
+    pattern: str
+    hint: str
+    default: str | None = None
+    variables: tuple[str, ...] = ()
+
+    def suggested(self, environ: Mapping[str, str]) -> str | None:
+        """The default; None where the question must be answered."""
+        found = (environ[name] for name in self.variables if re.fullmatch(self.pattern, environ.get(name, "")))
+        return next(found, self.default)
+
+    def problem(self, answer: str) -> str | None:
+        """What is wrong with an answer."""
+        return None if re.fullmatch(self.pattern, answer) else f"must be {self.hint}"
+
+
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """`account` and `firewall` make the lines of the two tables, below their headers, out of the answers and the credential found."""
+
+    title: str
+    account: Callable[[Answers, str | None], list[str]]
+    firewall: Callable[[Answers], list[str]]
+    credentials: tuple[Credential, ...] = ()
+    questions: tuple[Question, ...] = ()
+    first_apply: Callable[[Answers], str | None] = lambda _: None
+    """The option that the first apply has to be given, with NAME for the firewall: `--adopt NAME`."""
+
+    def found(self, environ: Mapping[str, str]) -> str | None:
+        """The name of the first credential that is there."""
+        return next((one.name for one in self.credentials if one.is_there(environ)), None)
+
+
+def noted(line: str, comment: str) -> str:
+    """A line of TOML with its comment, in the column where all of them stand."""
+    return f"{line:<36} # {comment}"
+
+
+def words(answer: str) -> str:
+    """A comma-separated answer as a TOML list of texts."""
+    return "[" + ", ".join(f'"{word}"' for word in answer.replace(" ", "").split(",") if word) + "]"
+
+
+NAMES = r"[A-Za-z0-9._:-]+( *, *[A-Za-z0-9._:-]+)*|"
+"""The pattern of a list of names with commas between them, or nothing."""

@@ -1,0 +1,127 @@
+"""The history of applies: one JSON object a line, appended durably, bounded in size.
+
+| file                     | what it holds                                                        | at most       |
+|--------------------------|----------------------------------------------------------------------|---------------|
+| `OWNER.history.jsonl`    | applies that changed something, or met trouble                       | 2 x 4 MiB     |
+| `OWNER.quiet.jsonl`      | applies that found nothing to do: every minute of a cron is one      | 2 x 256 KiB   |
+| `OWNER.running.json`     | what the apply under way is about to write; of one that died, its last word | 64 KiB |
+
+A full file becomes `….1`, and the `….1` of before is gone. What a run was about to write is on the disk before its first write, so
+that even one that was killed leaves an entry: the next apply moves it into the history.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cloudsync.state import StateError
+from cloudsync.state.directory import replace
+
+MAX_ENTRY_BYTES = 64 * 1024
+_MAX_BYTES = {"history": 4 * 1024 * 1024, "quiet": 256 * 1024}
+_READ_BYTES = 8 * 1024 * 1024
+_DIED = "the process ended before it could say what it did; the next apply finished it"
+
+
+def begin(state: Path, owner: str, entry: Mapping[str, Any]) -> None:
+    """Put on the disk what is about to be written to clouds. Raises `StateError`: then nothing was."""
+    path = _running(state, owner)
+    try:
+        replace(path, _line(entry))
+    except OSError as error:
+        raise StateError(f"the history {path} cannot be written: {error.strerror}; nothing was changed") from None
+
+
+def end(state: Path, owner: str, entry: Mapping[str, Any], *, quiet: bool) -> str | None:
+    """Append the entry of an apply that ended. Why that could not be done, None where it was: what the apply did stays done."""
+    path = state / f"{owner}.{'quiet' if quiet else 'history'}.jsonl"
+    try:
+        _append(path, _line(entry), _MAX_BYTES["quiet" if quiet else "history"])
+        _running(state, owner).unlink(missing_ok=True)
+    except OSError as error:
+        return f"the history {path} could not be written: {error.strerror}"
+    return None
+
+
+def settle(state: Path, owner: str) -> None:
+    """Make an entry of what a run that died was about to do. Called with the lock held. Raises `StateError`."""
+    left = _left_over(state, owner)
+    if left is not None and all(entry["id"] != left["id"] for entry in _read(state / f"{owner}.history.jsonl")):
+        if (problem := end(state, owner, left, quiet=False)) is not None:
+            raise StateError(f"{problem}; nothing was changed")
+        return
+    with contextlib.suppress(OSError):
+        _running(state, owner).unlink(missing_ok=True)
+
+
+def entries(state: Path, owner: str) -> list[dict[str, Any]]:
+    """All entries, oldest first; a line that cannot be read is left out. Of a run that is under way or died there is what it was about to
+    write. Raises `StateError`."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in ("quiet", "history"):
+        path = state / f"{owner}.{name}.jsonl"
+        for part in (path.with_suffix(".jsonl.1"), path):
+            found.update((entry["id"], entry) for entry in _read(part))
+    if (left := _left_over(state, owner)) is not None:
+        found.setdefault(left["id"], left)
+    return sorted(found.values(), key=lambda entry: str(entry.get("started")))
+
+
+def _running(state: Path, owner: str) -> Path:
+    return state / f"{owner}.running.json"
+
+
+def _left_over(state: Path, owner: str) -> dict[str, Any] | None:
+    found = _read(_running(state, owner))
+    return {**found[0], "outcome": "died", "message": _DIED} if found else None
+
+
+def _line(entry: Mapping[str, Any]) -> bytes:
+    return (json.dumps(entry, separators=(",", ":")) + "\n").encode()
+
+
+def _append(path: Path, line: bytes, most: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size + len(line) > most:
+            path.replace(path.with_suffix(".jsonl.1"))
+    fresh = not path.exists()
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        size = os.fstat(handle).st_size
+        if size and os.pread(handle, 1, size - 1) != b"\n":
+            line = b"\n" + line  # a run that was killed while it wrote left half a line
+        while line:
+            line = line[os.write(handle, line) :]
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    if fresh:
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_READ_BYTES)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise StateError(f"the history {path} cannot be read: {error.strerror}") from None
+    found = []
+    for line in raw.splitlines():
+        try:
+            entry = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(entry, dict) and isinstance(entry.get("id"), str):
+            found.append(entry)
+    return found

@@ -1,0 +1,107 @@
+"""Vendors whose answers are not quite theirs."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from cloudsync.testing.run import hold_to_the_laws
+from tests.conformance.http_stage import HttpStage
+from tests.crash.site import NAME, SSH, Site
+from tests.crash.vendors import VENDORS
+from tests.emulators.http import Fault
+from tests.fuzz.bent import DICE, bend, bounded, tear
+from tests.fuzz.conftest import Typed
+
+pytestmark = pytest.mark.emulator
+HAS = (SSH, "tcp/80", "tcp/8080", "tcp/9000 from 203.0.113.0/24")
+WANTS = ("tcp/80", "tcp/443")
+FOREVER = 10**6
+MOST_CALLS = 9
+_XML = re.compile(rb"<(\w+)>([^<]*)</\1>")
+
+
+@pytest.fixture(params=VENDORS)
+def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    for module in ("cloudsync_hetzner.writer", "cloudsync_digitalocean.writer"):
+        monkeypatch.setattr(f"{module}.FIRST_POLL_SECONDS", 0.005)
+    with VENDORS[request.param].stage() as stage:
+        for name, value in stage.environment.items():
+            monkeypatch.setenv(name, value)
+        one = Site(None, stage, tmp_path, WANTS, attach=VENDORS[request.param].attaches)  # type: ignore[arg-type]  # typed in this process
+        one.deadline = "1s"
+        one.has(*HAS)
+        yield one
+
+
+def bent_answer(dice: Random, right: bytes) -> bytes:
+    """JSON bent in its structure; XML in a text or by an element that is not there; any of them torn."""
+    if dice.randint(0, 4) == 0:
+        return tear(dice, right)
+    if not right.startswith(b"<"):
+        return json.dumps(bend(dice, json.loads(right or b"{}"))).encode()
+    found = list(_XML.finditer(right))
+    if not found:
+        return b""
+    one = dice.choice(found)
+    text = dice.choice([b"", b"x", b"-1", b"0", b"99999", b"0.0.0.0/99", b"tcp", b"true", b"\xff", b"&amp;" * 300])
+    element = b"<%s>%s</%s>" % (one[1], text, one[1])
+    instead = dice.choice([element, element, b"", one[0] * 2, b"<item>" + one[0] + b"</item>"])
+    return right[: one.start()] + instead + right[one.end() :]
+
+
+def bent_call(dice: Random, skip: int) -> Fault:
+    """From the call after `skip` others on, or only then, the answers are bent; the same answer always in the same way."""
+    seed = dice.random()
+    return Fault(
+        ".*", ".*", "mutate", change=lambda right: bent_answer(Random(seed), right), skip=skip, times=dice.choice([1, FOREVER])
+    )
+
+
+def again(stage: HttpStage, site: Site) -> None:
+    stage.double.faults.clear()
+    site.by_hand(*HAS)
+
+
+def test_law1_reads_that_answer_anything_are_understood_or_unknown_and_nothing_is_written(site: Site, types: Typed) -> None:
+    stage: Any = site.stage
+    config = str(site.configure())
+
+    @bounded(60)
+    @given(dice=DICE)
+    def check(dice: Random) -> None:
+        stage.double.fail(bent_call(dice, dice.randint(0, 2)))
+        written = stage.writes()
+        assert types("plan", "-c", config)[0] in (0, 1, 3, 75)
+        assert stage.writes() == written
+        again(stage, site)
+
+    check()
+
+
+def test_law3_writes_that_answer_anything_leave_the_laws_whole(site: Site, types: Typed) -> None:
+    stage: Any = site.stage
+    config = str(site.configure())
+    words = ("apply", "-c", config, "--auto-approve", "--allow-close", "1000", "--allow-attach", NAME)
+    first = len(stage.double.calls)
+    assert types("plan", "-c", config)[0] in (0, 3)
+    reads = len(stage.double.calls) - first
+
+    @bounded(60)
+    @given(dice=DICE)
+    def check(dice: Random) -> None:
+        before, seen = site.now, len(stage.history(NAME))
+        stage.double.fail(bent_call(dice, reads + dice.randint(0, MOST_CALLS)))
+        code, said = types(*words)
+        hold_to_the_laws(before, site.wanted, list(stage.history(NAME))[seen:])
+        assert code != 0 or site.now == site.wanted, said
+        again(stage, site)
+
+    check()

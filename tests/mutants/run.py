@@ -1,0 +1,107 @@
+"""Break the code of each target in every way that cosmic-ray knows, and tell which breakages no test noticed.
+
+`python tests/mutants/run.py [TARGET ...]` (or `make mutants`); it takes minutes to hours and is no part of CI. It works on a copy of the
+tree in `.mutants/`, with cosmic-ray in a virtual environment of its own there; the tests run in the checkout's environment, their imports
+turned to the copy.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WORK = ROOT / ".mutants"
+COSMIC_RAY = "cosmic-ray==8.7.0"
+TIMEOUT_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Target:
+    """`files` are broken; `tests`, arguments of pytest, should notice."""
+
+    files: tuple[str, ...]
+    tests: str
+
+
+LAWS = "tests/laws"
+CONFORMANCE = "tests/conformance/test_conformance.py"
+TARGETS = {
+    "guards": Target(("cloudsync/guards.py",), f"tests/unit/test_guards.py {LAWS}"),
+    "holds": Target(("cloudsync/holds.py",), f"tests/unit/test_holds.py {LAWS}"),
+    "changes": Target(
+        ("cloudsync/changes.py", "cloudsync/plan.py", "cloudsync/approval.py"), f"{LAWS} tests/unit/test_plan_document.py"
+    ),
+    "rules": Target(("cloudsync/rules.py",), "tests/unit/test_rules.py tests/unit/test_rules_algebra.py"),
+    "local": Target(("providers/local/cloudsync_local/provider.py",), f"{CONFORMANCE} -k TestLocal"),
+    "hetzner": Target(
+        ("providers/hetzner/cloudsync_hetzner/provider.py",), f"{CONFORMANCE} tests/emulators/test_hetzner_provider.py -k Hetzner"
+    ),
+    "digitalocean": Target(("providers/digitalocean/cloudsync_digitalocean/provider.py",), f"{CONFORMANCE} -k TestDigitalOcean"),
+    "aws": Target(("providers/aws/cloudsync_aws/provider.py",), f"{CONFORMANCE} -k TestAws"),
+    "gcp": Target(("providers/gcp/cloudsync_gcp/provider.py",), "tests/crash/test_crash_matrix.py -k gcp"),
+}
+
+
+def main(names: list[str]) -> int:
+    """0 where every breakage was noticed."""
+    survived = 0
+    for name in names or TARGETS:
+        survived += _one(name, TARGETS[name])
+    return 1 if survived else 0
+
+
+def _one(name: str, target: Target) -> int:
+    copy, session = WORK / name / "tree", WORK / name / "session.sqlite"
+    shutil.rmtree(WORK / name, ignore_errors=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for file in listed.stdout.split("\n"):
+        if file and (ROOT / file).is_file():
+            (copy / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / file, copy / file)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [copy, *sorted((copy / "providers").iterdir())]))}
+    options = "-q -x -p no:cacheprovider --timeout=60 --hypothesis-seed=0"
+    (WORK / name / "config.toml").write_text(
+        "[cosmic-ray]\n"
+        f"module-path = {list(target.files)!r}\n"
+        f"timeout = {TIMEOUT_SECONDS}\n"
+        "excluded-modules = []\n"
+        f'test-command = "{ROOT}/.venv/bin/python -m pytest {options} {target.tests}"\n'
+        'distributor.name = "local"\n'
+    )
+
+    def cosmic_ray(*words: str, tool: str = "cosmic-ray") -> str:
+        done = subprocess.run(
+            [str(_tools() / tool), *words], cwd=copy, env=environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    config = str(WORK / name / "config.toml")
+    print(f"{name}: the tests without a breakage", flush=True)
+    cosmic_ray("baseline", config)
+    cosmic_ray("init", config, str(session))
+    cosmic_ray(str(ROOT / "tests" / "mutants" / "skip_senseless.py"), str(session), tool="python")
+    cosmic_ray("exec", config, str(session))
+    report = cosmic_ray("--show-diff", "--surviving-only", str(session), tool="cr-report")
+    (WORK / name / "survivors.txt").write_text(report)
+    print(report, flush=True)
+    return report.count("test outcome: TestOutcome.SURVIVED")
+
+
+def _tools() -> Path:
+    """cosmic-ray, apart from the project's own packages."""
+    found = WORK / "venv" / "bin"
+    if not (found / "cosmic-ray").exists():
+        subprocess.run([sys.executable, "-m", "venv", str(WORK / "venv")], check=True)
+        subprocess.run([str(found / "python"), "-m", "pip", "install", "--quiet", COSMIC_RAY], check=True)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

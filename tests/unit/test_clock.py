@@ -1,0 +1,51 @@
+"""How much time passed, whoever turned the clock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from cloudsync.deadline import Deadline
+from cloudsync.state.clock import Moment, elapsed, now
+
+THEN = Moment(datetime(2026, 3, 1, tzinfo=UTC), "boot", 1000.0, "web-1")
+
+
+def later(
+    seconds: float, *, wall: float | None = None, boot: str = "boot", up: float | None = None, machine: str = "web-1"
+) -> Moment:
+    moved = THEN.wall + timedelta(seconds=seconds if wall is None else wall)
+    return Moment(moved, boot, THEN.up + seconds if up is None else up, machine)
+
+
+@pytest.mark.parametrize("wall", [-1e6, 0, 60, 1e6])
+def test_within_one_boot_the_wall_clock_does_not_count(wall: float) -> None:
+    assert elapsed(THEN, later(60, wall=wall)) == 60
+
+
+@pytest.mark.parametrize(("wall", "up", "passed"), [(600, 300, 300), (200, 300, 200), (1e8, 300, 300), (-5, 300, 0)])
+def test_after_a_reboot_no_more_passed_than_the_machine_is_up(wall: float, up: float, passed: float) -> None:
+    assert elapsed(THEN, later(0, wall=wall, boot="other", up=up)) == passed
+
+
+def test_on_another_machine_the_wall_clock_counts_and_never_backwards() -> None:
+    assert elapsed(THEN, later(0, wall=600, boot="other", up=5, machine="runner")) == 600
+    assert elapsed(THEN, later(0, wall=-600, boot="other", up=5, machine="runner")) == 0
+
+
+def test_a_system_without_boot_ids_is_never_taken_for_the_same_boot() -> None:
+    nameless = replace(THEN, boot="")
+    assert elapsed(nameless, replace(later(60, wall=0), boot="")) == 0
+
+
+def test_time_passes() -> None:
+    first = now()
+    assert 0 <= elapsed(first, now()) < 60
+
+
+def test_a_deadline_leaves_half_for_writing_and_a_quarter_for_looking_again() -> None:
+    short, long = Deadline(100.0, 40.0), Deadline(100.0, 300.0)
+    assert (short.reading, short.writing, short.over) == (120.0, 130.0, 140.0)
+    assert (long.reading, long.writing, long.over) == (250.0, 370.0, 400.0)

