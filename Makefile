@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test crash fuzz mutants lint clean
+.PHONY: help demo test crash fuzz mutants soak lint clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
 
@@ -22,6 +22,9 @@ fuzz: $(STAMP) ## Input nobody meant and anything in any order, for an hour and 
 
 mutants: $(STAMP) ## Break the code on purpose and tell what no test noticed; takes hours (TARGETS="guards holds" for some)
 	$(VENV)/bin/python tests/mutants/run.py $(TARGETS)
+
+soak: $(STAMP) ## watch on a real engine that is killed and restarted, for MINUTES=2; needs root and dockerd
+	$(VENV)/bin/python -m tests.engine.soak --minutes $(or $(MINUTES),2)
 
 WORKFLOWS := $(wildcard .github/workflows/*.yml examples/github/*.yml)
 

@@ -14,11 +14,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 PATIENCE_SECONDS = 10.0
+STOPPING = "stopping after the step under way; a second time stops at once"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -28,6 +29,14 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, number: int) -> None:
         super().__init__()
         self.number = number
+
+
+def _notice() -> bytes:
+    return f"cloudsync: {STOPPING}\n".encode()
+
+
+notice: Callable[[], bytes] = _notice
+"""What is said on stderr when a step is waited for; the command line sets another one for JSON logs."""
 
 
 class Interruption:
@@ -66,7 +75,7 @@ class Interruption:
         self.number, self._since = number, time.monotonic()
         if not self._writing:
             raise Interrupted(number)
-        os.write(2, b"cloudsync: stopping after the step under way; a second time stops at once\n")
+        os.write(2, notice())
 
 
 @contextmanager

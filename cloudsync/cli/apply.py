@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudsync.cli import exit_codes
-from cloudsync.cli.shared import Shell, common, options_for, planning
+from cloudsync.cli.reported import reported
+from cloudsync.cli.shared import Shell, common, log, options_for, planning
 from cloudsync.interruption import listening
 from cloudsync.plan import Granted, Plan
 from cloudsync.plan_document import MAX_PLAN_BYTES, PlanFileError, from_document
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 @click.option(
     "--lock-timeout", type=click.FloatRange(0), default=0.0, metavar="S", help="Wait so many seconds for another run to end."
 )
+@click.option(
+    "--metrics-file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write Prometheus metrics there."
+)
 @common
 def command(
     shell: Shell,
@@ -43,6 +48,7 @@ def command(
     expect: str | None,
     auto_approve: bool,
     lock_timeout: float,
+    metrics_file: Path | None,
 ) -> int:
     """Make the firewalls allow what the containers need, and only that plus SSH.
 
@@ -67,26 +73,34 @@ def command(
         raise click.UsageError("there is no terminal to ask on: pass --auto-approve, --expect DIGEST or a plan file")
     options = options_for(configuration, firewalls, granted)
     how = "a plan file" if approved else "--expect" if expect else "--auto-approve" if auto_approve else "approved on a terminal"
-    try:
-        with listening() as interruption:
-            run = partial(
-                apply,
-                configuration,
-                lock_timeout=lock_timeout,
-                progress=shell.progress,
-                trigger=f"apply, {how}",
-                interruption=interruption,
-            )
-            report = (
-                _ask_and_apply(shell, configuration, options, run) if asks else run(options, approved=approved, expect=expect)
-            )
-    except LockHeld as error:
-        click.echo(f"cloudsync: {error}", err=True)
-        return exit_codes.LOCKED
-    except StateError as error:
-        raise click.ClickException(str(error)) from None
-    _print(shell, report, shown=asks)
-    return exit_codes.of_report(report)
+    with reported(configuration, metrics_file) as ended:
+        try:
+            with listening() as interruption:
+                run = partial(
+                    apply,
+                    configuration,
+                    lock_timeout=lock_timeout,
+                    progress=shell.progress,
+                    trigger=f"apply, {how}",
+                    interruption=interruption,
+                )
+                report = (
+                    _ask_and_apply(shell, configuration, options, run) if asks else run(options, approved=approved, expect=expect)
+                )
+        except LockHeld as error:
+            log.error("cloudsync: %s", error, extra={"event": "locked"})
+            return ended(exit_codes.LOCKED, error=str(error), kind="locked")
+        except StateError as error:
+            ended(exit_codes.FAILED, error=str(error), kind="state")
+            raise click.ClickException(str(error)) from None
+        code = ended(exit_codes.of_report(report), report)
+        try:
+            _print(shell, report, shown=asks)
+        except OSError as error:
+            # What was done is done: a full disk or a pipe nobody reads behind stdout must not turn the code into a lie.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            log.warning("the result could not be printed: %s", error.strerror)
+        return code
 
 
 def _ask_and_apply(shell: Shell, configuration: Configuration, options: Options, run: Callable[..., Report]) -> Report:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudsync.cli import exit_codes
-from cloudsync.cli.shared import ConfigProblems, Shell, common
+from cloudsync.cli.shared import ConfigProblems, Shell, common, log
 from cloudsync.render.escape import plain
 from cloudsync.state import StateError
 
@@ -73,7 +73,7 @@ def _here() -> Mapping[str, Discovery]:
     except EndpointError as error:
         raise ConfigProblems([str(error)]) from None
     shown = engine if engine == way.url else f"{engine} ({way.url})"
-    click.echo(f"no configuration: reading {plain(shown)}", err=True)
+    log.warning("no configuration: reading %s", plain(shown))
     return {HERE: read_engine(HERE, engine, LabelScope({}, frozenset(), lenient=True), timeout=10.0, concurrency=16)}
 
 

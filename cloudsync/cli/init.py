@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudsync import first_run
-from cloudsync.cli.shared import ConfigProblems, Shell, common
+from cloudsync.cli.shared import ConfigProblems, Shell, common, log
 from cloudsync.render.escape import plain
 
 if TYPE_CHECKING:
@@ -147,11 +147,11 @@ def _engine(given: str | None) -> str | None:
     try:
         endpoint = given or docker_endpoint(os.environ)
     except EndpointError as error:
-        click.echo(f"engine: {plain(str(error))}", err=True)
+        log.warning("engine: %s", plain(str(error)))
         return None
     found = read_engine("this machine", endpoint, LabelScope({}, frozenset()), timeout=_ENGINE_SECONDS, concurrency=16)
     if isinstance(found, Failed):
-        click.echo(f"engine: {plain(endpoint)} is not read: {plain(found.reason)}", err=True)
+        log.warning("engine: %s is not read: %s", plain(endpoint), plain(found.reason))
         return given
     click.echo(f"engine: {plain(endpoint)}, {_needs(found)}")
     return endpoint
@@ -177,7 +177,7 @@ def _provider(ask: Asker, given: str | None) -> tuple[str, Starter]:
         try:
             starter = getattr(registry.load(name), "starter", None)
         except registry.PluginError as error:
-            click.echo(f"note: {plain(str(error))}", err=True)
+            log.warning("note: %s", plain(str(error)))
             continue
         if starter is not None:
             starters[name] = starter

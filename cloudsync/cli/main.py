@@ -13,10 +13,12 @@ from typing import Any
 import click
 
 from cloudsync.cli import exit_codes
+from cloudsync.render.escape import plain
 
 COMMANDS = {
     "plan": ("cloudsync.cli.plan", "Show what an apply would change, and why. Writes nothing."),
     "apply": ("cloudsync.cli.apply", "Make the firewalls allow what the containers need, and only that plus SSH."),
+    "watch": ("cloudsync.cli.watch", "Apply again and again: when containers change, and at an interval."),
     "history": ("cloudsync.cli.history", "Show what applies did, and how to get back a port that one closed."),
     "release": ("cloudsync.cli.release", "Take the owner marker off a firewall and leave its rules as they are."),
     "discover": ("cloudsync.cli.discover", "Show the ports that containers need; needs no configuration."),
@@ -61,17 +63,23 @@ def cloudsync() -> None:
 
 def run(words: Sequence[str]) -> int:
     """Run one command line; its exit code. Errors are one line on stderr; `-v` adds the traceback."""
+    from cloudsync.cli.shared import ConfigProblems, complain, wants_json
+
     verbose = "-v" in words or "--verbose" in words
     try:
         return _run(_common_last(list(words)))
+    except ConfigProblems as error:
+        for line in error.lines:
+            complain(words, line, "configuration") if wants_json(words) else print(plain(line), file=sys.stderr)
+        return exit_codes.USAGE
     except click.UsageError as error:
-        error.show()
+        complain(words, error.format_message(), "usage") if wants_json(words) else error.show()
         return exit_codes.USAGE
     except click.ClickException as error:
-        print(f"cloudsync: {error.format_message()}", file=sys.stderr)
+        complain(words, error.format_message(), "failed")
         return exit_codes.FAILED
     except (click.Abort, KeyboardInterrupt) as error:
-        print("cloudsync: interrupted, nothing was begun", file=sys.stderr)
+        complain(words, "interrupted, nothing was begun", "interrupted")
         # click wraps what a signal raised.
         return 128 + int(getattr(error.__cause__ or error.__context__ or error, "number", signal.SIGINT))
     except BrokenPipeError:
@@ -79,9 +87,9 @@ def run(words: Sequence[str]) -> int:
         return exit_codes.FAILED
     except Exception as error:
         if verbose:
-            logging.getLogger("cloudsync").exception("internal error")
+            logging.getLogger("cloudsync").exception("internal error", extra={"event": "internal"})
         else:
-            print(f"cloudsync: internal error: {type(error).__name__} (-v shows more); please report it", file=sys.stderr)
+            complain(words, f"internal error: {type(error).__name__} (-v shows more); please report it", "internal")
         return exit_codes.FAILED
 
 

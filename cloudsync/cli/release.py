@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cloudsync.cli import exit_codes
-from cloudsync.cli.shared import Shell, common, options_for
+from cloudsync.cli.shared import Shell, common, log, options_for
 from cloudsync.interruption import listening
 from cloudsync.render.escape import plain
 from cloudsync.state import StateError
@@ -32,18 +32,18 @@ def command(shell: Shell, *, name: str, lock_timeout: float) -> int:
         with listening() as interruption:
             done = release(configuration, name, lock_timeout=lock_timeout, progress=shell.progress, interruption=interruption)
     except LockHeld as error:
-        click.echo(f"cloudsync: {error}", err=True)
+        log.error("cloudsync: %s", error, extra={"event": "locked"})
         return exit_codes.LOCKED
     except StateError as error:
         raise click.ClickException(str(error)) from None
     for note in done.notes:
-        click.echo(f"note: {plain(note)}", err=True)
+        log.warning("note: %s", plain(note))
     outcome = done.outcome
     if done.error is not None:
-        click.echo(f"{name}: not read, so nothing was changed: {plain(done.error.message)}", err=True)
+        log.error("%s: not read, so nothing was changed: %s", name, plain(done.error.message))
         return exit_codes.TRY_AGAIN if done.error.temporary else exit_codes.FAILED
     if done.guard is not None:
-        click.echo(f"{name}: not released, {done.guard.id}: {plain(done.guard.message, 1500)}", err=True)
+        log.error("%s: not released, %s: %s", name, done.guard.id, plain(done.guard.message, 1500))
         return exit_codes.GUARD
     if outcome.status in ("done", "unchanged"):
         if not shell.quiet or outcome.status == "done":
@@ -52,7 +52,7 @@ def command(shell: Shell, *, name: str, lock_timeout: float) -> int:
             )
             click.echo(f"{name}: {said}")
         return exit_codes.DONE
-    click.echo(f"{name}: {outcome.status}: {plain(outcome.message or '', 1500)}", err=True)
+    log.error("%s: %s: %s", name, outcome.status, plain(outcome.message or "", 1500))
     if outcome.status == "not-begun" and interruption.number is not None:
         return 128 + interruption.number
     return exit_codes.PARTLY

@@ -7,13 +7,16 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cloudsync import interruption
 from cloudsync.render.escape import plain
 
 if TYPE_CHECKING:
@@ -157,6 +160,41 @@ def set_up_logs(log_format: str, *, verbose: bool, quiet: bool) -> None:
     log.propagate = False
     chatty = verbose or (sys.stderr.isatty() and not quiet)
     log.setLevel(logging.INFO if chatty else logging.ERROR if quiet else logging.WARNING)
+    if log_format == "json":
+        only_json(handler)
+
+
+def only_json(handler: logging.Handler) -> None:
+    """What libraries, `warnings` and dying threads would print on stderr becomes a line of the logs too."""
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    logging.captureWarnings(capture=True)
+
+    def died(args: threading.ExceptHookArgs) -> None:
+        log.error("a thread ended with %s", args.exc_type.__name__, extra={"event": "internal"})
+
+    threading.excepthook = died
+    # A signal handler may not use what may be in use already: it writes the bytes itself.
+    interruption.notice = lambda: (_json(interruption.STOPPING, "interrupted", logging.WARNING) + "\n").encode()
+
+
+def complain(words: Sequence[str], message: str, event: str) -> None:
+    """An error that ends a command, on stderr, in the format that `words` (the command line) ask for: it may not be parsed yet."""
+    if wants_json(words):
+        print(_json(message, event, logging.ERROR), file=sys.stderr)
+    else:
+        print(f"cloudsync: {message}", file=sys.stderr)
+
+
+def _json(message: str, event: str, level: int) -> str:
+    record = logging.LogRecord("cloudsync", level, "", 0, message, None, None)
+    record.event = event
+    return JsonLines().format(record)
+
+
+def wants_json(words: Sequence[str]) -> bool:
+    """Whether a command line asks for JSON logs."""
+    return "--log-format=json" in words or any(pair == ("--log-format", "json") for pair in pairwise(words))
 
 
 class JsonLines(logging.Formatter):
@@ -165,4 +203,5 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
         event = getattr(record, "event", "log")
-        return json.dumps({"time": moment, "level": record.levelname.lower(), "event": event, "message": record.getMessage()})
+        line = {"time": moment, "level": record.levelname.lower(), "event": event, "message": record.getMessage()}
+        return json.dumps(line | ({"traceback": self.formatException(record.exc_info)} if record.exc_info else {}))

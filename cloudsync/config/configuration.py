@@ -14,7 +14,7 @@ from typing import Literal
 from cloudsync.config.engines import TlsEngine
 from cloudsync.networks import NetworkSet
 from cloudsync.provider.contract import Provider
-from cloudsync.provider.settings import AccountSettings, FirewallSettings
+from cloudsync.provider.settings import AccountSettings, FirewallSettings, SecretRef
 from cloudsync.rules import RuleSet
 
 KeyPath = tuple[str | int, ...]
@@ -72,6 +72,26 @@ class RunSettings:
     host_timeout: float
     deadline: float
     concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSettings:
+    """Who is told how runs ended. `metrics_file` is as written, relative to `Configuration.base`."""
+
+    health: SecretRef | None = None
+    webhook: SecretRef | None = None
+    webhook_secret: SecretRef | None = None
+    metrics_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSettings:
+    """The rhythm of `watch`, in seconds. `listen`: a loopback address and a port, None = nowhere."""
+
+    interval: float = 300.0
+    debounce_min: float = 2.0
+    debounce_max: float = 30.0
+    listen: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,3 +165,5 @@ class Configuration:
     hosts: Mapping[str, Host]
     firewalls: Mapping[str, Firewall]
     places: Mapping[KeyPath, Place]
+    report: ReportSettings = ReportSettings()
+    watch: WatchSettings = WatchSettings()

@@ -21,11 +21,23 @@ from cloudsync.config.configuration import (
     Place,
     PolicySettings,
     PortRange,
+    ReportSettings,
     RunSettings,
     Ssh,
+    WatchSettings,
 )
 from cloudsync.config.engines import TlsEngine, engine_problem
-from cloudsync.config.models import AllowTable, File, FirewallTable, HostTable, TlsEngineTable, allowed, duration, port_range
+from cloudsync.config.models import (
+    AllowTable,
+    File,
+    FirewallTable,
+    HostTable,
+    TlsEngineTable,
+    allowed,
+    duration,
+    listen_address,
+    port_range,
+)
 from cloudsync.config.places import place_of, places
 from cloudsync.config.problems import ConfigError, Problem, unknown_key
 from cloudsync.networks import NOWHERE, NetworkSet
@@ -142,6 +154,8 @@ class _Loader:
             hosts=hosts,
             firewalls={name: f for name, f in firewalls.items() if f is not None},
             places=self.known,
+            report=ReportSettings(file.report.health, file.report.webhook, file.report.webhook_secret, file.report.metrics_file),
+            watch=self.watch(file),
         )
 
     def validate(self, model: type[Model], value: object, path: KeyPath, more: Iterable[str] = ()) -> Model | None:
@@ -180,6 +194,15 @@ class _Loader:
             private=table.private,
             foreign=table.foreign,
             plan_max_age=duration(table.plan_max_age),
+        )
+
+    def watch(self, file: File) -> WatchSettings:
+        table = file.watch
+        return WatchSettings(
+            interval=duration(table.interval).total_seconds(),
+            debounce_min=duration(table.debounce_min).total_seconds(),
+            debounce_max=duration(table.debounce_max).total_seconds(),
+            listen=listen_address(table.listen) if table.listen is not None else None,
         )
 
     def ports(self, texts: Iterable[str], path: KeyPath) -> tuple[PortRange, ...]:

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from cloudsync.networks import ANY, NetworkSet
-from cloudsync.provider.settings import Settings
+from cloudsync.provider.settings import SecretRef, Settings
 from cloudsync.rules import Rule
 
 _DURATION = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", re.ASCII)
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/([a-z]+))?")
 _NAME = r"^[a-z0-9]([a-z0-9._-]{0,38}[a-z0-9])?$"
+_LISTEN = 'must be a loopback address and a port, such as "127.0.0.1:9741" or "[::1]:9741"'
 _WITH_PORTS = ("tcp", "udp", "sctp")
 
 
@@ -64,6 +66,20 @@ def allowed(text: str) -> tuple[str, int, int]:
     return rule.protocol, rule.first, rule.last
 
 
+def listen_address(text: str) -> tuple[str, int]:
+    """`127.0.0.1:9741` or `[::1]:9741` as (address, port); loopback only. Raises `ValueError`."""
+    host, _, port = text.rpartition(":")
+    try:
+        address = ip_address(host.removeprefix("[").removesuffix("]"))
+        number = int(port) if port.isascii() and port.isdigit() else -1
+        bracketed = host.startswith("[") and host.endswith("]")
+    except ValueError:
+        raise ValueError(_LISTEN) from None
+    if not 0 <= number <= 65535 or bracketed != (address.version == 6) or not address.is_loopback:
+        raise ValueError(_LISTEN)
+    return str(address), number
+
+
 def _checked_duration(text: str) -> str:
     duration(text)
     return text
@@ -95,6 +111,11 @@ def _checked_path(text: str) -> str:
 
 def _checked_source(text: str) -> str:
     return text if text.startswith("@") else _checked_network(text)
+
+
+def _checked_listen(text: str) -> str:
+    listen_address(text)
+    return text
 
 
 PathText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_checked_path)]
@@ -166,6 +187,55 @@ Engines = Annotated[
 ]
 
 
+class ReportTable(Settings):
+    """`[report]`: who is told how runs of `apply` and `watch` ended. Nothing of it ever fails a run."""
+
+    health: Annotated[SecretRef | None, Field(description="reference to the URL of a health check (healthchecks.io style)")] = (
+        None
+    )
+    webhook: Annotated[SecretRef | None, Field(description="reference to the URL that is told of changes and failures")] = None
+    webhook_secret: Annotated[SecretRef | None, Field(description="reference to the key its messages are signed with")] = None
+    metrics_file: Annotated[
+        str | None, Field(min_length=1, description="Prometheus textfile, relative to this file; --metrics-file wins")
+    ] = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> ReportTable:
+        if self.webhook_secret is not None and self.webhook is None:
+            raise ValueError("webhook_secret needs webhook beside it")
+        return self
+
+
+class WatchTable(Settings):
+    """`[watch]`: the rhythm of `cloudsync watch`."""
+
+    interval: Annotated[Duration, Field(description="a run at least so often")] = "5m"
+    debounce_min: Annotated[Duration, Field(description="quiet time after an event before a run")] = "2s"
+    debounce_max: Annotated[Duration, Field(description="the longest an event waits, and the time between runs in a storm")] = (
+        "30s"
+    )
+    listen: Annotated[
+        str | None, AfterValidator(_checked_listen), Field(description="loopback address:port of /metrics, /healthz")
+    ] = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> WatchTable:
+        if (
+            problem := rhythm_problem(*(duration(text) for text in (self.interval, self.debounce_min, self.debounce_max)))
+        ) is not None:
+            raise ValueError(problem)
+        return self
+
+
+def rhythm_problem(interval: timedelta, debounce_min: timedelta, debounce_max: timedelta) -> str | None:
+    """What is wrong with a rhythm; None where nothing is."""
+    if interval < timedelta(seconds=10):
+        return "interval must be 10s or more"
+    if not timedelta(seconds=1) <= debounce_min <= debounce_max:
+        return "debounce_min must be 1s or more, and not above debounce_max"
+    return None if debounce_max <= interval else "debounce_max must not be above interval"
+
+
 class HostTable(Settings):
     """`[hosts.X]`: a machine with a container engine, or a list that stands for one."""
 
@@ -219,6 +289,8 @@ class File(Settings):
     networks: dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")], list[Network]] = {}
     policy: PolicyTable
     run: RunTable = RunTable()
+    report: ReportTable = ReportTable()
+    watch: WatchTable = WatchTable()
     providers: dict[Name, dict[str, object]] = {}
     hosts: dict[Name, HostTable] = {}
     firewalls: dict[Name, dict[str, object]] = {}

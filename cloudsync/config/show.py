@@ -8,7 +8,7 @@ from typing import Any
 
 import tomlkit
 
-from cloudsync.config.configuration import ComposeTable, Configuration, PortRange
+from cloudsync.config.configuration import ComposeTable, Configuration, PortRange, ReportSettings, WatchSettings
 from cloudsync.config.engines import TlsEngine
 from cloudsync.config.models import AllowTable, File, FirewallTable
 from cloudsync.networks import ANY, NetworkSet
@@ -41,6 +41,8 @@ def show(configuration: Configuration) -> str:
             "deadline": _duration(timedelta(seconds=run.deadline)),
             "concurrency": run.concurrency,
         },
+        "report": _report(configuration.report),
+        "watch": _watch(configuration.watch),
         "providers": {
             name: {"type": table.type} | table.settings.model_dump(exclude_none=True, mode="json")
             for name, table in configuration.accounts.items()
@@ -82,6 +84,21 @@ def json_schema() -> dict[str, Any]:
         for pattern in properties["firewalls"].get("patternProperties", {".*": None})
     }
     return {"$schema": "http://json-schema.org/draft-07/schema#", **schema, "definitions": definitions}
+
+
+def _report(report: ReportSettings) -> dict[str, Any]:
+    references = {"health": report.health, "webhook": report.webhook, "webhook_secret": report.webhook_secret}
+    shown: dict[str, Any] = {name: one.model_dump(exclude_none=True) for name, one in references.items() if one is not None}
+    return shown | ({"metrics_file": report.metrics_file} if report.metrics_file is not None else {})
+
+
+def _watch(watch: WatchSettings) -> dict[str, Any]:
+    seconds = {"interval": watch.interval, "debounce_min": watch.debounce_min, "debounce_max": watch.debounce_max}
+    shown: dict[str, Any] = {name: _duration(timedelta(seconds=value)) for name, value in seconds.items()}
+    if watch.listen is not None:
+        host, port = watch.listen
+        shown["listen"] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return shown
 
 
 def _compose(table: ComposeTable | None) -> dict[str, Any]:

@@ -103,6 +103,9 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(engine.slow)
             answer = engine.routes.get(path, (404, {"message": "no such thing"}))
             answer = answer() if isinstance(answer, Callable) else answer  # type: ignore[arg-type]
+            if isinstance(answer, Stream):
+                answer.serve(self)
+                return
             status, value = answer if isinstance(answer, tuple) else (200, answer)
             self._send(status, value)
         finally:
@@ -127,3 +130,41 @@ class _Handler(BaseHTTPRequestHandler):
 
 class Truncated(bytes):
     """An answer that promises twice as much as it sends."""
+
+
+class Stream:
+    """What `/events` answers: a body without end, until it is cut. Put it into `routes["/events"]`; one may serve several clients."""
+
+    def __init__(self) -> None:
+        self._clients: list[BaseHTTPRequestHandler] = []
+        self._lock = threading.Lock()
+        self._cut = threading.Event()
+
+    @property
+    def listeners(self) -> int:
+        with self._lock:
+            return len(self._clients)
+
+    def serve(self, handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        handler.close_connection = True
+        with self._lock:
+            self._clients.append(handler)
+        self._cut.wait()
+
+    def send(self, event: dict[str, Any]) -> None:
+        """An event to everybody who listens."""
+        with self._lock:
+            for client in self._clients:
+                client.wfile.write(json.dumps(event).encode() + b"\n")
+                client.wfile.flush()
+
+    def cut(self) -> None:
+        """End every stream that is open; new ones are served again."""
+        with self._lock:
+            self._clients.clear()
+            self._cut.set()
+            self._cut = threading.Event()

@@ -86,6 +86,15 @@ class Lab:
             os.killpg(daemon.pid, signal.SIGKILL)
             daemon.wait()
 
+    def kill(self) -> None:
+        """The daemon and what it started die at once, as when the machine runs out of memory."""
+        daemon, self._daemon = self._daemon, None
+        if daemon is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(daemon.pid, signal.SIGKILL)
+            daemon.wait()
+            (self.folder / "docker.pid").unlink(missing_ok=True)
+
     def docker(self, *words: str) -> str:
         """`docker …` on this engine; its output. Raises `CalledProcessError`."""
         done = self._docker(*words)

@@ -83,7 +83,7 @@ def test_the_example_is_complete_and_loads() -> None:
     assert set(config.firewalls) == {"web", "bastion"}
     text = EXAMPLE.read_text()
     schema = json_schema()
-    for model in ("SshTable", "PolicyTable", "RunTable", "HostTable", "AllowTable", "FirewallTable"):
+    for model in ("SshTable", "PolicyTable", "RunTable", "ReportTable", "WatchTable", "HostTable", "AllowTable", "FirewallTable"):
         for key in schema["definitions"][model]["properties"]:
             assert f"{key} = " in text or f".{key}]]" in text, key
 

@@ -15,7 +15,7 @@ import requests
 from google.api_core.exceptions import GoogleAPICallError, RetryError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import compute_v1
-from google.protobuf.json_format import Error as NoJson  # type: ignore[import-untyped]  # protobuf comes without types
+from google.protobuf.json_format import Error as NoJson
 
 from cloudsync.provider.contract import Account, Step
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient

@@ -1,0 +1,51 @@
+"""An apply told to others (`[report]`, `--metrics-file`), however it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cloudsync.cli import exit_codes
+
+if TYPE_CHECKING:
+    from cloudsync.config import Configuration
+    from cloudsync.outcome import Report
+    from cloudsync.report.reporting import Reporting
+    from cloudsync.report.run import ErrorKind
+
+
+class Ended:
+    """Tells once how the run ended."""
+
+    def __init__(self, reporting: Reporting) -> None:
+        self._reporting, self.told = reporting, False
+
+    def __call__(
+        self, code: int, report: Report | None = None, *, error: str | None = None, kind: ErrorKind | None = None
+    ) -> int:
+        """Tell it, and give the code back."""
+        if not self.told:
+            self.told = True
+            self._reporting.tell(self._reporting.over(code, report, error=error, kind=kind))
+        return code
+
+
+@contextmanager
+def reported(configuration: Configuration, metrics_file: Path | None) -> Iterator[Ended]:
+    """The run is in here. What it does not tell itself, an interruption or a bug, is told when it leaves."""
+    from cloudsync.report.reporting import Reporting
+
+    ended = Ended(Reporting(configuration, "apply", metrics_file=metrics_file).begin())
+    try:
+        yield ended
+    except (click.Abort, KeyboardInterrupt) as error:
+        # A run that knows its signal carries its number; 2 is Ctrl-C.
+        ended(128 + int(getattr(error, "number", 2)), error="a signal stopped it", kind="interrupted")
+        raise
+    except Exception as error:
+        ended(exit_codes.FAILED, error=f"internal error: {type(error).__name__}", kind="internal")
+        raise

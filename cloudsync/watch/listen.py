@@ -1,0 +1,113 @@
+"""`/metrics` and `/healthz` over HTTP, on loopback only, answered from the last values the loop left."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from cloudsync.report.metrics import CONTENT_TYPE
+
+_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`healthy`: a successful run is not long ago. `said` says so in words."""
+
+    healthy: bool
+    said: str
+    values: dict[str, Any]
+
+
+class Board:
+    """What is answered; the loop writes it, requests read it. Assignments of whole values need no lock."""
+
+    def __init__(self) -> None:
+        self.metrics = ""
+        self.health = Health(healthy=False, said="no run has ended yet", values={})
+
+
+class Server:
+    """Listens at once; `stop` ends it. Raises `OSError` where the address cannot be had."""
+
+    def __init__(self, address: tuple[str, int], board: Board) -> None:
+        class Handler(_Handler):
+            pass
+
+        Handler.board = board
+        self._server = (_Server6 if ":" in address[0] else _Server)(address, Handler)
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.5}, name="listen", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the address."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(2.0)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is nothing to tell."""
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server_version, sys_version = "cloudsync", ""
+    timeout = _SECONDS
+    board: Board
+
+    def do_GET(self) -> None:
+        if False:
+            self._answer(421, "text/plain; charset=utf-8", "this answers at a loopback address only\n")
+            return
+        path = urlsplit(self.path).path
+        if path == "/metrics":
+            self._answer(200, CONTENT_TYPE, self.board.metrics)
+        elif path == "/healthz":
+            health = self.board.health
+            body = json.dumps({"healthy": health.healthy, "reason": health.said, **health.values})
+            self._answer(200 if health.healthy else 503, "application/json", body + "\n")
+        else:
+            self._answer(404, "text/plain; charset=utf-8", "/metrics or /healthz\n")
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def _answer(self, status: int, kind: str, text: str) -> None:
+        body = text.encode("utf-8", "backslashreplace")
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the standard library
+        """Requests are not logged."""
+
+
+def _is_here(host: str) -> bool:
+    """Whether the Host header names loopback: a web page that lets its own name point here gets nothing (DNS rebinding)."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False

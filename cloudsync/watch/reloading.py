@@ -1,0 +1,54 @@
+"""The configuration of a service: read again on demand, or when the file changed. A new file that cannot be used leaves the old one."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cloudsync.config import ConfigError, Configuration, load
+
+STEADY_SECONDS = 1.0
+Print = tuple[int, int, int, int] | None
+"""Device, inode, size and time of change: what tells one version of a file from another without reading it. None where there is none."""
+
+
+class Reloading:
+    """`current` is the configuration in use. `usable`: says what stands in the way of a new one, None where nothing does."""
+
+    def __init__(self, path: Path, usable: Callable[[Configuration], str | None]) -> None:
+        self.path, self._usable = path, usable
+        self._loaded = self._seen = _print(path)
+        self._since = time.monotonic()
+        self.current = load(path, name=str(path))
+        self.problem: str | None = None
+
+    def changed(self) -> bool:
+        """Whether the file is another one than was read last, and has been so for a moment: it may be half written."""
+        now = _print(self.path)
+        if now != self._seen:
+            self._seen, self._since = now, time.monotonic()
+        return now != self._loaded and time.monotonic() - self._since >= STEADY_SECONDS
+
+    def reload(self) -> bool:
+        """Read it; whether `current` is a new one. If not, `problem` says why."""
+        self._loaded = self._seen = _print(self.path)
+        try:
+            fresh = load(self.path, name=str(self.path))
+        except ConfigError as error:
+            self.problem = str(error)
+            return False
+        if (problem := self._usable(fresh)) is not None:
+            self.problem = problem
+            return False
+        self.current, self.problem = fresh, None
+        return True
+
+
+def _print(path: Path) -> Print:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - the same call, said plainly
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,0 +1,91 @@
+"""When the next run is due. Pure: moments are `time.monotonic()` seconds that are handed in.
+
+| what happened                             | the next run                                                                        |
+|-------------------------------------------|-------------------------------------------------------------------------------------|
+| nothing                                   | `interval` after the last one began                                                 |
+| an event                                  | `debounce_min` after the last event of its flock, `debounce_max` after the first    |
+| events without end (a crash loop)         | spaced: the space doubles from `debounce_min` to `debounce_max`, until it is quiet  |
+| another run held the lock                 | `LOCKED_SECONDS` later                                                              |
+| a vendor failed, or there was a bug       | after a pause that doubles, and no event comes before it                            |
+| a held rule may close at a known moment   | then                                                                                |
+
+A host that cannot be read makes no pause: what others need must not wait for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+LOCKED_SECONDS = 5.0
+FIRST_PAUSE_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 300.0
+Trouble = Literal["none", "locked", "some", "all"]
+"""How a run ended for the rhythm. `some`: a vendor failed for some of the firewalls, which is no reason to keep the others waiting for
+longer than the interval. `all`: for every one, or the run had a bug."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds; see the table."""
+
+    interval: float
+    debounce_min: float
+    debounce_max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """What happened so far, as far as it matters. `space`: the time between runs of a storm. `failures`: troubled runs in a row."""
+
+    pace: Pace
+    space: float = 0.0
+    last_begun: float | None = None
+    first_event: float | None = None
+    last_event: float | None = None
+    again: float | None = None
+    not_before: float = 0.0
+    failures: int = 0
+
+    def event(self, now: float) -> Rhythm:
+        """Something changed at an engine, maybe."""
+        quiet = self.first_event is None and (self.last_begun is None or now - self.last_begun >= self.pace.debounce_max)
+        return replace(
+            self,
+            space=self.pace.debounce_min if quiet else self.space,
+            first_event=now if self.first_event is None else self.first_event,
+            last_event=now,
+        )
+
+    def due(self) -> float:
+        """The moment of the next run; 0 for at once."""
+        if self.last_begun is None:
+            return 0.0
+        moments = [self.last_begun + self.pace.interval]
+        if self.first_event is not None and self.last_event is not None:
+            patient = max(self.last_event + self.pace.debounce_min, self.last_begun + self.space)
+            moments.append(min(patient, max(self.first_event, self.last_begun) + self.pace.debounce_max))
+        if self.again is not None:
+            moments.append(self.again)
+        return max(min(moments), self.not_before)
+
+    def begin(self, now: float) -> Rhythm:
+        """A run begins: events until now are seen by it."""
+        space = self.space
+        if self.first_event is not None:
+            space = min(max(space, self.pace.debounce_min) * 2, self.pace.debounce_max)
+        return replace(self, last_begun=now, space=space, first_event=None, last_event=None, again=None, not_before=0.0)
+
+    def end(self, now: float, trouble: Trouble, wake: float | None = None) -> Rhythm:
+        """The run ended. `wake`: when something that is held may close."""
+        if trouble == "locked":
+            return replace(self, again=now + LOCKED_SECONDS, not_before=now + LOCKED_SECONDS)
+        if trouble == "none":
+            return replace(self, failures=0, again=wake)
+        longest = max(self.pace.interval, LONGEST_PAUSE_SECONDS) if trouble == "all" else self.pace.interval
+        pause = min(FIRST_PAUSE_SECONDS * 2**self.failures, longest)
+        return replace(self, failures=min(self.failures + 1, 16), again=now + pause, not_before=now + pause)
+
+    def at_once(self) -> Rhythm:
+        """A run is wanted now, whatever was to be waited for."""
+        return replace(self, last_begun=None)

@@ -1,0 +1,350 @@
+"""The loop of `cloudsync watch`: wait for what `rhythm.py` says, run the one `reconcile.apply`, tell how it ended.
+
+It never asks and grants nothing: what needs a person's word is reported by every run and left undone.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import FrameType
+
+from cloudsync import reconcile
+from cloudsync.cli import exit_codes
+from cloudsync.config.configuration import Configuration, WatchSettings
+from cloudsync.config.models import rhythm_problem
+from cloudsync.interruption import Interrupted, Interruption
+from cloudsync.plan import Granted
+from cloudsync.provider.contract import Progress
+from cloudsync.reconcile import Options, Report
+from cloudsync.render.escape import plain
+from cloudsync.report import metrics
+from cloudsync.report.memory import Memory, remembering
+from cloudsync.report.reporting import Reporting
+from cloudsync.report.run import Run
+from cloudsync.state import StateError
+from cloudsync.state.lock import LockHeld
+from cloudsync.watch.bell import Bell
+from cloudsync.watch.events import Listener, can_listen
+from cloudsync.watch.listen import Board, Health, Server
+from cloudsync.watch.notify import Systemd
+from cloudsync.watch.reloading import Reloading
+from cloudsync.watch.rhythm import Pace, Rhythm, Trouble
+
+log = logging.getLogger("cloudsync.watch")
+LOOK_SECONDS = 2.0
+"""So often the loop looks whether the configuration file changed."""
+MARGIN_SECONDS = 60.0
+PING_SECONDS = 60.0
+"""A health check is pinged so often at most while nothing changes about the exit code."""
+
+
+class ListenProblem(Exception):
+    """The address of `/metrics` cannot be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the command line says; None and empty: as the configuration does."""
+
+    interval: float | None = None
+    debounce_min: float | None = None
+    debounce_max: float | None = None
+    listen: tuple[str, int] | None = None
+    metrics_file: Path | None = None
+    firewalls: tuple[str, ...] = ()
+
+    def over(self, configuration: Configuration) -> WatchSettings:
+        """The rhythm in effect."""
+        watch = configuration.watch
+        return WatchSettings(
+            interval=watch.interval if self.interval is None else self.interval,
+            debounce_min=watch.debounce_min if self.debounce_min is None else self.debounce_min,
+            debounce_max=watch.debounce_max if self.debounce_max is None else self.debounce_max,
+            listen=watch.listen if self.listen is None else self.listen,
+        )
+
+    def problem(self, configuration: Configuration) -> str | None:
+        """Why these and the configuration do not go together; None where they do."""
+        watch = self.over(configuration)
+        unknown = [name for name in self.firewalls if name not in configuration.firewalls]
+        if unknown:
+            return f'the configuration has no firewall "{plain(unknown[0], 60)}"'
+        return rhythm_problem(*(timedelta(seconds=s) for s in (watch.interval, watch.debounce_min, watch.debounce_max)))
+
+
+class Service:
+    """Runs until a signal ends it. Raises `ConfigError` and `ListenProblem` where it cannot begin."""
+
+    def __init__(self, path: Path, overrides: Overrides, progress: Progress) -> None:
+        self.overrides, self.progress = overrides, progress
+        self.reloading = Reloading(path, overrides.problem)
+        self.rhythm = Rhythm(self._pace())
+        self.bell, self.board, self.systemd = Bell(), Board(), Systemd()
+        self.listeners: dict[tuple[str, str], Listener] = {}
+        self.server: Server | None = None
+        self._listening: tuple[str, int] | None = None
+        self._stop: int | None = None
+        self._interruption: Interruption | None = None
+        self._reload = False
+        self._hinted = False
+        self._last_code: int | None = None
+        self._last_ping = float("-inf")
+        self._told = ""
+        self._last_success: float | None = None
+        self._begun = time.monotonic()
+
+    @property
+    def configuration(self) -> Configuration:
+        return self.reloading.current
+
+    def run(self) -> int:
+        """The whole life of the service; its exit code."""
+        with self.bell, self._signals():
+            if (problem := self._listen()) is not None:
+                raise ListenProblem(problem)
+            self._attend()
+            log.info("watching %s", self._what(), extra={"event": "start"})
+            self.systemd.ready("the first run is under way")
+            try:
+                while self._stop is None:
+                    self._look()
+                    if self._stop is None and time.monotonic() >= self.rhythm.due():
+                        self._once()
+                        continue
+                    left = self.rhythm.due() - time.monotonic()
+                    self.systemd.promise(LOOK_SECONDS + MARGIN_SECONDS)
+                    self.bell.wait(min(left, LOOK_SECONDS))
+                    self._take_hints()
+            except Interrupted:
+                log.debug("the signal came as a run ended")
+            finally:
+                self._end()
+        return exit_codes.DONE
+
+    def _once(self) -> None:
+        """One run, and what follows from how it ended."""
+        configuration = self.configuration
+        self.systemd.promise(configuration.run.deadline + MARGIN_SECONDS)
+        self._take_hints()
+        self.rhythm = self.rhythm.begin(time.monotonic())
+        reporting = Reporting(configuration, "watch", metrics_file=self.overrides.metrics_file).begin(ping=False)
+        run = self._apply(configuration, reporting)
+        memory = reporting.tell(run, ping=self._pings(run))
+        self._last_code = run.code
+        if run.succeeded:
+            self._last_success = time.monotonic()
+        self._say(run)
+        self._show(run, memory)
+        self.rhythm = self.rhythm.end(time.monotonic(), _trouble(run), _wake(run.report))
+
+    def _apply(self, configuration: Configuration, reporting: Reporting) -> Run:
+        options = Options(self.overrides.firewalls, Granted())
+        try:
+            self._interruption = Interruption()
+            if self._stop is not None:
+                raise Interrupted(self._stop)
+            report = reconcile.apply(
+                configuration, options, progress=self.progress, trigger="watch", interruption=self._interruption
+            )
+            self._interruption = None
+        except Interrupted as error:
+            code = 128 + error.number
+            return reporting.over(code, error="a signal stopped it before anything was begun", kind="interrupted")
+        except LockHeld as error:
+            return reporting.over(exit_codes.LOCKED, error=str(error), kind="locked")
+        except StateError as error:
+            return reporting.over(exit_codes.FAILED, error=str(error), kind="state")
+        except Exception as error:
+            log.debug("internal error", exc_info=True)  # -v shows it; a service outlives the bugs of one run
+            return reporting.over(exit_codes.FAILED, error=f"internal error: {type(error).__name__}", kind="internal")
+        finally:
+            self._interruption = None
+        return reporting.over(exit_codes.of_report(report), report)
+
+    def _pings(self, run: Run) -> bool:
+        """Not for every run of a storm, but at once when the exit code is another one."""
+        now = time.monotonic()
+        if run.code == self._last_code and now - self._last_ping < PING_SECONDS:
+            return False
+        self._last_ping = now
+        return True
+
+    def _say(self, run: Run) -> None:
+        """A line for every change, and for trouble when it is not the same as before."""
+        said = run.sentence()
+        trouble = "" if run.succeeded else said
+        if run.changed and run.succeeded:
+            log.info("cloudsync watch: %s", said, extra={"event": "change"})
+        elif trouble and not run.skipped and (trouble != self._told or run.changed):
+            log.warning("cloudsync watch: %s", said, extra={"event": "trouble"})
+        elif not trouble and self._told:
+            log.info("cloudsync watch: all is well again", extra={"event": "recovery"})
+        if not run.skipped:
+            self._told = trouble
+
+    def _show(self, run: Run, memory: Memory) -> None:
+        """For `/metrics`, `/healthz` and `systemctl status`."""
+        self.board.metrics = metrics.text(memory)
+        self._judge(run.sentence())
+        at = time.strftime("%H:%M:%S", time.localtime(run.started + run.seconds))
+        broken = "the changed configuration cannot be used, the old one is in effect; " if self.reloading.problem else ""
+        self.systemd.status(f"{broken}{at}: {run.sentence()[:300]}")
+
+    def _judge(self, said: str | None = None) -> None:
+        now = time.monotonic()
+        watch, run = self.overrides.over(self.configuration), self.configuration.run
+        allowed = 2 * watch.interval + run.deadline
+        age = None if self._last_success is None else now - self._last_success
+        healthy = age is not None and age <= allowed
+        values = {
+            **self.board.health.values,
+            "seconds_since_success": None if age is None else round(age, 1),
+            "allowed_seconds": allowed,
+            "last_exit_code": self._last_code,
+            "engines": {f"{host} {place}": one.connected for (host, place), one in self.listeners.items()},
+            "configuration": self.reloading.problem or "in effect",
+        }
+        if said is not None:
+            values["last_run"] = said
+        reason = "a recent run succeeded" if healthy else "no run has succeeded yet" if age is None else "no recent run succeeded"
+        self.board.health = Health(healthy, reason, values)
+
+    def _look(self) -> None:
+        """What else there is to see to: the configuration, and how old the last success is."""
+        if self._reload or self.reloading.changed():
+            self._reload = False
+            self._reload_now()
+        self._judge()
+
+    def _reload_now(self) -> None:
+        self.systemd.reloading()
+        if self.reloading.reload():
+            log.info("the configuration was read again", extra={"event": "reload"})
+            self.rhythm = replace(self.rhythm, pace=self._pace()).at_once()
+            if (problem := self._listen()) is not None:
+                log.error("%s; the old address stays", problem, extra={"event": "reload"})
+            self._attend()
+            self.systemd.ready("the configuration was read again")
+            return
+        problem = self.reloading.problem
+        log.error(
+            "the changed configuration cannot be used, the old one stays in effect: %s",
+            plain(problem or "", 1500),
+            extra={"event": "reload"},
+        )
+        with remembering(self.configuration.state, self.configuration.owner) as memory:
+            memory.errors["configuration"] = memory.errors.get("configuration", 0) + 1
+        self.board.metrics = metrics.text(memory)
+        self.systemd.ready("the changed configuration cannot be used, the old one is in effect")
+
+    def _listen(self) -> str | None:
+        """`/metrics` at the address of the configuration; why not, where that cannot be."""
+        wanted = self.overrides.over(self.configuration).listen
+        if wanted == self._listening:
+            return None
+        fresh = None
+        if wanted is not None:
+            try:
+                fresh = Server(wanted, self.board)
+            except OSError as error:
+                return f"{wanted[0]} port {wanted[1]} cannot be listened at: {error.strerror}"
+            log.info("/metrics and /healthz at %s port %d", wanted[0], fresh.port, extra={"event": "listen"})
+        if self.server is not None:
+            self.server.stop()
+        self.server, self._listening = fresh, wanted
+        return None
+
+    def _attend(self) -> None:
+        """Listen to the engines of the configuration, and to no other."""
+        chosen = self.overrides.firewalls or tuple(self.configuration.firewalls)
+        names = {host for name in chosen for host in self.configuration.firewalls[name].hosts}
+        hosts = [host for host in self.configuration.hosts.values() if not host.retired and host.name in names]
+        wanted = {(host.name, str(endpoint)) for host in hosts for endpoint in host.docker if can_listen(endpoint)}
+        for key in self.listeners.keys() - wanted:
+            self.listeners.pop(key).stop()
+        for host, endpoint in sorted(wanted - self.listeners.keys()):
+            self.listeners[host, endpoint] = Listener(host, endpoint, self._hint)
+
+    def _hint(self) -> None:
+        self._hinted = True
+        self.bell.ring()
+
+    def _take_hints(self) -> None:
+        if self._hinted:
+            self._hinted = False
+            self.rhythm = self.rhythm.event(time.monotonic())
+
+    def _pace(self) -> Pace:
+        watch = self.overrides.over(self.configuration)
+        return Pace(watch.interval, watch.debounce_min, watch.debounce_max)
+
+    def _what(self) -> str:
+        watch = self.overrides.over(self.configuration)
+        return f"the events of {len(self.listeners)} engines, and everything every {watch.interval:g} s"
+
+    def _end(self) -> None:
+        self.systemd.stopping()
+        self.systemd.promise(MARGIN_SECONDS)
+        for listener in self.listeners.values():
+            listener.stop()
+        if self.server is not None:
+            self.server.stop()
+        self.systemd.close()
+        log.info("stopped", extra={"event": "stop"})
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGTERM and SIGINT end the service, and the run under way as they end an apply. SIGHUP reads the configuration again."""
+        handlers: dict[int, Callable[[int, FrameType | None], None]] = {
+            signal.SIGTERM: self._asked_to_stop,
+            signal.SIGINT: self._asked_to_stop,
+            signal.SIGHUP: self._asked_to_reload,
+        }
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _asked_to_stop(self, number: int, _: FrameType | None) -> None:
+        if self._stop is not None:
+            os._exit(128 + number)
+        self._stop = number
+        self.bell.ring()
+        if self._interruption is not None:
+            self._interruption.request(number)
+
+    def _asked_to_reload(self, _: int, __: FrameType | None) -> None:
+        self._reload = True
+        self.bell.ring()
+
+
+def _trouble(run: Run) -> Trouble:
+    """Whose trouble it is: only what troubles a vendor, or is a bug, makes a pause."""
+    if run.skipped:
+        return "locked"
+    if run.report is None:
+        return "none" if run.succeeded else "all"
+    failed = {outcome.firewall for outcome in run.report.outcomes if outcome.status in ("failed", "unknown")}
+    failed |= {f.name for f in run.report.plan.firewalls if f.read.status != "complete"}
+    if not failed:
+        return "none"
+    return "all" if len(failed) == len(run.report.plan.firewalls) else "some"
+
+
+def _wake(report: Report | None) -> float | None:
+    """When the first of what is held may close, as a `time.monotonic()` moment."""
+    if report is None:
+        return None
+    untils = [held.until for firewall in report.plan.firewalls for held in firewall.held if held.until is not None]
+    ahead = [(until - datetime.now(until.tzinfo)).total_seconds() for until in untils]
+    return time.monotonic() + max(min(ahead), 1.0) + 1.0 if ahead else None

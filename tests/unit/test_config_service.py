@@ -1,0 +1,73 @@
+"""The tables `[report]` and `[watch]`: optional, strict, shown back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cloudsync.config import show
+from cloudsync.config.configuration import ReportSettings, WatchSettings
+from cloudsync.config.models import listen_address
+from cloudsync.provider.settings import SecretRef
+from tests.unit.test_config import GOOD, loaded, problems
+
+TABLES = """
+[report]
+health = { env = "HEALTH" }
+webhook = { credential = "hook" }
+webhook_secret = { file = "key" }
+metrics_file = "m.prom"
+[watch]
+interval = "1m"
+debounce_min = "1s"
+debounce_max = "20s"
+listen = "[::1]:9741"
+"""
+
+
+def test_both_may_be_left_out(tmp_path: Path) -> None:
+    config = loaded(tmp_path)
+    assert (config.report, config.watch) == (ReportSettings(), WatchSettings(300.0, 2.0, 30.0, None))
+
+
+def test_they_are_loaded_and_shown_back_as_references(tmp_path: Path) -> None:
+    config = loaded(tmp_path, GOOD + TABLES)
+    assert config.watch == WatchSettings(60.0, 1.0, 20.0, ("::1", 9741))
+    assert config.report == ReportSettings(SecretRef(env="HEALTH"), SecretRef(credential="hook"), SecretRef(file="key"), "m.prom")
+    again = loaded(tmp_path, show(config))
+    assert (again.report, again.watch) == (config.report, config.watch)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("health =", "helth =", 'config.toml:25:1: report.helth: unknown key, did you mean "health"?'),
+        ('{ env = "HEALTH" }', '"https://x"', "report.health"),
+        ('webhook = { credential = "hook" }', "", "webhook_secret needs webhook"),
+        ('"1m"', '"5s"', "interval must be 10s or more"),
+        ('"1s"', '"0s"', "debounce_min must be 1s or more"),
+        ('"1s"', '"25s"', "not above debounce_max"),
+        ('"20s"', '"2m"', "debounce_max must not be above interval"),
+        ('"[::1]:9741"', '"0.0.0.0:9741"', "watch.listen: must be a loopback address"),
+        ("listen", "lissen", "unknown key"),
+    ],
+)
+def test_mistakes_are_named_with_their_place(tmp_path: Path, old: str, new: str, said: str) -> None:
+    text = GOOD + TABLES
+    assert old in text
+    (problem,) = problems(tmp_path, text.replace(old, new, 1))
+    assert said in problem
+    assert problem.startswith("config.toml:")
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:0", "127.8.8.8:65535", "[::1]:1"])
+def test_loopback_addresses_can_be_listened_at(text: str) -> None:
+    assert listen_address(text)[1] == int(text.rsplit(":", 1)[1])
+
+
+@pytest.mark.parametrize("text", ["", ":80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "::1:80", "[127.0.0.1]:80", "localhost:80",
+                                  "10.0.0.1:80", "[::]:80", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:٣"])  # fmt: skip
+def test_other_addresses_cannot(text: str) -> None:
+    with pytest.raises(ValueError, match="loopback"):
+        listen_address(text)
