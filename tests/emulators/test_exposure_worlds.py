@@ -226,7 +226,9 @@ def test_digitalocean(droplets: list[tuple[tuple[bool, bool], str, bool]], drawn
         }
         in_force = any(on[n] for on in acting if n in on)
         agree(exposure_of(machine), expected if in_force or not reached else None)
-        assert len(machine.kept) == sum(len(wall.rules) for wall in mine)
+        # the vendor keeps two rules of one meaning as one
+        kept = [{(r.protocol, r.protocol == "icmp" or r.ports, frozenset(r.sources)) for r in wall.rules} for wall in mine]
+        assert len(machine.kept) == sum(map(len, kept))
 
 
 # AWS: groups of every interface, prefix lists, groups as sources, other protocols, interfaces without a public address
