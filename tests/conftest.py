@@ -10,6 +10,15 @@ from tests.world import World, build
 pytest_plugins = ["cloudsync.testing"]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers: what shares an engine, a server or a class stays together, in order."""
+    for item in items:
+        folder = Path(item.location[0]).parts[1:-1]
+        together = "engine" if folder[:1] == ("engine",) else item.nodeid.rpartition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(together))
+
+
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """A world whose hosts answer what `world.discoveries` says."""
