@@ -125,7 +125,7 @@ def test_an_answer_that_made_a_plugin_stumble_is_one_that_cannot_be_understood(
     site: Site, types: Typed, method: str, answer: bytes, code: int
 ) -> None:
     stage: Any = site.stage
-    site.attach = False
+    site.attach, site.deadline = False, "20s"
     stage.double.fail(Fault(method, ".*", "mutate", change=lambda _: answer, times=FOREVER))
     ended, said = types("apply", "-c", str(site.configure()), "--auto-approve", "--allow-close", "1000")
     assert ended == code, said
