@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import io
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -44,22 +45,28 @@ def deadly(folder: Path, at: int, moment: Moment) -> Iterator[None]:
         return call
 
     plain = {name: getattr(os, name) for name in _OF_OS}
-    fdopen, flock = os.fdopen, fcntl.flock
+    fdopen, flock, opener = os.fdopen, fcntl.flock, io.open
 
     def opened(handle: int, *args: Any, **more: Any) -> Any:
         file = fdopen(handle, *args, **more)
         return _Written(file, handle, wrapped) if _is_below(inside, (handle,)) else file
 
+    def opened_by_path(path: Any, mode: str = "r", *args: Any, **more: Any) -> Any:
+        if not set(mode) & set("wax+") or not _is_below(inside, (path,)):
+            return opener(path, mode, *args, **more)
+        file = wrapped("open", opener)(path, mode, *args, **more)
+        return _Written(file, file.fileno(), wrapped)
+
     for name, function in plain.items():
         setattr(os, name, wrapped(name, function))
-    os.fdopen = opened
+    os.fdopen, io.open = opened, opened_by_path
     fcntl.flock = wrapped("flock", flock)
     try:
         yield
     finally:
         for name, function in plain.items():
             setattr(os, name, function)
-        os.fdopen, fcntl.flock = fdopen, flock
+        os.fdopen, fcntl.flock, io.open = fdopen, flock, opener
         if at == COUNT_ONLY:
             (folder / "operations").write_text("\n".join(done))
 
