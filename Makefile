@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test soak lint clean
+.PHONY: help demo test soak crash fuzz mutants lint clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
 
@@ -13,6 +13,15 @@ demo: $(STAMP) ## The main job, from containers' ports to a firewall, without an
 
 test: $(STAMP) ## All tests; the ones on a real engine need root and dockerd, and skip with the reason elsewhere
 	$(VENV)/bin/python -m pytest --junitxml=.pytest-report/junit.xml
+
+crash: $(STAMP) ## Every mishap at every call of every kind of run; `make test` has most of it
+	CLOUDSYNC_LONG=1 $(VENV)/bin/python -m pytest tests/crash --timeout=0
+
+fuzz: $(STAMP) ## Input nobody meant and anything in any order, for an hour and at random; `make test` has a little of it
+	CLOUDSYNC_LONG=1 $(VENV)/bin/python -m pytest tests/fuzz tests/crash/test_any_order.py --timeout=0
+
+mutants: $(STAMP) ## Break the code on purpose and tell what no test noticed; takes hours (TARGETS="guards holds" for some)
+	$(VENV)/bin/python tests/mutants/run.py $(TARGETS)
 
 soak: $(STAMP) ## watch on a real engine that is killed and restarted, for MINUTES=2; needs root and dockerd
 	$(VENV)/bin/python -m tests.engine.soak --minutes $(or $(MINUTES),2)
@@ -33,7 +42,7 @@ lint: $(STAMP) ## ruff, mypy --strict, pyright; the Compose examples, the action
 	sh .ci/actionlint.sh $(WORKFLOWS)
 
 clean: ## Remove the virtual environment and all caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .pytest-report .hypothesis dist build
+	rm -rf $(VENV) .mutants .mypy_cache .ruff_cache .pytest_cache .pytest-report .hypothesis dist build
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

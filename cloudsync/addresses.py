@@ -31,6 +31,9 @@ _TABLE: tuple[tuple[IPv4Network | IPv6Network, AddressClass], ...] = tuple((ip_n
 PRIVATE = NetworkSet.of(["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"])
 """Where `policy.private = "keep"` keeps rules: RFC 1918, RFC 6598 and RFC 4193."""
 
+NOT_PUBLIC = PRIVATE | NetworkSet.of(text for text, kind in _CLASSES if kind != "public")
+"""Addresses no packet from the Internet has."""
+
 
 def classify(address: IPv4Address | IPv6Address) -> AddressClass:
     """The class of an address; an IPv4-mapped IPv6 address is judged as the IPv4 address it stands for."""

@@ -6,7 +6,9 @@ Pure, over the trace that planning leaves (`cloudsync.firewalls.Considered`): no
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Literal
 
 from cloudsync.config.configuration import Configuration, PortRange
 from cloudsync.firewalls import Considered
@@ -15,7 +17,7 @@ from cloudsync.plan import Guard, Held, Plan, ReadStatus, Refused
 from cloudsync.policy import SSH_REASON, Wanted, listed_ports, name_of
 from cloudsync.provider.contract import Present
 from cloudsync.rules import NOTHING, Rule, RuleSet
-from cloudsync.sources.discovery import Origin
+from cloudsync.sources.discovery import Discovery, Failed, Origin, RequiredPort
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,20 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """An apply that opened or closed a part of it. `when`: ISO 8601, as the history has it; `entry`: the id to ask `history` for."""
+
+    verb: Literal["opened", "closed"]
+    when: str
+    who: str
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """One firewall. `open`: what is let in now, None where that is not known; `vendor`: by which of its rules; `after`: what an apply would
-    leave. `policy`: lines of the configuration that have a say. `advice`: what would change it."""
+    leave. `through`: other firewalls that let it in on the same machines. `policy`: lines of the configuration that have a say. `since`:
+    the last apply that opened a part of it, and the last that closed one. `advice`: what would change it."""
 
     firewall: str
     provider: str
@@ -64,28 +77,77 @@ class Story:
     held: tuple[Held, ...] = ()
     kept: tuple[str, ...] = ()
     guards: tuple[Guard, ...] = ()
+    through: tuple[str, ...] = ()
     policy: tuple[str, ...] = ()
+    since: tuple[Event, ...] = ()
     advice: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`unread`: hosts that were not read completely: what they may need is not in the stories. `unassigned`: needed, and no firewall."""
+    """`unread`: hosts that were not read completely: what they may need is not in the stories. `unassigned`: needed, and no firewall.
+    `local`: published on loopback addresses only, which no firewall is ever opened for."""
 
     asked: Asked
     stories: tuple[Story, ...]
     unread: tuple[tuple[str, ReadStatus], ...] = ()
     unassigned: tuple[Refused, ...] = ()
+    local: tuple[RequiredPort, ...] = ()
 
 
-def explain(configuration: Configuration, plan: Plan, considered: Iterable[Considered], asked: Asked) -> Explanation:
-    """The story of one port on every firewall that was considered."""
+def explain(
+    configuration: Configuration,
+    plan: Plan,
+    considered: Iterable[Considered],
+    asked: Asked,
+    *,
+    discoveries: Mapping[str, Discovery] = MappingProxyType({}),
+    history: Sequence[Mapping[str, Any]] = (),
+) -> Explanation:
+    """The story of one port on every firewall that was considered. `history`: the entries of earlier applies, oldest first."""
     return Explanation(
         asked,
-        tuple(_story(configuration, one, asked) for one in considered),
+        tuple(replace(_story(configuration, one, asked), since=since(history, one.plan.name, asked)) for one in considered),
         tuple((name, status) for name, status in plan.hosts if status.status != "complete"),
         tuple(one for one in plan.unassigned if _touches(one, asked)),
+        tuple(
+            port
+            for discovery in discoveries.values()
+            if not isinstance(discovery, Failed)
+            for port in discovery.local
+            if port.protocol == asked.protocol and port.first <= asked.last and asked.first <= port.last
+        ),
     )
+
+
+def since(history: Sequence[Mapping[str, Any]], firewall: str, asked: Asked) -> tuple[Event, ...]:
+    """The last apply that opened a part of it on a firewall, and the last that closed one, the later one first."""
+    found: dict[str, Event] = {}
+    for entry in reversed(history):
+        for done in _listed(entry.get("firewalls")):
+            if done.get("name") != firewall:
+                continue
+            verbs: tuple[Literal["opened", "closed"], ...] = ("opened", "closed")
+            for verb in verbs:
+                if verb not in found and any(_is_about(rule, asked) for rule in _listed(done.get(verb))):
+                    who = entry.get("who")
+                    user = str(who.get("user", "?")) if isinstance(who, Mapping) else "?"
+                    found[verb] = Event(verb, str(entry.get("started")), user, str(entry.get("id")))
+        if len(found) == 2:
+            break
+    return tuple(found.values())
+
+
+def _listed(value: object) -> list[Mapping[str, Any]]:
+    """A list of the history, which is a file and may hold anything."""
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
+def _is_about(rule: Mapping[str, Any], asked: Asked) -> bool:
+    try:
+        return bool(RuleSet.of((Rule.of(str(rule.get("protocol")), str(rule.get("ports")), ANY),)) & asked.part)
+    except ValueError:
+        return False
 
 
 def _story(configuration: Configuration, one: Considered, asked: Asked) -> Story:
@@ -113,6 +175,12 @@ def _story(configuration: Configuration, one: Considered, asked: Asked) -> Story
         held=held,
         kept=tuple(text for text in plan.kept if _named_in(text, asked)),
         guards=one.guards,
+        through=tuple(
+            f"{machine.machine}: {beyond.through}"
+            for machine in plan.standing.machines
+            for beyond in machine.beyond
+            if RuleSet.of((beyond.rule,)) & part
+        ),
         policy=tuple(_policy(configuration, asked, refused, held)),
         advice=tuple(dict.fromkeys(_advice(plan.name, asked, wanted, refused, held, before))),
     )

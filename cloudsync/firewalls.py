@@ -63,9 +63,11 @@ def consider(
     granted: Granted,
     login: Login | None = None,
     same: Sequence[str] = (),
+    foreign: Guard | None = None,
 ) -> Considered:
     """Decide about one firewall. `login`: the SSH connection of the person who runs this. `same`: other firewalls of the
-    configuration that turned out to be this one at the vendor."""
+    configuration that turned out to be this one at the vendor. `foreign`: the guard of `policy.foreign = "fail"`, where other firewalls
+    leave something open."""
     table = configuration.accounts[firewall.account]
     desired = desire(firewall, configuration, table.provider.capabilities, discoveries, _private(configuration, observed))
     empty = FirewallPlan(
@@ -102,9 +104,11 @@ def consider(
         return replace(nothing, guards=(owner,), warnings=warnings)
     known = _known(configuration, firewall, observed, desired, past)
     holding, closing_guards, notes = _held(configuration, firewall, observed, desired, unknown, past, known, granted)
+    if foreign is not None and isinstance(observed, Present):
+        holding = withhold(holding, desired, observed, foreign.id, foreign.message)
     before = observed.rules if isinstance(observed, Present) else NOTHING
     here = _is_here(configuration, firewall)
-    found = [owner, *closing_guards, guards.attaching(firewall.name, attach, granted)]
+    found = [owner, *closing_guards, foreign, guards.attaching(firewall.name, attach, granted)]
     found.append(guards.same_firewall(firewall.name, observed.id if isinstance(observed, Present) else "", same))
     found.append(guards.ssh_moved(firewall.name, past.ssh, holding.closing, granted))
     found.append(guards.own_ssh(firewall.name, login, before, holding.final, attaches=bool(attach), here=here))
@@ -193,7 +197,7 @@ def _of_hosts(known: Mapping[str, RuleSet], firewall: Firewall) -> Mapping[str, 
 def _is_here(configuration: Configuration, firewall: Firewall) -> bool:
     """Whether a host of the firewall is this machine: its engine is read through a local socket."""
     hosts = (configuration.hosts[name] for name in firewall.hosts)
-    return any(endpoint.startswith("unix://") for host in hosts for endpoint in host.docker)
+    return any(isinstance(engine, str) and engine.startswith("unix://") for host in hosts for engine in host.docker)
 
 
 def _private(configuration: Configuration, observed: Observation) -> RuleSet:

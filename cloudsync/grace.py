@@ -14,10 +14,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from cloudsync.clock import Moment, elapsed
 from cloudsync.policy import Desired
 from cloudsync.provider.contract import Description, Present
 from cloudsync.rules import NOTHING, RuleSet
-from cloudsync.state.clock import Moment, elapsed
 
 BY_DESCRIPTION = "?"
 """Stands for the host of rules that only a description at the vendor attributes to a container."""

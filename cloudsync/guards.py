@@ -6,10 +6,10 @@ it undone. Other firewalls are never touched by it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from cloudsync.networks import ANY
-from cloudsync.plan import Granted, Guard, Withholds
+from cloudsync.plan import Granted, Guard, Standing, Withholds
 from cloudsync.policy import Desired
 from cloudsync.provider.contract import Absent, Attachment, Present, Refusal, Step, StepKind
 from cloudsync.provider.marker import Marker
@@ -32,6 +32,7 @@ GUARDS: Mapping[str, tuple[Withholds, str]] = {
         "closings",
         "nothing but SSH would stay open, or nothing of a host; --allow-close is the user's word",
     ),
+    "foreign": ("closings", 'other firewalls leave open what nobody wants, or nobody knows, and policy.foreign is "fail"'),
 }
 """Every guard: what it withholds, and what it saw."""
 _MANY = 5
@@ -155,6 +156,32 @@ def everything_would_close(
         name,
         f"{saw} ({count} rules would close): an engine that lost its containers, or the wrong engine, would look like this. The "
         f"openings go on. If it is right, pass --allow-close {count}",
+    )
+
+
+def foreign(name: str, standing: Standing, keep: RuleSet, attaching: Collection[str]) -> Guard | None:
+    """`policy.foreign = "fail"`: nothing closes, and the run fails, while other firewalls leave open what nobody wants, or nobody knows
+    whether they do. `keep`: what is let through. `attaching`: targets of machines that come under this firewall by this very plan."""
+    problems = []
+    if standing.read is None:
+        problems.append("this provider does not tell what acts on machines")
+    elif standing.read.status != "complete":
+        problems.append(standing.read.reason or standing.read.status)
+    for machine in standing.machines:
+        problems += [f"{machine.machine}: {text}" for text in machine.unknown]
+        problems += [
+            f"{one.rule} on {machine.machine} ({one.through})"
+            for one in machine.beyond
+            if RuleSet.of((one.rule,)) - keep and (one.firewall is not None or machine.target not in attaching)
+        ]
+    if not problems:
+        return None
+    shown = "; ".join(problems[:_MANY]) + (f" and {len(problems) - _MANY} more" if len(problems) > _MANY else "")
+    return _refuse(
+        "foreign",
+        name,
+        f'beyond this firewall, policy.foreign = "fail": {shown}. The openings go on. Take what is not wanted out of those firewalls, or '
+        f"allow it in the configuration; cloudsync exposure shows all of it",
     )
 
 

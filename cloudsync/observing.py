@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from cloudsync.config.configuration import Configuration
+from cloudsync.fleet import Seen, look
 from cloudsync.provider.contract import Account, FirewallSpec, Observation, Present, Progress, Unreadable
 from cloudsync.provider.errors import ProviderError
 from cloudsync.side_by_side import side_by_side
@@ -18,19 +19,26 @@ def accounts_of(configuration: Configuration, names: Iterable[str], until: float
 
 
 def observe(
-    configuration: Configuration, accounts: Mapping[str, Account], specs: Mapping[str, tuple[str, FirewallSpec]]
+    configuration: Configuration,
+    accounts: Mapping[str, Account],
+    specs: Mapping[str, tuple[str, FirewallSpec]],
+    told: dict[str, Seen] | None = None,
 ) -> dict[str, Observation]:
-    """What every firewall is. `specs`: by firewall, its account and what its provider needs to know. Raises nothing but bugs."""
+    """What every firewall is. `specs`: by firewall, its account and what its provider needs to know. `told` is filled with what the same
+    readers tell of machines and marks, where somebody wants to know. Raises nothing but bugs."""
 
     def read(name: str) -> dict[str, Observation]:
         asked = [spec for account, spec in specs.values() if account == name]
         try:
-            found = configuration.accounts[name].provider.open_reader(accounts[name]).read(asked)
+            reader = configuration.accounts[name].provider.open_reader(accounts[name])
+            found = reader.read(asked)
         except ProviderError as error:
             return {spec.name: Unreadable(error) for spec in asked}
         except Exception as error:  # noqa: BLE001 - a plugin's bug must not stop the other accounts
             bug = ProviderError(f"the provider plugin of {name!r} failed: {type(error).__name__}")
             return {spec.name: Unreadable(bug) for spec in asked}
+        if told is not None:
+            told[name] = look(configuration, name, reader, found)
         silence = ProviderError(f"the provider plugin of {name!r} said nothing of this firewall")
         return {spec.name: found.get(spec.name, Unreadable(silence)) for spec in asked}
 

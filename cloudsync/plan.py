@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from cloudsync.exposure import Beyond
 from cloudsync.rules import Rule
 from cloudsync.sources.discovery import Origin
 
@@ -84,6 +85,56 @@ class ReadStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class MachineExposure:
+    """What the Internet reaches on one machine, over all firewalls that act on it. `target`: `server 7`. `attached`: the plan's own
+    firewall is one of them. `reachable`: all of it; `beyond`: the part nobody wants, rule by rule. `firewalls`: those that act on it, in
+    words. `pending`, `unknown`, `kept`: a sentence each."""
+
+    machine: str
+    target: str
+    protected: bool
+    attached: bool
+    beyond: tuple[Beyond, ...] = ()
+    reachable: tuple[Rule, ...] = ()
+    addresses: tuple[str, ...] = ()
+    firewalls: tuple[str, ...] = ()
+    pending: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a firewall stands among its machines. `read`: None where nobody looked (the provider cannot, or policy.foreign = "ignore").
+    `unattached`: it exists and acts on no machine. `not_evaluated`: what else may let packets through or stop them."""
+
+    read: ReadStatus | None = None
+    machines: tuple[MachineExposure, ...] = ()
+    unattached: bool = False
+    not_evaluated: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A rule that is open on `host` too, because another host behind the same firewall needs it."""
+
+    host: str
+    rule: Rule
+    needed_by: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A firewall at the vendor with our owner's marker that the configuration does not name. `firewall`: the name in its marker."""
+
+    provider: str
+    type: str
+    id: str
+    name: str
+    firewall: str
+
+
+@dataclass(frozen=True, slots=True)
 class FirewallPlan:
     """`changes`: what would change. Closings that a guard withholds are not changes but `held`; where a guard withholds the whole
     firewall its changes stand here all the same, for a person to judge, and an apply leaves them undone."""
@@ -103,6 +154,8 @@ class FirewallPlan:
     held: tuple[Held, ...] = ()
     refused: tuple[Refused, ...] = ()
     kept: tuple[str, ...] = ()
+    standing: Standing = Standing()
+    shared: tuple[Shared, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +172,7 @@ class Plan:
     unassigned: tuple[Refused, ...] = ()
     malformed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    orphans: tuple[Orphan, ...] = ()
 
     @property
     def has_changes(self) -> bool:

@@ -15,7 +15,7 @@ import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cloudsync.networks import NetworkSet
-from cloudsync.plan import Change, FirewallPlan, Granted, Guard, Held, Plan, ReadStatus, Refused, StepSummary
+from cloudsync.plan import Change, FirewallPlan, Granted, Guard, Held, MachineExposure, Plan, ReadStatus, Refused, StepSummary
 from cloudsync.rules import Rule
 from cloudsync.sources.discovery import Origin
 
@@ -85,6 +85,62 @@ class StatusPart(_Part):
     temporary: bool | None = None
 
 
+class BeyondPart(_Part):
+    protocol: str
+    ports: str
+    sources: list[str]
+    through: str
+    advice: str = ""
+
+
+class RulePart(_Part):
+    protocol: str
+    ports: str
+    sources: list[str]
+
+
+class ExposurePart(_Part):
+    """What the Internet reaches on one machine. `protected`: a firewall acts on every interface it reaches."""
+
+    machine: str
+    protected: bool
+    attached: bool = True
+    beyond: list[BeyondPart]
+    target: str = ""
+    addresses: list[str] = Field(default_factory=list)
+    firewalls: list[str] = Field(default_factory=list)
+    reachable: list[RulePart] = Field(default_factory=list)
+    pending: list[str] = Field(default_factory=list)
+    unknown: list[str] = Field(default_factory=list)
+    kept: list[str] = Field(default_factory=list)
+
+
+class StandingPart(_Part):
+    """`read`: null where nobody looked. `unattached`: the firewall exists and acts on no machine."""
+
+    read: StatusPart | None
+    unattached: bool
+    not_evaluated: list[str]
+
+
+class SharedPart(_Part):
+    """Open on `host` only because others need it."""
+
+    host: str
+    protocol: str
+    ports: str
+    sources: list[str]
+    needed_by: list[str]
+
+
+class OrphanPart(_Part):
+    provider: str = ""
+    type: str = ""
+    id: str = ""
+    name: str = ""
+    firewall: str = ""
+
+
 class FirewallPart(_Part):
     name: str
     provider: str
@@ -101,7 +157,9 @@ class FirewallPart(_Part):
     held: list[HeldPart]
     refused: list[RefusedPart]
     kept: list[KeptPart]
-    exposure: list[dict[str, Any]] = Field(default_factory=list)
+    exposure: list[ExposurePart] = Field(default_factory=list)
+    standing: StandingPart | None = None
+    shared: list[SharedPart] = Field(default_factory=list)
 
 
 class GuardPart(_Part):
@@ -131,7 +189,7 @@ class PlanDocument(_Part):
     hosts: dict[str, StatusPart]
     firewalls: list[FirewallPart]
     unassigned: list[RefusedPart]
-    orphans: list[dict[str, Any]] = Field(default_factory=list)
+    orphans: list[OrphanPart] = Field(default_factory=list)
     guards: list[GuardPart]
     malformed: list[str] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
@@ -176,6 +234,7 @@ def to_document(plan: Plan) -> dict[str, Any]:
         hosts={name: _status(status) for name, status in plan.hosts},
         firewalls=[_firewall(firewall) for firewall in plan.firewalls],
         unassigned=[_refused(one) for one in plan.unassigned],
+        orphans=[OrphanPart(provider=o.provider, type=o.type, id=o.id, name=o.name, firewall=o.firewall) for o in plan.orphans],
         guards=[GuardPart(id=g.id, firewall=g.firewall, withholds=g.withholds, message=g.message) for g in plan.guards],
         malformed=list(plan.malformed),
         warnings=list(plan.warnings),
@@ -186,10 +245,23 @@ def to_document(plan: Plan) -> dict[str, Any]:
     }
 
 
+def exposure_document(plan: Plan) -> dict[str, Any]:
+    """The part of the document that is about machines, for `cloudsync exposure`."""
+    document = to_document(plan)
+    keys = ("name", "provider", "type", "endpoint", "id", "exposure", "standing", "shared")
+    firewalls = [{key: firewall[key] for key in keys} for firewall in document["firewalls"]]
+    return {key: document[key] for key in ("format_version", "tool_version", "created", "owner")} | {
+        "firewalls": firewalls,
+        "orphans": document["orphans"],
+    }
+
+
 def _trimmed(firewall: FirewallPart) -> dict[str, Any]:
     """Keys that say nothing are left out of changes and statuses; origins always have all of theirs."""
     dumped = firewall.model_dump()
     dumped["read"] = firewall.read.model_dump(exclude_none=True)
+    if firewall.standing is not None and firewall.standing.read is not None:
+        dumped["standing"]["read"] = firewall.standing.read.model_dump(exclude_none=True)
     dumped["changes"] = [{k: v for k, v in change.items() if v is not None} for change in dumped["changes"]]
     return dumped
 
@@ -271,7 +343,34 @@ def _firewall(firewall: FirewallPlan) -> FirewallPart:
         ],
         refused=[_refused(one) for one in firewall.refused],
         kept=[KeptPart(summary=summary) for summary in firewall.kept],
+        exposure=[_exposure(machine) for machine in firewall.standing.machines],
+        standing=StandingPart(
+            read=None if firewall.standing.read is None else _status(firewall.standing.read),
+            unattached=firewall.standing.unattached,
+            not_evaluated=list(firewall.standing.not_evaluated),
+        ),
+        shared=[SharedPart(host=one.host, needed_by=list(one.needed_by), **_rule(one.rule)) for one in firewall.shared],
     )
+
+
+def _exposure(machine: MachineExposure) -> ExposurePart:
+    return ExposurePart(
+        machine=machine.machine,
+        protected=machine.protected,
+        attached=machine.attached,
+        beyond=[BeyondPart(through=one.through, advice=one.advice, **_rule(one.rule)) for one in machine.beyond],
+        target=machine.target,
+        addresses=list(machine.addresses),
+        firewalls=list(machine.firewalls),
+        reachable=[RulePart(**_rule(rule)) for rule in machine.reachable],
+        pending=list(machine.pending),
+        unknown=list(machine.unknown),
+        kept=list(machine.kept),
+    )
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    return {"protocol": rule.protocol, "ports": rule.ports, "sources": list(rule.sources.cidrs())}
 
 
 def from_document(text: str) -> Plan:

@@ -12,30 +12,33 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from cloudsync import __version__
+from cloudsync import __version__, clock
 from cloudsync.approval import moved
 from cloudsync.carrying_out import carry_out
 from cloudsync.config.configuration import Configuration
 from cloudsync.deadline import Deadline
 from cloudsync.firewalls import Considered, consider
+from cloudsync.fleet import Seen, spec_of, with_exposure
 from cloudsync.grace import Past
 from cloudsync.interruption import Interruption
 from cloudsync.observing import accounts_of, observe, twins
+from cloudsync.orphans import orphans, unlooked
 from cloudsync.outcome import Outcome, Report, Status
-from cloudsync.plan import Granted, Plan, ReadStatus
+from cloudsync.plan import Granted, Guard, Plan, ReadStatus
 from cloudsync.plan_document import digest
 from cloudsync.policy import name_of, unassigned
 from cloudsync.provider.contract import FirewallSpec, Progress, silent
-from cloudsync.provider.marker import Marker, host_digest
 from cloudsync.record import recording
 from cloudsync.rules import RuleSet
 from cloudsync.session import own_login
+from cloudsync.shared_ports import shared_ports
 from cloudsync.side_by_side import side_by_side
 from cloudsync.sources.discovery import Complete, Discovery, Failed, Partial
 from cloudsync.sources.hosts import read_hosts
-from cloudsync.state import StateError, clock, seen
+from cloudsync.state import StateError, seen
 from cloudsync.state.applied import last_ssh, record_ssh
 from cloudsync.state.directory import prepare
+from cloudsync.state.engines import remember
 from cloudsync.state.lock import locked
 
 __all__ = ["Options", "Outcome", "Planned", "Report", "Status", "apply", "plan"]
@@ -56,6 +59,7 @@ class Planned:
 
     plan: Plan
     considered: tuple[Considered, ...]
+    discoveries: Mapping[str, Discovery] = field(default_factory=dict)
 
 
 def plan(configuration: Configuration, options: Options, progress: Progress = silent) -> Planned:
@@ -93,6 +97,7 @@ def apply(
         deadline = Deadline.start(configuration.run.deadline)
         planned = _plan(configuration, options, progress, deadline.reading, approved)
         _remember_seen(configuration, planned.considered)
+        remember(configuration.state, configuration.owner, planned.discoveries, planned.plan.created)
         if (why := _not_approved(configuration, planned.plan, approved, expect)) is not None:
             return entry.ends(Report(planned.plan, moved=why))
         if confirm is not None and planned.plan.has_changes:
@@ -119,32 +124,35 @@ def _plan(
     wanted_hosts = {host for firewall in chosen for host in firewall.hosts}
     if not options.firewalls:
         wanted_hosts |= {host.name for host in configuration.hosts.values() if not host.retired and host.name not in fed}
-    specs = {
-        f.name: FirewallSpec(f.name, f.settings, Marker(configuration.owner, f.name, host_digest(f.marker_hosts))) for f in chosen
-    }
+    specs = {f.name: spec_of(configuration, f) for f in chosen}
     past, damaged = _past(configuration, specs, approved)
     accounts = accounts_of(configuration, {f.account for f in chosen}, until, progress)
     with side_by_side(1, "hosts") as beside:
         reading = beside.submit(read_hosts, _within(configuration, until), sorted(wanted_hosts), progress)
-        observed = observe(configuration, accounts, {f.name: (f.account, specs[f.name]) for f in chosen})
+        told: dict[str, Seen] = {}
+        observed = observe(configuration, accounts, {f.name: (f.account, specs[f.name]) for f in chosen}, told)
         discoveries = reading.result()
     same = twins(configuration, accounts, {f.name: f.account for f in chosen}, observed)
     login = own_login(os.environ)
-    considered = tuple(
-        consider(
+
+    def judge(name: str, foreign: Guard | None = None) -> Considered:
+        firewall = configuration.firewalls[name]
+        one = consider(
             configuration,
             firewall,
             accounts[firewall.account],
-            specs[firewall.name],
-            observed[firewall.name],
+            specs[name],
+            observed[name],
             discoveries,
-            past[firewall.name],
+            past[name],
             options.granted,
             login,
-            same.get(firewall.name, ()),
+            same.get(name, ()),
+            foreign,
         )
-        for firewall in chosen
-    )
+        return replace(one, plan=replace(one.plan, shared=shared_ports(configuration, firewall, one.target.rules, discoveries)))
+
+    considered = with_exposure(configuration, [judge(firewall.name) for firewall in chosen], told, judge)
     return Planned(
         Plan(
             tool_version=__version__,
@@ -156,9 +164,11 @@ def _plan(
             guards=tuple(guard for one in considered for guard in one.guards),
             unassigned=unassigned(configuration, discoveries),
             malformed=_malformed(discoveries),
-            warnings=(*damaged, *_warnings(considered, discoveries)),
+            warnings=(*damaged, *_warnings(considered, discoveries), *unlooked(told)),
+            orphans=orphans(configuration, considered, told),
         ),
         considered,
+        discoveries,
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,42 +13,77 @@ import click
 from cloudsync.cli import exit_codes
 from cloudsync.cli.shared import ConfigProblems, Shell, common, log
 from cloudsync.render.escape import plain
+from cloudsync.state import StateError
 
 if TYPE_CHECKING:
+    from cloudsync.config import Configuration
     from cloudsync.sources.discovery import Discovery
+
+HERE = "this engine"
 
 
 @click.command("discover")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
 @common
-def command(shell: Shell) -> int:
-    """Show the ports that containers need: of all hosts of the configuration, or without one of the engine the docker command would use."""
-    code = exit_codes.DONE
-    for host, discovery in _read(shell).items():
-        click.echo(f"{plain(host)}:")
-        for row in _rows(discovery):
-            click.echo("  " + row)
-        code = max(code, _code(discovery), key=lambda one: (one == exit_codes.FAILED, one))
-    return code
+def command(shell: Shell, *, output: str) -> int:
+    """Show the ports that containers need, who asks for them, and what would happen to each.
+
+    Of all hosts of the configuration; without one, of the engine the docker command would use (DOCKER_HOST, DOCKER_CONTEXT, the current
+    context, the local socket). No cloud is read, and nothing is written.
+    """
+    from cloudsync.inventory import inventory, without_configuration
+
+    configuration = _configuration(shell)
+    if configuration is None:
+        discoveries = _here()
+        hosts = inventory(without_configuration(HERE), discoveries)
+    else:
+        discoveries = _read(shell, configuration)
+        hosts = inventory(configuration, discoveries)
+    from cloudsync.render import discovery as render
+
+    if output == "json":
+        click.echo(json.dumps(render.document(hosts), indent=2))
+    else:
+        shell.print(render.text(hosts, configured=configuration is not None))
+    return max(
+        (_code(one) for one in discoveries.values()), key=lambda one: (one == exit_codes.FAILED, one), default=exit_codes.DONE
+    )
 
 
-def _read(shell: Shell) -> Mapping[str, Discovery]:
+def _configuration(shell: Shell) -> Configuration | None:
+    """The configuration; None where there is none and none was named."""
     from cloudsync.config import ConfigError, find
-    from cloudsync.engine_endpoint import EndpointError, docker_endpoint
-    from cloudsync.sources.discovery import LabelScope
-    from cloudsync.sources.engine import read_engine
-    from cloudsync.sources.hosts import read_hosts
 
     try:
         find(shell.config)
     except ConfigError:
-        try:
-            endpoint = docker_endpoint(os.environ)
-        except EndpointError as error:
-            raise ConfigProblems([str(error)]) from None
-        log.warning("no configuration: reading %s", plain(endpoint))
-        return {"this engine": read_engine("this engine", endpoint, LabelScope({}, frozenset()), timeout=10.0, concurrency=16)}
-    configuration = shell.load()
-    return read_hosts(configuration, [host.name for host in configuration.hosts.values() if not host.retired], shell.progress)
+        return None
+    return shell.load()
+
+
+def _here() -> Mapping[str, Discovery]:
+    from cloudsync.engine_endpoint import EndpointError, docker_endpoint, way_to
+    from cloudsync.sources.discovery import LabelScope
+    from cloudsync.sources.engine import read_engine
+
+    try:
+        engine = docker_endpoint(os.environ)
+        way = way_to(engine, os.environ, Path())
+    except EndpointError as error:
+        raise ConfigProblems([str(error)]) from None
+    shown = engine if engine == way.url else f"{engine} ({way.url})"
+    log.warning("no configuration: reading %s", plain(shown))
+    return {HERE: read_engine(HERE, engine, LabelScope({}, frozenset(), lenient=True), timeout=10.0, concurrency=16)}
+
+
+def _read(shell: Shell, configuration: Configuration) -> Mapping[str, Discovery]:
+    from cloudsync.sources.hosts import read_hosts
+
+    try:
+        return read_hosts(configuration, [host.name for host in configuration.hosts.values() if not host.retired], shell.progress)
+    except StateError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _code(discovery: Discovery) -> int:
@@ -55,24 +92,3 @@ def _code(discovery: Discovery) -> int:
     if isinstance(discovery, Complete):
         return exit_codes.FAILED if discovery.malformed else exit_codes.DONE
     return exit_codes.TRY_AGAIN if discovery.temporary else exit_codes.FAILED
-
-
-def _rows(discovery: Discovery) -> list[str]:
-    from cloudsync.policy import name_of
-    from cloudsync.sources.discovery import Failed, Partial
-
-    if isinstance(discovery, Failed):
-        return [f"not read: {plain(discovery.reason)}"]
-    rows = [f"not read completely: {plain(reason)}" for reason in (discovery.reasons if isinstance(discovery, Partial) else ())]
-    for port in sorted(discovery.required, key=lambda p: (p.first, p.protocol, str(p.address), p.origin)):
-        ports = str(port.first) if port.first == port.last else f"{port.first}-{port.last}"
-        address = "every address" if port.address is None else str(port.address)
-        label = f"  label {port.origin.label}" if port.origin.label else ""
-        rows.append(f"{ports + '/' + port.protocol:<16} {address:<22} {plain(name_of(port.origin))}{plain(label)}")
-    rows += [
-        f"{(one.ports or '?') + '/' + one.protocol:<16} {'not opened':<22} {plain(name_of(one.origin))}: {plain(one.reason)}"
-        for one in discovery.unopened
-    ]
-    rows += [f"malformed label: {plain(name_of(bad.origin))}: {plain(bad.problem)}" for bad in discovery.malformed]
-    rows += [f"note: {plain(remark)}" for remark in discovery.remarks]
-    return rows or ["nothing is needed"]

@@ -40,6 +40,16 @@ def of_reading(plan: Plan) -> int:
     return TRY_AGAIN if unread else DONE
 
 
+def of_exposure(plan: Plan) -> int:
+    """What `cloudsync exposure` ends with: whether all of it is known, and with policy.foreign = "fail" whether it is wanted."""
+    if any(guard.id == "foreign" for guard in plan.guards):
+        return GUARD
+    statuses = [one for f in plan.firewalls for one in (f.read, f.standing.read) if one is not None and one.status != "complete"]
+    if any(not status.temporary for status in statuses):
+        return FAILED
+    return TRY_AGAIN if statuses else DONE
+
+
 def of_report(report: Report) -> int:
     """How an apply ended. A person who said no ends it like a failure: nothing was done."""
     if report.moved is not None:

@@ -29,15 +29,20 @@ def command(shell: Shell, *, port: str, firewalls: tuple[str, ...], output: str)
     from cloudsync.explain import explain
     from cloudsync.plan import Granted
     from cloudsync.render import explain as render
+    from cloudsync.state.history import entries
 
     asked = _asked(port)
     configuration = shell.load()
     options = options_for(configuration, firewalls, Granted())
     try:
         planned = reconcile.plan(configuration, options, shell.progress)
+        history = entries(configuration.state, configuration.owner)
     except StateError as error:
         raise click.ClickException(str(error)) from None
-    told = [explain(configuration, planned.plan, planned.considered, one) for one in asked]
+    told = [
+        explain(configuration, planned.plan, planned.considered, one, discoveries=planned.discoveries, history=history)
+        for one in asked
+    ]
     told = told[:1] + [one for one in told[1:] if _has_something(one)]
     if output == "json":
         click.echo(json.dumps(render.document(told), indent=2))
@@ -65,4 +70,6 @@ def _asked(port: str) -> tuple[Asked, ...]:
 
 
 def _has_something(one: Explanation) -> bool:
-    return bool(one.unassigned) or any(s.open or s.reasons or s.refused or s.held or s.kept for s in one.stories)
+    return bool(one.unassigned or one.local) or any(
+        s.open or s.reasons or s.refused or s.held or s.kept or s.through for s in one.stories
+    )

@@ -23,6 +23,8 @@ COMMANDS = {
     "release": ("cloudsync.cli.release", "Take the owner marker off a firewall and leave its rules as they are."),
     "discover": ("cloudsync.cli.discover", "Show the ports that containers need; needs no configuration."),
     "explain": ("cloudsync.cli.explain", "Tell the whole story of one port."),
+    "exposure": ("cloudsync.cli.exposure", "Show what the Internet reaches on the machines, over all firewalls."),
+    "check-access": ("cloudsync.cli.check_access", "Say what the credentials are good for, and what is missing."),
     "config": ("cloudsync.cli.config", "Check or show the configuration, or print its JSON Schema."),
     "init": ("cloudsync.cli.init", "Write a first configuration; finds the engine and the credentials that are there."),
     "completion": ("cloudsync.cli.completion", "Print the completion script of a shell: bash, zsh or fish."),
@@ -53,7 +55,7 @@ def cloudsync() -> None:
     """Keep cloud firewalls in step with the ports that Docker containers need: only those ports, plus SSH.
 
     Exit codes: 0 done, 1 failed, 2 changes pending (plan --detailed-exitcode), 3 a guard refused, 4 not the approved plan, 5 locked,
-    6 partly applied, 64 usage or configuration, 75 try again.
+    6 partly applied, 64 usage or configuration, 75 try again, 130 and 143 interrupted before anything was begun.
 
     Before or after every command: -c/--config FILE, --color auto|always|never, -q/--quiet, -v/--verbose, --log-format text|json.
     """
@@ -79,7 +81,7 @@ def run(words: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt) as error:
         complain(words, "interrupted, nothing was begun", "interrupted")
         # click wraps what a signal raised.
-        return 128 + int(getattr(error.__cause__ or error, "number", signal.SIGINT))
+        return 128 + int(getattr(error.__cause__ or error.__context__ or error, "number", signal.SIGINT))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_codes.FAILED

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+from cloudsync.config.engines import TlsEngine
 from cloudsync.networks import NetworkSet
 from cloudsync.provider.contract import Provider
 from cloudsync.provider.settings import AccountSettings, FirewallSettings, SecretRef
@@ -114,10 +115,10 @@ class ComposeTable:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One `[hosts.X]`. `docker`: engine endpoints, `unix:///…` or `tcp://127.0.0.1:…` (other kinds are errors for now)."""
+    """One `[hosts.X]`. `docker`: its engines, as `config/engines.py` says they are written."""
 
     name: str
-    docker: tuple[str, ...]
+    docker: tuple[str | TlsEngine, ...]
     ports: tuple[PortRange, ...]
     retired: bool
     place: Place

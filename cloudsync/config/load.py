@@ -26,8 +26,18 @@ from cloudsync.config.configuration import (
     Ssh,
     WatchSettings,
 )
-from cloudsync.config.engines import engine_problem
-from cloudsync.config.models import AllowTable, File, FirewallTable, HostTable, allowed, duration, listen_address, port_range
+from cloudsync.config.engines import TlsEngine, engine_problem
+from cloudsync.config.models import (
+    AllowTable,
+    File,
+    FirewallTable,
+    HostTable,
+    TlsEngineTable,
+    allowed,
+    duration,
+    listen_address,
+    port_range,
+)
 from cloudsync.config.places import place_of, places
 from cloudsync.config.problems import ConfigError, Problem, unknown_key
 from cloudsync.networks import NOWHERE, NetworkSet
@@ -156,7 +166,9 @@ class _Loader:
             for one in error.errors(include_input=False, include_url=False):
                 where = (*path, *(part for part in one["loc"] if part != "[key]"))
                 where = tuple(
-                    part for part in where if not (isinstance(part, str) and part.startswith(("function-", "list[", "str")))
+                    part
+                    for part in where
+                    if not (isinstance(part, str) and part.startswith(("function-", "engine-", "list[", "str")))
                 )
                 self.problem(where, _in_words(one["type"], one["msg"], one.get("ctx", {}), model, where, path, more))
             return None
@@ -230,14 +242,15 @@ class _Loader:
 
     def host(self, name: str, table: HostTable) -> Host:
         path: KeyPath = ("hosts", name)
-        engines = [table.docker] if isinstance(table.docker, str) else table.docker or []
-        for number, endpoint in enumerate(engines):
-            if (problem := engine_problem(endpoint)) is not None:
-                self.problem((*path, "docker") if isinstance(table.docker, str) else (*path, "docker", number), problem)
+        written, at = table.docker, (*path, "docker")
+        if isinstance(written, list):
+            engines = tuple(self.engine(one, (*at, number)) for number, one in enumerate(written))
+        else:
+            engines = () if written is None else (self.engine(written, at),)
         if not engines and table.ports is None and table.compose is None and not table.retired:
             self.problem(path, "needs a source of ports: docker, compose or ports")
         ports = self.ports(table.ports or (), (*path, "ports"))
-        return Host(name, tuple(engines), ports, table.retired, self.at(*path), self.compose(table, path))
+        return Host(name, engines, ports, table.retired, self.at(*path), self.compose(table, path))
 
     def compose(self, table: HostTable, path: KeyPath) -> ComposeTable | None:
         if table.compose is None:
@@ -247,6 +260,12 @@ class _Loader:
             return None
         profiles = None if table.profiles is None else tuple(table.profiles)
         return ComposeTable(tuple(table.compose), tuple(table.env_file or ()), profiles)
+
+    def engine(self, written: str | TlsEngineTable, path: KeyPath) -> str | TlsEngine:
+        text = written if isinstance(written, str) else written.host
+        if (problem := engine_problem(text)) is not None:
+            self.problem(path if isinstance(written, str) else (*path, "host"), problem)
+        return written if isinstance(written, str) else TlsEngine(written.host, written.ca, written.cert, written.key)
 
     def firewall(self, name: str, raw: dict[str, object], file: File, accounts: Mapping[str, AccountTable]) -> Firewall | None:
         path: KeyPath = ("firewalls", name)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from ipaddress import ip_address
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from cloudsync.networks import ANY, NetworkSet
 from cloudsync.provider.settings import SecretRef, Settings
@@ -207,11 +207,44 @@ def rhythm_problem(interval: timedelta, debounce_min: timedelta, debounce_max: t
     return None if debounce_max <= interval else "debounce_max must not be above interval"
 
 
+class TlsEngineTable(Settings):
+    """An engine over TLS, as one of `hosts.X.docker`. Paths are relative to the configuration file."""
+
+    host: Annotated[str, Field(pattern=r"^tcp://.+", description="tcp://address:port")]
+    ca: Annotated[
+        str | None, Field(description="PEM file of who signs the engine's certificate; the machine's own authorities")
+    ] = None
+    cert: Annotated[str, Field(min_length=1, description="PEM file of our certificate")]
+    key: Annotated[str, Field(min_length=1, description="PEM file of its key")]
+
+
+def _kind_of_engine(value: object) -> str:
+    """So that a mistake is told once, for the way of writing that was meant."""
+    if isinstance(value, list):
+        return "engine-list"
+    return "engine-table" if isinstance(value, dict | TlsEngineTable) else "engine-text"
+
+
+Engine = Annotated[
+    Annotated[str, Tag("engine-text")] | Annotated[TlsEngineTable, Tag("engine-table")], Discriminator(_kind_of_engine)
+]
+Engines = Annotated[
+    Annotated[str, Tag("engine-text")]
+    | Annotated[TlsEngineTable, Tag("engine-table")]
+    | Annotated[list[Engine], Tag("engine-list")],
+    Discriminator(_kind_of_engine),
+]
+
+
 class HostTable(Settings):
     """`[hosts.X]`: a machine with a container engine, or a list that stands for one."""
 
     docker: Annotated[
-        str | list[str] | None, Field(description="engine: unix:///path or tcp://127.0.0.1:port; a list for several")
+        Engines | None,
+        Field(
+            description="engine: unix:///path, ssh://user@host, tcp://address:port, a Docker context, or a table with TLS files; "
+            "a list for several"
+        ),
     ] = None
     compose: Annotated[
         list[PathText] | None,

@@ -9,6 +9,7 @@ from typing import Any
 import tomlkit
 
 from cloudsync.config.configuration import ComposeTable, Configuration, PortRange, ReportSettings, WatchSettings
+from cloudsync.config.engines import TlsEngine
 from cloudsync.config.models import AllowTable, File, FirewallTable
 from cloudsync.networks import ANY, NetworkSet
 from cloudsync.rules import RuleSet
@@ -47,7 +48,7 @@ def show(configuration: Configuration) -> str:
             for name, table in configuration.accounts.items()
         },
         "hosts": {
-            host.name: ({"docker": list(host.docker)} if host.docker else {})
+            host.name: ({"docker": [_engine(engine) for engine in host.docker]} if host.docker else {})
             | _compose(host.compose)
             | ({"ports": _ports(host.ports)} if host.ports or not (host.docker or host.compose) else {})
             | ({"retired": True} if host.retired else {})
@@ -108,6 +109,13 @@ def _compose(table: ComposeTable | None) -> dict[str, Any]:
         | ({} if table.profiles is None else {"profiles": list(table.profiles)})
         | ({"env_file": list(table.env_files)} if table.env_files else {})
     )
+
+
+def _engine(engine: str | TlsEngine) -> object:
+    if isinstance(engine, str):
+        return engine
+    files = {"ca": engine.ca, "cert": engine.cert, "key": engine.key}
+    return {"host": engine.host} | {name: path for name, path in files.items() if path is not None}
 
 
 def _ports(ranges: Iterable[PortRange]) -> list[str]:

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
+from cloudsync.provider.access import Access
 from cloudsync.provider.errors import ProviderError
+from cloudsync.provider.machines import Fleet, Marked
 from cloudsync.provider.marker import Marker
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync.rules import NOTHING, Rule, RuleSet
@@ -54,11 +56,13 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class FirewallSpec:
-    """One firewall of the configuration, as a provider sees it. `settings` is the provider's own model of the table's keys."""
+    """One firewall of the configuration, as a provider sees it. `settings` is the provider's own model of the table's keys. `hosts`: the
+    names of its hosts; a machine of that name at the vendor is one of them."""
 
     name: str
     settings: FirewallSettings
     marker: Marker
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +255,43 @@ class Reader(Protocol):
         ...
 
 
+@runtime_checkable
+class MachineReader(Protocol):
+    """What a `Reader` may also be, for exposure: it tells the machines with every firewall that acts on them.
+
+    Asked of the reader that has just read the account, so that no list is fetched twice in one run; never with `policy.foreign = "ignore"`.
+    `cloudsync.provider.machines` tells how to fill a `Fleet`.
+    """
+
+    def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
+        """The machines that `specs` are about: every firewall of the account in the configuration, more than `read` may have been
+        asked for, so that ours can be told from others'.
+
+        Raises nothing but bugs. A part that could not be read is said in `Fleet.not_evaluated` or `ObservedMachine.unknown`.
+        """
+        ...
+
+
+@runtime_checkable
+class MarkReader(Protocol):
+    """What a `Reader` may also be, for orphans: it finds the firewalls that carry an owner's marker."""
+
+    def read_marked(self, owner: str, specs: Sequence[FirewallSpec], *, ask: bool) -> Sequence[Marked] | Unreadable | None:
+        """All of them in the account, those of `specs` told by `ActingFirewall.of`, out of the lists that were read. `ask`: a call of
+        its own is allowed; None where it is not and would be needed."""
+        ...
+
+
+@runtime_checkable
+class AccessChecker(Protocol):
+    """What a `Provider` may also be: it tells what the account's credentials are good for (`cloudsync check-access`)."""
+
+    def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
+        """Every permission that `specs` need, one by one, and what of the quota is used; writes nothing at the vendor, and raises
+        nothing but bugs: credentials that are not valid are a row too. `cloudsync.provider.access` tells how to fill one."""
+        ...
+
+
 class Writer(Protocol):
     """Writes; opened only by apply."""
 
@@ -260,7 +301,11 @@ class Writer(Protocol):
 
 
 class Provider(Protocol):
-    """A plugin. Its top module imports no SDK; `open_reader` and `open_writer` do."""
+    """A plugin. Its top module imports no SDK; `open_reader` and `open_writer` do.
+
+    It may be an `AccessChecker` too; its readers may be a `MachineReader` and a `MarkReader`. A plugin that is none of them works, and
+    the plan says what is not known because of it.
+    """
 
     api_version: ClassVar[int]
     type: ClassVar[str]

@@ -14,7 +14,7 @@ from cloudsync.render import words
 from cloudsync.render.escape import plain
 from cloudsync.render.text import Line
 from cloudsync.rules import Rule
-from cloudsync.sources.discovery import Origin
+from cloudsync.sources.discovery import Origin, RequiredPort
 
 
 def text(explanation: Explanation) -> Iterator[Line]:
@@ -27,6 +27,12 @@ def text(explanation: Explanation) -> Iterator[Line]:
     for story in explanation.stories:
         yield Line("")
         yield from _story(story, _ports(explanation))
+    for port in explanation.local:
+        yield Line("")
+        yield Line(
+            f"{plain(name_of(port.origin))} on {plain(port.origin.host)} publishes it on {port.address} only: never opened",
+            "quiet",
+        )
     for one in explanation.unassigned:
         yield Line("")
         yield Line(f"needed by {_who(one)}, whose host feeds no firewall", "warning")
@@ -56,6 +62,10 @@ def _story(story: Story, asked: str) -> Iterator[Line]:
         yield Line(
             f"  = {plain(words.rule(held.rule))} stays open{until} ({plain(held.reason)}): {plain(held.detail)}", "warning"
         )
+    yield from (Line(f"  ! open on {plain(through)}", "warning") for through in story.through)
+    for event in story.since:
+        when, who = plain(event.when[:16].replace("T", " "), 20), plain(event.who, 60)
+        yield Line(f"  {event.verb} by an apply of {who} at {when} UTC (cloudsync history {plain(event.entry, 40)})", "quiet")
     yield from (Line(f"  kept: {plain(kept)}", "quiet") for kept in story.kept)
     yield from (Line(f"  policy: {plain(line)}") for line in story.policy)
     yield from (Line(f"  ! {guard.id}: {plain(guard.message, 1500)}", "error") for guard in story.guards)
@@ -88,6 +98,10 @@ def _who(one: Refused) -> str:
     )
 
 
+def _span(port: RequiredPort) -> str:
+    return str(port.first) if port.first == port.last else f"{port.first}-{port.last}"
+
+
 def _ports(explanation: Explanation) -> str:
     (rule,) = explanation.asked.part
     return rule.ports
@@ -105,6 +119,10 @@ def _document(explanation: Explanation) -> dict[str, Any]:
         "hosts_unread": {name: {"status": status.status, "reason": status.reason} for name, status in explanation.unread},
         "firewalls": [_story_document(story) for story in explanation.stories],
         "unassigned": [_refused(one) for one in explanation.unassigned],
+        "local": [
+            {"protocol": port.protocol, "ports": _span(port), "address": str(port.address), "origin": _origin(port.origin)}
+            for port in explanation.local
+        ],
     }
 
 
@@ -138,7 +156,9 @@ def _story_document(story: Story) -> dict[str, Any]:
         ],
         "kept": list(story.kept),
         "guards": [{"id": guard.id, "withholds": guard.withholds, "message": guard.message} for guard in story.guards],
+        "through": list(story.through),
         "policy": list(story.policy),
+        "since": [{"verb": one.verb, "when": one.when, "who": one.who, "entry": one.entry} for one in story.since],
         "advice": list(story.advice),
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cloudsync.plan import FirewallPlan, Plan
-from cloudsync.render import words
+from cloudsync.render import exposure, words
 from cloudsync.render.escape import markdown
 
 _SIGNS = {"create": "➕", "open": "➕", "close": "➖", "adopt": "🔗", "attach": "🔗", "reapply": "🔁"}
@@ -21,11 +21,24 @@ def plan(shown: Plan) -> str:
     if shown.unassigned:
         lines += ["", "#### Required, but the host feeds no firewall", ""]
         lines += [f"- {markdown(words.port(one.protocol, one.ports))}: {markdown(one.reason)}" for one in shown.unassigned]
+    lines += [f"> ⚠️ {markdown(said.text)}" for said in exposure.orphans(shown.orphans)]
     if shown.guards:
         lines += ["", f"**{len(shown.guards)} refused by a guard.**"]
     if shown.warnings:
         lines += ["", *(f"- note: {markdown(text)}" for text in shown.warnings)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def reached(shown: Plan) -> str:
+    """What the Internet reaches, for `cloudsync exposure`."""
+    lines: list[str] = []
+    for said in exposure.report(shown):
+        if said.weight == "title":
+            lines += ["", f"### {markdown(said.text)}", ""]
+        else:
+            mark = {"error": "❌ ", "warning": "⚠️ "}.get(said.weight, "")
+            lines.append(f"{'  ' * max(said.depth - 1, 0)}- {mark}{markdown(said.text, 1500)}")
+    return "\n".join(lines).strip() + "\n"
 
 
 def _firewall(firewall: FirewallPlan, shown: Plan) -> list[str]:
@@ -40,8 +53,14 @@ def _firewall(firewall: FirewallPlan, shown: Plan) -> list[str]:
     lines += [
         f"> ❌ **{guard.id}**: {markdown(guard.message, 1500)}" for guard in shown.guards if guard.firewall == firewall.name
     ]
+    lines += [
+        f"> {'❌' if said.weight == 'error' else '⚠️'} {markdown(said.text, 1500)}"
+        for said in exposure.troubles(firewall)
+        if said.weight != "quiet"
+    ]
     more = [
-        f"- {markdown(words.rule(held.rule))} stays open ({markdown(held.reason)}): {markdown(held.detail)}"
+        f"- {markdown(words.rule(held.rule))} stays open{words.until(held.until, shown.created)} ({markdown(held.reason)}): "
+        f"{markdown(held.detail)}"
         for held in firewall.held
     ]
     more += [

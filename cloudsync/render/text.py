@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from cloudsync.outcome import Report
 from cloudsync.plan import FirewallPlan, Plan, Refused
-from cloudsync.render import words
+from cloudsync.render import exposure, words
 from cloudsync.render.escape import plain
 from cloudsync.sources.discovery import Origin
 
@@ -44,6 +44,7 @@ def plan(shown: Plan, *, verbose: bool = False) -> Iterator[Line]:
         yield Line("")
         yield Line("Required, but the host feeds no firewall:", "title")
         yield from _refusals(shown.unassigned)
+    yield from (Line(f"! {plain(said.text)}", said.weight) for said in exposure.orphans(shown.orphans))
     if shown.warnings:
         yield Line("")
         yield from (Line(f"note: {plain(text)}", "quiet") for text in shown.warnings)
@@ -64,7 +65,7 @@ def _firewall(firewall: FirewallPlan, shown: Plan, *, verbose: bool) -> Iterator
         sign, style = _signs[change.action]
         yield Line(f"  {sign} {plain(words.change(change))}   {plain(change.reason)}", style)
     for held in firewall.held:
-        until = f" until {held.until:%Y-%m-%d %H:%M}" if held.until else ""
+        until = words.until(held.until, shown.created)
         yield Line(
             f"  = {plain(words.rule(held.rule))} stays open{until} ({plain(held.reason)}): {plain(held.detail)}", "warning"
         )
@@ -80,10 +81,21 @@ def _firewall(firewall: FirewallPlan, shown: Plan, *, verbose: bool) -> Iterator
     for guard in guards:
         what = "its closings are" if guard.withholds == "closings" else "this firewall is"
         yield Line(f"  ! {guard.id}: {what} left undone: {plain(guard.message, 1500)}", "error")
+    for said in exposure.troubles(firewall, everything=verbose):
+        yield Line(f"  {'  ' * said.depth}{_MARKS[said.weight]}{plain(said.text, 1500)}", said.weight)
     if firewall.unchanged:
         yield Line(f"  {firewall.unchanged} unchanged", "quiet")
 
 
+def reached(shown: Plan) -> Iterator[Line]:
+    """What the Internet reaches, for `cloudsync exposure`."""
+    for said in exposure.report(shown):
+        if said.weight == "title":
+            yield Line("")
+        yield Line(f"{'  ' * said.depth}{_MARKS[said.weight]}{plain(said.text, 1500)}", said.weight)
+
+
+_MARKS = {"title": "", "plain": "", "quiet": "", "warning": "! ", "error": "! "}
 _signs: dict[str, tuple[str, Style]] = {
     "create": ("+", "open"),
     "adopt": ("~", "attach"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime
 
 from cloudsync.addresses import PRIVATE
 from cloudsync.networks import ANY, NetworkSet
@@ -48,6 +49,17 @@ def change(one: Change) -> str:
         return f"{port(one.rule.protocol, one.rule.ports)} {verb} {sources(one.rule.sources)}"
     names = {"create": "create the firewall", "adopt": "adopt the firewall", "attach": "attach to", "reapply": "put in force on"}
     return f"{names[one.action]} {one.target or ''}".strip()
+
+
+def until(moment: datetime | None, now: datetime) -> str:
+    """` until 2026-03-01 03:10 UTC (9 min left)`; nothing where there is no such moment."""
+    if moment is None:
+        return ""
+    left = max(0, round((moment - now).total_seconds()))
+    for unit, seconds in (("days", 86400), ("h", 3600), ("min", 60)):
+        if left >= 2 * seconds:
+            return f" until {moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC ({left // seconds} {unit} left)"
+    return f" until {moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC ({left} s left)"
 
 
 def summary(plan: Plan) -> str:

@@ -20,10 +20,14 @@ def united(discoveries: Sequence[Discovery]) -> Discovery:
     unopened = tuple(port for one in read for port in one.unopened)
     malformed = tuple(one for part in read for one in part.malformed)
     remarks = tuple(remark for one in read for remark in one.remarks)
+    local = tuple(port for one in read for port in one.local)
+    routed = tuple(one for part in read for one in part.routed)
+    engines = tuple(one for part in read for one in part.engines)
     if not lacking:
-        return Complete(required, unopened, malformed, remarks)
+        return Complete(required, unopened, malformed, remarks, local, routed, engines)
     reasons = tuple(reason for one in lacking for reason in ((one.reason,) if isinstance(one, Failed) else one.reasons))
-    return Partial(reasons, required, unopened, malformed, remarks, temporary=all(one.temporary for one in lacking))
+    temporary = all(one.temporary for one in lacking)
+    return Partial(reasons, required, unopened, malformed, remarks, temporary, local, routed, engines)
 
 
 __all__ = ["Complete", "Discovery", "Failed", "Partial", "united"]

@@ -7,6 +7,8 @@
 | created, being recreated by Compose | the same                                                        |
 | anything else | nothing                                                                               |
 
+Podman has two states more: `stopping` still holds its ports, and `stopped` with a restart policy is a moment of a crash loop.
+
 | network mode                           | ports                                                               |
 |----------------------------------------|---------------------------------------------------------------------|
 | host                                   | only what a trusted label `cloudsync.ports` lists                   |
@@ -22,8 +24,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from cloudsync.networks import ANY, ANY4, ANY6, NOWHERE, NetworkSet
 from cloudsync.sources.discovery import LabelScope, Malformed, Origin, RequiredPort, UnopenedPort
-from cloudsync.sources.labels import ContainerLabels, LabelError, parse_labels
+from cloudsync.sources.labels import ContainerLabels, LabelError, ours, parse_labels
 from cloudsync.sources.provenance import narrower, narrowing, split
+from cloudsync.sources.proxies import Trait, traits_of
 
 Address = IPv4Address | IPv6Address
 _WILDCARDS: tuple[Address, ...] = (IPv4Address(0), IPv6Address(0))
@@ -61,17 +64,20 @@ class Container:
     networks: tuple[str, ...]
     asked: tuple[Binding, ...]
     bound: tuple[Binding, ...]
+    traits: frozenset[Trait] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
     """`publishes`: ports of a container on this network can be reached at the host's addresses. `inner`: the addresses of a bridge; the
-    host's own one among them, the gateway, is reached by containers only."""
+    host's own one among them, the gateway, is reached by containers only. `only4`: nothing carries IPv6 into it (Podman as root has no
+    proxy for the family that a network lacks)."""
 
     id: str
     name: str
     publishes: bool
     inner: NetworkSet = NOWHERE
+    only4: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +88,25 @@ class Needs:
     unopened: tuple[UnopenedPort, ...] = ()
     malformed: tuple[Malformed, ...] = ()
     remarks: tuple[str, ...] = ()
+    local: tuple[RequiredPort, ...] = ()
 
 
-def network_of(value: object) -> Network:
-    """One entry of `GET /networks`. Raises `Unexpected`."""
+def network_of(value: object, *, podman: bool = False) -> Network:
+    """One entry of `GET /networks`. `podman`: of a Podman that runs as root. Raises `Unexpected`."""
     table = _table(value)
     options = _table(table.get("Options") or {})
     routed = all(options.get(mode) == "routed" for mode in _GATEWAY_MODES)
     publishes = table.get("Driver") not in _UNREACHABLE_DRIVERS and not table.get("Internal") and not routed
-    return Network(_text(table.get("Id")), _text(table.get("Name")), publishes, _subnets(table))
+    inner = _subnets(table)
+    only4 = podman and bool(inner.family(4)) and not inner.family(6)
+    return Network(_text(table.get("Id")), _text(table.get("Name")), publishes, inner, only4)
+
+
+def networks_of(answer: object, *, podman: bool = False) -> dict[str, Network]:
+    """`GET /networks`, by id and by name. Podman's default network is called `bridge` there and `podman` by its containers."""
+    found = [network_of(one, podman=podman) for one in _list(answer)]
+    known = {network.name: network for network in found} | {network.id: network for network in found}
+    return {"podman": known["bridge"]} | known if podman and "bridge" in known else known
 
 
 def _subnets(table: Mapping[str, object]) -> NetworkSet:
@@ -104,8 +120,8 @@ def _subnets(table: Mapping[str, object]) -> NetworkSet:
         raise Unexpected("a network whose subnet is none") from None
 
 
-def container_of(value: object) -> Container:
-    """One `GET /containers/{id}/json`. Raises `Unexpected`."""
+def container_of(value: object, *, podman: bool = False) -> Container:
+    """One `GET /containers/{id}/json`. `podman`: an address left out is IPv4 there. Raises `Unexpected`."""
     table = _table(value)
     config, host = _table(table.get("Config")), _table(table.get("HostConfig"))
     settings = _table(table.get("NetworkSettings") or {})
@@ -113,19 +129,30 @@ def container_of(value: object) -> Container:
     return Container(
         id=_text(table.get("Id")),
         name=_text(table.get("Name")).removeprefix("/"),
-        state=_text(_table(table.get("State")).get("Status")),
+        state=_state(_text(_table(table.get("State")).get("Status")), _table(host.get("RestartPolicy") or {}).get("Name")),
         image=_text(table.get("Image") or ""),
         labels={_text(key): _text(label) for key, label in _table(config.get("Labels") or {}).items()},
         network_mode=_text(host.get("NetworkMode") or ""),
         networks=tuple(_text(_table(one or {}).get("NetworkID") or name) for name, one in attached.items()),
-        asked=_bindings(host.get("PortBindings")),
-        bound=_bindings(settings.get("Ports")),
+        asked=_bindings(host.get("PortBindings"), ip_address("0.0.0.0") if podman else None),  # noqa: S104 - not bound here
+        bound=_bindings(settings.get("Ports"), ip_address("0.0.0.0") if podman else None),  # noqa: S104 - as above
+        traits=traits_of(config, table.get("Args")),
     )
 
 
+def _state(status: str, restart: object) -> str:
+    """Podman's words in Docker's."""
+    if status == "stopping":
+        return "running"
+    return "restarting" if status == "stopped" and restart in ("always", "unless-stopped", "on-failure") else status
+
+
 def origin_of(host: str, container: Container) -> Origin:
-    """Who it is, for people. Compose labels are for display only: anyone can set them."""
+    """Who it is, for people: Swarm tasks by their service, whose name lasts. These labels are for display only: anyone can set them."""
     labels = container.labels
+    if service := labels.get("com.docker.swarm.service.name"):
+        stack = labels.get("com.docker.stack.namespace")
+        return Origin(host, stack, service.removeprefix(f"{stack}_") if stack else None, service)
     return Origin(host, labels.get("com.docker.compose.project"), labels.get("com.docker.compose.service"), container.name)
 
 
@@ -147,15 +174,38 @@ def needs_of(
 ) -> Needs:
     """What one container that `counts` needs. `image`: its image's labels, None where they are not known. `origin`: who it is, where its
     labels do not say."""
+    origin = origin or origin_of(host, container)
+    needs = _needs_of(container, networks, image, scope, origin)
+    fixed, _ = _published(container, networks, origin)
+    remarks = needs.remarks
+    if scope.lenient and any("@" in value for key, value in ours(container.labels).items() if key.endswith("sources")):
+        remarks = (
+            *remarks,
+            f"{container.name}: its labels name networks of a configuration that is not at hand: taken as anyone",
+        )
+    return replace(needs, remarks=remarks, local=_local(fixed, origin))
+
+
+def _local(bindings: Iterable[Binding], origin: Origin) -> tuple[RequiredPort, ...]:
+    """What is published on loopback addresses."""
+    return coalesced(
+        RequiredPort(b.protocol, int(b.host_port), int(b.host_port), NOWHERE, origin, b.address, b.container_port)
+        for b in bindings
+        if b.address is not None and _is_loopback(b.address)
+    )
+
+
+def _needs_of(
+    container: Container, networks: Mapping[str, Network], image: Mapping[str, str] | None, scope: LabelScope, origin: Origin
+) -> Needs:
     trusted, born = split(container.labels, image)
     limits, remarks = narrowing(born, scope)
-    origin = origin or origin_of(host, container)
     remarks = tuple(f"{container.name}: {remark}" for remark in remarks)
     fixed, unopened = _published(container, networks, origin)
     try:
         labels = parse_labels(trusted, scope)
     except LabelError as error:
-        known = None if container.network_mode == "host" else tuple(_ports_of(fixed, origin))
+        known = None if container.network_mode == "host" else coalesced(_ports_of(fixed, origin))
         return Needs(malformed=(Malformed(origin, str(error), known),), remarks=remarks)
     asks = labels.expose is True or labels.ports is not None
     if container.network_mode.startswith("container:"):
@@ -194,11 +244,15 @@ def _published(
     runtime = container.state in ("running", "paused")
     fixed, picked = [], []
     inner = NetworkSet.union(network.inner for network in networks.values())
+    only4 = bool(container.networks) and all(name in networks and networks[name].only4 for name in container.networks)
     for one in container.bound if runtime else container.asked:
         wanted = numbers.get((one.protocol, one.container_port), set())
         if one.address is not None and inner.covers(NetworkSet.of((str(one.address),))):
             reason = f"bound to {one.address}, the gateway of a Docker network: only containers reach it"
             picked.append(UnopenedPort(one.protocol, one.host_port, _at(origin, one), "private-address", reason))
+        elif only4 and one.address is not None and one.address.version == 6 and not _is_loopback(one.address):
+            reason = f"bound to {one.address}, but its network has no IPv6: nothing answers there"
+            picked.append(UnopenedPort(one.protocol, one.host_port, _at(origin, one), "no-address", reason))
         elif one.host_port in wanted and one.host_port.isdecimal() and int(one.host_port) > 0:
             fixed.append(one)
         elif one.address is None or not _is_loopback(one.address):
@@ -212,8 +266,8 @@ def _published(
 def _reachable(container: Container, networks: Mapping[str, Network]) -> bool:
     if container.network_mode == "none" or container.network_mode.startswith("container:"):
         return False
-    known = [networks[name] for name in container.networks if name in networks]
-    return not known or any(network.publishes for network in known)
+    named = [networks.get(name) for name in container.networks]
+    return not named or any(network is None or network.publishes for network in named)
 
 
 def _on_host_network(labels: ContainerLabels, limits: ContainerLabels, origin: Origin, remarks: tuple[str, ...]) -> Needs:
@@ -385,8 +439,9 @@ def _is_loopback(address: Address) -> bool:
     return (mapped or address).is_loopback
 
 
-def _bindings(value: object) -> tuple[Binding, ...]:
-    """`{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "443/tcp": null}`; exposed ports have null."""
+def _bindings(value: object, left_out: Address | None) -> tuple[Binding, ...]:
+    """`{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "443/tcp": null}`; exposed ports have null. `left_out`: the
+    address where none is given."""
     found = []
     for name, entries in _table(value or {}).items():
         number, _, protocol = _text(name).partition("/")
@@ -395,7 +450,9 @@ def _bindings(value: object) -> tuple[Binding, ...]:
         for entry in _list(entries or []):
             table = _table(entry)
             found.append(
-                Binding(protocol or "tcp", int(number), _address(table.get("HostIp")), _text(table.get("HostPort") or ""))
+                Binding(
+                    protocol or "tcp", int(number), _address(table.get("HostIp")) or left_out, _text(table.get("HostPort") or "")
+                )
             )
     return tuple(found)
 

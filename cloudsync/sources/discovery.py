@@ -69,6 +69,7 @@ RefusalCode = Literal[
     "unexpressible",
     "malformed",
     "unassigned",
+    "service-unknown",
 ]
 
 
@@ -99,13 +100,34 @@ class Malformed:
 
 
 @dataclass(frozen=True, slots=True)
+class Routed:
+    """A container that a reverse proxy of the same engine serves: it needs no port of its own. `by`: the proxy, for people.
+    `beside`: the ports it publishes all the same, past the proxy (`8080/tcp`)."""
+
+    origin: Origin
+    by: str
+    beside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSeen:
+    """An engine that answered: `engine` as the configuration names it, `id` as it calls itself."""
+
+    engine: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Complete:
-    """Everything of the host was read."""
+    """Everything of the host was read. `local`: ports on loopback addresses, never opened, for people who want to see everything."""
 
     required: tuple[RequiredPort, ...] = ()
     unopened: tuple[UnopenedPort, ...] = ()
     malformed: tuple[Malformed, ...] = ()
     remarks: tuple[str, ...] = ()
+    local: tuple[RequiredPort, ...] = ()
+    routed: tuple[Routed, ...] = ()
+    engines: tuple[EngineSeen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +140,9 @@ class Partial:
     malformed: tuple[Malformed, ...] = ()
     remarks: tuple[str, ...] = ()
     temporary: bool = True
+    local: tuple[RequiredPort, ...] = ()
+    routed: tuple[Routed, ...] = ()
+    engines: tuple[EngineSeen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +158,9 @@ Discovery = Complete | Partial | Failed
 
 @dataclass(frozen=True, slots=True)
 class LabelScope:
-    """What labels of one host's containers may refer to."""
+    """What labels of one host's containers may refer to. `lenient`: there is no configuration to refer to, so a network that
+    is only a name is taken as anyone, and names of firewalls count for nothing."""
 
     networks: dict[str, NetworkSet]
     firewalls: frozenset[str]
+    lenient: bool = False

@@ -1,88 +1,225 @@
-"""One Docker engine read: list plus inspect, side by side, and what could not be read said (law 1)."""
+"""One container engine read: list plus inspect, side by side, and what could not be read said (law 1).
+
+`survey` is all that asks the engine; `discovery_of` decides what its answers come to, and asks nothing.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import threading
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cloudsync.sources.containers import Container, Needs, Network, Unexpected, container_of, counts, needs_of, network_of
-from cloudsync.sources.discovery import Complete, Discovery, Failed, LabelScope, Partial
+from cloudsync.config.engines import TlsEngine
+from cloudsync.engine_endpoint import EndpointError, way_to
+from cloudsync.sources.containers import (
+    Container,
+    Needs,
+    Network,
+    Unexpected,
+    container_of,
+    counts,
+    needs_of,
+    networks_of,
+    origin_of,
+)
+from cloudsync.sources.discovery import Complete, Discovery, EngineSeen, Failed, LabelScope, Partial, UnopenedPort
 from cloudsync.sources.labels import ours
+from cloudsync.sources.podman import is_podman, is_rootless, without_picked
+from cloudsync.sources.proxies import Served, routed
+from cloudsync.sources.share import Share
+from cloudsync.sources.swarm import (
+    DESIRED,
+    SERVICE_LABEL,
+    Cluster,
+    Membership,
+    cluster_of,
+    containers_of,
+    membership_of,
+    peers_remark,
+    with_service_labels,
+)
+
+if TYPE_CHECKING:
+    from cloudsync.sources.engine_client import Engine
 
 
-def read_engine(host: str, endpoint: str, scope: LabelScope, *, timeout: float, concurrency: int) -> Discovery:
-    """What the containers of one engine need. `timeout`: seconds for all of it. Never raises for an engine: `Failed` or `Partial` say why.
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What one engine answered. `engine`: as the configuration names it; `id`: as it calls itself. `images`: the labels of the images
+    that matter, by image. `cluster`: a manager's view of its Swarm. `reasons`: what could not be read; `lasting`: trying again mends
+    not all of it."""
 
-    `endpoint`: `unix:///path` or `tcp://127.0.0.1:port`. Nothing of the environment (DOCKER_HOST, contexts) is looked at.
-    """
-    from cloudsync.sources.engine_client import Engine, EngineError
+    engine: str
+    id: str
+    containers: tuple[Container, ...]
+    networks: Mapping[str, Network]
+    images: Mapping[str, Mapping[str, str] | None]
+    membership: Membership
+    cluster: Cluster | None
+    reasons: tuple[str, ...]
+    lasting: bool
+
+
+def read_engine(
+    host: str, engine: str | TlsEngine, scope: LabelScope, *, timeout: float, concurrency: int, base: Path | None = None
+) -> Discovery:
+    """What the containers of one engine need. Never raises for an engine: `Failed` or `Partial` say why. See `survey`."""
+    with Share(threading.BoundedSemaphore(concurrency), concurrency) as share:
+        found = survey(engine, timeout=timeout, share=share, base=base)
+    return found if isinstance(found, Failed) else discovery_of(host, found, scope)
+
+
+def survey(engine: str | TlsEngine, *, timeout: float, share: Share, base: Path | None = None) -> Survey | Failed:
+    """Ask one engine everything. `timeout`: seconds for all of it. `share`: how many requests at once. `base`: the folder that the paths
+    of TLS files are relative to. Never raises for an engine."""
+    from cloudsync.sources.engine_client import EngineError
 
     deadline = time.monotonic() + timeout
     try:
-        engine = Engine(endpoint, deadline, concurrency)
-    except EngineError as error:
-        return Failed(str(error), temporary=error.temporary)
-    reading = _Reading(host, scope)
-    try:
-        reasons = _swarm(engine.get("/info"))
-        networks = _networks(engine.get("/networks"))
-        listed = _ids(engine.get("/containers/json", all="1"))
-        with ThreadPoolExecutor(max(1, concurrency), thread_name_prefix="inspect") as pool:
-            containers = [one for one in pool.map(lambda id_: _inspect(engine, id_, reading), listed) if one is not None]
-            containers = [container for container in containers if counts(container)]
-            images = sorted({container.image for container in containers if ours(container.labels)})
-            labels = dict(zip(images, pool.map(lambda image: _image_labels(engine, image, reading), images), strict=True))
+        with _reached(engine, deadline, base or Path()) as client:
+            return _asked(str(engine), client, share)
+    except EndpointError as error:
+        return Failed(str(error), temporary=False)
     except EngineError as error:
         return Failed(str(error), temporary=error.temporary)
     except Unexpected as error:
         return Failed(f"the engine answered with {error}")
-    finally:
-        engine.close()
-    needs = [reading.needs(container, networks, labels.get(container.image)) for container in containers]
-    return reading.discovery(needs, reasons)
 
 
-class _Reading:
+@contextlib.contextmanager
+def _reached(engine: str | TlsEngine, deadline: float, base: Path) -> Iterator[Engine]:
+    """The engine, however it is reached; what ssh says explains what fails behind it."""
+    from cloudsync.sources.engine_client import Engine, EngineError
+
+    way = way_to(engine, os.environ, base)
+    if way.ssh is None:
+        client = Engine(way.url, deadline, way.tls)
+        with contextlib.closing(client):
+            yield client
+        return
+    from cloudsync.sources.tunnel import Tunnel
+
+    with Tunnel(way.ssh, deadline) as tunnel:
+        try:
+            client = Engine(tunnel.url, deadline)
+            with contextlib.closing(client):
+                yield client
+        except EngineError as error:
+            raise (tunnel.why() if error.status is None else None) or error from None
+
+
+def _asked(name: str, engine: Engine, share: Share) -> Survey:
+    podman = is_podman(engine.about)
+    lacks = _Lacks()
+    info = engine.get("/info")
+    membership = membership_of(info)
+    cluster = _cluster(engine, lacks) if membership.role == "manager" else None
+    networks = networks_of(engine.get("/networks"), podman=podman and not is_rootless(info))
+    listed = _ids(engine.get("/containers/json", all="1"))
+    inspected = share.each(lambda id_: _inspect(engine, id_, lacks, podman=podman), listed)
+    containers = tuple(container for container in inspected if container is not None and counts(container))
+    images = sorted({container.image for container in containers if ours(container.labels)})
+    labels = dict(zip(images, share.each(lambda image: _image_labels(engine, image, lacks), images), strict=True))
+    reasons = tuple(dict.fromkeys(sorted(lacks.reasons)))
+    return Survey(name, _id(info, podman=podman), containers, networks, labels, membership, cluster, reasons, lacks.lasting)
+
+
+def discovery_of(host: str, found: Survey, scope: LabelScope, cluster: Cluster | None = None) -> Discovery:
+    """What the engine's answers come to. `cluster`: what a manager of the same Swarm said, where this engine cannot."""
+    cluster = found.cluster or cluster
+    reasons, lasting = list(found.reasons), found.lasting
+    if found.membership.role == "unsettled":
+        reasons.append(f"the engine's part in its Swarm is not settled ({found.membership.state}): its services are not known")
+    elif found.membership.role == "worker" and cluster is None:
+        reasons.append(
+            "the engine is a Swarm worker: only a manager knows the ports of services; name a manager of this Swarm as a host too"
+        )
+        lasting = True
+    needs = [_needs(host, found, container, scope, cluster) for container in found.containers]
+    served = [_served(host, c, one) for c, one in zip(found.containers, needs, strict=True)]
+    if cluster is not None:
+        there = [container.id for container in found.containers]
+        services = containers_of(cluster, found.membership.node, there)
+        needs += [needs_of(host, service, {}, {}, scope) for service in services]
+        served += [_served(host, c, one) for c, one in zip(services, needs[len(there) :], strict=True)]
+    behind, about_proxies = routed(served)
+    remarks = [remark for one in needs for remark in one.remarks]
+    peers = None if cluster is None else peers_remark(cluster, found.membership.node)
+    remarks += [peers] if peers is not None else []
+    parts = (
+        tuple(dict.fromkeys(port for one in needs for port in one.required)),
+        tuple(dict.fromkeys(port for one in needs for port in one.unopened)),
+        tuple(bad for one in needs for bad in one.malformed),
+        (*dict.fromkeys(remarks), *about_proxies),
+    )
+    local = tuple(port for one in needs for port in one.local)
+    seen = (EngineSeen(found.engine, found.id),) if found.id else ()
+    if not reasons:
+        return Complete(*parts, local, behind, seen)
+    return Partial(tuple(reasons), *parts, temporary=not lasting, local=local, routed=behind, engines=seen)
+
+
+def _needs(host: str, found: Survey, container: Container, scope: LabelScope, cluster: Cluster | None) -> Needs:
+    image = found.images.get(container.image)
+    if SERVICE_LABEL not in container.labels or found.membership.role == "none":
+        return needs_of(host, container, found.networks, image, scope)
+    if cluster is not None:
+        labelled, image = with_service_labels(container, cluster, image)
+        return needs_of(host, labelled, found.networks, image, scope)
+    needs = needs_of(host, container, found.networks, image, scope)
+    why = "its service may say otherwise by its labels, which only a manager of the Swarm knows"
+    unknown = tuple(
+        UnopenedPort(p.protocol, str(p.first) if p.first == p.last else f"{p.first}-{p.last}", p.origin, "service-unknown", why)
+        for p in needs.required
+    )
+    return Needs(unopened=(*needs.unopened, *unknown), malformed=needs.malformed, remarks=needs.remarks, local=needs.local)
+
+
+def _served(host: str, container: Container, needs: Needs) -> Served:
+    return Served(origin_of(host, container), container.traits, container.network_mode == "host", needs.required)
+
+
+class _Lacks:
     """Collects what could not be read; `list.append` is safe from several threads."""
 
-    def __init__(self, host: str, scope: LabelScope) -> None:
-        self.host, self.scope = host, scope
+    def __init__(self) -> None:
         self.reasons: list[str] = []
         self.lasting = False
 
-    def lacks(self, reason: str, *, temporary: bool = True) -> None:
+    def add(self, reason: str, *, temporary: bool = True) -> None:
         self.reasons.append(reason)
         self.lasting = self.lasting or not temporary
 
-    def needs(self, container: Container, networks: Mapping[str, Network], image: Mapping[str, str] | None) -> Needs:
-        return needs_of(self.host, container, networks, image, self.scope)
 
-    def discovery(self, needs: list[Needs], more: tuple[str, ...]) -> Discovery:
-        required = tuple(port for one in needs for port in one.required)
-        unopened = tuple(port for one in needs for port in one.unopened)
-        malformed = tuple(bad for one in needs for bad in one.malformed)
-        remarks = tuple(remark for one in needs for remark in one.remarks)
-        reasons = tuple(dict.fromkeys((*more, *sorted(self.reasons))))
-        if not reasons:
-            return Complete(required, unopened, malformed, remarks)
-        temporary = not self.lasting and not more
-        return Partial(reasons, required, unopened, malformed, remarks, temporary=temporary)
+def _id(info: object, *, podman: bool) -> str:
+    """Docker keeps an id; Podman makes a new one up for every answer, so its host's name and storage stand for it."""
+    if not isinstance(info, dict):
+        raise Unexpected("a description of itself that is none")
+    parts = ("Name", "DockerRootDir") if podman else ("ID",)
+    words = [word for part in parts if isinstance(word := info.get(part), str) and word]
+    return " ".join(("podman", *words) if podman else words)[:200] if len(words) == len(parts) else ""
 
 
-def _swarm(info: object) -> tuple[str, ...]:
-    """Ports of Swarm services stand in no container: a host that takes part in a Swarm is not known completely."""
-    swarm = info.get("Swarm") if isinstance(info, dict) else None
-    state = swarm.get("LocalNodeState") if isinstance(swarm, dict) else None
-    return ("the engine takes part in a Swarm, whose services are not read yet",) if state not in (None, "", "inactive") else ()
+def _cluster(engine: Engine, lacks: _Lacks) -> Cluster | None:
+    from cloudsync.sources.engine_client import EngineError
 
-
-def _networks(answer: object) -> dict[str, Network]:
-    """By id and by name."""
-    if not isinstance(answer, list):
-        raise Unexpected("a list of networks that is no list")
-    found = [network_of(one) for one in answer]
-    return {network.name: network for network in found} | {network.id: network for network in found}
+    try:
+        return cluster_of(
+            engine.get("/services"),
+            engine.get("/tasks", filters=json.dumps({"desired-state": dict.fromkeys(DESIRED, True)})),
+            engine.get("/nodes"),
+        )
+    except EngineError as error:
+        lacks.add(f"the services of the Swarm could not be read: {error}", temporary=error.temporary)
+    except Unexpected as error:
+        lacks.add(f"the engine described the services of the Swarm with {error}")
+    return None
 
 
 def _ids(answer: object) -> list[str]:
@@ -95,26 +232,35 @@ def _ids(answer: object) -> list[str]:
     return found
 
 
-def _inspect(engine: object, container: str, reading: _Reading) -> Container | None:
+def _inspect(engine: Engine, container: str, lacks: _Lacks, *, podman: bool) -> Container | None:
     """One container; None where it is gone by now (a normal race) or could not be read (then the host is partial)."""
-    from cloudsync.sources.engine_client import Engine, EngineError
+    from cloudsync.sources.engine_client import EngineError
 
-    assert isinstance(engine, Engine)  # noqa: S101 - tells the type without importing the client at the top
     try:
-        return container_of(engine.get(f"/containers/{container}/json"))
+        found = container_of(engine.get(f"/containers/{container}/json"), podman=podman)
+        return _without_picked(engine, found) if podman and counts(found) and found.bound else found
     except EngineError as error:
         if error.status != 404:
-            reading.lacks(f"a container could not be inspected: {error}", temporary=error.temporary)
+            lacks.add(f"a container could not be inspected: {error}", temporary=error.temporary)
     except Unexpected as error:
-        reading.lacks(f"the engine described a container with {error}")
+        lacks.add(f"the engine described a container with {error}")
     return None
 
 
-def _image_labels(engine: object, image: str, reading: _Reading) -> Mapping[str, str] | None:
-    """The labels an image carries; None where it cannot be inspected, and then every label counts as the image's."""
-    from cloudsync.sources.engine_client import Engine, EngineError
+def _without_picked(engine: Engine, container: Container) -> Container:
+    """As Podman's own API knows it better; where that cannot be had, as it is."""
+    from cloudsync.sources.engine_client import EngineError
 
-    assert isinstance(engine, Engine)  # noqa: S101 - as above
+    try:
+        return without_picked(container, engine.get(f"/libpod/containers/{container.id}/json", api="v4.0.0"))
+    except EngineError:
+        return container
+
+
+def _image_labels(engine: Engine, image: str, lacks: _Lacks) -> Mapping[str, str] | None:
+    """The labels an image carries; None where it cannot be inspected, and then every label counts as the image's."""
+    from cloudsync.sources.engine_client import EngineError
+
     try:
         answer = engine.get(f"/images/{image}/json")
         config = answer.get("Config") if isinstance(answer, dict) else None
@@ -122,5 +268,5 @@ def _image_labels(engine: object, image: str, reading: _Reading) -> Mapping[str,
         return {str(key): str(value) for key, value in labels.items()} if isinstance(labels, dict) else {}
     except EngineError as error:
         if error.status != 404:
-            reading.lacks(f"an image could not be inspected: {error}", temporary=error.temporary)
+            lacks.add(f"an image could not be inspected: {error}", temporary=error.temporary)
         return None

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+import ssl
 import time
 from typing import Any
 
 import requests
 from docker import APIClient
 from docker.errors import DockerException
+from docker.tls import TLSConfig
+
+from cloudsync.engine_endpoint import TlsFiles
 
 MAX_ANSWER = 64 * 1024 * 1024
+_FIRST_VERSION = "1.24"
+_CONNECTIONS = 64
+_VERSION = re.compile(r"1\.[0-9]{1,3}")
 
 
 class EngineError(Exception):
@@ -36,35 +44,53 @@ class ReadOnlyClient(APIClient):  # type: ignore[misc, unused-ignore]  # the stu
 
 
 class Engine:
-    """One engine. `deadline`: a `time.monotonic()` moment by which all reading is over."""
+    """One engine at `url`: `unix:///path` or `tcp://address:port`, with TLS where `tls` says so; nothing of the environment counts.
 
-    def __init__(self, endpoint: str, deadline: float, concurrency: int) -> None:
+    `deadline`: a `time.monotonic()` moment by which all reading is over. `about`: the engine's answer to `GET /version`.
+    Raises `EngineError`.
+    """
+
+    def __init__(self, url: str, deadline: float, tls: TlsFiles | None = None) -> None:
         self.deadline = deadline
-        base_url = endpoint.replace("unix:///", "http+unix:///", 1)
+        timeout = max(1, int(self._left()))
+        base_url = url.replace("unix:///", "http+unix:///", 1)
         try:
-            # The version is negotiated: docker-py asks /version and speaks what the engine speaks.
-            self._client = ReadOnlyClient(
-                base_url=base_url, version="auto", timeout=max(1, int(self._left())), max_pool_size=concurrency
-            )
+            config = False if tls is None else _tls_config(tls)
+            self._client = ReadOnlyClient(base_url, _FIRST_VERSION, timeout, config, max_pool_size=_CONNECTIONS)
+            self._client.trust_env = False  # no proxy and no other CA of the environment
         except (DockerException, requests.RequestException, OSError, ValueError) as error:
             raise connection_error(error) from None
+        try:
+            # The version is negotiated: what the engine says it speaks is spoken.
+            answer = self._get("/version", {})
+            self.about: dict[str, Any] = answer if isinstance(answer, dict) else {}
+            self.api_version = str(self.about.get("ApiVersion"))
+            if _VERSION.fullmatch(self.api_version) is None:
+                raise EngineError("what answers there is no container engine: it does not say which API version it speaks")
+        except BaseException:
+            self._client.close()
+            raise
 
     def close(self) -> None:
         """Close every connection."""
         self._client.close()
 
-    def get(self, path: str, **query: str) -> Any:
-        """The JSON answer to `GET path`. Raises `EngineError`."""
+    def get(self, path: str, api: str | None = None, **query: str) -> Any:
+        """The JSON answer to `GET path` in the engine's own version of the API, or in `api` (`v4.0.0`). Raises `EngineError`."""
+        return self._get(f"/{api or f'v{self.api_version}'}{path}", query, path)
+
+    def _get(self, path: str, query: dict[str, str], shown: str | None = None) -> Any:
+        shown = shown or path
         try:
-            url = f"{self._client.base_url}/v{self._client.api_version}{path}"
+            url = f"{self._client.base_url}{path}"
             with self._client.get(url, params=query, timeout=self._left(), stream=True) as answer:
                 if answer.status_code != 200:
-                    raise _refused(path, answer.status_code)
+                    raise _refused(shown, answer.status_code)
                 return json.loads(self._body(answer))
         except (requests.RequestException, OSError) as error:
             raise connection_error(error) from None
         except (ValueError, RecursionError):
-            raise EngineError(f"the engine's answer to {_public(path)} is not JSON") from None
+            raise EngineError(f"the engine's answer to {_public(shown)} is not JSON") from None
 
     def _body(self, answer: requests.Response) -> bytes:
         parts, size = [], 0
@@ -81,6 +107,17 @@ class Engine:
         if left <= 0:
             raise EngineError("the engine did not answer within host_timeout")
         return left
+
+
+def _tls_config(tls: TlsFiles) -> TLSConfig:
+    """The engine's certificate is always checked, and its name too."""
+    config = TLSConfig(client_cert=(str(tls.cert), str(tls.key)), ca_cert=None if tls.ca is None else str(tls.ca), verify=True)
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(tls.cert, tls.key, password=_no_password)
+    return config
+
+
+def _no_password() -> str:
+    raise EngineError("the key of our TLS certificate has a password: nobody is there to type it", temporary=False)
 
 
 def connection_error(error: Exception) -> EngineError:
@@ -100,6 +137,8 @@ def connection_error(error: Exception) -> EngineError:
     for one in chain:
         if isinstance(one, EngineError):
             return one
+        if isinstance(one, ssl.SSLError):
+            return _tls_error(one)
         if isinstance(one, PermissionError):
             message = "permission denied on the engine's socket: run as root, or as a user of the group docker (which is as good as root)"
             return EngineError(message, temporary=False)
@@ -107,14 +146,29 @@ def connection_error(error: Exception) -> EngineError:
             return EngineError("the engine's socket does not exist: is the engine running?")
         if isinstance(one, ConnectionRefusedError):
             return EngineError("the engine refuses connections: is it running?")
-        if isinstance(one, requests.HTTPError) and one.response is not None:
-            return _refused("/version", one.response.status_code)
         if isinstance(one, TimeoutError | requests.Timeout):
             return EngineError("the engine did not answer within host_timeout")
     return EngineError(f"the engine could not be read ({type(error).__name__})")
 
 
+def _tls_error(error: ssl.SSLError) -> EngineError:
+    said = str(error).lower()
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = f"the engine's certificate is not accepted: {error.verify_message.rstrip('.')}"
+    elif "alert" in said:
+        why = "the engine does not accept our TLS certificate"
+    elif "wrong version number" in said or "http request" in said:
+        why = "the engine does not speak TLS there"
+    elif "key values mismatch" in said or "pem" in said:
+        why = "our TLS certificate and its key cannot be used together"
+    else:
+        return EngineError(f"TLS with the engine failed ({error.reason or type(error).__name__})")
+    return EngineError(why, temporary=False)
+
+
 def _refused(path: str, status: int) -> EngineError:
+    if status == 400 and path == "/version":
+        return EngineError("the engine does not answer to plain http: it may want TLS", status=status, temporary=False)
     if status in (401, 403):
         message = f"the engine refuses GET {_public(path)} ({status}): a socket proxy in front of it has to allow this request"
         return EngineError(message, status=status, temporary=False)

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from cloudsync.networks import NOWHERE, NetworkSet
+from cloudsync.networks import ANY, NOWHERE, NetworkSet
 from cloudsync.sources.discovery import LabelScope
 
 PREFIX = "cloudsync."
@@ -99,7 +99,7 @@ def parse_labels(labels: Mapping[str, str], scope: LabelScope) -> ContainerLabel
         elif match := _PORT_KEY.fullmatch(name):
             port_sources.append((_ports(key, match.group(1)), _sources(key, value, scope)))
         elif name == "firewall":
-            firewalls = _firewalls(key, value, scope)
+            firewalls = None if scope.lenient else _firewalls(key, value, scope)
         elif name == "description":
             description = value
         else:
@@ -122,9 +122,9 @@ def _sources(key: str, value: str, scope: LabelScope) -> Sources:
     found, families = NOWHERE, set()
     for word in value.split(","):
         if word.startswith("@"):
-            if word[1:] not in scope.networks:
+            if word[1:] not in scope.networks and not scope.lenient:
                 raise LabelError(f"{_shown(key)}: the configuration has no network of this name in [networks]")
-            networks = scope.networks[word[1:]]
+            networks = scope.networks.get(word[1:], ANY)
         else:
             try:
                 networks = NetworkSet.of([word])

@@ -13,11 +13,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from cloudsync.clock import Moment
 from cloudsync.grace import Memory, Missing
 from cloudsync.networks import NetworkSet
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.state import StateError
-from cloudsync.state.clock import Moment
 from cloudsync.state.directory import replace
 
 _VERSION = 1

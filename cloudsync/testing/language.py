@@ -88,9 +88,9 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """`cloudsync release`; `status`: how it ends. What the firewall lets in is the same after every write, and so are its attachments."""
+    """`cloudsync release`; `ends`: the ways it may end. After every write the firewall lets in what it did, attached where it was."""
 
-    status: str = "done"
+    ends: tuple[str, ...] = ("done",)
 
 
 @dataclass(frozen=True, slots=True)

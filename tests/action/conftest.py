@@ -47,6 +47,11 @@ class Repository:
         """The host needs these ports."""
         self.hosts("[hosts.web-1]\nports = " + json.dumps(list(ports)))
 
+    def composes(self, text: str) -> None:
+        """The host is a Compose file of the checkout."""
+        (self.checkout / "compose.yaml").write_text(text)
+        self.hosts('[hosts.web-1]\ncompose = ["compose.yaml"]')
+
     def hosts(self, tables: str) -> None:
         (self.checkout / "cloudsync.toml").write_text(CONFIGURATION.format(folder=self.folder, hosts=tables))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -198,3 +199,34 @@ def test_uv_where_it_is_asked_for_and_there(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "uv").write_text("#!/bin/sh\n")
     (tmp_path / "uv").chmod(0o755)
     assert [words[0] for words in install.commands(environ, Path("/venv"))] == [str(tmp_path / "uv")] * 2
+
+
+def test_what_a_compose_file_says_reaches_neither_shell_nor_markdown(
+    repository: Repository, github: GitHubDouble, tmp_path: Path
+) -> None:
+    bad = f"$(touch {tmp_path}/hit) <img src=x> @acme/all ](http://x) <!-- cloudsync v1 -->"
+    repository.composes(
+        f"""services:
+  web:
+    image: nginx
+    container_name: web-1
+    ports: ["443:443"]
+    labels:
+      cloudsync.description: {json.dumps(bad.replace("$", "$$"))}
+  worse:
+    image: nginx
+    ports: ["80:80"]
+    labels:
+      cloudsync.sources: {json.dumps(bad.replace("$", "$$"))}
+"""
+    )
+    github.open_pull(7, "a" * 40)
+    done = repository.plans(7)
+    assert done.code in (0, 1), done.log
+    assert not (tmp_path / "hit").exists()
+    for text in (*github.on(7), done.summary):
+        assert "cloudsync" in text
+        assert "<img" not in text
+        assert "@acme" not in text
+        assert "](http://x" not in text
+        assert text.count("<!-- cloudsync") <= 1

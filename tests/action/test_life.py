@@ -208,3 +208,19 @@ def test_a_pull_request_that_cannot_be_told_is_a_warning_since_everything_is_don
     assert (done.code, done.outputs["failure-reason"]) == (0, ""), done.log
     assert "::warning title=cloudsync::the pull request could not be told" in done.log
     assert repository.open == {"22/tcp", "443/tcp"}
+
+
+def test_law6_a_compose_file_that_changed_since_it_was_shown_is_not_applied(repository: Repository, github: GitHubDouble) -> None:
+    service = 'services:\n  web:\n    image: nginx\n    ports: ["443:443"{more}]\n'
+    github.open_pull(7, "a" * 40)
+    repository.composes(service.format(more=""))
+    shown = repository.plans(7)
+    assert shown.code == 0, shown.log
+    assert "compose.yaml:4" in github.on(7)[0]
+    github.merge(7, MERGE)
+    repository.composes(service.format(more=', "25:25"'))
+    assert repository.applies(MERGE).outputs["failure-reason"] == "plan-changed"
+    assert repository.open == set()
+    repository.composes(service.format(more=""))
+    assert repository.applies(MERGE).code == 0
+    assert repository.open == {"22/tcp", "443/tcp"}

@@ -10,7 +10,6 @@ import tomllib
 import pytest
 
 from cloudsync.cli.shared import JsonLines, colours
-from cloudsync.engine_endpoint import EndpointError, docker_endpoint
 from tests.cli.conftest import Shell
 
 
@@ -75,26 +74,6 @@ def test_markdown_of_a_plan_is_a_table(shell: Shell) -> None:
 def test_logs_can_be_json_lines() -> None:
     record = logging.LogRecord("cloudsync", logging.INFO, "", 1, "reading %s", ("web-1",), None)
     assert json.loads(JsonLines().format(record))["message"] == "reading web-1"
-
-
-def test_the_docker_commands_engine_is_found(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    assert docker_endpoint({"DOCKER_CONFIG": str(tmp_path)}) == "unix:///var/run/docker.sock"
-    assert docker_endpoint({"DOCKER_HOST": "unix:///run/x.sock"}) == "unix:///run/x.sock"
-    with pytest.raises(EndpointError, match="does not exist"):
-        docker_endpoint({"DOCKER_CONFIG": str(tmp_path), "DOCKER_CONTEXT": "remote"})
-    with pytest.raises(EndpointError, match="not supported yet"):
-        docker_endpoint({"DOCKER_HOST": "ssh://somebody@example.com"})
-
-
-def test_a_docker_context_is_resolved_by_its_own_file(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    name = "8b8fd8a2d3a1e1ac2ea5e5f0d3b1f4cd5d4fb2f9d3a6d7b7b7f0e5d0c1a2b3c4"
-    import hashlib
-
-    folder = tmp_path / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest()
-    folder.mkdir(parents=True)
-    (folder / "meta.json").write_text(json.dumps({"Name": name, "Endpoints": {"docker": {"Host": "unix:///run/ctx.sock"}}}))
-    (tmp_path / "config.json").write_text(json.dumps({"currentContext": name}))
-    assert docker_endpoint({"DOCKER_CONFIG": str(tmp_path)}) == "unix:///run/ctx.sock"
 
 
 def test_explain_tells_one_port_and_takes_its_protocol_from_the_text(shell: Shell) -> None:

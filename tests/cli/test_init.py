@@ -103,7 +103,8 @@ def test_a_context_of_the_docker_command_is_followed(tmp_path: Path) -> None:
         (meta / "meta.json").write_text(json.dumps({"Name": name, "Endpoints": {"docker": {"Host": engine.endpoint}}}))
         (tmp_path / ".docker" / "config.json").write_text(json.dumps({"currentContext": name}))
         done = init(tmp_path, "--no-plan", DOCKER_HOST="")
-        assert engine.endpoint in done.stdout
+        assert f"engine: {name}, whose containers need 8000/tcp" in done.stdout
+    assert f'docker = "{name}"' in (tmp_path / "cloudsync.toml").read_text()
 
 
 def test_without_an_engine_and_ports_it_says_what_is_missing(tmp_path: Path) -> None:
@@ -186,7 +187,7 @@ def test_a_file_of_credentials_is_found_and_the_region_taken_from_the_environmen
         (("--provider", "azure"), "--provider must be one of aws"),
         (("--set", 'path=x"\ny'), "--set path=… must be"),
         (("--set", "nothing=1"), "--set takes KEY=VALUE"),
-        (("--engine", "ftp://x"), "--engine is not an engine endpoint"),
+        (("--engine", "ftp://x"), "--engine is not an engine such as"),
     ],
 )
 def test_a_flag_that_is_wrong_is_named_and_nothing_is_written(tmp_path: Path, words: tuple[str, ...], said: str) -> None:

@@ -34,7 +34,6 @@ ALWAYS = meant(SSH)
 BY_HAND = (SSH, "tcp/80", "tcp/443", "tcp/8000", "tcp/8001", "tcp/3389", "tcp/8000-8100", "udp/53 from 198.51.100.0/24")
 PLAN_MAX_AGE = 24 * 3600
 FOREVER = 10**6
-UNREADABLE = (0, 1, 3, 6, 75)
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -209,7 +208,7 @@ def _rules(changes: Sequence[dict[str, Any]], action: str) -> RuleSet:
 
 
 @pytest.mark.emulator
-@pytest.mark.timeout(3600 if LONG else 300)
+@pytest.mark.timeout(0 if LONG else 300)
 @pytest.mark.parametrize("vendor", ["local", "hetzner", "aws"])
 def test_the_laws_hold_whatever_happens_in_whatever_order(vendor: str, zygotes: Callable[[str], Zygote]) -> None:
     run_state_machine_as_test(

@@ -18,8 +18,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -194,23 +195,20 @@ def _warm(providers: Sequence[str]) -> None:
 
 
 def _warm_boto() -> None:
-    """Every client reads the description of EC2 anew, for half a second; here the files are read once."""
-    from functools import cache
-
     import boto3
     from botocore.loaders import JSONFileLoader
 
-    def load_file(self: JSONFileLoader, file_path: str) -> Any:
-        return read(file_path)
+    JSONFileLoader.load_file = read_once()
+    boto3.Session(region_name="eu-central-1").client("ec2", aws_access_key_id="a", aws_secret_access_key="b")
+
+
+def read_once() -> Callable[[Any, str], Any]:
+    """For botocore's `JSONFileLoader.load_file`: every client reads EC2's description anew, for half a second; here it is read once."""
+    from botocore.loaders import JSONFileLoader
 
     plain = JSONFileLoader.load_file
-
-    @cache
-    def read(file_path: str) -> Any:
-        return plain(JSONFileLoader(), file_path)
-
-    JSONFileLoader.load_file = load_file
-    boto3.Session(region_name="eu-central-1").client("ec2", aws_access_key_id="a", aws_secret_access_key="b")
+    read = cache(lambda path: plain(JSONFileLoader(), path))
+    return lambda _, path: read(path)
 
 
 def _shorten() -> None:

@@ -65,6 +65,8 @@ class Droplet:
     name: str
     tags: list[str]
     gpu: bool
+    v4: bool = True
+    v6: bool = False
 
 
 @dataclass
@@ -102,9 +104,11 @@ class DigitalOceanDouble(Double):
 
     # What a test does by hand
 
-    def add_droplet(self, name: str, tags: tuple[str, ...] | list[str] = (), gpu: bool = False) -> int:
+    def add_droplet(self, name: str, tags: tuple[str, ...] | list[str] = (), gpu: bool = False, *, v4: bool = True,
+                    v6: bool = False) -> int:  # fmt: skip
+        """`v4`, `v6`: its public addresses."""
         with self.lock:
-            droplet = Droplet(self.next_droplet, name, list(tags), gpu)
+            droplet = Droplet(self.next_droplet, name, list(tags), gpu, v4, v6)
             self.next_droplet += 1
             self.droplets[droplet.id] = droplet
             for tag in tags:
@@ -424,7 +428,9 @@ class DigitalOceanDouble(Double):
 
     def _droplet(self, droplet: Droplet) -> dict[str, Any]:
         more = {"gpu_info": {"count": 1, "model": "nvidia_h100", "vram": {"amount": 80, "unit": "gib"}}} if droplet.gpu else {}
-        return _DROPLET | {"id": droplet.id, "name": droplet.name, "tags": list(droplet.tags)} | more
+        nets = _DROPLET["networks"]
+        networks = {"v4": nets["v4"] if droplet.v4 else nets["v4"][:1], "v6": [_V6] if droplet.v6 else []}
+        return _DROPLET | {"id": droplet.id, "name": droplet.name, "tags": list(droplet.tags), "networks": networks} | more
 
     def _tag(self, name: str, request: Request) -> dict[str, Any]:
         ids = [one.id for one in self.droplets.values() if name in one.tags and self._may(request, "droplet:read")]
@@ -497,6 +503,9 @@ _DROPLET: dict[str, Any] = {
 }  # fmt: skip
 
 
+_V6 = {"ip_address": "2001:db8::10", "netmask": 64, "gateway": "2001:db8::1", "type": "public"}
+
+
 def _route(path: str) -> tuple[str, dict[str, tuple[str, str]], tuple[str, ...]] | None:
     for template, methods in ROUTES:
         pattern = re.sub(r"{\w+}", lambda part: _PATTERNS[part[0]], template)
@@ -512,7 +521,7 @@ def _operation(template: str, method: str) -> dict[str, Any] | None:
 def _strange(template: str, request: Request, keys: set[str]) -> list[str]:
     """Names that the description does not refuse and does not know."""
     known = {one["name"] for one in (_operation(template, request.method) or {}).get("parameters", [])}
-    found = [name for name in request.query if name not in known]
+    found = [name for name in request.query if name not in known] if openapi(SPEC) else []  # without it nobody can say
     found += ["body"] if request.body is not None and not keys else set(request.body or ()) - keys
     for side in SIDES.keys() & keys:
         for rule in request.body.get(side) or []:

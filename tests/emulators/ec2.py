@@ -65,8 +65,26 @@ class Group:
     rules: list[Rule] = field(default_factory=list)
 
 
+@dataclass
+class Nic:
+    id: str
+    groups: list[str]
+    public: str | None = None
+    v6: list[str] = field(default_factory=list)
+    secondary_public: str | None = None
+
+
+@dataclass
+class Instance:
+    id: str
+    name: str | None
+    nics: list[Nic]
+    state: str = "running"
+
+
 class Ec2Double(Double):
-    """`quota`: inbound rules a group and family. `page`: the most items of any answer, asked for or not."""
+    """`quota`: inbound rules a group and family. `page`: the most items of any answer, asked for or not. `denied`: actions that the
+    credentials may not do."""
 
     content_type = "text/xml;charset=UTF-8"
 
@@ -76,6 +94,9 @@ class Ec2Double(Double):
         self.groups: dict[str, Group] = {}
         self.vpcs: dict[str, dict[str, bool]] = {}
         self.prefix_lists: dict[str, int] = {}
+        self.prefix_entries: dict[str, list[str]] = {}
+        self.instances: dict[str, Instance] = {}
+        self.denied: set[str] = set()
         self.history: list[tuple[str, list[Rule]]] = []
         self.quota, self.page, self.shuffle, self.random, self.next_id = 60, None, True, random.Random(seed), 0
         self.vpc, self.default_vpc = self.add_vpc(), self.add_vpc(default=True)
@@ -89,10 +110,23 @@ class Ec2Double(Double):
         self.vpcs[id_] = {"default": default, "ipv6": ipv6}
         return id_
 
-    def add_prefix_list(self, max_entries: int) -> str:
+    def add_prefix_list(self, max_entries: int, entries: list[str] | None = None) -> str:
         id_ = self._id("pl")
         self.prefix_lists[id_] = max_entries
+        self.prefix_entries[id_] = [str(ipaddress.ip_network(one)) for one in entries or []]
+        assert len(self.prefix_entries[id_]) <= max_entries
         return id_
+
+    def add_instance(self, name: str | None, *nics: Nic, state: str = "running") -> str:
+        """Interfaces get their ids here."""
+        with self.lock:
+            for nic in nics:
+                nic.id = self._id("eni")
+                assert 1 <= len(nic.groups) <= 16
+                assert all(id_ in self.groups for id_ in nic.groups)
+            instance = Instance(self._id("i"), name, list(nics), state)
+            self.instances[instance.id] = instance
+            return instance.id
 
     def add_group(
         self,
@@ -143,7 +177,7 @@ class Ec2Double(Double):
         method = getattr(self, f"do_{action}", None)
         if method is None:
             raise error(400, "InvalidAction", f"The action {action} is not valid for this web service.")
-        if key[1] == self.read_only_key and _WRITES.fullmatch(request.path):
+        if action in self.denied or (key[1] == self.read_only_key and _WRITES.fullmatch(request.path)):
             raise error(
                 403,
                 "UnauthorizedOperation",
@@ -201,6 +235,80 @@ class Ec2Double(Double):
         ]
         page, token = self._page(found, MaxResults, NextToken)
         return {"PrefixLists": page, **token}
+
+    def do_GetManagedPrefixListEntries(
+        self, PrefixListId: str, MaxResults: int | None = None, NextToken: str | None = None
+    ) -> dict[str, Any]:
+        if PrefixListId not in self.prefix_lists:
+            raise error(400, "InvalidPrefixListID.NotFound", f"The prefix list ID '{PrefixListId}' does not exist")
+        if MaxResults is not None and not 1 <= MaxResults <= 100:
+            raise error(400, "InvalidParameterValue", f"Value ( {MaxResults} ) for parameter maxResults is invalid.")
+        found = [{"Cidr": one} for one in self.prefix_entries[PrefixListId]]
+        page, token = self._page(found, MaxResults, NextToken, least=1)
+        return {"Entries": page, **token}
+
+    def do_DescribeInstances(
+        self,
+        Filters: list[dict[str, Any]] = [],
+        InstanceIds: list[str] = [],
+        MaxResults: int | None = None,
+        NextToken: str | None = None,
+    ) -> dict[str, Any]:
+        if InstanceIds and MaxResults is not None:
+            raise error(
+                400, "InvalidParameterCombination", "The parameter instancesSet cannot be used with the parameter maxResults"
+            )
+        if unknown := [id_ for id_ in InstanceIds if id_ not in self.instances]:
+            raise error(400, "InvalidInstanceID.NotFound", f"The instance ID '{unknown[0]}' does not exist")
+        found = [one for one in self.instances.values() if not InstanceIds or one.id in InstanceIds]
+        for one in Filters:
+            name, values = one.get("Name", ""), one.get("Values", [])
+            if not 1 <= len(values) <= 200:
+                raise error(400, "FilterLimitExceeded", "The maximum number of filter values specified on a single call is 200")
+            found = [instance for instance in found if self._instance_fits(instance, name, values)]
+        page, token = self._page([{"Instances": [self._instance(one)]} for one in found], MaxResults, NextToken)
+        return {"Reservations": page, **token}
+
+    def _instance_fits(self, instance: Instance, name: str, values: list[str]) -> bool:
+        if name == "instance-id":
+            return instance.id in values
+        if name == "instance-state-name":
+            return instance.state in values
+        if name == "network-interface.group-id":
+            return any(id_ in values for nic in instance.nics for id_ in nic.groups)
+        if name == "tag:Name":
+            return instance.name in values
+        raise error(400, "InvalidParameterValue", f"The filter '{name}' is invalid")
+
+    def _instance(self, instance: Instance) -> dict[str, Any]:
+        code = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+        gone = instance.state in ("terminated", "shutting-down")
+        return {
+            "InstanceId": instance.id,
+            "State": {"Code": code[instance.state], "Name": instance.state},
+            "Tags": [{"Key": "Name", "Value": instance.name}] if instance.name else [],
+            "NetworkInterfaces": [] if gone else [self._nic(at, nic) for at, nic in enumerate(instance.nics)],
+        }
+
+    def _nic(self, at: int, nic: Nic) -> dict[str, Any]:
+        def owned(address: str) -> dict[str, str]:
+            return {"PublicIp": address, "IpOwnerId": "amazon"}
+
+        private: list[dict[str, Any]] = [{"PrivateIpAddress": f"10.0.{at}.10", "Primary": True}]
+        if nic.public:
+            private[0]["Association"] = owned(nic.public)
+        if nic.secondary_public:
+            more = {"PrivateIpAddress": f"10.0.{at}.11", "Primary": False, "Association": owned(nic.secondary_public)}
+            private.append(more)
+        return {
+            "NetworkInterfaceId": nic.id,
+            "Status": "in-use",
+            "Attachment": {"DeviceIndex": at, "Status": "attached"},
+            "Groups": [{"GroupId": id_, "GroupName": self.groups[id_].name} for id_ in self._mixed(nic.groups)],
+            "PrivateIpAddresses": private,
+            "Ipv6Addresses": [{"Ipv6Address": address} for address in nic.v6],
+            **({"Association": owned(nic.public)} if nic.public else {}),
+        }
 
     # Writes
 
@@ -370,8 +478,8 @@ class Ec2Double(Double):
             return any(_pattern(value).fullmatch(key) for value in values for key in group.tags)
         raise error(400, "InvalidParameterValue", f"The filter '{name}' is invalid")
 
-    def _page(self, items: list[Any], most: int | None, token: str | None) -> tuple[list[Any], dict[str, str]]:
-        if most is not None and not 5 <= most <= 1000:
+    def _page(self, items: list[Any], most: int | None, token: str | None, *, least: int = 5) -> tuple[list[Any], dict[str, str]]:
+        if most is not None and not least <= most <= 1000:
             raise error(
                 400,
                 "InvalidParameterValue",
@@ -469,4 +577,4 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 
-__all__ = ["Ec2Double", "Group", "Rule", "fault_body"]
+__all__ = ["Ec2Double", "Group", "Instance", "Nic", "Rule", "fault_body"]

@@ -40,6 +40,9 @@ class Server:
     name: str
     labels: dict[str, str]
     public: bool = True
+    v4: bool = True
+    v6: bool = False
+    floating: bool = False
 
 
 @dataclass
@@ -83,9 +86,11 @@ class HetznerDouble(Double):
 
     # What a test does by hand
 
-    def add_server(self, name: str, *, labels: dict[str, str] | None = None, public: bool = True) -> int:
+    def add_server(self, name: str, *, labels: dict[str, str] | None = None, public: bool = True,
+                   v4: bool = True, v6: bool = False, floating: bool = False) -> int:  # fmt: skip
+        """`v4`, `v6`: its public addresses; `floating`: a floating one too."""
         with self.lock:
-            server = Server(self._id(), name, labels or {}, public)
+            server = Server(self._id(), name, labels or {}, public and (v4 or v6), v4, v6, floating)
             self.servers[server.id] = server
             self._settle()
             return server.id
@@ -402,8 +407,12 @@ class HetznerDouble(Double):
     def _server_answer(self, server: Server) -> dict[str, Any]:
         covered = [(key[0], status) for key, status in sorted(self.in_force.items()) if key[1] == server.id]
         answer = _SERVER | {"id": server.id, "name": server.name, "labels": server.labels}
-        nets = {"ipv4": _IPV4 if server.public else None, "ipv6": None, "floating_ips": [], "firewalls": []}
-        nets["firewalls"] = [{"id": id_, "status": status} for id_, status in covered]  # type: ignore[assignment]
+        public = server.public
+        nets: dict[str, Any] = {
+            "ipv4": _IPV4 if public and server.v4 else None, "ipv6": _IPV6 if public and server.v6 else None,
+            "floating_ips": [478] if server.floating else [], "firewalls": [],
+        }  # fmt: skip
+        nets["firewalls"] = [{"id": id_, "status": status} for id_, status in covered]
         return answer | {"public_net": nets}
 
     def _page(self, request: Request, name: str, items: list[Any]) -> tuple[int, Any]:
@@ -431,6 +440,7 @@ ROUTES: tuple[tuple[str, dict[str, str]], ...] = (
 )
 
 _IPV4 = {"ip": "198.51.100.10", "blocked": False, "dns_ptr": "host.example", "id": 1}
+_IPV6 = {"ip": "2001:db8::/64", "blocked": False, "dns_ptr": [], "id": 2}
 _LOCATION = {
     "id": 1, "name": "fsn1", "description": "Falkenstein", "country": "DE", "city": "Falkenstein", "latitude": 50.4, "longitude": 12.3,
     "network_zone": "eu-central",

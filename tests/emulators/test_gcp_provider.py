@@ -359,6 +359,7 @@ def test_foreign_rules_that_act_on_the_same_targets_are_named(project: Project, 
     cloud.add_firewall("default-allow-rdp", priority=65534, **rdp)
     cloud.add_firewall("shared", targetTags=["db", "web"], **rdp)
     cloud.add_firewall("of-others", targetTags=["db"], **rdp)
+    cloud.add_firewall("of-an-account", targetServiceAccounts=["db@p.example"], **rdp)
     cloud.add_firewall("disabled", disabled=True, **rdp)
     cloud.add_firewall("elsewhere", network="global/networks/other", **rdp)
     cloud.add_firewall("denying", denied=rdp["allowed"])
@@ -366,6 +367,10 @@ def test_foreign_rules_that_act_on_the_same_targets_are_named(project: Project, 
     cloud.add_firewall("by-tag", allowed=rdp["allowed"], sourceTags=["db"])
     assert [one.summary for one in project.present().foreign] == [
         "default-allow-rdp (not of this firewall, priority 65534) also lets in tcp/3389 from 0.0.0.0/0 on these targets",
+        (
+            "of-an-account (not of this firewall, priority 1000) also lets in tcp/3389 from 0.0.0.0/0 on machines of these targets "
+            "that are db@p.example's too"
+        ),
         "shared (not of this firewall, priority 1000) also lets in tcp/3389 from 0.0.0.0/0 on these targets",
     ]
 

@@ -7,6 +7,7 @@ daemon, mounts, namespace, folder. `nsenter --net` and not `ip netns exec`: the 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -31,12 +32,17 @@ def missing() -> str | None:
 
 
 class Lab:
-    """`with Lab() as lab:` a running engine at `lab.socket`; `stop` and `start` it; `run` containers; `docker(...)` is the command."""
+    """`with Lab() as lab:` a running engine at `lab.socket`; `stop` and `start` it; `run` containers; `docker(...)` is the command.
+    `options`: more for dockerd. `inside`: the words that make a command run in the engine's network namespace."""
 
-    def __init__(self) -> None:
+    _count = itertools.count()
+
+    def __init__(self, *options: str) -> None:
+        self.options = options
         self.folder = Path(tempfile.mkdtemp(prefix="cloudsync-lab-"))
         self.socket = self.folder / "docker.sock"
-        self.namespace = f"cs-{os.getpid()}"
+        self.namespace = f"cs-{os.getpid()}-{next(Lab._count)}"
+        self.inside = ("nsenter", f"--net=/run/netns/{self.namespace}", "--")
         self._daemon: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -57,7 +63,7 @@ class Lab:
         """Start the daemon, unless it runs; back when it answers."""
         if self._daemon is not None:
             return
-        words = ["nsenter", f"--net=/run/netns/{self.namespace}", "--", "dockerd"]
+        words = [*self.inside, "dockerd", *self.options]
         words += ["--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec")]
         words += ["-H", f"unix://{self.socket}", "-p", str(self.folder / "docker.pid"), "--storage-driver", "overlay2"]
         with (self.folder / "log").open("ab") as log:

@@ -95,8 +95,8 @@ def test_a_label_of_the_image_cannot_be_told_from_the_same_one_on_the_container(
 def test_the_version_is_negotiated(engine: Lab) -> None:
     from cloudsync.sources.engine_client import Engine
 
-    client = Engine(f"unix://{engine.socket}", time.monotonic() + 5, 1)
+    client = Engine(f"unix://{engine.socket}", time.monotonic() + 5)
     try:
-        assert client._client.api_version == engine.docker("version", "-f", "{{.Server.APIVersion}}")
+        assert client.api_version == engine.docker("version", "-f", "{{.Server.APIVersion}}")
     finally:
         client.close()

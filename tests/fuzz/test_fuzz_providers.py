@@ -16,6 +16,7 @@ from cloudsync.testing.run import hold_to_the_laws
 from tests.conformance.http_stage import HttpStage
 from tests.crash.site import NAME, SSH, Site
 from tests.crash.vendors import VENDORS
+from tests.crash.zygote import read_once
 from tests.emulators.http import Fault
 from tests.fuzz.bent import DICE, bend, bounded, tear
 from tests.fuzz.conftest import Typed
@@ -32,11 +33,13 @@ _XML = re.compile(rb"<(\w+)>([^<]*)</\1>")
 def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     for module in ("cloudsync_hetzner.writer", "cloudsync_digitalocean.writer"):
         monkeypatch.setattr(f"{module}.FIRST_POLL_SECONDS", 0.005)
+    if request.param == "aws":
+        monkeypatch.setattr("botocore.loaders.JSONFileLoader.load_file", read_once())
     with VENDORS[request.param].stage() as stage:
         for name, value in stage.environment.items():
             monkeypatch.setenv(name, value)
         one = Site(None, stage, tmp_path, WANTS, attach=VENDORS[request.param].attaches)  # type: ignore[arg-type]  # typed in this process
-        one.deadline = "1s"
+        one.deadline = "2s"
         one.has(*HAS)
         yield one
 
@@ -74,7 +77,7 @@ def test_law1_reads_that_answer_anything_are_understood_or_unknown_and_nothing_i
     stage: Any = site.stage
     config = str(site.configure())
 
-    @bounded(60)
+    @bounded(30)
     @given(dice=DICE)
     def check(dice: Random) -> None:
         stage.double.fail(bent_call(dice, dice.randint(0, 2)))
@@ -94,7 +97,7 @@ def test_law3_writes_that_answer_anything_leave_the_laws_whole(site: Site, types
     assert types("plan", "-c", config)[0] in (0, 3)
     reads = len(stage.double.calls) - first
 
-    @bounded(60)
+    @bounded(30)
     @given(dice=DICE)
     def check(dice: Random) -> None:
         before, seen = site.now, len(stage.history(NAME))
@@ -105,3 +108,24 @@ def test_law3_writes_that_answer_anything_leave_the_laws_whole(site: Site, types
         again(stage, site)
 
     check()
+
+
+ONCE_A_BUG = [
+    ("hetzner", "POST", b'{"actions": [{"id": "x", "status": "running"}]}', 6),
+    ("hetzner", "POST", b'{"actions": [5]}', 6),
+    ("digitalocean", "GET", b'{"firewalls": [], "links": null, "meta": {"total": 0}}', 75),
+    ("digitalocean", "POST", b'{"links": 5}', 6),
+    ("gcp", "PUT", b'{"error": 5}', 6),
+]
+"""What the dice found: (vendor, method, answer, exit code). A plugin that stumbles is safe, and says nothing that helps."""
+
+
+@pytest.mark.parametrize(("site", "method", "answer", "code"), ONCE_A_BUG, indirect=["site"])
+def test_an_answer_that_made_a_plugin_stumble_is_one_that_cannot_be_understood(
+    site: Site, types: Typed, method: str, answer: bytes, code: int
+) -> None:
+    stage: Any = site.stage
+    site.attach = False
+    stage.double.fail(Fault(method, ".*", "mutate", change=lambda _: answer, times=FOREVER))
+    ended, said = types("apply", "-c", str(site.configure()), "--auto-approve", "--allow-close", "1000")
+    assert ended == code, said

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from cloudsync import reconcile
+from cloudsync import clock, reconcile
 from cloudsync.networks import NetworkSet
 from cloudsync.plan import Granted, Held
 from cloudsync.provider.contract import Description
 from cloudsync.reconcile import Options, Report
 from cloudsync.sources.discovery import Complete, Failed, Malformed, Origin, Partial, UnopenedPort
-from cloudsync.state import clock
 from tests.world import World, both, build, ports, required, rules
 
 START = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
@@ -196,6 +195,15 @@ def test_what_a_compose_file_declared_closes_at_once(shop: World) -> None:
     shop.needs("443", "8080")
     apply(shop)
     assert open_(shop) == WITH_8080
+
+
+def test_a_port_that_a_file_took_over_from_a_container_is_the_files(shop: World) -> None:
+    shop.needs("443")
+    shop.allow("tcp/8080")
+    apply(shop)
+    shop.firewall(allow=())
+    apply(shop)
+    assert open_(shop) == WITHOUT_8080
 
 
 def test_what_is_denied_closes_at_once(shop: World) -> None:

@@ -54,10 +54,11 @@ def test_something_that_stays_is_not_everything(world: World) -> None:
 
 
 def test_what_the_user_closed_on_purpose_is_no_accident(world: World) -> None:
-    world.has("tcp/22", "tcp/443", "tcp/8080")
-    world.policy(deny=ports("443"))
+    world.has("tcp/22", "tcp/443", "tcp/8443", "tcp/8080", "tcp/9000")
+    world.policy(deny=ports("443", "8443"))
     origin = both("8080")[0].origin
-    world.discoveries["web-1"] = Complete(both("443"), (UnopenedPort("tcp", "8080", origin, "labelled-out", "no"),))
+    labelled = tuple(UnopenedPort("tcp", number, origin, "labelled-out", "no") for number in ("8080", "9000"))
+    world.discoveries["web-1"] = Complete(both("443"), labelled)
     assert ids(apply(world)) == []
     assert world.cloud.firewalls["web"] == rules("tcp/22")
 
@@ -84,7 +85,7 @@ def test_all_ports_of_one_host_close_only_by_the_users_word_while_another_host_g
 
 
 @pytest.fixture
-def logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def logged_in(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody came in by SSH from 203.0.113.9 to port 2222 of this machine."""
     monkeypatch.setenv("SSH_CONNECTION", "203.0.113.9 51234 127.0.0.1 2222")
 

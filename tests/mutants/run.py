@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".mutants"
 COSMIC_RAY = "cosmic-ray==8.7.0"
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _one(name: str, target: Target) -> int:
             (copy / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, copy / file)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [copy, *sorted((copy / "providers").iterdir())]))}
-    options = "-q -x -p no:cacheprovider --timeout=60 --hypothesis-seed=0"
+    options = "-q -x -p no:cacheprovider --timeout=300 --hypothesis-seed=0"
     (WORK / name / "config.toml").write_text(
         "[cosmic-ray]\n"
         f"module-path = {list(target.files)!r}\n"

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from cloudsync import reconcile
+from cloudsync.clock import Moment, elapsed, now
 from cloudsync.deadline import Deadline
-from cloudsync.state.clock import Moment, elapsed, now
+from cloudsync.provider.contract import Account
+from cloudsync.reconcile import Options
+from tests.world import World
 
 THEN = Moment(datetime(2026, 3, 1, tzinfo=UTC), "boot", 1000.0, "web-1")
 
@@ -43,6 +49,28 @@ def test_a_system_without_boot_ids_is_never_taken_for_the_same_boot() -> None:
 def test_time_passes() -> None:
     first = now()
     assert 0 <= elapsed(first, now()) < 60
+
+
+def test_a_run_has_one_deadline_and_time_to_look_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.has("tcp/22")
+    world.needs("443")
+    told: list[tuple[str, float]] = []
+    for name in ("reader", "writer"):
+        real = getattr(world.provider, f"open_{name}")
+
+        def noting(account: Account, name: str = name, real: Any = real) -> Any:
+            told.append((name, account.deadline))
+            return real(account)
+
+        monkeypatch.setattr(world.provider, f"open_{name}", noting)
+    before = time.monotonic()
+    reconcile.apply(world.configuration, Options())
+    (_, reading), (_, writing), (_, looking) = told
+    assert [name for name, _ in told] == ["reader", "writer", "reader"]
+    whole = world.configuration.run.deadline
+    assert reading < writing < looking <= time.monotonic() + whole
+    assert looking - before >= whole
+    assert (looking - writing, looking - reading) == (pytest.approx(whole / 4), pytest.approx(whole / 2))
 
 
 def test_a_deadline_leaves_half_for_writing_and_a_quarter_for_looking_again() -> None:

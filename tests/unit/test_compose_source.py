@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudsync.compose import ComposeError, read_projects
 from cloudsync.networks import ANY
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.sources import united
@@ -63,10 +64,15 @@ def opens(folder: Path, *paths: str, **more: list[str] | None) -> list[str]:
         ("service:\n  web: {}\n", "compose.yaml:1: unknown key 'service', did you mean \"services\"?"),
         ("web: {ports: ['80:80']}\n", "compose.yaml: has no services"),
         ("services:\n  web: {extends: other}\n", "compose.yaml:2: extends the service 'other', which compose.yaml does not have"),
+        ("include: [compose.yaml]\nservices: {a: {image: a}}\n", "compose.yaml: include goes round in a circle"),
         ("services:\n  a: {extends: b}\n  b: {extends: a}\n", "compose.yaml:2: extends goes round in a circle: a -> b -> a"),
         ("services: {web: {labels: {cloudsync.sources: '${WHO}'}}}\n", "compose.yaml:1: the variable WHO is not set and has no default"),
         ("services: {web: {labels: ['cloudsync.sources=${WHO}']}}\n", "compose.yaml:1: the variable WHO is not set and has no default"),
         ("services: {web: {labels: ['${WHO}.sources=any']}}\n", "compose.yaml:1: the variable WHO is not set and has no default"),
+        (
+            "services: {a: {scale: 2, deploy: {replicas: 3}}}\n",
+            "compose.yaml:1: the service a has scale and deploy.replicas, and they differ",
+        ),
         ("services: {web: {network_mode: '${MODE}'}}\n", "compose.yaml:1: the variable MODE is not set and has no default"),
         (
             "services: {web: {labels: {cloudsync.sources: any}, deploy: {labels: {cloudsync.sources: any4}}}}\n",
@@ -121,6 +127,14 @@ def test_a_symbolic_link_for_env_does_not_reach_the_process(tmp_path: Path) -> N
     assert reason(tmp_path) == ".env: .env is no ordinary file"
     (tmp_path / ".env").unlink()
     assert reason(tmp_path, env_file=["/proc/self/environ"]) == "/proc/self/environ: /proc/self/environ is no ordinary file"
+
+
+def test_a_symbolic_link_for_env_does_not_lead_out_unless_the_configuration_names_it(tmp_path: Path) -> None:
+    lay(tmp_path / "outside", secrets_env="P=8080\n")
+    lay(tmp_path / "inside", compose="services: {a: {ports: ['${P}:80']}}\n")
+    (tmp_path / "inside" / ".env").symlink_to("../outside/secrets.env")
+    assert reason(tmp_path / "inside") == ".env: .env leads out of the folders that the configuration names"
+    assert opens(tmp_path / "inside", env_file=[".env"]) == ["8080/tcp any a compose.yaml:1"]
 
 
 # Files: local, ordinary, inside
@@ -188,7 +202,8 @@ def test_only_ordinary_files_are_read_and_none_is_waited_for(tmp_path: Path, kin
     else:
         (tmp_path / "compose.yaml").unlink()
         (tmp_path / "compose.yaml").symlink_to("/dev/zero")
-    assert reason(tmp_path).endswith("is no ordinary file")
+    with pytest.raises(ComposeError, match="is no ordinary file"):  # in this thread: a wait would be interrupted
+        read_projects(tmp_path, ["compose.yaml"])
 
 
 def test_a_file_that_is_too_large_or_no_text(tmp_path: Path) -> None:

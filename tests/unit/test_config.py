@@ -148,20 +148,50 @@ def test_the_schema_demands_what_is_required() -> None:
         ),
         (
             "unix:///var/run/docker.sock",
-            "ssh://me@host",
-            "config.toml:14:1: hosts.web-1.docker: engines over ssh are not supported yet",
+            "ssh://-oProxyCommand=x@host",
+            "config.toml:14:1: hosts.web-1.docker: must be ssh://user@host",
         ),
         (
             "unix:///var/run/docker.sock",
             "tcp://192.0.2.1:2375",
             "config.toml:14:1: hosts.web-1.docker: plain tcp is for loopback",
         ),
-        ("unix:///var/run/docker.sock", "remote", "config.toml:14:1: hosts.web-1.docker: Docker contexts are not supported yet"),
         ("docker = ", "compose = []\ndocker = ", "config.toml:14:1: hosts.web-1.compose: "),
         ("docker = ", 'compose = ["a", 1]\ndocker = ', "config.toml:14:17: hosts.web-1.compose.1: must be text"),
         ("docker = ", 'compose = ["a\\u0000"]\ndocker = ', "config.toml:14:12: hosts.web-1.compose.0: must be a path"),
         ("docker = ", 'profiles = ["x"]\ndocker = ', "config.toml:14:1: hosts.web-1.profiles: belongs to compose"),
         ("docker = ", 'env_file = ["x"]\ndocker = ', "config.toml:14:1: hosts.web-1.env_file: belongs to compose"),
+        ("unix:///var/run/docker.sock", "a context", "config.toml:14:1: hosts.web-1.docker: is not an engine such as"),
+        (
+            "unix:///var/run/docker.sock",
+            "http://127.0.0.1:2375",
+            "config.toml:14:1: hosts.web-1.docker: must be tcp://address:port",
+        ),
+        (
+            "unix:///var/run/docker.sock",
+            "ssh://me:secret@host",
+            "config.toml:14:1: hosts.web-1.docker: holds more than an address",
+        ),
+        (
+            'docker = "unix:///var/run/docker.sock"',
+            'docker = { host = "tcp://192.0.2.1:2376", cert = "c.pem" }',
+            "config.toml:14:1: hosts.web-1.docker.key: is required",
+        ),
+        (
+            'docker = "unix:///var/run/docker.sock"',
+            'docker = ["a", { host = "tcp://192.0.2.1", cert = "c.pem", key = "k.pem" }]',
+            "config.toml:14:18: hosts.web-1.docker.1.host: must be tcp://address:port",
+        ),
+        (
+            'docker = "unix:///var/run/docker.sock"',
+            'docker = { host = "tcp://192.0.2.1:2376", cert = "c.pem", key = "k.pem", insecure = true }',
+            "config.toml:14:74: hosts.web-1.docker.insecure: unknown key",
+        ),
+        (
+            'docker = "unix:///var/run/docker.sock"',
+            "docker = 5",
+            "config.toml:14:1: hosts.web-1.docker: must be",
+        ),
         ('ports = ["9100/tcp"', 'ports = ["9100/tpc"', "config.toml:21:10: firewalls.web.allow.0.ports.0: "),
         ("[policy]", "[policy]\ngrace = '10'", "config.toml:10:1: policy.grace: must be a duration"),
         ("[policy]", "[policy]\nmax_close = true", "config.toml:10:1: policy.max_close: must be a whole number"),
@@ -206,7 +236,8 @@ def test_a_retired_host_is_out_of_the_reckoning_but_in_the_marker(tmp_path: Path
         ('"9100/tcp"', '"hunter2-secret"'),
         ('owner = "shop-prod"', 'owner = "hunter2-secret-is-long-and"'),
         ('"198.51.100.7"', '"hunter2-secret"'),
-        ("unix:///var/run/docker.sock", "tcp://hunter2-secret:1"),
+        ("unix:///var/run/docker.sock", "tcp://hunter2-secret:99999"),
+        ("unix:///var/run/docker.sock", "ssh://me:hunter2-secret@host"),
     ],
 )
 def test_no_value_is_ever_printed(tmp_path: Path, old: str, new: str) -> None:

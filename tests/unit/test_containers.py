@@ -76,7 +76,9 @@ def test_the_container_port_behind_is_known() -> None:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
 def test_loopback_is_never_required(address: str) -> None:
-    assert needs(answer(("80/tcp", address, "8080"))) == Needs()
+    found = needs(answer(("80/tcp", address, "8080")))
+    assert (found.required, found.unopened) == ((), ())
+    assert [port.first for port in found.local] == [8080]
 
 
 def test_a_mapped_address_is_the_ipv4_address_it_stands_for() -> None:

@@ -8,14 +8,15 @@ import pytest
 
 from cloudsync import reconcile
 from cloudsync.config.configuration import Place, PortRange
-from cloudsync.explain import Asked, Story, explain
+from cloudsync.explain import Asked, Story, explain, since
 from cloudsync.plan import Granted
 from cloudsync.provider.errors import Transient
 from cloudsync.reconcile import Options
 from cloudsync.render import explain as render
 from cloudsync.render.text import joined
 from cloudsync.sources.discovery import Complete, Failed, Origin, UnopenedPort
-from tests.world import World, ports, rules
+from cloudsync.state.history import entries
+from tests.world import World, ports, required, rules
 
 
 def told(world: World, protocol: str = "tcp", first: int = 8080, last: int | None = None, **granted: object) -> Story:
@@ -164,3 +165,54 @@ def test_no_control_character_of_a_name_reaches_the_terminal(world: World) -> No
     planned = reconcile.plan(world.configuration, Options())
     explanation = explain(world.configuration, planned.plan, planned.considered, Asked("tcp", 8080, 8080))
     assert "\x1b" not in joined(render.text(explanation), colour=False)
+
+
+def entry(number: int, firewall: str, **lists: object) -> dict[str, object]:
+    name = f"2026112{number}T030405-abc123"
+    return {
+        "id": name,
+        "started": f"2026-11-2{number}T03:04:05.000+00:00",
+        "who": {"user": "root"},
+        "firewalls": [{"name": firewall, **lists}],
+    }
+
+
+def test_since_when_it_is_open_or_closed() -> None:
+    wide, other = {"protocol": "tcp", "ports": "8000-8100"}, {"protocol": "tcp", "ports": "443"}
+    history = [
+        entry(1, "web", opened=[wide], closed=[]),
+        entry(2, "web", opened=[], closed=[wide]),
+        entry(3, "web", opened=[other, wide]),
+        entry(4, "api", opened=[wide]),
+        entry(5, "web", opened=[other], closed=None),
+        {"id": "odd", "firewalls": "nothing"},
+        entry(6, "web", opened=[{"protocol": "nonsense"}, 7]),
+    ]
+    asked = Asked("tcp", 8080, 8080)
+    assert [(one.verb, one.when[:10], one.who) for one in since(history, "web", asked)] == [
+        ("opened", "2026-11-23", "root"),
+        ("closed", "2026-11-22", "root"),
+    ]
+    assert since(history, "db", asked) == ()
+
+
+def test_since_when_is_told_after_an_apply(world: World) -> None:
+    world.has("tcp/22")
+    world.needs("8080")
+    reconcile.apply(world.configuration, Options())
+    planned = reconcile.plan(world.configuration, Options())
+    history = entries(world.configuration.state, world.configuration.owner)
+    explanation = explain(world.configuration, planned.plan, planned.considered, Asked("tcp", 8080, 8080), history=history)
+    (event,) = explanation.stories[0].since
+    assert event.verb == "opened"
+    assert "opened by an apply of" in joined(render.text(explanation), colour=False)
+
+
+def test_a_port_that_is_published_on_loopback_only(world: World) -> None:
+    world.has("tcp/22")
+    world.discoveries["web-1"] = Complete(local=(required("5432", address="127.0.0.1", container="db"),))
+    planned = reconcile.plan(world.configuration, Options())
+    for asked, count in ((Asked("tcp", 5432, 5432), 1), (Asked("udp", 5432, 5432), 0), (Asked("tcp", 5433, 5433), 0)):
+        told = explain(world.configuration, planned.plan, planned.considered, asked, discoveries=planned.discoveries)
+        assert len(told.local) == count
+        assert ("db on web-1 publishes it on 127.0.0.1 only" in joined(render.text(told), colour=False)) is bool(count)

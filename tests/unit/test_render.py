@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -140,3 +141,20 @@ def test_quiet_has_one_line_only_where_something_changed(world: World) -> None:
     report = Report(planned(world), (Outcome("web", "done", 2, 1),))
     assert text.one_line(report) == "cloudsync apply: 2 opened, 1 closed on web"
     assert text.one_line(replace(report, outcomes=(Outcome("web", "unchanged"),))) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "(0 s left)"),
+        (-5, "(0 s left)"),
+        (100, "(100 s left)"),
+        (600, "(10 min left)"),
+        (7300, "(2 h left)"),
+        (3 * 86400, "(3 days left)"),
+    ],
+)
+def test_what_waits_says_how_long(seconds: int, shown: str) -> None:
+    now = datetime(2026, 3, 1, 3, tzinfo=UTC)
+    assert words.until(now + timedelta(seconds=seconds), now).endswith(shown)
+    assert words.until(None, now) == ""

@@ -77,6 +77,14 @@ _QUOTA = (
 )
 
 
+class NotAllowed(AuthError):
+    """The credentials are good, and a permission is missing."""
+
+
+class WouldWork(ProviderError):
+    """A dry run that would have been carried out."""
+
+
 class Api:
     """One account in one region. Raises `AuthError` where the credentials cannot be had."""
 
@@ -124,6 +132,18 @@ class Api:
             safe=lambda error: error.temporary and not error.fate_unknown and not isinstance(error, Conflict),
         )
 
+    def dry_run(self, operation: str, parameters: Mapping[str, Any]) -> None:
+        """Ask whether it would be allowed; nothing is done. Raises `ProviderError`, `AuthError` where it is not allowed."""
+
+        def once() -> None:
+            try:
+                self._call(operation, {**parameters, "DryRun": True}, write=False)
+            except WouldWork:
+                return
+            raise Transient(f"{operation}: a dry run was answered as if it were none")
+
+        retried(once, deadline=self.account.deadline, safe=lambda error: error.temporary)
+
     def pages(self, operation: str, name: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Every item of a list; AWS may page whether it was asked to or not."""
         items: list[dict[str, Any]] = []
@@ -139,6 +159,7 @@ class Api:
                 raise Transient(f"{operation}: the pages do not end")
             seen.add(token)
             more["NextToken"] = token
+            self.account.progress(f"{self.account.name}: {operation}, {len(items)} so far")
 
     def _call(self, operation: str, parameters: Mapping[str, Any], *, write: bool) -> dict[str, Any]:
         if self.account.deadline - time.monotonic() <= 0:
@@ -210,8 +231,10 @@ def mapped(operation: str, error: aws.ClientError, *, write: bool) -> ProviderEr
     if code in _THROTTLED or status == 429:
         hint = str(error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", ""))
         return RateLimited(text, retry_after=float(hint) if hint.isdecimal() else None)
+    if code == "DryRunOperation":
+        return WouldWork(text)
     if code in ("UnauthorizedOperation", "AccessDeniedException"):
-        return AuthError(
+        return NotAllowed(
             f"the credentials may not do ec2:{operation} ({plain(code)}); the policy in docs/providers/aws.md allows it"
         )
     if code in _CREDENTIALS:

@@ -48,11 +48,19 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A rule whose source is a group or a prefix list. `weight`: what it costs of the quota, in both families."""
+    """A rule whose source is a group or a prefix list. `weight`: what it costs of the quota, in both families. `protocol`, `first`, `last`
+    as the vendor counts."""
 
     summary: str
+    protocol: str
+    first: int | None
+    last: int | None
     prefix_list: str | None = None
     weight: int = 1
+
+    def meaning(self, networks: NetworkSet) -> Rule | None:
+        """What it lets in where its source stands for these networks. Raises `UnknownPermission`."""
+        return _meaning(self.protocol, self.first, self.last, networks)
 
 
 def from_vendor(permissions: Iterable[Mapping[str, Any]]) -> tuple[tuple[Permission, ...], tuple[Other, ...]]:
@@ -67,10 +75,10 @@ def from_vendor(permissions: Iterable[Mapping[str, Any]]) -> tuple[tuple[Permiss
             for key, name, family in _SOURCES:
                 for source in one.get(key) or ():
                     cidr = str(source[name])
-                    rule = _meaning(protocol, first, last, cidr)
-                    text = str(source.get("Description") or "")
-                    networks.append(Permission(protocol, first, last, family, cidr, rule, text))
-            others += _others(one, _text(protocol, first, last))
+                    rule = _meaning(protocol, first, last, network(cidr))
+                    said = str(source.get("Description") or "")
+                    networks.append(Permission(protocol, first, last, family, cidr, rule, said))
+            others += _others(one, protocol, first, last)
         except UnknownPermission:
             raise
         except (KeyError, TypeError, ValueError):
@@ -123,8 +131,12 @@ def plain(text: str) -> str:
     return _NOT_ALLOWED.sub("_", text)[:MAX_DESCRIPTION]
 
 
-def _meaning(protocol: str, first: int | None, last: int | None, cidr: str) -> Rule | None:
-    networks = NetworkSet.of((str(ip_network(cidr, strict=False)),))
+def network(cidr: str) -> NetworkSet:
+    """A network as the vendor spells it. Raises `ValueError`."""
+    return NetworkSet.of((str(ip_network(cidr, strict=False)),))
+
+
+def _meaning(protocol: str, first: int | None, last: int | None, networks: NetworkSet) -> Rule | None:
     if protocol == "-1":
         return Rule.of("all", "", networks)
     if protocol in ("tcp", "udp"):
@@ -163,16 +175,18 @@ def _pieces(rule: Rule) -> Iterator[Rule]:
         first = last + 1
 
 
-def _others(one: Mapping[str, Any], what: str) -> Iterator[Other]:
+def _others(one: Mapping[str, Any], protocol: str, first: int | None, last: int | None) -> Iterator[Other]:
+    what = text(protocol, first, last)
     for source in one.get("PrefixListIds") or ():
         name = str(source["PrefixListId"])
-        yield Other(f"{what} from the prefix list {name}", name)
+        yield Other(f"{what} from the prefix list {name}", protocol, first, last, name)
     for source in one.get("UserIdGroupPairs") or ():
         name = source.get("GroupId") or source.get("GroupName") or "?"
-        yield Other(f"{what} from the group {name}")
+        yield Other(f"{what} from the group {name}", protocol, first, last)
 
 
-def _text(protocol: str, first: int | None, last: int | None) -> str:
+def text(protocol: str, first: int | None, last: int | None) -> str:
+    """`tcp/80-90`, `everything`, for people."""
     if protocol == "-1":
         return "everything"
     if first in (None, -1) or protocol not in ("tcp", "udp"):

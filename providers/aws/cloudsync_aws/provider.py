@@ -7,8 +7,10 @@ wanted is opened before anything closes, and where the quota has no room for tha
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import ClassVar
 
+from cloudsync.provider.access import Access
 from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
@@ -116,6 +118,12 @@ class AwsProvider:
             change = Change("revoke", found.group_id, permissions=removing)
             steps.append(Step(f'remove {len(removing)} rules from "{identity}"', StepKind.NARROW, target.rules, native=change))
         return tuple(steps)
+
+    def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
+        """By dry runs: nothing is done."""
+        from cloudsync_aws.access import check
+
+        return check(account, specs)
 
     def open_reader(self, account: Account) -> Reader:
         """Raises `AuthError` where there are no credentials."""

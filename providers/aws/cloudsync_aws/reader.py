@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from cloudsync.networks import NetworkSet
 from cloudsync.provider.contract import Absent, Description, FirewallSpec, Kept, Observation, Present, Unreadable
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient, Unsupported
+from cloudsync.provider.machines import Fleet, Marked
 from cloudsync.rules import RuleSet
 from cloudsync_aws.api import Api
-from cloudsync_aws.permissions import Other, UnknownPermission, from_vendor
+from cloudsync_aws.machines import fleet, groups_on, is_group, marked, prefix_lists
+from cloudsync_aws.permissions import Other, UnknownPermission, from_vendor, network
 from cloudsync_aws.settings import name_of, settings_of
-from cloudsync_aws.state import Found, marker_of
+from cloudsync_aws.state import OWNER, Found, marker_of
 
 VALUES = 200  # values a filter
 PAGE = 1000
+ENTRIES = 100  # the most GetManagedPrefixListEntries gives at once
+STATES = ("pending", "running", "stopping", "stopped")  # what is terminated has no interfaces any more
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AwsReader:
-    """Reads one account and region."""
+    """Reads one account and region. `groups`: those that were described already, by id."""
 
     api: Api
+    groups: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
         """Every group asked for. A group that is named by id and is not there is an error; by name it is `Absent`."""
@@ -35,7 +41,58 @@ class AwsReader:
             groups += self._groups("group-name", sorted({_escaped(name) for _, name in names}), in_vpcs)
         except ProviderError as error:
             return {spec.name: Unreadable(error) for spec in specs}
+        self.groups |= {str(one["GroupId"]): one for one in groups if one.get("GroupId")}
         return {spec.name: self._one(spec, groups) for spec in specs}
+
+    def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
+        """The instances that the configuration names, or that have one of the groups: one call for each of the two ways, one for the
+        groups of others on them, one for each prefix list."""
+        try:
+            instances = self._instances(specs)
+            missing = sorted({id_ for one in instances for id_ in groups_on(one)} - self.groups.keys())
+            self.groups |= {str(one["GroupId"]): one for one in self._groups("group-id", missing, {})}
+            lists = {id_: self._entries(id_) for id_ in prefix_lists(self.groups, instances)}
+            return fleet(specs, instances, self.groups, lists, self.api.settings.region)
+        except ProviderError as error:
+            return Unreadable(error)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            return Unreadable(Transient("the instances of AWS cannot be understood"))
+
+    def read_marked(self, owner: str, specs: Sequence[FirewallSpec], *, ask: bool) -> Sequence[Marked] | Unreadable | None:
+        """One call: groups are described by id and name, and a group nobody names any more is found by its tag only."""
+        if not ask:
+            return None
+        try:
+            return marked(self._groups(f"tag:{OWNER}", [_escaped(owner)], {}), specs)
+        except ProviderError as error:
+            return Unreadable(error)
+        except (KeyError, TypeError, AttributeError):
+            return Unreadable(Transient("the groups of AWS cannot be understood"))
+
+    def _instances(self, specs: Sequence[FirewallSpec]) -> list[dict[str, Any]]:
+        named = sorted({id_ for spec in specs for id_ in settings_of(spec).instances})
+        unnamed = [spec for spec in specs if not settings_of(spec).instances]
+        owned = sorted(id_ for id_, one in self.groups.items() if any(is_group(spec, one) for spec in unnamed))
+        owned += sorted({id_ for spec in unnamed if (id_ := settings_of(spec).group_id)} - set(owned))
+        found: dict[str, dict[str, Any]] = {}
+        for filter_, values in (("instance-id", named), ("network-interface.group-id", owned)):
+            for start in range(0, len(values), VALUES):
+                filters = [
+                    {"Name": filter_, "Values": values[start : start + VALUES]},
+                    {"Name": "instance-state-name", "Values": list(STATES)},
+                ]
+                parameters = {"Filters": filters, "MaxResults": PAGE}
+                for reservation in self.api.pages("DescribeInstances", "Reservations", parameters):
+                    found |= {str(one["InstanceId"]): one for one in reservation["Instances"]}
+        return list(found.values())
+
+    def _entries(self, id_: str) -> NetworkSet | ProviderError:
+        """The networks of a prefix list; the error where it cannot be read (another account's, a missing permission)."""
+        try:
+            entries = self.api.pages("GetManagedPrefixListEntries", "Entries", {"PrefixListId": id_, "MaxResults": ENTRIES})
+            return NetworkSet.union(network(str(one["Cidr"])) for one in entries)
+        except ProviderError as error:
+            return error
 
     def _groups(self, filter_: str, values: Sequence[str], more: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -38,11 +38,16 @@ class NameTaken(Conflict):
     temporary = False
 
 
+class Forbidden(AuthError):
+    """The token is good, and lacks a scope."""
+
+
 class _Client(BaseAPI):  # type: ignore[misc]  # the library has no types
     """The library's client with a transport of its own: the library's looses the status of an answer, knows no time-out, and sends
     POST past its session."""
 
     deadline = 0.0
+    rate: tuple[int, int] | None = None
 
     def _BaseAPI__perform_request(  # noqa: N802 - the library's private name, the one place all its calls go through
         self,
@@ -75,6 +80,9 @@ class _Client(BaseAPI):  # type: ignore[misc]  # the library has no types
             raise Transient(f"{what}: the connection failed", fate_unknown=write and not never_sent) from None
         except requests.RequestException:
             raise Transient(f"{what}: the answer broke off", fate_unknown=write) from None
+        rest, most = answer.headers.get("ratelimit-remaining", ""), answer.headers.get("ratelimit-limit", "")
+        if rest.isdecimal() and most.isdecimal():
+            self.rate = int(rest), int(most)
         if not 200 <= answer.status_code < 300:
             raise mapped(what, answer, write=write)
         if answer.status_code != 204 and not isinstance(_json(answer), dict):
@@ -95,6 +103,11 @@ class Api:
             raise AuthError(f"no token for the account {account.name}: {error}") from None
         # The trailing slash matters: without it the library drops the last part of the path.
         self._client = _Client(token=token.get_secret_value(), end_point=f"{endpoint}/", deadline=account.deadline)
+
+    @property
+    def rate(self) -> tuple[int, int] | None:
+        """Requests left and allowed an hour, as the last answer said."""
+        return self._client.rate
 
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """A read, repeated while that may help. Raises `ProviderError`."""
@@ -122,12 +135,17 @@ class Api:
                 if not all(isinstance(item, dict) for item in items):
                     raise Transient(f"GET /{path}: {name} that are no objects")
                 return items
+            self.account.progress(f"{self.account.name}: reading {name}, {len(items)} of {total}")
         raise Transient(f"GET /{path}: more than {MAX_PAGES} pages")
 
     def _do(self, method: str, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         def once() -> dict[str, Any]:
             # A page in the query switches the library's own paging off, which takes a failed page for the last one.
-            answer = self._client.get_data(path, type=method, params=dict(payload))
+            try:
+                answer = self._client.get_data(path, type=method, params=dict(payload))
+            except (AttributeError, TypeError):
+                # The library looks for page links in every answer, and takes them for objects.
+                raise Transient(f"{method} /{path}: an answer that cannot be understood", fate_unknown=method != "GET") from None
             return answer if isinstance(answer, dict) else {}
 
         return retried(once, deadline=self.account.deadline, safe=lambda error: error.temporary and not error.fate_unknown)
@@ -142,7 +160,7 @@ def mapped(what: str, answer: requests.Response, *, write: bool) -> ProviderErro
     if status == 401:
         return AuthError(f"{text} (is the token right, and not expired?)")
     if status == 403:
-        return AuthError(f"{text} (the token lacks a scope; docs/providers/digitalocean.md lists them)")
+        return Forbidden(f"{text} (the token lacks a scope; docs/providers/digitalocean.md lists them)")
     if status == 404:
         return NotFound(text)
     if status == 409:

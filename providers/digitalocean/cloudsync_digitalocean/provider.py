@@ -6,11 +6,12 @@ attachments, stands in where that cannot be done safely: at the limit of rules, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
 from cloudsync.networks import ANY4, NetworkSet
+from cloudsync.provider.access import Access
 from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
@@ -115,6 +116,12 @@ class DigitalOceanProvider:
             change = Change("attach-tags", found.id, name, tags=tags)
             steps.append(Step(f'attach "{name}" to {", ".join(names)}', StepKind.ATTACH, target.rules, names, native=change))
         return (replace(steps[0], warning=cut), *steps[1:]) if steps else ()
+
+    def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
+        """Asked of the vendor without a write."""
+        from cloudsync_digitalocean.access import check
+
+        return check(account, self.endpoint(account), specs, self.identity)
 
     def open_reader(self, account: Account) -> Reader:
         """Raises `AuthError` where the token cannot be had."""

@@ -10,33 +10,62 @@ from urllib.parse import quote
 from cloudsync.networks import NetworkSet
 from cloudsync.provider.contract import Absent, Attachment, FirewallSpec, Kept, Machine, Observation, Pending, Present, Unreadable
 from cloudsync.provider.errors import AuthError, NotFound, ProviderError, Transient, Unsupported
+from cloudsync.provider.machines import Fleet, Marked
 from cloudsync.rules import Rule, RuleSet
 from cloudsync_digitalocean.api import Api
+from cloudsync_digitalocean.machines import covers, fleet, marked
 from cloudsync_digitalocean.rules import UnknownRule, from_vendor
 from cloudsync_digitalocean.settings import settings_of
 from cloudsync_digitalocean.state import Found, best_fit, marker_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DigitalOceanReader:
-    """Reads one team. `identity`: the first part of a firewall's name."""
+    """Reads one team, its lists once. `identity`: the first part of a firewall's name."""
 
     api: Api
     identity: Callable[[FirewallSpec], str]
+    _team: Team | None = None
 
     def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
         """Every firewall asked for; where the list cannot be had, none of them is known."""
-        try:
-            team = _Team(self.api, self.api.pages("firewalls", "firewalls"))
-        except ProviderError as error:
-            return {spec.name: Unreadable(error) for spec in specs}
-        except (KeyError, TypeError):
-            return {
-                spec.name: Unreadable(Transient("DigitalOcean answered with a list that cannot be understood")) for spec in specs
-            }
+        team = self._listed()
+        if isinstance(team, Unreadable):
+            return {spec.name: team for spec in specs}
         return {spec.name: self._one(team, spec) for spec in specs}
 
-    def _one(self, team: _Team, spec: FirewallSpec) -> Observation:
+    def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
+        """All droplets the firewalls are about: beside the list of firewalls that of the droplets, that of those with GPUs, and one look
+        at the tags, without which a token would hide what firewalls are attached to."""
+        team = self._listed()
+        if isinstance(team, Unreadable):
+            return team
+        try:
+            team.see_everything()
+            return fleet(team.firewalls, team.droplets, {spec.name: (spec, self.identity(spec)) for spec in specs})
+        except ProviderError as error:
+            return Unreadable(error)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            return Unreadable(Transient("the droplets of DigitalOcean cannot be understood"))
+
+    def read_marked(self, owner: str, specs: Sequence[FirewallSpec], *, ask: bool) -> Sequence[Marked] | Unreadable:  # noqa: ARG002 - no call is needed
+        """Out of the list of firewalls."""
+        team = self._listed()
+        if isinstance(team, Unreadable):
+            return team
+        return marked(team.firewalls, owner, {spec.name: (spec, self.identity(spec)) for spec in specs})
+
+    def _listed(self) -> Team | Unreadable:
+        if self._team is None:
+            try:
+                self._team = Team(self.api, self.api.pages("firewalls", "firewalls"))
+            except ProviderError as error:
+                return Unreadable(error)
+            except (KeyError, TypeError):
+                return Unreadable(Transient("DigitalOcean answered with a list that cannot be understood"))
+        return self._team
+
+    def _one(self, team: Team, spec: FirewallSpec) -> Observation:
         name = self.identity(spec)
         try:
             return team.observe(spec, name)
@@ -48,7 +77,9 @@ class DigitalOceanReader:
             return Unreadable(Transient(f'the firewall "{name}" cannot be understood'))
 
 
-class _Team:
+class Team:
+    """A team's firewalls as they were listed; its droplets and tags where they are asked for."""
+
     def __init__(self, api: Api, firewalls: list[dict[str, Any]]) -> None:
         self.api = api
         self.firewalls = {str(one["id"]): one for one in firewalls}
@@ -136,7 +167,7 @@ class _Team:
             return Attachment(f"droplet {id_}", attached=True, native=("droplet", id_))
         droplet = self._named(wanted, id_)
         id_ = int(droplet["id"])
-        covered = id_ in direct or _covers(firewall, droplet)
+        covered = id_ in direct or covers(firewall, droplet)
         machines = () if covered else (self._machine(droplet),)
         return Attachment(f"droplet {id_}", covered, machines, ("droplet", id_))
 
@@ -149,13 +180,13 @@ class _Team:
             raise NotFound(f"the team has no tag {tag!r}: a tag must exist before a firewall can name it") from None
         except AuthError as error:
             raise hidden("tag:read", error) from None
-        fresh = [one for one in self.droplets.values() if tag in (one.get("tags") or ()) and not _covers(firewall, one)]
+        fresh = [one for one in self.droplets.values() if tag in (one.get("tags") or ()) and not covers(firewall, one)]
         return Attachment(
             f"tag {tag}", attached=False, newly_covered=tuple(self._machine(one) for one in fresh), native=("tag", tag)
         )
 
     def _machine(self, droplet: Mapping[str, Any]) -> Machine:
-        protected = any(_covers(firewall, droplet) for firewall in self.firewalls.values())
+        protected = any(covers(firewall, droplet) for firewall in self.firewalls.values())
         return Machine(str(droplet["id"]), str(droplet["name"]), protected, "droplet")
 
 
@@ -170,12 +201,6 @@ def visible(api: Api, what: str, scope: str) -> None:
 def hidden(scope: str, error: ProviderError) -> AuthError:
     """The refusal of a token that does not show everything."""
     return AuthError(f"the token lacks {scope}: DigitalOcean hides what firewalls are attached to from it ({error.message})")
-
-
-def _covers(firewall: Mapping[str, Any], droplet: Mapping[str, Any]) -> bool:
-    return droplet["id"] in (firewall.get("droplet_ids") or ()) or not set(firewall.get("tags") or ()).isdisjoint(
-        droplet.get("tags") or ()
-    )
 
 
 def _pending(firewall: Mapping[str, Any]) -> list[Pending]:

@@ -29,7 +29,10 @@ class DigitalOceanWriter:
         change = step.native
         if not isinstance(change, Change):
             raise ProviderError("this step was not made by the provider digitalocean")
-        self._wait(step.summary, self._send(change))
+        try:
+            self._wait(step.summary, self._send(change))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise Transient("DigitalOcean's answer cannot be understood", fate_unknown=True) from None
 
     def _send(self, change: Change) -> str:
         """Do it; the firewall's id."""

@@ -120,21 +120,27 @@ class _Foreign:
         """None where it lets in nothing, or nothing on the targets of this firewall."""
         if rule.get("direction", "INGRESS") != "INGRESS" or rule.get("disabled") or not rule.get("allowed"):
             return None
-        if network_of(rule) != settings.network or not touches_targets(rule, settings):
+        touches = touches_targets(rule, settings)
+        if network_of(rule) != settings.network or touches is False:
             return None
         name = str(rule["name"])
         if name not in self._known:
             self._known[name] = _opening(rule)
-        return self._known[name]
+        if (opened := self._known[name]) is None:
+            return None
+        who = f"{name} (not of this firewall, priority {rule.get('priority', 1000)})"
+        if touches:
+            return f"{who} also lets in {opened} on these targets"
+        targets = ", ".join((*(rule.get("targetTags") or ()), *(rule.get("targetServiceAccounts") or ())))
+        return f"{who} also lets in {opened} on machines of these targets that are {targets}'s too"
 
 
 def _opening(rule: VendorRule) -> str | None:
     try:
         opened: RuleSet = let_in(rule)
     except (KeyError, TypeError, ValueError):
-        return f"{rule['name']} also lets something in on these targets; it cannot be understood"
+        return "something that cannot be understood"
     if not opened:
         return None
     said = [str(one) for one in opened]
-    text = "; ".join(said[:3]) + (f" and {len(said) - 3} more" if len(said) > 3 else "")
-    return f"{rule['name']} (not of this firewall, priority {rule.get('priority', 1000)}) also lets in {text} on these targets"
+    return "; ".join(said[:3]) + (f" and {len(said) - 3} more" if len(said) > 3 else "")

@@ -133,11 +133,14 @@ def covers_targets(rule: VendorRule, settings: GcpFirewall) -> bool:
     return tags >= set(settings.target_tags) if settings.target_tags else accounts >= set(settings.target_service_accounts or ())
 
 
-def touches_targets(rule: VendorRule, settings: GcpFirewall) -> bool:
-    """Whether it may act on some machine the firewall is for, as far as targets of the same kind tell."""
+def touches_targets(rule: VendorRule, settings: GcpFirewall) -> bool | None:
+    """Whether it acts on some machine the firewall may be for. None: it is by service account and the firewall by tag, or the other way
+    round; a machine may have both."""
     tags, accounts = set(rule.get("targetTags") or ()), set(rule.get("targetServiceAccounts") or ())
     if not tags and not accounts:
         return True
+    if bool(tags) != bool(settings.target_tags):
+        return None
     return not tags.isdisjoint(settings.target_tags or ()) or not accounts.isdisjoint(settings.target_service_accounts or ())
 
 

@@ -149,7 +149,16 @@ class GcpWriter:
             return call(min(most, left))
         except GoogleAPICallError as error:
             raise _mapped(what, error, write=write) from None
-        except (RetryError, GoogleAuthError, requests.RequestException, NoJson, ValueError) as error:
+        except (
+            RetryError,
+            GoogleAuthError,
+            requests.RequestException,
+            ValueError,
+            TypeError,
+            AttributeError,
+            NoJson,
+        ) as error:
+            # The last four: the SDK reads an answer, of an error too, as if it could only be right.
             raise of_transport(what, error, write=write) from None
 
 

@@ -39,8 +39,14 @@ class NameTaken(Conflict):
     temporary = False
 
 
+class ReadOnlyToken(AuthError):
+    """The token may read only."""
+
+
 class Api:
-    """One project."""
+    """One project. `rate`: requests left and allowed an hour, as the last answer said."""
+
+    rate: tuple[int, int] | None = None
 
     def __init__(self, account: Account, endpoint: str) -> None:
         if not isinstance(account.settings, HetznerAccount):
@@ -63,7 +69,10 @@ class Api:
         self._client._client._session.hooks["response"].append(self._remember_hint)
 
     def _remember_hint(self, answer: requests.Response, **_: object) -> None:
-        """hcloud keeps no headers of an error; `Retry-After` (seconds) is the vendor's own hint when to come back."""
+        """hcloud keeps no headers; `Retry-After` (seconds) is the vendor's own hint when to come back."""
+        left, most = answer.headers.get("RateLimit-Remaining", ""), answer.headers.get("RateLimit-Limit", "")
+        if left.isdecimal() and most.isdecimal():
+            self.rate = int(left), int(most)
         if answer.status_code == 429 and (hint := answer.headers.get("Retry-After", "")).isdecimal():
             self._hints[threading.get_ident()] = float(hint)
 
@@ -97,6 +106,7 @@ class Api:
                 if not all(isinstance(item, dict) for item in items):
                     raise Transient(f"GET {path}: {name} that are no objects")
                 return items
+            self.account.progress(f"{self.account.name}: reading {name}, {len(items)} of {'?' if total is None else total}")
         raise Transient(f"GET {path}: more than {MAX_PAGES} pages")
 
     def _within(self, call: Callable[[], dict[str, Any]], safe: Callable[[ProviderError], bool]) -> dict[str, Any]:
@@ -133,7 +143,7 @@ def mapped(what: str, error: APIException, *, write: bool, retry_after: float | 
     if code == "unauthorized" or status == 401:
         return AuthError(f"{text} (is the token right, and of this project?)")
     if code == "token_readonly":
-        return AuthError(f"{text} (apply needs a token that may read and write)")
+        return ReadOnlyToken(f"{text} (apply needs a token that may read and write)")
     if code == "forbidden" or status == 403:
         return AuthError(text)
     if code == "resource_limit_exceeded":

@@ -6,8 +6,10 @@ takes rules and attachments in one call too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
+from cloudsync.provider.access import Access
 from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
@@ -107,6 +109,12 @@ class HetznerProvider:
             change = Change("attach", found.id, Wanted(name, resources=resources))
             steps.append(Step(f'attach "{name}" to {", ".join(targets)}', StepKind.ATTACH, target.rules, targets, change))
         return tuple(steps)
+
+    def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
+        """Asked of the vendor without a write."""
+        from cloudsync_hetzner.access import check
+
+        return check(account, self.endpoint(account), {self.identity(spec): spec for spec in specs})
 
     def open_reader(self, account: Account) -> Reader:
         """Raises `AuthError` where the token cannot be had."""

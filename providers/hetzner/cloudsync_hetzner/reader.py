@@ -18,8 +18,10 @@ from cloudsync.provider.contract import (
     Unreadable,
 )
 from cloudsync.provider.errors import NotFound, ProviderError, Transient, Unsupported
+from cloudsync.provider.machines import Fleet, Marked
 from cloudsync.rules import RuleSet
 from cloudsync_hetzner.api import Api
+from cloudsync_hetzner.machines import covered_by, firewalls_on, fleet, is_public, marked
 from cloudsync_hetzner.rules import UnknownRule, from_vendor
 from cloudsync_hetzner.settings import settings_of
 from cloudsync_hetzner.state import Found, marker_of
@@ -27,26 +29,51 @@ from cloudsync_hetzner.state import Found, marker_of
 MAX_FIREWALLS = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HetznerReader:
-    """Reads one project. `identity`: a firewall's name at the vendor."""
+    """Reads one project, its lists once. `identity`: a firewall's name at the vendor."""
 
     api: Api
     identity: Callable[[FirewallSpec], str]
+    _project: Project | None = None
 
     def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
         """Every firewall asked for; where a list cannot be had, none of them is known."""
-        try:
-            firewalls = self.api.pages("/firewalls", "firewalls")
-            servers = self.api.pages("/servers", "servers")
-            project = _Project(self.api, firewalls, servers)
-        except ProviderError as error:
-            return {spec.name: Unreadable(error) for spec in specs}
-        except (KeyError, TypeError, AttributeError):
-            return {spec.name: Unreadable(Transient("Hetzner answered with lists that cannot be understood")) for spec in specs}
+        project = self._listed()
+        if isinstance(project, Unreadable):
+            return {spec.name: project for spec in specs}
         return {spec.name: self._one(project, spec) for spec in specs}
 
-    def _one(self, project: _Project, spec: FirewallSpec) -> Observation:
+    def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
+        """All servers the firewalls are about, out of the two lists that `read` needs anyway."""
+        project = self._listed()
+        if isinstance(project, Unreadable):
+            return project
+        try:
+            return fleet(project, {self.identity(spec): spec for spec in specs})
+        except (KeyError, TypeError, AttributeError, ValueError):
+            return Unreadable(Transient("the servers of Hetzner cannot be understood"))
+
+    def read_marked(self, owner: str, specs: Sequence[FirewallSpec], *, ask: bool) -> Sequence[Marked] | Unreadable:  # noqa: ARG002 - no call is needed
+        """Out of the list of firewalls."""
+        project = self._listed()
+        if isinstance(project, Unreadable):
+            return project
+        return marked(project, owner, {self.identity(spec): spec for spec in specs})
+
+    def _listed(self) -> Project | Unreadable:
+        if self._project is None:
+            try:
+                firewalls = self.api.pages("/firewalls", "firewalls")
+                servers = self.api.pages("/servers", "servers")
+                self._project = Project(self.api, firewalls, servers)
+            except ProviderError as error:
+                return Unreadable(error)
+            except (KeyError, TypeError, AttributeError, ValueError):
+                return Unreadable(Transient("Hetzner answered with lists that cannot be understood"))
+        return self._project
+
+    def _one(self, project: Project, spec: FirewallSpec) -> Observation:
         try:
             return project.observe(spec, self.identity(spec))
         except ProviderError as error:
@@ -57,13 +84,16 @@ class HetznerReader:
             return Unreadable(Transient(f'the firewall "{self.identity(spec)}" cannot be understood'))
 
 
-class _Project:
+class Project:
+    """A project's firewalls and servers, as they were listed. `selected`: ids of the servers that selectors match which were asked for."""
+
     def __init__(self, api: Api, firewalls: list[dict[str, Any]], servers: list[dict[str, Any]]) -> None:
         self.api = api
         self.firewalls = {str(one["name"]): one for one in firewalls}
         self.by_id = {int(one["id"]): one for one in firewalls}
         self.servers = {int(one["id"]): one for one in servers}
         self.names = {str(one["name"]): one for one in servers}
+        self.selected: dict[str, frozenset[int]] = {}
 
     def observe(self, spec: FirewallSpec, name: str) -> Observation:
         firewall = self.firewalls.get(name)
@@ -73,7 +103,7 @@ class _Project:
         inbound = [rule for rule in firewall["rules"] if rule["direction"] == "in"]
         understood = [(from_vendor(one), str(one.get("description") or "")) for one in inbound]
         rules = tuple(rule for meant, _ in understood for rule in meant)
-        covered = _covered(firewall)
+        covered = covered_by(firewall)
         return Present(
             id=str(firewall["id"]),
             rules=RuleSet.of(rules),
@@ -92,7 +122,7 @@ class _Project:
 
     def _attachments(self, spec: FirewallSpec, firewall: dict[str, Any] | None) -> tuple[Attachment, ...]:
         settings = settings_of(spec)
-        covered = _covered(firewall) if firewall else set()
+        covered = covered_by(firewall) if firewall else set()
         direct = {int(one["server"]["id"]) for one in (firewall or {"applied_to": []})["applied_to"] if one["type"] == "server"}
         found = []
         for wanted in dict.fromkeys(settings.servers):
@@ -116,7 +146,8 @@ class _Project:
         if selector in applied:
             return Attachment(f"label selector {selector}", attached=True, native=native)
         matched = self.api.pages("/servers", "servers", {"label_selector": selector})
-        fresh = [one for one in matched if int(one["id"]) not in covered and _is_public(one)]
+        self.selected[selector] = frozenset(int(one["id"]) for one in matched)
+        fresh = [one for one in matched if int(one["id"]) not in covered and is_public(one)]
         machines = tuple(self._machine(one) for one in fresh)
         return Attachment(f"label selector {selector}", attached=False, newly_covered=machines, native=native | self._full(fresh))
 
@@ -126,15 +157,15 @@ class _Project:
             server = self.servers.get(int(wanted))
         if server is None:
             raise NotFound(f"the project has no server {str(wanted)[:64]!r}, which the configuration attaches the firewall to")
-        if not _is_public(server):
+        if not is_public(server):
             raise Unsupported(f"the server {str(wanted)[:64]!r} has no public interface: a Hetzner firewall cannot act on it")
         return server
 
     def _machine(self, server: dict[str, Any]) -> Machine:
-        return Machine(str(server["id"]), str(server["name"]), protected=bool(_firewalls_on(server)))
+        return Machine(str(server["id"]), str(server["name"]), protected=bool(firewalls_on(server)))
 
     def _full(self, servers: list[dict[str, Any]]) -> dict[str, Any]:
-        full = next((str(one["name"]) for one in servers if len(_firewalls_on(one)) >= MAX_FIREWALLS), None)
+        full = next((str(one["name"]) for one in servers if len(firewalls_on(one)) >= MAX_FIREWALLS), None)
         return {"_full": full} if full else {}
 
     def _pending(self, firewall: dict[str, Any], id_: int) -> list[Pending]:
@@ -142,7 +173,7 @@ class _Project:
         server = self.servers.get(id_)
         if server is None:
             return []
-        status = {int(one["id"]): one["status"] for one in _firewalls_on(server)}.get(int(firewall["id"]))
+        status = {int(one["id"]): one["status"] for one in firewalls_on(server)}.get(int(firewall["id"]))
         if status == "applied":
             return []
         reason = (
@@ -151,26 +182,5 @@ class _Project:
         return [Pending(f"server {id_}", f"on {server['name']} it {reason}")]
 
     def _foreign_effective(self, firewall: dict[str, Any], id_: int) -> int:
-        others = [one for one in self.by_id.values() if one is not firewall and id_ in _covered(one)]
+        others = [one for one in self.by_id.values() if one is not firewall and id_ in covered_by(one)]
         return sum(len(rule["source_ips"]) + len(rule["destination_ips"]) for one in others for rule in one["rules"])
-
-
-def _covered(firewall: dict[str, Any]) -> set[int]:
-    """Ids of the servers it is applied to, directly and by selectors."""
-    direct = {int(one["server"]["id"]) for one in firewall["applied_to"] if one["type"] == "server"}
-    selected = {
-        int(member["server"]["id"])
-        for one in firewall["applied_to"]
-        if one["type"] == "label_selector"
-        for member in one.get("applied_to_resources") or ()
-    }
-    return direct | selected
-
-
-def _firewalls_on(server: dict[str, Any]) -> list[dict[str, Any]]:
-    return list(server["public_net"].get("firewalls") or ())
-
-
-def _is_public(server: dict[str, Any]) -> bool:
-    net = server["public_net"]
-    return bool(net.get("ipv4") or net.get("ipv6"))

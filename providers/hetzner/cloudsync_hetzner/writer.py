@@ -29,10 +29,10 @@ class HetznerWriter:
         if not isinstance(change, Change):
             raise ProviderError("this step was not made by the provider hetzner")
         answer = self._send(change)
-        actions = answer.get("actions") or ()
-        if not isinstance(actions, list | tuple):
-            raise Transient(f"{step.summary}: accepted, but the answer cannot be understood", fate_unknown=True)
-        self._wait(step.summary, actions)
+        try:
+            self._wait(step.summary, answer.get("actions") or ())
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise Transient("accepted by Hetzner, but the answer cannot be understood", fate_unknown=True) from None
 
     def _send(self, change: Change) -> dict[str, Any]:
         wanted = change.wanted

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import ClassVar
 
 from pydantic import field_validator
 
+from cloudsync.provider.access import Access
 from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
@@ -28,6 +30,7 @@ from cloudsync.provider.contract import (
     Unreadable,
 )
 from cloudsync.provider.errors import ProviderError
+from cloudsync.provider.machines import Fleet
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync.provider.starter import Starter
 from cloudsync.rules import RuleSet
@@ -109,6 +112,17 @@ class LocalProvider:
         summary = f"{'create' if isinstance(observed, Absent) else 'replace'} {path} with {len(rules)} rules"
         return (Step(summary, StepKind.REPLACE, target.rules, native=Write(path, Content(marker, rules, before.kept))),)
 
+    def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
+        """Files need no credentials; whether they can be read and replaced is what can be told."""
+        rows = []
+        for spec in specs:
+            path = account.base / _path(spec)
+            folder = next(one for one in path.parents if one.exists())
+            readable = not path.exists() or os.access(path, os.R_OK)
+            rows.append(Access(f"read {_path(spec)}", "plan", "ok" if readable else "missing"))
+            rows.append(Access(f"write {_path(spec)}", "apply", "ok" if os.access(folder, os.W_OK | os.X_OK) else "missing"))
+        return rows
+
     def open_reader(self, account: Account) -> LocalReader:
         """Nothing to log in to."""
         return LocalReader(account.base)
@@ -128,6 +142,10 @@ class LocalReader:
         """A file that is not there is `Absent`; one that cannot be understood is `Unreadable`, never empty."""
         return {spec.name: self._one(_path(spec)) for spec in specs}
 
+    def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet:  # noqa: ARG002 - the contract's signature
+        """There is none: a file filters no packet."""
+        return Fleet((), not_evaluated=("a file filters no packet: what reaches a machine is decided elsewhere",))
+
     def _one(self, path: str) -> Observation:
         try:
             content = read(self.base / path)
@@ -136,8 +154,7 @@ class LocalReader:
         if content is None:
             return Absent()
         return Present(
-            # Two spellings of one path are one file.
-            id=str((self.base / path).resolve()),
+            id=self._identified(path),
             rules=content.rule_set,
             marker=content.marker,
             listed=tuple(listed.rule for listed in content.rules),
@@ -145,6 +162,11 @@ class LocalReader:
             described=tuple(Description(RuleSet.of((one.rule,)), one.description) for one in content.rules if one.description),
             native=content,
         )
+
+    def _identified(self, path: str) -> str:
+        """Two spellings of one path are one file; below the configuration's folder it is the same file in every checkout."""
+        file, base = (self.base / path).resolve(), self.base.resolve()
+        return str(file.relative_to(base) if file.is_relative_to(base) else file)
 
 
 @dataclass(frozen=True, slots=True)

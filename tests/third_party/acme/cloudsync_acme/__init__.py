@@ -74,6 +74,9 @@ class AcmeProvider:
             return Refusal(f"{len(lines)} rules are needed, acme allows 10")
         marker = target.spec.marker
         text = "\n".join([f"# {marker.owner} {marker.firewall} {marker.hosts}", *lines])
+        if target.release:
+            name = _name(target.spec)
+            return (Step(f"unmark {name}", StepKind.MARK, target.rules, native=(name, "\n".join(["#", *lines]))),)
         same = isinstance(observed, Present) and observed.rules == target.rules
         if same and target.marker is None:
             return ()

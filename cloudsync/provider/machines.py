@@ -1,0 +1,150 @@
+"""Machines at a vendor, each with every firewall that acts on it: what a provider tells so that the core can say what the Internet reaches.
+
+A provider that can tell offers a `MachineReader` (see `cloudsync.provider.contract`) and fills these values; `cloudsync.exposure` evaluates
+them. The provider translates, it judges nothing: no rule is left out because it looks harmless, and what was not looked at is said.
+
+How a provider fills them:
+
+- One `ObservedMachine` for each machine that a firewall of the configuration acts on or is to act on, or that bears the name of one of
+  its hosts (`FirewallSpec.hosts`); `concerns` names those firewalls. A machine the configuration names and the vendor does not know is no
+  machine but a line in `Fleet.not_evaluated`.
+- One `Interface` for each network interface that firewalls act on separately; a vendor that knows firewalls of whole machines has one.
+  `families`: in which address families the Internet can send packets to it. Without any it is not reached, whatever the rules say.
+- `Interface.stages`: what a packet goes through, in order. Where every firewall only allows (AWS, DigitalOcean, Hetzner) that is
+  `(union_stage(rules),)`. Where there are priorities, denials and levels (Google Cloud) it is a stage for every level, in the network's
+  order of enforcement, its rules with their priorities, the last stage with `otherwise = DENY`. **No stage at all means that no firewall
+  acts on the interface: it is open.** A firewall that is being attached and not yet in force protects nothing; beside one that is in
+  force its rules count all the same.
+- `StageRule.matches` is what a rule is about, as a rule set: protocols, ports, sources. A rule that applies to other machines, by tag or
+  account, is left out of this machine's stage; a disabled one may be given with `disabled`. Sources that are networks by another name
+  (a prefix list, an address group) are resolved; those that stand for private addresses (a group, a tag) are no rule here but a text in
+  `ObservedMachine.kept`. Where nobody can say which sources a rule matches (a domain name, a country), `matches` is all it could be and
+  `certain` is False: such an allowance counts in full, such a denial not at all.
+- `not_evaluated`: what else could let packets through or stop them and was not looked at, a short sentence each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import ip_address
+
+from cloudsync.addresses import classify
+from cloudsync.networks import Family
+from cloudsync.provider.marker import Marker
+from cloudsync.rules import RuleSet
+
+BOTH_FAMILIES: frozenset[Family] = frozenset((4, 6))
+
+
+def public_addresses(addresses: Iterable[str]) -> tuple[str, ...]:
+    """Those that packets from the Internet can be sent to: nobody's private, link-local or loopback ones; each once."""
+    return tuple(dict.fromkeys(one for one in addresses if classify(ip_address(one)) == "public"))
+
+
+def families_of(addresses: Iterable[str]) -> frozenset[Family]:
+    """The address families of some addresses."""
+    return frozenset(4 if ip_address(one).version == 4 else 6 for one in addresses)
+
+
+class Action(StrEnum):
+    """What happens to a packet: it is let in, stopped, or looked at by the next stage."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    NEXT = "next"
+
+
+@dataclass(frozen=True, slots=True)
+class ActingFirewall:
+    """A firewall at the vendor, ours or another's. `of`: the firewall of the configuration (`FirewallSpec.name`) that this is, by the same
+    comparison as `Reader.read` makes; None for all others. `kind`: the vendor's word for it."""
+
+    id: str
+    name: str
+    kind: str = "firewall"
+    of: str | None = None
+
+    def __str__(self) -> str:
+        return f'{self.kind} "{self.name}" ({self.id})' if self.name != self.id else f"{self.kind} {self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class StageRule:
+    """One rule of a stage. `priority`: the lowest number is looked at first. `text`: the rule as the vendor's own people would know it.
+
+    `certain`: False where it applies to an unknown part of `matches`.
+    """
+
+    firewall: ActingFirewall
+    matches: RuleSet
+    text: str
+    action: Action = Action.ALLOW
+    priority: int = 0
+    disabled: bool = False
+    certain: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Rules that are looked at together, by priority; at the same priority denials come first, allowances last. `otherwise`: for a
+    packet that no rule matches."""
+
+    name: str
+    rules: tuple[StageRule, ...]
+    otherwise: Action = Action.NEXT
+
+
+def union_stage(rules: Iterable[StageRule], name: str = "firewalls") -> Stage:
+    """The one stage of a vendor whose firewalls only allow and add up: what no rule allows is stopped."""
+    return Stage(name, tuple(rules), Action.DENY)
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One network interface. `addresses`: its public addresses, for people. `firewalls`: all that act on it, those without rules too."""
+
+    name: str
+    families: frozenset[Family]
+    stages: tuple[Stage, ...]
+    addresses: tuple[str, ...] = ()
+    firewalls: tuple[ActingFirewall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedMachine:
+    """A machine with everything that filters it. `concerns`: names of firewalls of the configuration. `pending`: what the vendor has not
+    put in force, a sentence each. `unknown`: rules on it that could not be understood, so that more may be open than is said.
+    `kept`: what other machines of the account may reach (groups, tags, load balancers); not the Internet."""
+
+    id: str
+    name: str
+    kind: str
+    interfaces: tuple[Interface, ...]
+    concerns: frozenset[str] = frozenset()
+    pending: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+    @property
+    def target(self) -> str:
+        """Stable text, as in attachments: `server 7`."""
+        return f"{self.kind} {self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The machines of one account. `unattached`: names of firewalls of the configuration that exist and act on no machine."""
+
+    machines: tuple[ObservedMachine, ...]
+    unattached: frozenset[str] = frozenset()
+    not_evaluated: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A firewall at the vendor that carries an owner's marker, whether the configuration names it or not."""
+
+    firewall: ActingFirewall
+    marker: Marker

@@ -1,0 +1,85 @@
+"""What applies remember of hosts: which engine answered under its name, and since when it is not known completely.
+
+Only an apply writes it. It makes a plan more careful, never bolder: a lost file means that the engine is met as if for the first time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cloudsync.sources.discovery import Complete, Discovery, Failed
+from cloudsync.state import StateError
+from cloudsync.state.directory import replace
+
+_VERSION = 1
+_MAX_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """Of one host. `engines`: the id of the engine by its name in the configuration. `unknown_since`: the first apply that could not read
+    the host completely, None where the last one could."""
+
+    engines: Mapping[str, str] = field(default_factory=dict)
+    unknown_since: datetime | None = None
+
+
+def path_of(state: Path, owner: str) -> Path:
+    """The file, for messages too."""
+    return state / f"{owner}.engines.json"
+
+
+def remembered(state: Path, owner: str) -> dict[str, Remembered]:
+    """By host. Raises `StateError` for a file that is there and cannot be read: a check that silently forgets is none."""
+    path = path_of(state, owner)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise StateError(f"the state file {path} cannot be read: {error.strerror}") from None
+    try:
+        value = json.loads(raw)
+        if value["version"] != _VERSION:
+            raise StateError(f"the state file {path} is of version {value['version']!r}, which this cloudsync does not know")
+        return {str(name): _host(one) for name, one in value["hosts"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        message = "is damaged; if every host still has its own engine, remove it, and the next apply writes it anew"
+        raise StateError(f"the state file {path} {message}") from None
+
+
+def remember(state: Path, owner: str, found: Mapping[str, Discovery], now: datetime) -> None:
+    """Take in what an apply met; written only where it differs. A known id is never replaced here. Raises `StateError`."""
+    before = remembered(state, owner)
+    after = before | {host: _taken_in(before.get(host, Remembered()), discovery, now) for host, discovery in found.items()}
+    if after == before:
+        return
+    hosts = {
+        host: {"engines": dict(one.engines)}
+        | ({} if one.unknown_since is None else {"unknown_since": one.unknown_since.isoformat(timespec="seconds")})
+        for host, one in after.items()
+    }
+    path = path_of(state, owner)
+    try:
+        replace(path, (json.dumps({"version": _VERSION, "hosts": hosts}, indent=1, sort_keys=True) + "\n").encode())
+    except OSError as error:
+        raise StateError(f"the state file {path} cannot be written: {error.strerror}") from None
+
+
+def _taken_in(known: Remembered, discovery: Discovery, now: datetime) -> Remembered:
+    seen = {} if isinstance(discovery, Failed) else {one.engine: one.id for one in discovery.engines}
+    since = None if isinstance(discovery, Complete) else known.unknown_since or now.astimezone(UTC)
+    return Remembered({**seen, **known.engines}, since)
+
+
+def _host(value: Mapping[str, object]) -> Remembered:
+    engines, since = value["engines"], value.get("unknown_since")
+    if not isinstance(engines, dict):
+        raise TypeError
+    moment = None if since is None else datetime.fromisoformat(str(since)).astimezone(UTC)
+    return Remembered({str(engine): str(id_) for engine, id_ in engines.items()}, moment)

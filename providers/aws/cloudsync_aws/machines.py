@@ -1,0 +1,166 @@
+"""Instances with every group on each of their interfaces, out of what was described. Pure.
+
+Groups only allow, and those of one interface add up; each interface has its own. An interface is reached from the Internet by a public
+IPv4 address or by an IPv6 address that is nobody's private one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from cloudsync.networks import NetworkSet
+from cloudsync.provider.contract import FirewallSpec
+from cloudsync.provider.errors import ProviderError
+from cloudsync.provider.machines import (
+    ActingFirewall,
+    Fleet,
+    Interface,
+    Marked,
+    ObservedMachine,
+    StageRule,
+    families_of,
+    public_addresses,
+    union_stage,
+)
+from cloudsync.rules import RuleSet
+from cloudsync_aws.permissions import Other, UnknownPermission, from_vendor, text
+from cloudsync_aws.settings import name_of, settings_of
+from cloudsync_aws.state import marker_of
+
+Group = Mapping[str, Any]
+Lists = Mapping[str, NetworkSet | ProviderError]
+NOT_EVALUATED = (
+    "network ACLs, routes, VPC Block Public Access, load balancers, and firewalls inside the instances, were not looked at",
+)
+
+
+def fleet(
+    specs: Sequence[FirewallSpec], instances: Iterable[Mapping[str, Any]], groups: Mapping[str, Group], lists: Lists, region: str
+) -> Fleet:
+    """Raises what an answer of a strange shape raises."""
+    machines = tuple(_machine(one, specs, groups, lists) for one in instances)
+    there = {one.id for one in machines}
+    missing = [
+        f"there is no instance {id_} in {region}, which the firewall {spec.name} names"
+        for spec in specs
+        for id_ in settings_of(spec).instances
+        if id_ not in there
+    ]
+    acting = {firewall.of for one in machines for interface in one.interfaces for firewall in interface.firewalls}
+    # Where the configuration names instances, only those were asked for: the group may be on others too.
+    everywhere = [spec for spec in specs if not settings_of(spec).instances]
+    existing = {spec.name for spec in everywhere if any(is_group(spec, one) for one in groups.values())}
+    return Fleet(machines, frozenset(existing - acting), (*missing, *NOT_EVALUATED))
+
+
+def marked(groups: Iterable[Group], specs: Sequence[FirewallSpec]) -> tuple[Marked, ...]:
+    """The groups that carry a marker."""
+    found = ((_acting(one, specs), marker_of(one.get("Tags") or ())) for one in groups)
+    return tuple(Marked(firewall, marker) for firewall, marker in found if marker is not None)
+
+
+def is_group(spec: FirewallSpec, group: Group) -> bool:
+    """Whether this is the group of the firewall, as the reader finds it."""
+    settings = settings_of(spec)
+    if settings.group_id is not None:
+        return bool(group["GroupId"] == settings.group_id)
+    return bool(group["VpcId"] == settings.vpc_id) and str(group["GroupName"]).lower() == name_of(spec).lower()
+
+
+def groups_on(instance: Mapping[str, Any]) -> set[str]:
+    """Ids of all groups on all its interfaces."""
+    return {str(group["GroupId"]) for interface in instance["NetworkInterfaces"] for group in interface["Groups"]}
+
+
+def prefix_lists(groups: Mapping[str, Group], instances: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Every prefix list a group on an instance names, once."""
+    acting = {id_ for one in instances for id_ in groups_on(one)}
+    return tuple(
+        sorted(
+            {
+                str(source["PrefixListId"])
+                for id_ in acting & groups.keys()
+                for permission in groups[id_]["IpPermissions"]
+                for source in permission.get("PrefixListIds") or ()
+            }
+        )
+    )
+
+
+def _machine(
+    instance: Mapping[str, Any], specs: Sequence[FirewallSpec], groups: Mapping[str, Group], lists: Lists
+) -> ObservedMachine:
+    unknown: dict[str, None] = {}
+    kept: dict[str, None] = {}
+    interfaces = []
+    for one in instance["NetworkInterfaces"]:
+        rules: list[StageRule] = []
+        firewalls = []
+        for said in one["Groups"]:
+            group = groups.get(str(said["GroupId"]))
+            if group is None:
+                firewalls.append(ActingFirewall(str(said["GroupId"]), str(said.get("GroupName")), "security group"))
+                unknown[f"the group {said['GroupId']} is on it, and could not be described"] = None
+                continue
+            firewall = _acting(group, specs)
+            firewalls.append(firewall)
+            rules += _rules(firewall, group, lists, unknown, kept)
+        stages = (union_stage(rules),) if firewalls else ()
+        addresses = public_addresses(_addresses(one))
+        interfaces.append(Interface(str(one["NetworkInterfaceId"]), families_of(addresses), stages, addresses, tuple(firewalls)))
+    id_ = str(instance["InstanceId"])
+    on_it = {firewall.of for one in interfaces for firewall in one.firewalls}
+    name = next((str(tag["Value"]) for tag in instance.get("Tags") or () if tag.get("Key") == "Name" and tag.get("Value")), id_)
+    return ObservedMachine(
+        id=id_,
+        name=name,
+        kind="instance",
+        interfaces=tuple(interfaces),
+        concerns=frozenset(spec.name for spec in specs if spec.name in on_it or id_ in settings_of(spec).instances),
+        unknown=tuple(unknown),
+        kept=tuple(kept),
+    )
+
+
+def _rules(
+    firewall: ActingFirewall, group: Group, lists: Lists, unknown: dict[str, None], kept: dict[str, None]
+) -> Iterator[StageRule]:
+    try:
+        permissions, others = from_vendor(group["IpPermissions"])
+    except UnknownPermission as error:
+        unknown[f"{firewall} has {error}"] = None
+        return
+    for one in permissions:
+        if one.rule is not None:
+            yield StageRule(firewall, RuleSet.of((one.rule,)), f"{text(one.protocol, one.first, one.last)} from {one.cidr}")
+    for other in others:
+        if other.prefix_list is None:
+            kept[f"{other.summary} ({firewall})"] = None
+        else:
+            yield from _listed(firewall, other, lists.get(other.prefix_list), unknown)
+
+
+def _listed(
+    firewall: ActingFirewall, other: Other, networks: NetworkSet | ProviderError | None, unknown: dict[str, None]
+) -> Iterator[StageRule]:
+    """A rule whose source is a prefix list, by the networks in it."""
+    if not isinstance(networks, NetworkSet):
+        why = networks.message if networks is not None else "it was not asked for"
+        unknown[f"{firewall} lets in {other.summary}, which could not be read: {why}"] = None
+    elif networks and (rule := other.meaning(networks)) is not None:
+        yield StageRule(firewall, RuleSet.of((rule,)), other.summary)
+
+
+def _acting(group: Group, specs: Sequence[FirewallSpec]) -> ActingFirewall:
+    of = next((spec.name for spec in specs if is_group(spec, group)), None)
+    return ActingFirewall(str(group["GroupId"]), str(group["GroupName"]), "security group", of)
+
+
+def _addresses(interface: Mapping[str, Any]) -> Iterator[str]:
+    """The address of a whole interface is said again with its private one."""
+    for one in (interface, *(interface.get("PrivateIpAddresses") or ())):
+        if (association := one.get("Association")) and association.get("PublicIp"):
+            yield str(association["PublicIp"])
+    for one in interface.get("Ipv6Addresses") or ():
+        yield str(one["Ipv6Address"])
