@@ -158,35 +158,6 @@ class RunTable(Settings):
     concurrency: Annotated[int, Field(ge=1, le=256, description="requests at once")] = 16
 
 
-class TlsEngineTable(Settings):
-    """An engine over TLS, as one of `hosts.X.docker`. Paths are relative to the configuration file."""
-
-    host: Annotated[str, Field(pattern=r"^tcp://.+", description="tcp://address:port")]
-    ca: Annotated[
-        str | None, Field(description="PEM file of who signs the engine's certificate; the machine's own authorities")
-    ] = None
-    cert: Annotated[str, Field(min_length=1, description="PEM file of our certificate")]
-    key: Annotated[str, Field(min_length=1, description="PEM file of its key")]
-
-
-def _kind_of_engine(value: object) -> str:
-    """So that a mistake is told once, for the way of writing that was meant."""
-    if isinstance(value, list):
-        return "engine-list"
-    return "engine-table" if isinstance(value, dict | TlsEngineTable) else "engine-text"
-
-
-Engine = Annotated[
-    Annotated[str, Tag("engine-text")] | Annotated[TlsEngineTable, Tag("engine-table")], Discriminator(_kind_of_engine)
-]
-Engines = Annotated[
-    Annotated[str, Tag("engine-text")]
-    | Annotated[TlsEngineTable, Tag("engine-table")]
-    | Annotated[list[Engine], Tag("engine-list")],
-    Discriminator(_kind_of_engine),
-]
-
-
 class ReportTable(Settings):
     """`[report]`: who is told how runs of `apply` and `watch` ended. Nothing of it ever fails a run."""
 
@@ -234,6 +205,35 @@ def rhythm_problem(interval: timedelta, debounce_min: timedelta, debounce_max: t
     if not timedelta(seconds=1) <= debounce_min <= debounce_max:
         return "debounce_min must be 1s or more, and not above debounce_max"
     return None if debounce_max <= interval else "debounce_max must not be above interval"
+
+
+class TlsEngineTable(Settings):
+    """An engine over TLS, as one of `hosts.X.docker`. Paths are relative to the configuration file."""
+
+    host: Annotated[str, Field(pattern=r"^tcp://.+", description="tcp://address:port")]
+    ca: Annotated[
+        str | None, Field(description="PEM file of who signs the engine's certificate; the machine's own authorities")
+    ] = None
+    cert: Annotated[str, Field(min_length=1, description="PEM file of our certificate")]
+    key: Annotated[str, Field(min_length=1, description="PEM file of its key")]
+
+
+def _kind_of_engine(value: object) -> str:
+    """So that a mistake is told once, for the way of writing that was meant."""
+    if isinstance(value, list):
+        return "engine-list"
+    return "engine-table" if isinstance(value, dict | TlsEngineTable) else "engine-text"
+
+
+Engine = Annotated[
+    Annotated[str, Tag("engine-text")] | Annotated[TlsEngineTable, Tag("engine-table")], Discriminator(_kind_of_engine)
+]
+Engines = Annotated[
+    Annotated[str, Tag("engine-text")]
+    | Annotated[TlsEngineTable, Tag("engine-table")]
+    | Annotated[list[Engine], Tag("engine-list")],
+    Discriminator(_kind_of_engine),
+]
 
 
 class HostTable(Settings):

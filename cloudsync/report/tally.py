@@ -58,8 +58,8 @@ def _figures(plan: Plan, firewall: FirewallPlan, outcome: Outcome | None, before
 
 
 def _foreign(firewall: FirewallPlan) -> int | None:
-    """Rules through which other firewalls let the Internet in: None as long as plans do not carry exposure, or nobody looked."""
-    standing = getattr(firewall, "standing", None)
-    if standing is None or standing.read is None:
+    """Rules by which other firewalls let the Internet in; None where nobody looked, or the machines could not be read."""
+    standing = firewall.standing
+    if standing.read is None or standing.read.status != "complete":
         return None
     return sum(len(machine.beyond) for machine in standing.machines)

@@ -73,7 +73,7 @@ class _Handler(BaseHTTPRequestHandler):
     board: Board
 
     def do_GET(self) -> None:
-        if False:
+        if not _is_here(self.headers.get("Host", "")):
             self._answer(421, "text/plain; charset=utf-8", "this answers at a loopback address only\n")
             return
         path = urlsplit(self.path).path
