@@ -8,7 +8,7 @@ from pathlib import Path
 from cloudsync.networks import NetworkSet
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.state import StateError
-from cloudsync.state.directory import replace
+from cloudsync.state.directory import content, replace
 
 _VERSION = 1
 _MAX_BYTES = 1024 * 1024
@@ -24,13 +24,8 @@ def last_ssh(state: Path, owner: str) -> dict[str, RuleSet]:
     Raises `StateError` for a file that is there and cannot be read: a guard that silently forgets is no guard.
     """
     path = _path(state, owner)
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_BYTES + 1)
-    except FileNotFoundError:
+    if (raw := content(path, _MAX_BYTES)) is None:
         return {}
-    except OSError as error:
-        raise StateError(f"the state file {path} cannot be read: {error.strerror}") from None
     try:
         value = json.loads(raw)
         if value["version"] != _VERSION:

@@ -21,6 +21,17 @@ def prepare(directory: Path) -> None:
         raise StateError(f"the state directory {directory} cannot be written: {error.strerror}; nothing was changed") from None
 
 
+def content(path: Path, most: int) -> bytes | None:
+    """What a state file holds, one byte more than `most` at most; None where there is none. Raises `StateError`."""
+    try:
+        with path.open("rb") as file:
+            return file.read(most + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StateError(f"the state file {path} cannot be read: {error.strerror}") from None
+
+
 def replace(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file so that a crash at any byte leaves the old content or the new one. Raises `OSError`."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")

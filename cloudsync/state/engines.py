@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cloudsync.sources.discovery import Complete, Discovery, Failed
 from cloudsync.state import StateError
-from cloudsync.state.directory import replace
+from cloudsync.state.directory import content, replace
 
 _VERSION = 1
 _MAX_BYTES = 16 * 1024 * 1024
@@ -36,13 +36,8 @@ def path_of(state: Path, owner: str) -> Path:
 def remembered(state: Path, owner: str) -> dict[str, Remembered]:
     """By host. Raises `StateError` for a file that is there and cannot be read: a check that silently forgets is none."""
     path = path_of(state, owner)
-    try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_BYTES + 1)
-    except FileNotFoundError:
+    if (raw := content(path, _MAX_BYTES)) is None:
         return {}
-    except OSError as error:
-        raise StateError(f"the state file {path} cannot be read: {error.strerror}") from None
     try:
         value = json.loads(raw)
         if value["version"] != _VERSION:

@@ -18,7 +18,7 @@ from cloudsync.grace import Memory, Missing
 from cloudsync.networks import NetworkSet
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.state import StateError
-from cloudsync.state.directory import replace
+from cloudsync.state.directory import content, replace
 
 _VERSION = 1
 _MAX_BYTES = 16 * 1024 * 1024
@@ -36,12 +36,10 @@ def load(state: Path, owner: str) -> Seen:
     """What applies remembered. Raises `StateError` for a file of a newer cloudsync."""
     path = _path(state, owner)
     try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_BYTES + 1)
-    except FileNotFoundError:
-        return Seen()
-    except OSError as error:
-        return Seen(damaged=f"{path} cannot be read: {error.strerror}")
+        if (raw := content(path, _MAX_BYTES)) is None:
+            return Seen()
+    except StateError as error:
+        return Seen(damaged=str(error))
     try:
         value = json.loads(raw)
         version = value["version"]
