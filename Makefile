@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test crash fuzz mutants soak lint clean
+.PHONY: help demo test crash fuzz mutants soak lint docs clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
 
@@ -43,6 +43,9 @@ lint: $(STAMP) ## ruff, mypy --strict, pyright; the Compose examples, the action
 	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(VENV)/bin/hadolint Dockerfile
 	sh .ci/actionlint.sh $(WORKFLOWS)
+
+docs: $(STAMP) ## Write the reference pages from the code
+	$(VENV)/bin/python docs/generate.py
 
 clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) .mutants .mypy_cache .ruff_cache .pytest_cache .pytest-report .hypothesis dist build

@@ -18,6 +18,24 @@ FAILED = 1
 TRY_AGAIN = 75
 CHANGES = 2
 DONE = 0
+MEANINGS = (
+    (USAGE, "usage or configuration error"),
+    (LOCKED, "another run holds the lock (the message names it)"),
+    (NOT_APPROVED, "not the approved plan any more; nothing was applied"),
+    (PARTLY, "partly applied: a write failed, or nobody knows whether it took effect"),
+    (GUARD, "a guard refused something; the rest was done"),
+    (
+        FAILED,
+        (
+            "something failed that trying again will not mend: credentials, permission, not found, a malformed label or file; the rest "
+            "was done, nothing closed because of it"
+        ),
+    ),
+    (TRY_AGAIN, "something could not be read for now: try again; the rest was done, nothing closed because of it"),
+    (CHANGES, "changes pending (`plan --detailed-exitcode` only)"),
+    (DONE, "done, or nothing to do"),
+)
+"""In words, in the order in which they apply: the first that fits."""
 
 
 def of_plan(plan: Plan, *, detailed: bool = False) -> int:

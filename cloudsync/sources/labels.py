@@ -1,14 +1,4 @@
-"""The grammar of `cloudsync.*` labels (design 5.2): anchored, strict, without spaces inside.
-
-| label                                   | value                                                            |
-|-----------------------------------------|------------------------------------------------------------------|
-| cloudsync.expose                        | `true` or `false`                                                |
-| cloudsync.ports                         | `443,8000-8010/udp`; no protocol = tcp                           |
-| cloudsync.sources                       | `any`, `any4`, `any6`, CIDRs, `@name`, separated by commas       |
-| cloudsync.port.<port>[-<port>][/<protocol>].sources | the same for some ports; the most specific wins      |
-| cloudsync.firewall                      | names of firewalls of the host, separated by commas              |
-| cloudsync.description                   | text                                                             |
-"""
+"""The grammar of `cloudsync.*` labels (design 5.2): anchored, strict, without spaces inside. `LABELS` lists them."""
 
 from __future__ import annotations
 
@@ -21,8 +11,33 @@ from cloudsync.networks import ANY, NOWHERE, NetworkSet
 from cloudsync.sources.discovery import LabelScope
 
 PREFIX = "cloudsync."
+LABELS = (
+    (
+        "expose",
+        "true|false",
+        '`false` wins over everything; `true` asks for the published ports where `policy.expose = "labelled"`',
+    ),
+    (
+        "ports",
+        "443,8000-8010/udp",
+        "host ports: only these of the published ones (asks for them too). On a container on the host network it is the list",
+    ),
+    (
+        "sources",
+        "any|any4|any6|CIDR,…|@name",
+        "who may reach them; `@name` is a network of `[networks]`. Without it: anyone, within the families published",
+    ),
+    (
+        "port.<port>[-<port>][/<protocol>].sources",
+        "…",
+        "the same for some ports; the smaller range wins, overlapping ranges are malformed",
+    ),
+    ("firewall", "name,…", "only these firewalls of the host; without it all of them"),
+    ("description", "…", "written as the rule's description"),
+)
+"""Every label without its prefix, its value, and what it means."""
 MAX_VALUE = 4096
-_KEYS = ("expose", "ports", "sources", "firewall", "description")
+_KEYS = tuple(name for name, _, _ in LABELS if "<" not in name)
 _PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?")
 _PORT_KEY = re.compile(r"port\.([0-9]{1,5}(?:-[0-9]{1,5})?(?:/(?:tcp|udp|sctp))?)\.sources")
 
