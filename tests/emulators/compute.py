@@ -91,7 +91,8 @@ class Operation:
 class ComputeDouble(Double):
     """`polls`: how often a get shows an operation running before it is done. A wait ends it, except for the next `slow_waits` ones; it
     ends by itself once `settle_calls` further calls were made. `fail_operations`: how the next writes that are accepted end.
-    `odd_spelling`: IPv6 is answered with all its zeros; by hand it is always seen short.
+    `odd_spelling`: IPv6 is answered with all its zeros; by hand it is always seen short. `policies`: by network, what acts on it beside
+    its VPC rules; `regional`: the same by network and region. `denied`: permissions the caller does not have. `unreachable`: zones.
     """
 
     base_path = ""
@@ -105,6 +106,11 @@ class ComputeDouble(Double):
         self.history: list[dict[str, Resource]] = []
         self.operations: list[Operation] = []
         self.networks: dict[str, Resource] = {}
+        self.instances: list[Resource] = []
+        self.policies: dict[str, list[Resource]] = {}
+        self.regional: dict[tuple[str, str], list[Resource]] = {}
+        self.denied: set[str] = set()
+        self.unreachable: list[str] = []
         self._state: dict[str, Resource] = {}
         self._last_id, self._clock = 0, 0
         self.add_network("default")
@@ -118,6 +124,40 @@ class ComputeDouble(Double):
                 "selfLink": f"{BASE}/{self._path('networks', name)}", "autoCreateSubnetworks": True,
                 "routingConfig": {"routingMode": "REGIONAL"}, "networkFirewallPolicyEnforcementOrder": "AFTER_CLASSIC_FIREWALL",
             }  # fmt: skip
+
+    def add_instance(
+        self,
+        name: str,
+        *nics: tuple[str, str | None, str | None],
+        tags: Iterable[str] = (),
+        account: str | None = None,
+        zone: str = "europe-west1-b",
+        project: str | None = None,
+    ) -> str:
+        """`nics`: network, public IPv4, public IPv6. `project`: of its networks, where that is another one (shared VPC)."""
+        interfaces: list[Resource] = []
+        for number, (network, v4, v6) in enumerate(nics or (("default", "198.51.100.1", None),)):
+            one: Resource = {
+                "kind": "compute#networkInterface", "name": f"nic{number}", "networkIP": f"10.0.{number}.2", "stackType": "IPV4_ONLY",
+                "network": f"{BASE}/projects/{project or self.project}/global/networks/{network}",
+                # One that waits for its address is listed without it.
+                "accessConfigs": [{"name": "external-nat", "type": "ONE_TO_ONE_NAT"} | ({"natIP": v4} if v4 else {})],
+            }  # fmt: skip
+            if v6:
+                one |= {"stackType": "IPV4_IPV6", "ipv6AccessType": "EXTERNAL"}
+                one["ipv6AccessConfigs"] = [{"type": "DIRECT_IPV6", "externalIpv6": v6, "externalIpv6PrefixLength": 96}]
+            interfaces.append(one)
+        with self.lock:
+            instance: Resource = {
+                "kind": "compute#instance", "id": self._id(), "name": name, "status": "RUNNING",
+                "zone": f"{BASE}/projects/{self.project}/zones/{zone}", "tags": {"fingerprint": "AAAA"}, "networkInterfaces": interfaces,
+            }  # fmt: skip
+            if tags:
+                instance["tags"]["items"] = sorted(tags)
+            if account:
+                instance["serviceAccounts"] = [{"email": account, "scopes": []}]
+            self.instances.append(instance)
+            return str(instance["id"])
 
     def add_firewall(self, name: str, **fields: Any) -> None:
         with self.lock:
@@ -167,6 +207,9 @@ class ComputeDouble(Double):
         if request.method not in methods:
             raise error(405, "httpMethodNotAllowed", "HTTP method not allowed")
         project, *names = arguments
+        permission = PERMISSIONS.get((resource, methods[request.method]))
+        if permission in self.denied:
+            raise error(403, "forbidden", f"Required '{permission}' permission for 'projects/{self.project}'")
         if project != self.project:
             raise error(404, "notFound", f"Failed to find project {project}")
         for name in names:
@@ -184,6 +227,8 @@ class ComputeDouble(Double):
         resource, methods, _ = _route(request.path)
         if status < 300 and request.method in methods and (description := openapi(SPEC)):
             method = methods[request.method]
+            if resource not in description["resources"]:
+                return
             schema = description["resources"][resource]["methods"][method]["response"]
             self.violations += [f"answer of {resource}.{method}: {text}" for text in _problems(answer, schema, "answer")]
 
@@ -198,6 +243,49 @@ class ComputeDouble(Double):
 
     def networks_get(self, _request: Request, ref: str) -> Resource:
         return self._found("networks", self.networks.values(), ref)
+
+    def networks_getEffectiveFirewalls(self, _request: Request, ref: str) -> Resource:
+        network = self._found("networks", self.networks.values(), ref)
+        return self._effective(network, self.policies.get(network["name"], []))
+
+    def regionNetworkFirewallPolicies_getEffectiveFirewalls(self, request: Request, region: str) -> Resource:
+        """It repeats what acts on the whole network."""
+        network = self.networks[self._network(request.one("network")).rsplit("/", 1)[-1]]
+        regional = [*self.policies.get(network["name"], []), *self.regional.get((network["name"], region), [])]
+        return self._effective(network, [one for one in regional if one["type"] != "SYSTEM"])
+
+    def instances_aggregatedList(self, request: Request) -> Resource:
+        size, token = request.one("maxResults") or "500", request.one("pageToken") or "0"
+        if not size.isdecimal() or not 1 <= int(size) <= 500 or not token.isdecimal():
+            raise invalid("maxResults", size, "Must be 1 to 500.")
+        first, last = int(token), int(token) + min(int(size), self.page)
+        scopes: Resource = {
+            f"zones/{zone}": {
+                "warning": {"code": "NO_RESULTS_ON_PAGE", "message": "There are no results for scope on this page."}
+            }
+            for zone in ("europe-west1-b", "us-central1-a")
+        }
+        for instance in self.instances[first:last]:
+            scope = scopes.setdefault("zones/" + instance["zone"].rsplit("/", 1)[-1], {})
+            scope.pop("warning", None)
+            scope.setdefault("instances", []).append(copy.deepcopy(instance))
+        answer: Resource = {"kind": "compute#instanceAggregatedList", "id": "projects/p/aggregated/instances", "items": scopes}
+        if last < len(self.instances):
+            answer["nextPageToken"] = str(last)
+        for zone in self.unreachable:
+            scopes[f"zones/{zone}"] = {"warning": {"code": "UNREACHABLE", "message": f"zones/{zone} cannot be reached"}}
+        return answer
+
+    def firewalls_testIamPermissions(self, request: Request, ref: str) -> Resource:
+        self._found("firewalls", self._state.values(), ref)
+        granted = [one for one in request.body.get("permissions") or () if one not in self.denied]
+        return {"permissions": granted} if granted else {}
+
+    def projects_get(self, _request: Request) -> Resource:
+        return {
+            "name": self.project,
+            "quotas": [{"metric": "FIREWALLS", "limit": float(self.quota), "usage": float(len(self._state))}],
+        }
 
     def globalOperations_list(self, request: Request) -> Resource:
         return self._list(request, "operations", "operationList", [self._operation(one) for one in self.operations])
@@ -218,6 +306,10 @@ class ComputeDouble(Double):
         return self._operation(operation)
 
     # What they are made of
+
+    def _effective(self, network: Resource, policies: list[Resource]) -> Resource:
+        rules = [self._spelled(one) for one in self._state.values() if one["network"] == network["selfLink"]]
+        return {key: one for key, one in (("firewalls", rules), ("firewallPolicys", copy.deepcopy(policies))) if one}
 
     def _write(self, request: Request, method: str, ref: str | None = None) -> Resource:
         request_id, sent = request.one("requestId"), (request.method, request.path, request.body)
@@ -426,19 +518,37 @@ class ComputeDouble(Double):
 
 _ONE_FIREWALL = {"GET": "get", "PATCH": "patch", "PUT": "update", "DELETE": "delete"}
 ROUTES: tuple[tuple[str, str, dict[str, str]], ...] = (
-    ("firewalls", "firewalls", {"GET": "list", "POST": "insert"}),
-    ("firewalls/([^/]+)", "firewalls", _ONE_FIREWALL),
-    ("networks", "networks", {"GET": "list"}),
-    ("networks/([^/]+)", "networks", {"GET": "get"}),
-    ("operations", "globalOperations", {"GET": "list"}),
-    ("operations/([^/]+)", "globalOperations", {"GET": "get"}),
-    ("operations/([^/]+)/wait", "globalOperations", {"POST": "wait"}),
+    ("/global/firewalls", "firewalls", {"GET": "list", "POST": "insert"}),
+    ("/global/firewalls/([^/]+)", "firewalls", _ONE_FIREWALL),
+    ("/global/firewalls/([^/]+)/testIamPermissions", "firewalls", {"POST": "testIamPermissions"}),
+    ("/global/networks", "networks", {"GET": "list"}),
+    ("/global/networks/([^/]+)", "networks", {"GET": "get"}),
+    ("/global/networks/([^/]+)/getEffectiveFirewalls", "networks", {"GET": "getEffectiveFirewalls"}),
+    ("/aggregated/instances", "instances", {"GET": "aggregatedList"}),
+    ("/global/operations", "globalOperations", {"GET": "list"}),
+    ("/global/operations/([^/]+)", "globalOperations", {"GET": "get"}),
+    ("/global/operations/([^/]+)/wait", "globalOperations", {"POST": "wait"}),
+    # Not in the part of the vendor's description that is at hand; paths, parameters and answers are those of the vendor's SDK.
+    (
+        "/regions/([^/]+)/firewallPolicies/getEffectiveFirewalls",
+        "regionNetworkFirewallPolicies",
+        {"GET": "getEffectiveFirewalls"},
+    ),
+    ("", "projects", {"GET": "get"}),
 )
+PERMISSIONS = {
+    ("firewalls", "list"): "compute.firewalls.list",
+    ("networks", "get"): "compute.networks.get",
+    ("networks", "getEffectiveFirewalls"): "compute.networks.getEffectiveFirewalls",
+    ("regionNetworkFirewallPolicies", "getEffectiveFirewalls"): "compute.networks.getRegionEffectiveFirewalls",
+    ("instances", "aggregatedList"): "compute.instances.list",
+    ("projects", "get"): "compute.projects.get",
+}
 
 
 def _route(path: str) -> tuple[str, dict[str, str], tuple[str, ...]]:
     for pattern, resource, methods in ROUTES:
-        if match := re.fullmatch(f"/projects/([^/]+)/global/{pattern}", path):
+        if match := re.fullmatch(f"/projects/([^/]+){pattern}", path):
             return resource, methods, match.groups()
     return "", {}, ()
 
@@ -501,6 +611,8 @@ def _problems_of(request: Request, resource: str, method: str) -> list[str]:
     description = openapi(SPEC)
     if description is None:
         return []
+    if resource not in description["resources"]:
+        return []  # of the SDK's own request messages
     known = description["resources"][resource]["methods"][method]
     parameters = description["parameters"] | {key: one for key, one in known["parameters"].items() if one["location"] == "query"}
     parameters["$alt"] = {"type": "string", "enum": ["json", "json;enum-encoding=int"]}

@@ -25,7 +25,7 @@ class Shop:
         self.ports: tuple[str, ...] = ("443/tcp",)
         self.firewalls: tuple[str, ...] = ("web",)
         self.keys, self.policy, self.more, self.account = TARGET, "", "", "anonymous = true"
-        self.enforce, self.deadline = "allow", "60s"
+        self.enforce, self.deadline, self.foreign = "allow", "60s", "ignore"
 
     def write(self) -> Path:
         tables = "".join(
@@ -43,7 +43,7 @@ sources = ["any"]
 [policy]
 expose = "published"
 grace = "0s"
-foreign = "ignore"
+foreign = "{self.foreign}"
 {self.policy}
 [run]
 deadline = "{self.deadline}"

@@ -7,10 +7,11 @@ together.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from cloudsync.provider.access import Access
 from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
@@ -116,6 +117,12 @@ class GcpProvider:
             summary = f"{verb} {', '.join(move.write.name for move in group)}"
             steps.append(Step(summary, kind, _together(now), native=Change(tuple(move.write for move in group))))
         return tuple(steps)
+
+    def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
+        """Asked of the vendor without a write."""
+        from cloudsync_gcp.access import check
+
+        return check(account, base_of(account), specs)
 
     def open_reader(self, account: Account) -> Reader:
         """Raises `AuthError` where there are no credentials."""

@@ -1,14 +1,18 @@
-"""Reading a project: all its firewall rules, one call per 500. They tell the firewalls' own rules and who else lets something in."""
+"""Reading a project: all its firewall rules, one call per 500. They tell the firewalls' own rules and who else lets something in, and
+with the instances and the networks' policies what the Internet reaches (`machines.py`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cloudsync.provider.contract import Absent, Description, FirewallSpec, Kept, Observation, Pending, Present, Unreadable
 from cloudsync.provider.errors import ProviderError, Transient, Unsupported
+from cloudsync.provider.machines import Fleet, Marked
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, RuleSet
+from cloudsync_gcp.machines import fleet, marked
 from cloudsync_gcp.rest import Api
 from cloudsync_gcp.rules import (
     Listed,
@@ -26,23 +30,52 @@ from cloudsync_gcp.settings import GcpFirewall, prefix_of, settings_of
 from cloudsync_gcp.state import Found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GcpReader:
-    """Reads one project."""
+    """Reads one project, the list of its rules once."""
 
     api: Api
+    _rules: list[dict[str, Any]] | None = None
 
     def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
         """Every firewall asked for; where the list cannot be had, none of them is known."""
         try:
-            rules = self.api.pages("global/firewalls")
-            owned = {str(rule["name"]): _owning(rule, specs) for rule in rules}
+            rules = self._listed()
+            owned = _owners(rules, specs)
         except ProviderError as error:
             return {spec.name: Unreadable(error) for spec in specs}
         except (KeyError, TypeError):
             return {spec.name: Unreadable(Transient("Google answered with rules that cannot be understood")) for spec in specs}
         foreign = _Foreign()
         return {spec.name: _one(spec, rules, owned, foreign) for spec in specs}
+
+    def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
+        """Instances in one call per 500; for each network that their public interfaces are in its order and its policies, and for each
+        region there the regional policies."""
+        try:
+            rules = self._listed()
+            return fleet(self.api, rules, _owners(rules, specs), specs)
+        except ProviderError as error:
+            return Unreadable(error)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            return Unreadable(Transient("the instances of Google Cloud cannot be understood"))
+
+    def read_marked(self, owner: str, specs: Sequence[FirewallSpec], *, ask: bool) -> Sequence[Marked] | Unreadable:  # noqa: ARG002 - no call is needed
+        """Out of the list of rules."""
+        try:
+            rules = self._listed()
+            return marked(rules, owner, _owners(rules, specs))
+        except ProviderError as error:
+            return Unreadable(error)
+
+    def _listed(self) -> list[dict[str, Any]]:
+        if self._rules is None:
+            self._rules = self.api.pages("global/firewalls")
+        return self._rules
+
+
+def _owners(rules: Sequence[VendorRule], specs: Sequence[FirewallSpec]) -> Mapping[str, FirewallSpec | None]:
+    return {str(rule["name"]): _owning(rule, specs) for rule in rules}
 
 
 def _one(

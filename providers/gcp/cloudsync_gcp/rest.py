@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,16 +62,51 @@ class Api:
     def pages(self, path: str) -> list[dict[str, Any]]:
         """Every item of a list. A page that is missing is an error. Raises `ProviderError`."""
         items: list[dict[str, Any]] = []
+        for answer in self._paged(path):
+            page = answer.get("items", [])
+            if not isinstance(page, list) or not all(isinstance(one, dict) for one in page):
+                raise Transient(f"GET {path}: an answer that is not the whole list")
+            items += page
+        return items
+
+    def aggregated(self, path: str, kind: str) -> list[dict[str, Any]]:
+        """Every item of a list over all zones. A zone that did not answer is an error. Raises `ProviderError`."""
+        items: list[dict[str, Any]] = []
+        for answer in self._paged(path):
+            scopes = answer.get("items", {})
+            if answer.get("unreachables") or not isinstance(scopes, dict):
+                raise Transient(f"GET {path}: an answer that is not the whole list")
+            for scope in scopes.values():
+                page = scope.get(kind, []) if isinstance(scope, dict) else None
+                if not isinstance(page, list) or _partial(scope) or not all(isinstance(one, dict) for one in page):
+                    raise Transient(f"GET {path}: an answer that is not the whole list")
+                items += page
+            self.account.progress(f"reading {kind}, {len(items)} so far")
+        return items
+
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        """One resource; "" is the project itself. Raises `ProviderError`."""
+        return self._get(path, query)
+
+    def granted(self, path: str, permissions: Sequence[str]) -> frozenset[str]:
+        """Which of the permissions the caller has on a resource: a question, though it is a POST. Raises `ProviderError`."""
+        answer = retried(
+            lambda: self._once(f"{path}/testIamPermissions", {}, {"permissions": list(permissions)}),
+            deadline=self.account.deadline,
+            safe=lambda error: error.temporary,
+        )
+        return frozenset(map(str, answer.get("permissions") or ()))
+
+    def _paged(self, path: str) -> Iterator[dict[str, Any]]:
         query: dict[str, str] = {"maxResults": str(PAGE)}
         for _ in range(MAX_PAGES):
             answer = self._get(path, query)
-            page = answer.get("items", [])
-            if _partial(answer) or not isinstance(page, list) or not all(isinstance(one, dict) for one in page):
+            if _partial(answer):
                 raise Transient(f"GET {path}: an answer that is not the whole list")
-            items += page
+            yield answer
             token = answer.get("nextPageToken")
             if not token:
-                return items
+                return
             if token == query.get("pageToken"):
                 raise Transient(f"GET {path}: the pages do not end")
             query["pageToken"] = str(token)
@@ -80,15 +115,18 @@ class Api:
     def _get(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
         return retried(lambda: self._once(path, query), deadline=self.account.deadline, safe=lambda error: error.temporary)
 
-    def _once(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-        what = f"GET {path}"
+    def _once(self, path: str, query: Mapping[str, str], asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        method = "GET" if asked is None else "POST"
+        what = f"{method} {path}"
         left = self.account.deadline - time.monotonic()
         if left <= 0:
             raise Transient(f"{what}: the run's deadline is reached")
         try:
-            response = self._session.get(
-                f"{self._base}/{path}",
+            response = self._session.request(
+                method,
+                f"{self._base}/{path}".removesuffix("/"),
                 params=dict(query),
+                json=asked,
                 timeout=min(CALL_SECONDS, left),
                 headers={"User-Agent": f"cloudsync/{__version__}"},
                 allow_redirects=False,

@@ -108,8 +108,18 @@ def listed(rule: VendorRule, prefix: str, settings: GcpFirewall) -> Listed:
 
 def let_in(rule: VendorRule) -> RuleSet:
     """What an allow rule lets in from networks, wherever it acts. Raises `ValueError`."""
+    return matched(rule, "allowed")
+
+
+def matched(rule: VendorRule, key: Literal["allowed", "denied"]) -> RuleSet:
+    """What a rule is about, from networks, wherever it acts: what it allows, or what it denies. Raises `ValueError`."""
     sources = sources_of(rule)
-    return RuleSet.of(one for entry in rule.get("allowed") or () for one in _entry(entry, sources)) if sources else NOTHING
+    entries = rule.get(key) or ()
+    return (
+        RuleSet.of(one for entry in entries for one in traffic(entry["IPProtocol"], entry.get("ports") or (), sources))
+        if sources
+        else NOTHING
+    )
 
 
 def sources_of(rule: VendorRule) -> NetworkSet:
@@ -117,6 +127,11 @@ def sources_of(rule: VendorRule) -> NetworkSet:
     ranges = rule.get("sourceRanges") or ()
     if not ranges:
         return NOWHERE if rule.get("sourceTags") or rule.get("sourceServiceAccounts") else ANY4
+    return networks_of(ranges)
+
+
+def networks_of(ranges: Iterable[str]) -> NetworkSet:
+    """Networks as they are answered, in whatever spelling. Raises `ValueError`."""
     return NetworkSet.of(str(ip_network(one, strict=False)) for one in ranges)
 
 
@@ -272,10 +287,9 @@ def _expressible(rules: RuleSet, whole: NetworkSet) -> list[Rule]:
     return [*rules.apart_from_everything(whole), *([Rule.of("all", "", whole)] if whole else [])]
 
 
-def _entry(entry: Mapping[str, Any], sources: NetworkSet) -> Iterable[Rule]:
-    protocol = str(entry["IPProtocol"]).lower()
-    protocol = _NAMED.get(protocol, protocol)
-    ports = entry.get("ports") or ()
+def traffic(said: object, ports: Iterable[object], sources: NetworkSet) -> Iterable[Rule]:
+    """Protocol and ports as Google writes them, from these sources. Raises `ValueError`."""
+    protocol = _NAMED.get(str(said).lower(), str(said).lower())
     if protocol == "all":
         return [Rule.of("all", "", sources)]
     if not ports or protocol not in ("tcp", "udp", "sctp"):

@@ -1,0 +1,91 @@
+"""What credentials are good for: what a plan reads is read, one call each; what a write needs is asked of `testIamPermissions`.
+
+That exists for a rule that exists, and knows the permissions on rules only. Writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from cloudsync.provider.access import Access, NeededFor, of_quota
+from cloudsync.provider.contract import Account, FirewallSpec
+from cloudsync.provider.errors import AuthError, ProviderError
+from cloudsync_gcp.rest import Api
+from cloudsync_gcp.rules import VendorRule
+from cloudsync_gcp.settings import prefix_of, settings_of
+
+_ROLE = "the role in docs/providers/gcp.md has it"
+_ON_RULES = ("compute.firewalls.create", "compute.firewalls.delete", "compute.firewalls.update")
+_ELSEWHERE = ("compute.networks.updatePolicy", "compute.globalOperations.get")
+_UNTOLD = f"Google tells it only when a rule is written; {_ROLE}"
+
+
+def check(account: Account, base: str, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
+    """Raises nothing but bugs."""
+    try:
+        api = Api(account, base)
+        rules = api.pages("global/firewalls")
+    except AuthError as error:
+        return (Access("credentials: compute.firewalls.list", "plan", "missing", error.message),)
+    except ProviderError as error:
+        return (Access("credentials: compute.firewalls.list", "plan", "unknown", error.message, error.temporary),)
+    rows = [
+        Access("credentials", "plan", "ok", "Google accepts them"),
+        Access("compute.firewalls.list", "plan", "ok", "granted"),
+    ]
+    rows += _writing(api, rules, specs)
+    rows.append(_tried("compute.instances.list", "exposure", lambda: api.get("aggregated/instances", maxResults="1")))
+    for network in sorted({settings_of(spec).network for spec in specs}):
+        path = f"global/networks/{network}"
+        rows.append(_tried(f"compute.networks.get of {network}", "exposure", partial(api.get, path)))
+        effective = f"compute.networks.getEffectiveFirewalls of {network}"
+        rows.append(_tried(effective, "exposure", partial(api.get, f"{path}/getEffectiveFirewalls")))
+    rows.append(_quota(api))
+    return rows
+
+
+def _writing(api: Api, rules: Sequence[VendorRule], specs: Sequence[FirewallSpec]) -> list[Access]:
+    prefixes = tuple(prefix_of(spec) for spec in specs)
+    names = sorted((str(rule["name"]) for rule in rules), key=lambda name: (not name.startswith(prefixes), name))
+    rows = [Access(what, "apply", "unknown", _UNTOLD) for what in _ELSEWHERE]
+    if not names:
+        return [*(Access(what, "apply", "unknown", _UNTOLD) for what in _ON_RULES), *rows]
+    try:
+        granted = api.granted(f"global/firewalls/{names[0]}", _ON_RULES)
+    except ProviderError as error:
+        return [*(Access(what, "apply", "unknown", error.message, error.temporary) for what in _ON_RULES), *rows]
+    return [
+        *(
+            Access(what, "apply", "ok", f"granted on {names[0]}") if what in granted else Access(what, "apply", "missing", _ROLE)
+            for what in _ON_RULES
+        ),
+        *rows,
+    ]
+
+
+def _tried(what: str, needed_for: NeededFor, ask: Callable[[], Any]) -> Access:
+    try:
+        ask()
+    except AuthError as error:
+        return Access(what, needed_for, "missing", error.message)
+    except ProviderError as error:
+        return Access(what, needed_for, "unknown", error.message, error.temporary)
+    return Access(what, needed_for, "ok", "granted")
+
+
+def _quota(api: Api) -> Access:
+    what = "firewall rules of the project"
+    try:
+        quotas = api.get("").get("quotas") or ()
+        found = next((one for one in quotas if one.get("metric") == "FIREWALLS"), None)
+        if found is not None:
+            return of_quota(what, int(found["usage"]), int(found["limit"]))
+    except ProviderError as error:
+        return Access(
+            what, "apply", "unknown", f"the quota is told to who has compute.projects.get: {error.message}", error.temporary
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        pass
+    return Access(what, "apply", "unknown", "Google did not tell the quota")
