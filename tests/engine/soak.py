@@ -51,7 +51,8 @@ class Use:
 
 @dataclass
 class Seen:
-    """What a soak came to. `closings`: of wanted ports, by port. `problems`: broken promises."""
+    """What a soak came to. `closings`: of wanted ports, by port. `lost`: containers that the engine did not bring up again after
+    it died, as it said itself; they are started by hand, and their ports count as wanted all the time. `problems`: broken promises."""
 
     seconds: float = 0.0
     grace: bool = False
@@ -64,6 +65,8 @@ class Seen:
     last: Use | None = None
     most_mib: float = 0.0
     closings: dict[int, int] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+    states: dict[int, str] = field(default_factory=dict)
     converged: bool | None = None
     problems: list[str] = field(default_factory=list)
 
@@ -183,8 +186,24 @@ servers = ["web-1"]
                     self.seen.outages += 1
                     self.over.wait(random.uniform(2.0, 6.0))
                     started(self.engine)
+                    self._revive()
 
         return act
+
+    def _revive(self) -> None:
+        """Whether the engine brought up again what it has to (`--restart always`). What it gave up is named, and started."""
+        until = time.monotonic() + 5.0
+        while (down := self._down()) and time.monotonic() < until:
+            time.sleep(0.5)
+        for port, state in down.items():
+            self.seen.lost.append(f"c{port} after outage {self.seen.outages}: {state}")
+            self.engine.docker("start", f"c{port}")
+
+    def _down(self) -> dict[int, str]:
+        """Containers that should run and do not, in the engine's own words."""
+        shown = "{{.State.Status}} exit {{.State.ExitCode}} restarts {{.RestartCount}} {{.State.Error}}"
+        states = {port: self.engine.docker("inspect", "-f", shown, f"c{port}") for port in (*STEADY, *CRASHING)}
+        return {port: state for port, state in states.items() if not state.startswith(("running", "restarting"))}
 
     def _start(self, port: int, command: tuple[str, ...] = ()) -> None:
         self.engine.run(f"c{port}", "--restart", "always", "-p", f"{port}:80", command=command)
@@ -257,6 +276,7 @@ servers = ["web-1"]
         until = time.monotonic() + 90
         while self.open() != needed:
             if time.monotonic() > until:
+                self.seen.states = self._down()
                 self.seen.problems.append(f"open in the end {sorted(self.open())}, needed {sorted(needed)}")
                 return False
             time.sleep(0.5)
