@@ -44,8 +44,9 @@ lint: $(STAMP) ## ruff, mypy --strict, pyright; the Compose examples, the action
 	$(VENV)/bin/hadolint Dockerfile
 	sh .ci/actionlint.sh $(WORKFLOWS)
 
-docs: $(STAMP) ## Write the reference pages from the code
+docs: $(STAMP) ## Write the reference pages from the code, and record the picture of a plan
 	$(VENV)/bin/python docs/generate.py
+	$(VENV)/bin/python docs/picture.py
 
 clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) .mutants .mypy_cache .ruff_cache .pytest_cache .pytest-report .hypothesis dist build

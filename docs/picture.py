@@ -1,0 +1,82 @@
+"""Records the picture in the README from a real run: containers on a double of an engine, the firewall at the double of Hetzner's API.
+
+`python docs/picture.py` in a checkout with the development dependencies (rich comes with twine).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.emulators.hetzner import HetznerDouble  # noqa: E402 - found only once the checkout is in the path
+
+COMPOSE = """\
+name: shop
+services:
+  web:
+    ports: ["80:80", "443:443", "443:443/udp"]
+  db:
+    ports: ["5432:5432"]
+  admin:
+    ports: ["127.0.0.1:8081:80"]
+"""
+CONFIGURATION = """\
+version = 1
+owner = "shop-prod"
+state = "file://{folder}/state"
+[ssh]
+ports = [22]
+sources = ["any"]
+[policy]
+expose = "published"
+[providers.hetzner]
+token = {{ env = "HCLOUD_TOKEN" }}
+endpoint = "{endpoint}"
+[hosts.web-1]
+compose = ["compose.yaml"]
+[firewalls.web]
+provider = "hetzner"
+hosts = ["web-1"]
+servers = ["web-1"]
+"""
+ANYWHERE = ["0.0.0.0/0", "::/0"]
+
+
+def main() -> None:
+    """Run it, and write `docs/plan.svg`."""
+    with HetznerDouble() as cloud, tempfile.TemporaryDirectory() as folder:
+        cloud.add_server("web-1")
+        (Path(folder) / "compose.yaml").write_text(COMPOSE)
+        (Path(folder) / "cloudsync.toml").write_text(CONFIGURATION.format(folder=folder, endpoint=cloud.endpoint))
+        environment = {**os.environ, "HCLOUD_TOKEN": cloud.token}
+
+        def types(*words: str) -> str:
+            command = [sys.executable, "-m", "cloudsync", *words]
+            return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout  # noqa: S603 - words of this file
+
+        types("apply", "--auto-approve", "--quiet", "--allow-attach", "web")
+        (made,) = cloud.firewalls
+        rules = [{"direction": "in", "protocol": "tcp", "port": port, "source_ips": ANYWHERE} for port in ("22", "80", "8080")]
+        cloud.set_rules_by_hand(made, rules)
+        console = Console(record=True, width=118, file=io.StringIO())
+        console.print(Text.from_ansi("$ cloudsync plan\n" + types("plan", "--color", "always")))
+        picture = console.export_svg(title="cloudsync", unique_id="plan")
+        # Fonts and the name of the tool are links to other sites.
+        picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)
+        picture = re.sub(r"\s*<!-- Generated with Rich.*?-->", "", picture, flags=re.DOTALL)
+        (ROOT / "docs" / "plan.svg").write_text(picture.replace("Fira Code, monospace", "ui-monospace, monospace"))
+
+
+if __name__ == "__main__":
+    main()
