@@ -15,7 +15,7 @@ demo: $(STAMP) ## The main job, from containers' ports to a firewall, without an
 TESTS_AT_ONCE ?= 3
 
 test: $(STAMP) ## All tests; the ones on a real engine need root and dockerd, and skip with the reason elsewhere
-	$(VENV)/bin/python -m pytest --numprocesses=$(TESTS_AT_ONCE) --dist=loadgroup --junitxml=.pytest-report/junit.xml
+	$(VENV)/bin/python -m pytest --numprocesses=$(TESTS_AT_ONCE) --dist=loadscope --junitxml=.pytest-report/junit.xml
 
 crash: $(STAMP) ## Every mishap at every call of every kind of run; `make test` has most of it
 	CLOUDSYNC_LONG=1 $(VENV)/bin/python -m pytest tests/crash --timeout=0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,13 +11,16 @@ from tests.world import World, build
 pytest_plugins = ["cloudsync.testing"]
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers: what shares an engine, a server or a class stays together, in order."""
-    for item in items:
-        folder = Path(item.location[0]).parts[1:-1]
-        together = "engine" if folder[:1] == ("engine",) else item.nodeid.rpartition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(together))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """With several workers (`make test`): a file's tests, or a class's, stay together and in order; all that runs an engine does too."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist is not always there
+        def _split_scope(self, nodeid: str) -> str:
+            return "engine" if nodeid.startswith("tests/engine/") else nodeid.partition("[")[0].rpartition("::")[0]
+
+    return Together(config, log)
 
 
 @pytest.fixture

@@ -415,7 +415,7 @@ def test_a_read_that_fails_for_good_is_unreadable(
     cloud.fail(Fault("POST", "/DescribeSecurityGroups", status=status, body=fault_body(code), times=10_000))
     observed = region.read(seconds=1.5)
     assert isinstance(observed, Unreadable)
-    assert type(observed.error) is error
+    assert isinstance(observed.error, error)
     assert code in observed.error.message
     assert "a-secret-nobody-may-see" not in observed.error.message
 

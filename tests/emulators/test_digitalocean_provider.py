@@ -487,7 +487,7 @@ def test_a_read_that_fails_for_good_is_unreadable(
     cloud.fail(Fault("GET", "/firewalls", status=status, body=fault_body(code), times=10_000))
     observed = team.read(seconds=1.5)
     assert isinstance(observed, Unreadable)
-    assert type(observed.error) is error
+    assert isinstance(observed.error, error)
     assert code in observed.error.message
     assert cloud.token not in observed.error.message
 
