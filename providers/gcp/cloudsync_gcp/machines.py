@@ -34,7 +34,7 @@ NOT_EVALUATED = (
     "routes, and firewalls inside the instances, were not looked at",
     "instances of other projects that use this one's networks (shared VPC) were not looked at",
 )
-_SUFFIX = re.compile(rf"(.+)-(?:{SUFFIX})")
+_SUFFIX = re.compile(rf"(.+)-(?:{SUFFIX}|deny[46][b-z]?)")
 
 
 def fleet(
