@@ -19,7 +19,7 @@ from tests.emulators.gcp_shop import Shop
 from tests.emulators.test_gcp_runs import types
 
 pytestmark = pytest.mark.emulator
-INTERNET = ("203.0.113.9", "8.8.8.8", "11.0.0.1", "172.32.0.1", "100.128.0.1", "2001:4860::8", "2a00::1")
+INTERNET = ("203.0.113.9", "8.8.8.8", "11.0.0.1", "172.32.0.1", "100.128.0.1", "2001:4860::8", "2a00::1", "4000::1")
 INSIDE = ("10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "fd20::1")
 HEALTH = (
     "35.191.0.1",
@@ -343,11 +343,19 @@ def test_exposure_and_the_list_of_others_rules_know_of_the_denial(shop: Shop) ->
     (firewall,) = shop.plan().firewalls
     assert firewall.kept == ()
     (machine,) = firewall.standing.machines
-    let = [ip_network(source) for one in machine.beyond for source in one.rule.sources.cidrs()]
+    assert machine.beyond == ()
+    let = [ip_network(source) for one in machine.reachable if one.ports == "3389" for source in one.sources.cidrs()]
     assert not any(ip_address(address) in network for network in let for address in INTERNET)
+    assert all(any(ip_address(address) in network for network in let) for address in (*HEALTH, *IAP))
+    shop.foreign = "fail"
+    assert shop.plan().guards == ()
     shop.cloud.add_firewall("first", priority=900, allowed=[{"IPProtocol": "tcp", "ports": ["8080"]}], sourceRanges=["0.0.0.0/0"])
     assert "tcp/8080 from 0.0.0.0/0" in beyond()
+    assert [guard.id for guard in shop.plan().guards] == ["foreign"]
     assert len(shop.plan().firewalls[0].kept) == 1
+    shop.cloud.set_by_hand("cloudsync-web-deny4", disabled=True)
+    shop.cloud.set_by_hand("cloudsync-web-deny6", disabled=True)
+    assert "tcp/3389 from 0.0.0.0/0" in beyond()
 
 
 def test_words_of_the_plan(shop: Shop) -> None:

@@ -15,7 +15,7 @@ import string
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from cloudsync.networks import ANY4, NetworkSet
+from cloudsync.networks import ANY4, ANY6, NetworkSet
 from cloudsync.provider.contract import Attachment, Pending
 from cloudsync.provider.marker import Marker
 from cloudsync_gcp.rules import (
@@ -35,12 +35,15 @@ from cloudsync_gcp.state import Found, Write
 TARGET = "deny others"
 _TEXT = "what no rule of this firewall lets in from the Internet is denied here"
 PRIVATE4 = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+PRIVATE6 = ("fc00::/7", "fe80::/10")
 GOOGLE4 = ("35.191.0.0/16", "130.211.0.0/22", "209.85.152.0/22", "209.85.204.0/22", "35.235.240.0/20")
 GOOGLE6 = ("2600:2d00:1:b029::/64", "2600:2d00:1:1::/64", "2600:1901:8001::/48", "2600:2d00:1:7::/64")
-# 97 and 104 networks: one VPC rule a family.
+# What a denial leaves alone though it is public: others' rules let it in on purpose.
+SPARED = NetworkSet.of((*GOOGLE4, *GOOGLE6))
+# 97 and 114 networks: one VPC rule a family.
 DENIED = {
     "4": ANY4 - NetworkSet.of((*PRIVATE4, *GOOGLE4)),
-    "6": NetworkSet.of(("2000::/3",)) - NetworkSet.of(GOOGLE6),
+    "6": ANY6 - NetworkSet.of((*PRIVATE6, *GOOGLE6)),
 }
 _NAME = re.compile(r"deny([46])[b-z]?")
 
@@ -86,7 +89,7 @@ def pending(found: Found, prefix: str, settings: GcpFirewall) -> tuple[Pending, 
     denials = [one for one in found.rules if one.kind == "denial"]
     if settings.enforce == "allow":
         names = ", ".join(one.name for one in denials)
-        reason = f'enforce = "allow": {names} goes, and what other rules of the network let in comes in again'
+        reason = f'enforce = "allow": what other rules of the network let in comes in again, without {names}'
         return (Pending(TARGET, reason, lifts=True),) if denials else ()
     in_place = _in_place(denials, settings)
     if not in_place:
