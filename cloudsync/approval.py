@@ -34,7 +34,7 @@ def _beyond(approved: FirewallPlan, fresh: FirewallPlan) -> str | None:
     if approved.exists is not None and fresh.exists is False and approved.exists:
         return "does not exist any more"
     # What an earlier run began is finished by this one: putting approved rules in force needs no approval of its own.
-    others = {(c.action, c.target) for c in fresh.changes if c.rule is None and c.action != "reapply"} - {
+    others = {(c.action, c.target) for c in fresh.changes if c.rule is None and (c.action != "reapply" or c.opens_now)} - {
         (c.action, c.target) for c in approved.changes if c.rule is None
     }
     if others:

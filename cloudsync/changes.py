@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from cloudsync.holds import Holding
 from cloudsync.plan import Change
 from cloudsync.policy import Desired
-from cloudsync.provider.contract import Absent, Attachment, Present
+from cloudsync.provider.contract import Absent, Attachment, Pending, Present
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.sources.discovery import Origin
 
@@ -23,9 +23,10 @@ def changes_of(
     attach: Iterable[Attachment],
     *,
     adopt: str | None,
-    reapply: bool,
+    reapply: Iterable[Pending],
 ) -> tuple[Change, ...]:
-    """All changes of one firewall, in the order of the plan document. `adopt`: why the marker is (re)written, or None."""
+    """All changes of one firewall, in the order of the plan document. `adopt`: why the marker is (re)written, or None.
+    `reapply`: what is pending and comes into force now."""
     before = observed.rules if isinstance(observed, Present) else NOTHING
     changes: list[Change] = []
     if isinstance(observed, Absent):
@@ -34,8 +35,7 @@ def changes_of(
         changes.append(Change("adopt", adopt))
     for attachment in attach:
         changes.extend(_attaching(attachment))
-    if isinstance(observed, Present) and reapply:
-        changes.extend(Change("reapply", pending.reason, target=pending.target) for pending in observed.pending)
+    changes.extend(Change("reapply", one.reason, target=one.target, opens_now=one.lifts) for one in reapply)
     for rule in holding.final - before:
         reasons, origins = _wanting(rule, desired)
         changes.append(Change("open", reasons, rule, origins))
@@ -45,6 +45,9 @@ def changes_of(
 
 def _attaching(attachment: Attachment) -> Iterable[Change]:
     """The attachment itself, and for a selector every machine that newly comes under the firewall by it."""
+    if attachment.reason is not None:
+        yield Change("attach", attachment.reason, target=attachment.target, opens_now=True)
+        return
     machines = attachment.newly_covered
     direct = len(machines) == 1 and attachment.target == machines[0].target
     if direct:

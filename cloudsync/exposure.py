@@ -145,7 +145,7 @@ def beyond(exposure: Exposure, wanted: RuleSet, ours: Callable[[ActingFirewall],
     """What other firewalls leave open on the machine beside `wanted`, or that none acts on it.
 
     `ours`: whether a firewall is one of this configuration; what *that* has too much is in its own plan. Rules for private networks
-    only are not the Internet's and are left out.
+    only are not the Internet's and are left out, those for what the machine's firewall spares too.
     """
     found: dict[tuple[object, ...], Beyond] = {}
     for one in exposure.reached:
@@ -169,7 +169,7 @@ def _of(reached: Reached, machine: ObservedMachine, wanted: RuleSet, ours: Calla
         unknown = "" if opening.by.certain else "; who exactly it lets in cannot be told, this is the most it can be"
         advice = f"take the rule out of {firewall} or take that off {machine.name}; if it is right, allow it in the configuration"
         for rule in opening.rules - wanted:
-            if not NOT_PUBLIC.covers(rule.sources):
+            if not (NOT_PUBLIC | machine.spared).covers(rule.sources):
                 yield Beyond(rule, f"{firewall}, rule {opening.by.text}{unknown}", advice, firewall)
 
 

@@ -89,15 +89,16 @@ def consider(
 
     unknown = unknown_hosts(firewall, discoveries)
     attach = tuple(attachment for attachment in observed.attachments if not attachment.attached)
-    reapply = isinstance(observed, Present) and bool(observed.pending)
+    reapply = observed.pending if isinstance(observed, Present) else ()
+    closing = tuple(one for one in reapply if not one.lifts)
     warnings = desired.warnings
-    if (why := _postponing(unknown, desired)) is not None and (attach or reapply):
+    if (why := _postponing(unknown, desired)) is not None and (attach or closing):
         # Law 1: attaching counts as closing. What is unknown may be open on the machine and would be cut.
         what = ", ".join(a.target for a in attach) or "what is pending at the vendor"
         warnings = (*warnings, f"not put in force now: {what}, because {why}")
         if isinstance(observed, Absent):
             return replace(nothing, warnings=warnings)
-        attach, reapply = (), False
+        attach, reapply, closing = (), tuple(one for one in reapply if one.lifts), ()
 
     owner = guards.ownership(firewall.name, observed, spec.marker, granted)
     if owner is not None and owner.id == "foreign-owner":
@@ -127,7 +128,7 @@ def consider(
         descriptions=tuple(Description(one.rules, one.description) for one in desired.wanted),
         attach=attach,
         marker=spec.marker if isinstance(observed, Absent) or adopt is not None else None,
-        reapply=reapply,
+        reapply=bool(closing),
     )
     steps = table.provider.plan_steps(observed, target) if changes else ()
     found.append(guards.unsupported(firewall.name, steps))

@@ -102,8 +102,11 @@ def adopting(observed: Present | Absent, wanted: Marker) -> str | None:
 def attaching(name: str, attach: Sequence[Attachment], granted: Granted) -> Guard | None:
     """Law 1: to put an open machine under a firewall closes everything not desired on it; it needs the user's word."""
     machines = {m.id: m.name for attachment in attach for m in attachment.newly_covered if not m.protected}
-    if not machines or name in granted.allow_attach:
+    reasons = [attachment.reason for attachment in attach if attachment.reason is not None]
+    if not (machines or reasons) or name in granted.allow_attach:
         return None
+    if not machines:
+        return _refuse("attach", name, f"{'; '.join(reasons)}. If the list is complete, pass --allow-attach {name}")
     names = list(machines.values())
     shown = ", ".join(names[:_MANY]) + (f" and {len(names) - _MANY} more" if len(names) > _MANY else "")
     return _refuse(

@@ -27,7 +27,8 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference. `rule` for open and close; `target` for attach and reapply; `opens_now`: the machine is under no firewall now."""
+    """One difference. `rule` for open and close; `target` for attach and reapply; `opens_now`: the machine is under no firewall now; for
+    reapply: it is lifted, and others' rules count again."""
 
     action: Action
     reason: str

@@ -300,7 +300,7 @@ def _change(change: Change) -> ChangePart:
     return ChangePart(
         action=change.action,
         target=change.target,
-        opens_now=change.opens_now if change.action == "attach" else None,
+        opens_now=change.opens_now if change.action == "attach" or change.opens_now else None,
         reason=change.reason,
     )
 

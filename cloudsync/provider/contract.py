@@ -86,12 +86,14 @@ class Attachment:
 
     `target` is stable text for the plan and its digest: `server 7`, `label selector env=prod`.
     `attached`: the firewall has it already. `newly_covered`: the machines that come under the firewall by it and are not under it now.
+    `reason`: what closes by it, where that is more than machines tell (others' rules no longer count, say); it needs the user's word.
     """
 
     target: str
     attached: bool
     newly_covered: tuple[Machine, ...] = ()
     native: object = field(default=None, compare=False)
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +107,13 @@ class Kept:
 class Pending:
     """Something of the firewall's configuration that is not in force: still being applied, or failed, at the vendor.
 
-    `target` is stable text (`server 7`); `reason` is for people.
+    `target` is stable text (`server 7`); `reason` is for people. `lifts`: to put it in force opens and closes nothing, so that it waits
+    for no host.
     """
 
     target: str
     reason: str
+    lifts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

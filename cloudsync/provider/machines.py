@@ -31,7 +31,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 
 from cloudsync.addresses import classify
-from cloudsync.networks import Family
+from cloudsync.networks import NOWHERE, Family, NetworkSet
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
 
@@ -116,7 +116,8 @@ class Interface:
 class ObservedMachine:
     """A machine with everything that filters it. `concerns`: names of firewalls of the configuration. `pending`: what the vendor has not
     put in force, a sentence each. `unknown`: rules on it that could not be understood, so that more may be open than is said.
-    `kept`: what other machines of the account may reach (groups, tags, load balancers); not the Internet."""
+    `kept`: what other machines of the account may reach (groups, tags, load balancers); not the Internet. `spared`: public addresses of the
+    vendor's own services that a firewall of the configuration leaves to others' rules on purpose: reachable, and nothing beyond."""
 
     id: str
     name: str
@@ -126,6 +127,7 @@ class ObservedMachine:
     pending: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    spared: NetworkSet = NOWHERE
 
     @property
     def target(self) -> str:

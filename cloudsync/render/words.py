@@ -47,6 +47,8 @@ def change(one: Change) -> str:
     if one.rule is not None:
         verb = "opens to" if one.action == "open" else "closes to"
         return f"{port(one.rule.protocol, one.rule.ports)} {verb} {sources(one.rule.sources)}"
+    if one.action == "reapply" and one.opens_now:
+        return f"lift {one.target}"
     names = {"create": "create the firewall", "adopt": "adopt the firewall", "attach": "attach to", "reapply": "put in force on"}
     return f"{names[one.action]} {one.target or ''}".strip()
 

@@ -25,6 +25,7 @@ class Shop:
         self.ports: tuple[str, ...] = ("443/tcp",)
         self.firewalls: tuple[str, ...] = ("web",)
         self.keys, self.policy, self.more, self.account = TARGET, "", "", "anonymous = true"
+        self.host = ""
         self.enforce, self.deadline, self.foreign = "allow", "60s", "ignore"
 
     def write(self) -> Path:
@@ -53,6 +54,7 @@ endpoint = "{self.cloud.endpoint}"
 {self.account}
 [hosts.web-1]
 ports = [{ports}]
+{self.host}
 {tables}
 """)
         return path

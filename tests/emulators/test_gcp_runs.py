@@ -144,7 +144,8 @@ def test_the_plan_names_the_rules_of_others_that_act_on_the_same_targets(shop: S
 @pytest.mark.parametrize(
     ("enforce", "keys", "said"),
     [
-        ("deny-others", 'target_tags = ["web"]', 'enforce = "deny-others" is not supported yet; "allow" adds allow rules only'),
+        ("deny-others", 'target_tags = ["web"]\npriority = 950', 'enforce = "deny-others" needs a priority below 950'),
+        ("deny-all", 'target_tags = ["web"]', "'allow' or 'deny-others'"),
         ("allow", "", "exactly one of target_tags and target_service_accounts"),
         ("allow", "target_tags = []", "target_tags"),
         ("allow", 'target_tags = ["web"]\ntarget_service_accounts = ["a@p.example"]', "exactly one of"),

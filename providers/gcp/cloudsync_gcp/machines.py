@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from cloudsync.networks import NOWHERE
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.errors import AuthError, NotFound, Unsupported
 from cloudsync.provider.machines import (
@@ -24,6 +25,7 @@ from cloudsync.provider.machines import (
     families_of,
     public_addresses,
 )
+from cloudsync_gcp.denials import SPARED
 from cloudsync_gcp.policies import AFTER, Layer, Layers, NetworkName, Party, acting_of, in_order, network_name, vpc_layer
 from cloudsync_gcp.rest import Api
 from cloudsync_gcp.rules import SUFFIX, VendorRule, marker_of, network_of
@@ -34,7 +36,7 @@ NOT_EVALUATED = (
     "routes, and firewalls inside the instances, were not looked at",
     "instances of other projects that use this one's networks (shared VPC) were not looked at",
 )
-_SUFFIX = re.compile(rf"(.+)-(?:{SUFFIX})")
+_SUFFIX = re.compile(rf"(.+)-(?:{SUFFIX}|deny[46][b-z]?)")
 
 
 def fleet(
@@ -162,6 +164,7 @@ def _machine(instance: Mapping[str, Any], networks: _Networks, concerns: frozens
         concerns=concerns,
         unknown=tuple(dict.fromkeys(unknown)),
         kept=tuple(dict.fromkeys(kept)),
+        spared=SPARED if any(_denies_others(one.stages) for one in interfaces) else NOWHERE,
     )
 
 
@@ -169,6 +172,14 @@ def _acting(stages: Sequence[Stage]) -> Iterator[ActingFirewall]:
     """Those that let something in or stop it; rules that hand everything on act as little as disabled ones."""
     yield from dict.fromkeys(
         rule.firewall for stage in stages for rule in stage.rules if not rule.disabled and rule.action is not Action.NEXT
+    )
+
+
+def _denies_others(stages: Sequence[Stage]) -> bool:
+    return any(
+        rule.firewall.of is not None and rule.action is Action.DENY and not rule.disabled
+        for stage in stages
+        for rule in stage.rules
     )
 
 

@@ -30,8 +30,9 @@ from cloudsync.provider.contract import (
 )
 from cloudsync.provider.starter import Starter
 from cloudsync.rules import NOTHING, RuleSet
+from cloudsync_gcp import denials
 from cloudsync_gcp.rules import Listed, Wished, body, inexpressible, sources_of, spare_name, text_of, wishes, written_marker
-from cloudsync_gcp.settings import GcpAccount, GcpFirewall, prefix_of, settings_of
+from cloudsync_gcp.settings import GcpAccount, GcpFirewall, denial_priority, prefix_of, settings_of
 from cloudsync_gcp.starter import STARTER
 from cloudsync_gcp.state import Change, Found, Write
 
@@ -68,7 +69,7 @@ class GcpProvider:
             ("256 networks a rule", "more are written as several rules"),
             (
                 "other rules of the network stay in force",
-                'enforce = "allow" only adds; what others let in on the same targets is listed',
+                'enforce = "allow" only adds; "deny-others" denies what others let in from the Internet',
             ),
             ("the quota of rules is the project's", "it is not asked for; where it is reached the write fails and says so"),
         ),
@@ -94,9 +95,16 @@ class GcpProvider:
             )
         native = observed.native if isinstance(observed.native, Found) else Found()
         found = native.rules
-        if denying := [one for one in found if one.kind == "deny" and not one.turned]:
-            names = ", ".join(one.name for one in denying)
+        if strange := [one for one in found if one.kind == "deny" and not one.turned]:
+            names = ", ".join(one.name for one in strange)
             return Refusal(f"{names} begins with this firewall's prefix and denies traffic; rename or delete it by hand")
+        asked = target.reapply or any(one.target == denials.TARGET for one in target.attach)
+        deny = settings.enforce == "deny-others" and asked
+        if deny and native.overruled:
+            return Refusal(
+                f"denying what others let in would stop {', '.join(native.overruled[:5])} of this owner's other firewalls on the same "
+                f"machines; give those a priority below {denial_priority(settings)}"
+            )
         moves = _moves(wishes(prefix, target.rules, target, found, native.taken), found, target)
         now = {one.name: one.effect for one in found}
         stages = list(_stages(moves, now, target))
@@ -105,17 +113,37 @@ class GcpProvider:
             moves = [part for move in moves for part in _apart(move, settings, prefix, taken)]
             stages = list(_stages(moves, now, target))
         steps = []
-        touched = {move.write.name for move in moves}
+        if settings.enforce == "allow" and (lifted := denials.lifting(found)):
+            names = ", ".join(write.name for write in lifted)
+            summary = f"stop denying what others let in: delete {names}"
+            steps.append(Step(summary, StepKind.REPLACE, _together(now), native=Change(lifted)))
+        denied, surplus = denials.denying(found, native.taken, prefix, settings, target.spec.marker) if deny else ((), ())
+        touched = {move.write.name for move in moves} | {write.name for write in (*denied, *surplus)}
+        if settings.enforce == "allow":
+            touched |= {one.name for one in found if one.kind == "denial"}
         if target.marker is not None and (
-            marks := [one for one in found if one.kind == "allow" and one.name not in touched and one.marker != target.marker]
+            marks := [
+                one
+                for one in found
+                if one.kind in ("allow", "denial") and one.name not in touched and one.marker != target.marker
+            ]
         ):
             change = Change(tuple(_marked(one, target) for one in marks))
             steps.append(Step(f'write the owner marker of "{prefix}"', StepKind.MARK, _together(now), native=change))
         for verb, kind, group in stages:
+            if kind is StepKind.NARROW and denied:
+                # Before it closes anything, what is wrong with a denial may be that it stops SSH.
+                steps.append(_denial(denied, _together(now)))
+                denied = ()
             for move in group:
                 now[move.write.name] = move.after
             summary = f"{verb} {', '.join(move.write.name for move in group)}"
             steps.append(Step(summary, kind, _together(now), native=Change(tuple(move.write for move in group))))
+        if denied:
+            steps.append(_denial(denied, _together(now)))
+        if surplus:
+            names = ", ".join(write.name for write in surplus)
+            steps.append(Step(f"delete {names}, which is denied twice", StepKind.REPLACE, _together(now), native=Change(surplus)))
         return tuple(steps)
 
     def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
@@ -244,6 +272,12 @@ def _marked(one: Listed, target: Target) -> Write:
     """The rule as it is, with the marker: PUT replaces the whole resource."""
     description = written_marker(target.spec.marker, text_of(one.native))
     return Write("update", one.name, _as_it_is(one) | {"description": description})
+
+
+def _denial(writes: tuple[Write, ...], after: RuleSet) -> Step:
+    """Once everything that is to come in is let in."""
+    summary = f"deny what others let in from the Internet: {', '.join(write.name for write in writes)}"
+    return Step(summary, StepKind.ATTACH, after, (denials.TARGET,), Change(writes))
 
 
 def _releasing(observed: Present | Absent, target: Target, prefix: str) -> tuple[Step, ...]:

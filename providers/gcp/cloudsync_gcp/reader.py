@@ -3,8 +3,8 @@ with the instances and the networks' policies what the Internet reaches (`machin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cloudsync.provider.contract import Absent, Description, FirewallSpec, Kept, Observation, Pending, Present, Unreadable
@@ -12,6 +12,7 @@ from cloudsync.provider.errors import ProviderError, Transient, Unsupported
 from cloudsync.provider.machines import Fleet, Marked
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, RuleSet
+from cloudsync_gcp import denials
 from cloudsync_gcp.machines import fleet, marked
 from cloudsync_gcp.rest import Api
 from cloudsync_gcp.rules import (
@@ -26,7 +27,7 @@ from cloudsync_gcp.rules import (
     text_of,
     touches_targets,
 )
-from cloudsync_gcp.settings import GcpFirewall, prefix_of, settings_of
+from cloudsync_gcp.settings import GcpFirewall, denial_priority, prefix_of, settings_of
 from cloudsync_gcp.state import Found
 
 
@@ -74,6 +75,12 @@ class GcpReader:
         return self._rules
 
 
+def _stopped(mine: Sequence[Listed], settings: GcpFirewall) -> Callable[[VendorRule], bool]:
+    """Whether what a rule lets in from the Internet is denied by the firewall: all of the denial is in force."""
+    right = [one for one in mine if one.kind == "denial" and not one.wrong]
+    return lambda rule: len(right) == len(denials.DENIED) and int(rule.get("priority", 1000)) >= denial_priority(settings)
+
+
 def _owners(rules: Sequence[VendorRule], specs: Sequence[FirewallSpec]) -> Mapping[str, FirewallSpec | None]:
     return {str(rule["name"]): _owning(rule, specs) for rule in rules}
 
@@ -83,16 +90,23 @@ def _one(
 ) -> Observation:
     settings = settings_of(spec)
     try:
-        mine = tuple(listed(rule, prefix_of(spec), settings) for rule in rules if owned[str(rule["name"])] is spec)
+        mine = tuple(_listed(rule, prefix_of(spec), settings) for rule in rules if owned[str(rule["name"])] is spec)
+        stopped = _stopped(mine, settings)
         foreign = tuple(
-            Kept(text) for rule in rules if owned[str(rule["name"])] is not spec and (text := said.of(rule, settings)) is not None
+            Kept(text)
+            for rule in rules
+            if owned[str(rule["name"])] is not spec and not stopped(rule) and (text := said.of(rule, settings)) is not None
         )
+        overruled = denials.overruled(rules, {one.name for one in mine}, spec.marker.owner, settings)
     except UnknownRule as error:
         return Unreadable(Unsupported(f'the firewall "{prefix_of(spec)}" has {error}'))
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return Unreadable(Unsupported(f'beside the firewall "{prefix_of(spec)}" there is a rule that cannot be understood'))
     inbound = [one for one in mine if one.kind != "egress"]
-    native = Found(mine, frozenset(name for name, owner in owned.items() if owner is not spec and _fits(name, spec)))
+    taken = frozenset(name for name, owner in owned.items() if owner is not spec and _fits(name, spec))
+    native = Found(mine, taken, overruled)
     if not inbound:
-        return Absent(foreign=foreign, native=native)
+        return Absent(attachments=denials.standing(native, settings), foreign=foreign, native=native)
     effect = NOTHING
     for one in inbound:
         effect = effect | one.effect
@@ -101,16 +115,30 @@ def _one(
         rules=effect,
         marker=_marker(inbound, spec.marker),
         listed=tuple(rule for one in inbound for rule in one.effect),
+        attachments=denials.standing(native, settings),
         kept=tuple(Kept(text) for one in inbound for text in one.others),
         pending=tuple(
             Pending(f"rule {one.name}", f"not as configured: {', '.join(one.wrong)}")
             for one in inbound
-            if one.wrong and not one.others
-        ),
+            if one.wrong and not one.others and one.kind != "denial"
+        )
+        + denials.pending(native, prefix_of(spec), settings),
         foreign=foreign,
-        described=tuple(Description(one.effect, text_of(one.native)) for one in inbound if one.marker is not None),
+        described=tuple(
+            Description(one.effect, text_of(one.native)) for one in inbound if one.marker is not None and one.kind != "denial"
+        ),
         native=native,
     )
+
+
+def _listed(rule: VendorRule, prefix: str, settings: GcpFirewall) -> Listed:
+    one = listed(rule, prefix, settings)
+    try:
+        if not denials.is_denial(rule, prefix):
+            return one
+        return replace(one, kind="denial", wrong=tuple(denials.wrong(rule, prefix, settings)), others=(), turned=False)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise UnknownRule(f"a rule that cannot be understood ({one.name[:63]!r})") from None
 
 
 def _owning(rule: VendorRule, specs: Sequence[FirewallSpec]) -> FirewallSpec | None:
@@ -125,7 +153,8 @@ def _owning(rule: VendorRule, specs: Sequence[FirewallSpec]) -> FirewallSpec | N
     if marker is None:
         return spec if network_of(rule) == settings_of(spec).network else None
     claimed = (marker.owner, marker.firewall) != (spec.marker.owner, spec.marker.firewall)
-    return None if claimed and not is_ours(name, prefix_of(spec)) else spec
+    own = is_ours(name, prefix_of(spec)) or denials.family_of(name, prefix_of(spec)) is not None
+    return None if claimed and not own else spec
 
 
 def _fits(name: str, spec: FirewallSpec) -> bool:

@@ -51,12 +51,13 @@ class Listed:
 
     `wrong`: the fields that are not as this firewall's rules are, in words. `fixed`: an update cannot mend it (another network or
     direction). `others`: its sources, where none of them is a network. `turned`: it denies, and was one of this firewall's allow rules.
+    The kind `denial` is one of the rules of `denials.py`.
     """
 
     native: VendorRule = field(compare=False)
     name: str
     marker: Marker | None
-    kind: Literal["allow", "deny", "egress"]
+    kind: Literal["allow", "deny", "denial", "egress"]
     effect: RuleSet
     reach: RuleSet
     wrong: tuple[str, ...]
@@ -305,17 +306,22 @@ def traffic(said: object, ports: Iterable[object], sources: NetworkSet) -> Itera
 def _wrong(rule: VendorRule, settings: GcpFirewall) -> Iterable[str]:
     if rule.get("denied"):
         yield "it denies"
+    yield from wrong_place(rule, settings, settings.priority)
+    inner = [*(rule.get("sourceTags") or ()), *(rule.get("sourceServiceAccounts") or ())]
+    if inner and rule.get("sourceRanges"):
+        yield f"it also lets in {', '.join(inner)}"
+
+
+def wrong_place(rule: VendorRule, settings: GcpFirewall, priority: int) -> Iterable[str]:
+    """What of a rule's network, targets and priority is not as the firewall's rules are, in words."""
     if rule.get("disabled"):
         yield "it is disabled"
     if network_of(rule) != settings.network:
         yield f"it is on the network {network_of(rule)}, not on {settings.network}, and goes from there"
-    if int(rule.get("priority", 1000)) != settings.priority:
-        yield f"its priority is {int(rule.get('priority', 1000))}, not {settings.priority}"
+    if int(rule.get("priority", 1000)) != priority:
+        yield f"its priority is {int(rule.get('priority', 1000))}, not {priority}"
     tags, accounts = sorted(rule.get("targetTags") or ()), sorted(rule.get("targetServiceAccounts") or ())
     if tags != sorted(settings.target_tags or ()) or accounts != sorted(settings.target_service_accounts or ()):
         yield f"it is for {', '.join((*tags, *accounts)) or 'every machine of the network'}"
     if rule.get("destinationRanges"):
         yield "it is for some destinations only"
-    inner = [*(rule.get("sourceTags") or ()), *(rule.get("sourceServiceAccounts") or ())]
-    if inner and rule.get("sourceRanges"):
-        yield f"it also lets in {', '.join(inner)}"

@@ -12,6 +12,9 @@ from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 
 DEFAULT_PRIORITY = 900
+# Everybody's rules have 1000 where nobody said otherwise; denials stand well behind ours and before those.
+DENIAL_BEHIND = 50
+OTHERS_PRIORITY = 1000
 _TAG = r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$"
 # The names of rules are at most 63 characters: the prefix, and up to 13 of ours ("-v6b-0123abcd").
 _PREFIX = r"^[a-z]([-a-z0-9]{0,48}[a-z0-9])?$"
@@ -43,7 +46,8 @@ class GcpFirewall(FirewallSettings):
     """The keys of a `[firewalls.X]` table.
 
     `name`: the prefix of the rules' names; `cloudsync-` and the table's name where it is left out. `network`: its name. Exactly one of
-    `target_tags` and `target_service_accounts`: whom the rules are for, never everybody. `enforce`: `allow` only adds allow rules.
+    `target_tags` and `target_service_accounts`: whom the rules are for, never everybody. `enforce`: `allow` only adds allow rules;
+    `deny-others` also denies what other rules let in from the Internet on the same targets.
     """
 
     name: Annotated[str, Field(pattern=_PREFIX)] | None = None
@@ -61,9 +65,17 @@ class GcpFirewall(FirewallSettings):
             raise ValueError(
                 "exactly one of target_tags and target_service_accounts: a rule without a target is for every machine"
             )
-        if self.enforce == "deny-others":
-            raise ValueError('enforce = "deny-others" is not supported yet; "allow" adds allow rules only')
+        if self.enforce == "deny-others" and denial_priority(self) >= OTHERS_PRIORITY:
+            raise ValueError(
+                f'enforce = "deny-others" needs a priority below {OTHERS_PRIORITY - DENIAL_BEHIND}: the denials stand {DENIAL_BEHIND} '
+                f"behind it, and have to come before {OTHERS_PRIORITY}, which other rules have by default"
+            )
         return self
+
+
+def denial_priority(settings: GcpFirewall) -> int:
+    """The priority of the rules that deny what others let in."""
+    return settings.priority + DENIAL_BEHIND
 
 
 def settings_of(spec: FirewallSpec) -> GcpFirewall:
