@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -112,7 +113,13 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
 
 def sends(number: int) -> Callable[[subprocess.Popen[str]], None]:
-    return lambda process: process.send_signal(number)
+    """The vendor answers once the process has said that it heard."""
+
+    def act(process: subprocess.Popen[str]) -> None:
+        process.send_signal(number)
+        select.select([process.stderr], [], [], 30)
+
+    return act
 
 
 def sends_and_stalls(number: int) -> Callable[[subprocess.Popen[str]], None]:
@@ -198,7 +205,7 @@ def test_the_second_signal_stops_at_once(run: Run) -> None:
 
 def test_a_signal_that_is_ignored_stays_ignored(run: Run) -> None:
     script = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nfrom cloudsync.__main__ import main\nmain()\n"
-    run.while_(*SET_RULES, sends(signal.SIGINT))
+    run.while_(*SET_RULES, lambda process: process.send_signal(signal.SIGINT))
     code, text = run.ends(run.apply(script=script))
     assert code == 0, text
     assert run.ports("one") == run.ports("two") == {"22", "80"}

@@ -91,7 +91,7 @@ def test_pings_close_unless_they_are_kept(world: World, icmp: str) -> None:
 
 def attachments(*given: Attachment) -> list[tuple[str | None, str, bool]]:
     desired = Desired((), rules("tcp/22"), rules("tcp/22"), NOTHING, NOTHING, (), ())
-    changes = changes_of(Absent(given), desired, hold_nothing(), given, adopt=None, reapply=False)
+    changes = changes_of(Absent(given), desired, hold_nothing(), given, adopt=None, reapply=())
     return [(change.target, change.reason, change.opens_now) for change in changes if change.action == "attach"]
 
 
