@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -31,6 +30,7 @@ class Run:
     def __init__(self, folder: Path, cloud: HetznerDouble) -> None:
         self.folder, self.cloud = folder, cloud
         self.process: subprocess.Popen[str] | None = None
+        self.said = folder / "stderr.txt"
         self.configure("one", "two")
         assert self.apply().wait(60) == 0
         for name in ("one", "two"):
@@ -57,28 +57,37 @@ ports = ["{port}/tcp"]
     def apply(self, *words: str, script: str | None = None) -> subprocess.Popen[str]:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("CLOUDSYNC", "SSH_"))}
         command = [sys.executable, *(("-c", script) if script else ("-m", "cloudsync")), "apply", "--auto-approve", *words]
-        self.process = subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env={**environment, "CLOUDSYNC_DOUBLE_TOKEN": self.cloud.token, "HOME": str(self.folder)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        with self.said.open("w") as said:
+            self.process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env={**environment, "CLOUDSYNC_DOUBLE_TOKEN": self.cloud.token, "HOME": str(self.folder)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                text=True,
+            )
         return self.process
 
-    def while_(self, method: str, path: str, action: Callable[[subprocess.Popen[str]], None], skip: int = 0) -> None:
+    def heard(self) -> None:
+        """Wait until the process has said that it heard a signal."""
+        until = time.monotonic() + 30
+        while "stopping after the step under way" not in self.said.read_text():
+            assert time.monotonic() < until, "it did not say that it heard"
+            time.sleep(0.01)
+
+    def while_(self, method: str, path: str, action: Callable[[subprocess.Popen[str], Run], None], skip: int = 0) -> None:
         """What happens while the vendor has that call in hand, before it takes effect."""
 
         def act() -> None:
             assert self.process is not None
-            action(self.process)
+            action(self.process, self)
 
         self.cloud.fail(Fault(method, path, "meanwhile", action=act, skip=skip))
 
     def ends(self, process: subprocess.Popen[str]) -> tuple[int, str]:
-        out, err = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=60)
+        err = self.said.read_text()
         assert "Traceback" not in err
         return process.returncode, out + err
 
@@ -107,25 +116,24 @@ def run(tmp_path: Path) -> Iterator[Run]:
         if found.process is not None and found.process.poll() is None:
             found.process.kill()
             found.process.wait()
-        for stream in (found.process.stdout, found.process.stderr) if found.process else ():
-            if stream is not None:
-                stream.close()
+        if found.process is not None and found.process.stdout is not None:
+            found.process.stdout.close()
 
 
-def sends(number: int) -> Callable[[subprocess.Popen[str]], None]:
+def sends(number: int) -> Callable[[subprocess.Popen[str], Run], None]:
     """The vendor answers once the process has said that it heard."""
 
-    def act(process: subprocess.Popen[str]) -> None:
+    def act(process: subprocess.Popen[str], run: Run) -> None:
         process.send_signal(number)
-        select.select([process.stderr], [], [], 30)
+        run.heard()
 
     return act
 
 
-def sends_and_stalls(number: int) -> Callable[[subprocess.Popen[str]], None]:
+def sends_and_stalls(number: int) -> Callable[[subprocess.Popen[str], Run], None]:
     """The vendor does not answer before the process is gone."""
 
-    def act(process: subprocess.Popen[str]) -> None:
+    def act(process: subprocess.Popen[str], _: Run) -> None:
         process.send_signal(number)
         process.wait(30)
 
@@ -185,10 +193,9 @@ def test_a_vendor_that_never_answers_is_abandoned_and_its_step_is_unknown(run: R
 
 
 def test_the_second_signal_stops_at_once(run: Run) -> None:
-    def twice(process: subprocess.Popen[str]) -> None:
-        assert process.stderr is not None
+    def twice(process: subprocess.Popen[str], run: Run) -> None:
         process.send_signal(signal.SIGINT)
-        assert "stopping after the step under way" in process.stderr.readline()
+        run.heard()
         process.send_signal(signal.SIGINT)
         process.wait(30)
 
@@ -205,7 +212,7 @@ def test_the_second_signal_stops_at_once(run: Run) -> None:
 
 def test_a_signal_that_is_ignored_stays_ignored(run: Run) -> None:
     script = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nfrom cloudsync.__main__ import main\nmain()\n"
-    run.while_(*SET_RULES, lambda process: process.send_signal(signal.SIGINT))
+    run.while_(*SET_RULES, lambda process, _: process.send_signal(signal.SIGINT))
     code, text = run.ends(run.apply(script=script))
     assert code == 0, text
     assert run.ports("one") == run.ports("two") == {"22", "80"}
