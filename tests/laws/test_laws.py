@@ -107,6 +107,16 @@ def test_law1_what_is_pending_is_not_put_in_force_while_a_host_is_unknown(world:
     assert not plan_of(world).plan.has_changes
 
 
+def test_law1_what_is_lifted_waits_for_no_host(world: World) -> None:
+    """To lift a denial opens and closes nothing of ours; what else is pending closes, and waits."""
+    world.has("tcp/22")
+    world.cloud.pending["web"] = (Pending("deny others", "not wanted any more", lifts=True), Pending("server 7", "pending"))
+    world.discoveries["web-1"] = Failed("down")
+    plan = plan_of(world).plan
+    assert [(change.action, change.target) for change in plan.firewalls[0].changes] == [("reapply", "deny others")]
+    assert plan.firewalls[0].changes[0].opens_now
+
+
 # Law 2: SSH survives
 
 
