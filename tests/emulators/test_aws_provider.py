@@ -413,7 +413,7 @@ def test_a_read_that_fails_for_good_is_unreadable(
     region: Region, cloud: Ec2Double, status: int, code: str, error: type[ProviderError]
 ) -> None:
     cloud.fail(Fault("POST", "/DescribeSecurityGroups", status=status, body=fault_body(code), times=10_000))
-    observed = region.read(seconds=1.5)
+    observed = region.read(seconds=8.0)
     assert isinstance(observed, Unreadable)
     assert isinstance(observed.error, error)
     assert code in observed.error.message

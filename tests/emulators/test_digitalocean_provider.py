@@ -485,7 +485,7 @@ def test_a_read_that_fails_for_good_is_unreadable(
     team: Team, cloud: DigitalOceanDouble, status: int, code: str, error: type[ProviderError]
 ) -> None:
     cloud.fail(Fault("GET", "/firewalls", status=status, body=fault_body(code), times=10_000))
-    observed = team.read(seconds=1.5)
+    observed = team.read(seconds=8.0)
     assert isinstance(observed, Unreadable)
     assert isinstance(observed.error, error)
     assert code in observed.error.message

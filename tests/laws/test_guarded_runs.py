@@ -167,7 +167,7 @@ expose = "published"
 [hosts.a]
 ports = ["443/tcp"]
 [hosts.b]
-ports = ["80/tcp"]
+ports = ["54321/tcp"]
 [firewalls.one]
 provider = "local"
 hosts = ["a"]
@@ -181,7 +181,7 @@ path = "./fw.json"
     reconcile.apply(configuration, Options(firewalls=("one",)))
     report = reconcile.apply(configuration, Options())
     assert "same-firewall" in ids(report)
-    assert "80" not in (tmp_path / "fw.json").read_text()
+    assert "54321" not in (tmp_path / "fw.json").read_text()
 
 
 # All of them
