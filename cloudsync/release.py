@@ -12,13 +12,13 @@ from cloudsync.carrying_out import carry_out
 from cloudsync.config.configuration import Configuration
 from cloudsync.deadline import Deadline
 from cloudsync.firewalls import Considered
+from cloudsync.fleet import spec_of
 from cloudsync.interruption import Interruption
 from cloudsync.observing import accounts_of, observe
 from cloudsync.outcome import Outcome
 from cloudsync.plan import FirewallPlan, Granted, Guard, Plan, ReadStatus, StepSummary
-from cloudsync.provider.contract import FirewallSpec, Present, Progress, Refusal, Target, Unreadable, silent
+from cloudsync.provider.contract import Present, Progress, Refusal, Target, Unreadable, silent
 from cloudsync.provider.errors import ProviderError
-from cloudsync.provider.marker import Marker, host_digest
 from cloudsync.record import recording
 from cloudsync.state import StateError, seen
 from cloudsync.state.directory import prepare
@@ -70,7 +70,7 @@ def release(
 def _consider(configuration: Configuration, name: str, deadline: Deadline, progress: Progress) -> Considered:
     firewall = configuration.firewalls[name]
     table = configuration.accounts[firewall.account]
-    spec = FirewallSpec(name, firewall.settings, Marker(configuration.owner, name, host_digest(firewall.marker_hosts)))
+    spec = spec_of(configuration, firewall)
     accounts = accounts_of(configuration, (firewall.account,), deadline.reading, progress)
     observed = observe(configuration, accounts, {name: (firewall.account, spec)})[name]
     plan = FirewallPlan(

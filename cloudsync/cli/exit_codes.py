@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,30 +42,22 @@ def of_plan(plan: Plan, *, detailed: bool = False) -> int:
     """What an apply of this plan would meet; with `detailed`, whether there is anything to do."""
     if plan.guards:
         return GUARD
-    unread = tuple(_unread(plan))
-    if plan.malformed or any(not status.temporary for status in unread):
-        return FAILED
-    if unread:
-        return TRY_AGAIN
+    read = FAILED if plan.malformed else of_reading(plan)
+    if read != DONE:
+        return read
     return CHANGES if detailed and plan.has_changes else DONE
 
 
 def of_reading(plan: Plan) -> int:
     """For commands that only tell what was read: whether all of it could be."""
-    unread = tuple(_unread(plan))
-    if any(not status.temporary for status in unread):
-        return FAILED
-    return TRY_AGAIN if unread else DONE
+    return _of_reads((*(status for _, status in plan.hosts), *(firewall.read for firewall in plan.firewalls)))
 
 
 def of_exposure(plan: Plan) -> int:
     """What `cloudsync exposure` ends with: whether all of it is known, and with policy.foreign = "fail" whether it is wanted."""
     if any(guard.id == "foreign" for guard in plan.guards):
         return GUARD
-    statuses = [one for f in plan.firewalls for one in (f.read, f.standing.read) if one is not None and one.status != "complete"]
-    if any(not status.temporary for status in statuses):
-        return FAILED
-    return TRY_AGAIN if statuses else DONE
+    return _of_reads(one for f in plan.firewalls for one in (f.read, f.standing.read) if one is not None)
 
 
 def of_report(report: Report) -> int:
@@ -81,6 +73,8 @@ def of_report(report: Report) -> int:
     return of_plan(report.plan)
 
 
-def _unread(plan: Plan) -> Iterator[ReadStatus]:
-    statuses: Iterable[ReadStatus] = (*(status for _, status in plan.hosts), *(firewall.read for firewall in plan.firewalls))
-    return (status for status in statuses if status.status != "complete")
+def _of_reads(statuses: Iterable[ReadStatus]) -> int:
+    unread = [status for status in statuses if status.status != "complete"]
+    if any(not status.temporary for status in unread):
+        return FAILED
+    return TRY_AGAIN if unread else DONE
