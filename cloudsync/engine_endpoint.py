@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from cloudsync.config.engines import TlsEngine, engine_problem, is_context, is_loopback
+from cloudsync.config.engines import TlsEngine, engine_problem, is_context
+from cloudsync.networks import is_loopback
 
 LOCAL = "unix:///var/run/docker.sock"
 REMOTE_SOCKET = "/var/run/docker.sock"

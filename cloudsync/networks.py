@@ -111,6 +111,17 @@ ANY = NetworkSet(v4=ANY4.v4, v6=ANY6.v6)
 _WORDS = {"any": ANY, "any4": ANY4, "any6": ANY6}
 
 
+def is_loopback(host: str | None) -> bool:
+    """Whether the host of an URL is this machine for sure, where nothing on the way can listen: `localhost`, 127.0.0.0/8 or ::1.
+
+    False for none, and for every other name, whatever it resolves to.
+    """
+    try:
+        return host == "localhost" or ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
 def _parse(word: str) -> IPv4Network | IPv6Network:
     """A CIDR or an address, strictly: `ipaddress` alone would let netmasks, hostmasks, leading zeros and zone ids pass."""
     address, slash, length = word.partition("/")

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
+
+from cloudsync.networks import is_loopback
 
 _CONTEXT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.+-]{0,127}")
 _SSH_WORD = re.compile(r"[A-Za-z0-9_.:%\[\]@+][A-Za-z0-9_.:%\[\]@+-]{0,254}")
@@ -67,14 +68,6 @@ def engine_problem(endpoint: str) -> str | None:
 def is_context(engine: str) -> bool:
     """Whether this names a Docker context."""
     return _CONTEXT.fullmatch(engine) is not None
-
-
-def is_loopback(host: str | None) -> bool:
-    """Whether plain tcp may be spoken to `host`."""
-    try:
-        return ip_address(host or "").is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _ssh_problem(parts: SplitResult) -> str | None:

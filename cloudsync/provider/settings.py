@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr, field_validator, model_validator
+
+from cloudsync.networks import is_loopback
 
 _COMMAND_SECONDS = 10
 _MAX_SECRET_BYTES = 64 * 1024
@@ -141,18 +142,9 @@ class AccountSettings(Settings):
             raise ValueError("must be an URL") from None
         if not host or parts.username is not None or parts.query or parts.fragment:
             raise ValueError("must be an URL without credentials, query or fragment")
-        if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)):
+        if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)):
             return value.rstrip("/")
         raise ValueError("must begin with https:// (plain http:// only to a loopback address)")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class FirewallSettings(Settings):

@@ -9,12 +9,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from cloudsync import __version__
+from cloudsync.networks import is_loopback
 from cloudsync.provider.settings import SecretError, SecretRef
 
 if TYPE_CHECKING:
@@ -97,14 +97,7 @@ def _address(url: str, suffix: str) -> str:
         raise NotSent("what the reference names is no URL") from None
     if not host or parts.fragment or parts.scheme not in ("https", "http"):
         raise NotSent("what the reference names is no https:// URL")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise NotSent("plain http:// goes to loopback addresses only: use https://")
     path = f"{parts.path.rstrip('/')}/{suffix}" if suffix else parts.path
     return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

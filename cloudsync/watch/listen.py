@@ -7,10 +7,10 @@ import socket
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
+from cloudsync.networks import is_loopback
 from cloudsync.report.metrics import CONTENT_TYPE
 
 _SECONDS = 5.0
@@ -107,7 +107,6 @@ class _Handler(BaseHTTPRequestHandler):
 def _is_here(host: str) -> bool:
     """Whether the Host header names loopback: a web page that lets its own name point here gets nothing (DNS rebinding)."""
     try:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or ip_address(name).is_loopback
+        return is_loopback(urlsplit(f"//{host}").hostname)
     except ValueError:
         return False

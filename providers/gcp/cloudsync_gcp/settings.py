@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
+from cloudsync.networks import is_loopback
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 
@@ -31,14 +31,8 @@ class GcpAccount(AccountSettings):
 
     @model_validator(mode="after")
     def _only_on_loopback(self) -> GcpAccount:
-        if self.anonymous:
-            host = urlsplit(self.endpoint or "").hostname or ""
-            try:
-                loopback = host == "localhost" or ip_address(host).is_loopback
-            except ValueError:
-                loopback = False
-            if not loopback:
-                raise ValueError("anonymous = true needs an endpoint on a loopback address")
+        if self.anonymous and not is_loopback(urlsplit(self.endpoint or "").hostname):
+            raise ValueError("anonymous = true needs an endpoint on a loopback address")
         return self
 
 
