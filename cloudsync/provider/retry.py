@@ -45,4 +45,9 @@ def retried(
     return retrying(call)
 
 
+def seconds_of(hint: str) -> float | None:
+    """The vendor's hint when to come back, as in `Retry-After` (RFC 9110, 10.2.3); None for a date, which no vendor here sends."""
+    return float(hint) if hint.isdecimal() else None
+
+
 _jitter = wait_random_exponential(multiplier=FIRST_SECONDS, max=LONGEST_SECONDS)

@@ -27,7 +27,7 @@ from cloudsync.provider.errors import (
     Transient,
     Unsupported,
 )
-from cloudsync.provider.retry import retried
+from cloudsync.provider.retry import retried, seconds_of
 from cloudsync_aws.permissions import plain
 from cloudsync_aws.settings import AwsAccount
 
@@ -230,7 +230,7 @@ def mapped(operation: str, error: aws.ClientError, *, write: bool) -> ProviderEr
     text = f"{operation}: {plain(code)[:80]}: {message}"
     if code in _THROTTLED or status == 429:
         hint = str(error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", ""))
-        return RateLimited(text, retry_after=float(hint) if hint.isdecimal() else None)
+        return RateLimited(text, retry_after=seconds_of(hint))
     if code == "DryRunOperation":
         return WouldWork(text)
     if code in ("UnauthorizedOperation", "AccessDeniedException"):

@@ -23,8 +23,9 @@ from cloudsync.provider.errors import (
     Transient,
     Unsupported,
 )
-from cloudsync.provider.retry import retried
+from cloudsync.provider.retry import retried, seconds_of
 from cloudsync.provider.settings import SecretError
+from cloudsync.provider.transport import lost
 from cloudsync_digitalocean.settings import DigitalOceanAccount
 
 CALL_SECONDS = 30.0
@@ -73,13 +74,8 @@ class _Client(BaseAPI):  # type: ignore[misc]  # the library has no types
                 allow_redirects=False,
                 **payload,
             )
-        except requests.Timeout:
-            raise Transient(f"{what}: no answer in time", fate_unknown=write) from None
-        except requests.ConnectionError as error:
-            never_sent = isinstance(error, requests.exceptions.ConnectTimeout) or "NewConnectionError" in repr(error)
-            raise Transient(f"{what}: the connection failed", fate_unknown=write and not never_sent) from None
-        except requests.RequestException:
-            raise Transient(f"{what}: the answer broke off", fate_unknown=write) from None
+        except requests.RequestException as error:
+            raise lost(what, error, "the answer broke off", write=write) from None
         rest, most = answer.headers.get("ratelimit-remaining", ""), answer.headers.get("ratelimit-limit", "")
         if rest.isdecimal() and most.isdecimal():
             self.rate = int(rest), int(most)
@@ -166,8 +162,7 @@ def mapped(what: str, answer: requests.Response, *, write: bool) -> ProviderErro
     if status == 409:
         return NameTaken(f"{text} (a firewall of this name exists by now)")
     if status == 429:
-        hint = answer.headers.get("Retry-After", "")
-        return RateLimited(text, retry_after=float(hint) if hint.isdecimal() else None)
+        return RateLimited(text, retry_after=seconds_of(answer.headers.get("Retry-After", "")))
     if status >= 500 or status == 408:
         return Transient(text, fate_unknown=write and status not in (503, 429))
     if status == 422 and ("more than" in text or "limit" in text):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import requests
 from google.auth import exceptions as auth
 
 from cloudsync.provider.errors import (
@@ -18,6 +17,8 @@ from cloudsync.provider.errors import (
     Transient,
     Unsupported,
 )
+from cloudsync.provider.retry import seconds_of
+from cloudsync.provider.transport import lost
 
 _RATE = ("rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED")
 _QUOTA = ("quotaExceeded", "QUOTA_EXCEEDED", "limitExceeded", "QUOTA_LIMIT")
@@ -33,7 +34,7 @@ def of_answer(what: str, status: int, reasons: Iterable[str], message: str, *, w
     named = [reason for reason in reasons if reason]
     text = f"{what}: {plain(named[0] if named else str(status))[:80]}: {plain(message)[:200]}"
     if status == 429 or any(reason in _RATE for reason in named):
-        return RateLimited(text, retry_after=float(hint) if hint.isdecimal() else None)
+        return RateLimited(text, retry_after=seconds_of(hint))
     if any(reason in _BUSY for reason in named):
         return NotReady(text)
     if any(reason in _QUOTA for reason in named):
@@ -68,12 +69,7 @@ def of_transport(what: str, error: Exception, *, write: bool) -> ProviderError:
         return AuthError(f"{what}: Google refuses to refresh the credentials; are they revoked or expired?")
     if isinstance(error, auth.GoogleAuthError):
         return AuthError(f"{what}: the Google credentials cannot be used ({type(error).__name__})")
-    if isinstance(error, requests.Timeout):
-        return Transient(f"{what}: no answer in time", fate_unknown=write)
-    if isinstance(error, requests.ConnectionError):
-        never_sent = isinstance(error, requests.exceptions.ConnectTimeout) or "NewConnectionError" in repr(error)
-        return Transient(f"{what}: the connection failed", fate_unknown=write and not never_sent)
-    return Transient(f"{what}: an answer that cannot be read", fate_unknown=write)
+    return lost(what, error, "an answer that cannot be read", write=write)
 
 
 def plain(text: str) -> str:

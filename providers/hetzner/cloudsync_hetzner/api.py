@@ -22,8 +22,9 @@ from cloudsync.provider.errors import (
     Transient,
     Unsupported,
 )
-from cloudsync.provider.retry import retried
+from cloudsync.provider.retry import retried, seconds_of
 from cloudsync.provider.settings import SecretError
+from cloudsync.provider.transport import lost
 from cloudsync_hetzner.rules import plain
 from cloudsync_hetzner.settings import HetznerAccount
 
@@ -73,8 +74,8 @@ class Api:
         left, most = answer.headers.get("RateLimit-Remaining", ""), answer.headers.get("RateLimit-Limit", "")
         if left.isdecimal() and most.isdecimal():
             self.rate = int(left), int(most)
-        if answer.status_code == 429 and (hint := answer.headers.get("Retry-After", "")).isdecimal():
-            self._hints[threading.get_ident()] = float(hint)
+        if answer.status_code == 429 and (hint := seconds_of(answer.headers.get("Retry-After", ""))) is not None:
+            self._hints[threading.get_ident()] = hint
 
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """A read, repeated while that may help. Raises `ProviderError`."""
@@ -122,13 +123,8 @@ class Api:
             answer = self._client.request(method, path, timeout=min(CALL_SECONDS, left), **options)
         except APIException as error:
             raise mapped(what, error, write=write, retry_after=self._hints.pop(threading.get_ident(), None)) from None
-        except requests.Timeout:
-            raise Transient(f"{what}: no answer in time", fate_unknown=write) from None
-        except requests.ConnectionError as error:
-            never_sent = isinstance(error, requests.exceptions.ConnectTimeout) or "NewConnectionError" in repr(error)
-            raise Transient(f"{what}: the connection failed", fate_unknown=write and not never_sent) from None
-        except (requests.RequestException, ValueError):
-            raise Transient(f"{what}: an answer that is not JSON", fate_unknown=write) from None
+        except (requests.RequestException, ValueError) as error:
+            raise lost(what, error, "an answer that is not JSON", write=write) from None
         if not isinstance(answer, dict):
             raise Transient(f"{what}: an answer that is no object", fate_unknown=write)
         return answer
