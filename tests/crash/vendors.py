@@ -9,9 +9,9 @@ from typing import Any
 
 from tests.conformance.aws import AwsStage
 from tests.conformance.digitalocean import DigitalOceanStage
+from tests.conformance.gcp import GcpStage
 from tests.conformance.hetzner import HetznerStage
 from tests.conformance.http_stage import HttpStage
-from tests.crash.gcp_stage import GcpStage
 from tests.emulators import compute, digitalocean, ec2, hetzner
 from tests.emulators.compute import ComputeDouble
 from tests.emulators.digitalocean import DigitalOceanDouble

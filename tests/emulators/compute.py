@@ -15,13 +15,12 @@ import copy
 import ipaddress
 import json
 import re
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
-from tests.emulators.http import ApiError, Double, Fault, Request, openapi
+from tests.emulators.http import ApiError, Double, Fault, Request, openapi, until_interrupted
 
 SPEC = "gcp-compute-firewalls.discovery.json"
 BASE = "https://www.googleapis.com/compute/v1"
@@ -681,11 +680,7 @@ def main() -> None:
     options = parser.parse_args()
     with ComputeDouble(options.port, project=options.project) as double:
         print(f"endpoint = {double.endpoint}\nproject = {double.project}", flush=True)
-        try:
-            while True:
-                time.sleep(3600)
-        except KeyboardInterrupt:
-            return
+        until_interrupted()
 
 
 if __name__ == "__main__":

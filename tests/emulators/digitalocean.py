@@ -22,7 +22,7 @@ from functools import cache
 from typing import Any, Literal
 from urllib.parse import unquote, urlencode
 
-from tests.emulators.http import ApiError, Double, Fault, Request, openapi
+from tests.emulators.http import ApiError, Double, Fault, Request, openapi, until_interrupted
 
 SPEC = "digitalocean-firewalls.openapi.json"
 CREATED = "2026-01-02T03:04:05Z"
@@ -607,11 +607,7 @@ def main() -> None:
         for name in options.droplets.split(","):
             double.add_droplet(name)
         print(f"endpoint = {double.endpoint}\ntoken = {double.token}", flush=True)
-        try:
-            while True:
-                time.sleep(3600)
-        except KeyboardInterrupt:
-            return
+        until_interrupted()
 
 
 if __name__ == "__main__":

@@ -14,12 +14,11 @@ import argparse
 import ipaddress
 import random
 import re
-import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.emulators import ec2_wire as wire
-from tests.emulators.http import ApiError, Double, Request
+from tests.emulators.http import ApiError, Double, Request, until_interrupted
 
 OWNER = "123456789012"
 _DESCRIPTION = re.compile(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{0,255}")
@@ -567,11 +566,7 @@ def main() -> None:
     options = parser.parse_args()
     with Ec2Double(options.port) as double:
         print(f"endpoint = {double.endpoint}\nAWS_ACCESS_KEY_ID = {double.access_key}\nvpc_id = {double.vpc}", flush=True)
-        try:
-            while True:
-                time.sleep(3600)
-        except KeyboardInterrupt:
-            return
+        until_interrupted()
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.emulators.http import ApiError, Double, Fault, Request, validator
+from tests.emulators.http import ApiError, Double, Fault, Request, until_interrupted, validator
 
 SPEC = "hetzner-cloud-firewalls.openapi.json"
 CREATED = "2026-01-02T03:04:05Z"
@@ -502,11 +502,7 @@ def main() -> None:
         for name in options.servers.split(","):
             double.add_server(name)
         print(f"endpoint = {double.endpoint}\ntoken = {double.token}", flush=True)
-        try:
-            while True:
-                time.sleep(3600)
-        except KeyboardInterrupt:
-            return
+        until_interrupted()
 
 
 if __name__ == "__main__":

@@ -231,6 +231,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Tests read `calls` instead."""
 
 
+def until_interrupted() -> None:
+    """For a double that a person starts in a shell."""
+    with contextlib.suppress(KeyboardInterrupt):
+        threading.Event().wait()
+
+
 @cache
 def openapi(name: str) -> dict[str, Any] | None:
     """The vendor's description; None where it is not at hand, and then nothing is held against it."""
