@@ -39,11 +39,17 @@ TARGETS = {
     "rules": Target(("cloudsync/rules.py",), "tests/unit/test_rules.py tests/unit/test_rules_algebra.py"),
     "local": Target(("providers/local/cloudsync_local/provider.py",), f"{CONFORMANCE} -k TestLocal"),
     "hetzner": Target(
-        ("providers/hetzner/cloudsync_hetzner/provider.py",), f"{CONFORMANCE} tests/emulators/test_hetzner_provider.py -k Hetzner"
+        ("providers/hetzner/cloudsync_hetzner/provider.py",), f"tests/emulators/test_hetzner_provider.py {CONFORMANCE} -k hetzner"
     ),
-    "digitalocean": Target(("providers/digitalocean/cloudsync_digitalocean/provider.py",), f"{CONFORMANCE} -k TestDigitalOcean"),
-    "aws": Target(("providers/aws/cloudsync_aws/provider.py",), f"{CONFORMANCE} -k TestAws"),
-    "gcp": Target(("providers/gcp/cloudsync_gcp/provider.py",), "tests/crash/test_crash_matrix.py -k gcp"),
+    "digitalocean": Target(
+        ("providers/digitalocean/cloudsync_digitalocean/provider.py",),
+        f"tests/emulators/test_digitalocean_provider.py {CONFORMANCE} -k digitalocean",
+    ),
+    "aws": Target(("providers/aws/cloudsync_aws/provider.py",), f"tests/emulators/test_aws_provider.py {CONFORMANCE} -k aws"),
+    "gcp": Target(
+        ("providers/gcp/cloudsync_gcp/provider.py",),
+        f"tests/laws/test_gcp_steps.py tests/emulators/test_gcp_provider.py {CONFORMANCE} -k gcp",
+    ),
 }
 
 
