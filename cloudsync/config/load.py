@@ -164,12 +164,7 @@ class _Loader:
             return model.model_validate(value)
         except ValidationError as error:
             for one in error.errors(include_input=False, include_url=False):
-                where = (*path, *(part for part in one["loc"] if part != "[key]"))
-                where = tuple(
-                    part
-                    for part in where
-                    if not (isinstance(part, str) and part.startswith(("function-", "engine-", "list[", "str")))
-                )
+                where = (*path, *_in_the_file(value, one["loc"]))
                 self.problem(where, _in_words(one["type"], one["msg"], one.get("ctx", {}), model, where, path, more))
             return None
 
@@ -325,6 +320,28 @@ def _crossed(protocol: str, first: int, last: int, sources: NetworkSet) -> Itera
             yield Rule("icmpv6", first, last, sources.family(6))
     else:
         yield Rule(protocol, first, last, sources.family(6) if protocol == "icmpv6" else sources)
+
+
+def _in_the_file(value: object, path: Iterable[str | int]) -> KeyPath:
+    """Where a pydantic error is, without the names that pydantic has for its own branches (`function-after[…]`, `engine-list`, `[key]`).
+
+    What is no key of the file is a branch, but for the last part, which may be a key that is missing; a branch that comes last says
+    nothing more than what is before it, and no branch is spelled like a key of ours.
+    """
+    parts, found = tuple(path), list[str | int]()
+    for number, part in enumerate(parts):
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        elif number + 1 < len(parts) or not _is_key(part):
+            continue
+        found.append(part)
+    return tuple(found)
+
+
+def _is_key(part: str | int) -> bool:
+    return isinstance(part, int) or (part.isidentifier() and part != "str")
 
 
 def _in_words(

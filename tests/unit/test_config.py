@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import cloudsync.config
-from cloudsync.config import ConfigError, Configuration, find, json_schema, load, show
+from cloudsync.config import ConfigError, Configuration, find, load
 from cloudsync.config.models import allowed, duration, port_range
 from cloudsync.config.places import places
+from cloudsync.config.show import json_schema, show
 from cloudsync.networks import ANY, NetworkSet
 from tests.world import rules
 
@@ -242,6 +243,13 @@ def test_a_retired_host_is_out_of_the_reckoning_but_in_the_marker(tmp_path: Path
 )
 def test_no_value_is_ever_printed(tmp_path: Path, old: str, new: str) -> None:
     assert "hunter2" not in "\n".join(problems(tmp_path, changed(old, new)))
+
+
+@pytest.mark.parametrize("name", ["str", "strange", "list[0]", "engine-text", "function-after", "[key]"])
+def test_names_that_look_like_pydantics_own_are_named_in_problems(tmp_path: Path, name: str) -> None:
+    assert any(f": {name}: unknown key" in one for one in problems(tmp_path, f'"{name}" = 1\n{GOOD}'))
+    host = changed("[firewalls.web]", f'[hosts."{name}"]\nprots = ["80/tcp"]\n[firewalls.web]')
+    assert any(f'hosts.{name}.prots: unknown key, did you mean "ports"?' in one for one in problems(tmp_path, host))
 
 
 @given(st.data())
