@@ -19,6 +19,8 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(1)
+    # No plugin of pydantic acts in this process; to look for some would read the metadata of every installed package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if sys.argv[1:] == ["--version"]:
         from cloudsync import __version__
 

@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from cloudsync import guards
 from cloudsync.config.configuration import Configuration, Firewall
-from cloudsync.exposure import beyond, exposure_of
 from cloudsync.firewalls import Considered
 from cloudsync.networks import ANY
 from cloudsync.plan import Guard, MachineExposure, ReadStatus, Standing
@@ -101,6 +100,8 @@ def _standing(name: str, fleet: Fleet, beside: Sequence[Considered]) -> Standing
 def _exposed(
     name: str, machine: ObservedMachine, ours: Callable[[ActingFirewall], bool], concerned: Iterable[Considered]
 ) -> MachineExposure:
+    from cloudsync.exposure import beyond, exposure_of
+
     exposure = exposure_of(machine)
     # A firewall that waits for a host, or for the user's word, wants no less for it.
     wanted = RuleSet.of(

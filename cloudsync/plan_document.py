@@ -1,21 +1,20 @@
-"""The plan document of design 5.5: a plan as JSON, its digest, and a plan file read back as hostile input.
+"""The plan document of design 5.5: a plan as JSON, and a plan file read back as hostile input.
 
 The models below are the document's one description: writing, reading and the shipped JSON Schema (`plan.schema.json`) all come from them.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal
 
-import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cloudsync.networks import NetworkSet
 from cloudsync.plan import Change, FirewallPlan, Granted, Guard, Held, MachineExposure, Plan, ReadStatus, Refused, StepSummary
+from cloudsync.plan_digest import digest
 from cloudsync.rules import Rule
 from cloudsync.sources.discovery import Origin
 
@@ -28,7 +27,7 @@ class PlanFileError(ValueError):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True, extra="ignore")
+    model_config = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True, extra="ignore", defer_build=True)
 
 
 class OriginPart(_Part):
@@ -198,22 +197,6 @@ class PlanDocument(_Part):
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of the document, as shipped in `plan.schema.json`."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | PlanDocument.model_json_schema()
-
-
-def digest(plan: Plan) -> str:
-    """`sha256:` over the canonical JSON (RFC 8785) of what would change on which targets (design 5.5)."""
-    firewalls = sorted(
-        [f.name, f.provider, f.type, f.endpoint, f.identity, [_essence(change) for change in f.changes]]
-        for f in plan.firewalls
-        if f.changes
-    )
-    return "sha256:" + hashlib.sha256(rfc8785.dumps([plan.owner, firewalls])).hexdigest()
-
-
-def _essence(change: Change) -> list[Any]:
-    if change.rule is None:
-        return [change.action, None, None, None, change.target]
-    return [change.action, change.rule.protocol, change.rule.ports, list(change.rule.sources.cidrs()), change.target]
 
 
 def to_document(plan: Plan) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from cloudsync.observing import accounts_of, observe, twins
 from cloudsync.orphans import orphans, unlooked
 from cloudsync.outcome import Outcome, Report, Status
 from cloudsync.plan import Granted, Guard, Plan, ReadStatus
-from cloudsync.plan_document import digest
+from cloudsync.plan_digest import digest
 from cloudsync.policy import name_of, unassigned
 from cloudsync.provider.contract import FirewallSpec, Progress, silent
 from cloudsync.record import recording

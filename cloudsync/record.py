@@ -18,7 +18,7 @@ from cloudsync.firewalls import Considered
 from cloudsync.interruption import Interrupted
 from cloudsync.outcome import Outcome, Report
 from cloudsync.plan import Change, FirewallPlan, Granted, Plan, Refused
-from cloudsync.plan_document import digest
+from cloudsync.plan_digest import digest
 from cloudsync.policy import name_of
 from cloudsync.provider.contract import Present
 from cloudsync.rules import NOTHING, Rule, RuleSet

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cloudsync.action.event import Event
 from cloudsync.cli import exit_codes
 from cloudsync.plan import Plan
-from cloudsync.plan_document import digest
+from cloudsync.plan_digest import digest
 from cloudsync.render.escape import markdown, plain
 from cloudsync.render.markdown import plan as rendered
 

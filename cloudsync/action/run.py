@@ -19,7 +19,8 @@ from cloudsync.action.inputs import PREFIX, InputError, Inputs
 from cloudsync.action.runner import Runner
 from cloudsync.cli import exit_codes
 from cloudsync.plan import Plan
-from cloudsync.plan_document import PlanFileError, digest, from_document
+from cloudsync.plan_digest import digest
+from cloudsync.plan_document import PlanFileError, from_document
 
 REASONS = {
     exit_codes.DONE: "",

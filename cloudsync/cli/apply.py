@@ -17,7 +17,6 @@ from cloudsync.cli.reported import reported
 from cloudsync.cli.shared import Shell, common, log, options_for, planning
 from cloudsync.interruption import listening
 from cloudsync.plan import Granted, Plan
-from cloudsync.plan_document import MAX_PLAN_BYTES, PlanFileError, from_document
 from cloudsync.render.escape import plain
 from cloudsync.state import StateError
 from cloudsync.state.lock import LockHeld
@@ -121,6 +120,8 @@ def _ask_and_apply(shell: Shell, configuration: Configuration, options: Options,
 
 
 def _read(path: Path) -> Plan:
+    from cloudsync.plan_document import MAX_PLAN_BYTES, PlanFileError, from_document
+
     try:
         with path.open("rb") as file:
             return from_document(file.read(MAX_PLAN_BYTES + 1).decode())

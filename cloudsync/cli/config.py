@@ -31,7 +31,7 @@ def check(shell: Shell) -> int:
 @common
 def show(shell: Shell) -> int:
     """Print the configuration with every default filled in. Secrets stay references."""
-    from cloudsync.config import show as shown
+    from cloudsync.config.show import show as shown
 
     click.echo(shown(shell.load()), nl=False)
     return 0
@@ -41,7 +41,7 @@ def show(shell: Shell) -> int:
 @common
 def schema(shell: Shell) -> int:  # noqa: ARG001 - every command takes it
     """Print the JSON Schema of the configuration file, for editors."""
-    from cloudsync.config import json_schema
+    from cloudsync.config.show import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))
     return 0

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +11,6 @@ from typing import Any
 import click
 
 from cloudsync.cli import exit_codes
-from cloudsync.render.escape import plain
 
 COMMANDS = {
     "plan": ("cloudsync.cli.plan", "Show what an apply would change, and why. Writes nothing."),
@@ -63,34 +60,15 @@ def cloudsync() -> None:
 
 def run(words: Sequence[str]) -> int:
     """Run one command line; its exit code. Errors are one line on stderr; `-v` adds the traceback."""
-    from cloudsync.cli.shared import ConfigProblems, complain, wants_json
-
-    verbose = "-v" in words or "--verbose" in words
     try:
         return _run(_common_last(list(words)))
-    except ConfigProblems as error:
-        for line in error.lines:
-            complain(words, line, "configuration") if wants_json(words) else print(plain(line), file=sys.stderr)
-        return exit_codes.USAGE
-    except click.UsageError as error:
-        complain(words, error.format_message(), "usage") if wants_json(words) else error.show()
-        return exit_codes.USAGE
-    except click.ClickException as error:
-        complain(words, error.format_message(), "failed")
-        return exit_codes.FAILED
-    except (click.Abort, KeyboardInterrupt) as error:
-        complain(words, "interrupted, nothing was begun", "interrupted")
-        # click wraps what a signal raised.
-        return 128 + int(getattr(error.__cause__ or error.__context__ or error, "number", signal.SIGINT))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_codes.FAILED
-    except Exception as error:
-        if verbose:
-            logging.getLogger("cloudsync").exception("internal error", extra={"event": "internal"})
-        else:
-            complain(words, f"internal error: {type(error).__name__} (-v shows more); please report it", "internal")
-        return exit_codes.FAILED
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last place where an error is turned into words
+        from cloudsync.cli.failing import code_of
+
+        return code_of(error, words)
 
 
 def _run(words: list[str]) -> int:

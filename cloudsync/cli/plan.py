@@ -10,7 +10,6 @@ import click
 from cloudsync.cli import exit_codes
 from cloudsync.cli.shared import Shell, common, options_for, planning
 from cloudsync.plan import Granted, Plan
-from cloudsync.plan_document import to_document
 from cloudsync.state import StateError
 
 
@@ -45,6 +44,7 @@ def command(
 
 
 def _write(path: Path, plan: Plan) -> None:
+    from cloudsync.plan_document import to_document
     from cloudsync.state.directory import replace
 
     try:
@@ -55,6 +55,8 @@ def _write(path: Path, plan: Plan) -> None:
 
 def _print(shell: Shell, plan: Plan, output: str) -> None:
     if output == "json":
+        from cloudsync.plan_document import to_document
+
         click.echo(json.dumps(to_document(plan), indent=2))
     elif output == "markdown":
         from cloudsync.render.markdown import plan as markdown

@@ -322,7 +322,7 @@ def _crossed(protocol: str, first: int, last: int, sources: NetworkSet) -> Itera
         yield Rule(protocol, first, last, sources.family(6) if protocol == "icmpv6" else sources)
 
 
-def _in_the_file(value: object, path: Iterable[str | int]) -> KeyPath:
+def _in_the_file(value: Any, path: Iterable[str | int]) -> KeyPath:
     """Where a pydantic error is, without the names that pydantic has for its own branches (`function-after[…]`, `engine-list`, `[key]`).
 
     What is no key of the file is a branch, but for the last part, which may be a key that is missing; a branch that comes last says
@@ -330,10 +330,9 @@ def _in_the_file(value: object, path: Iterable[str | int]) -> KeyPath:
     """
     parts, found = tuple(path), list[str | int]()
     for number, part in enumerate(parts):
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
+        below: Mapping[str | int, Any] = dict(enumerate(value)) if isinstance(value, list) else value
+        if isinstance(below, dict) and part in below:
+            value = below[part]
         elif number + 1 < len(parts) or not _is_key(part):
             continue
         found.append(part)

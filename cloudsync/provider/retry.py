@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
-
-from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
+from typing import TYPE_CHECKING, TypeVar
 
 from cloudsync.provider.errors import ProviderError, RateLimited
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 Result = TypeVar("Result")
 FIRST_SECONDS = 0.5
@@ -25,6 +26,19 @@ def retried(
 
     What is safe is the caller's to say: a read is; a write only where it surely took no effect. Raises the last error.
     """
+    try:
+        return call()
+    except ProviderError as error:
+        if not safe(error):
+            raise
+        return _again(call, error, deadline, safe, most)
+
+
+def _again(
+    call: Callable[[], Result], first: ProviderError, deadline: float, safe: Callable[[ProviderError], bool], most: int
+) -> Result:
+    """`first` is how the first call ended. Most runs never come here, and are spared the import."""
+    from tenacity import Retrying, retry_if_exception
 
     def too_late(state: RetryCallState) -> bool:
         # A call begun in the last moment would only end in our own time-out, and hide the error that is the real reason.
@@ -36,18 +50,29 @@ def retried(
             return max(0.0, error.retry_after) + _jitter(state) * 0.1
         return _jitter(state)
 
+    ended = [first]
+
+    def attempt() -> Result:
+        if ended:
+            raise ended.pop()
+        return call()
+
     retrying = Retrying(
         retry=retry_if_exception(lambda error: isinstance(error, ProviderError) and safe(error)),
         wait=wait,
         stop=too_late,
         reraise=True,
     )
-    return retrying(call)
+    return retrying(attempt)
+
+
+def _jitter(state: RetryCallState) -> float:
+    """Full jitter, in seconds."""
+    from tenacity import wait_random_exponential
+
+    return wait_random_exponential(multiplier=FIRST_SECONDS, max=LONGEST_SECONDS)(state)
 
 
 def seconds_of(hint: str) -> float | None:
     """The vendor's hint when to come back, as in `Retry-After` (RFC 9110, 10.2.3); None for a date, which no vendor here sends."""
     return float(hint) if hint.isdecimal() else None
-
-
-_jitter = wait_random_exponential(multiplier=FIRST_SECONDS, max=LONGEST_SECONDS)

@@ -25,7 +25,7 @@ class SecretError(Exception):
 class Settings(BaseModel):
     """Strict, frozen, and its errors never hold the input (which may be a secret)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, defer_build=True)
 
 
 class SecretRef(Settings):

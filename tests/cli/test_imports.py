@@ -46,6 +46,31 @@ def test_a_local_run_imports_no_sdk_and_no_engine_client(shell: Shell) -> None:
     assert not imported(shell, "plan") & {"hcloud", "docker", "requests", "boto3", "digitalocean", "ruamel.yaml"}
 
 
+def test_a_plan_imports_nothing_that_only_other_runs_need(shell: Shell) -> None:
+    others = {
+        "tenacity",  # a call failed
+        "tomlkit",  # config show, init
+        "ruamel.yaml",  # Compose files
+        "cloudsync.plan_document",  # --output json, --out, a plan file
+        "cloudsync.render.markdown",
+        "cloudsync.provider.starter",  # init
+        "cloudsync.config.show",
+        "cloudsync.compose",
+        "cloudsync.sources.engine",
+        "cloudsync.report",
+    }
+    assert not imported(shell, "plan") & others
+
+
+MODULES = {("--help",): 80, ("config", "check"): 240, ("plan",): 290}
+"""The most modules a command may import beyond those of `--version`: a few more than it does."""
+
+
+@pytest.mark.parametrize("words", MODULES)
+def test_the_number_of_imported_modules_stays_what_it_is(shell: Shell, words: tuple[str, ...]) -> None:
+    assert len(imported(shell, *words) - imported(shell, "--version")) <= MODULES[words]
+
+
 def test_config_check_of_a_hetzner_configuration_imports_no_sdk(shell: Shell) -> None:
     text = (shell.folder / "cloudsync.toml").read_text()
     text = text.replace("[providers.local]", '[providers.hetzner]\ntoken = { env = "X" }').replace('"local"', '"hetzner"')

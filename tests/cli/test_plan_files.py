@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from cloudsync.cli.main import run
-from cloudsync.plan_document import digest, from_document, to_document
+from cloudsync.plan_digest import digest
+from cloudsync.plan_document import from_document, to_document
 from tests.cli.conftest import Shell
 
 

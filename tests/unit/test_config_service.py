@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cloudsync.config import show
 from cloudsync.config.configuration import ReportSettings, WatchSettings
 from cloudsync.config.models import listen_address
+from cloudsync.config.show import show
 from cloudsync.provider.settings import SecretRef
 from tests.unit.test_config import GOOD, loaded, problems
 

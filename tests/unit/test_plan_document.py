@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 import cloudsync
 from cloudsync import reconcile
 from cloudsync.plan import Granted, Plan
-from cloudsync.plan_document import PlanFileError, digest, from_document, json_schema, to_document
+from cloudsync.plan_digest import digest
+from cloudsync.plan_document import PlanFileError, from_document, json_schema, to_document
 from cloudsync.reconcile import Options
 from cloudsync.sources.discovery import Failed
 from tests.world import World, ports

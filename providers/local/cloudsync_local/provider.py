@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import field_validator
 
@@ -32,10 +32,11 @@ from cloudsync.provider.contract import (
 from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.machines import Fleet
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
-from cloudsync.provider.starter import Starter
 from cloudsync.rules import RuleSet
 from cloudsync_local.file import Content, ListedRule, read, write
-from cloudsync_local.starter import STARTER
+
+if TYPE_CHECKING:
+    from cloudsync.provider.starter import Starter
 
 
 class LocalFirewall(FirewallSettings):
@@ -66,7 +67,6 @@ class LocalProvider:
     type: ClassVar[str] = "local"
     sdk: ClassVar[str | None] = None
     extra: ClassVar[str | None] = None
-    starter: ClassVar[Starter] = STARTER
     account_settings: ClassVar[AccountModel] = AccountSettings
     firewall_settings: ClassVar[FirewallModel] = LocalFirewall
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -85,6 +85,13 @@ class LocalProvider:
             ),
         ),
     )
+
+    @property
+    def starter(self) -> Starter:
+        """What `cloudsync init` asks."""
+        from cloudsync_local.starter import STARTER
+
+        return STARTER
 
     def identity(self, spec: FirewallSpec) -> str:
         """The file's path as configured."""
