@@ -1,4 +1,4 @@
-"""Carrying out: the steps of every firewall in order, account by account side by side; then what is there is read back.
+"""Carrying out: the steps of every firewall in order, firewalls side by side where a provider bears it; then what is there is read back.
 
 A firewall that fails leaves the others alone. Nothing is said to be done that was not seen to be there afterwards.
 """
@@ -18,6 +18,7 @@ from cloudsync.outcome import Outcome, Status
 from cloudsync.provider.contract import Absent, Account, Observation, Present, Progress, Unreadable, Writer
 from cloudsync.provider.errors import Conflict, ProviderError
 from cloudsync.rules import NOTHING
+from cloudsync.side_by_side import side_by_side
 
 _LOOK_SECONDS = 0.2
 AS_PLANNED = "all of it is there"
@@ -93,8 +94,10 @@ def _write(
     except ProviderError as error:
         sofar.update({one.plan.name: Outcome(one.plan.name, "failed", message=error.message) for one in todo})
         return
-    for one in todo:
-        _run(writer, one, sofar, interruption)
+    at_once = min(configuration.accounts[account.name].provider.capabilities.at_once, configuration.run.concurrency, len(todo))
+    with side_by_side(at_once, "firewall") as pool:
+        for _ in pool.map(lambda one: _run(writer, one, sofar, interruption), todo):
+            pass
 
 
 def _run(writer: Writer, one: Considered, sofar: dict[str, Outcome], interruption: Interruption) -> None:

@@ -11,14 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
-from cloudsync.provider.access import Access
 from cloudsync.provider.errors import ProviderError
-from cloudsync.provider.machines import Fleet, Marked
 from cloudsync.provider.marker import Marker
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync.rules import NOTHING, Rule, RuleSet
+
+if TYPE_CHECKING:
+    from cloudsync.provider.access import Access
+    from cloudsync.provider.machines import Fleet, Marked
 
 API_VERSION = 1
 
@@ -35,8 +37,8 @@ class Capabilities:
     `all_protocols`: one rule can let every protocol in at once, those too that `protocols` does not name.
     `other_sources`: rules may have sources that are no networks (another group, a tag); they are kept and listed.
     `limited`: the plan knows how many rules fit and refuses more. `paged`: lists come in pages. `counted`: lists say how
-    many items there are. `remote`: there are calls that can be
-    refused, throttled and lost on the way.
+    many items there are. `remote`: there are calls that can be refused, throttled and lost on the way.
+    `at_once`: so many firewalls of one account may be written side by side; above 1 a writer's `run` is called from several threads.
     `notes`: (what, why) pairs for people, with a link where there is one.
     """
 
@@ -51,6 +53,7 @@ class Capabilities:
     paged: bool = False
     counted: bool = False
     remote: bool = True
+    at_once: int = 1
     notes: tuple[tuple[str, str], ...] = ()
 
 

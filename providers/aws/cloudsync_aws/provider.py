@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from cloudsync.provider.access import Access
 from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
@@ -27,12 +26,14 @@ from cloudsync.provider.contract import (
     Target,
     Writer,
 )
-from cloudsync.provider.starter import Starter
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_aws.permissions import Family, Permission, inexpressible, plain, to_vendor
 from cloudsync_aws.settings import DEFAULT_QUOTA, AwsAccount, AwsFirewall, name_of, settings_of
-from cloudsync_aws.starter import STARTER
 from cloudsync_aws.state import Change, Found
+
+if TYPE_CHECKING:
+    from cloudsync.provider.access import Access
+    from cloudsync.provider.starter import Starter
 
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL")
 
@@ -44,7 +45,6 @@ class AwsProvider:
     type: ClassVar[str] = "aws"
     sdk: ClassVar[str | None] = "boto3"
     extra: ClassVar[str | None] = "aws"
-    starter: ClassVar[Starter] = STARTER
     account_settings: ClassVar[AccountModel] = AwsAccount
     firewall_settings: ClassVar[FirewallModel] = AwsFirewall
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -57,6 +57,7 @@ class AwsProvider:
         other_sources=True,
         limited=True,
         paged=True,
+        at_once=16,
         notes=(
             (
                 "no SCTP, no ESP, no other protocols",
@@ -70,6 +71,13 @@ class AwsProvider:
             ("connections that are open stay open", "a closed port is closed to new connections; AWS tracks the others"),
         ),
     )
+
+    @property
+    def starter(self) -> Starter:
+        """What `cloudsync init` asks."""
+        from cloudsync_aws.starter import STARTER
+
+        return STARTER
 
     def identity(self, spec: FirewallSpec) -> str:
         """The group's id, or its VPC and name."""

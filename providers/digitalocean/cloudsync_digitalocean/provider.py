@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from cloudsync.networks import ANY4, NetworkSet
-from cloudsync.provider.access import Access
 from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
@@ -29,12 +28,14 @@ from cloudsync.provider.contract import (
     Target,
     Writer,
 )
-from cloudsync.provider.starter import Starter
 from cloudsync.rules import RuleSet
 from cloudsync_digitalocean.rules import MAX_RULES, OUTBOUND, VendorRule, clash, to_vendor, too_many, without_addresses
 from cloudsync_digitalocean.settings import RFC1918, DigitalOceanAccount, DigitalOceanFirewall, settings_of
-from cloudsync_digitalocean.starter import STARTER
 from cloudsync_digitalocean.state import Change, Found, full_name
+
+if TYPE_CHECKING:
+    from cloudsync.provider.access import Access
+    from cloudsync.provider.starter import Starter
 
 ENDPOINT = "https://api.digitalocean.com/v2"
 MAX_DROPLETS = 10
@@ -48,7 +49,6 @@ class DigitalOceanProvider:
     type: ClassVar[str] = "digitalocean"
     sdk: ClassVar[str | None] = "digitalocean"
     extra: ClassVar[str | None] = "digitalocean"
-    starter: ClassVar[Starter] = STARTER
     account_settings: ClassVar[AccountModel] = DigitalOceanAccount
     firewall_settings: ClassVar[FirewallModel] = DigitalOceanFirewall
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -61,6 +61,7 @@ class DigitalOceanProvider:
         limited=True,
         paged=True,
         counted=True,
+        at_once=8,
         notes=(
             (
                 "no SCTP, ESP or ICMP types",
@@ -74,6 +75,13 @@ class DigitalOceanProvider:
             ("rules carry no text", "who needs a port is in the plan and in `cloudsync discover`, not at the vendor"),
         ),
     )
+
+    @property
+    def starter(self) -> Starter:
+        """What `cloudsync init` asks."""
+        from cloudsync_digitalocean.starter import STARTER
+
+        return STARTER
 
     def identity(self, spec: FirewallSpec) -> str:
         """The first part of the firewall's name; owner and host digest follow it."""

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from cloudsync.provider.access import Access
 from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
@@ -28,13 +27,15 @@ from cloudsync.provider.contract import (
     Target,
     Writer,
 )
-from cloudsync.provider.starter import Starter
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_gcp import denials
 from cloudsync_gcp.rules import Listed, Wished, body, inexpressible, sources_of, spare_name, text_of, wishes, written_marker
 from cloudsync_gcp.settings import GcpAccount, GcpFirewall, denial_priority, prefix_of, settings_of
-from cloudsync_gcp.starter import STARTER
 from cloudsync_gcp.state import Change, Found, Write
+
+if TYPE_CHECKING:
+    from cloudsync.provider.access import Access
+    from cloudsync.provider.starter import Starter
 
 ENDPOINT = "https://compute.googleapis.com"
 # Any protocol without ports may be named by its number; ports are for tcp and udp only, by the API's description.
@@ -49,7 +50,6 @@ class GcpProvider:
     type: ClassVar[str] = "gcp"
     sdk: ClassVar[str | None] = "google.cloud.compute"
     extra: ClassVar[str | None] = "gcp"
-    starter: ClassVar[Starter] = STARTER
     account_settings: ClassVar[AccountModel] = GcpAccount
     firewall_settings: ClassVar[FirewallModel] = GcpFirewall
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -61,6 +61,7 @@ class GcpProvider:
         all_protocols=True,
         other_sources=True,
         paged=True,
+        at_once=16,
         notes=(
             (
                 "no SCTP, no ICMP types",
@@ -74,6 +75,13 @@ class GcpProvider:
             ("the quota of rules is the project's", "it is not asked for; where it is reached the write fails and says so"),
         ),
     )
+
+    @property
+    def starter(self) -> Starter:
+        """What `cloudsync init` asks."""
+        from cloudsync_gcp.starter import STARTER
+
+        return STARTER
 
     def identity(self, spec: FirewallSpec) -> str:
         """The prefix of the rules' names, unique in the project."""

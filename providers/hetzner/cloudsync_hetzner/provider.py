@@ -7,9 +7,8 @@ takes rules and attachments in one call too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from cloudsync.provider.access import Access
 from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
@@ -26,11 +25,13 @@ from cloudsync.provider.contract import (
     Target,
     Writer,
 )
-from cloudsync.provider.starter import Starter
 from cloudsync_hetzner.rules import limits_broken, to_vendor
 from cloudsync_hetzner.settings import HetznerAccount, HetznerFirewall, settings_of
-from cloudsync_hetzner.starter import STARTER
 from cloudsync_hetzner.state import Change, Found, Wanted, labels_of, unmarked
+
+if TYPE_CHECKING:
+    from cloudsync.provider.access import Access
+    from cloudsync.provider.starter import Starter
 
 ENDPOINT = "https://api.hetzner.cloud/v1"
 
@@ -42,7 +43,6 @@ class HetznerProvider:
     type: ClassVar[str] = "hetzner"
     sdk: ClassVar[str | None] = "hcloud"
     extra: ClassVar[str | None] = "hetzner"
-    starter: ClassVar[Starter] = STARTER
     account_settings: ClassVar[AccountModel] = HetznerAccount
     firewall_settings: ClassVar[FirewallModel] = HetznerFirewall
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -54,6 +54,7 @@ class HetznerProvider:
         limited=True,
         paged=True,
         counted=True,
+        at_once=8,
         notes=(
             (
                 "no SCTP, no ICMP types",
@@ -66,6 +67,13 @@ class HetznerProvider:
             ("private networks are not filtered", "a firewall acts on the public interface only"),
         ),
     )
+
+    @property
+    def starter(self) -> Starter:
+        """What `cloudsync init` asks."""
+        from cloudsync_hetzner.starter import STARTER
+
+        return STARTER
 
     def identity(self, spec: FirewallSpec) -> str:
         """The firewall's name at the vendor, unique in a project."""

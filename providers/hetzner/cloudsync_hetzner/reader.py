@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,9 +65,10 @@ class HetznerReader:
     def _listed(self) -> Project | Unreadable:
         if self._project is None:
             try:
-                firewalls = self.api.pages("/firewalls", "firewalls")
-                servers = self.api.pages("/servers", "servers")
-                self._project = Project(self.api, firewalls, servers)
+                with ThreadPoolExecutor(1, thread_name_prefix="servers") as beside:
+                    servers = beside.submit(self.api.pages, "/servers", "servers")
+                    firewalls = self.api.pages("/firewalls", "firewalls")
+                self._project = Project(self.api, firewalls, servers.result())
             except ProviderError as error:
                 return Unreadable(error)
             except (KeyError, TypeError, AttributeError, ValueError):
