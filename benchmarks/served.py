@@ -11,11 +11,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.emulators.compute import ComputeDouble
+from tests.emulators.compute import BASE, ComputeDouble
 from tests.emulators.digitalocean import DigitalOceanDouble
 from tests.emulators.ec2 import Ec2Double
 from tests.emulators.hetzner import HetznerDouble
@@ -29,17 +30,25 @@ DOUBLES: dict[str, type[Double]] = {
     "hetzner": HetznerDouble,
 }
 
+_IDENTITY = b"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
+<Arn>arn:aws:iam::123456789012:user/bench</Arn><UserId>AIDADOUBLE</UserId><Account>123456789012</Account>
+</GetCallerIdentityResult><ResponseMetadata><RequestId>double</RequestId></ResponseMetadata></GetCallerIdentityResponse>"""
+
 
 class Served:
-    """The process. `about`: the endpoint, and what else a caller needs to know of the account (`secret`, `vpc`)."""
+    """The process. `about`: the endpoint, and what else a caller needs to know of the account (`secret`, `vpc`).
 
-    def __init__(self, cloud: str) -> None:
-        self.cloud = cloud
+    `own_links`: resources name the double as their own address and not the real API, for callers that go there (Ansible's module for
+    Google).
+    """
+
+    def __init__(self, cloud: str, *, own_links: bool = False) -> None:
+        self.cloud, self._own_links = cloud, own_links
         self.about: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.served", self.cloud],
+            [sys.executable, "-m", "benchmarks.served", self.cloud, *(["--own-links"] if self._own_links else [])],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -89,20 +98,32 @@ def _unchecked(request: Request, status: int, answer: Any) -> None:
 
 
 class _Server:
-    def __init__(self, cloud: str) -> None:
+    def __init__(self, cloud: str, *, own_links: bool) -> None:
         self.cloud, self.double = cloud, DOUBLES[cloud]()
+        self._named = self.double.named
         self._checked, self._answer = self.double.check, self.double.answer
         self._seconds = 0.0
         self.double.answer = self._late  # type: ignore[method-assign]
+        self.double.named = self._with_sts  # type: ignore[method-assign]
         if isinstance(self.double, ComputeDouble):
             self.double.odd_spelling = False
+            if own_links:
+                encode = self.double.encode
+                there, here = (f'Link": "{base}'.encode() for base in (BASE, f"{self.double.endpoint}/compute/v1"))
+                self.double.encode = lambda answer: encode(answer).replace(there, here)  # type: ignore[method-assign]
         elif isinstance(self.double, DigitalOceanDouble | HetznerDouble | Ec2Double):
             # The vendors answer with rules in any order; Ansible's module for Hetzner would then find changes at every run.
             self.double.shuffle = False
 
     def _late(self, request: Request) -> Any:
         time.sleep(self._seconds)
-        return self._answer(request)
+        return (200, _IDENTITY, {}, None) if request.path == "/GetCallerIdentity" else self._answer(request)
+
+    def _with_sts(self, request: Request) -> Request:
+        """Ansible asks at every task who it is, at the same endpoint."""
+        if isinstance(request.body, bytes) and b"Action=GetCallerIdentity" in request.body:
+            return replace(request, path="/GetCallerIdentity", body=None)
+        return self._named(request)
 
     def about(self) -> dict[str, str]:
         found = {"endpoint": self.double.endpoint}
@@ -131,7 +152,7 @@ class _Server:
 
 def main() -> None:
     """Serve one cloud."""
-    server = _Server(sys.argv[1])
+    server = _Server(sys.argv[1], own_links="--own-links" in sys.argv[2:])
     with server.double:
         print(json.dumps(server.about()), flush=True)
         for line in sys.stdin:

@@ -105,8 +105,7 @@ class Double:
         class Handler(_Handler):
             owner = double
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     @property
@@ -177,6 +176,11 @@ class Double:
         if fault is not None and fault.kind == "late":
             time.sleep(fault.seconds)
         return status, body, more, fault
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # a vendor turns nobody away who comes with several connections at once
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -57,7 +57,7 @@ class AwsProvider:
         other_sources=True,
         limited=True,
         paged=True,
-        at_once=16,
+        at_once=4,
         notes=(
             (
                 "no SCTP, no ESP, no other protocols",

@@ -61,7 +61,7 @@ class DigitalOceanProvider:
         limited=True,
         paged=True,
         counted=True,
-        at_once=8,
+        at_once=4,
         notes=(
             (
                 "no SCTP, ESP or ICMP types",

@@ -61,7 +61,7 @@ class GcpProvider:
         all_protocols=True,
         other_sources=True,
         paged=True,
-        at_once=16,
+        at_once=4,
         notes=(
             (
                 "no SCTP, no ICMP types",

@@ -54,7 +54,7 @@ class HetznerProvider:
         limited=True,
         paged=True,
         counted=True,
-        at_once=8,
+        at_once=4,
         notes=(
             (
                 "no SCTP, no ICMP types",

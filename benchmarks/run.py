@@ -1,0 +1,77 @@
+"""`python -m benchmarks.run [PART ...]`: measure, keep the numbers in `benchmarks/results/`, write docs/benchmarks.md and its charts.
+
+Parts: see `PARTS`; without any, all of them in their order, which takes more than an hour.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import compare, fleet, growth, neighbours, startup
+from benchmarks.clouds import MOST
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def small() -> list[dict[str, Any]]:
+    """One firewall: the case of the targets."""
+    return [row for cloud in MOST for latency in (0.0, compare.LATENCY) for row in compare.measure(cloud, 1, latency, 7)]
+
+
+def twenty() -> list[dict[str, Any]]:
+    """20 firewalls an account."""
+    return [row for cloud in MOST for latency in (0.0, compare.LATENCY) for row in compare.measure(cloud, 20, latency, 2)]
+
+
+def many() -> list[dict[str, Any]]:
+    """As many as an account may have, 200 at most. Ansible takes part in the no-op without latency only: the rest would take it hours."""
+    return [
+        row
+        for cloud, count in MOST.items()
+        for latency in (0.0, compare.LATENCY)
+        for row in compare.measure(cloud, count, latency, 3, ansible=() if latency else ("no-op",))
+    ]
+
+
+PARTS: dict[str, Callable[[], Any]] = {
+    "startup": lambda: startup.measure(15),
+    "small": small,
+    "twenty": twenty,
+    "many": many,
+    "growth": growth.measure,
+    "fleet": fleet.measure,
+}
+
+
+def machine() -> dict[str, Any]:
+    """Where and with what."""
+    from importlib.metadata import version
+
+    sdks = ("boto3", "docker", "google-cloud-compute", "hcloud", "pydantic", "python-digitalocean")
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("cloudsync-firewall", *sdks)},
+        "neighbours": neighbours.versions(),
+    }
+
+
+def main(names: list[str]) -> None:
+    """Measure what is named."""
+    neighbours.ready()
+    RESULTS.mkdir(exist_ok=True)
+    for name in names or PARTS:
+        print(f"measuring: {name}", flush=True)
+        (RESULTS / f"{name}.json").write_text(json.dumps({"on": machine(), "rows": PARTS[name]()}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
