@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cloudsync import guards
 from cloudsync.config.configuration import Configuration, Firewall
@@ -17,9 +17,11 @@ from cloudsync.networks import ANY
 from cloudsync.plan import Guard, MachineExposure, ReadStatus, Standing
 from cloudsync.provider.contract import FirewallSpec, MachineReader, MarkReader, Observation, Reader, Unreadable
 from cloudsync.provider.errors import ProviderError
-from cloudsync.provider.machines import ActingFirewall, Fleet, Marked, ObservedMachine
 from cloudsync.provider.marker import Marker, host_digest
 from cloudsync.rules import NOTHING, Rule, RuleSet
+
+if TYPE_CHECKING:
+    from cloudsync.provider.machines import ActingFirewall, Fleet, Marked, ObservedMachine
 
 Told = TypeVar("Told")
 _PINGS = RuleSet.of((Rule.of("icmp", "", ANY), Rule.of("icmpv6", "", ANY)))

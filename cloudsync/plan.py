@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from cloudsync.exposure import Beyond
 from cloudsync.rules import Rule
 from cloudsync.sources.discovery import Origin
+
+if TYPE_CHECKING:
+    from cloudsync.exposure import Beyond
 
 Action = Literal["create", "adopt", "attach", "reapply", "open", "close"]
 Withholds = Literal["closings", "firewall"]

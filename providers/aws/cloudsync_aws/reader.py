@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cloudsync.networks import NetworkSet
 from cloudsync.provider.contract import Absent, Description, FirewallSpec, Kept, Observation, Present, Unreadable
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient, Unsupported
-from cloudsync.provider.machines import Fleet, Marked
 from cloudsync.rules import RuleSet
 from cloudsync_aws.api import Api
-from cloudsync_aws.machines import fleet, groups_on, is_group, marked, prefix_lists
 from cloudsync_aws.permissions import Other, UnknownPermission, from_vendor, network
 from cloudsync_aws.settings import name_of, settings_of
 from cloudsync_aws.state import OWNER, Found, marker_of
+
+if TYPE_CHECKING:
+    from cloudsync.provider.machines import Fleet, Marked
 
 VALUES = 200  # values a filter
 PAGE = 1000
@@ -47,6 +48,8 @@ class AwsReader:
     def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
         """The instances that the configuration names, or that have one of the groups: one call for each of the two ways, one for the
         groups of others on them, one for each prefix list."""
+        from cloudsync_aws.machines import fleet, groups_on, prefix_lists
+
         try:
             instances = self._instances(specs)
             missing = sorted({id_ for one in instances for id_ in groups_on(one)} - self.groups.keys())
@@ -62,6 +65,8 @@ class AwsReader:
         """One call: groups are described by id and name, and a group nobody names any more is found by its tag only."""
         if not ask:
             return None
+        from cloudsync_aws.machines import marked
+
         try:
             return marked(self._groups(f"tag:{OWNER}", [_escaped(owner)], {}), specs)
         except ProviderError as error:
@@ -70,6 +75,8 @@ class AwsReader:
             return Unreadable(Transient("the groups of AWS cannot be understood"))
 
     def _instances(self, specs: Sequence[FirewallSpec]) -> list[dict[str, Any]]:
+        from cloudsync_aws.machines import is_group
+
         named = sorted({id_ for spec in specs for id_ in settings_of(spec).instances})
         unnamed = [spec for spec in specs if not settings_of(spec).instances]
         owned = sorted(id_ for id_, one in self.groups.items() if any(is_group(spec, one) for spec in unnamed))
