@@ -12,6 +12,7 @@ import requests
 from docker import APIClient
 from docker.errors import DockerException
 from docker.tls import TLSConfig
+from docker.transport import UnixHTTPAdapter
 
 from cloudsync.engine_endpoint import TlsFiles
 
@@ -43,6 +44,14 @@ class ReadOnlyClient(APIClient):  # type: ignore[misc, unused-ignore]  # the stu
         return super().send(request, **options)
 
 
+class OneSocket(UnixHTTPAdapter):  # type: ignore[misc, unused-ignore]  # as above
+    """docker-py keeps a pool of connections for every URL, so that none is ever used twice; here all requests share one pool."""
+
+    def get_connection(self, url: str | bytes, proxies: Any = None) -> Any:  # noqa: ARG002 - the library's signature
+        """A pool of connections to the socket."""
+        return super().get_connection(self.socket_path, proxies)
+
+
 class Engine:
     """One engine at `url`: `unix:///path` or `tcp://address:port`, with TLS where `tls` says so; nothing of the environment counts.
 
@@ -57,6 +66,8 @@ class Engine:
         try:
             config = False if tls is None else _tls_config(tls)
             self._client = ReadOnlyClient(base_url, _FIRST_VERSION, timeout, config, max_pool_size=_CONNECTIONS)
+            if url.startswith("unix:"):
+                self._client.mount("http+docker://", OneSocket(base_url, timeout, max_pool_size=_CONNECTIONS))
             self._client.trust_env = False  # no proxy and no other CA of the environment
         except (DockerException, requests.RequestException, OSError, ValueError) as error:
             raise connection_error(error) from None

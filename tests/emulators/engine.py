@@ -61,6 +61,11 @@ class FakeEngine:
     def endpoint(self) -> str:
         return f"unix://{self.socket}"
 
+    @property
+    def connections(self) -> int:
+        """How many there were."""
+        return self._server.connections
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -76,6 +81,11 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     request_queue_size = 128
     block_on_close = False
+    connections = 0
+
+    def get_request(self) -> tuple[Any, Any]:
+        self.connections += 1
+        return super().get_request()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A reader that gave up in the middle of an answer is what many tests are about."""

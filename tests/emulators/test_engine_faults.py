@@ -159,6 +159,13 @@ def test_no_more_requests_at_once_than_told(tmp_path: Path) -> None:
         assert 1 < engine.most_at_once <= 4
 
 
+def test_connections_are_used_again(tmp_path: Path) -> None:
+    with FakeEngine(tmp_path, containers=30) as engine:
+        assert isinstance(read(engine, concurrency=1), Complete)
+        assert len(engine.requests) > 30
+        assert engine.connections == 1
+
+
 def test_a_missing_socket_and_a_refusing_one_are_worth_another_try(tmp_path: Path) -> None:
     import socket
 
