@@ -10,7 +10,18 @@ from typing import Any
 import pytest
 from urllib3.util import connection
 
-from cloudsync.provider.contract import Absent, Account, FirewallSpec, Observation, Present, Refusal, Step, Target, Unreadable
+from cloudsync.provider.contract import (
+    Absent,
+    Account,
+    FirewallSpec,
+    Observation,
+    Present,
+    Refusal,
+    Step,
+    StepKind,
+    Target,
+    Unreadable,
+)
 from cloudsync.provider.errors import AuthError, Conflict, NotFound, ProviderError, RateLimited, Transient, Unsupported
 from cloudsync.provider.marker import Marker
 from cloudsync.provider.settings import SecretRef
@@ -141,6 +152,53 @@ def test_any_change_is_one_post_and_one_delete_in_this_order(team: Team, cloud: 
     assert len(cloud.calls) == 2 + 4  # a write is read as waiting once, then as done
     assert team.present().rules == rules(*wanted)
     assert (team.firewall()["droplet_ids"], team.firewall()["tags"]) == ([1001], ["web"])
+
+
+def test_only_rules_that_are_not_there_are_added(team: Team, cloud: DigitalOceanDouble) -> None:
+    cloud.add_firewall(NAME, [SSH, tcp(80)], droplets=[cloud.add_droplet("web-1")])
+    (step,) = team.steps(rules("tcp/22", "tcp/80", "tcp/443"))  # type: ignore[misc]
+    assert step.summary == f'add 1 rules to "{NAME}"'
+
+
+@pytest.mark.parametrize(("there", "kind"), [(45, StepKind.WIDEN), (46, StepKind.REPLACE)])
+def test_what_does_not_fit_beside_the_old_rules_and_the_outbound_ones_is_one_replace(
+    team: Team, cloud: DigitalOceanDouble, there: int, kind: StepKind
+) -> None:
+    old = [f"tcp/{9000 + 2 * number}" for number in range(there)]
+    cloud.add_firewall(NAME, [SSH, *(tcp(9000 + 2 * number) for number in range(there))])
+    assert 1 + 45 + 1 + 3 == 50, "SSH, the others, the new one, and three outbound rules"
+    steps = team.steps(rules("tcp/22", *old[:-1], "tcp/443"))
+    assert isinstance(steps, tuple)
+    assert steps[0].kind is kind
+
+
+@pytest.mark.parametrize(("droplets", "tags", "refused"), [(10, 5, ""), (11, 1, "11 droplets"), (1, 6, "6 tags")])
+def test_a_firewall_takes_ten_droplets_by_id_and_five_tags(
+    team: Team, cloud: DigitalOceanDouble, droplets: int, tags: int, refused: str
+) -> None:
+    ids = [cloud.add_droplet(f"web-{number}") for number in range(droplets)]
+    names = [f"tag-{number}" for number in range(tags)]
+    for name in names:
+        cloud.add_tag(name)
+    team.spec = team.named("web", droplets=ids, tags=names)
+    steps = team.steps(rules("tcp/22"))
+    if refused:
+        assert isinstance(steps, Refusal)
+        assert steps.reason.startswith(refused)
+    else:
+        assert isinstance(steps, tuple)
+        targets = ", ".join([*(f"droplet {id_}" for id_ in ids), *(f"tag {name}" for name in names)])
+        assert steps[0].summary.endswith(f" with 1 rules, attached to {targets}")
+
+
+def test_a_replace_says_where_it_renames(team: Team, cloud: DigitalOceanDouble) -> None:
+    cloud.add_firewall("cloudsync-web", [SSH])
+    (step,) = team.steps(rules("tcp/22"), adopt=True)  # type: ignore[misc]
+    assert step.summary == f'replace "{NAME}" with 1 rules, renamed from "cloudsync-web"'
+    cloud.firewalls.clear()
+    cloud.add_firewall(NAME, [SSH, tcp(80) | {"sources": {"addresses": ["0.0.0.0/0"], "tags": ["web"]}}], tags=["web"])
+    (step,) = team.steps(rules("tcp/22"))  # type: ignore[misc]
+    assert step.summary == f'replace "{NAME}" with 2 rules'
 
 
 def test_creating_is_one_call_with_rules_and_attachments(team: Team, cloud: DigitalOceanDouble) -> None:

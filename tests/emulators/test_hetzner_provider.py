@@ -135,6 +135,23 @@ def test_creating_is_one_call_with_rules_and_attachment(project: Project, cloud:
     assert observed.pending == ()
 
 
+def test_a_step_says_in_words_what_it_attaches_and_puts_in_force(project: Project, cloud: HetznerDouble) -> None:
+    def said(**more: Any) -> list[str]:
+        observed = project.read(project.spec)
+        assert not isinstance(observed, Unreadable)
+        target = Target(project.spec, rules("tcp/22", "tcp/443"), attach=observed.attachments, **more)
+        return [step.summary for step in provider.plan_steps(observed, target)]  # type: ignore[union-attr]
+
+    assert said() == ['create "cloudsync-web" with 2 rules']
+    id_ = cloud.add_server("web-1")
+    project.spec = project.named("web", servers=["web-1"])
+    assert said() == [f'create "cloudsync-web" with 2 rules, attached to server {id_}']
+    cloud.add_firewall("cloudsync-web", [SSH], labels=LABELS)
+    project.spec = project.named("web")
+    assert said() == ['set the 2 rules of "cloudsync-web"']
+    assert said(reapply=True) == ['set the 2 rules of "cloudsync-web" and put them in force']
+
+
 # Meaning
 
 

@@ -101,6 +101,7 @@ def test_ports_that_are_none_are_refused(protocol: str, ports: str) -> None:
         ("7-255", 1, 65535),
         ("TCP", 1, 2),
         ("6", 1, 2),
+        ("5-5", 0, 0),
     ],
 )
 def test_a_rule_that_cannot_be_is_not_made(protocol: str, first: int, last: int) -> None:
@@ -231,6 +232,31 @@ def test_where_keeps_the_part_from_those_sources() -> None:
     rules = RuleSet.of([Rule.of("all", "", ["10.0.0.0/8"]), Rule.of("tcp", "22", ["any4"])])
     assert texts(rules.where(OFFICE)) == ["tcp/22 from 203.0.113.0/24"]
     assert rules.where(NOWHERE) == NOTHING
+
+
+def test_everything_from_are_the_sources_no_protocol_and_no_port_is_closed_to() -> None:
+    but_one_port = [Rule.of("all", "", ["10.0.0.0/8"]), Rule.of("0-5", "", ["any4"]), Rule.of("7-255", "", ["any4"])]
+    assert RuleSet.of(but_one_port).everything_from() == NetworkSet.of(["10.0.0.0/8"])
+    whole = RuleSet.of([*but_one_port, Rule.of("tcp", "", OFFICE)])
+    assert whole.everything_from() == NetworkSet.of(["10.0.0.0/8", "203.0.113.0/24"])
+    assert RuleSet.of([Rule.of("tcp", "", ANY)]).everything_from() == NOWHERE
+
+
+def test_apart_from_everything_is_what_one_rule_for_all_leaves_to_say() -> None:
+    rules = RuleSet.of([Rule.of("all", "", OFFICE), Rule.of("tcp", "22", ["198.51.100.0/24"])])
+    assert texts(rules.apart_from_everything(OFFICE)) == ["tcp/22 from 198.51.100.0/24"]
+    assert rules.apart_from_everything(NOWHERE) == rules
+    assert RuleSet.of([Rule.of("all", "", OFFICE)]).apart_from_everything(OFFICE) == NOTHING
+
+
+def test_apart_from_everything_overlaps_only_where_that_is_fewer_networks() -> None:
+    office_and_world = RuleSet.of([Rule.of("all", "", OFFICE), Rule.of("tcp", "22", ANY4)])
+    assert texts(office_and_world.apart_from_everything(OFFICE)) == ["tcp/22 from 0.0.0.0/0"], "one network instead of 24"
+    beside = NetworkSet.of(["203.0.112.0/24"])
+    half = RuleSet.of([Rule.of("all", "", beside), Rule.of("tcp", "22", ["203.0.112.0/23"])])
+    assert texts(half.apart_from_everything(beside)) == ["tcp/22 from 203.0.113.0/24"], (
+        "one network either way: not wider than needed"
+    )
 
 
 def test_of_protocols_keeps_the_part_of_those_protocols() -> None:
