@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test crash fuzz mutants soak lint docs clean
+.PHONY: help demo test crash fuzz mutants soak bench lint docs clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
 
@@ -29,6 +29,9 @@ mutants: $(STAMP) ## Break the code on purpose and tell what no test noticed; ta
 soak: $(STAMP) ## watch on a real engine that is killed and restarted, for MINUTES=2; needs root and dockerd
 	$(VENV)/bin/python -m tests.engine.soak --minutes $(or $(MINUTES),2)
 
+bench: $(STAMP) ## Measure beside Ansible and bare scripts at the doubles, and write docs/benchmarks.md; over an hour (PARTS="startup small")
+	$(VENV)/bin/python -m benchmarks.run $(PARTS)
+
 WORKFLOWS := $(wildcard .github/workflows/*.yml examples/github/*.yml)
 
 lint: $(STAMP) ## ruff, mypy --strict, pyright; the Compose examples, the action, the workflows and the Dockerfile
@@ -49,7 +52,7 @@ docs: $(STAMP) ## Write the reference pages from the code, and record the pictur
 	$(VENV)/bin/python docs/picture.py
 
 clean: ## Remove the virtual environment and all caches
-	rm -rf $(VENV) .mutants .mypy_cache .ruff_cache .pytest_cache .pytest-report .hypothesis dist build
+	rm -rf $(VENV) .bench .mutants .mypy_cache .ruff_cache .pytest_cache .pytest-report .hypothesis dist build
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
         yield "| " + " | ".join(row) + " |"
 
 
-def compared(rows: Rows, count: int | None = None) -> Iterator[str]:
+def compared(rows: Rows) -> Iterator[str]:
     """What three contenders took, and how often they called."""
     lines = []
     for cloud, name in CLOUDS.items():
@@ -82,14 +82,11 @@ def compared(rows: Rows, count: int | None = None) -> Iterator[str]:
                 us, floor, ansible = (find(rows, contender=who, **of) for who in ("cloudsync", "floor", "ansible"))
                 if us is None:
                     continue
+                what = f"{us['count']} × {name}" if us["count"] > 1 else name
                 calls = " / ".join("–" if row is None else str(row["calls"]) for row in (us, floor, ansible))
-                size = f"{us['count']} × " if us["count"] > 1 else ""
-                lines.append(
-                    (
-                        f"{size}{name}", f"{int(latency * _SECOND)} ms", case, seconds(us), seconds(floor), seconds(ansible), calls,
-                        number(against(us, floor)), number(against(us, ansible)),
-                    )  # fmt: skip
-                )
+                ratios = number(against(us, floor)), number(against(us, ansible))
+                took = seconds(us), seconds(floor), seconds(ansible)
+                lines.append((what, f"{int(latency * _SECOND)} ms", case, *took, calls, *ratios))
     head = ("", "latency", "case", "cloudsync s", "floor s", "Ansible s", "calls", "÷ floor", "÷ Ansible")
     yield from table(head, lines)
 
@@ -102,26 +99,27 @@ def targets() -> Iterator[str]:
         of = {"cloud": cloud, "latency": 0.0, "case": case}
         return against(find(rows, contender="cloudsync", **of), find(rows, contender=other, **of))
 
-    lines: list[tuple[str, float, float | None]] = [
-        (f"no-op, one firewall, {CLOUDS[cloud]}: cloudsync ÷ Ansible", 0.7 if cloud == "gcp" else 0.25, us(small, cloud, "no-op", "ansible"))
-        for cloud in CLOUDS
-    ]
+    lines: list[tuple[str, float, float | None]] = []
+    for cloud, name in CLOUDS.items():
+        most = 0.7 if cloud == "gcp" else 0.25
+        lines.append((f"no-op, one firewall, {name}: cloudsync ÷ Ansible", most, us(small, cloud, "no-op", "ansible")))
     lines.append(("no-op, 20 AWS groups: cloudsync ÷ Ansible", 0.05, us(twenty, "aws", "no-op", "ansible")))
-    lines += [
-        (f"{case}, one firewall, {CLOUDS[cloud]}: cloudsync ÷ floor", 1.5, us(small, cloud, case, "floor"))
-        for cloud in CLOUDS
-        for case in CASES
-    ]
+    for cloud, name in CLOUDS.items():
+        for case in CASES:
+            lines.append((f"{case}, one firewall, {name}: cloudsync ÷ floor", 1.5, us(small, cloud, case, "floor")))
     version, bare = (find(startup, command=command) for command in ("cloudsync --version", "python -c pass"))
     lines.append(("`cloudsync --version` ÷ `python -c pass`", 4.0, against(version, bare)))
     lines += [(row["what"], row["target"], row["ratio"]) for row in fleet if "target" in row]
     yield from table(
         ("case", "target", "measured", ""),
-        (
-            (what, f"≤ {target}", number(value), "" if value is None else "met" if value <= target else f"**missed**, by {value / target - 1:.0%}")
-            for what, target, value in lines
-        ),
+        ((what, f"≤ {target}", number(value), _verdict(value, target)) for what, target, value in lines),
     )
+
+
+def _verdict(value: float | None, target: float) -> str:
+    if value is None:
+        return "not measured"
+    return "met" if value <= target else f"**missed** by {value / target - 1:.0%}"
 
 
 def costs() -> Iterator[str]:
@@ -134,16 +132,86 @@ def costs() -> Iterator[str]:
         if none is None or report is None or change is None:
             continue
         limit, words = LIMITS[cloud]
+        shares = (_share(report["calls"] * runs, limit) for runs in (1, 12, 60))
+        counted = (str(row["calls"]) for row in (none, report, change))
+        lines.append((name, *counted, *shares, words))
+    head = ('no-op, `foreign = "ignore"`', 'no-op, `"report"`', '10 rules more, `"ignore"`')
+    schedules = ("hourly", "`watch` without events (every 5 min)", "every minute")
+    yield from table(("", *head, *schedules, "the vendor's limit"), lines)
 
-        def share(calls: int, runs: int, limit: int = limit) -> str:
-            used = calls * runs / limit
-            return f"{calls * runs} ({used:.1%})" if used >= 0.001 else f"{calls * runs} (< 0.1%)"
 
-        lines.append(
+def _share(calls: int, limit: int) -> str:
+    """Calls an hour, and what part of the limit they are."""
+    return f"{calls} ({calls / limit:.1%})" if calls >= limit / 1000 else f"{calls} (< 0.1%)"
+
+
+def started() -> Iterator[str]:
+    """What commands cost before they do anything."""
+    rows = results("startup")
+    bare = find(rows, command="python -c pass")
+    yield from table(
+        ("command", "s", "÷ `python -c pass`", "CPU s", "MiB"),
+        (
             (
-                name, str(none["calls"]), str(report["calls"]), str(change["calls"]), share(report["calls"], 1),
-                share(report["calls"], 12), share(report["calls"], 60), str(math.floor(limit / report["calls"] / 60)), words,
-            )  # fmt: skip
-        )
-    head = ('no-op, `foreign = "ignore"`', '`"report"`', "with a change", "hourly", "`watch`, every 5 min", "every minute")
-    yield from table(("", *head, "accounts' worth a minute", "the vendor's limit"), lines)
+                f"`{row['command']}`",
+                seconds(row),
+                number(against(row, bare)),
+                f"{statistics.median(run['cpu'] for run in row['runs']):.2f}",
+                f"{statistics.median(run['mib'] for run in row['runs']):.0f}",
+            )
+            for row in rows
+        ),
+    )
+
+
+def grown() -> Iterator[str]:
+    """Seconds and memory of a step while one size grows; the exponent is between the last two sizes."""
+    rows = []
+    for axis in dict.fromkeys(row["axis"] for row in results("growth")):
+        points = [row for row in results("growth") if row["axis"] == axis]
+        last, before = points[-1], points[-2]
+        exponent = math.log(last["seconds"] / before["seconds"]) / math.log(last["n"] / before["n"])
+        took = " / ".join(f"{point['seconds']:.3g}" for point in points)
+        memory = " / ".join(f"{point['mib']:.0f}" for point in points)
+        rows.append((axis, " / ".join(f"{point['n']:,}" for point in points), took, memory, f"{exponent:.2f}"))
+    yield from table(("what grows", "sizes", "seconds", "MiB at most", "exponent"), rows)
+
+
+def flown() -> Iterator[str]:
+    """The fleet run and the engine read."""
+    yield from table(
+        ("", "s", "beside", "ratio"),
+        ((row["what"], f"{row['seconds']:.2f}", f"{row['beside']:.2f}", number(row["ratio"])) for row in results("fleet")),
+    )
+
+
+def on() -> str:
+    """The machine and the versions of the part that matters most."""
+    said = json.loads((RESULTS / "small.json").read_text())["on"]
+    versions = ", ".join(f"{name} {version}" for name, version in {**said["versions"], **said["neighbours"]}.items())
+    return f"Measured on {said['date']}: {said['machine']}, Python {said['python']}; {versions}."
+
+
+def write() -> None:
+    """Fill the page: what stands between two comments of a name is what the function of that name says."""
+    parts: dict[str, Callable[[], Iterable[str]]] = {
+        "on": lambda: [on()],
+        "targets": targets,
+        "small": lambda: compared(results("small")),
+        "twenty": lambda: compared(results("twenty")),
+        "many": lambda: compared(results("many")),
+        "started": started,
+        "grown": grown,
+        "flown": flown,
+        "costs": costs,
+    }
+    text = PAGE.read_text()
+    for name, part in parts.items():
+        begin, end = f"<!-- {name}: measured -->\n", f"<!-- /{name} -->"
+        before, rest = text.split(begin)
+        text = before + begin + "\n".join(part()) + "\n" + end + rest.split(end, 1)[1]
+    PAGE.write_text(text)
+
+
+if __name__ == "__main__":
+    write()

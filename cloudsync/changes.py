@@ -6,14 +6,15 @@ change. A new firewall has one `create`, one `attach` per machine or selector, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cloudsync.holds import Holding
 from cloudsync.plan import Change
-from cloudsync.policy import Desired
+from cloudsync.policy import Desired, Wanted
 from cloudsync.provider.contract import Absent, Attachment, Pending, Present
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.sources.discovery import Origin
+from cloudsync.touching import Touching
 
 
 def changes_of(
@@ -36,8 +37,9 @@ def changes_of(
     for attachment in attach:
         changes.extend(_attaching(attachment))
     changes.extend(Change("reapply", one.reason, target=one.target, opens_now=one.lifts) for one in reapply)
+    wanted = Touching((one.rules, one) for one in desired.wanted)
     for rule in holding.final - before:
-        reasons, origins = _wanting(rule, desired)
+        reasons, origins = _wanting(wanted.of(rule))
         changes.append(Change("open", reasons, rule, origins))
     changes.extend(Change("close", _why_closing(rule, desired), rule) for rule in holding.closing)
     return tuple(changes)
@@ -64,9 +66,7 @@ def _attach(target: str, name: str, open_now: bool) -> Change:
     return Change("attach", f"{name} {state}", target=target, opens_now=open_now)
 
 
-def _wanting(rule: Rule, desired: Desired) -> tuple[str, tuple[Origin, ...]]:
-    part = RuleSet.of((rule,))
-    wanting = [one for one in desired.wanted if one.rules & part]
+def _wanting(wanting: Sequence[Wanted]) -> tuple[str, tuple[Origin, ...]]:
     reasons = dict.fromkeys(one.reason for one in wanting)
     origins = dict.fromkeys(origin for one in wanting for origin in one.origins)
     return "; ".join(reasons), tuple(sorted(origins, key=_by_name))

@@ -115,7 +115,7 @@ def desire(
                 judge.published(port, NOTHING)
         for unopened in discovery.unopened:
             if unopened.code == "labelled-out" and unopened.ports:
-                judge.deliberate = judge.deliberate | RuleSet.of((Rule.of(unopened.protocol, unopened.ports, ANY),))
+                judge.deliberate.append(Rule.of(unopened.protocol, unopened.ports, ANY))
             judge.refused.append(
                 Refused(unopened.protocol, unopened.ports, (), unopened.code, unopened.reason, (unopened.origin,)),
             )
@@ -130,19 +130,16 @@ def desire(
                 for rule in port_rules(p)
             )
     wanted = tuple(judge.wanted)
-    rules = NOTHING
-    for one in wanted:
-        rules = rules | one.rules
     return Desired(
         wanted,
-        rules,
+        RuleSet.of(rule for one in wanted for rule in one.rules),
         ssh,
         judge.denied - ssh,
         doubtful,
         merged(judge.refused),
         tuple(dict.fromkeys(judge.warnings)),
-        judge.engines,
-        judge.deliberate,
+        {host: RuleSet.of(rules) for host, rules in judge.engines.items()},
+        RuleSet.of(judge.deliberate),
     )
 
 
@@ -195,8 +192,9 @@ class _Judge:
         self.wanted: list[Wanted] = []
         self.refused: list[Refused] = []
         self.warnings: list[str] = []
-        self.engines: dict[str, RuleSet] = {}
-        self.deliberate = NOTHING
+        # United once at the end: one by one, the time would grow with the square of the ports.
+        self.engines: dict[str, list[Rule]] = {}
+        self.deliberate: list[Rule] = []
 
     def want(self, rules: RuleSet, reason: str, description: str, origins: tuple[Origin, ...]) -> None:
         if rules:
@@ -257,8 +255,8 @@ class _Judge:
             return
         family = ANY if port.address is None else ANY4 if port.address.version == 4 else ANY6
         whole = RuleSet.of((Rule(port.protocol, port.first, port.last, family),))
-        self.engines[port.origin.host] = self.engines.get(port.origin.host, NOTHING) | opened
-        self.deliberate = self.deliberate | (whole - opened)
+        self.engines.setdefault(port.origin.host, []).extend(opened)
+        self.deliberate.extend(whole - opened)
 
     def _reachable(self, port: RequiredPort) -> bool:
         """Whether the address the port is bound to can be reached from the Internet at this provider."""

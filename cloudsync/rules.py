@@ -60,6 +60,12 @@ class Rule:
         return protocols.selector_text(*self._numbers, self.first, self.last)
 
     @property
+    def is_one_protocol(self) -> bool:
+        """Whether it is about one protocol, and not a range of them (`all`)."""
+        low, high = self._numbers
+        return low == high
+
+    @property
     def has_ports(self) -> bool:
         """Whether the protocol has ports (tcp, udp, sctp, dccp, udplite)."""
         low, high = self._numbers

@@ -17,6 +17,7 @@ from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.marker import Marker
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.touching import Touching
 
 if TYPE_CHECKING:
     from cloudsync.provider.access import Access
@@ -190,12 +191,13 @@ class Target:
     marker: Marker | None = None
     reapply: bool = False
     release: bool = False
+    _described: list[Touching[str]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def describe(self, rule: Rule) -> str:
         """The texts of all descriptions that touch `rule`, each once, in order, joined by `, `."""
-        part = RuleSet.of((rule,))
-        texts = dict.fromkeys(d.text for d in self.descriptions if d.rules & part)
-        return ", ".join(texts)
+        if not self._described:
+            self._described.append(Touching((one.rules, one.text) for one in self.descriptions))
+        return ", ".join(dict.fromkeys(self._described[0].of(rule)))
 
 
 class StepKind(StrEnum):

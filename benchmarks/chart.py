@@ -1,0 +1,69 @@
+"""The charts of docs/benchmarks.md, as SVG. Run by the Python of the neighbours' environment, which has what draws them."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("svg")
+matplotlib.rcParams.update({"svg.hashsalt": "cloudsync", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
+from matplotlib import pyplot as plt  # noqa: E402 - after the backend is chosen
+
+ROOT = Path(__file__).resolve().parents[1]
+CONTENDERS = {"cloudsync": "#1f6feb", "floor": "#8c959f", "ansible": "#cf222e"}
+NAMES = {"cloudsync": "cloudsync", "floor": "shortest script with the SDK", "ansible": "Ansible module"}
+CLOUDS = {"hetzner": "Hetzner", "digitalocean": "DigitalOcean", "aws": "AWS", "gcp": "Google Cloud"}
+
+
+def rows(part: str) -> list[dict]:  # type: ignore[type-arg]
+    """The numbers of a part."""
+    return json.loads((ROOT / "benchmarks" / "results" / f"{part}.json").read_text())["rows"]
+
+
+def beside() -> None:
+    """A no-op on one firewall, by three contenders at four clouds."""
+    figure, axes = plt.subplots(figsize=(8, 3.2))
+    for offset, (who, colour) in enumerate(CONTENDERS.items()):
+        for place, cloud in enumerate(CLOUDS):
+            of = {"cloud": cloud, "case": "no-op", "contender": who, "latency": 0.0}
+            walls = [run["wall"] for row in rows("small") if all(row[k] == v for k, v in of.items()) for run in row["runs"]]
+            middle = statistics.median(walls)
+            error = [[middle - min(walls)], [max(walls) - middle]]
+            label = NAMES[who] if not place else None
+            axes.bar(
+                place + (offset - 1) * 0.27, middle, 0.25, color=colour, label=label, yerr=error, ecolor="#57606a", capsize=2
+            )
+    axes.set_xticks(range(len(CLOUDS)), list(CLOUDS.values()))
+    axes.set_ylabel("seconds")
+    axes.set_title("Nothing to do, one firewall: whole process, median, least and most", fontsize=10, loc="left")
+    axes.legend(frameon=False)
+    save(figure, "beside")
+
+
+def growth() -> None:
+    """Time by size, both logarithmic: parallel to the dotted line is linear."""
+    figure, axes = plt.subplots(figsize=(8, 4.2))
+    found: dict[str, list[tuple[float, float]]] = {}
+    for row in rows("growth"):
+        found.setdefault(row["axis"], []).append((row["n"], row["seconds"]))
+    for axis, points in found.items():
+        axes.loglog(*zip(*points, strict=True), marker="o", markersize=4, linewidth=1.4, label=axis)
+    axes.loglog([10, 100000], [0.001, 10], linestyle=":", color="#57606a", label="linear")
+    axes.set_xlabel("size")
+    axes.set_ylabel("seconds")
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    save(figure, "growth")
+
+
+def save(figure: plt.Figure, name: str) -> None:
+    """Beside the page; without a date, so that the same numbers make the same file."""
+    figure.tight_layout()
+    figure.savefig(ROOT / "docs" / f"benchmarks-{name}.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    beside()
+    growth()

@@ -1,0 +1,171 @@
+"""Time and memory of one step while one size grows and everything else stays. Every point is a process of its own.
+
+`python -m benchmarks.growth AXIS N` measures one point and prints it as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.clouds import World
+from benchmarks.processes import timed
+from benchmarks.served import Served
+from tests.emulators.fleet import Fleet
+
+ROOT = Path(__file__).resolve().parents[1]
+ROUNDS = 3
+HEAD = """\
+version = 1
+owner = "bench"
+state = "file://{folder}/state"
+[ssh]
+ports = [22]
+sources = ["any"]
+[policy]
+expose = "published"
+foreign = "ignore"
+[providers.local]
+"""
+
+
+def _median(step: Callable[[], object]) -> float:
+    took = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        step()
+        took.append(time.perf_counter() - began)
+    return statistics.median(took)
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="cloudsync-bench-") as name:
+        yield Path(name)
+
+
+def _planned(text: str, folder: Path) -> float:
+    from cloudsync import reconcile
+    from cloudsync.config import load
+
+    (folder / "cloudsync.toml").write_text(HEAD.format(folder=folder) + text)
+    configuration = load(folder / "cloudsync.toml")
+    return _median(lambda: reconcile.plan(configuration, reconcile.Options()))
+
+
+def hosts(count: int) -> float:
+    """A plan over so many engines with ten containers each."""
+    with _folder() as folder, Fleet(folder, count, 10, 0.0) as fleet:
+        names = [f"web-{number}" for number in range(count)]
+        tables = "".join(f'[hosts.{name}]\ndocker = "{fleet.endpoint(number)}"\n' for number, name in enumerate(names))
+        return _planned(f'{tables}[firewalls.web]\nprovider = "local"\npath = "web.json"\nhosts = {json.dumps(names)}\n', folder)
+
+
+def containers(count: int) -> float:
+    """A plan over one engine with so many containers, one port each."""
+    with _folder() as folder, Fleet(folder, 1, count, 0.0) as fleet:
+        tables = f'[hosts.web]\ndocker = "{fleet.endpoint(0)}"\n'
+        return _planned(f'{tables}[firewalls.web]\nprovider = "local"\npath = "web.json"\nhosts = ["web"]\n', folder)
+
+
+def firewalls(count: int) -> float:
+    """A plan over so many AWS groups with four rules each, all as they should be."""
+    with _folder() as folder, Served("aws") as served:
+        world = World("aws", served, count, folder)
+        path = world.configuration("base")
+        timed([sys.executable, "-m", "cloudsync", "apply", "--auto-approve", "-c", path], world.environment, folder)
+        served.checking(False)
+        os.environ.update(world.environment)
+        from cloudsync import reconcile
+        from cloudsync.config import load
+
+        configuration = load(path)
+        return _median(lambda: reconcile.plan(configuration, reconcile.Options()))
+
+
+def ports(count: int) -> float:
+    """A plan of a firewall that needs so many single ports, no two of them neighbours: as many rules, changes and descriptions."""
+    with _folder() as folder:
+        wanted = json.dumps([f"{2 * n + 1001}/tcp" for n in range(count)])
+        return _planned(
+            f'[hosts.web]\nports = {wanted}\n[firewalls.web]\nprovider = "local"\npath = "web.json"\nhosts = ["web"]\n', folder
+        )
+
+
+def sources(count: int) -> float:
+    """A plan over one rule from so many networks that do not merge."""
+    cidrs = json.dumps(_networks(count))
+    with _folder() as folder:
+        allow = f'[[firewalls.web.allow]]\nports = ["443"]\nsources = {cidrs}\n'
+        return _planned(f'[firewalls.web]\nprovider = "local"\npath = "web.json"\nstatic = true\n{allow}', folder)
+
+
+def algebra(count: int) -> float:
+    """Build two sets of so many rules that overlap by half, unite them, subtract, intersect, compare, and list the rules."""
+    from cloudsync.networks import NetworkSet
+    from cloudsync.rules import Rule, RuleSet
+
+    # 30,000 ports that are no neighbours; beyond them the same ports again from other networks.
+    several = [NetworkSet.of([one]) for one in _networks(8)]
+    rules = [Rule.of("tcp", str(1 + 2 * (n % 30000)), several[n // 30000]) for n in range(count + count // 2)]
+
+    def step() -> None:
+        one, other = RuleSet.of(rules[:count]), RuleSet.of(rules[count // 2 :])
+        union, difference, both = one | other, one - other, one & other
+        assert union.covers(one)
+        assert len(list(difference)) <= count
+        assert len(list(both)) <= count
+
+    return _median(step)
+
+
+AXES: dict[str, tuple[Callable[[int], float], tuple[int, ...]]] = {
+    "hosts": (hosts, (1, 10, 50, 200)),
+    "containers of a host": (containers, (10, 100, 500, 2000)),
+    "firewalls": (firewalls, (1, 10, 50, 200)),
+    "ports of a host": (ports, (10, 100, 500, 2000)),
+    "sources of a rule": (sources, (1, 10, 100, 1000)),
+    "rules (algebra)": (algebra, (100, 1000, 10_000, 100_000)),
+}
+
+
+def _networks(count: int) -> list[str]:
+    """Single addresses, every other one."""
+    return [f"8.{n // 32768 % 256}.{n // 128 % 256}.{2 * n % 256}/32" for n in range(count)]
+
+
+def measure() -> list[dict[str, Any]]:
+    """A row a point."""
+    rows = []
+    for axis, (_, sizes) in AXES.items():
+        for n in sizes:
+            done = subprocess.run(
+                [sys.executable, "-m", "benchmarks.growth", axis, str(n)], cwd=ROOT, capture_output=True, text=True, check=True
+            )
+            rows.append({"axis": axis, "n": n, **json.loads(done.stdout)})
+    return rows
+
+
+def main() -> None:
+    """One point."""
+    seconds = AXES[sys.argv[1]][0](int(sys.argv[2]))
+    mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": round(seconds, 5), "mib": round(mib, 1)}))
+    sys.stdout.flush()
+    if threading.active_count() > 1:
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

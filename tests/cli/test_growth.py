@@ -1,0 +1,58 @@
+"""A plan of four times as much takes not much more than four times as long."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cloudsync import reconcile
+from cloudsync.config import Configuration, load
+from tests.unit.test_rules import growth
+
+CONFIGURATION = """
+version = 1
+owner = "shop"
+state = "file://{folder}/state"
+[ssh]
+ports = [22]
+sources = ["any"]
+[policy]
+expose = "published"
+grace = "0s"
+max_close = 10000
+[providers.local]
+[hosts.web-1]
+ports = {ports}
+[firewalls.web]
+provider = "local"
+hosts = ["web-1"]
+path = "firewall-{count}.json"
+"""
+SMALL = 150
+
+
+def loaded(folder: Path, count: int, *, of: int) -> Configuration:
+    """Single ports, no two of them neighbours; the firewall is the one of `of` ports."""
+    ports = json.dumps([f"{2 * number + 1001}/tcp" for number in range(count)])
+    path = folder / f"cloudsync-{count}-{of}.toml"
+    path.write_text(CONFIGURATION.format(folder=folder, ports=ports, count=of))
+    return load(path)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_ports_that_open_or_are_open(tmp_path: Path, there: bool) -> None:
+    found = {count: loaded(tmp_path, count, of=count) for count in (SMALL, 4 * SMALL)}
+    for configuration in found.values() if there else ():
+        reconcile.apply(configuration, reconcile.Options())
+    changes = [len(reconcile.plan(found[count], reconcile.Options()).plan.firewalls[0].changes) for count in found]
+    assert changes == ([0, 0] if there else [SMALL + 2, 4 * SMALL + 2])
+    assert growth(lambda count: reconcile.plan(found[count], reconcile.Options()), SMALL) < 10
+
+
+def test_ports_that_close(tmp_path: Path) -> None:
+    for count in (SMALL, 4 * SMALL):
+        reconcile.apply(loaded(tmp_path, count, of=count), reconcile.Options())
+    found = {count: loaded(tmp_path, 1, of=count) for count in (SMALL, 4 * SMALL)}
+    assert growth(lambda count: reconcile.plan(found[count], reconcile.Options()), SMALL) < 10
