@@ -39,7 +39,7 @@ def beside() -> None:
     axes.set_xticks(range(len(CLOUDS)), list(CLOUDS.values()))
     axes.set_ylabel("seconds")
     axes.set_title("Nothing to do, one firewall: whole process, median, least and most", fontsize=10, loc="left")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     save(figure, "beside")
 
 
