@@ -47,6 +47,8 @@ ports = [22]
 sources = ["any"]
 [policy]
 expose = "published"
+[run]
+concurrency = 1  # one firewall after the other, so that there is one under way and one not begun
 [providers.hetzner]
 token = {{ env = "CLOUDSYNC_DOUBLE_TOKEN" }}
 endpoint = "{self.cloud.endpoint}"
