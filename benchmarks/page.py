@@ -150,14 +150,13 @@ def started() -> Iterator[str]:
     rows = results("startup")
     bare = find(rows, command="python -c pass")
     yield from table(
-        ("command", "s", "÷ `python -c pass`", "CPU s", "MiB"),
+        ("command", "s", "÷ `python -c pass`", "CPU s"),
         (
             (
                 f"`{row['command']}`",
                 seconds(row),
                 number(against(row, bare)),
                 f"{statistics.median(run['cpu'] for run in row['runs']):.2f}",
-                f"{statistics.median(run['mib'] for run in row['runs']):.0f}",
             )
             for row in rows
         ),
