@@ -12,9 +12,9 @@ from cloudsync.holds import Holding
 from cloudsync.plan import Change
 from cloudsync.policy import Desired, Wanted
 from cloudsync.provider.contract import Absent, Attachment, Pending, Present
+from cloudsync.rule_index import RuleIndex
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.sources.discovery import Origin
-from cloudsync.touching import Touching
 
 
 def changes_of(
@@ -37,10 +37,11 @@ def changes_of(
     for attachment in attach:
         changes.extend(_attaching(attachment))
     changes.extend(Change("reapply", one.reason, target=one.target, opens_now=one.lifts) for one in reapply)
-    wanted = Touching((one.rules, one) for one in desired.wanted)
-    for rule in holding.final - before:
-        reasons, origins = _wanting(wanted.of(rule))
-        changes.append(Change("open", reasons, rule, origins))
+    if opening := holding.final - before:
+        wanted = RuleIndex((one.rules, one) for one in desired.wanted)
+        for rule in opening:
+            reasons, origins = _wanting(wanted.overlapping(rule))
+            changes.append(Change("open", reasons, rule, origins))
     changes.extend(Change("close", _why_closing(rule, desired), rule) for rule in holding.closing)
     return tuple(changes)
 

@@ -68,8 +68,7 @@ class Rule:
     @property
     def has_ports(self) -> bool:
         """Whether the protocol has ports (tcp, udp, sctp, dccp, udplite)."""
-        low, high = self._numbers
-        return low == high and low in protocols.WITH_PORTS
+        return self.is_one_protocol and self._numbers[0] in protocols.WITH_PORTS
 
     def __str__(self) -> str:
         """`tcp/443 from 0.0.0.0/0, ::/0`; `icmp from any4`-like forms are not abbreviated."""

@@ -66,7 +66,7 @@ def run(words: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return exit_codes.FAILED
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the last place where an error is turned into words
-        from cloudsync.cli.failing import code_of
+        from cloudsync.cli.errors import code_of
 
         return code_of(error, words)
 

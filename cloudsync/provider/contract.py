@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.marker import Marker
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
+from cloudsync.rule_index import RuleIndex
 from cloudsync.rules import NOTHING, Rule, RuleSet
-from cloudsync.touching import Touching
 
 if TYPE_CHECKING:
     from cloudsync.provider.access import Access
@@ -174,7 +175,7 @@ class Unreadable:
 Observation = Present | Absent | Unreadable
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Target:
     """What a firewall should be: all its public rules (desired and held), the attachments still missing, its marker.
 
@@ -191,13 +192,14 @@ class Target:
     marker: Marker | None = None
     reapply: bool = False
     release: bool = False
-    _described: list[Touching[str]] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @cached_property
+    def _described(self) -> RuleIndex[str]:
+        return RuleIndex((one.rules, one.text) for one in self.descriptions)
 
     def describe(self, rule: Rule) -> str:
         """The texts of all descriptions that touch `rule`, each once, in order, joined by `, `."""
-        if not self._described:
-            self._described.append(Touching((one.rules, one.text) for one in self.descriptions))
-        return ", ".join(dict.fromkeys(self._described[0].of(rule)))
+        return ", ".join(dict.fromkeys(self._described.overlapping(rule)))
 
 
 class StepKind(StrEnum):

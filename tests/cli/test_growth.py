@@ -9,7 +9,7 @@ import pytest
 
 from cloudsync import reconcile
 from cloudsync.config import Configuration, load
-from tests.unit.test_rules import growth
+from tests.growth import growth
 
 CONFIGURATION = """
 version = 1

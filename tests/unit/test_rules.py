@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import random
-import time
-from collections.abc import Callable
 
 import pytest
 
 from cloudsync.networks import ANY, ANY4, NOWHERE, NetworkSet
 from cloudsync.rules import NOTHING, Rule, RuleSet
+from tests.growth import growth
 
 OFFICE = NetworkSet.of(["203.0.113.0/24"])
 
@@ -273,23 +271,6 @@ def test_covers_asks_for_every_point() -> None:
     assert not web.covers(RuleSet.of([Rule.of("tcp", "443-444", OFFICE)]))
     assert not web.covers(RuleSet.of([Rule.of("udp", "443", OFFICE)]))
     assert web.covers(NOTHING)
-
-
-def growth(work: Callable[[int], object], small: int = 2_500, times: int = 4) -> float:
-    """How many times more of the processor the quickest run of `times * small` takes than that of `small`: linear is `times`. Runs take
-    turns, so that somebody else's load meets both; what the garbage of other tests costs is left out."""
-    taken: dict[int, list[float]] = {small: [], times * small: []}
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in range(3):
-            for count, seconds in taken.items():
-                start = time.process_time()
-                work(count)
-                seconds.append(time.process_time() - start)
-    finally:
-        gc.enable()
-    return min(taken[times * small]) / min(taken[small])
 
 
 def many_rules(count: int, width: int, networks: int) -> list[Rule]:

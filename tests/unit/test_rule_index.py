@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudsync.networks import ANY, ANY4, NetworkSet
+from cloudsync.rule_index import RuleIndex
 from cloudsync.rules import Rule, RuleSet
-from cloudsync.touching import Touching
 
 NETWORKS = (ANY, ANY4, NetworkSet.of(["203.0.113.0/24"]), NetworkSet.of(["2001:db8::/48"]))
 PORTS = st.tuples(st.integers(1, 30), st.integers(0, 12)).map(lambda pair: f"{pair[0]}-{pair[0] + pair[1]}")
@@ -22,7 +22,7 @@ SETS = st.lists(st.lists(RULES, max_size=4).map(RuleSet.of), max_size=12)
 def test_it_finds_exactly_those_that_have_a_point_in_common_in_their_order(sets: list[RuleSet], rule: Rule) -> None:
     part = RuleSet.of((rule,))
     expected = [number for number, rules in enumerate(sets) if rules & part]
-    assert Touching((rules, number) for number, rules in enumerate(sets)).of(rule) == expected
+    assert RuleIndex((rules, number) for number, rules in enumerate(sets)).overlapping(rule) == expected
 
 
 def test_only_those_nearby_are_looked_at() -> None:
@@ -37,6 +37,6 @@ def test_only_those_nearby_are_looked_at() -> None:
             return super().__and__(other)
 
     sets = [Counted(RuleSet.of([Rule.of("tcp", str(1 + 2 * number), ANY)]).regions) for number in range(1000)]
-    touching = Touching((rules, number) for number, rules in enumerate(sets))
-    assert touching.of(Rule.of("tcp", "501-503", ANY)) == [250, 251]
+    index = RuleIndex((rules, number) for number, rules in enumerate(sets))
+    assert index.overlapping(Rule.of("tcp", "501-503", ANY)) == [250, 251]
     assert compared == 2

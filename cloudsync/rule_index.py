@@ -12,7 +12,7 @@ from cloudsync.rules import Rule, RuleSet
 Thing = TypeVar("Thing")
 
 
-class Touching(Generic[Thing]):
+class RuleIndex(Generic[Thing]):
     """`things`: each with the rules it is about. Many things with few rules each are what it is for."""
 
     def __init__(self, things: Iterable[tuple[RuleSet, Thing]]) -> None:
@@ -27,7 +27,7 @@ class Touching(Generic[Thing]):
                     self._anywhere.append(number)
         self._spans = {protocol: _Spans(sorted(several)) for protocol, several in spans.items()}
 
-    def of(self, rule: Rule) -> list[Thing]:
+    def overlapping(self, rule: Rule) -> list[Thing]:
         """Those that have a point of `rule`, in the order they were given in."""
         if rule.is_one_protocol:
             spans = self._spans.get(rule.protocol)
