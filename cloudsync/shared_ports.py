@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from cloudsync.config.configuration import Configuration, Firewall
 from cloudsync.plan import Shared
 from cloudsync.policy import port_rules
+from cloudsync.rule_index import RuleIndex
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.sources.discovery import Complete, Discovery, Failed
 
@@ -25,15 +26,18 @@ def shared_ports(
     everybody = RuleSet.of(
         rule for part in (configuration.ssh.rules, *(allow.rules for allow in firewall.allow)) for rule in part
     )
-    found = []
+    needed = RuleSet.of(rule for part in needs.values() for rule in part)
+    index = RuleIndex((part, host) for host, part in needs.items())
+    found: list[Shared] = []
     for host, own in needs.items():
         said = discoveries[host]
         if not isinstance(said, Complete) or said.malformed:
             continue
-        others = RuleSet.of(rule for other, part in needs.items() if other != host for rule in part)
-        for rule in (others & opened) - own - everybody:
-            by = tuple(other for other, part in needs.items() if other != host and part & RuleSet.of((rule,)))
-            found.append(Shared(host, rule, by))
+        # What nobody but this host needs goes with `own`, so that needed by anybody means needed by others.
+        found += [
+            Shared(host, rule, tuple(other for other in index.overlapping(rule) if other != host))
+            for rule in (needed & opened) - own - everybody
+        ]
     return tuple(found)
 
 
