@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-from pathlib import Path
 
 import matplotlib
+
+from benchmarks.recorded import CLOUDS, ROOT, find, rows
 
 matplotlib.use("svg")
 matplotlib.rcParams.update({"svg.hashsalt": "cloudsync", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
 from matplotlib import pyplot as plt  # noqa: E402 - after the backend is chosen
 
-ROOT = Path(__file__).resolve().parents[1]
 CONTENDERS = {"cloudsync": "#1f6feb", "floor": "#8c959f", "ansible": "#cf222e"}
 NAMES = {"cloudsync": "cloudsync", "floor": "shortest script with the SDK", "ansible": "Ansible module"}
-CLOUDS = {"hetzner": "Hetzner", "digitalocean": "DigitalOcean", "aws": "AWS", "gcp": "Google Cloud"}
-
-
-def rows(part: str) -> list[dict]:  # type: ignore[type-arg]
-    """The numbers of a part."""
-    return json.loads((ROOT / "benchmarks" / "results" / f"{part}.json").read_text())["rows"]
 
 
 def beside() -> None:
     """A no-op on one firewall, by three contenders at four clouds."""
+    measured = rows("small")
     figure, axes = plt.subplots(figsize=(8, 3.2))
     for offset, (who, colour) in enumerate(CONTENDERS.items()):
         for place, cloud in enumerate(CLOUDS):
-            of = {"cloud": cloud, "case": "no-op", "contender": who, "latency": 0.0}
-            walls = [run["wall"] for row in rows("small") if all(row[k] == v for k, v in of.items()) for run in row["runs"]]
+            row = find(measured, cloud=cloud, case="no-op", contender=who, latency=0.0)
+            walls = [run["wall"] for run in row["runs"]]
             middle = statistics.median(walls)
             error = [[middle - min(walls)], [max(walls) - middle]]
             label = NAMES[who] if not place else None

@@ -10,7 +10,7 @@ from typing import Any
 
 import tomlkit
 
-from benchmarks.served import Served
+from benchmarks.double_process import DoubleProcess
 
 BASE = [22, 80, 443, 1194]
 MORE = [8001 + 2 * number for number in range(10)]
@@ -28,16 +28,16 @@ _ANY = ["0.0.0.0/0", "::/0"]
 
 @dataclass(frozen=True)
 class World:
-    """An account with firewalls that belong to one contender. `ports`: by state, `base` or `more`."""
+    """An account at a double, with firewalls that belong to one contender."""
 
     cloud: str
-    served: Served
+    double: DoubleProcess
     count: int
     folder: Path
 
     @property
     def environment(self) -> dict[str, str]:
-        about = self.served.about
+        about = self.double.about
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PYTHON", "ANSIBLE_"))}
         return kept | {
             "HCLOUD_TOKEN": about.get("secret", ""),
@@ -57,7 +57,7 @@ class World:
 
     def configuration(self, state: str, *, foreign: str = "ignore") -> Path:
         """The file for cloudsync."""
-        endpoint = self.served.about["endpoint"]
+        endpoint = self.double.about["endpoint"]
         account: dict[str, Any] = {
             "aws": {"region": "eu-central-1", "endpoint": endpoint},
             "digitalocean": {"token": {"env": "DIGITALOCEAN_TOKEN"}, "endpoint": endpoint},
@@ -65,7 +65,7 @@ class World:
             "hetzner": {"token": {"env": "HCLOUD_TOKEN"}, "endpoint": endpoint},
         }[self.cloud]
         own: dict[str, Any] = {
-            "aws": {"vpc_id": self.served.about.get("vpc", "")},
+            "aws": {"vpc_id": self.double.about.get("vpc", "")},
             "digitalocean": {"private": "cut"},
             "gcp": {"target_tags": ["web"], "enforce": "allow"},
             "hetzner": {},
@@ -98,7 +98,7 @@ class World:
         own: dict[str, Any] = {
             "aws": {
                 "description": "bench",
-                "vpc_id": self.served.about.get("vpc", ""),
+                "vpc_id": self.double.about.get("vpc", ""),
                 "purge_rules": True,
                 "purge_rules_egress": False,
                 "rules": [
@@ -108,8 +108,8 @@ class World:
             },
             "digitalocean": {
                 "state": "present",
-                "baseurl": self.served.about["endpoint"],
-                "oauth_token": self.served.about.get("secret", ""),
+                "baseurl": self.double.about["endpoint"],
+                "oauth_token": self.double.about.get("secret", ""),
                 "droplet_ids": [],
                 "tags": [],
                 "inbound_rules": [{"protocol": "tcp", "ports": port, "sources": {"addresses": _ANY}} for port in ports],

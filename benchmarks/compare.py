@@ -16,8 +16,8 @@ from typing import Any
 
 from benchmarks import neighbours
 from benchmarks.clouds import World
+from benchmarks.double_process import DoubleProcess
 from benchmarks.processes import Run, timed
-from benchmarks.served import Served
 
 FLOORS = Path(__file__).resolve().parent / "floors"
 CASES = {"no-op": "base", "10 in": "more", "10 out": "base"}
@@ -48,9 +48,7 @@ class Contender:
             }
             return [bin_ / "ansible-playbook", self.world.playbook(state)], more
         if self.name == "floor":
-            verb = "no-op" if case == "no-op" else "write"
-            floor = FLOORS / f"floor_{self.world.cloud}.py"
-            return [sys.executable, floor, verb, str(self.world.count), self.world.ports(state)], {}
+            return self._floor("no-op" if case == "no-op" else "write", state), {}
         foreign = "report" if "report" in case else "ignore"
         configuration = self.world.configuration(state, foreign=foreign)
         command = ["plan"] if case.startswith("plan") else ["apply", "--auto-approve"]
@@ -60,7 +58,7 @@ class Contender:
         """Once; it counts unless it only warms up."""
         words, more = self.words(case)
         done = timed(words, self.world.environment | more, self.world.folder)
-        calls, self.against = self.world.served.calls()
+        calls, self.against = self.world.double.calls()
         if counts:
             self.runs.setdefault(case, []).append(done)
             self.calls[case] = sum(calls.values())
@@ -68,12 +66,15 @@ class Contender:
     def create(self) -> None:
         """The firewalls, as this contender wants them: cloudsync makes its own, the others' are made by the floor script."""
         if self.name == "cloudsync":
-            words, more = self.words("apply")
+            words, _ = self.words("no-op")
         else:
-            floor = FLOORS / f"floor_{self.world.cloud}.py"
-            words, more = [sys.executable, floor, "create", str(self.world.count), self.world.ports("base")], {}
-        timed(words, self.world.environment | more, self.world.folder)
-        self.world.served.calls()
+            words = self._floor("create", "base")
+        timed(words, self.world.environment, self.world.folder)
+        self.world.double.calls()
+
+    def _floor(self, verb: str, state: str) -> list[str | Path]:
+        floor = FLOORS / f"floor_{self.world.cloud}.py"
+        return [sys.executable, floor, verb, str(self.world.count), self.world.ports(state)]
 
 
 @contextmanager
@@ -82,15 +83,15 @@ def contenders(cloud: str, count: int, names: tuple[str, ...]) -> Iterator[list[
     with ExitStack() as opened:
         found = []
         for name in names:
-            served = opened.enter_context(Served(cloud, own_links=name == "ansible"))
+            double = opened.enter_context(DoubleProcess(cloud, own_links=name == "ansible"))
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="cloudsync-bench-")))
-            found.append(Contender(name, World(cloud, served, count, folder)))
+            found.append(Contender(name, World(cloud, double, count, folder)))
         for one in found:
             one.create()
             one.run("no-op", counts=False)
             if one.name == "cloudsync" and one.against:
                 raise RuntimeError(f"calls that the vendor does not describe: {one.against[:3]}")
-            one.world.served.checking(False)
+            one.world.double.checking(False)
         yield found
 
 
@@ -101,7 +102,7 @@ def measure(
     names = ("cloudsync", "floor", *(("ansible",) if ansible else ()))
     with contenders(cloud, count, names) as found:
         for one in found:
-            one.world.served.latency(latency)
+            one.world.double.latency(latency)
         for number in range(rounds):
             for case in (*CASES, "plan", "plan report"):
                 for one in found:

@@ -1,7 +1,7 @@
 """A double of a cloud in a process of its own, so that its work is nobody's whose time is taken.
 
-`python -m benchmarks.served CLOUD` says where it listens and then answers one line of JSON for every line on its standard input; it ends
-when that ends. `Served` is the other side.
+`python -m benchmarks.double_process CLOUD` says where it listens and then answers one line of JSON for every line on its standard
+input; it ends when that ends. `DoubleProcess` is the other side.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ import sys
 import time
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from benchmarks.recorded import ROOT
 from tests.emulators.compute import BASE, ComputeDouble
 from tests.emulators.digitalocean import DigitalOceanDouble
 from tests.emulators.ec2 import Ec2Double
 from tests.emulators.hetzner import HetznerDouble
 from tests.emulators.http import Double, Request
 
-ROOT = Path(__file__).resolve().parents[1]
 DOUBLES: dict[str, type[Double]] = {
     "aws": Ec2Double,
     "digitalocean": DigitalOceanDouble,
@@ -35,7 +34,7 @@ _IDENTITY = b"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/
 </GetCallerIdentityResult><ResponseMetadata><RequestId>double</RequestId></ResponseMetadata></GetCallerIdentityResponse>"""
 
 
-class Served:
+class DoubleProcess:
     """The process. `about`: the endpoint, and what else a caller needs to know of the account (`secret`, `vpc`).
 
     `own_links`: resources name the double as their own address and not the real API, for callers that go there (Ansible's module for
@@ -48,7 +47,7 @@ class Served:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.served", self.cloud, *(["--own-links"] if self._own_links else [])],
+            [sys.executable, "-m", "benchmarks.double_process", self.cloud, *(["--own-links"] if self._own_links else [])],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -74,10 +73,6 @@ class Served:
         """How often what was called since this was last asked, and where that went against the vendor's description."""
         found = self._ask(calls=True)
         return dict(found["calls"]), list(found["violations"])
-
-    def machines(self, count: int) -> None:
-        """There are so many."""
-        self._ask(machines=count)
 
     def _ask(self, **question: Any) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -141,11 +136,6 @@ class _Server:
             self._seconds = question["latency"]
         if "checking" in question:
             self.double.check = self._checked if question["checking"] else _unchecked  # type: ignore[method-assign]
-        for number in range(question.get("machines", 0)):
-            if isinstance(self.double, HetznerDouble):
-                self.double.add_server(f"web-{number}")
-            elif isinstance(self.double, DigitalOceanDouble):
-                self.double.add_droplet(f"web-{number}", tags=[f"web-{number}"])
         if "calls" not in question:
             return {}
         counted = Counter(f"{call.method} {call.path}" if self.cloud != "aws" else call.path[1:] for call in self.double.calls)

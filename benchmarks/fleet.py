@@ -21,11 +21,11 @@ from typing import Any
 import tomlkit
 
 from benchmarks.clouds import World
+from benchmarks.double_process import DoubleProcess
 from benchmarks.processes import timed
-from benchmarks.served import Served
+from benchmarks.recorded import ROOT
 from tests.emulators.fleet import Fleet
 
-ROOT = Path(__file__).resolve().parents[1]
 AT_ONCE = 16
 CONTAINERS = 2000
 PAIRS = 5
@@ -33,9 +33,10 @@ LATENCY = 0.05
 HOSTS = 200
 ACCOUNTS = {"aws": 50, "digitalocean": 50, "gcp": 50, "hetzner": 50}
 AT_AN_ACCOUNT = 4
-ENGINE_CHAIN = 7
-"""Requests to one engine that wait for each other: /version, /info, /networks, the list, then three containers, one after the other in one
-slot of `run.concurrency`; they have no labels, so no image is asked for."""
+ENGINE_REQUESTS = 7
+"""For one engine with three containers: /version, /info, /networks, the list, the containers; they have no labels, so no image."""
+ENGINE_CHAIN = 3
+"""Those that cannot but wait for each other: /version, the list, a container."""
 
 
 def survey(endpoint: str) -> float:
@@ -52,11 +53,15 @@ def survey(endpoint: str) -> float:
 
 
 def bare(endpoint: str) -> float:
-    """The same requests by the same client, as many at once, every answer parsed and thrown away."""
+    """The same requests by the same client over the same connections, as many at once, every answer parsed and thrown away."""
     from docker import APIClient
 
+    from cloudsync.sources.engine_client import OneSocket
+
     began = time.perf_counter()
-    client = APIClient(endpoint.replace("unix:///", "http+unix:///", 1), "1.41", 120, max_pool_size=64)
+    url = endpoint.replace("unix:///", "http+unix:///", 1)
+    client = APIClient(url, "1.41", 120)
+    client.mount("http+docker://", OneSocket(url, 120, max_pool_size=64))
     client.trust_env = False
 
     def get(path: str) -> Any:
@@ -82,7 +87,7 @@ def _engine() -> dict[str, Any]:
             )
             pairs.append((ours, floor))
     return {
-        "what": f"engine read of {CONTAINERS:,} containers ÷ one pass over the same requests by docker-py as it is",
+        "what": f"engine read of {CONTAINERS:,} containers ÷ one bare pass over the same requests",
         "seconds": statistics.median(ours for ours, _ in pairs),
         "beside": statistics.median(floor for _, floor in pairs),
         "ratio": statistics.median(ours / floor for ours, floor in pairs),
@@ -120,21 +125,18 @@ def _fleet() -> list[dict[str, Any]]:
         worlds = {}
         for cloud, count in ACCOUNTS.items():
             (folder / cloud).mkdir()
-            worlds[cloud] = World(cloud, opened.enter_context(Served(cloud)), count, folder / cloud)
+            worlds[cloud] = World(cloud, opened.enter_context(DoubleProcess(cloud)), count, folder / cloud)
         environment = dict(worlds["aws"].environment)
         for cloud, variable in (("hetzner", "HCLOUD_TOKEN"), ("digitalocean", "DIGITALOCEAN_TOKEN")):
-            environment[variable] = worlds[cloud].served.about["secret"]
+            environment[variable] = worlds[cloud].double.about["secret"]
         for world in worlds.values():
-            world.served.checking(False)
-        first = True
+            world.double.checking(False)
+        command = [sys.executable, "-m", "cloudsync", "apply", "--auto-approve", "-c"]
+        timed([*command, _configurations(folder, fleet, worlds, AT_ONCE)["base"]], environment, folder)
+        for world in worlds.values():
+            world.double.latency(LATENCY)
         for concurrency in (AT_ONCE, HOSTS):
             files = _configurations(folder, fleet, worlds, concurrency)
-            command = [sys.executable, "-m", "cloudsync", "apply", "--auto-approve", "-c"]
-            if first:
-                timed([*command, files["base"]], environment, folder)
-                for world in worlds.values():
-                    world.served.latency(LATENCY)
-            first = False
             for what, words, files_of in (
                 ("plan, nothing to do", [sys.executable, "-m", "cloudsync", "plan", "-c"], ("base",) * 3),
                 ("apply, a port more or less in each", command, ("more", "base", "more", "base")),
@@ -154,13 +156,13 @@ def _fleet() -> list[dict[str, Any]]:
 def _chains(concurrency: int, *, writes: bool) -> dict[str, float]:
     """Seconds of latency that nothing can save. Engines and accounts are read at the same time, engines take longer. Then, where there is
     something to write: a write and what is asked until it is in force, at most two calls (DigitalOcean), and one list to see what is
-    there. Unbounded: every host and every firewall at once. Bounded: `concurrency` requests to engines, four firewalls an account."""
-    waves = math.ceil(HOSTS / concurrency)
+    there. Unbounded: everything that need not wait at once. Bounded: `concurrency` requests to engines, four firewalls an account."""
+    rounds = math.ceil(HOSTS * ENGINE_REQUESTS / concurrency)
     written = 3 if writes else 0
     batches = math.ceil(max(ACCOUNTS.values()) / AT_AN_ACCOUNT)
     return {
         "everything at once": (ENGINE_CHAIN + written + (1 if writes else 0)) * LATENCY,
-        "as the bounds allow": (ENGINE_CHAIN * waves + written * batches + (1 if writes else 0)) * LATENCY,
+        "as the bounds allow": (rounds + written * batches + (1 if writes else 0)) * LATENCY,
     }
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -20,24 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.clouds import World
+from benchmarks.double_process import DoubleProcess
+from benchmarks.local import configured
 from benchmarks.processes import timed
-from benchmarks.served import Served
+from benchmarks.recorded import ROOT
 from tests.emulators.fleet import Fleet
 
-ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 3
-HEAD = """\
-version = 1
-owner = "bench"
-state = "file://{folder}/state"
-[ssh]
-ports = [22]
-sources = ["any"]
-[policy]
-expose = "published"
-foreign = "ignore"
-[providers.local]
-"""
 
 
 def _median(step: Callable[[], object]) -> float:
@@ -55,12 +43,11 @@ def _folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def _planned(text: str, folder: Path) -> float:
+def _planned(path: Path) -> float:
     from cloudsync import reconcile
     from cloudsync.config import load
 
-    (folder / "cloudsync.toml").write_text(HEAD.format(folder=folder) + text)
-    configuration = load(folder / "cloudsync.toml")
+    configuration = load(path)
     return _median(lambda: reconcile.plan(configuration, reconcile.Options()))
 
 
@@ -69,46 +56,46 @@ def hosts(count: int) -> float:
     with _folder() as folder, Fleet(folder, count, 10, 0.0) as fleet:
         names = [f"web-{number}" for number in range(count)]
         tables = "".join(f'[hosts.{name}]\ndocker = "{fleet.endpoint(number)}"\n' for number, name in enumerate(names))
-        return _planned(f'{tables}[firewalls.web]\nprovider = "local"\npath = "web.json"\nhosts = {json.dumps(names)}\n', folder)
+        return _planned(configured(folder, firewall=f"hosts = {json.dumps(names)}", tables=tables))
+
+
+def different(count: int) -> float:
+    """A plan over so many hosts behind one firewall, each with a port of its own: it tells each of them of all others' ports."""
+    with _folder() as folder:
+        names = [f"web-{number}" for number in range(count)]
+        tables = "".join(f'[hosts.{name}]\nports = ["{2 * number + 1001}/tcp"]\n' for number, name in enumerate(names))
+        return _planned(configured(folder, firewall=f"hosts = {json.dumps(names)}", tables=tables))
 
 
 def containers(count: int) -> float:
     """A plan over one engine with so many containers, one port each."""
     with _folder() as folder, Fleet(folder, 1, count, 0.0) as fleet:
-        tables = f'[hosts.web]\ndocker = "{fleet.endpoint(0)}"\n'
-        return _planned(f'{tables}[firewalls.web]\nprovider = "local"\npath = "web.json"\nhosts = ["web"]\n', folder)
+        return _planned(configured(folder, firewall='hosts = ["web"]', tables=f'[hosts.web]\ndocker = "{fleet.endpoint(0)}"'))
 
 
 def firewalls(count: int) -> float:
     """A plan over so many AWS groups with four rules each, all as they should be."""
-    with _folder() as folder, Served("aws") as served:
-        world = World("aws", served, count, folder)
+    with _folder() as folder, DoubleProcess("aws") as double:
+        world = World("aws", double, count, folder)
         path = world.configuration("base")
         timed([sys.executable, "-m", "cloudsync", "apply", "--auto-approve", "-c", path], world.environment, folder)
-        served.checking(False)
+        double.checking(False)
         os.environ.update(world.environment)
-        from cloudsync import reconcile
-        from cloudsync.config import load
-
-        configuration = load(path)
-        return _median(lambda: reconcile.plan(configuration, reconcile.Options()))
+        return _planned(path)
 
 
 def ports(count: int) -> float:
     """A plan of a firewall that needs so many single ports, no two of them neighbours: as many rules, changes and descriptions."""
     with _folder() as folder:
         wanted = json.dumps([f"{2 * n + 1001}/tcp" for n in range(count)])
-        return _planned(
-            f'[hosts.web]\nports = {wanted}\n[firewalls.web]\nprovider = "local"\npath = "web.json"\nhosts = ["web"]\n', folder
-        )
+        return _planned(configured(folder, firewall='hosts = ["web"]', tables=f"[hosts.web]\nports = {wanted}"))
 
 
 def sources(count: int) -> float:
     """A plan over one rule from so many networks that do not merge."""
-    cidrs = json.dumps(_networks(count))
     with _folder() as folder:
-        allow = f'[[firewalls.web.allow]]\nports = ["443"]\nsources = {cidrs}\n'
-        return _planned(f'[firewalls.web]\nprovider = "local"\npath = "web.json"\nstatic = true\n{allow}', folder)
+        allow = f'[[firewalls.web.allow]]\nports = ["443"]\nsources = {json.dumps(_networks(count))}'
+        return _planned(configured(folder, firewall="static = true", tables=allow))
 
 
 def algebra(count: int) -> float:
@@ -132,6 +119,7 @@ def algebra(count: int) -> float:
 
 AXES: dict[str, tuple[Callable[[int], float], tuple[int, ...]]] = {
     "hosts": (hosts, (1, 10, 50, 200)),
+    "hosts with ports of their own": (different, (10, 50, 100, 200)),
     "containers of a host": (containers, (10, 100, 500, 2000)),
     "firewalls": (firewalls, (1, 10, 50, 200)),
     "ports of a host": (ports, (10, 100, 500, 2000)),
@@ -160,7 +148,9 @@ def measure() -> list[dict[str, Any]]:
 def main() -> None:
     """One point."""
     seconds = AXES[sys.argv[1]][0](int(sys.argv[2]))
-    mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not `ru_maxrss`: that of a child begins with what its parent had.
+    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    mib = int(peak.split()[1]) / 1024
     print(json.dumps({"seconds": round(seconds, 5), "mib": round(mib, 1)}))
     sys.stdout.flush()
     if threading.active_count() > 1:

@@ -10,7 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.recorded import ROOT
+
 VENV = ROOT / ".bench" / "venv"
 PACKAGES = ("ansible>=12,<13", "matplotlib>=3.9")
 _COLLECTIONS = {

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks.compare import CASES
 from benchmarks.processes import ratio
+from benchmarks.recorded import CLOUDS, ROOT, Rows, find, record, rows
 
-RESULTS = Path(__file__).resolve().parent / "results"
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-CLOUDS = {"hetzner": "Hetzner", "digitalocean": "DigitalOcean", "aws": "AWS", "gcp": "Google Cloud"}
+PAGE = ROOT / "docs" / "benchmarks.md"
 HOUR = 3600
 _SECOND = 1000
 LIMITS = {
@@ -26,18 +23,6 @@ LIMITS = {
 """Calls an hour, and in words: https://docs.hetzner.cloud/reference/cloud#rate-limiting,
 https://docs.digitalocean.com/reference/api/reference/#rate-limit, https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html,
 https://cloud.google.com/compute/api-quota."""
-
-Rows = list[dict[str, Any]]
-
-
-def results(name: str) -> Rows:
-    """The rows of a part."""
-    return list(json.loads((RESULTS / f"{name}.json").read_text())["rows"])
-
-
-def find(rows: Rows, **keys: Any) -> dict[str, Any] | None:
-    """The row with these values; None where it was not measured."""
-    return next((row for row in rows if all(row[key] == value for key, value in keys.items())), None)
 
 
 def seconds(row: dict[str, Any] | None) -> str:
@@ -72,14 +57,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
         yield "| " + " | ".join(row) + " |"
 
 
-def compared(rows: Rows) -> Iterator[str]:
+def compared(measured: Rows) -> Iterator[str]:
     """What three contenders took, and how often they called."""
     lines = []
     for cloud, name in CLOUDS.items():
         for latency in (0.0, 0.05):
             for case in CASES:
                 of = {"cloud": cloud, "latency": latency, "case": case}
-                us, floor, ansible = (find(rows, contender=who, **of) for who in ("cloudsync", "floor", "ansible"))
+                us, floor, ansible = (find(measured, contender=who, **of) for who in ("cloudsync", "floor", "ansible"))
                 if us is None:
                     continue
                 what = f"{us['count']} × {name}" if us["count"] > 1 else name
@@ -93,11 +78,11 @@ def compared(rows: Rows) -> Iterator[str]:
 
 def targets() -> Iterator[str]:
     """What was asked for, and what it is."""
-    small, twenty, fleet, startup = (results(name) for name in ("small", "twenty", "fleet", "startup"))
+    small, twenty, fleet, startup = (rows(name) for name in ("small", "twenty", "fleet", "startup"))
 
-    def us(rows: Rows, cloud: str, case: str, other: str) -> float | None:
+    def us(part: Rows, cloud: str, case: str, other: str) -> float | None:
         of = {"cloud": cloud, "latency": 0.0, "case": case}
-        return against(find(rows, contender="cloudsync", **of), find(rows, contender=other, **of))
+        return against(find(part, contender="cloudsync", **of), find(part, contender=other, **of))
 
     lines: list[tuple[str, float, float | None]] = []
     for cloud, name in CLOUDS.items():
@@ -124,11 +109,11 @@ def _verdict(value: float | None, target: float) -> str:
 
 def costs() -> Iterator[str]:
     """Calls a run, and what a schedule takes of the vendor's limit."""
-    rows = results("small")
+    measured = rows("small")
     lines = []
     for cloud, name in CLOUDS.items():
         of = {"cloud": cloud, "latency": 0.0, "contender": "cloudsync"}
-        none, report, change = (find(rows, case=case, **of) for case in ("plan", "plan report", "10 in"))
+        none, report, change = (find(measured, case=case, **of) for case in ("plan", "plan report", "10 in"))
         if none is None or report is None or change is None:
             continue
         limit, words = LIMITS[cloud]
@@ -147,8 +132,8 @@ def _share(calls: int, limit: int) -> str:
 
 def started() -> Iterator[str]:
     """What commands cost before they do anything."""
-    rows = results("startup")
-    bare = find(rows, command="python -c pass")
+    measured = rows("startup")
+    bare = find(measured, command="python -c pass")
     yield from table(
         ("command", "s", "÷ `python -c pass`", "CPU s"),
         (
@@ -158,35 +143,37 @@ def started() -> Iterator[str]:
                 number(against(row, bare)),
                 f"{statistics.median(run['cpu'] for run in row['runs']):.2f}",
             )
-            for row in rows
+            for row in measured
         ),
     )
 
 
 def grown() -> Iterator[str]:
     """Seconds and memory of a step while one size grows; the exponent is between the last two sizes."""
-    rows = []
-    for axis in dict.fromkeys(row["axis"] for row in results("growth")):
-        points = [row for row in results("growth") if row["axis"] == axis]
-        last, before = points[-1], points[-2]
+    axes: dict[str, Rows] = {}
+    for row in rows("growth"):
+        axes.setdefault(row["axis"], []).append(row)
+    lines = []
+    for axis, points in axes.items():
+        before, last = points[-2:]
         exponent = math.log(last["seconds"] / before["seconds"]) / math.log(last["n"] / before["n"])
         took = " / ".join(f"{point['seconds']:.3g}" for point in points)
         memory = " / ".join(f"{point['mib']:.0f}" for point in points)
-        rows.append((axis, " / ".join(f"{point['n']:,}" for point in points), took, memory, f"{exponent:.2f}"))
-    yield from table(("what grows", "sizes", "seconds", "MiB at most", "exponent"), rows)
+        lines.append((axis, " / ".join(f"{point['n']:,}" for point in points), took, memory, f"{exponent:.2f}"))
+    yield from table(("what grows", "sizes", "seconds", "MiB at most", "exponent"), lines)
 
 
 def flown() -> Iterator[str]:
     """The fleet run and the engine read."""
     yield from table(
         ("", "s", "beside", "ratio"),
-        ((row["what"], f"{row['seconds']:.2f}", f"{row['beside']:.2f}", number(row["ratio"])) for row in results("fleet")),
+        ((row["what"], f"{row['seconds']:.2f}", f"{row['beside']:.2f}", number(row["ratio"])) for row in rows("fleet")),
     )
 
 
 def on() -> str:
     """The machine and the versions of the part that matters most."""
-    said = json.loads((RESULTS / "small.json").read_text())["on"]
+    said = record("small")["on"]
     versions = ", ".join(f"{name} {version}" for name, version in {**said["versions"], **said["neighbours"]}.items())
     return f"Measured on {said['date']}: {said['machine']}, Python {said['python']}; {versions}."
 
@@ -196,9 +183,9 @@ def write() -> None:
     parts: dict[str, Callable[[], Iterable[str]]] = {
         "on": lambda: [on()],
         "targets": targets,
-        "small": lambda: compared(results("small")),
-        "twenty": lambda: compared(results("twenty")),
-        "many": lambda: compared(results("many")),
+        "small": lambda: compared(rows("small")),
+        "twenty": lambda: compared(rows("twenty")),
+        "many": lambda: compared(rows("many")),
         "started": started,
         "grown": grown,
         "flown": flown,

@@ -1,4 +1,4 @@
-"""Whole processes, timed from outside: wall seconds, the CPU seconds and the peak memory that the kernel counted."""
+"""Whole processes, timed from outside: wall seconds, and the CPU seconds that the kernel counted."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ class Failed(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """`cpu`: of the process and those it waited for. `mib`: the largest of them."""
+    """Seconds. `cpu`: of the process and those it waited for."""
 
     wall: float
     cpu: float
-    mib: float
 
     def row(self) -> dict[str, float]:
         return {name: round(value, 4) for name, value in asdict(self).items()}
@@ -46,12 +45,7 @@ def timed(words: Sequence[str | Path], environment: Mapping[str, str], folder: P
         if process.returncode != 0:
             output.seek(0)
             raise Failed(f"{words[0]} … ended with {process.returncode}: {output.read()[-1500:].decode(errors='replace')}")
-    return Run(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, least and most."""
-    return {"median": round(statistics.median(values), 4), "min": round(min(values), 4), "max": round(max(values), 4)}
+    return Run(wall, used.ru_utime + used.ru_stime)
 
 
 def ratio(some: Sequence[Any], others: Sequence[Any]) -> float:

@@ -12,15 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from benchmarks import compare, fleet, growth, neighbours, page, startup
 from benchmarks.clouds import MOST
+from benchmarks.recorded import RESULTS, ROOT
 
 ROUNDS = {0.0: 5, compare.LATENCY: 3}
 """By latency; the targets are about none."""
-RESULTS = Path(__file__).resolve().parent / "results"
 
 
 def small() -> list[dict[str, Any]]:
@@ -74,7 +73,7 @@ def main(names: list[str]) -> None:
     for name in names or PARTS:
         print(f"measuring: {name}", flush=True)
         (RESULTS / f"{name}.json").write_text(json.dumps({"on": machine(), "rows": PARTS[name]()}, indent=1) + "\n")
-    subprocess.run([neighbours.VENV / "bin" / "python", "-m", "benchmarks.chart"], cwd=RESULTS.parents[1], check=True)
+    subprocess.run([neighbours.VENV / "bin" / "python", "-m", "benchmarks.chart"], cwd=ROOT, check=True)
     page.write()
 
 

@@ -8,25 +8,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.local import configured
 from benchmarks.processes import timed
 
-CONFIGURATION = """\
-version = 1
-owner = "bench"
-state = "file://{folder}/state"
-[ssh]
-ports = [22]
-sources = ["any"]
-[policy]
-expose = "published"
-[providers.local]
-[hosts.web]
-ports = ["443/tcp"]
-[firewalls.web]
-provider = "local"
-hosts = ["web"]
-path = "firewall.json"
-"""
 COMMANDS: dict[str, tuple[str, ...]] = {
     "python -c pass": ("-c", "pass"),
     "cloudsync --version": ("-m", "cloudsync", "--version"),
@@ -42,7 +26,7 @@ def measure(rounds: int) -> list[dict[str, Any]]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     with tempfile.TemporaryDirectory(prefix="cloudsync-bench-") as name:
         folder = Path(name)
-        (folder / "cloudsync.toml").write_text(CONFIGURATION.format(folder=folder))
+        configured(folder, firewall='hosts = ["web"]', tables='[hosts.web]\nports = ["443/tcp"]')
         timed([sys.executable, "-m", "cloudsync", "apply", "--auto-approve"], environment, folder)
         rows: dict[str, list[dict[str, float]]] = {command: [] for command in COMMANDS}
         for _ in range(rounds):
