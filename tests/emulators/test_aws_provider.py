@@ -308,7 +308,24 @@ def test_at_quota_a_swap_is_refused_with_what_would_fit(region: Region, cloud: E
     cloud.add_group("cloudsync-web", permissions=[SSH, *(tcp(9000 + 2 * n) for n in range(59))], tags=TAGS)
     reason = region.refusal("tcp/22", *(f"tcp/{8000 + 2 * n}" for n in range(10)))
     assert "After the 59 closings it would be 11, which fits" in reason
-    assert "there is room for 0 now" in reason
+    assert "there is room for 0 now. Take 10 of the unwanted rules away first" in reason
+
+
+@pytest.mark.parametrize(
+    ("closing", "opening", "said"),
+    [
+        (1, 1, "After the 1 closings it would be 60, which fits"),
+        (0, 1, ", and 61 would be left after all closings: 1 too many."),
+        (1, 3, ", and 62 would be left after all closings: 2 too many."),
+    ],
+)
+def test_the_last_rule_that_a_group_has_room_for(region: Region, cloud: Ec2Double, closing: int, opening: int, said: str) -> None:
+    cloud.add_group("cloudsync-web", permissions=[SSH, *(tcp(9000 + 2 * n) for n in range(59))], tags=TAGS)
+    reason = region.refusal(
+        "tcp/22", *(f"tcp/{9000 + 2 * n}" for n in range(closing, 59)), *(f"tcp/{8000 + 2 * n}" for n in range(opening))
+    )
+    assert f"60 rules are there and {opening} are to be added, AWS allows 60 a group" in reason
+    assert said in reason
 
 
 def test_at_quota_a_shorter_spelling_is_taken(region: Region, cloud: Ec2Double) -> None:
