@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from cloudsync.provider.contract import (
@@ -551,3 +552,22 @@ def test_a_wrong_key(region: Region, cloud: Ec2Double) -> None:
     assert isinstance(observed, Unreadable)
     assert "AWS does not accept the credentials (AuthFailure)" in observed.error.message
     assert not observed.error.temporary
+
+
+ELSEWHERE = {"AWS_ENDPOINT_URL_EC2": "http://127.0.0.1:9/ec2", "AWS_ENDPOINT_URL": "http://127.0.0.1:9/all"}
+
+
+@pytest.mark.parametrize("named", [(), ("AWS_ENDPOINT_URL",), tuple(ELSEWHERE)])
+@pytest.mark.parametrize("ignored", ["", "false", "true", "TRUE", "yes"])
+def test_the_endpoint_is_the_one_the_sdk_would_choose(region: Region, named: tuple[str, ...], ignored: str) -> None:
+    """A plan is bound to the endpoint it was made for, so the two may not disagree."""
+    for name in named:
+        region.monkeypatch.setenv(name, ELSEWHERE[name])
+    region.monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", ignored)
+    account = Account("aws", AwsAccount(region="eu-central-1"), Path("/"), time.monotonic() + 20)
+    assert provider.endpoint(account) == boto3.session.Session(region_name="eu-central-1").client("ec2").meta.endpoint_url
+
+
+def test_the_configured_endpoint_comes_before_the_environment(region: Region, cloud: Ec2Double) -> None:
+    region.monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", ELSEWHERE["AWS_ENDPOINT_URL_EC2"])
+    assert provider.endpoint(region.account()) == cloud.endpoint
