@@ -6,7 +6,7 @@ import statistics
 
 import matplotlib
 
-from benchmarks.recorded import CLOUDS, ROOT, find, rows
+from benchmarks.recorded import CLOUDS, ROOT, by_axis, find, rows
 
 matplotlib.use("svg")
 matplotlib.rcParams.update({"svg.hashsalt": "cloudsync", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
@@ -40,11 +40,9 @@ def beside() -> None:
 def growth() -> None:
     """Time by size, both logarithmic: parallel to the dotted line is linear."""
     figure, axes = plt.subplots(figsize=(8, 4.2))
-    found: dict[str, list[tuple[float, float]]] = {}
-    for row in rows("growth"):
-        found.setdefault(row["axis"], []).append((row["n"], row["seconds"]))
-    for axis, points in found.items():
-        axes.loglog(*zip(*points, strict=True), marker="o", markersize=4, linewidth=1.4, label=axis)
+    for axis, points in by_axis(rows("growth")).items():
+        sizes, took = ([point[key] for point in points] for key in ("n", "seconds"))
+        axes.loglog(sizes, took, marker="o", markersize=4, linewidth=1.4, label=axis)
     axes.loglog([10, 100000], [0.001, 10], linestyle=":", color="#57606a", label="linear")
     axes.set_xlabel("size")
     axes.set_ylabel("seconds")

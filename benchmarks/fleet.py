@@ -132,11 +132,11 @@ def _fleet() -> list[dict[str, Any]]:
         for world in worlds.values():
             world.double.checking(False)
         command = [sys.executable, "-m", "cloudsync", "apply", "--auto-approve", "-c"]
-        timed([*command, _configurations(folder, fleet, worlds, AT_ONCE)["base"]], environment, folder)
+        found = {concurrency: _configurations(folder, fleet, worlds, concurrency) for concurrency in (AT_ONCE, HOSTS)}
+        timed([*command, found[AT_ONCE]["base"]], environment, folder)
         for world in worlds.values():
             world.double.latency(LATENCY)
-        for concurrency in (AT_ONCE, HOSTS):
-            files = _configurations(folder, fleet, worlds, concurrency)
+        for concurrency, files in found.items():
             for what, words, files_of in (
                 ("plan, nothing to do", [sys.executable, "-m", "cloudsync", "plan", "-c"], ("base",) * 3),
                 ("apply, a port more or less in each", command, ("more", "base", "more", "base")),
@@ -158,11 +158,11 @@ def _chains(concurrency: int, *, writes: bool) -> dict[str, float]:
     something to write: a write and what is asked until it is in force, at most two calls (DigitalOcean), and one list to see what is
     there. Unbounded: everything that need not wait at once. Bounded: `concurrency` requests to engines, four firewalls an account."""
     rounds = math.ceil(HOSTS * ENGINE_REQUESTS / concurrency)
-    written = 3 if writes else 0
+    written, looked = (3, 1) if writes else (0, 0)
     batches = math.ceil(max(ACCOUNTS.values()) / AT_AN_ACCOUNT)
     return {
-        "everything at once": (ENGINE_CHAIN + written + (1 if writes else 0)) * LATENCY,
-        "as the bounds allow": (rounds + written * batches + (1 if writes else 0)) * LATENCY,
+        "everything at once": (ENGINE_CHAIN + written + looked) * LATENCY,
+        "as the bounds allow": (rounds + written * batches + looked) * LATENCY,
     }
 
 

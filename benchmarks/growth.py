@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,26 +51,29 @@ def _planned(path: Path) -> float:
     return _median(lambda: reconcile.plan(configuration, reconcile.Options()))
 
 
+def _hosts(folder: Path, tables: Sequence[str]) -> Path:
+    """A firewall in front of a host for each table."""
+    names = [f"web-{number}" for number in range(len(tables))]
+    text = "\n".join(f"[hosts.{name}]\n{table}" for name, table in zip(names, tables, strict=True))
+    return configured(folder, firewall=f"hosts = {json.dumps(names)}", tables=text)
+
+
 def hosts(count: int) -> float:
     """A plan over so many engines with ten containers each."""
     with _folder() as folder, Fleet(folder, count, 10, 0.0) as fleet:
-        names = [f"web-{number}" for number in range(count)]
-        tables = "".join(f'[hosts.{name}]\ndocker = "{fleet.endpoint(number)}"\n' for number, name in enumerate(names))
-        return _planned(configured(folder, firewall=f"hosts = {json.dumps(names)}", tables=tables))
+        return _planned(_hosts(folder, [f'docker = "{fleet.endpoint(number)}"' for number in range(count)]))
 
 
 def different(count: int) -> float:
     """A plan over so many hosts behind one firewall, each with a port of its own: it tells each of them of all others' ports."""
     with _folder() as folder:
-        names = [f"web-{number}" for number in range(count)]
-        tables = "".join(f'[hosts.{name}]\nports = ["{2 * number + 1001}/tcp"]\n' for number, name in enumerate(names))
-        return _planned(configured(folder, firewall=f"hosts = {json.dumps(names)}", tables=tables))
+        return _planned(_hosts(folder, [f'ports = ["{2 * number + 1001}/tcp"]' for number in range(count)]))
 
 
 def containers(count: int) -> float:
     """A plan over one engine with so many containers, one port each."""
     with _folder() as folder, Fleet(folder, 1, count, 0.0) as fleet:
-        return _planned(configured(folder, firewall='hosts = ["web"]', tables=f'[hosts.web]\ndocker = "{fleet.endpoint(0)}"'))
+        return _planned(_hosts(folder, [f'docker = "{fleet.endpoint(0)}"']))
 
 
 def firewalls(count: int) -> float:
@@ -88,7 +91,7 @@ def ports(count: int) -> float:
     """A plan of a firewall that needs so many single ports, no two of them neighbours: as many rules, changes and descriptions."""
     with _folder() as folder:
         wanted = json.dumps([f"{2 * n + 1001}/tcp" for n in range(count)])
-        return _planned(configured(folder, firewall='hosts = ["web"]', tables=f"[hosts.web]\nports = {wanted}"))
+        return _planned(_hosts(folder, [f"ports = {wanted}"]))
 
 
 def sources(count: int) -> float:

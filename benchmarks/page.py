@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.compare import CASES
 from benchmarks.processes import ratio
-from benchmarks.recorded import CLOUDS, ROOT, Rows, find, record, rows
+from benchmarks.recorded import CLOUDS, ROOT, Rows, by_axis, find, record, rows
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 HOUR = 3600
@@ -49,12 +49,12 @@ def number(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[str]:
     """Markdown."""
     yield "| " + " | ".join(head) + " |"
     yield "|" + "---|" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(row) + " |"
+    for line in lines:
+        yield "| " + " | ".join(line) + " |"
 
 
 def compared(measured: Rows) -> Iterator[str]:
@@ -150,11 +150,8 @@ def started() -> Iterator[str]:
 
 def grown() -> Iterator[str]:
     """Seconds and memory of a step while one size grows; the exponent is between the last two sizes."""
-    axes: dict[str, Rows] = {}
-    for row in rows("growth"):
-        axes.setdefault(row["axis"], []).append(row)
     lines = []
-    for axis, points in axes.items():
+    for axis, points in by_axis(rows("growth")).items():
         before, last = points[-2:]
         exponent = math.log(last["seconds"] / before["seconds"]) / math.log(last["n"] / before["n"])
         took = " / ".join(f"{point['seconds']:.3g}" for point in points)

@@ -27,3 +27,11 @@ def record(part: str) -> dict[str, Any]:
 def find(among: Rows, **keys: Any) -> dict[str, Any] | None:
     """The row with these values; None where it was not measured."""
     return next((row for row in among if all(row[key] == value for key, value in keys.items())), None)
+
+
+def by_axis(points: Rows) -> dict[str, Rows]:
+    """The points of the part `growth`, axis by axis."""
+    axes: dict[str, Rows] = {}
+    for point in points:
+        axes.setdefault(point["axis"], []).append(point)
+    return axes
