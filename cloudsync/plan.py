@@ -42,6 +42,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class StepSummary:
+    """One call that is to be made, as a plan tells it."""
+
     summary: str
     kind: str
 

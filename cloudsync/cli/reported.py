@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 class Ended:
-    """Tells once how the run ended."""
+    """Tells once how the run ended; nobody where nobody is to be told."""
 
-    def __init__(self, reporting: Reporting) -> None:
+    def __init__(self, reporting: Reporting | None) -> None:
         self._reporting, self.told = reporting, False
 
     def __call__(
         self, code: int, report: Report | None = None, *, error: str | None = None, kind: ErrorKind | None = None
     ) -> int:
         """Tell it, and give the code back."""
-        if not self.told:
+        if self._reporting is not None and not self.told:
             self.told = True
             self._reporting.tell(self._reporting.over(code, report, error=error, kind=kind))
         return code
@@ -37,9 +37,7 @@ class Ended:
 @contextmanager
 def reported(configuration: Configuration, metrics_file: Path | None) -> Iterator[Ended]:
     """The run is in here. What it does not tell itself, an interruption or a bug, is told when it leaves."""
-    from cloudsync.report.reporting import Reporting
-
-    ended = Ended(Reporting(configuration, "apply", metrics_file=metrics_file).begin())
+    ended = Ended(_reporting(configuration, metrics_file))
     try:
         yield ended
     except (click.Abort, KeyboardInterrupt) as error:
@@ -49,3 +47,14 @@ def reported(configuration: Configuration, metrics_file: Path | None) -> Iterato
     except Exception as error:
         ended(exit_codes.FAILED, error=f"internal error: {type(error).__name__}", kind="internal")
         raise
+
+
+def _reporting(configuration: Configuration, metrics_file: Path | None) -> Reporting | None:
+    """Imported only where somebody is to be told."""
+    from cloudsync.config.configuration import ReportSettings
+
+    if metrics_file is None and configuration.report == ReportSettings():
+        return None
+    from cloudsync.report.reporting import Reporting
+
+    return Reporting(configuration, "apply", metrics_file=metrics_file).begin()

@@ -53,6 +53,8 @@ class PortRange:
 
 @dataclass(frozen=True, slots=True)
 class PolicySettings:
+    """Which required ports may be opened, and what may close."""
+
     expose: Literal["published", "labelled"]
     mode: Literal["sync", "additive"]
     grace: timedelta
