@@ -241,7 +241,7 @@ class _Judge:
             self.warnings.extend(
                 f"tcp/{one} of {name} on {port.origin.host} is often an admin page, and is open to the world"
                 for one in sorted(ADMIN)
-                if rest & RuleSet.of((Rule("tcp", one, one, ANY),))
+                if port.first <= one <= port.last and rest & RuleSet.of((Rule("tcp", one, one, ANY),))
             )
         self.published(port, rest)
         how = f"label {port.origin.label}" if port.origin.label else "published"
