@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +16,9 @@ from typing import Any
 
 import pytest
 
+from cloudsync import reconcile
+from cloudsync.config import load
+from cloudsync.plan import Granted
 from tests.emulators.compute import ComputeDouble
 from tests.emulators.digitalocean import DigitalOceanDouble, fault_body
 from tests.emulators.ec2 import Ec2Double
@@ -153,6 +158,30 @@ def test_one_run_fills_four_clouds_and_the_next_one_is_empty(clouds: Clouds) -> 
     assert clouds.types("plan", "--detailed-exitcode").returncode == 0
     # Nothing to do costs one list an account (and Hetzner's servers, DigitalOcean's droplets, which go by name here).
     assert {name: len(getattr(clouds, name).calls) for name in ACCOUNTS} == {"aws": 1, "digitalocean": 2, "gcp": 1, "hetzner": 2}
+
+
+def test_no_connection_waits_for_garbage_to_be_looked_for(clouds: Clouds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`watch` runs for months: what a run opened is closed when it is over."""
+    for name, value in clouds.environment.items():
+        monkeypatch.setenv(name, value)
+    ports = {int(getattr(clouds, name).endpoint.split(":")[2].split("/")[0]) for name in ACCOUNTS}
+    configuration = load(clouds.folder / "cloudsync.toml")
+    gc.disable()
+    try:
+        granted = Granted(allow_attach=("on-digitalocean", "on-hetzner"))
+        report = reconcile.apply(configuration, reconcile.Options(granted=granted))
+        assert {one.firewall for one in report.outcomes if one.status == "done"} == {f"on-{name}" for name in ACCOUNTS}
+        opened = [one for one in gc.get_objects() if isinstance(one, socket.socket) and one.fileno() >= 0]
+        assert [one for one in opened if _peer(one) in ports] == []
+    finally:
+        gc.enable()
+
+
+def _peer(one: socket.socket) -> int | None:
+    try:
+        return int(one.getpeername()[1])
+    except (OSError, IndexError):
+        return None
 
 
 def test_accounts_are_read_and_written_side_by_side(clouds: Clouds) -> None:

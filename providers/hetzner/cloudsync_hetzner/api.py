@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -44,10 +45,24 @@ class ReadOnlyToken(AuthError):
     """The token may read only."""
 
 
-class Api:
-    """One project. `rate`: requests left and allowed an hour, as the last answer said."""
+class _Headers:
+    """What the vendor said beside its answers: hcloud keeps no headers. `hints`: by thread, the seconds of a `Retry-After`."""
 
-    rate: tuple[int, int] | None = None
+    def __init__(self) -> None:
+        self.rate: tuple[int, int] | None = None
+        self.hints: dict[int, float] = {}
+
+    def remember(self, answer: requests.Response, **_: object) -> None:
+        """A hook of the session. `Retry-After` (seconds) is the vendor's own hint when to come back."""
+        left, most = answer.headers.get("RateLimit-Remaining", ""), answer.headers.get("RateLimit-Limit", "")
+        if left.isdecimal() and most.isdecimal():
+            self.rate = int(left), int(most)
+        if answer.status_code == 429 and (hint := seconds_of(answer.headers.get("Retry-After", ""))) is not None:
+            self.hints[threading.get_ident()] = hint
+
+
+class Api:
+    """One project. Its connections are closed with the last reference to it."""
 
     def __init__(self, account: Account, endpoint: str) -> None:
         if not isinstance(account.settings, HetznerAccount):
@@ -66,16 +81,16 @@ class Api:
         )
         # hcloud repeats any request, writes too, up to 5 times on its own; here only the shared policy repeats.
         self._client._client._retry_max_retries = 0
-        self._hints: dict[int, float] = {}
-        self._client._client._session.hooks["response"].append(self._remember_hint)
+        self._headers = _Headers()
+        session = self._client._client._session
+        session.hooks["response"].append(self._headers.remember)
+        # hcloud's clients refer to each other: without a word their connections stay open until garbage is looked for.
+        weakref.finalize(self, session.close).atexit = False
 
-    def _remember_hint(self, answer: requests.Response, **_: object) -> None:
-        """hcloud keeps no headers; `Retry-After` (seconds) is the vendor's own hint when to come back."""
-        left, most = answer.headers.get("RateLimit-Remaining", ""), answer.headers.get("RateLimit-Limit", "")
-        if left.isdecimal() and most.isdecimal():
-            self.rate = int(left), int(most)
-        if answer.status_code == 429 and (hint := seconds_of(answer.headers.get("Retry-After", ""))) is not None:
-            self._hints[threading.get_ident()] = hint
+    @property
+    def rate(self) -> tuple[int, int] | None:
+        """Requests left and allowed an hour, as the last answer said."""
+        return self._headers.rate
 
     def get(self, path: str, query: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """A read, repeated while that may help. Raises `ProviderError`."""
@@ -122,7 +137,7 @@ class Api:
         try:
             answer = self._client.request(method, path, timeout=min(CALL_SECONDS, left), **options)
         except APIException as error:
-            raise mapped(what, error, write=write, retry_after=self._hints.pop(threading.get_ident(), None)) from None
+            raise mapped(what, error, write=write, retry_after=self._headers.hints.pop(threading.get_ident(), None)) from None
         except (requests.RequestException, ValueError) as error:
             raise lost(what, error, "an answer that is not JSON", write=write) from None
         if not isinstance(answer, dict):
