@@ -5,6 +5,7 @@ It never asks and grants nothing: what needs a person's word is reported by ever
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -144,6 +145,7 @@ class Service:
         self._say(run)
         self._show(run, memory)
         self.rhythm = self.rhythm.end(time.monotonic(), _trouble(run), _wake(run.report))
+        gc.collect()  # sockets of connections that failed stand in cycles with their errors, and the process is here to stay
 
     def _apply(self, configuration: Configuration, reporting: Reporting) -> Run:
         options = Options(self.overrides.firewalls, Granted())

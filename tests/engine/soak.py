@@ -197,7 +197,19 @@ servers = ["web-1"]
             time.sleep(0.5)
         for port, state in down.items():
             self.seen.lost.append(f"c{port} after outage {self.seen.outages}: {state}")
-            self.engine.docker("start", f"c{port}")
+            self._bring_up(port, time.monotonic() + 10.0)
+
+    def _bring_up(self, port: int, until: float) -> None:
+        """An engine that was killed may find its own port still taken for a moment."""
+        while True:
+            try:
+                self.engine.docker("start", f"c{port}")
+            except subprocess.CalledProcessError as error:
+                if "already allocated" not in (error.stderr or "") or time.monotonic() > until:
+                    raise
+                time.sleep(0.5)
+            else:
+                return
 
     def _down(self) -> dict[int, str]:
         """Containers that should run and do not, in the engine's own words."""
