@@ -24,6 +24,15 @@ LIMITS = {
 https://docs.digitalocean.com/reference/api/reference/#rate-limit, https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html,
 https://cloud.google.com/compute/api-quota."""
 
+TITLES = {
+    "twenty": "20 firewalls in one account",
+    "many": "As many as an account has",
+    "startup": "Start",
+    "growth": "Growth",
+    "fleet": "A fleet",
+}
+"""The headings of the parts beside `small`."""
+
 
 def seconds(row: dict[str, Any] | None) -> str:
     """Median, and the spread where there is one."""
@@ -169,10 +178,12 @@ def flown() -> Iterator[str]:
 
 
 def on() -> str:
-    """The machine and the versions of the part that matters most."""
+    """The machine and the versions of the part that matters most, and the dates of parts that were not measured with it."""
     said = record("small")["on"]
     versions = ", ".join(f"{name} {version}" for name, version in {**said["versions"], **said["neighbours"]}.items())
-    return f"Measured on {said['date']}: {said['machine']}, Python {said['python']}; {versions}."
+    dates = {title: record(part)["on"]["date"] for part, title in TITLES.items()}
+    apart = "".join(f" {title}: {date}." for title, date in dates.items() if date != said["date"])
+    return f"Measured on {said['date']}: {said['machine']}, Python {said['python']}; {versions}.{apart}"
 
 
 def write() -> None:

@@ -28,7 +28,7 @@ def main() -> None:
 
         print(f"cloudsync {__version__}")
         sys.exit(0)
-    # Modules live as long as the process: to search them for garbage every 700 objects, and once more at the end, is a tenth of a run.
+    # Modules live as long as the process: to search them for garbage as often as Python does, and again at the end, is a tenth of a run.
     gc.set_threshold(10_000)
     atexit.register(gc.freeze)
     from cloudsync.cli.main import run

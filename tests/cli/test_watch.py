@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import http.client
 import json
 import os
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from cloudsync.watch.service import Overrides, Service
 from tests.cli.conftest import Shell
 from tests.emulators.engine import FakeEngine, Stream
 from tests.emulators.receiver import Receiver
@@ -432,3 +434,24 @@ def test_a_run_under_way_is_finished_before_it_ends(shell: Shell, engine: FakeEn
     listed = (shell.folder / "fw.json").exists()
     assert not listed or ports(shell) == {"22", "443", "8000"}
     assert shell.code("plan") == 0
+
+
+def test_a_run_whose_engine_is_gone_leaves_no_socket_behind(shell: Shell) -> None:
+    """Without the collector's help: one socket a run, for months, would be the end of the process."""
+    shell.configure(host='docker = "unix:///nowhere/docker.sock"')
+    service = Service(shell.folder / "cloudsync.toml", Overrides(), lambda _text: None)
+    gc.collect()
+    gc.disable()
+    try:
+        before = _sockets()
+        for _ in range(3):
+            service._once()
+        assert not _sockets() - before
+    finally:
+        gc.enable()
+        service.systemd.close()
+
+
+def _sockets() -> set[int]:
+    """The open sockets of this process, by descriptor."""
+    return {one.fileno() for one in gc.get_objects() if isinstance(one, socket.socket)} - {-1}

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -164,7 +165,7 @@ def test_no_connection_waits_for_garbage_to_be_looked_for(clouds: Clouds, monkey
     """`watch` runs for months: what a run opened is closed when it is over."""
     for name, value in clouds.environment.items():
         monkeypatch.setenv(name, value)
-    ports = {int(getattr(clouds, name).endpoint.split(":")[2].split("/")[0]) for name in ACCOUNTS}
+    ports = {urlsplit(getattr(clouds, name).endpoint).port for name in ACCOUNTS}
     configuration = load(clouds.folder / "cloudsync.toml")
     gc.disable()
     try:
