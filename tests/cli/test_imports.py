@@ -62,11 +62,6 @@ def test_a_plan_imports_nothing_that_only_other_runs_need(shell: Shell) -> None:
     assert not imported(shell, "plan") & others
 
 
-def test_an_apply_that_nobody_is_told_of_does_not_import_what_tells(shell: Shell) -> None:
-    assert "cloudsync.report" not in imported(shell, "apply", "--auto-approve")
-    assert "cloudsync.report.metrics" in imported(shell, "apply", "--auto-approve", "--metrics-file", "metrics.prom")
-
-
 MODULES = {("--help",): 80, ("config", "check"): 240, ("plan",): 290}
 """The most modules a command may import beyond those of `--version`: a few more than it does."""
 

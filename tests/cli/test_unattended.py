@@ -285,8 +285,22 @@ def test_the_report_table_is_strict(shell: Shell, table: str) -> None:
     assert shell.code("config", "check") == 64
 
 
-def test_without_a_report_table_a_run_keeps_no_memory_of_reports_and_imports_no_http(shell: Shell) -> None:
+@pytest.mark.parametrize("key", ["health", "webhook", "metrics_file"])
+def test_each_of_them_alone_is_told(shell: Shell, receiver: Receiver, key: str) -> None:
+    (shell.folder / "address").write_text(receiver.url("/secret"))
+    shell.configure(policy=f"[report]\n{key} = " + ('"metrics.prom"' if key == "metrics_file" else '{ file = "address" }'))
+    assert shell.code("apply", "--auto-approve") == 0
+    heard = len(receiver.take())
+    assert (heard, (shell.folder / "metrics.prom").exists()) == {
+        "health": (2, False),
+        "webhook": (1, False),
+        "metrics_file": (0, True),
+    }[key]
+
+
+def test_without_a_report_table_a_run_keeps_no_memory_of_reports_and_imports_nothing_that_tells(shell: Shell) -> None:
     from tests.cli.test_imports import imported
 
-    assert not imported(shell, "apply", "--auto-approve") & {"requests", "http.server"}
+    assert not imported(shell, "apply", "--auto-approve") & {"requests", "http.server", "cloudsync.report"}
     assert not list((shell.folder / "state").glob("*.report*"))
+    assert "cloudsync.report.metrics" in imported(shell, "apply", "--auto-approve", "--metrics-file", "metrics.prom")
