@@ -16,11 +16,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.recorded import ROOT
-from tests.emulators.compute import BASE, ComputeDouble
-from tests.emulators.digitalocean import DigitalOceanDouble
-from tests.emulators.ec2 import Ec2Double
-from tests.emulators.hetzner import HetznerDouble
-from tests.emulators.http import Double, Request
+from tests.doubles.compute import BASE, ComputeDouble
+from tests.doubles.digitalocean import DigitalOceanDouble
+from tests.doubles.ec2 import Ec2Double
+from tests.doubles.hetzner import HetznerDouble
+from tests.doubles.http import Double, Request
 
 DOUBLES: dict[str, type[Double]] = {
     "aws": Ec2Double,

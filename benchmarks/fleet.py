@@ -24,7 +24,7 @@ from benchmarks.clouds import World
 from benchmarks.double_process import DoubleProcess
 from benchmarks.processes import timed
 from benchmarks.recorded import ROOT
-from tests.emulators.fleet import Fleet
+from tests.doubles.fleet import Fleet
 
 AT_ONCE = 16
 CONTAINERS = 2000
@@ -41,8 +41,8 @@ ENGINE_CHAIN = 3
 
 def survey(endpoint: str) -> float:
     """As a run reads an engine."""
-    from cloudsync.sources.engine import survey as read
-    from cloudsync.sources.share import Share
+    from cloudsync.sources.docker.engine import survey as read
+    from cloudsync.sources.docker.request_slots import Share
 
     began = time.perf_counter()
     with Share(threading.BoundedSemaphore(AT_ONCE), AT_ONCE) as share:
@@ -56,7 +56,7 @@ def bare(endpoint: str) -> float:
     """The same requests by the same client over the same connections, as many at once, every answer parsed and thrown away."""
     from docker import APIClient
 
-    from cloudsync.sources.engine_client import OneSocket
+    from cloudsync.sources.docker.client import OneSocket
 
     began = time.perf_counter()
     url = endpoint.replace("unix:///", "http+unix:///", 1)

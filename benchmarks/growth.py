@@ -23,7 +23,7 @@ from benchmarks.double_process import DoubleProcess
 from benchmarks.local import configured
 from benchmarks.processes import timed
 from benchmarks.recorded import ROOT
-from tests.emulators.fleet import Fleet
+from tests.doubles.fleet import Fleet
 
 ROUNDS = 3
 
@@ -44,8 +44,8 @@ def _folder() -> Iterator[Path]:
 
 
 def _planned(path: Path) -> float:
-    from cloudsync import reconcile
     from cloudsync.config import load
+    from cloudsync.reconcile import run as reconcile
 
     configuration = load(path)
     return _median(lambda: reconcile.plan(configuration, reconcile.Options()))
@@ -103,8 +103,8 @@ def sources(count: int) -> float:
 
 def algebra(count: int) -> float:
     """Build two sets of so many rules that overlap by half, unite them, subtract, intersect, compare, and list the rules."""
-    from cloudsync.networks import NetworkSet
     from cloudsync.rules import Rule, RuleSet
+    from cloudsync.rules.networks import NetworkSet
 
     # 30,000 ports that are no neighbours; beyond them the same ports again from other networks.
     several = [NetworkSet.of([one]) for one in _networks(8)]

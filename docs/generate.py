@@ -13,7 +13,7 @@ from typing import Any
 import click
 from pydantic import BaseModel
 
-from cloudsync.cli import exit_codes
+from cloudsync import exit_codes
 from cloudsync.cli.main import COMMANDS, cloudsync
 from cloudsync.config import models
 from cloudsync.provider import registry

@@ -19,7 +19,7 @@ from rich.text import Text
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.emulators.hetzner import HetznerDouble  # noqa: E402 - found only once the checkout is in the path
+from tests.doubles.hetzner import HetznerDouble  # noqa: E402 - found only once the checkout is in the path
 
 COMPOSE = """\
 name: shop

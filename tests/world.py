@@ -24,7 +24,12 @@ from cloudsync.config.configuration import (
     RunSettings,
     Ssh,
 )
-from cloudsync.networks import ANY, ANY4, ANY6, NetworkSet
+from cloudsync.model.ports import (
+    Complete,
+    Discovery,
+    Origin,
+    RequiredPort,
+)
 from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
@@ -48,7 +53,12 @@ from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.marker import Marker, host_digest
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync.rules import NOTHING, Rule, RuleSet
-from cloudsync.sources.discovery import Complete, Discovery, Origin, RequiredPort
+from cloudsync.rules.networks import (
+    ANY,
+    ANY4,
+    ANY6,
+    NetworkSet,
+)
 
 PLACE = Place("config.toml", 1, 1)
 

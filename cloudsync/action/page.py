@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cloudsync import exit_codes
 from cloudsync.action.event import Event
-from cloudsync.cli import exit_codes
-from cloudsync.plan import Plan
-from cloudsync.plan_digest import digest
+from cloudsync.model.plan import Plan
+from cloudsync.model.plan_digest import digest
 from cloudsync.render.escape import markdown, plain
 from cloudsync.render.markdown import plan as rendered
 

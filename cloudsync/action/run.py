@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cloudsync import exit_codes
 from cloudsync.action import approval, comment, page
 from cloudsync.action.approval import NotApproved
 from cloudsync.action.comment import Place
@@ -17,10 +18,9 @@ from cloudsync.action.event import Event, EventError
 from cloudsync.action.github import Comment, GitHub, GitHubError
 from cloudsync.action.inputs import PREFIX, InputError, Inputs
 from cloudsync.action.runner import Runner
-from cloudsync.cli import exit_codes
-from cloudsync.plan import Plan
-from cloudsync.plan_digest import digest
-from cloudsync.plan_document import PlanFileError, from_document
+from cloudsync.model.plan import Plan
+from cloudsync.model.plan_digest import digest
+from cloudsync.model.plan_json import PlanFileError, from_document
 
 REASONS = {
     exit_codes.DONE: "",

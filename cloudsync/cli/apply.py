@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloudsync.cli import exit_codes
+from cloudsync import exit_codes
 from cloudsync.cli.reported import reported
 from cloudsync.cli.shared import Shell, common, log, options_for, planning
-from cloudsync.interruption import listening
-from cloudsync.plan import Granted, Plan
+from cloudsync.model.plan import Granted, Plan
 from cloudsync.render.escape import plain
+from cloudsync.runtime.signals import listening
 from cloudsync.state import StateError
 from cloudsync.state.lock import LockHeld
 
 if TYPE_CHECKING:
     from cloudsync.config import Configuration
-    from cloudsync.reconcile import Options, Report
+    from cloudsync.reconcile.run import Options, Report
 
 
 @click.command("apply")
@@ -53,7 +53,7 @@ def command(
 
     With PLANFILE only what that plan shows is done. Without a terminal it needs --auto-approve, --expect or PLANFILE.
     """
-    from cloudsync.reconcile import apply
+    from cloudsync.reconcile.run import apply
 
     configuration = shell.load()
     approved = None
@@ -103,7 +103,7 @@ def command(
 
 
 def _ask_and_apply(shell: Shell, configuration: Configuration, options: Options, run: Callable[..., Report]) -> Report:
-    from cloudsync import reconcile
+    from cloudsync.reconcile import run as reconcile
     from cloudsync.render.text import plan as text
 
     shown = reconcile.plan(configuration, options, shell.progress).plan
@@ -120,7 +120,7 @@ def _ask_and_apply(shell: Shell, configuration: Configuration, options: Options,
 
 
 def _read(path: Path) -> Plan:
-    from cloudsync.plan_document import MAX_PLAN_BYTES, PlanFileError, from_document
+    from cloudsync.model.plan_json import MAX_PLAN_BYTES, PlanFileError, from_document
 
     try:
         with path.open("rb") as file:

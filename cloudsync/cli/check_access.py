@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from cloudsync.cli import exit_codes
+from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common
 from cloudsync.render.escape import plain
 
@@ -28,7 +28,7 @@ def command(shell: Shell, *, purpose: Literal["plan", "apply"], output: str) -> 
 
     Writes nothing. Exit codes: 0 nothing that is needed is missing, 1 something is, or could not be asked; 64 usage or configuration.
     """
-    from cloudsync import access
+    from cloudsync.reconcile import check_access as access
 
     configuration = shell.load()
     rows = access.check(configuration, shell.progress)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloudsync.cli import exit_codes
+from cloudsync import exit_codes
 from cloudsync.cli.shared import ConfigProblems, Shell, common, log
 from cloudsync.render.escape import plain
 from cloudsync.state import StateError
 
 if TYPE_CHECKING:
     from cloudsync.config import Configuration
-    from cloudsync.sources.discovery import Discovery
+    from cloudsync.model.ports import Discovery
 
 HERE = "this engine"
 
@@ -31,7 +31,7 @@ def command(shell: Shell, *, output: str) -> int:
     Of all hosts of the configuration; without one, of the engine the docker command would use (DOCKER_HOST, DOCKER_CONTEXT, the current
     context, the local socket). No cloud is read, and nothing is written.
     """
-    from cloudsync.inventory import inventory, without_configuration
+    from cloudsync.planning.port_table import inventory, without_configuration
 
     configuration = _configuration(shell)
     if configuration is None:
@@ -63,9 +63,9 @@ def _configuration(shell: Shell) -> Configuration | None:
 
 
 def _here() -> Mapping[str, Discovery]:
-    from cloudsync.engine_endpoint import EndpointError, docker_endpoint, way_to
-    from cloudsync.sources.discovery import LabelScope
-    from cloudsync.sources.engine import read_engine
+    from cloudsync.model.ports import LabelScope
+    from cloudsync.sources.docker.endpoint import EndpointError, docker_endpoint, way_to
+    from cloudsync.sources.docker.engine import read_engine
 
     try:
         engine = docker_endpoint(os.environ)
@@ -78,7 +78,7 @@ def _here() -> Mapping[str, Discovery]:
 
 
 def _read(shell: Shell, configuration: Configuration) -> Mapping[str, Discovery]:
-    from cloudsync.sources.hosts import read_hosts
+    from cloudsync.sources.read_hosts import read_hosts
 
     try:
         return read_hosts(configuration, [host.name for host in configuration.hosts.values() if not host.retired], shell.progress)
@@ -87,7 +87,7 @@ def _read(shell: Shell, configuration: Configuration) -> Mapping[str, Discovery]
 
 
 def _code(discovery: Discovery) -> int:
-    from cloudsync.sources.discovery import Complete
+    from cloudsync.model.ports import Complete
 
     if isinstance(discovery, Complete):
         return exit_codes.FAILED if discovery.malformed else exit_codes.DONE

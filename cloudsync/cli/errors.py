@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import click
 
-from cloudsync.cli import exit_codes
+from cloudsync import exit_codes
 from cloudsync.cli.shared import ConfigProblems, complain, wants_json
 from cloudsync.render.escape import plain
 

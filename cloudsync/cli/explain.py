@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloudsync.cli import exit_codes
+from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common, options_for
 from cloudsync.state import StateError
 
 if TYPE_CHECKING:
-    from cloudsync.explain import Asked, Explanation
+    from cloudsync.planning.explain import Asked, Explanation
 
 
 @click.command("explain")
@@ -25,9 +25,9 @@ def command(shell: Shell, *, port: str, firewalls: tuple[str, ...], output: str)
 
     PORT is 8080, 8080/tcp, 8000-8010/udp, icmp, esp, …; without a protocol tcp, and udp where there is something to tell. Writes nothing.
     """
-    from cloudsync import reconcile
-    from cloudsync.explain import explain
-    from cloudsync.plan import Granted
+    from cloudsync.model.plan import Granted
+    from cloudsync.planning.explain import explain
+    from cloudsync.reconcile import run as reconcile
     from cloudsync.render import explain as render
     from cloudsync.state.history import entries
 
@@ -56,7 +56,7 @@ def command(shell: Shell, *, port: str, firewalls: tuple[str, ...], output: str)
 
 def _asked(port: str) -> tuple[Asked, ...]:
     from cloudsync.config.models import allowed
-    from cloudsync.explain import Asked
+    from cloudsync.planning.explain import Asked
 
     try:
         first = Asked(*allowed(port))

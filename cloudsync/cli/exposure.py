@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import click
 
-from cloudsync.cli import exit_codes
+from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common, options_for
-from cloudsync.plan import Granted
+from cloudsync.model.plan import Granted
 from cloudsync.state import StateError
 
 
@@ -23,7 +23,7 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:
     Writes nothing. Exit codes: 0 all of it is known, 3 something is open that nobody wants and policy.foreign is "fail", 1 or 75 something
     could not be read (75: try again), 64 usage or configuration.
     """
-    from cloudsync import reconcile
+    from cloudsync.reconcile import run as reconcile
 
     configuration = shell.load()
     options = options_for(configuration, firewalls, Granted())
@@ -35,7 +35,7 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:
     except StateError as error:
         raise click.ClickException(str(error)) from None
     if output == "json":
-        from cloudsync.plan_document import exposure_document
+        from cloudsync.model.plan_json import exposure_document
 
         click.echo(json.dumps(exposure_document(plan), indent=2))
     elif output == "markdown":

@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from cloudsync.cli.shared import Shell, common
+from cloudsync.planning.reopen import way_back
 from cloudsync.render import history as render
 from cloudsync.state import StateError
 from cloudsync.state.history import entries
-from cloudsync.way_back import way_back
 
 
 @click.command("history")

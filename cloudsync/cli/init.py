@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloudsync import first_run
 from cloudsync.cli.shared import ConfigProblems, Shell, common, log
+from cloudsync.config import init_file as first_run
 from cloudsync.render.escape import plain
 
 if TYPE_CHECKING:
     from cloudsync.config import Configuration
-    from cloudsync.provider.starter import Question, Starter
-    from cloudsync.sources.discovery import Discovery
+    from cloudsync.model.ports import Discovery
+    from cloudsync.provider.init import Question, Starter
 
 _ENGINE_SECONDS = 5.0
 
@@ -138,9 +138,9 @@ def command(
 def _engine(given: str | None) -> str | None:
     """The engine that answers, or the one named; None where there is none and ports must be listed."""
     from cloudsync.config.engines import engine_problem
-    from cloudsync.engine_endpoint import EndpointError, docker_endpoint
-    from cloudsync.sources.discovery import Failed, LabelScope
-    from cloudsync.sources.engine import read_engine
+    from cloudsync.model.ports import Failed, LabelScope
+    from cloudsync.sources.docker.endpoint import EndpointError, docker_endpoint
+    from cloudsync.sources.docker.engine import read_engine
 
     if given is not None and (problem := engine_problem(given)) is not None:
         raise click.UsageError(f"--engine {problem}")
@@ -158,7 +158,7 @@ def _engine(given: str | None) -> str | None:
 
 
 def _needs(found: Discovery) -> str:
-    from cloudsync.sources.discovery import Failed
+    from cloudsync.model.ports import Failed
 
     if isinstance(found, Failed) or not found.required:
         return "whose containers need no public port now"
@@ -248,8 +248,8 @@ def _check(path: Path, text: str) -> None:
 
 
 def _plan(shell: Shell, path: Path) -> None:
-    from cloudsync import reconcile
     from cloudsync.config import load
+    from cloudsync.reconcile import run as reconcile
     from cloudsync.render.text import plan as text
     from cloudsync.state import StateError
 

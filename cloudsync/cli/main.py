@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from cloudsync.cli import exit_codes
+from cloudsync import exit_codes
 
 COMMANDS = {
     "plan": ("cloudsync.cli.plan", "Show what an apply would change, and why. Writes nothing."),

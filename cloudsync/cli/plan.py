@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from cloudsync.cli import exit_codes
+from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common, options_for, planning
-from cloudsync.plan import Granted, Plan
+from cloudsync.model.plan import Granted, Plan
 from cloudsync.state import StateError
 
 
@@ -29,7 +29,7 @@ def command(
     Exit codes: 0 nothing stands in the way, 2 changes pending (--detailed-exitcode), 3 a guard refuses something, 1 or 75 something
     could not be read (75: try again), 64 usage or configuration.
     """
-    from cloudsync import reconcile
+    from cloudsync.reconcile import run as reconcile
 
     configuration = shell.load()
     options = options_for(configuration, firewalls, granted)
@@ -44,7 +44,7 @@ def command(
 
 
 def _write(path: Path, plan: Plan) -> None:
-    from cloudsync.plan_document import to_document
+    from cloudsync.model.plan_json import to_document
     from cloudsync.state.directory import replace
 
     try:
@@ -55,7 +55,7 @@ def _write(path: Path, plan: Plan) -> None:
 
 def _print(shell: Shell, plan: Plan, output: str) -> None:
     if output == "json":
-        from cloudsync.plan_document import to_document
+        from cloudsync.model.plan_json import to_document
 
         click.echo(json.dumps(to_document(plan), indent=2))
     elif output == "markdown":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from cloudsync.cli import exit_codes
+from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common, log, options_for
-from cloudsync.interruption import listening
 from cloudsync.render.escape import plain
+from cloudsync.runtime.signals import listening
 from cloudsync.state import StateError
 from cloudsync.state.lock import LockHeld
 
@@ -23,8 +23,8 @@ def command(shell: Shell, *, name: str, lock_timeout: float) -> int:
 
     Afterwards cloudsync refuses it until --adopt NAME. Another owner's firewall is never released.
     """
-    from cloudsync.plan import Granted
-    from cloudsync.release import release
+    from cloudsync.model.plan import Granted
+    from cloudsync.reconcile.release import release
 
     configuration = shell.load()
     options_for(configuration, (name,), Granted())

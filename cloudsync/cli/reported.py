@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloudsync.cli import exit_codes
+from cloudsync import exit_codes
 
 if TYPE_CHECKING:
     from cloudsync.config import Configuration
-    from cloudsync.outcome import Report
-    from cloudsync.report.reporting import Reporting
-    from cloudsync.report.run import ErrorKind
+    from cloudsync.model.outcome import Report
+    from cloudsync.notify.notifier import Reporting
+    from cloudsync.notify.run import ErrorKind
 
 
 class Ended:
@@ -55,6 +55,6 @@ def _reporting(configuration: Configuration, metrics_file: Path | None) -> Repor
 
     if metrics_file is None and configuration.report == ReportSettings():
         return None
-    from cloudsync.report.reporting import Reporting
+    from cloudsync.notify.notifier import Reporting
 
     return Reporting(configuration, "apply", metrics_file=metrics_file).begin()

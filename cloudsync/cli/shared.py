@@ -16,13 +16,13 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from cloudsync import interruption
 from cloudsync.render.escape import plain
+from cloudsync.runtime import signals as interruption
 
 if TYPE_CHECKING:
     from cloudsync.config import Configuration
-    from cloudsync.plan import Granted
-    from cloudsync.reconcile import Options
+    from cloudsync.model.plan import Granted
+    from cloudsync.reconcile.run import Options
     from cloudsync.render.text import Line
 
 R = TypeVar("R")
@@ -100,7 +100,7 @@ def planning(function: Callable[..., R]) -> Callable[..., R]:
     @click.option("--now", is_flag=True, help="Do not wait for grace.")
     @functools.wraps(function)
     def wrapped(*args: Any, firewalls: tuple[str, ...], adopt: tuple[str, ...], allow_attach: tuple[str, ...], **rest: Any) -> R:
-        from cloudsync.plan import Granted
+        from cloudsync.model.plan import Granted
 
         granted = Granted(
             tuple(sorted(set(adopt))),
@@ -129,7 +129,7 @@ def options_for(configuration: Configuration, firewalls: tuple[str, ...], grante
     """The options with every name checked. Raises `click.UsageError`."""
     from difflib import get_close_matches
 
-    from cloudsync.reconcile import Options
+    from cloudsync.reconcile.run import Options
 
     for name in (*firewalls, *granted.adopt, *granted.allow_attach):
         if name not in configuration.firewalls:

@@ -74,6 +74,6 @@ def _set_up_logs(shell: Shell) -> None:
     """What the service does is its log: changes always, what it is about unless --quiet."""
     log = logging.getLogger("cloudsync.watch")
     log.setLevel(logging.DEBUG if shell.verbose else logging.INFO)
-    logging.getLogger("cloudsync.report").setLevel(logging.WARNING)
+    logging.getLogger("cloudsync.notify").setLevel(logging.WARNING)
     if shell.quiet:
         log.addFilter(lambda record: record.levelno >= logging.WARNING or getattr(record, "event", "") == "change")

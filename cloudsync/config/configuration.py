@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from cloudsync.config.engines import TlsEngine
-from cloudsync.networks import NetworkSet
 from cloudsync.provider.contract import Provider
 from cloudsync.provider.settings import AccountSettings, FirewallSettings, SecretRef
 from cloudsync.rules import RuleSet
+from cloudsync.rules.networks import NetworkSet
 
 KeyPath = tuple[str | int, ...]
 

@@ -18,7 +18,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
-from cloudsync.networks import is_loopback
+from cloudsync.rules.networks import is_loopback
 
 _CONTEXT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.+-]{0,127}")
 _SSH_WORD = re.compile(r"[A-Za-z0-9_.:%\[\]@+][A-Za-z0-9_.:%\[\]@+-]{0,254}")

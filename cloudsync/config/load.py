@@ -40,12 +40,12 @@ from cloudsync.config.models import (
 )
 from cloudsync.config.places import place_of, places
 from cloudsync.config.problems import ConfigError, Problem, unknown_key
-from cloudsync.networks import NOWHERE, NetworkSet
 from cloudsync.provider import registry
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.marker import Marker, host_digest
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.networks import NOWHERE, NetworkSet
 
 MAX_BYTES = 1024 * 1024
 Model = TypeVar("Model", bound=BaseModel)

@@ -11,8 +11,8 @@ import tomlkit
 from cloudsync.config.configuration import ComposeTable, Configuration, PortRange, ReportSettings, WatchSettings
 from cloudsync.config.engines import TlsEngine
 from cloudsync.config.models import AllowTable, File, FirewallTable
-from cloudsync.networks import ANY, NetworkSet
 from cloudsync.rules import RuleSet
+from cloudsync.rules.networks import ANY, NetworkSet
 
 
 def show(configuration: Configuration) -> str:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.marker import Marker
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
-from cloudsync.rule_index import RuleIndex
 from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules.index import RuleIndex
 
 if TYPE_CHECKING:
     from cloudsync.provider.access import Access

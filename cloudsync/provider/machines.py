@@ -1,7 +1,8 @@
 """Machines at a vendor, each with every firewall that acts on it: what a provider tells so that the core can say what the Internet reaches.
 
-A provider that can tell offers a `MachineReader` (see `cloudsync.provider.contract`) and fills these values; `cloudsync.exposure` evaluates
-them. The provider translates, it judges nothing: no rule is left out because it looks harmless, and what was not looked at is said.
+A provider that can tell offers a `MachineReader` (see `cloudsync.provider.contract`) and fills these values;
+`cloudsync.planning.exposure` evaluates them.
+The provider translates, it judges nothing: no rule is left out because it looks harmless, and what was not looked at is said.
 
 How a provider fills them:
 
@@ -30,10 +31,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
 
-from cloudsync.addresses import classify
-from cloudsync.networks import NOWHERE, Family, NetworkSet
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
+from cloudsync.rules.address_classes import classify
+from cloudsync.rules.networks import NOWHERE, Family, NetworkSet
 
 BOTH_FAMILIES: frozenset[Family] = frozenset((4, 6))
 

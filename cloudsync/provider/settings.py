@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr, field_validator, model_validator
 
-from cloudsync.networks import is_loopback
+from cloudsync.rules.networks import is_loopback
 
 _COMMAND_SECONDS = 10
 _MAX_SECRET_BYTES = 64 * 1024

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from cloudsync.inventory import HostInventory, Row, Verdict
-from cloudsync.policy import name_of
+from cloudsync.model.ports import Origin, Routed
+from cloudsync.planning.policy import name_of
+from cloudsync.planning.port_table import HostInventory, Row, Verdict
 from cloudsync.render import words
 from cloudsync.render.escape import plain
 from cloudsync.render.text import Line, Style
-from cloudsync.sources.discovery import Origin, Routed
 
 FORMAT_VERSION = "1.0"
 _TITLES = ("PORT", "WHO", "REACHABLE FROM", "ASKED BY", "WHAT HAPPENS")

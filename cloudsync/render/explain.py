@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
-from cloudsync.explain import Explanation, Reason, Story
-from cloudsync.networks import NetworkSet
-from cloudsync.plan import Refused
-from cloudsync.policy import name_of
+from cloudsync.model.plan import Refused
+from cloudsync.model.ports import Origin, RequiredPort
+from cloudsync.planning.explain import Explanation, Reason, Story
+from cloudsync.planning.policy import name_of
 from cloudsync.render import words
 from cloudsync.render.escape import plain
 from cloudsync.render.text import Line
 from cloudsync.rules import Rule
-from cloudsync.sources.discovery import Origin, RequiredPort
+from cloudsync.rules.networks import NetworkSet
 
 
 def text(explanation: Explanation) -> Iterator[Line]:

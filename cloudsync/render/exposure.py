@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from cloudsync.networks import NetworkSet
-from cloudsync.plan import FirewallPlan, MachineExposure, Orphan, Plan, Shared
+from cloudsync.model.plan import (
+    FirewallPlan,
+    MachineExposure,
+    Orphan,
+    Plan,
+    Shared,
+)
 from cloudsync.render import words
 from cloudsync.rules import Rule
+from cloudsync.rules.networks import NetworkSet
 
 Weight = Literal["title", "warning", "error", "quiet", "plain"]
 _SHOWN = 10

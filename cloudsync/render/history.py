@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from cloudsync.networks import NetworkSet
 from cloudsync.render import words
 from cloudsync.render.escape import plain
 from cloudsync.render.text import Line, Style
+from cloudsync.rules.networks import NetworkSet
 
 _STYLES: dict[str, Style] = {"done": "open", "nothing-to-do": "quiet", "released": "attach"}
 _MANY = 30

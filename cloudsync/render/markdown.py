@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cloudsync.plan import FirewallPlan, Plan
+from cloudsync.model.plan import FirewallPlan, Plan
 from cloudsync.render import exposure, words
 from cloudsync.render.escape import markdown
 

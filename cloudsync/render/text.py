@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
-from cloudsync.outcome import Report
-from cloudsync.plan import FirewallPlan, Plan, Refused
+from cloudsync.model.outcome import Report
+from cloudsync.model.plan import FirewallPlan, Plan, Refused
+from cloudsync.model.ports import Origin
 from cloudsync.render import exposure, words
 from cloudsync.render.escape import plain
-from cloudsync.sources.discovery import Origin
 
 Style = Literal["plain", "title", "open", "close", "attach", "quiet", "warning", "error"]
 _ANSI: dict[str, str] = {

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 
-from cloudsync.addresses import PRIVATE
-from cloudsync.networks import ANY, NetworkSet
-from cloudsync.outcome import Report
-from cloudsync.plan import Change, Plan
+from cloudsync.model.outcome import Report
+from cloudsync.model.plan import Change, Plan
+from cloudsync.planning.sensitive_ports import is_world
 from cloudsync.rules import Rule
-from cloudsync.sensitive import is_world
+from cloudsync.rules.address_classes import PRIVATE
+from cloudsync.rules.networks import ANY, NetworkSet
 
 _SHOWN_SOURCES = 4
 

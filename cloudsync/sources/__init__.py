@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cloudsync.sources.discovery import Complete, Discovery, Failed, Partial
+from cloudsync.model.ports import (
+    Complete,
+    Discovery,
+    Failed,
+    Partial,
+)
 
 
 def united(discoveries: Sequence[Discovery]) -> Discovery:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from cloudsync.networks import ANY, NOWHERE, NetworkSet
-from cloudsync.sources.discovery import LabelScope
+from cloudsync.model.ports import LabelScope
+from cloudsync.rules.networks import ANY, NOWHERE, NetworkSet
 
 PREFIX = "cloudsync."
 LABELS = (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cloudsync.config.configuration import Host
-from cloudsync.networks import ANY
-from cloudsync.sources.discovery import Complete, Origin, RequiredPort
+from cloudsync.model.ports import Complete, Origin, RequiredPort
+from cloudsync.rules.networks import ANY
 
 
 def read_static(host: Host) -> Complete:

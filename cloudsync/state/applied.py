@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cloudsync.networks import NetworkSet
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.networks import NetworkSet
 from cloudsync.state import StateError
 from cloudsync.state.directory import content, replace
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cloudsync.sources.discovery import Complete, Discovery, Failed
+from cloudsync.model.ports import Complete, Discovery, Failed
 from cloudsync.state import StateError
 from cloudsync.state.directory import content, replace
 

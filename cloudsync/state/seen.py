@@ -13,10 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cloudsync.clock import Moment
-from cloudsync.grace import Memory, Missing
-from cloudsync.networks import NetworkSet
+from cloudsync.planning.grace import Memory, Missing
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.networks import NetworkSet
+from cloudsync.runtime.clock import Moment
 from cloudsync.state import StateError
 from cloudsync.state.directory import content, replace
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from cloudsync.networks import ANY, NetworkSet
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.networks import ANY, NetworkSet
 from cloudsync.testing.stage import Kind, Spelled
 
 SSH = "tcp/22"

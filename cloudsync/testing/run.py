@@ -12,13 +12,13 @@ from typing import Any
 
 import tomlkit
 
-from cloudsync import reconcile
-from cloudsync.cli import exit_codes
+from cloudsync import exit_codes
 from cloudsync.config import load
 from cloudsync.config.configuration import Configuration
-from cloudsync.plan import Granted, Plan
+from cloudsync.model.plan import Granted, Plan
 from cloudsync.provider.marker import Marker, host_digest
-from cloudsync.release import release
+from cloudsync.reconcile import run as reconcile
+from cloudsync.reconcile.release import release
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.testing import language as say
 from cloudsync.testing.language import Scenario, meant, spelled

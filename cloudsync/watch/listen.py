@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from cloudsync.networks import is_loopback
-from cloudsync.report.metrics import CONTENT_TYPE
+from cloudsync.notify.metrics import CONTENT_TYPE
+from cloudsync.rules.networks import is_loopback
 
 _SECONDS = 5.0
 

@@ -17,19 +17,19 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
 
-from cloudsync import reconcile
-from cloudsync.cli import exit_codes
+from cloudsync import exit_codes
 from cloudsync.config.configuration import Configuration, WatchSettings
 from cloudsync.config.models import rhythm_problem
-from cloudsync.interruption import Interrupted, Interruption
-from cloudsync.plan import Granted
+from cloudsync.model.plan import Granted
+from cloudsync.notify import metrics
+from cloudsync.notify.counters import Memory, remembering
+from cloudsync.notify.notifier import Reporting
+from cloudsync.notify.run import Run
 from cloudsync.provider.contract import Progress
-from cloudsync.reconcile import Options, Report
+from cloudsync.reconcile import run as reconcile
+from cloudsync.reconcile.run import Options, Report
 from cloudsync.render.escape import plain
-from cloudsync.report import metrics
-from cloudsync.report.memory import Memory, remembering
-from cloudsync.report.reporting import Reporting
-from cloudsync.report.run import Run
+from cloudsync.runtime.signals import Interrupted, Interruption
 from cloudsync.state import StateError
 from cloudsync.state.lock import LockHeld
 from cloudsync.watch.bell import Bell

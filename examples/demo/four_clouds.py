@@ -15,11 +15,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.emulators.compute import ComputeDouble  # noqa: E402 - found only once the checkout is in the path
-from tests.emulators.digitalocean import DigitalOceanDouble  # noqa: E402
-from tests.emulators.ec2 import Ec2Double  # noqa: E402
-from tests.emulators.hetzner import HetznerDouble, fault_body  # noqa: E402
-from tests.emulators.http import Fault  # noqa: E402
+from tests.doubles.compute import ComputeDouble  # noqa: E402 - found only once the checkout is in the path
+from tests.doubles.digitalocean import DigitalOceanDouble  # noqa: E402
+from tests.doubles.ec2 import Ec2Double  # noqa: E402
+from tests.doubles.hetzner import HetznerDouble, fault_body  # noqa: E402
+from tests.doubles.http import Fault  # noqa: E402
 
 CONFIGURATION = """\
 version = 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.action.workflow import ROOT, Job, Ran
-from tests.emulators.github import GitHubDouble
+from tests.doubles.github import GitHubDouble
 
 EXAMPLES = ROOT / "examples" / "github"
 CONFIGURATION = """version = 1

@@ -12,7 +12,7 @@ from cloudsync.action.comment import Place
 from cloudsync.action.event import Event
 from cloudsync.action.github import GitHub
 from cloudsync.action.inputs import Inputs
-from tests.emulators.github import GitHubDouble
+from tests.doubles.github import GitHubDouble
 
 MERGE, DIGEST = "c0ffee" + "0" * 34, "sha256:" + "1" * 64
 PLACE = Place("acme/shop", 7, "")

@@ -12,7 +12,7 @@ from cloudsync.action.inputs import PREFIX
 from cloudsync.action.run import REASONS
 from tests.action.conftest import EXAMPLES, Repository
 from tests.action.workflow import ROOT
-from tests.emulators.github import GitHubDouble
+from tests.doubles.github import GitHubDouble
 
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
 WORKFLOWS = [*sorted(EXAMPLES.glob("*.yml")), *sorted((ROOT / ".github" / "workflows").glob("*.yml"))]

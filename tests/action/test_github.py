@@ -7,8 +7,8 @@ import pytest
 from cloudsync.action import comment
 from cloudsync.action.comment import Place
 from cloudsync.action.github import GitHub, GitHubError
-from tests.emulators.github import GitHubDouble
-from tests.emulators.http import Fault
+from tests.doubles.github import GitHubDouble
+from tests.doubles.http import Fault
 
 PLACE = Place("acme/shop", 7, "")
 COMMENTS = "/repos/acme/shop/issues/7/comments"

@@ -11,7 +11,7 @@ import pytest
 from cloudsync.action import install
 from cloudsync.action.inputs import PREFIX, InputError, Inputs
 from tests.action.conftest import Repository
-from tests.emulators.github import GitHubDouble
+from tests.doubles.github import GitHubDouble
 
 
 def of(**values: str) -> Inputs:

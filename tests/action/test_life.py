@@ -10,7 +10,7 @@ from cloudsync.action import run
 from cloudsync.action.inputs import PREFIX, Inputs
 from cloudsync.action.runner import Runner
 from tests.action.conftest import EXAMPLES, Repository
-from tests.emulators.github import GitHubDouble
+from tests.doubles.github import GitHubDouble
 
 MERGE = "c0ffee" + "0" * 34
 

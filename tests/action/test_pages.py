@@ -8,7 +8,7 @@ from cloudsync.action import comment, page
 from cloudsync.action.comment import MOST_BYTES, Place
 from cloudsync.action.event import Event
 from cloudsync.action.runner import MOST_SUMMARY_BYTES, Runner
-from tests.emulators.github import MOST_CHARACTERS
+from tests.doubles.github import MOST_CHARACTERS
 
 EVENT = Event(
     "pull_request",

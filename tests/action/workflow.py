@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from tests.emulators.github import GitHubDouble
+from tests.doubles.github import GitHubDouble
 
 ROOT = Path(__file__).parents[2]
 EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)

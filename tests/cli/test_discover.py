@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Shell
-from tests.emulators.engine import FakeEngine
+from tests.doubles.engine import FakeEngine
 
 PORTS = {"80/tcp": "8088", "5432/tcp": "5432"}
 

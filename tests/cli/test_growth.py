@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cloudsync import reconcile
 from cloudsync.config import Configuration, load
+from cloudsync.reconcile import run as reconcile
 from tests.growth import growth
 
 CONFIGURATION = """

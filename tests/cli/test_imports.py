@@ -51,13 +51,13 @@ def test_a_plan_imports_nothing_that_only_other_runs_need(shell: Shell) -> None:
         "tenacity",  # a call failed
         "tomlkit",  # config show, init
         "ruamel.yaml",  # Compose files
-        "cloudsync.plan_document",  # --output json, --out, a plan file
+        "cloudsync.model.plan_json",  # --output json, --out, a plan file
         "cloudsync.render.markdown",
-        "cloudsync.provider.starter",  # init
+        "cloudsync.provider.init",  # init
         "cloudsync.config.show",
-        "cloudsync.compose",
-        "cloudsync.sources.engine",
-        "cloudsync.report",
+        "cloudsync.sources.compose",
+        "cloudsync.sources.docker.engine",
+        "cloudsync.notify",
     }
     assert not imported(shell, "plan") & others
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from cloudsync import first_run
+from cloudsync.config import init_file as first_run
 from cloudsync.config import load
 from cloudsync.provider import registry
-from tests.emulators.engine import FakeEngine
+from tests.doubles.engine import FakeEngine
 
 SETTINGS = {
     "aws": ("region=eu-central-1", "group=sg-0123456789abcdef0"),

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from cloudsync.cli.main import run
-from cloudsync.plan_digest import digest
-from cloudsync.plan_document import from_document, to_document
+from cloudsync.model.plan_digest import digest
+from cloudsync.model.plan_json import from_document, to_document
 from tests.cli.conftest import Shell
 
 
@@ -44,7 +44,7 @@ def forge(shell: Shell, change: Callable[[dict[str, Any]], object], *, seal: boo
 
 
 def _digest_of(value: dict[str, Any]) -> str:
-    from cloudsync.plan_document import PlanDocument, _plan
+    from cloudsync.model.plan_json import PlanDocument, _plan
 
     return digest(_plan(PlanDocument.model_validate(value)))
 

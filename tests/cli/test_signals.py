@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulators.hetzner import HetznerDouble
-from tests.emulators.http import Fault
+from tests.doubles.hetzner import HetznerDouble
+from tests.doubles.http import Fault
 
 pytestmark = pytest.mark.emulator
 SET_RULES = ("POST", r"/firewalls/\d+/actions/set_rules")
 HASTY = (
-    "import sys\nimport cloudsync.interruption\ncloudsync.interruption.PATIENCE_SECONDS = 0.5\n"
+    "import sys\nimport cloudsync.runtime.signals\ncloudsync.runtime.signals.PATIENCE_SECONDS = 0.5\n"
     "from cloudsync.__main__ import main\nmain()\n"
 )
 

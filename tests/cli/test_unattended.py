@@ -17,12 +17,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-import cloudsync.report
+import cloudsync.notify
 from tests.cli.conftest import Shell
-from tests.emulators.receiver import Receiver
+from tests.doubles.receiver import Receiver
 from tests.unit.test_metrics import parsed
 
-SCHEMA = json.loads((Path(cloudsync.report.__file__).parent / "webhook.schema.json").read_text())
+SCHEMA = json.loads((Path(cloudsync.notify.__file__).parent / "webhook.schema.json").read_text())
 DOWN = 'docker = "unix:///nowhere/docker.sock"'
 
 
@@ -301,6 +301,6 @@ def test_each_of_them_alone_is_told(shell: Shell, receiver: Receiver, key: str) 
 def test_without_a_report_table_a_run_keeps_no_memory_of_reports_and_imports_nothing_that_tells(shell: Shell) -> None:
     from tests.cli.test_imports import imported
 
-    assert not imported(shell, "apply", "--auto-approve") & {"requests", "http.server", "cloudsync.report"}
+    assert not imported(shell, "apply", "--auto-approve") & {"requests", "http.server", "cloudsync.notify"}
     assert not list((shell.folder / "state").glob("*.report*"))
-    assert "cloudsync.report.metrics" in imported(shell, "apply", "--auto-approve", "--metrics-file", "metrics.prom")
+    assert "cloudsync.notify.metrics" in imported(shell, "apply", "--auto-approve", "--metrics-file", "metrics.prom")

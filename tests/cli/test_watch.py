@@ -21,8 +21,8 @@ import pytest
 
 from cloudsync.watch.service import Overrides, Service
 from tests.cli.conftest import Shell
-from tests.emulators.engine import FakeEngine, Stream
-from tests.emulators.receiver import Receiver
+from tests.doubles.engine import FakeEngine, Stream
+from tests.doubles.receiver import Receiver
 from tests.unit.test_metrics import parsed
 
 PATIENCE = 30.0

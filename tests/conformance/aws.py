@@ -9,7 +9,12 @@ from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
 from cloudsync.testing import Spelled, Trouble
 from tests.conformance.http_stage import HttpStage, rule_set
-from tests.emulators.ec2 import Ec2Double, Group, Rule, fault_body
+from tests.doubles.ec2 import (
+    Ec2Double,
+    Group,
+    Rule,
+    fault_body,
+)
 
 REGION = "eu-central-1"
 DUMMY = {"AWS_ACCESS_KEY_ID": "AKIADOUBLE", "AWS_SECRET_ACCESS_KEY": "any", "AWS_EC2_METADATA_DISABLED": "true"}

@@ -10,7 +10,7 @@ from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
 from cloudsync.testing import Spelled
 from tests.conformance.http_stage import HttpStage, rule_set
-from tests.emulators.digitalocean import DigitalOceanDouble, fault_body
+from tests.doubles.digitalocean import DigitalOceanDouble, fault_body
 
 
 class DigitalOceanStage(HttpStage):

@@ -12,12 +12,12 @@ from typing import Any
 # The import takes longer than a scenario's whole deadline.
 from google.cloud import compute_v1  # noqa: F401
 
-from cloudsync.networks import ANY4, ANY6
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
+from cloudsync.rules.networks import ANY4, ANY6
 from cloudsync.testing import Spelled
 from tests.conformance.http_stage import HttpStage, networks, rule_set
-from tests.emulators.compute import ComputeDouble, fault_body
+from tests.doubles.compute import ComputeDouble, fault_body
 
 RULES = "/projects/p/global/firewalls"
 PRIORITY, TARGET, PAGE = 900, ["web"], 500

@@ -9,7 +9,7 @@ from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
 from cloudsync.testing import Spelled
 from tests.conformance.http_stage import HttpStage, rule_set
-from tests.emulators.hetzner import HetznerDouble, fault_body
+from tests.doubles.hetzner import HetznerDouble, fault_body
 
 
 class HetznerStage(HttpStage):

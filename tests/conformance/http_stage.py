@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any, ClassVar
 
-from cloudsync.networks import NetworkSet
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.networks import NetworkSet
 from cloudsync.testing import Spelled, Trouble
-from tests.emulators.http import Double, Fault
+from tests.doubles.http import Double, Fault
 
 _KINDS = {
     "lost-before": "drop-before",

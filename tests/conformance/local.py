@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from cloudsync.networks import NetworkSet
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.networks import NetworkSet
 from cloudsync.testing import Spelled, Trouble
 
 

@@ -15,10 +15,10 @@ from tests.conformance.digitalocean import DigitalOceanStage
 from tests.conformance.gcp import GcpStage, OneRuleEachStage
 from tests.conformance.hetzner import HetznerStage
 from tests.conformance.local import LocalStage
-from tests.emulators.compute import ComputeDouble
-from tests.emulators.digitalocean import DigitalOceanDouble
-from tests.emulators.ec2 import Ec2Double
-from tests.emulators.hetzner import HetznerDouble
+from tests.doubles.compute import ComputeDouble
+from tests.doubles.digitalocean import DigitalOceanDouble
+from tests.doubles.ec2 import Ec2Double
+from tests.doubles.hetzner import HetznerDouble
 
 
 class TestLocal(Conformance):

@@ -26,8 +26,8 @@ from tests.crash.site import NAME, SSH, Site
 from tests.crash.test_races import runs
 from tests.crash.vendors import VENDORS
 from tests.crash.zygote import Child, Zygote
-from tests.emulators.engine import FakeEngine
-from tests.emulators.http import Fault
+from tests.doubles.engine import FakeEngine
+from tests.doubles.http import Fault
 
 LONG = bool(os.environ.get("CLOUDSYNC_LONG"))
 ALWAYS = meant(SSH)

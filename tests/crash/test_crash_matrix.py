@@ -21,7 +21,7 @@ from cloudsync.testing.run import hold_to_the_laws
 from tests.crash.site import NAME, SSH, Site, assert_tidy
 from tests.crash.vendors import VENDORS, Vendor
 from tests.crash.zygote import Child, Zygote
-from tests.emulators.http import Call, Fault
+from tests.doubles.http import Call, Fault
 
 pytestmark = pytest.mark.emulator
 FOREVER = 10**6

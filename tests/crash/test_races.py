@@ -17,11 +17,11 @@ from tests.conformance.local import LocalStage
 from tests.crash.site import NAME, SSH, Site, assert_tidy
 from tests.crash.vendors import VENDORS
 from tests.crash.zygote import Child, Zygote
-from tests.emulators.compute import ComputeDouble
-from tests.emulators.digitalocean import DigitalOceanDouble
-from tests.emulators.engine import FakeEngine
-from tests.emulators.hetzner import HetznerDouble
-from tests.emulators.http import Double, Fault
+from tests.doubles.compute import ComputeDouble
+from tests.doubles.digitalocean import DigitalOceanDouble
+from tests.doubles.engine import FakeEngine
+from tests.doubles.hetzner import HetznerDouble
+from tests.doubles.http import Double, Fault
 
 pytestmark = pytest.mark.emulator
 TEN = 10

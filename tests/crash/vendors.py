@@ -12,12 +12,17 @@ from tests.conformance.digitalocean import DigitalOceanStage
 from tests.conformance.gcp import GcpStage
 from tests.conformance.hetzner import HetznerStage
 from tests.conformance.http_stage import HttpStage
-from tests.emulators import compute, digitalocean, ec2, hetzner
-from tests.emulators.compute import ComputeDouble
-from tests.emulators.digitalocean import DigitalOceanDouble
-from tests.emulators.ec2 import Ec2Double
-from tests.emulators.hetzner import HetznerDouble
-from tests.emulators.http import Double
+from tests.doubles import (
+    compute,
+    digitalocean,
+    ec2,
+    hetzner,
+)
+from tests.doubles.compute import ComputeDouble
+from tests.doubles.digitalocean import DigitalOceanDouble
+from tests.doubles.ec2 import Ec2Double
+from tests.doubles.hetzner import HetznerDouble
+from tests.doubles.http import Double
 
 
 @dataclass(frozen=True, eq=False)

@@ -134,17 +134,17 @@ _MODULES = {
     "digitalocean": ("cloudsync_digitalocean.reader", "cloudsync_digitalocean.writer"),
     "gcp": ("cloudsync_gcp.reader", "cloudsync_gcp.writer"),
     "hetzner": ("cloudsync_hetzner.reader", "cloudsync_hetzner.writer"),
-    "local": ("cloudsync_local.provider",),
-    "engine": ("docker", "cloudsync.sources.engine", "cloudsync.sources.engine_client"),
+    "local": ("cloudsync_local.plugin",),
+    "engine": ("docker", "cloudsync.sources.docker.engine", "cloudsync.sources.docker.client"),
 }
 _SHORTER = {
-    "cloudsync_hetzner.api": {"CALL_SECONDS": CALL_SECONDS},
+    "cloudsync_hetzner.client": {"CALL_SECONDS": CALL_SECONDS},
     "cloudsync_hetzner.writer": {"FIRST_POLL_SECONDS": 0.005},
-    "cloudsync_digitalocean.api": {"CALL_SECONDS": CALL_SECONDS},
+    "cloudsync_digitalocean.client": {"CALL_SECONDS": CALL_SECONDS},
     "cloudsync_digitalocean.writer": {"FIRST_POLL_SECONDS": 0.005},
-    "cloudsync_gcp.rest": {"CALL_SECONDS": CALL_SECONDS},
+    "cloudsync_gcp.client": {"CALL_SECONDS": CALL_SECONDS},
     "cloudsync_gcp.writer": {"CALL_SECONDS": CALL_SECONDS},
-    "cloudsync_aws.api": {"READ_SECONDS": CALL_SECONDS},
+    "cloudsync_aws.client": {"READ_SECONDS": CALL_SECONDS},
     "cloudsync.provider.retry": {"LEAST_SECONDS": 0.1},
     "cloudsync.state.lock": {"_POLL_SECONDS": 0.01},
 }

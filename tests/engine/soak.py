@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.emulators.hetzner import HetznerDouble
+from tests.doubles.hetzner import HetznerDouble
 from tests.engine.lab import Lab
 
 INTERVAL, DEBOUNCE_MIN, DEBOUNCE_MAX = 10.0, 1.0, 5.0

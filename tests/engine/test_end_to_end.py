@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from cloudsync.networks import NetworkSet
 from cloudsync.rules import Rule, RuleSet
-from tests.emulators.hetzner import HetznerDouble
+from cloudsync.rules.networks import NetworkSet
+from tests.doubles.hetzner import HetznerDouble
 from tests.engine.lab import Lab
 from tests.world import rules
 

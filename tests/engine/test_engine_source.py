@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from cloudsync.sources.discovery import Complete, LabelScope
-from cloudsync.sources.engine import read_engine
+from cloudsync.model.ports import Complete, LabelScope
+from cloudsync.sources.docker.engine import read_engine
 from tests.engine.lab import Lab
 
 pytestmark = pytest.mark.engine
@@ -93,7 +93,7 @@ def test_a_label_of_the_image_cannot_be_told_from_the_same_one_on_the_container(
 
 
 def test_the_version_is_negotiated(engine: Lab) -> None:
-    from cloudsync.sources.engine_client import Engine
+    from cloudsync.sources.docker.client import Engine
 
     client = Engine(f"unix://{engine.socket}", time.monotonic() + 5)
     try:

@@ -70,7 +70,7 @@ def test_the_image_is_built_from_the_sources_and_nothing_else(image: Lab) -> Non
     shown = runs(image, "--entrypoint", "cat", "cloudsync:test", "/opt/cloudsync/context").split()
     tops = {path.split("/")[1] for path in shown}
     assert tops == {"LICENSE", "README.md", "cloudsync", "constraints.txt", "providers", "pyproject.toml"}
-    assert "./providers/hetzner/cloudsync_hetzner/provider.py" in shown
+    assert "./providers/hetzner/cloudsync_hetzner/plugin.py" in shown
     assert not [path for path in shown if "__pycache__" in path]
 
 

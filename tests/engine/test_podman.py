@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from cloudsync.sources.discovery import Complete, LabelScope
-from cloudsync.sources.engine import read_engine
+from cloudsync.model.ports import Complete, LabelScope
+from cloudsync.sources.docker.engine import read_engine
 from tests.engine.podman import CannotRun, Podman, missing
 
 pytestmark = pytest.mark.engine

@@ -16,9 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from cloudsync.sources.discovery import Complete, Discovery, Failed, LabelScope
-from cloudsync.sources.engine import read_engine
-from tests.emulators.engine import FakeEngine
+from cloudsync.model.ports import (
+    Complete,
+    Discovery,
+    Failed,
+    LabelScope,
+)
+from cloudsync.sources.docker.engine import read_engine
+from tests.doubles.engine import FakeEngine
 from tests.engine.lab import Lab
 from tests.engine.sshd import Sshd, missing
 

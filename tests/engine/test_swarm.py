@@ -11,10 +11,15 @@ from pathlib import Path
 import pytest
 
 from cloudsync.config.configuration import Host
-from cloudsync.networks import NetworkSet
-from cloudsync.sources.discovery import Complete, Discovery, LabelScope, Partial
-from cloudsync.sources.engine import read_engine
-from cloudsync.sources.hosts import read_hosts
+from cloudsync.model.ports import (
+    Complete,
+    Discovery,
+    LabelScope,
+    Partial,
+)
+from cloudsync.rules.networks import NetworkSet
+from cloudsync.sources.docker.engine import read_engine
+from cloudsync.sources.read_hosts import read_hosts
 from tests.engine.lab import Lab
 from tests.world import PLACE, build
 

@@ -13,14 +13,20 @@ import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudsync.plan import Plan
-from cloudsync.plan_document import PlanFileError, from_document
+from cloudsync.model.plan import Plan
+from cloudsync.model.plan_json import PlanFileError, from_document
+from cloudsync.model.ports import (
+    Complete,
+    Discovery,
+    Failed,
+    LabelScope,
+    Partial,
+)
 from cloudsync.rules import Rule
-from cloudsync.sources.discovery import Complete, Discovery, Failed, LabelScope, Partial
-from cloudsync.sources.engine import read_engine
+from cloudsync.sources.docker.engine import read_engine
 from tests.conformance.local import LocalStage
 from tests.crash.site import NAME, SSH, Site
-from tests.emulators.engine import FakeEngine
+from tests.doubles.engine import FakeEngine
 from tests.fuzz.bent import DICE, bend, bounded, tear
 from tests.fuzz.conftest import Typed
 

@@ -17,7 +17,7 @@ from tests.conformance.http_stage import HttpStage
 from tests.crash.site import NAME, SSH, Site
 from tests.crash.vendors import VENDORS
 from tests.crash.zygote import read_once
-from tests.emulators.http import Fault
+from tests.doubles.http import Fault
 from tests.fuzz.bent import DICE, bend, bounded, tear
 from tests.fuzz.conftest import Typed
 

@@ -6,17 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from cloudsync import reconcile
-from cloudsync.approval import moved
-from cloudsync.changes import changes_of
-from cloudsync.guards import attaching
-from cloudsync.holds import Holding
-from cloudsync.plan import Granted
-from cloudsync.policy import Desired
+from cloudsync.model.plan import Granted
+from cloudsync.model.ports import Complete, Malformed, Origin
+from cloudsync.planning.approval import moved
+from cloudsync.planning.diff import changes_of
+from cloudsync.planning.guards import attaching
+from cloudsync.planning.holds import Holding
+from cloudsync.planning.policy import Desired
 from cloudsync.provider.contract import Absent, Attachment, Machine
-from cloudsync.reconcile import Options
+from cloudsync.reconcile import run as reconcile
+from cloudsync.reconcile.run import Options
 from cloudsync.rules import NOTHING
-from cloudsync.sources.discovery import Complete, Malformed, Origin
 from tests.world import World, both, ports, rules
 
 

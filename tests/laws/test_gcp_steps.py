@@ -10,15 +10,15 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloudsync.guards import lawful_steps
+from cloudsync.planning.guards import lawful_steps
 from cloudsync.provider.contract import FirewallSpec as Spec
 from cloudsync.provider.contract import Present, Target
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_gcp import provider
+from cloudsync_gcp.native import Change, Found, Write
 from cloudsync_gcp.rules import listed, written_marker
 from cloudsync_gcp.settings import GcpFirewall, prefix_of
-from cloudsync_gcp.state import Change, Found, Write
 from tests.world import rules
 
 MARK = Marker("shop", "web", "0123abcd")

@@ -10,12 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from cloudsync import clock, reconcile
-from cloudsync.networks import NetworkSet
-from cloudsync.plan import Granted, Held
+from cloudsync.model.plan import Granted, Held
+from cloudsync.model.ports import (
+    Complete,
+    Failed,
+    Malformed,
+    Origin,
+    Partial,
+    UnopenedPort,
+)
 from cloudsync.provider.contract import Description
-from cloudsync.reconcile import Options, Report
-from cloudsync.sources.discovery import Complete, Failed, Malformed, Origin, Partial, UnopenedPort
+from cloudsync.reconcile import run as reconcile
+from cloudsync.reconcile.run import Options, Report
+from cloudsync.rules.networks import NetworkSet
+from cloudsync.runtime import clock
 from tests.world import World, both, build, ports, required, rules
 
 START = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from cloudsync import reconcile
-from cloudsync.guards import GUARDS
-from cloudsync.plan import Granted
+from cloudsync.model.plan import Granted
+from cloudsync.model.ports import Complete, UnopenedPort
+from cloudsync.planning.guards import GUARDS
 from cloudsync.provider.contract import Machine
-from cloudsync.reconcile import Options, Report
-from cloudsync.session import own_login
-from cloudsync.sources.discovery import Complete, UnopenedPort
+from cloudsync.reconcile import run as reconcile
+from cloudsync.reconcile.run import Options, Report
+from cloudsync.reconcile.ssh_session import own_login
 from tests.world import MemorySettings, World, both, ports, rules
 
 

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from cloudsync import reconcile
-from cloudsync.networks import ANY
-from cloudsync.plan import Granted
+from cloudsync.model.plan import Granted
+from cloudsync.model.ports import Failed, Partial
 from cloudsync.provider.contract import Machine, Pending, StepKind
 from cloudsync.provider.errors import AuthError, Transient
-from cloudsync.reconcile import Options, Outcome, Report
+from cloudsync.reconcile import run as reconcile
+from cloudsync.reconcile.run import Options, Outcome, Report
 from cloudsync.rules import NOTHING, RuleSet
-from cloudsync.sources.discovery import Failed, Partial
+from cloudsync.rules.networks import ANY
 from tests.world import MemorySettings, World, both, ports, rules
 
 ALLOWED = Granted(allow_attach=("web",))

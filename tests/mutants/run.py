@@ -34,30 +34,31 @@ class Target:
 LAWS = "tests/laws"
 CONFORMANCE = "tests/conformance/test_conformance.py"
 TARGETS = {
-    "guards": Target(("cloudsync/guards.py",), f"tests/unit/test_guards.py {LAWS}"),
-    "holds": Target(("cloudsync/holds.py",), f"tests/unit/test_holds.py {LAWS}"),
+    "guards": Target(("cloudsync/planning/guards.py",), f"tests/unit/test_guards.py {LAWS}"),
+    "holds": Target(("cloudsync/planning/holds.py",), f"tests/unit/test_holds.py {LAWS}"),
     "changes": Target(
-        ("cloudsync/changes.py", "cloudsync/plan.py", "cloudsync/approval.py"), f"{LAWS} tests/unit/test_plan_document.py"
+        ("cloudsync/planning/diff.py", "cloudsync/model/plan.py", "cloudsync/planning/approval.py"),
+        f"{LAWS} tests/unit/test_plan_document.py",
     ),
-    "rules": Target(("cloudsync/rules.py",), "tests/unit/test_rules.py tests/unit/test_rules_algebra.py"),
-    "local": Target(("providers/local/cloudsync_local/provider.py",), f"{CONFORMANCE} -k TestLocal"),
+    "rules": Target(("cloudsync/rules/ruleset.py",), "tests/unit/test_rules.py tests/unit/test_rules_algebra.py"),
+    "local": Target(("providers/local/cloudsync_local/plugin.py",), f"{CONFORMANCE} -k TestLocal"),
     "hetzner": Target(
-        ("providers/hetzner/cloudsync_hetzner/provider.py",),
-        "tests/emulators/test_hetzner_provider.py",
+        ("providers/hetzner/cloudsync_hetzner/plugin.py",),
+        "tests/providers/test_hetzner_provider.py",
         f"{CONFORMANCE} -k TestHetzner",
     ),
     "digitalocean": Target(
-        ("providers/digitalocean/cloudsync_digitalocean/provider.py",),
-        "tests/emulators/test_digitalocean_provider.py",
+        ("providers/digitalocean/cloudsync_digitalocean/plugin.py",),
+        "tests/providers/test_digitalocean_provider.py",
         f"{CONFORMANCE} -k TestDigitalOcean",
     ),
     "aws": Target(
-        ("providers/aws/cloudsync_aws/provider.py",), "tests/emulators/test_aws_provider.py", f"{CONFORMANCE} -k TestAws"
+        ("providers/aws/cloudsync_aws/plugin.py",), "tests/providers/test_aws_provider.py", f"{CONFORMANCE} -k TestAws"
     ),
     "gcp": Target(
-        ("providers/gcp/cloudsync_gcp/provider.py",),
-        "tests/laws/test_gcp_steps.py tests/emulators/test_gcp_provider.py",
-        f"tests/emulators/test_gcp_deny_others.py tests/emulators/test_gcp_fields.py {CONFORMANCE} -k gcp",
+        ("providers/gcp/cloudsync_gcp/plugin.py",),
+        "tests/laws/test_gcp_steps.py tests/providers/test_gcp_provider.py",
+        f"tests/providers/test_gcp_deny_others.py tests/providers/test_gcp_fields.py {CONFORMANCE} -k gcp",
     ),
 }
 

@@ -8,10 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from cloudsync.config import Configuration, load
-from cloudsync.networks import ANY, ANY4, ANY6, NetworkSet
-from cloudsync.policy import desire
-from cloudsync.sources.discovery import Complete, Discovery, Failed, Origin
-from cloudsync.sources.hosts import read_hosts
+from cloudsync.model.ports import (
+    Complete,
+    Discovery,
+    Failed,
+    Origin,
+)
+from cloudsync.planning.policy import desire
+from cloudsync.rules.networks import (
+    ANY,
+    ANY4,
+    ANY6,
+    NetworkSet,
+)
+from cloudsync.sources.read_hosts import read_hosts
 
 CONFIGURATION = """
 version = 1

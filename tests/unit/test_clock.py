@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from cloudsync import reconcile
-from cloudsync.clock import Moment, elapsed, now
-from cloudsync.deadline import Deadline
 from cloudsync.provider.contract import Account
-from cloudsync.reconcile import Options
+from cloudsync.reconcile import run as reconcile
+from cloudsync.reconcile.run import Options
+from cloudsync.runtime.clock import Moment, elapsed, now
+from cloudsync.runtime.deadline import Deadline
 from tests.world import World
 
 THEN = Moment(datetime(2026, 3, 1, tzinfo=UTC), "boot", 1000.0, "web-1")

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from cloudsync.compose import ComposeError, read_projects
-from cloudsync.compose.environment import dotenv
+from cloudsync.sources.compose import ComposeError, read_projects
+from cloudsync.sources.compose.environment import dotenv
 from tests.unit.compose_world import Expected
 from tests.unit.test_compose_examples import EXAMPLES, FOLDERS
 

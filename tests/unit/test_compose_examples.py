@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudsync.sources.discovery import Complete
+from cloudsync.model.ports import Complete
 from tests.unit.compose_world import Expected, configured, judged, read
 
 EXAMPLES = Path(__file__).parent / "fixtures" / "compose"

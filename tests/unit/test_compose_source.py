@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from cloudsync.compose import ComposeError, read_projects
-from cloudsync.networks import ANY
+from cloudsync.model.ports import (
+    Complete,
+    Discovery,
+    Failed,
+    Partial,
+)
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.networks import ANY
 from cloudsync.sources import united
-from cloudsync.sources.discovery import Complete, Discovery, Failed, Partial
+from cloudsync.sources.compose import ComposeError, read_projects
 from tests.unit.compose_world import configured, judged, read
 
 WEB = "services:\n  web:\n    image: web\n    ports: ['80:80']\n"

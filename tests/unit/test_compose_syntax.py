@@ -12,14 +12,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cloudsync.compose import ComposeError, read_projects
-from cloudsync.compose.budget import Budget
-from cloudsync.compose.documents import documents
-from cloudsync.compose.environment import dotenv
-from cloudsync.compose.interpolation import InterpolationError, interpolate
-from cloudsync.compose.merging import merge
-from cloudsync.compose.nodes import Mapping, Node, Place, Scalar, Sequence, same
-from cloudsync.compose.ports import PublishedPort, published_ports, short_form
+from cloudsync.sources.compose import ComposeError, read_projects
+from cloudsync.sources.compose.budget import Budget
+from cloudsync.sources.compose.documents import documents
+from cloudsync.sources.compose.environment import dotenv
+from cloudsync.sources.compose.interpolation import InterpolationError, interpolate
+from cloudsync.sources.compose.merging import merge
+from cloudsync.sources.compose.nodes import (
+    Mapping,
+    Node,
+    Place,
+    Scalar,
+    Sequence,
+    same,
+)
+from cloudsync.sources.compose.ports import PublishedPort, published_ports, short_form
 
 PLACE = Place("compose.yaml", 7)
 FIXTURES = Path(__file__).parent / "fixtures" / "compose"

@@ -17,7 +17,7 @@ from cloudsync.config import ConfigError, Configuration, find, load
 from cloudsync.config.models import allowed, duration, port_range
 from cloudsync.config.places import places
 from cloudsync.config.show import json_schema, show
-from cloudsync.networks import ANY, NetworkSet
+from cloudsync.rules.networks import ANY, NetworkSet
 from tests.world import rules
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"

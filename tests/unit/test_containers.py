@@ -8,9 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudsync.networks import NetworkSet
-from cloudsync.sources.containers import Needs, Network, Unexpected, container_of, counts, needs_of, network_of
-from cloudsync.sources.discovery import LabelScope
+from cloudsync.model.ports import LabelScope
+from cloudsync.rules.networks import NetworkSet
+from cloudsync.sources.docker.containers import (
+    Needs,
+    Network,
+    Unexpected,
+    container_of,
+    counts,
+    needs_of,
+    network_of,
+)
 
 SCOPE = LabelScope({"office": NetworkSet.of(["203.0.113.0/24"])}, frozenset({"web"}))
 NETWORKS = {

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from cloudsync.report.metrics import METRICS
-from cloudsync.report.run import ERROR_KINDS
-from cloudsync.sources.discovery import LabelScope
-from cloudsync.sources.engine import read_engine
+from cloudsync.model.ports import LabelScope
+from cloudsync.notify.metrics import METRICS
+from cloudsync.notify.run import ERROR_KINDS
+from cloudsync.sources.docker.engine import read_engine
 from cloudsync.watch import events
-from tests.emulators.engine import FakeEngine
+from tests.doubles.engine import FakeEngine
 
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "deploy" / "systemd"
@@ -139,6 +139,6 @@ def test_the_documented_webhook_body_fits_its_schema() -> None:
 
     text = (ROOT / "docs" / "unattended.md").read_text()
     body = next(json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL))
-    schema = json.loads((ROOT / "cloudsync" / "report" / "webhook.schema.json").read_text())
+    schema = json.loads((ROOT / "cloudsync" / "notify" / "webhook.schema.json").read_text())
     jsonschema.validate(body, schema)
     assert schema["properties"].keys() == body.keys()

@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from cloudsync.config.engines import TlsEngine, engine_problem
-from cloudsync.engine_endpoint import EndpointError, SshRoute, TlsFiles, Way, docker_endpoint, way_to
+from cloudsync.sources.docker.endpoint import (
+    EndpointError,
+    SshRoute,
+    TlsFiles,
+    Way,
+    docker_endpoint,
+    way_to,
+)
 
 
 def context(folder: Path, name: str, host: Any, **more: Any) -> str:

@@ -6,15 +6,25 @@ from dataclasses import replace
 
 import pytest
 
-from cloudsync import reconcile
 from cloudsync.config.configuration import Place, PortRange
-from cloudsync.explain import Asked, Story, explain, since
-from cloudsync.plan import Granted
+from cloudsync.model.plan import Granted
+from cloudsync.model.ports import (
+    Complete,
+    Failed,
+    Origin,
+    UnopenedPort,
+)
+from cloudsync.planning.explain import (
+    Asked,
+    Story,
+    explain,
+    since,
+)
 from cloudsync.provider.errors import Transient
-from cloudsync.reconcile import Options
+from cloudsync.reconcile import run as reconcile
+from cloudsync.reconcile.run import Options
 from cloudsync.render import explain as render
 from cloudsync.render.text import joined
-from cloudsync.sources.discovery import Complete, Failed, Origin, UnopenedPort
 from cloudsync.state.history import entries
 from tests.world import World, ports, required, rules
 

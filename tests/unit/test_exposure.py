@@ -8,8 +8,13 @@ from ipaddress import ip_address, ip_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloudsync.exposure import Filtered, Open, beyond, evaluate, exposure_of
-from cloudsync.networks import ANY, NetworkSet
+from cloudsync.planning.exposure import (
+    Filtered,
+    Open,
+    beyond,
+    evaluate,
+    exposure_of,
+)
 from cloudsync.provider.machines import (
     BOTH_FAMILIES,
     ActingFirewall,
@@ -21,6 +26,7 @@ from cloudsync.provider.machines import (
     union_stage,
 )
 from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules.networks import ANY, NetworkSet
 from tests.packets import PACKETS, PROTOCOLS, Packet, come_through
 from tests.world import rules
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cloudsync.guards import attaching, lawful_steps, max_close
-from cloudsync.plan import Granted, Guard
+from cloudsync.model.plan import Granted, Guard
+from cloudsync.planning.guards import attaching, lawful_steps, max_close
 from cloudsync.provider.contract import Attachment, Machine, Step, StepKind
 from cloudsync.rules import NOTHING, RuleSet
 from tests.world import rules

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from cloudsync import reconcile
-from cloudsync.networks import NetworkSet
-from cloudsync.plan import Granted
+from cloudsync.model.plan import Granted
+from cloudsync.planning.reopen import way_back
 from cloudsync.provider.errors import Transient
-from cloudsync.reconcile import Options, Report
-from cloudsync.record import who
+from cloudsync.reconcile import run as reconcile
+from cloudsync.reconcile.audit_log import who
+from cloudsync.reconcile.run import Options, Report
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.networks import NetworkSet
 from cloudsync.state import StateError, history
-from cloudsync.way_back import way_back
 from tests.world import World, ports, rules
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from cloudsync.holds import Holding, hold
-from cloudsync.networks import NetworkSet
-from cloudsync.policy import desire
+from cloudsync.model.ports import Complete, Malformed, Origin
+from cloudsync.planning.holds import Holding, hold
+from cloudsync.planning.policy import desire
 from cloudsync.provider.contract import Present
 from cloudsync.rules import NOTHING, Rule
-from cloudsync.sources.discovery import Complete, Malformed, Origin
+from cloudsync.rules.networks import NetworkSet
 from tests.world import World, both, ports, rules
 
 

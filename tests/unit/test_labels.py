@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudsync.networks import ANY4, NetworkSet
-from cloudsync.sources.discovery import LabelScope
+from cloudsync.model.ports import LabelScope
+from cloudsync.rules.networks import ANY4, NetworkSet
 from cloudsync.sources.labels import ContainerLabels, LabelError, parse_labels
 
 SCOPE = LabelScope({"office": NetworkSet.of(["203.0.113.0/24"])}, frozenset({"web", "db"}))

@@ -9,10 +9,16 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from cloudsync.report import metrics
-from cloudsync.report.memory import Figures, Memory, Streak, recall, remembering
-from cloudsync.report.run import Run
-from cloudsync.report.tally import tally
+from cloudsync.notify import metrics
+from cloudsync.notify.counters import (
+    Figures,
+    Memory,
+    Streak,
+    recall,
+    remembering,
+)
+from cloudsync.notify.run import Run
+from cloudsync.notify.tally import tally
 from tests.world import World
 
 

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudsync.networks import ANY, ANY4, ANY6, NOWHERE, NetworkSet
+from cloudsync.rules.networks import (
+    ANY,
+    ANY4,
+    ANY6,
+    NOWHERE,
+    NetworkSet,
+)
 
 V4_BASE = int(ip_address("192.0.2.0"))
 V6_BASE = int(ip_address("2001:db8::"))

@@ -14,12 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cloudsync
-from cloudsync import reconcile
-from cloudsync.plan import Granted, Plan
-from cloudsync.plan_digest import digest
-from cloudsync.plan_document import PlanFileError, from_document, json_schema, to_document
-from cloudsync.reconcile import Options
-from cloudsync.sources.discovery import Failed
+from cloudsync.model.plan import Granted, Plan
+from cloudsync.model.plan_digest import digest
+from cloudsync.model.plan_json import (
+    PlanFileError,
+    from_document,
+    json_schema,
+    to_document,
+)
+from cloudsync.model.ports import Failed
+from cloudsync.reconcile import run as reconcile
+from cloudsync.reconcile.run import Options
 from tests.world import World, ports
 
 
@@ -67,7 +72,7 @@ def test_a_host_that_failed_is_in_the_document_with_the_reason(world: World) -> 
 
 
 def test_the_document_fits_the_shipped_schema(world: World) -> None:
-    shipped = json.loads((Path(cloudsync.__file__).parent / "plan.schema.json").read_text())
+    shipped = json.loads((Path(cloudsync.__file__).parent / "model" / "plan.schema.json").read_text())
     jsonschema.validate(to_document(planned(world)), shipped)
     assert shipped == json_schema()
 

@@ -6,10 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from cloudsync.networks import NetworkSet
-from cloudsync.policy import Desired, desire, unassigned
+from cloudsync.model.ports import (
+    Complete,
+    Failed,
+    Malformed,
+    Origin,
+    UnopenedPort,
+)
+from cloudsync.planning.policy import Desired, desire, unassigned
 from cloudsync.rules import NOTHING, Rule, RuleSet
-from cloudsync.sources.discovery import Complete, Failed, Malformed, Origin, UnopenedPort
+from cloudsync.rules.networks import NetworkSet
 from tests.world import World, both, ports, required, rules
 
 

@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 
-from cloudsync.sources.discovery import Origin, RequiredPort
-from cloudsync.sources.proxies import Served, Trait, routed, routed_by_labels, traits_of
+from cloudsync.model.ports import Origin, RequiredPort
+from cloudsync.sources.docker.proxies import (
+    Served,
+    Trait,
+    routed,
+    routed_by_labels,
+    traits_of,
+)
 from tests.world import required
 
 

@@ -8,8 +8,8 @@ from types import ModuleType
 
 import pytest
 
-from cloudsync.cli import exit_codes
-from cloudsync.sources.discovery import LabelScope
+from cloudsync import exit_codes
+from cloudsync.model.ports import LabelScope
 from cloudsync.sources.labels import LABELS, PREFIX, parse_labels
 
 DOCS = Path(__file__).parents[2] / "docs"

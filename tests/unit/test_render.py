@@ -11,16 +11,21 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cloudsync import reconcile
-from cloudsync.addresses import PRIVATE
-from cloudsync.networks import ANY
-from cloudsync.plan import Plan
-from cloudsync.policy import unassigned
-from cloudsync.reconcile import Options, Outcome, Report
+from cloudsync.model.plan import Plan
+from cloudsync.model.ports import (
+    Complete,
+    Failed,
+    Malformed,
+    Origin,
+)
+from cloudsync.planning.policy import unassigned
+from cloudsync.reconcile import run as reconcile
+from cloudsync.reconcile.run import Options, Outcome, Report
 from cloudsync.render import markdown, text, words
 from cloudsync.render.escape import markdown as escaped
 from cloudsync.render.escape import plain
-from cloudsync.sources.discovery import Complete, Failed, Malformed, Origin
+from cloudsync.rules.address_classes import PRIVATE
+from cloudsync.rules.networks import ANY
 from tests.world import World, both, rules
 
 

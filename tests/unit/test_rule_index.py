@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudsync.networks import ANY, ANY4, NetworkSet
-from cloudsync.rule_index import RuleIndex
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.index import RuleIndex
+from cloudsync.rules.networks import ANY, ANY4, NetworkSet
 
 NETWORKS = (ANY, ANY4, NetworkSet.of(["203.0.113.0/24"]), NetworkSet.of(["2001:db8::/48"]))
 PORTS = st.tuples(st.integers(1, 30), st.integers(0, 12)).map(lambda pair: f"{pair[0]}-{pair[0] + pair[1]}")

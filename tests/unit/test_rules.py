@@ -6,8 +6,13 @@ import random
 
 import pytest
 
-from cloudsync.networks import ANY, ANY4, NOWHERE, NetworkSet
 from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules.networks import (
+    ANY,
+    ANY4,
+    NOWHERE,
+    NetworkSet,
+)
 from tests.growth import growth
 
 OFFICE = NetworkSet.of(["203.0.113.0/24"])

@@ -9,10 +9,9 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloudsync import protocols
-from cloudsync.fewest import generators
-from cloudsync.networks import Interval, NetworkSet
-from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules import NOTHING, Rule, RuleSet, protocols
+from cloudsync.rules.minimize import generators
+from cloudsync.rules.networks import Interval, NetworkSet
 
 thorough = settings(max_examples=300, deadline=None)
 

@@ -8,10 +8,20 @@ from typing import Any
 
 import pytest
 
-from cloudsync.sources.containers import container_of, counts, needs_of, networks_of
-from cloudsync.sources.discovery import LabelScope
-from cloudsync.sources.podman import is_podman, is_rootless
-from cloudsync.sources.swarm import SERVICE_LABEL, cluster_of, containers_of, membership_of
+from cloudsync.model.ports import LabelScope
+from cloudsync.sources.docker.containers import (
+    container_of,
+    counts,
+    needs_of,
+    networks_of,
+)
+from cloudsync.sources.docker.podman import is_podman, is_rootless
+from cloudsync.sources.docker.swarm import (
+    SERVICE_LABEL,
+    cluster_of,
+    containers_of,
+    membership_of,
+)
 
 FIXTURES = Path(__file__).parent / "fixtures" / "docker"
 SCOPE = LabelScope({}, frozenset())

@@ -8,11 +8,16 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudsync.networks import ANY
-from cloudsync.plan import Shared
+from cloudsync.model.plan import Shared
+from cloudsync.model.ports import (
+    Complete,
+    Discovery,
+    Failed,
+    Partial,
+)
+from cloudsync.planning.shared_ports import shared_ports
 from cloudsync.rules import Rule, RuleSet
-from cloudsync.shared_ports import shared_ports
-from cloudsync.sources.discovery import Complete, Discovery, Failed, Partial
+from cloudsync.rules.networks import ANY
 from tests.growth import growth
 from tests.world import build, required, rules
 

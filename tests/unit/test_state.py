@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cloudsync.networks import ANY
+from cloudsync.rules.networks import ANY
 from cloudsync.state import StateError
 from cloudsync.state.applied import last_ssh, record_ssh
 from cloudsync.state.directory import prepare, replace

@@ -1,7 +1,7 @@
-"""The provider `aws`: security groups, one group a firewall. Read `provider.py` first."""
+"""The provider `aws`: security groups, one group a firewall. Read `plugin.py` first."""
 
 from __future__ import annotations
 
-from cloudsync_aws.provider import AwsProvider
+from cloudsync_aws.plugin import AwsProvider
 
 provider = AwsProvider()

@@ -11,11 +11,11 @@ from typing import Any
 from cloudsync.provider.access import Access, NeededFor, of_quota
 from cloudsync.provider.contract import Account, FirewallSpec, Present, Unreadable
 from cloudsync.provider.errors import AuthError, NotFound, ProviderError
-from cloudsync_aws.api import Api, NotAllowed
+from cloudsync_aws.client import Api, NotAllowed
+from cloudsync_aws.native import Found
 from cloudsync_aws.permissions import Family
 from cloudsync_aws.reader import AwsReader
 from cloudsync_aws.settings import name_of, settings_of
-from cloudsync_aws.state import Found
 
 _NETWORK = [
     {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "IpRanges": [{"CidrIp": "192.0.2.1/32"}]}

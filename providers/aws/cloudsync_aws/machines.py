@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from cloudsync.networks import NetworkSet
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.machines import (
@@ -24,9 +23,10 @@ from cloudsync.provider.machines import (
     union_stage,
 )
 from cloudsync.rules import RuleSet
+from cloudsync.rules.networks import NetworkSet
+from cloudsync_aws.native import marker_of
 from cloudsync_aws.permissions import Other, UnknownPermission, from_vendor, text
 from cloudsync_aws.settings import name_of, settings_of
-from cloudsync_aws.state import marker_of
 
 Group = Mapping[str, Any]
 Lists = Mapping[str, NetworkSet | ProviderError]

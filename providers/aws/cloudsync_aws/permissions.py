@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any, Literal
 
-from cloudsync.networks import NetworkSet
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.networks import NetworkSet
 
 Family = Literal[4, 6]
 _NUMBERED = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from cloudsync.networks import NetworkSet
 from cloudsync.provider.contract import Absent, Description, FirewallSpec, Kept, Observation, Present, Unreadable
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient, Unsupported
 from cloudsync.rules import RuleSet
-from cloudsync_aws.api import Api
+from cloudsync.rules.networks import NetworkSet
+from cloudsync_aws.client import Api
+from cloudsync_aws.native import OWNER, Found, marker_of
 from cloudsync_aws.permissions import Other, UnknownPermission, from_vendor, network
 from cloudsync_aws.settings import name_of, settings_of
-from cloudsync_aws.state import OWNER, Found, marker_of
 
 if TYPE_CHECKING:
     from cloudsync.provider.machines import Fleet, Marked

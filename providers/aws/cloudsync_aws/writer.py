@@ -8,9 +8,15 @@ from typing import Any
 from cloudsync.provider.contract import Step
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient
 from cloudsync.provider.retry import retried
-from cloudsync_aws.api import Api
+from cloudsync_aws.client import Api
+from cloudsync_aws.native import (
+    FIREWALL,
+    HOSTS,
+    OWNER,
+    Change,
+    tags_of,
+)
 from cloudsync_aws.permissions import request
-from cloudsync_aws.state import FIREWALL, HOSTS, OWNER, Change, tags_of
 
 DESCRIPTION = "managed by cloudsync"
 

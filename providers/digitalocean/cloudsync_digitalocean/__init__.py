@@ -1,7 +1,7 @@
-"""The provider `digitalocean`: Cloud Firewalls. Read `provider.py` first."""
+"""The provider `digitalocean`: Cloud Firewalls. Read `plugin.py` first."""
 
 from __future__ import annotations
 
-from cloudsync_digitalocean.provider import DigitalOceanProvider
+from cloudsync_digitalocean.plugin import DigitalOceanProvider
 
 provider = DigitalOceanProvider()

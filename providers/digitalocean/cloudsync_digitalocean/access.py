@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from cloudsync.provider.access import Access, NeededFor, of_quota
 from cloudsync.provider.contract import Account, FirewallSpec
 from cloudsync.provider.errors import AuthError, NotFound, ProviderError, Unsupported
-from cloudsync_digitalocean.api import Api, Forbidden
+from cloudsync_digitalocean.client import Api, Forbidden
+from cloudsync_digitalocean.native import best_fit
 from cloudsync_digitalocean.rules import MAX_RULES
 from cloudsync_digitalocean.settings import settings_of
-from cloudsync_digitalocean.state import best_fit
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 

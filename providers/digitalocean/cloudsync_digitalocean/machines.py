@@ -9,14 +9,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cloudsync.networks import Family
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.machines import ActingFirewall, Fleet, Interface, Marked, ObservedMachine, StageRule, union_stage
 from cloudsync.provider.marker import Marker
-from cloudsync_digitalocean.api import plain
+from cloudsync.rules.networks import Family
+from cloudsync_digitalocean.client import plain
+from cloudsync_digitalocean.native import best_fit
 from cloudsync_digitalocean.rules import UnknownRule, from_vendor, what
 from cloudsync_digitalocean.settings import settings_of
-from cloudsync_digitalocean.state import best_fit
 
 Specs = Mapping[str, tuple[FirewallSpec, str]]
 """Each spec with the first part of its firewall's name, by the spec's name."""

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from cloudsync.networks import NetworkSet
 from cloudsync.provider.contract import Absent, Attachment, FirewallSpec, Kept, Machine, Observation, Pending, Present, Unreadable
 from cloudsync.provider.errors import AuthError, NotFound, ProviderError, Transient, Unsupported
 from cloudsync.provider.machines import Fleet, Marked
 from cloudsync.rules import Rule, RuleSet
-from cloudsync_digitalocean.api import Api
+from cloudsync.rules.networks import NetworkSet
+from cloudsync_digitalocean.client import Api
 from cloudsync_digitalocean.machines import covers, fleet, marked
+from cloudsync_digitalocean.native import Found, best_fit, marker_of
 from cloudsync_digitalocean.rules import UnknownRule, from_vendor
 from cloudsync_digitalocean.settings import settings_of
-from cloudsync_digitalocean.state import Found, best_fit, marker_of
 
 
 @dataclass(slots=True)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any, TypeAlias
 
-from cloudsync.networks import NOWHERE, NetworkSet
 from cloudsync.provider.contract import Refusal
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.networks import NOWHERE, NetworkSet
 
 MAX_RULES = 50
 MAX_ADDRESSES = 1000

@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from cloudsync.networks import NetworkSet
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.settings import AccountSettings, FirewallSettings, SecretRef
+from cloudsync.rules.networks import NetworkSet
 
 RFC1918 = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 

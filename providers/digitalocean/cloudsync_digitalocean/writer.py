@@ -9,10 +9,10 @@ from typing import Any
 
 from cloudsync.provider.contract import Step
 from cloudsync.provider.errors import Conflict, ProviderError, Transient
-from cloudsync_digitalocean.api import Api, plain
+from cloudsync_digitalocean.client import Api, plain
+from cloudsync_digitalocean.native import Change
 from cloudsync_digitalocean.reader import visible
 from cloudsync_digitalocean.rules import UnknownRule, VendorRule, from_vendor, written
-from cloudsync_digitalocean.state import Change
 
 FIRST_POLL_SECONDS = 0.1
 LONGEST_POLL_SECONDS = 5.0

@@ -1,7 +1,7 @@
-"""The provider `gcp`: VPC firewall rules, several rules a firewall. Read `provider.py` first."""
+"""The provider `gcp`: VPC firewall rules, several rules a firewall. Read `plugin.py` first."""
 
 from __future__ import annotations
 
-from cloudsync_gcp.provider import GcpProvider
+from cloudsync_gcp.plugin import GcpProvider
 
 provider = GcpProvider()

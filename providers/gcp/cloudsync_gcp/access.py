@@ -12,7 +12,7 @@ from typing import Any
 from cloudsync.provider.access import Access, NeededFor, of_quota
 from cloudsync.provider.contract import Account, FirewallSpec
 from cloudsync.provider.errors import AuthError, ProviderError
-from cloudsync_gcp.rest import Api
+from cloudsync_gcp.client import Api
 from cloudsync_gcp.rules import VendorRule
 from cloudsync_gcp.settings import prefix_of, settings_of
 

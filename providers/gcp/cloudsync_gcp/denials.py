@@ -15,9 +15,10 @@ import string
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from cloudsync.networks import ANY4, ANY6, NetworkSet
 from cloudsync.provider.contract import Attachment, Pending
 from cloudsync.provider.marker import Marker
+from cloudsync.rules.networks import ANY4, ANY6, NetworkSet
+from cloudsync_gcp.native import Found, Write
 from cloudsync_gcp.rules import (
     Listed,
     VendorRule,
@@ -30,7 +31,6 @@ from cloudsync_gcp.rules import (
     wrong_place,
 )
 from cloudsync_gcp.settings import GcpFirewall, denial_priority
-from cloudsync_gcp.state import Found, Write
 
 TARGET = "deny others"
 _TEXT = "what no rule of this firewall lets in from the Internet is denied here"

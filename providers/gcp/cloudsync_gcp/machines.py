@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from cloudsync.networks import NOWHERE
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.errors import AuthError, NotFound, Unsupported
 from cloudsync.provider.machines import (
@@ -25,9 +24,10 @@ from cloudsync.provider.machines import (
     families_of,
     public_addresses,
 )
+from cloudsync.rules.networks import NOWHERE
+from cloudsync_gcp.client import Api
 from cloudsync_gcp.denials import SPARED
 from cloudsync_gcp.policies import AFTER, Layer, Layers, NetworkName, Party, acting_of, in_order, network_name, vpc_layer
-from cloudsync_gcp.rest import Api
 from cloudsync_gcp.rules import SUFFIX, VendorRule, marker_of, network_of
 from cloudsync_gcp.settings import settings_of
 

@@ -23,10 +23,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cloudsync.networks import ANY
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.machines import ActingFirewall, Action, Stage, StageRule
 from cloudsync.rules import RuleSet
+from cloudsync.rules.networks import ANY
 from cloudsync_gcp.errors import plain
 from cloudsync_gcp.rules import VendorRule, matched, networks_of, traffic
 from cloudsync_gcp.settings import prefix_of

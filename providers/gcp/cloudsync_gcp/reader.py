@@ -13,8 +13,9 @@ from cloudsync.provider.machines import Fleet, Marked
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_gcp import denials
+from cloudsync_gcp.client import Api
 from cloudsync_gcp.machines import fleet, marked
-from cloudsync_gcp.rest import Api
+from cloudsync_gcp.native import Found
 from cloudsync_gcp.rules import (
     Listed,
     UnknownRule,
@@ -28,7 +29,6 @@ from cloudsync_gcp.rules import (
     touches_targets,
 )
 from cloudsync_gcp.settings import GcpFirewall, denial_priority, prefix_of, settings_of
-from cloudsync_gcp.state import Found
 
 
 @dataclass(slots=True)

@@ -13,11 +13,15 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any, Literal, TypeAlias
 
-from cloudsync import protocols
-from cloudsync.networks import ANY4, ANY6, NOWHERE, NetworkSet
 from cloudsync.provider.contract import Target
 from cloudsync.provider.marker import Marker
-from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules import NOTHING, Rule, RuleSet, protocols
+from cloudsync.rules.networks import (
+    ANY4,
+    ANY6,
+    NOWHERE,
+    NetworkSet,
+)
 from cloudsync_gcp.settings import GcpFirewall
 
 VendorRule: TypeAlias = Mapping[str, Any]

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from cloudsync.networks import is_loopback
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
+from cloudsync.rules.networks import is_loopback
 
 DEFAULT_PRIORITY = 900
 # Everybody's rules have 1000 where nobody said otherwise; denials stand well behind ours and before those.

@@ -20,9 +20,9 @@ from google.protobuf.json_format import Error as NoJson
 from cloudsync.provider.contract import Account, Step
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient
 from cloudsync.provider.retry import retried
+from cloudsync_gcp.client import CALL_SECONDS, credentials_of, settings_of
 from cloudsync_gcp.errors import NotReady, of_answer, of_transport
-from cloudsync_gcp.rest import CALL_SECONDS, credentials_of, settings_of
-from cloudsync_gcp.state import Change, Write
+from cloudsync_gcp.native import Change, Write
 
 # The vendor answers a wait after two minutes at the latest; it may answer at once that the operation still runs.
 WAIT_SECONDS = 130.0

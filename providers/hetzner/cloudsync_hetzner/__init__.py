@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from cloudsync_hetzner.provider import HetznerProvider
+from cloudsync_hetzner.plugin import HetznerProvider
 
 provider = HetznerProvider()

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from cloudsync.provider.access import Access, of_quota
 from cloudsync.provider.contract import Account, FirewallSpec
 from cloudsync.provider.errors import AuthError, NotFound, ProviderError
-from cloudsync_hetzner.api import Api, ReadOnlyToken
+from cloudsync_hetzner.client import Api, ReadOnlyToken
 from cloudsync_hetzner.rules import MAX_RULES
 
 MAX_FIREWALLS = 50

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from cloudsync.networks import Family
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.machines import (
     BOTH_FAMILIES,
@@ -21,9 +20,10 @@ from cloudsync.provider.machines import (
     union_stage,
 )
 from cloudsync.rules import RuleSet
+from cloudsync.rules.networks import Family
+from cloudsync_hetzner.native import marker_of
 from cloudsync_hetzner.rules import UnknownRule, VendorRule, from_vendor, plain
 from cloudsync_hetzner.settings import settings_of
-from cloudsync_hetzner.state import marker_of
 
 if TYPE_CHECKING:
     from cloudsync_hetzner.reader import Project

@@ -21,11 +21,11 @@ from cloudsync.provider.contract import (
 from cloudsync.provider.errors import NotFound, ProviderError, Transient, Unsupported
 from cloudsync.provider.machines import Fleet, Marked
 from cloudsync.rules import RuleSet
-from cloudsync_hetzner.api import Api
+from cloudsync_hetzner.client import Api
 from cloudsync_hetzner.machines import covered_by, firewalls_on, fleet, is_public, marked
+from cloudsync_hetzner.native import Found, marker_of
 from cloudsync_hetzner.rules import UnknownRule, from_vendor
 from cloudsync_hetzner.settings import settings_of
-from cloudsync_hetzner.state import Found, marker_of
 
 MAX_FIREWALLS = 5
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any, TypeAlias
 
-from cloudsync.networks import NOWHERE, NetworkSet
 from cloudsync.provider.contract import Refusal, Target
 from cloudsync.rules import Rule
+from cloudsync.rules.networks import NOWHERE, NetworkSet
 
 MAX_RULES = 50
 MAX_NETWORKS = 100

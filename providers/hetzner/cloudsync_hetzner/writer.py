@@ -9,8 +9,8 @@ from typing import Any
 
 from cloudsync.provider.contract import Step
 from cloudsync.provider.errors import ProviderError, Transient
-from cloudsync_hetzner.api import Api
-from cloudsync_hetzner.state import Change
+from cloudsync_hetzner.client import Api
+from cloudsync_hetzner.native import Change
 
 BATCH = 25  # ids a request, as the vendor's own clients ask
 FIRST_POLL_SECONDS = 0.1

@@ -1,10 +1,10 @@
 """The provider `local`: a firewall kept in a JSON file. The embedded default, and the reference for plugin authors.
 
-Read `provider.py` first (what the plugin is), then `file.py` (how its firewall is kept).
+Read `plugin.py` first (what the plugin is), then `file.py` (how its firewall is kept).
 """
 
 from __future__ import annotations
 
-from cloudsync_local.provider import LocalProvider
+from cloudsync_local.plugin import LocalProvider
 
 provider = LocalProvider()

@@ -12,11 +12,11 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from cloudsync.networks import NetworkSet
 from cloudsync.provider.errors import NotFound, ProviderError
 from cloudsync.provider.marker import Marker
 from cloudsync.provider.settings import Settings
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.networks import NetworkSet
 
 _MAX_BYTES = 16 * 1024 * 1024
 

@@ -1,0 +1,80 @@
+"""The exit codes of design 5.4, and which one a plan or an apply ends with: the first row that applies, from the top."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cloudsync.model.outcome import Report
+    from cloudsync.model.plan import Plan, ReadStatus
+
+USAGE = 64
+LOCKED = 5
+NOT_APPROVED = 4
+PARTLY = 6
+GUARD = 3
+FAILED = 1
+TRY_AGAIN = 75
+CHANGES = 2
+DONE = 0
+MEANINGS = (
+    (USAGE, "usage or configuration error"),
+    (LOCKED, "another run holds the lock (the message names it)"),
+    (NOT_APPROVED, "not the approved plan any more; nothing was applied"),
+    (PARTLY, "partly applied: a write failed, or nobody knows whether it took effect"),
+    (GUARD, "a guard refused something; the rest was done"),
+    (
+        FAILED,
+        (
+            "something failed that trying again will not mend: credentials, permission, not found, a malformed label or file; the rest "
+            "was done, nothing closed because of it"
+        ),
+    ),
+    (TRY_AGAIN, "something could not be read for now: try again; the rest was done, nothing closed because of it"),
+    (CHANGES, "changes pending (`plan --detailed-exitcode` only)"),
+    (DONE, "done, or nothing to do"),
+)
+"""In words, in the order in which they apply: the first that fits."""
+
+
+def of_plan(plan: Plan, *, detailed: bool = False) -> int:
+    """What an apply of this plan would meet; with `detailed`, whether there is anything to do."""
+    if plan.guards:
+        return GUARD
+    read = FAILED if plan.malformed else of_reading(plan)
+    if read != DONE:
+        return read
+    return CHANGES if detailed and plan.has_changes else DONE
+
+
+def of_reading(plan: Plan) -> int:
+    """For commands that only tell what was read: whether all of it could be."""
+    return _of_reads((*(status for _, status in plan.hosts), *(firewall.read for firewall in plan.firewalls)))
+
+
+def of_exposure(plan: Plan) -> int:
+    """What `cloudsync exposure` ends with: whether all of it is known, and with policy.foreign = "fail" whether it is wanted."""
+    if any(guard.id == "foreign" for guard in plan.guards):
+        return GUARD
+    return _of_reads(one for f in plan.firewalls for one in (f.read, f.standing.read) if one is not None)
+
+
+def of_report(report: Report) -> int:
+    """How an apply ended. A person who said no ends it like a failure: nothing was done."""
+    if report.moved is not None:
+        return NOT_APPROVED
+    if report.declined:
+        return FAILED
+    if any(outcome.status in ("failed", "unknown") for outcome in report.outcomes):
+        return PARTLY
+    if report.interrupted is not None and any(outcome.stopped for outcome in report.outcomes):
+        return PARTLY if any(outcome.status == "done" for outcome in report.outcomes) else 128 + report.interrupted
+    return of_plan(report.plan)
+
+
+def _of_reads(statuses: Iterable[ReadStatus]) -> int:
+    unread = [status for status in statuses if status.status != "complete"]
+    if any(not status.temporary for status in unread):
+        return FAILED
+    return TRY_AGAIN if unread else DONE

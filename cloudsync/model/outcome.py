@@ -1,0 +1,41 @@
+"""What an apply did, firewall by firewall."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from cloudsync.model.plan import Plan
+from cloudsync.rules import RuleSet
+
+Status = Literal["done", "unchanged", "refused", "failed", "unknown", "not-begun"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an apply did to one firewall. `not-begun`: an earlier failure or a refusal to go on kept it from being touched.
+    `conflict`: somebody else changed it meanwhile; to look and plan again may mend it. `stopped`: a signal kept steps from being begun.
+    `before` and `after`: what it let in as it was read first and last; None where that is not known, or nobody looked again."""
+
+    firewall: str
+    status: Status
+    opened: int = 0
+    closed: int = 0
+    message: str | None = None
+    conflict: bool = False
+    stopped: bool = False
+    before: RuleSet | None = None
+    after: RuleSet | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`moved`: why the approved plan does not fit any more (then nothing was written). `declined`: the user said no. `interrupted`: the
+    number of the signal that stopped it. `notes`: what else a person should know."""
+
+    plan: Plan
+    outcomes: tuple[Outcome, ...] = ()
+    moved: str | None = None
+    declined: bool = False
+    interrupted: int | None = None
+    notes: tuple[str, ...] = ()

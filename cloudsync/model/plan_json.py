@@ -1,0 +1,464 @@
+"""The plan document of design 5.5: a plan as JSON, and a plan file read back as hostile input.
+
+The models below are the document's one description: writing, reading and the shipped JSON Schema (`plan.schema.json`) all come from them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cloudsync.model.plan import (
+    Change,
+    FirewallPlan,
+    Granted,
+    Guard,
+    Held,
+    MachineExposure,
+    Plan,
+    ReadStatus,
+    Refused,
+    StepSummary,
+)
+from cloudsync.model.plan_digest import digest
+from cloudsync.model.ports import Origin
+from cloudsync.rules import Rule
+from cloudsync.rules.networks import NetworkSet
+
+FORMAT_VERSION = "1.0"
+MAX_PLAN_BYTES = 16 * 1024 * 1024
+
+
+class PlanFileError(ValueError):
+    """A plan file that cannot be used; the message is one line and holds nothing of the file's content."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True, extra="ignore", defer_build=True)
+
+
+class OriginPart(_Part):
+    host: str | None = None
+    project: str | None = None
+    service: str | None = None
+    container: str | None = None
+    label: str | None = None
+    file: str | None = None
+    line: int | None = None
+
+
+class ChangePart(_Part):
+    action: Literal["create", "adopt", "attach", "reapply", "open", "close"]
+    protocol: str | None = None
+    ports: str | None = None
+    sources: list[str] | None = None
+    target: str | None = None
+    opens_now: bool | None = None
+    origins: list[OriginPart] | None = None
+    reason: str = ""
+
+
+class StepPart(_Part):
+    summary: str
+    kind: str
+
+
+class HeldPart(_Part):
+    protocol: str
+    ports: str
+    sources: list[str]
+    reason: str
+    detail: str = ""
+    until: str | None = None
+
+
+class RefusedPart(_Part):
+    protocol: str
+    ports: str
+    sources: list[str]
+    origins: list[OriginPart]
+    code: str
+    reason: str
+
+
+class KeptPart(_Part):
+    summary: str
+
+
+class StatusPart(_Part):
+    status: Literal["complete", "partial", "failed"]
+    reason: str | None = None
+    temporary: bool | None = None
+
+
+class BeyondPart(_Part):
+    protocol: str
+    ports: str
+    sources: list[str]
+    through: str
+    advice: str = ""
+
+
+class RulePart(_Part):
+    protocol: str
+    ports: str
+    sources: list[str]
+
+
+class ExposurePart(_Part):
+    """What the Internet reaches on one machine. `protected`: a firewall acts on every interface it reaches."""
+
+    machine: str
+    protected: bool
+    attached: bool = True
+    beyond: list[BeyondPart]
+    target: str = ""
+    addresses: list[str] = Field(default_factory=list)
+    firewalls: list[str] = Field(default_factory=list)
+    reachable: list[RulePart] = Field(default_factory=list)
+    pending: list[str] = Field(default_factory=list)
+    unknown: list[str] = Field(default_factory=list)
+    kept: list[str] = Field(default_factory=list)
+
+
+class StandingPart(_Part):
+    """`read`: null where nobody looked. `unattached`: the firewall exists and acts on no machine."""
+
+    read: StatusPart | None
+    unattached: bool
+    not_evaluated: list[str]
+
+
+class SharedPart(_Part):
+    """Open on `host` only because others need it."""
+
+    host: str
+    protocol: str
+    ports: str
+    sources: list[str]
+    needed_by: list[str]
+
+
+class OrphanPart(_Part):
+    provider: str = ""
+    type: str = ""
+    id: str = ""
+    name: str = ""
+    firewall: str = ""
+
+
+class FirewallPart(_Part):
+    name: str
+    provider: str
+    type: str
+    endpoint: str
+    identity: str
+    id: str | None
+    exists: bool | None
+    read: StatusPart
+    hosts: list[str]
+    changes: list[ChangePart]
+    steps: list[StepPart]
+    unchanged: int
+    held: list[HeldPart]
+    refused: list[RefusedPart]
+    kept: list[KeptPart]
+    exposure: list[ExposurePart] = Field(default_factory=list)
+    standing: StandingPart | None = None
+    shared: list[SharedPart] = Field(default_factory=list)
+
+
+class GuardPart(_Part):
+    id: str
+    firewall: str
+    withholds: Literal["closings", "firewall"]
+    message: str
+
+
+class GrantedPart(_Part):
+    adopt: list[str]
+    allow_attach: list[str]
+    allow_close: int | None
+    ssh_moved: bool
+    now: bool
+
+
+class PlanDocument(_Part):
+    """A cloudsync plan. Minor versions of the format add keys; readers ignore keys they do not know."""
+
+    format_version: str
+    tool_version: str
+    created: str
+    owner: str
+    digest: str
+    granted: GrantedPart
+    hosts: dict[str, StatusPart]
+    firewalls: list[FirewallPart]
+    unassigned: list[RefusedPart]
+    orphans: list[OrphanPart] = Field(default_factory=list)
+    guards: list[GuardPart]
+    malformed: list[str] = Field(default_factory=list)
+    warnings: list[str] = Field(default_factory=list)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the document, as shipped in `plan.schema.json`."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | PlanDocument.model_json_schema()
+
+
+def to_document(plan: Plan) -> dict[str, Any]:
+    """The plan as plain JSON values, in the document's order of keys."""
+    document = PlanDocument(
+        format_version=FORMAT_VERSION,
+        tool_version=plan.tool_version,
+        created=plan.created.isoformat(timespec="seconds"),
+        owner=plan.owner,
+        digest=digest(plan),
+        granted=GrantedPart(
+            adopt=list(plan.granted.adopt),
+            allow_attach=list(plan.granted.allow_attach),
+            allow_close=plan.granted.allow_close,
+            ssh_moved=plan.granted.ssh_moved,
+            now=plan.granted.now,
+        ),
+        hosts={name: _status(status) for name, status in plan.hosts},
+        firewalls=[_firewall(firewall) for firewall in plan.firewalls],
+        unassigned=[_refused(one) for one in plan.unassigned],
+        orphans=[OrphanPart(provider=o.provider, type=o.type, id=o.id, name=o.name, firewall=o.firewall) for o in plan.orphans],
+        guards=[GuardPart(id=g.id, firewall=g.firewall, withholds=g.withholds, message=g.message) for g in plan.guards],
+        malformed=list(plan.malformed),
+        warnings=list(plan.warnings),
+    )
+    return document.model_dump(exclude_none=False) | {
+        "hosts": {name: status.model_dump(exclude_none=True) for name, status in document.hosts.items()},
+        "firewalls": [_trimmed(firewall) for firewall in document.firewalls],
+    }
+
+
+def exposure_document(plan: Plan) -> dict[str, Any]:
+    """The part of the document that is about machines, for `cloudsync exposure`."""
+    document = to_document(plan)
+    keys = ("name", "provider", "type", "endpoint", "id", "exposure", "standing", "shared")
+    firewalls = [{key: firewall[key] for key in keys} for firewall in document["firewalls"]]
+    return {key: document[key] for key in ("format_version", "tool_version", "created", "owner")} | {
+        "firewalls": firewalls,
+        "orphans": document["orphans"],
+    }
+
+
+def _trimmed(firewall: FirewallPart) -> dict[str, Any]:
+    """Keys that say nothing are left out of changes and statuses; origins always have all of theirs."""
+    dumped = firewall.model_dump()
+    dumped["read"] = firewall.read.model_dump(exclude_none=True)
+    if firewall.standing is not None and firewall.standing.read is not None:
+        dumped["standing"]["read"] = firewall.standing.read.model_dump(exclude_none=True)
+    dumped["changes"] = [{k: v for k, v in change.items() if v is not None} for change in dumped["changes"]]
+    return dumped
+
+
+def _status(status: ReadStatus) -> StatusPart:
+    if status.status == "complete":
+        return StatusPart(status="complete")
+    return StatusPart(status=status.status, reason=status.reason, temporary=status.temporary)
+
+
+def _origins(origins: Iterable[Origin]) -> list[OriginPart]:
+    return [
+        OriginPart(
+            host=o.host or None,
+            project=o.project,
+            service=o.service,
+            container=o.container,
+            label=o.label,
+            file=o.file,
+            line=o.line,
+        )
+        for o in origins
+    ]
+
+
+def _change(change: Change) -> ChangePart:
+    if change.rule is not None:
+        return ChangePart(
+            action=change.action,
+            protocol=change.rule.protocol,
+            ports=change.rule.ports,
+            sources=list(change.rule.sources.cidrs()),
+            origins=_origins(change.origins),
+            reason=change.reason,
+        )
+    return ChangePart(
+        action=change.action,
+        target=change.target,
+        opens_now=change.opens_now if change.action == "attach" or change.opens_now else None,
+        reason=change.reason,
+    )
+
+
+def _refused(one: Refused) -> RefusedPart:
+    return RefusedPart(
+        protocol=one.protocol,
+        ports=one.ports,
+        sources=list(one.sources),
+        origins=_origins(one.origins),
+        code=one.code,
+        reason=one.reason,
+    )
+
+
+def _firewall(firewall: FirewallPlan) -> FirewallPart:
+    return FirewallPart(
+        name=firewall.name,
+        provider=firewall.provider,
+        type=firewall.type,
+        endpoint=firewall.endpoint,
+        identity=firewall.identity,
+        id=firewall.id,
+        exists=firewall.exists,
+        read=_status(firewall.read),
+        hosts=list(firewall.hosts),
+        changes=[_change(change) for change in firewall.changes],
+        steps=[StepPart(summary=step.summary, kind=step.kind) for step in firewall.steps],
+        unchanged=firewall.unchanged,
+        held=[
+            HeldPart(
+                protocol=held.rule.protocol,
+                ports=held.rule.ports,
+                sources=list(held.rule.sources.cidrs()),
+                reason=held.reason,
+                detail=held.detail,
+                until=held.until.isoformat(timespec="seconds") if held.until else None,
+            )
+            for held in firewall.held
+        ],
+        refused=[_refused(one) for one in firewall.refused],
+        kept=[KeptPart(summary=summary) for summary in firewall.kept],
+        exposure=[_exposure(machine) for machine in firewall.standing.machines],
+        standing=StandingPart(
+            read=None if firewall.standing.read is None else _status(firewall.standing.read),
+            unattached=firewall.standing.unattached,
+            not_evaluated=list(firewall.standing.not_evaluated),
+        ),
+        shared=[SharedPart(host=one.host, needed_by=list(one.needed_by), **_rule(one.rule)) for one in firewall.shared],
+    )
+
+
+def _exposure(machine: MachineExposure) -> ExposurePart:
+    return ExposurePart(
+        machine=machine.machine,
+        protected=machine.protected,
+        attached=machine.attached,
+        beyond=[BeyondPart(through=one.through, advice=one.advice, **_rule(one.rule)) for one in machine.beyond],
+        target=machine.target,
+        addresses=list(machine.addresses),
+        firewalls=list(machine.firewalls),
+        reachable=[RulePart(**_rule(rule)) for rule in machine.reachable],
+        pending=list(machine.pending),
+        unknown=list(machine.unknown),
+        kept=list(machine.kept),
+    )
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    return {"protocol": rule.protocol, "ports": rule.ports, "sources": list(rule.sources.cidrs())}
+
+
+def from_document(text: str) -> Plan:
+    """A plan file read back. Nothing in it is ever executed: apply plans again and compares (law 6).
+
+    Raises `PlanFileError` for anything that is not a plan of a known format whose digest is right.
+    """
+    if len(text) > MAX_PLAN_BYTES:
+        raise PlanFileError(f"the plan file is larger than {MAX_PLAN_BYTES // (1024 * 1024)} MiB")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise PlanFileError("the plan file is not JSON") from None
+    version = value.get("format_version") if isinstance(value, dict) else None
+    if not isinstance(version, str) or version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+        raise PlanFileError(f"the file is not a plan of format {FORMAT_VERSION.split('.')[0]}.x") from None
+    try:
+        document = PlanDocument.model_validate(value)
+        plan = _plan(document)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])
+        raise PlanFileError(f"the plan file is malformed at {where[:200]!r}") from None
+    except (ValueError, RecursionError, OverflowError):
+        raise PlanFileError("the plan file is malformed: a rule or a date in it cannot be read") from None
+    if digest(plan) != document.digest:
+        raise PlanFileError("the plan file's digest does not match its changes: it was altered after it was written")
+    return plan
+
+
+def _plan(document: PlanDocument) -> Plan:
+    created = datetime.fromisoformat(document.created)
+    if created.tzinfo is None:
+        raise ValueError("a moment without its zone")
+    granted = document.granted
+    return Plan(
+        tool_version=document.tool_version,
+        created=created,
+        owner=document.owner,
+        granted=Granted(
+            tuple(granted.adopt), tuple(granted.allow_attach), granted.allow_close, ssh_moved=granted.ssh_moved, now=granted.now
+        ),
+        hosts=tuple((name, _read_status(status)) for name, status in document.hosts.items()),
+        firewalls=tuple(_read_firewall(part) for part in document.firewalls),
+        guards=tuple(Guard(g.id, g.firewall, g.withholds, g.message) for g in document.guards),
+        unassigned=tuple(_read_refused(part) for part in document.unassigned),
+        malformed=tuple(document.malformed),
+        warnings=tuple(document.warnings),
+    )
+
+
+def _read_status(part: StatusPart) -> ReadStatus:
+    return ReadStatus(part.status, part.reason, temporary=part.temporary is not False)
+
+
+def _read_origins(parts: Iterable[OriginPart]) -> tuple[Origin, ...]:
+    return tuple(Origin(p.host or "", p.project, p.service, p.container, p.label, p.file, p.line) for p in parts)
+
+
+def _read_change(part: ChangePart) -> Change:
+    if part.action in ("open", "close"):
+        if part.protocol is None or part.ports is None or not part.sources:
+            raise ValueError("a rule without its parts")
+        rule = Rule.of(part.protocol, part.ports, NetworkSet.of(part.sources))
+        return Change(part.action, part.reason, rule, _read_origins(part.origins or ()))
+    return Change(part.action, part.reason, target=part.target, opens_now=bool(part.opens_now))
+
+
+def _read_refused(part: RefusedPart) -> Refused:
+    return Refused(part.protocol, part.ports, tuple(part.sources), part.code, part.reason, _read_origins(part.origins))
+
+
+def _read_firewall(part: FirewallPart) -> FirewallPlan:
+    return FirewallPlan(
+        name=part.name,
+        provider=part.provider,
+        type=part.type,
+        endpoint=part.endpoint,
+        identity=part.identity,
+        id=part.id,
+        exists=part.exists,
+        read=_read_status(part.read),
+        hosts=tuple(part.hosts),
+        changes=tuple(_read_change(change) for change in part.changes),
+        steps=tuple(StepSummary(step.summary, step.kind) for step in part.steps),
+        unchanged=part.unchanged,
+        held=tuple(
+            Held(
+                Rule.of(held.protocol, held.ports, NetworkSet.of(held.sources)),
+                held.reason,
+                held.detail,
+                datetime.fromisoformat(held.until) if held.until else None,
+            )
+            for held in part.held
+        ),
+        refused=tuple(_read_refused(one) for one in part.refused),
+        kept=tuple(kept.summary for kept in part.kept),
+    )

@@ -1,0 +1,166 @@
+"""What a source returns for one host: complete, partial or failed, never a bare list (law 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import Literal
+
+from cloudsync.rules.networks import NetworkSet
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Origin:
+    """Who needs a port: shown to people and written into rule descriptions (never container ids)."""
+
+    host: str
+    project: str | None = None
+    service: str | None = None
+    container: str | None = None
+    label: str | None = None
+    file: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequiredPort:
+    """A port range of one host that somebody needs, as far as the source knows it, before policy.
+
+    `first`..`last`: host ports, inclusive. `container_first`: the container port behind `first` (the ranges run in parallel);
+    None where nothing is published (host network, static lists). `address`: what the port is bound to; None = every address
+    of both families (static lists, host network). `sources`: what the labels ask for, already within the family of `address`.
+    `asked`: a trusted label asked for it (`expose=true`, `ports=`): what `expose = "labelled"` wants to see.
+    `firewalls`: names from `cloudsync.firewall`; None = every firewall of the host. `declared`: the user's own word (static
+    list): warned about, never refused; closes without grace. `from_file`: a file says so (Compose, static list), nothing was observed
+    at an engine: what a file does not ask for any more closes without grace. A port of a Compose file is `from_file` and not `declared`:
+    it is judged like any published port.
+    """
+
+    protocol: str
+    first: int
+    last: int
+    sources: NetworkSet
+    origin: Origin
+    address: IPv4Address | IPv6Address | None = None
+    container_first: int | None = None
+    asked: bool = False
+    declared: bool = False
+    from_file: bool = False
+    firewalls: frozenset[str] | None = None
+    description: str | None = None
+
+    @property
+    def observed(self) -> bool:
+        """Whether an engine showed it, and no file declared it: what was observed may be missed for a moment only, and has grace."""
+        return not (self.declared or self.from_file)
+
+
+RefusalCode = Literal[
+    "random-port",
+    "not-published",
+    "no-address",
+    "loopback",
+    "unsupported-network",
+    "labelled-out",
+    "denied",
+    "sensitive",
+    "private-address",
+    "not-labelled",
+    "unexpressible",
+    "malformed",
+    "unassigned",
+    "service-unknown",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class UnopenedPort:
+    """A required port that the source itself knows cannot be opened: a random host port, one that a label names but nobody publishes.
+
+    `ports` as in the plan document; `""` where the number is not known.
+    """
+
+    protocol: str
+    ports: str
+    origin: Origin
+    code: RefusalCode
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A container whose `cloudsync.*` labels do not parse: nothing of it opens, what is open of it stays.
+
+    `ports`: what it publishes; None where that is not known (host network), and then anything might be its own.
+    """
+
+    origin: Origin
+    problem: str
+    ports: tuple[RequiredPort, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A container that a reverse proxy of the same engine serves: it needs no port of its own. `by`: the proxy, for people.
+    `beside`: the ports it publishes all the same, past the proxy (`8080/tcp`)."""
+
+    origin: Origin
+    by: str
+    beside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSeen:
+    """An engine that answered: `engine` as the configuration names it, `id` as it calls itself."""
+
+    engine: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """Everything of the host was read. `local`: ports on loopback addresses, never opened, for people who want to see everything."""
+
+    required: tuple[RequiredPort, ...] = ()
+    unopened: tuple[UnopenedPort, ...] = ()
+    malformed: tuple[Malformed, ...] = ()
+    remarks: tuple[str, ...] = ()
+    local: tuple[RequiredPort, ...] = ()
+    routed: tuple[Routed, ...] = ()
+    engines: tuple[EngineSeen, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """Some of the host was read; `reasons` say what was not. Openings of what was read go on, nothing closes."""
+
+    reasons: tuple[str, ...]
+    required: tuple[RequiredPort, ...] = ()
+    unopened: tuple[UnopenedPort, ...] = ()
+    malformed: tuple[Malformed, ...] = ()
+    remarks: tuple[str, ...] = ()
+    temporary: bool = True
+    local: tuple[RequiredPort, ...] = ()
+    routed: tuple[Routed, ...] = ()
+    engines: tuple[EngineSeen, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Nothing of the host was read. `temporary`: trying again may mend it (exit 75 rather than 1)."""
+
+    reason: str
+    temporary: bool = True
+
+
+Discovery = Complete | Partial | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScope:
+    """What labels of one host's containers may refer to. `lenient`: there is no configuration to refer to, so a network that
+    is only a name is taken as anyone, and names of firewalls count for nothing."""
+
+    networks: dict[str, NetworkSet]
+    firewalls: frozenset[str]
+    lenient: bool = False

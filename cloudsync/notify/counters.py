@@ -1,0 +1,109 @@
+"""What reporting remembers from run to run, in a file of its own in the state directory: counters, last figures, what was told already.
+
+Losing it loses counters and may repeat a message; it never stops a run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cloudsync.state import StateError
+from cloudsync.state.directory import replace
+from cloudsync.state.lock import LockHeld, locked
+
+log = logging.getLogger("cloudsync.notify")
+_MAX_BYTES = 4 * 1024 * 1024
+_LOCK_SECONDS = 5.0
+
+
+class _Kept(BaseModel):
+    model_config = ConfigDict(extra="ignore", validate_assignment=True)
+
+
+class Figures(_Kept):
+    """One firewall as the last run that looked at it left it. Rules are canonical rules, `held` by reason, `refused` by code, `guards` by
+    id. `drift`: rules that differed from what is wanted when it was read; `pending`: those that still do. `foreign`: rules through which
+    other firewalls let the Internet reach its machines; None where nobody looked."""
+
+    provider: str
+    read: bool
+    drift: int = 0
+    pending: int = 0
+    held: dict[str, int] = {}
+    refused: dict[str, int] = {}
+    guards: dict[str, int] = {}
+    foreign: int | None = None
+    changes: dict[str, int] = {}
+
+
+class Streak(_Kept):
+    """Runs that failed one after the other. `since`: Unix seconds. `told`: the exit codes a webhook was told of. `over`: a run succeeded
+    since, and the webhook could not be told yet."""
+
+    since: float
+    told: list[int] = []
+    over: bool = False
+
+
+class Memory(_Kept):
+    """`last_success` is 0 where there was none yet."""
+
+    version: int = 1
+    owner: str
+    last_run: float = 0.0
+    last_success: float = 0.0
+    last_code: int = 0
+    last_seconds: float = 0.0
+    runs: dict[int, int] = {}
+    errors: dict[str, int] = {}
+    firewalls: dict[str, Figures] = {}
+    hosts: dict[str, bool] = {}
+    streak: Streak | None = None
+
+
+def _path(state: Path, owner: str) -> Path:
+    return state / f"{owner}.report.json"
+
+
+def recall(state: Path, owner: str) -> Memory:
+    """What was remembered; a fresh memory where there is none or it cannot be used."""
+    path = _path(state, owner)
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_BYTES + 1)
+        found = Memory.model_validate_json(raw)
+        if found.version == 1 and found.owner == owner:
+            return found
+        log.warning("%s is not of this version or owner: counters begin anew", path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        log.warning("%s cannot be read (%s): counters begin anew", path, error.strerror)
+    except ValidationError:
+        log.warning("%s is damaged: counters begin anew", path)
+    return Memory(owner=owner)
+
+
+@contextmanager
+def remembering(state: Path, owner: str) -> Iterator[Memory]:
+    """The memory, to be changed in here and kept afterwards. Where the file cannot be locked or kept, that is logged."""
+    with ExitStack() as stack:
+        kept = True
+        try:
+            stack.enter_context(locked(state, f"{owner}.report", _LOCK_SECONDS))
+        except (LockHeld, StateError) as error:
+            log.warning("what is reported cannot be remembered: %s", error)
+            kept = False
+        memory = recall(state, owner)
+        yield memory
+        if not kept:
+            return
+        try:
+            replace(_path(state, owner), memory.model_dump_json(indent=1).encode())
+        except OSError as error:
+            log.warning("what is reported cannot be remembered: %s", error.strerror)

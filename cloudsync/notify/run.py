@@ -1,0 +1,124 @@
+"""A run of `apply` or `watch` that ended, and what it came to in figures and in one sentence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+from cloudsync import exit_codes
+from cloudsync.model.outcome import Report
+from cloudsync.render.escape import plain
+
+Command = Literal["apply", "watch"]
+ErrorKind = Literal[
+    "configuration",
+    "firewall",
+    "guard",
+    "host",
+    "internal",
+    "interrupted",
+    "locked",
+    "malformed-label",
+    "not-approved",
+    "state",
+    "write",
+]
+ERROR_KINDS: dict[ErrorKind, str] = {
+    "configuration": "a changed configuration file could not be used (watch goes on with the old one)",
+    "firewall": "a firewall could not be read",
+    "guard": "a guard refused something",
+    "host": "a host could not be read completely",
+    "internal": "a bug of cloudsync or of a provider plugin",
+    "interrupted": "a signal stopped the run",
+    "locked": "another run held the lock",
+    "malformed-label": "the labels of a container do not parse",
+    "not-approved": "the plan was not the approved one any more, or a person said no",
+    "state": "the state directory could not be used",
+    "write": "a write to a firewall failed, or nobody knows whether it took effect",
+}
+_CAUSES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that ended. `started`: Unix seconds. `code`: its exit code (design 5.4). `report` is None where it ended before there was one;
+    then `error` says why and `kind` of what sort it is."""
+
+    owner: str
+    command: Command
+    started: float
+    seconds: float
+    code: int
+    report: Report | None = None
+    error: str | None = None
+    kind: ErrorKind | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.code == exit_codes.DONE
+
+    @property
+    def skipped(self) -> bool:
+        """Whether another run was at work, so that this one says nothing of how things stand."""
+        return self.code == exit_codes.LOCKED
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """The firewalls that are not what they were before, as far as known."""
+        outcomes = self.report.outcomes if self.report is not None else ()
+        return tuple(one.firewall for one in outcomes if one.status == "done" or one.opened or one.closed)
+
+    @property
+    def opened(self) -> int:
+        return sum(one.opened for one in self.report.outcomes) if self.report is not None else 0
+
+    @property
+    def closed(self) -> int:
+        return sum(one.closed for one in self.report.outcomes) if self.report is not None else 0
+
+    def errors(self) -> Counter[ErrorKind]:
+        """What went wrong, by kind."""
+        found: Counter[ErrorKind] = Counter()
+        if self.kind is not None:
+            found[self.kind] += 1
+        if (report := self.report) is None:
+            return found
+        if report.moved is not None or report.declined:
+            found["not-approved"] += 1
+        found["host"] += sum(status.status != "complete" for _, status in report.plan.hosts)
+        found["malformed-label"] += len(report.plan.malformed)
+        found["firewall"] += sum(firewall.read.status != "complete" for firewall in report.plan.firewalls)
+        found["guard"] += len(report.plan.guards)
+        found["write"] += sum(outcome.status in ("failed", "unknown") for outcome in report.outcomes)
+        return +found
+
+    def sentence(self) -> str:
+        """`2 opened, 1 closed on web; exit 75: host db-1 was not read completely: …`, harmless to show anywhere."""
+        said = []
+        if self.changed:
+            said.append(f"{self.opened} opened, {self.closed} closed on {', '.join(plain(name) for name in self.changed)}")
+        if not self.succeeded:
+            causes = self.causes() or ["see the log"]
+            more = f" (and {len(causes) - _CAUSES} more)" if len(causes) > _CAUSES else ""
+            said.append(f"exit {self.code}: {'; '.join(plain(cause) for cause in causes[:_CAUSES])}{more}")
+        return "; ".join(said) or "nothing to do"
+
+    def causes(self) -> list[str]:
+        """Why the run did not succeed, a sentence each."""
+        if self.error is not None:
+            return [self.error]
+        if (report := self.report) is None:
+            return []
+        if report.moved is not None:
+            return [f"not the approved plan any more: {report.moved}"]
+        if report.declined:
+            return ["a person said no"]
+        causes = [
+            f"{one.firewall}: {one.message or one.status}" for one in report.outcomes if one.status in ("failed", "unknown")
+        ]
+        causes += [f"{guard.firewall}: {guard.id}: {guard.message}" for guard in report.plan.guards]
+        causes += [f"malformed label: {text}" for text in report.plan.malformed]
+        causes += [f"{f.name} was not read: {f.read.reason}" for f in report.plan.firewalls if f.read.status != "complete"]
+        causes += [f"host {name} was not read completely: {s.reason}" for name, s in report.plan.hosts if s.status != "complete"]
+        return causes

@@ -1,0 +1,3 @@
+"""Decisions: values in, values out. Nothing here reads or writes anything."""
+
+from __future__ import annotations

@@ -1,0 +1,310 @@
+"""The story of one port: what of it is open on every firewall, who wants it, what refuses or holds it, and what would change that.
+
+Pure, over the trace that planning leaves (`cloudsync.planning.decide.Considered`): nothing is decided here a second time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, Literal
+
+from cloudsync.config.configuration import Configuration, PortRange
+from cloudsync.model.plan import (
+    Guard,
+    Held,
+    Plan,
+    ReadStatus,
+    Refused,
+)
+from cloudsync.model.ports import (
+    Discovery,
+    Failed,
+    Origin,
+    RequiredPort,
+)
+from cloudsync.planning.decide import Considered
+from cloudsync.planning.policy import (
+    SSH_REASON,
+    Wanted,
+    listed_ports,
+    name_of,
+)
+from cloudsync.provider.contract import Present
+from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules.networks import ANY
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked about: one protocol, ports `first`..`last` (see `cloudsync.rules` for protocols without ports)."""
+
+    protocol: str
+    first: int
+    last: int
+
+    @property
+    def part(self) -> RuleSet:
+        """The whole of it, from everywhere."""
+        return RuleSet.of((Rule(self.protocol, self.first, self.last, ANY),))
+
+    def __str__(self) -> str:
+        (rule,) = self.part
+        return f"{rule.ports}/{self.protocol}" if rule.ports else self.protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason for it to be open. `rules`: what of it."""
+
+    text: str
+    rules: tuple[Rule, ...]
+    origins: tuple[Origin, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """An apply that opened or closed a part of it. `when`: ISO 8601, as the history has it; `entry`: the id to ask `history` for."""
+
+    verb: Literal["opened", "closed"]
+    when: str
+    who: str
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """One firewall. `open`: what is let in now, None where that is not known; `vendor`: by which of its rules; `after`: what an apply would
+    leave. `through`: other firewalls that let it in on the same machines. `policy`: lines of the configuration that have a say. `since`:
+    the last apply that opened a part of it, and the last that closed one. `advice`: what would change it."""
+
+    firewall: str
+    provider: str
+    identity: str
+    id: str | None
+    read: ReadStatus
+    verdict: str
+    open: tuple[Rule, ...] | None
+    after: tuple[Rule, ...]
+    vendor: tuple[Rule, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    refused: tuple[Refused, ...] = ()
+    held: tuple[Held, ...] = ()
+    kept: tuple[str, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    through: tuple[str, ...] = ()
+    policy: tuple[str, ...] = ()
+    since: tuple[Event, ...] = ()
+    advice: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`unread`: hosts that were not read completely: what they may need is not in the stories. `unassigned`: needed, and no firewall.
+    `local`: published on loopback addresses only, which no firewall is ever opened for."""
+
+    asked: Asked
+    stories: tuple[Story, ...]
+    unread: tuple[tuple[str, ReadStatus], ...] = ()
+    unassigned: tuple[Refused, ...] = ()
+    local: tuple[RequiredPort, ...] = ()
+
+
+def explain(
+    configuration: Configuration,
+    plan: Plan,
+    considered: Iterable[Considered],
+    asked: Asked,
+    *,
+    discoveries: Mapping[str, Discovery] = MappingProxyType({}),
+    history: Sequence[Mapping[str, Any]] = (),
+) -> Explanation:
+    """The story of one port on every firewall that was considered. `history`: the entries of earlier applies, oldest first."""
+    return Explanation(
+        asked,
+        tuple(replace(_story(configuration, one, asked), since=since(history, one.plan.name, asked)) for one in considered),
+        tuple((name, status) for name, status in plan.hosts if status.status != "complete"),
+        tuple(one for one in plan.unassigned if _touches(one, asked)),
+        tuple(
+            port
+            for discovery in discoveries.values()
+            if not isinstance(discovery, Failed)
+            for port in discovery.local
+            if port.protocol == asked.protocol and port.first <= asked.last and asked.first <= port.last
+        ),
+    )
+
+
+def since(history: Sequence[Mapping[str, Any]], firewall: str, asked: Asked) -> tuple[Event, ...]:
+    """The last apply that opened a part of it on a firewall, and the last that closed one, the later one first."""
+    found: dict[str, Event] = {}
+    for entry in reversed(history):
+        for done in _listed(entry.get("firewalls")):
+            if done.get("name") != firewall:
+                continue
+            verbs: tuple[Literal["opened", "closed"], ...] = ("opened", "closed")
+            for verb in verbs:
+                if verb not in found and any(_is_about(rule, asked) for rule in _listed(done.get(verb))):
+                    who = entry.get("who")
+                    user = str(who.get("user", "?")) if isinstance(who, Mapping) else "?"
+                    found[verb] = Event(verb, str(entry.get("started")), user, str(entry.get("id")))
+        if len(found) == 2:
+            break
+    return tuple(found.values())
+
+
+def _listed(value: object) -> list[Mapping[str, Any]]:
+    """A list of the history, which is a file and may hold anything."""
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
+def _is_about(rule: Mapping[str, Any], asked: Asked) -> bool:
+    try:
+        return bool(RuleSet.of((Rule.of(str(rule.get("protocol")), str(rule.get("ports")), ANY),)) & asked.part)
+    except ValueError:
+        return False
+
+
+def _story(configuration: Configuration, one: Considered, asked: Asked) -> Story:
+    part, plan = asked.part, one.plan
+    known = isinstance(one.observed, Present)
+    before = one.observed.rules & part if isinstance(one.observed, Present) else NOTHING
+    wanted = tuple(w for w in (one.desired.wanted if one.desired else ()) if w.rules & part)
+    refused = tuple(r for r in plan.refused if _touches(r, asked))
+    held = tuple(h for h in plan.held if RuleSet.of((h.rule,)) & part)
+    unread = plan.read.status != "complete"
+    after = before if one.withheld or unread or not one.steps else one.target.rules & part
+    listed = (one.observed.listed or tuple(one.observed.rules)) if isinstance(one.observed, Present) else ()
+    return Story(
+        firewall=plan.name,
+        provider=plan.provider,
+        identity=plan.identity,
+        id=plan.id,
+        read=plan.read,
+        verdict=_verdict(plan.read, plan.exists, before, after, held, withheld=one.withheld),
+        open=tuple(before) if known or plan.exists is False else None,
+        after=tuple(after),
+        vendor=tuple(rule for rule in listed if RuleSet.of((rule,)) & part),
+        reasons=tuple(Reason(w.reason, tuple(w.rules & part), w.origins) for w in wanted),
+        refused=refused,
+        held=held,
+        kept=tuple(text for text in plan.kept if _named_in(text, asked)),
+        guards=one.guards,
+        through=tuple(
+            f"{machine.machine}: {beyond.through}"
+            for machine in plan.standing.machines
+            for beyond in machine.beyond
+            if RuleSet.of((beyond.rule,)) & part
+        ),
+        policy=tuple(_policy(configuration, asked, refused, held)),
+        advice=tuple(dict.fromkeys(_advice(plan.name, asked, wanted, refused, held, before))),
+    )
+
+
+def _verdict(
+    read: ReadStatus, exists: bool | None, before: RuleSet, after: RuleSet, held: Sequence[Held], *, withheld: bool
+) -> str:
+    if read.status != "complete":
+        return "not known: the firewall could not be read, and is left as it is"
+    if exists is False and not after:
+        return "closed: the firewall does not exist yet" + (", and a guard refuses to create it" if withheld else "")
+    opens, closes = after - before, before - after
+    if opens and closes:
+        return "an apply would open a part of it and close another"
+    if opens:
+        return "an apply would open it" if not before else "a part of it is open, an apply would open more of it"
+    if closes:
+        return "open; an apply would close it" if not after else "open; an apply would close a part of it"
+    if not before:
+        return "closed, and stays closed"
+    return "open, and stays open though nobody wants it" if held else "open, and stays open"
+
+
+def _policy(configuration: Configuration, asked: Asked, refused: Sequence[Refused], held: Sequence[Held]) -> Iterable[str]:
+    """The lines of the configuration that have a say, with their places."""
+    policy, places = configuration.policy, configuration.places
+    for name, ranges in (("deny", policy.deny), ("allow_sensitive", policy.allow_sensitive)):
+        yield from (f"{one.place}: policy.{name} names {_text(one)}" for one in ranges if listed_ports((one,)) & asked.part)
+    codes = {one.code for one in refused}
+    if "not-labelled" in codes and (place := places.get(("policy", "expose"))):
+        yield f'{place}: policy.expose = "{policy.expose}"'
+    if any(one.reason == "additive" for one in held) and (place := places.get(("policy", "mode"))):
+        yield f'{place}: policy.mode = "{policy.mode}"'
+
+
+_AFTER_REFUSAL: Mapping[str, str] = {
+    "denied": "to open it: take it out of policy.deny",
+    "sensitive": "to open it: narrow who reaches it with the label cloudsync.sources; to the world: name it in policy.allow_sensitive",
+    "not-labelled": "to open it: the label cloudsync.expose=true, or cloudsync.ports, on {who}",
+    "labelled-out": "to open it: take the label that keeps it closed from {who}",
+    "random-port": "to open it: give it a fixed host port (-p 8080:80) on {who}",
+    "not-published": "to open it: publish the port on {who}, or mend the label",
+    "no-address": "to open it: publish it on an address of that family on {who}, or mend cloudsync.sources",
+    "loopback": "to open it: publish it on another address than loopback on {who}",
+    "private-address": "to open it: publish it on every address, or on a public one, on {who}",
+    "malformed": "to open it: mend the label of {who}",
+    "unexpressible": "this provider cannot express it; another firewall product can",
+}
+_WHILE_HELD: Mapping[str, str] = {
+    "grace": "it closes by itself when the grace is over and a second complete read misses it; at once with --now",
+    "unknown-host": "it closes once every host of the firewall can be read; a host that is gone for good is marked retired = true",
+    "malformed-label": "it closes once the labels of the container are mended",
+    "additive": 'it closes with policy.mode = "sync"',
+    "max-close": "it closes with --allow-close",
+}
+
+
+def _advice(
+    firewall: str, asked: Asked, wanted: Sequence[Wanted], refused: Sequence[Refused], held: Sequence[Held], before: RuleSet
+) -> Iterable[str]:
+    for one in wanted:
+        yield from _to_close(asked, one)
+    for refusal in refused:
+        who = ", ".join(dict.fromkeys(name_of(origin) for origin in refusal.origins)) or "the container"
+        if text := _AFTER_REFUSAL.get(refusal.code):
+            yield text.format(who=who)
+    yield from (_WHILE_HELD.get(one.reason, f"it is held: {one.detail}") for one in held)
+    if not (wanted or refused or held or before):
+        yield (
+            f"to open it: publish it from a container on a host of this firewall, or write [[firewalls.{firewall}.allow]] with "
+            f'ports = ["{asked}"]'
+        )
+
+
+def _to_close(asked: Asked, wanted: Wanted) -> Iterable[str]:
+    if wanted.reason == SSH_REASON:
+        yield "SSH stays open while [ssh] declares it"
+        return
+    for origin in wanted.origins:
+        if origin.container or origin.service:
+            yield (
+                f"to close it: the label cloudsync.expose=false, or a cloudsync.ports without it, on {name_of(origin)}; stop publishing "
+                f'it; or policy.deny = ["{asked}"]'
+            )
+        elif origin.file:
+            yield f"to close it: take it out of {name_of(origin)}"
+        elif origin.host:
+            yield f"to close it: take it out of hosts.{origin.host}.ports"
+
+
+def _touches(refused: Refused, asked: Asked) -> bool:
+    """A refusal without a number (a random host port) is about no port that can be asked for."""
+    try:
+        return bool(RuleSet.of((Rule.of(refused.protocol, refused.ports, ANY),)) & asked.part) and refused.ports != ""
+    except ValueError:
+        return False
+
+
+def _named_in(text: str, asked: Asked) -> bool:
+    """Whether a kept rule, which is only known by its words (`tcp/5432 from the group db`), is about what is asked."""
+    what, _, _ = text.partition(" ")
+    protocol, _, ports = what.partition("/")
+    try:
+        return bool(RuleSet.of((Rule.of(protocol, ports, ANY),)) & asked.part)
+    except ValueError:
+        return False
+
+
+def _text(one: PortRange) -> str:
+    return f"{one.first}/{one.protocol}" if one.first == one.last else f"{one.first}-{one.last}/{one.protocol}"

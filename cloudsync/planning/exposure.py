@@ -1,0 +1,189 @@
+"""What the Internet can reach on a machine, over all firewalls that act on it: exact, pure, the same for every vendor.
+
+A packet goes through the stages of an interface in order. In a stage the rules are looked at by priority, the lowest number first:
+
+| the first rule that matches it | then                                                     |
+|--------------------------------|----------------------------------------------------------|
+| denies (before the others of its priority) | it is stopped                                |
+| says `next`                    | the rest of this stage is skipped, the next one looks    |
+| allows                         | it is let in                                             |
+| none                           | the stage's `otherwise` decides                          |
+
+What is left after the last stage is stopped. Firewalls that only allow are one stage whose rules all have one priority: a union. An
+interface without any stage is under no firewall: `Open`, which is a value of its own and not a long list of rules.
+
+A rule that applies to an unknown part of what it matches (`certain = False`) counts as far as it opens and not as far as it stops, so
+that the answer is never less than the truth.
+
+`openings` names every rule that lets a packet in *by itself*: an allowance does not take packets away from those behind it, because
+whoever takes one rule out wants to know which other would let the same packet in. Their union is exactly what is reachable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from cloudsync.provider.machines import ActingFirewall, Action, Interface, ObservedMachine, Stage, StageRule
+from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules.address_classes import NOT_PUBLIC
+from cloudsync.rules.networks import (
+    ANY,
+    ANY4,
+    ANY6,
+    Family,
+    NetworkSet,
+)
+
+EVERYTHING = RuleSet.of((Rule.of("all", "", ANY),))
+_ORDER = {Action.DENY: 0, Action.NEXT: 1, Action.ALLOW: 2}
+_OF_FAMILY: dict[Family, NetworkSet] = {4: ANY4, 6: ANY6}
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What one rule lets in by itself."""
+
+    by: StageRule
+    rules: RuleSet
+
+
+@dataclass(frozen=True, slots=True)
+class Filtered:
+    """What firewalls let in: `rules` together, `openings` rule by rule (they may overlap)."""
+
+    rules: RuleSet
+    openings: tuple[Opening, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """No firewall acts: everything that is sent arrives."""
+
+
+Verdict = Filtered | Open
+CLOSED = Filtered(NOTHING)
+
+
+def evaluate(stages: Sequence[Stage]) -> Verdict:
+    """What the stages of one interface let in, from all addresses there are."""
+    if not stages:
+        return Open()
+    openings: list[Opening] = []
+    here = EVERYTHING
+    for stage in stages:
+        here = _through(stage, here, openings)
+    return Filtered(_union(one.rules for one in openings), tuple(openings))
+
+
+def _through(stage: Stage, arriving: RuleSet, openings: list[Opening]) -> RuleSet:
+    """What the stage hands on to the next one; what it lets in is added to `openings`."""
+    here, on = arriving, NOTHING
+    for rule in sorted((one for one in stage.rules if not one.disabled), key=lambda one: (one.priority, _ORDER[one.action])):
+        part = rule.matches & here
+        if not part:
+            continue
+        if rule.action is Action.ALLOW:
+            openings.append(Opening(rule, part))
+            continue
+        if rule.action is Action.NEXT:
+            on = on | part
+        if rule.certain:
+            here = here - part
+    if stage.otherwise is Action.ALLOW:
+        default = StageRule(ActingFirewall(stage.name, stage.name, "stage"), EVERYTHING, "what no rule matches")
+        openings.append(Opening(default, here))
+    return on | here if stage.otherwise is Action.NEXT else on
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """One interface with its verdict, as far as the Internet can send packets to it at all."""
+
+    interface: Interface
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What the Internet can reach on one machine, interface by interface; interfaces without a public address are left out."""
+
+    machine: ObservedMachine
+    reached: tuple[Reached, ...]
+
+    @property
+    def protected(self) -> bool:
+        """Whether a firewall acts on every interface the Internet reaches."""
+        return not any(isinstance(one.verdict, Open) for one in self.reached)
+
+    @property
+    def rules(self) -> RuleSet:
+        """Everything reachable; an open interface is everything its address families allow."""
+        return _union(_within(one.interface) if isinstance(one.verdict, Open) else one.verdict.rules for one in self.reached)
+
+
+def exposure_of(machine: ObservedMachine) -> Exposure:
+    """The exposure of one machine."""
+    reached = []
+    for interface in machine.interfaces:
+        if not interface.families:
+            continue
+        verdict = evaluate(interface.stages)
+        if isinstance(verdict, Filtered):
+            within = _within(interface)
+            openings = (Opening(one.by, one.rules & within) for one in verdict.openings)
+            verdict = Filtered(verdict.rules & within, tuple(one for one in openings if one.rules))
+        reached.append(Reached(interface, verdict))
+    return Exposure(machine, tuple(reached))
+
+
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """Something reachable that nobody wants. `through`: firewall and rule. `firewall`: None where no firewall acts at all."""
+
+    rule: Rule
+    through: str
+    advice: str
+    firewall: ActingFirewall | None = None
+
+
+def beyond(exposure: Exposure, wanted: RuleSet, ours: Callable[[ActingFirewall], bool]) -> tuple[Beyond, ...]:
+    """What other firewalls leave open on the machine beside `wanted`, or that none acts on it.
+
+    `ours`: whether a firewall is one of this configuration; what *that* has too much is in its own plan. Rules for private networks
+    only are not the Internet's and are left out, those for what the machine's firewall spares too.
+    """
+    found: dict[tuple[object, ...], Beyond] = {}
+    for one in exposure.reached:
+        for each in _of(one, exposure.machine, wanted, ours):
+            found.setdefault((each.rule, each.firewall, each.through), each)
+    return tuple(found.values())
+
+
+def _of(reached: Reached, machine: ObservedMachine, wanted: RuleSet, ours: Callable[[ActingFirewall], bool]) -> Iterable[Beyond]:
+    if isinstance(reached.verdict, Open):
+        advice = f"put a firewall on it: everything on {machine.name} is open to the Internet"
+        if machine.pending:
+            advice = f"see that what is pending on {machine.name} comes into force; until then everything may be open"
+        for rule in _within(reached.interface):
+            yield Beyond(rule, f"no firewall acts on {reached.interface.name}", advice)
+        return
+    for opening in reached.verdict.openings:
+        firewall = opening.by.firewall
+        if ours(firewall):
+            continue
+        unknown = "" if opening.by.certain else "; who exactly it lets in cannot be told, this is the most it can be"
+        advice = f"take the rule out of {firewall} or take that off {machine.name}; if it is right, allow it in the configuration"
+        for rule in opening.rules - wanted:
+            if not (NOT_PUBLIC | machine.spared).covers(rule.sources):
+                yield Beyond(rule, f"{firewall}, rule {opening.by.text}{unknown}", advice, firewall)
+
+
+def _within(interface: Interface) -> RuleSet:
+    """Everything that can be sent to the interface: an IPv4 address is reached from IPv4 addresses only."""
+    sources = NetworkSet.union(_OF_FAMILY[family] for family in sorted(interface.families))
+    return RuleSet.of((Rule.of("all", "", sources),)) if sources else NOTHING
+
+
+def _union(sets: Iterable[RuleSet]) -> RuleSet:
+    return RuleSet.of(rule for one in sets for rule in one)

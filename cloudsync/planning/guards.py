@@ -1,0 +1,286 @@
+"""The refusals: small pure functions that say what they saw, what they fear and how to go on.
+
+A guard that withholds `closings` lets the openings of its firewall go on; one that withholds the `firewall` leaves all of
+it undone. Other firewalls are never touched by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+from cloudsync.model.plan import (
+    Granted,
+    Guard,
+    Standing,
+    Withholds,
+)
+from cloudsync.planning.policy import Desired
+from cloudsync.provider.contract import Absent, Attachment, Present, Refusal, Step, StepKind
+from cloudsync.provider.marker import Marker
+from cloudsync.reconcile.ssh_session import Login
+from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules.networks import ANY
+
+GUARDS: Mapping[str, tuple[Withholds, str]] = {
+    "foreign-owner": ("firewall", "the firewall at the vendor carries another owner's mark"),
+    "ownership": ("firewall", "it carries no mark, or that of another firewall of the same owner; --adopt takes it over"),
+    "host-digest": ("firewall", "it was last managed for another set of hosts; --adopt takes it over"),
+    "same-firewall": ("firewall", "two firewalls of the configuration are one at the vendor"),
+    "attach": ("firewall", "a machine that is under no firewall would come under this one; --allow-attach is the user's word"),
+    "own-ssh": ("firewall", "the SSH connection this run was started through would be shut out"),
+    "ssh-moved": ("firewall", "SSH of the last applied plan would close; --ssh-moved is the user's word"),
+    "ssh": ("firewall", "the provider's steps would close SSH (a defect of the provider)"),
+    "steps": ("firewall", "the provider's steps would open or close something for a moment (a defect of the provider)"),
+    "unsupported": ("firewall", "the provider cannot say, or fit, what is asked"),
+    "max-close": ("closings", "more would close at once than policy.max_close; --allow-close is the user's word"),
+    "everything-would-close": (
+        "closings",
+        "nothing but SSH would stay open, or nothing of a host; --allow-close is the user's word",
+    ),
+    "foreign": ("closings", 'other firewalls leave open what nobody wants, or nobody knows, and policy.foreign is "fail"'),
+}
+"""Every guard: what it withholds, and what it saw."""
+_MANY = 5
+_SEVERAL = 2
+
+
+def _refuse(id_: str, name: str, message: str) -> Guard:
+    return Guard(id_, name, GUARDS[id_][0], message)
+
+
+def ownership(name: str, observed: Present | Absent, wanted: Marker, granted: Granted) -> Guard | None:
+    """Law of design 5.3: two owners never share a firewall; an unmarked one, or one of other hosts, waits for `--adopt`."""
+    if isinstance(observed, Absent) or observed.marker == wanted:
+        return None
+    found = observed.marker
+    if found is not None and found.owner != wanted.owner:
+        return _refuse(
+            "foreign-owner",
+            name,
+            f'the firewall at the vendor ({observed.id}) belongs to the owner "{found.owner}", not to "{wanted.owner}": nothing of it is '
+            f"touched. Give this one another name, or have the other owner release it",
+        )
+    if name in granted.adopt:
+        return None
+    go_on = f"If it is right that this configuration takes it over, pass --adopt {name}"
+    if found is None:
+        message = (
+            f"the firewall exists at the vendor ({observed.id}) without the mark of cloudsync: somebody made it by hand, and rules "
+            f"nobody here asks for would close. {go_on}"
+        )
+        return _refuse("ownership", name, message)
+    if found.firewall != wanted.firewall:
+        message = f'the firewall at the vendor ({observed.id}) is managed as "{found.firewall}" of the same owner. {go_on}'
+        return _refuse("ownership", name, message)
+    message = (
+        f"the firewall at the vendor ({observed.id}) was last managed for another set of hosts (digest {found.hosts}, here "
+        f"{wanted.hosts}): another machine may be managing it for itself, or the hosts of this configuration changed. {go_on}"
+    )
+    return _refuse("host-digest", name, message)
+
+
+def releasing(name: str, observed: Present, wanted: Marker) -> Guard | None:
+    """A mark is taken off by whom it names only: an owner, a firewall of the configuration, a set of hosts."""
+    found = ownership(name, observed, wanted, Granted())
+    if found is None:
+        return None
+    holder = observed.marker or wanted
+    mark = f'owner "{holder.owner}", firewall "{holder.firewall}", hosts {holder.hosts}'
+    message = (
+        f"the firewall at the vendor ({observed.id}) carries another mark ({mark}) than this configuration writes: releasing it "
+        f"would take it from whoever manages it. Release it by the configuration that manages it"
+    )
+    return _refuse(found.id, name, message)
+
+
+def adopting(observed: Present | Absent, wanted: Marker) -> str | None:
+    """Why the marker has to be written onto an existing firewall; None where it carries the right one."""
+    if isinstance(observed, Absent) or observed.marker == wanted:
+        return None
+    if observed.marker is None:
+        return "takes over a firewall that cloudsync did not create"
+    if observed.marker.firewall != wanted.firewall:
+        return f'takes over what was managed as "{observed.marker.firewall}"'
+    return "takes over from another set of hosts"
+
+
+def attaching(name: str, attach: Sequence[Attachment], granted: Granted) -> Guard | None:
+    """Law 1: to put an open machine under a firewall closes everything not desired on it; it needs the user's word."""
+    machines = {m.id: m.name for attachment in attach for m in attachment.newly_covered if not m.protected}
+    reasons = [attachment.reason for attachment in attach if attachment.reason is not None]
+    if not (machines or reasons) or name in granted.allow_attach:
+        return None
+    if not machines:
+        return _refuse("attach", name, f"{'; '.join(reasons)}. If the list is complete, pass --allow-attach {name}")
+    names = list(machines.values())
+    shown = ", ".join(names[:_MANY]) + (f" and {len(names) - _MANY} more" if len(names) > _MANY else "")
+    return _refuse(
+        "attach",
+        name,
+        f"{shown} would newly come under this firewall and is under none now: every port that is not listed here would close on it. "
+        f"If the list is complete, pass --allow-attach {name}",
+    )
+
+
+def max_close(name: str, closing: RuleSet, limit: int, granted: Granted) -> Guard | None:
+    """More closings at once than `policy.max_close` look like a mistake until the user names the number."""
+    count = len(tuple(closing))
+    if count <= limit or (granted.allow_close is not None and granted.allow_close >= count):
+        return None
+    return _refuse(
+        "max-close",
+        name,
+        f"{count} rules would close, more than policy.max_close = {limit}: a mistake in the configuration or on a host would "
+        f"look like this. The openings go on. If all of them are right, pass --allow-close {count}",
+    )
+
+
+def everything_would_close(
+    name: str, desired: Desired, closing: RuleSet, before: Mapping[str, RuleSet], granted: Granted
+) -> Guard | None:
+    """All closings at once look like an engine that lost its containers, or like the wrong engine, until the user says how many are
+    right. One rule alone is no "everything"; what a label, `policy.deny` or `[ssh]` closes is the user's word already.
+
+    `before`: what the containers of each host were last seen to need.
+    """
+    ssh = RuleSet.of(Rule(rule.protocol, rule.first, rule.last, ANY) for rule in desired.ssh)
+    unexplained = closing - desired.denied - desired.deliberate - ssh
+    count = len(tuple(closing))
+    if len(tuple(unexplained)) < _SEVERAL or (granted.allow_close is not None and granted.allow_close >= count):
+        return None
+    emptied = [
+        host
+        for host, rules in before.items()
+        if not desired.engines.get(host) and len(tuple(rules & unexplained)) >= _SEVERAL and unexplained.covers(rules & closing)
+    ]
+    if not desired.rules - desired.ssh - desired.rules.of_protocols("icmp", "icmpv6"):
+        saw = "nothing but SSH would stay open"
+    elif emptied:
+        saw = f"everything that containers on {', '.join(emptied)} needed would close"
+    else:
+        return None
+    return _refuse(
+        "everything-would-close",
+        name,
+        f"{saw} ({count} rules would close): an engine that lost its containers, or the wrong engine, would look like this. The "
+        f"openings go on. If it is right, pass --allow-close {count}",
+    )
+
+
+def foreign(name: str, standing: Standing, keep: RuleSet, attaching: Collection[str]) -> Guard | None:
+    """`policy.foreign = "fail"`: nothing closes, and the run fails, while other firewalls leave open what nobody wants, or nobody knows
+    whether they do. `keep`: what is let through. `attaching`: targets of machines that come under this firewall by this very plan."""
+    problems = []
+    if standing.read is None:
+        problems.append("this provider does not tell what acts on machines")
+    elif standing.read.status != "complete":
+        problems.append(standing.read.reason or standing.read.status)
+    for machine in standing.machines:
+        problems += [f"{machine.machine}: {text}" for text in machine.unknown]
+        problems += [
+            f"{one.rule} on {machine.machine} ({one.through})"
+            for one in machine.beyond
+            if RuleSet.of((one.rule,)) - keep and (one.firewall is not None or machine.target not in attaching)
+        ]
+    if not problems:
+        return None
+    shown = "; ".join(problems[:_MANY]) + (f" and {len(problems) - _MANY} more" if len(problems) > _MANY else "")
+    return _refuse(
+        "foreign",
+        name,
+        f'beyond this firewall, policy.foreign = "fail": {shown}. The openings go on. Take what is not wanted out of those firewalls, or '
+        f"allow it in the configuration; cloudsync exposure shows all of it",
+    )
+
+
+def own_ssh(name: str, login: Login | None, before: RuleSet, after: RuleSet, *, attaches: bool, here: bool) -> Guard | None:
+    """The connection a person sits on. `here`: a host of the firewall is this machine. What was shut already is not ours to mend."""
+    if login is None or not (here and login.here) or after.covers(login.rules):
+        return None
+    if not (attaches or before.covers(login.rules)):
+        return None
+    return _refuse(
+        "own-ssh",
+        name,
+        f"this run was started through SSH from {login.peer} to port {login.port} of this machine, and that would not be let in any more: "
+        f"you could be shut out. Let [ssh] name that port and a source that covers {login.peer}, or run it from elsewhere",
+    )
+
+
+def own_ssh_elsewhere(login: Login | None, before: RuleSet, after: RuleSet, *, here: bool) -> str | None:
+    """The note where nobody can tell whether the connection goes through this firewall."""
+    if login is None or (here and login.here) or after.covers(login.rules) or not before.covers(login.rules):
+        return None
+    return (
+        f"SSH from {login.peer} to port {login.port}, by which this run was started, would not be let in any more; it is not known "
+        f"whether it goes through this firewall"
+    )
+
+
+def same_firewall(name: str, id_: str, others: Sequence[str]) -> Guard | None:
+    """Two names for one firewall would undo each other's rules for ever."""
+    if not others:
+        return None
+    return _refuse(
+        "same-firewall",
+        name,
+        f"{', '.join(others)} and {name} are one and the same firewall at the vendor ({id_}): each would close what the other opens. "
+        f"Make them one firewall of the configuration, with the hosts of both",
+    )
+
+
+def ssh_moved(name: str, last: RuleSet | None, closing: RuleSet, granted: Granted) -> Guard | None:
+    """Law 2: an SSH port or source of the last applied plan closes only with the user's word."""
+    lost = NOTHING if last is None else last & closing
+    if not lost or granted.ssh_moved:
+        return None
+    rules = ", ".join(str(rule) for rule in lost)
+    return _refuse(
+        "ssh-moved",
+        name,
+        f"SSH that the last apply declared would close: {rules}. If you can log in by what [ssh] declares now, pass --ssh-moved",
+    )
+
+
+def unsupported(name: str, steps: tuple[Step, ...] | Refusal) -> Guard | None:
+    """Law 7: what the provider cannot express or fit is refused, never rounded."""
+    return _refuse("unsupported", name, steps.reason) if isinstance(steps, Refusal) else None
+
+
+def lawful_steps(name: str, before: RuleSet, after: RuleSet, ssh: RuleSet, steps: Sequence[Step]) -> Guard | None:
+    """Laws 2 and 3 over the steps of a provider, checked before the first write."""
+    problem = _unlawful(before, after, ssh, steps)
+    if problem is None:
+        return None
+    rule, text = problem
+    return _refuse(
+        rule,
+        name,
+        f"the provider's steps are refused: {text}. This is a defect of the provider plugin; please report it",
+    )
+
+
+def _unlawful(before: RuleSet, after: RuleSet, ssh: RuleSet, steps: Sequence[Step]) -> tuple[str, str] | None:
+    lowest, highest = before & after, before | after
+    now = before
+    for step in steps:
+        if not step.after.covers(ssh & before):
+            return "ssh", f'"{step.summary}" would close SSH'
+        closes = bool(now - step.after)
+        safe = step.after.covers(ssh) if step.kind is StepKind.REPLACE else now.covers(ssh)
+        if (closes or step.attaches) and not safe:
+            return "ssh", f'"{step.summary}" would close or attach before SSH is open'
+        if not step.after.covers(lowest):
+            return "steps", f'"{step.summary}" would close for a moment what stays wanted'
+        if not highest.covers(step.after):
+            return "steps", f'"{step.summary}" would open for a moment what nobody wants'
+        if step.kind is StepKind.WIDEN and closes:
+            return "steps", f'"{step.summary}" says it widens, but closes'
+        if step.kind in (StepKind.NARROW, StepKind.ATTACH, StepKind.MARK) and step.after - now:
+            return "steps", f'"{step.summary}" says it is a {step.kind}, but opens'
+        if step.kind in (StepKind.ATTACH, StepKind.MARK) and closes:
+            return "steps", f'"{step.summary}" says it is a {step.kind}, but closes'
+        now = step.after
+    if now != after:
+        return "steps", "they do not end where the plan ends"
+    return None

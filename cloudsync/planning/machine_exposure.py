@@ -1,0 +1,147 @@
+"""The machines behind the firewalls: read beside them, and what each plan says of them.
+
+Exposure is told, it changes nothing: where it cannot be read the plan goes on and says so (unknown is not empty). Only
+`policy.foreign = "fail"` makes a guard of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from cloudsync.config.configuration import Configuration, Firewall
+from cloudsync.model.plan import (
+    Guard,
+    MachineExposure,
+    ReadStatus,
+    Standing,
+)
+from cloudsync.planning import guards
+from cloudsync.planning.decide import Considered
+from cloudsync.provider.contract import FirewallSpec, MachineReader, MarkReader, Observation, Reader, Unreadable
+from cloudsync.provider.errors import ProviderError
+from cloudsync.provider.marker import Marker, host_digest
+from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules.networks import ANY
+
+if TYPE_CHECKING:
+    from cloudsync.provider.machines import ActingFirewall, Fleet, Marked, ObservedMachine
+
+Told = TypeVar("Told")
+_PINGS = RuleSet.of((Rule.of("icmp", "", ANY), Rule.of("icmpv6", "", ANY)))
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one account's reader told beside its firewalls; None where it was not asked, or cannot tell."""
+
+    fleet: Fleet | Unreadable | None = None
+    marked: Sequence[Marked] | Unreadable | None = None
+
+
+def spec_of(configuration: Configuration, firewall: Firewall) -> FirewallSpec:
+    """One firewall of the configuration, as its provider sees it."""
+    marker = Marker(configuration.owner, firewall.name, host_digest(firewall.marker_hosts))
+    return FirewallSpec(firewall.name, firewall.settings, marker, firewall.hosts)
+
+
+def look(configuration: Configuration, account: str, reader: Reader, found: Mapping[str, Observation]) -> Seen:
+    """Ask a reader that has just read its account, and `found` this, for machines and marks. Raises nothing: what fails is `Unreadable`.
+
+    An account of which nothing could be read is not asked further: it would only fail once more, as slowly.
+    """
+    ask = configuration.policy.foreign != "ignore"
+    unread = [one for one in found.values() if isinstance(one, Unreadable)]
+    if found and len(unread) == len(found):
+        return Seen(unread[0] if ask and isinstance(reader, MachineReader) else None)
+    specs = [spec_of(configuration, f) for f in configuration.firewalls.values() if f.account == account]
+    fleet, marked = None, None
+    if ask and isinstance(reader, MachineReader):
+        fleet = _tried(account, lambda: reader.read_machines(specs))
+    if isinstance(reader, MarkReader):
+        marked = _tried(account, lambda: reader.read_marked(configuration.owner, specs, ask=ask))
+    return Seen(fleet, marked)
+
+
+def with_exposure(
+    configuration: Configuration,
+    considered: Sequence[Considered],
+    seen: Mapping[str, Seen],
+    again: Callable[[str, Guard], Considered],
+) -> tuple[Considered, ...]:
+    """The same firewalls, with what the Internet reaches on their machines. `again`: consider one of them anew, under a guard."""
+    found = []
+    for one in considered:
+        told = seen.get(one.account.name, Seen()).fleet
+        standing = Standing()
+        if isinstance(told, Unreadable):
+            standing = Standing(ReadStatus("failed", told.error.message, temporary=told.error.temporary))
+        elif told is not None:
+            beside = [other for other in considered if other.account.name == one.account.name]
+            standing = _standing(one.plan.name, told, beside)
+        result = one
+        if configuration.policy.foreign == "fail":
+            keep = _PINGS if configuration.policy.icmp == "keep" else NOTHING
+            if (guard := guards.foreign(one.plan.name, standing, keep, _attaching(one))) is not None:
+                result = again(one.plan.name, guard)
+        found.append(replace(result, plan=replace(result.plan, standing=standing)))
+    return tuple(found)
+
+
+def _standing(name: str, fleet: Fleet, beside: Sequence[Considered]) -> Standing:
+    """`beside`: all firewalls of the account that are looked at in this run; what any of them wants on a machine is wanted there."""
+    strangers = {one.plan.name for one in beside if any(guard.id == "foreign-owner" for guard in one.guards)}
+
+    def ours(firewall: ActingFirewall) -> bool:
+        return firewall.of is not None and firewall.of not in strangers
+
+    machines = tuple(
+        _exposed(name, machine, ours, [one for one in beside if one.plan.name in machine.concerns])
+        for machine in sorted(fleet.machines, key=lambda one: (one.name, one.id))
+        if name in machine.concerns
+    )
+    return Standing(ReadStatus("complete"), machines, name in fleet.unattached, fleet.not_evaluated)
+
+
+def _exposed(
+    name: str, machine: ObservedMachine, ours: Callable[[ActingFirewall], bool], concerned: Iterable[Considered]
+) -> MachineExposure:
+    from cloudsync.planning.exposure import beyond, exposure_of
+
+    exposure = exposure_of(machine)
+    # A firewall that waits for a host, or for the user's word, wants no less for it.
+    wanted = RuleSet.of(
+        rule
+        for one in concerned
+        for part in (one.target.rules, one.desired.rules if one.desired is not None else NOTHING)
+        for rule in part
+    )
+    acting = dict.fromkeys(firewall for interface in machine.interfaces for firewall in interface.firewalls)
+    return MachineExposure(
+        machine=machine.name,
+        target=machine.target,
+        protected=exposure.protected,
+        attached=any(firewall.of == name for firewall in acting),
+        beyond=beyond(exposure, wanted, ours),
+        reachable=tuple(exposure.rules),
+        addresses=tuple(dict.fromkeys(address for interface in machine.interfaces for address in interface.addresses)),
+        firewalls=tuple(str(firewall) for firewall in acting),
+        pending=machine.pending,
+        unknown=machine.unknown,
+        kept=machine.kept,
+    )
+
+
+def _attaching(one: Considered) -> frozenset[str]:
+    """Targets of the machines that come under the firewall by this plan."""
+    return frozenset(machine.target for attachment in one.target.attach for machine in attachment.newly_covered)
+
+
+def _tried(account: str, ask: Callable[[], Told]) -> Told | Unreadable:
+    try:
+        return ask()
+    except ProviderError as error:
+        return Unreadable(error)
+    except Exception as error:  # noqa: BLE001 - a plugin's bug must not stop the plan
+        return Unreadable(ProviderError(f"the provider plugin of {account!r} failed: {type(error).__name__}"))

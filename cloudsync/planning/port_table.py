@@ -1,0 +1,184 @@
+"""Every port that the hosts speak of, and what would happen to it: the table of `discover`. Pure; no cloud is read.
+
+| outcome    | meaning                                                                                       |
+|------------|-----------------------------------------------------------------------------------------------|
+| opened     | the firewall would let it in, from `sources`                                                  |
+| refused    | it would not, by `code` and `reason`; a port may be opened in part and refused in part         |
+| loopback   | it is published on a loopback address: never opened                                           |
+| held       | its container's labels do not parse: what of it is open stays open, and nothing of it opens    |
+| elsewhere  | its label `cloudsync.firewall` names other firewalls                                          |
+| unassigned | its host feeds no firewall                                                                    |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Literal
+
+from cloudsync.config.configuration import Configuration, Firewall, Place, PolicySettings, RunSettings, Ssh
+from cloudsync.model.plan import Refused
+from cloudsync.model.ports import (
+    Discovery,
+    Failed,
+    Malformed,
+    Origin,
+    Partial,
+    RequiredPort,
+    Routed,
+    UnopenedPort,
+)
+from cloudsync.planning.policy import (
+    Desired,
+    desire,
+    merged,
+    port_rules,
+)
+from cloudsync.provider.contract import Capabilities
+from cloudsync.provider.settings import FirewallSettings
+from cloudsync.rules import NOTHING, RuleSet
+from cloudsync.rules.networks import NOWHERE, NetworkSet
+
+Outcome = Literal["opened", "refused", "loopback", "held", "elsewhere", "unassigned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What would happen to a port at one firewall; `firewall` is None where it is the same at all of them. `sources`: CIDRs."""
+
+    outcome: Outcome
+    firewall: str | None = None
+    sources: tuple[str, ...] = ()
+    code: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One port or range of one container. `ports` as in the plan document, "" where not known. `addresses`: what it is bound to; empty =
+    every address. `sources`: who may reach it as far as its own labels go; NOWHERE = the machine itself, or not known."""
+
+    protocol: str
+    ports: str
+    origin: Origin
+    addresses: tuple[str, ...]
+    sources: NetworkSet
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostInventory:
+    """One host. `problems`: what was not read of it."""
+
+    host: str
+    status: Literal["complete", "partial", "failed"]
+    problems: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
+    routed: tuple[Routed, ...] = ()
+    malformed: tuple[Malformed, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def inventory(configuration: Configuration, discoveries: Mapping[str, Discovery]) -> tuple[HostInventory, ...]:
+    """Every host with its ports. `discoveries`: of all hosts that are not retired."""
+    desired = {
+        firewall.name: (firewall, desire(firewall, configuration, _capabilities(configuration, firewall), discoveries))
+        for firewall in configuration.firewalls.values()
+    }
+    return tuple(
+        _host(host, discovery, [pair for pair in desired.values() if host in pair[0].hosts])
+        for host, discovery in discoveries.items()
+    )
+
+
+def without_configuration(host: str) -> Configuration:
+    """What stands in where there is no configuration: everything published is to be opened, at a firewall that can express all of it."""
+    place = Place("cloudsync", 1, 1)
+    policy = PolicySettings(
+        expose="published", mode="sync", grace=timedelta(0), max_close=0, deny=(), allow_sensitive=(), icmp="keep", private="keep",
+        foreign="ignore", plan_max_age=timedelta(0),
+    )  # fmt: skip
+    firewall = Firewall("", "", (host,), (host,), static=False, allow=(), settings=FirewallSettings(), place=place)
+    return Configuration(
+        file="", base=Path(), owner="", state=Path(), ssh=Ssh((), NOWHERE, NOTHING), networks={}, policy=policy,
+        run=RunSettings(10.0, 300.0, 16), accounts={}, hosts={}, firewalls={"": firewall}, places={},
+    )  # fmt: skip
+
+
+def _capabilities(configuration: Configuration, firewall: Firewall) -> Capabilities:
+    table = configuration.accounts.get(firewall.account)
+    if table is not None:
+        return table.provider.capabilities
+    return Capabilities(None, icmp_types=True, private_is_public=False, attaches=False, descriptions=False)
+
+
+def _host(host: str, discovery: Discovery, firewalls: list[tuple[Firewall, Desired]]) -> HostInventory:
+    if isinstance(discovery, Failed):
+        return HostInventory(host, "failed", (discovery.reason,))
+    rows = [_required(group, firewalls) for group in _groups(discovery.required)]
+    rows += [
+        replace(_required(group, []), verdicts=(Verdict("loopback", reason="published on a loopback address"),), sources=NOWHERE)
+        for group in _groups(discovery.local)
+    ]
+    rows += [_unopened(one) for one in discovery.unopened]
+    for bad in discovery.malformed:
+        verdict = Verdict("held", code="malformed", reason=bad.problem)
+        rows += [replace(_required(group, []), verdicts=(verdict,)) for group in _groups(bad.ports or ())]
+    rows.sort(key=lambda row: (not row.ports, int(row.ports.partition("-")[0] or 0), row.protocol, row.origin.container or ""))
+    status: Literal["complete", "partial"] = "partial" if isinstance(discovery, Partial) else "complete"
+    problems = discovery.reasons if isinstance(discovery, Partial) else ()
+    return HostInventory(host, status, problems, tuple(rows), discovery.routed, discovery.malformed, discovery.remarks)
+
+
+def _groups(ports: Iterable[RequiredPort]) -> list[list[RequiredPort]]:
+    """The same port of the same container at several addresses (`0.0.0.0` and `::`) is one row."""
+    found: dict[tuple[object, ...], list[RequiredPort]] = {}
+    for port in ports:
+        key = (port.protocol, port.first, port.last, port.origin, port.firewalls, port.container_first)
+        found.setdefault(key, []).append(port)
+    return list(found.values())
+
+
+def _required(group: list[RequiredPort], firewalls: list[tuple[Firewall, Desired]]) -> Row:
+    one = group[0]
+    addresses = _addresses(port.address for port in group)
+    sources = NetworkSet.union(port.sources for port in group)
+    verdicts = tuple(verdict for pair in firewalls for verdict in _at(group, *pair))
+    if not firewalls:
+        verdicts = (Verdict("unassigned", reason="its host feeds no firewall"),)
+    ports = str(one.first) if one.first == one.last else f"{one.first}-{one.last}"
+    return Row(one.protocol, ports, one.origin, addresses, sources, verdicts)
+
+
+def _addresses(found: Iterable[IPv4Address | IPv6Address | None]) -> tuple[str, ...]:
+    named = {"" if address is None else str(address) for address in found}
+    return () if "" in named or {"0.0.0.0", "::"} <= named else tuple(sorted(named))  # noqa: S104 - not bound here
+
+
+def _at(group: list[RequiredPort], firewall: Firewall, desired: Desired) -> list[Verdict]:
+    one = group[0]
+    if one.firewalls is not None and firewall.name not in one.firewalls:
+        return [Verdict("elsewhere", firewall.name, reason="the label cloudsync.firewall does not name it")]
+    rules = RuleSet.of(rule for port in group for rule in port_rules(port))
+    wanted = RuleSet.of(rule for want in desired.wanted if one.origin in want.origins for rule in want.rules)
+    verdicts = []
+    if opened := rules & wanted:
+        verdicts.append(Verdict("opened", firewall.name, NetworkSet.union(rule.sources for rule in opened).cidrs()))
+    refused = merged(r for r in desired.refused if one.origin in r.origins and _overlaps(r, one))
+    verdicts += [Verdict("refused", firewall.name, r.sources, r.code, r.reason) for r in refused]
+    return verdicts
+
+
+def _overlaps(refused: Refused, port: RequiredPort) -> bool:
+    first, _, last = refused.ports.partition("-")
+    return (
+        refused.protocol == port.protocol and first.isdecimal() and int(first) <= port.last and int(last or first) >= port.first
+    )
+
+
+def _unopened(one: UnopenedPort) -> Row:
+    outcome: Outcome = "loopback" if one.code == "loopback" else "refused"
+    return Row(one.protocol, one.ports, one.origin, (), NOWHERE, (Verdict(outcome, None, (), one.code, one.reason),))

@@ -1,0 +1,3 @@
+"""Where decisions meet the world: read, decide, execute, verify. Start with `run.py`."""
+
+from __future__ import annotations

@@ -1,0 +1,119 @@
+"""Releasing a firewall: the owner marker is taken off at the vendor, its rules and attachments stay as they are.
+
+Afterwards cloudsync treats it like one that a person made by hand: refused until `--adopt`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from cloudsync.config.configuration import Configuration
+from cloudsync.model.outcome import Outcome
+from cloudsync.model.plan import (
+    FirewallPlan,
+    Granted,
+    Guard,
+    Plan,
+    ReadStatus,
+    StepSummary,
+)
+from cloudsync.planning import guards
+from cloudsync.planning.decide import Considered
+from cloudsync.planning.machine_exposure import spec_of
+from cloudsync.provider.contract import Present, Progress, Refusal, Target, Unreadable, silent
+from cloudsync.provider.errors import ProviderError
+from cloudsync.reconcile.audit_log import recording
+from cloudsync.reconcile.execute import carry_out
+from cloudsync.reconcile.observe import accounts_of, observe
+from cloudsync.runtime.deadline import Deadline
+from cloudsync.runtime.signals import Interruption
+from cloudsync.state import StateError, seen
+from cloudsync.state.directory import prepare
+from cloudsync.state.lock import locked
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """`outcome`: `done`, `unchanged` (there is no mark, or no firewall), `refused` (by `guard`), `failed`, `unknown`, `not-begun`.
+    `error`: why the firewall could not be read."""
+
+    outcome: Outcome
+    guard: Guard | None = None
+    error: ProviderError | None = None
+    notes: tuple[str, ...] = ()
+
+
+def release(
+    configuration: Configuration,
+    name: str,
+    *,
+    lock_timeout: float = 0.0,
+    progress: Progress = silent,
+    interruption: Interruption | None = None,
+) -> Released:
+    """Take the marker off one firewall of the configuration. Another owner's is refused, and one managed for other hosts too.
+
+    Raises `LockHeld` and `StateError` before anything is written, and `Interrupted` where nothing was begun.
+    """
+    stop = interruption or Interruption()
+    prepare(configuration.state)
+    with locked(configuration.state, configuration.owner, lock_timeout), recording(configuration, "release", Granted()) as entry:
+        deadline = Deadline.start(configuration.run.deadline)
+        one = _consider(configuration, name, deadline, progress)
+        plan = Plan("", entry.started, configuration.owner, Granted(), (), (one.plan,), one.guards)
+        if one.steps:
+            entry.begins(plan, (one,))
+        with stop.writing():
+            (outcome,) = carry_out(configuration, (one,), deadline, stop, progress)
+            notes = _forget(configuration, name) if outcome.status in ("done", "unchanged") else ()
+            word = {"done": "released", "unchanged": "nothing-to-do", "unknown": "partly", "not-begun": "failed"}.get(
+                outcome.status, outcome.status
+            )
+            problem = entry.says(word, plan, (outcome,))
+        error = one.observed.error if isinstance(one.observed, Unreadable) else None
+        return Released(outcome, one.guards[0] if one.guards else None, error, (*notes, *((problem,) if problem else ())))
+
+
+def _consider(configuration: Configuration, name: str, deadline: Deadline, progress: Progress) -> Considered:
+    firewall = configuration.firewalls[name]
+    table = configuration.accounts[firewall.account]
+    spec = spec_of(configuration, firewall)
+    accounts = accounts_of(configuration, (firewall.account,), deadline.reading, progress)
+    observed = observe(configuration, accounts, {name: (firewall.account, spec)})[name]
+    plan = FirewallPlan(
+        name=name,
+        provider=table.name,
+        type=table.type,
+        endpoint=table.provider.endpoint(accounts[firewall.account]),
+        identity=table.provider.identity(spec),
+        id=observed.id if isinstance(observed, Present) else None,
+        exists=None if isinstance(observed, Unreadable) else isinstance(observed, Present),
+        read=ReadStatus("complete"),
+        hosts=firewall.hosts,
+    )
+    nothing = Considered(plan, accounts[firewall.account], spec, observed, Target(spec, configuration.ssh.rules))
+    if not isinstance(observed, Present) or observed.marker is None:
+        return nothing
+    if (guard := guards.releasing(name, observed, spec.marker)) is not None:
+        return replace(nothing, guards=(guard,))
+    target = Target(spec, observed.rules, release=True)
+    steps = table.provider.plan_steps(observed, target)
+    if isinstance(steps, tuple) and not steps:
+        steps = Refusal(f'the provider "{table.type}" cannot take its mark off')
+    found = guards.unsupported(name, steps)
+    steps = () if isinstance(steps, Refusal) else steps
+    found = found or guards.lawful_steps(name, observed.rules, observed.rules, target.ssh, steps)
+    plan = replace(plan, steps=tuple(StepSummary(step.summary, step.kind) for step in steps))
+    return replace(nothing, plan=plan, target=target, steps=steps, guards=(found,) if found is not None else ())
+
+
+def _forget(configuration: Configuration, name: str) -> tuple[str, ...]:
+    """What containers needed of it is nobody's memory any more; the SSH of the last apply stays guarded."""
+    known = dict(seen.load(configuration.state, configuration.owner).memories)
+    if known.pop(name, None) is None:
+        return ()
+    try:
+        seen.save(configuration.state, configuration.owner, known)
+    except StateError as error:
+        return (str(error),)
+    return ()

@@ -1,0 +1,173 @@
+"""`ports:` of a service: the short and the long form, one published port each.
+
+| short form                    | means                                                              |
+|-------------------------------|--------------------------------------------------------------------|
+| `8080:80`, `53:53/udp`        | a host port, on every address                                      |
+| `127.0.0.1:8080:80`           | on one address; IPv6 as `[::1]:8080:80` or bare, `::1:8080:80`     |
+| `9000-9002:9000-9002`         | ranges of one length, one to one                                   |
+| `7000-7010:80`                | one free port of the range: no fixed host port                     |
+| `80`, `3000-3005`, `127.0.0.1::80` | a container port only: no fixed host port                     |
+
+The long form has `target`, `published` (a port or a range), `host_ip`, `protocol`; `mode`, `name` and `app_protocol` change nothing here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from cloudsync.sources.compose.budget import Budget
+from cloudsync.sources.compose.nodes import (
+    ComposeError,
+    Mapping,
+    Node,
+    Place,
+    Scalar,
+    Sequence,
+)
+
+PROTOCOLS = ("tcp", "udp", "sctp")
+MAX_TEXT = 200
+
+_SHORT = re.compile(
+    r"""(?:(?:\[(?P<bracketed>[^\]]*)\]|(?P<address>.*)):(?=[^:]*:))?   # an address, where two more parts follow
+        (?:(?P<host>[0-9-]*):)?
+        (?P<target>[0-9-]+)
+        (?:/(?P<protocol>[A-Za-z]*))?""",
+    re.VERBOSE | re.ASCII,
+)
+_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
+_LONG = ("target", "published", "host_ip", "protocol", "mode", "name", "app_protocol")
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedPort:
+    """One published port. `host`: `"8080"`; `"7000-7010"` or `""` where the engine picks one. `address`: None = every address."""
+
+    protocol: str
+    target: int
+    host: str
+    address: IPv4Address | IPv6Address | None
+    place: Place
+
+    @property
+    def key(self) -> tuple[str, int, str, str]:
+        """What makes a port unique when files are merged (specification 13): address, target, published, protocol."""
+        return str(self.address or "0.0.0.0"), self.target, self.host, self.protocol  # noqa: S104 - not bound here
+
+
+def published_ports(node: Sequence, budget: Budget) -> tuple[PublishedPort, ...]:
+    """The ports of a list, in its order; of several with the same key the last counts. Raises `ComposeError`."""
+    found: dict[tuple[str, int, str, str], PublishedPort] = {}
+    for item in node.items:
+        ports = tuple(_ports(item))
+        budget.publish(len(ports), item.place)
+        for port in ports:
+            found[port.key] = port
+    return tuple(found.values())
+
+
+def _ports(item: Node) -> Iterable[PublishedPort]:
+    try:
+        if isinstance(item, Scalar) and not item.null:
+            if item.integer and not (item.text.isdecimal() and not item.text.startswith("0")):
+                raise ValueError("a number that is not plain decimal; write the port in quotes")
+            yield from short_form(item.text, item.place)
+        elif isinstance(item, Mapping):
+            yield from _long_form(item)
+        else:
+            raise ValueError("neither a port such as 8080:80 nor a mapping with target")
+    except ValueError as error:
+        raise ComposeError(item.place, f"ports: {error}") from None
+
+
+def short_form(text: str, place: Place) -> Iterable[PublishedPort]:
+    """The ports of the short form, one by one. Raises `ValueError`, which quotes no more than what is a port's own."""
+    match = _SHORT.fullmatch(text) if len(text) <= MAX_TEXT else None
+    if match is None:
+        raise ValueError('not a port; written 8080:80, 127.0.0.1:8080:80 or "[::1]:8080:80", with /udp behind for UDP')
+    address = match["bracketed"] if match["bracketed"] is not None else match["address"]
+    first, last = _range(match["target"], "container")
+    host = match["host"] or ""
+    where = None if address is None else _address(address)
+    yield from _paired(host, first, last, where, _protocol(match["protocol"] or "tcp"), place)
+
+
+def _long_form(item: Mapping) -> Iterable[PublishedPort]:
+    for key in item.entries:
+        if key not in _LONG and not key.startswith("x-"):
+            near = get_close_matches(key, _LONG, 1)
+            raise ValueError(f"unknown key {key[:40]!r}" + (f', did you mean "{near[0]}"?' if near else ""))
+    target = _text(item, "target")
+    if not target:
+        raise ValueError("the long form needs target, the container port")
+    first, last = _range(target, "container")
+    if first != last:
+        raise ValueError("target is one port; the short form takes ranges")
+    mode = _text(item, "mode") or "ingress"
+    if mode not in ("ingress", "host"):
+        raise ValueError('mode is "ingress" or "host"')
+    address = _text(item, "host_ip")
+    where = _address(address) if address else None
+    yield from _paired(
+        _text(item, "published") or "", first, last, where, _protocol(_text(item, "protocol") or "tcp"), item.place
+    )
+
+
+def _paired(
+    host: str, first: int, last: int, address: IPv4Address | IPv6Address | None, protocol: str, place: Place
+) -> Iterable[PublishedPort]:
+    """A host side and a container range as single ports."""
+    if not host:
+        for number in range(first, last + 1):
+            yield PublishedPort(protocol, number, "", address, place)
+        return
+    low, high = _range(host, "host", least=0)
+    if high - low == last - first:
+        for number in range(first, last + 1):
+            yield PublishedPort(protocol, number, str(low + number - first), address, place)
+    elif first == last:
+        yield PublishedPort(protocol, first, f"{low}-{high}", address, place)
+    else:
+        raise ValueError("the range of host ports and the range of container ports differ in length")
+
+
+def _range(text: str, side: str, *, least: int = 1) -> tuple[int, int]:
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        raise ValueError(f"the {side} port is no port and no range")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if not least <= first <= last <= 65535:
+        raise ValueError(f"{side} ports lie in 1-65535, the first not above the last")
+    return first, last
+
+
+def _address(text: str) -> IPv4Address | IPv6Address:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise ValueError("the host address is no IP address") from None
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        raise ValueError("the host address has a zone, which docker compose does not take")
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _protocol(text: str) -> str:
+    if text.lower() not in PROTOCOLS:
+        raise ValueError("the protocol is tcp, udp or sctp")
+    return text.lower()
+
+
+def _text(item: Mapping, key: str) -> str | None:
+    node = item.entries.get(key)
+    if node is None or (isinstance(node, Scalar) and node.null):
+        return None
+    if not isinstance(node, Scalar):
+        raise ValueError(f"{key} must be a text or a number")  # noqa: TRY004 - about the file, not about a caller
+    if node.integer and not (node.text == "0" or (node.text.isdecimal() and not node.text.startswith("0"))):
+        raise ValueError(f"{key} is a number that is not plain decimal")
+    return node.text

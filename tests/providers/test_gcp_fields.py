@@ -1,0 +1,216 @@
+"""Every field that decides what a VPC rule does, changed by hand: seen in the plan, shown there, and put right. One field a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.doubles.compute import ComputeDouble
+from tests.doubles.gcp_shop import Shop
+
+pytestmark = pytest.mark.emulator
+V4, V6 = "cloudsync-web-any4", "cloudsync-web-any6"
+SSH_AND_443 = [{"IPProtocol": "tcp", "ports": ["22", "443"]}]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """Ports 22 and 443 are open to the world by two VPC rules."""
+    with ComputeDouble() as cloud:
+        cloud.add_network("other")
+        shop = Shop(tmp_path, cloud)
+        shop.applies()
+        assert sorted(shop.rules()) == [V4, V6]
+        yield shop
+        assert cloud.violations == []
+
+
+def see(shop: Shop, *words: str) -> None:
+    """The plan shows these changes and no other."""
+    found = shop.changes()
+    assert len(found) == len(words), found
+    for text in words:
+        assert any(text in one for one in found), (text, found)
+
+
+def put_right(shop: Shop, before: dict[str, dict[str, Any]]) -> None:
+    """An apply mends exactly what was changed, and nothing is left to do."""
+    shop.cloud.reset_calls()
+    shop.applies()
+    assert shop.rules() == before
+    assert shop.changes() == []
+
+
+FIELDS = [
+    ("allowed", [{"IPProtocol": "tcp", "ports": ["22", "443", "3389"]}], "close tcp/3389 from 0.0.0.0/0"),
+    ("allowed", [{"IPProtocol": "tcp", "ports": ["22"]}], "open tcp/443 from 0.0.0.0/0"),
+    ("allowed", [*SSH_AND_443, {"IPProtocol": "udp", "ports": ["443"]}], "close udp/443 from 0.0.0.0/0"),
+    ("allowed", [*SSH_AND_443, {"IPProtocol": "47"}], "close gre from 0.0.0.0/0"),
+    ("priority", 901, "reapply rule cloudsync-web-any4: not as configured: its priority is 901, not 900"),
+    ("priority", 0, "its priority is 0, not 900"),
+    ("sourceRanges", ["0.0.0.0/1"], "open tcp/443 from 128.0.0.0/1"),
+    ("targetTags", ["db", "web"], "it is for db, web"),
+    ("targetTags", [], "it is for every machine of the network"),
+    ("destinationRanges", ["10.0.0.0/8"], "it is for some destinations only"),
+    ("destinationRanges", ["10.0.0.0/8"], "open tcp/22 from 0.0.0.0/0"),
+    ("sourceTags", ["db"], "it also lets in db"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "shown"), FIELDS)
+def test_a_field_changed_by_hand_is_seen_shown_and_put_right(shop: Shop, field: str, value: Any, shown: str) -> None:
+    before = shop.rules()
+    shop.cloud.set_by_hand(V4, **{field: value})
+    found = shop.changes()
+    assert any(shown in one for one in found), found
+    put_right(shop, before)
+    assert [call.method for call in shop.cloud.writes() if call.path.endswith(V4)] == ["PUT"]
+
+
+def test_a_rule_disabled_by_hand_is_open_again(shop: Shop) -> None:
+    before = shop.rules()
+    shop.cloud.set_by_hand(V4, disabled=True)
+    see(shop, "it is disabled", "open tcp/22 from 0.0.0.0/0", "open tcp/443 from 0.0.0.0/0")
+    put_right(shop, before)
+
+
+def test_a_disabled_rule_that_would_be_right_is_no_duplicate_of_one_that_is(shop: Shop) -> None:
+    shop.cloud.add_firewall(
+        "cloudsync-web-v4-00000000", **{key: shop.rules()[V4][key] for key in ("allowed", "sourceRanges", "targetTags", "description")},
+        priority=900, disabled=True,
+    )  # fmt: skip
+    see(shop, "rule cloudsync-web-v4-00000000: not as configured: it is disabled")
+    shop.applies()
+    assert sorted(shop.rules()) == [V4, V6]
+
+
+def test_a_rule_turned_into_a_denial_is_an_allow_rule_again(shop: Shop) -> None:
+    before = shop.rules()
+    shop.cloud.set_by_hand(V4, allowed=[], denied=SSH_AND_443)
+    see(shop, "it denies", "open tcp/22 from 0.0.0.0/0", "open tcp/443 from 0.0.0.0/0")
+    put_right(shop, before)
+
+
+def test_a_denial_that_never_was_one_of_ours_is_refused_by_name(shop: Shop) -> None:
+    mark = shop.rules()[V4]["description"]
+    shop.cloud.add_firewall("cloudsync-web-block", denied=SSH_AND_443, targetTags=["web"], priority=1, description=mark)
+    before = shop.rules()
+    shop.ports = ("443/tcp", "80/tcp")
+    code, said = shop.apply()
+    assert code == 3
+    assert "cloudsync-web-block begins with this firewall's prefix and denies traffic" in said
+    assert shop.rules() == before
+
+
+def test_a_rule_retargeted_by_hand_is_for_our_machines_again_and_not_for_others(shop: Shop) -> None:
+    before = shop.rules()
+    shop.cloud.set_by_hand(V4, targetTags=["db"])
+    see(shop, "it is for db", "open tcp/22 from 0.0.0.0/0", "open tcp/443 from 0.0.0.0/0")
+    put_right(shop, before)
+
+
+def test_sources_widened_by_hand_are_narrow_again(shop: Shop) -> None:
+    shop.more = '[[firewalls.web.allow]]\nports = ["9100/tcp"]\nsources = ["203.0.113.0/24"]'
+    shop.applies()
+    before = shop.rules()
+    (name,) = before.keys() - {V4, V6}
+    shop.cloud.set_by_hand(name, sourceRanges=["203.0.112.0/23"])
+    see(shop, "close tcp/9100 from 203.0.112.0/24")
+    put_right(shop, before)
+
+
+def test_a_rule_made_anew_on_another_network_opens_on_ours_and_goes_from_the_other(shop: Shop) -> None:
+    """The name stays taken while the new rule is opened: names are one in the project."""
+    rule = shop.rules()[V4]
+    shop.cloud.remove_by_hand(V4)
+    fields = ("allowed", "sourceRanges", "targetTags", "priority", "description")
+    shop.cloud.add_firewall(V4, network="global/networks/other", **{key: rule[key] for key in fields})
+    see(
+        shop,
+        "it is on the network other, not on default, and goes from there",
+        "open tcp/22 from 0.0.0.0/0",
+        "open tcp/443 from 0.0.0.0/0",
+    )
+    shop.applies()
+    assert sorted(shop.rules()) == [f"{V4}b", V6]
+    assert all(one["network"].endswith("/default") for one in shop.rules().values())
+    assert shop.changes() == []
+    shop.ports = ("443/tcp", "80/tcp")
+    shop.cloud.reset_calls()
+    shop.applies()
+    assert shop.calls() == (2, 2, 2), "a rule under another name is updated, not made anew"
+
+
+def test_a_rule_made_anew_as_an_outbound_one_stays_and_ours_gets_another_name(shop: Shop) -> None:
+    rule = shop.rules()[V4]
+    shop.cloud.remove_by_hand(V4)
+    shop.cloud.add_firewall(V4, direction="EGRESS", allowed=rule["allowed"], targetTags=["web"], description=rule["description"])
+    outbound = shop.rules()[V4]
+    see(shop, "open tcp/22 from 0.0.0.0/0", "open tcp/443 from 0.0.0.0/0")
+    shop.applies()
+    assert sorted(shop.rules()) == [V4, f"{V4}b", V6]
+    assert shop.rules()[V4] == outbound
+    assert shop.rules()[f"{V4}b"]["direction"] == "INGRESS"
+    assert shop.changes() == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "shown"),
+    [
+        ("sourceServiceAccounts", ["db@p.example"], "it also lets in db@p.example"),
+        ("targetServiceAccounts", ["db@p.example", "web@p.example"], "it is for db@p.example, web@p.example"),
+        ("targetServiceAccounts", ["db@p.example"], "open tcp/443 from 0.0.0.0/0"),
+        ("targetServiceAccounts", [], "it is for every machine of the network"),
+    ],
+)
+def test_service_accounts_are_compared_as_tags_are(tmp_path: Path, field: str, value: list[str], shown: str) -> None:
+    with ComputeDouble() as cloud:
+        shop = Shop(tmp_path, cloud)
+        shop.keys = 'target_service_accounts = ["web@p.example"]'
+        shop.applies()
+        before = shop.rules()
+        assert before[V4]["targetServiceAccounts"] == ["web@p.example"]
+        cloud.set_by_hand(V4, **{field: value})
+        found = shop.changes()
+        assert any(shown in one for one in found), found
+        put_right(shop, before)
+        assert cloud.violations == []
+
+
+def test_logging_turned_on_by_hand_is_no_change_and_stays_on_when_something_else_changes(shop: Shop) -> None:
+    shop.cloud.set_by_hand(V4, logConfig={"enable": True})
+    assert shop.changes() == []
+    shop.ports = ("443/tcp", "80/tcp")
+    shop.applies()
+    assert shop.rules()[V4]["logConfig"] == {"enable": True, "metadata": "INCLUDE_ALL_METADATA"}
+
+
+def test_a_description_changed_by_hand_around_the_mark_is_no_change(shop: Shop) -> None:
+    mark = shop.rules()[V4]["description"].partition(": ")[0]
+    shop.cloud.set_by_hand(V4, description=f"{mark}: words of somebody")
+    assert shop.changes() == []
+
+
+def test_a_mark_taken_away_by_hand_waits_to_be_adopted_again(shop: Shop) -> None:
+    before = shop.rules()
+    shop.cloud.set_by_hand(V4, description="words of somebody")
+    code, said = shop.apply()
+    assert code == 3
+    assert "without the mark of cloudsync" in said
+    shop.applies(adopt=("web",))
+    assert shop.rules() == before
+
+
+def test_with_a_host_that_is_unknown_what_somebody_changed_is_not_narrowed(shop: Shop) -> None:
+    """Law 1: to put a rule right may close what a container needs that nobody could read."""
+    shop.cloud.set_by_hand(V4, priority=901, allowed=[{"IPProtocol": "tcp", "ports": ["22", "443", "8443"]}])
+    before = shop.rules()
+    path = shop.write()
+    path.write_text(path.read_text().replace("[hosts.web-1]\n", '[hosts.web-1]\ndocker = "unix:///nowhere/docker.sock"\n'))
+    shop.write = lambda: path  # type: ignore[method-assign]
+    code, _ = shop.apply()
+    assert code in (1, 75)
+    assert shop.rules() == before

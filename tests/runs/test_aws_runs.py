@@ -1,0 +1,164 @@
+"""Whole runs of the command against the EC2 double: somebody else at the same group, and what a run costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.doubles.ec2 import Ec2Double
+from tests.doubles.http import Fault
+
+pytestmark = pytest.mark.emulator
+ANYWHERE: dict[str, Any] = {"IpRanges": [{"CidrIp": "0.0.0.0/0"}], "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}
+
+
+def tcp(port: int) -> dict[str, Any]:
+    return {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **ANYWHERE}
+
+
+class Run:
+    """A folder with a configuration (one static host, `groups` groups), and the command typed in it."""
+
+    def __init__(self, folder: Path, cloud: Ec2Double) -> None:
+        self.folder, self.cloud = folder, cloud
+        self.environment = {
+            **os.environ, "NO_COLOR": "1", "AWS_ACCESS_KEY_ID": cloud.access_key, "AWS_SECRET_ACCESS_KEY": "any",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }  # fmt: skip
+
+    def configure(self, ports: str, groups: int = 1) -> None:
+        tables = "".join(
+            f'[firewalls.web-{n}]\nprovider = "aws"\nhosts = ["web-1"]\nvpc_id = "{self.cloud.vpc}"\n' for n in range(groups)
+        )
+        (self.folder / "cloudsync.toml").write_text(f"""
+version = 1
+owner = "shop"
+state = "file://{self.folder}/state"
+[ssh]
+ports = [22]
+sources = ["any"]
+[policy]
+expose = "published"
+grace = "0s"
+foreign = "ignore"
+[providers.aws]
+region = "eu-central-1"
+endpoint = "{self.cloud.endpoint}"
+[hosts.web-1]
+ports = [{ports}]
+{tables}
+""")
+
+    def types(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "cloudsync", *words],
+            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+
+    def applies(self) -> int:
+        return self.types("apply", "--auto-approve").returncode
+
+    def ports(self) -> set[int | None]:
+        group = self.cloud.group("cloudsync-web-0")
+        return {rule.first for rule in group.rules} if group else set()
+
+    def by_hand(self, *ports: int) -> None:
+        group = self.cloud.group("cloudsync-web-0")
+        assert group is not None
+        self.cloud.set_permissions_by_hand(group.id, [tcp(port) for port in ports])
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    with Ec2Double() as cloud:
+        built = Run(tmp_path, cloud)
+        built.configure('"80/tcp"')
+        yield built
+        assert cloud.violations == []
+
+
+def called(cloud: Ec2Double) -> list[str]:
+    return [call.path[1:] for call in cloud.calls]
+
+
+@pytest.mark.parametrize("groups", [1, 20])
+def test_a_run_with_nothing_to_do_is_one_call(run: Run, groups: int) -> None:
+    run.configure('"80/tcp"', groups)
+    assert run.applies() == 0
+    run.cloud.reset_calls()
+    assert run.types("plan", "--detailed-exitcode").returncode == 0
+    assert called(run.cloud) == ["DescribeSecurityGroups"]
+    assert run.applies() == 0
+    assert called(run.cloud) == ["DescribeSecurityGroups"] * 2
+
+
+def test_a_change_of_any_number_of_rules_is_two_writes_between_two_reads(run: Run) -> None:
+    run.applies()
+    run.configure('"443/tcp", "8000/tcp", "53/udp"')
+    run.cloud.reset_calls()
+    assert run.applies() == 0
+    read = "DescribeSecurityGroups"
+    assert called(run.cloud) == [read, "AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress", read]
+
+
+def test_a_rule_that_somebody_added_meanwhile_is_planned_around_in_the_same_run(run: Run) -> None:
+    run.applies()
+    run.configure('"80/tcp", "443/tcp", "8443/tcp"')
+    run.cloud.fail(Fault("POST", "/AuthorizeSecurityGroupIngress", "meanwhile", action=lambda: run.by_hand(22, 80, 443)))
+    assert run.applies() == 0
+    assert run.ports() == {22, 80, 443, 8443}
+
+
+def test_a_rule_that_somebody_took_away_meanwhile_is_planned_around_in_the_same_run(run: Run) -> None:
+    run.configure('"80/tcp", "443/tcp", "8443/tcp"')
+    run.applies()
+    run.configure('"80/tcp"')
+    run.cloud.fail(Fault("POST", "/RevokeSecurityGroupIngress", "meanwhile", action=lambda: run.by_hand(22, 80, 443)))
+    assert run.applies() == 0
+    assert run.ports() == {22, 80}
+
+
+def test_planning_again_does_not_go_beyond_what_was_approved(run: Run) -> None:
+    """Somebody opens another port meanwhile: to close that too was shown to nobody, so it is left to the next run."""
+    run.applies()
+    run.configure('"80/tcp", "443/tcp"')
+    run.cloud.fail(Fault("POST", "/AuthorizeSecurityGroupIngress", "meanwhile", action=lambda: run.by_hand(22, 80, 443, 3389)))
+    done = run.types("apply", "--auto-approve")
+    assert done.returncode == 6
+    assert "planned again: web-0: now also closes tcp/3389" in done.stdout
+    assert 3389 in run.ports()
+    assert run.applies() == 0
+    assert run.ports() == {22, 80, 443}
+
+
+def test_a_conflict_that_does_not_end_is_told(run: Run) -> None:
+    run.applies()
+    run.configure('"443/tcp"')
+    for _ in range(3):
+        run.cloud.fail(
+            Fault(
+                "POST", "/AuthorizeSecurityGroupIngress", status=400,
+                body={"code": "InvalidPermission.Duplicate", "message": "the rule exists"},
+            )
+        )  # fmt: skip
+    done = run.types("apply", "--auto-approve")
+    assert done.returncode == 6
+    assert called(run.cloud).count("AuthorizeSecurityGroupIngress") == 1 + 2
+    assert run.ports() == {22, 80}
+
+
+def test_the_plan_shows_the_numbers_of_a_full_group(run: Run) -> None:
+    run.configure(", ".join(f'"{10000 + 2 * n}/tcp"' for n in range(60)))
+    document = json.loads(run.types("plan", "--output", "json").stdout)
+    (guard,) = document["guards"]
+    assert guard["id"] == "unsupported"
+    assert "61 are to be added, AWS allows 60 a group" in guard["message"]
+    assert run.applies() == 3
+    assert run.ports() == set()
