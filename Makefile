@@ -34,11 +34,12 @@ bench: $(STAMP) ## Measure beside Ansible and bare scripts at the doubles, and w
 
 WORKFLOWS := $(wildcard .github/workflows/*.yml examples/github/*.yml)
 
-lint: $(STAMP) ## ruff, mypy --strict, pyright; the Compose examples, the action, the workflows and the Dockerfile
+lint: $(STAMP) ## ruff, mypy --strict, pyright, import-linter; the Compose examples, the action, the workflows and the Dockerfile
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pyright
+	$(VENV)/bin/lint-imports --no-logo --no-cache
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec $$(grep -rLE '!(reset|override)' --include='*compose*.y*ml' tests/unit/fixtures/compose)
 	$(VENV)/bin/zizmor --offline --quiet --persona auditor action.yml .github examples/github
 	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-actions action.yml

@@ -34,6 +34,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     built = build(tmp_path)
     monkeypatch.delenv("SSH_CONNECTION", raising=False)  # whoever runs the tests may sit on one
     monkeypatch.setattr(
-        cloudsync.reconcile.run, "read_hosts", lambda _c, names, _p: {name: built.discoveries[name] for name in names}
+        cloudsync.reconcile.run, "read_hosts", lambda _c, names, *_: {name: built.discoveries[name] for name in names}
     )
     return built

@@ -79,9 +79,11 @@ def _here() -> Mapping[str, Discovery]:
 
 def _read(shell: Shell, configuration: Configuration) -> Mapping[str, Discovery]:
     from cloudsync.sources.read_hosts import read_hosts
+    from cloudsync.state.engines import recall
 
+    names = [host.name for host in configuration.hosts.values() if not host.retired]
     try:
-        return read_hosts(configuration, [host.name for host in configuration.hosts.values() if not host.retired], shell.progress)
+        return read_hosts(configuration, names, shell.progress, recall(configuration.state, configuration.owner))
     except StateError as error:
         raise click.ClickException(str(error)) from None
 

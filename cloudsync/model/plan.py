@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from cloudsync.model.ports import Origin
-from cloudsync.rules import Rule
+from cloudsync.rules import NetworkSet, Rule
 
 if TYPE_CHECKING:
-    from cloudsync.planning.exposure import Beyond
+    from cloudsync.provider.machines import ActingFirewall
 
 Action = Literal["create", "adopt", "attach", "reapply", "open", "close"]
 Withholds = Literal["closings", "firewall"]
@@ -87,6 +88,16 @@ class ReadStatus:
     status: Literal["complete", "partial", "failed"]
     reason: str | None = None
     temporary: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """Something reachable that nobody wants. `through`: firewall and rule. `firewall`: None where no firewall acts at all."""
+
+    rule: Rule
+    through: str
+    advice: str
+    firewall: ActingFirewall | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,3 +193,16 @@ class Plan:
     @property
     def has_changes(self) -> bool:
         return any(firewall.changes for firewall in self.firewalls)
+
+
+def merged(refused: Iterable[Refused]) -> tuple[Refused, ...]:
+    """Refusals that differ in their sources only (IPv4 and IPv6 of one published port) as one."""
+    found: dict[tuple[object, ...], Refused] = {}
+    for one in refused:
+        key = (one.protocol, one.ports, one.code, one.reason, one.origins)
+        if (before := found.get(key)) is None:
+            found[key] = one
+        else:
+            sources = NetworkSet.of((*before.sources, *one.sources)).cidrs()
+            found[key] = Refused(one.protocol, one.ports, sources, one.code, one.reason, one.origins)
+    return tuple(found.values())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
+from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NetworkSet
 
 
@@ -164,3 +165,19 @@ class LabelScope:
     networks: dict[str, NetworkSet]
     firewalls: frozenset[str]
     lenient: bool = False
+
+
+def name_of(origin: Origin) -> str:
+    """`shop/web`, else the container's name, else `config.toml:12`: who needs a port, for people and for rule descriptions."""
+    if origin.project and origin.service:
+        return f"{origin.project}/{origin.service}"
+    if origin.container:
+        return origin.container
+    if origin.file:
+        return f"{origin.file}:{origin.line}" if origin.line else origin.file
+    return origin.host or "configuration"
+
+
+def port_rules(port: RequiredPort) -> RuleSet:
+    """The rules a required port asks for."""
+    return RuleSet.of((Rule(port.protocol, port.first, port.last, port.sources),))

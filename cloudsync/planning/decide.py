@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from cloudsync.config.configuration import Configuration, Firewall
+from cloudsync.model.memory import Memory
 from cloudsync.model.plan import (
     FirewallPlan,
     Granted,
@@ -15,15 +16,10 @@ from cloudsync.model.plan import (
     StepSummary,
 )
 from cloudsync.model.ports import Discovery
+from cloudsync.model.ssh_login import Login
 from cloudsync.planning import guards
 from cloudsync.planning.diff import changes_of
-from cloudsync.planning.grace import (
-    Memory,
-    Past,
-    attributed,
-    remembered,
-    waits,
-)
+from cloudsync.planning.grace import Past, attributed, remembered, waits
 from cloudsync.planning.holds import Holding, hold, withhold
 from cloudsync.planning.policy import Desired, desire, unknown_hosts
 from cloudsync.provider.contract import (
@@ -38,7 +34,6 @@ from cloudsync.provider.contract import (
     Target,
     Unreadable,
 )
-from cloudsync.reconcile.ssh_session import Login
 from cloudsync.rules import NOTHING, RuleSet
 
 

@@ -23,14 +23,10 @@ from cloudsync.model.ports import (
     Failed,
     Origin,
     RequiredPort,
-)
-from cloudsync.planning.decide import Considered
-from cloudsync.planning.policy import (
-    SSH_REASON,
-    Wanted,
-    listed_ports,
     name_of,
 )
+from cloudsync.planning.decide import Considered
+from cloudsync.planning.policy import SSH_REASON, Wanted, listed_ports
 from cloudsync.provider.contract import Present
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.networks import ANY

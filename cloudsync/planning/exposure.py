@@ -24,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from cloudsync.model.plan import Beyond
 from cloudsync.provider.machines import ActingFirewall, Action, Interface, ObservedMachine, Stage, StageRule
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.address_classes import NOT_PUBLIC
@@ -135,16 +136,6 @@ def exposure_of(machine: ObservedMachine) -> Exposure:
             verdict = Filtered(verdict.rules & within, tuple(one for one in openings if one.rules))
         reached.append(Reached(interface, verdict))
     return Exposure(machine, tuple(reached))
-
-
-@dataclass(frozen=True, slots=True)
-class Beyond:
-    """Something reachable that nobody wants. `through`: firewall and rule. `firewall`: None where no firewall acts at all."""
-
-    rule: Rule
-    through: str
-    advice: str
-    firewall: ActingFirewall | None = None
 
 
 def beyond(exposure: Exposure, wanted: RuleSet, ours: Callable[[ActingFirewall], bool]) -> tuple[Beyond, ...]:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from cloudsync.model.memory import Memory, Missing
 from cloudsync.planning.policy import Desired
 from cloudsync.provider.contract import Description, Present
 from cloudsync.rules import NOTHING, RuleSet
@@ -22,26 +23,6 @@ from cloudsync.runtime.clock import Moment, elapsed
 BY_DESCRIPTION = "?"
 """Stands for the host of rules that only a description at the vendor attributes to a container."""
 _NOT_A_CONTAINER = re.compile(r"ssh|allow|icmp|private networks|.*:[0-9]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """Rules that complete reads miss since `since`; `waited`: seconds, up to the moment the memory was last written."""
-
-    rules: RuleSet
-    since: datetime
-    waited: float
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What applies remember of one firewall. `identity`: the vendor's firewall it is about. `hosts`: what each host's containers needed,
-    and still is open. `looked`: when an apply last looked."""
-
-    identity: str
-    looked: Moment
-    hosts: Mapping[str, RuleSet] = field(default_factory=dict)
-    missing: tuple[Missing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,10 @@ from cloudsync.model.plan import (
     Standing,
     Withholds,
 )
+from cloudsync.model.ssh_login import Login
 from cloudsync.planning.policy import Desired
 from cloudsync.provider.contract import Absent, Attachment, Present, Refusal, Step, StepKind
 from cloudsync.provider.marker import Marker
-from cloudsync.reconcile.ssh_session import Login
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.networks import ANY
 

@@ -7,10 +7,11 @@ Exposure is told, it changes nothing: where it cannot be read the plan goes on a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from cloudsync.config.configuration import Configuration, Firewall
+from cloudsync.config.configuration import Configuration
+from cloudsync.model.observed import Seen
 from cloudsync.model.plan import (
     Guard,
     MachineExposure,
@@ -19,49 +20,14 @@ from cloudsync.model.plan import (
 )
 from cloudsync.planning import guards
 from cloudsync.planning.decide import Considered
-from cloudsync.provider.contract import FirewallSpec, MachineReader, MarkReader, Observation, Reader, Unreadable
-from cloudsync.provider.errors import ProviderError
-from cloudsync.provider.marker import Marker, host_digest
+from cloudsync.provider.contract import Unreadable
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.networks import ANY
 
 if TYPE_CHECKING:
-    from cloudsync.provider.machines import ActingFirewall, Fleet, Marked, ObservedMachine
+    from cloudsync.provider.machines import ActingFirewall, Fleet, ObservedMachine
 
-Told = TypeVar("Told")
 _PINGS = RuleSet.of((Rule.of("icmp", "", ANY), Rule.of("icmpv6", "", ANY)))
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What one account's reader told beside its firewalls; None where it was not asked, or cannot tell."""
-
-    fleet: Fleet | Unreadable | None = None
-    marked: Sequence[Marked] | Unreadable | None = None
-
-
-def spec_of(configuration: Configuration, firewall: Firewall) -> FirewallSpec:
-    """One firewall of the configuration, as its provider sees it."""
-    marker = Marker(configuration.owner, firewall.name, host_digest(firewall.marker_hosts))
-    return FirewallSpec(firewall.name, firewall.settings, marker, firewall.hosts)
-
-
-def look(configuration: Configuration, account: str, reader: Reader, found: Mapping[str, Observation]) -> Seen:
-    """Ask a reader that has just read its account, and `found` this, for machines and marks. Raises nothing: what fails is `Unreadable`.
-
-    An account of which nothing could be read is not asked further: it would only fail once more, as slowly.
-    """
-    ask = configuration.policy.foreign != "ignore"
-    unread = [one for one in found.values() if isinstance(one, Unreadable)]
-    if found and len(unread) == len(found):
-        return Seen(unread[0] if ask and isinstance(reader, MachineReader) else None)
-    specs = [spec_of(configuration, f) for f in configuration.firewalls.values() if f.account == account]
-    fleet, marked = None, None
-    if ask and isinstance(reader, MachineReader):
-        fleet = _tried(account, lambda: reader.read_machines(specs))
-    if isinstance(reader, MarkReader):
-        marked = _tried(account, lambda: reader.read_marked(configuration.owner, specs, ask=ask))
-    return Seen(fleet, marked)
 
 
 def with_exposure(
@@ -136,12 +102,3 @@ def _exposed(
 def _attaching(one: Considered) -> frozenset[str]:
     """Targets of the machines that come under the firewall by this plan."""
     return frozenset(machine.target for attachment in one.target.attach for machine in attachment.newly_covered)
-
-
-def _tried(account: str, ask: Callable[[], Told]) -> Told | Unreadable:
-    try:
-        return ask()
-    except ProviderError as error:
-        return Unreadable(error)
-    except Exception as error:  # noqa: BLE001 - a plugin's bug must not stop the plan
-        return Unreadable(ProviderError(f"the provider plugin of {account!r} failed: {type(error).__name__}"))

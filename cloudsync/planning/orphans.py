@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from cloudsync.config.configuration import Configuration
+from cloudsync.model.observed import Seen
 from cloudsync.model.plan import Orphan
 from cloudsync.planning.decide import Considered
-from cloudsync.planning.machine_exposure import Seen
 from cloudsync.provider.contract import Present, Unreadable
 
 

@@ -20,13 +20,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cloudsync.config.configuration import Configuration, Firewall, PortRange
-from cloudsync.model.plan import Refused
+from cloudsync.model.plan import Refused, merged
 from cloudsync.model.ports import (
     Discovery,
     Failed,
     Origin,
     Partial,
     RequiredPort,
+    name_of,
+    port_rules,
 )
 from cloudsync.planning.sensitive_ports import ADMIN, SENSITIVE, is_world
 from cloudsync.provider.contract import Capabilities
@@ -71,22 +73,6 @@ class Desired:
     warnings: tuple[str, ...]
     engines: Mapping[str, RuleSet] = field(default_factory=dict)
     deliberate: RuleSet = NOTHING
-
-
-def name_of(origin: Origin) -> str:
-    """`shop/web`, else the container's name, else `config.toml:12`: who needs a port, for people and for rule descriptions."""
-    if origin.project and origin.service:
-        return f"{origin.project}/{origin.service}"
-    if origin.container:
-        return origin.container
-    if origin.file:
-        return f"{origin.file}:{origin.line}" if origin.line else origin.file
-    return origin.host or "configuration"
-
-
-def port_rules(port: RequiredPort) -> RuleSet:
-    """The rules a required port asks for."""
-    return RuleSet.of((Rule(port.protocol, port.first, port.last, port.sources),))
 
 
 def listed_ports(ranges: Iterable[PortRange], sources: NetworkSet = ANY) -> RuleSet:
@@ -176,19 +162,6 @@ def unknown_hosts(firewall: Firewall, discoveries: Mapping[str, Discovery]) -> d
         elif isinstance(discovery, Partial):
             unknown[host] = "; ".join(discovery.reasons)
     return unknown
-
-
-def merged(refused: Iterable[Refused]) -> tuple[Refused, ...]:
-    """Refusals that differ in their sources only (IPv4 and IPv6 of one published port) as one."""
-    found: dict[tuple[object, ...], Refused] = {}
-    for one in refused:
-        key = (one.protocol, one.ports, one.code, one.reason, one.origins)
-        if (before := found.get(key)) is None:
-            found[key] = one
-        else:
-            sources = NetworkSet.of((*before.sources, *one.sources)).cidrs()
-            found[key] = Refused(one.protocol, one.ports, sources, one.code, one.reason, one.origins)
-    return tuple(found.values())
 
 
 class _Judge:

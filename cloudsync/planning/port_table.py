@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from cloudsync.config.configuration import Configuration, Firewall, Place, PolicySettings, RunSettings, Ssh
-from cloudsync.model.plan import Refused
+from cloudsync.model.plan import Refused, merged
 from cloudsync.model.ports import (
     Discovery,
     Failed,
@@ -30,13 +30,9 @@ from cloudsync.model.ports import (
     RequiredPort,
     Routed,
     UnopenedPort,
-)
-from cloudsync.planning.policy import (
-    Desired,
-    desire,
-    merged,
     port_rules,
 )
+from cloudsync.planning.policy import Desired, desire
 from cloudsync.provider.contract import Capabilities
 from cloudsync.provider.settings import FirewallSettings
 from cloudsync.rules import NOTHING, RuleSet

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from cloudsync.config.configuration import Configuration, Firewall
 from cloudsync.model.plan import Shared
-from cloudsync.model.ports import Complete, Discovery, Failed
-from cloudsync.planning.policy import port_rules
+from cloudsync.model.ports import Complete, Discovery, Failed, port_rules
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.index import RuleIndex
 

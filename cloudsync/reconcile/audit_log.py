@@ -23,8 +23,8 @@ from cloudsync.model.plan import (
     Refused,
 )
 from cloudsync.model.plan_digest import digest
+from cloudsync.model.ports import name_of
 from cloudsync.planning.decide import Considered
-from cloudsync.planning.policy import name_of
 from cloudsync.provider.contract import Present
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.runtime.signals import Interrupted

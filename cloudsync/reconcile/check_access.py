@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from cloudsync.config.configuration import Configuration
-from cloudsync.planning.machine_exposure import spec_of
+from cloudsync.config.specs import spec_of
 from cloudsync.provider.access import Access, NeededFor
 from cloudsync.provider.contract import AccessChecker, Account, Progress, silent
 from cloudsync.provider.errors import ProviderError

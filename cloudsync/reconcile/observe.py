@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from cloudsync.config.configuration import Configuration
-from cloudsync.planning.machine_exposure import Seen, look
-from cloudsync.provider.contract import Account, FirewallSpec, Observation, Present, Progress, Unreadable
+from cloudsync.config.specs import spec_of
+from cloudsync.model.observed import Seen
+from cloudsync.provider.contract import (
+    Account,
+    FirewallSpec,
+    MachineReader,
+    MarkReader,
+    Observation,
+    Present,
+    Progress,
+    Reader,
+    Unreadable,
+)
 from cloudsync.provider.errors import ProviderError
 from cloudsync.runtime.pools import side_by_side
+
+Told = TypeVar("Told")
 
 
 def accounts_of(configuration: Configuration, names: Iterable[str], until: float, progress: Progress) -> dict[str, Account]:
@@ -61,3 +75,30 @@ def twins(
             table = configuration.accounts[account]
             by_vendor.setdefault((table.type, table.provider.endpoint(accounts[account]), found.id), []).append(name)
     return {name: tuple(n for n in names if n != name) for names in by_vendor.values() if len(names) > 1 for name in names}
+
+
+def look(configuration: Configuration, account: str, reader: Reader, found: Mapping[str, Observation]) -> Seen:
+    """Ask a reader that has just read its account, and `found` this, for machines and marks. Raises nothing: what fails is `Unreadable`.
+
+    An account of which nothing could be read is not asked further: it would only fail once more, as slowly.
+    """
+    ask = configuration.policy.foreign != "ignore"
+    unread = [one for one in found.values() if isinstance(one, Unreadable)]
+    if found and len(unread) == len(found):
+        return Seen(unread[0] if ask and isinstance(reader, MachineReader) else None)
+    specs = [spec_of(configuration, f) for f in configuration.firewalls.values() if f.account == account]
+    fleet, marked = None, None
+    if ask and isinstance(reader, MachineReader):
+        fleet = _tried(account, lambda: reader.read_machines(specs))
+    if isinstance(reader, MarkReader):
+        marked = _tried(account, lambda: reader.read_marked(configuration.owner, specs, ask=ask))
+    return Seen(fleet, marked)
+
+
+def _tried(account: str, ask: Callable[[], Told]) -> Told | Unreadable:
+    try:
+        return ask()
+    except ProviderError as error:
+        return Unreadable(error)
+    except Exception as error:  # noqa: BLE001 - a plugin's bug must not stop the plan
+        return Unreadable(ProviderError(f"the provider plugin of {account!r} failed: {type(error).__name__}"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from cloudsync.config.configuration import Configuration
+from cloudsync.config.specs import spec_of
 from cloudsync.model.outcome import Outcome
 from cloudsync.model.plan import (
     FirewallPlan,
@@ -19,7 +20,6 @@ from cloudsync.model.plan import (
 )
 from cloudsync.planning import guards
 from cloudsync.planning.decide import Considered
-from cloudsync.planning.machine_exposure import spec_of
 from cloudsync.provider.contract import Present, Progress, Refusal, Target, Unreadable, silent
 from cloudsync.provider.errors import ProviderError
 from cloudsync.reconcile.audit_log import recording

@@ -14,6 +14,8 @@ from datetime import UTC, datetime, timedelta
 
 from cloudsync import __version__
 from cloudsync.config.configuration import Configuration
+from cloudsync.config.specs import spec_of
+from cloudsync.model.observed import Seen
 from cloudsync.model.outcome import Outcome, Report, Status
 from cloudsync.model.plan import (
     Granted,
@@ -27,13 +29,14 @@ from cloudsync.model.ports import (
     Discovery,
     Failed,
     Partial,
+    name_of,
 )
 from cloudsync.planning.approval import moved
 from cloudsync.planning.decide import Considered, consider
 from cloudsync.planning.grace import Past
-from cloudsync.planning.machine_exposure import Seen, spec_of, with_exposure
+from cloudsync.planning.machine_exposure import with_exposure
 from cloudsync.planning.orphans import orphans, unlooked
-from cloudsync.planning.policy import name_of, unassigned
+from cloudsync.planning.policy import unassigned
 from cloudsync.planning.shared_ports import shared_ports
 from cloudsync.provider.contract import FirewallSpec, Progress, silent
 from cloudsync.reconcile.audit_log import recording
@@ -49,7 +52,7 @@ from cloudsync.sources.read_hosts import read_hosts
 from cloudsync.state import StateError, seen
 from cloudsync.state.applied import last_ssh, record_ssh
 from cloudsync.state.directory import prepare
-from cloudsync.state.engines import remember
+from cloudsync.state.engines import recall, remember
 from cloudsync.state.lock import locked
 
 __all__ = ["Options", "Outcome", "Planned", "Report", "Status", "apply", "plan"]
@@ -138,8 +141,9 @@ def _plan(
     specs = {f.name: spec_of(configuration, f) for f in chosen}
     past, damaged = _past(configuration, specs, approved)
     accounts = accounts_of(configuration, {f.account for f in chosen}, until, progress)
+    engines = recall(configuration.state, configuration.owner)
     with side_by_side(1, "hosts") as beside:
-        reading = beside.submit(read_hosts, _within(configuration, until), sorted(wanted_hosts), progress)
+        reading = beside.submit(read_hosts, _within(configuration, until), sorted(wanted_hosts), progress, engines)
         told: dict[str, Seen] = {}
         observed = observe(configuration, accounts, {f.name: (f.account, specs[f.name]) for f in chosen}, told)
         discoveries = reading.result()

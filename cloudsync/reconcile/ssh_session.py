@@ -4,26 +4,9 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from cloudsync.rules import Rule, RuleSet
-from cloudsync.rules.networks import NetworkSet
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """`peer`: where the person sits. `port`: the port of this machine's sshd. `here`: the connection ends at this very machine, by
-    its address (`SSH_CONNECTION` may have been handed on to another one)."""
-
-    peer: IPv4Address | IPv6Address
-    port: int
-    here: bool
-
-    @property
-    def rules(self) -> RuleSet:
-        """What must stay open for it."""
-        return RuleSet.of((Rule("tcp", self.port, self.port, NetworkSet.of((str(self.peer),))),))
+from cloudsync.model.ssh_login import Login
 
 
 def own_login(environ: Mapping[str, str]) -> Login | None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from cloudsync.model.ports import Origin, Routed
-from cloudsync.planning.policy import name_of
+from cloudsync.model.ports import Origin, Routed, name_of
 from cloudsync.planning.port_table import HostInventory, Row, Verdict
 from cloudsync.render import words
 from cloudsync.render.escape import plain

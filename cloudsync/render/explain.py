@@ -7,9 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from cloudsync.model.plan import Refused
-from cloudsync.model.ports import Origin, RequiredPort
+from cloudsync.model.ports import Origin, RequiredPort, name_of
 from cloudsync.planning.explain import Explanation, Reason, Story
-from cloudsync.planning.policy import name_of
 from cloudsync.render import words
 from cloudsync.render.escape import plain
 from cloudsync.render.text import Line

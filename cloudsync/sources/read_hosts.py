@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cloudsync.config.configuration import Configuration, Host
+from cloudsync.model.memory import EngineMemory, Remembered
 from cloudsync.model.ports import (
     Complete,
     Discovery,
@@ -19,7 +20,6 @@ from cloudsync.model.ports import (
 )
 from cloudsync.provider.contract import Progress, silent
 from cloudsync.sources import united
-from cloudsync.state.engines import Remembered, remembered
 
 if TYPE_CHECKING:
     from cloudsync.sources.docker.engine import Survey
@@ -28,22 +28,26 @@ if TYPE_CHECKING:
 _PROGRESS_SECONDS = 1.0
 
 
-def read_hosts(configuration: Configuration, names: Iterable[str], progress: Progress = silent) -> Mapping[str, Discovery]:
+def read_hosts(
+    configuration: Configuration,
+    names: Iterable[str],
+    progress: Progress = silent,
+    memory: EngineMemory = EngineMemory(),  # noqa: B008 - frozen
+) -> Mapping[str, Discovery]:
     """What every named host needs. Never raises for a host: what cannot be read is `Failed` or `Partial`.
 
-    Raises `StateError` where the state cannot be read.
+    `memory`: what earlier applies remember of the hosts' engines.
     """
     hosts = [configuration.hosts[name] for name in names]
     if not hosts:
         return {}
-    known = remembered(configuration.state, configuration.owner)
     surveys = _surveys(configuration, hosts, progress)
     clusters = _clusters(surveys)
     found: dict[str, Discovery] = {}
     for host in hosts:
         discovery = united(_of_host(configuration, host, surveys.get(host.name, []), clusters, progress))
         down = any(isinstance(one, Failed) for one in surveys.get(host.name, ()))
-        found[host.name] = _with_memory(configuration, host, discovery, known.get(host.name, Remembered()), down=down)
+        found[host.name] = _with_memory(host, discovery, memory, down=down)
     return found
 
 
@@ -124,13 +128,14 @@ def _clusters(surveys: Mapping[str, list[Survey | Failed]]) -> dict[str, Cluster
     return found
 
 
-def _with_memory(configuration: Configuration, host: Host, discovery: Discovery, known: Remembered, *, down: bool) -> Discovery:
+def _with_memory(host: Host, discovery: Discovery, memory: EngineMemory, *, down: bool) -> Discovery:
     """The discovery, not complete where another engine answers than before, and with since when the host is unknown. `down`: an engine
     of the host said nothing at all."""
+    known = memory.hosts.get(host.name, Remembered())
     if isinstance(discovery, Complete | Partial):
         reasons = [
             f"another engine answers at {seen.engine} than at the last apply: if that is right, remove the host's line "
-            f'"{seen.engine}" from {remembered_at(configuration)}, and the next apply remembers the new one'
+            f'"{seen.engine}" from {memory.kept_in}, and the next apply remembers the new one'
             for seen in discovery.engines
             if known.engines.get(seen.engine, seen.id) != seen.id
         ]
@@ -152,13 +157,6 @@ def _partial(found: Complete | Partial, reasons: tuple[str, ...]) -> Partial:
         (*before, *reasons), found.required, found.unopened, found.malformed, found.remarks, temporary=False,
         local=found.local, routed=found.routed, engines=found.engines,
     )  # fmt: skip
-
-
-def remembered_at(configuration: Configuration) -> str:
-    """Where it is remembered, for people."""
-    from cloudsync.state.engines import path_of
-
-    return str(path_of(configuration.state, configuration.owner))
 
 
 class _Told:

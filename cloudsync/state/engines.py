@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cloudsync.model.memory import EngineMemory, Remembered
 from cloudsync.model.ports import Complete, Discovery, Failed
 from cloudsync.state import StateError
 from cloudsync.state.directory import content, replace
@@ -19,13 +19,9 @@ _VERSION = 1
 _MAX_BYTES = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """Of one host. `engines`: the id of the engine by its name in the configuration. `unknown_since`: the first apply that could not read
-    the host completely, None where the last one could."""
-
-    engines: Mapping[str, str] = field(default_factory=dict)
-    unknown_since: datetime | None = None
+def recall(state: Path, owner: str) -> EngineMemory:
+    """Everything remembered, to be handed to the sources. Raises `StateError` as `remembered` does."""
+    return EngineMemory(remembered(state, owner), str(path_of(state, owner)))
 
 
 def path_of(state: Path, owner: str) -> Path:

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cloudsync.planning.grace import Memory, Missing
+from cloudsync.model.memory import Memory, Missing
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NetworkSet
 from cloudsync.runtime.clock import Moment

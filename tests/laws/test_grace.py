@@ -59,7 +59,7 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, time: Time) -> World:
     """A container published 443 and 8080 when an apply last looked; grace is ten minutes."""
     world = build(tmp_path, grace=timedelta(minutes=10))
-    monkeypatch.setattr(reconcile, "read_hosts", lambda _c, names, _p: {name: world.discoveries[name] for name in names})
+    monkeypatch.setattr(reconcile, "read_hosts", lambda _c, names, *_: {name: world.discoveries[name] for name in names})
     world.has("tcp/22")
     world.needs("443", "8080")
     apply(world)

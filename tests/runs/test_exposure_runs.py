@@ -18,9 +18,9 @@ import tomlkit
 from cloudsync import exit_codes
 from cloudsync.config import load
 from cloudsync.config.configuration import Configuration
+from cloudsync.model.observed import Seen
 from cloudsync.model.plan import FirewallPlan, Granted, Plan
 from cloudsync.model.plan_json import from_document, to_document
-from cloudsync.planning.machine_exposure import Seen
 from cloudsync.planning.orphans import orphans
 from cloudsync.provider.machines import ActingFirewall, Marked
 from cloudsync.provider.marker import Marker

@@ -23,7 +23,7 @@ from cloudsync.model.ports import (
 )
 from cloudsync.sources.read_hosts import read_hosts
 from cloudsync.state import StateError
-from cloudsync.state.engines import path_of, remember, remembered
+from cloudsync.state.engines import path_of, recall, remember, remembered
 from tests.doubles.engine import FakeEngine
 from tests.doubles.fleet import Fleet
 from tests.world import PLACE, build
@@ -43,7 +43,8 @@ def configured(folder: Path, engines: Mapping[str, tuple[str, ...]], **run: Any)
 
 
 def read(configuration: Configuration, said: list[str] | None = None) -> Mapping[str, Discovery]:
-    return read_hosts(configuration, sorted(configuration.hosts), said.append if said is not None else lambda _: None)
+    memory = recall(configuration.state, configuration.owner)
+    return read_hosts(configuration, sorted(configuration.hosts), said.append if said is not None else lambda _: None, memory)
 
 
 class Engines:

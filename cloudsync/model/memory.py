@@ -1,0 +1,49 @@
+"""What applies remember: of a firewall, what its containers needed and since when they do not; of a host, which engine answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cloudsync.rules import RuleSet
+from cloudsync.runtime.clock import Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Rules that complete reads miss since `since`; `waited`: seconds, up to the moment the memory was last written."""
+
+    rules: RuleSet
+    since: datetime
+    waited: float
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What applies remember of one firewall. `identity`: the vendor's firewall it is about. `hosts`: what each host's containers needed,
+    and still is open. `looked`: when an apply last looked."""
+
+    identity: str
+    looked: Moment
+    hosts: Mapping[str, RuleSet] = field(default_factory=dict)
+    missing: tuple[Missing, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What applies remember of one host."""
+
+    engines: Mapping[str, str] = field(default_factory=dict)
+    """The engine's id by its name in the configuration."""
+    unknown_since: datetime | None = None
+    """The first apply that could not read the host completely; None if the last one could."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineMemory:
+    """What applies remember of all hosts."""
+
+    hosts: Mapping[str, Remembered] = field(default_factory=dict)
+    kept_in: str = ""
+    """Where it is kept, for messages: a file a person can edit."""

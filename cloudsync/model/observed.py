@@ -1,0 +1,20 @@
+"""What one account's reader reported alongside its firewalls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cloudsync.provider.contract import Unreadable
+
+if TYPE_CHECKING:
+    from cloudsync.provider.machines import Fleet, Marked
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one account's reader told beside its firewalls; None where it was not asked, or cannot tell."""
+
+    fleet: Fleet | Unreadable | None = None
+    marked: Sequence[Marked] | Unreadable | None = None
