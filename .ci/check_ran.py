@@ -17,9 +17,14 @@ LEAST = {
     "tests.conformance": 300,
     "tests.crash": 250,
 }
-FINE = ("the vendor's description is not at hand", "no Podman to be had", "the provider does not declare")
-"""The reasons to skip that are fine: the descriptions are not part of the project, Podman does not run on every machine, and a scenario
-of the suite is for the providers that declare what it needs."""
+FINE = (
+    "the vendor's description is not at hand",
+    "no Podman to be had",
+    "the provider does not declare",
+)
+"""The reasons to skip that are fine: the descriptions are not part of the project, Podman does not
+run on every machine, and a scenario of the suite is for the providers that declare what it
+needs."""
 
 
 def main(path: Path) -> int:
@@ -31,7 +36,9 @@ def main(path: Path) -> int:
         name = case.get("classname", "")
         for folder in LEAST:
             if name.startswith(folder):
-                if (skip := case.find("skipped")) is not None and any(reason in (skip.get("message") or "") for reason in FINE):
+                if (skip := case.find("skipped")) is not None and any(
+                    reason in (skip.get("message") or "") for reason in FINE
+                ):
                     print(f"note: {name}.{case.get('name')}: {skip.get('message')}")
                 elif skip is not None:
                     skipped.append(f"{name}.{case.get('name')}: {skip.get('message')}")
@@ -39,7 +46,9 @@ def main(path: Path) -> int:
                     ran[folder] += 1
     problems = [f"skipped: {one}" for one in skipped]
     problems += [
-        f"{folder}: {ran[folder]} tests ran, at least {least} should" for folder, least in LEAST.items() if ran[folder] < least
+        f"{folder}: {ran[folder]} tests ran, at least {least} should"
+        for folder, least in LEAST.items()
+        if ran[folder] < least
     ]
     for problem in problems:
         print(problem, file=sys.stderr)

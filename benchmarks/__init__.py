@@ -1,1 +1,2 @@
-"""How fast cloudsync is, beside what people would use instead: `make bench`. The method is in docs/benchmarks.md."""
+"""How fast cloudsync is, beside what people would use instead: `make bench`. The method is in
+docs/benchmarks.md."""

@@ -1,4 +1,5 @@
-"""The charts of docs/benchmarks.md, as SVG. Run by the Python of the neighbours' environment, which has what draws them."""
+"""The charts of docs/benchmarks.md, as SVG. Run by the Python of the neighbours' environment, which
+has what draws them."""
 
 from __future__ import annotations
 
@@ -9,11 +10,22 @@ import matplotlib
 from benchmarks.recorded import CLOUDS, ROOT, by_axis, find, rows
 
 matplotlib.use("svg")
-matplotlib.rcParams.update({"svg.hashsalt": "cloudsync", "font.size": 10, "axes.spines.top": False, "axes.spines.right": False})
+matplotlib.rcParams.update(
+    {
+        "svg.hashsalt": "cloudsync",
+        "font.size": 10,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
+)
 from matplotlib import pyplot as plt  # noqa: E402 - after the backend is chosen
 
 CONTENDERS = {"cloudsync": "#1f6feb", "floor": "#8c959f", "ansible": "#cf222e"}
-NAMES = {"cloudsync": "cloudsync", "floor": "shortest script with the SDK", "ansible": "Ansible module"}
+NAMES = {
+    "cloudsync": "cloudsync",
+    "floor": "shortest script with the SDK",
+    "ansible": "Ansible module",
+}
 
 
 def beside() -> None:
@@ -28,11 +40,22 @@ def beside() -> None:
             error = [[middle - min(walls)], [max(walls) - middle]]
             label = NAMES[who] if not place else None
             axes.bar(
-                place + (offset - 1) * 0.27, middle, 0.25, color=colour, label=label, yerr=error, ecolor="#57606a", capsize=2
+                place + (offset - 1) * 0.27,
+                middle,
+                0.25,
+                color=colour,
+                label=label,
+                yerr=error,
+                ecolor="#57606a",
+                capsize=2,
             )
     axes.set_xticks(range(len(CLOUDS)), list(CLOUDS.values()))
     axes.set_ylabel("seconds")
-    axes.set_title("Nothing to do, one firewall: whole process, median, least and most", fontsize=10, loc="left")
+    axes.set_title(
+        "Nothing to do, one firewall: whole process, median, least and most",
+        fontsize=10,
+        loc="left",
+    )
     axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     save(figure, "beside")
 

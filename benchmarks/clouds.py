@@ -14,7 +14,8 @@ from benchmarks.double_process import DoubleProcess
 
 BASE = [22, 80, 443, 1194]
 MORE = [8001 + 2 * number for number in range(10)]
-"""Ten rules more; no two of them next to each other, since neighbours would be one rule of a range."""
+"""Ten rules more; no two of them next to each other, since neighbours would be one rule of a
+range."""
 MOST = {"aws": 200, "digitalocean": 200, "gcp": 200, "hetzner": 50}
 """Firewalls an account: Hetzner allows 50 a project."""
 MODULES = {
@@ -38,7 +39,11 @@ class World:
     @property
     def environment(self) -> dict[str, str]:
         about = self.double.about
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "PYTHON", "ANSIBLE_"))}
+        kept = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("AWS_", "PYTHON", "ANSIBLE_"))
+        }
         return kept | {
             "HCLOUD_TOKEN": about.get("secret", ""),
             "HCLOUD_ENDPOINT": about["endpoint"],
@@ -112,7 +117,10 @@ class World:
                 "oauth_token": self.double.about.get("secret", ""),
                 "droplet_ids": [],
                 "tags": [],
-                "inbound_rules": [{"protocol": "tcp", "ports": port, "sources": {"addresses": _ANY}} for port in ports],
+                "inbound_rules": [
+                    {"protocol": "tcp", "ports": port, "sources": {"addresses": _ANY}}
+                    for port in ports
+                ],
                 "outbound_rules": [
                     {"protocol": "tcp", "ports": "1-65535", "destinations": {"addresses": _ANY}},
                     {"protocol": "udp", "ports": "1-65535", "destinations": {"addresses": _ANY}},
@@ -131,7 +139,10 @@ class World:
             },
             "hetzner": {
                 "state": "present",
-                "rules": [{"direction": "in", "protocol": "tcp", "port": port, "source_ips": _ANY} for port in ports],
+                "rules": [
+                    {"direction": "in", "protocol": "tcp", "port": port, "source_ips": _ANY}
+                    for port in ports
+                ],
             },
         }[self.cloud]
         task = {MODULES[self.cloud]: {"name": name, **own}, "loop": list(range(self.count))}

@@ -1,7 +1,9 @@
-"""cloudsync, the same work by Ansible's modules, and the shortest scripts with the bare SDKs: whole processes, in turn, at doubles.
+"""cloudsync, the same work by Ansible's modules, and the shortest scripts with the bare SDKs: whole
+processes, in turn, at doubles.
 
-Every contender has a double and firewalls of its own, made before the clock starts: the same names, rules and order. A round goes through
-no-op, ten rules in, ten rules out; within each case the contenders run one after the other, and ratios are taken pair by pair.
+Every contender has a double and firewalls of its own, made before the clock starts: the same names,
+rules and order. A round goes through no-op, ten rules in, ten rules out; within each case the
+contenders run one after the other, and ratios are taken pair by pair.
 """
 
 from __future__ import annotations
@@ -64,7 +66,8 @@ class Contender:
             self.calls[case] = sum(calls.values())
 
     def create(self) -> None:
-        """The firewalls, as this contender wants them: cloudsync makes its own, the others' are made by the floor script."""
+        """The firewalls, as this contender wants them: cloudsync makes its own, the others' are
+        made by the floor script."""
         if self.name == "cloudsync":
             words, _ = self.words("no-op")
         else:
@@ -79,12 +82,15 @@ class Contender:
 
 @contextmanager
 def contenders(cloud: str, count: int, names: tuple[str, ...]) -> Iterator[list[Contender]]:
-    """Each with a world of its own, warmed up once while the doubles check every call against the vendor's description."""
+    """Each with a world of its own, warmed up once while the doubles check every call against the
+    vendor's description."""
     with ExitStack() as opened:
         found = []
         for name in names:
             double = opened.enter_context(DoubleProcess(cloud, own_links=name == "ansible"))
-            folder = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="cloudsync-bench-")))
+            folder = Path(
+                opened.enter_context(tempfile.TemporaryDirectory(prefix="cloudsync-bench-"))
+            )
             found.append(Contender(name, World(cloud, double, count, folder)))
         for one in found:
             one.create()
@@ -98,7 +104,8 @@ def contenders(cloud: str, count: int, names: tuple[str, ...]) -> Iterator[list[
 def measure(
     cloud: str, count: int, latency: float, rounds: int, *, ansible: tuple[str, ...] = tuple(CASES)
 ) -> list[dict[str, Any]]:
-    """Rows of one cloud. `ansible`: the cases it takes part in, once each where there are many firewalls."""
+    """Rows of one cloud. `ansible`: the cases it takes part in, once each where there are many
+    firewalls."""
     names = ("cloudsync", "floor", *(("ansible",) if ansible else ()))
     with contenders(cloud, count, names) as found:
         for one in found:
@@ -107,7 +114,9 @@ def measure(
             for case in (*CASES, "plan", "plan report"):
                 for one in found:
                     own = case not in CASES and one.name != "cloudsync"
-                    left_out = one.name == "ansible" and (case not in ansible or (number and count > 20))
+                    left_out = one.name == "ansible" and (
+                        case not in ansible or (number and count > 20)
+                    )
                     if not own and not left_out:
                         one.run(case, counts=True)
         return [

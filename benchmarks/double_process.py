@@ -1,7 +1,7 @@
 """A double of a cloud in a process of its own, so that its work is nobody's whose time is taken.
 
-`python -m benchmarks.double_process CLOUD` says where it listens and then answers one line of JSON for every line on its standard
-input; it ends when that ends. `DoubleProcess` is the other side.
+`python -m benchmarks.double_process CLOUD` says where it listens and then answers one line of JSON
+for every line on its standard input; it ends when that ends. `DoubleProcess` is the other side.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ _IDENTITY = b"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/
 
 
 class DoubleProcess:
-    """The process. `about`: the endpoint, and what else a caller needs to know of the account (`secret`, `vpc`).
+    """The process. `about`: the endpoint, and what else a caller needs to know of the account
+    (`secret`, `vpc`).
 
-    `own_links`: resources name the double as their own address and not the real API, for callers that go there (Ansible's module for
-    Google).
+    `own_links`: resources name the double as their own address and not the real API, for callers
+    that go there (Ansible's module for Google).
     """
 
     def __init__(self, cloud: str, *, own_links: bool = False) -> None:
@@ -47,7 +48,13 @@ class DoubleProcess:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.double_process", self.cloud, *(["--own-links"] if self._own_links else [])],
+            [
+                sys.executable,
+                "-m",
+                "benchmarks.double_process",
+                self.cloud,
+                *(["--own-links"] if self._own_links else []),
+            ],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -56,7 +63,12 @@ class DoubleProcess:
         self.about = self._answer()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(10)
@@ -66,11 +78,13 @@ class DoubleProcess:
         self._ask(latency=seconds)
 
     def checking(self, wanted: bool) -> None:
-        """Whether calls are held against the vendor's description: what that costs would count for every caller alike, and hide them."""
+        """Whether calls are held against the vendor's description: what that costs would count for
+        every caller alike, and hide them."""
         self._ask(checking=wanted)
 
     def calls(self) -> tuple[dict[str, int], list[str]]:
-        """How often what was called since this was last asked, and where that went against the vendor's description."""
+        """How often what was called since this was last asked, and where that went against the
+        vendor's description."""
         found = self._ask(calls=True)
         return dict(found["calls"]), list(found["violations"])
 
@@ -104,18 +118,27 @@ class _Server:
             self.double.odd_spelling = False
             if own_links:
                 encode = self.double.encode
-                there, here = (f'Link": "{base}'.encode() for base in (BASE, f"{self.double.endpoint}/compute/v1"))
+                there, here = (
+                    f'Link": "{base}'.encode()
+                    for base in (BASE, f"{self.double.endpoint}/compute/v1")
+                )
                 self.double.encode = lambda answer: encode(answer).replace(there, here)  # type: ignore[method-assign]
         elif isinstance(self.double, DigitalOceanDouble | HetznerDouble | Ec2Double):
-            # The vendors answer with rules in any order; Ansible's module for Hetzner would then find changes at every run.
+            # The vendors answer with rules in any order; Ansible's module for Hetzner would then
+            # find changes at every run.
             self.double.shuffle = False
         if isinstance(self.double, DigitalOceanDouble):
-            # All ports as they were written: spelled "0", which others have met, they would be a change to Ansible's module at every run.
+            # All ports as they were written: spelled "0", which others have met, they would be a
+            # change to Ansible's module at every run.
             self.double.ports_era = "strict"
 
     def _late(self, request: Request) -> Any:
         time.sleep(self._seconds)
-        return (200, _IDENTITY, {}, None) if request.path == "/GetCallerIdentity" else self._answer(request)
+        return (
+            (200, _IDENTITY, {}, None)
+            if request.path == "/GetCallerIdentity"
+            else self._answer(request)
+        )
 
     def _with_sts(self, request: Request) -> Request:
         """Ansible asks at every task who it is, at the same endpoint."""
@@ -138,7 +161,10 @@ class _Server:
             self.double.check = self._checked if question["checking"] else _unchecked  # type: ignore[method-assign]
         if "calls" not in question:
             return {}
-        counted = Counter(f"{call.method} {call.path}" if self.cloud != "aws" else call.path[1:] for call in self.double.calls)
+        counted = Counter(
+            f"{call.method} {call.path}" if self.cloud != "aws" else call.path[1:]
+            for call in self.double.calls
+        )
         self.double.reset_calls()
         return {"calls": counted, "violations": self.double.violations}
 

@@ -1,4 +1,5 @@
-"""One large engine beside a bare pass over the same requests, and a whole fleet beside its longest chain of calls.
+"""One large engine beside a bare pass over the same requests, and a whole fleet beside its longest
+chain of calls.
 
 `python -m benchmarks.fleet survey|bare SOCKET` reads one engine in one way and prints the seconds.
 """
@@ -34,7 +35,8 @@ HOSTS = 200
 ACCOUNTS = {"aws": 50, "digitalocean": 50, "gcp": 50, "hetzner": 50}
 AT_AN_ACCOUNT = 4
 ENGINE_REQUESTS = 7
-"""For one engine with three containers: /version, /info, /networks, the list, the containers; they have no labels, so no image."""
+"""For one engine with three containers: /version, /info, /networks, the list, the containers; they
+have no labels, so no image."""
 ENGINE_CHAIN = 3
 """Those that cannot but wait for each other: /version, the list, a container."""
 
@@ -53,7 +55,8 @@ def survey(endpoint: str) -> float:
 
 
 def bare(endpoint: str) -> float:
-    """The same requests by the same client over the same connections, as many at once, every answer parsed and thrown away."""
+    """The same requests by the same client over the same connections, as many at once, every answer
+    parsed and thrown away."""
     from docker import APIClient
 
     from cloudsync.sources.docker.client import OneSocket
@@ -79,11 +82,20 @@ def bare(endpoint: str) -> float:
 
 def _engine() -> dict[str, Any]:
     pairs: list[tuple[float, float]] = []
-    with tempfile.TemporaryDirectory(prefix="cloudsync-bench-") as name, Fleet(Path(name), 1, CONTAINERS, 0.0) as fleet:
+    with (
+        tempfile.TemporaryDirectory(prefix="cloudsync-bench-") as name,
+        Fleet(Path(name), 1, CONTAINERS, 0.0) as fleet,
+    ):
         for _ in range(PAIRS):
-            words = ([sys.executable, "-m", "benchmarks.fleet", way, fleet.endpoint(0)] for way in ("survey", "bare"))
+            words = (
+                [sys.executable, "-m", "benchmarks.fleet", way, fleet.endpoint(0)]
+                for way in ("survey", "bare")
+            )
             ours, floor = (
-                float(subprocess.run(one, cwd=ROOT, capture_output=True, text=True, check=True).stdout) for one in words
+                float(
+                    subprocess.run(one, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+                )
+                for one in words
             )
             pairs.append((ours, floor))
     return {
@@ -95,13 +107,24 @@ def _engine() -> dict[str, Any]:
     }
 
 
-def _configurations(folder: Path, fleet: Fleet, worlds: dict[str, World], concurrency: int) -> dict[str, Path]:
-    """One file over all accounts: firewall n is fed by host n. `more`: every firewall has a port more."""
+def _configurations(
+    folder: Path, fleet: Fleet, worlds: dict[str, World], concurrency: int
+) -> dict[str, Path]:
+    """One file over all accounts: firewall n is fed by host n. `more`: every firewall has a port
+    more."""
     found = {}
     for state in ("base", "more"):
-        documents = {cloud: tomlkit.parse(world.configuration(state).read_text()) for cloud, world in worlds.items()}
+        documents = {
+            cloud: tomlkit.parse(world.configuration(state).read_text())
+            for cloud, world in worlds.items()
+        }
         whole = dict(documents["aws"])
-        whole |= {"state": f"file://{folder}/state-{concurrency}", "providers": {}, "hosts": {}, "firewalls": {}}
+        whole |= {
+            "state": f"file://{folder}/state-{concurrency}",
+            "providers": {},
+            "hosts": {},
+            "firewalls": {},
+        }
         whole["run"] = {"concurrency": concurrency, "host_timeout": "60s"}
         whole["ssh"] = {"ports": [22], "sources": ["any"]}
         for number in range(HOSTS):
@@ -110,7 +133,9 @@ def _configurations(folder: Path, fleet: Fleet, worlds: dict[str, World], concur
             whole["providers"] |= document["providers"]
             for name, table in document["firewalls"].items():
                 host = f"web-{len(whole['firewalls'])}"
-                allow = [{"ports": ["443"] if state == "base" else ["443", "9443"], "sources": ["any"]}]
+                allow = [
+                    {"ports": ["443"] if state == "base" else ["443", "9443"], "sources": ["any"]}
+                ]
                 whole["firewalls"][f"{cloud}-{name}"] = {**table, "hosts": [host], "allow": allow}
         found[state] = folder / f"{state}-{concurrency}.toml"
         found[state].write_text(tomlkit.dumps(whole))
@@ -125,23 +150,37 @@ def _fleet() -> list[dict[str, Any]]:
         worlds = {}
         for cloud, count in ACCOUNTS.items():
             (folder / cloud).mkdir()
-            worlds[cloud] = World(cloud, opened.enter_context(DoubleProcess(cloud)), count, folder / cloud)
+            worlds[cloud] = World(
+                cloud, opened.enter_context(DoubleProcess(cloud)), count, folder / cloud
+            )
         environment = dict(worlds["aws"].environment)
-        for cloud, variable in (("hetzner", "HCLOUD_TOKEN"), ("digitalocean", "DIGITALOCEAN_TOKEN")):
+        for cloud, variable in (
+            ("hetzner", "HCLOUD_TOKEN"),
+            ("digitalocean", "DIGITALOCEAN_TOKEN"),
+        ):
             environment[variable] = worlds[cloud].double.about["secret"]
         for world in worlds.values():
             world.double.checking(False)
         command = [sys.executable, "-m", "cloudsync", "apply", "--auto-approve", "-c"]
-        found = {concurrency: _configurations(folder, fleet, worlds, concurrency) for concurrency in (AT_ONCE, HOSTS)}
+        found = {
+            concurrency: _configurations(folder, fleet, worlds, concurrency)
+            for concurrency in (AT_ONCE, HOSTS)
+        }
         timed([*command, found[AT_ONCE]["base"]], environment, folder)
         for world in worlds.values():
             world.double.latency(LATENCY)
         for concurrency, files in found.items():
             for what, words, files_of in (
-                ("plan, nothing to do", [sys.executable, "-m", "cloudsync", "plan", "-c"], ("base",) * 3),
+                (
+                    "plan, nothing to do",
+                    [sys.executable, "-m", "cloudsync", "plan", "-c"],
+                    ("base",) * 3,
+                ),
                 ("apply, a port more or less in each", command, ("more", "base", "more", "base")),
             ):
-                took = statistics.median(timed([*words, files[state]], environment, folder).wall for state in files_of)
+                took = statistics.median(
+                    timed([*words, files[state]], environment, folder).wall for state in files_of
+                )
                 for bound, chain in _chains(concurrency, writes="apply" in what).items():
                     row = {
                         "what": f"{what}, `run.concurrency = {concurrency}`, ÷ longest chain, {bound}",
@@ -154,9 +193,11 @@ def _fleet() -> list[dict[str, Any]]:
 
 
 def _chains(concurrency: int, *, writes: bool) -> dict[str, float]:
-    """Seconds of latency that nothing can save. Engines and accounts are read at the same time, engines take longer. Then, where there is
-    something to write: a write and what is asked until it is in force, at most two calls (DigitalOcean), and one list to see what is
-    there. Unbounded: everything that need not wait at once. Bounded: `concurrency` requests to engines, four firewalls an account."""
+    """Seconds of latency that nothing can save. Engines and accounts are read at the same time,
+    engines take longer. Then, where there is something to write: a write and what is asked until it
+    is in force, at most two calls (DigitalOcean), and one list to see what is there. Unbounded:
+    everything that need not wait at once. Bounded: `concurrency` requests to engines, four
+    firewalls an account."""
     rounds = math.ceil(HOSTS * ENGINE_REQUESTS / concurrency)
     written, looked = (3, 1) if writes else (0, 0)
     batches = math.ceil(max(ACCOUNTS.values()) / AT_AN_ACCOUNT)

@@ -1,4 +1,5 @@
-"""Time and memory of one step while one size grows and everything else stays. Every point is a process of its own.
+"""Time and memory of one step while one size grows and everything else stays. Every point is a
+process of its own.
 
 `python -m benchmarks.growth AXIS N` measures one point and prints it as JSON.
 """
@@ -61,13 +62,18 @@ def _hosts(folder: Path, tables: Sequence[str]) -> Path:
 def hosts(count: int) -> float:
     """A plan over so many engines with ten containers each."""
     with _folder() as folder, Fleet(folder, count, 10, 0.0) as fleet:
-        return _planned(_hosts(folder, [f'docker = "{fleet.endpoint(number)}"' for number in range(count)]))
+        return _planned(
+            _hosts(folder, [f'docker = "{fleet.endpoint(number)}"' for number in range(count)])
+        )
 
 
 def different(count: int) -> float:
-    """A plan over so many hosts behind one firewall, each with a port of its own: it tells each of them of all others' ports."""
+    """A plan over so many hosts behind one firewall, each with a port of its own: it tells each of
+    them of all others' ports."""
     with _folder() as folder:
-        return _planned(_hosts(folder, [f'ports = ["{2 * number + 1001}/tcp"]' for number in range(count)]))
+        return _planned(
+            _hosts(folder, [f'ports = ["{2 * number + 1001}/tcp"]' for number in range(count)])
+        )
 
 
 def containers(count: int) -> float:
@@ -81,14 +87,19 @@ def firewalls(count: int) -> float:
     with _folder() as folder, DoubleProcess("aws") as double:
         world = World("aws", double, count, folder)
         path = world.configuration("base")
-        timed([sys.executable, "-m", "cloudsync", "apply", "--auto-approve", "-c", path], world.environment, folder)
+        timed(
+            [sys.executable, "-m", "cloudsync", "apply", "--auto-approve", "-c", path],
+            world.environment,
+            folder,
+        )
         double.checking(False)
         os.environ.update(world.environment)
         return _planned(path)
 
 
 def ports(count: int) -> float:
-    """A plan of a firewall that needs so many single ports, no two of them neighbours: as many rules, changes and descriptions."""
+    """A plan of a firewall that needs so many single ports, no two of them neighbours: as many
+    rules, changes and descriptions."""
     with _folder() as folder:
         wanted = json.dumps([f"{2 * n + 1001}/tcp" for n in range(count)])
         return _planned(_hosts(folder, [f"ports = {wanted}"]))
@@ -97,18 +108,24 @@ def ports(count: int) -> float:
 def sources(count: int) -> float:
     """A plan over one rule from so many networks that do not merge."""
     with _folder() as folder:
-        allow = f'[[firewalls.web.allow]]\nports = ["443"]\nsources = {json.dumps(_networks(count))}'
+        allow = (
+            f'[[firewalls.web.allow]]\nports = ["443"]\nsources = {json.dumps(_networks(count))}'
+        )
         return _planned(configured(folder, firewall="static = true", tables=allow))
 
 
 def algebra(count: int) -> float:
-    """Build two sets of so many rules that overlap by half, unite them, subtract, intersect, compare, and list the rules."""
+    """Build two sets of so many rules that overlap by half, unite them, subtract, intersect,
+    compare, and list the rules."""
     from cloudsync.rules import Rule, RuleSet
     from cloudsync.rules.networks import NetworkSet
 
     # 30,000 ports that are no neighbours; beyond them the same ports again from other networks.
     several = [NetworkSet.of([one]) for one in _networks(8)]
-    rules = [Rule.of("tcp", str(1 + 2 * (n % 30000)), several[n // 30000]) for n in range(count + count // 2)]
+    rules = [
+        Rule.of("tcp", str(1 + 2 * (n % 30000)), several[n // 30000])
+        for n in range(count + count // 2)
+    ]
 
     def step() -> None:
         one, other = RuleSet.of(rules[:count]), RuleSet.of(rules[count // 2 :])
@@ -142,7 +159,11 @@ def measure() -> list[dict[str, Any]]:
     for axis, (_, sizes) in AXES.items():
         for n in sizes:
             done = subprocess.run(
-                [sys.executable, "-m", "benchmarks.growth", axis, str(n)], cwd=ROOT, capture_output=True, text=True, check=True
+                [sys.executable, "-m", "benchmarks.growth", axis, str(n)],
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                check=True,
             )
             rows.append({"axis": axis, "n": n, **json.loads(done.stdout)})
     return rows
@@ -152,7 +173,11 @@ def main() -> None:
     """One point."""
     seconds = AXES[sys.argv[1]][0](int(sys.argv[2]))
     # Not `ru_maxrss`: that of a child begins with what its parent had.
-    peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM:"))
+    peak = next(
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmHWM:")
+    )
     mib = int(peak.split()[1]) / 1024
     print(json.dumps({"seconds": round(seconds, 5), "mib": round(mib, 1)}))
     sys.stdout.flush()

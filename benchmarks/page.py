@@ -1,4 +1,5 @@
-"""docs/benchmarks.md from the numbers in `benchmarks/results/`: nothing in its tables is typed by hand."""
+"""docs/benchmarks.md from the numbers in `benchmarks/results/`: nothing in its tables is typed by
+hand."""
 
 from __future__ import annotations
 
@@ -17,11 +18,15 @@ _SECOND = 1000
 LIMITS = {
     "hetzner": (3600, "3,600 an hour and project"),
     "digitalocean": (5000, "5,000 an hour and 250 a minute, for one token"),
-    "aws": (20 * HOUR, "a bucket of 100, refilled by 20 a second, for one account, region and API action"),
+    "aws": (
+        20 * HOUR,
+        "a bucket of 100, refilled by 20 a second, for one account, region and API action",
+    ),
     "gcp": (1500 * 60, "1,500 a minute and project, for lists; the same for writes"),
 }
 """Calls an hour, and in words: https://docs.hetzner.cloud/reference/cloud#rate-limiting,
-https://docs.digitalocean.com/reference/api/reference/#rate-limit, https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html,
+https://docs.digitalocean.com/reference/api/reference/#rate-limit,
+https://docs.aws.amazon.com/ec2/latest/devguide/ec2-api-throttling.html,
 https://cloud.google.com/compute/api-quota."""
 
 TITLES = {
@@ -44,7 +49,8 @@ def seconds(row: dict[str, Any] | None) -> str:
 
 
 def against(some: dict[str, Any] | None, others: dict[str, Any] | None) -> float | None:
-    """The median ratio of pairs; what ran only once is compared with the median of the other's runs."""
+    """The median ratio of pairs; what ran only once is compared with the median of the other's
+    runs."""
     if some is None or others is None:
         return None
     a, b = some["runs"], others["runs"]
@@ -73,15 +79,29 @@ def compared(measured: Rows) -> Iterator[str]:
         for latency in (0.0, 0.05):
             for case in CASES:
                 of = {"cloud": cloud, "latency": latency, "case": case}
-                us, floor, ansible = (find(measured, contender=who, **of) for who in ("cloudsync", "floor", "ansible"))
+                us, floor, ansible = (
+                    find(measured, contender=who, **of) for who in ("cloudsync", "floor", "ansible")
+                )
                 if us is None:
                     continue
                 what = f"{us['count']} × {name}" if us["count"] > 1 else name
-                calls = " / ".join("–" if row is None else str(row["calls"]) for row in (us, floor, ansible))
+                calls = " / ".join(
+                    "–" if row is None else str(row["calls"]) for row in (us, floor, ansible)
+                )
                 ratios = number(against(us, floor)), number(against(us, ansible))
                 took = seconds(us), seconds(floor), seconds(ansible)
                 lines.append((what, f"{int(latency * _SECOND)} ms", case, *took, calls, *ratios))
-    head = ("", "latency", "case", "cloudsync s", "floor s", "Ansible s", "calls", "÷ floor", "÷ Ansible")
+    head = (
+        "",
+        "latency",
+        "case",
+        "cloudsync s",
+        "floor s",
+        "Ansible s",
+        "calls",
+        "÷ floor",
+        "÷ Ansible",
+    )
     yield from table(head, lines)
 
 
@@ -96,17 +116,36 @@ def targets() -> Iterator[str]:
     lines: list[tuple[str, float, float | None]] = []
     for cloud, name in CLOUDS.items():
         most = 0.7 if cloud == "gcp" else 0.25
-        lines.append((f"no-op, one firewall, {name}: cloudsync ÷ Ansible", most, us(small, cloud, "no-op", "ansible")))
-    lines.append(("no-op, 20 AWS groups: cloudsync ÷ Ansible", 0.05, us(twenty, "aws", "no-op", "ansible")))
+        lines.append(
+            (
+                f"no-op, one firewall, {name}: cloudsync ÷ Ansible",
+                most,
+                us(small, cloud, "no-op", "ansible"),
+            )
+        )
+    lines.append(
+        ("no-op, 20 AWS groups: cloudsync ÷ Ansible", 0.05, us(twenty, "aws", "no-op", "ansible"))
+    )
     for cloud, name in CLOUDS.items():
         for case in CASES:
-            lines.append((f"{case}, one firewall, {name}: cloudsync ÷ floor", 1.5, us(small, cloud, case, "floor")))
-    version, bare = (find(startup, command=command) for command in ("cloudsync --version", "python -c pass"))
+            lines.append(
+                (
+                    f"{case}, one firewall, {name}: cloudsync ÷ floor",
+                    1.5,
+                    us(small, cloud, case, "floor"),
+                )
+            )
+    version, bare = (
+        find(startup, command=command) for command in ("cloudsync --version", "python -c pass")
+    )
     lines.append(("`cloudsync --version` ÷ `python -c pass`", 4.0, against(version, bare)))
     lines += [(row["what"], row["target"], row["ratio"]) for row in fleet if "target" in row]
     yield from table(
         ("case", "target", "measured", ""),
-        ((what, f"≤ {target}", number(value), _verdict(value, target)) for what, target, value in lines),
+        (
+            (what, f"≤ {target}", number(value), _verdict(value, target))
+            for what, target, value in lines
+        ),
     )
 
 
@@ -122,7 +161,9 @@ def costs() -> Iterator[str]:
     lines = []
     for cloud, name in CLOUDS.items():
         of = {"cloud": cloud, "latency": 0.0, "contender": "cloudsync"}
-        none, report, change = (find(measured, case=case, **of) for case in ("plan", "plan report", "10 in"))
+        none, report, change = (
+            find(measured, case=case, **of) for case in ("plan", "plan report", "10 in")
+        )
         if none is None or report is None or change is None:
             continue
         limit, words = LIMITS[cloud]
@@ -158,14 +199,23 @@ def started() -> Iterator[str]:
 
 
 def grown() -> Iterator[str]:
-    """Seconds and memory of a step while one size grows; the exponent is between the last two sizes."""
+    """Seconds and memory of a step while one size grows; the exponent is between the last two
+    sizes."""
     lines = []
     for axis, points in by_axis(rows("growth")).items():
         before, last = points[-2:]
         exponent = math.log(last["seconds"] / before["seconds"]) / math.log(last["n"] / before["n"])
         took = " / ".join(f"{point['seconds']:.3g}" for point in points)
         memory = " / ".join(f"{point['mib']:.0f}" for point in points)
-        lines.append((axis, " / ".join(f"{point['n']:,}" for point in points), took, memory, f"{exponent:.2f}"))
+        lines.append(
+            (
+                axis,
+                " / ".join(f"{point['n']:,}" for point in points),
+                took,
+                memory,
+                f"{exponent:.2f}",
+            )
+        )
     yield from table(("what grows", "sizes", "seconds", "MiB at most", "exponent"), lines)
 
 
@@ -173,21 +223,28 @@ def flown() -> Iterator[str]:
     """The fleet run and the engine read."""
     yield from table(
         ("", "s", "beside", "ratio"),
-        ((row["what"], f"{row['seconds']:.2f}", f"{row['beside']:.2f}", number(row["ratio"])) for row in rows("fleet")),
+        (
+            (row["what"], f"{row['seconds']:.2f}", f"{row['beside']:.2f}", number(row["ratio"]))
+            for row in rows("fleet")
+        ),
     )
 
 
 def on() -> str:
-    """The machine and the versions of the part that matters most, and the dates of parts that were not measured with it."""
+    """The machine and the versions of the part that matters most, and the dates of parts that were
+    not measured with it."""
     said = record("small")["on"]
-    versions = ", ".join(f"{name} {version}" for name, version in {**said["versions"], **said["neighbours"]}.items())
+    versions = ", ".join(
+        f"{name} {version}" for name, version in {**said["versions"], **said["neighbours"]}.items()
+    )
     dates = {title: record(part)["on"]["date"] for part, title in TITLES.items()}
     apart = "".join(f" {title}: {date}." for title, date in dates.items() if date != said["date"])
     return f"Measured on {said['date']}: {said['machine']}, Python {said['python']}; {versions}.{apart}"
 
 
 def write() -> None:
-    """Fill the page: what stands between two comments of a name is what the function of that name says."""
+    """Fill the page: what stands between two comments of a name is what the function of that name
+    says."""
     parts: dict[str, Callable[[], Iterable[str]]] = {
         "on": lambda: [on()],
         "targets": targets,

@@ -1,4 +1,5 @@
-"""Whole processes, timed from outside: wall seconds, and the CPU seconds that the kernel counted."""
+"""Whole processes, timed from outside: wall seconds, and the CPU seconds that the kernel
+counted."""
 
 from __future__ import annotations
 
@@ -44,10 +45,14 @@ def timed(words: Sequence[str | Path], environment: Mapping[str, str], folder: P
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:
             output.seek(0)
-            raise Failed(f"{words[0]} … ended with {process.returncode}: {output.read()[-1500:].decode(errors='replace')}")
+            raise Failed(
+                f"{words[0]} … ended with {process.returncode}: {output.read()[-1500:].decode(errors='replace')}"
+            )
     return Run(wall, used.ru_utime + used.ru_stime)
 
 
 def ratio(some: Sequence[Any], others: Sequence[Any]) -> float:
     """The median of the pairs' ratios: what drifts in the machine hits both of a pair."""
-    return statistics.median(one["wall"] / other["wall"] for one, other in zip(some, others, strict=True))
+    return statistics.median(
+        one["wall"] / other["wall"] for one, other in zip(some, others, strict=True)
+    )

@@ -1,4 +1,5 @@
-"""The numbers that were measured, as they lie in `benchmarks/results/`. Needs nothing but the standard library."""
+"""The numbers that were measured, as they lie in `benchmarks/results/`. Needs nothing but the
+standard library."""
 
 from __future__ import annotations
 
@@ -26,7 +27,9 @@ def record(part: str) -> dict[str, Any]:
 
 def find(among: Rows, **keys: Any) -> dict[str, Any] | None:
     """The row with these values; None where it was not measured."""
-    return next((row for row in among if all(row[key] == value for key, value in keys.items())), None)
+    return next(
+        (row for row in among if all(row[key] == value for key, value in keys.items())), None
+    )
 
 
 def by_axis(points: Rows) -> dict[str, Rows]:

@@ -1,4 +1,5 @@
-"""`python -m benchmarks.run [PART ...]`: measure, keep the numbers in `benchmarks/results/`, write docs/benchmarks.md and its charts.
+"""`python -m benchmarks.run [PART ...]`: measure, keep the numbers in `benchmarks/results/`, write
+docs/benchmarks.md and its charts.
 
 Parts: see `PARTS`; without any, all of them in their order, which takes more than an hour.
 """
@@ -24,21 +25,34 @@ ROUNDS = {0.0: 5, compare.LATENCY: 3}
 
 def small() -> list[dict[str, Any]]:
     """One firewall: the case of the targets."""
-    return [row for cloud in MOST for latency, rounds in ROUNDS.items() for row in compare.measure(cloud, 1, latency, rounds)]
+    return [
+        row
+        for cloud in MOST
+        for latency, rounds in ROUNDS.items()
+        for row in compare.measure(cloud, 1, latency, rounds)
+    ]
 
 
 def twenty() -> list[dict[str, Any]]:
     """20 firewalls an account."""
-    return [row for cloud in MOST for latency in (0.0, compare.LATENCY) for row in compare.measure(cloud, 20, latency, 2)]
+    return [
+        row
+        for cloud in MOST
+        for latency in (0.0, compare.LATENCY)
+        for row in compare.measure(cloud, 20, latency, 2)
+    ]
 
 
 def many() -> list[dict[str, Any]]:
-    """As many as an account may have, 200 at most. Ansible takes part in one no-op of Hetzner's 50 only: the rest would take it hours."""
+    """As many as an account may have, 200 at most. Ansible takes part in one no-op of Hetzner's 50
+    only: the rest would take it hours."""
     return [
         row
         for cloud, count in MOST.items()
         for latency in (0.0, compare.LATENCY)
-        for row in compare.measure(cloud, count, latency, 1, ansible=("no-op",) if count <= 50 and not latency else ())
+        for row in compare.measure(
+            cloud, count, latency, 1, ansible=("no-op",) if count <= 50 and not latency else ()
+        )
     ]
 
 
@@ -72,8 +86,12 @@ def main(names: list[str]) -> None:
     RESULTS.mkdir(exist_ok=True)
     for name in names or PARTS:
         print(f"measuring: {name}", flush=True)
-        (RESULTS / f"{name}.json").write_text(json.dumps({"on": machine(), "rows": PARTS[name]()}, indent=1) + "\n")
-    subprocess.run([neighbours.VENV / "bin" / "python", "-m", "benchmarks.chart"], cwd=ROOT, check=True)
+        (RESULTS / f"{name}.json").write_text(
+            json.dumps({"on": machine(), "rows": PARTS[name]()}, indent=1) + "\n"
+        )
+    subprocess.run(
+        [neighbours.VENV / "bin" / "python", "-m", "benchmarks.chart"], cwd=ROOT, check=True
+    )
     page.write()
 
 

@@ -17,7 +17,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "cloudsync --help": ("-m", "cloudsync", "--help"),
     "cloudsync config check": ("-m", "cloudsync", "config", "check"),
     "cloudsync plan (provider local)": ("-m", "cloudsync", "plan"),
-    "python -c 'import click, pydantic'": ("-c", "import click, pydantic\nclass A(pydantic.BaseModel):\n x: int"),
+    "python -c 'import click, pydantic'": (
+        "-c",
+        "import click, pydantic\nclass A(pydantic.BaseModel):\n x: int",
+    ),
 }
 
 

@@ -9,7 +9,8 @@ import sys
 import threading
 
 _STRANGER = "cs.py"
-"""A module of the distribution "cloudsync" on PyPI, a tool that syncs files: it installs into the same folder as this package."""
+"""A module of the distribution "cloudsync" on PyPI, a tool that syncs files: it installs into the
+same folder as this package."""
 
 
 def main() -> None:
@@ -21,14 +22,16 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(1)
-    # No plugin of pydantic acts in this process; to look for some would read the metadata of every installed package.
+    # No plugin of pydantic acts in this process; to look for some would read the metadata of every
+    # installed package.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     if sys.argv[1:] == ["--version"]:
         from cloudsync import __version__
 
         print(f"cloudsync {__version__}")
         sys.exit(0)
-    # Modules live as long as the process: to search them for garbage as often as Python does, and again at the end, is a tenth of a run.
+    # Modules live as long as the process: to search them for garbage as often as Python does, and
+    # again at the end, is a tenth of a run.
     gc.set_threshold(10_000)
     atexit.register(gc.freeze)
     from cloudsync.cli.main import run

@@ -1,4 +1,5 @@
-"""The exit codes of design 5.4, and which one a plan or an apply ends with: the first row that applies, from the top."""
+"""The exit codes of design 5.4, and which one a plan or an apply ends with: the first row that
+applies, from the top."""
 
 from __future__ import annotations
 
@@ -31,7 +32,10 @@ MEANINGS = (
             "was done, nothing closed because of it"
         ),
     ),
-    (TRY_AGAIN, "something could not be read for now: try again; the rest was done, nothing closed because of it"),
+    (
+        TRY_AGAIN,
+        "something could not be read for now: try again; the rest was done, nothing closed because of it",
+    ),
     (CHANGES, "changes pending (`plan --detailed-exitcode` only)"),
     (DONE, "done, or nothing to do"),
 )
@@ -50,14 +54,19 @@ def of_plan(plan: Plan, *, detailed: bool = False) -> int:
 
 def of_reading(plan: Plan) -> int:
     """For commands that only tell what was read: whether all of it could be."""
-    return _of_reads((*(status for _, status in plan.hosts), *(firewall.read for firewall in plan.firewalls)))
+    return _of_reads(
+        (*(status for _, status in plan.hosts), *(firewall.read for firewall in plan.firewalls))
+    )
 
 
 def of_exposure(plan: Plan) -> int:
-    """What `cloudsync exposure` ends with: whether all of it is known, and with policy.foreign = "fail" whether it is wanted."""
+    """What `cloudsync exposure` ends with: whether all of it is known, and with policy.foreign =
+    "fail" whether it is wanted."""
     if any(guard.id == "foreign" for guard in plan.guards):
         return GUARD
-    return _of_reads(one for f in plan.firewalls for one in (f.read, f.standing.read) if one is not None)
+    return _of_reads(
+        one for f in plan.firewalls for one in (f.read, f.standing.read) if one is not None
+    )
 
 
 def of_report(report: Report) -> int:
@@ -69,7 +78,11 @@ def of_report(report: Report) -> int:
     if any(outcome.status in ("failed", "unknown") for outcome in report.outcomes):
         return PARTLY
     if report.interrupted is not None and any(outcome.stopped for outcome in report.outcomes):
-        return PARTLY if any(outcome.status == "done" for outcome in report.outcomes) else 128 + report.interrupted
+        return (
+            PARTLY
+            if any(outcome.status == "done" for outcome in report.outcomes)
+            else 128 + report.interrupted
+        )
     return of_plan(report.plan)
 
 

@@ -1,4 +1,5 @@
-"""Writes the reference pages, and the tables inside other pages, from the objects they are about: `make docs`.
+"""Writes the reference pages, and the tables inside other pages, from the objects they are about:
+`make docs`.
 
 `tests/unit/test_reference.py` fails where a page is not what this would write.
 """
@@ -47,13 +48,23 @@ def pages() -> Mapping[Path, str]:
 
 def _blocks() -> Iterator[tuple[str, str, str]]:
     """Tables inside pages that people write."""
-    yield "labels.md", "labels", _table(("label", "meaning"), ((f"`{PREFIX}{n}={_cell(v)}`", t) for n, v, t in LABELS))
-    yield "exit-codes.md", "exit codes", _table(("code", "meaning"), ((str(code), text) for code, text in exit_codes.MEANINGS))
+    yield (
+        "labels.md",
+        "labels",
+        _table(("label", "meaning"), ((f"`{PREFIX}{n}={_cell(v)}`", t) for n, v, t in LABELS)),
+    )
+    yield (
+        "exit-codes.md",
+        "exit codes",
+        _table(("code", "meaning"), ((str(code), text) for code, text in exit_codes.MEANINGS)),
+    )
 
 
 def _with_block(page: Path, name: str, text: str) -> str:
     before, found, after = re.split(
-        rf"(?<=<!-- {name}: generated -->\n)(.*?)(?=<!-- /{name} -->)", page.read_text(), flags=re.DOTALL
+        rf"(?<=<!-- {name}: generated -->\n)(.*?)(?=<!-- /{name} -->)",
+        page.read_text(),
+        flags=re.DOTALL,
     )
     del found
     return before + text + after
@@ -82,7 +93,11 @@ def _command(command: click.Command, name: str, parent: click.Context) -> Iterat
     yield f"```\n{context.command_path} {' '.join(command.collect_usage_pieces(context))}\n```"
     if command.help:
         yield "\n\n".join(" ".join(part.split()) for part in command.help.split("\n\n"))
-    shown = (one for one in command.get_params(context) if isinstance(one, click.Option) and not one.hidden)
+    shown = (
+        one
+        for one in command.get_params(context)
+        if isinstance(one, click.Option) and not one.hidden
+    )
     options = [one for one in shown if one.name not in _COMMON and "--help" not in one.opts]
     if options:
         yield _table(("option", ""), ((_option(one), one.help or "") for one in options)).rstrip()
@@ -99,9 +114,7 @@ _COMMON = ("config", "color", "quiet", "verbose", "log_format")
 def _option(one: click.Option) -> str:
     words = "/".join(one.opts)
     if not one.is_flag:
-        words += (
-            f" {one.metavar or (one.type.name.upper() if not isinstance(one.type, click.Choice) else '|'.join(one.type.choices))}"
-        )
+        words += f" {one.metavar or (one.type.name.upper() if not isinstance(one.type, click.Choice) else '|'.join(one.type.choices))}"
     return f"`{_cell(words)}`"
 
 
@@ -138,8 +151,16 @@ def _keys(model: type[BaseModel]) -> str:
         if model is models.File and name in _ELSEWHERE:
             continue
         schema = model.model_json_schema()["properties"][name]
-        default = "required" if field.is_required() else "" if field.default in (None, [], {}) else f"`{_toml(field.default)}`"
-        rows.append((f"`{name}`", default, _cell(field.description or schema.get("description") or "")))
+        default = (
+            "required"
+            if field.is_required()
+            else ""
+            if field.default in (None, [], {})
+            else f"`{_toml(field.default)}`"
+        )
+        rows.append(
+            (f"`{name}`", default, _cell(field.description or schema.get("description") or ""))
+        )
     told = (model.__doc__ or "").strip()
     intro = re.sub(r"\s*\n\s*", " ", told)
     table = _table(("key", "default", ""), rows).rstrip() if rows else ""

@@ -1,4 +1,5 @@
-"""Records the picture in the README from a real run: containers on a double of an engine, the firewall at the double of Hetzner's API.
+"""Records the picture in the README from a real run: containers on a double of an engine, the
+firewall at the double of Hetzner's API.
 
 `python docs/picture.py` in a checkout with the development dependencies (rich comes with twine).
 """
@@ -58,16 +59,23 @@ def main() -> None:
     with HetznerDouble() as cloud, tempfile.TemporaryDirectory() as folder:
         cloud.add_server("web-1")
         (Path(folder) / "compose.yaml").write_text(COMPOSE)
-        (Path(folder) / "cloudsync.toml").write_text(CONFIGURATION.format(folder=folder, endpoint=cloud.endpoint))
+        (Path(folder) / "cloudsync.toml").write_text(
+            CONFIGURATION.format(folder=folder, endpoint=cloud.endpoint)
+        )
         environment = {**os.environ, "HCLOUD_TOKEN": cloud.token}
 
         def types(*words: str) -> str:
             command = [sys.executable, "-m", "cloudsync", *words]
-            return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout  # noqa: S603 - words of this file
+            return subprocess.run(  # noqa: S603 - words of this file
+                command, cwd=folder, env=environment, capture_output=True, text=True, check=True
+            ).stdout
 
         types("apply", "--auto-approve", "--quiet", "--allow-attach", "web")
         (made,) = cloud.firewalls
-        rules = [{"direction": "in", "protocol": "tcp", "port": port, "source_ips": ANYWHERE} for port in ("22", "80", "8080")]
+        rules = [
+            {"direction": "in", "protocol": "tcp", "port": port, "source_ips": ANYWHERE}
+            for port in ("22", "80", "8080")
+        ]
         cloud.set_rules_by_hand(made, rules)
         console = Console(record=True, width=118, file=io.StringIO())
         console.print(Text.from_ansi("$ cloudsync plan\n" + types("plan", "--color", "always")))
@@ -75,7 +83,9 @@ def main() -> None:
         # Fonts and the name of the tool are links to other sites.
         picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)
         picture = re.sub(r"\s*<!-- Generated with Rich.*?-->", "", picture, flags=re.DOTALL)
-        (ROOT / "docs" / "plan.svg").write_text(picture.replace("Fira Code, monospace", "ui-monospace, monospace"))
+        (ROOT / "docs" / "plan.svg").write_text(
+            picture.replace("Fira Code, monospace", "ui-monospace, monospace")
+        )
 
 
 if __name__ == "__main__":

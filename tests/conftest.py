@@ -12,18 +12,24 @@ from tests.world import World, build
 pytest_plugins = ["cloudsync.testing"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell starts what it runs in the background deaf to Ctrl-C, and so would be every command a test starts.
+    # A shell starts what it runs in the background deaf to Ctrl-C, and so would be every command a
+    # test starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
-    """With several workers (`make test`): a file's tests, or a class's, stay together and in order; all that runs an engine does too."""
+    """With several workers (`make test`): a file's tests, or a class's, stay together and in order;
+    all that runs an engine does too."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist is not always there
         def _split_scope(self, nodeid: str) -> str:
-            return "engine" if nodeid.startswith("tests/engine/") else nodeid.partition("[")[0].rpartition("::")[0]
+            return (
+                "engine"
+                if nodeid.startswith("tests/engine/")
+                else nodeid.partition("[")[0].rpartition("::")[0]
+            )
 
     return Together(config, log)
 
@@ -34,6 +40,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     built = build(tmp_path)
     monkeypatch.delenv("SSH_CONNECTION", raising=False)  # whoever runs the tests may sit on one
     monkeypatch.setattr(
-        cloudsync.reconcile.run, "read_hosts", lambda _c, names, *_: {name: built.discoveries[name] for name in names}
+        cloudsync.reconcile.run,
+        "read_hosts",
+        lambda _c, names, *_: {name: built.discoveries[name] for name in names},
     )
     return built

@@ -1,4 +1,5 @@
-"""Packets, one by one: what a referee looks at where the product reckons with sets. Nothing of the product's algebra is used."""
+"""Packets, one by one: what a referee looks at where the product reckons with sets. Nothing of the
+product's algebra is used."""
 
 from __future__ import annotations
 
@@ -9,7 +10,14 @@ from cloudsync.rules import Rule
 
 PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "gre": 47, "esp": 50, "icmpv6": 58}
 PORTS = (*range(1, 8), 22, 443, 65535)
-SELECTORS: dict[int, tuple[int, ...]] = {1: (0, 2048), 6: PORTS, 17: PORTS, 47: (0,), 50: (0,), 58: (0, 32768)}
+SELECTORS: dict[int, tuple[int, ...]] = {
+    1: (0, 2048),
+    6: PORTS,
+    17: PORTS,
+    47: (0,),
+    50: (0,),
+    58: (0, 32768),
+}
 ADDRESSES = (
     "192.0.2.0",
     "192.0.2.1",
@@ -24,7 +32,10 @@ ADDRESSES = (
 Packet = tuple[int, int, str]
 """Protocol number, port (ICMP: type * 256 + code; 0 without either), the sender's address."""
 PACKETS: tuple[Packet, ...] = tuple(
-    (number, selector, address) for number, ports in SELECTORS.items() for selector in ports for address in ADDRESSES
+    (number, selector, address)
+    for number, ports in SELECTORS.items()
+    for selector in ports
+    for address in ADDRESSES
 )
 
 
@@ -42,7 +53,11 @@ def come_through(rules: Iterable[Rule]) -> set[Packet]:
         first, last = _numbers(rule.protocol)
         for packet in PACKETS:
             number, selector, address = packet
-            if address in senders and first <= number <= last and (first < last or rule.first <= selector <= rule.last):
+            if (
+                address in senders
+                and first <= number <= last
+                and (first < last or rule.first <= selector <= rule.last)
+            ):
                 let_in.add(packet)
     return let_in
 

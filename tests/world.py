@@ -1,6 +1,8 @@
-"""A small world for tests of the decisions: a configuration built by hand, and a provider that lives in memory.
+"""A small world for tests of the decisions: a configuration built by hand, and a provider that
+lives in memory.
 
-The memory provider keeps the rule set after every write, so that a law can be checked at every instant.
+The memory provider keeps the rule set after every write, so that a law can be checked at every
+instant.
 """
 
 from __future__ import annotations
@@ -69,12 +71,17 @@ def rules(*texts: str) -> RuleSet:
     for text in texts:
         what, _, sources = text.partition(" from ")
         protocol, _, ports = what.partition("/")
-        found.append(Rule.of(protocol, ports, NetworkSet.of(sources.split(",")) if sources else ANY))
+        found.append(
+            Rule.of(protocol, ports, NetworkSet.of(sources.split(",")) if sources else ANY)
+        )
     return RuleSet.of(found)
 
 
 def ports(*texts: str) -> tuple[PortRange, ...]:
-    return tuple(PortRange(r.protocol, r.first, r.last, PLACE) for r in rules(*(_with_protocol(t) for t in texts)))
+    return tuple(
+        PortRange(r.protocol, r.first, r.last, PLACE)
+        for r in rules(*(_with_protocol(t) for t in texts))
+    )
 
 
 def _with_protocol(text: str) -> str:
@@ -83,11 +90,21 @@ def _with_protocol(text: str) -> str:
 
 
 def required(
-    text: str, *, host: str = "web-1", address: str | None = "0.0.0.0", behind: int | None = None, **more: Any
+    text: str,
+    *,
+    host: str = "web-1",
+    address: str | None = "0.0.0.0",
+    behind: int | None = None,
+    **more: Any,
 ) -> RequiredPort:
-    """A published port: `required("443/tcp", container="shop-web-1")`; origin fields may be given by name."""
+    """A published port: `required("443/tcp", container="shop-web-1")`; origin fields may be given
+    by name."""
     (only,) = rules(_with_protocol(text))
-    where = {name: more.pop(name) for name in ("project", "service", "container", "label") if name in more}
+    where = {
+        name: more.pop(name)
+        for name in ("project", "service", "container", "label")
+        if name in more
+    }
     family = ANY if address is None else ANY4 if ip_address(address).version == 4 else ANY6
     sources = more.pop("sources", None)
     sources = family if sources is None else NetworkSet.of(sources) & family
@@ -131,7 +148,8 @@ class MemorySettings(FirewallSettings):
 
 
 class MemoryProvider:
-    """Widen, narrow, attach and mark as separate steps: the shape with the most intermediate states."""
+    """Widen, narrow, attach and mark as separate steps: the shape with the most intermediate
+    states."""
 
     api_version: ClassVar[int] = API_VERSION
     type: ClassVar[str] = "memory"
@@ -164,14 +182,20 @@ class MemoryProvider:
         name = _settings(target.spec).name
         steps = []
         if target.marker is not None:
-            steps.append(Step("write the marker", StepKind.MARK, before, native=(name, target.marker, None)))
+            steps.append(
+                Step("write the marker", StepKind.MARK, before, native=(name, target.marker, None))
+            )
         if target.rules - before:
-            steps.append(Step("open", StepKind.WIDEN, before | target.rules, native=(name, None, None)))
+            steps.append(
+                Step("open", StepKind.WIDEN, before | target.rules, native=(name, None, None))
+            )
         if before - target.rules:
             steps.append(Step("close", StepKind.NARROW, target.rules, native=(name, None, None)))
         if target.attach or target.reapply:
             names = tuple(a.target for a in target.attach)
-            steps.append(Step("attach", StepKind.ATTACH, target.rules, names, native=(name, None, names)))
+            steps.append(
+                Step("attach", StepKind.ATTACH, target.rules, names, native=(name, None, names))
+            )
         return self.order(tuple(steps))
 
     def open_reader(self, account: Account) -> MemoryReader:
@@ -223,7 +247,9 @@ class MemoryWriter:
         if marker is not None:
             self.cloud.markers[name] = marker
         if attach is not None:
-            self.cloud.attached.setdefault(name, set()).update(target.removeprefix("server ") for target in attach)
+            self.cloud.attached.setdefault(name, set()).update(
+                target.removeprefix("server ") for target in attach
+            )
             self.cloud.pending.pop(name, None)
         if error is not None:
             raise error
@@ -254,11 +280,15 @@ class World:
         return Marker(self.configuration.owner, "web", host_digest(firewall.marker_hosts))
 
     def policy(self, **values: Any) -> None:
-        self.configuration = replace(self.configuration, policy=replace(self.configuration.policy, **values))
+        self.configuration = replace(
+            self.configuration, policy=replace(self.configuration.policy, **values)
+        )
 
     def firewall(self, **values: Any) -> None:
         web = replace(self.configuration.firewalls["web"], **values)
-        self.configuration = replace(self.configuration, firewalls={**self.configuration.firewalls, "web": web})
+        self.configuration = replace(
+            self.configuration, firewalls={**self.configuration.firewalls, "web": web}
+        )
 
     def ssh(self, *sources: str, numbers: tuple[int, ...] = (22,)) -> None:
         self.configuration = replace(self.configuration, ssh=ssh(numbers, NetworkSet.of(sources)))
@@ -268,7 +298,9 @@ class World:
 
     def needs(self, *texts: str, **more: Any) -> None:
         """Host web-1 publishes exactly these, on every address."""
-        self.discoveries["web-1"] = Complete(tuple(port for text in texts for port in both(text, **more)))
+        self.discoveries["web-1"] = Complete(
+            tuple(port for text in texts for port in both(text, **more))
+        )
 
 
 def ssh(numbers: tuple[int, ...], sources: NetworkSet) -> Ssh:
@@ -276,7 +308,8 @@ def ssh(numbers: tuple[int, ...], sources: NetworkSet) -> Ssh:
 
 
 def build(state: Path, **policy: Any) -> World:
-    """Host web-1 feeds firewall web; SSH on 22 from anywhere; nothing published; nothing at the vendor."""
+    """Host web-1 feeds firewall web; SSH on 22 from anywhere; nothing published; nothing at the
+    vendor."""
     cloud = Cloud()
     provider = MemoryProvider(cloud)
     settings = {
@@ -304,7 +337,14 @@ def build(state: Path, **policy: Any) -> World:
         hosts={"web-1": Host("web-1", ("unix:///nowhere",), (), retired=False, place=PLACE)},
         firewalls={
             "web": Firewall(
-                "web", "memory", ("web-1",), ("web-1",), static=False, allow=(), settings=MemorySettings(), place=PLACE
+                "web",
+                "memory",
+                ("web-1",),
+                ("web-1",),
+                static=False,
+                allow=(),
+                settings=MemorySettings(),
+                place=PLACE,
             ),
         },
         places={},

@@ -1,4 +1,5 @@
-"""The shortest script: `floor_aws.py create|no-op|write COUNT PORT,PORT,…` at AWS_ENDPOINT_URL_EC2, in the VPC VPC_ID."""
+"""The shortest script: `floor_aws.py create|no-op|write COUNT PORT,PORT,…` at AWS_ENDPOINT_URL_EC2,
+in the VPC VPC_ID."""
 
 import os
 import sys
@@ -25,15 +26,22 @@ def permissions(some: list[str]) -> list[dict[str, object]]:
 
 if mode == "create":
     for name in names:
-        id_ = ec2.create_security_group(GroupName=name, Description="bench", VpcId=os.environ["VPC_ID"])["GroupId"]
+        id_ = ec2.create_security_group(
+            GroupName=name, Description="bench", VpcId=os.environ["VPC_ID"]
+        )["GroupId"]
         ec2.authorize_security_group_ingress(GroupId=id_, IpPermissions=permissions(ports))
     sys.exit()
 
 
 def read() -> dict[str, set[str]]:
     found = {}
-    filters = [{"Name": "vpc-id", "Values": [os.environ["VPC_ID"]]}, {"Name": "group-name", "Values": names}]
-    for page in ec2.get_paginator("describe_security_groups").paginate(Filters=filters, PaginationConfig={"PageSize": 1000}):
+    filters = [
+        {"Name": "vpc-id", "Values": [os.environ["VPC_ID"]]},
+        {"Name": "group-name", "Values": names},
+    ]
+    for page in ec2.get_paginator("describe_security_groups").paginate(
+        Filters=filters, PaginationConfig={"PageSize": 1000}
+    ):
         for group in page["SecurityGroups"]:
             found[group["GroupId"]] = {str(one["FromPort"]) for one in group["IpPermissions"]}
     return found

@@ -1,4 +1,5 @@
-"""The shortest script: `floor_gcp.py create|no-op|write COUNT PORT,PORT,…` at GCP_ENDPOINT, in the project p."""
+"""The shortest script: `floor_gcp.py create|no-op|write COUNT PORT,PORT,…` at GCP_ENDPOINT, in the
+project p."""
 
 import os
 import sys
@@ -6,8 +7,14 @@ import sys
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import compute_v1
 
-options = {"credentials": AnonymousCredentials(), "client_options": {"api_endpoint": os.environ["GCP_ENDPOINT"]}}
-firewalls, operations = compute_v1.FirewallsClient(**options), compute_v1.GlobalOperationsClient(**options)
+options = {
+    "credentials": AnonymousCredentials(),
+    "client_options": {"api_endpoint": os.environ["GCP_ENDPOINT"]},
+}
+firewalls, operations = (
+    compute_v1.FirewallsClient(**options),
+    compute_v1.GlobalOperationsClient(**options),
+)
 mode, count, ports = sys.argv[1], int(sys.argv[2]), sys.argv[3].split(",")
 
 
@@ -30,11 +37,21 @@ def wait(started: list[compute_v1.Operation]) -> None:
 
 
 if mode == "create":
-    wait([firewalls.insert_unary(project="p", firewall_resource=rule(f"bench-{number}")) for number in range(count)])
+    wait(
+        [
+            firewalls.insert_unary(project="p", firewall_resource=rule(f"bench-{number}"))
+            for number in range(count)
+        ]
+    )
     sys.exit()
 found = list(firewalls.list(request={"project": "p", "max_results": 500}))
 if mode == "write":
-    wait([firewalls.update_unary(project="p", firewall=one.name, firewall_resource=rule(one.name)) for one in found])
+    wait(
+        [
+            firewalls.update_unary(project="p", firewall=one.name, firewall_resource=rule(one.name))
+            for one in found
+        ]
+    )
     found = list(firewalls.list(request={"project": "p", "max_results": 500}))
 for one in found:
     assert set(one.allowed[0].ports) == set(ports), one.name

@@ -1,4 +1,5 @@
-"""The shortest script: `floor_hetzner.py create|no-op|write COUNT PORT,PORT,…` at HCLOUD_ENDPOINT."""
+"""The shortest script: `floor_hetzner.py create|no-op|write COUNT PORT,PORT,…` at
+HCLOUD_ENDPOINT."""
 
 import os
 import sys
@@ -22,7 +23,10 @@ if mode == "write":
         while actions := [action for action in actions if action.status == "running"]:
             time.sleep(0.1)
             asked = {"id": [action.id for action in actions], "per_page": 50}
-            actions = [Action.from_dict(one) for one in client.request("GET", "/actions", params=asked)["actions"]]
+            actions = [
+                Action.from_dict(one)
+                for one in client.request("GET", "/actions", params=asked)["actions"]
+            ]
     firewalls, servers = client.firewalls.get_all(), client.servers.get_all()
 for firewall in firewalls:
     assert {rule.port for rule in firewall.rules} == set(ports), firewall.name

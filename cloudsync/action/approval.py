@@ -1,4 +1,5 @@
-"""Whether a change set may be applied: it was shown in the pull request that was merged, or its digest was named, or nobody asks."""
+"""Whether a change set may be applied: it was shown in the pull request that was merged, or its
+digest was named, or nobody asks."""
 
 from __future__ import annotations
 
@@ -17,9 +18,12 @@ _WAIT_SECONDS = 3.0
 
 
 class NotApproved(Exception):
-    """Nobody approved it; one line that says what is missing and what to do. `changed`: something else was approved."""
+    """Nobody approved it; one line that says what is missing and what to do. `changed`: something
+    else was approved."""
 
-    def __init__(self, message: str, *, changed: bool = False, comments: tuple[Comment, ...] = ()) -> None:
+    def __init__(
+        self, message: str, *, changed: bool = False, comments: tuple[Comment, ...] = ()
+    ) -> None:
         super().__init__(message)
         self.changed, self.comments = changed, comments
 
@@ -42,14 +46,21 @@ def branch_problem(inputs: Inputs, event: Event) -> str | None:
 
 
 def approved(
-    inputs: Inputs, event: Event, digest: str, github: GitHub | None, *, sleep: Callable[[float], None] = time.sleep
+    inputs: Inputs,
+    event: Event,
+    digest: str,
+    github: GitHub | None,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Approved:
     """The approval of the change set with this digest. Raises `NotApproved` and `GitHubError`."""
     if inputs.approval == "none":
         return Approved()
     if inputs.approval == "expect":
         if inputs.expect != digest:
-            raise NotApproved(f"the changes are not the expected ones: their digest is {digest}", changed=True)
+            raise NotApproved(
+                f"the changes are not the expected ones: their digest is {digest}", changed=True
+            )
         return Approved()
     if github is None:
         raise NotApproved("the pull request cannot be asked: the input token is empty")
@@ -77,7 +88,11 @@ def _merged(event: Event, github: GitHub, sleep: Callable[[float], None]) -> Pul
     for attempt in range(_TRIES):
         if attempt:
             sleep(_WAIT_SECONDS)
-        found = [one for one in github.pull_requests_of(event.sha) if one.base == event.branch and one.merge_commit == event.sha]
+        found = [
+            one
+            for one in github.pull_requests_of(event.sha)
+            if one.base == event.branch and one.merge_commit == event.sha
+        ]
         if found:
             return found[0]
     raise NotApproved(

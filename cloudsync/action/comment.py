@@ -1,7 +1,9 @@
-"""The one comment of a pull request: found by a hidden first line, updated in place, and the approval that a merge gives.
+"""The one comment of a pull request: found by a hidden first line, updated in place, and the
+approval that a merge gives.
 
-The first line names the configuration and a seal: a hash over repository, pull request, configuration and the digest of the change set
-that the comment shows. Copied to another pull request it fits nothing there.
+The first line names the configuration and a seal: a hash over repository, pull request,
+configuration and the digest of the change set that the comment shows. Copied to another pull
+request it fits nothing there.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from dataclasses import dataclass
 from cloudsync.action.github import Comment, GitHub, GitHubError
 
 MOST_BYTES = 60_000
-"""GitHub takes 65,536 characters; bytes are never fewer than characters, and the rest is room for the state line."""
+"""GitHub takes 65,536 characters; bytes are never fewer than characters, and the rest is room for
+the state line."""
 _MARKER = re.compile(r"<!-- cloudsync v1 key=([0-9a-f]{16}) seal=([0-9a-f]{64}|none) -->")
 _STATE = "\n\n<!-- cloudsync state -->\n"
 _LOOKS = 2
@@ -33,17 +36,23 @@ class Place:
 
     def seal(self, digest: str) -> str:
         """What the comment holds of the digest it shows."""
-        return hashlib.sha256(f"{self.repository}#{self.pull_request}\n{self.label}\n{digest}".encode()).hexdigest()
+        return hashlib.sha256(
+            f"{self.repository}#{self.pull_request}\n{self.label}\n{digest}".encode()
+        ).hexdigest()
 
 
 def body(place: Place, digest: str | None, markdown: str) -> str:
-    """The whole comment. `digest`: of the change set that `markdown` shows; None where nothing may be applied because of it."""
+    """The whole comment. `digest`: of the change set that `markdown` shows; None where nothing may
+    be applied because of it."""
     seal = place.seal(digest) if digest is not None else "none"
-    return f"<!-- cloudsync v1 key={place.key} seal={seal} -->\n" + cut(markdown, MOST_BYTES, "the job summary has all of it")
+    return f"<!-- cloudsync v1 key={place.key} seal={seal} -->\n" + cut(
+        markdown, MOST_BYTES, "the job summary has all of it"
+    )
 
 
 def cut(markdown: str, most: int, where: str) -> str:
-    """`markdown` in at most `most` bytes of UTF-8, cut between lines, with a note that says so and `where` the rest is."""
+    """`markdown` in at most `most` bytes of UTF-8, cut between lines, with a note that says so and
+    `where` the rest is."""
     if len(markdown.encode()) <= most:
         return markdown
     note = f"\n\n> ✂️ **Cut here: it is too long for this place; {where}.**\n"
@@ -61,12 +70,18 @@ def cut(markdown: str, most: int, where: str) -> str:
 
 
 def ours(github: GitHub, place: Place, author: str) -> list[Comment]:
-    """The comments of this place that the token's own user wrote; others may hold the same first line, and count for nothing."""
-    return [one for one in github.comments(place.pull_request) if one.author == author and _key(one) == place.key]
+    """The comments of this place that the token's own user wrote; others may hold the same first
+    line, and count for nothing."""
+    return [
+        one
+        for one in github.comments(place.pull_request)
+        if one.author == author and _key(one) == place.key
+    ]
 
 
 def put(github: GitHub, place: Place, text: str) -> Comment:
-    """Write the comment: over the one that is there, or a new one; a second one (of two runs at once) goes."""
+    """Write the comment: over the one that is there, or a new one; a second one (of two runs at
+    once) goes."""
     author = github.user()
     for look in range(_LOOKS):
         there = ours(github, place, author)
@@ -83,7 +98,8 @@ def put(github: GitHub, place: Place, text: str) -> Comment:
 
 
 def shown(comments: list[Comment]) -> str | None:
-    """The seal that a merge approved; None where no comment has one, or two say different things."""
+    """The seal that a merge approved; None where no comment has one, or two say different
+    things."""
     seals = {match[2] for one in comments if (match := _MARKER.match(one.body)) is not None}
     return seals.pop() if len(seals) == 1 and "none" not in seals else None
 

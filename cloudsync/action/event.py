@@ -15,8 +15,9 @@ class EventError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`pull_request`: its number, where the event is about one. `fork`: its head lies in another repository, so the token may not write.
-    `branch`: the branch that was pushed or is run on, None for a tag or a pull request."""
+    """`pull_request`: its number, where the event is about one. `fork`: its head lies in another
+    repository, so the token may not write. `branch`: the branch that was pushed or is run on, None
+    for a tag or a pull request."""
 
     name: str
     repository: str

@@ -1,7 +1,9 @@
-"""The little of GitHub's REST API that the action needs: comments of a pull request, and the pull requests of a commit.
+"""The little of GitHub's REST API that the action needs: comments of a pull request, and the pull
+requests of a commit.
 
-Every call is repeated while GitHub is busy (429, 403 with a rate limit's headers) or failing (5xx, no answer), within a few seconds;
-a write that may have happened is not repeated here, since a second comment would be left behind: `comment.py` looks again first.
+Every call is repeated while GitHub is busy (429, 403 with a rate limit's headers) or failing (5xx,
+no answer), within a few seconds; a write that may have happened is not repeated here, since a
+second comment would be left behind: `comment.py` looks again first.
 """
 
 from __future__ import annotations
@@ -26,9 +28,17 @@ API_VERSION = "2022-11-28"
 
 
 class GitHubError(Exception):
-    """A call that failed for good. `temporary`: trying again later may mend it. `forbidden`: the token may not."""
+    """A call that failed for good. `temporary`: trying again later may mend it. `forbidden`: the
+    token may not."""
 
-    def __init__(self, message: str, *, temporary: bool = False, forbidden: bool = False, fate_unknown: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        temporary: bool = False,
+        forbidden: bool = False,
+        fate_unknown: bool = False,
+    ) -> None:
         super().__init__(message)
         self.temporary, self.forbidden, self.fate_unknown = temporary, forbidden, fate_unknown
 
@@ -51,7 +61,8 @@ class PullRequest:
 
 
 class _Bearer(AuthBase):
-    """The token as requests' own kind of credentials: it would put those of a .netrc over a plain header."""
+    """The token as requests' own kind of credentials: it would put those of a .netrc over a plain
+    header."""
 
     def __init__(self, token: str) -> None:
         self._token = token
@@ -65,14 +76,25 @@ class GitHub:
     """One repository seen with one token."""
 
     def __init__(
-        self, url: str, graphql: str, repository: str, token: str, *, sleep: Callable[[float], None] = time.sleep
+        self,
+        url: str,
+        graphql: str,
+        repository: str,
+        token: str,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         for parts in (urlsplit(url), urlsplit(graphql)):
             if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
                 raise GitHubError("the address of the GitHub API must begin with https://")
         if repository.count("/") != 1:
             raise GitHubError("the run names no repository")
-        self._url, self._graphql, self._repository, self._sleep = url.rstrip("/"), graphql, repository, sleep
+        self._url, self._graphql, self._repository, self._sleep = (
+            url.rstrip("/"),
+            graphql,
+            repository,
+            sleep,
+        )
         self._session = requests.Session()
         self._session.auth = _Bearer(token)
         self._session.headers.update(
@@ -84,8 +106,11 @@ class GitHub:
         )
 
     def user(self) -> str:
-        """The login the token writes as. GraphQL, since `GET /user` answers 403 to the token of a job."""
-        answer = self._json("POST", self._graphql, {"query": "query { viewer { login } }"}, repeat=True)
+        """The login the token writes as. GraphQL, since `GET /user` answers 403 to the token of a
+        job."""
+        answer = self._json(
+            "POST", self._graphql, {"query": "query { viewer { login } }"}, repeat=True
+        )
         try:
             return str(answer["data"]["viewer"]["login"])
         except (KeyError, TypeError):
@@ -98,10 +123,14 @@ class GitHub:
 
     def comments(self, number: int) -> list[Comment]:
         """All comments of a pull request, oldest first."""
-        return [_comment(row) for row in self._pages(f"/repos/{self._repository}/issues/{number}/comments")]
+        return [
+            _comment(row)
+            for row in self._pages(f"/repos/{self._repository}/issues/{number}/comments")
+        ]
 
     def create_comment(self, number: int, body: str) -> Comment:
-        """Raises `GitHubError`, with `fate_unknown` where the comment may stand there all the same."""
+        """Raises `GitHubError`, with `fate_unknown` where the comment may stand there all the
+        same."""
         path = f"{self._url}/repos/{self._repository}/issues/{number}/comments"
         return _comment(self._json("POST", path, {"body": body}, repeat=False))
 
@@ -110,7 +139,12 @@ class GitHub:
         return _comment(self._json("PATCH", path, {"body": body}, repeat=True))
 
     def delete_comment(self, comment: Comment) -> None:
-        self._call("DELETE", f"{self._url}/repos/{self._repository}/issues/comments/{comment.id}", None, repeat=True)
+        self._call(
+            "DELETE",
+            f"{self._url}/repos/{self._repository}/issues/comments/{comment.id}",
+            None,
+            repeat=True,
+        )
 
     def _pages(self, path: str) -> Iterator[dict[str, Any]]:
         url: str | None = f"{self._url}{path}?per_page=100"
@@ -128,26 +162,41 @@ class GitHub:
         if url is not None:
             raise GitHubError(f"the list has more than {MOST_PAGES} pages")
 
-    def _json(self, method: str, url: str, body: Mapping[str, Any] | None, *, repeat: bool) -> dict[str, Any]:
+    def _json(
+        self, method: str, url: str, body: Mapping[str, Any] | None, *, repeat: bool
+    ) -> dict[str, Any]:
         value = _decoded(self._call(method, url, body, repeat=repeat))
         if not isinstance(value, dict):
             raise GitHubError("GitHub answered with something else than an object", temporary=True)
         return value
 
-    def _call(self, method: str, url: str, body: Mapping[str, Any] | None, *, repeat: bool) -> requests.Response:
+    def _call(
+        self, method: str, url: str, body: Mapping[str, Any] | None, *, repeat: bool
+    ) -> requests.Response:
         """One call, and again where that is safe. `repeat`: doing it twice is as good as once."""
         for number in range(1, MOST_CALLS + 1):
             wait = min(2.0**number / 2, LONGEST_WAIT)
             try:
-                answer = self._session.request(method, url, json=body, timeout=TIMEOUT, allow_redirects=False)
+                answer = self._session.request(
+                    method, url, json=body, timeout=TIMEOUT, allow_redirects=False
+                )
             except requests.RequestException as error:
-                failure = GitHubError(f"GitHub does not answer ({type(error).__name__})", temporary=True, fate_unknown=True)
+                failure = GitHubError(
+                    f"GitHub does not answer ({type(error).__name__})",
+                    temporary=True,
+                    fate_unknown=True,
+                )
             else:
                 if answer.status_code < 300:
                     return answer
                 failure = _failure(answer)
                 wait = _rate_limit(answer) or wait
-            if not failure.temporary or (failure.fate_unknown and not repeat) or number == MOST_CALLS or wait > LONGEST_WAIT:
+            if (
+                not failure.temporary
+                or (failure.fate_unknown and not repeat)
+                or number == MOST_CALLS
+                or wait > LONGEST_WAIT
+            ):
                 raise failure
             self._sleep(wait)
         raise AssertionError("the last call returns or raises")
@@ -163,11 +212,14 @@ def _failure(answer: requests.Response) -> GitHubError:
         said = str(answer.json()["message"])
     except (ValueError, KeyError, TypeError):
         said = "no reason was given"
-    return GitHubError(f"GitHub refused it ({status}): {plain(said, 200)}", forbidden=status in (401, 403, 404))
+    return GitHubError(
+        f"GitHub refused it ({status}): {plain(said, 200)}", forbidden=status in (401, 403, 404)
+    )
 
 
 def _rate_limit(answer: requests.Response) -> float | None:
-    """Seconds to wait, where the answer is one about a rate limit (docs.github.com, best practices for the REST API)."""
+    """Seconds to wait, where the answer is one about a rate limit (docs.github.com, best practices
+    for the REST API)."""
     try:
         if "retry-after" in answer.headers:
             return max(0.0, float(answer.headers["retry-after"]))
@@ -182,7 +234,9 @@ def _decoded(answer: requests.Response) -> Any:
     try:
         return json.loads(answer.content)
     except ValueError:
-        raise GitHubError("GitHub answered with something that is no JSON", temporary=True, fate_unknown=True) from None
+        raise GitHubError(
+            "GitHub answered with something that is no JSON", temporary=True, fate_unknown=True
+        ) from None
 
 
 def _pull_request(row: Mapping[str, Any]) -> PullRequest:
@@ -190,13 +244,20 @@ def _pull_request(row: Mapping[str, Any]) -> PullRequest:
         merged = str(row["merge_commit_sha"]) if row.get("merged_at") else None
         return PullRequest(_number(row, "number"), str(row["base"]["ref"]), merged)
     except (KeyError, TypeError):
-        raise GitHubError("GitHub answered with a pull request without its parts", temporary=True) from None
+        raise GitHubError(
+            "GitHub answered with a pull request without its parts", temporary=True
+        ) from None
 
 
 def _comment(row: Mapping[str, Any]) -> Comment:
     user = row.get("user")
     author = user.get("login") if isinstance(user, dict) else None
-    return Comment(_number(row, "id"), str(author or ""), str(row.get("body") or ""), str(row.get("html_url") or ""))
+    return Comment(
+        _number(row, "id"),
+        str(author or ""),
+        str(row.get("body") or ""),
+        str(row.get("html_url") or ""),
+    )
 
 
 def _number(row: Mapping[str, Any], key: str) -> int:

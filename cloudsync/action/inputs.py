@@ -1,4 +1,5 @@
-"""The action's inputs, as `action.yml` hands them on in variables; checked before anything is done."""
+"""The action's inputs, as `action.yml` hands them on in variables; checked before anything is
+done."""
 
 from __future__ import annotations
 
@@ -21,8 +22,9 @@ class InputError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """`label`: tells the comments of several configurations in one repository apart. `expect`: a digest that stands for the approval.
-    `branch`: the one branch that is applied; None is the repository's default branch."""
+    """`label`: tells the comments of several configurations in one repository apart. `expect`: a
+    digest that stands for the approval. `branch`: the one branch that is applied; None is the
+    repository's default branch."""
 
     command: Command
     config: str | None
@@ -43,7 +45,11 @@ class Inputs:
         def text(name: str) -> str:
             return environ.get(PREFIX + name.upper().replace("-", "_"), "").strip()
 
-        command, approval, expect = text("command") or "plan", text("approval") or "pull-request", text("expect") or None
+        command, approval, expect = (
+            text("command") or "plan",
+            text("approval") or "pull-request",
+            text("expect") or None,
+        )
         if command not in ("plan", "apply"):
             raise InputError("the input command must be plan or apply")
         if expect is not None:
@@ -68,7 +74,8 @@ class Inputs:
             approval=cast("Approval", approval),
             expect=expect,
             branch=text("branch") or None,
-            label=text("label") or "/".join(part for part in (text("working-directory").strip("./"), config) if part),
+            label=text("label")
+            or "/".join(part for part in (text("working-directory").strip("./"), config) if part),
             args=_arguments(text("args")),
             token=text("token") or None,
         )
@@ -81,7 +88,8 @@ def _truth(name: str, text: str, *, default: bool) -> bool:
 
 
 def _arguments(text: str) -> tuple[str, ...]:
-    """Split as a shell would, with no shell; only options that plan and apply share and the action does not set itself."""
+    """Split as a shell would, with no shell; only options that plan and apply share and the action
+    does not set itself."""
     try:
         words = shlex.split(text)
     except ValueError:

@@ -1,7 +1,8 @@
-"""Install cloudsync for the action's other steps. Runs before anything is installed: the standard library only, and by its path.
+"""Install cloudsync for the action's other steps. Runs before anything is installed: the standard
+library only, and by its path.
 
-The inputs come as variables (`CLOUDSYNC_VERSION`, `CLOUDSYNC_EXTRAS`, `CLOUDSYNC_INSTALL`) and become words of an argument list; no
-shell sees them.
+The inputs come as variables (`CLOUDSYNC_VERSION`, `CLOUDSYNC_EXTRAS`, `CLOUDSYNC_INSTALL`) and
+become words of an argument list; no shell sees them.
 """
 
 from __future__ import annotations
@@ -25,29 +26,55 @@ class InstallError(Exception):
 
 
 def requirement(version: str, extras: str, action: Path) -> str:
-    """What the installer is asked for: the code of the action itself, or a released version. Raises `InstallError`."""
+    """What the installer is asked for: the code of the action itself, or a released version. Raises
+    `InstallError`."""
     if extras and not _EXTRAS.fullmatch(extras):
-        raise InstallError("the input extras must be names such as aws or hetzner, with commas between them")
+        raise InstallError(
+            "the input extras must be names such as aws or hetzner, with commas between them"
+        )
     if version and not _VERSION.fullmatch(version):
-        raise InstallError("the input version must be a released version such as 1.2.0; empty is the code of the action itself")
+        raise InstallError(
+            "the input version must be a released version such as 1.2.0; empty is the code of the action itself"
+        )
     suffix = f"[{extras}]" if extras else ""
     return f"{DISTRIBUTION}{suffix}=={version}" if version else f"{action}{suffix}"
 
 
 def commands(environ: Mapping[str, str], folder: Path) -> list[list[str]]:
-    """The argument lists that make a virtual environment in `folder` and install into it. Raises `InstallError`."""
+    """The argument lists that make a virtual environment in `folder` and install into it. Raises
+    `InstallError`."""
     action = Path(environ["GITHUB_ACTION_PATH"]).resolve()
-    wanted = requirement(environ.get("CLOUDSYNC_VERSION", ""), environ.get("CLOUDSYNC_EXTRAS", "").replace(" ", ""), action)
+    wanted = requirement(
+        environ.get("CLOUDSYNC_VERSION", ""),
+        environ.get("CLOUDSYNC_EXTRAS", "").replace(" ", ""),
+        action,
+    )
     python = str(folder / "bin" / "python")
-    # The versions that were tested hold for the action's own code; a released version brings its own ranges.
-    pinned = [] if environ.get("CLOUDSYNC_VERSION") else ["--constraint", str(action / "constraints.txt")]
+    # The versions that were tested hold for the action's own code; a released version brings its
+    # own ranges.
+    pinned = (
+        []
+        if environ.get("CLOUDSYNC_VERSION")
+        else ["--constraint", str(action / "constraints.txt")]
+    )
     match environ.get("CLOUDSYNC_INSTALL", "pip"):
         case "pip":
-            pip = [python, "-I", "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
+            pip = [
+                python,
+                "-I",
+                "-m",
+                "pip",
+                "--disable-pip-version-check",
+                "--no-input",
+                "install",
+                "--quiet",
+            ]
             return [[sys.executable, "-m", "venv", str(folder)], [*pip, *pinned, wanted]]
         case "uv":
             if (uv := shutil.which("uv")) is None:
-                raise InstallError("the input install is uv, but there is no uv: add a step with astral-sh/setup-uv before")
+                raise InstallError(
+                    "the input install is uv, but there is no uv: add a step with astral-sh/setup-uv before"
+                )
             return [
                 [uv, "venv", "--quiet", "--python", sys.executable, str(folder)],
                 [uv, "pip", "install", "--quiet", "--python", python, *pinned, wanted],
@@ -60,7 +87,9 @@ def main(environ: Mapping[str, str]) -> int:
     """Install, and hand the interpreter on as the output `python`; the exit code."""
     try:
         if sys.version_info < OLDEST:
-            raise InstallError(f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed: set the input python-version")
+            raise InstallError(
+                f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed: set the input python-version"
+            )
         if environ.get("CLOUDSYNC_INSTALL") == "none":
             python = sys.executable
         else:

@@ -1,4 +1,5 @@
-"""What people read on GitHub: the comment, the job summary, the line about what became of a plan. Texts of strangers are escaped."""
+"""What people read on GitHub: the comment, the job summary, the line about what became of a plan.
+Texts of strangers are escaped."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 def comment(label: str, plan: Plan | None, problem: str, event: Event) -> str:
     """The plan as the pull request shows it. The part that must not be cut away stands first."""
-    head = f" of commit `{plain(event.head[:12], 12)}`" if event.head and event.head.isalnum() else ""
+    head = (
+        f" of commit `{plain(event.head[:12], 12)}`" if event.head and event.head.isalnum() else ""
+    )
     lines = [f"## cloudsync{_of(label)}", ""]
     if plan is None:
         return "\n".join(
@@ -29,7 +32,10 @@ def comment(label: str, plan: Plan | None, problem: str, event: Event) -> str:
             ]
         )
     if plan.has_changes:
-        lines += [f"Merging approves exactly these changes{head}: `{digest(plan)}`. [Run]({event.run_url})", ""]
+        lines += [
+            f"Merging approves exactly these changes{head}: `{digest(plan)}`. [Run]({event.run_url})",
+            "",
+        ]
     else:
         lines += [f"Nothing would change{head}. [Run]({event.run_url})", ""]
     return "\n".join([*lines, *_problem(problem), rendered(plan)])
@@ -52,7 +58,11 @@ def state(event: Event, result: Result) -> str:
     if result.code == exit_codes.NOT_APPROVED:
         return f"❌ **Nothing was applied** ({result.reason}): {markdown(result.problem, 600)}. [Run]({event.run_url})"
     said = f"❌ **{result.reason}** while it was applied; [the run]({event.run_url}) says what was done and what was not."
-    return said if result.code != exit_codes.GUARD else f"⚠️ **Applied, except what a guard refused**: [the run]({event.run_url})."
+    return (
+        said
+        if result.code != exit_codes.GUARD
+        else f"⚠️ **Applied, except what a guard refused**: [the run]({event.run_url})."
+    )
 
 
 def _of(label: str) -> str:
@@ -60,7 +70,11 @@ def _of(label: str) -> str:
 
 
 def _problem(problem: str) -> list[str]:
-    return [*(f"> ❌ {markdown(line)}" for line in problem.splitlines()[:50] if line.strip()), ""] if problem.strip() else []
+    return (
+        [*(f"> ❌ {markdown(line)}" for line in problem.splitlines()[:50] if line.strip()), ""]
+        if problem.strip()
+        else []
+    )
 
 
 def _block(text: str) -> list[str]:

@@ -1,4 +1,5 @@
-"""The story of one step: plan, show it, and for `apply` see that it was approved and carry it out."""
+"""The story of one step: plan, show it, and for `apply` see that it was approved and carry it
+out."""
 
 from __future__ import annotations
 
@@ -33,12 +34,14 @@ REASONS = {
     exit_codes.USAGE: "configuration",
     exit_codes.TRY_AGAIN: "try-again",
 }
-"""The output `failure-reason` for what the command ended with; further ones: inputs, event, not-approved, comment."""
+"""The output `failure-reason` for what the command ended with; further ones: inputs, event,
+not-approved, comment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How the step ends. `plan`: what was planned, None where nothing could be. `problem`: the line for people."""
+    """How the step ends. `plan`: what was planned, None where nothing could be. `problem`: the line
+    for people."""
 
     code: int
     reason: str
@@ -54,7 +57,9 @@ def main(environ: Mapping[str, str]) -> int:
     try:
         inputs, event = Inputs.of(environ), Event.of(environ)
     except (InputError, EventError) as error:
-        result = Result(exit_codes.USAGE, "inputs" if isinstance(error, InputError) else "event", str(error))
+        result = Result(
+            exit_codes.USAGE, "inputs" if isinstance(error, InputError) else "event", str(error)
+        )
         return _end(runner, result)
     if event.name == "pull_request_target":
         text = "pull_request_target would give a stranger's configuration this repository's secrets: use pull_request"
@@ -75,27 +80,47 @@ def _plan(inputs: Inputs, environ: Mapping[str, str], runner: Runner) -> Result:
     try:
         plan = from_document(path.read_text(encoding="utf-8"))
     except (OSError, PlanFileError):
-        return Result(done.returncode or exit_codes.FAILED, _reason(done.returncode), done.stderr.strip())
+        return Result(
+            done.returncode or exit_codes.FAILED, _reason(done.returncode), done.stderr.strip()
+        )
     return Result(done.returncode, _reason(done.returncode), done.stderr.strip(), plan, path)
 
 
-def _shown(inputs: Inputs, event: Event, environ: Mapping[str, str], runner: Runner, result: Result) -> Result:
+def _shown(
+    inputs: Inputs, event: Event, environ: Mapping[str, str], runner: Runner, result: Result
+) -> Result:
     """The plan put into the pull request, and a drift that is to fail the step."""
     result = _commented(inputs, event, environ, runner, result)
-    if result.code == exit_codes.DONE and inputs.fail_on_changes and result.plan is not None and result.plan.has_changes:
-        return replace(result, code=exit_codes.CHANGES, reason=REASONS[exit_codes.CHANGES], problem="changes are pending")
+    if (
+        result.code == exit_codes.DONE
+        and inputs.fail_on_changes
+        and result.plan is not None
+        and result.plan.has_changes
+    ):
+        return replace(
+            result,
+            code=exit_codes.CHANGES,
+            reason=REASONS[exit_codes.CHANGES],
+            problem="changes are pending",
+        )
     return result
 
 
-def _commented(inputs: Inputs, event: Event, environ: Mapping[str, str], runner: Runner, result: Result) -> Result:
+def _commented(
+    inputs: Inputs, event: Event, environ: Mapping[str, str], runner: Runner, result: Result
+) -> Result:
     if not inputs.comment or event.pull_request is None:
         return result
     if event.fork:
-        runner.warning("the pull request comes from a fork, whose token may not comment: the plan stands in the job summary")
+        runner.warning(
+            "the pull request comes from a fork, whose token may not comment: the plan stands in the job summary"
+        )
         return result
     place = Place(event.repository, event.pull_request, inputs.label)
     approvable = digest(result.plan) if result.plan is not None else None
-    text = comment.body(place, approvable, page.comment(inputs.label, result.plan, result.problem, event))
+    text = comment.body(
+        place, approvable, page.comment(inputs.label, result.plan, result.problem, event)
+    )
     try:
         if (github := _github(inputs, event, environ)) is None:
             raise GitHubError("the input token is empty", forbidden=True)
@@ -107,13 +132,24 @@ def _commented(inputs: Inputs, event: Event, environ: Mapping[str, str], runner:
             runner.error(message)
             return result
         return replace(
-            result, code=exit_codes.TRY_AGAIN if error.temporary else exit_codes.FAILED, reason="comment", problem=message
+            result,
+            code=exit_codes.TRY_AGAIN if error.temporary else exit_codes.FAILED,
+            reason="comment",
+            problem=message,
         )
     return result
 
 
-def _apply(inputs: Inputs, event: Event, environ: Mapping[str, str], runner: Runner, result: Result, plan: Plan) -> Result:
-    """`cloudsync apply`, held to the digest that was approved: what moves after this is refused there (law 6)."""
+def _apply(
+    inputs: Inputs,
+    event: Event,
+    environ: Mapping[str, str],
+    runner: Runner,
+    result: Result,
+    plan: Plan,
+) -> Result:
+    """`cloudsync apply`, held to the digest that was approved: what moves after this is refused
+    there (law 6)."""
     if (problem := approval.branch_problem(inputs, event)) is not None:
         return replace(result, code=exit_codes.NOT_APPROVED, reason="not-approved", problem=problem)
     planned, where = digest(plan), None
@@ -132,9 +168,19 @@ def _apply(inputs: Inputs, event: Event, environ: Mapping[str, str], runner: Run
         code = exit_codes.TRY_AGAIN if error.temporary else exit_codes.FAILED
         message = f"nothing was applied, since the approval could not be read: {error}"
         return replace(result, code=code, reason="not-approved", problem=message)
-    done = _cloudsync(inputs, environ, runner, "apply", "--auto-approve" if inputs.approval == "none" else f"--expect={planned}")
+    done = _cloudsync(
+        inputs,
+        environ,
+        runner,
+        "apply",
+        "--auto-approve" if inputs.approval == "none" else f"--expect={planned}",
+    )
     result = replace(
-        result, code=done.returncode, reason=_reason(done.returncode), problem=done.stderr.strip(), applied=done.stdout
+        result,
+        code=done.returncode,
+        reason=_reason(done.returncode),
+        problem=done.stderr.strip(),
+        applied=done.stdout,
     )
     if where is not None:
         _state(github, where, page.state(event, result), runner)
@@ -142,7 +188,8 @@ def _apply(inputs: Inputs, event: Event, environ: Mapping[str, str], runner: Run
 
 
 def _state(github: GitHub | None, shown: Comment, state: str, runner: Runner) -> None:
-    """What became of it, in the pull request. Everything that counts is done: a failure here is a warning."""
+    """What became of it, in the pull request. Everything that counts is done: a failure here is a
+    warning."""
     try:
         if github is not None:
             github.update_comment(shown, comment.with_state(shown, state))
@@ -153,8 +200,18 @@ def _state(github: GitHub | None, shown: Comment, state: str, runner: Runner) ->
 def _cloudsync(
     inputs: Inputs, environ: Mapping[str, str], runner: Runner, command: str, *options: str
 ) -> subprocess.CompletedProcess[str]:
-    """The command as a user would type it. It gets the job's environment without the action's own token."""
-    words = [sys.executable, "-I", "-m", "cloudsync", command, *options, *inputs.args, "--color=never"]
+    """The command as a user would type it. It gets the job's environment without the action's own
+    token."""
+    words = [
+        sys.executable,
+        "-I",
+        "-m",
+        "cloudsync",
+        command,
+        *options,
+        *inputs.args,
+        "--color=never",
+    ]
     if inputs.config is not None:
         words.append(f"--config={inputs.config}")
     environment = {key: value for key, value in environ.items() if not key.startswith(PREFIX)}
@@ -170,7 +227,12 @@ def _github(inputs: Inputs, event: Event, environ: Mapping[str, str]) -> GitHub 
     if inputs.token is None:
         return None
     api = environ.get("GITHUB_API_URL", "https://api.github.com")
-    return GitHub(api, environ.get("GITHUB_GRAPHQL_URL", "https://api.github.com/graphql"), event.repository, inputs.token)
+    return GitHub(
+        api,
+        environ.get("GITHUB_GRAPHQL_URL", "https://api.github.com/graphql"),
+        event.repository,
+        inputs.token,
+    )
 
 
 def _reason(code: int) -> str:
@@ -178,7 +240,11 @@ def _reason(code: int) -> str:
 
 
 def _end(runner: Runner, result: Result) -> int:
-    counts = Counter(change.action for firewall in (result.plan.firewalls if result.plan else ()) for change in firewall.changes)
+    counts = Counter(
+        change.action
+        for firewall in (result.plan.firewalls if result.plan else ())
+        for change in firewall.changes
+    )
     runner.output(
         {
             "changes": "true" if counts else "false",

@@ -1,4 +1,5 @@
-"""What a step says to GitHub's runner: outputs, the job summary, annotations, and text in the log that is text and nothing more."""
+"""What a step says to GitHub's runner: outputs, the job summary, annotations, and text in the log
+that is text and nothing more."""
 
 from __future__ import annotations
 
@@ -16,7 +17,10 @@ class Runner:
     """The files and the log of one step."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._outputs, self._summary = environ.get("GITHUB_OUTPUT"), environ.get("GITHUB_STEP_SUMMARY")
+        self._outputs, self._summary = (
+            environ.get("GITHUB_OUTPUT"),
+            environ.get("GITHUB_STEP_SUMMARY"),
+        )
 
     def output(self, values: Mapping[str, str]) -> None:
         """Set the step's outputs, whatever is in the values."""
@@ -29,11 +33,14 @@ class Runner:
     def summary(self, markdown: str) -> None:
         """Add to the job's summary, cut to what GitHub takes."""
         self._append(
-            self._summary, cut(markdown, MOST_SUMMARY_BYTES, "the output plan-path names the file with all of it") + "\n"
+            self._summary,
+            cut(markdown, MOST_SUMMARY_BYTES, "the output plan-path names the file with all of it")
+            + "\n",
         )
 
     def log(self, text: str) -> None:
-        """Print text of strangers: the runner looks for no command in it (`##[…]` counts anywhere in a line)."""
+        """Print text of strangers: the runner looks for no command in it (`##[…]` counts anywhere
+        in a line)."""
         if text.strip():
             token = secrets.token_hex(16)
             print(f"::stop-commands::{token}\n{text.rstrip()}\n::{token}::", flush=True)

@@ -29,13 +29,22 @@ if TYPE_CHECKING:
 @click.command("apply")
 @click.argument("planfile", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @planning
-@click.option("--expect", metavar="DIGEST", help="Apply only a change set with this digest (sha256:…).")
+@click.option(
+    "--expect", metavar="DIGEST", help="Apply only a change set with this digest (sha256:…)."
+)
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
 @click.option(
-    "--lock-timeout", type=click.FloatRange(0), default=0.0, metavar="S", help="Wait so many seconds for another run to end."
+    "--lock-timeout",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="S",
+    help="Wait so many seconds for another run to end.",
 )
 @click.option(
-    "--metrics-file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write Prometheus metrics there."
+    "--metrics-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write Prometheus metrics there.",
 )
 @common
 def command(
@@ -51,7 +60,8 @@ def command(
 ) -> int:
     """Make the firewalls allow what the containers need, and only that plus SSH.
 
-    With PLANFILE only what that plan shows is done. Without a terminal it needs --auto-approve, --expect or PLANFILE.
+    With PLANFILE only what that plan shows is done. Without a terminal it needs --auto-approve,
+    --expect or PLANFILE.
     """
     from cloudsync.reconcile.run import apply
 
@@ -59,19 +69,33 @@ def command(
     approved = None
     if planfile is not None:
         if firewalls or granted != Granted():
-            raise click.UsageError("a plan file carries what it was granted, and accepts no more: leave the other options away")
+            raise click.UsageError(
+                "a plan file carries what it was granted, and accepts no more: leave the other options away"
+            )
         approved = _read(planfile)
         granted = approved.granted
         firewalls = tuple(f.name for f in approved.firewalls if f.name in configuration.firewalls)
         if gone := [f.name for f in approved.firewalls if f.name not in configuration.firewalls]:
             names = ", ".join(plain(name, 60) for name in gone[:5])
-            click.echo(f"Nothing was applied, this is not the approved plan any more: not in the configuration: {names}")
+            click.echo(
+                f"Nothing was applied, this is not the approved plan any more: not in the configuration: {names}"
+            )
             return exit_codes.NOT_APPROVED
     asks = not (auto_approve or expect is not None or approved is not None)
     if asks and not sys.stdin.isatty():
-        raise click.UsageError("there is no terminal to ask on: pass --auto-approve, --expect DIGEST or a plan file")
+        raise click.UsageError(
+            "there is no terminal to ask on: pass --auto-approve, --expect DIGEST or a plan file"
+        )
     options = options_for(configuration, firewalls, granted)
-    how = "a plan file" if approved else "--expect" if expect else "--auto-approve" if auto_approve else "approved on a terminal"
+    how = (
+        "a plan file"
+        if approved
+        else "--expect"
+        if expect
+        else "--auto-approve"
+        if auto_approve
+        else "approved on a terminal"
+    )
     with reported(configuration, metrics_file) as ended:
         try:
             with listening() as interruption:
@@ -84,7 +108,9 @@ def command(
                     interruption=interruption,
                 )
                 report = (
-                    _ask_and_apply(shell, configuration, options, run) if asks else run(options, approved=approved, expect=expect)
+                    _ask_and_apply(shell, configuration, options, run)
+                    if asks
+                    else run(options, approved=approved, expect=expect)
                 )
         except LockHeld as error:
             log.error("cloudsync: %s", error, extra={"event": "locked"})
@@ -96,13 +122,16 @@ def command(
         try:
             _print(shell, report, shown=asks)
         except OSError as error:
-            # What was done is done: a full disk or a pipe nobody reads behind stdout must not turn the code into a lie.
+            # What was done is done: a full disk or a pipe nobody reads behind stdout must not turn
+            # the code into a lie.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             log.warning("the result could not be printed: %s", error.strerror)
         return code
 
 
-def _ask_and_apply(shell: Shell, configuration: Configuration, options: Options, run: Callable[..., Report]) -> Report:
+def _ask_and_apply(
+    shell: Shell, configuration: Configuration, options: Options, run: Callable[..., Report]
+) -> Report:
     from cloudsync.reconcile import run as reconcile
     from cloudsync.render.text import plan as text
 
@@ -112,10 +141,15 @@ def _ask_and_apply(shell: Shell, configuration: Configuration, options: Options,
     if not shown.has_changes:
         return run(options, approved=shown)
     question = "Attach and apply these changes" if attaching else "Apply these changes"
-    if click.prompt(f"\n{question}? Only 'yes' is accepted", default="", show_default=False) != "yes":
+    if (
+        click.prompt(f"\n{question}? Only 'yes' is accepted", default="", show_default=False)
+        != "yes"
+    ):
         return reconcile.Report(shown, declined=True)
     # The typed yes is the user's word for the attachments that were shown (design 5.3).
-    granted = replace(options.granted, allow_attach=tuple(sorted({*options.granted.allow_attach, *attaching})))
+    granted = replace(
+        options.granted, allow_attach=tuple(sorted({*options.granted.allow_attach, *attaching}))
+    )
     return run(replace(options, granted=granted), approved=shown)
 
 

@@ -19,21 +19,32 @@ if TYPE_CHECKING:
 
 @click.command("check-access")
 @click.option(
-    "--for", "purpose", type=click.Choice(["plan", "apply"]), default="apply", help="What the credentials must be good for."
+    "--for",
+    "purpose",
+    type=click.Choice(["plan", "apply"]),
+    default="apply",
+    help="What the credentials must be good for.",
 )
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
+@click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
+)
 @common
 def command(shell: Shell, *, purpose: Literal["plan", "apply"], output: str) -> int:
-    """Say for every account whether its credentials are valid, which permissions are missing, and whether a quota is near.
+    """Say for every account whether its credentials are valid, which permissions are missing, and
+    whether a quota is near.
 
-    Writes nothing. Exit codes: 0 nothing that is needed is missing, 1 something is, or could not be asked; 64 usage or configuration.
+    Writes nothing. Exit codes: 0 nothing that is needed is missing, 1 something is, or could not be
+    asked; 64 usage or configuration.
     """
     from cloudsync.reconcile import check_access as access
 
     configuration = shell.load()
     rows = access.check(configuration, shell.progress)
     exposure = configuration.policy.foreign != "ignore"
-    bad = {name: [access.failing(row, purpose, exposure=exposure) for row in found] for name, found in rows.items()}
+    bad = {
+        name: [access.failing(row, purpose, exposure=exposure) for row in found]
+        for name, found in rows.items()
+    }
     if output == "json":
         click.echo(json.dumps(_document(rows, bad), indent=2))
     else:
@@ -58,7 +69,9 @@ def _document(rows: Mapping[str, Sequence[Access]], bad: Mapping[str, Sequence[b
     ]
 
 
-def _table(rows: Mapping[str, Sequence[Access]], bad: Mapping[str, Sequence[bool]]) -> Iterator[Line]:
+def _table(
+    rows: Mapping[str, Sequence[Access]], bad: Mapping[str, Sequence[bool]]
+) -> Iterator[Line]:
     from cloudsync.render.text import Line, Style
 
     cells = [
@@ -69,8 +82,16 @@ def _table(rows: Mapping[str, Sequence[Access]], bad: Mapping[str, Sequence[bool
     widths = [max(len(row[column]) for row in harmless) for column in range(4)]
     failing = [False, *(one for name in rows for one in bad[name])]
     for row, wrong in zip(harmless, failing, strict=True):
-        text = "  ".join([*(word.ljust(width) for word, width in zip(row[:4], widths, strict=True)), row[4]]).rstrip()
+        text = "  ".join(
+            [*(word.ljust(width) for word, width in zip(row[:4], widths, strict=True)), row[4]]
+        ).rstrip()
         style: Style = (
-            "title" if row is harmless[0] else "error" if wrong else "warning" if row[3] in ("near", "missing") else "plain"
+            "title"
+            if row is harmless[0]
+            else "error"
+            if wrong
+            else "warning"
+            if row[3] in ("near", "missing")
+            else "plain"
         )
         yield Line(text, style)

@@ -17,7 +17,8 @@ def command() -> None:
 @command.command("check")
 @common
 def check(shell: Shell) -> int:
-    """Say what is wrong with the configuration, line by line (exit 64), or that nothing is. Asks no cloud and no engine."""
+    """Say what is wrong with the configuration, line by line (exit 64), or that nothing is. Asks no
+    cloud and no engine."""
     configuration = shell.load()
     if not shell.quiet:
         click.echo(

@@ -23,13 +23,16 @@ HERE = "this engine"
 
 
 @click.command("discover")
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
+@click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
+)
 @common
 def command(shell: Shell, *, output: str) -> int:
     """Show the ports that containers need, who asks for them, and what would happen to each.
 
-    Of all hosts of the configuration; without one, of the engine the docker command would use (DOCKER_HOST, DOCKER_CONTEXT, the current
-    context, the local socket). No cloud is read, and nothing is written.
+    Of all hosts of the configuration; without one, of the engine the docker command would use
+    (DOCKER_HOST, DOCKER_CONTEXT, the current context, the local socket). No cloud is read, and
+    nothing is written.
     """
     from cloudsync.planning.port_table import inventory, without_configuration
 
@@ -47,7 +50,9 @@ def command(shell: Shell, *, output: str) -> int:
     else:
         shell.print(render.text(hosts, configured=configuration is not None))
     return max(
-        (_code(one) for one in discoveries.values()), key=lambda one: (one == exit_codes.FAILED, one), default=exit_codes.DONE
+        (_code(one) for one in discoveries.values()),
+        key=lambda one: (one == exit_codes.FAILED, one),
+        default=exit_codes.DONE,
     )
 
 
@@ -74,7 +79,11 @@ def _here() -> Mapping[str, Discovery]:
         raise ConfigProblems([str(error)]) from None
     shown = engine if engine == way.url else f"{engine} ({way.url})"
     log.warning("no configuration: reading %s", plain(shown))
-    return {HERE: read_engine(HERE, engine, LabelScope({}, frozenset(), lenient=True), timeout=10.0, concurrency=16)}
+    return {
+        HERE: read_engine(
+            HERE, engine, LabelScope({}, frozenset(), lenient=True), timeout=10.0, concurrency=16
+        )
+    }
 
 
 def _read(shell: Shell, configuration: Configuration) -> Mapping[str, Discovery]:
@@ -83,7 +92,9 @@ def _read(shell: Shell, configuration: Configuration) -> Mapping[str, Discovery]
 
     names = [host.name for host in configuration.hosts.values() if not host.retired]
     try:
-        return read_hosts(configuration, names, shell.progress, recall(configuration.state, configuration.owner))
+        return read_hosts(
+            configuration, names, shell.progress, recall(configuration.state, configuration.owner)
+        )
     except StateError as error:
         raise click.ClickException(str(error)) from None
 

@@ -17,13 +17,23 @@ if TYPE_CHECKING:
 
 @click.command("explain")
 @click.argument("port", metavar="PORT[/PROTO]")
-@click.option("--firewall", "firewalls", multiple=True, metavar="NAME", help="Only this firewall (repeatable).")
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
+@click.option(
+    "--firewall",
+    "firewalls",
+    multiple=True,
+    metavar="NAME",
+    help="Only this firewall (repeatable).",
+)
+@click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
+)
 @common
 def command(shell: Shell, *, port: str, firewalls: tuple[str, ...], output: str) -> int:
-    """Tell the whole story of one port: where it is open, who wants it, what refuses or holds it, and what would change that.
+    """Tell the whole story of one port: where it is open, who wants it, what refuses or holds it,
+    and what would change that.
 
-    PORT is 8080, 8080/tcp, 8000-8010/udp, icmp, esp, …; without a protocol tcp, and udp where there is something to tell. Writes nothing.
+    PORT is 8080, 8080/tcp, 8000-8010/udp, icmp, esp, …; without a protocol tcp, and udp where there
+    is something to tell. Writes nothing.
     """
     from cloudsync.model.plan import Granted
     from cloudsync.planning.explain import explain
@@ -40,7 +50,14 @@ def command(shell: Shell, *, port: str, firewalls: tuple[str, ...], output: str)
     except StateError as error:
         raise click.ClickException(str(error)) from None
     told = [
-        explain(configuration, planned.plan, planned.considered, one, discoveries=planned.discoveries, history=history)
+        explain(
+            configuration,
+            planned.plan,
+            planned.considered,
+            one,
+            discoveries=planned.discoveries,
+            history=history,
+        )
         for one in asked
     ]
     told = told[:1] + [one for one in told[1:] if _has_something(one)]

@@ -14,14 +14,27 @@ from cloudsync.state import StateError
 
 
 @click.command("exposure")
-@click.option("--firewall", "firewalls", multiple=True, metavar="NAME", help="Only the machines of this firewall (repeatable).")
-@click.option("--output", type=click.Choice(["text", "json", "markdown"]), default="text", help="Form of the output.")
+@click.option(
+    "--firewall",
+    "firewalls",
+    multiple=True,
+    metavar="NAME",
+    help="Only the machines of this firewall (repeatable).",
+)
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    help="Form of the output.",
+)
 @common
 def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:
-    """Show what the Internet reaches on the machines behind the firewalls: over all firewalls that act on them, ours and others'.
+    """Show what the Internet reaches on the machines behind the firewalls: over all firewalls that
+    act on them, ours and others'.
 
-    Writes nothing. Exit codes: 0 all of it is known, 3 something is open that nobody wants and policy.foreign is "fail", 1 or 75 something
-    could not be read (75: try again), 64 usage or configuration.
+    Writes nothing. Exit codes: 0 all of it is known, 3 something is open that nobody wants and
+    policy.foreign is "fail", 1 or 75 something could not be read (75: try again), 64 usage or
+    configuration.
     """
     from cloudsync.reconcile import run as reconcile
 
@@ -29,7 +42,9 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:
     options = options_for(configuration, firewalls, Granted())
     if configuration.policy.foreign == "ignore":
         # Who asks wants to know; `ignore` spares plans the calls.
-        configuration = replace(configuration, policy=replace(configuration.policy, foreign="report"))
+        configuration = replace(
+            configuration, policy=replace(configuration.policy, foreign="report")
+        )
     try:
         plan = reconcile.plan(configuration, options, shell.progress).plan
     except StateError as error:

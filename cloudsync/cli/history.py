@@ -17,11 +17,21 @@ from cloudsync.state.history import entries
 @click.command("history")
 @click.argument("id_", metavar="[ID]", required=False)
 @click.option("--all", "all_", is_flag=True, help="Show the runs too that found nothing to do.")
-@click.option("--limit", "-n", type=click.IntRange(1), default=20, metavar="N", help="The last N entries (default 20).")
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
+@click.option(
+    "--limit",
+    "-n",
+    type=click.IntRange(1),
+    default=20,
+    metavar="N",
+    help="The last N entries (default 20).",
+)
+@click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
+)
 @common
 def command(shell: Shell, *, id_: str | None, all_: bool, limit: int, output: str) -> int:
-    """Show what applies did: the last ones, or one of them in full, with how to get back a port that it closed.
+    """Show what applies did: the last ones, or one of them in full, with how to get back a port
+    that it closed.
 
     ID is the entry's id or the beginning of one.
     """
@@ -41,14 +51,22 @@ def command(shell: Shell, *, id_: str | None, all_: bool, limit: int, output: st
     if output == "json":
         click.echo(json.dumps([_with_ways_back(entry) for entry in shown], indent=2))
     else:
-        shell.print(render.listing(shown, hidden=0 if all_ else sum(e.get("outcome") == "nothing-to-do" for e in found)))
+        shell.print(
+            render.listing(
+                shown, hidden=0 if all_ else sum(e.get("outcome") == "nothing-to-do" for e in found)
+            )
+        )
     return 0
 
 
 def _one(found: list[dict[str, Any]], id_: str) -> dict[str, Any]:
-    fitting = [entry for entry in found if entry["id"] == id_] or [entry for entry in found if entry["id"].startswith(id_)]
+    fitting = [entry for entry in found if entry["id"] == id_] or [
+        entry for entry in found if entry["id"].startswith(id_)
+    ]
     if len(fitting) != 1:
-        raise click.UsageError(f"{'several entries begin' if fitting else 'no entry begins'} with {id_[:60]!r}")
+        raise click.UsageError(
+            f"{'several entries begin' if fitting else 'no entry begins'} with {id_[:60]!r}"
+        )
     return fitting[0]
 
 
@@ -57,7 +75,10 @@ def _with_ways_back(entry: dict[str, Any]) -> dict[str, Any]:
     firewalls = entry.get("firewalls")
     if not isinstance(firewalls, list):
         return entry
-    return {**entry, "firewalls": [_with_way_back(one) if isinstance(one, dict) else one for one in firewalls]}
+    return {
+        **entry,
+        "firewalls": [_with_way_back(one) if isinstance(one, dict) else one for one in firewalls],
+    }
 
 
 def _with_way_back(firewall: dict[str, Any]) -> dict[str, Any]:
@@ -65,5 +86,8 @@ def _with_way_back(firewall: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(closed, list):
         return firewall
     name = str(firewall.get("name"))
-    shown = [{**one, "way_back": list(way_back(one, name))} if isinstance(one, dict) else one for one in closed]
+    shown = [
+        {**one, "way_back": list(way_back(one, name))} if isinstance(one, dict) else one
+        for one in closed
+    ]
     return {**firewall, "closed": shown}

@@ -31,8 +31,16 @@ class Asker:
 
     interactive: bool
 
-    def text(self, question: str, flag: str, given: str | None, default: str | None, problem: Callable[[str], str | None]) -> str:
-        """Raises `click.UsageError` where the flag is wrong, or nobody can be asked and there is no default."""
+    def text(
+        self,
+        question: str,
+        flag: str,
+        given: str | None,
+        default: str | None,
+        problem: Callable[[str], str | None],
+    ) -> str:
+        """Raises `click.UsageError` where the flag is wrong, or nobody can be asked and there is no
+        default."""
         if given is not None:
             if (wrong := problem(given)) is not None:
                 raise click.UsageError(f"{flag} {wrong}")
@@ -47,20 +55,48 @@ class Asker:
                 raise click.BadParameter(wrong)
             return answer.strip()
 
-        answer: str = click.prompt(question, default=default, value_proc=checked, show_default=bool(default))
+        answer: str = click.prompt(
+            question, default=default, value_proc=checked, show_default=bool(default)
+        )
         return answer
 
 
 @click.command("init")
-@click.option("--provider", metavar="TYPE", help="aws, digitalocean, gcp, hetzner, local, or a plugin's.")
-@click.option("--owner", metavar="NAME", help="Whose firewalls these are; written into each one's marker.")
-@click.option("--host", metavar="NAME", help="How the machine with the containers is called in the configuration.")
-@click.option("--engine", metavar="URL", help="The container engine; without it the one the docker command would use.")
-@click.option("--ports", metavar="LIST", help="A static list of ports (443,51820/udp) instead of an engine.")
+@click.option(
+    "--provider", metavar="TYPE", help="aws, digitalocean, gcp, hetzner, local, or a plugin's."
+)
+@click.option(
+    "--owner", metavar="NAME", help="Whose firewalls these are; written into each one's marker."
+)
+@click.option(
+    "--host",
+    metavar="NAME",
+    help="How the machine with the containers is called in the configuration.",
+)
+@click.option(
+    "--engine",
+    metavar="URL",
+    help="The container engine; without it the one the docker command would use.",
+)
+@click.option(
+    "--ports", metavar="LIST", help="A static list of ports (443,51820/udp) instead of an engine."
+)
 @click.option("--ssh-port", metavar="PORT", help="The port of SSH.")
-@click.option("--ssh-source", metavar="LIST", help="Who may reach SSH: any, or networks with commas.")
-@click.option("--expose", metavar="HOW", help="published (every published port) or labelled (only where a label asks).")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="The answer to a provider's question (repeatable).")
+@click.option(
+    "--ssh-source", metavar="LIST", help="Who may reach SSH: any, or networks with commas."
+)
+@click.option(
+    "--expose",
+    metavar="HOW",
+    help="published (every published port) or labelled (only where a label asks).",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="The answer to a provider's question (repeatable).",
+)
 @click.option("--no-input", is_flag=True, help="Ask nothing: flags and defaults only.")
 @click.option("--no-plan", is_flag=True, help="Do not show what plan would do.")
 @common
@@ -81,12 +117,15 @@ def command(
 ) -> int:
     """Write a first configuration, with comments, and show what plan would do with it.
 
-    Asks a few questions, or takes the flags. Writes cloudsync.toml (or the file of --config), and never over a file that is there.
-    Credentials are looked for by the names of their variables and files; no value is read or written.
+    Asks a few questions, or takes the flags. Writes cloudsync.toml (or the file of --config), and
+    never over a file that is there. Credentials are looked for by the names of their variables and
+    files; no value is read or written.
     """
     path = Path(shell.config or "cloudsync.toml")
     if path.exists() or path.is_symlink():
-        raise click.UsageError(f"{plain(str(path))} is there already, and is never written over; --config FILE names another one")
+        raise click.UsageError(
+            f"{plain(str(path))} is there already, and is never written over; --config FILE names another one"
+        )
     if engine is not None and ports is not None:
         raise click.UsageError("--engine and --ports exclude each other")
     ask = Asker(interactive=not no_input and sys.stdin.isatty())
@@ -96,10 +135,18 @@ def command(
     machine = socket.gethostname()
     made = first_run.FirstRun(
         owner=ask.text(
-            "Owner, written into every firewall", "--owner", owner, first_run.owner_of(machine), first_run.owner_problem
+            "Owner, written into every firewall",
+            "--owner",
+            owner,
+            first_run.owner_of(machine),
+            first_run.owner_problem,
         ),
         host=ask.text(
-            "Name of the machine with the containers", "--host", host, first_run.host_of(machine), first_run.name_problem
+            "Name of the machine with the containers",
+            "--host",
+            host,
+            first_run.host_of(machine),
+            first_run.name_problem,
         ),
         firewall_name="web",
         provider=kind,
@@ -108,7 +155,11 @@ def command(
         ssh_port=int(ask.text("Port of SSH", "--ssh-port", ssh_port, _ssh_port(), _port_problem)),
         ssh_sources=first_run.split(
             ask.text(
-                "Who may reach SSH (any, or networks with commas)", "--ssh-source", ssh_source, "any", first_run.sources_problem
+                "Who may reach SSH (any, or networks with commas)",
+                "--ssh-source",
+                ssh_source,
+                "any",
+                first_run.sources_problem,
             )
         ),
         expose=ask.text(
@@ -116,7 +167,9 @@ def command(
             "--expose",
             expose,
             "published",
-            lambda text: None if text in ("published", "labelled") else "must be published or labelled",
+            lambda text: (
+                None if text in ("published", "labelled") else "must be published or labelled"
+            ),
         ),
         account=tuple(starter.account(answers, starter.found(os.environ))),
         firewall=tuple(starter.firewall(answers)),
@@ -125,18 +178,26 @@ def command(
     try:
         first_run.write(path, made.text())
     except FileExistsError:
-        raise click.UsageError(f"{plain(str(path))} has come into being meanwhile, and is not written over") from None
+        raise click.UsageError(
+            f"{plain(str(path))} has come into being meanwhile, and is not written over"
+        ) from None
     except OSError as error:
         raise click.UsageError(f"{plain(str(path))} cannot be written: {error.strerror}") from None
     click.echo(f"\nWritten: {plain(str(path))}")
     if not no_plan:
         _plan(shell, path)
-    _next(shell, kind, starter, (starter.first_apply(answers) or "").replace("NAME", made.firewall_name))
+    _next(
+        shell,
+        kind,
+        starter,
+        (starter.first_apply(answers) or "").replace("NAME", made.firewall_name),
+    )
     return 0
 
 
 def _engine(given: str | None) -> str | None:
-    """The engine that answers, or the one named; None where there is none and ports must be listed."""
+    """The engine that answers, or the one named; None where there is none and ports must be
+    listed."""
     from cloudsync.config.engines import engine_problem
     from cloudsync.model.ports import Failed, LabelScope
     from cloudsync.sources.docker.endpoint import EndpointError, docker_endpoint
@@ -149,7 +210,13 @@ def _engine(given: str | None) -> str | None:
     except EndpointError as error:
         log.warning("engine: %s", plain(str(error)))
         return None
-    found = read_engine("this machine", endpoint, LabelScope({}, frozenset()), timeout=_ENGINE_SECONDS, concurrency=16)
+    found = read_engine(
+        "this machine",
+        endpoint,
+        LabelScope({}, frozenset()),
+        timeout=_ENGINE_SECONDS,
+        concurrency=16,
+    )
     if isinstance(found, Failed):
         log.warning("engine: %s is not read: %s", plain(endpoint), plain(found.reason))
         return given
@@ -163,7 +230,10 @@ def _needs(found: Discovery) -> str:
     if isinstance(found, Failed) or not found.required:
         return "whose containers need no public port now"
     ports = sorted({(one.first, one.last, one.protocol) for one in found.required})
-    texts = [f"{first}/{protocol}" if first == last else f"{first}-{last}/{protocol}" for first, last, protocol in ports]
+    texts = [
+        f"{first}/{protocol}" if first == last else f"{first}-{last}/{protocol}"
+        for first, last, protocol in ports
+    ]
     more = f" and {len(texts) - 8} more" if len(texts) > 8 else ""
     return f"whose containers need {', '.join(texts[:8])}{more}"
 
@@ -181,13 +251,24 @@ def _provider(ask: Asker, given: str | None) -> tuple[str, Starter]:
             continue
         if starter is not None:
             starters[name] = starter
-    found = {name: where for name, starter in starters.items() if (where := starter.found(os.environ)) is not None}
+    found = {
+        name: where
+        for name, starter in starters.items()
+        if (where := starter.found(os.environ)) is not None
+    }
     click.echo(
-        "credentials: " + (", ".join(f"{name} ({where})" for name, where in found.items()) or "none of the usual ones are here")
+        "credentials: "
+        + (
+            ", ".join(f"{name} ({where})" for name, where in found.items())
+            or "none of the usual ones are here"
+        )
     )
     if ask.interactive and given is None:
         for name, starter in starters.items():
-            click.echo(f"  {name:<14} {starter.title}" + (f"   found: {found[name]}" if name in found else ""))
+            click.echo(
+                f"  {name:<14} {starter.title}"
+                + (f"   found: {found[name]}" if name in found else "")
+            )
     default = next(iter(found), "local" if "local" in starters else None)
 
     def problem(text: str) -> str | None:
@@ -203,7 +284,9 @@ def _settings(given: tuple[str, ...], starter: Starter) -> dict[str, str]:
     for one in given:
         key, equals, value = one.partition("=")
         if not equals or key not in keys:
-            raise click.UsageError(f"--set takes KEY=VALUE, and of this provider the keys {', '.join(keys)}")
+            raise click.UsageError(
+                f"--set takes KEY=VALUE, and of this provider the keys {', '.join(keys)}"
+            )
         found[key] = value
     return found
 
@@ -211,7 +294,13 @@ def _settings(given: tuple[str, ...], starter: Starter) -> dict[str, str]:
 def _answers(ask: Asker, starter: Starter, given: dict[str, str]) -> dict[str, str]:
     def one(question: Question) -> str:
         suggested = question.suggested(os.environ)
-        return ask.text(question.text, f"--set {question.key}=…", given.get(question.key), suggested, question.problem)
+        return ask.text(
+            question.text,
+            f"--set {question.key}=…",
+            given.get(question.key),
+            suggested,
+            question.problem,
+        )
 
     return {question.key: one(question) for question in starter.questions}
 
@@ -231,11 +320,16 @@ def _ssh_port() -> str:
 
 
 def _port_problem(text: str) -> str | None:
-    return None if text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 65535 else "must be a port, 1-65535"
+    return (
+        None
+        if text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= 65535
+        else "must be a port, 1-65535"
+    )
 
 
 def _check(path: Path, text: str) -> None:
-    """The text is loaded as a configuration before it is written: what init writes passes `config check`."""
+    """The text is loaded as a configuration before it is written: what init writes passes `config
+    check`."""
     from cloudsync.config import ConfigError, load
 
     try:
@@ -244,7 +338,9 @@ def _check(path: Path, text: str) -> None:
             draft.write_text(text, encoding="utf-8")
             load(draft, name=str(path))
     except ConfigError as error:
-        raise ConfigProblems(["nothing was written:", *(str(problem) for problem in error.problems)]) from None
+        raise ConfigProblems(
+            ["nothing was written:", *(str(problem) for problem in error.problems)]
+        ) from None
 
 
 def _plan(shell: Shell, path: Path) -> None:

@@ -1,4 +1,5 @@
-"""The command line: what every command shares. Commands are imported when they are used, so that `--help` stays light."""
+"""The command line: what every command shares. Commands are imported when they are used, so that
+`--help` stays light."""
 
 from __future__ import annotations
 
@@ -14,23 +15,54 @@ from cloudsync import exit_codes
 
 COMMANDS = {
     "plan": ("cloudsync.cli.plan", "Show what an apply would change, and why. Writes nothing."),
-    "apply": ("cloudsync.cli.apply", "Make the firewalls allow what the containers need, and only that plus SSH."),
-    "watch": ("cloudsync.cli.watch", "Apply again and again: when containers change, and at an interval."),
-    "history": ("cloudsync.cli.history", "Show what applies did, and how to get back a port that one closed."),
-    "release": ("cloudsync.cli.release", "Take the owner marker off a firewall and leave its rules as they are."),
-    "discover": ("cloudsync.cli.discover", "Show the ports that containers need; needs no configuration."),
+    "apply": (
+        "cloudsync.cli.apply",
+        "Make the firewalls allow what the containers need, and only that plus SSH.",
+    ),
+    "watch": (
+        "cloudsync.cli.watch",
+        "Apply again and again: when containers change, and at an interval.",
+    ),
+    "history": (
+        "cloudsync.cli.history",
+        "Show what applies did, and how to get back a port that one closed.",
+    ),
+    "release": (
+        "cloudsync.cli.release",
+        "Take the owner marker off a firewall and leave its rules as they are.",
+    ),
+    "discover": (
+        "cloudsync.cli.discover",
+        "Show the ports that containers need; needs no configuration.",
+    ),
     "explain": ("cloudsync.cli.explain", "Tell the whole story of one port."),
-    "exposure": ("cloudsync.cli.exposure", "Show what the Internet reaches on the machines, over all firewalls."),
-    "check-access": ("cloudsync.cli.check_access", "Say what the credentials are good for, and what is missing."),
-    "config": ("cloudsync.cli.config", "Check or show the configuration, or print its JSON Schema."),
-    "init": ("cloudsync.cli.init", "Write a first configuration; finds the engine and the credentials that are there."),
-    "completion": ("cloudsync.cli.completion", "Print the completion script of a shell: bash, zsh or fish."),
+    "exposure": (
+        "cloudsync.cli.exposure",
+        "Show what the Internet reaches on the machines, over all firewalls.",
+    ),
+    "check-access": (
+        "cloudsync.cli.check_access",
+        "Say what the credentials are good for, and what is missing.",
+    ),
+    "config": (
+        "cloudsync.cli.config",
+        "Check or show the configuration, or print its JSON Schema.",
+    ),
+    "init": (
+        "cloudsync.cli.init",
+        "Write a first configuration; finds the engine and the credentials that are there.",
+    ),
+    "completion": (
+        "cloudsync.cli.completion",
+        "Print the completion script of a shell: bash, zsh or fish.",
+    ),
     "providers": ("cloudsync.cli.providers", "List the providers and what they can do."),
 }
 
 
 class Lazy(click.Group):
-    """A group whose commands are imported when one of them is called; its help needs none of them."""
+    """A group whose commands are imported when one of them is called; its help needs none of
+    them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
@@ -47,19 +79,29 @@ class Lazy(click.Group):
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(None, "--version", package_name="cloudsync-firewall", prog_name="cloudsync", message="%(prog)s %(version)s")
+@click.version_option(
+    None,
+    "--version",
+    package_name="cloudsync-firewall",
+    prog_name="cloudsync",
+    message="%(prog)s %(version)s",
+)
 def cloudsync() -> None:
-    """Keep cloud firewalls in step with the ports that Docker containers need: only those ports, plus SSH.
+    """Keep cloud firewalls in step with the ports that Docker containers need: only those ports,
+    plus SSH.
 
-    Exit codes: 0 done, 1 failed, 2 changes pending (plan --detailed-exitcode), 3 a guard refused, 4 not the approved plan, 5 locked,
-    6 partly applied, 64 usage or configuration, 75 try again, 130 and 143 interrupted before anything was begun.
+    Exit codes: 0 done, 1 failed, 2 changes pending (plan --detailed-exitcode), 3 a guard refused, 4
+    not the approved plan, 5 locked, 6 partly applied, 64 usage or configuration, 75 try again, 130
+    and 143 interrupted before anything was begun.
 
-    Before or after every command: -c/--config FILE, --color auto|always|never, -q/--quiet, -v/--verbose, --log-format text|json.
+    Before or after every command: -c/--config FILE, --color auto|always|never, -q/--quiet,
+    -v/--verbose, --log-format text|json.
     """
 
 
 def run(words: Sequence[str]) -> int:
-    """Run one command line; its exit code. Errors are one line on stderr; `-v` adds the traceback."""
+    """Run one command line; its exit code. Errors are one line on stderr; `-v` adds the
+    traceback."""
     try:
         return _run(_common_last(list(words)))
     except BrokenPipeError:
@@ -82,7 +124,9 @@ def _common_last(words: list[str]) -> list[str]:
     while words and words[0] != "--":
         word = words[0]
         name, _, value = word.partition("=")
-        if word in ("-q", "-v", "--quiet", "--verbose") or (value and name in ("--config", "--color", "--log-format")):
+        if word in ("-q", "-v", "--quiet", "--verbose") or (
+            value and name in ("--config", "--color", "--log-format")
+        ):
             before.append(words.pop(0))
         elif word in ("-c", "--config", "--color", "--log-format"):
             before += words[:2]

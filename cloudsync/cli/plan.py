@@ -16,18 +16,33 @@ from cloudsync.state import StateError
 @click.command("plan")
 @planning
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Also write the plan there, for apply."
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also write the plan there, for apply.",
 )
-@click.option("--output", type=click.Choice(["text", "json", "markdown"]), default="text", help="Form of the output.")
+@click.option(
+    "--output",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    help="Form of the output.",
+)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 where changes are pending.")
 @common
 def command(
-    shell: Shell, *, firewalls: tuple[str, ...], granted: Granted, out: Path | None, output: str, detailed_exitcode: bool
+    shell: Shell,
+    *,
+    firewalls: tuple[str, ...],
+    granted: Granted,
+    out: Path | None,
+    output: str,
+    detailed_exitcode: bool,
 ) -> int:
     """Show what an apply would change, and why. Writes nothing.
 
-    Exit codes: 0 nothing stands in the way, 2 changes pending (--detailed-exitcode), 3 a guard refuses something, 1 or 75 something
-    could not be read (75: try again), 64 usage or configuration.
+    Exit codes: 0 nothing stands in the way, 2 changes pending (--detailed-exitcode), 3 a guard
+    refuses something, 1 or 75 something could not be read (75: try again), 64 usage or
+    configuration.
     """
     from cloudsync.reconcile import run as reconcile
 

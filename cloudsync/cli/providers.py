@@ -12,10 +12,13 @@ from cloudsync.render.escape import plain
 
 
 @click.command("providers")
-@click.option("--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output.")
+@click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
+)
 @common
 def command(shell: Shell, *, output: str) -> int:  # noqa: ARG001 - every command takes it
-    """List the providers and what they can do. One that cannot be loaded is listed with the reason."""
+    """List the providers and what they can do. One that cannot be loaded is listed with the
+    reason."""
     found = [_row(name) for name in _names()]
     if output == "json":
         click.echo(json.dumps(found, indent=2))
@@ -27,7 +30,9 @@ def command(shell: Shell, *, output: str) -> int:  # noqa: ARG001 - every comman
         can = row["capabilities"]
         protocols = "all protocols" if can["protocols"] is None else ", ".join(can["protocols"])
         attach = "attaches machines" if can["attaches"] else "attaches nothing"
-        click.echo(f"{row['type']:<14} {protocols}; {attach}; single ICMP types: {'yes' if can['icmp_types'] else 'no'}")
+        click.echo(
+            f"{row['type']:<14} {protocols}; {attach}; single ICMP types: {'yes' if can['icmp_types'] else 'no'}"
+        )
         for what, why in can["notes"]:
             click.echo(f"{'':<14} {plain(what)}: {plain(why)}")
         if row["problem"] is not None:

@@ -15,11 +15,16 @@ from cloudsync.state.lock import LockHeld
 @click.command("release")
 @click.argument("name")
 @click.option(
-    "--lock-timeout", type=click.FloatRange(0), default=0.0, metavar="S", help="Wait so many seconds for another run to end."
+    "--lock-timeout",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="S",
+    help="Wait so many seconds for another run to end.",
 )
 @common
 def command(shell: Shell, *, name: str, lock_timeout: float) -> int:
-    """Take the owner marker off the firewall NAME at its vendor, and leave its rules and attachments as they are.
+    """Take the owner marker off the firewall NAME at its vendor, and leave its rules and
+    attachments as they are.
 
     Afterwards cloudsync refuses it until --adopt NAME. Another owner's firewall is never released.
     """
@@ -30,7 +35,13 @@ def command(shell: Shell, *, name: str, lock_timeout: float) -> int:
     options_for(configuration, (name,), Granted())
     try:
         with listening() as interruption:
-            done = release(configuration, name, lock_timeout=lock_timeout, progress=shell.progress, interruption=interruption)
+            done = release(
+                configuration,
+                name,
+                lock_timeout=lock_timeout,
+                progress=shell.progress,
+                interruption=interruption,
+            )
     except LockHeld as error:
         log.error("cloudsync: %s", error, extra={"event": "locked"})
         return exit_codes.LOCKED
@@ -48,7 +59,9 @@ def command(shell: Shell, *, name: str, lock_timeout: float) -> int:
     if outcome.status in ("done", "unchanged"):
         if not shell.quiet or outcome.status == "done":
             said = (
-                "released; its rules stay as they are" if outcome.status == "done" else "nothing to release: it carries no mark"
+                "released; its rules stay as they are"
+                if outcome.status == "done"
+                else "nothing to release: it carries no mark"
             )
             click.echo(f"{name}: {said}")
         return exit_codes.DONE

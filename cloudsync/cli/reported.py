@@ -25,7 +25,12 @@ class Ended:
         self._reporting, self.told = reporting, False
 
     def __call__(
-        self, code: int, report: Report | None = None, *, error: str | None = None, kind: ErrorKind | None = None
+        self,
+        code: int,
+        report: Report | None = None,
+        *,
+        error: str | None = None,
+        kind: ErrorKind | None = None,
     ) -> int:
         """Tell it, and give the code back."""
         if self._reporting is not None and not self.told:
@@ -36,13 +41,16 @@ class Ended:
 
 @contextmanager
 def reported(configuration: Configuration, metrics_file: Path | None) -> Iterator[Ended]:
-    """The run is in here. What it does not tell itself, an interruption or a bug, is told when it leaves."""
+    """The run is in here. What it does not tell itself, an interruption or a bug, is told when it
+    leaves."""
     ended = Ended(_reporting(configuration, metrics_file))
     try:
         yield ended
     except (click.Abort, KeyboardInterrupt) as error:
         # A run that knows its signal carries its number; 2 is Ctrl-C.
-        ended(128 + int(getattr(error, "number", 2)), error="a signal stopped it", kind="interrupted")
+        ended(
+            128 + int(getattr(error, "number", 2)), error="a signal stopped it", kind="interrupted"
+        )
         raise
     except Exception as error:
         ended(exit_codes.FAILED, error=f"internal error: {type(error).__name__}", kind="internal")

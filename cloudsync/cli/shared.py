@@ -1,4 +1,5 @@
-"""What commands share: their common options, the configuration or its problems, output, colours, progress and logs."""
+"""What commands share: their common options, the configuration or its problems, output, colours,
+progress and logs."""
 
 from __future__ import annotations
 
@@ -75,12 +76,24 @@ def common(function: Callable[..., R]) -> Callable[..., R]:
     """Give a command the common options; it receives a `Shell` first."""
 
     @click.option("-c", "--config", metavar="FILE", help="The configuration file.")
-    @click.option("--color", type=click.Choice(["auto", "always", "never"]), default="auto", help="Colours on stdout.")
+    @click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        help="Colours on stdout.",
+    )
     @click.option("-q", "--quiet", is_flag=True, help="Say only what changed or went wrong.")
     @click.option("-v", "--verbose", is_flag=True, help="Say more; show tracebacks.")
-    @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", help="Format of the logs on stderr.")
+    @click.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        help="Format of the logs on stderr.",
+    )
     @functools.wraps(function)
-    def wrapped(*, config: str | None, color: str, quiet: bool, verbose: bool, log_format: str, **rest: Any) -> R:
+    def wrapped(
+        *, config: str | None, color: str, quiet: bool, verbose: bool, log_format: str, **rest: Any
+    ) -> R:
         set_up_logs(log_format, verbose=verbose, quiet=quiet)
         return function(Shell(config, color, quiet, verbose), **rest)
 
@@ -94,12 +107,25 @@ def planning(function: Callable[..., R]) -> Callable[..., R]:
 
     @click.option("--firewall", "firewalls", help="Only this firewall (repeatable).", **named)
     @click.option("--adopt", help="Take over an existing firewall (repeatable).", **named)
-    @click.option("--allow-attach", help="Put open machines under this firewall (repeatable).", **named)
-    @click.option("--allow-close", type=click.IntRange(0), metavar="N", help="Let up to N rules of a firewall close at once.")
+    @click.option(
+        "--allow-attach", help="Put open machines under this firewall (repeatable).", **named
+    )
+    @click.option(
+        "--allow-close",
+        type=click.IntRange(0),
+        metavar="N",
+        help="Let up to N rules of a firewall close at once.",
+    )
     @click.option("--ssh-moved", is_flag=True, help="SSH that was declared before may close.")
     @click.option("--now", is_flag=True, help="Do not wait for grace.")
     @functools.wraps(function)
-    def wrapped(*args: Any, firewalls: tuple[str, ...], adopt: tuple[str, ...], allow_attach: tuple[str, ...], **rest: Any) -> R:
+    def wrapped(
+        *args: Any,
+        firewalls: tuple[str, ...],
+        adopt: tuple[str, ...],
+        allow_attach: tuple[str, ...],
+        **rest: Any,
+    ) -> R:
         from cloudsync.model.plan import Granted
 
         granted = Granted(
@@ -114,8 +140,13 @@ def planning(function: Callable[..., R]) -> Callable[..., R]:
     return wrapped
 
 
-def _firewall_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's signature
-    """For the shell's completion: the firewalls of the configuration, none where it cannot be read."""
+def _firewall_names(
+    context: click.Context,
+    parameter: click.Parameter,  # noqa: ARG001 - click's signature
+    incomplete: str,
+) -> list[str]:
+    """For the shell's completion: the firewalls of the configuration, none where it cannot be
+    read."""
     from cloudsync.config import ConfigError, find, load
 
     try:
@@ -125,7 +156,9 @@ def _firewall_names(context: click.Context, parameter: click.Parameter, incomple
     return [name for name in configuration.firewalls if name.startswith(incomplete)]
 
 
-def options_for(configuration: Configuration, firewalls: tuple[str, ...], granted: Granted) -> Options:
+def options_for(
+    configuration: Configuration, firewalls: tuple[str, ...], granted: Granted
+) -> Options:
     """The options with every name checked. Raises `click.UsageError`."""
     from difflib import get_close_matches
 
@@ -140,7 +173,8 @@ def options_for(configuration: Configuration, firewalls: tuple[str, ...], grante
 
 
 def colours(choice: str, environ: Mapping[str, str], stream: IO[Any]) -> bool:
-    """--color > NO_COLOR > FORCE_COLOR, CLICOLOR_FORCE > CLICOLOR=0 > a terminal that is not dumb (no-color.org, bixense.com/clicolors)."""
+    """--color > NO_COLOR > FORCE_COLOR, CLICOLOR_FORCE > CLICOLOR=0 > a terminal that is not dumb
+    (no-color.org, bixense.com/clicolors)."""
     if choice != "auto":
         return choice == "always"
     if environ.get("NO_COLOR"):
@@ -165,7 +199,8 @@ def set_up_logs(log_format: str, *, verbose: bool, quiet: bool) -> None:
 
 
 def only_json(handler: logging.Handler) -> None:
-    """What libraries, `warnings` and dying threads would print on stderr becomes a line of the logs too."""
+    """What libraries, `warnings` and dying threads would print on stderr becomes a line of the logs
+    too."""
     root = logging.getLogger()
     root.handlers[:] = [handler]
     logging.captureWarnings(capture=True)
@@ -175,11 +210,14 @@ def only_json(handler: logging.Handler) -> None:
 
     threading.excepthook = died
     # A signal handler may not use what may be in use already: it writes the bytes itself.
-    interruption.notice = lambda: (_json(interruption.STOPPING, "interrupted", logging.WARNING) + "\n").encode()
+    interruption.notice = lambda: (
+        _json(interruption.STOPPING, "interrupted", logging.WARNING) + "\n"
+    ).encode()
 
 
 def complain(words: Sequence[str], message: str, event: str) -> None:
-    """An error that ends a command, on stderr, in the format that `words` (the command line) ask for: it may not be parsed yet."""
+    """An error that ends a command, on stderr, in the format that `words` (the command line) ask
+    for: it may not be parsed yet."""
     if wants_json(words):
         print(_json(message, event, logging.ERROR), file=sys.stderr)
     else:
@@ -194,7 +232,9 @@ def _json(message: str, event: str, level: int) -> str:
 
 def wants_json(words: Sequence[str]) -> bool:
     """Whether a command line asks for JSON logs."""
-    return "--log-format=json" in words or any(pair == ("--log-format", "json") for pair in pairwise(words))
+    return "--log-format=json" in words or any(
+        pair == ("--log-format", "json") for pair in pairwise(words)
+    )
 
 
 class JsonLines(logging.Formatter):
@@ -203,5 +243,12 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created))
         event = getattr(record, "event", "log")
-        line = {"time": moment, "level": record.levelname.lower(), "event": event, "message": record.getMessage()}
-        return json.dumps(line | ({"traceback": self.formatException(record.exc_info)} if record.exc_info else {}))
+        line = {
+            "time": moment,
+            "level": record.levelname.lower(),
+            "event": event,
+            "message": record.getMessage(),
+        }
+        return json.dumps(
+            line | ({"traceback": self.formatException(record.exc_info)} if record.exc_info else {})
+        )

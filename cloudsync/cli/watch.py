@@ -19,7 +19,11 @@ def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> 
         raise click.BadParameter(str(error)) from None
 
 
-def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, int] | None:  # noqa: ARG001 - as above
+def _address(
+    ctx: click.Context,  # noqa: ARG001 - click's signature
+    param: click.Parameter,  # noqa: ARG001
+    value: str | None,
+) -> tuple[str, int] | None:
     from cloudsync.config.models import listen_address
 
     try:
@@ -29,13 +33,36 @@ def _address(ctx: click.Context, param: click.Parameter, value: str | None) -> t
 
 
 @click.command("watch")
-@click.option("--firewall", "firewalls", multiple=True, metavar="NAME", help="Only this firewall (repeatable).")
-@click.option("--interval", callback=_duration, metavar="TIME", help="A run at least so often (5m).")
-@click.option("--debounce-min", callback=_duration, metavar="TIME", help="Quiet time after an event before a run (2s).")
-@click.option("--debounce-max", callback=_duration, metavar="TIME", help="The longest an event waits (30s).")
-@click.option("--listen", callback=_address, metavar="ADDR:PORT", help="Loopback address of /metrics and /healthz.")
 @click.option(
-    "--metrics-file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Also write Prometheus metrics there."
+    "--firewall",
+    "firewalls",
+    multiple=True,
+    metavar="NAME",
+    help="Only this firewall (repeatable).",
+)
+@click.option(
+    "--interval", callback=_duration, metavar="TIME", help="A run at least so often (5m)."
+)
+@click.option(
+    "--debounce-min",
+    callback=_duration,
+    metavar="TIME",
+    help="Quiet time after an event before a run (2s).",
+)
+@click.option(
+    "--debounce-max", callback=_duration, metavar="TIME", help="The longest an event waits (30s)."
+)
+@click.option(
+    "--listen",
+    callback=_address,
+    metavar="ADDR:PORT",
+    help="Loopback address of /metrics and /healthz.",
+)
+@click.option(
+    "--metrics-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also write Prometheus metrics there.",
 )
 @common
 def command(
@@ -48,16 +75,20 @@ def command(
     listen: tuple[str, int] | None,
     metrics_file: Path | None,
 ) -> int:
-    """Apply again and again: soon after containers changed, and at an interval. Runs until SIGTERM or Ctrl-C, then exits 0.
+    """Apply again and again: soon after containers changed, and at an interval. Runs until SIGTERM
+    or Ctrl-C, then exits 0.
 
-    It never asks: what needs a person's word (--adopt, --allow-attach, --allow-close, --ssh-moved) is reported and left undone, until
-    somebody runs `cloudsync apply` with it. SIGHUP, or a change of the file, reads the configuration again.
+    It never asks: what needs a person's word (--adopt, --allow-attach, --allow-close, --ssh-moved)
+    is reported and left undone, until somebody runs `cloudsync apply` with it. SIGHUP, or a change
+    of the file, reads the configuration again.
     """
     from cloudsync.config import ConfigError, find
     from cloudsync.watch.service import ListenProblem, Overrides, Service
 
     _set_up_logs(shell)
-    overrides = Overrides(interval, debounce_min, debounce_max, listen, metrics_file, tuple(sorted(set(firewalls))))
+    overrides = Overrides(
+        interval, debounce_min, debounce_max, listen, metrics_file, tuple(sorted(set(firewalls)))
+    )
     try:
         service = Service(find(shell.config).absolute(), overrides, shell.progress)
     except ConfigError as error:
@@ -76,4 +107,8 @@ def _set_up_logs(shell: Shell) -> None:
     log.setLevel(logging.DEBUG if shell.verbose else logging.INFO)
     logging.getLogger("cloudsync.notify").setLevel(logging.WARNING)
     if shell.quiet:
-        log.addFilter(lambda record: record.levelno >= logging.WARNING or getattr(record, "event", "") == "change")
+        log.addFilter(
+            lambda record: (
+                record.levelno >= logging.WARNING or getattr(record, "event", "") == "change"
+            )
+        )

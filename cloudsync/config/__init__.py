@@ -1,4 +1,5 @@
-"""The configuration: `find` it, `load` it (or say what is wrong with it, line by line); `show.py` has it back as text."""
+"""The configuration: `find` it, `load` it (or say what is wrong with it, line by line); `show.py`
+has it back as text."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""A loaded configuration: frozen values with everything resolved but the secrets. What the rest of the house reads.
+"""A loaded configuration: frozen values with everything resolved but the secrets. What the rest of
+the house reads.
 
-`models.py` holds the strict models of the file itself, `load.py` turns one into the other and knows every value's place.
+`models.py` holds the strict models of the file itself, `load.py` turns one into the other and knows
+every value's place.
 """
 
 from __future__ import annotations
@@ -78,7 +80,8 @@ class RunSettings:
 
 @dataclass(frozen=True, slots=True)
 class ReportSettings:
-    """Who is told how runs ended. `metrics_file` is as written, relative to `Configuration.base`."""
+    """Who is told how runs ended. `metrics_file` is as written, relative to
+    `Configuration.base`."""
 
     health: SecretRef | None = None
     webhook: SecretRef | None = None
@@ -88,7 +91,8 @@ class ReportSettings:
 
 @dataclass(frozen=True, slots=True)
 class WatchSettings:
-    """The rhythm of `watch`, in seconds. `listen`: a loopback address and a port, None = nowhere."""
+    """The rhythm of `watch`, in seconds. `listen`: a loopback address and a port, None =
+    nowhere."""
 
     interval: float = 300.0
     debounce_min: float = 2.0
@@ -108,7 +112,8 @@ class AccountTable:
 
 @dataclass(frozen=True, slots=True)
 class ComposeTable:
-    """The Compose keys of a `[hosts.X]`: paths as written, relative to `Configuration.base`. `profiles`: None where the key is left out."""
+    """The Compose keys of a `[hosts.X]`: paths as written, relative to `Configuration.base`.
+    `profiles`: None where the key is left out."""
 
     paths: tuple[str, ...]
     env_files: tuple[str, ...]
@@ -129,7 +134,8 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """One `[[firewalls.X.allow]]`: `rules` already crossed with its sources; `place` for the origin; `text` as the user wrote its ports."""
+    """One `[[firewalls.X.allow]]`: `rules` already crossed with its sources; `place` for the
+    origin; `text` as the user wrote its ports."""
 
     rules: RuleSet
     description: str | None
@@ -138,8 +144,9 @@ class Allow:
 
 @dataclass(frozen=True, slots=True)
 class Firewall:
-    """One `[firewalls.X]`. `account`: the provider table's name. `settings`: the plugin's own model. `hosts`: sorted, retired ones left out
-    of `hosts` but not of the marker's digest (`marker_hosts`)."""
+    """One `[firewalls.X]`. `account`: the provider table's name. `settings`: the plugin's own
+    model. `hosts`: sorted, retired ones left out of `hosts` but not of the marker's digest
+    (`marker_hosts`)."""
 
     name: str
     account: str
@@ -153,7 +160,8 @@ class Firewall:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """A whole file. `base` is its folder. `state` is the state directory. `places`: every key's and element's place."""
+    """A whole file. `base` is its folder. `state` is the state directory. `places`: every key's and
+    element's place."""
 
     file: str
     base: Path

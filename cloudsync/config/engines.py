@@ -23,15 +23,13 @@ from cloudsync.rules.networks import is_loopback
 _CONTEXT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.+-]{0,127}")
 _SSH_WORD = re.compile(r"[A-Za-z0-9_.:%\[\]@+][A-Za-z0-9_.:%\[\]@+-]{0,254}")
 _PLAIN_PORT = 2375
-_SHAPE = (
-    "is not an engine such as unix:///var/run/docker.sock, ssh://user@host, tcp://address:port or the name of a Docker context"
-)
+_SHAPE = "is not an engine such as unix:///var/run/docker.sock, ssh://user@host, tcp://address:port or the name of a Docker context"
 
 
 @dataclass(frozen=True, slots=True)
 class TlsEngine:
-    """An engine over TLS. The paths are text, relative to the configuration file: `ca` signs the engine's certificate (None: the
-    machine's own authorities), `cert` and `key` are ours."""
+    """An engine over TLS. The paths are text, relative to the configuration file: `ca` signs the
+    engine's certificate (None: the machine's own authorities), `cert` and `key` are ours."""
 
     host: str
     ca: str | None
@@ -50,17 +48,31 @@ def engine_problem(endpoint: str) -> str | None:
     except ValueError:
         return _SHAPE
     if parts.scheme == "unix":
-        return None if not parts.netloc and parts.path.startswith("/") else "needs an absolute path: unix:///var/run/docker.sock"
-    if parts.scheme in ("tcp", "ssh") and (parts.query or parts.fragment or parts.password is not None):
+        return (
+            None
+            if not parts.netloc and parts.path.startswith("/")
+            else "needs an absolute path: unix:///var/run/docker.sock"
+        )
+    if parts.scheme in ("tcp", "ssh") and (
+        parts.query or parts.fragment or parts.password is not None
+    ):
         return "holds more than an address: no password, no ? and no #"
     if parts.scheme == "ssh":
         return _ssh_problem(parts)
     if parts.scheme in ("tcp", "http", "https"):
-        if parts.scheme != "tcp" or parts.hostname is None or port is None or parts.path not in ("", "/") or parts.username:
+        if (
+            parts.scheme != "tcp"
+            or parts.hostname is None
+            or port is None
+            or parts.path not in ("", "/")
+            or parts.username
+        ):
             return "must be tcp://address:port"
         plain = port == _PLAIN_PORT and not is_loopback(parts.hostname)
         return (
-            "plain tcp is for loopback addresses only: 2375 is Docker's port without TLS, 2376 the one with it" if plain else None
+            "plain tcp is for loopback addresses only: 2375 is Docker's port without TLS, 2376 the one with it"
+            if plain
+            else None
         )
     return None if _CONTEXT.fullmatch(endpoint) else _SHAPE
 

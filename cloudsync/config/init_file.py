@@ -1,4 +1,5 @@
-"""The first configuration: what `cloudsync init` found and was told, as a commented file. Pure but for `write`."""
+"""The first configuration: what `cloudsync init` found and was told, as a commented file. Pure but
+for `write`."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ _SOURCE = r"any|any4|any6|[0-9a-fA-F.:]+/[0-9]{1,3}"
 
 @dataclass(frozen=True, slots=True)
 class FirstRun:
-    """Everything the file says. `engine` or `ports`: where the host's ports come from. `account`, `firewall`: the provider's own lines."""
+    """Everything the file says. `engine` or `ports`: where the host's ports come from. `account`,
+    `firewall`: the provider's own lines."""
 
     owner: str
     host: str
@@ -33,19 +35,32 @@ class FirstRun:
 
     def text(self) -> str:
         """The file. Every line that one may want to change has its reason beside it."""
-        source = f"docker = {_text(self.engine)}" if self.engine is not None else f"ports = {_list(self.ports)}"
-        said = "what its containers publish" if self.engine is not None else "a static list; docker = … reads an engine instead"
+        source = (
+            f"docker = {_text(self.engine)}"
+            if self.engine is not None
+            else f"ports = {_list(self.ports)}"
+        )
+        said = (
+            "what its containers publish"
+            if self.engine is not None
+            else "a static list; docker = … reads an engine instead"
+        )
         return "\n".join(
             [
                 "# Which firewall follows which containers. `cloudsync config check` says what is wrong with it, line by line;",
                 "# `cloudsync plan` shows what an apply would do, and writes nothing.",
                 "version = 1",
-                noted(f'owner = "{self.owner}"', "whose firewalls these are: two owners never share one"),
+                noted(
+                    f'owner = "{self.owner}"',
+                    "whose firewalls these are: two owners never share one",
+                ),
                 '# state = "file:///var/lib/cloudsync"   # lock and memory; the default for root, else ~/.local/state/cloudsync',
                 "",
                 noted("[ssh]", "what stays reachable whatever happens"),
                 f"ports = [{self.ssh_port}]",
-                noted(f"sources = {_list(self.ssh_sources)}", 'narrower is safer: ["203.0.113.0/24"]'),
+                noted(
+                    f"sources = {_list(self.ssh_sources)}", 'narrower is safer: ["203.0.113.0/24"]'
+                ),
                 "",
                 "[policy]",
                 noted(
@@ -91,12 +106,18 @@ def host_of(hostname: str) -> str:
 
 def owner_problem(text: str) -> str | None:
     return (
-        None if re.fullmatch(_OWNER, text) else "must be 1 to 20 of a-z, 0-9 and -, beginning with a letter and not ending with -"
+        None
+        if re.fullmatch(_OWNER, text)
+        else "must be 1 to 20 of a-z, 0-9 and -, beginning with a letter and not ending with -"
     )
 
 
 def name_problem(text: str) -> str | None:
-    return None if re.fullmatch(_NAME, text) else "must be up to 40 of a-z, 0-9, ., _ and -, beginning and ending with a-z or 0-9"
+    return (
+        None
+        if re.fullmatch(_NAME, text)
+        else "must be up to 40 of a-z, 0-9, ., _ and -, beginning and ending with a-z or 0-9"
+    )
 
 
 def ports_problem(text: str) -> str | None:
@@ -133,8 +154,11 @@ def split(text: str) -> tuple[str, ...]:
 
 
 def write(path: Path, text: str) -> None:
-    """Make the file; a file (or a link) that is there is never written over. Raises `FileExistsError` and other `OSError`."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    """Make the file; a file (or a link) that is there is never written over. Raises
+    `FileExistsError` and other `OSError`."""
+    handle = os.open(
+        path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644
+    )
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(text)
 

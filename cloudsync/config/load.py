@@ -1,4 +1,5 @@
-"""From a TOML file to a `Configuration`: found, read, checked, every mistake named with its line and column."""
+"""From a TOML file to a `Configuration`: found, read, checked, every mistake named with its line
+and column."""
 
 from __future__ import annotations
 
@@ -54,11 +55,16 @@ Model = TypeVar("Model", bound=BaseModel)
 def candidates(environ: Mapping[str, str]) -> tuple[Path, ...]:
     """Where a configuration is looked for when none is named (design 5.1)."""
     home = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "/root")) / ".config")
-    return Path("cloudsync.toml"), Path(home) / "cloudsync" / "config.toml", Path("/etc/cloudsync/config.toml")
+    return (
+        Path("cloudsync.toml"),
+        Path(home) / "cloudsync" / "config.toml",
+        Path("/etc/cloudsync/config.toml"),
+    )
 
 
 def find(explicit: str | None, environ: Mapping[str, str] = os.environ) -> Path:
-    """The configuration file by the search order. Raises `ConfigError` that lists where it was looked for."""
+    """The configuration file by the search order. Raises `ConfigError` that lists where it was
+    looked for."""
     named = explicit or environ.get("CLOUDSYNC_CONFIG")
     if named:
         return Path(named)
@@ -69,11 +75,22 @@ def find(explicit: str | None, environ: Mapping[str, str] = os.environ) -> Path:
         except PermissionError:
             continue
     looked = ", ".join(str(path) for path in candidates(environ))
-    raise ConfigError([Problem(Place("cloudsync", 1, 1), "", f"no configuration found; looked for {looked}; --config names one")])
+    raise ConfigError(
+        [
+            Problem(
+                Place("cloudsync", 1, 1),
+                "",
+                f"no configuration found; looked for {looked}; --config names one",
+            )
+        ]
+    )
 
 
-def load(path: Path, *, name: str | None = None, environ: Mapping[str, str] = os.environ) -> Configuration:
-    """The configuration in `path`. `name`: how messages call the file. Raises `ConfigError` with everything that is wrong."""
+def load(
+    path: Path, *, name: str | None = None, environ: Mapping[str, str] = os.environ
+) -> Configuration:
+    """The configuration in `path`. `name`: how messages call the file. Raises `ConfigError` with
+    everything that is wrong."""
     file = name or str(path)
     text = _read(path, file)
     try:
@@ -95,16 +112,21 @@ def _read(path: Path, file: str) -> str:
         with path.open("rb") as opened:
             raw = opened.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
-            raise ConfigError([Problem(Place(file, 1, 1), "", "is larger than 1 MiB: that is no configuration")])
+            raise ConfigError(
+                [Problem(Place(file, 1, 1), "", "is larger than 1 MiB: that is no configuration")]
+            )
         return raw.decode().replace("\r\n", "\n")
     except OSError as error:
-        raise ConfigError([Problem(Place(file, 1, 1), "", f"cannot be read: {error.strerror}")]) from None
+        raise ConfigError(
+            [Problem(Place(file, 1, 1), "", f"cannot be read: {error.strerror}")]
+        ) from None
     except UnicodeDecodeError:
         raise ConfigError([Problem(Place(file, 1, 1), "", "is not UTF-8 text")]) from None
 
 
 def _syntax(error: tomllib.TOMLDecodeError, file: str, text: str) -> Problem:
-    """tomllib says `what (at line 3, column 7)`; some of its whats quote keys, none quotes values."""
+    """tomllib says `what (at line 3, column 7)`; some of its whats quote keys, none quotes
+    values."""
     what, _, where = str(error).rpartition(" (at ")
     numbers = [int(word) for word in where.rstrip(")").replace(",", "").split() if word.isdigit()]
     line, column = (numbers[0], numbers[1]) if len(numbers) == 2 else (text.count("\n") + 1, 1)
@@ -114,7 +136,9 @@ def _syntax(error: tomllib.TOMLDecodeError, file: str, text: str) -> Problem:
 class _Loader:
     """Collects problems while one file is turned into values."""
 
-    def __init__(self, file: str, base: Path, known: Mapping[KeyPath, Place], environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, file: str, base: Path, known: Mapping[KeyPath, Place], environ: Mapping[str, str]
+    ) -> None:
         self.file, self.base, self.known, self.environ = file, base, known, environ
         self.problems: list[Problem] = []
         self.networks: dict[str, NetworkSet] = {}
@@ -132,9 +156,14 @@ class _Loader:
         self.networks = {name: NetworkSet.of(networks) for name, networks in file.networks.items()}
         accounts = self.accounts(file)
         hosts = {name: self.host(name, table) for name, table in file.hosts.items()}
-        firewalls = {name: self.firewall(name, table, file, accounts) for name, table in file.firewalls.items()}
+        firewalls = {
+            name: self.firewall(name, table, file, accounts)
+            for name, table in file.firewalls.items()
+        }
         ssh_sources = self.sources(file.ssh.sources, ("ssh", "sources"))
-        self.check_identities({name: f for name, f in firewalls.items() if f is not None}, accounts, file.owner)
+        self.check_identities(
+            {name: f for name, f in firewalls.items() if f is not None}, accounts, file.owner
+        )
         if self.problems:
             return None
         return Configuration(
@@ -143,29 +172,46 @@ class _Loader:
             owner=file.owner,
             state=self.state(file.state),
             ssh=Ssh(
-                tuple(file.ssh.ports), ssh_sources, RuleSet.of(Rule("tcp", port, port, ssh_sources) for port in file.ssh.ports)
+                tuple(file.ssh.ports),
+                ssh_sources,
+                RuleSet.of(Rule("tcp", port, port, ssh_sources) for port in file.ssh.ports),
             ),
             networks=self.networks,
             policy=self.policy(file),
             run=RunSettings(
-                duration(file.run.host_timeout).total_seconds(), duration(file.run.deadline).total_seconds(), file.run.concurrency
+                duration(file.run.host_timeout).total_seconds(),
+                duration(file.run.deadline).total_seconds(),
+                file.run.concurrency,
             ),
             accounts=accounts,
             hosts=hosts,
             firewalls={name: f for name, f in firewalls.items() if f is not None},
             places=self.known,
-            report=ReportSettings(file.report.health, file.report.webhook, file.report.webhook_secret, file.report.metrics_file),
+            report=ReportSettings(
+                file.report.health,
+                file.report.webhook,
+                file.report.webhook_secret,
+                file.report.metrics_file,
+            ),
             watch=self.watch(file),
         )
 
-    def validate(self, model: type[Model], value: object, path: KeyPath, more: Iterable[str] = ()) -> Model | None:
-        """`value` as the model, or None with its problems noted. `more`: further keys that are known at this level."""
+    def validate(
+        self, model: type[Model], value: object, path: KeyPath, more: Iterable[str] = ()
+    ) -> Model | None:
+        """`value` as the model, or None with its problems noted. `more`: further keys that are
+        known at this level."""
         try:
             return model.model_validate(value)
         except ValidationError as error:
             for one in error.errors(include_input=False, include_url=False):
                 where = (*path, *_in_the_file(value, one["loc"]))
-                self.problem(where, _in_words(one["type"], one["msg"], one.get("ctx", {}), model, where, path, more))
+                self.problem(
+                    where,
+                    _in_words(
+                        one["type"], one["msg"], one.get("ctx", {}), model, where, path, more
+                    ),
+                )
             return None
 
     def state(self, url: str | None) -> Path:
@@ -173,7 +219,9 @@ class _Loader:
             return Path(url.removeprefix("file://"))
         if os.geteuid() == 0:
             return Path("/var/lib/cloudsync")
-        home = self.environ.get("XDG_STATE_HOME") or str(Path(self.environ.get("HOME", "~")).expanduser() / ".local" / "state")
+        home = self.environ.get("XDG_STATE_HOME") or str(
+            Path(self.environ.get("HOME", "~")).expanduser() / ".local" / "state"
+        )
         return Path(home) / "cloudsync"
 
     def policy(self, file: File) -> PolicySettings:
@@ -201,7 +249,10 @@ class _Loader:
         )
 
     def ports(self, texts: Iterable[str], path: KeyPath) -> tuple[PortRange, ...]:
-        return tuple(PortRange(*port_range(text), self.at(*path, number)) for number, text in enumerate(texts))
+        return tuple(
+            PortRange(*port_range(text), self.at(*path, number))
+            for number, text in enumerate(texts)
+        )
 
     def sources(self, texts: Iterable[str], path: KeyPath) -> NetworkSet:
         found = NOWHERE
@@ -260,9 +311,15 @@ class _Loader:
         text = written if isinstance(written, str) else written.host
         if (problem := engine_problem(text)) is not None:
             self.problem(path if isinstance(written, str) else (*path, "host"), problem)
-        return written if isinstance(written, str) else TlsEngine(written.host, written.ca, written.cert, written.key)
+        return (
+            written
+            if isinstance(written, str)
+            else TlsEngine(written.host, written.ca, written.cert, written.key)
+        )
 
-    def firewall(self, name: str, raw: dict[str, object], file: File, accounts: Mapping[str, AccountTable]) -> Firewall | None:
+    def firewall(
+        self, name: str, raw: dict[str, object], file: File, accounts: Mapping[str, AccountTable]
+    ) -> Firewall | None:
         path: KeyPath = ("firewalls", name)
         core = {key: value for key, value in raw.items() if key in FirewallTable.model_fields}
         rest = {key: value for key, value in raw.items() if key not in FirewallTable.model_fields}
@@ -270,7 +327,9 @@ class _Loader:
         if table is None:
             return None
         if table.provider not in file.providers:
-            self.problem((*path, "provider"), f"there is no [providers.{table.provider[:40]}] table")
+            self.problem(
+                (*path, "provider"), f"there is no [providers.{table.provider[:40]}] table"
+            )
             return None
         for number, host in enumerate(table.hosts):
             if host not in file.hosts:
@@ -278,13 +337,26 @@ class _Loader:
         self.check_hosts(path, table, file)
         if (account := accounts.get(table.provider)) is None:
             return None  # its own problem is noted already
-        settings = self.validate(account.provider.firewall_settings, rest, path, FirewallTable.model_fields)
-        allow = tuple(self.allow(one, (*path, "allow", number)) for number, one in enumerate(table.allow))
+        settings = self.validate(
+            account.provider.firewall_settings, rest, path, FirewallTable.model_fields
+        )
+        allow = tuple(
+            self.allow(one, (*path, "allow", number)) for number, one in enumerate(table.allow)
+        )
         if not isinstance(settings, FirewallSettings):
             return None
-        living = sorted({host for host in table.hosts if host in file.hosts and not file.hosts[host].retired})
+        living = sorted(
+            {host for host in table.hosts if host in file.hosts and not file.hosts[host].retired}
+        )
         return Firewall(
-            name, table.provider, tuple(living), tuple(sorted(set(table.hosts))), table.static, allow, settings, self.at(*path)
+            name,
+            table.provider,
+            tuple(living),
+            tuple(sorted(set(table.hosts))),
+            table.static,
+            allow,
+            settings,
+            self.at(*path),
         )
 
     def check_hosts(self, path: KeyPath, table: FirewallTable, file: File) -> None:
@@ -292,28 +364,41 @@ class _Loader:
             self.problem((*path, "hosts"), "must be left out where static = true")
         elif not table.static and not table.hosts:
             self.problem(path, "needs hosts (or static = true, where only its allow rules count)")
-        elif table.hosts and all(host in file.hosts and file.hosts[host].retired for host in table.hosts):
+        elif table.hosts and all(
+            host in file.hosts and file.hosts[host].retired for host in table.hosts
+        ):
             self.problem((*path, "hosts"), "are all retired: nothing but SSH would stay open")
 
     def allow(self, table: AllowTable, path: KeyPath) -> Allow:
         sources = self.sources(table.sources, (*path, "sources"))
-        rules = RuleSet.of(rule for text in table.ports for rule in _crossed(*allowed(text), sources))
+        rules = RuleSet.of(
+            rule for text in table.ports for rule in _crossed(*allowed(text), sources)
+        )
         return Allow(rules, table.description, self.at(*path))
 
-    def check_identities(self, firewalls: Mapping[str, Firewall], accounts: Mapping[str, AccountTable], owner: str) -> None:
-        """Two firewalls of one configuration must not name the same firewall at the vendor: they would undo each other."""
+    def check_identities(
+        self, firewalls: Mapping[str, Firewall], accounts: Mapping[str, AccountTable], owner: str
+    ) -> None:
+        """Two firewalls of one configuration must not name the same firewall at the vendor: they
+        would undo each other."""
         seen: dict[tuple[str, str], str] = {}
         for firewall in firewalls.values():
             spec = FirewallSpec(
-                firewall.name, firewall.settings, Marker(owner, firewall.name, host_digest(firewall.marker_hosts))
+                firewall.name,
+                firewall.settings,
+                Marker(owner, firewall.name, host_digest(firewall.marker_hosts)),
             )
             identity = (firewall.account, accounts[firewall.account].provider.identity(spec))
             if (other := seen.setdefault(identity, firewall.name)) != firewall.name:
-                self.problem(("firewalls", firewall.name), f'names the same firewall at the vendor as "{other}"')
+                self.problem(
+                    ("firewalls", firewall.name),
+                    f'names the same firewall at the vendor as "{other}"',
+                )
 
 
 def _crossed(protocol: str, first: int, last: int, sources: NetworkSet) -> Iterable[Rule]:
-    """A port of an allow table with its sources: ICMP speaks IPv4, ICMPv6 speaks IPv6, and `icmp` without a type means both."""
+    """A port of an allow table with its sources: ICMP speaks IPv4, ICMPv6 speaks IPv6, and `icmp`
+    without a type means both."""
     if protocol == "icmp":
         yield Rule(protocol, first, last, sources.family(4))
         if (first, last) == (0, 65535):
@@ -323,14 +408,18 @@ def _crossed(protocol: str, first: int, last: int, sources: NetworkSet) -> Itera
 
 
 def _in_the_file(value: Any, path: Iterable[str | int]) -> KeyPath:
-    """Where a pydantic error is, without the names that pydantic has for its own branches (`function-after[…]`, `engine-list`, `[key]`).
+    """Where a pydantic error is, without the names that pydantic has for its own branches
+    (`function-after[…]`, `engine-list`, `[key]`).
 
-    What is no key of the file is a branch, but for the last part, which may be a key that is missing; a branch that comes last says
-    nothing more than what is before it, and no branch is spelled like a key of ours.
+    What is no key of the file is a branch, but for the last part, which may be a key that is
+    missing; a branch that comes last says nothing more than what is before it, and no branch is
+    spelled like a key of ours.
     """
     parts, found = tuple(path), list[str | int]()
     for number, part in enumerate(parts):
-        below: Mapping[str | int, Any] = dict(enumerate(value)) if isinstance(value, list) else value
+        below: Mapping[str | int, Any] = (
+            dict(enumerate(value)) if isinstance(value, list) else value
+        )
         if isinstance(below, dict) and part in below:
             value = below[part]
         elif number + 1 < len(parts) or not _is_key(part):
@@ -354,7 +443,10 @@ def _in_words(
 ) -> str:
     """A pydantic error for people, without the value."""
     if kind == "extra_forbidden":
-        known = {*_fields_at(model, where[len(path) : -1]), *(more if len(where) == len(path) + 1 else ())}
+        known = {
+            *_fields_at(model, where[len(path) : -1]),
+            *(more if len(where) == len(path) + 1 else ()),
+        }
         return unknown_key(str(where[-1]), known)
     if kind == "missing":
         return "is required"
@@ -364,7 +456,8 @@ def _in_words(
         return f"must be {context.get('expected', 'one of the known words')}"
     if kind == "string_pattern_mismatch":
         return _patterns.get(
-            str(where[0]), "must be made of a-z, 0-9, '.', '_' and '-', 40 at most, beginning and ending with a-z or 0-9"
+            str(where[0]),
+            "must be made of a-z, 0-9, '.', '_' and '-', 40 at most, beginning and ending with a-z or 0-9",
         )
     names = {
         "string_type": "text",
@@ -400,4 +493,11 @@ def _fields_at(model: type[BaseModel], path: KeyPath) -> Iterable[str]:
 def _model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((found for part in getattr(annotation, "__args__", ()) if (found := _model_in(part)) is not None), None)
+    return next(
+        (
+            found
+            for part in getattr(annotation, "__args__", ())
+            if (found := _model_in(part)) is not None
+        ),
+        None,
+    )

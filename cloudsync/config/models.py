@@ -1,6 +1,8 @@
-"""The strict models of the configuration file itself (design 5.1), as written; `load.py` turns them into a `Configuration`.
+"""The strict models of the configuration file itself (design 5.1), as written; `load.py` turns them
+into a `Configuration`.
 
-The provider's own keys of `[providers.X]` and `[firewalls.X]` are not here: the plugin's models check those.
+The provider's own keys of `[providers.X]` and `[firewalls.X]` are not here: the plugin's models
+check those.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ def duration(text: str) -> timedelta:
 
 
 def port_range(text: str) -> tuple[str, int, int]:
-    """`443`, `443/tcp`, `8000-8010/udp` as (protocol, first, last); tcp where none is named. Raises `ValueError`."""
+    """`443`, `443/tcp`, `8000-8010/udp` as (protocol, first, last); tcp where none is named. Raises
+    `ValueError`."""
     match = _PORTS.fullmatch(text)
     if match is None:
         raise ValueError('must be a port such as "443/tcp" or "8000-8010/udp"')
@@ -47,7 +50,8 @@ def port_range(text: str) -> tuple[str, int, int]:
 
 
 def allowed(text: str) -> tuple[str, int, int]:
-    """As `port_range`, and `all`, `all/tcp`, `icmp`, `icmp/8`, `esp`, `ip/143`, … as (protocol, first, last of the selector)."""
+    """As `port_range`, and `all`, `all/tcp`, `icmp`, `icmp/8`, `esp`, `ip/143`, … as (protocol,
+    first, last of the selector)."""
     if _PORTS.fullmatch(text):
         return port_range(text)
     name, _, rest = text.partition("/")
@@ -99,7 +103,9 @@ def _checked_network(text: str) -> str:
     try:
         NetworkSet.of([text])
     except ValueError:  # its text would quote the value
-        raise ValueError('must be a network such as "203.0.113.0/24" (no host bits), or "any", "any4", "any6"') from None
+        raise ValueError(
+            'must be a network such as "203.0.113.0/24" (no host bits), or "any", "any4", "any6"'
+        ) from None
     return text
 
 
@@ -132,21 +138,39 @@ class SshTable(Settings):
     """`[ssh]`: what must stay reachable whatever happens."""
 
     ports: Annotated[list[Port], Field(min_length=1, max_length=64, description="TCP ports of SSH")]
-    sources: Annotated[list[Source], Field(min_length=1, description='"any", "any4", "any6", CIDRs, or "@name" of [networks]')]
+    sources: Annotated[
+        list[Source],
+        Field(min_length=1, description='"any", "any4", "any6", CIDRs, or "@name" of [networks]'),
+    ]
 
 
 class PolicyTable(Settings):
     """`[policy]`: which required ports may be opened, and what may close."""
 
-    expose: Annotated[Literal["published", "labelled"], Field(description="every published port, or only where a label says so")]
-    mode: Annotated[Literal["sync", "additive"], Field(description='"additive" never closes anything')] = "sync"
-    grace: Annotated[Duration, Field(description="how long a port that vanished from an engine stays open")] = "10m"
-    max_close: Annotated[int, Field(ge=0, description="more closings at once than this need --allow-close")] = 5
+    expose: Annotated[
+        Literal["published", "labelled"],
+        Field(description="every published port, or only where a label says so"),
+    ]
+    mode: Annotated[
+        Literal["sync", "additive"], Field(description='"additive" never closes anything')
+    ] = "sync"
+    grace: Annotated[
+        Duration, Field(description="how long a port that vanished from an engine stays open")
+    ] = "10m"
+    max_close: Annotated[
+        int, Field(ge=0, description="more closings at once than this need --allow-close")
+    ] = 5
     deny: Annotated[list[Ports], Field(description="ports never opened")] = []
-    allow_sensitive: Annotated[list[Ports], Field(description="host ports the built-in refusal does not apply to")] = []
+    allow_sensitive: Annotated[
+        list[Ports], Field(description="host ports the built-in refusal does not apply to")
+    ] = []
     icmp: Annotated[Literal["keep", "none", "all", "echo"], Field(description="ICMP")] = "keep"
-    private: Annotated[Literal["keep", "manage"], Field(description="rules from private networks")] = "keep"
-    foreign: Annotated[Literal["report", "fail", "ignore"], Field(description="exposure through other firewalls")] = "report"
+    private: Annotated[
+        Literal["keep", "manage"], Field(description="rules from private networks")
+    ] = "keep"
+    foreign: Annotated[
+        Literal["report", "fail", "ignore"], Field(description="exposure through other firewalls")
+    ] = "report"
     plan_max_age: Annotated[Duration, Field(description="how old a plan file may be")] = "24h"
 
 
@@ -159,15 +183,26 @@ class RunTable(Settings):
 
 
 class ReportTable(Settings):
-    """`[report]`: who is told how runs of `apply` and `watch` ended. Nothing of it ever fails a run."""
+    """`[report]`: who is told how runs of `apply` and `watch` ended. Nothing of it ever fails a
+    run."""
 
-    health: Annotated[SecretRef | None, Field(description="reference to the URL of a health check (healthchecks.io style)")] = (
-        None
-    )
-    webhook: Annotated[SecretRef | None, Field(description="reference to the URL that is told of changes and failures")] = None
-    webhook_secret: Annotated[SecretRef | None, Field(description="reference to the key its messages are signed with")] = None
+    health: Annotated[
+        SecretRef | None,
+        Field(description="reference to the URL of a health check (healthchecks.io style)"),
+    ] = None
+    webhook: Annotated[
+        SecretRef | None,
+        Field(description="reference to the URL that is told of changes and failures"),
+    ] = None
+    webhook_secret: Annotated[
+        SecretRef | None, Field(description="reference to the key its messages are signed with")
+    ] = None
     metrics_file: Annotated[
-        str | None, Field(min_length=1, description="Prometheus textfile, relative to this file; --metrics-file wins")
+        str | None,
+        Field(
+            min_length=1,
+            description="Prometheus textfile, relative to this file; --metrics-file wins",
+        ),
     ] = None
 
     @model_validator(mode="after")
@@ -181,24 +216,33 @@ class WatchTable(Settings):
     """`[watch]`: the rhythm of `cloudsync watch`."""
 
     interval: Annotated[Duration, Field(description="a run at least so often")] = "5m"
-    debounce_min: Annotated[Duration, Field(description="quiet time after an event before a run")] = "2s"
-    debounce_max: Annotated[Duration, Field(description="the longest an event waits, and the time between runs in a storm")] = (
-        "30s"
-    )
+    debounce_min: Annotated[
+        Duration, Field(description="quiet time after an event before a run")
+    ] = "2s"
+    debounce_max: Annotated[
+        Duration,
+        Field(description="the longest an event waits, and the time between runs in a storm"),
+    ] = "30s"
     listen: Annotated[
-        str | None, AfterValidator(_checked_listen), Field(description="loopback address:port of /metrics, /healthz")
+        str | None,
+        AfterValidator(_checked_listen),
+        Field(description="loopback address:port of /metrics, /healthz"),
     ] = None
 
     @model_validator(mode="after")
     def _in_order(self) -> WatchTable:
         if (
-            problem := rhythm_problem(*(duration(text) for text in (self.interval, self.debounce_min, self.debounce_max)))
+            problem := rhythm_problem(
+                *(duration(text) for text in (self.interval, self.debounce_min, self.debounce_max))
+            )
         ) is not None:
             raise ValueError(problem)
         return self
 
 
-def rhythm_problem(interval: timedelta, debounce_min: timedelta, debounce_max: timedelta) -> str | None:
+def rhythm_problem(
+    interval: timedelta, debounce_min: timedelta, debounce_max: timedelta
+) -> str | None:
     """What is wrong with a rhythm; None where nothing is."""
     if interval < timedelta(seconds=10):
         return "interval must be 10s or more"
@@ -208,11 +252,15 @@ def rhythm_problem(interval: timedelta, debounce_min: timedelta, debounce_max: t
 
 
 class TlsEngineTable(Settings):
-    """An engine over TLS, as one of `hosts.X.docker`. Paths are relative to the configuration file."""
+    """An engine over TLS, as one of `hosts.X.docker`. Paths are relative to the configuration
+    file."""
 
     host: Annotated[str, Field(pattern=r"^tcp://.+", description="tcp://address:port")]
     ca: Annotated[
-        str | None, Field(description="PEM file of who signs the engine's certificate; the machine's own authorities")
+        str | None,
+        Field(
+            description="PEM file of who signs the engine's certificate; the machine's own authorities"
+        ),
     ] = None
     cert: Annotated[str, Field(min_length=1, description="PEM file of our certificate")]
     key: Annotated[str, Field(min_length=1, description="PEM file of its key")]
@@ -226,7 +274,8 @@ def _kind_of_engine(value: object) -> str:
 
 
 Engine = Annotated[
-    Annotated[str, Tag("engine-text")] | Annotated[TlsEngineTable, Tag("engine-table")], Discriminator(_kind_of_engine)
+    Annotated[str, Tag("engine-text")] | Annotated[TlsEngineTable, Tag("engine-table")],
+    Discriminator(_kind_of_engine),
 ]
 Engines = Annotated[
     Annotated[str, Tag("engine-text")]
@@ -248,15 +297,22 @@ class HostTable(Settings):
     ] = None
     compose: Annotated[
         list[PathText] | None,
-        Field(min_length=1, description="Compose files, merged in their order; a folder is a project of its own"),
+        Field(
+            min_length=1,
+            description="Compose files, merged in their order; a folder is a project of its own",
+        ),
     ] = None
-    profiles: Annotated[list[str] | None, Field(description="active Compose profiles; COMPOSE_PROFILES of .env without it")] = (
-        None
-    )
+    profiles: Annotated[
+        list[str] | None,
+        Field(description="active Compose profiles; COMPOSE_PROFILES of .env without it"),
+    ] = None
     env_file: Annotated[
-        list[PathText] | None, Field(min_length=1, description="variables of the Compose files, instead of .env")
+        list[PathText] | None,
+        Field(min_length=1, description="variables of the Compose files, instead of .env"),
     ] = None
-    ports: Annotated[list[Ports] | None, Field(description="ports that are needed whatever containers say")] = None
+    ports: Annotated[
+        list[Ports] | None, Field(description="ports that are needed whatever containers say")
+    ] = None
     retired: Annotated[bool, Field(description="the host is gone: out of the reckoning")] = False
 
 
@@ -264,7 +320,10 @@ class AllowTable(Settings):
     """`[[firewalls.X.allow]]`: further rules the user wants, whatever containers say."""
 
     ports: Annotated[
-        list[AllowPorts], Field(min_length=1, description='"443", "8000-8010/udp", "all", "all/tcp", "icmp", "esp", …')
+        list[AllowPorts],
+        Field(
+            min_length=1, description='"443", "8000-8010/udp", "all", "all/tcp", "icmp", "esp", …'
+        ),
     ]
     sources: Annotated[list[Source], Field(min_length=1, description="as in [ssh]")]
     description: Annotated[str | None, Field(max_length=200)] = None
@@ -283,8 +342,15 @@ class File(Settings):
     """A cloudsync configuration."""
 
     version: Literal[1]
-    owner: Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$", description="written into every marker")]
-    state: Annotated[str | None, Field(pattern=r"^file:///.+", description="file:// and the state directory")] = None
+    owner: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$", description="written into every marker"
+        ),
+    ]
+    state: Annotated[
+        str | None, Field(pattern=r"^file:///.+", description="file:// and the state directory")
+    ] = None
     ssh: SshTable
     networks: dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")], list[Network]] = {}
     policy: PolicyTable

@@ -1,7 +1,8 @@
 """Where every key and every array element of a TOML text stands.
 
-`tomllib` gives values without places. This walks the same text once more, after `tomllib` has accepted it, and so only has to find its way
-through valid TOML: it skips values and notes where keys and elements begin.
+`tomllib` gives values without places. This walks the same text once more, after `tomllib` has
+accepted it, and so only has to find its way through valid TOML: it skips values and notes where
+keys and elements begin.
 """
 
 from __future__ import annotations
@@ -17,13 +18,19 @@ _SPACE = re.compile(r"[ \t]*")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _STRINGS = tuple(
     re.compile(pattern, re.DOTALL)
-    for pattern in (r'"""(?:\\.|[^\\])*?"{3,5}(?!")', r"'''.*?'{3,5}(?!')", r'"(?:\\.|[^"\\\n])*"', r"'[^'\n]*'")
+    for pattern in (
+        r'"""(?:\\.|[^\\])*?"{3,5}(?!")',
+        r"'''.*?'{3,5}(?!')",
+        r'"(?:\\.|[^"\\\n])*"',
+        r"'[^'\n]*'",
+    )
 )
 _SCALAR = re.compile(r"[^,\]}#\n]+")
 
 
 def places(text: str, file: str) -> dict[KeyPath, Place]:
-    """Every path of the document with its 1-based line and column; elements of arrays are numbered from 0. `text` must be valid TOML."""
+    """Every path of the document with its 1-based line and column; elements of arrays are numbered
+    from 0. `text` must be valid TOML."""
     return _Walk(text, file).document()
 
 
@@ -136,4 +143,6 @@ class _Walk:
             self.line += 1
         while self.starts[self.line] > at:
             self.line -= 1
-        self.found.setdefault(path, Place(self.file, self.line + 1, at - self.starts[self.line] + 1))
+        self.found.setdefault(
+            path, Place(self.file, self.line + 1, at - self.starts[self.line] + 1)
+        )

@@ -1,4 +1,5 @@
-"""What is wrong with a configuration, as lines a person can jump to. Values are never part of them: they may be secrets."""
+"""What is wrong with a configuration, as lines a person can jump to. Values are never part of them:
+they may be secrets."""
 
 from __future__ import annotations
 
@@ -18,11 +19,14 @@ class Problem:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.key}: {self.text}" if self.key else f"{self.place}: {self.text}"
+        return (
+            f"{self.place}: {self.key}: {self.text}" if self.key else f"{self.place}: {self.text}"
+        )
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; `problems` are all that is wrong with it, in the order of the file."""
+    """The configuration cannot be used; `problems` are all that is wrong with it, in the order of
+    the file."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=lambda p: (p.place.line, p.place.column, p.key)))

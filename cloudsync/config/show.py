@@ -8,7 +8,13 @@ from typing import Any
 
 import tomlkit
 
-from cloudsync.config.configuration import ComposeTable, Configuration, PortRange, ReportSettings, WatchSettings
+from cloudsync.config.configuration import (
+    ComposeTable,
+    Configuration,
+    PortRange,
+    ReportSettings,
+    WatchSettings,
+)
 from cloudsync.config.engines import TlsEngine
 from cloudsync.config.models import AllowTable, File, FirewallTable
 from cloudsync.rules import RuleSet
@@ -16,14 +22,20 @@ from cloudsync.rules.networks import ANY, NetworkSet
 
 
 def show(configuration: Configuration) -> str:
-    """The effective configuration with every default filled in, as TOML that can be loaded again. Secrets stay references."""
+    """The effective configuration with every default filled in, as TOML that can be loaded again.
+    Secrets stay references."""
     policy, run = configuration.policy, configuration.run
     document: dict[str, Any] = {
         "version": 1,
         "owner": configuration.owner,
         "state": f"file://{configuration.state}",
-        "ssh": {"ports": list(configuration.ssh.ports), "sources": _sources(configuration.ssh.sources)},
-        "networks": {name: list(networks.cidrs()) for name, networks in configuration.networks.items()},
+        "ssh": {
+            "ports": list(configuration.ssh.ports),
+            "sources": _sources(configuration.ssh.sources),
+        },
+        "networks": {
+            name: list(networks.cidrs()) for name, networks in configuration.networks.items()
+        },
         "policy": {
             "expose": policy.expose,
             "mode": policy.mode,
@@ -48,9 +60,15 @@ def show(configuration: Configuration) -> str:
             for name, table in configuration.accounts.items()
         },
         "hosts": {
-            host.name: ({"docker": [_engine(engine) for engine in host.docker]} if host.docker else {})
+            host.name: (
+                {"docker": [_engine(engine) for engine in host.docker]} if host.docker else {}
+            )
             | _compose(host.compose)
-            | ({"ports": _ports(host.ports)} if host.ports or not (host.docker or host.compose) else {})
+            | (
+                {"ports": _ports(host.ports)}
+                if host.ports or not (host.docker or host.compose)
+                else {}
+            )
             | ({"retired": True} if host.retired else {})
             for host in configuration.hosts.values()
         },
@@ -59,7 +77,13 @@ def show(configuration: Configuration) -> str:
             | ({"static": True} if firewall.static else {"hosts": list(firewall.marker_hosts)})
             | firewall.settings.model_dump(exclude_none=True, mode="json")
             | (
-                {"allow": [table for allow in firewall.allow for table in _allows(allow.rules, allow.description)]}
+                {
+                    "allow": [
+                        table
+                        for allow in firewall.allow
+                        for table in _allows(allow.rules, allow.description)
+                    ]
+                }
                 if firewall.allow
                 else {}
             )
@@ -70,7 +94,8 @@ def show(configuration: Configuration) -> str:
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema (draft-07) of the file. The keys of provider plugins are left open: only the plugin knows them."""
+    """The JSON Schema (draft-07) of the file. The keys of provider plugins are left open: only the
+    plugin knows them."""
     schema = File.model_json_schema(ref_template="#/definitions/{model}")
     definitions = schema.pop("$defs", {})
     for model in (FirewallTable, AllowTable):
@@ -83,18 +108,38 @@ def json_schema() -> dict[str, Any]:
         pattern: {"$ref": "#/definitions/FirewallTable"}
         for pattern in properties["firewalls"].get("patternProperties", {".*": None})
     }
-    return {"$schema": "http://json-schema.org/draft-07/schema#", **schema, "definitions": definitions}
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        **schema,
+        "definitions": definitions,
+    }
 
 
 def _report(report: ReportSettings) -> dict[str, Any]:
-    references = {"health": report.health, "webhook": report.webhook, "webhook_secret": report.webhook_secret}
-    shown: dict[str, Any] = {name: one.model_dump(exclude_none=True) for name, one in references.items() if one is not None}
-    return shown | ({"metrics_file": report.metrics_file} if report.metrics_file is not None else {})
+    references = {
+        "health": report.health,
+        "webhook": report.webhook,
+        "webhook_secret": report.webhook_secret,
+    }
+    shown: dict[str, Any] = {
+        name: one.model_dump(exclude_none=True)
+        for name, one in references.items()
+        if one is not None
+    }
+    return shown | (
+        {"metrics_file": report.metrics_file} if report.metrics_file is not None else {}
+    )
 
 
 def _watch(watch: WatchSettings) -> dict[str, Any]:
-    seconds = {"interval": watch.interval, "debounce_min": watch.debounce_min, "debounce_max": watch.debounce_max}
-    shown: dict[str, Any] = {name: _duration(timedelta(seconds=value)) for name, value in seconds.items()}
+    seconds = {
+        "interval": watch.interval,
+        "debounce_min": watch.debounce_min,
+        "debounce_max": watch.debounce_max,
+    }
+    shown: dict[str, Any] = {
+        name: _duration(timedelta(seconds=value)) for name, value in seconds.items()
+    }
     if watch.listen is not None:
         host, port = watch.listen
         shown["listen"] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -119,7 +164,9 @@ def _engine(engine: str | TlsEngine) -> object:
 
 
 def _ports(ranges: Iterable[PortRange]) -> list[str]:
-    return [f"{r.first if r.first == r.last else f'{r.first}-{r.last}'}/{r.protocol}" for r in ranges]
+    return [
+        f"{r.first if r.first == r.last else f'{r.first}-{r.last}'}/{r.protocol}" for r in ranges
+    ]
 
 
 def _sources(sources: NetworkSet) -> list[str]:
@@ -144,9 +191,13 @@ def _allows(rules: RuleSet, description: str | None) -> Iterable[dict[str, Any]]
             else rule.protocol
         )
         names = [text] if rule.has_ports or rule.ports or "-" not in text else _each(text)
-        by_sources.setdefault(rule.sources, []).extend(f"ip/{name}" if name.isdigit() else name for name in names)
+        by_sources.setdefault(rule.sources, []).extend(
+            f"ip/{name}" if name.isdigit() else name for name in names
+        )
     for sources, ports in by_sources.items():
-        yield {"ports": ports, "sources": _sources(sources)} | ({"description": description} if description else {})
+        yield {"ports": ports, "sources": _sources(sources)} | (
+            {"description": description} if description else {}
+        )
 
 
 def _each(protocols: str) -> list[str]:

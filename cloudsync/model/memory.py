@@ -1,4 +1,5 @@
-"""What applies remember: of a firewall, what its containers needed and since when they do not; of a host, which engine answered."""
+"""What applies remember: of a firewall, what its containers needed and since when they do not; of a
+host, which engine answered."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from cloudsync.runtime.clock import Moment
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Rules that complete reads miss since `since`; `waited`: seconds, up to the moment the memory was last written."""
+    """Rules that complete reads miss since `since`; `waited`: seconds, up to the moment the memory
+    was last written."""
 
     rules: RuleSet
     since: datetime
@@ -21,8 +23,9 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What applies remember of one firewall. `identity`: the vendor's firewall it is about. `hosts`: what each host's containers needed,
-    and still is open. `looked`: when an apply last looked."""
+    """What applies remember of one firewall. `identity`: the vendor's firewall it is about.
+    `hosts`: what each host's containers needed, and still is open. `looked`: when an apply last
+    looked."""
 
     identity: str
     looked: Moment

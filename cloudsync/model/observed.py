@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one account's reader told beside its firewalls; None where it was not asked, or cannot tell."""
+    """What one account's reader told beside its firewalls; None where it was not asked, or cannot
+    tell."""
 
     fleet: Fleet | Unreadable | None = None
     marked: Sequence[Marked] | Unreadable | None = None

@@ -13,9 +13,10 @@ Status = Literal["done", "unchanged", "refused", "failed", "unknown", "not-begun
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What an apply did to one firewall. `not-begun`: an earlier failure or a refusal to go on kept it from being touched.
-    `conflict`: somebody else changed it meanwhile; to look and plan again may mend it. `stopped`: a signal kept steps from being begun.
-    `before` and `after`: what it let in as it was read first and last; None where that is not known, or nobody looked again."""
+    """What an apply did to one firewall. `not-begun`: an earlier failure or a refusal to go on kept
+    it from being touched. `conflict`: somebody else changed it meanwhile; to look and plan again
+    may mend it. `stopped`: a signal kept steps from being begun. `before` and `after`: what it let
+    in as it was read first and last; None where that is not known, or nobody looked again."""
 
     firewall: str
     status: Status
@@ -30,8 +31,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`moved`: why the approved plan does not fit any more (then nothing was written). `declined`: the user said no. `interrupted`: the
-    number of the signal that stopped it. `notes`: what else a person should know."""
+    """`moved`: why the approved plan does not fit any more (then nothing was written). `declined`:
+    the user said no. `interrupted`: the number of the signal that stopped it. `notes`: what else a
+    person should know."""
 
     plan: Plan
     outcomes: tuple[Outcome, ...] = ()

@@ -1,4 +1,5 @@
-"""A plan: frozen data that says what would change and why. The document of design 5.5 is its JSON form (`to_document`)."""
+"""A plan: frozen data that says what would change and why. The document of design 5.5 is its JSON
+form (`to_document`)."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ Withholds = Literal["closings", "firewall"]
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What the user allowed on the command line; stored in a plan file, so that applying it needs no repetition."""
+    """What the user allowed on the command line; stored in a plan file, so that applying it needs
+    no repetition."""
 
     adopt: tuple[str, ...] = ()
     allow_attach: tuple[str, ...] = ()
@@ -30,8 +32,8 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference. `rule` for open and close; `target` for attach and reapply; `opens_now`: the machine is under no firewall now; for
-    reapply: it is lifted, and others' rules count again."""
+    """One difference. `rule` for open and close; `target` for attach and reapply; `opens_now`: the
+    machine is under no firewall now; for reapply: it is lifted, and others' rules count again."""
 
     action: Action
     reason: str
@@ -51,7 +53,8 @@ class StepSummary:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A rule that stays open though nobody wants it. `reason` is a short word (unknown-host, additive, ...), `detail` says it in words."""
+    """A rule that stays open though nobody wants it. `reason` is a short word (unknown-host,
+    additive, ...), `detail` says it in words."""
 
     rule: Rule
     reason: str
@@ -92,7 +95,8 @@ class ReadStatus:
 
 @dataclass(frozen=True, slots=True)
 class Beyond:
-    """Something reachable that nobody wants. `through`: firewall and rule. `firewall`: None where no firewall acts at all."""
+    """Something reachable that nobody wants. `through`: firewall and rule. `firewall`: None where
+    no firewall acts at all."""
 
     rule: Rule
     through: str
@@ -102,9 +106,10 @@ class Beyond:
 
 @dataclass(frozen=True, slots=True)
 class MachineExposure:
-    """What the Internet reaches on one machine, over all firewalls that act on it. `target`: `server 7`. `attached`: the plan's own
-    firewall is one of them. `reachable`: all of it; `beyond`: the part nobody wants, rule by rule. `firewalls`: those that act on it, in
-    words. `pending`, `unknown`, `kept`: a sentence each."""
+    """What the Internet reaches on one machine, over all firewalls that act on it. `target`:
+    `server 7`. `attached`: the plan's own firewall is one of them. `reachable`: all of it;
+    `beyond`: the part nobody wants, rule by rule. `firewalls`: those that act on it, in words.
+    `pending`, `unknown`, `kept`: a sentence each."""
 
     machine: str
     target: str
@@ -121,8 +126,9 @@ class MachineExposure:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a firewall stands among its machines. `read`: None where nobody looked (the provider cannot, or policy.foreign = "ignore").
-    `unattached`: it exists and acts on no machine. `not_evaluated`: what else may let packets through or stop them."""
+    """How a firewall stands among its machines. `read`: None where nobody looked (the provider
+    cannot, or policy.foreign = "ignore"). `unattached`: it exists and acts on no machine.
+    `not_evaluated`: what else may let packets through or stop them."""
 
     read: ReadStatus | None = None
     machines: tuple[MachineExposure, ...] = ()
@@ -141,7 +147,8 @@ class Shared:
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A firewall at the vendor with our owner's marker that the configuration does not name. `firewall`: the name in its marker."""
+    """A firewall at the vendor with our owner's marker that the configuration does not name.
+    `firewall`: the name in its marker."""
 
     provider: str
     type: str
@@ -152,8 +159,9 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True)
 class FirewallPlan:
-    """`changes`: what would change. Closings that a guard withholds are not changes but `held`; where a guard withholds the whole
-    firewall its changes stand here all the same, for a person to judge, and an apply leaves them undone."""
+    """`changes`: what would change. Closings that a guard withholds are not changes but `held`;
+    where a guard withholds the whole firewall its changes stand here all the same, for a person to
+    judge, and an apply leaves them undone."""
 
     name: str
     provider: str
@@ -176,7 +184,8 @@ class FirewallPlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`malformed`: containers whose labels do not parse, in words. `warnings`: remarks for people."""
+    """`malformed`: containers whose labels do not parse, in words. `warnings`: remarks for
+    people."""
 
     tool_version: str
     created: datetime
@@ -204,5 +213,7 @@ def merged(refused: Iterable[Refused]) -> tuple[Refused, ...]:
             found[key] = one
         else:
             sources = NetworkSet.of((*before.sources, *one.sources)).cidrs()
-            found[key] = Refused(one.protocol, one.ports, sources, one.code, one.reason, one.origins)
+            found[key] = Refused(
+                one.protocol, one.ports, sources, one.code, one.reason, one.origins
+            )
     return tuple(found.values())

@@ -1,4 +1,5 @@
-"""The digest of a plan (design 5.5): the same for the same changes on the same targets, whoever plans them and when."""
+"""The digest of a plan (design 5.5): the same for the same changes on the same targets, whoever
+plans them and when."""
 
 from __future__ import annotations
 
@@ -11,9 +12,17 @@ from cloudsync.model.plan import Change, Plan
 
 
 def digest(plan: Plan) -> str:
-    """`sha256:` over the canonical JSON (RFC 8785) of what would change on which targets (design 5.5)."""
+    """`sha256:` over the canonical JSON (RFC 8785) of what would change on which targets (design
+    5.5)."""
     firewalls = sorted(
-        [f.name, f.provider, f.type, f.endpoint, f.identity, [_essence(change) for change in f.changes]]
+        [
+            f.name,
+            f.provider,
+            f.type,
+            f.endpoint,
+            f.identity,
+            [_essence(change) for change in f.changes],
+        ]
         for f in plan.firewalls
         if f.changes
     )
@@ -23,4 +32,10 @@ def digest(plan: Plan) -> str:
 def _essence(change: Change) -> list[Any]:
     if change.rule is None:
         return [change.action, None, None, None, change.target]
-    return [change.action, change.rule.protocol, change.rule.ports, list(change.rule.sources.cidrs()), change.target]
+    return [
+        change.action,
+        change.rule.protocol,
+        change.rule.ports,
+        list(change.rule.sources.cidrs()),
+        change.target,
+    ]

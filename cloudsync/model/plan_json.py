@@ -1,6 +1,7 @@
 """The plan document of design 5.5: a plan as JSON, and a plan file read back as hostile input.
 
-The models below are the document's one description: writing, reading and the shipped JSON Schema (`plan.schema.json`) all come from them.
+The models below are the document's one description: writing, reading and the shipped JSON Schema
+(`plan.schema.json`) all come from them.
 """
 
 from __future__ import annotations
@@ -34,11 +35,14 @@ MAX_PLAN_BYTES = 16 * 1024 * 1024
 
 
 class PlanFileError(ValueError):
-    """A plan file that cannot be used; the message is one line and holds nothing of the file's content."""
+    """A plan file that cannot be used; the message is one line and holds nothing of the file's
+    content."""
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, hide_input_in_errors=True, extra="ignore", defer_build=True)
+    model_config = ConfigDict(
+        strict=True, frozen=True, hide_input_in_errors=True, extra="ignore", defer_build=True
+    )
 
 
 class OriginPart(_Part):
@@ -110,7 +114,8 @@ class RulePart(_Part):
 
 
 class ExposurePart(_Part):
-    """What the Internet reaches on one machine. `protected`: a firewall acts on every interface it reaches."""
+    """What the Internet reaches on one machine. `protected`: a firewall acts on every interface it
+    reaches."""
 
     machine: str
     protected: bool
@@ -126,7 +131,8 @@ class ExposurePart(_Part):
 
 
 class StandingPart(_Part):
-    """`read`: null where nobody looked. `unattached`: the firewall exists and acts on no machine."""
+    """`read`: null where nobody looked. `unattached`: the firewall exists and acts on no
+    machine."""
 
     read: StatusPart | None
     unattached: bool
@@ -188,7 +194,8 @@ class GrantedPart(_Part):
 
 
 class PlanDocument(_Part):
-    """A cloudsync plan. Minor versions of the format add keys; readers ignore keys they do not know."""
+    """A cloudsync plan. Minor versions of the format add keys; readers ignore keys they do not
+    know."""
 
     format_version: str
     tool_version: str
@@ -207,7 +214,9 @@ class PlanDocument(_Part):
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of the document, as shipped in `plan.schema.json`."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | PlanDocument.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema"
+    } | PlanDocument.model_json_schema()
 
 
 def to_document(plan: Plan) -> dict[str, Any]:
@@ -228,13 +237,21 @@ def to_document(plan: Plan) -> dict[str, Any]:
         hosts={name: _status(status) for name, status in plan.hosts},
         firewalls=[_firewall(firewall) for firewall in plan.firewalls],
         unassigned=[_refused(one) for one in plan.unassigned],
-        orphans=[OrphanPart(provider=o.provider, type=o.type, id=o.id, name=o.name, firewall=o.firewall) for o in plan.orphans],
-        guards=[GuardPart(id=g.id, firewall=g.firewall, withholds=g.withholds, message=g.message) for g in plan.guards],
+        orphans=[
+            OrphanPart(provider=o.provider, type=o.type, id=o.id, name=o.name, firewall=o.firewall)
+            for o in plan.orphans
+        ],
+        guards=[
+            GuardPart(id=g.id, firewall=g.firewall, withholds=g.withholds, message=g.message)
+            for g in plan.guards
+        ],
         malformed=list(plan.malformed),
         warnings=list(plan.warnings),
     )
     return document.model_dump(exclude_none=False) | {
-        "hosts": {name: status.model_dump(exclude_none=True) for name, status in document.hosts.items()},
+        "hosts": {
+            name: status.model_dump(exclude_none=True) for name, status in document.hosts.items()
+        },
         "firewalls": [_trimmed(firewall) for firewall in document.firewalls],
     }
 
@@ -244,19 +261,24 @@ def exposure_document(plan: Plan) -> dict[str, Any]:
     document = to_document(plan)
     keys = ("name", "provider", "type", "endpoint", "id", "exposure", "standing", "shared")
     firewalls = [{key: firewall[key] for key in keys} for firewall in document["firewalls"]]
-    return {key: document[key] for key in ("format_version", "tool_version", "created", "owner")} | {
+    return {
+        key: document[key] for key in ("format_version", "tool_version", "created", "owner")
+    } | {
         "firewalls": firewalls,
         "orphans": document["orphans"],
     }
 
 
 def _trimmed(firewall: FirewallPart) -> dict[str, Any]:
-    """Keys that say nothing are left out of changes and statuses; origins always have all of theirs."""
+    """Keys that say nothing are left out of changes and statuses; origins always have all of
+    theirs."""
     dumped = firewall.model_dump()
     dumped["read"] = firewall.read.model_dump(exclude_none=True)
     if firewall.standing is not None and firewall.standing.read is not None:
         dumped["standing"]["read"] = firewall.standing.read.model_dump(exclude_none=True)
-    dumped["changes"] = [{k: v for k, v in change.items() if v is not None} for change in dumped["changes"]]
+    dumped["changes"] = [
+        {k: v for k, v in change.items() if v is not None} for change in dumped["changes"]
+    ]
     return dumped
 
 
@@ -343,7 +365,10 @@ def _firewall(firewall: FirewallPlan) -> FirewallPart:
             unattached=firewall.standing.unattached,
             not_evaluated=list(firewall.standing.not_evaluated),
         ),
-        shared=[SharedPart(host=one.host, needed_by=list(one.needed_by), **_rule(one.rule)) for one in firewall.shared],
+        shared=[
+            SharedPart(host=one.host, needed_by=list(one.needed_by), **_rule(one.rule))
+            for one in firewall.shared
+        ],
     )
 
 
@@ -352,7 +377,10 @@ def _exposure(machine: MachineExposure) -> ExposurePart:
         machine=machine.machine,
         protected=machine.protected,
         attached=machine.attached,
-        beyond=[BeyondPart(through=one.through, advice=one.advice, **_rule(one.rule)) for one in machine.beyond],
+        beyond=[
+            BeyondPart(through=one.through, advice=one.advice, **_rule(one.rule))
+            for one in machine.beyond
+        ],
         target=machine.target,
         addresses=list(machine.addresses),
         firewalls=list(machine.firewalls),
@@ -368,7 +396,8 @@ def _rule(rule: Rule) -> dict[str, Any]:
 
 
 def from_document(text: str) -> Plan:
-    """A plan file read back. Nothing in it is ever executed: apply plans again and compares (law 6).
+    """A plan file read back. Nothing in it is ever executed: apply plans again and compares (law
+    6).
 
     Raises `PlanFileError` for anything that is not a plan of a known format whose digest is right.
     """
@@ -380,7 +409,9 @@ def from_document(text: str) -> Plan:
         raise PlanFileError("the plan file is not JSON") from None
     version = value.get("format_version") if isinstance(value, dict) else None
     if not isinstance(version, str) or version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
-        raise PlanFileError(f"the file is not a plan of format {FORMAT_VERSION.split('.')[0]}.x") from None
+        raise PlanFileError(
+            f"the file is not a plan of format {FORMAT_VERSION.split('.')[0]}.x"
+        ) from None
     try:
         document = PlanDocument.model_validate(value)
         plan = _plan(document)
@@ -388,9 +419,13 @@ def from_document(text: str) -> Plan:
         where = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])
         raise PlanFileError(f"the plan file is malformed at {where[:200]!r}") from None
     except (ValueError, RecursionError, OverflowError):
-        raise PlanFileError("the plan file is malformed: a rule or a date in it cannot be read") from None
+        raise PlanFileError(
+            "the plan file is malformed: a rule or a date in it cannot be read"
+        ) from None
     if digest(plan) != document.digest:
-        raise PlanFileError("the plan file's digest does not match its changes: it was altered after it was written")
+        raise PlanFileError(
+            "the plan file's digest does not match its changes: it was altered after it was written"
+        )
     return plan
 
 
@@ -404,7 +439,11 @@ def _plan(document: PlanDocument) -> Plan:
         created=created,
         owner=document.owner,
         granted=Granted(
-            tuple(granted.adopt), tuple(granted.allow_attach), granted.allow_close, ssh_moved=granted.ssh_moved, now=granted.now
+            tuple(granted.adopt),
+            tuple(granted.allow_attach),
+            granted.allow_close,
+            ssh_moved=granted.ssh_moved,
+            now=granted.now,
         ),
         hosts=tuple((name, _read_status(status)) for name, status in document.hosts.items()),
         firewalls=tuple(_read_firewall(part) for part in document.firewalls),
@@ -420,7 +459,10 @@ def _read_status(part: StatusPart) -> ReadStatus:
 
 
 def _read_origins(parts: Iterable[OriginPart]) -> tuple[Origin, ...]:
-    return tuple(Origin(p.host or "", p.project, p.service, p.container, p.label, p.file, p.line) for p in parts)
+    return tuple(
+        Origin(p.host or "", p.project, p.service, p.container, p.label, p.file, p.line)
+        for p in parts
+    )
 
 
 def _read_change(part: ChangePart) -> Change:
@@ -433,7 +475,14 @@ def _read_change(part: ChangePart) -> Change:
 
 
 def _read_refused(part: RefusedPart) -> Refused:
-    return Refused(part.protocol, part.ports, tuple(part.sources), part.code, part.reason, _read_origins(part.origins))
+    return Refused(
+        part.protocol,
+        part.ports,
+        tuple(part.sources),
+        part.code,
+        part.reason,
+        _read_origins(part.origins),
+    )
 
 
 def _read_firewall(part: FirewallPart) -> FirewallPlan:

@@ -12,7 +12,8 @@ from cloudsync.rules.networks import NetworkSet
 
 @dataclass(frozen=True, slots=True, order=True)
 class Origin:
-    """Who needs a port: shown to people and written into rule descriptions (never container ids)."""
+    """Who needs a port: shown to people and written into rule descriptions (never container
+    ids)."""
 
     host: str
     project: str | None = None
@@ -27,13 +28,15 @@ class Origin:
 class RequiredPort:
     """A port range of one host that somebody needs, as far as the source knows it, before policy.
 
-    `first`..`last`: host ports, inclusive. `container_first`: the container port behind `first` (the ranges run in parallel);
-    None where nothing is published (host network, static lists). `address`: what the port is bound to; None = every address
-    of both families (static lists, host network). `sources`: what the labels ask for, already within the family of `address`.
-    `asked`: a trusted label asked for it (`expose=true`, `ports=`): what `expose = "labelled"` wants to see.
-    `firewalls`: names from `cloudsync.firewall`; None = every firewall of the host. `declared`: the user's own word (static
-    list): warned about, never refused; closes without grace. `from_file`: a file says so (Compose, static list), nothing was observed
-    at an engine: what a file does not ask for any more closes without grace. A port of a Compose file is `from_file` and not `declared`:
+    `first`..`last`: host ports, inclusive. `container_first`: the container port behind `first`
+    (the ranges run in parallel); None where nothing is published (host network, static lists).
+    `address`: what the port is bound to; None = every address of both families (static lists, host
+    network). `sources`: what the labels ask for, already within the family of `address`. `asked`: a
+    trusted label asked for it (`expose=true`, `ports=`): what `expose = "labelled"` wants to see.
+    `firewalls`: names from `cloudsync.firewall`; None = every firewall of the host. `declared`: the
+    user's own word (static list): warned about, never refused; closes without grace. `from_file`: a
+    file says so (Compose, static list), nothing was observed at an engine: what a file does not ask
+    for any more closes without grace. A port of a Compose file is `from_file` and not `declared`:
     it is judged like any published port.
     """
 
@@ -52,7 +55,8 @@ class RequiredPort:
 
     @property
     def observed(self) -> bool:
-        """Whether an engine showed it, and no file declared it: what was observed may be missed for a moment only, and has grace."""
+        """Whether an engine showed it, and no file declared it: what was observed may be missed for
+        a moment only, and has grace."""
         return not (self.declared or self.from_file)
 
 
@@ -76,7 +80,8 @@ RefusalCode = Literal[
 
 @dataclass(frozen=True, slots=True)
 class UnopenedPort:
-    """A required port that the source itself knows cannot be opened: a random host port, one that a label names but nobody publishes.
+    """A required port that the source itself knows cannot be opened: a random host port, one that a
+    label names but nobody publishes.
 
     `ports` as in the plan document; `""` where the number is not known.
     """
@@ -90,9 +95,11 @@ class UnopenedPort:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A container whose `cloudsync.*` labels do not parse: nothing of it opens, what is open of it stays.
+    """A container whose `cloudsync.*` labels do not parse: nothing of it opens, what is open of it
+    stays.
 
-    `ports`: what it publishes; None where that is not known (host network), and then anything might be its own.
+    `ports`: what it publishes; None where that is not known (host network), and then anything might
+    be its own.
     """
 
     origin: Origin
@@ -102,8 +109,9 @@ class Malformed:
 
 @dataclass(frozen=True, slots=True)
 class Routed:
-    """A container that a reverse proxy of the same engine serves: it needs no port of its own. `by`: the proxy, for people.
-    `beside`: the ports it publishes all the same, past the proxy (`8080/tcp`)."""
+    """A container that a reverse proxy of the same engine serves: it needs no port of its own.
+    `by`: the proxy, for people. `beside`: the ports it publishes all the same, past the proxy
+    (`8080/tcp`)."""
 
     origin: Origin
     by: str
@@ -120,7 +128,8 @@ class EngineSeen:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """Everything of the host was read. `local`: ports on loopback addresses, never opened, for people who want to see everything."""
+    """Everything of the host was read. `local`: ports on loopback addresses, never opened, for
+    people who want to see everything."""
 
     required: tuple[RequiredPort, ...] = ()
     unopened: tuple[UnopenedPort, ...] = ()
@@ -133,7 +142,8 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """Some of the host was read; `reasons` say what was not. Openings of what was read go on, nothing closes."""
+    """Some of the host was read; `reasons` say what was not. Openings of what was read go on,
+    nothing closes."""
 
     reasons: tuple[str, ...]
     required: tuple[RequiredPort, ...] = ()
@@ -148,7 +158,8 @@ class Partial:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Nothing of the host was read. `temporary`: trying again may mend it (exit 75 rather than 1)."""
+    """Nothing of the host was read. `temporary`: trying again may mend it (exit 75 rather than
+    1)."""
 
     reason: str
     temporary: bool = True
@@ -159,8 +170,9 @@ Discovery = Complete | Partial | Failed
 
 @dataclass(frozen=True, slots=True)
 class LabelScope:
-    """What labels of one host's containers may refer to. `lenient`: there is no configuration to refer to, so a network that
-    is only a name is taken as anyone, and names of firewalls count for nothing."""
+    """What labels of one host's containers may refer to. `lenient`: there is no configuration to
+    refer to, so a network that is only a name is taken as anyone, and names of firewalls count for
+    nothing."""
 
     networks: dict[str, NetworkSet]
     firewalls: frozenset[str]
@@ -168,7 +180,8 @@ class LabelScope:
 
 
 def name_of(origin: Origin) -> str:
-    """`shop/web`, else the container's name, else `config.toml:12`: who needs a port, for people and for rule descriptions."""
+    """`shop/web`, else the container's name, else `config.toml:12`: who needs a port, for people
+    and for rule descriptions."""
     if origin.project and origin.service:
         return f"{origin.project}/{origin.service}"
     if origin.container:

@@ -10,8 +10,9 @@ from cloudsync.rules import NetworkSet, Rule, RuleSet
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """`peer`: where the person sits. `port`: the port of this machine's sshd. `here`: the connection ends at this very machine, by
-    its address (`SSH_CONNECTION` may have been handed on to another one)."""
+    """`peer`: where the person sits. `port`: the port of this machine's sshd. `here`: the
+    connection ends at this very machine, by its address (`SSH_CONNECTION` may have been handed on
+    to another one)."""
 
     peer: IPv4Address | IPv6Address
     port: int

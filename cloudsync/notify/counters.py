@@ -1,4 +1,5 @@
-"""What reporting remembers from run to run, in a file of its own in the state directory: counters, last figures, what was told already.
+"""What reporting remembers from run to run, in a file of its own in the state directory: counters,
+last figures, what was told already.
 
 Losing it loses counters and may repeat a message; it never stops a run.
 """
@@ -26,9 +27,10 @@ class _Kept(BaseModel):
 
 
 class Figures(_Kept):
-    """One firewall as the last run that looked at it left it. Rules are canonical rules, `held` by reason, `refused` by code, `guards` by
-    id. `drift`: rules that differed from what is wanted when it was read; `pending`: those that still do. `foreign`: rules through which
-    other firewalls let the Internet reach its machines; None where nobody looked."""
+    """One firewall as the last run that looked at it left it. Rules are canonical rules, `held` by
+    reason, `refused` by code, `guards` by id. `drift`: rules that differed from what is wanted when
+    it was read; `pending`: those that still do. `foreign`: rules through which other firewalls let
+    the Internet reach its machines; None where nobody looked."""
 
     provider: str
     read: bool
@@ -42,8 +44,8 @@ class Figures(_Kept):
 
 
 class Streak(_Kept):
-    """Runs that failed one after the other. `since`: Unix seconds. `told`: the exit codes a webhook was told of. `over`: a run succeeded
-    since, and the webhook could not be told yet."""
+    """Runs that failed one after the other. `since`: Unix seconds. `told`: the exit codes a webhook
+    was told of. `over`: a run succeeded since, and the webhook could not be told yet."""
 
     since: float
     told: list[int] = []
@@ -91,7 +93,8 @@ def recall(state: Path, owner: str) -> Memory:
 
 @contextmanager
 def remembering(state: Path, owner: str) -> Iterator[Memory]:
-    """The memory, to be changed in here and kept afterwards. Where the file cannot be locked or kept, that is logged."""
+    """The memory, to be changed in here and kept afterwards. Where the file cannot be locked or
+    kept, that is logged."""
     with ExitStack() as stack:
         kept = True
         try:

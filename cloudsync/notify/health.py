@@ -1,5 +1,6 @@
-"""The health check (healthchecks.io and what speaks like it): `/start`, the bare address for success, `/<exit code>` for failure, and
-`/log` where another run held the lock, which says nothing of how things stand."""
+"""The health check (healthchecks.io and what speaks like it): `/start`, the bare address for
+success, `/<exit code>` for failure, and `/log` where another run held the lock, which says nothing
+of how things stand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""One POST to an address the user gave: https, or plain http to loopback; no redirects, bounded in time, and never an error of the run.
+"""One POST to an address the user gave: https, or plain http to loopback; no redirects, bounded in
+time, and never an error of the run.
 
 The address is a secret (whoever knows it can write there): no message ever holds it.
 """
@@ -30,7 +31,8 @@ class NotSent(Exception):
 
 
 class Sending:
-    """A message being sent beside the run. `action` raises `NotSent` or `SecretError` where it fails."""
+    """A message being sent beside the run. `action` raises `NotSent` or `SecretError` where it
+    fails."""
 
     def __init__(self, what: str, action: Callable[[], None]) -> None:
         self._what, self._action = what, action
@@ -39,7 +41,8 @@ class Sending:
         self._thread.start()
 
     def done(self, until: float) -> bool:
-        """Wait until it is sent, or until `time.monotonic()` is `until`; whether it was delivered."""
+        """Wait until it is sent, or until `time.monotonic()` is `until`; whether it was
+        delivered."""
         self._thread.join(max(0.0, until - time.monotonic()))
         if self._thread.is_alive():
             log.warning("%s: not sent in time", self._what)
@@ -57,8 +60,11 @@ class Sending:
             self._delivered = True
 
 
-def post(reference: SecretRef, base: Path, body: bytes, headers: Mapping[str, str], suffix: str = "") -> None:
-    """Send `body` to the address `reference` stands for, with `suffix` behind its path. Raises `NotSent` and `SecretError`."""
+def post(
+    reference: SecretRef, base: Path, body: bytes, headers: Mapping[str, str], suffix: str = ""
+) -> None:
+    """Send `body` to the address `reference` stands for, with `suffix` behind its path. Raises
+    `NotSent` and `SecretError`."""
     import requests
 
     url = _address(reference.resolve(base).get_secret_value(), suffix)
@@ -80,7 +86,9 @@ def post(reference: SecretRef, base: Path, body: bytes, headers: Mapping[str, st
     except requests.RequestException as error:
         raise NotSent(type(error).__name__) from None
     if 300 <= status < 400:
-        raise NotSent(f"the answer was a redirect ({status}), and those are not followed: name the final address")
+        raise NotSent(
+            f"the answer was a redirect ({status}), and those are not followed: name the final address"
+        )
     if not 200 <= status < 300:
         raise NotSent(f"the answer was {status}")
 

@@ -1,5 +1,5 @@
-"""The memory as Prometheus text (exposition format 0.0.4), for a textfile and for `/metrics`; the list of metrics is data, so that the
-documents are generated from it."""
+"""The memory as Prometheus text (exposition format 0.0.4), for a textfile and for `/metrics`; the
+list of metrics is data, so that the documents are generated from it."""
 
 from __future__ import annotations
 
@@ -63,14 +63,21 @@ def text(memory: Memory) -> str:
         found = list(samples[metric.name])
         if not found:
             continue
-        lines += [f"# HELP {metric.name} {_help(metric.help)}", f"# TYPE {metric.name} {metric.kind}"]
+        lines += [
+            f"# HELP {metric.name} {_help(metric.help)}",
+            f"# TYPE {metric.name} {metric.kind}",
+        ]
         owner = {} if metric.name == "cloudsync_build_info" else {"owner": memory.owner}
-        lines += [f"{metric.name}{_labels({**owner, **labels})} {_number(value)}" for labels, value in found]
+        lines += [
+            f"{metric.name}{_labels({**owner, **labels})} {_number(value)}"
+            for labels, value in found
+        ]
     return "\n".join(lines) + "\n"
 
 
 def write(path: Path, memory: Memory) -> None:
-    """The textfile, replaced as a whole and readable by others (the exporter runs as somebody else). A failure is logged."""
+    """The textfile, replaced as a whole and readable by others (the exporter runs as somebody
+    else). A failure is logged."""
     try:
         replace(path, text(memory).encode("utf-8", "backslashreplace"), mode=FILE_MODE)
     except OSError as error:
@@ -84,7 +91,9 @@ def _samples(memory: Memory) -> dict[str, Iterable[Sample]]:
         "cloudsync_last_success_timestamp_seconds": [({}, memory.last_success)],
         "cloudsync_last_run_exit_code": [({}, memory.last_code)],
         "cloudsync_run_duration_seconds": [({}, memory.last_seconds)],
-        "cloudsync_runs_total": [({"exit_code": str(code)}, count) for code, count in sorted(memory.runs.items())],
+        "cloudsync_runs_total": [
+            ({"exit_code": str(code)}, count) for code, count in sorted(memory.runs.items())
+        ],
         "cloudsync_changes_total": _each(memory, "action", "changes", ACTIONS),
         "cloudsync_drift_rules": _one(memory, "drift"),
         "cloudsync_pending_rules": _one(memory, "pending"),
@@ -93,8 +102,12 @@ def _samples(memory: Memory) -> dict[str, Iterable[Sample]]:
         "cloudsync_guards": _each(memory, "guard", "guards"),
         "cloudsync_firewall_read": _one(memory, "read"),
         "cloudsync_foreign_rules": _one(memory, "foreign"),
-        "cloudsync_host_complete": [({"host": name}, complete) for name, complete in sorted(memory.hosts.items())],
-        "cloudsync_errors_total": [({"kind": kind}, memory.errors.get(kind, 0)) for kind in ERROR_KINDS],
+        "cloudsync_host_complete": [
+            ({"host": name}, complete) for name, complete in sorted(memory.hosts.items())
+        ],
+        "cloudsync_errors_total": [
+            ({"kind": kind}, memory.errors.get(kind, 0)) for kind in ERROR_KINDS
+        ],
         "cloudsync_failing_since_timestamp_seconds": [
             ({}, memory.streak.since if memory.streak and not memory.streak.over else 0)
         ],
@@ -112,7 +125,10 @@ def _each(memory: Memory, label: str, field: str, always: tuple[str, ...] = ()) 
     for name, figures in memory.firewalls.items():
         counts: Mapping[str, int] = getattr(figures, field)
         for value in (*always, *sorted(counts.keys() - set(always))):
-            yield {"firewall": name, "provider": figures.provider, label: value}, counts.get(value, 0)
+            yield (
+                {"firewall": name, "provider": figures.provider, label: value},
+                counts.get(value, 0),
+            )
 
 
 def _labels(labels: Mapping[str, str]) -> str:

@@ -19,13 +19,18 @@ END_SECONDS = 10.0
 
 
 class Reporting:
-    """A run under way. `begin` it, when it is `over` `tell` it; nothing in here raises for what others do."""
+    """A run under way. `begin` it, when it is `over` `tell` it; nothing in here raises for what
+    others do."""
 
-    def __init__(self, configuration: Configuration, command: Command, *, metrics_file: Path | None = None) -> None:
+    def __init__(
+        self, configuration: Configuration, command: Command, *, metrics_file: Path | None = None
+    ) -> None:
         self.configuration = configuration
         self.command: Command = command
         named = configuration.report.metrics_file
-        self.metrics_file = metrics_file or (configuration.base / named if named is not None else None)
+        self.metrics_file = metrics_file or (
+            configuration.base / named if named is not None else None
+        )
         self.started, self._begun = time.time(), time.monotonic()
         self._start: Sending | None = None
 
@@ -35,16 +40,37 @@ class Reporting:
             self._start = health.ping_start(reference, self.configuration.base)
         return self
 
-    def over(self, code: int, report: Report | None = None, *, error: str | None = None, kind: ErrorKind | None = None) -> Run:
+    def over(
+        self,
+        code: int,
+        report: Report | None = None,
+        *,
+        error: str | None = None,
+        kind: ErrorKind | None = None,
+    ) -> Run:
         """The run ended with this exit code. `error` and `kind`: why, where there is no report."""
         seconds = time.monotonic() - self._begun
-        return Run(self.configuration.owner, self.command, self.started, seconds, code, report, error=error, kind=kind)
+        return Run(
+            self.configuration.owner,
+            self.command,
+            self.started,
+            seconds,
+            code,
+            report,
+            error=error,
+            kind=kind,
+        )
 
     def tell(self, run: Run, *, ping: bool = True) -> Memory:
-        """Count it, write the metrics, tell the others; what is remembered now. `ping`: tell the health check too."""
+        """Count it, write the metrics, tell the others; what is remembered now. `ping`: tell the
+        health check too."""
         until = time.monotonic() + END_SECONDS
         configuration = self.configuration
-        if self.command == "apply" and self.metrics_file is None and configuration.report.webhook is None:
+        if (
+            self.command == "apply"
+            and self.metrics_file is None
+            and configuration.report.webhook is None
+        ):
             self._ping(run, until, ping=ping)
             return Memory(owner=run.owner)  # nobody would ever see what is counted
         with remembering(configuration.state, configuration.owner) as memory:
@@ -52,7 +78,11 @@ class Reporting:
         if self.metrics_file is not None:
             write(self.metrics_file, memory)
         event = webhook.event_of(run, memory.streak)
-        message = webhook.send(configuration.report, configuration.base, event, run, memory.streak) if event is not None else None
+        message = (
+            webhook.send(configuration.report, configuration.base, event, run, memory.streak)
+            if event is not None
+            else None
+        )
         self._ping(run, until, ping=ping)
         if message is not None and message.done(until) and event != "change":
             memory = self._remember_told(run)

@@ -42,8 +42,9 @@ _CAUSES = 3
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that ended. `started`: Unix seconds. `code`: its exit code (design 5.4). `report` is None where it ended before there was one;
-    then `error` says why and `kind` of what sort it is."""
+    """A run that ended. `started`: Unix seconds. `code`: its exit code (design 5.4). `report` is
+    None where it ended before there was one; then `error` says why and `kind` of what sort it
+    is."""
 
     owner: str
     command: Command
@@ -67,7 +68,9 @@ class Run:
     def changed(self) -> tuple[str, ...]:
         """The firewalls that are not what they were before, as far as known."""
         outcomes = self.report.outcomes if self.report is not None else ()
-        return tuple(one.firewall for one in outcomes if one.status == "done" or one.opened or one.closed)
+        return tuple(
+            one.firewall for one in outcomes if one.status == "done" or one.opened or one.closed
+        )
 
     @property
     def opened(self) -> int:
@@ -88,20 +91,29 @@ class Run:
             found["not-approved"] += 1
         found["host"] += sum(status.status != "complete" for _, status in report.plan.hosts)
         found["malformed-label"] += len(report.plan.malformed)
-        found["firewall"] += sum(firewall.read.status != "complete" for firewall in report.plan.firewalls)
+        found["firewall"] += sum(
+            firewall.read.status != "complete" for firewall in report.plan.firewalls
+        )
         found["guard"] += len(report.plan.guards)
-        found["write"] += sum(outcome.status in ("failed", "unknown") for outcome in report.outcomes)
+        found["write"] += sum(
+            outcome.status in ("failed", "unknown") for outcome in report.outcomes
+        )
         return +found
 
     def sentence(self) -> str:
-        """`2 opened, 1 closed on web; exit 75: host db-1 was not read completely: …`, harmless to show anywhere."""
+        """`2 opened, 1 closed on web; exit 75: host db-1 was not read completely: …`, harmless to
+        show anywhere."""
         said = []
         if self.changed:
-            said.append(f"{self.opened} opened, {self.closed} closed on {', '.join(plain(name) for name in self.changed)}")
+            said.append(
+                f"{self.opened} opened, {self.closed} closed on {', '.join(plain(name) for name in self.changed)}"
+            )
         if not self.succeeded:
             causes = self.causes() or ["see the log"]
             more = f" (and {len(causes) - _CAUSES} more)" if len(causes) > _CAUSES else ""
-            said.append(f"exit {self.code}: {'; '.join(plain(cause) for cause in causes[:_CAUSES])}{more}")
+            said.append(
+                f"exit {self.code}: {'; '.join(plain(cause) for cause in causes[:_CAUSES])}{more}"
+            )
         return "; ".join(said) or "nothing to do"
 
     def causes(self) -> list[str]:
@@ -115,10 +127,20 @@ class Run:
         if report.declined:
             return ["a person said no"]
         causes = [
-            f"{one.firewall}: {one.message or one.status}" for one in report.outcomes if one.status in ("failed", "unknown")
+            f"{one.firewall}: {one.message or one.status}"
+            for one in report.outcomes
+            if one.status in ("failed", "unknown")
         ]
         causes += [f"{guard.firewall}: {guard.id}: {guard.message}" for guard in report.plan.guards]
         causes += [f"malformed label: {text}" for text in report.plan.malformed]
-        causes += [f"{f.name} was not read: {f.read.reason}" for f in report.plan.firewalls if f.read.status != "complete"]
-        causes += [f"host {name} was not read completely: {s.reason}" for name, s in report.plan.hosts if s.status != "complete"]
+        causes += [
+            f"{f.name} was not read: {f.read.reason}"
+            for f in report.plan.firewalls
+            if f.read.status != "complete"
+        ]
+        causes += [
+            f"host {name} was not read completely: {s.reason}"
+            for name, s in report.plan.hosts
+            if s.status != "complete"
+        ]
         return causes

@@ -1,4 +1,5 @@
-"""A run entered into the memory: counters counted on, figures of the firewalls it looked at replaced. Changes the memory, nothing else."""
+"""A run entered into the memory: counters counted on, figures of the firewalls it looked at
+replaced. Changes the memory, nothing else."""
 
 from __future__ import annotations
 
@@ -13,17 +14,29 @@ from cloudsync.notify.run import Run
 
 def tally(memory: Memory, run: Run, firewalls: Iterable[str]) -> None:
     """`firewalls`: the names of the configuration; what is remembered of others is forgotten."""
-    memory.last_run, memory.last_code, memory.last_seconds = run.started + run.seconds, run.code, run.seconds
+    memory.last_run, memory.last_code, memory.last_seconds = (
+        run.started + run.seconds,
+        run.code,
+        run.seconds,
+    )
     memory.runs[run.code] = memory.runs.get(run.code, 0) + 1
     for kind, count in run.errors().items():
         memory.errors[kind] = memory.errors.get(kind, 0) + count
     if run.report is not None:
-        _enter(memory, run.report.plan, {outcome.firewall: outcome for outcome in run.report.outcomes})
+        _enter(
+            memory, run.report.plan, {outcome.firewall: outcome for outcome in run.report.outcomes}
+        )
     known = set(firewalls)
-    memory.firewalls = {name: figures for name, figures in sorted(memory.firewalls.items()) if name in known}
+    memory.firewalls = {
+        name: figures for name, figures in sorted(memory.firewalls.items()) if name in known
+    }
     if run.succeeded:
         memory.last_success = memory.last_run
-        memory.streak = memory.streak.model_copy(update={"over": True}) if memory.streak and memory.streak.told else None
+        memory.streak = (
+            memory.streak.model_copy(update={"over": True})
+            if memory.streak and memory.streak.told
+            else None
+        )
     elif not run.skipped and (memory.streak is None or memory.streak.over):
         memory.streak = Streak(since=memory.last_run)
 
@@ -32,23 +45,33 @@ def _enter(memory: Memory, plan: Plan, outcomes: dict[str, Outcome]) -> None:
     memory.hosts = {name: status.status == "complete" for name, status in plan.hosts}
     for firewall in plan.firewalls:
         before = memory.firewalls.get(firewall.name)
-        memory.firewalls[firewall.name] = _figures(plan, firewall, outcomes.get(firewall.name), before)
+        memory.firewalls[firewall.name] = _figures(
+            plan, firewall, outcomes.get(firewall.name), before
+        )
 
 
-def _figures(plan: Plan, firewall: FirewallPlan, outcome: Outcome | None, before: Figures | None) -> Figures:
+def _figures(
+    plan: Plan, firewall: FirewallPlan, outcome: Outcome | None, before: Figures | None
+) -> Figures:
     differing = sum(change.action in ("open", "close") for change in firewall.changes)
-    changes = Counter(before.changes if before is not None and before.provider == firewall.provider else {})
+    changes = Counter(
+        before.changes if before is not None and before.provider == firewall.provider else {}
+    )
     done = outcome is not None and outcome.status == "done"
     if outcome is not None:
         changes["open"] += outcome.opened
         changes["close"] += outcome.closed
     if done:
-        changes.update(change.action for change in firewall.changes if change.action not in ("open", "close"))
+        changes.update(
+            change.action for change in firewall.changes if change.action not in ("open", "close")
+        )
     return Figures(
         provider=firewall.provider,
         read=firewall.read.status == "complete",
         drift=differing,
-        pending=0 if done else max(differing - (outcome.opened + outcome.closed if outcome is not None else 0), 0),
+        pending=0
+        if done
+        else max(differing - (outcome.opened + outcome.closed if outcome is not None else 0), 0),
         held=Counter(held.reason for held in firewall.held),
         refused=Counter(refused.code for refused in firewall.refused),
         guards=Counter(guard.id for guard in plan.guards if guard.firewall == firewall.name),
@@ -58,7 +81,8 @@ def _figures(plan: Plan, firewall: FirewallPlan, outcome: Outcome | None, before
 
 
 def _foreign(firewall: FirewallPlan) -> int | None:
-    """Rules by which other firewalls let the Internet in; None where nobody looked, or the machines could not be read."""
+    """Rules by which other firewalls let the Internet in; None where nobody looked, or the machines
+    could not be read."""
     standing = firewall.standing
     if standing.read is None or standing.read.status != "complete":
         return None

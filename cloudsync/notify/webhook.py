@@ -1,4 +1,5 @@
-"""The webhook: told of changes, of a failure once per streak and exit code, and of the recovery. The body is `webhook.schema.json`.
+"""The webhook: told of changes, of a failure once per streak and exit code, and of the recovery.
+The body is `webhook.schema.json`.
 
 A message that could not be delivered is not marked as told: the next run tries again.
 """
@@ -27,7 +28,8 @@ _MOST = 50
 
 
 def event_of(run: Run, streak: Streak | None) -> Event | None:
-    """What there is to tell, None where nothing is. `streak`: as it is after this run was entered."""
+    """What there is to tell, None where nothing is. `streak`: as it is after this run was
+    entered."""
     if run.succeeded and streak is not None and streak.over:
         return "recovery"
     if not run.succeeded and not run.skipped and streak is not None and run.code not in streak.told:
@@ -35,7 +37,9 @@ def event_of(run: Run, streak: Streak | None) -> Event | None:
     return "change" if run.changed else None
 
 
-def send(settings: ReportSettings, base: Path, event: Event, run: Run, streak: Streak | None) -> Sending | None:
+def send(
+    settings: ReportSettings, base: Path, event: Event, run: Run, streak: Streak | None
+) -> Sending | None:
     """Begin to send it; None where no webhook is configured."""
     reference, secret = settings.webhook, settings.webhook_secret
     if reference is None:
@@ -64,7 +68,8 @@ def message(event: Event, run: Run, streak: Streak | None) -> dict[str, Any]:
         "version": 1,
         "id": str(uuid.uuid4()),
         "event": event,
-        "text": f"cloudsync {run.owner}: {run.sentence()}" + (" (recovered)" if event == "recovery" else ""),
+        "text": f"cloudsync {run.owner}: {run.sentence()}"
+        + (" (recovered)" if event == "recovery" else ""),
         "tool_version": __version__,
         "owner": run.owner,
         "command": run.command,
@@ -86,7 +91,12 @@ def message(event: Event, run: Run, streak: Streak | None) -> dict[str, Any]:
             if one.status != "unchanged"
         ][:_MOST],
         "guards": [
-            {"id": guard.id, "firewall": guard.firewall, "withholds": guard.withholds, "message": _said(guard.message)}
+            {
+                "id": guard.id,
+                "firewall": guard.firewall,
+                "withholds": guard.withholds,
+                "message": _said(guard.message),
+            }
             for guard in (plan.guards if plan is not None else ())
         ][:_MOST],
         "hosts": [

@@ -1,6 +1,7 @@
 """Whether a fresh plan is still what was approved (law 6).
 
-A plan file is a bound: what is left to do may be less than was approved (some of it is done already), never more and never elsewhere.
+A plan file is a bound: what is left to do may be less than was approved (some of it is done
+already), never more and never elsewhere.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from cloudsync.rules import NOTHING, RuleSet
 
 
 def moved(approved: Plan, fresh: Plan) -> str | None:
-    """What a fresh plan would do that was not approved, in words; None where it does as much or less."""
+    """What a fresh plan would do that was not approved, in words; None where it does as much or
+    less."""
     if approved.owner != fresh.owner:
         return f'the plan is of the owner "{approved.owner}", the configuration of "{fresh.owner}"'
     shown = {firewall.name: firewall for firewall in approved.firewalls}
@@ -33,12 +35,17 @@ def _beyond(approved: FirewallPlan, fresh: FirewallPlan) -> str | None:
         return f"is another firewall at the vendor now ({fresh.id}, was {approved.id})"
     if approved.exists is not None and fresh.exists is False and approved.exists:
         return "does not exist any more"
-    # What an earlier run began is finished by this one: putting approved rules in force needs no approval of its own.
-    others = {(c.action, c.target) for c in fresh.changes if c.rule is None and (c.action != "reapply" or c.opens_now)} - {
-        (c.action, c.target) for c in approved.changes if c.rule is None
-    }
+    # What an earlier run began is finished by this one: putting approved rules in force needs no
+    # approval of its own.
+    others = {
+        (c.action, c.target)
+        for c in fresh.changes
+        if c.rule is None and (c.action != "reapply" or c.opens_now)
+    } - {(c.action, c.target) for c in approved.changes if c.rule is None}
     if others:
-        return "would now also " + ", ".join(sorted(f"{action} {target or ''}".strip() for action, target in others))
+        return "would now also " + ", ".join(
+            sorted(f"{action} {target or ''}".strip() for action, target in others)
+        )
     for action, verb in (("open", "opens"), ("close", "closes")):
         extra = _rules(fresh, action) - _rules(approved, action)
         if extra:
@@ -47,4 +54,7 @@ def _beyond(approved: FirewallPlan, fresh: FirewallPlan) -> str | None:
 
 
 def _rules(firewall: FirewallPlan, action: str) -> RuleSet:
-    return RuleSet.of(c.rule for c in firewall.changes if c.action == action and c.rule is not None) or NOTHING
+    return (
+        RuleSet.of(c.rule for c in firewall.changes if c.action == action and c.rule is not None)
+        or NOTHING
+    )

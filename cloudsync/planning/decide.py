@@ -1,4 +1,5 @@
-"""One firewall considered: what it has, what it should have, the changes, the guards and the steps. Pure."""
+"""One firewall considered: what it has, what it should have, the changes, the guards and the steps.
+Pure."""
 
 from __future__ import annotations
 
@@ -39,8 +40,9 @@ from cloudsync.rules import NOTHING, RuleSet
 
 @dataclass(frozen=True, slots=True)
 class Considered:
-    """One firewall's part of a plan, and what an apply needs to carry it out. `steps` are run unless `withheld`. `desired`: what policy
-    said, for those who ask why. `memory`: what an apply remembers of it from now on, None where it learnt nothing."""
+    """One firewall's part of a plan, and what an apply needs to carry it out. `steps` are run
+    unless `withheld`. `desired`: what policy said, for those who ask why. `memory`: what an apply
+    remembers of it from now on, None where it learnt nothing."""
 
     plan: FirewallPlan
     account: Account
@@ -72,11 +74,17 @@ def consider(
     same: Sequence[str] = (),
     foreign: Guard | None = None,
 ) -> Considered:
-    """Decide about one firewall. `login`: the SSH connection of the person who runs this. `same`: other firewalls of the
-    configuration that turned out to be this one at the vendor. `foreign`: the guard of `policy.foreign = "fail"`, where other firewalls
-    leave something open."""
+    """Decide about one firewall. `login`: the SSH connection of the person who runs this. `same`:
+    other firewalls of the configuration that turned out to be this one at the vendor. `foreign`:
+    the guard of `policy.foreign = "fail"`, where other firewalls leave something open."""
     table = configuration.accounts[firewall.account]
-    desired = desire(firewall, configuration, table.provider.capabilities, discoveries, _private(configuration, observed))
+    desired = desire(
+        firewall,
+        configuration,
+        table.provider.capabilities,
+        discoveries,
+        _private(configuration, observed),
+    )
     empty = FirewallPlan(
         name=firewall.name,
         provider=table.name,
@@ -89,7 +97,15 @@ def consider(
         hosts=firewall.hosts,
         refused=desired.refused,
     )
-    nothing = Considered(empty, account, spec, observed, Target(spec, NOTHING), warnings=desired.warnings, desired=desired)
+    nothing = Considered(
+        empty,
+        account,
+        spec,
+        observed,
+        Target(spec, NOTHING),
+        warnings=desired.warnings,
+        desired=desired,
+    )
     if isinstance(observed, Unreadable):
         read = ReadStatus("failed", observed.error.message, temporary=observed.error.temporary)
         return replace(nothing, plan=replace(empty, read=read))
@@ -100,7 +116,8 @@ def consider(
     closing = tuple(one for one in reapply if not one.lifts)
     warnings = desired.warnings
     if (why := _postponing(unknown, desired)) is not None and (attach or closing):
-        # Law 1: attaching counts as closing. What is unknown may be open on the machine and would be cut.
+        # Law 1: attaching counts as closing. What is unknown may be open on the machine and would
+        # be cut.
         what = ", ".join(a.target for a in attach) or "what is pending at the vendor"
         warnings = (*warnings, f"not put in force now: {what}, because {why}")
         if isinstance(observed, Absent):
@@ -111,15 +128,25 @@ def consider(
     if owner is not None and owner.id == "foreign-owner":
         return replace(nothing, guards=(owner,), warnings=warnings)
     known = _known(configuration, firewall, observed, desired, past)
-    holding, closing_guards, notes = _held(configuration, firewall, observed, desired, unknown, past, known, granted)
+    holding, closing_guards, notes = _held(
+        configuration, firewall, observed, desired, unknown, past, known, granted
+    )
     if foreign is not None and isinstance(observed, Present):
         holding = withhold(holding, desired, observed, foreign.id, foreign.message)
     before = observed.rules if isinstance(observed, Present) else NOTHING
     here = _is_here(configuration, firewall)
     found = [owner, *closing_guards, foreign, guards.attaching(firewall.name, attach, granted)]
-    found.append(guards.same_firewall(firewall.name, observed.id if isinstance(observed, Present) else "", same))
+    found.append(
+        guards.same_firewall(
+            firewall.name, observed.id if isinstance(observed, Present) else "", same
+        )
+    )
     found.append(guards.ssh_moved(firewall.name, past.ssh, holding.closing, granted))
-    found.append(guards.own_ssh(firewall.name, login, before, holding.final, attaches=bool(attach), here=here))
+    found.append(
+        guards.own_ssh(
+            firewall.name, login, before, holding.final, attaches=bool(attach), here=here
+        )
+    )
     note = guards.own_ssh_elsewhere(login, before, holding.final, here=here)
     warnings = (*warnings, *notes, *((note,) if note is not None else ()))
     adopt = guards.adopting(observed, spec.marker)
@@ -152,16 +179,25 @@ def consider(
         held=holding.held,
         kept=(*holding.kept, *_foreign(configuration, observed)),
     )
-    return Considered(plan, account, spec, observed, target, refusals, steps, warnings, desired, memory)
+    return Considered(
+        plan, account, spec, observed, target, refusals, steps, warnings, desired, memory
+    )
 
 
 def _known(
-    configuration: Configuration, firewall: Firewall, observed: Present | Absent, desired: Desired, past: Past
+    configuration: Configuration,
+    firewall: Firewall,
+    observed: Present | Absent,
+    desired: Desired,
+    past: Past,
 ) -> Mapping[str, RuleSet]:
-    """What is known to have been a container's, by host; nothing of a firewall that is not ours yet."""
+    """What is known to have been a container's, by host; nothing of a firewall that is not ours
+    yet."""
     if isinstance(observed, Absent):
         return {}
-    if past.memory is None and (observed.marker is None or observed.marker.owner != configuration.owner):
+    if past.memory is None and (
+        observed.marker is None or observed.marker.owner != configuration.owner
+    ):
         return {}
     return attributed(past, observed, observed.rules - desired.rules, firewall.hosts)
 
@@ -180,7 +216,9 @@ def _held(
     present = observed if isinstance(observed, Present) else None
     policy = configuration.policy
     grace = timedelta() if granted.now else policy.grace
-    holding = hold(present, desired, policy, unknown, lambda extra: waits(past, known, extra, grace))
+    holding = hold(
+        present, desired, policy, unknown, lambda extra: waits(past, known, extra, grace)
+    )
     notes: tuple[str, ...] = ()
     if past.memory is None and any(held.reason == "grace" for held in holding.held):
         note = (
@@ -190,7 +228,9 @@ def _held(
         notes = (note,)
     found = (
         guards.max_close(firewall.name, holding.closing, policy.max_close, granted),
-        guards.everything_would_close(firewall.name, desired, holding.closing, _of_hosts(known, firewall), granted),
+        guards.everything_would_close(
+            firewall.name, desired, holding.closing, _of_hosts(known, firewall), granted
+        ),
     )
     refusals = tuple(guard for guard in found if guard is not None)
     if not refusals or present is None:
@@ -205,24 +245,37 @@ def _of_hosts(known: Mapping[str, RuleSet], firewall: Firewall) -> Mapping[str, 
 def _is_here(configuration: Configuration, firewall: Firewall) -> bool:
     """Whether a host of the firewall is this machine: its engine is read through a local socket."""
     hosts = (configuration.hosts[name] for name in firewall.hosts)
-    return any(isinstance(engine, str) and engine.startswith("unix://") for host in hosts for engine in host.docker)
+    return any(
+        isinstance(engine, str) and engine.startswith("unix://")
+        for host in hosts
+        for engine in host.docker
+    )
 
 
 def _private(configuration: Configuration, observed: Observation) -> RuleSet:
-    """What to let in from private networks: only a new firewall, unless the configuration manages private sources too."""
-    if isinstance(observed, Unreadable) or (isinstance(observed, Present) and configuration.policy.private == "keep"):
+    """What to let in from private networks: only a new firewall, unless the configuration manages
+    private sources too."""
+    if isinstance(observed, Unreadable) or (
+        isinstance(observed, Present) and configuration.policy.private == "keep"
+    ):
         return NOTHING
     return observed.private
 
 
 def _foreign(configuration: Configuration, observed: Present | Absent) -> tuple[str, ...]:
-    return () if configuration.policy.foreign == "ignore" else tuple(one.summary for one in observed.foreign)
+    return (
+        ()
+        if configuration.policy.foreign == "ignore"
+        else tuple(one.summary for one in observed.foreign)
+    )
 
 
 def _postponing(unknown: Mapping[str, str], desired: Desired) -> str | None:
     """Why nothing may be attached now; None where everything is known."""
     if unknown:
-        return "; ".join(f"{host} was not read completely: {reason}" for host, reason in sorted(unknown.items()))
+        return "; ".join(
+            f"{host} was not read completely: {reason}" for host, reason in sorted(unknown.items())
+        )
     if desired.doubtful is None or desired.doubtful:
         return "the labels of a container do not parse"
     return None

@@ -1,7 +1,9 @@
-"""The differences between a firewall as it is and as it should be, as changes with who needs them and why.
+"""The differences between a firewall as it is and as it should be, as changes with who needs them
+and why.
 
-Changes are exact: `open` and `close` are the canonical rules of a set difference (design 5.5), so that two spellings of one meaning are no
-change. A new firewall has one `create`, one `attach` per machine or selector, and one `open` per rule.
+Changes are exact: `open` and `close` are the canonical rules of a set difference (design 5.5), so
+that two spellings of one meaning are no change. A new firewall has one `create`, one `attach` per
+machine or selector, and one `open` per rule.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ def changes_of(
     adopt: str | None,
     reapply: Iterable[Pending],
 ) -> tuple[Change, ...]:
-    """All changes of one firewall, in the order of the plan document. `adopt`: why the marker is (re)written, or None.
-    `reapply`: what is pending and comes into force now."""
+    """All changes of one firewall, in the order of the plan document. `adopt`: why the marker is
+    (re)written, or None. `reapply`: what is pending and comes into force now."""
     before = observed.rules if isinstance(observed, Present) else NOTHING
     changes: list[Change] = []
     if isinstance(observed, Absent):
@@ -36,7 +38,9 @@ def changes_of(
         changes.append(Change("adopt", adopt))
     for attachment in attach:
         changes.extend(_attaching(attachment))
-    changes.extend(Change("reapply", one.reason, target=one.target, opens_now=one.lifts) for one in reapply)
+    changes.extend(
+        Change("reapply", one.reason, target=one.target, opens_now=one.lifts) for one in reapply
+    )
     if opening := holding.final - before:
         wanted = RuleIndex((one.rules, one) for one in desired.wanted)
         for rule in opening:
@@ -47,7 +51,8 @@ def changes_of(
 
 
 def _attaching(attachment: Attachment) -> Iterable[Change]:
-    """The attachment itself, and for a selector every machine that newly comes under the firewall by it."""
+    """The attachment itself, and for a selector every machine that newly comes under the firewall
+    by it."""
     if attachment.reason is not None:
         yield Change("attach", attachment.reason, target=attachment.target, opens_now=True)
         return
@@ -57,13 +62,24 @@ def _attaching(attachment: Attachment) -> Iterable[Change]:
         yield _attach(attachment.target, machines[0].name, not machines[0].protected)
         return
     open_now = any(not machine.protected for machine in machines)
-    yield Change("attach", f"covers {len(machines)} more machines now", target=attachment.target, opens_now=open_now)
+    yield Change(
+        "attach",
+        f"covers {len(machines)} more machines now",
+        target=attachment.target,
+        opens_now=open_now,
+    )
     for machine in machines:
-        yield _attach(machine.target, f"{machine.name}, by {attachment.target}", not machine.protected)
+        yield _attach(
+            machine.target, f"{machine.name}, by {attachment.target}", not machine.protected
+        )
 
 
 def _attach(target: str, name: str, open_now: bool) -> Change:
-    state = "is under no firewall: everything on it is open now" if open_now else "is under another firewall now"
+    state = (
+        "is under no firewall: everything on it is open now"
+        if open_now
+        else "is under another firewall now"
+    )
     return Change("attach", f"{name} {state}", target=target, opens_now=open_now)
 
 

@@ -1,6 +1,8 @@
-"""The story of one port: what of it is open on every firewall, who wants it, what refuses or holds it, and what would change that.
+"""The story of one port: what of it is open on every firewall, who wants it, what refuses or holds
+it, and what would change that.
 
-Pure, over the trace that planning leaves (`cloudsync.planning.decide.Considered`): nothing is decided here a second time.
+Pure, over the trace that planning leaves (`cloudsync.planning.decide.Considered`): nothing is
+decided here a second time.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ from cloudsync.rules.networks import ANY
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked about: one protocol, ports `first`..`last` (see `cloudsync.rules` for protocols without ports)."""
+    """What is asked about: one protocol, ports `first`..`last` (see `cloudsync.rules` for protocols
+    without ports)."""
 
     protocol: str
     first: int
@@ -61,7 +64,8 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An apply that opened or closed a part of it. `when`: ISO 8601, as the history has it; `entry`: the id to ask `history` for."""
+    """An apply that opened or closed a part of it. `when`: ISO 8601, as the history has it;
+    `entry`: the id to ask `history` for."""
 
     verb: Literal["opened", "closed"]
     when: str
@@ -71,9 +75,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One firewall. `open`: what is let in now, None where that is not known; `vendor`: by which of its rules; `after`: what an apply would
-    leave. `through`: other firewalls that let it in on the same machines. `policy`: lines of the configuration that have a say. `since`:
-    the last apply that opened a part of it, and the last that closed one. `advice`: what would change it."""
+    """One firewall. `open`: what is let in now, None where that is not known; `vendor`: by which of
+    its rules; `after`: what an apply would leave. `through`: other firewalls that let it in on the
+    same machines. `policy`: lines of the configuration that have a say. `since`: the last apply
+    that opened a part of it, and the last that closed one. `advice`: what would change it."""
 
     firewall: str
     provider: str
@@ -97,8 +102,9 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`unread`: hosts that were not read completely: what they may need is not in the stories. `unassigned`: needed, and no firewall.
-    `local`: published on loopback addresses only, which no firewall is ever opened for."""
+    """`unread`: hosts that were not read completely: what they may need is not in the stories.
+    `unassigned`: needed, and no firewall. `local`: published on loopback addresses only, which no
+    firewall is ever opened for."""
 
     asked: Asked
     stories: tuple[Story, ...]
@@ -116,10 +122,14 @@ def explain(
     discoveries: Mapping[str, Discovery] = MappingProxyType({}),
     history: Sequence[Mapping[str, Any]] = (),
 ) -> Explanation:
-    """The story of one port on every firewall that was considered. `history`: the entries of earlier applies, oldest first."""
+    """The story of one port on every firewall that was considered. `history`: the entries of
+    earlier applies, oldest first."""
     return Explanation(
         asked,
-        tuple(replace(_story(configuration, one, asked), since=since(history, one.plan.name, asked)) for one in considered),
+        tuple(
+            replace(_story(configuration, one, asked), since=since(history, one.plan.name, asked))
+            for one in considered
+        ),
         tuple((name, status) for name, status in plan.hosts if status.status != "complete"),
         tuple(one for one in plan.unassigned if _touches(one, asked)),
         tuple(
@@ -127,13 +137,16 @@ def explain(
             for discovery in discoveries.values()
             if not isinstance(discovery, Failed)
             for port in discovery.local
-            if port.protocol == asked.protocol and port.first <= asked.last and asked.first <= port.last
+            if port.protocol == asked.protocol
+            and port.first <= asked.last
+            and asked.first <= port.last
         ),
     )
 
 
 def since(history: Sequence[Mapping[str, Any]], firewall: str, asked: Asked) -> tuple[Event, ...]:
-    """The last apply that opened a part of it on a firewall, and the last that closed one, the later one first."""
+    """The last apply that opened a part of it on a firewall, and the last that closed one, the
+    later one first."""
     found: dict[str, Event] = {}
     for entry in reversed(history):
         for done in _listed(entry.get("firewalls")):
@@ -141,7 +154,9 @@ def since(history: Sequence[Mapping[str, Any]], firewall: str, asked: Asked) -> 
                 continue
             verbs: tuple[Literal["opened", "closed"], ...] = ("opened", "closed")
             for verb in verbs:
-                if verb not in found and any(_is_about(rule, asked) for rule in _listed(done.get(verb))):
+                if verb not in found and any(
+                    _is_about(rule, asked) for rule in _listed(done.get(verb))
+                ):
                     who = entry.get("who")
                     user = str(who.get("user", "?")) if isinstance(who, Mapping) else "?"
                     found[verb] = Event(verb, str(entry.get("started")), user, str(entry.get("id")))
@@ -157,7 +172,10 @@ def _listed(value: object) -> list[Mapping[str, Any]]:
 
 def _is_about(rule: Mapping[str, Any], asked: Asked) -> bool:
     try:
-        return bool(RuleSet.of((Rule.of(str(rule.get("protocol")), str(rule.get("ports")), ANY),)) & asked.part)
+        return bool(
+            RuleSet.of((Rule.of(str(rule.get("protocol")), str(rule.get("ports")), ANY),))
+            & asked.part
+        )
     except ValueError:
         return False
 
@@ -171,7 +189,11 @@ def _story(configuration: Configuration, one: Considered, asked: Asked) -> Story
     held = tuple(h for h in plan.held if RuleSet.of((h.rule,)) & part)
     unread = plan.read.status != "complete"
     after = before if one.withheld or unread or not one.steps else one.target.rules & part
-    listed = (one.observed.listed or tuple(one.observed.rules)) if isinstance(one.observed, Present) else ()
+    listed = (
+        (one.observed.listed or tuple(one.observed.rules))
+        if isinstance(one.observed, Present)
+        else ()
+    )
     return Story(
         firewall=plan.name,
         provider=plan.provider,
@@ -199,29 +221,51 @@ def _story(configuration: Configuration, one: Considered, asked: Asked) -> Story
 
 
 def _verdict(
-    read: ReadStatus, exists: bool | None, before: RuleSet, after: RuleSet, held: Sequence[Held], *, withheld: bool
+    read: ReadStatus,
+    exists: bool | None,
+    before: RuleSet,
+    after: RuleSet,
+    held: Sequence[Held],
+    *,
+    withheld: bool,
 ) -> str:
     if read.status != "complete":
         return "not known: the firewall could not be read, and is left as it is"
     if exists is False and not after:
-        return "closed: the firewall does not exist yet" + (", and a guard refuses to create it" if withheld else "")
+        return "closed: the firewall does not exist yet" + (
+            ", and a guard refuses to create it" if withheld else ""
+        )
     opens, closes = after - before, before - after
     if opens and closes:
         return "an apply would open a part of it and close another"
     if opens:
-        return "an apply would open it" if not before else "a part of it is open, an apply would open more of it"
+        return (
+            "an apply would open it"
+            if not before
+            else "a part of it is open, an apply would open more of it"
+        )
     if closes:
-        return "open; an apply would close it" if not after else "open; an apply would close a part of it"
+        return (
+            "open; an apply would close it"
+            if not after
+            else "open; an apply would close a part of it"
+        )
     if not before:
         return "closed, and stays closed"
     return "open, and stays open though nobody wants it" if held else "open, and stays open"
 
 
-def _policy(configuration: Configuration, asked: Asked, refused: Sequence[Refused], held: Sequence[Held]) -> Iterable[str]:
+def _policy(
+    configuration: Configuration, asked: Asked, refused: Sequence[Refused], held: Sequence[Held]
+) -> Iterable[str]:
     """The lines of the configuration that have a say, with their places."""
     policy, places = configuration.policy, configuration.places
     for name, ranges in (("deny", policy.deny), ("allow_sensitive", policy.allow_sensitive)):
-        yield from (f"{one.place}: policy.{name} names {_text(one)}" for one in ranges if listed_ports((one,)) & asked.part)
+        yield from (
+            f"{one.place}: policy.{name} names {_text(one)}"
+            for one in ranges
+            if listed_ports((one,)) & asked.part
+        )
     codes = {one.code for one in refused}
     if "not-labelled" in codes and (place := places.get(("policy", "expose"))):
         yield f'{place}: policy.expose = "{policy.expose}"'
@@ -252,12 +296,20 @@ _WHILE_HELD: Mapping[str, str] = {
 
 
 def _advice(
-    firewall: str, asked: Asked, wanted: Sequence[Wanted], refused: Sequence[Refused], held: Sequence[Held], before: RuleSet
+    firewall: str,
+    asked: Asked,
+    wanted: Sequence[Wanted],
+    refused: Sequence[Refused],
+    held: Sequence[Held],
+    before: RuleSet,
 ) -> Iterable[str]:
     for one in wanted:
         yield from _to_close(asked, one)
     for refusal in refused:
-        who = ", ".join(dict.fromkeys(name_of(origin) for origin in refusal.origins)) or "the container"
+        who = (
+            ", ".join(dict.fromkeys(name_of(origin) for origin in refusal.origins))
+            or "the container"
+        )
         if text := _AFTER_REFUSAL.get(refusal.code):
             yield text.format(who=who)
     yield from (_WHILE_HELD.get(one.reason, f"it is held: {one.detail}") for one in held)
@@ -287,13 +339,17 @@ def _to_close(asked: Asked, wanted: Wanted) -> Iterable[str]:
 def _touches(refused: Refused, asked: Asked) -> bool:
     """A refusal without a number (a random host port) is about no port that can be asked for."""
     try:
-        return bool(RuleSet.of((Rule.of(refused.protocol, refused.ports, ANY),)) & asked.part) and refused.ports != ""
+        return (
+            bool(RuleSet.of((Rule.of(refused.protocol, refused.ports, ANY),)) & asked.part)
+            and refused.ports != ""
+        )
     except ValueError:
         return False
 
 
 def _named_in(text: str, asked: Asked) -> bool:
-    """Whether a kept rule, which is only known by its words (`tcp/5432 from the group db`), is about what is asked."""
+    """Whether a kept rule, which is only known by its words (`tcp/5432 from the group db`), is
+    about what is asked."""
     what, _, _ = text.partition(" ")
     protocol, _, ports = what.partition("/")
     try:
@@ -303,4 +359,8 @@ def _named_in(text: str, asked: Asked) -> bool:
 
 
 def _text(one: PortRange) -> str:
-    return f"{one.first}/{one.protocol}" if one.first == one.last else f"{one.first}-{one.last}/{one.protocol}"
+    return (
+        f"{one.first}/{one.protocol}"
+        if one.first == one.last
+        else f"{one.first}-{one.last}/{one.protocol}"
+    )

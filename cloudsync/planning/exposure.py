@@ -1,6 +1,8 @@
-"""What the Internet can reach on a machine, over all firewalls that act on it: exact, pure, the same for every vendor.
+"""What the Internet can reach on a machine, over all firewalls that act on it: exact, pure, the
+same for every vendor.
 
-A packet goes through the stages of an interface in order. In a stage the rules are looked at by priority, the lowest number first:
+A packet goes through the stages of an interface in order. In a stage the rules are looked at by
+priority, the lowest number first:
 
 | the first rule that matches it | then                                                     |
 |--------------------------------|----------------------------------------------------------|
@@ -9,14 +11,16 @@ A packet goes through the stages of an interface in order. In a stage the rules 
 | allows                         | it is let in                                             |
 | none                           | the stage's `otherwise` decides                          |
 
-What is left after the last stage is stopped. Firewalls that only allow are one stage whose rules all have one priority: a union. An
-interface without any stage is under no firewall: `Open`, which is a value of its own and not a long list of rules.
+What is left after the last stage is stopped. Firewalls that only allow are one stage whose rules
+all have one priority: a union. An interface without any stage is under no firewall: `Open`, which
+is a value of its own and not a long list of rules.
 
-A rule that applies to an unknown part of what it matches (`certain = False`) counts as far as it opens and not as far as it stops, so
-that the answer is never less than the truth.
+A rule that applies to an unknown part of what it matches (`certain = False`) counts as far as it
+opens and not as far as it stops, so that the answer is never less than the truth.
 
-`openings` names every rule that lets a packet in *by itself*: an allowance does not take packets away from those behind it, because
-whoever takes one rule out wants to know which other would let the same packet in. Their union is exactly what is reachable.
+`openings` names every rule that lets a packet in *by itself*: an allowance does not take packets
+away from those behind it, because whoever takes one rule out wants to know which other would let
+the same packet in. Their union is exactly what is reachable.
 """
 
 from __future__ import annotations
@@ -25,7 +29,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from cloudsync.model.plan import Beyond
-from cloudsync.provider.machines import ActingFirewall, Action, Interface, ObservedMachine, Stage, StageRule
+from cloudsync.provider.machines import (
+    ActingFirewall,
+    Action,
+    Interface,
+    ObservedMachine,
+    Stage,
+    StageRule,
+)
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.address_classes import NOT_PUBLIC
 from cloudsync.rules.networks import (
@@ -80,7 +91,10 @@ def evaluate(stages: Sequence[Stage]) -> Verdict:
 def _through(stage: Stage, arriving: RuleSet, openings: list[Opening]) -> RuleSet:
     """What the stage hands on to the next one; what it lets in is added to `openings`."""
     here, on = arriving, NOTHING
-    for rule in sorted((one for one in stage.rules if not one.disabled), key=lambda one: (one.priority, _ORDER[one.action])):
+    for rule in sorted(
+        (one for one in stage.rules if not one.disabled),
+        key=lambda one: (one.priority, _ORDER[one.action]),
+    ):
         part = rule.matches & here
         if not part:
             continue
@@ -92,7 +106,9 @@ def _through(stage: Stage, arriving: RuleSet, openings: list[Opening]) -> RuleSe
         if rule.certain:
             here = here - part
     if stage.otherwise is Action.ALLOW:
-        default = StageRule(ActingFirewall(stage.name, stage.name, "stage"), EVERYTHING, "what no rule matches")
+        default = StageRule(
+            ActingFirewall(stage.name, stage.name, "stage"), EVERYTHING, "what no rule matches"
+        )
         openings.append(Opening(default, here))
     return on | here if stage.otherwise is Action.NEXT else on
 
@@ -107,7 +123,8 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """What the Internet can reach on one machine, interface by interface; interfaces without a public address are left out."""
+    """What the Internet can reach on one machine, interface by interface; interfaces without a
+    public address are left out."""
 
     machine: ObservedMachine
     reached: tuple[Reached, ...]
@@ -120,7 +137,10 @@ class Exposure:
     @property
     def rules(self) -> RuleSet:
         """Everything reachable; an open interface is everything its address families allow."""
-        return _union(_within(one.interface) if isinstance(one.verdict, Open) else one.verdict.rules for one in self.reached)
+        return _union(
+            _within(one.interface) if isinstance(one.verdict, Open) else one.verdict.rules
+            for one in self.reached
+        )
 
 
 def exposure_of(machine: ObservedMachine) -> Exposure:
@@ -138,11 +158,14 @@ def exposure_of(machine: ObservedMachine) -> Exposure:
     return Exposure(machine, tuple(reached))
 
 
-def beyond(exposure: Exposure, wanted: RuleSet, ours: Callable[[ActingFirewall], bool]) -> tuple[Beyond, ...]:
+def beyond(
+    exposure: Exposure, wanted: RuleSet, ours: Callable[[ActingFirewall], bool]
+) -> tuple[Beyond, ...]:
     """What other firewalls leave open on the machine beside `wanted`, or that none acts on it.
 
-    `ours`: whether a firewall is one of this configuration; what *that* has too much is in its own plan. Rules for private networks
-    only are not the Internet's and are left out, those for what the machine's firewall spares too.
+    `ours`: whether a firewall is one of this configuration; what *that* has too much is in its own
+    plan. Rules for private networks only are not the Internet's and are left out, those for what
+    the machine's firewall spares too.
     """
     found: dict[tuple[object, ...], Beyond] = {}
     for one in exposure.reached:
@@ -151,7 +174,12 @@ def beyond(exposure: Exposure, wanted: RuleSet, ours: Callable[[ActingFirewall],
     return tuple(found.values())
 
 
-def _of(reached: Reached, machine: ObservedMachine, wanted: RuleSet, ours: Callable[[ActingFirewall], bool]) -> Iterable[Beyond]:
+def _of(
+    reached: Reached,
+    machine: ObservedMachine,
+    wanted: RuleSet,
+    ours: Callable[[ActingFirewall], bool],
+) -> Iterable[Beyond]:
     if isinstance(reached.verdict, Open):
         advice = f"put a firewall on it: everything on {machine.name} is open to the Internet"
         if machine.pending:
@@ -163,7 +191,11 @@ def _of(reached: Reached, machine: ObservedMachine, wanted: RuleSet, ours: Calla
         firewall = opening.by.firewall
         if ours(firewall):
             continue
-        unknown = "" if opening.by.certain else "; who exactly it lets in cannot be told, this is the most it can be"
+        unknown = (
+            ""
+            if opening.by.certain
+            else "; who exactly it lets in cannot be told, this is the most it can be"
+        )
         advice = f"take the rule out of {firewall} or take that off {machine.name}; if it is right, allow it in the configuration"
         for rule in opening.rules - wanted:
             if not (NOT_PUBLIC | machine.spared).covers(rule.sources):
@@ -171,7 +203,8 @@ def _of(reached: Reached, machine: ObservedMachine, wanted: RuleSet, ours: Calla
 
 
 def _within(interface: Interface) -> RuleSet:
-    """Everything that can be sent to the interface: an IPv4 address is reached from IPv4 addresses only."""
+    """Everything that can be sent to the interface: an IPv4 address is reached from IPv4 addresses
+    only."""
     sources = NetworkSet.union(_OF_FAMILY[family] for family in sorted(interface.families))
     return RuleSet.of((Rule.of("all", "", sources),)) if sources else NOTHING
 

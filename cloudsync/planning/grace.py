@@ -1,10 +1,13 @@
-"""Grace: what a container needed and no container needs any more stays open for a while (design 5.2). Pure.
+"""Grace: what a container needed and no container needs any more stays open for a while (design
+5.2). Pure.
 
-A recreated container leaves a gap, and one in a crash loop shows no port most of the time. So the timer of a rule starts at the
-first complete read by an apply that misses it, and the rule closes when the time is over *and* another complete read misses it.
-Timers belong to rules (protocol, ports, sources), never to containers: a container that comes back under another id is the same need.
+A recreated container leaves a gap, and one in a crash loop shows no port most of the time. So the
+timer of a rule starts at the first complete read by an apply that misses it, and the rule closes
+when the time is over *and* another complete read misses it. Timers belong to rules (protocol,
+ports, sources), never to containers: a container that comes back under another id is the same need.
 
-What a rule set remembers is exact: of a port range of which one port is missed, one port has a timer.
+What a rule set remembers is exact: of a port range of which one port is missed, one port has a
+timer.
 """
 
 from __future__ import annotations
@@ -29,9 +32,10 @@ _NOT_A_CONTAINER = re.compile(r"ssh|allow|icmp|private networks|.*:[0-9]+")
 class Past:
     """What a decision may know of earlier runs.
 
-    `ssh`: the SSH of the last applied plan, None where none is known. `memory`: None where no apply has looked yet. `unreadable`:
-    there is a memory that cannot be read. `now`: the moment of this run. `still`: what an approved plan showed as held by grace; it
-    was shown as staying open, so it stays, though its time is over by now (law 6).
+    `ssh`: the SSH of the last applied plan, None where none is known. `memory`: None where no apply
+    has looked yet. `unreadable`: there is a memory that cannot be read. `now`: the moment of this
+    run. `still`: what an approved plan showed as held by grace; it was shown as staying open, so it
+    stays, though its time is over by now (law 6).
     """
 
     now: Moment
@@ -43,24 +47,28 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A part that stays open until `until`, if no container needs it again before. `first`: no earlier apply missed it."""
+    """A part that stays open until `until`, if no container needs it again before. `first`: no
+    earlier apply missed it."""
 
     rules: RuleSet
     until: datetime
     first: bool
 
 
-def attributed(past: Past, observed: Present, extra: RuleSet, hosts: Iterable[str]) -> Mapping[str, RuleSet]:
-    """By host, what is known to have been a container's. Without a memory the descriptions at the vendor are asked, and where
-    one is there that cannot be read everything might be: a damaged file must not close what it was to keep open."""
+def attributed(
+    past: Past, observed: Present, extra: RuleSet, hosts: Iterable[str]
+) -> Mapping[str, RuleSet]:
+    """By host, what is known to have been a container's. Without a memory the descriptions at the
+    vendor are asked, and where one is there that cannot be read everything might be: a damaged file
+    must not close what it was to keep open."""
     if past.memory is not None:
         return {host: past.memory.hosts.get(host, NOTHING) for host in (*hosts, BY_DESCRIPTION)}
     return {BY_DESCRIPTION: extra if past.unreadable else by_description(observed.described)}
 
 
 def by_description(described: Iterable[Description]) -> RuleSet:
-    """The rules whose description is one that cloudsync writes for a container: not its words for SSH, for ICMP, for what a file
-    asks for."""
+    """The rules whose description is one that cloudsync writes for a container: not its words for
+    SSH, for ICMP, for what a file asks for."""
     found = NOTHING
     for one in described:
         if one.text and not all(_NOT_A_CONTAINER.fullmatch(part) for part in one.text.split(", ")):
@@ -68,8 +76,11 @@ def by_description(described: Iterable[Description]) -> RuleSet:
     return found
 
 
-def waits(past: Past, known: Mapping[str, RuleSet], extra: RuleSet, grace: timedelta) -> tuple[Waiting, ...]:
-    """Of `extra`, which a complete read misses, what stays for now; the rest has no grace, or its grace is over."""
+def waits(
+    past: Past, known: Mapping[str, RuleSet], extra: RuleSet, grace: timedelta
+) -> tuple[Waiting, ...]:
+    """Of `extra`, which a complete read misses, what stays for now; the rest has no grace, or its
+    grace is over."""
     if not grace:
         return ()
     left = extra & _all(known.values())
@@ -88,15 +99,23 @@ def waits(past: Past, known: Mapping[str, RuleSet], extra: RuleSet, grace: timed
 
 
 def remembered(
-    past: Past, known: Mapping[str, RuleSet], identity: str, desired: Desired, observed: RuleSet, *, complete: bool
+    past: Past,
+    known: Mapping[str, RuleSet],
+    identity: str,
+    desired: Desired,
+    observed: RuleSet,
+    *,
+    complete: bool,
 ) -> Memory:
-    """What to remember after an apply looked. `complete`: every host of the firewall was read completely; only then a rule can be
-    missed."""
+    """What to remember after an apply looked. `complete`: every host of the firewall was read
+    completely; only then a rule can be missed."""
     open_for_nobody = observed - desired.rules
     hosts = {}
     for host in {*known, *desired.engines}:
         before = known.get(host, NOTHING)
-        hosts[host] = desired.engines.get(host, NOTHING) | (before & open_for_nobody if complete else before)
+        hosts[host] = desired.engines.get(host, NOTHING) | (
+            before & open_for_nobody if complete else before
+        )
     missed = _all(hosts.values()) - _all(desired.engines.values())
     timers = []
     for timer in past.memory.missing if past.memory is not None else ():
@@ -105,11 +124,18 @@ def remembered(
             missed = missed - part
     if complete and desired.doubtful is not None and (fresh := missed - desired.doubtful):
         timers.append(Missing(fresh, past.now.wall, 0.0))
-    return Memory(identity, past.now, {host: rules for host, rules in sorted(hosts.items()) if rules}, tuple(timers))
+    return Memory(
+        identity,
+        past.now,
+        {host: rules for host, rules in sorted(hosts.items()) if rules},
+        tuple(timers),
+    )
 
 
 def _waited(timer: Missing, past: Past) -> float:
-    return timer.waited + (elapsed(past.memory.looked, past.now) if past.memory is not None else 0.0)
+    return timer.waited + (
+        elapsed(past.memory.looked, past.now) if past.memory is not None else 0.0
+    )
 
 
 def _all(parts: Iterable[RuleSet]) -> RuleSet:

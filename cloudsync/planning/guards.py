@@ -1,7 +1,7 @@
 """The refusals: small pure functions that say what they saw, what they fear and how to go on.
 
-A guard that withholds `closings` lets the openings of its firewall go on; one that withholds the `firewall` leaves all of
-it undone. Other firewalls are never touched by it.
+A guard that withholds `closings` lets the openings of its firewall go on; one that withholds the
+`firewall` leaves all of it undone. Other firewalls are never touched by it.
 """
 
 from __future__ import annotations
@@ -23,21 +23,42 @@ from cloudsync.rules.networks import ANY
 
 GUARDS: Mapping[str, tuple[Withholds, str]] = {
     "foreign-owner": ("firewall", "the firewall at the vendor carries another owner's mark"),
-    "ownership": ("firewall", "it carries no mark, or that of another firewall of the same owner; --adopt takes it over"),
-    "host-digest": ("firewall", "it was last managed for another set of hosts; --adopt takes it over"),
+    "ownership": (
+        "firewall",
+        "it carries no mark, or that of another firewall of the same owner; --adopt takes it over",
+    ),
+    "host-digest": (
+        "firewall",
+        "it was last managed for another set of hosts; --adopt takes it over",
+    ),
     "same-firewall": ("firewall", "two firewalls of the configuration are one at the vendor"),
-    "attach": ("firewall", "a machine that is under no firewall would come under this one; --allow-attach is the user's word"),
+    "attach": (
+        "firewall",
+        "a machine that is under no firewall would come under this one; --allow-attach is the user's word",
+    ),
     "own-ssh": ("firewall", "the SSH connection this run was started through would be shut out"),
-    "ssh-moved": ("firewall", "SSH of the last applied plan would close; --ssh-moved is the user's word"),
+    "ssh-moved": (
+        "firewall",
+        "SSH of the last applied plan would close; --ssh-moved is the user's word",
+    ),
     "ssh": ("firewall", "the provider's steps would close SSH (a defect of the provider)"),
-    "steps": ("firewall", "the provider's steps would open or close something for a moment (a defect of the provider)"),
+    "steps": (
+        "firewall",
+        "the provider's steps would open or close something for a moment (a defect of the provider)",
+    ),
     "unsupported": ("firewall", "the provider cannot say, or fit, what is asked"),
-    "max-close": ("closings", "more would close at once than policy.max_close; --allow-close is the user's word"),
+    "max-close": (
+        "closings",
+        "more would close at once than policy.max_close; --allow-close is the user's word",
+    ),
     "everything-would-close": (
         "closings",
         "nothing but SSH would stay open, or nothing of a host; --allow-close is the user's word",
     ),
-    "foreign": ("closings", 'other firewalls leave open what nobody wants, or nobody knows, and policy.foreign is "fail"'),
+    "foreign": (
+        "closings",
+        'other firewalls leave open what nobody wants, or nobody knows, and policy.foreign is "fail"',
+    ),
 }
 """Every guard: what it withholds, and what it saw."""
 _MANY = 5
@@ -48,8 +69,11 @@ def _refuse(id_: str, name: str, message: str) -> Guard:
     return Guard(id_, name, GUARDS[id_][0], message)
 
 
-def ownership(name: str, observed: Present | Absent, wanted: Marker, granted: Granted) -> Guard | None:
-    """Law of design 5.3: two owners never share a firewall; an unmarked one, or one of other hosts, waits for `--adopt`."""
+def ownership(
+    name: str, observed: Present | Absent, wanted: Marker, granted: Granted
+) -> Guard | None:
+    """Law of design 5.3: two owners never share a firewall; an unmarked one, or one of other hosts,
+    waits for `--adopt`."""
     if isinstance(observed, Absent) or observed.marker == wanted:
         return None
     found = observed.marker
@@ -80,7 +104,8 @@ def ownership(name: str, observed: Present | Absent, wanted: Marker, granted: Gr
 
 
 def releasing(name: str, observed: Present, wanted: Marker) -> Guard | None:
-    """A mark is taken off by whom it names only: an owner, a firewall of the configuration, a set of hosts."""
+    """A mark is taken off by whom it names only: an owner, a firewall of the configuration, a set
+    of hosts."""
     found = ownership(name, observed, wanted, Granted())
     if found is None:
         return None
@@ -94,7 +119,8 @@ def releasing(name: str, observed: Present, wanted: Marker) -> Guard | None:
 
 
 def adopting(observed: Present | Absent, wanted: Marker) -> str | None:
-    """Why the marker has to be written onto an existing firewall; None where it carries the right one."""
+    """Why the marker has to be written onto an existing firewall; None where it carries the right
+    one."""
     if isinstance(observed, Absent) or observed.marker == wanted:
         return None
     if observed.marker is None:
@@ -105,15 +131,24 @@ def adopting(observed: Present | Absent, wanted: Marker) -> str | None:
 
 
 def attaching(name: str, attach: Sequence[Attachment], granted: Granted) -> Guard | None:
-    """Law 1: to put an open machine under a firewall closes everything not desired on it; it needs the user's word."""
-    machines = {m.id: m.name for attachment in attach for m in attachment.newly_covered if not m.protected}
+    """Law 1: to put an open machine under a firewall closes everything not desired on it; it needs
+    the user's word."""
+    machines = {
+        m.id: m.name for attachment in attach for m in attachment.newly_covered if not m.protected
+    }
     reasons = [attachment.reason for attachment in attach if attachment.reason is not None]
     if not (machines or reasons) or name in granted.allow_attach:
         return None
     if not machines:
-        return _refuse("attach", name, f"{'; '.join(reasons)}. If the list is complete, pass --allow-attach {name}")
+        return _refuse(
+            "attach",
+            name,
+            f"{'; '.join(reasons)}. If the list is complete, pass --allow-attach {name}",
+        )
     names = list(machines.values())
-    shown = ", ".join(names[:_MANY]) + (f" and {len(names) - _MANY} more" if len(names) > _MANY else "")
+    shown = ", ".join(names[:_MANY]) + (
+        f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
+    )
     return _refuse(
         "attach",
         name,
@@ -123,7 +158,8 @@ def attaching(name: str, attach: Sequence[Attachment], granted: Granted) -> Guar
 
 
 def max_close(name: str, closing: RuleSet, limit: int, granted: Granted) -> Guard | None:
-    """More closings at once than `policy.max_close` look like a mistake until the user names the number."""
+    """More closings at once than `policy.max_close` look like a mistake until the user names the
+    number."""
     count = len(tuple(closing))
     if count <= limit or (granted.allow_close is not None and granted.allow_close >= count):
         return None
@@ -138,20 +174,25 @@ def max_close(name: str, closing: RuleSet, limit: int, granted: Granted) -> Guar
 def everything_would_close(
     name: str, desired: Desired, closing: RuleSet, before: Mapping[str, RuleSet], granted: Granted
 ) -> Guard | None:
-    """All closings at once look like an engine that lost its containers, or like the wrong engine, until the user says how many are
-    right. One rule alone is no "everything"; what a label, `policy.deny` or `[ssh]` closes is the user's word already.
+    """All closings at once look like an engine that lost its containers, or like the wrong engine,
+    until the user says how many are right. One rule alone is no "everything"; what a label,
+    `policy.deny` or `[ssh]` closes is the user's word already.
 
     `before`: what the containers of each host were last seen to need.
     """
     ssh = RuleSet.of(Rule(rule.protocol, rule.first, rule.last, ANY) for rule in desired.ssh)
     unexplained = closing - desired.denied - desired.deliberate - ssh
     count = len(tuple(closing))
-    if len(tuple(unexplained)) < _SEVERAL or (granted.allow_close is not None and granted.allow_close >= count):
+    if len(tuple(unexplained)) < _SEVERAL or (
+        granted.allow_close is not None and granted.allow_close >= count
+    ):
         return None
     emptied = [
         host
         for host, rules in before.items()
-        if not desired.engines.get(host) and len(tuple(rules & unexplained)) >= _SEVERAL and unexplained.covers(rules & closing)
+        if not desired.engines.get(host)
+        and len(tuple(rules & unexplained)) >= _SEVERAL
+        and unexplained.covers(rules & closing)
     ]
     if not desired.rules - desired.ssh - desired.rules.of_protocols("icmp", "icmpv6"):
         saw = "nothing but SSH would stay open"
@@ -167,9 +208,12 @@ def everything_would_close(
     )
 
 
-def foreign(name: str, standing: Standing, keep: RuleSet, attaching: Collection[str]) -> Guard | None:
-    """`policy.foreign = "fail"`: nothing closes, and the run fails, while other firewalls leave open what nobody wants, or nobody knows
-    whether they do. `keep`: what is let through. `attaching`: targets of machines that come under this firewall by this very plan."""
+def foreign(
+    name: str, standing: Standing, keep: RuleSet, attaching: Collection[str]
+) -> Guard | None:
+    """`policy.foreign = "fail"`: nothing closes, and the run fails, while other firewalls leave
+    open what nobody wants, or nobody knows whether they do. `keep`: what is let through.
+    `attaching`: targets of machines that come under this firewall by this very plan."""
     problems = []
     if standing.read is None:
         problems.append("this provider does not tell what acts on machines")
@@ -180,11 +224,14 @@ def foreign(name: str, standing: Standing, keep: RuleSet, attaching: Collection[
         problems += [
             f"{one.rule} on {machine.machine} ({one.through})"
             for one in machine.beyond
-            if RuleSet.of((one.rule,)) - keep and (one.firewall is not None or machine.target not in attaching)
+            if RuleSet.of((one.rule,)) - keep
+            and (one.firewall is not None or machine.target not in attaching)
         ]
     if not problems:
         return None
-    shown = "; ".join(problems[:_MANY]) + (f" and {len(problems) - _MANY} more" if len(problems) > _MANY else "")
+    shown = "; ".join(problems[:_MANY]) + (
+        f" and {len(problems) - _MANY} more" if len(problems) > _MANY else ""
+    )
     return _refuse(
         "foreign",
         name,
@@ -193,8 +240,11 @@ def foreign(name: str, standing: Standing, keep: RuleSet, attaching: Collection[
     )
 
 
-def own_ssh(name: str, login: Login | None, before: RuleSet, after: RuleSet, *, attaches: bool, here: bool) -> Guard | None:
-    """The connection a person sits on. `here`: a host of the firewall is this machine. What was shut already is not ours to mend."""
+def own_ssh(
+    name: str, login: Login | None, before: RuleSet, after: RuleSet, *, attaches: bool, here: bool
+) -> Guard | None:
+    """The connection a person sits on. `here`: a host of the firewall is this machine. What was
+    shut already is not ours to mend."""
     if login is None or not (here and login.here) or after.covers(login.rules):
         return None
     if not (attaches or before.covers(login.rules)):
@@ -207,9 +257,16 @@ def own_ssh(name: str, login: Login | None, before: RuleSet, after: RuleSet, *, 
     )
 
 
-def own_ssh_elsewhere(login: Login | None, before: RuleSet, after: RuleSet, *, here: bool) -> str | None:
+def own_ssh_elsewhere(
+    login: Login | None, before: RuleSet, after: RuleSet, *, here: bool
+) -> str | None:
     """The note where nobody can tell whether the connection goes through this firewall."""
-    if login is None or (here and login.here) or after.covers(login.rules) or not before.covers(login.rules):
+    if (
+        login is None
+        or (here and login.here)
+        or after.covers(login.rules)
+        or not before.covers(login.rules)
+    ):
         return None
     return (
         f"SSH from {login.peer} to port {login.port}, by which this run was started, would not be let in any more; it is not known "
@@ -247,7 +304,9 @@ def unsupported(name: str, steps: tuple[Step, ...] | Refusal) -> Guard | None:
     return _refuse("unsupported", name, steps.reason) if isinstance(steps, Refusal) else None
 
 
-def lawful_steps(name: str, before: RuleSet, after: RuleSet, ssh: RuleSet, steps: Sequence[Step]) -> Guard | None:
+def lawful_steps(
+    name: str, before: RuleSet, after: RuleSet, ssh: RuleSet, steps: Sequence[Step]
+) -> Guard | None:
     """Laws 2 and 3 over the steps of a provider, checked before the first write."""
     problem = _unlawful(before, after, ssh, steps)
     if problem is None:
@@ -260,7 +319,9 @@ def lawful_steps(name: str, before: RuleSet, after: RuleSet, ssh: RuleSet, steps
     )
 
 
-def _unlawful(before: RuleSet, after: RuleSet, ssh: RuleSet, steps: Sequence[Step]) -> tuple[str, str] | None:
+def _unlawful(
+    before: RuleSet, after: RuleSet, ssh: RuleSet, steps: Sequence[Step]
+) -> tuple[str, str] | None:
     lowest, highest = before & after, before | after
     now = before
     for step in steps:

@@ -1,6 +1,7 @@
 """What stays open although nobody wants it, and what closes.
 
-`extra` is what a firewall has and nobody asked for. For every part of it the first row that fits decides:
+`extra` is what a firewall has and nobody asked for. For every part of it the first row that fits
+decides:
 
 | the extra part                                                        | then                      |
 |-----------------------------------------------------------------------|---------------------------|
@@ -34,7 +35,8 @@ from cloudsync.rules.address_classes import PRIVATE
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """`closing`: what closes. `held` and `kept`: what of the extra part stays, for the plan. `final`: the rule set after it all."""
+    """`closing`: what closes. `held` and `kept`: what of the extra part stays, for the plan.
+    `final`: the rule set after it all."""
 
     closing: RuleSet
     final: RuleSet
@@ -49,8 +51,9 @@ def hold(
     unknown: Mapping[str, str],
     waiting: Callable[[RuleSet], tuple[Waiting, ...]] = lambda _: (),
 ) -> Holding:
-    """Decide over every observed rule that is not desired. `observed`: None = absent. `unknown`: hosts not read completely, with the
-    reason. `waiting`: what of a part that is missed has grace."""
+    """Decide over every observed rule that is not desired. `observed`: None = absent. `unknown`:
+    hosts not read completely, with the reason. `waiting`: what of a part that is missed has
+    grace."""
     if observed is None:
         return Holding(NOTHING, desired.rules, (), ())
     extra = observed.rules - desired.rules
@@ -76,24 +79,38 @@ def hold(
     if policy.mode == "additive":
         extra = holding(extra, "additive", 'policy.mode = "additive" closes nothing')
     elif unknown:
-        why = "; ".join(f"{host} was not read completely: {reason}" for host, reason in sorted(unknown.items()))
+        why = "; ".join(
+            f"{host} was not read completely: {reason}" for host, reason in sorted(unknown.items())
+        )
         extra = holding(extra - desired.denied, "unknown-host", why)
     elif desired.doubtful is None:
-        extra = holding(extra - desired.denied, "malformed-label", "a container on the host network has labels that do not parse")
+        extra = holding(
+            extra - desired.denied,
+            "malformed-label",
+            "a container on the host network has labels that do not parse",
+        )
     elif desired.doubtful:
         part = (extra & desired.doubtful) - desired.denied
-        extra = holding(part, "malformed-label", "a container that publishes it has labels that do not parse")
+        extra = holding(
+            part, "malformed-label", "a container that publishes it has labels that do not parse"
+        )
     for one in waiting(extra - desired.denied - desired.deliberate):
         extra = holding(one.rules, "grace", _missed(one), one.until)
     return Holding(extra, desired.rules | (observed.rules - extra), tuple(held), tuple(kept))
 
 
 def _missed(waiting: Waiting) -> str:
-    since = "no container needs it any more" if waiting.first else "no container needs it since an earlier apply"
+    since = (
+        "no container needs it any more"
+        if waiting.first
+        else "no container needs it since an earlier apply"
+    )
     return f"{since}; it closes at the first apply after its grace that misses it too (--now does not wait)"
 
 
-def withhold(holding: Holding, desired: Desired, observed: Present, reason: str, detail: str) -> Holding:
+def withhold(
+    holding: Holding, desired: Desired, observed: Present, reason: str, detail: str
+) -> Holding:
     """The same with every closing held instead: what a closing guard does."""
     held = (*holding.held, *(Held(rule, reason, detail) for rule in holding.closing))
     return Holding(NOTHING, desired.rules | observed.rules, held, holding.kept)

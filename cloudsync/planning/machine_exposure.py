@@ -1,7 +1,7 @@
 """The machines behind the firewalls: read beside them, and what each plan says of them.
 
-Exposure is told, it changes nothing: where it cannot be read the plan goes on and says so (unknown is not empty). Only
-`policy.foreign = "fail"` makes a guard of it.
+Exposure is told, it changes nothing: where it cannot be read the plan goes on and says so (unknown
+is not empty). Only `policy.foreign = "fail"` makes a guard of it.
 """
 
 from __future__ import annotations
@@ -36,28 +36,36 @@ def with_exposure(
     seen: Mapping[str, Seen],
     again: Callable[[str, Guard], Considered],
 ) -> tuple[Considered, ...]:
-    """The same firewalls, with what the Internet reaches on their machines. `again`: consider one of them anew, under a guard."""
+    """The same firewalls, with what the Internet reaches on their machines. `again`: consider one
+    of them anew, under a guard."""
     found = []
     for one in considered:
         told = seen.get(one.account.name, Seen()).fleet
         standing = Standing()
         if isinstance(told, Unreadable):
-            standing = Standing(ReadStatus("failed", told.error.message, temporary=told.error.temporary))
+            standing = Standing(
+                ReadStatus("failed", told.error.message, temporary=told.error.temporary)
+            )
         elif told is not None:
             beside = [other for other in considered if other.account.name == one.account.name]
             standing = _standing(one.plan.name, told, beside)
         result = one
         if configuration.policy.foreign == "fail":
             keep = _PINGS if configuration.policy.icmp == "keep" else NOTHING
-            if (guard := guards.foreign(one.plan.name, standing, keep, _attaching(one))) is not None:
+            if (
+                guard := guards.foreign(one.plan.name, standing, keep, _attaching(one))
+            ) is not None:
                 result = again(one.plan.name, guard)
         found.append(replace(result, plan=replace(result.plan, standing=standing)))
     return tuple(found)
 
 
 def _standing(name: str, fleet: Fleet, beside: Sequence[Considered]) -> Standing:
-    """`beside`: all firewalls of the account that are looked at in this run; what any of them wants on a machine is wanted there."""
-    strangers = {one.plan.name for one in beside if any(guard.id == "foreign-owner" for guard in one.guards)}
+    """`beside`: all firewalls of the account that are looked at in this run; what any of them wants
+    on a machine is wanted there."""
+    strangers = {
+        one.plan.name for one in beside if any(guard.id == "foreign-owner" for guard in one.guards)
+    }
 
     def ours(firewall: ActingFirewall) -> bool:
         return firewall.of is not None and firewall.of not in strangers
@@ -71,7 +79,10 @@ def _standing(name: str, fleet: Fleet, beside: Sequence[Considered]) -> Standing
 
 
 def _exposed(
-    name: str, machine: ObservedMachine, ours: Callable[[ActingFirewall], bool], concerned: Iterable[Considered]
+    name: str,
+    machine: ObservedMachine,
+    ours: Callable[[ActingFirewall], bool],
+    concerned: Iterable[Considered],
 ) -> MachineExposure:
     from cloudsync.planning.exposure import beyond, exposure_of
 
@@ -83,7 +94,9 @@ def _exposed(
         for part in (one.target.rules, one.desired.rules if one.desired is not None else NOTHING)
         for rule in part
     )
-    acting = dict.fromkeys(firewall for interface in machine.interfaces for firewall in interface.firewalls)
+    acting = dict.fromkeys(
+        firewall for interface in machine.interfaces for firewall in interface.firewalls
+    )
     return MachineExposure(
         machine=machine.name,
         target=machine.target,
@@ -91,7 +104,11 @@ def _exposed(
         attached=any(firewall.of == name for firewall in acting),
         beyond=beyond(exposure, wanted, ours),
         reachable=tuple(exposure.rules),
-        addresses=tuple(dict.fromkeys(address for interface in machine.interfaces for address in interface.addresses)),
+        addresses=tuple(
+            dict.fromkeys(
+                address for interface in machine.interfaces for address in interface.addresses
+            )
+        ),
         firewalls=tuple(str(firewall) for firewall in acting),
         pending=machine.pending,
         unknown=machine.unknown,
@@ -101,4 +118,6 @@ def _exposed(
 
 def _attaching(one: Considered) -> frozenset[str]:
     """Targets of the machines that come under the firewall by this plan."""
-    return frozenset(machine.target for attachment in one.target.attach for machine in attachment.newly_covered)
+    return frozenset(
+        machine.target for attachment in one.target.attach for machine in attachment.newly_covered
+    )

@@ -1,6 +1,8 @@
-"""From required ports to the rule set one firewall should have, and every port that is refused with the reason.
+"""From required ports to the rule set one firewall should have, and every port that is refused with
+the reason.
 
-Pure: takes the configuration, what the provider can express and what the hosts said; touches nothing.
+Pure: takes the configuration, what the provider can express and what the hosts said; touches
+nothing.
 
 | the port is                        | and it comes from                 | then                                                   |
 |------------------------------------|-----------------------------------|--------------------------------------------------------|
@@ -58,10 +60,11 @@ class Wanted:
 class Desired:
     """What one firewall should let in.
 
-    `ssh` is part of `rules`. `denied`: never open, whatever else is unknown. `doubtful`: what containers with malformed
-    labels may need, kept open where it is open; None = nobody can say what they need.
-    `engines`: by host, the part of `rules` that an engine's containers need: what has grace once it is missed. `deliberate`: what
-    containers publish, and a label or the configuration keeps closed all the same: the user's word, without grace.
+    `ssh` is part of `rules`. `denied`: never open, whatever else is unknown. `doubtful`: what
+    containers with malformed labels may need, kept open where it is open; None = nobody can say
+    what they need. `engines`: by host, the part of `rules` that an engine's containers need: what
+    has grace once it is missed. `deliberate`: what containers publish, and a label or the
+    configuration keeps closed all the same: the user's word, without grace.
     """
 
     wanted: tuple[Wanted, ...]
@@ -87,7 +90,8 @@ def desire(
     discoveries: Mapping[str, Discovery],
     private: RuleSet = NOTHING,
 ) -> Desired:
-    """What `firewall` should let in, by what its hosts said. A failed host adds nothing here; `holds` keeps what it may need.
+    """What `firewall` should let in, by what its hosts said. A failed host adds nothing here;
+    `holds` keeps what it may need.
 
     `private`: what the provider asks for because the firewall filters private networks too.
     """
@@ -96,10 +100,17 @@ def desire(
     judge.want(ssh, SSH_REASON, "ssh", ())
     judge.want_icmp()
     if private:
-        judge.want(private, "private networks, which this firewall filters too (its key `private`)", "private networks", ())
+        judge.want(
+            private,
+            "private networks, which this firewall filters too (its key `private`)",
+            "private networks",
+            (),
+        )
     for allow in firewall.allow:
         origin = Origin(host="", file=allow.place.file, line=allow.place.line)
-        judge.own_word(allow.rules, f"allowed at {allow.place}", allow.description or "allow", origin)
+        judge.own_word(
+            allow.rules, f"allowed at {allow.place}", allow.description or "allow", origin
+        )
     doubtful: RuleSet | None = NOTHING
     for host in firewall.hosts:
         discovery = discoveries[host]
@@ -114,15 +125,31 @@ def desire(
             if unopened.code == "labelled-out" and unopened.ports:
                 judge.deliberate.append(Rule.of(unopened.protocol, unopened.ports, ANY))
             judge.refused.append(
-                Refused(unopened.protocol, unopened.ports, (), unopened.code, unopened.reason, (unopened.origin,)),
+                Refused(
+                    unopened.protocol,
+                    unopened.ports,
+                    (),
+                    unopened.code,
+                    unopened.reason,
+                    (unopened.origin,),
+                ),
             )
         for malformed in discovery.malformed:
             if malformed.ports is None or doubtful is None:
                 doubtful = None
             else:
-                doubtful = doubtful | RuleSet.of(Rule(p.protocol, p.first, p.last, ANY) for p in malformed.ports)
+                doubtful = doubtful | RuleSet.of(
+                    Rule(p.protocol, p.first, p.last, ANY) for p in malformed.ports
+                )
             judge.refused.extend(
-                Refused(p.protocol, rule.ports, rule.sources.cidrs(), "malformed", malformed.problem, (malformed.origin,))
+                Refused(
+                    p.protocol,
+                    rule.ports,
+                    rule.sources.cidrs(),
+                    "malformed",
+                    malformed.problem,
+                    (malformed.origin,),
+                )
                 for p in malformed.ports or ()
                 for rule in port_rules(p)
             )
@@ -140,11 +167,20 @@ def desire(
     )
 
 
-def unassigned(configuration: Configuration, discoveries: Mapping[str, Discovery]) -> tuple[Refused, ...]:
+def unassigned(
+    configuration: Configuration, discoveries: Mapping[str, Discovery]
+) -> tuple[Refused, ...]:
     """The required ports of hosts that feed no firewall at all."""
     fed = {host for firewall in configuration.firewalls.values() for host in firewall.hosts}
     return merged(
-        Refused(port.protocol, rule.ports, rule.sources.cidrs(), "unassigned", f"host {host} feeds no firewall", (port.origin,))
+        Refused(
+            port.protocol,
+            rule.ports,
+            rule.sources.cidrs(),
+            "unassigned",
+            f"host {host} feeds no firewall",
+            (port.origin,),
+        )
         for host, discovery in discoveries.items()
         if host not in fed and not isinstance(discovery, Failed)
         for port in discovery.required
@@ -180,13 +216,17 @@ class _Judge:
         self.engines: dict[str, list[Rule]] = {}
         self.deliberate: list[Rule] = []
 
-    def want(self, rules: RuleSet, reason: str, description: str, origins: tuple[Origin, ...]) -> None:
+    def want(
+        self, rules: RuleSet, reason: str, description: str, origins: tuple[Origin, ...]
+    ) -> None:
         if rules:
             self.wanted.append(Wanted(rules, reason, description, origins))
 
     def refuse(self, rules: RuleSet, code: str, reason: str, origin: Origin | None) -> None:
         origins = (origin,) if origin else ()
-        self.refused.extend(Refused(r.protocol, r.ports, r.sources.cidrs(), code, reason, origins) for r in rules)
+        self.refused.extend(
+            Refused(r.protocol, r.ports, r.sources.cidrs(), code, reason, origins) for r in rules
+        )
 
     def want_icmp(self) -> None:
         if self.policy.icmp == "all":
@@ -199,17 +239,25 @@ class _Judge:
         self.want(rules, f'ICMP, policy.icmp = "{self.policy.icmp}"', "icmp", ())
 
     def own_word(self, rules: RuleSet, reason: str, description: str, origin: Origin) -> None:
-        """What the user wrote into the configuration: denied ports are never opened, sensitive ones are warned about."""
+        """What the user wrote into the configuration: denied ports are never opened, sensitive ones
+        are warned about."""
         rest = self._expressible(self._undenied(rules, origin), origin)
         for rule in rest:
             if is_world(rule.sources) and (exposed := _sensitive_in(rule)):
-                self.warnings.append(f"{rule.protocol}/{_joined(exposed)} is opened to the world, {reason}")
+                self.warnings.append(
+                    f"{rule.protocol}/{_joined(exposed)} is opened to the world, {reason}"
+                )
         self.want(rest, reason, description, (origin,))
 
     def required(self, port: RequiredPort) -> None:
         name = name_of(port.origin)
         if port.declared:
-            self.own_word(port_rules(port), f"declared for host {port.origin.host}", port.description or name, port.origin)
+            self.own_word(
+                port_rules(port),
+                f"declared for host {port.origin.host}",
+                port.description or name,
+                port.origin,
+            )
             return
         if not self._reachable(port):
             self.published(port, NOTHING)
@@ -225,16 +273,20 @@ class _Judge:
             self.warnings.extend(
                 f"tcp/{one} of {name} on {port.origin.host} is often an admin page, and is open to the world"
                 for one in sorted(ADMIN)
-                if port.first <= one <= port.last and rest & RuleSet.of((Rule("tcp", one, one, ANY),))
+                if port.first <= one <= port.last
+                and rest & RuleSet.of((Rule("tcp", one, one, ANY),))
             )
         self.published(port, rest)
         how = f"label {port.origin.label}" if port.origin.label else "published"
         if port.origin.file:
             how += f", {port.origin.file}:{port.origin.line}"
-        self.want(rest, f"{name} on {port.origin.host} ({how})", port.description or name, (port.origin,))
+        self.want(
+            rest, f"{name} on {port.origin.host} ({how})", port.description or name, (port.origin,)
+        )
 
     def published(self, port: RequiredPort, opened: RuleSet) -> None:
-        """Note what of a port that an engine sees published is opened, and what by the user's word is not."""
+        """Note what of a port that an engine sees published is opened, and what by the user's word
+        is not."""
         if not port.observed:
             return
         family = ANY if port.address is None else ANY4 if port.address.version == 4 else ANY6
@@ -243,14 +295,20 @@ class _Judge:
         self.deliberate.extend(whole - opened)
 
     def _reachable(self, port: RequiredPort) -> bool:
-        """Whether the address the port is bound to can be reached from the Internet at this provider."""
+        """Whether the address the port is bound to can be reached from the Internet at this
+        provider."""
         if port.address is None:
             return True
         kind = classify(port.address)
-        if kind in ("wildcard", "public") or (kind == "private" and self.capabilities.private_is_public):
+        if kind in ("wildcard", "public") or (
+            kind == "private" and self.capabilities.private_is_public
+        ):
             return True
         if kind != "loopback":
-            what = {"private": "a private address", "shared": "a shared (100.64.0.0/10) address"}.get(kind, f"a {kind} address")
+            what = {
+                "private": "a private address",
+                "shared": "a shared (100.64.0.0/10) address",
+            }.get(kind, f"a {kind} address")
             reason = f"bound to {port.address}, {what}: the Internet does not reach it"
             self.refuse(port_rules(port), "private-address", reason, port.origin)
         return False
@@ -266,8 +324,16 @@ class _Judge:
         offset = None if port.container_first is None else port.container_first - port.first
         named = SENSITIVE.get(port.protocol, frozenset())
         hosts = {n for n in named if port.first <= n <= port.last}
-        behind = set() if offset is None else {n - offset for n in named if port.first <= n - offset <= port.last}
-        cut = rules & RuleSet.of(Rule(port.protocol, n, n, ANY) for n in hosts | behind) - self.allowed_sensitive
+        behind = (
+            set()
+            if offset is None
+            else {n - offset for n in named if port.first <= n - offset <= port.last}
+        )
+        cut = (
+            rules
+            & RuleSet.of(Rule(port.protocol, n, n, ANY) for n in hosts | behind)
+            - self.allowed_sensitive
+        )
         for rule in cut:
             reason = (
                 f"a sensitive port is not opened to the world; name it in policy.allow_sensitive "
@@ -282,10 +348,17 @@ class _Judge:
         if self.capabilities.all_protocols:
             said = said | rules.where(rules.everything_from())
         for rule in rules - said:
-            self.refuse(RuleSet.of((rule,)), "unexpressible", f"this provider has no rules for {rule.protocol}", origin)
+            self.refuse(
+                RuleSet.of((rule,)),
+                "unexpressible",
+                f"this provider has no rules for {rule.protocol}",
+                origin,
+            )
         if not self.capabilities.icmp_types:
             types = RuleSet.of(rule for rule in said.of_protocols("icmp", "icmpv6") if rule.ports)
-            self.refuse(types, "unexpressible", "this provider cannot let in single ICMP types", origin)
+            self.refuse(
+                types, "unexpressible", "this provider cannot let in single ICMP types", origin
+            )
             said = said - types
         return said
 

@@ -1,4 +1,5 @@
-"""Every port that the hosts speak of, and what would happen to it: the table of `discover`. Pure; no cloud is read.
+"""Every port that the hosts speak of, and what would happen to it: the table of `discover`. Pure;
+no cloud is read.
 
 | outcome    | meaning                                                                                       |
 |------------|-----------------------------------------------------------------------------------------------|
@@ -19,7 +20,14 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Literal
 
-from cloudsync.config.configuration import Configuration, Firewall, Place, PolicySettings, RunSettings, Ssh
+from cloudsync.config.configuration import (
+    Configuration,
+    Firewall,
+    Place,
+    PolicySettings,
+    RunSettings,
+    Ssh,
+)
 from cloudsync.model.plan import Refused, merged
 from cloudsync.model.ports import (
     Discovery,
@@ -43,7 +51,8 @@ Outcome = Literal["opened", "refused", "loopback", "held", "elsewhere", "unassig
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What would happen to a port at one firewall; `firewall` is None where it is the same at all of them. `sources`: CIDRs."""
+    """What would happen to a port at one firewall; `firewall` is None where it is the same at all
+    of them. `sources`: CIDRs."""
 
     outcome: Outcome
     firewall: str | None = None
@@ -54,8 +63,9 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One port or range of one container. `ports` as in the plan document, "" where not known. `addresses`: what it is bound to; empty =
-    every address. `sources`: who may reach it as far as its own labels go; NOWHERE = the machine itself, or not known."""
+    """One port or range of one container. `ports` as in the plan document, "" where not known.
+    `addresses`: what it is bound to; empty = every address. `sources`: who may reach it as far as
+    its own labels go; NOWHERE = the machine itself, or not known."""
 
     protocol: str
     ports: str
@@ -78,10 +88,15 @@ class HostInventory:
     remarks: tuple[str, ...] = ()
 
 
-def inventory(configuration: Configuration, discoveries: Mapping[str, Discovery]) -> tuple[HostInventory, ...]:
+def inventory(
+    configuration: Configuration, discoveries: Mapping[str, Discovery]
+) -> tuple[HostInventory, ...]:
     """Every host with its ports. `discoveries`: of all hosts that are not retired."""
     desired = {
-        firewall.name: (firewall, desire(firewall, configuration, _capabilities(configuration, firewall), discoveries))
+        firewall.name: (
+            firewall,
+            desire(firewall, configuration, _capabilities(configuration, firewall), discoveries),
+        )
         for firewall in configuration.firewalls.values()
     }
     return tuple(
@@ -91,13 +106,16 @@ def inventory(configuration: Configuration, discoveries: Mapping[str, Discovery]
 
 
 def without_configuration(host: str) -> Configuration:
-    """What stands in where there is no configuration: everything published is to be opened, at a firewall that can express all of it."""
+    """What stands in where there is no configuration: everything published is to be opened, at a
+    firewall that can express all of it."""
     place = Place("cloudsync", 1, 1)
     policy = PolicySettings(
         expose="published", mode="sync", grace=timedelta(0), max_close=0, deny=(), allow_sensitive=(), icmp="keep", private="keep",
         foreign="ignore", plan_max_age=timedelta(0),
     )  # fmt: skip
-    firewall = Firewall("", "", (host,), (host,), static=False, allow=(), settings=FirewallSettings(), place=place)
+    firewall = Firewall(
+        "", "", (host,), (host,), static=False, allow=(), settings=FirewallSettings(), place=place
+    )
     return Configuration(
         file="", base=Path(), owner="", state=Path(), ssh=Ssh((), NOWHERE, NOTHING), networks={}, policy=policy,
         run=RunSettings(10.0, 300.0, 16), accounts={}, hosts={}, firewalls={"": firewall}, places={},
@@ -108,32 +126,66 @@ def _capabilities(configuration: Configuration, firewall: Firewall) -> Capabilit
     table = configuration.accounts.get(firewall.account)
     if table is not None:
         return table.provider.capabilities
-    return Capabilities(None, icmp_types=True, private_is_public=False, attaches=False, descriptions=False)
+    return Capabilities(
+        None, icmp_types=True, private_is_public=False, attaches=False, descriptions=False
+    )
 
 
-def _host(host: str, discovery: Discovery, firewalls: list[tuple[Firewall, Desired]]) -> HostInventory:
+def _host(
+    host: str, discovery: Discovery, firewalls: list[tuple[Firewall, Desired]]
+) -> HostInventory:
     if isinstance(discovery, Failed):
         return HostInventory(host, "failed", (discovery.reason,))
     rows = [_required(group, firewalls) for group in _groups(discovery.required)]
     rows += [
-        replace(_required(group, []), verdicts=(Verdict("loopback", reason="published on a loopback address"),), sources=NOWHERE)
+        replace(
+            _required(group, []),
+            verdicts=(Verdict("loopback", reason="published on a loopback address"),),
+            sources=NOWHERE,
+        )
         for group in _groups(discovery.local)
     ]
     rows += [_unopened(one) for one in discovery.unopened]
     for bad in discovery.malformed:
         verdict = Verdict("held", code="malformed", reason=bad.problem)
-        rows += [replace(_required(group, []), verdicts=(verdict,)) for group in _groups(bad.ports or ())]
-    rows.sort(key=lambda row: (not row.ports, int(row.ports.partition("-")[0] or 0), row.protocol, row.origin.container or ""))
-    status: Literal["complete", "partial"] = "partial" if isinstance(discovery, Partial) else "complete"
+        rows += [
+            replace(_required(group, []), verdicts=(verdict,)) for group in _groups(bad.ports or ())
+        ]
+    rows.sort(
+        key=lambda row: (
+            not row.ports,
+            int(row.ports.partition("-")[0] or 0),
+            row.protocol,
+            row.origin.container or "",
+        )
+    )
+    status: Literal["complete", "partial"] = (
+        "partial" if isinstance(discovery, Partial) else "complete"
+    )
     problems = discovery.reasons if isinstance(discovery, Partial) else ()
-    return HostInventory(host, status, problems, tuple(rows), discovery.routed, discovery.malformed, discovery.remarks)
+    return HostInventory(
+        host,
+        status,
+        problems,
+        tuple(rows),
+        discovery.routed,
+        discovery.malformed,
+        discovery.remarks,
+    )
 
 
 def _groups(ports: Iterable[RequiredPort]) -> list[list[RequiredPort]]:
     """The same port of the same container at several addresses (`0.0.0.0` and `::`) is one row."""
     found: dict[tuple[object, ...], list[RequiredPort]] = {}
     for port in ports:
-        key = (port.protocol, port.first, port.last, port.origin, port.firewalls, port.container_first)
+        key = (
+            port.protocol,
+            port.first,
+            port.last,
+            port.origin,
+            port.firewalls,
+            port.container_first,
+        )
         found.setdefault(key, []).append(port)
     return list(found.values())
 
@@ -157,12 +209,22 @@ def _addresses(found: Iterable[IPv4Address | IPv6Address | None]) -> tuple[str, 
 def _at(group: list[RequiredPort], firewall: Firewall, desired: Desired) -> list[Verdict]:
     one = group[0]
     if one.firewalls is not None and firewall.name not in one.firewalls:
-        return [Verdict("elsewhere", firewall.name, reason="the label cloudsync.firewall does not name it")]
+        return [
+            Verdict(
+                "elsewhere", firewall.name, reason="the label cloudsync.firewall does not name it"
+            )
+        ]
     rules = RuleSet.of(rule for port in group for rule in port_rules(port))
-    wanted = RuleSet.of(rule for want in desired.wanted if one.origin in want.origins for rule in want.rules)
+    wanted = RuleSet.of(
+        rule for want in desired.wanted if one.origin in want.origins for rule in want.rules
+    )
     verdicts = []
     if opened := rules & wanted:
-        verdicts.append(Verdict("opened", firewall.name, NetworkSet.union(rule.sources for rule in opened).cidrs()))
+        verdicts.append(
+            Verdict(
+                "opened", firewall.name, NetworkSet.union(rule.sources for rule in opened).cidrs()
+            )
+        )
     refused = merged(r for r in desired.refused if one.origin in r.origins and _overlaps(r, one))
     verdicts += [Verdict("refused", firewall.name, r.sources, r.code, r.reason) for r in refused]
     return verdicts
@@ -171,10 +233,20 @@ def _at(group: list[RequiredPort], firewall: Firewall, desired: Desired) -> list
 def _overlaps(refused: Refused, port: RequiredPort) -> bool:
     first, _, last = refused.ports.partition("-")
     return (
-        refused.protocol == port.protocol and first.isdecimal() and int(first) <= port.last and int(last or first) >= port.first
+        refused.protocol == port.protocol
+        and first.isdecimal()
+        and int(first) <= port.last
+        and int(last or first) >= port.first
     )
 
 
 def _unopened(one: UnopenedPort) -> Row:
     outcome: Outcome = "loopback" if one.code == "loopback" else "refused"
-    return Row(one.protocol, one.ports, one.origin, (), NOWHERE, (Verdict(outcome, None, (), one.code, one.reason),))
+    return Row(
+        one.protocol,
+        one.ports,
+        one.origin,
+        (),
+        NOWHERE,
+        (Verdict(outcome, None, (), one.code, one.reason),),
+    )

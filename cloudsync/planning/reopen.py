@@ -1,4 +1,5 @@
-"""How to get a port back that an apply closed: which label, `deny` or `allow` to change. Pure, over an entry of the history."""
+"""How to get a port back that an apply closed: which label, `deny` or `allow` to change. Pure, over
+an entry of the history."""
 
 from __future__ import annotations
 
@@ -19,11 +20,16 @@ _BY_CODE = {
 
 
 def way_back(closed: Mapping[str, Any], firewall: str) -> tuple[str, ...]:
-    """What to change, the likeliest first. `closed`: one of an entry's `closed`; `firewall`: its name in the configuration."""
+    """What to change, the likeliest first. `closed`: one of an entry's `closed`; `firewall`: its
+    name in the configuration."""
     number, protocol = str(closed.get("ports") or ""), str(closed.get("protocol") or "")
     port = f"{number}/{protocol}" if number else protocol
     of = ", ".join(map(str, _list(closed.get("of")))) or "the container"
-    found = [_BY_CODE[code].format(of=of, port=port) for code in _list(closed.get("codes")) if code in _BY_CODE]
+    found = [
+        _BY_CODE[code].format(of=of, port=port)
+        for code in _list(closed.get("codes"))
+        if code in _BY_CODE
+    ]
     if not found and "policy.deny" in str(closed.get("reason") or ""):
         found.append(_BY_CODE["denied"])
     if not found:
@@ -37,6 +43,10 @@ def _list(value: object) -> Sequence[Any]:
 
 def _allow(port: str, sources: Sequence[Any], firewall: str) -> str:
     sources = [str(one) for one in sources]
-    names = '"any"' if set(sources) == {"0.0.0.0/0", "::/0"} else ", ".join(f'"{one}"' for one in sources[:20])
+    names = (
+        '"any"'
+        if set(sources) == {"0.0.0.0/0", "::/0"}
+        else ", ".join(f'"{one}"' for one in sources[:20])
+    )
     more = ", …" if len(sources) > 20 else ""
     return f'or open it whatever containers say: [[firewalls.{firewall}.allow]] ports = ["{port}"] sources = [{names}{more}]'

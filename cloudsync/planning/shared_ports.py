@@ -1,4 +1,5 @@
-"""Several hosts behind one firewall: what is open on one of them only because another needs it (law 8)."""
+"""Several hosts behind one firewall: what is open on one of them only because another needs it (law
+8)."""
 
 from __future__ import annotations
 
@@ -12,18 +13,24 @@ from cloudsync.rules.index import RuleIndex
 
 
 def shared_ports(
-    configuration: Configuration, firewall: Firewall, opened: RuleSet, discoveries: Mapping[str, Discovery]
+    configuration: Configuration,
+    firewall: Firewall,
+    opened: RuleSet,
+    discoveries: Mapping[str, Discovery],
 ) -> tuple[Shared, ...]:
-    """The parts of `opened`, what the firewall is to let in, that a host does not need and another one does, host by host.
+    """The parts of `opened`, what the firewall is to let in, that a host does not need and another
+    one does, host by host.
 
-    Only a host that was read completely, every label of it, can be said not to need something. What the configuration itself asks for
-    (SSH, `allow`) is for all of them.
+    Only a host that was read completely, every label of it, can be said not to need something. What
+    the configuration itself asks for (SSH, `allow`) is for all of them.
     """
     if len(firewall.hosts) < 2:
         return ()
     needs = {host: _needs(firewall, discoveries[host]) for host in firewall.hosts}
     everybody = RuleSet.of(
-        rule for part in (configuration.ssh.rules, *(allow.rules for allow in firewall.allow)) for rule in part
+        rule
+        for part in (configuration.ssh.rules, *(allow.rules for allow in firewall.allow))
+        for rule in part
     )
     needed = RuleSet.of(rule for part in needs.values() for rule in part)
     index = RuleIndex((part, host) for host, part in needs.items())
@@ -32,7 +39,8 @@ def shared_ports(
         said = discoveries[host]
         if not isinstance(said, Complete) or said.malformed:
             continue
-        # What nobody but this host needs goes with `own`, so that needed by anybody means needed by others.
+        # What nobody but this host needs goes with `own`, so that needed by anybody means needed by
+        # others.
         found += [
             Shared(host, rule, tuple(other for other in index.overlapping(rule) if other != host))
             for rule in (needed & opened) - own - everybody
@@ -43,5 +51,9 @@ def shared_ports(
 def _needs(firewall: Firewall, discovery: Discovery) -> RuleSet:
     if isinstance(discovery, Failed):
         return NOTHING
-    ports = [port for port in discovery.required if port.firewalls is None or firewall.name in port.firewalls]
+    ports = [
+        port
+        for port in discovery.required
+        if port.firewalls is None or firewall.name in port.firewalls
+    ]
     return RuleSet.of(rule for port in ports for rule in port_rules(port))

@@ -1,8 +1,10 @@
-"""What credentials are good for: one row for each thing a run needs, as `cloudsync check-access` shows them.
+"""What credentials are good for: one row for each thing a run needs, as `cloudsync check-access`
+shows them.
 
-A provider answers with as few calls as it can and writes nothing: where the vendor has a dry run or lists the permissions of a caller it
-asks that; where it has neither, the row is `unknown` and says how to find out. A permission that only exposure needs is not needed with
-`policy.foreign = "ignore"`: its row says `needed_for = "exposure"` and the core decides.
+A provider answers with as few calls as it can and writes nothing: where the vendor has a dry run or
+lists the permissions of a caller it asks that; where it has neither, the row is `unknown` and says
+how to find out. A permission that only exposure needs is not needed with `policy.foreign =
+"ignore"`: its row says `needed_for = "exposure"` and the core decides.
 """
 
 from __future__ import annotations
@@ -11,13 +13,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 State = Literal["ok", "missing", "near", "unknown"]
-"""`near`: a quota that is nearly used up. `unknown`: the vendor does not tell without a write, or did not answer."""
+"""`near`: a quota that is nearly used up. `unknown`: the vendor does not tell without a write, or
+did not answer."""
 NeededFor = Literal["plan", "apply", "exposure"]
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One thing. `what`: the vendor's own word for it (`ec2:DescribeInstances`, `droplet:read`, `token`), `detail` a sentence.
+    """One thing. `what`: the vendor's own word for it (`ec2:DescribeInstances`, `droplet:read`,
+    `token`), `detail` a sentence.
 
     `temporary`: an `unknown` that trying again may mend.
     """

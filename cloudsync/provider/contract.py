@@ -1,8 +1,10 @@
-"""What a provider plugin is: a few small protocols and the frozen values that pass between it and the core.
+"""What a provider plugin is: a few small protocols and the frozen values that pass between it and
+the core.
 
-A plugin is one object, found by its entry point in the group `cloudsync_firewall.providers`, that satisfies `Provider`. Reading and
-writing are different objects: planning is only ever handed a `Reader` (law 5). Values named `native` are the provider's own; the core
-carries them from the reader to the writer, never looks inside and never serialises them.
+A plugin is one object, found by its entry point in the group `cloudsync_firewall.providers`, that
+satisfies `Provider`. Reading and writing are different objects: planning is only ever handed a
+`Reader` (law 5). Values named `native` are the provider's own; the core carries them from the
+reader to the writer, never looks inside and never serialises them.
 """
 
 from __future__ import annotations
@@ -29,19 +31,20 @@ API_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a provider can and cannot do, as data: it feeds validation, documents and the choice of tests.
+    """What a provider can and cannot do, as data: it feeds validation, documents and the choice of
+    tests.
 
-    `protocols`: names a rule may carry; None = any protocol number, `all` included.
-    `icmp_types`: single ICMP types can be let in ("echo").
-    `private_is_public`: a private address of the machine is mapped one to one to a public one (AWS, GCP), so a port
-    published on it is reachable from the Internet.
-    `attaches`: the provider puts firewalls on machines. `descriptions`: rules carry text.
-    `all_protocols`: one rule can let every protocol in at once, those too that `protocols` does not name.
-    `other_sources`: rules may have sources that are no networks (another group, a tag); they are kept and listed.
-    `limited`: the plan knows how many rules fit and refuses more. `paged`: lists come in pages. `counted`: lists say how
-    many items there are. `remote`: there are calls that can be refused, throttled and lost on the way.
-    `at_once`: so many firewalls of one account may be written side by side; above 1 a writer's `run` is called from several threads.
-    `notes`: (what, why) pairs for people, with a link where there is one.
+    `protocols`: names a rule may carry; None = any protocol number, `all` included. `icmp_types`:
+    single ICMP types can be let in ("echo"). `private_is_public`: a private address of the machine
+    is mapped one to one to a public one (AWS, GCP), so a port published on it is reachable from the
+    Internet. `attaches`: the provider puts firewalls on machines. `descriptions`: rules carry text.
+    `all_protocols`: one rule can let every protocol in at once, those too that `protocols` does not
+    name. `other_sources`: rules may have sources that are no networks (another group, a tag); they
+    are kept and listed. `limited`: the plan knows how many rules fit and refuses more. `paged`:
+    lists come in pages. `counted`: lists say how many items there are. `remote`: there are calls
+    that can be refused, throttled and lost on the way. `at_once`: so many firewalls of one account
+    may be written side by side; above 1 a writer's `run` is called from several threads. `notes`:
+    (what, why) pairs for people, with a link where there is one.
     """
 
     protocols: frozenset[str] | None
@@ -61,8 +64,9 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class FirewallSpec:
-    """One firewall of the configuration, as a provider sees it. `settings` is the provider's own model of the table's keys. `hosts`: the
-    names of its hosts; a machine of that name at the vendor is one of them."""
+    """One firewall of the configuration, as a provider sees it. `settings` is the provider's own
+    model of the table's keys. `hosts`: the names of its hosts; a machine of that name at the vendor
+    is one of them."""
 
     name: str
     settings: FirewallSettings
@@ -72,7 +76,8 @@ class FirewallSpec:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine at the vendor. `name` for people. `protected`: some firewall, any firewall, acts on it now. `kind`: the vendor's word."""
+    """A machine at the vendor. `name` for people. `protected`: some firewall, any firewall, acts on
+    it now. `kind`: the vendor's word."""
 
     id: str
     name: str
@@ -90,8 +95,9 @@ class Attachment:
     """One attachment the configuration asks for: a server, or a selector that stands for several.
 
     `target` is stable text for the plan and its digest: `server 7`, `label selector env=prod`.
-    `attached`: the firewall has it already. `newly_covered`: the machines that come under the firewall by it and are not under it now.
-    `reason`: what closes by it, where that is more than machines tell (others' rules no longer count, say); it needs the user's word.
+    `attached`: the firewall has it already. `newly_covered`: the machines that come under the
+    firewall by it and are not under it now. `reason`: what closes by it, where that is more than
+    machines tell (others' rules no longer count, say); it needs the user's word.
     """
 
     target: str
@@ -103,17 +109,19 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A rule at the vendor that is not about networks (another group, a tag, ...): kept and listed, never touched."""
+    """A rule at the vendor that is not about networks (another group, a tag, ...): kept and listed,
+    never touched."""
 
     summary: str
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Something of the firewall's configuration that is not in force: still being applied, or failed, at the vendor.
+    """Something of the firewall's configuration that is not in force: still being applied, or
+    failed, at the vendor.
 
-    `target` is stable text (`server 7`); `reason` is for people. `lifts`: to put it in force opens and closes nothing, so that it waits
-    for no host.
+    `target` is stable text (`server 7`); `reason` is for people. `lifts`: to put it in force opens
+    and closes nothing, so that it waits for no host.
     """
 
     target: str
@@ -133,13 +141,13 @@ class Description:
 class Present:
     """The firewall exists and was read completely.
 
-    `rules`: its public inbound rules. `listed`: the same rules one by one as the vendor lists them, which tells a rule for a private
-    network from a wider one beside it; left out, the canonical rules of `rules` stand in.
-    `private`: what the firewall should let in from private networks because it filters them too (`Absent` has the same): part of a
-    new firewall, and wanted for good where `policy.private = "manage"`.
-    `foreign`: what others let in on the same machines, where the same calls told it.
-    `described`: what the vendor's descriptions say of the rules, as they were written: without a state of earlier runs they tell
-    which rules were a container's.
+    `rules`: its public inbound rules. `listed`: the same rules one by one as the vendor lists them,
+    which tells a rule for a private network from a wider one beside it; left out, the canonical
+    rules of `rules` stand in. `private`: what the firewall should let in from private networks
+    because it filters them too (`Absent` has the same): part of a new firewall, and wanted for good
+    where `policy.private = "manage"`. `foreign`: what others let in on the same machines, where the
+    same calls told it. `described`: what the vendor's descriptions say of the rules, as they were
+    written: without a state of earlier runs they tell which rules were a container's.
     """
 
     id: str
@@ -177,11 +185,13 @@ Observation = Present | Absent | Unreadable
 
 @dataclass(frozen=True)
 class Target:
-    """What a firewall should be: all its public rules (desired and held), the attachments still missing, its marker.
+    """What a firewall should be: all its public rules (desired and held), the attachments still
+    missing, its marker.
 
-    `marker` is None where the firewall carries the right one. `reapply`: make what is pending at the vendor take effect,
-    though the rules are equal. `ssh`: the part of `rules` that laws hold sacred; it must not close in any step.
-    `release`: take the owner marker off and leave everything else as it is; `rules` are what is there.
+    `marker` is None where the firewall carries the right one. `reapply`: make what is pending at
+    the vendor take effect, though the rules are equal. `ssh`: the part of `rules` that laws hold
+    sacred; it must not close in any step. `release`: take the owner marker off and leave everything
+    else as it is; `rules` are what is there.
     """
 
     spec: FirewallSpec
@@ -203,8 +213,9 @@ class Target:
 
 
 class StepKind(StrEnum):
-    """`widen` and `narrow` may be several calls in any order; `replace` is one atomic call (creation too), or several atomic ones of
-    which the provider has made sure that laws 2 and 3 hold in whatever order they end."""
+    """`widen` and `narrow` may be several calls in any order; `replace` is one atomic call
+    (creation too), or several atomic ones of which the provider has made sure that laws 2 and 3
+    hold in whatever order they end."""
 
     WIDEN = "widen"
     NARROW = "narrow"
@@ -215,8 +226,9 @@ class StepKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One write. `after`: the rule set that holds at the vendor once it is done. `attaches`: targets this step attaches.
-    `warning`: what a person should know before it is done, beside what the plan shows anyway."""
+    """One write. `after`: the rule set that holds at the vendor once it is done. `attaches`:
+    targets this step attaches. `warning`: what a person should know before it is done, beside what
+    the plan shows anyway."""
 
     summary: str
     kind: StepKind
@@ -228,7 +240,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The provider cannot do this without going wider or lower than asked (law 7). `reason` has the numbers and the way out."""
+    """The provider cannot do this without going wider or lower than asked (law 7). `reason` has the
+    numbers and the way out."""
 
     reason: str
 
@@ -246,8 +259,9 @@ def silent(_: str) -> None:
 class Account:
     """One `[providers.X]` table, opened by `Provider.open_reader` and `open_writer`.
 
-    `base`: the folder of the configuration file (relative paths). `deadline`: a `time.monotonic()` moment by which all work must be
-    over. `progress`: told one line at a time what is being waited for.
+    `base`: the folder of the configuration file (relative paths). `deadline`: a `time.monotonic()`
+    moment by which all work must be over. `progress`: told one line at a time what is being waited
+    for.
     """
 
     name: str
@@ -261,45 +275,55 @@ class Reader(Protocol):
     """Reads; holds nothing that could write."""
 
     def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
-        """Every firewall of one account, by `FirewallSpec.name`, in the fewest calls. Raises nothing but bugs: what could not be read
-        is `Unreadable`, for one firewall or for all of them."""
+        """Every firewall of one account, by `FirewallSpec.name`, in the fewest calls. Raises
+        nothing but bugs: what could not be read is `Unreadable`, for one firewall or for all of
+        them."""
         ...
 
 
 @runtime_checkable
 class MachineReader(Protocol):
-    """What a `Reader` may also be, for exposure: it tells the machines with every firewall that acts on them.
+    """What a `Reader` may also be, for exposure: it tells the machines with every firewall that
+    acts on them.
 
-    Asked of the reader that has just read the account, so that no list is fetched twice in one run; never with `policy.foreign = "ignore"`.
-    `cloudsync.provider.machines` tells how to fill a `Fleet`.
+    Asked of the reader that has just read the account, so that no list is fetched twice in one run;
+    never with `policy.foreign = "ignore"`. `cloudsync.provider.machines` tells how to fill a
+    `Fleet`.
     """
 
     def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
-        """The machines that `specs` are about: every firewall of the account in the configuration, more than `read` may have been
-        asked for, so that ours can be told from others'.
+        """The machines that `specs` are about: every firewall of the account in the configuration,
+        more than `read` may have been asked for, so that ours can be told from others'.
 
-        Raises nothing but bugs. A part that could not be read is said in `Fleet.not_evaluated` or `ObservedMachine.unknown`.
+        Raises nothing but bugs. A part that could not be read is said in `Fleet.not_evaluated` or
+        `ObservedMachine.unknown`.
         """
         ...
 
 
 @runtime_checkable
 class MarkReader(Protocol):
-    """What a `Reader` may also be, for orphans: it finds the firewalls that carry an owner's marker."""
+    """What a `Reader` may also be, for orphans: it finds the firewalls that carry an owner's
+    marker."""
 
-    def read_marked(self, owner: str, specs: Sequence[FirewallSpec], *, ask: bool) -> Sequence[Marked] | Unreadable | None:
-        """All of them in the account, those of `specs` told by `ActingFirewall.of`, out of the lists that were read. `ask`: a call of
-        its own is allowed; None where it is not and would be needed."""
+    def read_marked(
+        self, owner: str, specs: Sequence[FirewallSpec], *, ask: bool
+    ) -> Sequence[Marked] | Unreadable | None:
+        """All of them in the account, those of `specs` told by `ActingFirewall.of`, out of the
+        lists that were read. `ask`: a call of its own is allowed; None where it is not and would be
+        needed."""
         ...
 
 
 @runtime_checkable
 class AccessChecker(Protocol):
-    """What a `Provider` may also be: it tells what the account's credentials are good for (`cloudsync check-access`)."""
+    """What a `Provider` may also be: it tells what the account's credentials are good for
+    (`cloudsync check-access`)."""
 
     def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
-        """Every permission that `specs` need, one by one, and what of the quota is used; writes nothing at the vendor, and raises
-        nothing but bugs: credentials that are not valid are a row too. `cloudsync.provider.access` tells how to fill one."""
+        """Every permission that `specs` need, one by one, and what of the quota is used; writes
+        nothing at the vendor, and raises nothing but bugs: credentials that are not valid are a row
+        too. `cloudsync.provider.access` tells how to fill one."""
         ...
 
 
@@ -307,15 +331,16 @@ class Writer(Protocol):
     """Writes; opened only by apply."""
 
     def run(self, step: Step) -> None:
-        """Do one step and wait until the vendor has it in force. Raises `ProviderError`, with `fate_unknown` where that is so."""
+        """Do one step and wait until the vendor has it in force. Raises `ProviderError`, with
+        `fate_unknown` where that is so."""
         ...
 
 
 class Provider(Protocol):
     """A plugin. Its top module imports no SDK; `open_reader` and `open_writer` do.
 
-    It may be an `AccessChecker` too; its readers may be a `MachineReader` and a `MarkReader`. A plugin that is none of them works, and
-    the plan says what is not known because of it.
+    It may be an `AccessChecker` too; its readers may be a `MachineReader` and a `MarkReader`. A
+    plugin that is none of them works, and the plan says what is not known because of it.
     """
 
     api_version: ClassVar[int]
@@ -329,8 +354,8 @@ class Provider(Protocol):
     firewall_settings: ClassVar[FirewallModel]
 
     def identity(self, spec: FirewallSpec) -> str:
-        """The vendor identity as configured (a name, an id, a path): part of the plan's digest; two firewalls of one account with
-        the same identity are a configuration error."""
+        """The vendor identity as configured (a name, an id, a path): part of the plan's digest; two
+        firewalls of one account with the same identity are a configuration error."""
         ...
 
     def endpoint(self, account: Account) -> str:
@@ -338,7 +363,8 @@ class Provider(Protocol):
         ...
 
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
-        """The writes that lead from `observed` to `target`, in order; pure. Empty where nothing is to do."""
+        """The writes that lead from `observed` to `target`, in order; pure. Empty where nothing is
+        to do."""
         ...
 
     def open_reader(self, account: Account) -> Reader:

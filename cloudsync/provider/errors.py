@@ -1,14 +1,16 @@
 """The one small error tree every provider maps its SDK's failures to.
 
-A message is one line for the person who must act: what failed, on what, what the vendor said (its code and its short message), what to do.
-Never a secret, never a whole payload. `temporary`: trying again later may mend it (exit 75); otherwise somebody must act (exit 1).
+A message is one line for the person who must act: what failed, on what, what the vendor said (its
+code and its short message), what to do. Never a secret, never a whole payload. `temporary`: trying
+again later may mend it (exit 75); otherwise somebody must act (exit 1).
 """
 
 from __future__ import annotations
 
 
 class ProviderError(Exception):
-    """Something at a vendor failed. `fate_unknown`: a write was sent and nobody knows whether it took effect."""
+    """Something at a vendor failed. `fate_unknown`: a write was sent and nobody knows whether it
+    took effect."""
 
     temporary = False
 
@@ -31,7 +33,9 @@ class RateLimited(ProviderError):
 
     temporary = True
 
-    def __init__(self, message: str, *, retry_after: float | None = None, fate_unknown: bool = False) -> None:
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, fate_unknown: bool = False
+    ) -> None:
         super().__init__(message, fate_unknown=fate_unknown)
         self.retry_after = retry_after
 

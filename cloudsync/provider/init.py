@@ -1,7 +1,8 @@
-"""What a provider tells `cloudsync init`: how its credentials are usually given, what it has to ask, and the tables it needs.
+"""What a provider tells `cloudsync init`: how its credentials are usually given, what it has to
+ask, and the tables it needs.
 
-A plugin that has nothing to tell leaves the attribute `starter` away; it is then not offered. Credentials are looked for by name only:
-no value of a variable and no content of a file is read.
+A plugin that has nothing to tell leaves the attribute `starter` away; it is then not offered.
+Credentials are looked for by name only: no value of a variable and no content of a file is read.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ Answers = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """One way to give credentials: a variable (or `X_FILE` beside it), or a file below the home folder."""
+    """One way to give credentials: a variable (or `X_FILE` beside it), or a file below the home
+    folder."""
 
     variable: str | None = None
     file: str | None = None
@@ -35,7 +37,8 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`variables`: whose value is the default (none of them a secret). `pattern`: what an answer is made of, said by `hint`."""
+    """`variables`: whose value is the default (none of them a secret). `pattern`: what an answer is
+    made of, said by `hint`."""
 
     key: str
     text: str
@@ -46,7 +49,11 @@ class Question:
 
     def suggested(self, environ: Mapping[str, str]) -> str | None:
         """The default; None where the question must be answered."""
-        found = (environ[name] for name in self.variables if re.fullmatch(self.pattern, environ.get(name, "")))
+        found = (
+            environ[name]
+            for name in self.variables
+            if re.fullmatch(self.pattern, environ.get(name, ""))
+        )
         return next(found, self.default)
 
     def problem(self, answer: str) -> str | None:
@@ -56,7 +63,8 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Starter:
-    """`account` and `firewall` make the lines of the two tables, below their headers, out of the answers and the credential found."""
+    """`account` and `firewall` make the lines of the two tables, below their headers, out of the
+    answers and the credential found."""
 
     title: str
     account: Callable[[Answers, str | None], list[str]]
@@ -64,7 +72,8 @@ class Starter:
     credentials: tuple[Credential, ...] = ()
     questions: tuple[Question, ...] = ()
     first_apply: Callable[[Answers], str | None] = lambda _: None
-    """The option that the first apply has to be given, with NAME for the firewall: `--adopt NAME`."""
+    """The option that the first apply has to be given, with NAME for the firewall: `--adopt
+    NAME`."""
 
     def found(self, environ: Mapping[str, str]) -> str | None:
         """The name of the first credential that is there."""

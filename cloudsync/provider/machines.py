@@ -1,8 +1,9 @@
-"""Machines at a vendor, each with every firewall that acts on it: what a provider tells so that the core can say what the Internet reaches.
+"""Machines at a vendor, each with every firewall that acts on it: what a provider tells so that the
+core can say what the Internet reaches.
 
-A provider that can tell offers a `MachineReader` (see `cloudsync.provider.contract`) and fills these values;
-`cloudsync.planning.exposure` evaluates them.
-The provider translates, it judges nothing: no rule is left out because it looks harmless, and what was not looked at is said.
+A provider that can tell offers a `MachineReader` (see `cloudsync.provider.contract`) and fills
+these values; `cloudsync.planning.exposure` evaluates them. The provider translates, it judges
+nothing: no rule is left out because it looks harmless, and what was not looked at is said.
 
 How a provider fills them:
 
@@ -40,7 +41,8 @@ BOTH_FAMILIES: frozenset[Family] = frozenset((4, 6))
 
 
 def public_addresses(addresses: Iterable[str]) -> tuple[str, ...]:
-    """Those that packets from the Internet can be sent to: nobody's private, link-local or loopback ones; each once."""
+    """Those that packets from the Internet can be sent to: nobody's private, link-local or loopback
+    ones; each once."""
     return tuple(dict.fromkeys(one for one in addresses if classify(ip_address(one)) == "public"))
 
 
@@ -59,8 +61,9 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ActingFirewall:
-    """A firewall at the vendor, ours or another's. `of`: the firewall of the configuration (`FirewallSpec.name`) that this is, by the same
-    comparison as `Reader.read` makes; None for all others. `kind`: the vendor's word for it."""
+    """A firewall at the vendor, ours or another's. `of`: the firewall of the configuration
+    (`FirewallSpec.name`) that this is, by the same comparison as `Reader.read` makes; None for all
+    others. `kind`: the vendor's word for it."""
 
     id: str
     name: str
@@ -68,12 +71,17 @@ class ActingFirewall:
     of: str | None = None
 
     def __str__(self) -> str:
-        return f'{self.kind} "{self.name}" ({self.id})' if self.name != self.id else f"{self.kind} {self.id}"
+        return (
+            f'{self.kind} "{self.name}" ({self.id})'
+            if self.name != self.id
+            else f"{self.kind} {self.id}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class StageRule:
-    """One rule of a stage. `priority`: the lowest number is looked at first. `text`: the rule as the vendor's own people would know it.
+    """One rule of a stage. `priority`: the lowest number is looked at first. `text`: the rule as
+    the vendor's own people would know it.
 
     `certain`: False where it applies to an unknown part of `matches`.
     """
@@ -89,8 +97,8 @@ class StageRule:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Rules that are looked at together, by priority; at the same priority denials come first, allowances last. `otherwise`: for a
-    packet that no rule matches."""
+    """Rules that are looked at together, by priority; at the same priority denials come first,
+    allowances last. `otherwise`: for a packet that no rule matches."""
 
     name: str
     rules: tuple[StageRule, ...]
@@ -98,13 +106,15 @@ class Stage:
 
 
 def union_stage(rules: Iterable[StageRule], name: str = "firewalls") -> Stage:
-    """The one stage of a vendor whose firewalls only allow and add up: what no rule allows is stopped."""
+    """The one stage of a vendor whose firewalls only allow and add up: what no rule allows is
+    stopped."""
     return Stage(name, tuple(rules), Action.DENY)
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """One network interface. `addresses`: its public addresses, for people. `firewalls`: all that act on it, those without rules too."""
+    """One network interface. `addresses`: its public addresses, for people. `firewalls`: all that
+    act on it, those without rules too."""
 
     name: str
     families: frozenset[Family]
@@ -115,10 +125,12 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class ObservedMachine:
-    """A machine with everything that filters it. `concerns`: names of firewalls of the configuration. `pending`: what the vendor has not
-    put in force, a sentence each. `unknown`: rules on it that could not be understood, so that more may be open than is said.
-    `kept`: what other machines of the account may reach (groups, tags, load balancers); not the Internet. `spared`: public addresses of the
-    vendor's own services that a firewall of the configuration leaves to others' rules on purpose: reachable, and nothing beyond."""
+    """A machine with everything that filters it. `concerns`: names of firewalls of the
+    configuration. `pending`: what the vendor has not put in force, a sentence each. `unknown`:
+    rules on it that could not be understood, so that more may be open than is said. `kept`: what
+    other machines of the account may reach (groups, tags, load balancers); not the Internet.
+    `spared`: public addresses of the vendor's own services that a firewall of the configuration
+    leaves to others' rules on purpose: reachable, and nothing beyond."""
 
     id: str
     name: str
@@ -138,7 +150,8 @@ class ObservedMachine:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The machines of one account. `unattached`: names of firewalls of the configuration that exist and act on no machine."""
+    """The machines of one account. `unattached`: names of firewalls of the configuration that exist
+    and act on no machine."""
 
     machines: tuple[ObservedMachine, ...]
     unattached: frozenset[str] = frozenset()
@@ -147,7 +160,8 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A firewall at the vendor that carries an owner's marker, whether the configuration names it or not."""
+    """A firewall at the vendor that carries an owner's marker, whether the configuration names it
+    or not."""
 
     firewall: ActingFirewall
     marker: Marker

@@ -1,4 +1,5 @@
-"""Plugins found by entry point. Listing names imports nothing; one broken plugin never stops the others."""
+"""Plugins found by entry point. Listing names imports nothing; one broken plugin never stops the
+others."""
 
 from __future__ import annotations
 
@@ -12,7 +13,15 @@ from cloudsync.provider.contract import API_VERSION, Provider
 
 GROUP = "cloudsync_firewall.providers"
 _ATTRIBUTES = (
-    *("api_version", "type", "sdk", "extra", "capabilities", "account_settings", "firewall_settings"),
+    *(
+        "api_version",
+        "type",
+        "sdk",
+        "extra",
+        "capabilities",
+        "account_settings",
+        "firewall_settings",
+    ),
     *("identity", "endpoint", "plan_steps", "open_reader", "open_writer"),
 )
 
@@ -32,11 +41,17 @@ def load(name: str) -> Provider:
     found = [point for point in _points() if point.name == name]
     if not found:
         near = get_close_matches(name, names(), 1)
-        hint = f', did you mean "{near[0]}"?' if near else f"; installed are {', '.join(names()) or 'none'}"
+        hint = (
+            f', did you mean "{near[0]}"?'
+            if near
+            else f"; installed are {', '.join(names()) or 'none'}"
+        )
         raise PluginError(f'no provider of type "{name}" is installed{hint}')
     if len({point.dist.name if point.dist else None for point in found}) > 1:
         owners = ", ".join(sorted(str(point.dist.name) if point.dist else "?" for point in found))
-        raise PluginError(f'several distributions offer the provider type "{name}": {owners}; remove all but one')
+        raise PluginError(
+            f'several distributions offer the provider type "{name}": {owners}; remove all but one'
+        )
     try:
         plugin = found[0].load()
     except ModuleNotFoundError as error:
@@ -45,13 +60,19 @@ def load(name: str) -> Provider:
             f'the provider "{name}" needs the Python package {error.name!r}, which is not installed: {hint}'
         ) from None
     except Exception as error:  # noqa: BLE001 - whatever a stranger's plugin raises while it is imported
-        raise PluginError(f'the provider "{name}" ({found[0].value}) cannot be loaded: {type(error).__name__}') from None
+        raise PluginError(
+            f'the provider "{name}" ({found[0].value}) cannot be loaded: {type(error).__name__}'
+        ) from None
     try:
         missing = [attribute for attribute in _ATTRIBUTES if not hasattr(plugin, attribute)]
     except Exception as error:  # noqa: BLE001 - a property of a stranger's plugin
-        raise PluginError(f'the provider "{name}" ({found[0].value}) cannot be used: {type(error).__name__}') from None
+        raise PluginError(
+            f'the provider "{name}" ({found[0].value}) cannot be used: {type(error).__name__}'
+        ) from None
     if missing:
-        raise PluginError(f'the provider "{name}" ({found[0].value}) is incomplete: it lacks {", ".join(missing)}')
+        raise PluginError(
+            f'the provider "{name}" ({found[0].value}) is incomplete: it lacks {", ".join(missing)}'
+        )
     if plugin.api_version != API_VERSION:
         raise PluginError(
             f'the provider "{name}" is made for plugin API {plugin.api_version}, this cloudsync has {API_VERSION}: update it'

@@ -1,4 +1,5 @@
-"""The one retry policy every provider shares: full jitter, the vendor's own hint honoured, never past the deadline."""
+"""The one retry policy every provider shares: full jitter, the vendor's own hint honoured, never
+past the deadline."""
 
 from __future__ import annotations
 
@@ -19,12 +20,18 @@ MOST_CALLS = 6
 
 
 def retried(
-    call: Callable[[], Result], *, deadline: float, safe: Callable[[ProviderError], bool], most: int = MOST_CALLS
+    call: Callable[[], Result],
+    *,
+    deadline: float,
+    safe: Callable[[ProviderError], bool],
+    most: int = MOST_CALLS,
 ) -> Result:
-    """`call()`, and again while it raises an error that is `safe` to repeat, `most` times at most and not past `deadline`
-    (`time.monotonic()`): a vendor that is down is told within seconds, and the next run tries again.
+    """`call()`, and again while it raises an error that is `safe` to repeat, `most` times at most
+    and not past `deadline` (`time.monotonic()`): a vendor that is down is told within seconds, and
+    the next run tries again.
 
-    What is safe is the caller's to say: a read is; a write only where it surely took no effect. Raises the last error.
+    What is safe is the caller's to say: a read is; a write only where it surely took no effect.
+    Raises the last error.
     """
     try:
         return call()
@@ -35,14 +42,22 @@ def retried(
 
 
 def _again(
-    call: Callable[[], Result], first: ProviderError, deadline: float, safe: Callable[[ProviderError], bool], most: int
+    call: Callable[[], Result],
+    first: ProviderError,
+    deadline: float,
+    safe: Callable[[ProviderError], bool],
+    most: int,
 ) -> Result:
     """`first` is how the first call ended. Most runs never come here, and are spared the import."""
     from tenacity import Retrying, retry_if_exception
 
     def too_late(state: RetryCallState) -> bool:
-        # A call begun in the last moment would only end in our own time-out, and hide the error that is the real reason.
-        return state.attempt_number >= most or time.monotonic() + state.upcoming_sleep + LEAST_SECONDS >= deadline
+        # A call begun in the last moment would only end in our own time-out, and hide the error
+        # that is the real reason.
+        return (
+            state.attempt_number >= most
+            or time.monotonic() + state.upcoming_sleep + LEAST_SECONDS >= deadline
+        )
 
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -74,5 +89,6 @@ def _jitter(state: RetryCallState) -> float:
 
 
 def seconds_of(hint: str) -> float | None:
-    """The vendor's hint when to come back, as in `Retry-After` (RFC 9110, 10.2.3); None for a date, which no vendor here sends."""
+    """The vendor's hint when to come back, as in `Retry-After` (RFC 9110, 10.2.3); None for a date,
+    which no vendor here sends."""
     return float(hint) if hint.isdecimal() else None

@@ -1,6 +1,8 @@
-"""The models plugins build their settings on: `[providers.X]` and the provider's keys of `[firewalls.X]`; secret references.
+"""The models plugins build their settings on: `[providers.X]` and the provider's keys of
+`[firewalls.X]`; secret references.
 
-Provider models are strict: unknown keys are errors, nothing is coerced, and no error ever holds the input, which may be a secret.
+Provider models are strict: unknown keys are errors, nothing is coerced, and no error ever holds the
+input, which may be a secret.
 """
 
 from __future__ import annotations
@@ -25,14 +27,17 @@ class SecretError(Exception):
 class Settings(BaseModel):
     """Strict, frozen, and its errors never hold the input (which may be a secret)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, defer_build=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, defer_build=True
+    )
 
 
 class SecretRef(Settings):
     """Where a secret is to be found; never the secret. Exactly one of the four.
 
-    `env`: a variable (`X_FILE` beside it may name a file instead; both set is an error). `file`: a path, relative to the
-    configuration. `credential`: a systemd credential (`$CREDENTIALS_DIRECTORY/name`). `command`: an argument list, run without a shell.
+    `env`: a variable (`X_FILE` beside it may name a file instead; both set is an error). `file`: a
+    path, relative to the configuration. `credential`: a systemd credential
+    (`$CREDENTIALS_DIRECTORY/name`). `command`: an argument list, run without a shell.
     """
 
     env: str | None = None
@@ -42,17 +47,24 @@ class SecretRef(Settings):
 
     @model_validator(mode="after")
     def _exactly_one(self) -> SecretRef:
-        given = [name for name in ("env", "file", "credential", "command") if getattr(self, name) is not None]
+        given = [
+            name
+            for name in ("env", "file", "credential", "command")
+            if getattr(self, name) is not None
+        ]
         if len(given) != 1:
             raise ValueError("a secret reference is exactly one of env, file, credential, command")
         if not getattr(self, given[0]):
             raise ValueError(f"{given[0]} must not be empty")
-        if self.credential is not None and ("/" in self.credential or self.credential in (".", "..")):
+        if self.credential is not None and (
+            "/" in self.credential or self.credential in (".", "..")
+        ):
             raise ValueError("credential is a name, not a path")
         return self
 
     def resolve(self, base: Path) -> SecretStr:
-        """The secret, without a trailing newline. `base`: the configuration's folder. Raises `SecretError`."""
+        """The secret, without a trailing newline. `base`: the configuration's folder. Raises
+        `SecretError`."""
         value = self._found(base).rstrip("\r\n")
         if not value:
             raise SecretError(f"the secret from {self} is empty")
@@ -102,12 +114,20 @@ class SecretRef(Settings):
         except ValueError:
             raise SecretError(f"{self} cannot be read: its path has a NUL in it") from None
         if len(raw) > _MAX_SECRET_BYTES:
-            raise SecretError(f"{self} is larger than {_MAX_SECRET_BYTES // 1024} KiB: that is no secret")
+            raise SecretError(
+                f"{self} is larger than {_MAX_SECRET_BYTES // 1024} KiB: that is no secret"
+            )
         return self._text(raw)
 
     def _from_command(self, words: list[str]) -> str:
         try:
-            done = subprocess.run(words, capture_output=True, timeout=_COMMAND_SECONDS, check=False, stdin=subprocess.DEVNULL)  # noqa: S603 - the user's own words, no shell
+            done = subprocess.run(  # noqa: S603 - the user's own words, no shell
+                words,
+                capture_output=True,
+                timeout=_COMMAND_SECONDS,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
         except OSError as error:
             raise SecretError(f"{self} cannot be run: {error.strerror}") from None
         except ValueError:
@@ -126,7 +146,8 @@ class SecretRef(Settings):
 
 
 class AccountSettings(Settings):
-    """A `[providers.X]` table without `type`. Every provider has `endpoint`; plain http only to a loopback address."""
+    """A `[providers.X]` table without `type`. Every provider has `endpoint`; plain http only to a
+    loopback address."""
 
     endpoint: str | None = None
 

@@ -1,4 +1,5 @@
-"""What a request of the `requests` library that got no usable answer means, for the providers whose SDKs speak through it."""
+"""What a request of the `requests` library that got no usable answer means, for the providers whose
+SDKs speak through it."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from cloudsync.provider.errors import Transient
 
 
 def lost(what: str, error: Exception, unreadable: str, *, write: bool) -> Transient:
-    """`what` (the call, for a person) ended in `error`. `unreadable`: what is said of an answer that came but cannot be used.
+    """`what` (the call, for a person) ended in `error`. `unreadable`: what is said of an answer
+    that came but cannot be used.
 
     A write's fate is unknown, except where no connection came about: then nothing was sent.
     """

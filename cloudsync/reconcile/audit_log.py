@@ -1,4 +1,5 @@
-"""What an apply leaves in the history: who did what, why, what was shown and what was really done. Built here, kept by `state.history`."""
+"""What an apply leaves in the history: who did what, why, what was shown and what was really done.
+Built here, kept by `state.history`."""
 
 from __future__ import annotations
 
@@ -41,13 +42,16 @@ _CI = {
 
 @contextmanager
 def recording(configuration: Configuration, trigger: str, granted: Granted) -> Iterator[Recorder]:
-    """Whatever happens in here leaves an entry. `trigger`: why there is a run, in words (`apply --auto-approve`)."""
+    """Whatever happens in here leaves an entry. `trigger`: why there is a run, in words (`apply
+    --auto-approve`)."""
     history.settle(configuration.state, configuration.owner)
     recorder = Recorder(configuration, trigger, granted)
     try:
         yield recorder
     except Interrupted as signal:
-        recorder.fails("interrupted", f"stopped by signal {signal.number} before anything was begun")
+        recorder.fails(
+            "interrupted", f"stopped by signal {signal.number} before anything was begun"
+        )
         raise
     except StateError as error:
         recorder.fails("failed", str(error))
@@ -71,10 +75,17 @@ class Recorder:
         self.id = self.id or f"{self.started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
     def begins(self, plan: Plan, considered: tuple[Considered, ...]) -> None:
-        """Put what is about to be written on the disk, before the first write. Raises `StateError`."""
-        found = {one.plan.name: one.observed.rules for one in considered if isinstance(one.observed, Present)}
+        """Put what is about to be written on the disk, before the first write. Raises
+        `StateError`."""
+        found = {
+            one.plan.name: one.observed.rules
+            for one in considered
+            if isinstance(one.observed, Present)
+        }
         outcomes = tuple(
-            Outcome(one.plan.name, "unknown", before=found.get(one.plan.name, NOTHING)) for one in considered if one.plan.changes
+            Outcome(one.plan.name, "unknown", before=found.get(one.plan.name, NOTHING))
+            for one in considered
+            if one.plan.changes
         )
         entry = self._entry("begun", plan, outcomes, None)
         history.begin(self.configuration.state, self.configuration.owner, entry)
@@ -84,10 +95,15 @@ class Recorder:
         problem = self.says(outcome_word(report), report.plan, report.outcomes, report.moved)
         return report if problem is None else replace(report, notes=(*report.notes, problem))
 
-    def says(self, word: str, plan: Plan, outcomes: tuple[Outcome, ...], message: str | None = None) -> str | None:
-        """Write the entry; why it could not be written, None where it was. `word`: how the run ended."""
+    def says(
+        self, word: str, plan: Plan, outcomes: tuple[Outcome, ...], message: str | None = None
+    ) -> str | None:
+        """Write the entry; why it could not be written, None where it was. `word`: how the run
+        ended."""
         entry = self._entry(word, plan, outcomes, message)
-        return history.end(self.configuration.state, self.configuration.owner, entry, quiet=word == "nothing-to-do")
+        return history.end(
+            self.configuration.state, self.configuration.owner, entry, quiet=word == "nothing-to-do"
+        )
 
     def fails(self, word: str, message: str) -> None:
         """Write the entry of a run that ended before it had a report, where that can be done."""
@@ -119,18 +135,29 @@ class Recorder:
         }
         return head if message is None else {**head, "message": message[:_LONGEST_TEXT]}
 
-    def _entry(self, word: str, plan: Plan, outcomes: tuple[Outcome, ...], message: str | None) -> dict[str, Any]:
+    def _entry(
+        self, word: str, plan: Plan, outcomes: tuple[Outcome, ...], message: str | None
+    ) -> dict[str, Any]:
         """The whole entry, with lists shortened until it fits."""
         entry: dict[str, Any] = {}
         for most in _LISTED:
-            entry = {**self._head(word, message), "digest": digest(plan), **_body(plan, outcomes, most)}
+            entry = {
+                **self._head(word, message),
+                "digest": digest(plan),
+                **_body(plan, outcomes, most),
+            }
             if len(json.dumps(entry, separators=(",", ":"))) < history.MAX_ENTRY_BYTES:
                 return entry
-        return {**self._head(word, message), "digest": digest(plan), "truncated": "the entry was too long"}
+        return {
+            **self._head(word, message),
+            "digest": digest(plan),
+            "truncated": "the entry was too long",
+        }
 
 
 def outcome_word(report: Report) -> str:
-    """`done`, `nothing-to-do`, `moved`, `declined`, `interrupted`, `partly`, `refused` or `failed`, as the exit code goes (design 5.4)."""
+    """`done`, `nothing-to-do`, `moved`, `declined`, `interrupted`, `partly`, `refused` or `failed`,
+    as the exit code goes (design 5.4)."""
     if report.moved is not None:
         return "moved"
     if report.declined:
@@ -142,7 +169,11 @@ def outcome_word(report: Report) -> str:
         return "partly" if "done" in statuses else "interrupted"
     if report.plan.guards:
         return "refused"
-    if "not-begun" in statuses or any(status.status != "complete" for _, status in report.plan.hosts) or report.plan.malformed:
+    if (
+        "not-begun" in statuses
+        or any(status.status != "complete" for _, status in report.plan.hosts)
+        or report.plan.malformed
+    ):
         return "failed"
     return "done" if "done" in statuses else "nothing-to-do"
 
@@ -157,7 +188,9 @@ def who(environ: Mapping[str, str]) -> dict[str, Any]:
     if sudo := environ.get("SUDO_USER"):
         found["sudo_user"] = sudo[:100]
     for system, names in _CI.items():
-        if (values := [environ[name][:100] for name in names if environ.get(name)]) and environ.get(names[2]):
+        if (values := [environ[name][:100] for name in names if environ.get(name)]) and environ.get(
+            names[2]
+        ):
             found["ci"] = " ".join((system, *values))
     return found
 
@@ -173,7 +206,11 @@ def _body(plan: Plan, outcomes: tuple[Outcome, ...], most: int) -> dict[str, Any
         "firewalls": [_firewall(plans[one.firewall], one, most) for one in shown[:most]],
         "unchanged": [one.firewall for one in outcomes if one.status == "unchanged"][:most],
     }
-    dropped = {name: len(whole) - most for name, whole in (("hosts", plan.hosts), ("firewalls", shown)) if len(whole) > most}
+    dropped = {
+        name: len(whole) - most
+        for name, whole in (("hosts", plan.hosts), ("firewalls", shown))
+        if len(whole) > most
+    }
     return {**body, "truncated": dropped} if dropped else body
 
 
@@ -185,10 +222,18 @@ def _firewall(plan: FirewallPlan, outcome: Outcome, most: int) -> dict[str, Any]
         "before": _rules(before, most),
         "after": _rules(after, most),
         "opened": None if done is None else _rules(done[0], most),
-        "closed": None if done is None else [_closed(rule, plan, most) for rule in list(done[1])[:most]],
+        "closed": None
+        if done is None
+        else [_closed(rule, plan, most) for rule in list(done[1])[:most]],
     }
-    whole: dict[str, Iterable[object]] = {"planned": plan.changes, "before": before or NOTHING, "after": after or NOTHING}
-    dropped = {name: count - most for name, parts in whole.items() if (count := len(tuple(parts))) > most}
+    whole: dict[str, Iterable[object]] = {
+        "planned": plan.changes,
+        "before": before or NOTHING,
+        "after": after or NOTHING,
+    }
+    dropped = {
+        name: count - most for name, parts in whole.items() if (count := len(tuple(parts))) > most
+    }
     return {
         "name": plan.name,
         "provider": plan.provider,
@@ -216,7 +261,12 @@ def _closed(rule: Rule, plan: FirewallPlan, most: int) -> dict[str, Any]:
     """A rule that closed, with why: what `cloudsync history` says how to get it back by."""
     part = RuleSet.of((rule,))
     reason = next(
-        (c.reason for c in plan.changes if c.action == "close" and c.rule is not None and RuleSet.of((c.rule,)) & part), ""
+        (
+            c.reason
+            for c in plan.changes
+            if c.action == "close" and c.rule is not None and RuleSet.of((c.rule,)) & part
+        ),
+        "",
     )
     refusals = [one for one in plan.refused if _touches(one, rule)]
     names = dict.fromkeys(name_of(origin) for one in refusals for origin in one.origins)
@@ -230,7 +280,10 @@ def _closed(rule: Rule, plan: FirewallPlan, most: int) -> dict[str, Any]:
 
 def _touches(refused: Refused, rule: Rule) -> bool:
     try:
-        return bool(RuleSet.of((Rule.of(refused.protocol, refused.ports, rule.sources),)) & RuleSet.of((rule,)))
+        return bool(
+            RuleSet.of((Rule.of(refused.protocol, refused.ports, rule.sources),))
+            & RuleSet.of((rule,))
+        )
     except ValueError:
         return False
 
@@ -241,5 +294,9 @@ def _rules(rules: Iterable[Rule] | None, most: int) -> list[dict[str, Any]] | No
 
 def _rule(rule: Rule, most: int) -> dict[str, Any]:
     cidrs = rule.sources.cidrs()
-    shown: dict[str, Any] = {"protocol": rule.protocol, "ports": rule.ports, "sources": list(cidrs[:most])}
+    shown: dict[str, Any] = {
+        "protocol": rule.protocol,
+        "ports": rule.ports,
+        "sources": list(cidrs[:most]),
+    }
     return shown if len(cidrs) <= most else {**shown, "further_sources": len(cidrs) - most}

@@ -1,6 +1,8 @@
-"""Carrying out: the steps of every firewall in order, firewalls side by side where a provider bears it; then what is there is read back.
+"""Carrying out: the steps of every firewall in order, firewalls side by side where a provider bears
+it; then what is there is read back.
 
-A firewall that fails leaves the others alone. Nothing is said to be done that was not seen to be there afterwards.
+A firewall that fails leaves the others alone. Nothing is said to be done that was not seen to be
+there afterwards.
 """
 
 from __future__ import annotations
@@ -12,7 +14,15 @@ from dataclasses import replace
 from cloudsync.config.configuration import Configuration
 from cloudsync.model.outcome import Outcome, Status
 from cloudsync.planning.decide import Considered
-from cloudsync.provider.contract import Absent, Account, Observation, Present, Progress, Unreadable, Writer
+from cloudsync.provider.contract import (
+    Absent,
+    Account,
+    Observation,
+    Present,
+    Progress,
+    Unreadable,
+    Writer,
+)
 from cloudsync.provider.errors import Conflict, ProviderError
 from cloudsync.reconcile.observe import accounts_of, observe
 from cloudsync.rules import NOTHING
@@ -31,7 +41,8 @@ def carry_out(
     interruption: Interruption,
     progress: Progress,
 ) -> tuple[Outcome, ...]:
-    """Run the steps of all firewalls that no guard withholds. Raises nothing but bugs of our own."""
+    """Run the steps of all firewalls that no guard withholds. Raises nothing but bugs of our
+    own."""
     todo: dict[str, list[Considered]] = {}
     for one in considered:
         if one.steps and not one.withheld:
@@ -39,14 +50,20 @@ def carry_out(
     tried: dict[str, Outcome] = {}
     if todo:
         _write_all(configuration, todo, tried, deadline, interruption, progress)
-        until = deadline.over if interruption.number is None else min(deadline.over, time.monotonic() + PATIENCE_SECONDS)
+        until = (
+            deadline.over
+            if interruption.number is None
+            else min(deadline.over, time.monotonic() + PATIENCE_SECONDS)
+        )
         written = {
             one.plan.name: (name, one.spec)
             for name, firewalls in todo.items()
             for one in firewalls
             if tried[one.plan.name].status != "not-begun"
         }
-        again = accounts_of(configuration, {account for account, _ in written.values()}, until, progress)
+        again = accounts_of(
+            configuration, {account for account, _ in written.values()}, until, progress
+        )
         found = observe(configuration, again, written)
         for one in considered:
             if (name := one.plan.name) in written:
@@ -62,12 +79,14 @@ def _write_all(
     interruption: Interruption,
     progress: Progress,
 ) -> None:
-    """Fill `tried`. After a signal it waits for the steps under way, and for no more than their time."""
+    """Fill `tried`. After a signal it waits for the steps under way, and for no more than their
+    time."""
     accounts = accounts_of(configuration, todo, deadline.writing, progress)
     sofar: dict[str, Outcome] = {}
     pool = ThreadPoolExecutor(len(todo), thread_name_prefix="account")
     running: set[Future[None]] = {
-        pool.submit(_write, configuration, accounts[name], todo[name], sofar, interruption) for name in todo
+        pool.submit(_write, configuration, accounts[name], todo[name], sofar, interruption)
+        for name in todo
     }
     unfinished = running
     while unfinished and not interruption.impatient:
@@ -79,7 +98,9 @@ def _write_all(
     for firewalls in todo.values():
         for one in firewalls:
             name = one.plan.name
-            tried[name] = sofar.get(name) or Outcome(name, "not-begun", message=stopped, stopped=True)
+            tried[name] = sofar.get(name) or Outcome(
+                name, "not-begun", message=stopped, stopped=True
+            )
 
 
 def _write(
@@ -92,15 +113,23 @@ def _write(
     try:
         writer = configuration.accounts[account.name].provider.open_writer(account)
     except ProviderError as error:
-        sofar.update({one.plan.name: Outcome(one.plan.name, "failed", message=error.message) for one in todo})
+        sofar.update(
+            {one.plan.name: Outcome(one.plan.name, "failed", message=error.message) for one in todo}
+        )
         return
-    at_once = min(configuration.accounts[account.name].provider.capabilities.at_once, configuration.run.concurrency, len(todo))
+    at_once = min(
+        configuration.accounts[account.name].provider.capabilities.at_once,
+        configuration.run.concurrency,
+        len(todo),
+    )
     with side_by_side(at_once, "firewall") as pool:
         for _ in pool.map(lambda one: _run(writer, one, sofar, interruption), todo):
             pass
 
 
-def _run(writer: Writer, one: Considered, sofar: dict[str, Outcome], interruption: Interruption) -> None:
+def _run(
+    writer: Writer, one: Considered, sofar: dict[str, Outcome], interruption: Interruption
+) -> None:
     name, count = one.plan.name, len(one.steps)
     for number, step in enumerate(one.steps):
         if interruption.number is not None:
@@ -109,13 +138,20 @@ def _run(writer: Writer, one: Considered, sofar: dict[str, Outcome], interruptio
                 sofar[name] = Outcome(name, "failed", message=message, stopped=True)
             return
         # What stands here while the step runs is what holds if it is abandoned.
-        sofar[name] = Outcome(name, "unknown", message=f"{step.summary}: abandoned while it was under way", stopped=True)
+        sofar[name] = Outcome(
+            name,
+            "unknown",
+            message=f"{step.summary}: abandoned while it was under way",
+            stopped=True,
+        )
         try:
             writer.run(step)
         except ProviderError as error:
             message = f"{step.summary}: {error.message}"
             status: Status = "unknown" if error.fate_unknown else "failed"
-            sofar[name] = Outcome(name, status, message=message, conflict=isinstance(error, Conflict))
+            sofar[name] = Outcome(
+                name, status, message=message, conflict=isinstance(error, Conflict)
+            )
             return
         except Exception as error:  # noqa: BLE001 - a plugin's bug must not leave the other firewalls half done
             message = f"{step.summary}: the provider plugin failed: {type(error).__name__}"
@@ -132,9 +168,13 @@ def _read_back(outcome: Outcome, one: Considered, found: Observation) -> Outcome
         message = f"{outcome.message or 'written'}; what is there now could not be read: {found.error.message}"
         return replace(outcome, status="unknown", message=message)
     now = found.rules if isinstance(found, Present) else NOTHING
-    outcome = replace(outcome, after=now, opened=len(tuple(now - before)), closed=len(tuple(before - now)))
+    outcome = replace(
+        outcome, after=now, opened=len(tuple(now - before)), closed=len(tuple(before - now))
+    )
     if outcome.status != "done":
-        return replace(outcome, message=f"{outcome.message}; found afterwards: {_found(one, found)}")
+        return replace(
+            outcome, message=f"{outcome.message}; found afterwards: {_found(one, found)}"
+        )
     if (differs := _found(one, found)) != AS_PLANNED:
         return replace(outcome, status="failed", message=f"written, but {differs}")
     return outcome
@@ -147,13 +187,20 @@ def _found(one: Considered, found: Present | Absent) -> str:
     missing, beyond = one.target.rules - found.rules, found.rules - one.target.rules
     problems = [f"{rule} is not open" for rule in missing] + [f"{rule} is open" for rule in beyond]
     asked = {attachment.target for attachment in one.target.attach}
-    problems += [f"{a.target} is not attached" for a in found.attachments if a.target in asked and not a.attached]
+    problems += [
+        f"{a.target} is not attached"
+        for a in found.attachments
+        if a.target in asked and not a.attached
+    ]
     problems += [f"{pending.target}: {pending.reason}" for pending in found.pending]
     if one.target.release:
         problems += ["the owner marker is still there"] if found.marker is not None else []
     elif found.marker != one.spec.marker:
         problems.append("the owner marker is not there")
-    return ", ".join(problems[:5]) + (f" and {len(problems) - 5} more" if len(problems) > 5 else "") or AS_PLANNED
+    return (
+        ", ".join(problems[:5]) + (f" and {len(problems) - 5} more" if len(problems) > 5 else "")
+        or AS_PLANNED
+    )
 
 
 def _untouched(one: Considered) -> Outcome:
@@ -162,5 +209,7 @@ def _untouched(one: Considered) -> Outcome:
     if isinstance(one.observed, Unreadable):
         return Outcome(name, "not-begun", message=one.observed.error.message)
     if one.withheld:
-        return Outcome(name, "refused", message="; ".join(guard.message for guard in one.guards), before=before)
+        return Outcome(
+            name, "refused", message="; ".join(guard.message for guard in one.guards), before=before
+        )
     return Outcome(name, "unchanged", before=before)

@@ -1,4 +1,5 @@
-"""Reading all firewalls, account by account side by side; one account that fails does not stop the others."""
+"""Reading all firewalls, account by account side by side; one account that fails does not stop the
+others."""
 
 from __future__ import annotations
 
@@ -25,10 +26,15 @@ from cloudsync.runtime.pools import side_by_side
 Told = TypeVar("Told")
 
 
-def accounts_of(configuration: Configuration, names: Iterable[str], until: float, progress: Progress) -> dict[str, Account]:
+def accounts_of(
+    configuration: Configuration, names: Iterable[str], until: float, progress: Progress
+) -> dict[str, Account]:
     """The accounts, each to be done by `until` (`time.monotonic()`)."""
     return {
-        name: Account(name, configuration.accounts[name].settings, configuration.base, until, progress) for name in sorted(names)
+        name: Account(
+            name, configuration.accounts[name].settings, configuration.base, until, progress
+        )
+        for name in sorted(names)
     }
 
 
@@ -38,8 +44,9 @@ def observe(
     specs: Mapping[str, tuple[str, FirewallSpec]],
     told: dict[str, Seen] | None = None,
 ) -> dict[str, Observation]:
-    """What every firewall is. `specs`: by firewall, its account and what its provider needs to know. `told` is filled with what the same
-    readers tell of machines and marks, where somebody wants to know. Raises nothing but bugs."""
+    """What every firewall is. `specs`: by firewall, its account and what its provider needs to
+    know. `told` is filled with what the same readers tell of machines and marks, where somebody
+    wants to know. Raises nothing but bugs."""
 
     def read(name: str) -> dict[str, Observation]:
         asked = [spec for account, spec in specs.values() if account == name]
@@ -68,25 +75,39 @@ def twins(
     firewalls: Mapping[str, str],
     observed: Mapping[str, Observation],
 ) -> dict[str, tuple[str, ...]]:
-    """By firewall, the others of the configuration that are the same one at the vendor. `firewalls`: the account of each."""
+    """By firewall, the others of the configuration that are the same one at the vendor.
+    `firewalls`: the account of each."""
     by_vendor: dict[tuple[str, str, str], list[str]] = {}
     for name, account in firewalls.items():
         if isinstance(found := observed[name], Present):
             table = configuration.accounts[account]
-            by_vendor.setdefault((table.type, table.provider.endpoint(accounts[account]), found.id), []).append(name)
-    return {name: tuple(n for n in names if n != name) for names in by_vendor.values() if len(names) > 1 for name in names}
+            by_vendor.setdefault(
+                (table.type, table.provider.endpoint(accounts[account]), found.id), []
+            ).append(name)
+    return {
+        name: tuple(n for n in names if n != name)
+        for names in by_vendor.values()
+        if len(names) > 1
+        for name in names
+    }
 
 
-def look(configuration: Configuration, account: str, reader: Reader, found: Mapping[str, Observation]) -> Seen:
-    """Ask a reader that has just read its account, and `found` this, for machines and marks. Raises nothing: what fails is `Unreadable`.
+def look(
+    configuration: Configuration, account: str, reader: Reader, found: Mapping[str, Observation]
+) -> Seen:
+    """Ask a reader that has just read its account, and `found` this, for machines and marks. Raises
+    nothing: what fails is `Unreadable`.
 
-    An account of which nothing could be read is not asked further: it would only fail once more, as slowly.
+    An account of which nothing could be read is not asked further: it would only fail once more, as
+    slowly.
     """
     ask = configuration.policy.foreign != "ignore"
     unread = [one for one in found.values() if isinstance(one, Unreadable)]
     if found and len(unread) == len(found):
         return Seen(unread[0] if ask and isinstance(reader, MachineReader) else None)
-    specs = [spec_of(configuration, f) for f in configuration.firewalls.values() if f.account == account]
+    specs = [
+        spec_of(configuration, f) for f in configuration.firewalls.values() if f.account == account
+    ]
     fleet, marked = None, None
     if ask and isinstance(reader, MachineReader):
         fleet = _tried(account, lambda: reader.read_machines(specs))
@@ -101,4 +122,6 @@ def _tried(account: str, ask: Callable[[], Told]) -> Told | Unreadable:
     except ProviderError as error:
         return Unreadable(error)
     except Exception as error:  # noqa: BLE001 - a plugin's bug must not stop the plan
-        return Unreadable(ProviderError(f"the provider plugin of {account!r} failed: {type(error).__name__}"))
+        return Unreadable(
+            ProviderError(f"the provider plugin of {account!r} failed: {type(error).__name__}")
+        )

@@ -1,4 +1,5 @@
-"""Releasing a firewall: the owner marker is taken off at the vendor, its rules and attachments stay as they are.
+"""Releasing a firewall: the owner marker is taken off at the vendor, its rules and attachments stay
+as they are.
 
 Afterwards cloudsync treats it like one that a person made by hand: refused until `--adopt`.
 """
@@ -34,8 +35,8 @@ from cloudsync.state.lock import locked
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """`outcome`: `done`, `unchanged` (there is no mark, or no firewall), `refused` (by `guard`), `failed`, `unknown`, `not-begun`.
-    `error`: why the firewall could not be read."""
+    """`outcome`: `done`, `unchanged` (there is no mark, or no firewall), `refused` (by `guard`),
+    `failed`, `unknown`, `not-begun`. `error`: why the firewall could not be read."""
 
     outcome: Outcome
     guard: Guard | None = None
@@ -51,13 +52,18 @@ def release(
     progress: Progress = silent,
     interruption: Interruption | None = None,
 ) -> Released:
-    """Take the marker off one firewall of the configuration. Another owner's is refused, and one managed for other hosts too.
+    """Take the marker off one firewall of the configuration. Another owner's is refused, and one
+    managed for other hosts too.
 
-    Raises `LockHeld` and `StateError` before anything is written, and `Interrupted` where nothing was begun.
+    Raises `LockHeld` and `StateError` before anything is written, and `Interrupted` where nothing
+    was begun.
     """
     stop = interruption or Interruption()
     prepare(configuration.state)
-    with locked(configuration.state, configuration.owner, lock_timeout), recording(configuration, "release", Granted()) as entry:
+    with (
+        locked(configuration.state, configuration.owner, lock_timeout),
+        recording(configuration, "release", Granted()) as entry,
+    ):
         deadline = Deadline.start(configuration.run.deadline)
         one = _consider(configuration, name, deadline, progress)
         plan = Plan("", entry.started, configuration.owner, Granted(), (), (one.plan,), one.guards)
@@ -66,15 +72,25 @@ def release(
         with stop.writing():
             (outcome,) = carry_out(configuration, (one,), deadline, stop, progress)
             notes = _forget(configuration, name) if outcome.status in ("done", "unchanged") else ()
-            word = {"done": "released", "unchanged": "nothing-to-do", "unknown": "partly", "not-begun": "failed"}.get(
-                outcome.status, outcome.status
-            )
+            word = {
+                "done": "released",
+                "unchanged": "nothing-to-do",
+                "unknown": "partly",
+                "not-begun": "failed",
+            }.get(outcome.status, outcome.status)
             problem = entry.says(word, plan, (outcome,))
         error = one.observed.error if isinstance(one.observed, Unreadable) else None
-        return Released(outcome, one.guards[0] if one.guards else None, error, (*notes, *((problem,) if problem else ())))
+        return Released(
+            outcome,
+            one.guards[0] if one.guards else None,
+            error,
+            (*notes, *((problem,) if problem else ())),
+        )
 
 
-def _consider(configuration: Configuration, name: str, deadline: Deadline, progress: Progress) -> Considered:
+def _consider(
+    configuration: Configuration, name: str, deadline: Deadline, progress: Progress
+) -> Considered:
     firewall = configuration.firewalls[name]
     table = configuration.accounts[firewall.account]
     spec = spec_of(configuration, firewall)
@@ -91,7 +107,9 @@ def _consider(configuration: Configuration, name: str, deadline: Deadline, progr
         read=ReadStatus("complete"),
         hosts=firewall.hosts,
     )
-    nothing = Considered(plan, accounts[firewall.account], spec, observed, Target(spec, configuration.ssh.rules))
+    nothing = Considered(
+        plan, accounts[firewall.account], spec, observed, Target(spec, configuration.ssh.rules)
+    )
     if not isinstance(observed, Present) or observed.marker is None:
         return nothing
     if (guard := guards.releasing(name, observed, spec.marker)) is not None:
@@ -104,11 +122,14 @@ def _consider(configuration: Configuration, name: str, deadline: Deadline, progr
     steps = () if isinstance(steps, Refusal) else steps
     found = found or guards.lawful_steps(name, observed.rules, observed.rules, target.ssh, steps)
     plan = replace(plan, steps=tuple(StepSummary(step.summary, step.kind) for step in steps))
-    return replace(nothing, plan=plan, target=target, steps=steps, guards=(found,) if found is not None else ())
+    return replace(
+        nothing, plan=plan, target=target, steps=steps, guards=(found,) if found is not None else ()
+    )
 
 
 def _forget(configuration: Configuration, name: str) -> tuple[str, ...]:
-    """What containers needed of it is nobody's memory any more; the SSH of the last apply stays guarded."""
+    """What containers needed of it is nobody's memory any more; the SSH of the last apply stays
+    guarded."""
     known = dict(seen.load(configuration.state, configuration.owner).memories)
     if known.pop(name, None) is None:
         return ()

@@ -1,7 +1,9 @@
-"""The whole story: read hosts and firewalls, decide, show (`plan`); lock, decide again, write, read back (`apply`).
+"""The whole story: read hosts and firewalls, decide, show (`plan`); lock, decide again, write, read
+back (`apply`).
 
-`plan` is handed readers only; a writer exists nowhere but below `apply` and `release` (law 5). How firewalls are read is in
-`observe.py`, how steps are run in `execute.py`, what an apply leaves behind in `audit_log.py` and `state/`.
+`plan` is handed readers only; a writer exists nowhere but below `apply` and `release` (law 5). How
+firewalls are read is in `observe.py`, how steps are run in `execute.py`, what an apply leaves
+behind in `audit_log.py` and `state/`.
 """
 
 from __future__ import annotations
@@ -61,7 +63,8 @@ _FROM_THE_FUTURE = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`firewalls`: only these, by their names in the configuration; empty = all. `granted`: what the user allowed."""
+    """`firewalls`: only these, by their names in the configuration; empty = all. `granted`: what
+    the user allowed."""
 
     firewalls: tuple[str, ...] = ()
     granted: Granted = field(default_factory=Granted)
@@ -98,9 +101,10 @@ def apply(
 ) -> Report:
     """Plan again, see that it is what was approved, write it, read it back.
 
-    `approved`: a plan that bounds what may be done. `expect`: a digest that must be met exactly. `confirm`: asked with the fresh
-    plan before the first write. `trigger`: why there is a run, for the history. `interruption`: tells of signals. Raises `LockHeld` and
-    `StateError`, both before anything is written to a cloud, and `Interrupted` where nothing was begun.
+    `approved`: a plan that bounds what may be done. `expect`: a digest that must be met exactly.
+    `confirm`: asked with the fresh plan before the first write. `trigger`: why there is a run, for
+    the history. `interruption`: tells of signals. Raises `LockHeld` and `StateError`, both before
+    anything is written to a cloud, and `Interrupted` where nothing was begun.
     """
     stop = interruption or Interruption()
     prepare(configuration.state)
@@ -111,7 +115,9 @@ def apply(
         deadline = Deadline.start(configuration.run.deadline)
         planned = _plan(configuration, options, progress, deadline.reading, approved)
         _remember_seen(configuration, planned.considered)
-        remember(configuration.state, configuration.owner, planned.discoveries, planned.plan.created)
+        remember(
+            configuration.state, configuration.owner, planned.discoveries, planned.plan.created
+        )
         if (why := _not_approved(configuration, planned.plan, approved, expect)) is not None:
             return entry.ends(Report(planned.plan, moved=why))
         if confirm is not None and planned.plan.has_changes:
@@ -124,28 +130,47 @@ def apply(
         with stop.writing():
             outcomes = carry_out(configuration, planned.considered, deadline, stop, progress)
             if stop.number is None:
-                outcomes = _once_more(configuration, options, planned.plan, outcomes, deadline, stop, progress)
+                outcomes = _once_more(
+                    configuration, options, planned.plan, outcomes, deadline, stop, progress
+                )
             notes = _remember_ssh(configuration, planned.considered, outcomes)
             return entry.ends(Report(planned.plan, outcomes, interrupted=stop.number, notes=notes))
 
 
 def _plan(
-    configuration: Configuration, options: Options, progress: Progress, until: float, approved: Plan | None = None
+    configuration: Configuration,
+    options: Options,
+    progress: Progress,
+    until: float,
+    approved: Plan | None = None,
 ) -> Planned:
-    """`until`: when reading must be over. `approved`: what it showed as held by grace stays held."""
-    chosen = [f for f in configuration.firewalls.values() if not options.firewalls or f.name in options.firewalls]
+    """`until`: when reading must be over. `approved`: what it showed as held by grace stays
+    held."""
+    chosen = [
+        f
+        for f in configuration.firewalls.values()
+        if not options.firewalls or f.name in options.firewalls
+    ]
     fed = {host for firewall in configuration.firewalls.values() for host in firewall.hosts}
     wanted_hosts = {host for firewall in chosen for host in firewall.hosts}
     if not options.firewalls:
-        wanted_hosts |= {host.name for host in configuration.hosts.values() if not host.retired and host.name not in fed}
+        wanted_hosts |= {
+            host.name
+            for host in configuration.hosts.values()
+            if not host.retired and host.name not in fed
+        }
     specs = {f.name: spec_of(configuration, f) for f in chosen}
     past, damaged = _past(configuration, specs, approved)
     accounts = accounts_of(configuration, {f.account for f in chosen}, until, progress)
     engines = recall(configuration.state, configuration.owner)
     with side_by_side(1, "hosts") as beside:
-        reading = beside.submit(read_hosts, _within(configuration, until), sorted(wanted_hosts), progress, engines)
+        reading = beside.submit(
+            read_hosts, _within(configuration, until), sorted(wanted_hosts), progress, engines
+        )
         told: dict[str, Seen] = {}
-        observed = observe(configuration, accounts, {f.name: (f.account, specs[f.name]) for f in chosen}, told)
+        observed = observe(
+            configuration, accounts, {f.name: (f.account, specs[f.name]) for f in chosen}, told
+        )
         discoveries = reading.result()
     same = twins(configuration, accounts, {f.name: f.account for f in chosen}, observed)
     login = own_login(os.environ)
@@ -165,9 +190,17 @@ def _plan(
             same.get(name, ()),
             foreign,
         )
-        return replace(one, plan=replace(one.plan, shared=shared_ports(configuration, firewall, one.target.rules, discoveries)))
+        return replace(
+            one,
+            plan=replace(
+                one.plan,
+                shared=shared_ports(configuration, firewall, one.target.rules, discoveries),
+            ),
+        )
 
-    considered = with_exposure(configuration, [judge(firewall.name) for firewall in chosen], told, judge)
+    considered = with_exposure(
+        configuration, [judge(firewall.name) for firewall in chosen], told, judge
+    )
     return Planned(
         Plan(
             tool_version=__version__,
@@ -190,7 +223,10 @@ def _plan(
 def _within(configuration: Configuration, until: float) -> Configuration:
     """The configuration with no more time for a host than the run has."""
     left = max(until - time.monotonic(), 0.1)
-    return replace(configuration, run=replace(configuration.run, host_timeout=min(configuration.run.host_timeout, left)))
+    return replace(
+        configuration,
+        run=replace(configuration.run, host_timeout=min(configuration.run.host_timeout, left)),
+    )
 
 
 def _past(
@@ -200,14 +236,23 @@ def _past(
     ssh = last_ssh(configuration.state, configuration.owner)
     found = seen.load(configuration.state, configuration.owner)
     now = clock.now()
-    shown = {f.name: RuleSet.of(h.rule for h in f.held if h.reason == "grace") for f in approved.firewalls} if approved else {}
+    shown = (
+        {
+            f.name: RuleSet.of(h.rule for h in f.held if h.reason == "grace")
+            for f in approved.firewalls
+        }
+        if approved
+        else {}
+    )
     past = {}
     for name, spec in specs.items():
         memory = found.memories.get(name)
         account = configuration.accounts[configuration.firewalls[name].account]
         if memory is not None and memory.identity != account.provider.identity(spec):
             memory = None
-        past[name] = Past(now, ssh.get(name), memory, found.damaged is not None, shown.get(name, RuleSet()))
+        past[name] = Past(
+            now, ssh.get(name), memory, found.damaged is not None, shown.get(name, RuleSet())
+        )
     if found.damaged is None:
         return past, ()
     return past, (f"{found.damaged}: all grace starts anew, and the next apply writes it again",)
@@ -222,14 +267,23 @@ def _once_more(
     stop: Interruption,
     progress: Progress,
 ) -> tuple[Outcome, ...]:
-    """Where a write met somebody else's, look and plan again, once; within what was approved (law 6)."""
+    """Where a write met somebody else's, look and plan again, once; within what was approved (law
+    6)."""
     names = tuple(outcome.firewall for outcome in outcomes if outcome.conflict)
     if not names:
         return outcomes
-    again = _plan(configuration, replace(options, firewalls=names), progress, deadline.writing, approved)
+    again = _plan(
+        configuration, replace(options, firewalls=names), progress, deadline.writing, approved
+    )
     if (why := moved(approved, again.plan)) is not None:
-        return tuple(replace(one, message=f"{one.message}; planned again: {why}") if one.conflict else one for one in outcomes)
-    second = {outcome.firewall: outcome for outcome in carry_out(configuration, again.considered, deadline, stop, progress)}
+        return tuple(
+            replace(one, message=f"{one.message}; planned again: {why}") if one.conflict else one
+            for one in outcomes
+        )
+    second = {
+        outcome.firewall: outcome
+        for outcome in carry_out(configuration, again.considered, deadline, stop, progress)
+    }
     return tuple(_merged(one, second[one.firewall]) if one.conflict else one for one in outcomes)
 
 
@@ -239,10 +293,14 @@ def _merged(first: Outcome, second: Outcome) -> Outcome:
     if second.status in ("done", "unchanged"):
         return Outcome(first.firewall, "done", opened, closed, before=first.before, after=after)
     status: Status = "failed" if second.status in ("refused", "not-begun") else second.status
-    return replace(second, status=status, opened=opened, closed=closed, before=first.before, after=after)
+    return replace(
+        second, status=status, opened=opened, closed=closed, before=first.before, after=after
+    )
 
 
-def _not_approved(configuration: Configuration, fresh: Plan, approved: Plan | None, expect: str | None) -> str | None:
+def _not_approved(
+    configuration: Configuration, fresh: Plan, approved: Plan | None, expect: str | None
+) -> str | None:
     if expect is not None and (now := digest(fresh)) != expect:
         return f"the changes are not the expected ones any more: their digest is {now} now"
     if approved is None:
@@ -256,10 +314,13 @@ def _not_approved(configuration: Configuration, fresh: Plan, approved: Plan | No
 
 
 def _remember_seen(configuration: Configuration, considered: tuple[Considered, ...]) -> None:
-    """Keep what containers need now, and since when they do not: where a timer starts (law 5: never by a plan). Raises `StateError`."""
+    """Keep what containers need now, and since when they do not: where a timer starts (law 5: never
+    by a plan). Raises `StateError`."""
     known = seen.load(configuration.state, configuration.owner).memories
     learnt = {one.plan.name: one.memory for one in considered if one.memory is not None}
-    fresh = {name: memory for name, memory in learnt.items() if not seen.same(known.get(name), memory)}
+    fresh = {
+        name: memory for name, memory in learnt.items() if not seen.same(known.get(name), memory)
+    }
     if fresh:
         kept = {name: memory for name, memory in known.items() if name in configuration.firewalls}
         seen.save(configuration.state, configuration.owner, {**kept, **fresh})
@@ -268,8 +329,8 @@ def _remember_seen(configuration: Configuration, considered: tuple[Considered, .
 def _remember_ssh(
     configuration: Configuration, considered: tuple[Considered, ...], outcomes: tuple[Outcome, ...]
 ) -> tuple[str, ...]:
-    """Keep the SSH that was applied, for law 2's guard; written only where it differs. Clouds are written already: what goes wrong
-    here is a note."""
+    """Keep the SSH that was applied, for law 2's guard; written only where it differs. Clouds are
+    written already: what goes wrong here is a note."""
     ssh = configuration.ssh
     held = {
         outcome.firewall
@@ -277,7 +338,9 @@ def _remember_ssh(
         if outcome.status == "done" or (outcome.status == "unchanged" and one.plan.exists)
     }
     known = last_ssh(configuration.state, configuration.owner)
-    fresh = {name: (ssh.ports, ssh.sources) for name in sorted(held) if known.get(name) != ssh.rules}
+    fresh = {
+        name: (ssh.ports, ssh.sources) for name in sorted(held) if known.get(name) != ssh.rules
+    }
     try:
         if fresh:
             record_ssh(configuration.state, configuration.owner, fresh)
@@ -303,7 +366,9 @@ def _malformed(discoveries: Mapping[str, Discovery]) -> tuple[str, ...]:
     )
 
 
-def _warnings(considered: tuple[Considered, ...], discoveries: Mapping[str, Discovery]) -> tuple[str, ...]:
+def _warnings(
+    considered: tuple[Considered, ...], discoveries: Mapping[str, Discovery]
+) -> tuple[str, ...]:
     said = [f"{one.plan.name}: {text}" for one in considered for text in one.warnings]
     for host, discovery in discoveries.items():
         if isinstance(discovery, Complete | Partial):

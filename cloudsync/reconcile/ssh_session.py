@@ -1,4 +1,5 @@
-"""The SSH connection this run was started through, if any: the one thing a run must not cut off under itself."""
+"""The SSH connection this run was started through, if any: the one thing a run must not cut off
+under itself."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from cloudsync.model.ssh_login import Login
 
 
 def own_login(environ: Mapping[str, str]) -> Login | None:
-    """From `SSH_CONNECTION` (`peer port server port`, sshd(8)); None where there is none, or none over TCP/IP. `sudo` drops the variable
-    unless it is told to keep it: then nothing is known."""
+    """From `SSH_CONNECTION` (`peer port server port`, sshd(8)); None where there is none, or none
+    over TCP/IP. `sudo` drops the variable unless it is told to keep it: then nothing is known."""
     try:
         peer, _, server, port = environ.get("SSH_CONNECTION", "").split()
         number = int(port)

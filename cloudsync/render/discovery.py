@@ -1,4 +1,5 @@
-"""The table of `discover` for a terminal, and as JSON. Every text of a stranger is made harmless."""
+"""The table of `discover` for a terminal, and as JSON. Every text of a stranger is made
+harmless."""
 
 from __future__ import annotations
 
@@ -17,18 +18,25 @@ _WIDEST = 40
 
 
 def text(hosts: Iterable[HostInventory], *, configured: bool) -> Iterator[Line]:
-    """One table a host: what is not known first, then the ports, then the notes. `configured`: the verdicts come from a configuration."""
+    """One table a host: what is not known first, then the ports, then the notes. `configured`: the
+    verdicts come from a configuration."""
     for number, host in enumerate(hosts):
         if number:
             yield Line("")
         yield Line(plain(host.host), "title")
         for problem in host.problems:
-            yield Line(f"  ! not read{' completely' if host.status == 'partial' else ''}: {plain(problem, 1500)}", "error")
+            yield Line(
+                f"  ! not read{' completely' if host.status == 'partial' else ''}: {plain(problem, 1500)}",
+                "error",
+            )
         if host.status == "failed":
             continue
         yield from _table(host, configured=configured)
         for bad in host.malformed:
-            yield Line(f"  ! malformed label of {plain(name_of(bad.origin))}: {plain(bad.problem)}", "error")
+            yield Line(
+                f"  ! malformed label of {plain(name_of(bad.origin))}: {plain(bad.problem)}",
+                "error",
+            )
         yield from (Line(f"  note: {plain(remark, 1500)}", "quiet") for remark in host.remarks)
 
 
@@ -41,8 +49,14 @@ class _Shown(NamedTuple):
 
 
 def _table(host: HostInventory, *, configured: bool) -> Iterator[Line]:
-    shown = [_Shown(_cells(row), _happens(row.verdicts, configured=configured), _style(row.verdicts)) for row in host.rows]
-    shown += [_Shown(_routed(one), [_past(one)], "warning" if one.beside else "quiet") for one in host.routed]
+    shown = [
+        _Shown(_cells(row), _happens(row.verdicts, configured=configured), _style(row.verdicts))
+        for row in host.rows
+    ]
+    shown += [
+        _Shown(_routed(one), [_past(one)], "warning" if one.beside else "quiet")
+        for one in host.routed
+    ]
     if not shown:
         if not host.malformed:
             yield Line("  nothing is needed", "quiet")
@@ -53,20 +67,34 @@ def _table(host: HostInventory, *, configured: bool) -> Iterator[Line]:
     for row in shown:
         first, *more = row.happens
         yield Line("  " + _joined(row.cells, widths) + first, row.style)
-        yield from (Line("  " + _joined(("", "", "", ""), widths) + line, row.style) for line in more)
+        yield from (
+            Line("  " + _joined(("", "", "", ""), widths) + line, row.style) for line in more
+        )
 
 
 def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "".join(
-        f"{cell if len(cell) <= width else cell[: width - 1] + '…':<{width}}  " for cell, width in zip(cells, widths, strict=True)
+        f"{cell if len(cell) <= width else cell[: width - 1] + '…':<{width}}  "
+        for cell, width in zip(cells, widths, strict=True)
     )
 
 
 def _cells(row: Row) -> tuple[str, str, str, str]:
-    reach = words.sources(row.sources) if row.sources else "this machine" if row.verdicts[0].outcome == "loopback" else "-"
+    reach = (
+        words.sources(row.sources)
+        if row.sources
+        else "this machine"
+        if row.verdicts[0].outcome == "loopback"
+        else "-"
+    )
     if row.addresses and row.addresses not in (("0.0.0.0",), ("::",)):  # noqa: S104 - not bound here
         reach += f" at {', '.join(row.addresses)}"
-    return f"{row.ports or '?'}/{row.protocol}", plain(_who(row.origin)), plain(reach), plain(_asked(row.origin))
+    return (
+        f"{row.ports or '?'}/{row.protocol}",
+        plain(_who(row.origin)),
+        plain(reach),
+        plain(_asked(row.origin)),
+    )
 
 
 def _routed(one: Routed) -> tuple[str, str, str, str]:
@@ -74,7 +102,11 @@ def _routed(one: Routed) -> tuple[str, str, str, str]:
 
 
 def _past(one: Routed) -> str:
-    return f"needs nothing, but publishes {', '.join(one.beside)} past the proxy" if one.beside else "needs nothing"
+    return (
+        f"needs nothing, but publishes {', '.join(one.beside)} past the proxy"
+        if one.beside
+        else "needs nothing"
+    )
 
 
 def _who(origin: Origin) -> str:
@@ -112,12 +144,15 @@ def _style(verdicts: Sequence[Verdict]) -> Style:
 
 
 def document(hosts: Iterable[HostInventory]) -> dict[str, Any]:
-    """The same as JSON values. Minor versions of the format add keys; readers ignore keys they do not know."""
+    """The same as JSON values. Minor versions of the format add keys; readers ignore keys they do
+    not know."""
     return {"format_version": FORMAT_VERSION, "hosts": [_host(host) for host in hosts]}
 
 
 def _host(host: HostInventory) -> dict[str, Any]:
-    status = {"status": host.status} | ({"reason": "; ".join(host.problems)} if host.problems else {})
+    status = {"status": host.status} | (
+        {"reason": "; ".join(host.problems)} if host.problems else {}
+    )
     return {
         "name": host.host,
         **status,
@@ -141,8 +176,13 @@ def _host(host: HostInventory) -> dict[str, Any]:
             }
             for row in host.rows
         ],
-        "routed": [{"origin": _origin(one.origin), "by": one.by, "beside": list(one.beside)} for one in host.routed],
-        "malformed": [{"origin": _origin(bad.origin), "problem": bad.problem} for bad in host.malformed],
+        "routed": [
+            {"origin": _origin(one.origin), "by": one.by, "beside": list(one.beside)}
+            for one in host.routed
+        ],
+        "malformed": [
+            {"origin": _origin(bad.origin), "problem": bad.problem} for bad in host.malformed
+        ],
         "remarks": list(host.remarks),
     }
 

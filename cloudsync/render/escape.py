@@ -1,4 +1,5 @@
-"""Text of strangers made harmless: names and labels of containers, messages of vendors and engines."""
+"""Text of strangers made harmless: names and labels of containers, messages of vendors and
+engines."""
 
 from __future__ import annotations
 
@@ -13,15 +14,17 @@ _BREAK = "<!-- -->"
 
 def plain(text: str, limit: int = 500) -> str:
     """One line without control, format and bidirectional characters: each is shown as `\\x1b` or `\\u202e`, never sent."""
-    shown = "".join(character if _printable(character) else _named(character) for character in text[: limit + 1])
+    shown = "".join(
+        character if _printable(character) else _named(character) for character in text[: limit + 1]
+    )
     return shown if len(text) <= limit else shown[:limit] + "…"
 
 
 def markdown(text: str, limit: int = 500) -> str:
     """The same for Markdown: no markup, no HTML, no link, no mention comes out of it.
 
-    GitHub looks for mentions, issue numbers and addresses after Markdown has taken its backslashes away; an empty comment inside
-    breaks them.
+    GitHub looks for mentions, issue numbers and addresses after Markdown has taken its backslashes
+    away; an empty comment inside breaks them.
     """
     escaped = _MARKDOWN.sub(r"\\\1", html.escape(plain(text, limit), quote=False))
     return _LINKED.sub(rf"\1{_BREAK}", escaped)
@@ -33,4 +36,6 @@ def _printable(character: str) -> bool:
 
 def _named(character: str) -> str:
     code = ord(character)
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    return (
+        f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    )

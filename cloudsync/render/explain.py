@@ -21,7 +21,8 @@ def text(explanation: Explanation) -> Iterator[Line]:
     yield Line(f"{words.port(explanation.asked.protocol, _ports(explanation))}", "title")
     for name, status in explanation.unread:
         yield Line(
-            f"! host {plain(name)} was not read completely: it may need the port too: {plain(status.reason or '')}", "warning"
+            f"! host {plain(name)} was not read completely: it may need the port too: {plain(status.reason or '')}",
+            "warning",
         )
     for story in explanation.stories:
         yield Line("")
@@ -38,7 +39,10 @@ def text(explanation: Explanation) -> Iterator[Line]:
 
 
 def _story(story: Story, asked: str) -> Iterator[Line]:
-    yield Line(f"{plain(story.firewall)}  ({plain(story.provider)}: {plain(story.identity)}): {plain(story.verdict)}", "title")
+    yield Line(
+        f"{plain(story.firewall)}  ({plain(story.provider)}: {plain(story.identity)}): {plain(story.verdict)}",
+        "title",
+    )
     if story.read.status != "complete":
         yield Line(f"  ! {plain(story.read.reason or '')}", "error")
     for rule in story.open or ():
@@ -47,7 +51,10 @@ def _story(story: Story, asked: str) -> Iterator[Line]:
         yield Line(f"    by the vendor's rule {plain(words.rule(rule))}", "quiet")
     if story.after != story.open:
         yield from (
-            Line(f"  after an apply open to {words.sources(rule.sources)}{_narrower(rule, asked)}", "open")
+            Line(
+                f"  after an apply open to {words.sources(rule.sources)}{_narrower(rule, asked)}",
+                "open",
+            )
             for rule in story.after
         )
         if not story.after and story.open:
@@ -59,15 +66,21 @@ def _story(story: Story, asked: str) -> Iterator[Line]:
     for held in story.held:
         until = f" until {held.until:%Y-%m-%d %H:%M}" if held.until else ""
         yield Line(
-            f"  = {plain(words.rule(held.rule))} stays open{until} ({plain(held.reason)}): {plain(held.detail)}", "warning"
+            f"  = {plain(words.rule(held.rule))} stays open{until} ({plain(held.reason)}): {plain(held.detail)}",
+            "warning",
         )
     yield from (Line(f"  ! open on {plain(through)}", "warning") for through in story.through)
     for event in story.since:
         when, who = plain(event.when[:16].replace("T", " "), 20), plain(event.who, 60)
-        yield Line(f"  {event.verb} by an apply of {who} at {when} UTC (cloudsync history {plain(event.entry, 40)})", "quiet")
+        yield Line(
+            f"  {event.verb} by an apply of {who} at {when} UTC (cloudsync history {plain(event.entry, 40)})",
+            "quiet",
+        )
     yield from (Line(f"  kept: {plain(kept)}", "quiet") for kept in story.kept)
     yield from (Line(f"  policy: {plain(line)}") for line in story.policy)
-    yield from (Line(f"  ! {guard.id}: {plain(guard.message, 1500)}", "error") for guard in story.guards)
+    yield from (
+        Line(f"  ! {guard.id}: {plain(guard.message, 1500)}", "error") for guard in story.guards
+    )
     yield from (Line(f"  > {plain(advice)}", "quiet") for advice in story.advice)
 
 
@@ -93,7 +106,12 @@ def _narrower(rule: Rule, asked: str) -> str:
 
 def _who(one: Refused) -> str:
     return plain(
-        ", ".join(dict.fromkeys(f"{name_of(o)} on {o.host}" if o.host else name_of(o) for o in one.origins)) or "somebody"
+        ", ".join(
+            dict.fromkeys(
+                f"{name_of(o)} on {o.host}" if o.host else name_of(o) for o in one.origins
+            )
+        )
+        or "somebody"
     )
 
 
@@ -115,11 +133,19 @@ def _document(explanation: Explanation) -> dict[str, Any]:
     return {
         "protocol": explanation.asked.protocol,
         "ports": _ports(explanation),
-        "hosts_unread": {name: {"status": status.status, "reason": status.reason} for name, status in explanation.unread},
+        "hosts_unread": {
+            name: {"status": status.status, "reason": status.reason}
+            for name, status in explanation.unread
+        },
         "firewalls": [_story_document(story) for story in explanation.stories],
         "unassigned": [_refused(one) for one in explanation.unassigned],
         "local": [
-            {"protocol": port.protocol, "ports": _span(port), "address": str(port.address), "origin": _origin(port.origin)}
+            {
+                "protocol": port.protocol,
+                "ports": _span(port),
+                "address": str(port.address),
+                "origin": _origin(port.origin),
+            }
             for port in explanation.local
         ],
     }
@@ -154,10 +180,16 @@ def _story_document(story: Story) -> dict[str, Any]:
             for held in story.held
         ],
         "kept": list(story.kept),
-        "guards": [{"id": guard.id, "withholds": guard.withholds, "message": guard.message} for guard in story.guards],
+        "guards": [
+            {"id": guard.id, "withholds": guard.withholds, "message": guard.message}
+            for guard in story.guards
+        ],
         "through": list(story.through),
         "policy": list(story.policy),
-        "since": [{"verb": one.verb, "when": one.when, "who": one.who, "entry": one.entry} for one in story.since],
+        "since": [
+            {"verb": one.verb, "when": one.when, "who": one.who, "entry": one.entry}
+            for one in story.since
+        ],
         "advice": list(story.advice),
     }
 

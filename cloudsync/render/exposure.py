@@ -1,4 +1,5 @@
-"""What is said of machines: the same sentences for the terminal and for Markdown, not yet made harmless."""
+"""What is said of machines: the same sentences for the terminal and for Markdown, not yet made
+harmless."""
 
 from __future__ import annotations
 
@@ -29,14 +30,18 @@ class Said(NamedTuple):
 
 
 def troubles(firewall: FirewallPlan, *, everything: bool = False) -> Iterator[Said]:
-    """What of a firewall's machines somebody should look at. `everything`: without end, and what was not evaluated."""
+    """What of a firewall's machines somebody should look at. `everything`: without end, and what
+    was not evaluated."""
     standing = firewall.standing
     if standing.read is not None and standing.read.status != "complete":
         why = standing.read.reason or standing.read.status
         yield Said(f"what the Internet reaches on its machines is not known: {why}", "warning")
         return
     if standing.unattached:
-        yield Said("the firewall is attached to no machine: it protects nothing; attach it, or take it out", "warning")
+        yield Said(
+            "the firewall is attached to no machine: it protects nothing; attach it, or take it out",
+            "warning",
+        )
     coming = {change.target for change in firewall.changes if change.action == "attach"}
     for machine in standing.machines:
         yield from _machine(machine, coming=machine.target in coming, everything=everything)
@@ -49,9 +54,14 @@ def _machine(machine: MachineExposure, *, coming: bool, everything: bool) -> Ite
     """`coming`: this plan puts the firewall on it."""
     if not machine.protected:
         pending = " yet" if machine.pending or coming else ""
-        yield Said(f"{_name(machine)} is NOT protected{pending}: no firewall is in force on it, all of it is open", "error")
+        yield Said(
+            f"{_name(machine)} is NOT protected{pending}: no firewall is in force on it, all of it is open",
+            "error",
+        )
     elif not machine.attached and not coming:
-        yield Said(f"{_name(machine)} does not have this firewall: only others act on it", "warning")
+        yield Said(
+            f"{_name(machine)} does not have this firewall: only others act on it", "warning"
+        )
     ways: dict[tuple[str, str, NetworkSet], list[Rule]] = {}
     for one in machine.beyond:
         ways.setdefault((one.through, one.advice, one.rule.sources), []).append(one.rule)
@@ -60,11 +70,14 @@ def _machine(machine: MachineExposure, *, coming: bool, everything: bool) -> Ite
         what = ", ".join(words.port(rule.protocol, rule.ports) for rule in shown)
         what += f" and {len(rules) - len(shown)} more" if len(shown) < len(rules) else ""
         yield Said(
-            f"beyond what is wanted, {machine.machine} lets in {what} from {words.sources(sources)}, through: {through}", "error"
+            f"beyond what is wanted, {machine.machine} lets in {what} from {words.sources(sources)}, through: {through}",
+            "error",
         )
         yield Said(f"to do: {advice}", "quiet", 1)
     yield from (Said(f"{machine.machine}: {text}", "warning") for text in machine.pending)
-    yield from (Said(f"{machine.machine}: more may be open: {text}", "warning") for text in machine.unknown)
+    yield from (
+        Said(f"{machine.machine}: more may be open: {text}", "warning") for text in machine.unknown
+    )
 
 
 def report(shown: Plan) -> Iterator[Said]:
@@ -73,13 +86,26 @@ def report(shown: Plan) -> Iterator[Said]:
         yield Said(f"{firewall.name}  ({firewall.provider}: {firewall.identity})", "title")
         standing = firewall.standing
         if firewall.read.status != "complete":
-            yield Said(f"the firewall could not be read: {firewall.read.reason or firewall.read.status}", "error", 1)
+            yield Said(
+                f"the firewall could not be read: {firewall.read.reason or firewall.read.status}",
+                "error",
+                1,
+            )
         elif standing.read is None:
-            yield Said(f"the provider {firewall.type} does not tell what acts on machines", "quiet", 1)
+            yield Said(
+                f"the provider {firewall.type} does not tell what acts on machines", "quiet", 1
+            )
         for machine in standing.machines:
             yield from (Said(one.text, one.weight, one.depth + 1) for one in _whole(machine))
-        yield from (Said(one.text, one.weight, one.depth + 1) for one in troubles(firewall, everything=True))
-        if standing.read is not None and standing.read.status == "complete" and not standing.machines and not standing.unattached:
+        yield from (
+            Said(one.text, one.weight, one.depth + 1) for one in troubles(firewall, everything=True)
+        )
+        if (
+            standing.read is not None
+            and standing.read.status == "complete"
+            and not standing.machines
+            and not standing.unattached
+        ):
             yield Said("no machine is behind it", "quiet", 1)
     yield from orphans(shown.orphans)
 

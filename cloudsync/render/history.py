@@ -1,4 +1,5 @@
-"""The history for a terminal: pure functions of its entries. A file that somebody edited is shown as far as it makes sense."""
+"""The history for a terminal: pure functions of its entries. A file that somebody edited is shown
+as far as it makes sense."""
 
 from __future__ import annotations
 
@@ -20,9 +21,15 @@ def listing(entries: Iterable[Mapping[str, Any]], *, hidden: int) -> Iterator[Li
     for one in entries:
         shown = True
         counts = _counts(one)
-        yield Line(f"{_text(one, 'id')}  {_text(one, 'started')}  {_text(one, 'outcome'):<12} {counts}  {_who(one)}", _style(one))
+        yield Line(
+            f"{_text(one, 'id')}  {_text(one, 'started')}  {_text(one, 'outcome'):<12} {counts}  {_who(one)}",
+            _style(one),
+        )
     if not shown:
-        yield Line("No apply has changed anything yet." if hidden else "No apply has left an entry yet.", "quiet")
+        yield Line(
+            "No apply has changed anything yet." if hidden else "No apply has left an entry yet.",
+            "quiet",
+        )
     if hidden:
         yield Line(f"{hidden} runs that found nothing to do are not shown (--all).", "quiet")
 
@@ -30,7 +37,9 @@ def listing(entries: Iterable[Mapping[str, Any]], *, hidden: int) -> Iterator[Li
 def entry(one: Mapping[str, Any]) -> Iterator[Line]:
     """Everything of one entry, and how to get back what it closed."""
     yield Line(f"{_text(one, 'id')}: {_text(one, 'outcome')}", "title")
-    yield Line(f"  from {_text(one, 'started')} to {_text(one, 'ended')}, {_who(one)}, {_text(one, 'why')}")
+    yield Line(
+        f"  from {_text(one, 'started')} to {_text(one, 'ended')}, {_who(one)}, {_text(one, 'why')}"
+    )
     if one.get("digest"):
         yield Line(f"  changes {_text(one, 'digest')}", "quiet")
     if one.get("message"):
@@ -43,12 +52,18 @@ def entry(one: Mapping[str, Any]) -> Iterator[Line]:
 
 def _firewall(one: Mapping[str, Any]) -> Iterator[Line]:
     yield Line("")
-    yield Line(f"{_text(one, 'name')}  ({_text(one, 'provider')} {_text(one, 'id')}): {_text(one, 'status')}", "title")
+    yield Line(
+        f"{_text(one, 'name')}  ({_text(one, 'provider')} {_text(one, 'id')}): {_text(one, 'status')}",
+        "title",
+    )
     if one.get("message"):
         yield Line(f"  {plain(str(one['message']), 1500)}", "warning")
     if one.get("opened") is None:
         for change in _tables(one.get("planned")):
-            yield Line(f"  planned: {_text(change, 'action')} {_rule(change)}   {_text(change, 'reason')}", "quiet")
+            yield Line(
+                f"  planned: {_text(change, 'action')} {_rule(change)}   {_text(change, 'reason')}",
+                "quiet",
+            )
     for rule in _tables(one.get("opened")):
         yield Line(f"  + {_rule(rule)} opened", "open")
     for rule in _tables(one.get("closed")):
@@ -64,7 +79,9 @@ def _counts(one: Mapping[str, Any]) -> str:
     firewalls = list(_tables(one.get("firewalls")))
     opened = sum(len(list(_tables(f.get("opened")))) for f in firewalls)
     closed = sum(len(list(_tables(f.get("closed")))) for f in firewalls)
-    names = ", ".join(_text(f, "name") for f in firewalls[:3]) + (" …" if len(firewalls) > 3 else "")
+    names = ", ".join(_text(f, "name") for f in firewalls[:3]) + (
+        " …" if len(firewalls) > 3 else ""
+    )
     return f"+{opened} -{closed} {names}".rstrip()
 
 
@@ -85,7 +102,11 @@ def _rule(one: Mapping[str, Any]) -> str:
         text = words.sources(NetworkSet.of(sources))
     except ValueError:
         text = ", ".join(sources[:4])
-    more = f" and {plain(str(one['further_sources']))} further networks" if one.get("further_sources") else ""
+    more = (
+        f" and {plain(str(one['further_sources']))} further networks"
+        if one.get("further_sources")
+        else ""
+    )
     return f"{words.port(_text(one, 'protocol'), plain(str(one.get('ports') or '')))} from {plain(text, _MANY * 20)}{more}"
 
 
@@ -94,8 +115,14 @@ def _style(one: Mapping[str, Any]) -> Style:
 
 
 def _text(one: Mapping[str, Any], key: str) -> str:
-    return plain(str(one.get(key) or "?"), 200) if key != "target" else plain(str(one.get(key) or ""), 200)
+    return (
+        plain(str(one.get(key) or "?"), 200)
+        if key != "target"
+        else plain(str(one.get(key) or ""), 200)
+    )
 
 
 def _tables(value: object) -> Iterator[Mapping[str, Any]]:
-    yield from (one for one in (value if isinstance(value, list) else ()) if isinstance(one, Mapping))
+    yield from (
+        one for one in (value if isinstance(value, list) else ()) if isinstance(one, Mapping)
+    )

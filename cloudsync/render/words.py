@@ -24,7 +24,10 @@ def port(protocol: str, ports: str) -> str:
 
 def sources(networks: NetworkSet) -> str:
     """`the Internet`, `the Internet (IPv4 only)`, `203.0.113.0/24 and 3 more networks`."""
-    whole4, whole6 = networks.family(4).cidrs() == ("0.0.0.0/0",), networks.family(6).cidrs() == ("::/0",)
+    whole4, whole6 = (
+        networks.family(4).cidrs() == ("0.0.0.0/0",),
+        networks.family(6).cidrs() == ("::/0",),
+    )
     if whole4 and whole6:
         return "the Internet"
     if (whole4 and not networks.family(6)) or (whole6 and not networks.family(4)):
@@ -33,7 +36,11 @@ def sources(networks: NetworkSet) -> str:
         return "the Internet, except private networks"
     cidrs = networks.cidrs()
     shown = ", ".join(cidrs[:_SHOWN_SOURCES])
-    text = shown if len(cidrs) <= _SHOWN_SOURCES else f"{shown} and {len(cidrs) - _SHOWN_SOURCES} more networks"
+    text = (
+        shown
+        if len(cidrs) <= _SHOWN_SOURCES
+        else f"{shown} and {len(cidrs) - _SHOWN_SOURCES} more networks"
+    )
     return f"{text} (as good as the Internet)" if is_world(networks) else text
 
 
@@ -49,7 +56,12 @@ def change(one: Change) -> str:
         return f"{port(one.rule.protocol, one.rule.ports)} {verb} {sources(one.rule.sources)}"
     if one.action == "reapply" and one.opens_now:
         return f"lift {one.target}"
-    names = {"create": "create the firewall", "adopt": "adopt the firewall", "attach": "attach to", "reapply": "put in force on"}
+    names = {
+        "create": "create the firewall",
+        "adopt": "adopt the firewall",
+        "attach": "attach to",
+        "reapply": "put in force on",
+    }
     return f"{names[one.action]} {one.target or ''}".strip()
 
 
@@ -71,10 +83,16 @@ def summary(plan: Plan) -> str:
         unread = any(status.status != "complete" for _, status in plan.hosts) or any(
             f.read.status != "complete" for f in plan.firewalls
         )
-        return "Nothing to do for what is known; not everything could be read, see above." if unread else "Nothing to do."
+        return (
+            "Nothing to do for what is known; not everything could be read, see above."
+            if unread
+            else "Nothing to do."
+        )
     counts = Counter(change.action for firewall in changing for change in firewall.changes)
     parts = [
-        f"{counts[action]} to {action}" for action in ("create", "adopt", "attach", "reapply", "open", "close") if counts[action]
+        f"{counts[action]} to {action}"
+        for action in ("create", "adopt", "attach", "reapply", "open", "close")
+        if counts[action]
     ]
     return f"Plan: {', '.join(parts)} on {len(changing)} {'firewall' if len(changing) == 1 else 'firewalls'}."
 
@@ -83,4 +101,6 @@ def sum_of(report: Report) -> str:
     """`2 done, 1 not begun, 1 unknown`: firewalls by how they ended."""
     counts: Counter[str] = Counter(outcome.status for outcome in report.outcomes)
     order = ("done", "failed", "unknown", "not-begun", "refused", "unchanged")
-    return ", ".join(f"{counts[status]} {status.replace('-', ' ')}" for status in order if counts[status])
+    return ", ".join(
+        f"{counts[status]} {status.replace('-', ' ')}" for status in order if counts[status]
+    )

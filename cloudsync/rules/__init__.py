@@ -1,6 +1,8 @@
-"""Rules and rule sets: exact algebra over protocols, ports and networks. Imports nothing else of the project.
+"""Rules and rule sets: exact algebra over protocols, ports and networks. Imports nothing else of
+the project.
 
-`ruleset.py` is the place to start; `networks.py`, `protocols.py`, `canonical.py` and `minimize.py` are its parts.
+`ruleset.py` is the place to start; `networks.py`, `protocols.py`, `canonical.py` and `minimize.py`
+are its parts.
 """
 
 from __future__ import annotations

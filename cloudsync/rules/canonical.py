@@ -1,7 +1,9 @@
-"""The canonical form under `RuleSet`: protocols in order, and in each the selectors in order with who may reach them.
+"""The canonical form under `RuleSet`: protocols in order, and in each the selectors in order with
+who may reach them.
 
-Two dimensions are walked (protocol number, selector), the third is a value (`NetworkSet`). Work is done edge by edge in one pass, never
-pair by pair, and protocols that are open in full alike stay together, so that `all` costs as much as tcp.
+Two dimensions are walked (protocol number, selector), the third is a value (`NetworkSet`). Work is
+done edge by edge in one pass, never pair by pair, and protocols that are open in full alike stay
+together, so that `all` costs as much as tcp.
 """
 
 from __future__ import annotations
@@ -26,9 +28,11 @@ class Band(NamedTuple):
 
 
 class Region(NamedTuple):
-    """The protocols `low`..`high` and their bands of selectors. A region of several protocols has one band, the full selector.
+    """The protocols `low`..`high` and their bands of selectors. A region of several protocols has
+    one band, the full selector.
 
-    Canonical bands are sorted and disjoint, none has empty sources, and no two that touch have equal sources.
+    Canonical bands are sorted and disjoint, none has empty sources, and no two that touch have
+    equal sources.
     """
 
     low: int
@@ -56,29 +60,35 @@ def union(regions: Iterable[Region]) -> Regions:
     layers = [in_full(*band) for band in _sweep(wide)]
     layers += [Region(number, number, tuple(bands)) for number, bands in single.items()]
     return _joined(
-        Region(low, high, _sweep([band for layer in layers for band in _bands((layer,), low, high)]))
+        Region(
+            low, high, _sweep([band for layer in layers for band in _bands((layer,), low, high)])
+        )
         for low, high in _pieces(layers)
     )
 
 
 def combine(a: Regions, b: Regions, operation: Operation) -> Regions:
-    """Two canonical forms combined at every point; `operation` makes nothing of nothing and nothing."""
+    """Two canonical forms combined at every point; `operation` makes nothing of nothing and
+    nothing."""
     known: dict[tuple[int, int], NetworkSet] = {}
 
     def once(left: NetworkSet, right: NetworkSet) -> NetworkSet:
-        """A source set is mostly shared by many bands; `a` and `b` keep it alive, so that its id is its own."""
+        """A source set is mostly shared by many bands; `a` and `b` keep it alive, so that its id is
+        its own."""
         key = id(left), id(right)
         if key not in known:
             known[key] = operation(left, right)
         return known[key]
 
     return _joined(
-        Region(low, high, _overlay(_bands(a, low, high), _bands(b, low, high), once)) for low, high in _pieces((*a, *b))
+        Region(low, high, _overlay(_bands(a, low, high), _bands(b, low, high), once))
+        for low, high in _pieces((*a, *b))
     )
 
 
 def _pieces(regions: Iterable[Region]) -> Iterator[Interval]:
-    """The protocol numbers cut wherever a region begins or ends, in order; gaps between regions are among the pieces."""
+    """The protocol numbers cut wherever a region begins or ends, in order; gaps between regions are
+    among the pieces."""
     cuts = sorted({edge for region in regions for edge in (region.low, region.high + 1)})
     return ((low, after - 1) for low, after in pairwise(cuts))
 
@@ -94,7 +104,8 @@ def _bands(regions: Iterable[Region], low: int, high: int) -> tuple[Band, ...]:
 
 
 def _joined(regions: Iterable[Region]) -> Regions:
-    """Regions in order: the empty ones left out, neighbours that are open in full to the same sources made one."""
+    """Regions in order: the empty ones left out, neighbours that are open in full to the same
+    sources made one."""
     joined: list[Region] = []
     for region in regions:
         if not region.bands:
@@ -111,7 +122,9 @@ def _continues(region: Region, after: Region) -> bool:
     return (
         region.high + 1 == after.low
         and region.bands[0].sources == after.bands[0].sources
-        and all(one.bands == in_full(*one[:2], one.bands[0].sources).bands for one in (region, after))
+        and all(
+            one.bands == in_full(*one[:2], one.bands[0].sources).bands for one in (region, after)
+        )
     )
 
 
@@ -142,7 +155,9 @@ def _overlay(a: Sequence[Band], b: Sequence[Band], operation: Operation) -> tupl
     """Two sequences of canonical bands combined at every selector."""
     overlaid: list[Band] = []
     i = j = 0
-    for start, after in pairwise(sorted({edge for band in (*a, *b) for edge in (band.first, band.last + 1)})):
+    for start, after in pairwise(
+        sorted({edge for band in (*a, *b) for edge in (band.first, band.last + 1)})
+    ):
         while i < len(a) and a[i].last < start:
             i += 1
         while j < len(b) and b[j].last < start:
@@ -154,7 +169,8 @@ def _overlay(a: Sequence[Band], b: Sequence[Band], operation: Operation) -> tupl
 
 
 def _append(bands: list[Band], first: int, last: int, sources: NetworkSet) -> None:
-    """Add a band behind the others; where it touches the last one and has the same sources, that one becomes wider."""
+    """Add a band behind the others; where it touches the last one and has the same sources, that
+    one becomes wider."""
     if not sources:
         return
     if bands and bands[-1].last + 1 == first and bands[-1].sources == sources:

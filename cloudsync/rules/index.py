@@ -1,4 +1,5 @@
-"""Which of many rule sets have a point in common with a rule: kept by protocol and port, so that asking looks at those nearby only."""
+"""Which of many rule sets have a point in common with a rule: kept by protocol and port, so that
+asking looks at those nearby only."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ Thing = TypeVar("Thing")
 
 
 class RuleIndex(Generic[Thing]):
-    """`things`: each with the rules it is about. Many things with few rules each are what it is for."""
+    """`things`: each with the rules it is about. Many things with few rules each are what it is
+    for."""
 
     def __init__(self, things: Iterable[tuple[RuleSet, Thing]]) -> None:
         self._things = tuple(things)
@@ -31,11 +33,16 @@ class RuleIndex(Generic[Thing]):
         """Those that have a point of `rule`, in the order they were given in."""
         if rule.is_one_protocol:
             spans = self._spans.get(rule.protocol)
-            near = {*self._anywhere, *(spans.near(rule.first, rule.last) if spans is not None else ())}
+            near = {
+                *self._anywhere,
+                *(spans.near(rule.first, rule.last) if spans is not None else ()),
+            }
         else:
             near = set(range(len(self._things)))
         part = RuleSet.of((rule,))
-        return [self._things[number][1] for number in sorted(near) if self._things[number][0] & part]
+        return [
+            self._things[number][1] for number in sorted(near) if self._things[number][0] & part
+        ]
 
 
 class _Spans:

@@ -1,12 +1,14 @@
 """The fewest rules that say the same: how many intervals it takes when they may overlap.
 
-Seen from one address, a rule set is a set of selectors. Rules that lie inside its maximal intervals have to make up every one of those,
-so the question is for the smallest family of intervals that generates a given one. Györi proved the minimax theorem behind it,
-Franzblau and Kleitman found the algorithm; `generators` follows D. E. Knuth, "Irredundant Intervals" (https://arxiv.org/abs/math/9606232),
-which has the proofs.
+Seen from one address, a rule set is a set of selectors. Rules that lie inside its maximal intervals
+have to make up every one of those, so the question is for the smallest family of intervals that
+generates a given one. Györi proved the minimax theorem behind it, Franzblau and Kleitman found the
+algorithm; `generators` follows D. E. Knuth, "Irredundant Intervals"
+(https://arxiv.org/abs/math/9606232), which has the proofs.
 
-Ranges of protocols take part: all bands stand on one line, and an interval on it is a rule where it lies within one protocol or is made of
-whole ones. Where two such intervals overlap, what they share is one too, and `generators` makes its intervals by overlaps only.
+Ranges of protocols take part: all bands stand on one line, and an interval on it is a rule where it
+lies within one protocol or is made of whole ones. Where two such intervals overlap, what they share
+is one too, and `generators` makes its intervals by overlaps only.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from cloudsync.rules.protocols import full_selector
 
 
 def fewest(regions: Iterable[Region]) -> Iterator[Region]:
-    """Regions of one band each, their number the smallest possible, whose union is that of canonical `regions`; in order.
+    """Regions of one band each, their number the smallest possible, whose union is that of
+    canonical `regions`; in order.
 
     Where overlapping saves nothing, they are the canonical bands.
     """
@@ -33,17 +36,23 @@ def fewest(regions: Iterable[Region]) -> Iterator[Region]:
         wanted = _wanted(chain) if len(single) > 2 else {}
         chosen = generators(wanted)
         if chosen and len(chosen) < len(single):
-            yield from (_over(single[first], single[last], who) for (first, last), who in _reach(chosen, wanted))
+            yield from (
+                _over(single[first], single[last], who)
+                for (first, last), who in _reach(chosen, wanted)
+            )
         else:
             yield from single
 
 
 def generators(family: Iterable[Interval]) -> list[Interval]:
-    """A smallest set of intervals such that each of `family` (inclusive, from 0 on) is a union of some of them; sorted.
+    """A smallest set of intervals such that each of `family` (inclusive, from 0 on) is a union of
+    some of them; sorted.
 
-    An interval is bad where each of its points lies in two or more members that lie inside it. A minimal bad one is mended by putting the
-    overlaps of neighbours among its maximal members in their place: one fewer, and they still generate all. Nothing good becomes bad by
-    that, so one pass over the right ends is enough. O((m + n)^2) for m members over n points, near linear where few end together.
+    An interval is bad where each of its points lies in two or more members that lie inside it. A
+    minimal bad one is mended by putting the overlaps of neighbours among its maximal members in
+    their place: one fewer, and they still generate all. Nothing good becomes bad by that, so one
+    pass over the right ends is enough. O((m + n)^2) for m members over n points, near linear where
+    few end together.
     """
     starting: dict[int, set[int]] = defaultdict(set)
     ending: Counter[int] = Counter()
@@ -102,7 +111,8 @@ def _maximal(starting: dict[int, set[int]], start: int, end: int) -> list[Interv
 
 
 class _Run(NamedTuple):
-    """Bands of one region that touch, each sharing some sources with the next. `common`: who has all of the region by them."""
+    """Bands of one region that touch, each sharing some sources with the next. `common`: who has
+    all of the region by them."""
 
     low: int
     high: int
@@ -112,15 +122,25 @@ class _Run(NamedTuple):
 
 def _runs(regions: Iterable[Region]) -> Iterator[_Run]:
     for low, high, bands in regions:
-        cuts = [i for i, (a, b) in enumerate(pairwise(bands), 1) if a.last + 1 < b.first or not a.sources & b.sources]
+        cuts = [
+            i
+            for i, (a, b) in enumerate(pairwise(bands), 1)
+            if a.last + 1 < b.first or not a.sources & b.sources
+        ]
         for begin, after in pairwise((0, *cuts, len(bands))):
             part = bands[begin:after]
             whole = (part[0].first, part[-1].last) == full_selector(low, high)
-            yield _Run(low, high, part, reduce(NetworkSet.__and__, (band.sources for band in part)) if whole else NOWHERE)
+            yield _Run(
+                low,
+                high,
+                part,
+                reduce(NetworkSet.__and__, (band.sources for band in part)) if whole else NOWHERE,
+            )
 
 
 def _chains(runs: Iterable[_Run]) -> Iterator[list[_Run]]:
-    """Runs cut wherever no rule can reach from one to the next, so that each chain is a question of its own."""
+    """Runs cut wherever no rule can reach from one to the next, so that each chain is a question of
+    its own."""
     chain: list[_Run] = []
     for run in runs:
         if chain and not (chain[-1].high + 1 == run.low and chain[-1].common & run.common):
@@ -132,7 +152,8 @@ def _chains(runs: Iterable[_Run]) -> Iterator[list[_Run]]:
 
 
 def _wanted(chain: Sequence[_Run]) -> dict[Interval, list[NetworkSet]]:
-    """The maximal intervals of every address, over the bands of a chain counted from 0, and whose they are."""
+    """The maximal intervals of every address, over the bands of a chain counted from 0, and whose
+    they are."""
     wanted: dict[Interval, list[NetworkSet]] = defaultdict(list)
     for view, addresses in _views([band.sources for run in chain for band in run.bands]).items():
         for interval in _intervals(view, chain):
@@ -141,7 +162,8 @@ def _wanted(chain: Sequence[_Run]) -> dict[Interval, list[NetworkSet]]:
 
 
 def _views(sets: Sequence[NetworkSet]) -> dict[int, NetworkSet]:
-    """The addresses by the sets that hold them, as bits (the first set is bit 0); addresses in none are left out."""
+    """The addresses by the sets that hold them, as bits (the first set is bit 0); addresses in none
+    are left out."""
     pieces: dict[int, list[NetworkSet]] = defaultdict(list)
     for family in (4, 6):
         toggles: Counter[int] = Counter()
@@ -159,7 +181,8 @@ def _views(sets: Sequence[NetworkSet]) -> dict[int, NetworkSet]:
 
 
 def _intervals(view: int, chain: Sequence[_Run]) -> Iterator[Interval]:
-    """The maximal intervals of bits that are set and are rules: within one run, or made of whole runs."""
+    """The maximal intervals of bits that are set and are rules: within one run, or made of whole
+    runs."""
     whole_from: int | None = None
     at = 0
     for run in chain:
@@ -183,11 +206,15 @@ def _intervals(view: int, chain: Sequence[_Run]) -> Iterator[Interval]:
         yield whole_from, at - 1
 
 
-def _reach(chosen: list[Interval], wanted: dict[Interval, list[NetworkSet]]) -> Iterator[tuple[Interval, NetworkSet]]:
+def _reach(
+    chosen: list[Interval], wanted: dict[Interval, list[NetworkSet]]
+) -> Iterator[tuple[Interval, NetworkSet]]:
     """Each of the chosen intervals (sorted) with everybody who wants all of it."""
     reach: dict[Interval, list[NetworkSet]] = {interval: [] for interval in chosen}
     for (first, last), addresses in wanted.items():
-        for interval in chosen[bisect_left(chosen, (first, first)) : bisect_right(chosen, (last, last))]:
+        for interval in chosen[
+            bisect_left(chosen, (first, first)) : bisect_right(chosen, (last, last))
+        ]:
             if interval[1] <= last:
                 reach[interval] += addresses
     return ((interval, NetworkSet.union(addresses)) for interval, addresses in reach.items())
@@ -196,5 +223,7 @@ def _reach(chosen: list[Interval], wanted: dict[Interval, list[NetworkSet]]) -> 
 def _over(begin: Region, end: Region, sources: NetworkSet) -> Region:
     """The one-band region that reaches from one to another."""
     if begin.low == end.low:
-        return Region(begin.low, begin.high, (Band(begin.bands[0].first, end.bands[0].last, sources),))
+        return Region(
+            begin.low, begin.high, (Band(begin.bands[0].first, end.bands[0].last, sources),)
+        )
     return in_full(begin.low, end.high, sources)

@@ -1,7 +1,8 @@
 """Sets of IPv4 and IPv6 addresses, exact and with one canonical form.
 
-A `NetworkSet` is what a firewall rule calls its *sources*. Two sets that mean the same addresses are equal, however they were
-spelled: `10.0.0.0/9` plus `10.128.0.0/9` is `10.0.0.0/8`. IPv4 and IPv6 are kept apart; `::ffff:0:0/96` is IPv6.
+A `NetworkSet` is what a firewall rule calls its *sources*. Two sets that mean the same addresses
+are equal, however they were spelled: `10.0.0.0/9` plus `10.128.0.0/9` is `10.0.0.0/8`. IPv4 and
+IPv6 are kept apart; `::ffff:0:0/96` is IPv6.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ class NetworkSet:
     def of(cls, networks: Iterable[str]) -> NetworkSet:
         """The union of CIDRs, bare addresses and the words `any`, `any4`, `any6`.
 
-        Raises `ValueError` naming the word for anything else, host bits in a CIDR and zone ids included.
+        Raises `ValueError` naming the word for anything else, host bits in a CIDR and zone ids
+        included.
         """
         v4: list[Interval] = []
         v6: list[Interval] = []
@@ -98,7 +100,8 @@ class NetworkSet:
         return (*v4, *v6)
 
     def shortest_prefix(self, family: Family) -> int | None:
-        """The length of the largest network in `cidrs()` of that family; None where the family is empty."""
+        """The length of the largest network in `cidrs()` of that family; None where the family is
+        empty."""
         intervals = self.v4 if family == 4 else self.v6
         return min((length for _, length in _blocks(intervals, _BITS[family])), default=None)
 
@@ -112,7 +115,8 @@ _WORDS = {"any": ANY, "any4": ANY4, "any6": ANY6}
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether the host of an URL is this machine for sure, where nothing on the way can listen: `localhost`, 127.0.0.0/8 or ::1.
+    """Whether the host of an URL is this machine for sure, where nothing on the way can listen:
+    `localhost`, 127.0.0.0/8 or ::1.
 
     False for none, and for every other name, whatever it resolves to.
     """
@@ -123,18 +127,25 @@ def is_loopback(host: str | None) -> bool:
 
 
 def _parse(word: str) -> IPv4Network | IPv6Network:
-    """A CIDR or an address, strictly: `ipaddress` alone would let netmasks, hostmasks, leading zeros and zone ids pass."""
+    """A CIDR or an address, strictly: `ipaddress` alone would let netmasks, hostmasks, leading
+    zeros and zone ids pass."""
     address, slash, length = word.partition("/")
     if "%" in word:
         raise ValueError(f"{word!r} has a zone id, which means nothing to a firewall")
     if slash and not _PREFIX_LENGTH.fullmatch(length):
-        raise ValueError(f"{word!r} is not a network: after the slash stands the prefix length, as in 192.0.2.0/24")
+        raise ValueError(
+            f"{word!r} is not a network: after the slash stands the prefix length, as in 192.0.2.0/24"
+        )
     try:
         network = ip_network(word, strict=False)
     except ValueError:
-        raise ValueError(f"{word!r} is neither a network (192.0.2.0/24, 2001:db8::/32) nor any, any4, any6") from None
+        raise ValueError(
+            f"{word!r} is neither a network (192.0.2.0/24, 2001:db8::/32) nor any, any4, any6"
+        ) from None
     if slash and int(ip_address(address)) != int(network.network_address):
-        raise ValueError(f"{word!r} has host bits set; the network is {network}, the one address {ip_address(address)}")
+        raise ValueError(
+            f"{word!r} has host bits set; the network is {network}, the one address {ip_address(address)}"
+        )
     return network
 
 
@@ -198,7 +209,8 @@ def _blocks(intervals: Intervals, bits: int) -> Iterator[tuple[int, int]]:
 
 
 def _v6_text(address: int) -> str:
-    """RFC 5952, section 5 included (`::ffff:192.0.2.1`), which `ipaddress` itself does from Python 3.13 on only."""
+    """RFC 5952, section 5 included (`::ffff:192.0.2.1`), which `ipaddress` itself does from Python
+    3.13 on only."""
     if address >> 32 == 0xFFFF:
         return f"::ffff:{IPv4Address(address & 0xFFFFFFFF)}"
     return str(IPv6Address(address))

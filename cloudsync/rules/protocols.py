@@ -1,7 +1,8 @@
-"""IP protocols by name and number, and what is counted inside each of them: the *selector* (see `cloudsync.rules`) and its text.
+"""IP protocols by name and number, and what is counted inside each of them: the *selector* (see
+`cloudsync.rules`) and its text.
 
-Numbers are IANA's (https://www.iana.org/assignments/protocol-numbers, and .../icmp-parameters for types and codes), names the usual
-ones of firewalls.
+Numbers are IANA's (https://www.iana.org/assignments/protocol-numbers, and .../icmp-parameters for
+types and codes), names the usual ones of firewalls.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ _BYTE = re.compile(r"0|[1-9][0-9]{0,2}")
 
 @lru_cache(maxsize=1024)
 def numbers(text: str) -> Interval:
-    """The protocol numbers, both inclusive, that a name, a number, a range `7-255` or `all` stands for, in any case.
+    """The protocol numbers, both inclusive, that a name, a number, a range `7-255` or `all` stands
+    for, in any case.
 
     Raises `ValueError` for anything else.
     """
@@ -81,7 +83,9 @@ def numbers(text: str) -> Interval:
     low = _byte(low_text)
     high = _byte(high_text) if dash else low
     if low is None or high is None:
-        raise ValueError(f"{text!r} is no protocol: a name (tcp, udp, icmp, esp, ...), a number 0-255, a range of numbers or all")
+        raise ValueError(
+            f"{text!r} is no protocol: a name (tcp, udp, icmp, esp, ...), a number 0-255, a range of numbers or all"
+        )
     if low > high:
         raise ValueError(f"{text!r} is no range of protocols: it ends before it begins")
     return low, high
@@ -95,14 +99,16 @@ def name(low: int, high: int) -> str:
 
 
 def full_selector(low: int, high: int) -> Interval:
-    """Everything inside the protocols `low`..`high`; for several of them the widest interval there is stands for all they have."""
+    """Everything inside the protocols `low`..`high`; for several of them the widest interval there
+    is stands for all they have."""
     if low < high or low in WITH_TYPES:
         return EVERY_TYPE
     return EVERY_PORT if low in WITH_PORTS else NO_SELECTOR
 
 
 def selector(low: int, high: int, text: str) -> Interval:
-    """The selectors that `text` names in the protocols `low`..`high`; `""` is all of them. Raises `ValueError`."""
+    """The selectors that `text` names in the protocols `low`..`high`; `""` is all of them. Raises
+    `ValueError`."""
     if not text:
         return full_selector(low, high)
     if low < high or low not in WITH_PORTS | WITH_TYPES:

@@ -1,6 +1,7 @@
 """Rules and rule sets: protocol x port range x source networks, with exact set algebra.
 
-Every protocol has one dimension beside its sources, the *selector*, an inclusive interval of integers:
+Every protocol has one dimension beside its sources, the *selector*, an inclusive interval of
+integers:
 
 | protocol                      | selector                                  | text                                   |
 |-------------------------------|-------------------------------------------|----------------------------------------|
@@ -8,10 +9,12 @@ Every protocol has one dimension beside its sources, the *selector*, an inclusiv
 | icmp, icmpv6                  | type * 256 + code, 0..65535               | `` for all, `8` type 8, `8/0` one code |
 | every other number            | the one point 0                           | ``                                     |
 
-Neighbouring ICMP types are an interval as ports are: `8-11`, and `3/4-5/0` where it does not fall on whole types.
+Neighbouring ICMP types are an interval as ports are: `8-11`, and `3/4-5/0` where it does not fall
+on whole types.
 
-Protocols are IANA numbers 0..255 (a closed universe, so `all` minus tcp is exact). A rule speaks for an inclusive
-range of protocol numbers, nearly always one; a range of several always has the full selector, 0..65535.
+Protocols are IANA numbers 0..255 (a closed universe, so `all` minus tcp is exact). A rule speaks
+for an inclusive range of protocol numbers, nearly always one; a range of several always has the
+full selector, 0..65535.
 """
 
 from __future__ import annotations
@@ -34,10 +37,11 @@ from cloudsync.rules.networks import ANY, NetworkSet
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What one rule lets in. `protocol` is canonical text: a name (`tcp`, `icmpv6`, `esp`, ...), a number
-    without a common name (`143`), a range of numbers (`7-255`) or `all` (0-255).
+    """What one rule lets in. `protocol` is canonical text: a name (`tcp`, `icmpv6`, `esp`, ...), a
+    number without a common name (`143`), a range of numbers (`7-255`) or `all` (0-255).
 
-    `first` and `last` bound the selector (see the module's table), both inclusive; a `ValueError` where the protocol has no such.
+    `first` and `last` bound the selector (see the module's table), both inclusive; a `ValueError`
+    where the protocol has no such.
     """
 
     protocol: str
@@ -50,19 +54,28 @@ class Rule:
         if self.protocol != protocols.name(low, high):
             raise ValueError(f"protocol {self.protocol!r} is written {protocols.name(low, high)!r}")
         bounds = protocols.full_selector(low, high)
-        if not bounds[0] <= self.first <= self.last <= bounds[1] or (low < high and (self.first, self.last) != bounds):
+        if not bounds[0] <= self.first <= self.last <= bounds[1] or (
+            low < high and (self.first, self.last) != bounds
+        ):
             raise ValueError(f"{self.protocol} has no selector {self.first}..{self.last}")
 
     @classmethod
     def of(cls, protocol: str, ports: str, sources: NetworkSet | Iterable[str]) -> Rule:
-        """From text in the module's table; `ports` also `""` for everything. Raises `ValueError` that says what is wrong."""
+        """From text in the module's table; `ports` also `""` for everything. Raises `ValueError`
+        that says what is wrong."""
         low, high = protocols.numbers(protocol)
         first, last = protocols.selector(low, high, ports)
-        return cls(protocols.name(low, high), first, last, sources if isinstance(sources, NetworkSet) else NetworkSet.of(sources))
+        return cls(
+            protocols.name(low, high),
+            first,
+            last,
+            sources if isinstance(sources, NetworkSet) else NetworkSet.of(sources),
+        )
 
     @property
     def ports(self) -> str:
-        """The selector as text: `443`, `8000-8010`, `1-65535`; `""` for protocols without ports and for all ICMP types."""
+        """The selector as text: `443`, `8000-8010`, `1-65535`; `""` for protocols without ports and
+        for all ICMP types."""
         return protocols.selector_text(*self._numbers, self.first, self.last)
 
     @property
@@ -88,7 +101,8 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """A set of (protocol, selector, address) points in its one canonical form. Equality is equality of meaning; hashable.
+    """A set of (protocol, selector, address) points in its one canonical form. Equality is equality
+    of meaning; hashable.
 
     Made by `of` and the operators, which keep `regions` canonical.
     """
@@ -99,7 +113,12 @@ class RuleSet:
     def of(cls, rules: Iterable[Rule]) -> RuleSet:
         """The union of rules, in any order; O(n log n) for n rules, plus the size of the result."""
         return cls(
-            union(Region(*protocols.numbers(rule.protocol), (Band(rule.first, rule.last, rule.sources),)) for rule in rules)
+            union(
+                Region(
+                    *protocols.numbers(rule.protocol), (Band(rule.first, rule.last, rule.sources),)
+                )
+                for rule in rules
+            )
         )
 
     def __bool__(self) -> bool:
@@ -119,16 +138,19 @@ class RuleSet:
         return not other - self
 
     def __iter__(self) -> Iterator[Rule]:
-        """The canonical rules: per protocol the maximal port intervals with an equal source set, disjoint, ordered by
-        protocol number and port (tcp and udp sort by number as every other). Protocols that are open in full to the same
-        sources and consecutive are one range rule, `all` where it is all of them."""
+        """The canonical rules: per protocol the maximal port intervals with an equal source set,
+        disjoint, ordered by protocol number and port (tcp and udp sort by number as every other).
+        Protocols that are open in full to the same sources and consecutive are one range rule,
+        `all` where it is all of them."""
         return _rules(self.regions)
 
     def fewest(self) -> tuple[Rule, ...]:
-        """The fewest rules (one interval, one source set each) whose union is this set; they may overlap, they never bridge a gap.
+        """The fewest rules (one interval, one source set each) whose union is this set; they may
+        overlap, they never bridge a gap.
 
-        The number is the smallest possible, ranges of protocols counted as one rule. Ordered, deterministic, and the canonical
-        rules where overlap saves nothing. Equal in meaning: `RuleSet.of(s.fewest()) == s`.
+        The number is the smallest possible, ranges of protocols counted as one rule. Ordered,
+        deterministic, and the canonical rules where overlap saves nothing. Equal in meaning:
+        `RuleSet.of(s.fewest()) == s`.
         """
         return tuple(_rules(fewest(self.regions)))
 
@@ -142,9 +164,10 @@ class RuleSet:
         return ANY - NetworkSet.union(rule.sources for rule in missing)
 
     def apart_from_everything(self, everything: NetworkSet) -> RuleSet:
-        """What has to be said beside one rule that lets `everything`'s sources reach every protocol and port; all of them must be in
-        this set. Where sources that overlap are fewer networks than their difference, they overlap: `0.0.0.0/0` is one network, all
-        of it but 203.0.113.0/24 is 24."""
+        """What has to be said beside one rule that lets `everything`'s sources reach every protocol
+        and port; all of them must be in this set. Where sources that overlap are fewer networks
+        than their difference, they overlap: `0.0.0.0/0` is one network, all of it but
+        203.0.113.0/24 is 24."""
         rest = self - RuleSet.of((Rule.of("all", "", everything),)) if everything else self
 
         def shorter(sources: NetworkSet) -> NetworkSet:
@@ -160,7 +183,8 @@ class RuleSet:
 
 @lru_cache(maxsize=64)
 def _all_of(names: tuple[str, ...]) -> RuleSet:
-    """Protocols in full. A provider that can say nearly all of them asks for the same 250 again and again."""
+    """Protocols in full. A provider that can say nearly all of them asks for the same 250 again and
+    again."""
     return RuleSet.of(Rule.of(name, "", ANY) for name in names)
 
 

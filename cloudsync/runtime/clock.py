@@ -22,7 +22,8 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """`up`: seconds since the machine booted. `boot`: the boot's id, empty where the system has none. `machine`: its host name."""
+    """`up`: seconds since the machine booted. `boot`: the boot's id, empty where the system has
+    none. `machine`: its host name."""
 
     wall: datetime
     boot: str

@@ -1,5 +1,5 @@
-"""One total deadline for a run, cut so that every phase has its part: whatever reading and writing take, there is time to look
-afterwards."""
+"""One total deadline for a run, cut so that every phase has its part: whatever reading and writing
+take, there is time to look afterwards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ _LONGEST_RESERVE = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """Moments of `time.monotonic()`. `begun`: when the run began; `seconds`: how long it may take as a whole."""
+    """Moments of `time.monotonic()`. `begun`: when the run began; `seconds`: how long it may take
+    as a whole."""
 
     begun: float
     seconds: float
@@ -28,7 +29,8 @@ class Deadline:
 
     @property
     def writing(self) -> float:
-        """When writing must be over: a quarter of the time, half a minute at most, is for reading back what was done."""
+        """When writing must be over: a quarter of the time, half a minute at most, is for reading
+        back what was done."""
         return self.over - min(self.seconds / 4, _LONGEST_RESERVE)
 
     @property

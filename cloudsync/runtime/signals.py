@@ -36,7 +36,8 @@ def _notice() -> bytes:
 
 
 notice: Callable[[], bytes] = _notice
-"""What is said on stderr when a step is waited for; the command line sets another one for JSON logs."""
+"""What is said on stderr when a step is waited for; the command line sets another one for JSON
+logs."""
 
 
 class Interruption:
@@ -59,7 +60,8 @@ class Interruption:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """From here on a signal waits for the step under way. Raises `Interrupted` where one came before."""
+        """From here on a signal waits for the step under way. Raises `Interrupted` where one came
+        before."""
         self._writing = True
         try:
             if self.number is not None:
@@ -69,7 +71,8 @@ class Interruption:
             self._writing = False
 
     def request(self, number: int, _: FrameType | None = None) -> None:
-        """What a signal does. Called by the interpreter between two instructions of the main thread."""
+        """What a signal does. Called by the interpreter between two instructions of the main
+        thread."""
         if self.number is not None:
             os._exit(128 + number)
         self.number, self._since = number, time.monotonic()
@@ -80,7 +83,8 @@ class Interruption:
 
 @contextmanager
 def listening() -> Iterator[Interruption]:
-    """Signals are heard in here, by the main thread of the process; one that is ignored stays ignored (`nohup`, `&`)."""
+    """Signals are heard in here, by the main thread of the process; one that is ignored stays
+    ignored (`nohup`, `&`)."""
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield interruption

@@ -1,4 +1,5 @@
-"""The grammar of `cloudsync.*` labels (design 5.2): anchored, strict, without spaces inside. `LABELS` lists them."""
+"""The grammar of `cloudsync.*` labels (design 5.2): anchored, strict, without spaces inside.
+`LABELS` lists them."""
 
 from __future__ import annotations
 
@@ -63,7 +64,8 @@ class LabelledPorts:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """`networks` of a label; `families`: the families it names on purpose (`any` names none: it takes what is published)."""
+    """`networks` of a label; `families`: the families it names on purpose (`any` names none: it
+    takes what is published)."""
 
     networks: NetworkSet
     families: frozenset[int]
@@ -82,7 +84,11 @@ class ContainerLabels:
 
     def sources_for(self, protocol: str, port: int) -> Sources | None:
         """The most specific sources for one host port."""
-        matching = [(part.last - part.first, sources) for part, sources in self.port_sources if (protocol, port) in part]
+        matching = [
+            (part.last - part.first, sources)
+            for part, sources in self.port_sources
+            if (protocol, port) in part
+        ]
         return min(matching, key=lambda one: one[0])[1] if matching else self.sources
 
 
@@ -92,7 +98,8 @@ def ours(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def parse_labels(labels: Mapping[str, str], scope: LabelScope) -> ContainerLabels:
-    """The meaning of `cloudsync.*` labels. Raises `LabelError` for the first that is unknown or malformed."""
+    """The meaning of `cloudsync.*` labels. Raises `LabelError` for the first that is unknown or
+    malformed."""
     expose: bool | None = None
     ports: tuple[LabelledPorts, ...] | None = None
     sources: Sources | None = None
@@ -126,7 +133,9 @@ def parse_labels(labels: Mapping[str, str], scope: LabelScope) -> ContainerLabel
 def _ports(key: str, text: str) -> LabelledPorts:
     match = _PORT.fullmatch(text)
     if match is None:
-        raise LabelError(f"{_shown(key)}: ports are written 443, 8000-8010 or 53/udp, separated by commas, without spaces")
+        raise LabelError(
+            f"{_shown(key)}: ports are written 443, 8000-8010 or 53/udp, separated by commas, without spaces"
+        )
     first, last = int(match.group(1)), int(match.group(2) or match.group(1))
     if not 1 <= first <= last <= 65535:
         raise LabelError(f"{_shown(key)}: ports lie in 1-65535, the first not above the last")
@@ -138,7 +147,9 @@ def _sources(key: str, value: str, scope: LabelScope) -> Sources:
     for word in value.split(","):
         if word.startswith("@"):
             if word[1:] not in scope.networks and not scope.lenient:
-                raise LabelError(f"{_shown(key)}: the configuration has no network of this name in [networks]")
+                raise LabelError(
+                    f"{_shown(key)}: the configuration has no network of this name in [networks]"
+                )
             networks = scope.networks.get(word[1:], ANY)
         else:
             try:
@@ -157,13 +168,15 @@ def _firewalls(key: str, value: str, scope: LabelScope) -> frozenset[str]:
     if unknown := names - scope.firewalls:
         near = get_close_matches(min(unknown), scope.firewalls, 1)
         raise LabelError(
-            f"{key}: names a firewall that this host does not feed" + (f', did you mean "{near[0]}"?' if near else "")
+            f"{key}: names a firewall that this host does not feed"
+            + (f', did you mean "{near[0]}"?' if near else "")
         )
     return names
 
 
 def _check_overlap(port_sources: list[tuple[LabelledPorts, Sources]]) -> None:
-    """Ranges may lie within one another, where the smaller one wins; to overlap otherwise is malformed."""
+    """Ranges may lie within one another, where the smaller one wins; to overlap otherwise is
+    malformed."""
     for number, (one, _) in enumerate(port_sources):
         for other, _ in port_sources[number + 1 :]:
             if one.protocol != other.protocol or one.last < other.first or other.last < one.first:
@@ -173,16 +186,18 @@ def _check_overlap(port_sources: list[tuple[LabelledPorts, Sources]]) -> None:
                 other.first <= one.first and one.last <= other.last
             )
             if same or not nested:
-                raise LabelError(f"{PREFIX}port.{one}.sources: overlaps with {PREFIX}port.{other}.sources")
+                raise LabelError(
+                    f"{PREFIX}port.{one}.sources: overlaps with {PREFIX}port.{other}.sources"
+                )
 
 
 def _unknown(key: str, name: str) -> str:
     if name.startswith("port."):
-        return (
-            f"{_shown(key)}: is written cloudsync.port.8080.sources, cloudsync.port.53/udp.sources or cloudsync.port.1-9.sources"
-        )
+        return f"{_shown(key)}: is written cloudsync.port.8080.sources, cloudsync.port.53/udp.sources or cloudsync.port.1-9.sources"
     near = get_close_matches(name, _KEYS, 1)
-    return f"{_shown(key)}: unknown label" + (f', did you mean "{PREFIX}{near[0]}"?' if near else "")
+    return f"{_shown(key)}: unknown label" + (
+        f', did you mean "{PREFIX}{near[0]}"?' if near else ""
+    )
 
 
 def _shown(key: str) -> str:

@@ -1,4 +1,5 @@
-"""All hosts of a run read side by side, each engine within its own time, and what earlier applies remember of them said."""
+"""All hosts of a run read side by side, each engine within its own time, and what earlier applies
+remember of them said."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ def read_hosts(
     progress: Progress = silent,
     memory: EngineMemory = EngineMemory(),  # noqa: B008 - frozen
 ) -> Mapping[str, Discovery]:
-    """What every named host needs. Never raises for a host: what cannot be read is `Failed` or `Partial`.
+    """What every named host needs. Never raises for a host: what cannot be read is `Failed` or
+    `Partial`.
 
     `memory`: what earlier applies remember of the hosts' engines.
     """
@@ -45,7 +47,9 @@ def read_hosts(
     clusters = _clusters(surveys)
     found: dict[str, Discovery] = {}
     for host in hosts:
-        discovery = united(_of_host(configuration, host, surveys.get(host.name, []), clusters, progress))
+        discovery = united(
+            _of_host(configuration, host, surveys.get(host.name, []), clusters, progress)
+        )
         down = any(isinstance(one, Failed) for one in surveys.get(host.name, ()))
         found[host.name] = _with_memory(host, discovery, memory, down=down)
     return found
@@ -74,21 +78,32 @@ def _of_host(
         from cloudsync.sources.compose.source import read_compose
 
         progress(f"reading the Compose files of {host.name}")
-        discoveries.append(read_compose(host.name, host.compose, configuration.base, label_scope(configuration, host.name)))
+        discoveries.append(
+            read_compose(
+                host.name, host.compose, configuration.base, label_scope(configuration, host.name)
+            )
+        )
     if surveys:
         from cloudsync.sources.docker.engine import discovery_of
 
         scope = label_scope(configuration, host.name)
         discoveries += [
-            one if isinstance(one, Failed) else discovery_of(host.name, one, scope, clusters.get(one.membership.node))
+            one
+            if isinstance(one, Failed)
+            else discovery_of(host.name, one, scope, clusters.get(one.membership.node))
             for one in surveys
         ]
     return discoveries or [Complete()]
 
 
-def _surveys(configuration: Configuration, hosts: list[Host], progress: Progress) -> dict[str, list[Survey | Failed]]:
-    """Every engine of every host, at most `run.concurrency` at once, and at most so many requests at once over all of them."""
-    engines = [(host.name, number, engine) for host in hosts for number, engine in enumerate(host.docker)]
+def _surveys(
+    configuration: Configuration, hosts: list[Host], progress: Progress
+) -> dict[str, list[Survey | Failed]]:
+    """Every engine of every host, at most `run.concurrency` at once, and at most so many requests
+    at once over all of them."""
+    engines = [
+        (host.name, number, engine) for host in hosts for number, engine in enumerate(host.docker)
+    ]
     if not engines:
         return {}
     from cloudsync.sources.docker.engine import survey
@@ -105,7 +120,9 @@ def _surveys(configuration: Configuration, hosts: list[Host], progress: Progress
             left = until - time.monotonic()
             if left <= 0:
                 return Failed("the run's deadline had passed before it was its turn")
-            return survey(engine, timeout=min(run.host_timeout, left), share=share, base=configuration.base)
+            return survey(
+                engine, timeout=min(run.host_timeout, left), share=share, base=configuration.base
+            )
 
     found: dict[str, list[Survey | Failed]] = {name: [] for name, _, _ in engines}
     with ThreadPoolExecutor(min(len(engines), run.concurrency), thread_name_prefix="host") as pool:
@@ -119,7 +136,8 @@ def _surveys(configuration: Configuration, hosts: list[Host], progress: Progress
 
 
 def _clusters(surveys: Mapping[str, list[Survey | Failed]]) -> dict[str, Cluster]:
-    """By node id, what a manager of the node's Swarm said: a worker does not know its services itself."""
+    """By node id, what a manager of the node's Swarm said: a worker does not know its services
+    itself."""
     found: dict[str, Cluster] = {}
     for several in surveys.values():
         for one in several:
@@ -128,9 +146,11 @@ def _clusters(surveys: Mapping[str, list[Survey | Failed]]) -> dict[str, Cluster
     return found
 
 
-def _with_memory(host: Host, discovery: Discovery, memory: EngineMemory, *, down: bool) -> Discovery:
-    """The discovery, not complete where another engine answers than before, and with since when the host is unknown. `down`: an engine
-    of the host said nothing at all."""
+def _with_memory(
+    host: Host, discovery: Discovery, memory: EngineMemory, *, down: bool
+) -> Discovery:
+    """The discovery, not complete where another engine answers than before, and with since when the
+    host is unknown. `down`: an engine of the host said nothing at all."""
     known = memory.hosts.get(host.name, Remembered())
     if isinstance(discovery, Complete | Partial):
         reasons = [
@@ -143,8 +163,16 @@ def _with_memory(host: Host, discovery: Discovery, memory: EngineMemory, *, down
             discovery = _partial(discovery, tuple(reasons))
     if isinstance(discovery, Complete):
         return discovery
-    more = "" if known.unknown_since is None else f"; unknown since {known.unknown_since:%Y-%m-%d %H:%M} UTC"
-    more += f"; if the host is gone for good, say so: retired = true in [hosts.{host.name}]" if down else ""
+    more = (
+        ""
+        if known.unknown_since is None
+        else f"; unknown since {known.unknown_since:%Y-%m-%d %H:%M} UTC"
+    )
+    more += (
+        f"; if the host is gone for good, say so: retired = true in [hosts.{host.name}]"
+        if down
+        else ""
+    )
     if isinstance(discovery, Failed):
         return replace(discovery, reason=discovery.reason + more)
     return replace(discovery, reasons=(*discovery.reasons[:-1], discovery.reasons[-1] + more))

@@ -1,5 +1,5 @@
-"""What lasts from run to run, in one directory (0700), as text a person can read, each file (0600) written so that a crash leaves
-the old or the new.
+"""What lasts from run to run, in one directory (0700), as text a person can read, each file (0600)
+written so that a crash leaves the old or the new.
 
 | file                  | what it holds                                                             |
 |-----------------------|---------------------------------------------------------------------------|
@@ -13,4 +13,5 @@ from __future__ import annotations
 
 
 class StateError(Exception):
-    """The state directory cannot be used; the message is one line, and nothing was written to a cloud."""
+    """The state directory cannot be used; the message is one line, and nothing was written to a
+    cloud."""

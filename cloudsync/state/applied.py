@@ -1,4 +1,5 @@
-"""The SSH each firewall had when it was last applied: closing a part of that needs `--ssh-moved` (law 2)."""
+"""The SSH each firewall had when it was last applied: closing a part of that needs `--ssh-moved`
+(law 2)."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ def _path(state: Path, owner: str) -> Path:
 def last_ssh(state: Path, owner: str) -> dict[str, RuleSet]:
     """By firewall, the SSH rules of the last applied plan; empty where none was recorded.
 
-    Raises `StateError` for a file that is there and cannot be read: a guard that silently forgets is no guard.
+    Raises `StateError` for a file that is there and cannot be read: a guard that silently forgets
+    is no guard.
     """
     path = _path(state, owner)
     if (raw := content(path, _MAX_BYTES)) is None:
@@ -29,9 +31,13 @@ def last_ssh(state: Path, owner: str) -> dict[str, RuleSet]:
     try:
         value = json.loads(raw)
         if value["version"] != _VERSION:
-            raise StateError(f"the state file {path} is of version {value['version']!r}, which this cloudsync does not know")
+            raise StateError(
+                f"the state file {path} is of version {value['version']!r}, which this cloudsync does not know"
+            )
         return {
-            str(name): RuleSet.of(Rule.of("tcp", str(port), NetworkSet.of(ssh["sources"])) for port in ssh["ports"])
+            str(name): RuleSet.of(
+                Rule.of("tcp", str(port), NetworkSet.of(ssh["sources"])) for port in ssh["ports"]
+            )
             for name, ssh in value["ssh"].items()
         }
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -40,8 +46,11 @@ def last_ssh(state: Path, owner: str) -> dict[str, RuleSet]:
         ) from None
 
 
-def record_ssh(state: Path, owner: str, applied: dict[str, tuple[tuple[int, ...], NetworkSet]]) -> None:
-    """Remember the declared SSH (ports, sources) of firewalls that were applied. Raises `StateError`."""
+def record_ssh(
+    state: Path, owner: str, applied: dict[str, tuple[tuple[int, ...], NetworkSet]]
+) -> None:
+    """Remember the declared SSH (ports, sources) of firewalls that were applied. Raises
+    `StateError`."""
     path = _path(state, owner)
     ssh = {}
     try:
@@ -50,8 +59,18 @@ def record_ssh(state: Path, owner: str, applied: dict[str, tuple[tuple[int, ...]
         pass
     except (OSError, ValueError, KeyError, TypeError):
         ssh = {}
-    ssh.update({name: {"ports": list(ports), "sources": list(sources.cidrs())} for name, (ports, sources) in applied.items()})
+    ssh.update(
+        {
+            name: {"ports": list(ports), "sources": list(sources.cidrs())}
+            for name, (ports, sources) in applied.items()
+        }
+    )
     try:
-        replace(path, (json.dumps({"version": _VERSION, "ssh": ssh}, indent=1, sort_keys=True) + "\n").encode())
+        replace(
+            path,
+            (
+                json.dumps({"version": _VERSION, "ssh": ssh}, indent=1, sort_keys=True) + "\n"
+            ).encode(),
+        )
     except OSError as error:
         raise StateError(f"the state file {path} cannot be written: {error.strerror}") from None

@@ -1,6 +1,8 @@
-"""What applies remember of hosts: which engine answered under its name, and since when it is not known completely.
+"""What applies remember of hosts: which engine answered under its name, and since when it is not
+known completely.
 
-Only an apply writes it. It makes a plan more careful, never bolder: a lost file means that the engine is met as if for the first time.
+Only an apply writes it. It makes a plan more careful, never bolder: a lost file means that the
+engine is met as if for the first time.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ _MAX_BYTES = 16 * 1024 * 1024
 
 
 def recall(state: Path, owner: str) -> EngineMemory:
-    """Everything remembered, to be handed to the sources. Raises `StateError` as `remembered` does."""
+    """Everything remembered, to be handed to the sources. Raises `StateError` as `remembered`
+    does."""
     return EngineMemory(remembered(state, owner), str(path_of(state, owner)))
 
 
@@ -30,14 +33,17 @@ def path_of(state: Path, owner: str) -> Path:
 
 
 def remembered(state: Path, owner: str) -> dict[str, Remembered]:
-    """By host. Raises `StateError` for a file that is there and cannot be read: a check that silently forgets is none."""
+    """By host. Raises `StateError` for a file that is there and cannot be read: a check that
+    silently forgets is none."""
     path = path_of(state, owner)
     if (raw := content(path, _MAX_BYTES)) is None:
         return {}
     try:
         value = json.loads(raw)
         if value["version"] != _VERSION:
-            raise StateError(f"the state file {path} is of version {value['version']!r}, which this cloudsync does not know")
+            raise StateError(
+                f"the state file {path} is of version {value['version']!r}, which this cloudsync does not know"
+            )
         return {str(name): _host(one) for name, one in value["hosts"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         message = "is damaged; if every host still has its own engine, remove it, and the next apply writes it anew"
@@ -45,25 +51,40 @@ def remembered(state: Path, owner: str) -> dict[str, Remembered]:
 
 
 def remember(state: Path, owner: str, found: Mapping[str, Discovery], now: datetime) -> None:
-    """Take in what an apply met; written only where it differs. A known id is never replaced here. Raises `StateError`."""
+    """Take in what an apply met; written only where it differs. A known id is never replaced here.
+    Raises `StateError`."""
     before = remembered(state, owner)
-    after = before | {host: _taken_in(before.get(host, Remembered()), discovery, now) for host, discovery in found.items()}
+    after = before | {
+        host: _taken_in(before.get(host, Remembered()), discovery, now)
+        for host, discovery in found.items()
+    }
     if after == before:
         return
     hosts = {
         host: {"engines": dict(one.engines)}
-        | ({} if one.unknown_since is None else {"unknown_since": one.unknown_since.isoformat(timespec="seconds")})
+        | (
+            {}
+            if one.unknown_since is None
+            else {"unknown_since": one.unknown_since.isoformat(timespec="seconds")}
+        )
         for host, one in after.items()
     }
     path = path_of(state, owner)
     try:
-        replace(path, (json.dumps({"version": _VERSION, "hosts": hosts}, indent=1, sort_keys=True) + "\n").encode())
+        replace(
+            path,
+            (
+                json.dumps({"version": _VERSION, "hosts": hosts}, indent=1, sort_keys=True) + "\n"
+            ).encode(),
+        )
     except OSError as error:
         raise StateError(f"the state file {path} cannot be written: {error.strerror}") from None
 
 
 def _taken_in(known: Remembered, discovery: Discovery, now: datetime) -> Remembered:
-    seen = {} if isinstance(discovery, Failed) else {one.engine: one.id for one in discovery.engines}
+    seen = (
+        {} if isinstance(discovery, Failed) else {one.engine: one.id for one in discovery.engines}
+    )
     since = None if isinstance(discovery, Complete) else known.unknown_since or now.astimezone(UTC)
     return Remembered({**seen, **known.engines}, since)
 

@@ -6,8 +6,9 @@
 | `OWNER.quiet.jsonl`      | applies that found nothing to do: every minute of a cron is one      | 2 x 256 KiB   |
 | `OWNER.running.json`     | what the apply under way is about to write; of one that died, its last word | 64 KiB |
 
-A full file becomes `….1`, and the `….1` of before is gone. What a run was about to write is on the disk before its first write, so
-that even one that was killed leaves an entry: the next apply moves it into the history.
+A full file becomes `….1`, and the `….1` of before is gone. What a run was about to write is on the
+disk before its first write, so that even one that was killed leaves an entry: the next apply moves
+it into the history.
 """
 
 from __future__ import annotations
@@ -29,16 +30,20 @@ _DIED = "the process ended before it could say what it did; the next apply finis
 
 
 def begin(state: Path, owner: str, entry: Mapping[str, Any]) -> None:
-    """Put on the disk what is about to be written to clouds. Raises `StateError`: then nothing was."""
+    """Put on the disk what is about to be written to clouds. Raises `StateError`: then nothing
+    was."""
     path = _running(state, owner)
     try:
         replace(path, _line(entry))
     except OSError as error:
-        raise StateError(f"the history {path} cannot be written: {error.strerror}; nothing was changed") from None
+        raise StateError(
+            f"the history {path} cannot be written: {error.strerror}; nothing was changed"
+        ) from None
 
 
 def end(state: Path, owner: str, entry: Mapping[str, Any], *, quiet: bool) -> str | None:
-    """Append the entry of an apply that ended. Why that could not be done, None where it was: what the apply did stays done."""
+    """Append the entry of an apply that ended. Why that could not be done, None where it was: what
+    the apply did stays done."""
     path = state / f"{owner}.{'quiet' if quiet else 'history'}.jsonl"
     try:
         _append(path, _line(entry), _MAX_BYTES["quiet" if quiet else "history"])
@@ -49,9 +54,12 @@ def end(state: Path, owner: str, entry: Mapping[str, Any], *, quiet: bool) -> st
 
 
 def settle(state: Path, owner: str) -> None:
-    """Make an entry of what a run that died was about to do. Called with the lock held. Raises `StateError`."""
+    """Make an entry of what a run that died was about to do. Called with the lock held. Raises
+    `StateError`."""
     left = _left_over(state, owner)
-    if left is not None and all(entry["id"] != left["id"] for entry in _read(state / f"{owner}.history.jsonl")):
+    if left is not None and all(
+        entry["id"] != left["id"] for entry in _read(state / f"{owner}.history.jsonl")
+    ):
         if (problem := end(state, owner, left, quiet=False)) is not None:
             raise StateError(f"{problem}; nothing was changed")
         return
@@ -60,8 +68,8 @@ def settle(state: Path, owner: str) -> None:
 
 
 def entries(state: Path, owner: str) -> list[dict[str, Any]]:
-    """All entries, oldest first; a line that cannot be read is left out. Of a run that is under way or died there is what it was about to
-    write. Raises `StateError`."""
+    """All entries, oldest first; a line that cannot be read is left out. Of a run that is under way
+    or died there is what it was about to write. Raises `StateError`."""
     found: dict[str, dict[str, Any]] = {}
     for name in ("quiet", "history"):
         path = state / f"{owner}.{name}.jsonl"

@@ -1,4 +1,5 @@
-"""One run per owner and state directory at a time. The kernel frees the lock when its process ends, however it ends."""
+"""One run per owner and state directory at a time. The kernel frees the lock when its process ends,
+however it ends."""
 
 from __future__ import annotations
 
@@ -22,15 +23,22 @@ class LockHeld(Exception):
 
 @contextmanager
 def locked(directory: Path, owner: str, timeout: float = 0.0) -> Iterator[None]:
-    """Hold the owner's lock. Waits up to `timeout` seconds; then raises `LockHeld`. Raises `StateError` where it cannot be had at all."""
+    """Hold the owner's lock. Waits up to `timeout` seconds; then raises `LockHeld`. Raises
+    `StateError` where it cannot be had at all."""
     path = directory / f"{owner}.lock"
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise StateError(f"the lock {path} cannot be opened: {error.strerror}; nothing was changed") from None
+        raise StateError(
+            f"the lock {path} cannot be opened: {error.strerror}; nothing was changed"
+        ) from None
     try:
         _take(handle, path, time.monotonic() + timeout)
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        holder = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps(holder).encode(), 0)
         yield

@@ -1,6 +1,8 @@
-"""The last-seen times: what containers needed when an apply last looked, and since when it is missed (grace).
+"""The last-seen times: what containers needed when an apply last looked, and since when it is
+missed (grace).
 
-Only what an apply knows is written, and only where it differs. A file that is not there, or cannot be read, starts all timers anew.
+Only what an apply knows is written, and only where it differs. A file that is not there, or cannot
+be read, starts all timers anew.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ _MAX_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """By firewall what is remembered. `damaged`: why the file, which is there, could not be read; then nothing is remembered."""
+    """By firewall what is remembered. `damaged`: why the file, which is there, could not be read;
+    then nothing is remembered."""
 
     memories: Mapping[str, Memory] = field(default_factory=dict)
     damaged: str | None = None
@@ -44,7 +47,9 @@ def load(state: Path, owner: str) -> Seen:
         value = json.loads(raw)
         version = value["version"]
         if isinstance(version, int) and version > _VERSION:
-            raise StateError(f"the state file {path} is of version {version}, which this cloudsync does not know")
+            raise StateError(
+                f"the state file {path} is of version {version}, which this cloudsync does not know"
+            )
         return Seen({str(name): _memory(one) for name, one in value["firewalls"].items()})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return Seen(damaged=f"{path} is damaged")
@@ -53,16 +58,26 @@ def load(state: Path, owner: str) -> Seen:
 def save(state: Path, owner: str, memories: Mapping[str, Memory]) -> None:
     """Write it. Raises `StateError`."""
     path = _path(state, owner)
-    value = {"version": _VERSION, "firewalls": {name: _written(one) for name, one in sorted(memories.items())}}
+    value = {
+        "version": _VERSION,
+        "firewalls": {name: _written(one) for name, one in sorted(memories.items())},
+    }
     try:
         replace(path, (json.dumps(value, indent=1) + "\n").encode())
     except OSError as error:
-        raise StateError(f"the state file {path} cannot be written: {error.strerror}; nothing was changed") from None
+        raise StateError(
+            f"the state file {path} cannot be written: {error.strerror}; nothing was changed"
+        ) from None
 
 
 def same(before: Memory | None, now: Memory) -> bool:
-    """Whether writing `now` would tell nothing new: while no timer runs, the moment of the last look does not matter."""
-    return before is not None and (before.identity, before.hosts, before.missing) == (now.identity, now.hosts, ()) == (
+    """Whether writing `now` would tell nothing new: while no timer runs, the moment of the last
+    look does not matter."""
+    return before is not None and (before.identity, before.hosts, before.missing) == (
+        now.identity,
+        now.hosts,
+        (),
+    ) == (
         now.identity,
         now.hosts,
         now.missing,
@@ -77,10 +92,19 @@ def _written(memory: Memory) -> dict[str, Any]:
     looked = memory.looked
     return {
         "identity": memory.identity,
-        "looked": {"wall": looked.wall.isoformat(), "boot": looked.boot, "up": looked.up, "machine": looked.machine},
+        "looked": {
+            "wall": looked.wall.isoformat(),
+            "boot": looked.boot,
+            "up": looked.up,
+            "machine": looked.machine,
+        },
         "hosts": {host: _texts(rules) for host, rules in memory.hosts.items()},
         "missing": [
-            {"since": one.since.isoformat(timespec="seconds"), "waited_seconds": round(one.waited, 3), "rules": _texts(one.rules)}
+            {
+                "since": one.since.isoformat(timespec="seconds"),
+                "waited_seconds": round(one.waited, 3),
+                "rules": _texts(one.rules),
+            }
             for one in memory.missing
         ],
     }
@@ -88,12 +112,17 @@ def _written(memory: Memory) -> dict[str, Any]:
 
 def _memory(value: Mapping[str, Any]) -> Memory:
     looked = value["looked"]
-    moment = Moment(_moment(looked["wall"]), str(looked["boot"]), _seconds(looked["up"]), str(looked["machine"]))
+    moment = Moment(
+        _moment(looked["wall"]), str(looked["boot"]), _seconds(looked["up"]), str(looked["machine"])
+    )
     return Memory(
         str(value["identity"]),
         moment,
         {str(host): _rules(rules) for host, rules in value["hosts"].items()},
-        tuple(Missing(_rules(one["rules"]), _moment(one["since"]), _seconds(one["waited_seconds"])) for one in value["missing"]),
+        tuple(
+            Missing(_rules(one["rules"]), _moment(one["since"]), _seconds(one["waited_seconds"]))
+            for one in value["missing"]
+        ),
     )
 
 
@@ -105,14 +134,24 @@ def _moment(text: str) -> datetime:
 
 
 def _seconds(value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not math.isfinite(value)
+        or value < 0
+    ):
         raise ValueError("not a number of seconds")
     return float(value)
 
 
 def _texts(rules: RuleSet) -> list[dict[str, Any]]:
-    return [{"protocol": rule.protocol, "ports": rule.ports, "sources": list(rule.sources.cidrs())} for rule in rules]
+    return [
+        {"protocol": rule.protocol, "ports": rule.ports, "sources": list(rule.sources.cidrs())}
+        for rule in rules
+    ]
 
 
 def _rules(values: list[Mapping[str, Any]]) -> RuleSet:
-    return RuleSet.of(Rule.of(one["protocol"], one["ports"], NetworkSet.of(one["sources"])) for one in values)
+    return RuleSet.of(
+        Rule.of(one["protocol"], one["ports"], NetworkSet.of(one["sources"])) for one in values
+    )

@@ -1,6 +1,8 @@
-"""The conformance suite every provider passes, ours or a stranger's: a pytest plugin, opted in by `pytest_plugins = ["cloudsync.testing"]`.
+"""The conformance suite every provider passes, ours or a stranger's: a pytest plugin, opted in by
+`pytest_plugins = ["cloudsync.testing"]`.
 
-Never loaded by itself. Needs the extra `cloudsync-firewall[testing]`. What to write: `docs/writing-a-provider.md`.
+Never loaded by itself. Needs the extra `cloudsync-firewall[testing]`. What to write:
+`docs/writing-a-provider.md`.
 """
 
 from __future__ import annotations
@@ -16,11 +18,26 @@ from cloudsync.testing.scenarios import SCENARIOS  # noqa: E402
 from cloudsync.testing.stage import Spelled, Stage, Trouble  # noqa: E402
 from cloudsync.testing.suite import Conformance  # noqa: E402
 
-__all__ = ["SCENARIOS", "Conformance", "Scenario", "Spelled", "Stage", "Trouble", "meant", "scenario", "spelled"]
+__all__ = [
+    "SCENARIOS",
+    "Conformance",
+    "Scenario",
+    "Spelled",
+    "Stage",
+    "Trouble",
+    "meant",
+    "scenario",
+    "spelled",
+]
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
-    """Remember that a part of a suite does not run, so that a capability without its scenario is not held against the provider."""
+    """Remember that a part of a suite does not run, so that a capability without its scenario is
+    not held against the provider."""
     for item in items:
-        if isinstance(item, pytest.Function) and isinstance(item.cls, type) and issubclass(item.cls, Conformance):
+        if (
+            isinstance(item, pytest.Function)
+            and isinstance(item.cls, type)
+            and issubclass(item.cls, Conformance)
+        ):
             item.config._cloudsync_deselected = True  # type: ignore[attr-defined]  # a mark of our own

@@ -1,8 +1,8 @@
 """The language scenarios are written in: a scenario is a name and a row of small frozen steps.
 
-Rules are text: `tcp/443` (from everywhere), `udp/53 from 10.0.0.0/8,::/0`, `icmp`. In `there_is`, `unmarked`, `belongs_to` and
-`by_hand` the text is how the rule is spelled at the vendor; everywhere else it is what is meant. SSH is tcp/22 from everywhere, and
-always wanted.
+Rules are text: `tcp/443` (from everywhere), `udp/53 from 10.0.0.0/8,::/0`, `icmp`. In `there_is`,
+`unmarked`, `belongs_to` and `by_hand` the text is how the rule is spelled at the vendor; everywhere
+else it is what is meant. SSH is tcp/22 from everywhere, and always wanted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ SSH = "tcp/22"
 
 @dataclass(frozen=True, slots=True)
 class There:
-    """The firewall exists, with these rules. `mark`: `ours`, `nobody`, `another-owner`, `other-hosts`."""
+    """The firewall exists, with these rules. `mark`: `ours`, `nobody`, `another-owner`,
+    `other-hosts`."""
 
     rules: tuple[str, ...]
     mark: str = "ours"
@@ -53,7 +54,8 @@ class WantsLimit:
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """There is a second firewall, and the vendor's list ends at a page's end, or `beyond` items later."""
+    """There is a second firewall, and the vendor's list ends at a page's end, or `beyond` items
+    later."""
 
     beyond: int
 
@@ -72,7 +74,8 @@ class Goes:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """`cloudsync apply`; `ends`: the exit codes that are right. While it runs laws 2 and 3 are checked after every write.
+    """`cloudsync apply`; `ends`: the exit codes that are right. While it runs laws 2 and 3 are
+    checked after every write.
 
     `opens`, `closes`: how many changes of each the plan shows; None = not looked at.
     """
@@ -88,19 +91,22 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """`cloudsync release`; `ends`: the ways it may end. After every write the firewall lets in what it did, attached where it was."""
+    """`cloudsync release`; `ends`: the ways it may end. After every write the firewall lets in what
+    it did, attached where it was."""
 
     ends: tuple[str, ...] = ("done",)
 
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """Between reading and the first write of the next apply, another run of the same configuration applies."""
+    """Between reading and the first write of the next apply, another run of the same configuration
+    applies."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meanwhile:
-    """Between reading and the first write of the next apply, somebody changes the public rules to exactly these."""
+    """Between reading and the first write of the next apply, somebody changes the public rules to
+    exactly these."""
 
     rules: tuple[str, ...]
 
@@ -149,7 +155,8 @@ Step = (
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`needs`: names of capabilities a provider must declare, else the scenario is not for it. `protocols`: the same for protocols."""
+    """`needs`: names of capabilities a provider must declare, else the scenario is not for it.
+    `protocols`: the same for protocols."""
 
     name: str
     steps: tuple[Step, ...]
@@ -200,14 +207,23 @@ def lets_in(*rules: str) -> LetsIn:
     return LetsIn((SSH, *rules))
 
 
-def goes(kind: Kind, on: str = "write", times: int = 1, skip: int = 0, hint: float | None = None, seconds: float = 0.0) -> Goes:
+def goes(
+    kind: Kind,
+    on: str = "write",
+    times: int = 1,
+    skip: int = 0,
+    hint: float | None = None,
+    seconds: float = 0.0,
+) -> Goes:
     """Trouble ahead."""
     return Goes(kind, on, times, skip, hint, seconds)
 
 
 def meant(*texts: str) -> RuleSet:
     """The rule set that texts mean."""
-    return RuleSet.of(Rule.of(one.protocol, one.ports, NetworkSet.of(one.sources)) for one in map(spelled, texts))
+    return RuleSet.of(
+        Rule.of(one.protocol, one.ports, NetworkSet.of(one.sources)) for one in map(spelled, texts)
+    )
 
 
 def spelled(text: str) -> Spelled:

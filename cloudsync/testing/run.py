@@ -1,6 +1,8 @@
-"""Carries one scenario out: a configuration file is written, loaded, planned and applied, as the command does it.
+"""Carries one scenario out: a configuration file is written, loaded, planned and applied, as the
+command does it.
 
-While an apply runs nothing is asserted; afterwards every state the vendor went through is held against laws 2 and 3.
+While an apply runs nothing is asserted; afterwards every state the vendor went through is held
+against laws 2 and 3.
 """
 
 from __future__ import annotations
@@ -79,7 +81,13 @@ class Run:
                 stage.trouble(Trouble("meanwhile", "write", action=lambda: other.do(say.Apply())))
             case say.Meanwhile(rules):
                 self.disturbed = True
-                stage.trouble(Trouble("meanwhile", "write", action=lambda: stage.edit(NAME, [spelled(one) for one in rules])))
+                stage.trouble(
+                    Trouble(
+                        "meanwhile",
+                        "write",
+                        action=lambda: stage.edit(NAME, [spelled(one) for one in rules]),
+                    )
+                )
             case say.Apply():
                 self.apply(step)
             case say.Release(ends):
@@ -100,7 +108,9 @@ class Run:
     @property
     def slow(self) -> bool:
         """Whether the scenario waits for the deadline."""
-        return any(isinstance(step, say.Goes) and step.kind == "slow" for step in self.scenario.steps)
+        return any(
+            isinstance(step, say.Goes) and step.kind == "slow" for step in self.scenario.steps
+        )
 
     @property
     def wanted(self) -> RuleSet:
@@ -109,24 +119,39 @@ class Run:
     def apply(self, step: say.Apply) -> None:
         before = self.stage.lets_in(NAME) or NOTHING
         seen = len(self.stage.history(NAME))
-        granted = Granted(adopt=(NAME,) if step.adopt else (), allow_attach=(NAME,) if step.attach else (), allow_close=1000)
+        granted = Granted(
+            adopt=(NAME,) if step.adopt else (),
+            allow_attach=(NAME,) if step.attach else (),
+            allow_close=1000,
+        )
         report = reconcile.apply(self.configuration(), reconcile.Options(granted=granted))
         said = _messages(report)
         code = exit_codes.of_report(report)
         assert code in step.ends, f"ended with {code}, not with {step.ends}: {said}"
         assert step.says in said
-        changes = [change for firewall in report.plan.firewalls if firewall.name == NAME for change in firewall.changes]
+        changes = [
+            change
+            for firewall in report.plan.firewalls
+            if firewall.name == NAME
+            for change in firewall.changes
+        ]
         if step.opens is not None:
-            assert sum(change.action == "open" for change in changes) == step.opens, [str(c.rule) for c in changes]
+            assert sum(change.action == "open" for change in changes) == step.opens, [
+                str(c.rule) for c in changes
+            ]
         if step.closes is not None:
-            assert sum(change.action == "close" for change in changes) == step.closes, [str(c.rule) for c in changes]
+            assert sum(change.action == "close" for change in changes) == step.closes, [
+                str(c.rule) for c in changes
+            ]
         if not any(isinstance(one, say.Race | say.Meanwhile) for one in self.scenario.steps):
             hold_to_the_laws(before, self.wanted, list(self.stage.history(NAME))[seen:])
 
     def release(self, ends: tuple[str, ...]) -> None:
         before, seen = self.stage.lets_in(NAME), len(self.stage.history(NAME))
         done = release(self.configuration(), NAME)
-        assert done.outcome.status in ends, f"ended {done.outcome.status}, not {ends}: {done.outcome.message}"
+        assert done.outcome.status in ends, (
+            f"ended {done.outcome.status}, not {ends}: {done.outcome.message}"
+        )
         for state in (*list(self.stage.history(NAME))[seen:], self.stage.lets_in(NAME)):
             assert state == before, "a release changed what the firewall lets in"
 
@@ -135,13 +160,16 @@ class Run:
         found = reconcile.plan(self.configuration(), reconcile.Options()).plan
         assert not found.has_changes, _changes(found)
         assert found.guards == (), [guard.message for guard in found.guards]
-        assert exit_codes.of_plan(found, detailed=True) == 0, [firewall.read for firewall in found.firewalls]
+        assert exit_codes.of_plan(found, detailed=True) == 0, [
+            firewall.read for firewall in found.firewalls
+        ]
         report = reconcile.apply(self.configuration(), reconcile.Options())
         assert exit_codes.of_report(report) == 0, _messages(report)
         assert self.stage.writes() == written, "a run with nothing to do wrote"
 
     def configuration(self) -> Configuration:
-        """Written to a file and loaded, so that the provider's settings are read as a user's are."""
+        """Written to a file and loaded, so that the provider's settings are read as a user's
+        are."""
         firewalls: dict[str, Any] = {NAME: self._firewall(NAME, self.rules)}
         if "attaches" in self.scenario.needs:
             firewalls[NAME] |= self.stage.attaching(NAME)
@@ -173,7 +201,12 @@ class Run:
             else:
                 ports = f"{rule.ports}/{rule.protocol}" if rule.ports else rule.protocol
             allowed.append({"ports": [ports], "sources": list(rule.sources)})
-        return {"provider": "vendor", "hosts": [HOST], "allow": allowed, **self.stage.settings(name)}
+        return {
+            "provider": "vendor",
+            "hosts": [HOST],
+            "allow": allowed,
+            **self.stage.settings(name),
+        }
 
 
 def hold_to_the_laws(before: RuleSet, wanted: RuleSet, states: list[RuleSet]) -> None:
@@ -183,13 +216,17 @@ def hold_to_the_laws(before: RuleSet, wanted: RuleSet, states: list[RuleSet]) ->
         where = f"after write {number + 1} of {len(states)}"
         assert state.covers(lowest), f"{where}: closed for a moment: {_text(lowest - state)}"
         assert highest.covers(state), f"{where}: open for a moment: {_text(state - highest)}"
-        assert state.covers(before) or state.covers(ssh), f"{where}: something closed before SSH was open"
+        assert state.covers(before) or state.covers(ssh), (
+            f"{where}: something closed before SSH was open"
+        )
 
 
 def assert_equal(found: RuleSet | None, expected: RuleSet) -> None:
     """With the difference in words."""
     assert found is not None, "the firewall does not exist"
-    assert found == expected, f"beyond: {_text(found - expected)}; missing: {_text(expected - found)}"
+    assert found == expected, (
+        f"beyond: {_text(found - expected)}; missing: {_text(expected - found)}"
+    )
 
 
 def _text(rules: RuleSet) -> str:
@@ -197,9 +234,17 @@ def _text(rules: RuleSet) -> str:
 
 
 def _changes(plan: Plan) -> list[str]:
-    return [f"{c.action} {c.rule or c.target or ''}: {c.reason}" for firewall in plan.firewalls for c in firewall.changes]
+    return [
+        f"{c.action} {c.rule or c.target or ''}: {c.reason}"
+        for firewall in plan.firewalls
+        for c in firewall.changes
+    ]
 
 
 def _messages(report: reconcile.Report) -> str:
-    parts = [outcome.message or outcome.status for outcome in report.outcomes] + [guard.message for guard in report.plan.guards]
-    return "; ".join(parts + [firewall.read.reason for firewall in report.plan.firewalls if firewall.read.reason])
+    parts = [outcome.message or outcome.status for outcome in report.outcomes] + [
+        guard.message for guard in report.plan.guards
+    ]
+    return "; ".join(
+        parts + [firewall.read.reason for firewall in report.plan.firewalls if firewall.read.reason]
+    )

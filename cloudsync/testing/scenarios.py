@@ -31,9 +31,29 @@ FINISHES = (Apply(), LetsInWanted(), NothingLeft())
 
 SCENARIOS = (
     # What a person would try first
-    scenario("a firewall is created", wants("tcp/443"), Apply(attach=True), lets_in("tcp/443"), NothingLeft()),
-    scenario("a port opens", there_is(), wants("tcp/443"), Apply(opens=1, closes=0), lets_in("tcp/443"), NothingLeft()),
-    scenario("a port closes", there_is("tcp/443"), wants(), Apply(opens=0, closes=1), lets_in(), NothingLeft()),
+    scenario(
+        "a firewall is created",
+        wants("tcp/443"),
+        Apply(attach=True),
+        lets_in("tcp/443"),
+        NothingLeft(),
+    ),
+    scenario(
+        "a port opens",
+        there_is(),
+        wants("tcp/443"),
+        Apply(opens=1, closes=0),
+        lets_in("tcp/443"),
+        NothingLeft(),
+    ),
+    scenario(
+        "a port closes",
+        there_is("tcp/443"),
+        wants(),
+        Apply(opens=0, closes=1),
+        lets_in(),
+        NothingLeft(),
+    ),
     scenario(
         "one opens and one closes",
         there_is("tcp/80"),
@@ -50,13 +70,48 @@ SCENARIOS = (
         LetsInWanted(),
         NothingLeft(),
     ),
-    scenario("nothing is to do", there_is("tcp/443", "udp/53"), wants("tcp/443", "udp/53"), NothingLeft(), Untouched()),
-    scenario("a second run is empty", wants("tcp/443", "udp/53"), Apply(attach=True), NothingLeft()),
+    scenario(
+        "nothing is to do",
+        there_is("tcp/443", "udp/53"),
+        wants("tcp/443", "udp/53"),
+        NothingLeft(),
+        Untouched(),
+    ),
+    scenario(
+        "a second run is empty", wants("tcp/443", "udp/53"), Apply(attach=True), NothingLeft()
+    ),
     # Addresses, ports, protocols
-    scenario("IPv4 only", there_is(), wants("tcp/443 from 0.0.0.0/0"), Apply(opens=1), LetsInWanted(), NothingLeft()),
-    scenario("IPv6 only", there_is(), wants("tcp/443 from ::/0"), Apply(opens=1), LetsInWanted(), NothingLeft()),
-    scenario("IPv6 only is not opened to IPv4", there_is("tcp/443"), wants("tcp/443 from ::/0"), Apply(closes=1), LetsInWanted()),
-    scenario("many sources", there_is(), wants(f"tcp/443 from {_MANY}"), Apply(opens=1), LetsInWanted(), NothingLeft()),
+    scenario(
+        "IPv4 only",
+        there_is(),
+        wants("tcp/443 from 0.0.0.0/0"),
+        Apply(opens=1),
+        LetsInWanted(),
+        NothingLeft(),
+    ),
+    scenario(
+        "IPv6 only",
+        there_is(),
+        wants("tcp/443 from ::/0"),
+        Apply(opens=1),
+        LetsInWanted(),
+        NothingLeft(),
+    ),
+    scenario(
+        "IPv6 only is not opened to IPv4",
+        there_is("tcp/443"),
+        wants("tcp/443 from ::/0"),
+        Apply(closes=1),
+        LetsInWanted(),
+    ),
+    scenario(
+        "many sources",
+        there_is(),
+        wants(f"tcp/443 from {_MANY}"),
+        Apply(opens=1),
+        LetsInWanted(),
+        NothingLeft(),
+    ),
     scenario(
         "many sources, some of them fewer",
         there_is("tcp/443 from 198.51.100.0/25,203.0.113.0/24,2001:db8::/32"),
@@ -74,7 +129,12 @@ SCENARIOS = (
         NothingLeft(),
     ),
     scenario(
-        "a range of ports", there_is(), wants("tcp/8000-8010", "udp/60000-61000"), Apply(opens=2), LetsInWanted(), NothingLeft()
+        "a range of ports",
+        there_is(),
+        wants("tcp/8000-8010", "udp/60000-61000"),
+        Apply(opens=2),
+        LetsInWanted(),
+        NothingLeft(),
     ),
     scenario(
         "one port of a range closes",
@@ -91,8 +151,22 @@ SCENARIOS = (
         LetsInWanted(),
         NothingLeft(),
     ),
-    scenario("all ports of a protocol", there_is(), wants("udp/1-65535"), Apply(opens=1), LetsInWanted(), NothingLeft()),
-    scenario("all ports shrink to one", there_is("udp/1-65535"), wants("udp/53"), Apply(), LetsInWanted(), NothingLeft()),
+    scenario(
+        "all ports of a protocol",
+        there_is(),
+        wants("udp/1-65535"),
+        Apply(opens=1),
+        LetsInWanted(),
+        NothingLeft(),
+    ),
+    scenario(
+        "all ports shrink to one",
+        there_is("udp/1-65535"),
+        wants("udp/53"),
+        Apply(),
+        LetsInWanted(),
+        NothingLeft(),
+    ),
     scenario(
         "a wide source becomes narrow",
         there_is("tcp/443"),
@@ -125,8 +199,24 @@ SCENARIOS = (
         LetsInWanted(),
         NothingLeft(),
     ),
-    scenario("ICMP", there_is(), wants("icmp from 0.0.0.0/0"), Apply(opens=1), LetsInWanted(), NothingLeft(), protocols="icmp"),
-    scenario("ICMPv6", there_is(), wants("icmpv6 from ::/0"), Apply(opens=1), LetsInWanted(), NothingLeft(), protocols="icmpv6"),
+    scenario(
+        "ICMP",
+        there_is(),
+        wants("icmp from 0.0.0.0/0"),
+        Apply(opens=1),
+        LetsInWanted(),
+        NothingLeft(),
+        protocols="icmp",
+    ),
+    scenario(
+        "ICMPv6",
+        there_is(),
+        wants("icmpv6 from ::/0"),
+        Apply(opens=1),
+        LetsInWanted(),
+        NothingLeft(),
+        protocols="icmpv6",
+    ),
     scenario(
         "single ICMP types",
         there_is(),
@@ -136,8 +226,24 @@ SCENARIOS = (
         NothingLeft(),
         needs="icmp_types",
     ),
-    scenario("ESP", there_is(), wants("esp from 203.0.113.0/24"), Apply(opens=1), LetsInWanted(), NothingLeft(), protocols="esp"),
-    scenario("SCTP", there_is(), wants("sctp/3868"), Apply(opens=1), LetsInWanted(), NothingLeft(), protocols="sctp"),
+    scenario(
+        "ESP",
+        there_is(),
+        wants("esp from 203.0.113.0/24"),
+        Apply(opens=1),
+        LetsInWanted(),
+        NothingLeft(),
+        protocols="esp",
+    ),
+    scenario(
+        "SCTP",
+        there_is(),
+        wants("sctp/3868"),
+        Apply(opens=1),
+        LetsInWanted(),
+        NothingLeft(),
+        protocols="sctp",
+    ),
     scenario(
         "everything from one network",
         there_is(),
@@ -148,17 +254,35 @@ SCENARIOS = (
         needs="all_protocols",
     ),
     # Spelling
-    scenario("merged ports are the same", there_is("tcp/80-82"), wants("tcp/80", "tcp/81", "tcp/82"), NothingLeft(), Untouched()),
-    scenario("split ports are the same", there_is("tcp/80", "tcp/81", "tcp/82"), wants("tcp/80-82"), NothingLeft(), Untouched()),
+    scenario(
+        "merged ports are the same",
+        there_is("tcp/80-82"),
+        wants("tcp/80", "tcp/81", "tcp/82"),
+        NothingLeft(),
+        Untouched(),
+    ),
+    scenario(
+        "split ports are the same",
+        there_is("tcp/80", "tcp/81", "tcp/82"),
+        wants("tcp/80-82"),
+        NothingLeft(),
+        Untouched(),
+    ),
     scenario(
         "split networks are the same",
-        there_is("tcp/443 from 0.0.0.0/1,128.0.0.0/1", "tcp/443 from ::/1", "tcp/443 from 8000::/1"),
+        there_is(
+            "tcp/443 from 0.0.0.0/1,128.0.0.0/1", "tcp/443 from ::/1", "tcp/443 from 8000::/1"
+        ),
         wants("tcp/443"),
         NothingLeft(),
         Untouched(),
     ),
     scenario(
-        "overlapping rules are the same", there_is("tcp/80-90", "tcp/85-95"), wants("tcp/80-95"), NothingLeft(), Untouched()
+        "overlapping rules are the same",
+        there_is("tcp/80-90", "tcp/85-95"),
+        wants("tcp/80-95"),
+        NothingLeft(),
+        Untouched(),
     ),
     scenario(
         "another spelling of IPv6 is the same",
@@ -184,7 +308,12 @@ SCENARIOS = (
     ),
     scenario(
         "a split spelling closes whole",
-        there_is("tcp/443 from 0.0.0.0/1,128.0.0.0/1", "tcp/443 from ::/1", "tcp/443 from 8000::/1", "tcp/440-450"),
+        there_is(
+            "tcp/443 from 0.0.0.0/1,128.0.0.0/1",
+            "tcp/443 from ::/1",
+            "tcp/443 from 8000::/1",
+            "tcp/440-450",
+        ),
         wants(),
         Apply(opens=0, closes=1, ends=(0,)),
         lets_in(),
@@ -222,9 +351,19 @@ SCENARIOS = (
         by_hand("tcp/22 from 203.0.113.0/24", "tcp/443"),
         *FINISHES,
     ),
-    scenario("SSH taken away by hand opens first", there_is("tcp/443"), wants("tcp/80"), by_hand("tcp/443"), *FINISHES),
     scenario(
-        "everything taken away by hand", there_is("tcp/443"), wants("tcp/443"), by_hand("tcp/9999 from 192.0.2.9/32"), *FINISHES
+        "SSH taken away by hand opens first",
+        there_is("tcp/443"),
+        wants("tcp/80"),
+        by_hand("tcp/443"),
+        *FINISHES,
+    ),
+    scenario(
+        "everything taken away by hand",
+        there_is("tcp/443"),
+        wants("tcp/443"),
+        by_hand("tcp/9999 from 192.0.2.9/32"),
+        *FINISHES,
     ),
     scenario(
         "additive keeps what was added by hand",
@@ -261,7 +400,13 @@ SCENARIOS = (
         Apply((3,), adopt=True),
         Untouched(),
     ),
-    scenario("an unmarked one is refused", unmarked("tcp/3389"), wants("tcp/443"), Apply((3,)), Untouched()),
+    scenario(
+        "an unmarked one is refused",
+        unmarked("tcp/3389"),
+        wants("tcp/443"),
+        Apply((3,)),
+        Untouched(),
+    ),
     scenario(
         "one of other hosts is refused",
         belongs_to("other-hosts", "tcp/22", "tcp/443"),
@@ -304,10 +449,18 @@ SCENARIOS = (
         *FINISHES,
     ),
     scenario(
-        "another owner's is not released", belongs_to("another-owner", "tcp/22"), wants(), Release(("refused",)), Untouched()
+        "another owner's is not released",
+        belongs_to("another-owner", "tcp/22"),
+        wants(),
+        Release(("refused",)),
+        Untouched(),
     ),
     scenario(
-        "one of other hosts is not released", belongs_to("other-hosts", "tcp/22"), wants(), Release(("refused",)), Untouched()
+        "one of other hosts is not released",
+        belongs_to("other-hosts", "tcp/22"),
+        wants(),
+        Release(("refused",)),
+        Untouched(),
     ),
     scenario(
         "releasing is lost on the way",
@@ -344,9 +497,29 @@ SCENARIOS = (
         needs="attaches",
     ),
     # Limits and pages
-    scenario("as many rules as fit", WantsLimit(0), Apply(attach=True), LetsInWanted(), NothingLeft(), needs="limited"),
-    scenario("one rule too many is refused", there_is("tcp/80"), WantsLimit(1), Apply((3,)), Untouched(), needs="limited"),
-    scenario("one rule too many is not created", WantsLimit(1), Apply((3,), attach=True), Untouched(), needs="limited"),
+    scenario(
+        "as many rules as fit",
+        WantsLimit(0),
+        Apply(attach=True),
+        LetsInWanted(),
+        NothingLeft(),
+        needs="limited",
+    ),
+    scenario(
+        "one rule too many is refused",
+        there_is("tcp/80"),
+        WantsLimit(1),
+        Apply((3,)),
+        Untouched(),
+        needs="limited",
+    ),
+    scenario(
+        "one rule too many is not created",
+        WantsLimit(1),
+        Apply((3,), attach=True),
+        Untouched(),
+        needs="limited",
+    ),
     scenario(
         "a list that fills its page",
         there_is("tcp/80"),
@@ -417,11 +590,32 @@ SCENARIOS = (
             Untouched(),
             needs="remote",
         )
-        for kind in ("throttled", "unavailable", "lost-before", "lost-after", "cut-short", "nonsense")
+        for kind in (
+            "throttled",
+            "unavailable",
+            "lost-before",
+            "lost-after",
+            "cut-short",
+            "nonsense",
+        )
     ),
     *(
-        scenario(f"reading is {kind} once", there_is("tcp/80"), wants("tcp/443"), goes(kind, "read"), *FINISHES, needs="remote")
-        for kind in ("throttled", "unavailable", "lost-before", "lost-after", "cut-short", "nonsense")
+        scenario(
+            f"reading is {kind} once",
+            there_is("tcp/80"),
+            wants("tcp/443"),
+            goes(kind, "read"),
+            *FINISHES,
+            needs="remote",
+        )
+        for kind in (
+            "throttled",
+            "unavailable",
+            "lost-before",
+            "lost-after",
+            "cut-short",
+            "nonsense",
+        )
     ),
     scenario(
         "reading is throttled with a hint",
@@ -455,12 +649,33 @@ SCENARIOS = (
     ),
     *(
         scenario(
-            f"writing is {kind} once", there_is("tcp/80"), wants("tcp/443"), goes(kind), Apply((0, 6)), *FINISHES, needs="remote"
+            f"writing is {kind} once",
+            there_is("tcp/80"),
+            wants("tcp/443"),
+            goes(kind),
+            Apply((0, 6)),
+            *FINISHES,
+            needs="remote",
         )
-        for kind in ("not-found", "unavailable", "lost-before", "lost-after", "cut-short", "nonsense")
+        for kind in (
+            "not-found",
+            "unavailable",
+            "lost-before",
+            "lost-after",
+            "cut-short",
+            "nonsense",
+        )
     ),
-    # What somebody else's work stands in the way of is looked at and planned once more, in the same run.
-    scenario("writing meets a conflict once", there_is("tcp/80"), wants("tcp/443"), goes("conflict"), *FINISHES, needs="remote"),
+    # What somebody else's work stands in the way of is looked at and planned once more, in the same
+    # run.
+    scenario(
+        "writing meets a conflict once",
+        there_is("tcp/80"),
+        wants("tcp/443"),
+        goes("conflict"),
+        *FINISHES,
+        needs="remote",
+    ),
     *(
         scenario(
             f"the second write is {kind}",
@@ -508,7 +723,14 @@ SCENARIOS = (
         *FINISHES,
         needs="remote",
     ),
-    scenario("writing is throttled once", there_is("tcp/80"), wants("tcp/443"), goes("throttled"), *FINISHES, needs="remote"),
+    scenario(
+        "writing is throttled once",
+        there_is("tcp/80"),
+        wants("tcp/443"),
+        goes("throttled"),
+        *FINISHES,
+        needs="remote",
+    ),
     scenario(
         "writing takes for ever",
         there_is("tcp/80"),
@@ -519,7 +741,15 @@ SCENARIOS = (
         needs="remote",
     ),
     # Two at once
-    scenario("another run is faster", there_is("tcp/80"), wants("tcp/443"), Race(), Apply((0, 6)), *FINISHES, needs="remote"),
+    scenario(
+        "another run is faster",
+        there_is("tcp/80"),
+        wants("tcp/443"),
+        Race(),
+        Apply((0, 6)),
+        *FINISHES,
+        needs="remote",
+    ),
     scenario(
         "somebody takes a rule away meanwhile",
         there_is("tcp/80", "udp/53"),

@@ -1,7 +1,9 @@
-"""What a provider's author supplies: a stage, the vendor as the suite sees it. One stage a scenario, fresh each time.
+"""What a provider's author supplies: a stage, the vendor as the suite sees it. One stage a
+scenario, fresh each time.
 
-A stage stands for the vendor, never for the provider: what it says the firewall lets in must come from the vendor's own state, read by
-other code than the provider's, or a mistake in the provider would be believed.
+A stage stands for the vendor, never for the provider: what it says the firewall lets in must come
+from the vendor's own state, read by other code than the provider's, or a mistake in the provider
+would be believed.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Spelled:
-    """One rule as a person would write it at the vendor: not canonical. `ports` as in `cloudsync.rules`; `sources` CIDRs, as they stand."""
+    """One rule as a person would write it at the vendor: not canonical. `ports` as in
+    `cloudsync.rules`; `sources` CIDRs, as they stand."""
 
     protocol: str
     ports: str
@@ -31,13 +34,15 @@ class Spelled:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What goes wrong with the next calls that read or write the firewall (after `skip` of them), `times` times.
+    """What goes wrong with the next calls that read or write the firewall (after `skip` of them),
+    `times` times.
 
-    `unauthorized` 401, `forbidden` 403, `not-found` 404, `conflict` 409, `throttled` 429 or the vendor's own way (`hint`: seconds to wait,
-    as the vendor says it), `unavailable` 5xx, `slow` no answer for `seconds`, `lost-before` and `lost-after` the connection breaks before
-    or after the call took effect, `cut-short` half an answer arrives, `nonsense` an answer that is not the vendor's, `short` a list without
-    its last item, whose count still counts it, `meanwhile` `action`
-    runs before the call is done.
+    `unauthorized` 401, `forbidden` 403, `not-found` 404, `conflict` 409, `throttled` 429 or the
+    vendor's own way (`hint`: seconds to wait, as the vendor says it), `unavailable` 5xx, `slow` no
+    answer for `seconds`, `lost-before` and `lost-after` the connection breaks before or after the
+    call took effect, `cut-short` half an answer arrives, `nonsense` an answer that is not the
+    vendor's, `short` a list without its last item, whose count still counts it, `meanwhile`
+    `action` runs before the call is done.
     """
 
     kind: Kind
@@ -50,7 +55,8 @@ class Trouble:
 
 
 class Stage(Protocol):
-    """One vendor account with nothing in it. `name` is always the firewall's name in the configuration."""
+    """One vendor account with nothing in it. `name` is always the firewall's name in the
+    configuration."""
 
     type: str
     """The provider's entry point."""
@@ -64,11 +70,13 @@ class Stage(Protocol):
         ...
 
     def put(self, name: str, rules: Sequence[Spelled], marker: Marker | None) -> None:
-        """The firewall exists from now on, made by hand, with exactly these public rules, in this order, and this mark."""
+        """The firewall exists from now on, made by hand, with exactly these public rules, in this
+        order, and this mark."""
         ...
 
     def edit(self, name: str, rules: Sequence[Spelled]) -> None:
-        """An existing firewall gets exactly these public rules by hand; its mark and everything else stay."""
+        """An existing firewall gets exactly these public rules by hand; its mark and everything
+        else stay."""
         ...
 
     def lets_in(self, name: str) -> RuleSet | None:
@@ -96,11 +104,13 @@ class Stage(Protocol):
         ...
 
     def limit(self, beyond: int) -> Sequence[str]:
-        """Rules to ask for beside SSH (in the suite's notation) that need exactly as many as fit, and `beyond` more. Only if `limited`."""
+        """Rules to ask for beside SSH (in the suite's notation) that need exactly as many as fit,
+        and `beyond` more. Only if `limited`."""
         ...
 
     def boundary(self, beyond: int) -> None:
-        """Let the list that the existing firewalls are in end at a page's end, or `beyond` items later. Only if `paged`."""
+        """Let the list that the existing firewalls are in end at a page's end, or `beyond` items
+        later. Only if `paged`."""
         ...
 
     def attached(self, name: str) -> int:
@@ -108,9 +118,11 @@ class Stage(Protocol):
         ...
 
     def attaching(self, name: str) -> Mapping[str, Any]:
-        """Further keys of the `[firewalls.X]` table that attach it to one machine, which is under no firewall. Only if `attaches`."""
+        """Further keys of the `[firewalls.X]` table that attach it to one machine, which is under
+        no firewall. Only if `attaches`."""
         ...
 
     def sound(self) -> Sequence[str]:
-        """What the vendor's own description of the API has against the calls so far; empty where it knows none."""
+        """What the vendor's own description of the API has against the calls so far; empty where it
+        knows none."""
         ...

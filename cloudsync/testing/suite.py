@@ -1,4 +1,5 @@
-"""The suite as a test class: subclass it, supply a stage, and pytest runs every scenario the provider declares itself fit for.
+"""The suite as a test class: subclass it, supply a stage, and pytest runs every scenario the
+provider declares itself fit for.
 
 pytest_plugins = ["cloudsync.testing"]        # in conftest.py
 
@@ -24,7 +25,17 @@ from cloudsync.testing.run import Run
 from cloudsync.testing.scenarios import SCENARIOS
 from cloudsync.testing.stage import Stage
 
-FLAGS = ("icmp_types", "attaches", "descriptions", "all_protocols", "other_sources", "limited", "paged", "counted", "remote")
+FLAGS = (
+    "icmp_types",
+    "attaches",
+    "descriptions",
+    "all_protocols",
+    "other_sources",
+    "limited",
+    "paged",
+    "counted",
+    "remote",
+)
 
 
 class Conformance:
@@ -38,7 +49,9 @@ class Conformance:
         raise NotImplementedError("a Conformance class supplies a fixture `stage`")
 
     @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
-    def test_scenario(self, scenario: Scenario, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_scenario(
+        self, scenario: Scenario, stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         capabilities = registry.load(stage.type).capabilities
         if missing := lacking(scenario, capabilities):
             pytest.skip(f"the provider does not declare: {', '.join(sorted(missing))}")
@@ -48,11 +61,15 @@ class Conformance:
         Run(scenario, stage, tmp_path).play()
         self.shown.setdefault(type(self), set()).update(scenario.needs)
 
-    def test_every_declared_capability_was_shown(self, stage: Stage, request: pytest.FixtureRequest) -> None:
+    def test_every_declared_capability_was_shown(
+        self, stage: Stage, request: pytest.FixtureRequest
+    ) -> None:
         if getattr(request.config, "_cloudsync_deselected", False):
             pytest.skip("not all scenarios were selected")
         declared = {flag for flag in FLAGS if getattr(registry.load(stage.type).capabilities, flag)}
-        assert declared - self.shown.get(type(self), set()) == set(), "declared, but no scenario of it was carried out"
+        assert declared - self.shown.get(type(self), set()) == set(), (
+            "declared, but no scenario of it was carried out"
+        )
 
 
 def lacking(scenario: Scenario, capabilities: Capabilities) -> set[str]:

@@ -1,4 +1,5 @@
-"""Wakes one waiting thread: from other threads and from signal handlers, which may not touch locks."""
+"""Wakes one waiting thread: from other threads and from signal handlers, which may not touch
+locks."""
 
 from __future__ import annotations
 
@@ -17,7 +18,12 @@ class Bell:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         os.close(self._in)
         os.close(self._out)
 

@@ -1,8 +1,10 @@
-"""What happens at an engine, as a hint to look again: one thread an engine, one `GET /events` that stays open.
+"""What happens at an engine, as a hint to look again: one thread an engine, one `GET /events` that
+stays open.
 
-Nothing of an event is believed or even read: the engine picks those that can change which ports are needed, and every byte of its answer
-only means "look again". A stream that ends is opened again after a pause that doubles; whatever was missed meanwhile, opening it is a
-hint too. An engine that refuses the request (a socket proxy) is read at the interval only.
+Nothing of an event is believed or even read: the engine picks those that can change which ports are
+needed, and every byte of its answer only means "look again". A stream that ends is opened again
+after a pause that doubles; whatever was missed meanwhile, opening it is a hint too. An engine that
+refuses the request (a socket proxy) is read at the interval only.
 """
 
 from __future__ import annotations
@@ -23,8 +25,11 @@ from cloudsync.config.engines import engine_problem
 log = logging.getLogger("cloudsync.watch")
 TYPES = ("container", "network", "service")
 EVENTS = ("start", "die", "died", "destroy", "remove", "connect", "disconnect", "create", "update")
-"""Without those of health checks (`exec_*`, `health_status`), which come every few seconds and change nothing. Podman says `died`."""
-PATH = "/events?filters=" + quote(json.dumps({"type": TYPES, "event": EVENTS}, separators=(",", ":")))
+"""Without those of health checks (`exec_*`, `health_status`), which come every few seconds and
+change nothing. Podman says `died`."""
+PATH = "/events?filters=" + quote(
+    json.dumps({"type": TYPES, "event": EVENTS}, separators=(",", ":"))
+)
 CONNECT_SECONDS = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 REFUSED_PAUSE = 600.0
@@ -33,11 +38,14 @@ STEADY_SECONDS = 30.0
 
 
 def can_listen(endpoint: object) -> bool:
-    """Whether the events of this engine can be had: `unix://` and `tcp://` to loopback. Others are read at the interval only."""
+    """Whether the events of this engine can be had: `unix://` and `tcp://` to loopback. Others are
+    read at the interval only."""
     if not isinstance(endpoint, str) or engine_problem(endpoint) is not None:
         return False
     parts = urlsplit(endpoint)
-    return parts.scheme == "unix" or (parts.scheme == "tcp" and parts.hostname in ("localhost", "127.0.0.1", "::1"))
+    return parts.scheme == "unix" or (
+        parts.scheme == "tcp" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+    )
 
 
 class Listener:
@@ -84,7 +92,9 @@ class Listener:
             answer = connection.getresponse()
             if answer.status != 200:
                 if answer.status in (401, 403, 404):
-                    self._tell(f"GET /events is refused ({answer.status}): it is read at the interval only")
+                    self._tell(
+                        f"GET /events is refused ({answer.status}): it is read at the interval only"
+                    )
                     return True
                 raise http.client.HTTPException(answer.status)
             connection.patient()

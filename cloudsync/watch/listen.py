@@ -1,4 +1,5 @@
-"""`/metrics` and `/healthz` over HTTP, on loopback only, answered from the last values the loop left."""
+"""`/metrics` and `/healthz` over HTTP, on loopback only, answered from the last values the loop
+left."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ class Health:
 
 
 class Board:
-    """What is answered; the loop writes it, requests read it. Assignments of whole values need no lock."""
+    """What is answered; the loop writes it, requests read it. Assignments of whole values need no
+    lock."""
 
     def __init__(self) -> None:
         self.metrics = ""
@@ -44,7 +46,10 @@ class Server:
         self._server = (_Server6 if ":" in address[0] else _Server)(address, Handler)
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.5}, name="listen", daemon=True
+            target=self._server.serve_forever,
+            kwargs={"poll_interval": 0.5},
+            name="listen",
+            daemon=True,
         )
         self._thread.start()
 
@@ -74,7 +79,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if not _is_here(self.headers.get("Host", "")):
-            self._answer(421, "text/plain; charset=utf-8", "this answers at a loopback address only\n")
+            self._answer(
+                421, "text/plain; charset=utf-8", "this answers at a loopback address only\n"
+            )
             return
         path = urlsplit(self.path).path
         if path == "/metrics":
@@ -105,7 +112,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _is_here(host: str) -> bool:
-    """Whether the Host header names loopback: a web page that lets its own name point here gets nothing (DNS rebinding)."""
+    """Whether the Host header names loopback: a web page that lets its own name point here gets
+    nothing (DNS rebinding)."""
     try:
         return is_loopback(urlsplit(f"//{host}").hostname)
     except ValueError:

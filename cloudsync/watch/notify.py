@@ -1,6 +1,8 @@
-"""systemd's notification protocol (sd_notify(3)): one datagram to the socket in `NOTIFY_SOCKET`. Does nothing where there is none.
+"""systemd's notification protocol (sd_notify(3)): one datagram to the socket in `NOTIFY_SOCKET`.
+Does nothing where there is none.
 
-The watchdog tells that the loop lives: a thread speaks for it, and only as long as the loop has promised to look in again.
+The watchdog tells that the loop lives: a thread speaks for it, and only as long as the loop has
+promised to look in again.
 """
 
 from __future__ import annotations
@@ -17,12 +19,23 @@ class Systemd:
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         address = environ.get("NOTIFY_SOCKET", "")
-        self._address = ("\0" + address[1:] if address.startswith("@") else address) if address[:1] in ("/", "@") else None
+        self._address = (
+            ("\0" + address[1:] if address.startswith("@") else address)
+            if address[:1] in ("/", "@")
+            else None
+        )
         self._promised = float("inf")
         self._over = threading.Event()
         usec, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", str(os.getpid()))
-        if self._address is not None and usec.isdigit() and int(usec) > 0 and pid == str(os.getpid()):
-            threading.Thread(target=self._watch, args=(int(usec) / 2e6,), name="watchdog", daemon=True).start()
+        if (
+            self._address is not None
+            and usec.isdigit()
+            and int(usec) > 0
+            and pid == str(os.getpid())
+        ):
+            threading.Thread(
+                target=self._watch, args=(int(usec) / 2e6,), name="watchdog", daemon=True
+            ).start()
 
     def ready(self, status: str) -> None:
         """The service is up, or up again after `reloading`."""
@@ -41,7 +54,8 @@ class Systemd:
         self._send("STOPPING=1\nSTATUS=stopping")
 
     def promise(self, seconds: float) -> None:
-        """The loop looks in again within so many seconds; if it does not, systemd is told nothing more and ends it."""
+        """The loop looks in again within so many seconds; if it does not, systemd is told nothing
+        more and ends it."""
         self._promised = time.monotonic() + seconds
 
     def close(self) -> None:

@@ -1,4 +1,5 @@
-"""The configuration of a service: read again on demand, or when the file changed. A new file that cannot be used leaves the old one."""
+"""The configuration of a service: read again on demand, or when the file changed. A new file that
+cannot be used leaves the old one."""
 
 from __future__ import annotations
 
@@ -11,11 +12,13 @@ from cloudsync.config import ConfigError, Configuration, load
 
 STEADY_SECONDS = 1.0
 Print = tuple[int, int, int, int] | None
-"""Device, inode, size and time of change: what tells one version of a file from another without reading it. None where there is none."""
+"""Device, inode, size and time of change: what tells one version of a file from another without
+reading it. None where there is none."""
 
 
 class Reloading:
-    """`current` is the configuration in use. `usable`: says what stands in the way of a new one, None where nothing does."""
+    """`current` is the configuration in use. `usable`: says what stands in the way of a new one,
+    None where nothing does."""
 
     def __init__(self, path: Path, usable: Callable[[Configuration], str | None]) -> None:
         self.path, self._usable = path, usable
@@ -25,7 +28,8 @@ class Reloading:
         self.problem: str | None = None
 
     def changed(self) -> bool:
-        """Whether the file is another one than was read last, and has been so for a moment: it may be half written."""
+        """Whether the file is another one than was read last, and has been so for a moment: it may
+        be half written."""
         now = _print(self.path)
         if now != self._seen:
             self._seen, self._since = now, time.monotonic()

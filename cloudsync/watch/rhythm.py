@@ -21,8 +21,9 @@ LOCKED_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 300.0
 Trouble = Literal["none", "locked", "some", "all"]
-"""How a run ended for the rhythm. `some`: a vendor failed for some of the firewalls, which is no reason to keep the others waiting for
-longer than the interval. `all`: for every one, or the run had a bug."""
+"""How a run ended for the rhythm. `some`: a vendor failed for some of the firewalls, which is no
+reason to keep the others waiting for longer than the interval. `all`: for every one, or the run had
+a bug."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """What happened so far, as far as it matters. `space`: the time between runs of a storm. `failures`: troubled runs in a row."""
+    """What happened so far, as far as it matters. `space`: the time between runs of a storm.
+    `failures`: troubled runs in a row."""
 
     pace: Pace
     space: float = 0.0
@@ -49,7 +51,9 @@ class Rhythm:
 
     def event(self, now: float) -> Rhythm:
         """Something changed at an engine, maybe."""
-        quiet = self.first_event is None and (self.last_begun is None or now - self.last_begun >= self.pace.debounce_max)
+        quiet = self.first_event is None and (
+            self.last_begun is None or now - self.last_begun >= self.pace.debounce_max
+        )
         return replace(
             self,
             space=self.pace.debounce_min if quiet else self.space,
@@ -64,7 +68,9 @@ class Rhythm:
         moments = [self.last_begun + self.pace.interval]
         if self.first_event is not None and self.last_event is not None:
             patient = max(self.last_event + self.pace.debounce_min, self.last_begun + self.space)
-            moments.append(min(patient, max(self.first_event, self.last_begun) + self.pace.debounce_max))
+            moments.append(
+                min(patient, max(self.first_event, self.last_begun) + self.pace.debounce_max)
+            )
         if self.again is not None:
             moments.append(self.again)
         return max(min(moments), self.not_before)
@@ -74,7 +80,15 @@ class Rhythm:
         space = self.space
         if self.first_event is not None:
             space = min(max(space, self.pace.debounce_min) * 2, self.pace.debounce_max)
-        return replace(self, last_begun=now, space=space, first_event=None, last_event=None, again=None, not_before=0.0)
+        return replace(
+            self,
+            last_begun=now,
+            space=space,
+            first_event=None,
+            last_event=None,
+            again=None,
+            not_before=0.0,
+        )
 
     def end(self, now: float, trouble: Trouble, wake: float | None = None) -> Rhythm:
         """The run ended. `wake`: when something that is held may close."""
@@ -82,9 +96,15 @@ class Rhythm:
             return replace(self, again=now + LOCKED_SECONDS, not_before=now + LOCKED_SECONDS)
         if trouble == "none":
             return replace(self, failures=0, again=wake)
-        longest = max(self.pace.interval, LONGEST_PAUSE_SECONDS) if trouble == "all" else self.pace.interval
+        longest = (
+            max(self.pace.interval, LONGEST_PAUSE_SECONDS)
+            if trouble == "all"
+            else self.pace.interval
+        )
         pause = min(FIRST_PAUSE_SECONDS * 2**self.failures, longest)
-        return replace(self, failures=min(self.failures + 1, 16), again=now + pause, not_before=now + pause)
+        return replace(
+            self, failures=min(self.failures + 1, 16), again=now + pause, not_before=now + pause
+        )
 
     def at_once(self) -> Rhythm:
         """A run is wanted now, whatever was to be waited for."""

@@ -1,6 +1,8 @@
-"""The loop of `cloudsync watch`: wait for what `rhythm.py` says, run the one `reconcile.apply`, tell how it ended.
+"""The loop of `cloudsync watch`: wait for what `rhythm.py` says, run the one `reconcile.apply`,
+tell how it ended.
 
-It never asks and grants nothing: what needs a person's word is reported by every run and left undone.
+It never asks and grants nothing: what needs a person's word is reported by every run and left
+undone.
 """
 
 from __future__ import annotations
@@ -78,11 +80,17 @@ class Overrides:
         unknown = [name for name in self.firewalls if name not in configuration.firewalls]
         if unknown:
             return f'the configuration has no firewall "{plain(unknown[0], 60)}"'
-        return rhythm_problem(*(timedelta(seconds=s) for s in (watch.interval, watch.debounce_min, watch.debounce_max)))
+        return rhythm_problem(
+            *(
+                timedelta(seconds=s)
+                for s in (watch.interval, watch.debounce_min, watch.debounce_max)
+            )
+        )
 
 
 class Service:
-    """Runs until a signal ends it. Raises `ConfigError` and `ListenProblem` where it cannot begin."""
+    """Runs until a signal ends it. Raises `ConfigError` and `ListenProblem` where it cannot
+    begin."""
 
     def __init__(self, path: Path, overrides: Overrides, progress: Progress) -> None:
         self.overrides, self.progress = overrides, progress
@@ -136,7 +144,9 @@ class Service:
         self.systemd.promise(configuration.run.deadline + MARGIN_SECONDS)
         self._take_hints()
         self.rhythm = self.rhythm.begin(time.monotonic())
-        reporting = Reporting(configuration, "watch", metrics_file=self.overrides.metrics_file).begin(ping=False)
+        reporting = Reporting(
+            configuration, "watch", metrics_file=self.overrides.metrics_file
+        ).begin(ping=False)
         run = self._apply(configuration, reporting)
         memory = reporting.tell(run, ping=self._pings(run))
         self._last_code = run.code
@@ -154,19 +164,29 @@ class Service:
             if self._stop is not None:
                 raise Interrupted(self._stop)
             report = reconcile.apply(
-                configuration, options, progress=self.progress, trigger="watch", interruption=self._interruption
+                configuration,
+                options,
+                progress=self.progress,
+                trigger="watch",
+                interruption=self._interruption,
             )
             self._interruption = None
         except Interrupted as error:
             code = 128 + error.number
-            return reporting.over(code, error="a signal stopped it before anything was begun", kind="interrupted")
+            return reporting.over(
+                code, error="a signal stopped it before anything was begun", kind="interrupted"
+            )
         except LockHeld as error:
             return reporting.over(exit_codes.LOCKED, error=str(error), kind="locked")
         except StateError as error:
             return reporting.over(exit_codes.FAILED, error=str(error), kind="state")
         except Exception as error:
-            log.debug("internal error", exc_info=True)  # -v shows it; a service outlives the bugs of one run
-            return reporting.over(exit_codes.FAILED, error=f"internal error: {type(error).__name__}", kind="internal")
+            log.debug(
+                "internal error", exc_info=True
+            )  # -v shows it; a service outlives the bugs of one run
+            return reporting.over(
+                exit_codes.FAILED, error=f"internal error: {type(error).__name__}", kind="internal"
+            )
         finally:
             self._interruption = None
         return reporting.over(exit_codes.of_report(report), report)
@@ -197,7 +217,11 @@ class Service:
         self.board.metrics = metrics.text(memory)
         self._judge(run.sentence())
         at = time.strftime("%H:%M:%S", time.localtime(run.started + run.seconds))
-        broken = "the changed configuration cannot be used, the old one is in effect; " if self.reloading.problem else ""
+        broken = (
+            "the changed configuration cannot be used, the old one is in effect; "
+            if self.reloading.problem
+            else ""
+        )
         self.systemd.status(f"{broken}{at}: {run.sentence()[:300]}")
 
     def _judge(self, said: str | None = None) -> None:
@@ -211,12 +235,20 @@ class Service:
             "seconds_since_success": None if age is None else round(age, 1),
             "allowed_seconds": allowed,
             "last_exit_code": self._last_code,
-            "engines": {f"{host} {place}": one.connected for (host, place), one in self.listeners.items()},
+            "engines": {
+                f"{host} {place}": one.connected for (host, place), one in self.listeners.items()
+            },
             "configuration": self.reloading.problem or "in effect",
         }
         if said is not None:
             values["last_run"] = said
-        reason = "a recent run succeeded" if healthy else "no run has succeeded yet" if age is None else "no recent run succeeded"
+        reason = (
+            "a recent run succeeded"
+            if healthy
+            else "no run has succeeded yet"
+            if age is None
+            else "no recent run succeeded"
+        )
         self.board.health = Health(healthy, reason, values)
 
     def _look(self) -> None:
@@ -258,7 +290,12 @@ class Service:
                 fresh = Server(wanted, self.board)
             except OSError as error:
                 return f"{wanted[0]} port {wanted[1]} cannot be listened at: {error.strerror}"
-            log.info("/metrics and /healthz at %s port %d", wanted[0], fresh.port, extra={"event": "listen"})
+            log.info(
+                "/metrics and /healthz at %s port %d",
+                wanted[0],
+                fresh.port,
+                extra={"event": "listen"},
+            )
         if self.server is not None:
             self.server.stop()
         self.server, self._listening = fresh, wanted
@@ -268,8 +305,17 @@ class Service:
         """Listen to the engines of the configuration, and to no other."""
         chosen = self.overrides.firewalls or tuple(self.configuration.firewalls)
         names = {host for name in chosen for host in self.configuration.firewalls[name].hosts}
-        hosts = [host for host in self.configuration.hosts.values() if not host.retired and host.name in names]
-        wanted = {(host.name, str(endpoint)) for host in hosts for endpoint in host.docker if can_listen(endpoint)}
+        hosts = [
+            host
+            for host in self.configuration.hosts.values()
+            if not host.retired and host.name in names
+        ]
+        wanted = {
+            (host.name, str(endpoint))
+            for host in hosts
+            for endpoint in host.docker
+            if can_listen(endpoint)
+        }
         for key in self.listeners.keys() - wanted:
             self.listeners.pop(key).stop()
         for host, endpoint in sorted(wanted - self.listeners.keys()):
@@ -304,7 +350,8 @@ class Service:
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
-        """SIGTERM and SIGINT end the service, and the run under way as they end an apply. SIGHUP reads the configuration again."""
+        """SIGTERM and SIGINT end the service, and the run under way as they end an apply. SIGHUP
+        reads the configuration again."""
         handlers: dict[int, Callable[[int, FrameType | None], None]] = {
             signal.SIGTERM: self._asked_to_stop,
             signal.SIGINT: self._asked_to_stop,
@@ -336,7 +383,11 @@ def _trouble(run: Run) -> Trouble:
         return "locked"
     if run.report is None:
         return "none" if run.succeeded else "all"
-    failed = {outcome.firewall for outcome in run.report.outcomes if outcome.status in ("failed", "unknown")}
+    failed = {
+        outcome.firewall
+        for outcome in run.report.outcomes
+        if outcome.status in ("failed", "unknown")
+    }
     failed |= {f.name for f in run.report.plan.firewalls if f.read.status != "complete"}
     if not failed:
         return "none"
@@ -347,6 +398,11 @@ def _wake(report: Report | None) -> float | None:
     """When the first of what is held may close, as a `time.monotonic()` moment."""
     if report is None:
         return None
-    untils = [held.until for firewall in report.plan.firewalls for held in firewall.held if held.until is not None]
+    untils = [
+        held.until
+        for firewall in report.plan.firewalls
+        for held in firewall.held
+        if held.until is not None
+    ]
     ahead = [(until - datetime.now(until.tzinfo)).total_seconds() for until in untils]
     return time.monotonic() + max(min(ahead), 1.0) + 1.0 if ahead else None

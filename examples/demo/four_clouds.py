@@ -1,6 +1,8 @@
-"""The second part of the demo: one configuration for four clouds, against doubles of their APIs on 127.0.0.1. Only in a checkout.
+"""The second part of the demo: one configuration for four clouds, against doubles of their APIs on
+127.0.0.1. Only in a checkout.
 
-Nothing leaves this machine: the real SDKs talk to the doubles that the tests use. Every command is printed before it runs.
+Nothing leaves this machine: the real SDKs talk to the doubles that the tests use. Every command is
+printed before it runs.
 """
 
 from __future__ import annotations
@@ -94,7 +96,9 @@ class Demo:
     def run(self, code: int, *words: str) -> None:
         """Print the command, run it, and see that it ends with `code`."""
         print(f"\n\033[1m$ {' '.join(words)}\033[0m", flush=True)
-        ended = subprocess.run([sys.executable, "-m", *words], cwd=self.folder, env=self.environment, check=False).returncode  # noqa: S603 - words of this file
+        ended = subprocess.run(  # noqa: S603 - words of this file
+            [sys.executable, "-m", *words], cwd=self.folder, env=self.environment, check=False
+        ).returncode
         if ended != code:
             sys.exit(f"the demo expected exit code {code}, got {ended}")
 
@@ -102,8 +106,14 @@ class Demo:
 def main() -> None:
     """Four clouds, from nothing to done; then one of them is down."""
     with ExitStack() as started:
-        aws, gcp = started.enter_context(Ec2Double()), started.enter_context(ComputeDouble(project="demo"))
-        digitalocean, hetzner = started.enter_context(DigitalOceanDouble()), started.enter_context(HetznerDouble())
+        aws, gcp = (
+            started.enter_context(Ec2Double()),
+            started.enter_context(ComputeDouble(project="demo")),
+        )
+        digitalocean, hetzner = (
+            started.enter_context(DigitalOceanDouble()),
+            started.enter_context(HetznerDouble()),
+        )
         digitalocean.add_droplet("web-1")
         hetzner.add_server("vpn")
         folder = Path(started.enter_context(tempfile.TemporaryDirectory(prefix="cloudsync-demo-")))
@@ -123,17 +133,34 @@ def main() -> None:
                 "HCLOUD_TOKEN": hetzner.token,
             },
         )
-        say("Part two: two hosts, four firewalls, four clouds (doubles of their APIs, on this machine). What would be done?")
+        say(
+            "Part two: two hosts, four firewalls, four clouds (doubles of their APIs, on this machine). What would be done?"
+        )
         print(
             "# 3 = a guard refuses: two machines are under no firewall yet; to put them under one closes everything else on them."
         )
         demo.run(3, "cloudsync", "plan")
-        demo.run(0, "cloudsync", "apply", "--auto-approve", "--allow-attach", "amsterdam", "--allow-attach", "falkenstein")
+        demo.run(
+            0,
+            "cloudsync",
+            "apply",
+            "--auto-approve",
+            "--allow-attach",
+            "amsterdam",
+            "--allow-attach",
+            "falkenstein",
+        )
         say("A second plan finds nothing to do, at any of them.")
         demo.run(0, "cloudsync", "plan", "--detailed-exitcode")
-        say("A port more on web-1, which feeds three of the firewalls; one of the three APIs is down. 75 = try again later.")
+        say(
+            "A port more on web-1, which feeds three of the firewalls; one of the three APIs is down. 75 = try again later."
+        )
         file.write_text(file.read_text().replace('"443/tcp"]', '"443/tcp", "8443/tcp"]'))
-        digitalocean.fail(Fault("GET", "/firewalls", status=503, body=fault_body("service_unavailable"), times=1000))
+        digitalocean.fail(
+            Fault(
+                "GET", "/firewalls", status=503, body=fault_body("service_unavailable"), times=1000
+            )
+        )
         demo.run(75, "cloudsync", "apply", "--auto-approve")
         say("It is up again: the next run does the rest.")
         digitalocean.faults.clear()

@@ -30,9 +30,11 @@ path = "{folder}/cloud/fw.json"
 
 
 class Repository:
-    """A checkout with a configuration, the cloud it speaks of (a file beside it), and the workflows of `examples/github` as its own.
+    """A checkout with a configuration, the cloud it speaks of (a file beside it), and the workflows
+    of `examples/github` as its own.
 
-    `hosts` writes the tables of the hosts: a static list, or anything else that needs no engine (a Compose file, say).
+    `hosts` writes the tables of the hosts: a static list, or anything else that needs no engine (a
+    Compose file, say).
     """
 
     def __init__(self, folder: Path, github: GitHubDouble) -> None:
@@ -53,19 +55,38 @@ class Repository:
         self.hosts('[hosts.web-1]\ncompose = ["compose.yaml"]')
 
     def hosts(self, tables: str) -> None:
-        (self.checkout / "cloudsync.toml").write_text(CONFIGURATION.format(folder=self.folder, hosts=tables))
+        (self.checkout / "cloudsync.toml").write_text(
+            CONFIGURATION.format(folder=self.folder, hosts=tables)
+        )
 
     @property
     def open(self) -> set[str]:
         """What is open at the cloud."""
         path = self.folder / "cloud" / "fw.json"
-        return {f"{row['ports']}/{row['protocol']}" for row in json.loads(path.read_text())["rules"]} if path.exists() else set()
+        return (
+            {f"{row['ports']}/{row['protocol']}" for row in json.loads(path.read_text())["rules"]}
+            if path.exists()
+            else set()
+        )
 
-    def job(self, event: str, payload: dict[str, Any], *, sha: str, ref: str = "refs/heads/main", **environ: str) -> Job:
+    def job(
+        self,
+        event: str,
+        payload: dict[str, Any],
+        *,
+        sha: str,
+        ref: str = "refs/heads/main",
+        **environ: str,
+    ) -> Job:
         self._runs += 1
-        payload = {"repository": {"full_name": self.github.repository, "default_branch": "main"}, **payload}
+        payload = {
+            "repository": {"full_name": self.github.repository, "default_branch": "main"},
+            **payload,
+        }
         run = self.folder / f"run-{self._runs}"
-        return Job(run, self.checkout, self.github, event, payload, sha=sha, ref=ref, environ=environ)
+        return Job(
+            run, self.checkout, self.github, event, payload, sha=sha, ref=ref, environ=environ
+        )
 
     def plans(
         self,
@@ -90,7 +111,9 @@ class Repository:
 
     def applies(self, sha: str, *, ref: str = "refs/heads/main", **inputs: str) -> Ran:
         """The apply workflow on a push."""
-        return self.job("push", {"after": sha}, sha=sha, ref=ref).run(EXAMPLES / "cloudsync-apply.yml", "apply", **inputs)
+        return self.job("push", {"after": sha}, sha=sha, ref=ref).run(
+            EXAMPLES / "cloudsync-apply.yml", "apply", **inputs
+        )
 
 
 @pytest.fixture

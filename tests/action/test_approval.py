@@ -28,22 +28,46 @@ def inputs(**changed: object) -> Inputs:
 
 def event(sha: str = MERGE) -> Event:
     return Event(
-        "push", "acme/shop", sha, "main", "main", None, None, fork=False, run_url="https://github.com/acme/shop/actions/runs/1"
+        "push",
+        "acme/shop",
+        sha,
+        "main",
+        "main",
+        None,
+        None,
+        fork=False,
+        run_url="https://github.com/acme/shop/actions/runs/1",
     )
 
 
 def client(github: GitHubDouble, login: str = "github-actions[bot]", **permissions: str) -> GitHub:
     token = github.token(login, **(permissions or {"pull_requests": "write"}))
-    return GitHub(github.endpoint, f"{github.endpoint}/graphql", "acme/shop", token, sleep=lambda _: None)
+    return GitHub(
+        github.endpoint, f"{github.endpoint}/graphql", "acme/shop", token, sleep=lambda _: None
+    )
 
 
-def shown(github: GitHubDouble, number: int = 7, digest: str = DIGEST, place: Place | None = None) -> None:
-    comment.put(client(github), place or Place("acme/shop", number, ""), comment.body(place or PLACE, digest, "the plan"))
+def shown(
+    github: GitHubDouble, number: int = 7, digest: str = DIGEST, place: Place | None = None
+) -> None:
+    comment.put(
+        client(github),
+        place or Place("acme/shop", number, ""),
+        comment.body(place or PLACE, digest, "the plan"),
+    )
 
 
-def refusal(github: GitHubDouble, waits: list[float] | None = None, digest: str = DIGEST) -> NotApproved:
+def refusal(
+    github: GitHubDouble, waits: list[float] | None = None, digest: str = DIGEST
+) -> NotApproved:
     with pytest.raises(NotApproved) as caught:
-        approved(inputs(), event(), digest, client(github), sleep=(waits if waits is not None else []).append)
+        approved(
+            inputs(),
+            event(),
+            digest,
+            client(github),
+            sleep=(waits if waits is not None else []).append,
+        )
     return caught.value
 
 
@@ -58,7 +82,10 @@ def test_reading_it_needs_no_right_to_write(github: GitHubDouble) -> None:
     github.open_pull(7, "a" * 40)
     shown(github)
     github.merge(7, MERGE)
-    assert approved(inputs(), event(), DIGEST, client(github, pull_requests="read")).comment is not None
+    assert (
+        approved(inputs(), event(), DIGEST, client(github, pull_requests="read")).comment
+        is not None
+    )
 
 
 def test_law6_another_digest_is_another_plan(github: GitHubDouble) -> None:
@@ -86,7 +113,9 @@ def test_githubs_test_merge_of_an_open_pull_request_is_no_merge(github: GitHubDo
 def test_a_merge_that_github_knows_of_late_is_waited_for(github: GitHubDouble) -> None:
     github.open_pull(7, "a" * 40)
     shown(github)
-    found = approved(inputs(), event(), DIGEST, client(github), sleep=lambda _: github.merge(7, MERGE))
+    found = approved(
+        inputs(), event(), DIGEST, client(github), sleep=lambda _: github.merge(7, MERGE)
+    )
     assert found.comment is not None
 
 
@@ -97,7 +126,9 @@ def test_a_merge_into_another_branch_approves_nothing(github: GitHubDouble) -> N
     assert not refusal(github).changed
 
 
-@pytest.mark.parametrize("author", ["mallory", "github-actions", "dependabot[bot]", "GitHub-Actions[bot]"])
+@pytest.mark.parametrize(
+    "author", ["mallory", "github-actions", "dependabot[bot]", "GitHub-Actions[bot]"]
+)
 def test_the_comment_of_anybody_else_counts_for_nothing(github: GitHubDouble, author: str) -> None:
     github.open_pull(7, "a" * 40)
     github.says(author, 7, comment.body(PLACE, DIGEST, "the plan"))
@@ -107,7 +138,9 @@ def test_the_comment_of_anybody_else_counts_for_nothing(github: GitHubDouble, au
 
 def test_a_marker_that_is_not_the_first_line_counts_for_nothing(github: GitHubDouble) -> None:
     github.open_pull(7, "a" * 40)
-    github.says("github-actions[bot]", 7, "mallory wrote:\n" + comment.body(PLACE, DIGEST, "the plan"))
+    github.says(
+        "github-actions[bot]", 7, "mallory wrote:\n" + comment.body(PLACE, DIGEST, "the plan")
+    )
     github.merge(7, MERGE)
     assert "has no plan" in str(refusal(github))
 
@@ -115,7 +148,9 @@ def test_a_marker_that_is_not_the_first_line_counts_for_nothing(github: GitHubDo
 def test_a_seal_of_another_pull_request_or_configuration_fits_nothing(github: GitHubDouble) -> None:
     github.open_pull(7, "a" * 40)
     github.merge(7, MERGE)
-    github.says("github-actions[bot]", 7, comment.body(Place("acme/shop", 8, ""), DIGEST, "replayed"))
+    github.says(
+        "github-actions[bot]", 7, comment.body(Place("acme/shop", 8, ""), DIGEST, "replayed")
+    )
     assert refusal(github).changed
     assert PLACE.seal(DIGEST) != Place("acme/shop", 7, "other.toml").seal(DIGEST)
 

@@ -1,4 +1,5 @@
-"""`action.yml`, the workflows and the page about them say the same, and are as careful as they ask others to be."""
+"""`action.yml`, the workflows and the page about them say the same, and are as careful as they ask
+others to be."""
 
 from __future__ import annotations
 
@@ -15,7 +16,10 @@ from tests.action.workflow import ROOT
 from tests.doubles.github import GitHubDouble
 
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
-WORKFLOWS = [*sorted(EXAMPLES.glob("*.yml")), *sorted((ROOT / ".github" / "workflows").glob("*.yml"))]
+WORKFLOWS = [
+    *sorted(EXAMPLES.glob("*.yml")),
+    *sorted((ROOT / ".github" / "workflows").glob("*.yml")),
+]
 PAGE = (ROOT / "docs" / "github-action.md").read_text()
 
 
@@ -26,7 +30,10 @@ def section(title: str) -> str:
 def rows(text: str) -> list[str]:
     """The names in the first column of the tables in a text."""
     return [
-        name for line in text.splitlines() if line.startswith("| `") for name in re.findall(r"`([a-z-]+)`", line.split("|")[1])
+        name
+        for line in text.splitlines()
+        if line.startswith("| `")
+        for name in re.findall(r"`([a-z-]+)`", line.split("|")[1])
     ]
 
 
@@ -36,7 +43,15 @@ def test_the_page_has_every_input_and_every_output() -> None:
     assert rows(outputs) == list(ACTION["outputs"])
     said = {*REASONS.values(), "inputs", "event", "not-approved", "comment"} - {""}
     assert set(rows(reasons)) == said
-    assert set(re.findall(r"[a-z]+(?:-[a-z]+)*", ACTION["outputs"]["failure-reason"]["description"].split(":")[1])) == said
+    assert (
+        set(
+            re.findall(
+                r"[a-z]+(?:-[a-z]+)*",
+                ACTION["outputs"]["failure-reason"]["description"].split(":")[1],
+            )
+        )
+        == said
+    )
 
 
 def test_the_page_shows_the_defaults() -> None:
@@ -48,10 +63,20 @@ def test_the_page_shows_the_defaults() -> None:
 
 def test_every_input_reaches_a_variable_and_none_a_script() -> None:
     steps = ACTION["runs"]["steps"]
-    handed = " ".join(str(value) for step in steps for value in (*step.get("env", {}).values(), *step.get("with", {}).values()))
-    assert {name for name in ACTION["inputs"] if f"inputs.{name} " in handed} == set(ACTION["inputs"])
+    handed = " ".join(
+        str(value)
+        for step in steps
+        for value in (*step.get("env", {}).values(), *step.get("with", {}).values())
+    )
+    assert {name for name in ACTION["inputs"] if f"inputs.{name} " in handed} == set(
+        ACTION["inputs"]
+    )
     assert not [step for step in steps if "${{" in step.get("run", "")]
-    named = {name.removeprefix(PREFIX).lower().replace("_", "-") for name in steps[-1]["env"] if name.startswith(PREFIX)}
+    named = {
+        name.removeprefix(PREFIX).lower().replace("_", "-")
+        for name in steps[-1]["env"]
+        if name.startswith(PREFIX)
+    }
     assert named == set(ACTION["inputs"]) - {"version", "extras", "install", "python-version"}
 
 
@@ -60,18 +85,27 @@ def test_every_action_is_pinned_to_a_commit_with_its_version_beside_it(path: Pat
     used = re.findall(r"(?m)^ +-? ?uses: (.+)", path.read_text())
     assert used
     assert [
-        line for line in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\w.]+", line) and not line.startswith("./ #")
+        line
+        for line in used
+        if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\w.]+", line)
+        and not line.startswith("./ #")
     ] == []
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_every_workflow_has_the_least_permissions_a_concurrency_group_and_an_end(path: Path) -> None:
+def test_every_workflow_has_the_least_permissions_a_concurrency_group_and_an_end(
+    path: Path,
+) -> None:
     workflow = yaml.safe_load(path.read_text())
     assert workflow["permissions"] == {}
     assert workflow["concurrency"]["group"]
     for job in workflow["jobs"].values():
         assert job["timeout-minutes"] <= 60
-        assert {key for key, value in job["permissions"].items() if value == "write"} <= {"pull-requests", "id-token", "packages"}
+        assert {key for key, value in job["permissions"].items() if value == "write"} <= {
+            "pull-requests",
+            "id-token",
+            "packages",
+        }
         assert all(
             step.get("with", {}).get("persist-credentials") is False
             for step in job["steps"]
@@ -94,11 +128,18 @@ def test_publishing_needs_no_stored_token() -> None:
 
 
 def test_ci_uses_the_action_on_the_demo(repository: Repository, github: GitHubDouble) -> None:
-    (step,) = [s for s in yaml.safe_load(WORKFLOWS_CI.read_text())["jobs"]["action"]["steps"] if s.get("uses") == "./"]
+    (step,) = [
+        s
+        for s in yaml.safe_load(WORKFLOWS_CI.read_text())["jobs"]["action"]["steps"]
+        if s.get("uses") == "./"
+    ]
     job = repository.job("push", {}, sha="c" * 40)
     job.checkout = ROOT
     done = job.action({**step["with"], "install": "none"}, github.token(contents="read"))
-    assert (done.code, done.used) == (0, ["actions/setup-python@a26af69be951a213d495a4c3e4e4022e16d87065"]), done.log
+    assert (done.code, done.used) == (
+        0,
+        ["actions/setup-python@a26af69be951a213d495a4c3e4e4022e16d87065"],
+    ), done.log
     assert int(done.outputs["opens"]) > 0
 
 

@@ -24,7 +24,9 @@ def waits() -> list[float]:
 def client(github: GitHubDouble, waits: list[float]) -> GitHub:
     github.open_pull(7, "a" * 40)
     token = github.token(pull_requests="write")
-    return GitHub(github.endpoint, f"{github.endpoint}/graphql", "acme/shop", token, sleep=waits.append)
+    return GitHub(
+        github.endpoint, f"{github.endpoint}/graphql", "acme/shop", token, sleep=waits.append
+    )
 
 
 def test_every_page_is_read(client: GitHub, github: GitHubDouble) -> None:
@@ -44,13 +46,18 @@ def test_a_list_without_an_end_is_refused(client: GitHub, github: GitHubDouble) 
 
 
 def test_the_token_goes_to_no_other_server(client: GitHub, github: GitHubDouble) -> None:
-    headers = {"Link": '<https://example.invalid/next>; rel="next"', "Content-Type": "application/json"}
+    headers = {
+        "Link": '<https://example.invalid/next>; rel="next"',
+        "Content-Type": "application/json",
+    }
     github.fail(Fault("GET", COMMENTS, status=200, body=[], headers=headers))  # type: ignore[arg-type]
     with pytest.raises(GitHubError, match="another server"):
         client.comments(7)
 
 
-@pytest.mark.parametrize("url", ["http://api.github.com", "http://127.0.0.1.example.com", "ftp://127.0.0.1.x"])
+@pytest.mark.parametrize(
+    "url", ["http://api.github.com", "http://127.0.0.1.example.com", "ftp://127.0.0.1.x"]
+)
 def test_the_token_goes_nowhere_in_the_clear(url: str) -> None:
     with pytest.raises(GitHubError, match="https"):
         GitHub(url, "https://api.github.com/graphql", "acme/shop", "t")
@@ -59,7 +66,9 @@ def test_the_token_goes_nowhere_in_the_clear(url: str) -> None:
 
 
 @pytest.mark.parametrize("secondary", [True, False])
-def test_a_short_rate_limit_is_waited_for(client: GitHub, github: GitHubDouble, waits: list[float], secondary: bool) -> None:
+def test_a_short_rate_limit_is_waited_for(
+    client: GitHub, github: GitHubDouble, waits: list[float], secondary: bool
+) -> None:
     github.limit(COMMENTS, seconds=2, secondary=secondary)
     client.create_comment(7, "text")
     assert github.on(7) == ["text"]
@@ -67,7 +76,9 @@ def test_a_short_rate_limit_is_waited_for(client: GitHub, github: GitHubDouble, 
     assert 0 < waits[0] <= 2
 
 
-def test_a_long_rate_limit_is_told_at_once(client: GitHub, github: GitHubDouble, waits: list[float]) -> None:
+def test_a_long_rate_limit_is_told_at_once(
+    client: GitHub, github: GitHubDouble, waits: list[float]
+) -> None:
     github.limit(COMMENTS, seconds=1800)
     with pytest.raises(GitHubError, match="rate limit") as caught:
         client.comments(7)
@@ -80,7 +91,9 @@ def test_reads_are_repeated_while_github_fails(client: GitHub, github: GitHubDou
     assert client.comments(7) == []
 
 
-def test_a_github_that_stays_down_is_told_after_four_calls(client: GitHub, github: GitHubDouble, waits: list[float]) -> None:
+def test_a_github_that_stays_down_is_told_after_four_calls(
+    client: GitHub, github: GitHubDouble, waits: list[float]
+) -> None:
     github.fail(Fault("GET", COMMENTS, status=503, times=99))
     with pytest.raises(GitHubError, match="503") as caught:
         client.comments(7)
@@ -89,15 +102,21 @@ def test_a_github_that_stays_down_is_told_after_four_calls(client: GitHub, githu
 
 
 @pytest.mark.parametrize("kind", ["garbage", "truncate"])
-def test_an_answer_that_is_no_json_is_no_empty_list(client: GitHub, github: GitHubDouble, kind: str) -> None:
+def test_an_answer_that_is_no_json_is_no_empty_list(
+    client: GitHub, github: GitHubDouble, kind: str
+) -> None:
     github.says("somebody", 7, "here")
     github.fail(Fault("GET", COMMENTS, kind, times=9))  # type: ignore[arg-type]
     with pytest.raises(GitHubError):
         client.comments(7)
 
 
-def test_a_no_is_told_with_githubs_reason_and_not_repeated(client: GitHub, github: GitHubDouble) -> None:
-    poor = GitHub(github.endpoint, f"{github.endpoint}/graphql", "acme/shop", github.token(contents="read"))
+def test_a_no_is_told_with_githubs_reason_and_not_repeated(
+    client: GitHub, github: GitHubDouble
+) -> None:
+    poor = GitHub(
+        github.endpoint, f"{github.endpoint}/graphql", "acme/shop", github.token(contents="read")
+    )
     with pytest.raises(GitHubError, match="not accessible by integration") as caught:
         poor.comments(7)
     assert (caught.value.forbidden, caught.value.temporary) == (True, False)
@@ -110,12 +129,22 @@ def test_a_no_is_told_with_githubs_reason_and_not_repeated(client: GitHub, githu
 
 def test_the_token_tells_whose_it_is(client: GitHub, github: GitHubDouble) -> None:
     assert client.user() == "github-actions[bot]"
-    app = GitHub(github.endpoint, f"{github.endpoint}/graphql", "acme/shop", github.token("shop-ci[bot]", contents="read"))
+    app = GitHub(
+        github.endpoint,
+        f"{github.endpoint}/graphql",
+        "acme/shop",
+        github.token("shop-ci[bot]", contents="read"),
+    )
     assert app.user() == "shop-ci[bot]"
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault("POST", COMMENTS, "drop-after"), Fault("POST", COMMENTS, "garbage"), Fault("POST", COMMENTS, "truncate")]
+    "fault",
+    [
+        Fault("POST", COMMENTS, "drop-after"),
+        Fault("POST", COMMENTS, "garbage"),
+        Fault("POST", COMMENTS, "truncate"),
+    ],
 )
 def test_a_comment_whose_fate_is_unknown_is_looked_for_and_not_written_twice(
     client: GitHub, github: GitHubDouble, fault: Fault
@@ -125,7 +154,9 @@ def test_a_comment_whose_fate_is_unknown_is_looked_for_and_not_written_twice(
     assert len(github.on(7)) == 1
 
 
-def test_a_comment_that_surely_was_not_written_is_written_then(client: GitHub, github: GitHubDouble) -> None:
+def test_a_comment_that_surely_was_not_written_is_written_then(
+    client: GitHub, github: GitHubDouble
+) -> None:
     github.fail(Fault("POST", COMMENTS, status=500))
     comment.put(client, PLACE, comment.body(PLACE, "sha256:1", "text"))
     assert len(github.on(7)) == 1
@@ -153,7 +184,9 @@ def test_of_two_comments_of_ours_one_stays(client: GitHub, github: GitHubDouble)
     assert [body.splitlines()[-1] for body in github.on(7)] == ["new", "mine"]
 
 
-def test_a_comment_that_only_quotes_ours_is_not_written_over(client: GitHub, github: GitHubDouble) -> None:
+def test_a_comment_that_only_quotes_ours_is_not_written_over(
+    client: GitHub, github: GitHubDouble
+) -> None:
     quoting = "somebody said:\n" + comment.body(PLACE, "sha256:1", "text")
     github.says("github-actions[bot]", 7, quoting)
     comment.put(client, PLACE, comment.body(PLACE, "sha256:2", "text"))

@@ -64,12 +64,18 @@ def test_other_values_are_refused_by_the_input_s_name(name: str, value: str) -> 
 
 def test_the_label_is_where_the_configuration_lies(tmp_path: Path) -> None:
     (tmp_path / "infra").mkdir()
-    environ = {f"{PREFIX}WORKING_DIRECTORY": "infra", f"{PREFIX}CONFIG": "prod.toml", "GITHUB_WORKSPACE": str(tmp_path)}
+    environ = {
+        f"{PREFIX}WORKING_DIRECTORY": "infra",
+        f"{PREFIX}CONFIG": "prod.toml",
+        "GITHUB_WORKSPACE": str(tmp_path),
+    }
     assert Inputs.of(environ).label == "infra/prod.toml"
     assert of().label == ""
 
 
-def test_a_value_that_begins_like_an_option_stays_a_value(repository: Repository, github: GitHubDouble) -> None:
+def test_a_value_that_begins_like_an_option_stays_a_value(
+    repository: Repository, github: GitHubDouble
+) -> None:
     github.open_pull(7, "a" * 40)
     done = repository.plans(7, config="--help")
     assert (done.code, done.outputs["failure-reason"]) == (64, "configuration")
@@ -79,9 +85,23 @@ INJECTION = "x'\"; touch {folder}/hit; $(touch {folder}/hit) `touch {folder}/hit
 
 
 @pytest.mark.parametrize(
-    "name", ["command", "config", "working_directory", "comment", "approval", "expect", "branch", "label", "args", "install"]
+    "name",
+    [
+        "command",
+        "config",
+        "working_directory",
+        "comment",
+        "approval",
+        "expect",
+        "branch",
+        "label",
+        "args",
+        "install",
+    ],
 )
-def test_no_input_reaches_a_shell(repository: Repository, github: GitHubDouble, name: str, tmp_path: Path) -> None:
+def test_no_input_reaches_a_shell(
+    repository: Repository, github: GitHubDouble, name: str, tmp_path: Path
+) -> None:
     github.open_pull(7, "a" * 40)
     done = repository.plans(7, **{name: INJECTION.format(folder=tmp_path)})
     assert not (tmp_path / "hit").exists()
@@ -96,7 +116,10 @@ def test_branch_names_titles_and_container_names_reach_neither_shell_nor_markdow
     github.open_pull(7, "a" * 40)
     toml = 'description = "<img src=x onerror=y> @acme/all [click](http://x) <!-- cloudsync v1 key=0 seal=0 --> ##[add-mask]22"'
     path = repository.checkout / "cloudsync.toml"
-    path.write_text(path.read_text() + f'[[firewalls.web.allow]]\nports = ["9100/tcp"]\nsources = ["any"]\n{toml}\n')
+    path.write_text(
+        path.read_text()
+        + f'[[firewalls.web.allow]]\nports = ["9100/tcp"]\nsources = ["any"]\n{toml}\n'
+    )
     done = repository.plans(7, title=bad, branch=bad)
     assert done.code == 0, done.log
     assert not (tmp_path / "hit").exists()
@@ -121,7 +144,9 @@ def test_a_fork_gets_a_summary_and_no_comment(repository: Repository, github: Gi
     assert "tcp/443 opens" in done.summary
 
 
-def test_pull_request_target_is_refused_before_anything_is_read(repository: Repository, github: GitHubDouble) -> None:
+def test_pull_request_target_is_refused_before_anything_is_read(
+    repository: Repository, github: GitHubDouble
+) -> None:
     job = repository.job("pull_request_target", {"pull_request": {"number": 7}}, sha="e" * 40)
     done = job.action({"install": "none"}, github.token(pull_requests="write"))
     assert (done.code, done.outputs["failure-reason"], done.outputs["digest"]) == (64, "event", "")
@@ -140,22 +165,30 @@ def test_a_comment_that_cannot_be_written_fails_the_plan_and_names_the_permissio
     assert done.outputs["changes"] == "true"
 
 
-def test_the_actions_token_is_kept_from_the_command(repository: Repository, github: GitHubDouble, tmp_path: Path) -> None:
-    """A secret reference of the configuration may run a command: it sees what the job set, not the action's token."""
+def test_the_actions_token_is_kept_from_the_command(
+    repository: Repository, github: GitHubDouble, tmp_path: Path
+) -> None:
+    """A secret reference of the configuration may run a command: it sees what the job set, not the
+    action's token."""
     dump = tmp_path / "dump.sh"
     dump.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen\necho x\n")
     dump.chmod(0o755)
     path = repository.checkout / "cloudsync.toml"
     text = path.read_text().replace(
-        "[providers.local]", f'[providers.hetzner]\ntoken = {{ command = ["{dump}"] }}\nendpoint = "http://127.0.0.1:9"'
+        "[providers.local]",
+        f'[providers.hetzner]\ntoken = {{ command = ["{dump}"] }}\nendpoint = "http://127.0.0.1:9"',
     )
     path.write_text(
-        text.replace('provider = "local"', 'provider = "hetzner"').replace(f'path = "{repository.folder}/cloud/fw.json"', "")
+        text.replace('provider = "local"', 'provider = "hetzner"').replace(
+            f'path = "{repository.folder}/cloud/fw.json"', ""
+        )
     )
     github.open_pull(7, "a" * 40)
     done = repository.plans(7)
     assert "GITHUB_RUN_ID" in (tmp_path / "seen").read_text()
-    assert not [token for token in github.tokens if token in (tmp_path / "seen").read_text() + done.log]
+    assert not [
+        token for token in github.tokens if token in (tmp_path / "seen").read_text() + done.log
+    ]
 
 
 # --- installing
@@ -176,7 +209,15 @@ def test_what_is_installed(version: str, extras: str, wanted: str) -> None:
 
 @pytest.mark.parametrize(
     ("version", "extras"),
-    [("1.0 --index-url=x", ""), ("-r x", ""), ("1.0;x", ""), ("main", ""), ("", "aws] @ git+x"), ("", "aws,"), ("", "-e")],
+    [
+        ("1.0 --index-url=x", ""),
+        ("-r x", ""),
+        ("1.0;x", ""),
+        ("main", ""),
+        ("", "aws] @ git+x"),
+        ("", "aws,"),
+        ("", "-e"),
+    ],
 )
 def test_nothing_else_is_installed(version: str, extras: str) -> None:
     with pytest.raises(install.InstallError):
@@ -188,17 +229,28 @@ def test_the_action_s_own_code_comes_with_the_versions_it_was_tested_with(tmp_pa
     make, fill = install.commands(environ, Path("/venv"))
     assert make == [sys.executable, "-m", "venv", "/venv"]
     assert fill[-3:] == ["--constraint", f"{tmp_path}/constraints.txt", f"{tmp_path}[aws,gcp]"]
-    assert "--constraint" not in install.commands({**environ, "CLOUDSYNC_VERSION": "1.0"}, Path("/venv"))[1]
+    assert (
+        "--constraint"
+        not in install.commands({**environ, "CLOUDSYNC_VERSION": "1.0"}, Path("/venv"))[1]
+    )
 
 
-def test_uv_where_it_is_asked_for_and_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    environ = {"GITHUB_ACTION_PATH": str(tmp_path), "CLOUDSYNC_INSTALL": "uv", "CLOUDSYNC_VERSION": "1.0"}
+def test_uv_where_it_is_asked_for_and_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environ = {
+        "GITHUB_ACTION_PATH": str(tmp_path),
+        "CLOUDSYNC_INSTALL": "uv",
+        "CLOUDSYNC_VERSION": "1.0",
+    }
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(install.InstallError, match="setup-uv"):
         install.commands(environ, Path("/venv"))
     (tmp_path / "uv").write_text("#!/bin/sh\n")
     (tmp_path / "uv").chmod(0o755)
-    assert [words[0] for words in install.commands(environ, Path("/venv"))] == [str(tmp_path / "uv")] * 2
+    assert [words[0] for words in install.commands(environ, Path("/venv"))] == [
+        str(tmp_path / "uv")
+    ] * 2
 
 
 def test_what_a_compose_file_says_reaches_neither_shell_nor_markdown(

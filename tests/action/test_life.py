@@ -1,4 +1,5 @@
-"""The life of a pull request, with the example workflows carried out by the offline runner against a double of GitHub."""
+"""The life of a pull request, with the example workflows carried out by the offline runner against
+a double of GitHub."""
 
 from __future__ import annotations
 
@@ -15,10 +16,14 @@ from tests.doubles.github import GitHubDouble
 MERGE = "c0ffee" + "0" * 34
 
 
-def test_a_plan_is_shown_updated_by_the_next_push_and_applied_by_the_merge(repository: Repository, github: GitHubDouble) -> None:
+def test_a_plan_is_shown_updated_by_the_next_push_and_applied_by_the_merge(
+    repository: Repository, github: GitHubDouble
+) -> None:
     github.open_pull(7, "a" * 40)
     first = repository.plans(7)
-    assert (first.code, first.outputs["changes"], first.outputs["opens"]) == (0, "true", "2"), first.log
+    assert (first.code, first.outputs["changes"], first.outputs["opens"]) == (0, "true", "2"), (
+        first.log
+    )
     (body,) = github.on(7)
     assert "tcp/443 opens to the Internet" in body
     assert first.outputs["digest"] in body
@@ -34,7 +39,10 @@ def test_a_plan_is_shown_updated_by_the_next_push_and_applied_by_the_merge(repos
     github.merge(7, MERGE)
     done = repository.applies(MERGE)
     assert done.code == 0, done.log
-    assert (done.outputs["failure-reason"], done.outputs["digest"]) == ("", second.outputs["digest"])
+    assert (done.outputs["failure-reason"], done.outputs["digest"]) == (
+        "",
+        second.outputs["digest"],
+    )
     assert repository.open == {"22/tcp", "25/tcp", "443/tcp"}
     (body,) = github.on(7)
     assert "✅ **Applied**" in body
@@ -42,7 +50,9 @@ def test_a_plan_is_shown_updated_by_the_next_push_and_applied_by_the_merge(repos
     assert "web: done: 3 opened, 0 closed" in done.summary
 
 
-def test_law6_what_changed_since_it_was_shown_is_not_applied(repository: Repository, github: GitHubDouble) -> None:
+def test_law6_what_changed_since_it_was_shown_is_not_applied(
+    repository: Repository, github: GitHubDouble
+) -> None:
     github.open_pull(7, "a" * 40)
     repository.plans(7)
     repository.needs("443/tcp", "25/tcp")  # the host needs more by the time of the merge
@@ -55,7 +65,9 @@ def test_law6_what_changed_since_it_was_shown_is_not_applied(repository: Reposit
     assert "tcp/25 opens" in done.summary
 
 
-def test_law6_a_cloud_that_changed_since_it_was_shown_is_not_touched(repository: Repository, github: GitHubDouble) -> None:
+def test_law6_a_cloud_that_changed_since_it_was_shown_is_not_touched(
+    repository: Repository, github: GitHubDouble
+) -> None:
     github.open_pull(7, "a" * 40)
     repository.plans(7)
     github.merge(7, MERGE)
@@ -71,7 +83,9 @@ def test_law6_a_cloud_that_changed_since_it_was_shown_is_not_touched(repository:
     assert repository.open == {"22/tcp", "444/tcp"}
 
 
-def test_a_second_run_of_the_same_merge_has_nothing_to_do(repository: Repository, github: GitHubDouble) -> None:
+def test_a_second_run_of_the_same_merge_has_nothing_to_do(
+    repository: Repository, github: GitHubDouble
+) -> None:
     github.open_pull(7, "a" * 40)
     repository.plans(7)
     github.merge(7, MERGE)
@@ -80,7 +94,9 @@ def test_a_second_run_of_the_same_merge_has_nothing_to_do(repository: Repository
     assert (again.code, again.outputs["changes"]) == (0, "false")
 
 
-def test_a_comment_copied_from_another_pull_request_approves_nothing(repository: Repository, github: GitHubDouble) -> None:
+def test_a_comment_copied_from_another_pull_request_approves_nothing(
+    repository: Repository, github: GitHubDouble
+) -> None:
     github.open_pull(7, "a" * 40)
     repository.plans(7)
     github.open_pull(8, "b" * 40)
@@ -91,7 +107,9 @@ def test_a_comment_copied_from_another_pull_request_approves_nothing(repository:
     assert repository.open == set()
 
 
-def test_another_branch_than_the_default_one_is_not_applied(repository: Repository, github: GitHubDouble) -> None:
+def test_another_branch_than_the_default_one_is_not_applied(
+    repository: Repository, github: GitHubDouble
+) -> None:
     github.open_pull(7, "a" * 40)
     repository.plans(7)
     github.merge(7, MERGE)
@@ -101,7 +119,9 @@ def test_another_branch_than_the_default_one_is_not_applied(repository: Reposito
     assert repository.open == set()
 
 
-def test_a_plan_that_failed_withdraws_the_approval_of_an_older_one(repository: Repository, github: GitHubDouble) -> None:
+def test_a_plan_that_failed_withdraws_the_approval_of_an_older_one(
+    repository: Repository, github: GitHubDouble
+) -> None:
     github.open_pull(7, "a" * 40)
     repository.plans(7)
     good = (repository.checkout / "cloudsync.toml").read_text()
@@ -117,7 +137,9 @@ def test_a_plan_that_failed_withdraws_the_approval_of_an_older_one(repository: R
     assert repository.open == set()
 
 
-def test_a_named_digest_is_an_approval_and_another_is_not(repository: Repository, github: GitHubDouble) -> None:
+def test_a_named_digest_is_an_approval_and_another_is_not(
+    repository: Repository, github: GitHubDouble
+) -> None:
     github.open_pull(7, "a" * 40)
     digest = repository.plans(7, comment="false").outputs["digest"]
     other = repository.applies(MERGE, expect="sha256:" + "0" * 64)
@@ -131,10 +153,16 @@ def test_without_approval_what_is_planned_now_is_applied(repository: Repository)
     assert repository.open == {"22/tcp", "443/tcp"}
 
 
-def test_drift_fails_the_scheduled_check_and_comments_nowhere(repository: Repository, github: GitHubDouble) -> None:
+def test_drift_fails_the_scheduled_check_and_comments_nowhere(
+    repository: Repository, github: GitHubDouble
+) -> None:
     drift = EXAMPLES / "cloudsync-drift.yml"
     done = repository.job("schedule", {}, sha=MERGE).run(drift, "drift")
-    assert (done.code, done.outputs["failure-reason"], done.outputs["changes"]) == (2, "changes", "true")
+    assert (done.code, done.outputs["failure-reason"], done.outputs["changes"]) == (
+        2,
+        "changes",
+        "true",
+    )
     repository.applies(MERGE, approval="none")
     done = repository.job("schedule", {}, sha=MERGE).run(drift, "drift")
     assert (done.code, done.outputs["changes"]) == (0, "false")
@@ -142,11 +170,15 @@ def test_drift_fails_the_scheduled_check_and_comments_nowhere(repository: Reposi
 
 
 @pytest.mark.parametrize("cloud", ["aws", "gcp"])
-def test_the_oidc_workflows_have_a_plan_and_an_apply(repository: Repository, github: GitHubDouble, cloud: str) -> None:
+def test_the_oidc_workflows_have_a_plan_and_an_apply(
+    repository: Repository, github: GitHubDouble, cloud: str
+) -> None:
     github.open_pull(7, "a" * 40)
     pull = {"number": 7, "head": {"sha": "a" * 40, "repo": {"full_name": github.repository}}}
     workflow = EXAMPLES / f"cloudsync-{cloud}.yml"
-    shown = repository.job("pull_request", {"pull_request": pull}, sha="e" * 40, ref="refs/pull/7/merge")
+    shown = repository.job(
+        "pull_request", {"pull_request": pull}, sha="e" * 40, ref="refs/pull/7/merge"
+    )
     assert shown.run(workflow, "plan").code == 0
     assert shown.run(workflow, "apply").log == "skipped"
     github.merge(7, MERGE)
@@ -158,7 +190,9 @@ def test_the_oidc_workflows_have_a_plan_and_an_apply(repository: Repository, git
 
 def test_two_configurations_have_two_comments(repository: Repository, github: GitHubDouble) -> None:
     github.open_pull(7, "a" * 40)
-    (repository.checkout / "other.toml").write_text((repository.checkout / "cloudsync.toml").read_text())
+    (repository.checkout / "other.toml").write_text(
+        (repository.checkout / "cloudsync.toml").read_text()
+    )
     repository.plans(7)
     repository.plans(7, config="other.toml")
     repository.plans(7, config="other.toml")
@@ -166,12 +200,17 @@ def test_two_configurations_have_two_comments(repository: Repository, github: Gi
 
 
 def test_law6_what_changes_between_the_approval_and_the_first_write_is_not_applied(
-    repository: Repository, github: GitHubDouble, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    repository: Repository,
+    github: GitHubDouble,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     digest = repository.applies(MERGE, expect="sha256:0").outputs["digest"]
     command = run._cloudsync
 
-    def meanwhile(inputs: Inputs, environ: Mapping[str, str], runner: Runner, name: str, *options: str):  # type: ignore[no-untyped-def]
+    def meanwhile(
+        inputs: Inputs, environ: Mapping[str, str], runner: Runner, name: str, *options: str
+    ):  # type: ignore[no-untyped-def]
         if name == "apply":
             repository.needs("443/tcp", "25/tcp")
         return command(inputs, environ, runner, name, *options)
@@ -179,13 +218,19 @@ def test_law6_what_changes_between_the_approval_and_the_first_write_is_not_appli
     monkeypatch.setattr(run, "_cloudsync", meanwhile)
     inputs = {"COMMAND": "apply", "EXPECT": digest}
     environ = {f"{PREFIX}{name}": value for name, value in inputs.items()}
-    place = {"GITHUB_WORKSPACE": str(repository.checkout), "RUNNER_TEMP": str(repository.folder), "HOME": str(repository.folder)}
+    place = {
+        "GITHUB_WORKSPACE": str(repository.checkout),
+        "RUNNER_TEMP": str(repository.folder),
+        "HOME": str(repository.folder),
+    }
     assert run.main({**environ, **place}) == 4
     assert "::error title=cloudsync::plan-changed" in capsys.readouterr().out
     assert repository.open == set()
 
 
-def test_law1_an_approval_that_cannot_be_read_is_none(repository: Repository, github: GitHubDouble) -> None:
+def test_law1_an_approval_that_cannot_be_read_is_none(
+    repository: Repository, github: GitHubDouble
+) -> None:
     github.open_pull(7, "a" * 40)
     repository.plans(7)
     github.merge(7, MERGE)
@@ -210,7 +255,9 @@ def test_a_pull_request_that_cannot_be_told_is_a_warning_since_everything_is_don
     assert repository.open == {"22/tcp", "443/tcp"}
 
 
-def test_law6_a_compose_file_that_changed_since_it_was_shown_is_not_applied(repository: Repository, github: GitHubDouble) -> None:
+def test_law6_a_compose_file_that_changed_since_it_was_shown_is_not_applied(
+    repository: Repository, github: GitHubDouble
+) -> None:
     service = 'services:\n  web:\n    image: nginx\n    ports: ["443:443"{more}]\n'
     github.open_pull(7, "a" * 40)
     repository.composes(service.format(more=""))

@@ -1,4 +1,5 @@
-"""What people read: whole where it fits, cut between lines where not, and harmless whatever containers are called."""
+"""What people read: whole where it fits, cut between lines where not, and harmless whatever
+containers are called."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ EVENT = Event(
 PLACE = Place("acme/shop", 7, "")
 
 
-@pytest.mark.parametrize("line", ["x" * 80, "é" * 80, "🔥" * 40, "| ➕ | tcp/443 opens | because |"])
+@pytest.mark.parametrize(
+    "line", ["x" * 80, "é" * 80, "🔥" * 40, "| ➕ | tcp/443 opens | because |"]
+)
 def test_a_comment_stays_below_githubs_limit_and_says_that_it_was_cut(line: str) -> None:
     text = comment.body(PLACE, "sha256:1", "\n".join([line] * 5000))
     assert len(comment.with_state(comment.Comment(1, "x", text, ""), "s" * 2000)) <= MOST_CHARACTERS
@@ -38,7 +41,9 @@ def test_one_line_that_is_too_long_is_left_out() -> None:
 
 
 def test_a_cut_closes_what_is_open() -> None:
-    text = comment.cut("<details><summary>3</summary>\n\n" + "- a\n" * 500 + "</details>", 400, "see there")
+    text = comment.cut(
+        "<details><summary>3</summary>\n\n" + "- a\n" * 500 + "</details>", 400, "see there"
+    )
     assert text.count("<details>") == text.count("</details>") == 1
 
 
@@ -47,7 +52,9 @@ def test_what_fits_is_not_touched() -> None:
 
 
 def test_the_state_takes_the_place_of_the_one_before() -> None:
-    first = comment.with_state(comment.Comment(1, "x", comment.body(PLACE, "sha256:1", "plan"), ""), "stopped")
+    first = comment.with_state(
+        comment.Comment(1, "x", comment.body(PLACE, "sha256:1", "plan"), ""), "stopped"
+    )
     second = comment.with_state(comment.Comment(1, "x", first, ""), "applied")
     assert "plan" in second
     assert second.endswith("applied")

@@ -1,8 +1,10 @@
-"""An offline runner: carries out a workflow's job and the composite steps of `action.yml` as GitHub would.
+"""An offline runner: carries out a workflow's job and the composite steps of `action.yml` as GitHub
+would.
 
-Expressions are evaluated, `run:` is written to a file and handed to `bash --noprofile --norc -eo pipefail`, outputs come back through
-GITHUB_OUTPUT, the summary through GITHUB_STEP_SUMMARY. A composite action gets no INPUT_ variables, as on GitHub. Steps that use other
-actions (checkout, setup-python, credentials) are noted and passed over: the checkout is the test's folder.
+Expressions are evaluated, `run:` is written to a file and handed to `bash --noprofile --norc -eo
+pipefail`, outputs come back through GITHUB_OUTPUT, the summary through GITHUB_STEP_SUMMARY. A
+composite action gets no INPUT_ variables, as on GitHub. Steps that use other actions (checkout,
+setup-python, credentials) are noted and passed over: the checkout is the test's folder.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ from tests.doubles.github import GitHubDouble
 
 ROOT = Path(__file__).parents[2]
 EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
-_TOKEN = re.compile(r"\s*(?:(==|!=|&&|\|\|)|'((?:[^']|'')*)'|([a-z_]+(?:\.[A-Za-z0-9_-]+)*)|(\d+)|(always\(\)))")
+_TOKEN = re.compile(
+    r"\s*(?:(==|!=|&&|\|\|)|'((?:[^']|'')*)'|([a-z_]+(?:\.[A-Za-z0-9_-]+)*)|(\d+)|(always\(\)))"
+)
 
 
 @dataclass
@@ -38,7 +42,8 @@ class Ran:
 
 
 class Job:
-    """One job of one run. `secrets`: what `${{ secrets.X }}` gives; `environ`: what a test adds to every step."""
+    """One job of one run. `secrets`: what `${{ secrets.X }}` gives; `environ`: what a test adds to
+    every step."""
 
     def __init__(
         self, folder: Path, checkout: Path, github: GitHubDouble, event: str, payload: Mapping[str, Any], *, sha: str, ref: str,
@@ -54,12 +59,18 @@ class Job:
         self.log = ""
 
     def run(self, workflow: Path, name: str, **changed: str) -> Ran:
-        """The job `name` of a workflow file; `changed`: inputs of our action that the test sets otherwise."""
+        """The job `name` of a workflow file; `changed`: inputs of our action that the test sets
+        otherwise."""
         described = yaml.safe_load(workflow.read_text())
         job = described["jobs"][name]
         permissions = job.get("permissions", described.get("permissions", {}))
-        token = self.github.token(**{key.replace("-", "_"): value for key, value in permissions.items()})
-        context: dict[str, Any] = {"github": {"token": token, "event_name": self.event, "event": self.payload}, "secrets": {}}
+        token = self.github.token(
+            **{key.replace("-", "_"): value for key, value in permissions.items()}
+        )
+        context: dict[str, Any] = {
+            "github": {"token": token, "event_name": self.event, "event": self.payload},
+            "secrets": {},
+        }
         if "if" in job and not truth(evaluate(str(job["if"]), context)):
             return Ran(0, {}, "", "skipped")
         for step in job["steps"]:
@@ -67,7 +78,14 @@ class Job:
                 self.used.append(step["uses"])
                 continue
             given = {key: str(expand(value, context)) for key, value in step["with"].items()}
-            return self.action({**given, "install": "none", **{k.replace("_", "-"): v for k, v in changed.items()}}, token)
+            return self.action(
+                {
+                    **given,
+                    "install": "none",
+                    **{k.replace("_", "-"): v for k, v in changed.items()},
+                },
+                token,
+            )
         raise AssertionError("the job has no step of ours")
 
     def action(self, inputs: Mapping[str, str], token: str) -> Ran:
@@ -82,7 +100,11 @@ class Job:
         }
         code, summary = 0, ""
         for number, step in enumerate(described["runs"]["steps"]):
-            condition = evaluate(step["if"].strip().removeprefix("${{").removesuffix("}}"), context) if "if" in step else True
+            condition = (
+                evaluate(step["if"].strip().removeprefix("${{").removesuffix("}}"), context)
+                if "if" in step
+                else True
+            )
             if code or not truth(condition):
                 continue
             if "uses" in step:
@@ -91,10 +113,15 @@ class Job:
             code, outputs, more = self.step(number, step, context)
             context["steps"][step.get("id", str(number))] = {"outputs": outputs}
             summary += more
-        values = {name: str(expand(about["value"], context)) for name, about in described["outputs"].items()}
+        values = {
+            name: str(expand(about["value"], context))
+            for name, about in described["outputs"].items()
+        }
         return Ran(code, values, summary, self.log, self.used)
 
-    def step(self, number: int, step: Mapping[str, Any], context: Mapping[str, Any]) -> tuple[int, dict[str, str], str]:
+    def step(
+        self, number: int, step: Mapping[str, Any], context: Mapping[str, Any]
+    ) -> tuple[int, dict[str, str], str]:
         script = self.temp / f"script-{number}.sh"
         assert not EXPRESSION.search(step["run"]), "an expression in a script is an injection"
         script.write_text(step["run"])
@@ -145,7 +172,8 @@ def expand(text: Any, context: Mapping[str, Any]) -> Any:
 
 
 def evaluate(text: str, context: Mapping[str, Any]) -> Any:
-    """The part of GitHub's expressions that our files use: names, texts, ==, !=, && and ||, from left to right."""
+    """The part of GitHub's expressions that our files use: names, texts, ==, !=, && and ||, from
+    left to right."""
     words, place = [], 0
     while text[place:].strip():
         match = _TOKEN.match(text, place)
@@ -157,7 +185,11 @@ def evaluate(text: str, context: Mapping[str, Any]) -> Any:
         if match[1]:
             operator = match[1]
             continue
-        one = match[2].replace("''", "'") if match[2] is not None else match[4] or look_up(match[3], context)
+        one = (
+            match[2].replace("''", "'")
+            if match[2] is not None
+            else match[4] or look_up(match[3], context)
+        )
         if operator is None:
             value = one
         elif operator in ("==", "!="):

@@ -16,7 +16,13 @@ class Shell:
         self.configure()
 
     def configure(
-        self, ports: str = '"443/tcp"', *, policy: str = "", host: str = "", more: str = "", path: str = "fw.json"
+        self,
+        ports: str = '"443/tcp"',
+        *,
+        policy: str = "",
+        host: str = "",
+        more: str = "",
+        path: str = "fw.json",
     ) -> None:
         (self.folder / "cloudsync.toml").write_text(f"""version = 1
 owner = "shop"
@@ -39,8 +45,14 @@ path = "{path}"
 {more}
 """)
 
-    def types(self, *words: str, stdin: str | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("CLOUDSYNC", "DOCKER", "XDG"))}
+    def types(
+        self, *words: str, stdin: str | None = None, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        environment = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("CLOUDSYNC", "DOCKER", "XDG"))
+        }
         return subprocess.run(
             [sys.executable, "-m", "cloudsync", *words],
             cwd=self.folder, env={**environment, "HOME": str(self.folder), **environ}, capture_output=True, text=True, timeout=60,

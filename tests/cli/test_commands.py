@@ -33,7 +33,9 @@ class Terminal(io.StringIO):
         ("auto", {}, False, False),
     ],
 )
-def test_when_there_are_colours(choice: str, environ: dict[str, str], terminal: bool, coloured: bool) -> None:
+def test_when_there_are_colours(
+    choice: str, environ: dict[str, str], terminal: bool, coloured: bool
+) -> None:
     assert colours(choice, environ, Terminal() if terminal else io.StringIO()) is coloured
 
 
@@ -50,11 +52,15 @@ def test_config_show_can_be_loaded_again(shell: Shell) -> None:
 
 
 def test_config_schema_is_json(shell: Shell) -> None:
-    assert json.loads(shell.types("config", "schema").stdout)["$schema"].startswith("http://json-schema.org/draft-07")
+    assert json.loads(shell.types("config", "schema").stdout)["$schema"].startswith(
+        "http://json-schema.org/draft-07"
+    )
 
 
 def test_providers_lists_what_each_can_do(shell: Shell) -> None:
-    rows = {row["type"]: row for row in json.loads(shell.types("providers", "--output", "json").stdout)}
+    rows = {
+        row["type"]: row for row in json.loads(shell.types("providers", "--output", "json").stdout)
+    }
     assert rows["local"]["capabilities"]["protocols"] is None
     assert rows["hetzner"]["capabilities"]["attaches"] is True
     assert "hetzner" in shell.types("providers").stdout
@@ -68,7 +74,10 @@ def test_discover_shows_static_ports_with_their_place(shell: Shell) -> None:
 
 
 def test_markdown_of_a_plan_is_a_table(shell: Shell) -> None:
-    assert "| ➕ | tcp/443 opens to the Internet |" in shell.types("plan", "--output", "markdown").stdout
+    assert (
+        "| ➕ | tcp/443 opens to the Internet |"
+        in shell.types("plan", "--output", "markdown").stdout
+    )
 
 
 def test_logs_can_be_json_lines() -> None:

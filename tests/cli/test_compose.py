@@ -1,4 +1,5 @@
-"""A host described by Compose files, with the command typed in a shell and a firewall of provider local."""
+"""A host described by Compose files, with the command typed in a shell and a firewall of provider
+local."""
 
 from __future__ import annotations
 
@@ -30,7 +31,9 @@ services:
 def shop(shell: Shell) -> Shell:
     """The shell's only host is described by compose.yaml."""
     text = (shell.folder / "cloudsync.toml").read_text()
-    (shell.folder / "cloudsync.toml").write_text(text.replace('ports = ["443/tcp"]', 'compose = ["compose.yaml"]'))
+    (shell.folder / "cloudsync.toml").write_text(
+        text.replace('ports = ["443/tcp"]', 'compose = ["compose.yaml"]')
+    )
     (shell.folder / "compose.yaml").write_text(COMPOSE)
     return shell
 
@@ -49,10 +52,19 @@ def edit(shell: Shell, old: str, new: str) -> None:
 def test_plan_shows_the_line_of_every_port_and_writes_nothing(shop: Shell) -> None:
     done = shop.types("plan")
     assert done.returncode == 0
-    assert "+ tcp/80 opens to the Internet   shop/web on web-1 (published, compose.yaml:6)" in done.stdout
-    assert "+ tcp/443 opens to the Internet   shop/web on web-1 (published, compose.yaml:7)" in done.stdout
+    assert (
+        "+ tcp/80 opens to the Internet   shop/web on web-1 (published, compose.yaml:6)"
+        in done.stdout
+    )
+    assert (
+        "+ tcp/443 opens to the Internet   shop/web on web-1 (published, compose.yaml:7)"
+        in done.stdout
+    )
     assert "x tcp/5432 not opened (sensitive)" in done.stdout
-    assert "x tcp not opened (random-port): the engine picks the host port of 80/tcp among 8000-8010" in done.stdout
+    assert (
+        "x tcp not opened (random-port): the engine picks the host port of 80/tcp among 8000-8010"
+        in done.stdout
+    )
     assert not (shop.folder / "fw.json").exists()
 
 
@@ -77,20 +89,29 @@ def test_variables_come_from_the_file_beside_it_not_from_the_shell(shop: Shell) 
     assert "tcp/8443" in shop.types("plan").stdout
 
 
-def test_law1_a_mistake_in_the_file_closes_nothing_opens_nothing_and_ends_with_1(shop: Shell) -> None:
+def test_law1_a_mistake_in_the_file_closes_nothing_opens_nothing_and_ends_with_1(
+    shop: Shell,
+) -> None:
     assert shop.code("apply", "--auto-approve") == 0
     before = opened(shop)
     edit(shop, '      - "80:80"\n', '      - "81:81"\n      - "${NOT_SET}:82"\n')
     done = shop.types("apply", "--auto-approve")
     assert done.returncode == 1
-    assert "compose.yaml:7: the variable NOT_SET is not set and has no default" in done.stdout + done.stderr
+    assert (
+        "compose.yaml:7: the variable NOT_SET is not set and has no default"
+        in done.stdout + done.stderr
+    )
     assert "Traceback" not in done.stderr
     assert opened(shop) == before
 
 
 def test_the_plan_document_has_project_service_file_and_line(shop: Shell) -> None:
     document = json.loads(shop.types("plan", "--output", "json").stdout)
-    (opening,) = [c for c in document["firewalls"][0]["changes"] if c["action"] == "open" and c["ports"] == "80"]
+    (opening,) = [
+        c
+        for c in document["firewalls"][0]["changes"]
+        if c["action"] == "open" and c["ports"] == "80"
+    ]
     assert opening["origins"] == [
         {
             "host": "web-1",
@@ -111,7 +132,10 @@ def test_a_malformed_label_is_named_with_its_line_and_ends_with_1(shop: Shell) -
     edit(shop, "cloudsync.description: the shop", "cloudsync.sorces: any")
     done = shop.types("plan")
     assert done.returncode == 1
-    assert 'compose.yaml:9: cloudsync.sorces: unknown label, did you mean "cloudsync.sources"?' in done.stdout
+    assert (
+        'compose.yaml:9: cloudsync.sorces: unknown label, did you mean "cloudsync.sources"?'
+        in done.stdout
+    )
 
 
 def test_discover_shows_the_services(shop: Shell) -> None:

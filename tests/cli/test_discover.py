@@ -1,4 +1,5 @@
-"""`cloudsync discover` and what applies remember, as typed; the engines are fakes that answer over real HTTP."""
+"""`cloudsync discover` and what applies remember, as typed; the engines are fakes that answer over
+real HTTP."""
 
 from __future__ import annotations
 
@@ -15,12 +16,20 @@ from tests.doubles.engine import FakeEngine
 PORTS = {"80/tcp": "8088", "5432/tcp": "5432"}
 
 
-def container(number: int, ports: dict[str, str], address: str = "0.0.0.0", image: str = "web", **labels: str) -> dict[str, Any]:
+def container(
+    number: int, ports: dict[str, str], address: str = "0.0.0.0", image: str = "web", **labels: str
+) -> dict[str, Any]:
     """`GET /containers/{id}/json` of container `c<number>`."""
     bindings = {port: [{"HostIp": address, "HostPort": host}] for port, host in ports.items()}
-    made = FakeEngine.container(number) | {"HostConfig": {"NetworkMode": "bridge", "PortBindings": bindings}}
+    made = FakeEngine.container(number) | {
+        "HostConfig": {"NetworkMode": "bridge", "PortBindings": bindings}
+    }
     made["NetworkSettings"] = {"Ports": bindings, "Networks": {"bridge": {"NetworkID": "n1"}}}
-    made["Config"] = {"Labels": labels, "Image": image, "Env": ["SECRET=hunter2", "VIRTUAL_HOST=hunter2.example"]}
+    made["Config"] = {
+        "Labels": labels,
+        "Image": image,
+        "Env": ["SECRET=hunter2", "VIRTUAL_HOST=hunter2.example"],
+    }
     return made
 
 
@@ -46,12 +55,16 @@ def configure(shell: Shell, engine: FakeEngine, **more: str) -> None:
 def verdicts(document: Any) -> dict[str, list[tuple[str, str | None, str | None]]]:
     (host,) = document["hosts"]
     return {
-        f"{row['ports']}/{row['protocol']}": [(v["outcome"], v["firewall"], v["code"]) for v in row["verdicts"]]
+        f"{row['ports']}/{row['protocol']}": [
+            (v["outcome"], v["firewall"], v["code"]) for v in row["verdicts"]
+        ]
         for row in host["ports"]
     }
 
 
-def test_without_a_configuration_the_docker_commands_engine_is_shown(shell: Shell, engine: FakeEngine) -> None:
+def test_without_a_configuration_the_docker_commands_engine_is_shown(
+    shell: Shell, engine: FakeEngine
+) -> None:
     (shell.folder / "cloudsync.toml").unlink()
     done = shell.types("discover", DOCKER_HOST=engine.endpoint)
     assert done.returncode == 0, done.stderr
@@ -62,16 +75,25 @@ def test_without_a_configuration_the_docker_commands_engine_is_shown(shell: Shel
     assert f"reading {engine.endpoint}" in done.stderr
 
 
-def test_labels_that_name_things_of_a_configuration_are_no_mistake_without_one(shell: Shell, engine: FakeEngine) -> None:
+def test_labels_that_name_things_of_a_configuration_are_no_mistake_without_one(
+    shell: Shell, engine: FakeEngine
+) -> None:
     (shell.folder / "cloudsync.toml").unlink()
-    runs(engine, container(0, {"80/tcp": "8088"}, **{"cloudsync.sources": "@office", "cloudsync.firewall": "web"}))
+    runs(
+        engine,
+        container(
+            0, {"80/tcp": "8088"}, **{"cloudsync.sources": "@office", "cloudsync.firewall": "web"}
+        ),
+    )
     done = shell.types("discover", DOCKER_HOST=engine.endpoint)
     assert done.returncode == 0, done.stdout
     assert "would be opened" in done.stdout
     assert "not at hand" in done.stdout
 
 
-def test_with_a_configuration_every_port_has_its_verdict_at_every_firewall(shell: Shell, engine: FakeEngine) -> None:
+def test_with_a_configuration_every_port_has_its_verdict_at_every_firewall(
+    shell: Shell, engine: FakeEngine
+) -> None:
     configure(shell, engine, policy='deny = ["8089/tcp"]')
     runs(
         engine,
@@ -100,35 +122,53 @@ def test_with_a_configuration_every_port_has_its_verdict_at_every_firewall(shell
 
 def test_the_table_says_who_from_where_and_by_what(shell: Shell, engine: FakeEngine) -> None:
     configure(shell, engine)
-    runs(engine, container(0, {"80/tcp": "8088"}, **{"cloudsync.ports": "8088", "cloudsync.sources": "203.0.113.0/24"}))
+    runs(
+        engine,
+        container(
+            0,
+            {"80/tcp": "8088"},
+            **{"cloudsync.ports": "8088", "cloudsync.sources": "203.0.113.0/24"},
+        ),
+    )
     rows = [line.split() for line in shell.types("discover").stdout.splitlines()]
     assert ["8088/tcp", "c0", "203.0.113.0/24", "label", "opened"] not in rows
     assert ["8088/tcp", "c0", "203.0.113.0/24", "cloudsync.ports", "opened", "on", "web"] in rows
-    assert any(row[:2] == ["51820/udp", "declared"] and row[-4].startswith("cloudsync.toml:") for row in rows)
+    assert any(
+        row[:2] == ["51820/udp", "declared"] and row[-4].startswith("cloudsync.toml:")
+        for row in rows
+    )
 
 
 def test_columns_line_up(shell: Shell, engine: FakeEngine) -> None:
     configure(shell, engine)
     lines = [line for line in shell.types("discover").stdout.splitlines() if line.startswith("  ")]
     column = lines[0].index("WHAT HAPPENS")
-    assert all(line[column - 1] == " " and line[column] != " " for line in lines if "/" in line.split()[0])
+    assert all(
+        line[column - 1] == " " and line[column] != " " for line in lines if "/" in line.split()[0]
+    )
 
 
-def test_a_part_that_is_refused_does_not_hide_the_rest_of_a_range(shell: Shell, engine: FakeEngine) -> None:
+def test_a_part_that_is_refused_does_not_hide_the_rest_of_a_range(
+    shell: Shell, engine: FakeEngine
+) -> None:
     configure(shell, engine, policy='deny = ["9005/tcp"]')
     runs(engine, container(0, {f"{n}/tcp": str(n) for n in range(9001, 9010)}))
     found = verdicts(json.loads(shell.types("discover", "--output", "json").stdout))
     assert found["9001-9009/tcp"] == [("opened", "web", None), ("refused", "web", "denied")]
 
 
-def test_a_host_that_is_down_is_named_with_how_to_retire_it_and_is_worth_another_try(shell: Shell) -> None:
+def test_a_host_that_is_down_is_named_with_how_to_retire_it_and_is_worth_another_try(
+    shell: Shell,
+) -> None:
     shell.configure(host='docker = "unix:///nowhere.sock"')
     done = shell.types("discover")
     assert done.returncode == 75
     assert "retired = true in [hosts.web-1]" in done.stdout
 
 
-def test_backends_of_a_proxy_are_shown_and_notes_of_the_plan(shell: Shell, engine: FakeEngine) -> None:
+def test_backends_of_a_proxy_are_shown_and_notes_of_the_plan(
+    shell: Shell, engine: FakeEngine
+) -> None:
     configure(shell, engine)
     runs(
         engine,
@@ -141,12 +181,18 @@ def test_backends_of_a_proxy_are_shown_and_notes_of_the_plan(shell: Shell, engin
     assert "8095/tcp past the proxy" in done.stdout
     assert "hunter2" not in done.stdout
     plan = json.loads(shell.types("plan", "--output", "json").stdout)
-    assert any("c2 publishes 8095/tcp although nginx-proxy (c0) serves it" in text for text in plan["warnings"])
+    assert any(
+        "c2 publishes 8095/tcp although nginx-proxy (c0) serves it" in text
+        for text in plan["warnings"]
+    )
 
 
 def test_text_of_strangers_is_harmless_in_the_table(shell: Shell, engine: FakeEngine) -> None:
     configure(shell, engine)
-    labels = {"com.docker.compose.project": "\x1b[31mred\u202e", "com.docker.compose.service": "x\ny"}
+    labels = {
+        "com.docker.compose.project": "\x1b[31mred\u202e",
+        "com.docker.compose.service": "x\ny",
+    }
     runs(engine, container(0, {"80/tcp": "8088"}, **labels))
     out = shell.types("discover").stdout
     assert "\x1b" not in out
@@ -154,7 +200,9 @@ def test_text_of_strangers_is_harmless_in_the_table(shell: Shell, engine: FakeEn
     assert "\\x1b[31mred\\u202e/x\\x0ay" in out
 
 
-def test_law5_a_plan_and_discover_remember_nothing_and_an_apply_remembers_the_engine(shell: Shell, engine: FakeEngine) -> None:
+def test_law5_a_plan_and_discover_remember_nothing_and_an_apply_remembers_the_engine(
+    shell: Shell, engine: FakeEngine
+) -> None:
     configure(shell, engine)
     memory = shell.folder / "state" / "shop.engines.json"
     assert shell.code("plan") == 0
@@ -182,7 +230,9 @@ def test_law1_nothing_closes_because_of_another_engine_and_the_message_says_how_
     assert "tcp/8088 closes" in accepted.stdout
 
 
-def test_law1_a_host_that_is_down_closes_nothing_and_the_plan_says_since_when(shell: Shell, engine: FakeEngine) -> None:
+def test_law1_a_host_that_is_down_closes_nothing_and_the_plan_says_since_when(
+    shell: Shell, engine: FakeEngine
+) -> None:
     configure(shell, engine)
     assert shell.code("apply", "--auto-approve") == 0
     before = (shell.folder / "fw.json").read_text()

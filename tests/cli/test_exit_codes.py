@@ -57,7 +57,9 @@ def test_64_configuration_with_its_place(shell: Shell) -> None:
     shell.configure(policy='mood = "good"')
     done = shell.types("plan")
     assert done.returncode == 64
-    assert done.stderr.strip() == 'cloudsync.toml:10:1: policy.mood: unknown key, did you mean "mode"?'
+    assert (
+        done.stderr.strip() == 'cloudsync.toml:10:1: policy.mood: unknown key, did you mean "mode"?'
+    )
 
 
 def test_3_a_guard_refuses_the_closings_and_the_rest_is_done(shell: Shell) -> None:
@@ -66,7 +68,9 @@ def test_3_a_guard_refuses_the_closings_and_the_rest_is_done(shell: Shell) -> No
     shell.configure('"443/tcp", "8443/tcp"', policy="max_close = 2")
     assert shell.code("plan") == 3
     assert shell.code("apply", "--auto-approve") == 3
-    assert {rule["ports"] for rule in json.loads((shell.folder / "fw.json").read_text())["rules"]} >= {"8443", "1001"}
+    assert {
+        rule["ports"] for rule in json.loads((shell.folder / "fw.json").read_text())["rules"]
+    } >= {"8443", "1001"}
     assert shell.code("apply", "--auto-approve", "--allow-close", "3") == 0
     assert "1001" not in (shell.folder / "fw.json").read_text()
 

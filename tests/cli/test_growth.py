@@ -46,7 +46,10 @@ def test_ports_that_open_or_are_open(tmp_path: Path, there: bool) -> None:
     found = {count: loaded(tmp_path, count, of=count) for count in (SMALL, 4 * SMALL)}
     for configuration in found.values() if there else ():
         reconcile.apply(configuration, reconcile.Options())
-    changes = [len(reconcile.plan(found[count], reconcile.Options()).plan.firewalls[0].changes) for count in found]
+    changes = [
+        len(reconcile.plan(found[count], reconcile.Options()).plan.firewalls[0].changes)
+        for count in found
+    ]
     assert changes == ([0, 0] if there else [SMALL + 2, 4 * SMALL + 2])
     assert growth(lambda count: reconcile.plan(found[count], reconcile.Options()), SMALL) < 10
 

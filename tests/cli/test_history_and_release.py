@@ -46,7 +46,14 @@ def test_history_shows_strangers_text_harmlessly(shell: Shell) -> None:
     path = shell.folder / "state" / "shop.history.jsonl"
     entry = json.loads(path.read_text())
     entry["message"] = "\x1b[31mred\x1b[0m\nsecond line"
-    entry["firewalls"] = [{"name": "\x1b[1m", "opened": [{"protocol": "tcp", "ports": 5, "sources": "x"}], "closed": 7}, 3]
+    entry["firewalls"] = [
+        {
+            "name": "\x1b[1m",
+            "opened": [{"protocol": "tcp", "ports": 5, "sources": "x"}],
+            "closed": 7,
+        },
+        3,
+    ]
     path.write_text(json.dumps(entry) + "\nno json\n[1]\n")
     done = shell.types("history", entry["id"], "--color", "never")
     assert done.returncode == 0, done.stderr
@@ -66,7 +73,9 @@ def test_release_takes_the_mark_off_and_leaves_the_rules(shell: Shell) -> None:
     assert shell.types("release", "web").stdout == "web: nothing to release: it carries no mark\n"
     assert shell.code("apply", "--auto-approve", "--adopt", "web") == 0
     assert json.loads((shell.folder / "fw.json").read_text()) == before
-    assert [e["outcome"] for e in json.loads(shell.types("history", "--output", "json").stdout)] == ["done", "released", "done"]
+    assert [
+        e["outcome"] for e in json.loads(shell.types("history", "--output", "json").stdout)
+    ] == ["done", "released", "done"]
 
 
 def test_another_owners_firewall_is_not_released(shell: Shell) -> None:

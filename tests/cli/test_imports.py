@@ -1,4 +1,5 @@
-"""What a command imports: the light ones stay light, and one cloud's run never imports another cloud's SDK."""
+"""What a command imports: the light ones stay light, and one cloud's run never imports another
+cloud's SDK."""
 
 from __future__ import annotations
 
@@ -10,7 +11,17 @@ import pytest
 
 from tests.cli.conftest import Shell
 
-HEAVY = {"pydantic", "docker", "requests", "hcloud", "boto3", "google.cloud.compute_v1", "digitalocean", "tomlkit", "tenacity"}
+HEAVY = {
+    "pydantic",
+    "docker",
+    "requests",
+    "hcloud",
+    "boto3",
+    "google.cloud.compute_v1",
+    "digitalocean",
+    "tomlkit",
+    "tenacity",
+}
 SCRIPT = """
 import contextlib, io, json, sys
 sys.argv = ["cloudsync", *json.loads(sys.argv[1])]
@@ -43,7 +54,14 @@ def test_version_does_not_even_import_click(shell: Shell) -> None:
 
 
 def test_a_local_run_imports_no_sdk_and_no_engine_client(shell: Shell) -> None:
-    assert not imported(shell, "plan") & {"hcloud", "docker", "requests", "boto3", "digitalocean", "ruamel.yaml"}
+    assert not imported(shell, "plan") & {
+        "hcloud",
+        "docker",
+        "requests",
+        "boto3",
+        "digitalocean",
+        "ruamel.yaml",
+    }
 
 
 def test_a_plan_imports_nothing_that_only_other_runs_need(shell: Shell) -> None:
@@ -67,13 +85,17 @@ MODULES = {("--help",): 80, ("config", "check"): 240, ("plan",): 290}
 
 
 @pytest.mark.parametrize("words", MODULES)
-def test_the_number_of_imported_modules_stays_what_it_is(shell: Shell, words: tuple[str, ...]) -> None:
+def test_the_number_of_imported_modules_stays_what_it_is(
+    shell: Shell, words: tuple[str, ...]
+) -> None:
     assert len(imported(shell, *words) - imported(shell, "--version")) <= MODULES[words]
 
 
 def test_config_check_of_a_hetzner_configuration_imports_no_sdk(shell: Shell) -> None:
     text = (shell.folder / "cloudsync.toml").read_text()
-    text = text.replace("[providers.local]", '[providers.hetzner]\ntoken = { env = "X" }').replace('"local"', '"hetzner"')
+    text = text.replace("[providers.local]", '[providers.hetzner]\ntoken = { env = "X" }').replace(
+        '"local"', '"hetzner"'
+    )
     (shell.folder / "cloudsync.toml").write_text(text.replace('path = "fw.json"', ""))
     modules = imported(shell, "config", "check")
     assert "cloudsync_hetzner" in modules

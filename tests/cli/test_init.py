@@ -1,4 +1,5 @@
-"""`cloudsync init`: from nothing to a configuration that can be planned with, by flags and by answers typed on a terminal."""
+"""`cloudsync init`: from nothing to a configuration that can be planned with, by flags and by
+answers typed on a terminal."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ def init(folder: Path, *words: str, **environ: str) -> subprocess.CompletedProce
 
 
 def typed(folder: Path, answers: str, *words: str, **environ: str) -> tuple[int, str]:
-    """The command on a terminal, with these keys typed; its code and everything the terminal showed."""
+    """The command on a terminal, with these keys typed; its code and everything the terminal
+    showed."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "cloudsync", "init", *words], cwd=folder, env=environment(folder, TERM="xterm", **environ),
@@ -69,7 +71,10 @@ def test_flags_alone_write_a_file_that_passes_config_check(tmp_path: Path, provi
     assert done.returncode == 0, done.stderr
     configuration = load(tmp_path / "cloudsync.toml")
     assert configuration.accounts[provider].type == provider
-    assert [(p.protocol, p.first) for p in next(iter(configuration.hosts.values())).ports] == [("tcp", 443), ("udp", 51820)]
+    assert [(p.protocol, p.first) for p in next(iter(configuration.hosts.values())).ports] == [
+        ("tcp", 443),
+        ("udp", 51820),
+    ]
 
 
 def test_every_provider_of_ours_can_be_started_with() -> None:
@@ -98,9 +103,13 @@ def test_a_context_of_the_docker_command_is_followed(tmp_path: Path) -> None:
         name = "c7cb1e1b1c0a7d7d9b8f3ad5b3cbbd8d9c0b1e1f8b4c0f1f9f0ce2b5a6a5cc7b"
         import hashlib
 
-        meta = tmp_path / ".docker" / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest()
+        meta = (
+            tmp_path / ".docker" / "contexts" / "meta" / hashlib.sha256(name.encode()).hexdigest()
+        )
         meta.mkdir(parents=True)
-        (meta / "meta.json").write_text(json.dumps({"Name": name, "Endpoints": {"docker": {"Host": engine.endpoint}}}))
+        (meta / "meta.json").write_text(
+            json.dumps({"Name": name, "Endpoints": {"docker": {"Host": engine.endpoint}}})
+        )
         (tmp_path / ".docker" / "config.json").write_text(json.dumps({"currentContext": name}))
         done = init(tmp_path, "--no-plan", DOCKER_HOST="")
         assert f"engine: {name}, whose containers need 8000/tcp" in done.stdout
@@ -165,10 +174,20 @@ def test_credentials_are_found_by_name_and_no_value_is_shown_or_written(
     assert "s3cret" not in text + done.stdout + done.stderr
 
 
-def test_a_file_of_credentials_is_found_and_the_region_taken_from_the_environment(tmp_path: Path) -> None:
+def test_a_file_of_credentials_is_found_and_the_region_taken_from_the_environment(
+    tmp_path: Path,
+) -> None:
     (tmp_path / ".aws").mkdir()
     (tmp_path / ".aws" / "credentials").write_text("[default]\naws_secret_access_key = s3cret\n")
-    done = init(tmp_path, "--ports", "443", "--no-plan", "--set", "group=vpc-01234567", AWS_REGION="eu-west-1")
+    done = init(
+        tmp_path,
+        "--ports",
+        "443",
+        "--no-plan",
+        "--set",
+        "group=vpc-01234567",
+        AWS_REGION="eu-west-1",
+    )
     assert "credentials: aws (~/.aws/credentials)" in done.stdout
     assert 'region = "eu-west-1"' in (tmp_path / "cloudsync.toml").read_text()
     assert "s3cret" not in done.stdout
@@ -190,14 +209,18 @@ def test_a_file_of_credentials_is_found_and_the_region_taken_from_the_environmen
         (("--engine", "ftp://x"), "--engine is not an engine such as"),
     ],
 )
-def test_a_flag_that_is_wrong_is_named_and_nothing_is_written(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+def test_a_flag_that_is_wrong_is_named_and_nothing_is_written(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
     ports = () if words[0] in ("--ports", "--engine") else ("--ports", "443")
     done = init(tmp_path, *ports, *words)
     assert (done.returncode, said in done.stderr) == (64, True), done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_answer_that_is_needed_and_has_no_default_is_asked_for_by_its_flag(tmp_path: Path) -> None:
+def test_an_answer_that_is_needed_and_has_no_default_is_asked_for_by_its_flag(
+    tmp_path: Path,
+) -> None:
     done = init(tmp_path, "--provider", "aws", "--ports", "443")
     assert done.returncode == 64
     assert "there is no terminal to ask on: --set region=… is needed" in done.stderr
@@ -219,7 +242,12 @@ def test_answers_typed_on_a_terminal(tmp_path: Path) -> None:
 
 def test_return_alone_takes_what_is_suggested(tmp_path: Path) -> None:
     with FakeEngine(tmp_path) as engine:
-        code, shown = typed(tmp_path, "\n" * 9, DOCKER_HOST=engine.endpoint, SSH_CONNECTION="203.0.113.5 4000 203.0.113.9 2222")
+        code, shown = typed(
+            tmp_path,
+            "\n" * 9,
+            DOCKER_HOST=engine.endpoint,
+            SSH_CONNECTION="203.0.113.5 4000 203.0.113.9 2222",
+        )
     assert code == 0, shown
     assert "tcp/8000 opens to the Internet" in shown
     assert "tcp/2222 opens to the Internet" in shown  # the port this very session came in by
@@ -231,7 +259,20 @@ def test_answers_that_end_too_early_write_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["vm", "Web_1.example.com", "ünïcode", "", "-", "1234", "a" * 80, "x..", "web.prod.example.com"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vm",
+        "Web_1.example.com",
+        "ünïcode",
+        "",
+        "-",
+        "1234",
+        "a" * 80,
+        "x..",
+        "web.prod.example.com",
+    ],
+)
 def test_any_hostname_makes_an_owner_and_a_host(name: str) -> None:
     assert first_run.owner_problem(first_run.owner_of(name)) is None
     assert first_run.name_problem(first_run.host_of(name)) is None

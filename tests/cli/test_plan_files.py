@@ -19,7 +19,8 @@ from tests.cli.conftest import Shell
 
 @pytest.fixture
 def planned(shell: Shell) -> Shell:
-    """443 is open; the plan file opens 8443 and 9443 and closes 443. Made in this process, which is faster than typed."""
+    """443 is open; the plan file opens 8443 and 9443 and closes 443. Made in this process, which is
+    faster than typed."""
     with contextlib.chdir(shell.folder), contextlib.redirect_stdout(io.StringIO()):
         assert run(["apply", "--auto-approve"]) == 0
         shell.configure('"8443/tcp", "9443/tcp"')
@@ -32,7 +33,8 @@ def document(shell: Shell) -> dict[str, Any]:
 
 
 def forge(shell: Shell, change: Callable[[dict[str, Any]], object], *, seal: bool = True) -> None:
-    """Change the file; `seal`: with a digest that fits, as whoever can write the file can compute one."""
+    """Change the file; `seal`: with a digest that fits, as whoever can write the file can compute
+    one."""
     value = document(shell)
     change(value)
     path = shell.folder / "plan.json"
@@ -93,16 +95,30 @@ def test_a_plan_of_a_firewall_that_is_not_configured_any_more(planned: Shell) ->
     ("change", "word"),
     [
         (lambda value: value.update(owner="blog"), "owner"),
-        (lambda value: value["firewalls"][0].update(endpoint="https://evil.example"), "another firewall or another account"),
-        (lambda value: value["firewalls"][0].update(identity="other.json"), "another firewall or another account"),
-        (lambda value: value["firewalls"][0].update(type="hetzner"), "another firewall or another account"),
-        (lambda value: value["firewalls"][0].update(id="/etc/passwd"), "another firewall at the vendor"),
+        (
+            lambda value: value["firewalls"][0].update(endpoint="https://evil.example"),
+            "another firewall or another account",
+        ),
+        (
+            lambda value: value["firewalls"][0].update(identity="other.json"),
+            "another firewall or another account",
+        ),
+        (
+            lambda value: value["firewalls"][0].update(type="hetzner"),
+            "another firewall or another account",
+        ),
+        (
+            lambda value: value["firewalls"][0].update(id="/etc/passwd"),
+            "another firewall at the vendor",
+        ),
         (lambda value: value["firewalls"][0]["changes"].pop(), "now also"),
         (lambda value: value.update(created="2020-01-01T00:00:00+00:00"), "plan_max_age"),
         (lambda value: value.update(created="9000-01-01T00:00:00+00:00"), "future"),
     ],
 )
-def test_4_a_plan_file_that_fits_something_else(planned: Shell, change: Callable[[dict[str, Any]], object], word: str) -> None:
+def test_4_a_plan_file_that_fits_something_else(
+    planned: Shell, change: Callable[[dict[str, Any]], object], word: str
+) -> None:
     forge(planned, change)
     done = planned.types("apply", "plan.json")
     assert done.returncode == 4, done.stdout + done.stderr
@@ -111,13 +127,24 @@ def test_4_a_plan_file_that_fits_something_else(planned: Shell, change: Callable
 
 
 def test_steps_of_a_file_are_never_executed(planned: Shell) -> None:
-    forge(planned, lambda value: value["firewalls"][0].update(steps=[{"summary": "open everything", "kind": "widen"}]))
+    forge(
+        planned,
+        lambda value: value["firewalls"][0].update(
+            steps=[{"summary": "open everything", "kind": "widen"}]
+        ),
+    )
     assert planned.code("apply", "plan.json") == 0
     assert rules(planned) == {"22", "8443", "9443"}
 
 
 def test_changes_that_nobody_wants_are_not_made_because_a_file_names_them(planned: Shell) -> None:
-    change = {"action": "open", "protocol": "tcp", "ports": "3306", "sources": ["0.0.0.0/0"], "reason": "please"}
+    change = {
+        "action": "open",
+        "protocol": "tcp",
+        "ports": "3306",
+        "sources": ["0.0.0.0/0"],
+        "reason": "please",
+    }
     forge(planned, lambda value: value["firewalls"][0]["changes"].append(change))
     assert planned.code("apply", "plan.json") == 0
     assert rules(planned) == {"22", "8443", "9443"}
@@ -139,10 +166,14 @@ def test_changes_that_nobody_wants_are_not_made_because_a_file_names_them(planne
         lambda value: value.update(created="2026-01-01T00:00:00"),
         lambda value: value.update(granted={"adopt": "web"}),
         lambda value: value.update(firewalls={"web": []}),
-        lambda value: value["firewalls"][0].update(held=[{"protocol": "tcp", "ports": "1", "sources": ["x"], "reason": "grace"}]),
+        lambda value: value["firewalls"][0].update(
+            held=[{"protocol": "tcp", "ports": "1", "sources": ["x"], "reason": "grace"}]
+        ),
     ],
 )
-def test_64_a_plan_file_that_is_none(planned: Shell, change: Callable[[dict[str, Any]], object]) -> None:
+def test_64_a_plan_file_that_is_none(
+    planned: Shell, change: Callable[[dict[str, Any]], object]
+) -> None:
     forge(planned, change, seal=False)
     done = planned.types("apply", "plan.json")
     assert done.returncode == 64, done.stdout
@@ -181,15 +212,26 @@ def test_64_bytes_that_are_no_text(planned: Shell) -> None:
     assert planned.code("apply", "plan.json") == 64
 
 
-def test_what_a_file_was_granted_cannot_be_given_to_names_that_are_not_there(planned: Shell) -> None:
+def test_what_a_file_was_granted_cannot_be_given_to_names_that_are_not_there(
+    planned: Shell,
+) -> None:
     forge(planned, lambda value: value["granted"].update(adopt=["\x1b[31m"]))
     done = planned.types("apply", "plan.json")
     assert done.returncode == 64
     assert "\x1b" not in done.stderr
 
 
-def test_a_forged_grace_closes_nothing_and_keeps_nothing_open_that_was_approved_to_close(planned: Shell) -> None:
-    held = {"protocol": "tcp", "ports": "443", "sources": ["0.0.0.0/0", "::/0"], "reason": "grace", "detail": "", "until": None}
+def test_a_forged_grace_closes_nothing_and_keeps_nothing_open_that_was_approved_to_close(
+    planned: Shell,
+) -> None:
+    held = {
+        "protocol": "tcp",
+        "ports": "443",
+        "sources": ["0.0.0.0/0", "::/0"],
+        "reason": "grace",
+        "detail": "",
+        "until": None,
+    }
     forge(planned, lambda value: value["firewalls"][0]["held"].append(held))
     assert planned.code("apply", "plan.json") == 0
     assert rules(planned) == {"22", "8443", "9443"}

@@ -25,7 +25,8 @@ HASTY = (
 
 
 class Run:
-    """Two firewalls of one account, each with a rule too many and one missing, and a process that applies."""
+    """Two firewalls of one account, each with a rule too many and one missing, and a process that
+    applies."""
 
     def __init__(self, folder: Path, cloud: HetznerDouble) -> None:
         self.folder, self.cloud = folder, cloud
@@ -38,7 +39,9 @@ class Run:
         self.configure("one", "two", port=80)
 
     def configure(self, *names: str, port: int = 443) -> None:
-        tables = "".join(f'[firewalls.{name}]\nprovider = "hetzner"\nhosts = ["web-1"]\n' for name in names)
+        tables = "".join(
+            f'[firewalls.{name}]\nprovider = "hetzner"\nhosts = ["web-1"]\n' for name in names
+        )
         (self.folder / "cloudsync.toml").write_text(f"""version = 1
 owner = "shop"
 state = "file://{self.folder}/state"
@@ -57,13 +60,27 @@ ports = ["{port}/tcp"]
 {tables}""")
 
     def apply(self, *words: str, script: str | None = None) -> subprocess.Popen[str]:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("CLOUDSYNC", "SSH_"))}
-        command = [sys.executable, *(("-c", script) if script else ("-m", "cloudsync")), "apply", "--auto-approve", *words]
+        environment = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("CLOUDSYNC", "SSH_"))
+        }
+        command = [
+            sys.executable,
+            *(("-c", script) if script else ("-m", "cloudsync")),
+            "apply",
+            "--auto-approve",
+            *words,
+        ]
         with self.said.open("w") as said:
             self.process = subprocess.Popen(
                 command,
                 cwd=self.folder,
-                env={**environment, "CLOUDSYNC_DOUBLE_TOKEN": self.cloud.token, "HOME": str(self.folder)},
+                env={
+                    **environment,
+                    "CLOUDSYNC_DOUBLE_TOKEN": self.cloud.token,
+                    "HOME": str(self.folder),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=said,
@@ -78,7 +95,13 @@ ports = ["{port}/tcp"]
             assert time.monotonic() < until, "it did not say that it heard"
             time.sleep(0.01)
 
-    def while_(self, method: str, path: str, action: Callable[[subprocess.Popen[str], Run], None], skip: int = 0) -> None:
+    def while_(
+        self,
+        method: str,
+        path: str,
+        action: Callable[[subprocess.Popen[str], Run], None],
+        skip: int = 0,
+    ) -> None:
         """What happens while the vendor has that call in hand, before it takes effect."""
 
         def act() -> None:
@@ -143,7 +166,9 @@ def sends_and_stalls(number: int) -> Callable[[subprocess.Popen[str], Run], None
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_while_reading_nothing_was_begun_and_the_run_ends_at_once(run: Run, number: int, code: int) -> None:
+def test_while_reading_nothing_was_begun_and_the_run_ends_at_once(
+    run: Run, number: int, code: int
+) -> None:
     run.while_("GET", "/firewalls", sends_and_stalls(number))
     begun = time.monotonic()
     ended, text = run.ends(run.apply())

@@ -1,4 +1,5 @@
-"""The state directory full, read-only, or busy: one clear line before anything is written to a cloud."""
+"""The state directory full, read-only, or busy: one clear line before anything is written to a
+cloud."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ def mounted(shell: Shell) -> Iterator[Path]:
     state = shell.folder / "state"
     state.mkdir(exist_ok=True)
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "none", str(state)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "none", str(state)],
+        capture_output=True,
+        check=False,
     )
     if done.returncode != 0:
         pytest.skip("this machine does not let root mount a tmpfs")
@@ -51,7 +54,9 @@ def refuses(shell: Shell, word: str) -> None:
     assert (shell.folder / "fw.json").read_bytes() == before
 
 
-def test_a_full_disk_is_told_before_anything_is_written_to_a_cloud(shell: Shell, mounted: Path) -> None:
+def test_a_full_disk_is_told_before_anything_is_written_to_a_cloud(
+    shell: Shell, mounted: Path
+) -> None:
     assert shell.code("apply", "--auto-approve") == 0
     shell.configure('"8443/tcp"')
     fill(mounted)
@@ -72,7 +77,9 @@ def test_a_disk_that_fills_up_during_the_run_leaves_old_or_new_and_never_an_unre
     before = (shell.folder / "fw.json").read_bytes()
     done = shell.types("apply", "--auto-approve")
     if (shell.folder / "fw.json").read_bytes() != before:
-        assert (mounted / "shop.running.json").exists() or (mounted / "shop.history.jsonl").stat().st_size > 0
+        assert (mounted / "shop.running.json").exists() or (
+            mounted / "shop.history.jsonl"
+        ).stat().st_size > 0
     else:
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     (mounted / "ballast").unlink()
@@ -80,7 +87,9 @@ def test_a_disk_that_fills_up_during_the_run_leaves_old_or_new_and_never_an_unre
     assert shell.code("plan", "--detailed-exitcode") == 0
 
 
-def test_a_read_only_directory_is_told_before_anything_is_written_to_a_cloud(shell: Shell, mounted: Path) -> None:
+def test_a_read_only_directory_is_told_before_anything_is_written_to_a_cloud(
+    shell: Shell, mounted: Path
+) -> None:
     assert shell.code("apply", "--auto-approve") == 0
     shell.configure('"8443/tcp"')
     subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True, capture_output=True)
@@ -122,7 +131,9 @@ for number in range(10**9):
 @pytest.mark.parametrize("round_", range(5))
 def test_a_kill_at_any_byte_leaves_the_old_or_the_new(tmp_path: Path, round_: int) -> None:
     path = tmp_path / "file"
-    process = subprocess.Popen([sys.executable, "-c", WRITE, str(path)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITE, str(path)], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     process.stdout.readline()
     try:

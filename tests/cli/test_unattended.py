@@ -1,4 +1,5 @@
-"""Unattended runs: what they print, what they end with, and whom they tell. Real processes, a receiver over HTTP."""
+"""Unattended runs: what they print, what they end with, and whom they tell. Real processes, a
+receiver over HTTP."""
 
 from __future__ import annotations
 
@@ -32,7 +33,14 @@ def receiver() -> Iterator[Receiver]:
         yield one
 
 
-def reporting(shell: Shell, receiver: Receiver, *, host: str = "", secret: bool = True, ports: str = '"443/tcp"') -> None:
+def reporting(
+    shell: Shell,
+    receiver: Receiver,
+    *,
+    host: str = "",
+    secret: bool = True,
+    ports: str = '"443/tcp"',
+) -> None:
     (shell.folder / "health").write_text(receiver.url("/ping/uuid-secret\n"))
     (shell.folder / "hook").write_text(receiver.url("/hook/secret-path"))
     (shell.folder / "key").write_text("signing-key")
@@ -50,7 +58,11 @@ def bodies(receiver: Receiver) -> list[dict[str, Any]]:
 
 def test_quiet_is_silent_when_nothing_changed_and_one_line_when_something_did(shell: Shell) -> None:
     first = shell.types("apply", "--auto-approve", "--quiet")
-    assert (first.returncode, first.stdout, first.stderr) == (0, "cloudsync apply: 2 opened, 0 closed on web\n", "")
+    assert (first.returncode, first.stdout, first.stderr) == (
+        0,
+        "cloudsync apply: 2 opened, 0 closed on web\n",
+        "",
+    )
     second = shell.types("apply", "--auto-approve", "--quiet")
     assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
 
@@ -63,13 +75,24 @@ def test_quiet_is_not_silent_about_trouble(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("words", ["--quiet", "--verbose"])
-def test_a_stdout_that_takes_nothing_does_not_turn_the_code_into_a_lie(shell: Shell, words: str) -> None:
+def test_a_stdout_that_takes_nothing_does_not_turn_the_code_into_a_lie(
+    shell: Shell, words: str
+) -> None:
     command = f"{sys.executable} -m cloudsync apply --auto-approve {words}"
-    full = subprocess.run(f"{command} > /dev/full", shell=True, cwd=shell.folder, capture_output=True, text=True, check=False)
+    full = subprocess.run(
+        f"{command} > /dev/full",
+        shell=True,
+        cwd=shell.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert full.returncode == 0
     assert "could not be printed" in full.stderr or words == "--quiet"
     (shell.folder / "fw.json").unlink()
-    pipe = subprocess.run(["bash", "-c", f"{command} | true; exit ${{PIPESTATUS[0]}}"], cwd=shell.folder, check=False)
+    pipe = subprocess.run(
+        ["bash", "-c", f"{command} | true; exit ${{PIPESTATUS[0]}}"], cwd=shell.folder, check=False
+    )
     assert pipe.returncode == 0
 
 
@@ -98,7 +121,9 @@ def test_a_held_lock_is_exit_5_and_one_line_on_stderr(shell: Shell) -> None:
         (("watch", "--interval", "20s", "--debounce-max", "1m"), 64),
     ],
 )
-def test_every_line_on_stderr_is_one_json_object(shell: Shell, words: tuple[str, ...], code: int) -> None:
+def test_every_line_on_stderr_is_one_json_object(
+    shell: Shell, words: tuple[str, ...], code: int
+) -> None:
     assert shell.code("apply", "--auto-approve") == 0
     with (shell.folder / "state" / "shop.lock").open("r+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -123,7 +148,9 @@ if "apply" in sys.argv:
         raise RuntimeError("secret text")
     cloudsync.config.load = load
 """)
-    done = shell.types("--log-format=json", "-v", "apply", "--auto-approve", PYTHONPATH=str(shell.folder))
+    done = shell.types(
+        "--log-format=json", "-v", "apply", "--auto-approve", PYTHONPATH=str(shell.folder)
+    )
     assert done.returncode == 1
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert [line for line in lines if "traceback" in line]
@@ -138,13 +165,19 @@ def test_the_health_check_is_told_of_start_and_success(shell: Shell, receiver: R
     assert b"2 opened, 0 closed on web" in pings[1].body
 
 
-def test_the_health_check_is_told_of_failure_with_the_exit_code(shell: Shell, receiver: Receiver) -> None:
+def test_the_health_check_is_told_of_failure_with_the_exit_code(
+    shell: Shell, receiver: Receiver
+) -> None:
     reporting(shell, receiver, host=DOWN)
     assert shell.code("apply", "--auto-approve", "-q") == 75
-    assert [one.path for one in receiver.told if one.path.startswith("/ping")][1] == "/ping/uuid-secret/75"
+    assert [one.path for one in receiver.told if one.path.startswith("/ping")][
+        1
+    ] == "/ping/uuid-secret/75"
 
 
-def test_a_run_that_finds_the_lock_held_says_neither_success_nor_failure(shell: Shell, receiver: Receiver) -> None:
+def test_a_run_that_finds_the_lock_held_says_neither_success_nor_failure(
+    shell: Shell, receiver: Receiver
+) -> None:
     reporting(shell, receiver)
     shell.types("apply", "--auto-approve")
     receiver.take()
@@ -154,10 +187,18 @@ def test_a_run_that_finds_the_lock_held_says_neither_success_nor_failure(shell: 
     assert receiver.paths == ["/ping/uuid-secret/start", "/ping/uuid-secret/log"]
 
 
-@pytest.mark.parametrize("trouble", ["500", "302", "slow", "nobody", "no-secret", "http", "nonsense"])
-def test_whoever_cannot_be_told_never_fails_the_run_nor_holds_it_up(shell: Shell, receiver: Receiver, trouble: str) -> None:
+@pytest.mark.parametrize(
+    "trouble", ["500", "302", "slow", "nobody", "no-secret", "http", "nonsense"]
+)
+def test_whoever_cannot_be_told_never_fails_the_run_nor_holds_it_up(
+    shell: Shell, receiver: Receiver, trouble: str
+) -> None:
     reporting(shell, receiver)
-    address = {"nobody": "http://127.0.0.1:9/x", "http": "http://192.0.2.1/x", "nonsense": "gopher://[::1"}.get(trouble)
+    address = {
+        "nobody": "http://127.0.0.1:9/x",
+        "http": "http://192.0.2.1/x",
+        "nonsense": "gopher://[::1",
+    }.get(trouble)
     if address is not None:
         (shell.folder / "health").write_text(address)
         (shell.folder / "hook").write_text(address)
@@ -186,7 +227,10 @@ def test_the_webhook_is_told_of_a_change_and_signs_it(shell: Shell, receiver: Re
     shell.types("apply", "--auto-approve")
     (told,) = [one for one in receiver.told if one.path == "/hook/secret-path"]
     assert told.headers["x-cloudsync-event"] == "change"
-    assert told.headers["x-cloudsync-signature"] == "sha256=" + hmac.new(b"signing-key", told.body, hashlib.sha256).hexdigest()
+    assert (
+        told.headers["x-cloudsync-signature"]
+        == "sha256=" + hmac.new(b"signing-key", told.body, hashlib.sha256).hexdigest()
+    )
     (body,) = bodies(receiver)
     assert (body["event"], body["opened"], body["closed"], body["exit_code"]) == ("change", 2, 0, 0)
     assert [one["name"] for one in body["firewalls"]] == ["web"]
@@ -201,7 +245,9 @@ def test_without_a_key_the_webhook_carries_no_signature(shell: Shell, receiver: 
     assert len(bodies(receiver)) == 1
 
 
-def test_a_failure_is_told_once_per_streak_and_its_end_once(shell: Shell, receiver: Receiver) -> None:
+def test_a_failure_is_told_once_per_streak_and_its_end_once(
+    shell: Shell, receiver: Receiver
+) -> None:
     reporting(shell, receiver)
     shell.types("apply", "--auto-approve")
     receiver.take()
@@ -209,7 +255,11 @@ def test_a_failure_is_told_once_per_streak_and_its_end_once(shell: Shell, receiv
     for _ in range(3):
         assert shell.code("apply", "--auto-approve", "-q") == 75
     (failure,) = bodies(receiver)
-    assert (failure["event"], failure["exit_code"], failure["hosts"][0]["name"]) == ("failure", 75, "web-1")
+    assert (failure["event"], failure["exit_code"], failure["hosts"][0]["name"]) == (
+        "failure",
+        75,
+        "web-1",
+    )
     reporting(shell, receiver)
     for _ in range(3):
         assert shell.code("apply", "--auto-approve", "-q") == 0
@@ -218,7 +268,9 @@ def test_a_failure_is_told_once_per_streak_and_its_end_once(shell: Shell, receiv
     assert recovery["failing_since"] == failure["failing_since"]
 
 
-def test_a_message_that_did_not_arrive_is_sent_by_the_next_run(shell: Shell, receiver: Receiver) -> None:
+def test_a_message_that_did_not_arrive_is_sent_by_the_next_run(
+    shell: Shell, receiver: Receiver
+) -> None:
     reporting(shell, receiver, host=DOWN)
     receiver.status = 503
     shell.types("apply", "--auto-approve")
@@ -259,12 +311,21 @@ def test_the_metrics_file_is_written_for_others_to_read_and_counts_on(shell: She
     found = parsed(path.read_text())
     assert found["cloudsync_errors_total", (("kind", "host"),)] == 1
     assert found["cloudsync_host_complete", (("host", "web-1"),)] == 0
-    assert found["cloudsync_last_success_timestamp_seconds", ()] < found["cloudsync_last_run_timestamp_seconds", ()]
+    assert (
+        found["cloudsync_last_success_timestamp_seconds", ()]
+        < found["cloudsync_last_run_timestamp_seconds", ()]
+    )
 
 
-def test_what_the_configuration_holds_is_never_what_a_run_of_it_says(shell: Shell, receiver: Receiver) -> None:
+def test_what_the_configuration_holds_is_never_what_a_run_of_it_says(
+    shell: Shell, receiver: Receiver
+) -> None:
     reporting(shell, receiver)
-    said = [shell.types("-v", "apply", "--auto-approve"), shell.types("config", "show"), shell.types("config", "check")]
+    said = [
+        shell.types("-v", "apply", "--auto-approve"),
+        shell.types("config", "show"),
+        shell.types("config", "check"),
+    ]
     kept = "".join(path.read_text() for path in (shell.folder / "state").iterdir())
     for secret in ("uuid-secret", "secret-path", "signing-key"):
         assert all(secret not in one.stdout + one.stderr for one in said)
@@ -288,7 +349,10 @@ def test_the_report_table_is_strict(shell: Shell, table: str) -> None:
 @pytest.mark.parametrize("key", ["health", "webhook", "metrics_file"])
 def test_each_of_them_alone_is_told(shell: Shell, receiver: Receiver, key: str) -> None:
     (shell.folder / "address").write_text(receiver.url("/secret"))
-    shell.configure(policy=f"[report]\n{key} = " + ('"metrics.prom"' if key == "metrics_file" else '{ file = "address" }'))
+    shell.configure(
+        policy=f"[report]\n{key} = "
+        + ('"metrics.prom"' if key == "metrics_file" else '{ file = "address" }')
+    )
     assert shell.code("apply", "--auto-approve") == 0
     heard = len(receiver.take())
     assert (heard, (shell.folder / "metrics.prom").exists()) == {
@@ -298,9 +362,17 @@ def test_each_of_them_alone_is_told(shell: Shell, receiver: Receiver, key: str) 
     }[key]
 
 
-def test_without_a_report_table_a_run_keeps_no_memory_of_reports_and_imports_nothing_that_tells(shell: Shell) -> None:
+def test_without_a_report_table_a_run_keeps_no_memory_of_reports_and_imports_nothing_that_tells(
+    shell: Shell,
+) -> None:
     from tests.cli.test_imports import imported
 
-    assert not imported(shell, "apply", "--auto-approve") & {"requests", "http.server", "cloudsync.notify"}
+    assert not imported(shell, "apply", "--auto-approve") & {
+        "requests",
+        "http.server",
+        "cloudsync.notify",
+    }
     assert not list((shell.folder / "state").glob("*.report*"))
-    assert "cloudsync.notify.metrics" in imported(shell, "apply", "--auto-approve", "--metrics-file", "metrics.prom")
+    assert "cloudsync.notify.metrics" in imported(
+        shell, "apply", "--auto-approve", "--metrics-file", "metrics.prom"
+    )

@@ -1,4 +1,5 @@
-"""`cloudsync watch` as a process: events, signals, a changed configuration, systemd, `/healthz`. Engine: a double; firewall: a file."""
+"""`cloudsync watch` as a process: events, signals, a changed configuration, systemd, `/healthz`.
+Engine: a double; firewall: a file."""
 
 from __future__ import annotations
 
@@ -29,7 +30,9 @@ PATIENCE = 30.0
 START = {"Type": "container", "Action": "start"}
 
 
-def until(fits: Callable[[], Any], what: Callable[[], object] = lambda: "", seconds: float = PATIENCE) -> Any:
+def until(
+    fits: Callable[[], Any], what: Callable[[], object] = lambda: "", seconds: float = PATIENCE
+) -> Any:
     end = time.monotonic() + seconds
     while not (found := fits()):
         assert time.monotonic() < end, what()
@@ -43,7 +46,9 @@ class Watch:
     def __init__(self, shell: Shell, *words: str, **environ: str) -> None:
         self.shell = shell
         environment = {
-            key: value for key, value in os.environ.items() if not key.startswith(("CLOUDSYNC", "DOCKER", "XDG", "NOTIFY"))
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("CLOUDSYNC", "DOCKER", "XDG", "NOTIFY"))
         }
         with (shell.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
@@ -57,7 +62,9 @@ class Watch:
         return [line for line in found if event in (None, line["event"])]
 
     def heard(self, event: str, count: int = 1) -> dict[str, Any]:
-        until(lambda: len(self.lines(event)) >= count or self.process.poll() is not None, self.lines)
+        until(
+            lambda: len(self.lines(event)) >= count or self.process.poll() is not None, self.lines
+        )
         assert len(self.lines(event)) >= count, self.lines()
         return self.lines(event)[count - 1]
 
@@ -73,7 +80,13 @@ class Watch:
         return json.loads(self.get("/healthz")[1])  # type: ignore[no-any-return]
 
     def runs(self) -> int:
-        return int(sum(value for (name, _), value in parsed(self.get("/metrics")[1]).items() if name == "cloudsync_runs_total"))
+        return int(
+            sum(
+                value
+                for (name, _), value in parsed(self.get("/metrics")[1]).items()
+                if name == "cloudsync_runs_total"
+            )
+        )
 
     def has_run(self, count: int = 1) -> None:
         self.heard("listen")
@@ -110,7 +123,12 @@ def engine(tmp_path: Path) -> Iterator[FakeEngine]:
         fake.routes["/events"].cut()
 
 
-def on(shell: Shell, *engines: FakeEngine, watch: str = 'interval = "10m"\ndebounce_min = "1s"', more: str = "") -> None:
+def on(
+    shell: Shell,
+    *engines: FakeEngine,
+    watch: str = 'interval = "10m"\ndebounce_min = "1s"',
+    more: str = "",
+) -> None:
     endpoints = ", ".join(f'"{engine.endpoint}"' for engine in engines)
     shell.configure(policy=f"[watch]\n{watch}\n{more}", host=f"docker = [{endpoints}]")
 
@@ -126,28 +144,37 @@ def ports(shell: Shell) -> set[str]:
 
 def add_container(engine: FakeEngine, number: int) -> None:
     engine.routes[f"/containers/{engine.id(number)}/json"] = engine.container(number)
-    engine.routes["/containers/json"] = [*engine.routes["/containers/json"], {"Id": engine.id(number)}]
+    engine.routes["/containers/json"] = [
+        *engine.routes["/containers/json"],
+        {"Id": engine.id(number)},
+    ]
 
 
 def listening(engine: FakeEngine, count: int = 1) -> None:
     until(lambda: engine.routes["/events"].listeners >= count)
 
 
-def test_an_event_is_a_hint_and_a_full_read_decides(shell: Shell, engine: FakeEngine, watching: Callable[..., Watch]) -> None:
+def test_an_event_is_a_hint_and_a_full_read_decides(
+    shell: Shell, engine: FakeEngine, watching: Callable[..., Watch]
+) -> None:
     on(shell, engine)
     watch = watching()
     listening(engine)
     watch.has_run()
     assert ports(shell) == {"22", "443", "8000"}
     add_container(engine, 1)
-    engine.routes["/events"].send({**START, "Actor": {"Attributes": {"name": "a lie about port 9999"}}})
+    engine.routes["/events"].send(
+        {**START, "Actor": {"Attributes": {"name": "a lie about port 9999"}}}
+    )
     until(lambda: "8001" in ports(shell), watch.lines)
     assert "9999" not in ports(shell)
     assert "1 opened" in watch.heard("change", 2)["message"]
     assert watch.stop() == 0
 
 
-def test_many_events_are_few_runs(shell: Shell, engine: FakeEngine, watching: Callable[..., Watch]) -> None:
+def test_many_events_are_few_runs(
+    shell: Shell, engine: FakeEngine, watching: Callable[..., Watch]
+) -> None:
     on(shell, engine, watch='interval = "10m"\ndebounce_min = "1s"\ndebounce_max = "5s"')
     watch = watching()
     listening(engine)
@@ -242,7 +269,9 @@ def test_an_engine_that_refuses_its_events_is_read_at_the_interval(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_cleanly(shell: Shell, engine: FakeEngine, watching: Callable[..., Watch], number: int) -> None:
+def test_a_signal_ends_it_cleanly(
+    shell: Shell, engine: FakeEngine, watching: Callable[..., Watch], number: int
+) -> None:
     on(shell, engine)
     watch = watching()
     watch.has_run()
@@ -250,10 +279,14 @@ def test_a_signal_ends_it_cleanly(shell: Shell, engine: FakeEngine, watching: Ca
     assert watch.lines()[-1]["event"] == "stop"
 
 
-def test_a_guard_is_reported_and_not_passed(shell: Shell, engine: FakeEngine, watching: Callable[..., Watch]) -> None:
+def test_a_guard_is_reported_and_not_passed(
+    shell: Shell, engine: FakeEngine, watching: Callable[..., Watch]
+) -> None:
     on(shell, engine)
     text = (shell.folder / "cloudsync.toml").read_text()
-    (shell.folder / "cloudsync.toml").write_text(text.replace('grace = "0s"', 'grace = "0s"\nmax_close = 0'))
+    (shell.folder / "cloudsync.toml").write_text(
+        text.replace('grace = "0s"', 'grace = "0s"\nmax_close = 0')
+    )
     watch = watching()
     watch.has_run()
     engine.routes["/containers/json"] = []
@@ -269,7 +302,11 @@ def test_health_is_ill_until_a_run_succeeded(shell: Shell, watching: Callable[..
     watch = watching()
     watch.has_run()
     status, body = watch.get("/healthz")
-    assert (status, json.loads(body)["healthy"], json.loads(body)["last_exit_code"]) == (503, False, 75)
+    assert (status, json.loads(body)["healthy"], json.loads(body)["last_exit_code"]) == (
+        503,
+        False,
+        75,
+    )
 
 
 def test_only_loopback_names_are_answered(shell: Shell, watching: Callable[..., Watch]) -> None:
@@ -289,7 +326,9 @@ def test_an_address_that_is_taken_ends_it_at_once_with_one_line(shell: Shell) ->
 
 
 @pytest.mark.parametrize("asked", ["SIGHUP", "the file changed"])
-def test_a_changed_configuration_is_applied(shell: Shell, watching: Callable[..., Watch], asked: str) -> None:
+def test_a_changed_configuration_is_applied(
+    shell: Shell, watching: Callable[..., Watch], asked: str
+) -> None:
     watch = watching()
     watch.has_run()
     shell.configure('"444/tcp"')
@@ -300,7 +339,9 @@ def test_a_changed_configuration_is_applied(shell: Shell, watching: Callable[...
     assert watch.stop() == 0
 
 
-def test_a_broken_new_file_keeps_the_old_configuration_and_says_so(shell: Shell, watching: Callable[..., Watch]) -> None:
+def test_a_broken_new_file_keeps_the_old_configuration_and_says_so(
+    shell: Shell, watching: Callable[..., Watch]
+) -> None:
     watch = watching("--interval", "10s", "--debounce-max", "5s")
     watch.has_run()
     good = (shell.folder / "cloudsync.toml").read_text()
@@ -309,7 +350,10 @@ def test_a_broken_new_file_keeps_the_old_configuration_and_says_so(shell: Shell,
     until(lambda: "nonsense" in watch.health()["configuration"])
     (shell.folder / "fw.json").unlink()
     until(lambda: (shell.folder / "fw.json").exists(), watch.lines)
-    assert parsed(watch.get("/metrics")[1])["cloudsync_errors_total", (("kind", "configuration"),)] == 1
+    assert (
+        parsed(watch.get("/metrics")[1])["cloudsync_errors_total", (("kind", "configuration"),)]
+        == 1
+    )
     (shell.folder / "cloudsync.toml").write_text(good)
     watch.heard("reload", 2)
     until(lambda: watch.health()["configuration"] == "in effect")
@@ -332,7 +376,9 @@ def test_a_new_configuration_changes_which_engines_are_heard(
         second.routes["/events"].cut()
 
 
-def test_another_run_at_work_is_waited_for_and_no_trouble(shell: Shell, watching: Callable[..., Watch]) -> None:
+def test_another_run_at_work_is_waited_for_and_no_trouble(
+    shell: Shell, watching: Callable[..., Watch]
+) -> None:
     shell.types("apply", "--auto-approve")
     (shell.folder / "fw.json").unlink()
     with (shell.folder / "state" / "shop.lock").open("r+") as held:
@@ -343,7 +389,9 @@ def test_another_run_at_work_is_waited_for_and_no_trouble(shell: Shell, watching
     assert watch.lines("trouble") == []
 
 
-def test_a_vendor_that_fails_is_asked_less_and_less(shell: Shell, engine: FakeEngine, watching: Callable[..., Watch]) -> None:
+def test_a_vendor_that_fails_is_asked_less_and_less(
+    shell: Shell, engine: FakeEngine, watching: Callable[..., Watch]
+) -> None:
     on(shell, engine)
     (shell.folder / "fw.json").write_text("not json")
     watch = watching()
@@ -377,7 +425,9 @@ class Systemd:
         until(enough, lambda: self.said)
 
 
-def test_systemd_is_told_ready_watchdog_status_reload_and_stopping(shell: Shell, watching: Callable[..., Watch]) -> None:
+def test_systemd_is_told_ready_watchdog_status_reload_and_stopping(
+    shell: Shell, watching: Callable[..., Watch]
+) -> None:
     systemd = Systemd(shell.folder)
     watch = watching(NOTIFY_SOCKET=str(systemd.path), WATCHDOG_USEC="400000")
     systemd.hears("READY=1")
@@ -409,11 +459,17 @@ def test_the_watchdog_is_silent_for_a_loop_that_does_not_look_in_again(tmp_path:
     systemd.socket.close()
 
 
-def test_reports_go_out_from_watch_too(shell: Shell, engine: FakeEngine, watching: Callable[..., Watch]) -> None:
+def test_reports_go_out_from_watch_too(
+    shell: Shell, engine: FakeEngine, watching: Callable[..., Watch]
+) -> None:
     with Receiver() as receiver:
         (shell.folder / "hook").write_text(receiver.url("/hook"))
         (shell.folder / "health").write_text(receiver.url("/ping"))
-        on(shell, engine, more='[report]\nwebhook = { file = "hook" }\nhealth = { file = "health" }\nmetrics_file = "m.prom"\n')
+        on(
+            shell,
+            engine,
+            more='[report]\nwebhook = { file = "hook" }\nhealth = { file = "health" }\nmetrics_file = "m.prom"\n',
+        )
         watch = watching()
         receiver.until(lambda told: {"/hook", "/ping"} <= {one.path for one in told})
         assert (shell.folder / "m.prom").exists()
@@ -425,7 +481,9 @@ def test_reports_go_out_from_watch_too(shell: Shell, engine: FakeEngine, watchin
         assert receiver.paths == []  # nothing changed, and it was pinged less than a minute ago
 
 
-def test_a_run_under_way_is_finished_before_it_ends(shell: Shell, engine: FakeEngine, watching: Callable[..., Watch]) -> None:
+def test_a_run_under_way_is_finished_before_it_ends(
+    shell: Shell, engine: FakeEngine, watching: Callable[..., Watch]
+) -> None:
     engine.slow = 1.0
     on(shell, engine)
     watch = watching()
@@ -437,7 +495,8 @@ def test_a_run_under_way_is_finished_before_it_ends(shell: Shell, engine: FakeEn
 
 
 def test_a_run_whose_engine_is_gone_leaves_no_socket_behind(shell: Shell) -> None:
-    """Without the collector's help: one socket a run, for months, would be the end of the process."""
+    """Without the collector's help: one socket a run, for months, would be the end of the
+    process."""
     shell.configure(host='docker = "unix:///nowhere/docker.sock"')
     service = Service(shell.folder / "cloudsync.toml", Overrides(), lambda _text: None)
     gc.collect()

@@ -1,4 +1,5 @@
-"""The provider `aws` on the stage: our double, and moto as a second opinion. Groups are read here anew."""
+"""The provider `aws` on the stage: our double, and moto as a second opinion. Groups are read here
+anew."""
 
 from __future__ import annotations
 
@@ -17,11 +18,16 @@ from tests.doubles.ec2 import (
 )
 
 REGION = "eu-central-1"
-DUMMY = {"AWS_ACCESS_KEY_ID": "AKIADOUBLE", "AWS_SECRET_ACCESS_KEY": "any", "AWS_EC2_METADATA_DISABLED": "true"}
+DUMMY = {
+    "AWS_ACCESS_KEY_ID": "AKIADOUBLE",
+    "AWS_SECRET_ACCESS_KEY": "any",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 
 
 class MotoStage:
-    """By its API alone: what moto cannot show is left out by `test_conformance.py`, with the reason."""
+    """By its API alone: what moto cannot show is left out by `test_conformance.py`, with the
+    reason."""
 
     type = "aws"
     environment = DUMMY
@@ -36,8 +42,12 @@ class MotoStage:
         return {"name": name, "vpc_id": self.vpc}
 
     def put(self, name: str, rules: Sequence[Spelled], marker: Marker | None) -> None:
-        group = self.client.create_security_group(GroupName=name, Description="by hand", VpcId=self.vpc)["GroupId"]
-        self.client.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission(one) for one in rules])
+        group = self.client.create_security_group(
+            GroupName=name, Description="by hand", VpcId=self.vpc
+        )["GroupId"]
+        self.client.authorize_security_group_ingress(
+            GroupId=group, IpPermissions=[permission(one) for one in rules]
+        )
         if tags := tags_of(marker):
             self.client.create_tags(Resources=[group], Tags=tags)
         self.last = self._everything()
@@ -45,8 +55,12 @@ class MotoStage:
     def edit(self, name: str, rules: Sequence[Spelled]) -> None:
         group = self._group(name)
         assert group is not None
-        self.client.revoke_security_group_ingress(GroupId=group["GroupId"], IpPermissions=group["IpPermissions"])
-        self.client.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[permission(one) for one in rules])
+        self.client.revoke_security_group_ingress(
+            GroupId=group["GroupId"], IpPermissions=group["IpPermissions"]
+        )
+        self.client.authorize_security_group_ingress(
+            GroupId=group["GroupId"], IpPermissions=[permission(one) for one in rules]
+        )
         self.last = self._everything()
 
     def lets_in(self, name: str) -> RuleSet | None:
@@ -66,7 +80,12 @@ class MotoStage:
     def put_other(self, name: str) -> None:
         group = self._group(name)
         assert group is not None
-        pair = {"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "UserIdGroupPairs": [{"GroupId": group["GroupId"]}]}
+        pair = {
+            "IpProtocol": "tcp",
+            "FromPort": 5432,
+            "ToPort": 5432,
+            "UserIdGroupPairs": [{"GroupId": group["GroupId"]}],
+        }
         self.client.authorize_security_group_ingress(GroupId=group["GroupId"], IpPermissions=[pair])
         self.last = self._everything()
 
@@ -137,7 +156,12 @@ class AwsStage(HttpStage):
 
     def put_other(self, name: str) -> None:
         group = self._of(name)
-        pair = {"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "UserIdGroupPairs": [{"GroupId": group.id}]}
+        pair = {
+            "IpProtocol": "tcp",
+            "FromPort": 5432,
+            "ToPort": 5432,
+            "UserIdGroupPairs": [{"GroupId": group.id}],
+        }
         prefix = {
             "IpProtocol": "tcp",
             "FromPort": 5433,
@@ -171,7 +195,13 @@ def _let_in(rules: Sequence[Rule]) -> RuleSet:
         if rule.protocol in ("tcp", "udp"):
             found.append((rule.protocol, f"{max(rule.first or 0, 1)}-{rule.last}", [rule.source]))
         elif rule.protocol in ("icmp", "icmpv6"):
-            ports = "" if rule.first == -1 else f"{rule.first}" if rule.last == -1 else f"{rule.first}/{rule.last}"
+            ports = (
+                ""
+                if rule.first == -1
+                else f"{rule.first}"
+                if rule.last == -1
+                else f"{rule.first}/{rule.last}"
+            )
             found.append((rule.protocol, ports, [rule.source]))
         else:
             found.append(("all" if rule.protocol == "-1" else rule.protocol, "", [rule.source]))
@@ -198,7 +228,11 @@ def permission(one: Spelled) -> dict[str, Any]:
 def tags_of(marker: Marker | None) -> list[dict[str, str]]:
     if marker is None:
         return []
-    values = {"cloudsync:owner": marker.owner, "cloudsync:firewall": marker.firewall, "cloudsync:hosts": marker.hosts}
+    values = {
+        "cloudsync:owner": marker.owner,
+        "cloudsync:firewall": marker.firewall,
+        "cloudsync:hosts": marker.hosts,
+    }
     return [{"Key": key, "Value": value} for key, value in values.items()]
 
 
@@ -206,13 +240,21 @@ def meaning(permissions: Sequence[Mapping[str, Any]]) -> RuleSet:
     found: list[tuple[str, str, Sequence[str]]] = []
     for one in permissions:
         protocol, first, last = one["IpProtocol"], one.get("FromPort"), one.get("ToPort")
-        sources = [r["CidrIp"] for r in one.get("IpRanges") or ()] + [r["CidrIpv6"] for r in one.get("Ipv6Ranges") or ()]
+        sources = [r["CidrIp"] for r in one.get("IpRanges") or ()] + [
+            r["CidrIpv6"] for r in one.get("Ipv6Ranges") or ()
+        ]
         if protocol == "-1":
             found.append(("all", "", sources))
         elif protocol in ("tcp", "udp"):
             found.append((protocol, f"{max(first, 1)}-{last}", sources))
         elif protocol in ("icmp", "icmpv6"):
-            ports = "" if first in (None, -1) else f"{first}" if last in (None, -1) else f"{first}/{last}"
+            ports = (
+                ""
+                if first in (None, -1)
+                else f"{first}"
+                if last in (None, -1)
+                else f"{first}/{last}"
+            )
             found.append((protocol, ports, sources))
         else:
             found.append((protocol, "", sources))

@@ -55,7 +55,11 @@ class DigitalOceanStage(HttpStage):
         return _meaning(self.cloud.firewall(found[0])["inbound_rules"]) if found else None  # type: ignore[index]
 
     def history(self, name: str) -> Sequence[RuleSet]:
-        return [_meaning(rules) for of, rules in self.cloud.history if re.fullmatch(rf"{name}(\..+)?", of)]
+        return [
+            _meaning(rules)
+            for of, rules in self.cloud.history
+            if re.fullmatch(rf"{name}(\..+)?", of)
+        ]
 
     def limit(self, beyond: int) -> Sequence[str]:
         # 50 rules, three of them outbound and one SSH's.
@@ -72,7 +76,9 @@ class DigitalOceanStage(HttpStage):
         self.cloud.set_rules_by_hand(self._of(name)["id"], [*rules, other])
 
     def others(self, name: str) -> int:
-        return sum(len(rule["sources"].get("tags") or ()) for rule in self._of(name)["inbound_rules"])
+        return sum(
+            len(rule["sources"].get("tags") or ()) for rule in self._of(name)["inbound_rules"]
+        )
 
     def _names(self) -> list[str]:
         return [one.name for one in self.cloud.firewalls.values()]
@@ -97,5 +103,11 @@ def _meaning(rules: Sequence[Mapping[str, Any]]) -> RuleSet:
             found.append(("icmp", "", [one for one in addresses if ":" not in one]))
             found.append(("icmpv6", "", [one for one in addresses if ":" in one]))
         else:
-            found.append((rule["protocol"], "" if rule["ports"] in ("0", "all") else rule["ports"], addresses))
+            found.append(
+                (
+                    rule["protocol"],
+                    "" if rule["ports"] in ("0", "all") else rule["ports"],
+                    addresses,
+                )
+            )
     return rule_set(found)

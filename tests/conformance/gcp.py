@@ -1,6 +1,8 @@
-"""The provider `gcp` on the stage: its double, whose rules are read here anew. One firewall is the VPC rules whose names share its prefix.
+"""The provider `gcp` on the stage: its double, whose rules are read here anew. One firewall is the
+VPC rules whose names share its prefix.
 
-Twice: with rules as cloudsync would have made them, a source set and family each, and with one VPC rule for every rule a scenario names.
+Twice: with rules as cloudsync would have made them, a source set and family each, and with one VPC
+rule for every rule a scenario names.
 """
 
 from __future__ import annotations
@@ -48,7 +50,11 @@ class GcpStage(HttpStage):
         return {"name": name, "target_tags": TARGET, "enforce": "allow"}
 
     def put(self, name: str, rules: Sequence[Spelled], marker: Marker | None) -> None:
-        mark = "by hand" if marker is None else f"cloudsync owner={marker.owner} firewall={marker.firewall} hosts={marker.hosts}"
+        mark = (
+            "by hand"
+            if marker is None
+            else f"cloudsync owner={marker.owner} firewall={marker.firewall} hosts={marker.hosts}"
+        )
         self._add(name, rules, mark)
 
     def edit(self, name: str, rules: Sequence[Spelled]) -> None:
@@ -68,7 +74,12 @@ class GcpStage(HttpStage):
         mark = self._of(name)[0]["description"].partition(": ")[0]
         allowed = [{"IPProtocol": "tcp", "ports": ["5432"]}]
         self.cloud.add_firewall(
-            f"{name}-db", allowed=allowed, sourceTags=["db"], targetTags=TARGET, priority=PRIORITY, description=mark
+            f"{name}-db",
+            allowed=allowed,
+            sourceTags=["db"],
+            targetTags=TARGET,
+            priority=PRIORITY,
+            description=mark,
         )
 
     def others(self, name: str) -> int:
@@ -81,10 +92,13 @@ class GcpStage(HttpStage):
             self.cloud.add_firewall(f"other-{number}", allowed=allowed, targetTags=["other"])
 
     def limit(self, beyond: int) -> Sequence[str]:
-        raise NotImplementedError("the quota of rules is the project's, and no call of ours tells it")
+        raise NotImplementedError(
+            "the quota of rules is the project's, and no call of ours tells it"
+        )
 
     def sound(self) -> Sequence[str]:
-        """Besides: at no moment was one of the firewall's rules for anybody but its targets, nor of another priority."""
+        """Besides: at no moment was one of the firewall's rules for anybody but its targets, nor of
+        another priority."""
         astray = {
             f"{one['name']}: {one['network']}, {one.get('targetTags')}, {one['priority']}"
             for state in self.cloud.history
@@ -95,7 +109,8 @@ class GcpStage(HttpStage):
         return [*self.double.violations, *sorted(astray)]
 
     def _add(self, name: str, rules: Sequence[Spelled], mark: str) -> None:
-        """As cloudsync makes them: the ports of one source set and family in one rule, whose name ends by what the sources are."""
+        """As cloudsync makes them: the ports of one source set and family in one rule, whose name
+        ends by what the sources are."""
         for suffix, group in _by_sources(rules).items():
             self.cloud.add_firewall(f"{name}-{suffix}", **_body(group, mark))
 
@@ -104,7 +119,8 @@ class GcpStage(HttpStage):
 
 
 class OneRuleEachStage(GcpStage):
-    """One VPC rule for every rule and family, under names that cloudsync would not choose for these sources."""
+    """One VPC rule for every rule and family, under names that cloudsync would not choose for these
+    sources."""
 
     def _add(self, name: str, rules: Sequence[Spelled], mark: str) -> None:
         number = 0
@@ -116,7 +132,11 @@ class OneRuleEachStage(GcpStage):
 
 
 def _with_prefix(state: Mapping[str, Mapping[str, Any]], name: str) -> list[dict[str, Any]]:
-    return [dict(one) for key, one in sorted(state.items()) if key.startswith(f"{name}-") and one["direction"] == "INGRESS"]
+    return [
+        dict(one)
+        for key, one in sorted(state.items())
+        if key.startswith(f"{name}-") and one["direction"] == "INGRESS"
+    ]
 
 
 def _acts(rule: Mapping[str, Any]) -> bool:
@@ -130,13 +150,17 @@ def _acts(rule: Mapping[str, Any]) -> bool:
 
 
 def _let_in(rules: Sequence[Mapping[str, Any]]) -> RuleSet:
-    """By what the vendor's documents say a rule does; one that is disabled, denies, or is for others lets nothing in here."""
+    """By what the vendor's documents say a rule does; one that is disabled, denies, or is for
+    others lets nothing in here."""
     found: list[tuple[str, str, Sequence[str]]] = []
     for rule in rules:
         if rule["disabled"] or not _acts(rule):
             continue
         for entry in rule.get("allowed", ()):
-            protocol, sources = _NAMES.get(entry["IPProtocol"], entry["IPProtocol"]), rule.get("sourceRanges", ())
+            protocol, sources = (
+                _NAMES.get(entry["IPProtocol"], entry["IPProtocol"]),
+                rule.get("sourceRanges", ()),
+            )
             for ports in entry.get("ports") or [""]:
                 found.append((protocol, ports, sources))
     return rule_set(found)

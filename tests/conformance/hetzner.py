@@ -45,7 +45,11 @@ class HetznerStage(HttpStage):
     def put(self, name: str, rules: Sequence[Spelled], marker: Marker | None) -> None:
         labels = {"team": "a"}
         if marker is not None:
-            labels |= {"cloudsync/owner": marker.owner, "cloudsync/firewall": marker.firewall, "cloudsync/hosts": marker.hosts}
+            labels |= {
+                "cloudsync/owner": marker.owner,
+                "cloudsync/firewall": marker.firewall,
+                "cloudsync/hosts": marker.hosts,
+            }
         self.cloud.add_firewall(name, [_rule(one) for one in rules], labels=labels)
 
     def edit(self, name: str, rules: Sequence[Spelled]) -> None:
@@ -76,8 +80,18 @@ class HetznerStage(HttpStage):
 
 
 def _rule(one: Spelled) -> dict[str, Any]:
-    port = {"port": "any" if one.ports == "1-65535" else one.ports} if one.protocol in ("tcp", "udp") else {}
-    return {"direction": "in", "protocol": one.protocol, **port, "source_ips": list(one.sources), "description": one.description}
+    port = (
+        {"port": "any" if one.ports == "1-65535" else one.ports}
+        if one.protocol in ("tcp", "udp")
+        else {}
+    )
+    return {
+        "direction": "in",
+        "protocol": one.protocol,
+        **port,
+        "source_ips": list(one.sources),
+        "description": one.description,
+    }
 
 
 def _meaning(rules: Sequence[Mapping[str, Any]]) -> RuleSet:
@@ -88,5 +102,7 @@ def _meaning(rules: Sequence[Mapping[str, Any]]) -> RuleSet:
             found.append(("icmpv6", "", [one for one in rule["source_ips"] if ":" in one]))
         elif rule["direction"] == "in":
             port = rule["port"]
-            found.append((rule["protocol"], "1-65535" if port == "any" else port or "", rule["source_ips"]))
+            found.append(
+                (rule["protocol"], "1-65535" if port == "any" else port or "", rule["source_ips"])
+            )
     return rule_set(found)

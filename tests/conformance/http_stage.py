@@ -25,7 +25,8 @@ _KINDS = {
 
 
 class HttpStage:
-    """`reading` and `writing`: (method, path) as regular expressions. `errors`: status and body by kind of trouble."""
+    """`reading` and `writing`: (method, path) as regular expressions. `errors`: status and body by
+    kind of trouble."""
 
     reading: ClassVar[tuple[str, str]]
     writing: ClassVar[tuple[str, str]]
@@ -36,13 +37,24 @@ class HttpStage:
 
     def writes(self) -> int:
         method, path = self.writing
-        return sum(bool(re.fullmatch(method, c.method) and re.fullmatch(path, c.path)) for c in self.double.calls)
+        return sum(
+            bool(re.fullmatch(method, c.method) and re.fullmatch(path, c.path))
+            for c in self.double.calls
+        )
 
     def trouble(self, trouble: Trouble) -> None:
         where = self.reading if trouble.on == "read" else self.writing
         more: dict[str, Any] = {"times": trouble.times, "skip": trouble.skip}
         if trouble.kind in _KINDS:
-            self.double.fail(Fault(*where, _KINDS[trouble.kind], seconds=trouble.seconds, action=trouble.action, **more))  # type: ignore[arg-type]
+            self.double.fail(
+                Fault(
+                    *where,
+                    _KINDS[trouble.kind],
+                    seconds=trouble.seconds,
+                    action=trouble.action,
+                    **more,
+                )
+            )  # type: ignore[arg-type]
             return
         status, body = self.errors[trouble.kind]
         headers = {} if trouble.hint is None else {"Retry-After": str(int(trouble.hint))}
@@ -64,7 +76,9 @@ def networks(sources: Sequence[str]) -> NetworkSet:
 
 
 def rule_set(rules: Sequence[tuple[str, str, Sequence[str]]]) -> RuleSet:
-    return RuleSet.of(Rule.of(protocol, ports, networks(sources)) for protocol, ports, sources in rules)
+    return RuleSet.of(
+        Rule.of(protocol, ports, networks(sources)) for protocol, ports, sources in rules
+    )
 
 
 __all__ = ["HttpStage", "Marker", "Spelled", "networks", "rule_set"]

@@ -25,8 +25,14 @@ class LocalStage:
         return {"path": str(self.folder / f"{name}.json")}
 
     def put(self, name: str, rules: Sequence[Spelled], marker: Marker | None) -> None:
-        mark = None if marker is None else {"owner": marker.owner, "firewall": marker.firewall, "hosts": marker.hosts}
-        self._write(name, {"format": 1, "marker": mark, "rules": [_rule(one) for one in rules], "kept": []})
+        mark = (
+            None
+            if marker is None
+            else {"owner": marker.owner, "firewall": marker.firewall, "hosts": marker.hosts}
+        )
+        self._write(
+            name, {"format": 1, "marker": mark, "rules": [_rule(one) for one in rules], "kept": []}
+        )
 
     def edit(self, name: str, rules: Sequence[Spelled]) -> None:
         self._write(name, self._read(name) | {"rules": [_rule(one) for one in rules]})
@@ -35,7 +41,8 @@ class LocalStage:
         if not (self.folder / f"{name}.json").exists():
             return None
         return RuleSet.of(
-            Rule.of(one["protocol"], one["ports"], NetworkSet.of(one["sources"])) for one in self._read(name)["rules"]
+            Rule.of(one["protocol"], one["ports"], NetworkSet.of(one["sources"]))
+            for one in self._read(name)["rules"]
         )
 
     def history(self, name: str) -> Sequence[RuleSet]:
@@ -43,7 +50,10 @@ class LocalStage:
         return [] if now is None else [now]
 
     def writes(self) -> int:
-        return sum(path.stat().st_mtime_ns != self.stamp.get(path.name) for path in self.folder.glob("*.json"))
+        return sum(
+            path.stat().st_mtime_ns != self.stamp.get(path.name)
+            for path in self.folder.glob("*.json")
+        )
 
     @property
     def stamp(self) -> dict[str, int]:
@@ -83,4 +93,9 @@ class LocalStage:
 
 
 def _rule(one: Spelled) -> dict[str, Any]:
-    return {"protocol": one.protocol, "ports": one.ports, "sources": list(one.sources), "description": one.description}
+    return {
+        "protocol": one.protocol,
+        "ports": one.ports,
+        "sources": list(one.sources),
+        "description": one.description,
+    }

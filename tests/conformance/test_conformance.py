@@ -77,7 +77,9 @@ MOTO_CANNOT = {
     "remote": "moto does not fail on demand",
 }
 FOR_MOTO = tuple(
-    one for one in SCENARIOS if not one.needs & MOTO_CANNOT.keys() and one.name != "another spelling of IPv6 is the same"
+    one
+    for one in SCENARIOS
+    if not one.needs & MOTO_CANNOT.keys() and one.name != "another spelling of IPv6 is the same"
 )
 
 
@@ -98,9 +100,16 @@ class TestAwsOnMoto(Conformance):
 
     @pytest.fixture
     def stage(self, moto: str) -> MotoStage:
-        keys = {"aws_access_key_id": DUMMY["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": DUMMY["AWS_SECRET_ACCESS_KEY"]}
+        keys = {
+            "aws_access_key_id": DUMMY["AWS_ACCESS_KEY_ID"],
+            "aws_secret_access_key": DUMMY["AWS_SECRET_ACCESS_KEY"],
+        }
         client = boto3.client(
-            "ec2", region_name=REGION, endpoint_url=moto, config=Config(retries={"total_max_attempts": 1}), **keys
+            "ec2",
+            region_name=REGION,
+            endpoint_url=moto,
+            config=Config(retries={"total_max_attempts": 1}),
+            **keys,
         )
         for group in client.describe_security_groups()["SecurityGroups"]:
             if group["GroupName"] != "default":
@@ -108,7 +117,9 @@ class TestAwsOnMoto(Conformance):
         return MotoStage(moto, client)
 
     @pytest.mark.parametrize("scenario", FOR_MOTO, ids=str)
-    def test_scenario(self, scenario: Scenario, stage: MotoStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_scenario(
+        self, scenario: Scenario, stage: MotoStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         super().test_scenario(scenario, stage, tmp_path, monkeypatch)
 
     test_every_declared_capability_was_shown = None  # type: ignore[assignment]  # our own double shows them all

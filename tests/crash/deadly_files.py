@@ -1,4 +1,5 @@
-"""File operations that kill their own process: the n-th one below a folder, before it, half way through a write, or after it."""
+"""File operations that kill their own process: the n-th one below a folder, before it, half way
+through a write, or after it."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ COUNT_ONLY = -1
 
 @contextmanager
 def deadly(folder: Path, at: int, moment: Moment) -> Iterator[None]:
-    """Within it the operation number `at` (0 = the first) ends the process. With `COUNT_ONLY` all are counted, into `operations`."""
+    """Within it the operation number `at` (0 = the first) ends the process. With `COUNT_ONLY` all
+    are counted, into `operations`."""
     done: list[str] = []
     inside = str(folder)
 
@@ -74,7 +76,12 @@ def deadly(folder: Path, at: int, moment: Moment) -> Iterator[None]:
 class _Written:
     """A file whose writes go to the disk at once, and count."""
 
-    def __init__(self, file: Any, handle: int, wrapped: Callable[[str, Callable[..., Any]], Callable[..., Any]]) -> None:
+    def __init__(
+        self,
+        file: Any,
+        handle: int,
+        wrapped: Callable[[str, Callable[..., Any]], Callable[..., Any]],
+    ) -> None:
         self._file = file
 
         def write(_: int, data: bytes) -> Any:
@@ -100,10 +107,15 @@ class _Written:
 
 
 def _is_below(folder: str, args: tuple[Any, ...]) -> bool:
-    """Whether the operation is on something in the folder: by its path, or by where its handle points."""
+    """Whether the operation is on something in the folder: by its path, or by where its handle
+    points."""
     for one in args[:1]:
         try:
-            path = str(Path(f"/proc/self/fd/{one}").readlink()) if isinstance(one, int) else os.fspath(one)
+            path = (
+                str(Path(f"/proc/self/fd/{one}").readlink())
+                if isinstance(one, int)
+                else os.fspath(one)
+            )
         except (OSError, TypeError):
             continue
         if isinstance(path, str) and path.startswith(folder) and "/out-" not in path:

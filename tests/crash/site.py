@@ -1,4 +1,5 @@
-"""One vendor, one configuration and the command typed beside it; and the laws held to every state the vendor went through."""
+"""One vendor, one configuration and the command typed beside it; and the laws held to every state
+the vendor went through."""
 
 from __future__ import annotations
 
@@ -24,8 +25,8 @@ SHORTEST_SECRET = 8
 
 @dataclass
 class Site:
-    """`wants`: what the configuration asks for beside SSH. `attach`: it names a machine. `host`: keys of its `[hosts.X]` table.
-    `patient`: its runs wait for answers as long as a user's do."""
+    """`wants`: what the configuration asks for beside SSH. `attach`: it names a machine. `host`:
+    keys of its `[hosts.X]` table. `patient`: its runs wait for answers as long as a user's do."""
 
     zygote: Zygote
     stage: Stage
@@ -55,7 +56,9 @@ class Site:
     @property
     def attached(self) -> bool:
         """Whether the machine that the configuration names is under the firewall."""
-        return self.attach and self.stage.lets_in(NAME) is not None and self.stage.attached(NAME) > 0
+        return (
+            self.attach and self.stage.lets_in(NAME) is not None and self.stage.attached(NAME) > 0
+        )
 
     def has(self, *rules: str, mine: bool = True) -> None:
         """The firewall is there; without `mine` nobody's mark is on it."""
@@ -67,7 +70,11 @@ class Site:
 
     def configure(self, state: str = "state") -> Path:
         """Write the configuration file."""
-        firewall: dict[str, Any] = {"provider": "vendor", "hosts": [self.host_name], **self.stage.settings(NAME)}
+        firewall: dict[str, Any] = {
+            "provider": "vendor",
+            "hosts": [self.host_name],
+            **self.stage.settings(NAME),
+        }
         firewall["allow"] = [_allow(one) for one in self.wants]
         if self.attach:
             firewall |= self.stage.attaching(NAME)
@@ -77,7 +84,10 @@ class Site:
             "state": f"file://{self.folder}/{state}",
             "ssh": {"ports": [22], "sources": ["any"]},
             "policy": {"expose": "published", "grace": "0s", "max_close": 1000, **self.policy},
-            "run": {"deadline": "60s" if self.patient else self.deadline, "host_timeout": "10s" if self.patient else "2s"},
+            "run": {
+                "deadline": "60s" if self.patient else self.deadline,
+                "host_timeout": "10s" if self.patient else "2s",
+            },
             "providers": {"vendor": {"type": self.stage.type, **self.stage.account}},
             "hosts": {self.host_name: dict(self.host)},
             "firewalls": {NAME: firewall},
@@ -93,7 +103,9 @@ class Site:
 
     def started(self, words: Sequence[str], **more: Any) -> Child:
         """A run with a configuration of its own."""
-        return self.zygote.start(words, self.folder, self.stage.environment, patient=self.patient, **more)
+        return self.zygote.start(
+            words, self.folder, self.stage.environment, patient=self.patient, **more
+        )
 
     def types(self, *words: str, **more: Any) -> Child:
         """Type it and wait for its end."""
@@ -116,7 +128,9 @@ class Site:
 
     def is_done(self) -> None:
         """The desired state is there, and there is nothing to do."""
-        assert self.now == self.wanted, f"beyond: {self.now - self.wanted}, missing: {self.wanted - self.now}"
+        assert self.now == self.wanted, (
+            f"beyond: {self.now - self.wanted}, missing: {self.wanted - self.now}"
+        )
         assert self.attached is self.attach
         written = self.stage.writes()
         idle = self.types("plan", "--detailed-exitcode")
@@ -128,7 +142,12 @@ class Site:
 def assert_tidy(site: Site, child: Child) -> None:
     """No traceback, no bug of a plugin, no secret."""
     text = child.output
-    for word in ("Traceback", "internal error", "provider plugin", *site.stage.environment.values()):
+    for word in (
+        "Traceback",
+        "internal error",
+        "provider plugin",
+        *site.stage.environment.values(),
+    ):
         assert len(word) < SHORTEST_SECRET or word not in text, f"{word!r} in the output:\n{text}"
     assert child.code is not None
     assert child.code < 0 or child.code in CODES, f"it ended with {child.code}:\n{text}"

@@ -1,6 +1,8 @@
-"""Anything, in any order: containers, hands, applies, deaths, plans kept for later, outages, clocks. The laws are what never changes.
+"""Anything, in any order: containers, hands, applies, deaths, plans kept for later, outages,
+clocks. The laws are what never changes.
 
-The model is what should be open: SSH, what the configuration allows, what the containers publish. Every run is a process of its own.
+The model is what should be open: SSH, what the configuration allows, what the containers publish.
+Every run is a process of its own.
 """
 
 from __future__ import annotations
@@ -31,7 +33,16 @@ from tests.doubles.http import Fault
 
 LONG = bool(os.environ.get("CLOUDSYNC_LONG"))
 ALWAYS = meant(SSH)
-BY_HAND = (SSH, "tcp/80", "tcp/443", "tcp/8000", "tcp/8001", "tcp/3389", "tcp/8000-8100", "udp/53 from 198.51.100.0/24")
+BY_HAND = (
+    SSH,
+    "tcp/80",
+    "tcp/443",
+    "tcp/8000",
+    "tcp/8001",
+    "tcp/3389",
+    "tcp/8000-8100",
+    "udp/53 from 198.51.100.0/24",
+)
 PLAN_MAX_AGE = 24 * 3600
 FOREVER = 10**6
 
@@ -123,19 +134,27 @@ class AnyOrder(RuleBasedStateMachine):
             assert self.engine_up
             assert self.vendor_up
             assert self.site.now == self.wanted, "it says done, and is not"
-            assert self.site.types("plan", "--detailed-exitcode", clock=self.clock).code == 0, "law 4"
+            assert self.site.types("plan", "--detailed-exitcode", clock=self.clock).code == 0, (
+                "law 4"
+            )
         elif self.engine_up and self.vendor_up:
-            raise AssertionError(f"nothing is wrong, and it ended with {child.code}:\n{child.output}")
+            raise AssertionError(
+                f"nothing is wrong, and it ended with {child.code}:\n{child.output}"
+            )
 
     @rule(call=st.integers(0, 9), after=st.booleans())
     def apply_dies(self, call: int, after: bool) -> None:
         before, seen = self.before()
         if self.file is not None:
-            child = self.site.apply(clock=self.clock, kill_at=3 * call, moment="after" if after else "before")
+            child = self.site.apply(
+                clock=self.clock, kill_at=3 * call, moment="after" if after else "before"
+            )
         else:
             begun: Future[Child] = Future()
             double = self.site.stage.double  # type: ignore[attr-defined]
-            double.faults.insert(0, Fault(".*", ".*", "drop-after" if after else "drop-before", skip=call))
+            double.faults.insert(
+                0, Fault(".*", ".*", "drop-after" if after else "drop-before", skip=call)
+            )
             double.faults[0].action = lambda: begun.result(30).kill()
             child = self.site.start(*self.site.words, clock=self.clock)
             begun.set_result(child)
@@ -150,7 +169,11 @@ class AnyOrder(RuleBasedStateMachine):
         file.unlink(missing_ok=True)
         self.site.types("plan", "--allow-close", "1000", "--out", str(file), clock=self.clock)
         assert not self.since(seen), "law 5"
-        changes = [one for firewall in json.loads(file.read_text())["firewalls"] for one in firewall["changes"]]
+        changes = [
+            one
+            for firewall in json.loads(file.read_text())["firewalls"]
+            for one in firewall["changes"]
+        ]
         self.kept = _rules(changes, "open"), _rules(changes, "close"), self.clock
 
     @precondition(lambda self: self.kept is not None)
@@ -177,8 +200,12 @@ class AnyOrder(RuleBasedStateMachine):
         return meant(SSH, *self.allowed, *(f"tcp/{8000 + number}" for number in self.containers))
 
     def before(self) -> tuple[RuleSet, int]:
-        note(f"containers {self.containers}, allowed {self.allowed}, engine {self.engine_up}, vendor {self.vendor_up}")
-        return (self.site.now if self.vendor_up or self.file is None else NOTHING), len(self.history())
+        note(
+            f"containers {self.containers}, allowed {self.allowed}, engine {self.engine_up}, vendor {self.vendor_up}"
+        )
+        return (self.site.now if self.vendor_up or self.file is None else NOTHING), len(
+            self.history()
+        )
 
     def history(self) -> Sequence[RuleSet]:
         return self.site.stage.history(NAME) if self.file is None or self.vendor_up else ()
@@ -189,28 +216,40 @@ class AnyOrder(RuleBasedStateMachine):
     def lawful(self, before: RuleSet, seen: int, child: Child) -> None:
         """Laws 1, 2, 3 over every state since."""
         note(f"ended with {child.code}")
-        states = self.since(seen) if self.file is None else [self.site.now] if self.vendor_up else []
+        states = (
+            self.since(seen) if self.file is None else [self.site.now] if self.vendor_up else []
+        )
         if not self.vendor_up:
             assert not states, "a vendor that is down was written to"
             assert child.code in (-9, 1, 4, 75), child.output
         known = self.wanted if self.engine_up else meant(SSH, *self.allowed)
         lowest = before & self.wanted if self.engine_up else before
         for state in states:
-            assert state.covers(lowest), f"law {'3' if self.engine_up else '1'}: closed: {lowest - state}"
+            assert state.covers(lowest), (
+                f"law {'3' if self.engine_up else '1'}: closed: {lowest - state}"
+            )
             assert (before | known).covers(state), f"law 3: opened: {state - (before | known)}"
             assert state.covers(before & ALWAYS), "law 2: SSH closed"
-            assert state.covers(before) or state.covers(ALWAYS), "law 2: something closed before SSH was open"
+            assert state.covers(before) or state.covers(ALWAYS), (
+                "law 2: something closed before SSH was open"
+            )
 
 
 def _rules(changes: Sequence[dict[str, Any]], action: str) -> RuleSet:
-    texts = [f"{one['protocol']}/{one['ports']} from {','.join(one['sources'])}" for one in changes if one["action"] == action]
+    texts = [
+        f"{one['protocol']}/{one['ports']} from {','.join(one['sources'])}"
+        for one in changes
+        if one["action"] == action
+    ]
     return meant(*texts)
 
 
 @pytest.mark.emulator
 @pytest.mark.timeout(0 if LONG else 300)
 @pytest.mark.parametrize("vendor", ["local", "hetzner", "aws"])
-def test_the_laws_hold_whatever_happens_in_whatever_order(vendor: str, zygotes: Callable[[str], Zygote]) -> None:
+def test_the_laws_hold_whatever_happens_in_whatever_order(
+    vendor: str, zygotes: Callable[[str], Zygote]
+) -> None:
     run_state_machine_as_test(
         lambda: AnyOrder(vendor, zygotes(vendor)),
         settings=settings(

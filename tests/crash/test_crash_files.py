@@ -1,4 +1,5 @@
-"""A run on files, killed at every file operation it makes: state, lock, history and the firewall's own file are the old or the new ones."""
+"""A run on files, killed at every file operation it makes: state, lock, history and the firewall's
+own file are the old or the new ones."""
 
 from __future__ import annotations
 
@@ -45,7 +46,9 @@ def test_law3_a_run_killed_at_any_file_operation_leaves_the_old_or_the_new_and_i
     operations = (dry.folder / "operations").read_text().split("\n")
     assert {"write", "fsync", "replace", "flock"} <= set(operations), operations
     moments: list[tuple[int, Moment]] = [(number, "before") for number in range(len(operations))]
-    moments += [(number, "half") for number, name in enumerate(operations) if name in ("write", "pwrite")]
+    moments += [
+        (number, "half") for number, name in enumerate(operations) if name in ("write", "pwrite")
+    ]
     moments.append((len(operations) - 1, "after"))
     for number, moment in moments:
         one = site(zygote, tmp_path / f"{number}-{moment}", new=new)
@@ -55,7 +58,9 @@ def test_law3_a_run_killed_at_any_file_operation_leaves_the_old_or_the_new_and_i
         one.is_finished()
 
 
-def test_law5_a_plan_makes_no_file_operation_that_writes(zygotes: Callable[[str], Zygote], tmp_path: Path) -> None:
+def test_law5_a_plan_makes_no_file_operation_that_writes(
+    zygotes: Callable[[str], Zygote], tmp_path: Path
+) -> None:
     one = site(zygotes("local"), tmp_path, new=False)
     assert one.types("plan", kill_at=COUNT_ONLY, moment="before").code == 0
     assert set((one.folder / "operations").read_text().split("\n")) <= {"open", ""}

@@ -1,8 +1,10 @@
-"""Every call of a run, and everything that can befall it: laws 1, 2 and 3 hold at every instant, and the next normal run finishes.
+"""Every call of a run, and everything that can befall it: laws 1, 2 and 3 hold at every instant,
+and the next normal run finishes.
 
-A dry pass counts the calls of a run; then the same run is begun once for each call and each mishap. The vendor's double tells every state
-it went through. What befalls is decided in the double, at the moment the call arrives or has taken effect: a killed process gets SIGKILL
-there, between two bytes of its life.
+A dry pass counts the calls of a run; then the same run is begun once for each call and each mishap.
+The vendor's double tells every state it went through. What befalls is decided in the double, at the
+moment the call arrives or has taken effect: a killed process gets SIGKILL there, between two bytes
+of its life.
 """
 
 from __future__ import annotations
@@ -30,8 +32,9 @@ SIDE_BY_SIDE = 3
 
 @dataclass(frozen=True)
 class Course:
-    """One kind of run. `has`: the vendor's rules before, None for no firewall; `mine`: they carry the right mark. `everything`: all
-    mishaps in every run of the tests; the others get the deaths, and the rest with CLOUDSYNC_LONG (`make crash`)."""
+    """One kind of run. `has`: the vendor's rules before, None for no firewall; `mine`: they carry
+    the right mark. `everything`: all mishaps in every run of the tests; the others get the deaths,
+    and the rest with CLOUDSYNC_LONG (`make crash`)."""
 
     name: str
     has: tuple[str, ...] | None
@@ -74,8 +77,12 @@ def _error(kind: str, times: int = 1) -> Mishap:
 
 
 MISHAPS: dict[str, Mishap] = {
-    "killed-before": lambda _v, _s, call, kill: Fault(".*", ".*", "drop-before", action=kill, skip=call),
-    "killed-after": lambda _v, _s, call, kill: Fault(".*", ".*", "drop-after", action=kill, skip=call),
+    "killed-before": lambda _v, _s, call, kill: Fault(
+        ".*", ".*", "drop-before", action=kill, skip=call
+    ),
+    "killed-after": lambda _v, _s, call, kill: Fault(
+        ".*", ".*", "drop-after", action=kill, skip=call
+    ),
     "dropped-before": lambda _v, _s, call, _: Fault(".*", ".*", "drop-before", skip=call),
     "dropped-after": lambda _v, _s, call, _: Fault(".*", ".*", "drop-after", skip=call),
     "truncated": lambda _v, _s, call, _: Fault(".*", ".*", "truncate", skip=call),
@@ -84,16 +91,21 @@ MISHAPS: dict[str, Mishap] = {
     "503": _error("unavailable"),
     "409": _error("conflict"),
     "403": _error("forbidden"),
-    "500": lambda vendor, _s, call, _: Fault(".*", ".*", status=500, body=dict(vendor.broken), skip=call),
+    "500": lambda vendor, _s, call, _: Fault(
+        ".*", ".*", status=500, body=dict(vendor.broken), skip=call
+    ),
     "503-from-then-on": _error("unavailable", FOREVER),
     "403-from-then-on": _error("forbidden", FOREVER),
-    "gone-from-then-on": lambda _v, _s, call, _: Fault(".*", ".*", "drop-before", skip=call, times=FOREVER),
+    "gone-from-then-on": lambda _v, _s, call, _: Fault(
+        ".*", ".*", "drop-before", skip=call, times=FOREVER
+    ),
 }
 DEATHS = ("killed-before", "killed-after", "dropped-before", "dropped-after")
 
 
 def _befits(vendor: Vendor, course: Course) -> bool:
-    """A vendor that attaches creates and attaches in one call: its plain creation is that one with less in it."""
+    """A vendor that attaches creates and attaches in one call: its plain creation is that one with
+    less in it."""
     return not course.attach if not vendor.attaches else course.name != "creates" or LONG
 
 
@@ -125,7 +137,9 @@ def calls_of(site: Site) -> list[Call]:
 
 def befall(site: Site, fault: Callable[[Callable[[], None]], Fault]) -> Child:
     """The run under its mishap, to its end."""
-    running: Future[Child] = Future()  # the first call may arrive before the zygote has said whom it forked
+    running: Future[Child] = (
+        Future()
+    )  # the first call may arrive before the zygote has said whom it forked
     double = site.stage.double  # type: ignore[attr-defined]
     double.fail(fault(lambda: running.result(30).kill()))
     child = site.start(*site.words)
@@ -135,7 +149,9 @@ def befall(site: Site, fault: Callable[[Callable[[], None]], Fault]) -> Child:
     return child
 
 
-def one_case(vendor: Vendor, course: Course, mishap: str, call: int, zygote: Zygote, folder: Path) -> None:
+def one_case(
+    vendor: Vendor, course: Course, mishap: str, call: int, zygote: Zygote, folder: Path
+) -> None:
     with scene(vendor, course, zygote, folder) as site:
         before = site.now
         child = befall(site, lambda kill: MISHAPS[mishap](vendor, site, call, kill))
@@ -154,12 +170,16 @@ def one_case(vendor: Vendor, course: Course, mishap: str, call: int, zygote: Zyg
 
 
 @pytest.fixture(scope="session")
-def counted(zygotes: Callable[[str], Zygote], tmp_path_factory: pytest.TempPathFactory) -> Callable[[Vendor, Course], list[Call]]:
+def counted(
+    zygotes: Callable[[str], Zygote], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Vendor, Course], list[Call]]:
     """The calls of a run that nothing befalls, which is held to everything too."""
 
     @cache
     def count(vendor: Vendor, course: Course) -> list[Call]:
-        with scene(vendor, course, zygotes(vendor.name), tmp_path_factory.mktemp("dry") / "run") as site:
+        with scene(
+            vendor, course, zygotes(vendor.name), tmp_path_factory.mktemp("dry") / "run"
+        ) as site:
             site.patient = True  # on a busy machine a short wait would end, and the call made once more be counted
             before = site.now
             assert site.apply().code == 0
@@ -191,5 +211,7 @@ def test_law3_a_run_that_fails_at_any_call_is_safe_and_finished_by_the_next(
         return None
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        failures = [problem for problem in pool.map(tried, range(len(calls))) if problem is not None]
+        failures = [
+            problem for problem in pool.map(tried, range(len(calls))) if problem is not None
+        ]
     assert not failures, "\n\n".join(failures)

@@ -1,4 +1,5 @@
-"""Several runs, people and containers at once: no duplicate, no lost opening, no closed SSH, and in the end an empty plan."""
+"""Several runs, people and containers at once: no duplicate, no lost opening, no closed SSH, and in
+the end an empty plan."""
 
 from __future__ import annotations
 
@@ -32,7 +33,9 @@ Zygotes = Callable[[str], Zygote]
 
 
 @contextmanager
-def site(name: str, zygotes: Zygotes, folder: Path, wants: tuple[str, ...] = WANTS) -> Iterator[Site]:
+def site(
+    name: str, zygotes: Zygotes, folder: Path, wants: tuple[str, ...] = WANTS
+) -> Iterator[Site]:
     with VENDORS[name].stage() as stage:
         yield Site(zygotes(name), stage, folder, wants, patient=True)
 
@@ -41,13 +44,16 @@ def double_of(one: Site) -> Double:
     return one.stage.double  # type: ignore[attr-defined,no-any-return]
 
 
-def at_the_first_write(one: Site, action: Callable[[], None], times: int = 1, skip: int = 0) -> None:
+def at_the_first_write(
+    one: Site, action: Callable[[], None], times: int = 1, skip: int = 0
+) -> None:
     method, path = one.stage.writing  # type: ignore[attr-defined]
     double_of(one).fail(Fault(method, path, "meanwhile", action=action, times=times, skip=skip))
 
 
 def within(one: Site, *sets: RuleSet) -> None:
-    """Every state the vendor went through has what all of `sets` have, and nothing that none of them has."""
+    """Every state the vendor went through has what all of `sets` have, and nothing that none of
+    them has."""
     lowest = highest = sets[0]
     for other in sets[1:]:
         lowest, highest = lowest & other, highest | other
@@ -84,7 +90,9 @@ def test_ten_runs_on_one_state_directory_are_one_run_and_nine_that_say_who_holds
 
 
 @EVERY
-def test_ten_runs_that_wait_for_the_lock_write_what_one_would(name: str, zygotes: Zygotes, tmp_path: Path) -> None:
+def test_ten_runs_that_wait_for_the_lock_write_what_one_would(
+    name: str, zygotes: Zygotes, tmp_path: Path
+) -> None:
     with site(name, zygotes, tmp_path / "alone") as one:
         (tmp_path / "alone").mkdir()
         one.has(*HAS)
@@ -132,7 +140,11 @@ def _named(one: Site) -> list[str]:
     cloud = double_of(one)
     if isinstance(cloud, ComputeDouble):
         return [NAME]  # names are keys there
-    found = cloud.firewalls.values() if isinstance(cloud, HetznerDouble | DigitalOceanDouble) else cloud.groups.values()  # type: ignore[attr-defined]
+    found = (
+        cloud.firewalls.values()
+        if isinstance(cloud, HetznerDouble | DigitalOceanDouble)
+        else cloud.groups.values()
+    )  # type: ignore[attr-defined]
     return [firewall.name for firewall in found if firewall.name.split(".")[0] == NAME]
 
 
@@ -143,7 +155,9 @@ def test_ten_runs_on_one_file(kind: str, zygotes: Zygotes, tmp_path: Path) -> No
     one.has(*HAS)
     children = []
     for number in range(TEN):
-        path = one.configure(state="state" if kind == "same" else f"state-{number}").rename(tmp_path / f"{number}.toml")
+        path = one.configure(state="state" if kind == "same" else f"state-{number}").rename(
+            tmp_path / f"{number}.toml"
+        )
         children.append(one.started([*one.words, "-c", str(path)]))
     codes = {child.wait() for child in children}
     assert 0 in codes
@@ -155,7 +169,9 @@ def test_ten_runs_on_one_file(kind: str, zygotes: Zygotes, tmp_path: Path) -> No
 
 
 @EVERY
-def test_law6_rules_edited_by_hand_between_plan_and_apply_stop_the_apply(name: str, zygotes: Zygotes, tmp_path: Path) -> None:
+def test_law6_rules_edited_by_hand_between_plan_and_apply_stop_the_apply(
+    name: str, zygotes: Zygotes, tmp_path: Path
+) -> None:
     with site(name, zygotes, tmp_path) as one:
         one.has(*HAS)
         assert one.types("plan", "--allow-close", "1000", "--out", "p.json").code == 0
@@ -166,12 +182,18 @@ def test_law6_rules_edited_by_hand_between_plan_and_apply_stop_the_apply(name: s
             assert one.now == meant(*edited)
             assert not one.stage.history(NAME)
         one.by_hand(SSH, "tcp/80", "tcp/443", "tcp/8080")
-        assert one.types("apply", "p.json").code == 0, "a part of the plan that a person did already is no reason to stop"
+        assert one.types("apply", "p.json").code == 0, (
+            "a part of the plan that a person did already is no reason to stop"
+        )
         one.is_done()
 
 
 @pytest.mark.parametrize("write", [0, 1], ids=["before-the-first-write", "before-the-second"])
-@pytest.mark.parametrize("edited", [(*HAS, "tcp/3389"), (SSH, "tcp/8080"), ("tcp/80",)], ids=["opens", "closes", "closes-ssh"])
+@pytest.mark.parametrize(
+    "edited",
+    [(*HAS, "tcp/3389"), (SSH, "tcp/8080"), ("tcp/80",)],
+    ids=["opens", "closes", "closes-ssh"],
+)
 @EVERY
 def test_rules_edited_by_hand_between_two_steps_are_never_reported_as_done(
     name: str, edited: tuple[str, ...], write: int, zygotes: Zygotes, tmp_path: Path
@@ -209,7 +231,8 @@ def runs(engine: FakeEngine, *numbers: int) -> None:
 def test_law1_containers_that_come_and_go_while_an_engine_is_read_are_never_guessed(
     name: str, zygotes: Zygotes, tmp_path: Path
 ) -> None:
-    """Stopped after the list: a normal race. Started after it: the next run's. The engine gone in between: nothing closes."""
+    """Stopped after the list: a normal race. Started after it: the next run's. The engine gone in
+    between: nothing closes."""
     with FakeEngine(tmp_path) as engine, VENDORS[name].stage() as stage:
         one = Site(zygotes(name), stage, tmp_path, host={"docker": engine.endpoint}, patient=True)
         one.has(SSH, "tcp/8000", "tcp/8002")
@@ -219,9 +242,14 @@ def test_law1_containers_that_come_and_go_while_an_engine_is_read_are_never_gues
         assert one.now == meant(SSH, "tcp/8000", "tcp/8001")
 
         runs(engine, 0, 2)
-        engine.routes[f"/containers/{engine.id(0)}/json"] = (500, {"message": "the engine is stopping"})
+        engine.routes[f"/containers/{engine.id(0)}/json"] = (
+            500,
+            {"message": "the engine is stopping"},
+        )
         assert one.apply().code == 75
-        assert one.now == meant(SSH, "tcp/8000", "tcp/8001", "tcp/8002"), "openings go on, and nothing closes"
+        assert one.now == meant(SSH, "tcp/8000", "tcp/8001", "tcp/8002"), (
+            "openings go on, and nothing closes"
+        )
 
         seen = len(one.stage.history(NAME))
         engine.routes["/containers/json"] = lambda: (500, {"message": "the engine is gone"})
@@ -234,7 +262,9 @@ def test_law1_containers_that_come_and_go_while_an_engine_is_read_are_never_gues
 
 
 @EVERY
-def test_law6_containers_that_change_between_plan_and_apply_stop_the_apply(name: str, zygotes: Zygotes, tmp_path: Path) -> None:
+def test_law6_containers_that_change_between_plan_and_apply_stop_the_apply(
+    name: str, zygotes: Zygotes, tmp_path: Path
+) -> None:
     with FakeEngine(tmp_path) as engine, VENDORS[name].stage() as stage:
         one = Site(zygotes(name), stage, tmp_path, host={"docker": engine.endpoint}, patient=True)
         one.has(SSH)
@@ -252,13 +282,24 @@ def test_law6_containers_that_change_between_plan_and_apply_stop_the_apply(name:
 
 
 @EVERY
-def test_three_machines_that_name_one_firewall_do_not_fight_over_it(name: str, zygotes: Zygotes, tmp_path: Path) -> None:
+def test_three_machines_that_name_one_firewall_do_not_fight_over_it(
+    name: str, zygotes: Zygotes, tmp_path: Path
+) -> None:
     with VENDORS[name].stage() as stage:
         machines = []
         for number in (1, 2, 3):
             folder = tmp_path / f"machine-{number}"
             folder.mkdir()
-            machines.append(Site(zygotes(name), stage, folder, (f"tcp/800{number}",), host_name=f"web-{number}", patient=True))
+            machines.append(
+                Site(
+                    zygotes(name),
+                    stage,
+                    folder,
+                    (f"tcp/800{number}",),
+                    host_name=f"web-{number}",
+                    patient=True,
+                )
+            )
         first, *others = machines
         assert first.apply().code == 0
         written = stage.writes()
@@ -279,16 +320,28 @@ def test_three_machines_that_create_one_firewall_at_once_are_one_owner_and_two_r
     with VENDORS[name].stage() as stage:
         all_here = threading.Barrier(3, timeout=60)
         method, path = stage.writing
-        stage.double.fail(Fault(method, path, "meanwhile", action=lambda: all_here.wait() and None, times=3))
+        stage.double.fail(
+            Fault(method, path, "meanwhile", action=lambda: all_here.wait() and None, times=3)
+        )
         machines = []
         for number in (1, 2, 3):
             folder = tmp_path / f"machine-{number}"
             folder.mkdir()
-            machines.append(Site(zygotes(name), stage, folder, (f"tcp/800{number}",), host_name=f"web-{number}", patient=True))
+            machines.append(
+                Site(
+                    zygotes(name),
+                    stage,
+                    folder,
+                    (f"tcp/800{number}",),
+                    host_name=f"web-{number}",
+                    patient=True,
+                )
+            )
         children = [machine.start(*machine.words) for machine in machines]
         codes = [child.wait() for child in children]
         if name == "digitalocean":
-            # Its marker is part of the name, so each has made a firewall of its own, and none is anybody else's.
+            # Its marker is part of the name, so each has made a firewall of its own, and none is
+            # anybody else's.
             assert codes == [0, 0, 0]
             return
         assert sorted(codes) == [0, 6, 6], [child.output for child in children]
@@ -345,5 +398,7 @@ def test_law4_an_action_that_fails_at_the_vendor_after_its_caller_died_is_done_b
             cloud.failing_droplets.clear()
         elif isinstance(cloud, ComputeDouble):
             cloud.settle()
-        assert one.types("plan", "--detailed-exitcode").code == 2, "what is not in force is no empty plan"
+        assert one.types("plan", "--detailed-exitcode").code == 2, (
+            "what is not in force is no empty plan"
+        )
         one.is_finished()

@@ -1,4 +1,5 @@
-"""Every remote vendor as the tests here need it: its double, its stage, and what it does on its own while nobody asks."""
+"""Every remote vendor as the tests here need it: its double, its stage, and what it does on its own
+while nobody asks."""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ class Vendor:
 
 
 def _gcp() -> ComputeDouble:
-    # An operation whose caller died is done while the next run has made a call or two: the vendor does not wait to be asked.
+    # An operation whose caller died is done while the next run has made a call or two: the vendor
+    # does not wait to be asked.
     double = ComputeDouble()
     double.settle_calls = 2
     return double
@@ -52,8 +54,20 @@ def _gcp() -> ComputeDouble:
 VENDORS = {
     one.name: one
     for one in (
-        Vendor("hetzner", HetznerDouble, HetznerStage, hetzner.fault_body("server_error"), attaches=True),
-        Vendor("digitalocean", DigitalOceanDouble, DigitalOceanStage, digitalocean.fault_body("server_error"), attaches=True),
+        Vendor(
+            "hetzner",
+            HetznerDouble,
+            HetznerStage,
+            hetzner.fault_body("server_error"),
+            attaches=True,
+        ),
+        Vendor(
+            "digitalocean",
+            DigitalOceanDouble,
+            DigitalOceanStage,
+            digitalocean.fault_body("server_error"),
+            attaches=True,
+        ),
         Vendor("aws", Ec2Double, AwsStage, ec2.fault_body("InternalError")),
         Vendor("gcp", _gcp, GcpStage, compute.fault_body(500, "backendError")),
     )

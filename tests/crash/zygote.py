@@ -1,4 +1,5 @@
-"""A process that has everything imported and forks one child per run of the command: a real process to kill, without its start-up.
+"""A process that has everything imported and forks one child per run of the command: a real process
+to kill, without its start-up.
 
 `Zygote(...)` is the test's side of it. The other side is this module run as a program: one thread, told what to do line by line on stdin,
 answering on stdout. A child runs `cloudsync.cli.main.run` with a real configuration file and exits with its code. Only waiting times are
@@ -43,7 +44,8 @@ class Child:
     code: int | None = None
 
     def kill(self) -> None:
-        """At once; the process gets no say. It is not reaped before `wait`, so the id is still its own."""
+        """At once; the process gets no say. It is not reaped before `wait`, so the id is still its
+        own."""
         os.kill(self.pid, signal.SIGKILL)
 
     def wait(self) -> int:
@@ -77,7 +79,10 @@ class Zygote:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.zygote", *self.providers], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-m", "tests.crash.zygote", *self.providers],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         ready = self._answer()
         assert ready == {"threads": 1}, f"a process with threads cannot fork safely: {ready}"
@@ -90,9 +95,12 @@ class Zygote:
         self._process.wait(timeout=10)
         self._process.stdout.close()
 
-    def start(self, words: Sequence[str], folder: Path, environment: Mapping[str, str], **more: Any) -> Child:
-        """Begin a run. `more`: `kill_at` and `moment` for a file operation to die at, `clock` for seconds its clock is off, `patient`
-        where it is to wait for answers as long as a user's run does."""
+    def start(
+        self, words: Sequence[str], folder: Path, environment: Mapping[str, str], **more: Any
+    ) -> Child:
+        """Begin a run. `more`: `kill_at` and `moment` for a file operation to die at, `clock` for
+        seconds its clock is off, `patient` where it is to wait for answers as long as a user's run
+        does."""
         with self.lock:
             self.number += 1
             out = folder / f"out-{self.number}.txt"
@@ -106,7 +114,9 @@ class Zygote:
         }
         return Child(self, int(self.ask(order)["pid"]), out)
 
-    def run(self, words: Sequence[str], folder: Path, environment: Mapping[str, str], **more: Any) -> Child:
+    def run(
+        self, words: Sequence[str], folder: Path, environment: Mapping[str, str], **more: Any
+    ) -> Child:
         """A whole run."""
         child = self.start(words, folder, environment, **more)
         child.wait()
@@ -174,7 +184,8 @@ def _say(wire: IO[bytes], answer: Mapping[str, Any]) -> None:
 
 
 def _warm(providers: Sequence[str]) -> None:
-    """Everything a run would import, by a run on a file; and what the SDKs load when they are used first."""
+    """Everything a run would import, by a run on a file; and what the SDKs load when they are used
+    first."""
     from cloudsync.cli.main import run
 
     for name in providers:
@@ -199,11 +210,14 @@ def _warm_boto() -> None:
     from botocore.loaders import JSONFileLoader
 
     JSONFileLoader.load_file = read_once()
-    boto3.Session(region_name="eu-central-1").client("ec2", aws_access_key_id="a", aws_secret_access_key="b")
+    boto3.Session(region_name="eu-central-1").client(
+        "ec2", aws_access_key_id="a", aws_secret_access_key="b"
+    )
 
 
 def read_once() -> Callable[[Any, str], Any]:
-    """For botocore's `JSONFileLoader.load_file`: every client reads EC2's description anew, for half a second; here it is read once."""
+    """For botocore's `JSONFileLoader.load_file`: every client reads EC2's description anew, for
+    half a second; here it is read once."""
     from botocore.loaders import JSONFileLoader
 
     plain = JSONFileLoader.load_file

@@ -1,8 +1,11 @@
-"""A strict double of the VPC firewall part of the Compute Engine v1 API, written from the vendor's discovery document.
+"""A strict double of the VPC firewall part of the Compute Engine v1 API, written from the vendor's
+discovery document.
 
-Stricter than that document where the vendor is known to be: names, networks, address families, ports, tags and service accounts, one
-operation at a time per firewall. What a test is to tell apart from a success at once takes effect only when its operation is done.
-Every request and answer is held against the document (`../shared/specs`) where it is at hand; what does not fit is in `violations`.
+Stricter than that document where the vendor is known to be: names, networks, address families,
+ports, tags and service accounts, one operation at a time per firewall. What a test is to tell apart
+from a success at once takes effect only when its operation is done. Every request and answer is
+held against the document (`../shared/specs`) where it is at hand; what does not fit is in
+`violations`.
 
 `python -m tests.doubles.compute --port 4130 --project p` runs it for a person.
 """
@@ -32,7 +35,15 @@ from tests.doubles.http import (
 SPEC = "gcp-compute-firewalls.discovery.json"
 BASE = "https://www.googleapis.com/compute/v1"
 CREATED = "2026-01-02T03:04:05.678-08:00"
-PROTOCOLS = {"1": "icmp", "4": "ipip", "6": "tcp", "17": "udp", "50": "esp", "51": "ah", "132": "sctp"}
+PROTOCOLS = {
+    "1": "icmp",
+    "4": "ipip",
+    "6": "tcp",
+    "17": "udp",
+    "50": "esp",
+    "51": "ah",
+    "132": "sctp",
+}
 LIMITS = {
     "sourceRanges": 256, "destinationRanges": 256, "sourceTags": 30, "targetTags": 70, "sourceServiceAccounts": 10,
     "targetServiceAccounts": 10,
@@ -46,13 +57,25 @@ _CIDR = re.compile(r"[0-9a-fA-F:.]+/(0|[1-9][0-9]{0,2})")
 _PROTOCOL = re.compile(r"0|[1-9][0-9]{0,2}")
 _PORTS = re.compile(r"(0|[1-9][0-9]{0,4})(?:-(0|[1-9][0-9]{0,4}))?")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_NETWORK = re.compile(r"(?:(?:https://(?:www|compute)\.googleapis\.com/compute/v1/)?projects/([^/]+)/)?global/networks/([^/]+)")
-_USAGE = {"rateLimitExceeded", "userRateLimitExceeded", "dailyLimitExceeded", "quotaExceeded", "accessNotConfigured"}
+_NETWORK = re.compile(
+    r"(?:(?:https://(?:www|compute)\.googleapis\.com/compute/v1/)?projects/([^/]+)/)?global/networks/([^/]+)"
+)
+_USAGE = {
+    "rateLimitExceeded",
+    "userRateLimitExceeded",
+    "dailyLimitExceeded",
+    "quotaExceeded",
+    "accessNotConfigured",
+}
 _OUTPUT_ONLY = {"kind", "id", "creationTimestamp", "selfLink"}
 
 
 def fault_body(code: int, reason: str, message: str = "told to fail") -> dict[str, Any]:
-    one = {"message": message, "domain": "usageLimits" if reason in _USAGE else "global", "reason": reason}
+    one = {
+        "message": message,
+        "domain": "usageLimits" if reason in _USAGE else "global",
+        "reason": reason,
+    }
     status = {"status": "UNAUTHENTICATED"} if code == 401 else {}
     return {"error": {"code": code, "message": message, "errors": [one]} | status}
 
@@ -71,7 +94,8 @@ def not_found(path: str) -> ApiError:
 
 @dataclass
 class Operation:
-    """`request`: what its client sent, to tell a repetition from another write under the same id. `born`: the call that began it."""
+    """`request`: what its client sent, to tell a repetition from another write under the same id.
+    `born`: the call that began it."""
 
     number: int
     type: str
@@ -95,10 +119,12 @@ class Operation:
 
 
 class ComputeDouble(Double):
-    """`polls`: how often a get shows an operation running before it is done. A wait ends it, except for the next `slow_waits` ones; it
-    ends by itself once `settle_calls` further calls were made. `fail_operations`: how the next writes that are accepted end.
-    `odd_spelling`: IPv6 is answered with all its zeros; by hand it is always seen short. `policies`: by network, what acts on it beside
-    its VPC rules; `regional`: the same by network and region. `denied`: permissions the caller does not have. `unreachable`: zones.
+    """`polls`: how often a get shows an operation running before it is done. A wait ends it, except
+    for the next `slow_waits` ones; it ends by itself once `settle_calls` further calls were made.
+    `fail_operations`: how the next writes that are accepted end. `odd_spelling`: IPv6 is answered
+    with all its zeros; by hand it is always seen short. `policies`: by network, what acts on it
+    beside its VPC rules; `regional`: the same by network and region. `denied`: permissions the
+    caller does not have. `unreachable`: zones.
     """
 
     base_path = ""
@@ -140,7 +166,8 @@ class ComputeDouble(Double):
         zone: str = "europe-west1-b",
         project: str | None = None,
     ) -> str:
-        """`nics`: network, public IPv4, public IPv6. `project`: of its networks, where that is another one (shared VPC)."""
+        """`nics`: network, public IPv4, public IPv6. `project`: of its networks, where that is
+        another one (shared VPC)."""
         interfaces: list[Resource] = []
         for number, (network, v4, v6) in enumerate(nics or (("default", "198.51.100.1", None),)):
             one: Resource = {
@@ -151,7 +178,9 @@ class ComputeDouble(Double):
             }  # fmt: skip
             if v6:
                 one |= {"stackType": "IPV4_IPV6", "ipv6AccessType": "EXTERNAL"}
-                one["ipv6AccessConfigs"] = [{"type": "DIRECT_IPV6", "externalIpv6": v6, "externalIpv6PrefixLength": 96}]
+                one["ipv6AccessConfigs"] = [
+                    {"type": "DIRECT_IPV6", "externalIpv6": v6, "externalIpv6PrefixLength": 96}
+                ]
             interfaces.append(one)
         with self.lock:
             instance: Resource = {
@@ -197,7 +226,10 @@ class ComputeDouble(Double):
 
     def named(self, request: Request) -> Request:
         inside = request.path.startswith("/compute/v1/")
-        return replace(request, path=request.path.removeprefix("/compute/v1") if inside else f"/outside{request.path}")
+        return replace(
+            request,
+            path=request.path.removeprefix("/compute/v1") if inside else f"/outside{request.path}",
+        )
 
     def handle(self, request: Request) -> tuple[int, Any]:
         self._clock += 1
@@ -205,7 +237,11 @@ class ComputeDouble(Double):
             if self._clock - operation.born > self.settle_calls:
                 self._finish(operation)
         if self.require_token is not None and request.token != self.require_token:
-            raise error(401, "authError", "Request had invalid authentication credentials. Expected OAuth 2 access token.")
+            raise error(
+                401,
+                "authError",
+                "Request had invalid authentication credentials. Expected OAuth 2 access token.",
+            )
         resource, methods, arguments = _route(request.path)
         if not methods:
             self.violations.append(f"request {request.method} {request.path}: not in this double")
@@ -215,7 +251,11 @@ class ComputeDouble(Double):
         project, *names = arguments
         permission = PERMISSIONS.get((resource, methods[request.method]))
         if permission in self.denied:
-            raise error(403, "forbidden", f"Required '{permission}' permission for 'projects/{self.project}'")
+            raise error(
+                403,
+                "forbidden",
+                f"Required '{permission}' permission for 'projects/{self.project}'",
+            )
         if project != self.project:
             raise error(404, "notFound", f"Failed to find project {project}")
         for name in names:
@@ -236,10 +276,18 @@ class ComputeDouble(Double):
             if resource not in description["resources"]:
                 return
             schema = description["resources"][resource]["methods"][method]["response"]
-            self.violations += [f"answer of {resource}.{method}: {text}" for text in _problems(answer, schema, "answer")]
+            self.violations += [
+                f"answer of {resource}.{method}: {text}"
+                for text in _problems(answer, schema, "answer")
+            ]
 
     def firewalls_list(self, request: Request) -> Resource:
-        return self._list(request, "firewalls", "firewallList", [self._spelled(one) for one in self._state.values()])
+        return self._list(
+            request,
+            "firewalls",
+            "firewallList",
+            [self._spelled(one) for one in self._state.values()],
+        )
 
     def firewalls_get(self, _request: Request, ref: str) -> Resource:
         return self._spelled(self._found("firewalls", self._state.values(), ref))
@@ -254,10 +302,15 @@ class ComputeDouble(Double):
         network = self._found("networks", self.networks.values(), ref)
         return self._effective(network, self.policies.get(network["name"], []))
 
-    def regionNetworkFirewallPolicies_getEffectiveFirewalls(self, request: Request, region: str) -> Resource:
+    def regionNetworkFirewallPolicies_getEffectiveFirewalls(
+        self, request: Request, region: str
+    ) -> Resource:
         """It repeats what acts on the whole network."""
         network = self.networks[self._network(request.one("network")).rsplit("/", 1)[-1]]
-        regional = [*self.policies.get(network["name"], []), *self.regional.get((network["name"], region), [])]
+        regional = [
+            *self.policies.get(network["name"], []),
+            *self.regional.get((network["name"], region), []),
+        ]
         return self._effective(network, [one for one in regional if one["type"] != "SYSTEM"])
 
     def instances_aggregatedList(self, request: Request) -> Resource:
@@ -267,7 +320,10 @@ class ComputeDouble(Double):
         first, last = int(token), int(token) + min(int(size), self.page)
         scopes: Resource = {
             f"zones/{zone}": {
-                "warning": {"code": "NO_RESULTS_ON_PAGE", "message": "There are no results for scope on this page."}
+                "warning": {
+                    "code": "NO_RESULTS_ON_PAGE",
+                    "message": "There are no results for scope on this page.",
+                }
             }
             for zone in ("europe-west1-b", "us-central1-a")
         }
@@ -275,11 +331,17 @@ class ComputeDouble(Double):
             scope = scopes.setdefault("zones/" + instance["zone"].rsplit("/", 1)[-1], {})
             scope.pop("warning", None)
             scope.setdefault("instances", []).append(copy.deepcopy(instance))
-        answer: Resource = {"kind": "compute#instanceAggregatedList", "id": "projects/p/aggregated/instances", "items": scopes}
+        answer: Resource = {
+            "kind": "compute#instanceAggregatedList",
+            "id": "projects/p/aggregated/instances",
+            "items": scopes,
+        }
         if last < len(self.instances):
             answer["nextPageToken"] = str(last)
         for zone in self.unreachable:
-            scopes[f"zones/{zone}"] = {"warning": {"code": "UNREACHABLE", "message": f"zones/{zone} cannot be reached"}}
+            scopes[f"zones/{zone}"] = {
+                "warning": {"code": "UNREACHABLE", "message": f"zones/{zone} cannot be reached"}
+            }
         return answer
 
     def firewalls_testIamPermissions(self, request: Request, ref: str) -> Resource:
@@ -290,11 +352,22 @@ class ComputeDouble(Double):
     def projects_get(self, _request: Request) -> Resource:
         return {
             "name": self.project,
-            "quotas": [{"metric": "FIREWALLS", "limit": float(self.quota), "usage": float(len(self._state))}],
+            "quotas": [
+                {
+                    "metric": "FIREWALLS",
+                    "limit": float(self.quota),
+                    "usage": float(len(self._state)),
+                }
+            ],
         }
 
     def globalOperations_list(self, request: Request) -> Resource:
-        return self._list(request, "operations", "operationList", [self._operation(one) for one in self.operations])
+        return self._list(
+            request,
+            "operations",
+            "operationList",
+            [self._operation(one) for one in self.operations],
+        )
 
     def globalOperations_get(self, _request: Request, ref: str) -> Resource:
         operation = self._known(ref)
@@ -314,25 +387,45 @@ class ComputeDouble(Double):
     # What they are made of
 
     def _effective(self, network: Resource, policies: list[Resource]) -> Resource:
-        rules = [self._spelled(one) for one in self._state.values() if one["network"] == network["selfLink"]]
-        return {key: one for key, one in (("firewalls", rules), ("firewallPolicys", copy.deepcopy(policies))) if one}
+        rules = [
+            self._spelled(one)
+            for one in self._state.values()
+            if one["network"] == network["selfLink"]
+        ]
+        return {
+            key: one
+            for key, one in (("firewalls", rules), ("firewallPolicys", copy.deepcopy(policies)))
+            if one
+        }
 
     def _write(self, request: Request, method: str, ref: str | None = None) -> Resource:
         request_id, sent = request.one("requestId"), (request.method, request.path, request.body)
         if request_id is not None:
             if not _UUID.fullmatch(request_id) or not request_id.strip("0-"):
                 raise invalid("requestId", request_id, "Must be a UUID that is not zero.")
-            if again := next((one for one in self.operations if one.request_id == request_id.lower()), None):
+            if again := next(
+                (one for one in self.operations if one.request_id == request_id.lower()), None
+            ):
                 if again.request != sent:
-                    self.violations.append(f"request {method}: the request id of another write, {request_id}")
+                    self.violations.append(
+                        f"request {method}: the request id of another write, {request_id}"
+                    )
                 return self._operation(again)
         if method != "delete" and not isinstance(request.body, dict):
-            raise error(400, "parseError" if request.body is not None else "required", "Required field 'resource' not specified")
+            raise error(
+                400,
+                "parseError" if request.body is not None else "required",
+                "Required field 'resource' not specified",
+            )
         given = {} if method == "delete" else request.body
         body = {key: value for key, value in given.items() if key not in _OUTPUT_ONLY}
         name = self._name_of(ref) if ref is not None else body.get("name")
         if any(one.firewall == name and not one.done for one in self.operations):
-            raise error(400, "resourceNotReady", f"The resource '{self._path('firewalls', name)}' is not ready")
+            raise error(
+                400,
+                "resourceNotReady",
+                f"The resource '{self._path('firewalls', name)}' is not ready",
+            )
         there = self._found("firewalls", self._state.values(), ref) if ref is not None else None
         if method != "insert" and "params" in body:
             raise invalid("resource.params", "", "Allowed for insert only.")
@@ -369,7 +462,11 @@ class ComputeDouble(Double):
                 if there is not None:
                     raise self._exists(operation.firewall)
                 if len(self._state) >= self.quota:
-                    operation.failure = (403, "QUOTA_EXCEEDED", f"Quota 'FIREWALLS' exceeded.  Limit: {self.quota:.1f} globally.")
+                    operation.failure = (
+                        403,
+                        "QUOTA_EXCEEDED",
+                        f"Quota 'FIREWALLS' exceeded.  Limit: {self.quota:.1f} globally.",
+                    )
                     return
                 self._state[operation.firewall] = copy.deepcopy(operation.body)
             elif there is None or there["id"] != operation.target:
@@ -380,7 +477,11 @@ class ComputeDouble(Double):
                 self._state[operation.firewall] = after
         except ApiError as problem:
             codes = {404: "RESOURCE_NOT_FOUND", 409: "RESOURCE_ALREADY_EXISTS"}
-            operation.failure = (problem.status, codes.get(problem.status, "INVALID_USAGE"), problem.body["error"]["message"])
+            operation.failure = (
+                problem.status,
+                codes.get(problem.status, "INVALID_USAGE"),
+                problem.body["error"]["message"],
+            )
         else:
             self.history.append(copy.deepcopy(self._state))
 
@@ -397,24 +498,49 @@ class ComputeDouble(Double):
             answer["endTime"] = CREATED
         if operation.done and operation.failure is not None:
             status, code, message = operation.failure
-            answer |= {"httpErrorStatusCode": status, "httpErrorMessage": HTTPStatus(status).phrase.upper()}
+            answer |= {
+                "httpErrorStatusCode": status,
+                "httpErrorMessage": HTTPStatus(status).phrase.upper(),
+            }
             answer["error"] = {"errors": [{"code": code, "message": message}]}
         return answer
 
     def _normal(self, given: Resource, mine: Resource | None) -> Resource:
         """A firewall as the vendor keeps it: defaults filled in, or refused."""
-        body = {key: value for key, value in given.items() if value is not None and value != [] and key not in _OUTPUT_ONLY}
-        name, direction, priority = body.get("name"), body.get("direction", "INGRESS"), body.get("priority", 1000)
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or (mine is not None and name != mine["name"]):
-            raise invalid("resource.name", name, f"Must be a match of regex '{_NAME.pattern}', and stay.")
+        body = {
+            key: value
+            for key, value in given.items()
+            if value is not None and value != [] and key not in _OUTPUT_ONLY
+        }
+        name, direction, priority = (
+            body.get("name"),
+            body.get("direction", "INGRESS"),
+            body.get("priority", 1000),
+        )
+        if (
+            not isinstance(name, str)
+            or not _NAME.fullmatch(name)
+            or (mine is not None and name != mine["name"])
+        ):
+            raise invalid(
+                "resource.name", name, f"Must be a match of regex '{_NAME.pattern}', and stay."
+            )
         network = self._network(body.get("network", "global/networks/default"))
         if direction not in ("INGRESS", "EGRESS"):
             raise invalid("resource.direction", direction, "Must be INGRESS or EGRESS.")
         if mine is not None and (network, direction) != (mine["network"], mine["direction"]):
             raise invalid("resource", name, "Network and direction cannot change.")
-        if not isinstance(priority, int) or isinstance(priority, bool) or not 0 <= priority <= 65535:
+        if (
+            not isinstance(priority, int)
+            or isinstance(priority, bool)
+            or not 0 <= priority <= 65535
+        ):
             raise invalid("resource.priority", priority, "Must be 0 to 65535.")
-        description, disabled, log = body.get("description", ""), body.get("disabled", False), body.get("logConfig", {})
+        description, disabled, log = (
+            body.get("description", ""),
+            body.get("disabled", False),
+            body.get("logConfig", {}),
+        )
         if not isinstance(description, str) or len(description) > 2048:
             raise invalid("resource.description", description, "At most 2048 characters.")
         if not isinstance(disabled, bool):
@@ -425,14 +551,33 @@ class ComputeDouble(Double):
         _check_parties(direction, lists)
         for key in ("sourceRanges", "destinationRanges"):
             lists[key] = [_cidr(f"resource.{key}[{n}]", text) for n, text in enumerate(lists[key])]
-        if direction == "INGRESS" and not any(lists[key] for key in lists if key.startswith("source")):
+        if direction == "INGRESS" and not any(
+            lists[key] for key in lists if key.startswith("source")
+        ):
             lists["sourceRanges"] = ["0.0.0.0/0"]
         if direction == "EGRESS" and not lists["destinationRanges"]:
             lists["destinationRanges"] = ["0.0.0.0/0"]
-        if len({":" in text for key in ("sourceRanges", "destinationRanges") for text in lists[key]}) > 1:
-            raise invalid("resource.sourceRanges", lists["sourceRanges"], "IPv4 and IPv6 ranges cannot be in one rule.")
+        if (
+            len(
+                {
+                    ":" in text
+                    for key in ("sourceRanges", "destinationRanges")
+                    for text in lists[key]
+                }
+            )
+            > 1
+        ):
+            raise invalid(
+                "resource.sourceRanges",
+                lists["sourceRanges"],
+                "IPv4 and IPv6 ranges cannot be in one rule.",
+            )
         if ("allowed" in body) == ("denied" in body):
-            raise error(400, "invalid", "Exactly one of 'resource.allowed' and 'resource.denied' must be specified.")
+            raise error(
+                400,
+                "invalid",
+                "Exactly one of 'resource.allowed' and 'resource.denied' must be specified.",
+            )
         action = "allowed" if "allowed" in body else "denied"
         if not isinstance(body[action], list):
             raise invalid(f"resource.{action}", body[action], "Must be a list.")
@@ -445,7 +590,9 @@ class ComputeDouble(Double):
         }  # fmt: skip
         if log.get("enable"):
             result["logConfig"]["metadata"] = log.get("metadata") or "INCLUDE_ALL_METADATA"
-        return result | {key: one for key, one in (lists | {"description": description}).items() if one}
+        return result | {
+            key: one for key, one in (lists | {"description": description}).items() if one
+        }
 
     def _network(self, text: Any) -> str:
         match = _NETWORK.fullmatch(text) if isinstance(text, str) else None
@@ -463,8 +610,14 @@ class ComputeDouble(Double):
                 answer[key] = [_odd(text) for text in answer[key]]
         return answer
 
-    def _list(self, request: Request, collection: str, kind: str, items: list[Resource]) -> Resource:
-        size, order, token = request.one("maxResults") or "500", request.one("orderBy") or "name", request.one("pageToken")
+    def _list(
+        self, request: Request, collection: str, kind: str, items: list[Resource]
+    ) -> Resource:
+        size, order, token = (
+            request.one("maxResults") or "500",
+            request.one("orderBy") or "name",
+            request.one("pageToken"),
+        )
         if not re.fullmatch("[0-9]{1,9}", size) or not 1 <= int(size) <= 500:
             raise invalid("maxResults", size, "Must be 1 to 500.")
         if request.one("filter"):
@@ -488,7 +641,9 @@ class ComputeDouble(Double):
         if now:
             answer["items"] = now
         if len(now) < len(left):
-            answer["nextPageToken"] = base64.urlsafe_b64encode(json.dumps(place(now[-1])).encode()).decode()
+            answer["nextPageToken"] = base64.urlsafe_b64encode(
+                json.dumps(place(now[-1])).encode()
+            ).decode()
         return answer
 
     def _found(self, collection: str, items: Iterable[Resource], ref: str) -> Resource:
@@ -507,7 +662,9 @@ class ComputeDouble(Double):
         return next((name for name, one in self._state.items() if one["id"] == ref), ref)
 
     def _exists(self, name: str) -> ApiError:
-        return error(409, "alreadyExists", f"The resource '{self._path('firewalls', name)}' already exists")
+        return error(
+            409, "alreadyExists", f"The resource '{self._path('firewalls', name)}' already exists"
+        )
 
     def _by_hand(self, fields: Resource) -> Resource:
         if problems := _problems(fields, {"$ref": "Firewall"}, "resource"):
@@ -529,12 +686,17 @@ ROUTES: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("/global/firewalls/([^/]+)/testIamPermissions", "firewalls", {"POST": "testIamPermissions"}),
     ("/global/networks", "networks", {"GET": "list"}),
     ("/global/networks/([^/]+)", "networks", {"GET": "get"}),
-    ("/global/networks/([^/]+)/getEffectiveFirewalls", "networks", {"GET": "getEffectiveFirewalls"}),
+    (
+        "/global/networks/([^/]+)/getEffectiveFirewalls",
+        "networks",
+        {"GET": "getEffectiveFirewalls"},
+    ),
     ("/aggregated/instances", "instances", {"GET": "aggregatedList"}),
     ("/global/operations", "globalOperations", {"GET": "list"}),
     ("/global/operations/([^/]+)", "globalOperations", {"GET": "get"}),
     ("/global/operations/([^/]+)/wait", "globalOperations", {"POST": "wait"}),
-    # Not in the part of the vendor's description that is at hand; paths, parameters and answers are those of the vendor's SDK.
+    # Not in the part of the vendor's description that is at hand; paths, parameters and answers are
+    # those of the vendor's SDK.
     (
         "/regions/([^/]+)/firewallPolicies/getEffectiveFirewalls",
         "regionNetworkFirewallPolicies",
@@ -546,7 +708,10 @@ PERMISSIONS = {
     ("firewalls", "list"): "compute.firewalls.list",
     ("networks", "get"): "compute.networks.get",
     ("networks", "getEffectiveFirewalls"): "compute.networks.getEffectiveFirewalls",
-    ("regionNetworkFirewallPolicies", "getEffectiveFirewalls"): "compute.networks.getRegionEffectiveFirewalls",
+    (
+        "regionNetworkFirewallPolicies",
+        "getEffectiveFirewalls",
+    ): "compute.networks.getRegionEffectiveFirewalls",
     ("instances", "aggregatedList"): "compute.instances.list",
     ("projects", "get"): "compute.projects.get",
 }
@@ -561,7 +726,11 @@ def _route(path: str) -> tuple[str, dict[str, str], tuple[str, ...]]:
 
 def _strings(body: Resource, key: str) -> list[str]:
     values = body.get(key, [])
-    if not isinstance(values, list) or not all(isinstance(one, str) for one in values) or len(values) > LIMITS[key]:
+    if (
+        not isinstance(values, list)
+        or not all(isinstance(one, str) for one in values)
+        or len(values) > LIMITS[key]
+    ):
         raise invalid(f"resource.{key}", values, f"Must be a list of at most {LIMITS[key]} texts.")
     return list(values)
 
@@ -574,7 +743,9 @@ def _check_parties(direction: str, lists: dict[str, list[str]]) -> None:
                     raise invalid(f"resource.{key}", text, "Is malformed.")
             if key.startswith("source") and lists[key] and direction == "EGRESS":
                 raise invalid(f"resource.{key}", lists[key], "Cannot be specified for EGRESS.")
-    tags, accounts = (lists[f"source{kind}"] + lists[f"target{kind}"] for kind in ("Tags", "ServiceAccounts"))
+    tags, accounts = (
+        lists[f"source{kind}"] + lists[f"target{kind}"] for kind in ("Tags", "ServiceAccounts")
+    )
     if tags and accounts:
         raise error(400, "invalid", "Tags and service accounts cannot be used at the same time.")
 
@@ -592,7 +763,10 @@ def _odd(text: str) -> str:
     network = ipaddress.ip_network(text)
     if network.version == 4:
         return text
-    return ":".join(f"{int(part, 16):x}" for part in network.network_address.exploded.split(":")) + f"/{network.prefixlen}"
+    return (
+        ":".join(f"{int(part, 16):x}" for part in network.network_address.exploded.split(":"))
+        + f"/{network.prefixlen}"
+    )
 
 
 def _traffic(field: str, one: Any) -> Resource:
@@ -600,14 +774,19 @@ def _traffic(field: str, one: Any) -> Resource:
     if not isinstance(text, str):
         raise invalid(f"{field}.IPProtocol", text, "Is required.")
     protocol = PROTOCOLS.get(text, text.lower())
-    if protocol not in ("all", *PROTOCOLS.values()) and not (_PROTOCOL.fullmatch(protocol) and int(protocol) <= 255):
+    if protocol not in ("all", *PROTOCOLS.values()) and not (
+        _PROTOCOL.fullmatch(protocol) and int(protocol) <= 255
+    ):
         raise invalid(f"{field}.IPProtocol", text, "Must be a well known protocol or its number.")
     ports = one.get("ports") or []
     if ports and protocol not in ("tcp", "udp", "sctp"):
         raise invalid(f"{field}.ports", ports, "Ports are for tcp, udp and sctp.")
     for port in ports:
         match = _PORTS.fullmatch(port) if isinstance(port, str) else None
-        if match is None or not int(match.group(1)) <= int(match.group(2) or match.group(1)) <= 65535:
+        if (
+            match is None
+            or not int(match.group(1)) <= int(match.group(2) or match.group(1)) <= 65535
+        ):
             raise invalid(f"{field}.ports", port, "Must be a port or a range of ports, 0 to 65535.")
     return {"IPProtocol": protocol} | ({"ports": list(ports)} if ports else {})
 
@@ -620,7 +799,9 @@ def _problems_of(request: Request, resource: str, method: str) -> list[str]:
     if resource not in description["resources"]:
         return []  # of the SDK's own request messages
     known = description["resources"][resource]["methods"][method]
-    parameters = description["parameters"] | {key: one for key, one in known["parameters"].items() if one["location"] == "query"}
+    parameters = description["parameters"] | {
+        key: one for key, one in known["parameters"].items() if one["location"] == "query"
+    }
     parameters["$alt"] = {"type": "string", "enum": ["json", "json;enum-encoding=int"]}
     problems = []
     for key, values in request.query.items():
@@ -630,9 +811,15 @@ def _problems_of(request: Request, resource: str, method: str) -> list[str]:
             problems.append(f"parameter {key} more than once")
         else:
             for value in values:
-                problems += _problems(_from_query(value, parameters[key]["type"]), parameters[key], f"parameter {key}")
+                problems += _problems(
+                    _from_query(value, parameters[key]["type"]), parameters[key], f"parameter {key}"
+                )
     if "request" in known:
-        return problems + (_problems(request.body, known["request"], "resource") if isinstance(request.body, dict) else [])
+        return problems + (
+            _problems(request.body, known["request"], "resource")
+            if isinstance(request.body, dict)
+            else []
+        )
     return problems + (["a body where none is known"] if request.body not in (None, {}) else [])
 
 
@@ -642,12 +829,25 @@ def _from_query(value: str, kind: str) -> Any:
     return int(value) if kind == "integer" and re.fullmatch("-?[0-9]{1,20}", value) else value
 
 
-_TYPES: dict[str, Any] = {"string": str, "boolean": bool, "array": list, "object": dict, "integer": int, "number": (int, float)}
-_RANGES = {"int32": (-(2**31), 2**31 - 1), "uint32": (0, 2**32 - 1), "int64": (-(2**63), 2**63 - 1), "uint64": (0, 2**64 - 1)}
+_TYPES: dict[str, Any] = {
+    "string": str,
+    "boolean": bool,
+    "array": list,
+    "object": dict,
+    "integer": int,
+    "number": (int, float),
+}
+_RANGES = {
+    "int32": (-(2**31), 2**31 - 1),
+    "uint32": (0, 2**32 - 1),
+    "int64": (-(2**63), 2**63 - 1),
+    "uint64": (0, 2**64 - 1),
+}
 
 
 def _problems(value: Any, schema: dict[str, Any], where: str) -> list[str]:
-    """What of a value does not fit a schema of the discovery document; nothing does not where there is none."""
+    """What of a value does not fit a schema of the discovery document; nothing does not where there
+    is none."""
     description = openapi(SPEC)
     if description is None:
         return []
@@ -668,20 +868,28 @@ def _problems(value: Any, schema: dict[str, Any], where: str) -> list[str]:
                 problems += _problems(one, known.get(key, more), f"{where}.{key}")
         return problems
     if kind == "array":
-        return [text for n, one in enumerate(value) for text in _problems(one, schema["items"], f"{where}[{n}]")]
+        return [
+            text
+            for n, one in enumerate(value)
+            for text in _problems(one, schema["items"], f"{where}[{n}]")
+        ]
     if "enum" in schema and value not in schema["enum"]:
         return [f"{where}: {value!r:.80} is none of {', '.join(schema['enum'])}"]
     if kind == "string" and "pattern" in schema and not re.fullmatch(schema["pattern"], value):
         return [f"{where}: {value!r:.80} does not match {schema['pattern']}"]
     if format_ in _RANGES:
         low, high = _RANGES[format_]
-        if (kind == "string" and not re.fullmatch("-?[0-9]{1,20}", value)) or not low <= int(value) <= high:
+        if (kind == "string" and not re.fullmatch("-?[0-9]{1,20}", value)) or not low <= int(
+            value
+        ) <= high:
             return [f"{where}: {value!r:.80} is no {format_}"]
     return []
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A double of the Compute Engine API on 127.0.0.1, until it is interrupted")
+    parser = argparse.ArgumentParser(
+        description="A double of the Compute Engine API on 127.0.0.1, until it is interrupted"
+    )
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--project", default="p")
     options = parser.parse_args()

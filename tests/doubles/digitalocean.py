@@ -1,8 +1,10 @@
-"""A strict double of the Cloud Firewall part of the DigitalOcean API, written from the vendor's description and what its users met.
+"""A strict double of the Cloud Firewall part of the DigitalOcean API, written from the vendor's
+description and what its users met.
 
-Stricter than that description where the vendor is known to be: ports, addresses, limits, names, tags and droplets that must exist.
-What is not known of the vendor is a switch: `ports_era`, `strict_delete`. Every request and answer is held against the description
-(`../shared/specs`) where it is at hand; what does not fit is in `violations`.
+Stricter than that description where the vendor is known to be: ports, addresses, limits, names,
+tags and droplets that must exist. What is not known of the vendor is a switch: `ports_era`,
+`strict_delete`. Every request and answer is held against the description (`../shared/specs`) where
+it is at hand; what does not fit is in `violations`.
 
 `python -m tests.doubles.digitalocean --port 4120 --droplets web-1,web-2` runs it for a person.
 """
@@ -41,7 +43,13 @@ ALLOW_ALL: list[dict[str, Any]] = [
     {"protocol": "udp", "ports": "1-65535", "destinations": {"addresses": ANYWHERE}},
     {"protocol": "icmp", "destinations": {"addresses": ANYWHERE}},
 ]
-_TARGETS = {"addresses": str, "droplet_ids": int, "load_balancer_uids": str, "kubernetes_ids": str, "tags": str}
+_TARGETS = {
+    "addresses": str,
+    "droplet_ids": int,
+    "load_balancer_uids": str,
+    "kubernetes_ids": str,
+    "tags": str,
+}
 _ALL_PORTS = ("0", "all", "1-65535")
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9.-]+")
 _TAG = re.compile(r"[a-zA-Z0-9_:-]{1,255}")
@@ -91,7 +99,8 @@ class Firewall:
 
 
 class DigitalOceanDouble(Double):
-    """`polls`: how often a firewall is read as waiting before a write is done. `failing_droplets`: a write that reaches them fails."""
+    """`polls`: how often a firewall is read as waiting before a write is done. `failing_droplets`:
+    a write that reaches them fails."""
 
     base_path = "/v2"
 
@@ -106,7 +115,12 @@ class DigitalOceanDouble(Double):
         self.failing_droplets: set[int] = set()
         self.ports_era: Literal["spec", "strict"] = "spec"
         self.strict_delete = False
-        self.polls, self.shuffle, self.random, self.next_droplet = polls, True, random.Random(seed), 1001
+        self.polls, self.shuffle, self.random, self.next_droplet = (
+            polls,
+            True,
+            random.Random(seed),
+            1001,
+        )
         self.remaining: int | None = None
 
     # What a test does by hand
@@ -130,11 +144,16 @@ class DigitalOceanDouble(Double):
     def add_firewall(self, name: str, inbound: list[dict[str, Any]] | None = None, outbound: list[dict[str, Any]] | None = None,
                      droplets: list[int] | None = None, tags: list[str] | None = None, status: str = "succeeded") -> str:  # fmt: skip
         with self.lock:
-            body = {"inbound_rules": inbound or [], "outbound_rules": ALLOW_ALL if outbound is None else outbound}
+            body = {
+                "inbound_rules": inbound or [],
+                "outbound_rules": ALLOW_ALL if outbound is None else outbound,
+            }
             rules = {side: self._rules(body, side, by_hand=True) for side in SIDES}
             for tag in tags or []:
                 self.add_tag(tag)
-            firewall = Firewall(self._uuid(), name, rules, sorted(set(droplets or [])), list(tags or []))
+            firewall = Firewall(
+                self._uuid(), name, rules, sorted(set(droplets or [])), list(tags or [])
+            )
             self.firewalls[firewall.id] = firewall
             self._begin(firewall, set())
             firewall.status = status
@@ -144,22 +163,35 @@ class DigitalOceanDouble(Double):
 
     def set_rules_by_hand(self, id_: str, inbound: list[dict[str, Any]]) -> None:
         with self.lock:
-            self.firewalls[id_].rules["inbound_rules"] = self._rules({"inbound_rules": inbound}, "inbound_rules", by_hand=True)
+            self.firewalls[id_].rules["inbound_rules"] = self._rules(
+                {"inbound_rules": inbound}, "inbound_rules", by_hand=True
+            )
 
     def firewall(self, name: str) -> dict[str, Any] | None:
         with self.lock:
-            return next((self._firewall(one, None) for one in self.firewalls.values() if one.name == name), None)
+            return next(
+                (self._firewall(one, None) for one in self.firewalls.values() if one.name == name),
+                None,
+            )
 
     def covered(self, id_: str) -> set[int]:
         with self.lock:
             firewall = self.firewalls[id_]
-            return {one.id for one in self.droplets.values() if one.id in firewall.droplets or set(one.tags) & set(firewall.tags)}
+            return {
+                one.id
+                for one in self.droplets.values()
+                if one.id in firewall.droplets or set(one.tags) & set(firewall.tags)
+            }
 
     # The API
 
     def headers(self) -> dict[str, str]:
         left = 4999 if self.remaining is None else max(self.remaining, 0)
-        return {"ratelimit-limit": "5000", "ratelimit-remaining": str(left), "ratelimit-reset": str(int(time.time()) + 3600)}
+        return {
+            "ratelimit-limit": "5000",
+            "ratelimit-remaining": str(left),
+            "ratelimit-reset": str(int(time.time()) + 3600),
+        }
 
     def named(self, request: Request) -> Request:
         return replace(request, path=request.path.rstrip("/") or "/")
@@ -180,9 +212,17 @@ class DigitalOceanDouble(Double):
         name, scope = methods[request.method]
         if not self._may(request, scope):
             raise ApiError(403, _FORBIDDEN)
-        if request.method != "GET" and name != "delete_firewall" and not isinstance(request.body, dict):
+        if (
+            request.method != "GET"
+            and name != "delete_firewall"
+            and not isinstance(request.body, dict)
+        ):
             more = {"error": "bad request", "root_causes": []} if name == "create_tag" else {}
-            raise ApiError(400, fault_body("bad_request", "Unable to process request body, check for syntax errors") | more)
+            raise ApiError(
+                400,
+                fault_body("bad_request", "Unable to process request body, check for syntax errors")
+                | more,
+            )
         answer = getattr(self, name)(request, *arguments)
         self._settle()
         return answer  # type: ignore[no-any-return]
@@ -194,14 +234,24 @@ class DigitalOceanDouble(Double):
         template, what = found[0], f"{request.method} {found[0]}"
         if status < 400:
             known = _BODIES.get((request.method, template), set())
-            self.violations += [f"request {what}: unknown or read-only {name}" for name in _strange(template, request, known)]
-            if request.body is not None and (checker := _checker(template, request.method, "request")):
-                self.violations += [f"request {what}: {text}" for text in checker(_with_icmp_ports(request.body, known))]
+            self.violations += [
+                f"request {what}: unknown or read-only {name}"
+                for name in _strange(template, request, known)
+            ]
+            if request.body is not None and (
+                checker := _checker(template, request.method, "request")
+            ):
+                self.violations += [
+                    f"request {what}: {text}"
+                    for text in checker(_with_icmp_ports(request.body, known))
+                ]
         if answer is not None and (checker := _checker(template, request.method, str(status))):
             self.violations += [f"answer {status} to {what}: {text}" for text in checker(answer)]
 
     def list_firewalls(self, request: Request) -> tuple[int, Any]:
-        return self._page(request, "firewalls", [self._firewall(one, request) for one in self.firewalls.values()])
+        return self._page(
+            request, "firewalls", [self._firewall(one, request) for one in self.firewalls.values()]
+        )
 
     def create_firewall(self, request: Request) -> tuple[int, Any]:
         self._may_send_tags(request)
@@ -224,7 +274,9 @@ class DigitalOceanDouble(Double):
             raise ApiError(403, _FORBIDDEN)
         self._may_send_tags(request)
         before = self.covered(id_)
-        firewall.name, firewall.rules, firewall.droplets, firewall.tags = self._whole(request.body, firewall)
+        firewall.name, firewall.rules, firewall.droplets, firewall.tags = self._whole(
+            request.body, firewall
+        )
         self._begin(firewall, before)
         self._record(firewall)
         return 200, {"firewall": self._firewall(firewall, request)}
@@ -239,7 +291,9 @@ class DigitalOceanDouble(Double):
         rules = {}
         for side, more in self._both(request.body).items():
             there = {_meaning(rule, side) for rule in firewall.rules[side]}
-            rules[side] = firewall.rules[side] + [rule for rule in more if _meaning(rule, side) not in there]
+            rules[side] = firewall.rules[side] + [
+                rule for rule in more if _meaning(rule, side) not in there
+            ]
         _at_most_50(rules)
         return self._written(firewall, rules=rules)
 
@@ -248,26 +302,42 @@ class DigitalOceanDouble(Double):
         rules = {}
         for side, fewer in self._both(request.body, exist=False).items():
             named = {_meaning(rule, side) for rule in fewer}
-            if self.strict_delete and named - {_meaning(rule, side) for rule in firewall.rules[side]}:
+            if self.strict_delete and named - {
+                _meaning(rule, side) for rule in firewall.rules[side]
+            }:
                 raise not_found()
-            rules[side] = [rule for rule in firewall.rules[side] if _meaning(rule, side) not in named]
+            rules[side] = [
+                rule for rule in firewall.rules[side] if _meaning(rule, side) not in named
+            ]
         return self._written(firewall, rules=rules)
 
     def change_droplets(self, request: Request, id_: str) -> tuple[int, Any]:
-        firewall, named = self._known(self.firewalls, id_), self._droplet_ids(_given(request.body, "droplet_ids"))
+        firewall, named = (
+            self._known(self.firewalls, id_),
+            self._droplet_ids(_given(request.body, "droplet_ids")),
+        )
         kept = [one for one in firewall.droplets if one not in named]
-        return self._written(firewall, droplets=self._droplet_ids(kept + named) if request.method == "POST" else kept)
+        return self._written(
+            firewall, droplets=self._droplet_ids(kept + named) if request.method == "POST" else kept
+        )
 
     def change_tags(self, request: Request, id_: str) -> tuple[int, Any]:
         if request.method == "POST":
             self._may_send_tags(request)
-        firewall, named = self._known(self.firewalls, id_), self._tag_names(_given(request.body, "tags"))
+        firewall, named = (
+            self._known(self.firewalls, id_),
+            self._tag_names(_given(request.body, "tags")),
+        )
         kept = [one for one in firewall.tags if one not in named]
-        return self._written(firewall, tags=self._tag_names(kept + named) if request.method == "POST" else kept)
+        return self._written(
+            firewall, tags=self._tag_names(kept + named) if request.method == "POST" else kept
+        )
 
     def list_droplets(self, request: Request) -> tuple[int, Any]:
         kind, name, tag = (request.one(key) for key in ("type", "name", "tag_name"))
-        if kind not in (None, "droplets", "gpus") or (tag is not None and (kind is not None or name is not None)):
+        if kind not in (None, "droplets", "gpus") or (
+            tag is not None and (kind is not None or name is not None)
+        ):
             raise unprocessable("type is unknown, or tag_name is combined with name or type")
         if tag is not None and not self._may(request, "tag:read"):
             raise ApiError(403, _FORBIDDEN)
@@ -295,7 +365,9 @@ class DigitalOceanDouble(Double):
         return 201, {"tag": self._tag(name, request)}
 
     def get_tag(self, request: Request, name: str) -> tuple[int, Any]:
-        return 200, {"tag": self._tag(self._known({one: one for one in self.tags}, unquote(name)), request)}
+        return 200, {
+            "tag": self._tag(self._known({one: one for one in self.tags}, unquote(name)), request)
+        }
 
     # How the vendor behaves
 
@@ -312,17 +384,26 @@ class DigitalOceanDouble(Double):
 
     def _may_send_tags(self, request: Request) -> None:
         rules = [rule for side in SIDES for rule in _list(request.body.get(side), side)]
-        targets = [rule.get(key) for rule in rules if isinstance(rule, dict) for key in SIDES.values()]
-        sent = request.body.get("tags") or any(target.get("tags") for target in targets if isinstance(target, dict))
+        targets = [
+            rule.get(key) for rule in rules if isinstance(rule, dict) for key in SIDES.values()
+        ]
+        sent = request.body.get("tags") or any(
+            target.get("tags") for target in targets if isinstance(target, dict)
+        )
         if sent and not (self._may(request, "tag:read") and self._may(request, "tag:create")):
             raise ApiError(403, _FORBIDDEN)
 
-    def _whole(self, body: dict[str, Any], mine: Firewall | None) -> tuple[str, Rules, list[int], list[str]]:
+    def _whole(
+        self, body: dict[str, Any], mine: Firewall | None
+    ) -> tuple[str, Rules, list[int], list[str]]:
         name = body.get("name")
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise unprocessable("name is invalid")
         rules = self._both(body)
-        droplets, tags = self._droplet_ids(body.get("droplet_ids")), self._tag_names(body.get("tags"))
+        droplets, tags = (
+            self._droplet_ids(body.get("droplet_ids")),
+            self._tag_names(body.get("tags")),
+        )
         if any(one.name == name and one is not mine for one in self.firewalls.values()):
             raise error(409, "conflict", "duplicate name")
         return name, rules, droplets, tags
@@ -334,7 +415,9 @@ class DigitalOceanDouble(Double):
         _at_most_50(rules)
         return rules
 
-    def _rules(self, body: dict[str, Any], side: str, *, exist: bool = True, by_hand: bool = False) -> list[dict[str, Any]]:
+    def _rules(
+        self, body: dict[str, Any], side: str, *, exist: bool = True, by_hand: bool = False
+    ) -> list[dict[str, Any]]:
         rules: dict[Any, dict[str, Any]] = {}
         for rule in _list(body.get(side), side):
             if not isinstance(rule, dict):
@@ -342,7 +425,9 @@ class DigitalOceanDouble(Double):
             protocol = rule.get("protocol")
             if protocol not in ("tcp", "udp", "icmp"):
                 raise unprocessable("protocol must be one of tcp, udp, icmp")
-            ports = self._ports(protocol, rule.get("ports"), strict=self.ports_era == "strict" and not by_hand)
+            ports = self._ports(
+                protocol, rule.get("ports"), strict=self.ports_era == "strict" and not by_hand
+            )
             target = self._target(rule.get(SIDES[side]), side, exist=exist and not by_hand)
             one = {"protocol": protocol, "ports": ports, SIDES[side]: target}
             rules.setdefault(_meaning(one, side), one)
@@ -365,7 +450,9 @@ class DigitalOceanDouble(Double):
     def _target(self, target: Any, side: str, *, exist: bool) -> dict[str, list[Any]]:
         if not isinstance(target, dict):
             raise unprocessable(f"{side}: {SIDES[side]} is missing")
-        kept = {kind: list(values) for kind in _TARGETS if (values := _list(target.get(kind), kind))}
+        kept = {
+            kind: list(values) for kind in _TARGETS if (values := _list(target.get(kind), kind))
+        }
         if not kept or sum(map(len, kept.values())) > 1000:
             raise unprocessable(f"{side}: {SIDES[side]} must have 1 to 1000 entries")
         for kind, values in kept.items():
@@ -373,12 +460,17 @@ class DigitalOceanDouble(Double):
                 raise unprocessable(f"{side}: {kind} is invalid")
         if not all(_is_address(value) for value in kept.get("addresses", [])):
             raise unprocessable("invalid address")
-        if exist and not (set(kept.get("tags", [])) <= set(self.tags) and set(kept.get("droplet_ids", [])) <= set(self.droplets)):
+        if exist and not (
+            set(kept.get("tags", [])) <= set(self.tags)
+            and set(kept.get("droplet_ids", [])) <= set(self.droplets)
+        ):
             raise unprocessable(f"{side}: a tag or droplet does not exist")
         return kept
 
     def _droplet_ids(self, ids: Any) -> list[int]:
-        if any(type(id_) is not int or id_ not in self.droplets for id_ in _list(ids, "droplet_ids")):
+        if any(
+            type(id_) is not int or id_ not in self.droplets for id_ in _list(ids, "droplet_ids")
+        ):
             raise unprocessable("droplet does not exist")
         if len(set(ids or [])) > 10:
             raise unprocessable("must have no more than 10 droplets")
@@ -404,20 +496,27 @@ class DigitalOceanDouble(Double):
         after = self.covered(firewall.id)
         firewall.status, firewall.polls = "waiting", self.polls
         firewall.pending = [
-            {"droplet_id": id_, "removing": id_ not in after, "status": "waiting"} for id_ in sorted(before | after)
+            {"droplet_id": id_, "removing": id_ not in after, "status": "waiting"}
+            for id_ in sorted(before | after)
         ]
 
     def _settle(self) -> None:
         for firewall in self.firewalls.values():
             if firewall.status == "waiting" and firewall.polls <= 0:
-                firewall.pending = [one for one in firewall.pending if one["droplet_id"] in self.failing_droplets]
+                firewall.pending = [
+                    one for one in firewall.pending if one["droplet_id"] in self.failing_droplets
+                ]
                 firewall.status = "failed" if firewall.pending else "succeeded"
 
     def _record(self, firewall: Firewall) -> None:
-        self.history.append((firewall.name, [self._echo(rule) for rule in firewall.rules["inbound_rules"]]))
+        self.history.append(
+            (firewall.name, [self._echo(rule) for rule in firewall.rules["inbound_rules"]])
+        )
 
     def _echo(self, rule: dict[str, Any]) -> dict[str, Any]:
-        all_ports = self.ports_era == "strict" and rule["protocol"] != "icmp" and rule["ports"] == "0"
+        all_ports = (
+            self.ports_era == "strict" and rule["protocol"] != "icmp" and rule["ports"] == "0"
+        )
         return copy.deepcopy(rule) | ({"ports": "1-65535"} if all_ports else {})
 
     def _firewall(self, firewall: Firewall, request: Request | None) -> dict[str, Any]:
@@ -429,32 +528,70 @@ class DigitalOceanDouble(Double):
             "tags": list(firewall.tags) if request is None or self._may(request, "tag:read") else [],
         }  # fmt: skip
         for side, rules in firewall.rules.items():
-            mixed = self.random.sample(rules, len(rules)) if self.shuffle and request is not None else rules
+            mixed = (
+                self.random.sample(rules, len(rules))
+                if self.shuffle and request is not None
+                else rules
+            )
             answer[side] = [self._echo(rule) for rule in mixed]
         return answer
 
     def _droplet(self, droplet: Droplet) -> dict[str, Any]:
-        more = {"gpu_info": {"count": 1, "model": "nvidia_h100", "vram": {"amount": 80, "unit": "gib"}}} if droplet.gpu else {}
+        more = (
+            {
+                "gpu_info": {
+                    "count": 1,
+                    "model": "nvidia_h100",
+                    "vram": {"amount": 80, "unit": "gib"},
+                }
+            }
+            if droplet.gpu
+            else {}
+        )
         nets = _DROPLET["networks"]
-        networks = {"v4": nets["v4"] if droplet.v4 else nets["v4"][:1], "v6": [_V6] if droplet.v6 else []}
-        return _DROPLET | {"id": droplet.id, "name": droplet.name, "tags": list(droplet.tags), "networks": networks} | more
+        networks = {
+            "v4": nets["v4"] if droplet.v4 else nets["v4"][:1],
+            "v6": [_V6] if droplet.v6 else [],
+        }
+        return (
+            _DROPLET
+            | {
+                "id": droplet.id,
+                "name": droplet.name,
+                "tags": list(droplet.tags),
+                "networks": networks,
+            }
+            | more
+        )
 
     def _tag(self, name: str, request: Request) -> dict[str, Any]:
-        ids = [one.id for one in self.droplets.values() if name in one.tags and self._may(request, "droplet:read")]
-        used = {"count": len(ids)} | ({"last_tagged_uri": f"{self.endpoint}/droplets/{ids[-1]}"} if ids else {})
+        ids = [
+            one.id
+            for one in self.droplets.values()
+            if name in one.tags and self._may(request, "droplet:read")
+        ]
+        used = {"count": len(ids)} | (
+            {"last_tagged_uri": f"{self.endpoint}/droplets/{ids[-1]}"} if ids else {}
+        )
         return {"name": name, "resources": used | {"droplets": used}}
 
     def _page(self, request: Request, key: str, items: list[Any]) -> tuple[int, Any]:
         page, size = _number(request, "page", 1, 10**9), _number(request, "per_page", 20, 200)
         last = max(1, -(-len(items) // size))
-        numbers = ({"first": 1, "prev": page - 1} if page > 1 else {}) | ({"next": page + 1, "last": last} if page < last else {})
+        numbers = ({"first": 1, "prev": page - 1} if page > 1 else {}) | (
+            {"next": page + 1, "last": last} if page < last else {}
+        )
         rest = {name: values[0] for name, values in request.query.items()}
         pages = {
             name: f"{self.endpoint}{request.path}?{urlencode(rest | {'page': number, 'per_page': size})}"
             for name, number in numbers.items()
         }
         links = {"pages": pages} if pages else {}
-        return 200, {key: items[(page - 1) * size : page * size], "links": links, "meta": {"total": len(items)}}
+        return 200, {
+            key: items[(page - 1) * size : page * size],
+            "links": links,
+            "meta": {"total": len(items)},
+        }
 
 
 ROUTES: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
@@ -480,7 +617,10 @@ _BODIES: dict[tuple[str, str], set[str]] = {
     ("PUT", "/firewalls/{firewall_id}"): _WHOLE,
     ("POST", "/tags"): {"name"},
     **{(method, "/firewalls/{firewall_id}/rules"): {*SIDES} for method in ("POST", "DELETE")},
-    **{(method, "/firewalls/{firewall_id}/droplets"): {"droplet_ids"} for method in ("POST", "DELETE")},
+    **{
+        (method, "/firewalls/{firewall_id}/droplets"): {"droplet_ids"}
+        for method in ("POST", "DELETE")
+    },
     **{(method, "/firewalls/{firewall_id}/tags"): {"tags"} for method in ("POST", "DELETE")},
 }
 _PATTERNS = {"{firewall_id}": r"([^/]+)", "{droplet_id}": r"([0-9]+)", "{tag_id}": r"([^/]+)"}
@@ -527,8 +667,12 @@ def _operation(template: str, method: str) -> dict[str, Any] | None:
 
 def _strange(template: str, request: Request, keys: set[str]) -> list[str]:
     """Names that the description does not refuse and does not know."""
-    known = {one["name"] for one in (_operation(template, request.method) or {}).get("parameters", [])}
-    found = [name for name in request.query if name not in known] if openapi(SPEC) else []  # without it nobody can say
+    known = {
+        one["name"] for one in (_operation(template, request.method) or {}).get("parameters", [])
+    }
+    found = (
+        [name for name in request.query if name not in known] if openapi(SPEC) else []
+    )  # without it nobody can say
     found += ["body"] if request.body is not None and not keys else set(request.body or ()) - keys
     for side in SIDES.keys() & keys:
         for rule in request.body.get(side) or []:
@@ -546,13 +690,18 @@ def _checker(template: str, method: str, where: str) -> Callable[[Any], list[str
     if operation is None:
         return None
     answers = operation["responses"]
-    part = operation.get("requestBody") if where == "request" else answers.get(where) or answers["default"]
+    part = (
+        operation.get("requestBody")
+        if where == "request"
+        else answers.get(where) or answers["default"]
+    )
     schema = (part or {}).get("content", {}).get("application/json", {}).get("schema")
     if schema is None:
         return None
     checker = OAS30Validator({"allOf": [schema], "components": (openapi(SPEC) or {})["components"]})
     return lambda body: [
-        f"{'/'.join(map(str, error.absolute_path))}: {error.message[:200]}" for error in checker.iter_errors(body)
+        f"{'/'.join(map(str, error.absolute_path))}: {error.message[:200]}"
+        for error in checker.iter_errors(body)
     ]
 
 
@@ -599,14 +748,19 @@ def _is_address(text: str) -> bool:
 
 
 def _meaning(rule: dict[str, Any], side: str) -> Any:
-    """Ports by meaning; targets letter by letter, in any order: the vendor is not known to bring addresses into one spelling."""
+    """Ports by meaning; targets letter by letter, in any order: the vendor is not known to bring
+    addresses into one spelling."""
     first, _, last = rule["ports"].partition("-")
-    targets = frozenset((kind, value) for kind, values in rule[SIDES[side]].items() for value in values)
+    targets = frozenset(
+        (kind, value) for kind, values in rule[SIDES[side]].items() for value in values
+    )
     return rule["protocol"], first, last or first, targets
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A double of the DigitalOcean API on 127.0.0.1, until it is interrupted")
+    parser = argparse.ArgumentParser(
+        description="A double of the DigitalOcean API on 127.0.0.1, until it is interrupted"
+    )
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--droplets", default="web-1", help="names, separated by commas")
     options = parser.parse_args()

@@ -1,12 +1,15 @@
-"""A strict double of the security groups of the EC2 API, written from botocore's model and its words.
+"""A strict double of the security groups of the EC2 API, written from botocore's model and its
+words.
 
-Every request is read, and every answer written, by that model: what does not fit is in `violations`. Authorize and Revoke are all or
-nothing, quotas count by address family, networks are kept canonical, descriptions are held to their characters.
+Every request is read, and every answer written, by that model: what does not fit is in
+`violations`. Authorize and Revoke are all or nothing, quotas count by address family, networks are
+kept canonical, descriptions are held to their characters.
 
 `python -m tests.doubles.ec2 --port 4120` runs it for a person.
 """
 
-# ruff: noqa: N803, B006 - parameters have the names of the API, and their defaults are never changed
+# ruff: noqa: N803, B006 - parameters have the names of the API, and their defaults are never
+# changed
 
 from __future__ import annotations
 
@@ -87,8 +90,8 @@ class Instance:
 
 
 class Ec2Double(Double):
-    """`quota`: inbound rules a group and family. `page`: the most items of any answer, asked for or not. `denied`: actions that the
-    credentials may not do."""
+    """`quota`: inbound rules a group and family. `page`: the most items of any answer, asked for or
+    not. `denied`: actions that the credentials may not do."""
 
     content_type = "text/xml;charset=UTF-8"
 
@@ -102,7 +105,13 @@ class Ec2Double(Double):
         self.instances: dict[str, Instance] = {}
         self.denied: set[str] = set()
         self.history: list[tuple[str, list[Rule]]] = []
-        self.quota, self.page, self.shuffle, self.random, self.next_id = 60, None, True, random.Random(seed), 0
+        self.quota, self.page, self.shuffle, self.random, self.next_id = (
+            60,
+            None,
+            True,
+            random.Random(seed),
+            0,
+        )
         self.vpc, self.default_vpc = self.add_vpc(), self.add_vpc(default=True)
 
     page: int | None
@@ -147,7 +156,9 @@ class Ec2Double(Double):
 
     def set_permissions_by_hand(self, group_id: str, permissions: list[dict[str, Any]]) -> None:
         with self.lock:
-            self.groups[group_id].rules = [self._numbered(rule) for rule in dict.fromkeys(self._rules(permissions))]
+            self.groups[group_id].rules = [
+                self._numbered(rule) for rule in dict.fromkeys(self._rules(permissions))
+            ]
 
     def group(self, name: str) -> Group | None:
         with self.lock:
@@ -175,20 +186,30 @@ class Ec2Double(Double):
             raise error(400, "InvalidParameterValue", body["problem"])
         key = re.search(r"Credential=([^/]+)/", request.token or "")
         if key is None:
-            raise error(401, "AuthFailure", "AWS was not able to validate the provided access credentials")
+            raise error(
+                401, "AuthFailure", "AWS was not able to validate the provided access credentials"
+            )
         if key[1] not in (self.access_key, self.read_only_key):
-            raise error(401, "AuthFailure", "AWS was not able to validate the provided access credentials")
+            raise error(
+                401, "AuthFailure", "AWS was not able to validate the provided access credentials"
+            )
         method = getattr(self, f"do_{action}", None)
         if method is None:
-            raise error(400, "InvalidAction", f"The action {action} is not valid for this web service.")
-        if action in self.denied or (key[1] == self.read_only_key and _WRITES.fullmatch(request.path)):
+            raise error(
+                400, "InvalidAction", f"The action {action} is not valid for this web service."
+            )
+        if action in self.denied or (
+            key[1] == self.read_only_key and _WRITES.fullmatch(request.path)
+        ):
             raise error(
                 403,
                 "UnauthorizedOperation",
                 f"You are not authorized to perform this operation. Not authorized to perform: ec2:{action}",
             )
         if body.pop("DryRun", False):
-            raise error(412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
+            raise error(
+                412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set."
+            )
         value = method(**body)
         try:
             return 200, wire.answer(action, value)
@@ -210,19 +231,37 @@ class Ec2Double(Double):
             self._known(id_)
         names = {one.name for one in self.groups.values() if self.vpcs[one.vpc]["default"]}
         if unknown := set(GroupNames) - names:
-            raise error(400, "InvalidGroup.NotFound", f"The security group '{min(unknown)}' does not exist in default VPC")
+            raise error(
+                400,
+                "InvalidGroup.NotFound",
+                f"The security group '{min(unknown)}' does not exist in default VPC",
+            )
         found = [one for one in self.groups.values() if not GroupIds or one.id in GroupIds]
-        found = [one for one in found if not GroupNames or (one.name in GroupNames and self.vpcs[one.vpc]["default"])]
+        found = [
+            one
+            for one in found
+            if not GroupNames or (one.name in GroupNames and self.vpcs[one.vpc]["default"])
+        ]
         tests = [(one.get("Name", ""), one.get("Values", [])) for one in Filters]
-        found = [one for one in found if all(self._fits(one, name, values) for name, values in tests)]
+        found = [
+            one for one in found if all(self._fits(one, name, values) for name, values in tests)
+        ]
         page, token = self._page([self._group(one) for one in found], MaxResults, NextToken)
         return {"SecurityGroups": page, **token}
 
     def do_DescribeSecurityGroupRules(
-        self, Filters: list[dict[str, Any]] = [], MaxResults: int | None = None, NextToken: str | None = None
+        self,
+        Filters: list[dict[str, Any]] = [],
+        MaxResults: int | None = None,
+        NextToken: str | None = None,
     ) -> dict[str, Any]:
         wanted = {value for one in Filters if one["Name"] == "group-id" for value in one["Values"]}
-        found = [self._rule(group, rule) for group in self.groups.values() if group.id in wanted for rule in group.rules]
+        found = [
+            self._rule(group, rule)
+            for group in self.groups.values()
+            if group.id in wanted
+            for rule in group.rules
+        ]
         page, token = self._page(found, MaxResults, NextToken)
         return {"SecurityGroupRules": page, **token}
 
@@ -233,9 +272,13 @@ class Ec2Double(Double):
         MaxResults: int | None = None,
         NextToken: str | None = None,
     ) -> dict[str, Any]:
-        wanted = {value for one in Filters if one["Name"] == "prefix-list-id" for value in one["Values"]} | set(PrefixListIds)
+        wanted = {
+            value for one in Filters if one["Name"] == "prefix-list-id" for value in one["Values"]
+        } | set(PrefixListIds)
         found = [
-            {"PrefixListId": id_, "MaxEntries": most} for id_, most in self.prefix_lists.items() if not wanted or id_ in wanted
+            {"PrefixListId": id_, "MaxEntries": most}
+            for id_, most in self.prefix_lists.items()
+            if not wanted or id_ in wanted
         ]
         page, token = self._page(found, MaxResults, NextToken)
         return {"PrefixLists": page, **token}
@@ -244,9 +287,17 @@ class Ec2Double(Double):
         self, PrefixListId: str, MaxResults: int | None = None, NextToken: str | None = None
     ) -> dict[str, Any]:
         if PrefixListId not in self.prefix_lists:
-            raise error(400, "InvalidPrefixListID.NotFound", f"The prefix list ID '{PrefixListId}' does not exist")
+            raise error(
+                400,
+                "InvalidPrefixListID.NotFound",
+                f"The prefix list ID '{PrefixListId}' does not exist",
+            )
         if MaxResults is not None and not 1 <= MaxResults <= 100:
-            raise error(400, "InvalidParameterValue", f"Value ( {MaxResults} ) for parameter maxResults is invalid.")
+            raise error(
+                400,
+                "InvalidParameterValue",
+                f"Value ( {MaxResults} ) for parameter maxResults is invalid.",
+            )
         found = [{"Cidr": one} for one in self.prefix_entries[PrefixListId]]
         page, token = self._page(found, MaxResults, NextToken, least=1)
         return {"Entries": page, **token}
@@ -260,17 +311,27 @@ class Ec2Double(Double):
     ) -> dict[str, Any]:
         if InstanceIds and MaxResults is not None:
             raise error(
-                400, "InvalidParameterCombination", "The parameter instancesSet cannot be used with the parameter maxResults"
+                400,
+                "InvalidParameterCombination",
+                "The parameter instancesSet cannot be used with the parameter maxResults",
             )
         if unknown := [id_ for id_ in InstanceIds if id_ not in self.instances]:
-            raise error(400, "InvalidInstanceID.NotFound", f"The instance ID '{unknown[0]}' does not exist")
+            raise error(
+                400, "InvalidInstanceID.NotFound", f"The instance ID '{unknown[0]}' does not exist"
+            )
         found = [one for one in self.instances.values() if not InstanceIds or one.id in InstanceIds]
         for one in Filters:
             name, values = one.get("Name", ""), one.get("Values", [])
             if not 1 <= len(values) <= 200:
-                raise error(400, "FilterLimitExceeded", "The maximum number of filter values specified on a single call is 200")
+                raise error(
+                    400,
+                    "FilterLimitExceeded",
+                    "The maximum number of filter values specified on a single call is 200",
+                )
             found = [instance for instance in found if self._instance_fits(instance, name, values)]
-        page, token = self._page([{"Instances": [self._instance(one)]} for one in found], MaxResults, NextToken)
+        page, token = self._page(
+            [{"Instances": [self._instance(one)]} for one in found], MaxResults, NextToken
+        )
         return {"Reservations": page, **token}
 
     def _instance_fits(self, instance: Instance, name: str, values: list[str]) -> bool:
@@ -285,13 +346,22 @@ class Ec2Double(Double):
         raise error(400, "InvalidParameterValue", f"The filter '{name}' is invalid")
 
     def _instance(self, instance: Instance) -> dict[str, Any]:
-        code = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+        code = {
+            "pending": 0,
+            "running": 16,
+            "shutting-down": 32,
+            "terminated": 48,
+            "stopping": 64,
+            "stopped": 80,
+        }
         gone = instance.state in ("terminated", "shutting-down")
         return {
             "InstanceId": instance.id,
             "State": {"Code": code[instance.state], "Name": instance.state},
             "Tags": [{"Key": "Name", "Value": instance.name}] if instance.name else [],
-            "NetworkInterfaces": [] if gone else [self._nic(at, nic) for at, nic in enumerate(instance.nics)],
+            "NetworkInterfaces": []
+            if gone
+            else [self._nic(at, nic) for at, nic in enumerate(instance.nics)],
         }
 
     def _nic(self, at: int, nic: Nic) -> dict[str, Any]:
@@ -302,13 +372,20 @@ class Ec2Double(Double):
         if nic.public:
             private[0]["Association"] = owned(nic.public)
         if nic.secondary_public:
-            more = {"PrivateIpAddress": f"10.0.{at}.11", "Primary": False, "Association": owned(nic.secondary_public)}
+            more = {
+                "PrivateIpAddress": f"10.0.{at}.11",
+                "Primary": False,
+                "Association": owned(nic.secondary_public),
+            }
             private.append(more)
         return {
             "NetworkInterfaceId": nic.id,
             "Status": "in-use",
             "Attachment": {"DeviceIndex": at, "Status": "attached"},
-            "Groups": [{"GroupId": id_, "GroupName": self.groups[id_].name} for id_ in self._mixed(nic.groups)],
+            "Groups": [
+                {"GroupId": id_, "GroupName": self.groups[id_].name}
+                for id_ in self._mixed(nic.groups)
+            ],
             "PrivateIpAddresses": private,
             "Ipv6Addresses": [{"Ipv6Address": address} for address in nic.v6],
             **({"Association": owned(nic.public)} if nic.public else {}),
@@ -317,24 +394,41 @@ class Ec2Double(Double):
     # Writes
 
     def do_CreateSecurityGroup(
-        self, GroupName: str, Description: str, VpcId: str | None = None, TagSpecifications: list[dict[str, Any]] = []
+        self,
+        GroupName: str,
+        Description: str,
+        VpcId: str | None = None,
+        TagSpecifications: list[dict[str, Any]] = [],
     ) -> dict[str, Any]:
         vpc = VpcId or self.default_vpc
         if vpc not in self.vpcs:
             raise error(400, "InvalidVpcID.NotFound", f"The vpc ID '{vpc}' does not exist")
-        if not _DESCRIPTION.fullmatch(GroupName) or GroupName.lower().startswith("sg-") or not GroupName:
+        if (
+            not _DESCRIPTION.fullmatch(GroupName)
+            or GroupName.lower().startswith("sg-")
+            or not GroupName
+        ):
             raise error(400, "InvalidParameterValue", f"Invalid value '{GroupName}' for groupName")
         if not _DESCRIPTION.fullmatch(Description) or not Description:
             raise error(400, "InvalidParameterValue", "Invalid security group description")
-        if any(one.vpc == vpc and one.name.lower() == GroupName.lower() for one in self.groups.values()):
-            raise error(400, "InvalidGroup.Duplicate", f"The security group '{GroupName}' already exists for VPC '{vpc}'")
+        if any(
+            one.vpc == vpc and one.name.lower() == GroupName.lower() for one in self.groups.values()
+        ):
+            raise error(
+                400,
+                "InvalidGroup.Duplicate",
+                f"The security group '{GroupName}' already exists for VPC '{vpc}'",
+            )
         if any(one.get("ResourceType") != "security-group" for one in TagSpecifications):
             raise error(400, "InvalidParameterValue", "The resource type of the tags does not fit")
         tags = self._tags([tag for one in TagSpecifications for tag in one.get("Tags", [])], {})
         group = Group(self._id("sg"), GroupName, Description, vpc, tags)
         self.groups[group.id] = group
         self._record(group)
-        return {"GroupId": group.id, "Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+        return {
+            "GroupId": group.id,
+            "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+        }
 
     def do_CreateTags(self, Resources: list[str], Tags: list[dict[str, str]]) -> dict[str, Any]:
         groups = [self._known(id_) for id_ in Resources]
@@ -343,31 +437,44 @@ class Ec2Double(Double):
             group.tags = tags
         return {}
 
-    def do_DeleteTags(self, Resources: list[str], Tags: list[dict[str, str]] | None = None) -> dict[str, Any]:
-        """ "If you specify a tag key without a tag value, we delete any tag with this key regardless of its value"; a tag that is not there
-        is no error."""
+    def do_DeleteTags(
+        self, Resources: list[str], Tags: list[dict[str, str]] | None = None
+    ) -> dict[str, Any]:
+        """ "If you specify a tag key without a tag value, we delete any tag with this key
+        regardless of its value"; a tag that is not there is no error."""
         groups = [self._known(id_) for id_ in Resources]
         for group in groups:
             group.tags = {
                 key: value
                 for key, value in group.tags.items()
-                if Tags is not None and not any(tag.get("Key") == key and tag.get("Value", value) == value for tag in Tags)
+                if Tags is not None
+                and not any(
+                    tag.get("Key") == key and tag.get("Value", value) == value for tag in Tags
+                )
             }
         return {}
 
-    def do_AuthorizeSecurityGroupIngress(self, IpPermissions: list[dict[str, Any]], GroupId: str) -> dict[str, Any]:
+    def do_AuthorizeSecurityGroupIngress(
+        self, IpPermissions: list[dict[str, Any]], GroupId: str
+    ) -> dict[str, Any]:
         group = self._known(GroupId)
         fresh = self._rules(IpPermissions)
         if len(set(fresh)) != len(fresh):
-            raise error(400, "InvalidParameterValue", "The same permission must not appear multiple times")
+            raise error(
+                400, "InvalidParameterValue", "The same permission must not appear multiple times"
+            )
         if doubled := [rule for rule in fresh if rule in group.rules]:
             rule = doubled[0]
             text = f"peer: {rule.source}, {rule.protocol}, from port: {rule.first}, to port: {rule.last}, ALLOW"
-            raise error(400, "InvalidPermission.Duplicate", f'the specified rule "{text}" already exists')
+            raise error(
+                400, "InvalidPermission.Duplicate", f'the specified rule "{text}" already exists'
+            )
         after = [*group.rules, *fresh]
         if any(self._cost(after, family) > self.quota for family in ("v4", "v6")):
             raise error(
-                400, "RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per security group has been reached."
+                400,
+                "RulesPerSecurityGroupLimitExceeded",
+                "The maximum number of rules per security group has been reached.",
             )
         fresh = [self._numbered(rule) for rule in fresh]
         group.rules += fresh
@@ -375,23 +482,47 @@ class Ec2Double(Double):
         return {"Return": True, "SecurityGroupRules": [self._rule(group, rule) for rule in fresh]}
 
     def do_RevokeSecurityGroupIngress(
-        self, GroupId: str, IpPermissions: list[dict[str, Any]] = [], SecurityGroupRuleIds: list[str] = []
+        self,
+        GroupId: str,
+        IpPermissions: list[dict[str, Any]] = [],
+        SecurityGroupRuleIds: list[str] = [],
     ) -> dict[str, Any]:
         group = self._known(GroupId)
         by_id = {rule.id: rule for rule in group.rules}
         if unknown := [id_ for id_ in SecurityGroupRuleIds if id_ not in by_id]:
-            raise error(400, "InvalidSecurityGroupRuleId.NotFound", f"The security group rule ID '{unknown[0]}' does not exist")
+            raise error(
+                400,
+                "InvalidSecurityGroupRuleId.NotFound",
+                f"The security group rule ID '{unknown[0]}' does not exist",
+            )
         asked = [(one, rule) for one in IpPermissions for rule in self._rules([one])]
         missing = [one for one, rule in asked if rule not in group.rules]
         if missing and not self.vpcs[group.vpc]["default"]:
-            raise error(400, "InvalidPermission.NotFound", "The specified rule does not exist in this security group.")
-        gone = [rule for rule in group.rules if rule.id in SecurityGroupRuleIds or rule in [rule for _, rule in asked]]
+            raise error(
+                400,
+                "InvalidPermission.NotFound",
+                "The specified rule does not exist in this security group.",
+            )
+        gone = [
+            rule
+            for rule in group.rules
+            if rule.id in SecurityGroupRuleIds or rule in [rule for _, rule in asked]
+        ]
         group.rules = [rule for rule in group.rules if rule not in gone]
         self._record(group)
         revoked = [
-            {key: value for key, value in self._rule(group, rule).items() if key not in ("GroupOwnerId", "Tags")} for rule in gone
+            {
+                key: value
+                for key, value in self._rule(group, rule).items()
+                if key not in ("GroupOwnerId", "Tags")
+            }
+            for rule in gone
         ]
-        return {"Return": True, "UnknownIpPermissions": missing, "RevokedSecurityGroupRules": [_revoked(one) for one in revoked]}
+        return {
+            "Return": True,
+            "UnknownIpPermissions": missing,
+            "RevokedSecurityGroupRules": [_revoked(one) for one in revoked],
+        }
 
     # How the vendor behaves
 
@@ -401,17 +532,30 @@ class Ec2Double(Double):
 
     def _known(self, id_: str) -> Group:
         if not _GROUP.fullmatch(id_):
-            raise error(400, "InvalidGroupId.Malformed", f'Invalid id: "{id_}" (expecting "sg-...")')
+            raise error(
+                400, "InvalidGroupId.Malformed", f'Invalid id: "{id_}" (expecting "sg-...")'
+            )
         if id_ not in self.groups:
             raise error(400, "InvalidGroup.NotFound", f"The security group '{id_}' does not exist")
         return self.groups[id_]
 
     def _tags(self, tags: list[dict[str, str]], before: dict[str, str]) -> dict[str, str]:
         after = before | {tag["Key"]: tag.get("Value", "") for tag in tags}
-        if any(key.lower().startswith("aws:") or not 1 <= len(key) <= 128 or len(value) > 256 for key, value in after.items()):
-            raise error(400, "InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use")
+        if any(
+            key.lower().startswith("aws:") or not 1 <= len(key) <= 128 or len(value) > 256
+            for key, value in after.items()
+        ):
+            raise error(
+                400,
+                "InvalidParameterValue",
+                "Tag keys starting with 'aws:' are reserved for internal use",
+            )
         if len(after) > 50:
-            raise error(400, "TagLimitExceeded", "The maximum number of Tags for a resource has been reached")
+            raise error(
+                400,
+                "TagLimitExceeded",
+                "The maximum number of Tags for a resource has been reached",
+            )
         return after
 
     def _rules(self, permissions: list[dict[str, Any]]) -> list[Rule]:
@@ -430,7 +574,14 @@ class Ec2Double(Double):
                             "a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*",
                         )
                     found.append(
-                        Rule(protocol, first, last, kind, self._source(kind, str(source.get(name, ""))), description or None)
+                        Rule(
+                            protocol,
+                            first,
+                            last,
+                            kind,
+                            self._source(kind, str(source.get(name, ""))),
+                            description or None,
+                        )
                     )
             if len(found) == before:
                 raise error(400, "InvalidParameterValue", "A permission without a source")
@@ -441,16 +592,30 @@ class Ec2Double(Double):
         protocol = _NAMES.get(protocol, protocol)
         first, last = one.get("FromPort"), one.get("ToPort")
         if protocol in ("tcp", "udp"):
-            if first is None or last is None or not (0 <= first <= last <= 65535 or (first, last) == (-1, -1)):
-                raise error(400, "InvalidParameterValue", f"Invalid value for portRange: {first}-{last}")
+            if (
+                first is None
+                or last is None
+                or not (0 <= first <= last <= 65535 or (first, last) == (-1, -1))
+            ):
+                raise error(
+                    400, "InvalidParameterValue", f"Invalid value for portRange: {first}-{last}"
+                )
             return protocol, *((0, 65535) if first == -1 else (first, last))
         if protocol in ("icmp", "icmpv6"):
             first, last = -1 if first is None else first, -1 if last is None else last
             if not -1 <= first <= 255 or not -1 <= last <= 255 or (first == -1 and last != -1):
-                raise error(400, "InvalidParameterValue", f"ICMP type ({first}) or code ({last}) is out of range")
+                raise error(
+                    400,
+                    "InvalidParameterValue",
+                    f"ICMP type ({first}) or code ({last}) is out of range",
+                )
             return protocol, first, last
         if protocol != "-1" and not (protocol.isdecimal() and int(protocol) <= 255):
-            raise error(400, "InvalidParameterValue", f"Invalid value '{protocol}' for IP protocol. Unknown protocol.")
+            raise error(
+                400,
+                "InvalidParameterValue",
+                f"Invalid value '{protocol}' for IP protocol. Unknown protocol.",
+            )
         return protocol, None, None
 
     def _source(self, kind: str, text: str) -> str:
@@ -462,27 +627,46 @@ class Ec2Double(Double):
         except ValueError:
             raise error(400, "InvalidParameterValue", f"CIDR block {text} is malformed") from None
         if kind == "list" and text not in self.prefix_lists:
-            raise error(400, "InvalidPrefixListID.NotFound", f"The prefix list ID '{text}' does not exist")
+            raise error(
+                400, "InvalidPrefixListID.NotFound", f"The prefix list ID '{text}' does not exist"
+            )
         return text if kind == "list" else self._known(text).id
 
     def _cost(self, rules: list[Rule], family: str) -> int:
         weights = {"list": 1, "group": 1, family: 1}
-        return sum(self.prefix_lists[r.source] if r.kind == "list" else weights.get(r.kind, 0) for r in rules)
+        return sum(
+            self.prefix_lists[r.source] if r.kind == "list" else weights.get(r.kind, 0)
+            for r in rules
+        )
 
     def _fits(self, group: Group, name: str, values: list[str]) -> bool:
-        """Values are alternatives; `*` and `?` stand for characters unless a backslash is before them."""
+        """Values are alternatives; `*` and `?` stand for characters unless a backslash is before
+        them."""
         if not 1 <= len(values) <= 200:
-            raise error(400, "FilterLimitExceeded", "The maximum number of filter values specified on a single call is 200")
-        known = {"group-id": group.id, "group-name": group.name, "vpc-id": group.vpc, "owner-id": OWNER}
+            raise error(
+                400,
+                "FilterLimitExceeded",
+                "The maximum number of filter values specified on a single call is 200",
+            )
+        known = {
+            "group-id": group.id,
+            "group-name": group.name,
+            "vpc-id": group.vpc,
+            "owner-id": OWNER,
+        }
         if name in known:
             return any(_pattern(value).fullmatch(known[name]) for value in values)
         if name.startswith("tag:"):
-            return any(_pattern(value).fullmatch(group.tags.get(name[4:], "\0")) for value in values)
+            return any(
+                _pattern(value).fullmatch(group.tags.get(name[4:], "\0")) for value in values
+            )
         if name == "tag-key":
             return any(_pattern(value).fullmatch(key) for value in values for key in group.tags)
         raise error(400, "InvalidParameterValue", f"The filter '{name}' is invalid")
 
-    def _page(self, items: list[Any], most: int | None, token: str | None, *, least: int = 5) -> tuple[list[Any], dict[str, str]]:
+    def _page(
+        self, items: list[Any], most: int | None, token: str | None, *, least: int = 5
+    ) -> tuple[list[Any], dict[str, str]]:
         if most is not None and not least <= most <= 1000:
             raise error(
                 400,
@@ -510,12 +694,18 @@ class Ec2Double(Double):
     def _group(self, group: Group) -> dict[str, Any]:
         entries: dict[Any, dict[str, Any]] = {}
         for rule in self._mixed(group.rules):
-            entry = entries.setdefault((rule.protocol, rule.first, rule.last), {"IpProtocol": rule.protocol})
+            entry = entries.setdefault(
+                (rule.protocol, rule.first, rule.last), {"IpProtocol": rule.protocol}
+            )
             if rule.first is not None and rule.last is not None:
                 entry |= {"FromPort": rule.first, "ToPort": rule.last}
             members, name = _SOURCES[rule.kind]
-            source = {name: rule.source} | ({"Description": rule.description} if rule.description else {})
-            entry.setdefault(members, []).append(source | ({"UserId": OWNER} if rule.kind == "group" else {}))
+            source = {name: rule.source} | (
+                {"Description": rule.description} if rule.description else {}
+            )
+            entry.setdefault(members, []).append(
+                source | ({"UserId": OWNER} if rule.kind == "group" else {})
+            )
         egress = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
         if self.vpcs[group.vpc]["ipv6"]:
             egress[0]["Ipv6Ranges"] = [{"CidrIpv6": "::/0"}]
@@ -526,7 +716,8 @@ class Ec2Double(Double):
             "VpcId": group.vpc,
             "OwnerId": OWNER,
             "IpPermissions": [
-                {"UserIdGroupPairs": [], "IpRanges": [], "Ipv6Ranges": [], "PrefixListIds": []} | entry
+                {"UserIdGroupPairs": [], "IpRanges": [], "Ipv6Ranges": [], "PrefixListIds": []}
+                | entry
                 for entry in entries.values()
             ],
             "IpPermissionsEgress": egress,
@@ -534,7 +725,10 @@ class Ec2Double(Double):
         }
 
     def _rule(self, group: Group, rule: Rule) -> dict[str, Any]:
-        first, last = (-1 if rule.first is None else rule.first), (-1 if rule.last is None else rule.last)
+        first, last = (
+            (-1 if rule.first is None else rule.first),
+            (-1 if rule.last is None else rule.last),
+        )
         found: dict[str, Any] = {
             "SecurityGroupRuleId": rule.id,
             "GroupId": group.id,
@@ -548,7 +742,9 @@ class Ec2Double(Double):
             found["Description"] = rule.description
         if rule.kind == "group":
             return found | {"ReferencedGroupInfo": {"GroupId": rule.source, "UserId": OWNER}}
-        return found | {{"v4": "CidrIpv4", "v6": "CidrIpv6", "list": "PrefixListId"}[rule.kind]: rule.source}
+        return found | {
+            {"v4": "CidrIpv4", "v6": "CidrIpv6", "list": "PrefixListId"}[rule.kind]: rule.source
+        }
 
 
 def _revoked(one: dict[str, Any]) -> dict[str, Any]:
@@ -560,17 +756,25 @@ def _pattern(value: str) -> re.Pattern[str]:
     """The filter value with its wildcards as a regular expression."""
     parts = re.findall(r"\\(.)|(\*)|(\?)|(.)", value, re.DOTALL)
     return re.compile(
-        "".join(re.escape(quoted or plain) if quoted or plain else ".*" if star else "." for quoted, star, _, plain in parts),
+        "".join(
+            re.escape(quoted or plain) if quoted or plain else ".*" if star else "."
+            for quoted, star, _, plain in parts
+        ),
         re.DOTALL,
     )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A double of EC2's security groups on 127.0.0.1, until it is interrupted")
+    parser = argparse.ArgumentParser(
+        description="A double of EC2's security groups on 127.0.0.1, until it is interrupted"
+    )
     parser.add_argument("--port", type=int, default=0)
     options = parser.parse_args()
     with Ec2Double(options.port) as double:
-        print(f"endpoint = {double.endpoint}\nAWS_ACCESS_KEY_ID = {double.access_key}\nvpc_id = {double.vpc}", flush=True)
+        print(
+            f"endpoint = {double.endpoint}\nAWS_ACCESS_KEY_ID = {double.access_key}\nvpc_id = {double.vpc}",
+            flush=True,
+        )
         until_interrupted()
 
 

@@ -1,4 +1,5 @@
-"""The wire of the EC2 Query API, by botocore's model of it: form parameters in, XML out, both held against the shapes."""
+"""The wire of the EC2 Query API, by botocore's model of it: form parameters in, XML out, both held
+against the shapes."""
 
 from __future__ import annotations
 
@@ -52,7 +53,10 @@ def _read(shape: Shape, prefix: str, flat: dict[str, str], used: set[str]) -> An
         return found
     if shape.type_name == "list":
         items = []
-        while any(key == f"{prefix}.{len(items) + 1}" or key.startswith(f"{prefix}.{len(items) + 1}.") for key in flat):
+        while any(
+            key == f"{prefix}.{len(items) + 1}" or key.startswith(f"{prefix}.{len(items) + 1}.")
+            for key in flat
+        ):
             items.append(_read(shape.member, f"{prefix}.{len(items) + 1}", flat, used))
         return items
     used.add(prefix)

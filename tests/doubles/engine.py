@@ -20,14 +20,17 @@ Answer = tuple[int, Any]
 
 
 class FakeEngine:
-    """`routes`: path (without version) -> JSON value, (status, value), bytes, or a function to one of them. Counts requests at once."""
+    """`routes`: path (without version) -> JSON value, (status, value), bytes, or a function to one
+    of them. Counts requests at once."""
 
     def __init__(self, folder: Path, containers: int = 1) -> None:
         self.socket = folder / "engine.sock"
         self.routes: dict[str, Any] = {
             "/version": {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24"},
             "/info": {"Swarm": {"LocalNodeState": "inactive"}},
-            "/networks": [{"Id": "n1", "Name": "bridge", "Driver": "bridge", "Internal": False, "Options": {}}],
+            "/networks": [
+                {"Id": "n1", "Name": "bridge", "Driver": "bridge", "Internal": False, "Options": {}}
+            ],
             "/containers/json": [{"Id": self.id(number)} for number in range(containers)],
         }
         for number in range(containers):
@@ -42,7 +45,9 @@ class FakeEngine:
             engine = fake
 
         self._server = _Server(str(self.socket), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
 
     @staticmethod
     def id(number: int) -> str:
@@ -143,7 +148,8 @@ class Truncated(bytes):
 
 
 class Stream:
-    """What `/events` answers: a body without end, until it is cut. Put it into `routes["/events"]`; one may serve several clients."""
+    """What `/events` answers: a body without end, until it is cut. Put it into `routes["/events"]`;
+    one may serve several clients."""
 
     def __init__(self) -> None:
         self._clients: list[BaseHTTPRequestHandler] = []

@@ -1,6 +1,8 @@
-"""Many engines at once: real HTTP on unix sockets, each answer after the same latency. A program of its own, with its own CPU time.
+"""Many engines at once: real HTTP on unix sockets, each answer after the same latency. A program of
+its own, with its own CPU time.
 
-`python fleet.py FOLDER COUNT CONTAINERS LATENCY` listens on `FOLDER/0.sock` … and says `ready`; it ends when its standard input does.
+`python fleet.py FOLDER COUNT CONTAINERS LATENCY` listens on `FOLDER/0.sock` … and says `ready`; it
+ends when its standard input does.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ def answers(number: int, containers: int) -> dict[str, Any]:
     found: dict[str, Any] = {
         "/version": {"ApiVersion": "1.41", "Version": "20.10.24"},
         "/info": {"ID": f"engine-{number}", "Swarm": {"LocalNodeState": "inactive"}},
-        "/networks": [{"Id": "n1", "Name": "bridge", "Driver": "bridge", "Internal": False, "Options": {}}],
+        "/networks": [
+            {"Id": "n1", "Name": "bridge", "Driver": "bridge", "Internal": False, "Options": {}}
+        ],
         "/containers/json": [{"Id": id_} for id_ in ids],
     }
     for index, id_ in enumerate(ids):
@@ -39,7 +43,15 @@ class Fleet:
 
     def __init__(self, folder: Path, count: int, containers: int, latency: float) -> None:
         self.folder, self.count = folder, count
-        self._words = [sys.executable, "-I", __file__, str(folder), str(count), str(containers), str(latency)]
+        self._words = [
+            sys.executable,
+            "-I",
+            __file__,
+            str(folder),
+            str(count),
+            str(containers),
+            str(latency),
+        ]
 
     @staticmethod
     def requests(containers: int) -> int:
@@ -51,7 +63,12 @@ class Fleet:
         assert self._process.stdout.readline() == b"ready\n"
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(10)
@@ -63,9 +80,15 @@ class Fleet:
 async def _serve(folder: Path, count: int, containers: int, latency: float) -> None:
     servers = []
     for number in range(count):
-        said = {path: json.dumps(value).encode() for path, value in answers(number, containers).items()}
+        said = {
+            path: json.dumps(value).encode() for path, value in answers(number, containers).items()
+        }
 
-        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, said: dict[str, bytes] = said) -> None:
+        async def talk(
+            reader: asyncio.StreamReader,
+            writer: asyncio.StreamWriter,
+            said: dict[str, bytes] = said,
+        ) -> None:
             try:
                 while request := await reader.readuntil(b"\r\n\r\n"):
                     path = request.split(b" ", 2)[1].decode().split("?")[0]
@@ -74,7 +97,8 @@ async def _serve(folder: Path, count: int, containers: int, latency: float) -> N
                     body = said.get(path, b"{}")
                     status = b"200 OK" if path in said else b"404 Not Found"
                     writer.write(
-                        b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (status, len(body))
+                        b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+                        % (status, len(body))
                     )
                     writer.write(body)
                     await writer.drain()
@@ -87,7 +111,9 @@ async def _serve(folder: Path, count: int, containers: int, latency: float) -> N
     print("ready", flush=True)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    threading.Thread(target=lambda: (sys.stdin.read(), loop.call_soon_threadsafe(ended.set)), daemon=True).start()
+    threading.Thread(
+        target=lambda: (sys.stdin.read(), loop.call_soon_threadsafe(ended.set)), daemon=True
+    ).start()
     await ended.wait()
     for server in servers:
         server.close()

@@ -1,4 +1,5 @@
-"""A configuration with firewalls in one Google Cloud project, planned and applied by the engine against the double."""
+"""A configuration with firewalls in one Google Cloud project, planned and applied by the engine
+against the double."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ TARGET = 'target_tags = ["web"]'
 
 
 class Shop:
-    """One host, whose ports are those of every firewall, and SSH. What a test sets is in the file when it plans next."""
+    """One host, whose ports are those of every firewall, and SSH. What a test sets is in the file
+    when it plans next."""
 
     def __init__(self, folder: Path, cloud: ComputeDouble) -> None:
         self.folder, self.cloud = folder, cloud
@@ -63,7 +65,9 @@ ports = [{ports}]
         return load(self.write())
 
     def plan(self, **granted: Any) -> Plan:
-        return reconcile.plan(self.configuration(), reconcile.Options(granted=Granted(**granted))).plan
+        return reconcile.plan(
+            self.configuration(), reconcile.Options(granted=Granted(**granted))
+        ).plan
 
     def changes(self) -> list[str]:
         """What the plan would do, in words."""
@@ -75,8 +79,13 @@ ports = [{ports}]
 
     def apply(self, **granted: Any) -> tuple[int, str]:
         """Its exit code, and what it said."""
-        report = reconcile.apply(self.configuration(), reconcile.Options(granted=Granted(**({"allow_close": 1000} | granted))))
-        said = [one.message or one.status for one in report.outcomes] + [guard.message for guard in report.plan.guards]
+        report = reconcile.apply(
+            self.configuration(),
+            reconcile.Options(granted=Granted(**({"allow_close": 1000} | granted))),
+        )
+        said = [one.message or one.status for one in report.outcomes] + [
+            guard.message for guard in report.plan.guards
+        ]
         return exit_codes.of_report(report), "; ".join(said)
 
     def applies(self, **granted: Any) -> None:
@@ -89,13 +98,19 @@ ports = [{ports}]
         """Every call that could write, in order: method, and the rule's name or `wait`."""
         found = []
         for call in self.cloud.writes():
-            name = "wait" if call.path.endswith("/wait") else (call.body or {}).get("name") or call.path.rsplit("/", 1)[-1]
+            name = (
+                "wait"
+                if call.path.endswith("/wait")
+                else (call.body or {}).get("name") or call.path.rsplit("/", 1)[-1]
+            )
             found.append((call.method, name))
         return found
 
     def calls(self) -> tuple[int, int, int]:
         """Lists, writes of rules, waits; there is no other call."""
         lists, waits = self.cloud.count("GET", RULES), self.cloud.count("POST", WAITS)
-        writes = sum(self.cloud.count(method, f"{RULES}(/.*)?") for method in ("POST", "PUT", "DELETE"))
+        writes = sum(
+            self.cloud.count(method, f"{RULES}(/.*)?") for method in ("POST", "PUT", "DELETE")
+        )
         assert lists + writes + waits == len(self.cloud.calls)
         return lists, writes, waits

@@ -1,7 +1,9 @@
-"""A double of the part of GitHub that the action talks to: comments of a pull request, the pull requests of a commit, who a token is.
+"""A double of the part of GitHub that the action talks to: comments of a pull request, the pull
+requests of a commit, who a token is.
 
-Written from docs.github.com/rest and its descriptions of permissions, not from the client. Tokens have permissions, as the `permissions:`
-of a job give them; what a token may not do is answered with 403 (or 404 for a token that is none).
+Written from docs.github.com/rest and its descriptions of permissions, not from the client. Tokens
+have permissions, as the `permissions:` of a job give them; what a token may not do is answered with
+403 (or 404 for a token that is none).
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ WRITES = {"write": ("read", "write"), "read": ("read",), "none": ()}
 
 @dataclass
 class Token:
-    """`permissions`: as in a workflow, e.g. {"pull-requests": "write"}; what is left out is none."""
+    """`permissions`: as in a workflow, e.g. {"pull-requests": "write"}; what is left out is
+    none."""
 
     login: str
     permissions: dict[str, str]
@@ -58,7 +61,9 @@ class GitHubDouble(Double):
     def token(self, login: str = "github-actions[bot]", **permissions: str) -> str:
         """A token of a job with these permissions (`pull_requests="write"`)."""
         text = f"ghs_{len(self.tokens):036d}"
-        self.tokens[text] = Token(login, {name.replace("_", "-"): value for name, value in permissions.items()})
+        self.tokens[text] = Token(
+            login, {name.replace("_", "-"): value for name, value in permissions.items()}
+        )
         return text
 
     def open_pull(self, number: int, head: str, base: str = "main") -> Pull:
@@ -88,17 +93,25 @@ class GitHubDouble(Double):
         """The bodies of a pull request's comments."""
         return [row["body"] for row in self.comments if row["number"] == number]
 
-    def limit(self, path: str, *, seconds: int = 1, times: int = 1, secondary: bool = False) -> None:
-        """The next calls meet the rate limit: the primary one (403 with the remaining calls), or a secondary one (Retry-After)."""
+    def limit(
+        self, path: str, *, seconds: int = 1, times: int = 1, secondary: bool = False
+    ) -> None:
+        """The next calls meet the rate limit: the primary one (403 with the remaining calls), or a
+        secondary one (Retry-After)."""
         reset = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(time.time()) + seconds)}
         body = {"message": "API rate limit exceeded for installation."}
         headers = {"retry-after": str(seconds)} if secondary else reset
-        self.fail(Fault("GET|POST|PATCH", path, status=403, body=body, headers=headers, times=times))
+        self.fail(
+            Fault("GET|POST|PATCH", path, status=403, body=body, headers=headers, times=times)
+        )
 
     def handle(self, request: Request) -> tuple[int, Any]:
         token = self.tokens.get(request.token or "")
         if token is None:
-            raise ApiError(401, {"message": "Bad credentials", "documentation_url": "https://docs.github.com/rest"})
+            raise ApiError(
+                401,
+                {"message": "Bad credentials", "documentation_url": "https://docs.github.com/rest"},
+            )
         if (request.method, request.path) == ("POST", "/graphql"):
             if set(request.body) != {"query"} or "viewer" not in request.body["query"]:
                 return 200, {"errors": [{"message": "Parse error"}]}
@@ -111,17 +124,23 @@ class GitHubDouble(Double):
         match request.method, *request.path.removeprefix(base).split("/"):
             case "GET", "commits", sha, "pulls":
                 self.allow(token, "read", "pull-requests")
-                found = [p for p in self.pulls.values() if sha in p.commits or sha == p.merge_commit]
+                found = [
+                    p for p in self.pulls.values() if sha in p.commits or sha == p.merge_commit
+                ]
                 return 200, self.paged(request, [self.pull_json(pull) for pull in found])
             case "GET", "issues", number, "comments":
                 self.allow(token, "read", "pull-requests", "issues")
                 self.known(number)
-                rows = [self.comment_json(row) for row in self.comments if row["number"] == int(number)]
+                rows = [
+                    self.comment_json(row) for row in self.comments if row["number"] == int(number)
+                ]
                 return 200, self.paged(request, rows)
             case "POST", "issues", number, "comments":
                 self.allow(token, "write", "pull-requests", "issues")
                 self.known(number)
-                return 201, self.comment_json(self.says(token.login, int(number), self.text(request)))
+                return 201, self.comment_json(
+                    self.says(token.login, int(number), self.text(request))
+                )
             case "PATCH", "issues", "comments", number:
                 self.allow(token, "write", "pull-requests", "issues")
                 row = self.comment(number)
@@ -140,7 +159,11 @@ class GitHubDouble(Double):
         asked = int(request.one("per_page") or 30)
         size, number = min(asked, self.page, 100), int(request.one("page") or 1)
         more = number * size < len(rows)
-        self._link = f'<{self.endpoint}{request.path}?per_page={asked}&page={number + 1}>; rel="next"' if more else ""
+        self._link = (
+            f'<{self.endpoint}{request.path}?per_page={asked}&page={number + 1}>; rel="next"'
+            if more
+            else ""
+        )
         return rows[(number - 1) * size : number * size]
 
     @staticmethod
@@ -161,10 +184,17 @@ class GitHubDouble(Double):
     @staticmethod
     def text(request: Request) -> str:
         body = request.body
-        if not isinstance(body, dict) or set(body) != {"body"} or not isinstance(body["body"], str) or not body["body"]:
+        if (
+            not isinstance(body, dict)
+            or set(body) != {"body"}
+            or not isinstance(body["body"], str)
+            or not body["body"]
+        ):
             raise ApiError(422, {"message": "Validation Failed"})
         if len(body["body"]) > MOST_CHARACTERS:
-            raise ApiError(422, {"message": f"Body is too long (maximum is {MOST_CHARACTERS} characters)"})
+            raise ApiError(
+                422, {"message": f"Body is too long (maximum is {MOST_CHARACTERS} characters)"}
+            )
         return body["body"]
 
     @staticmethod

@@ -1,7 +1,9 @@
-"""A strict double of the firewall part of the Hetzner Cloud API, written from the vendor's description.
+"""A strict double of the firewall part of the Hetzner Cloud API, written from the vendor's
+description.
 
-Stricter than that description where the vendor is known to be: host bits, ports and protocols, limits, names, labels. Every request
-and answer is held against the description (`../shared/specs`) where it is at hand; what does not fit is in `violations`.
+Stricter than that description where the vendor is known to be: host bits, ports and protocols,
+limits, names, labels. Every request and answer is held against the description (`../shared/specs`)
+where it is at hand; what does not fit is in `violations`.
 
 `python -m tests.doubles.hetzner --port 4110 --servers web-1,web-2` runs it for a person.
 """
@@ -27,7 +29,9 @@ from tests.doubles.http import (
 
 SPEC = "hetzner-cloud-firewalls.openapi.json"
 CREATED = "2026-01-02T03:04:05Z"
-_LABEL_KEY = re.compile(r"([a-z0-9A-Z]([-a-z0-9A-Z.]{0,251}[a-z0-9A-Z])?/)?[a-z0-9A-Z]([-._a-z0-9A-Z]{0,61}[a-z0-9A-Z])?")
+_LABEL_KEY = re.compile(
+    r"([a-z0-9A-Z]([-a-z0-9A-Z.]{0,251}[a-z0-9A-Z])?/)?[a-z0-9A-Z]([-._a-z0-9A-Z]{0,61}[a-z0-9A-Z])?"
+)
 _LABEL_VALUE = re.compile(r"([a-z0-9A-Z]([-._a-z0-9A-Z]{0,61}[a-z0-9A-Z])?)?")
 _PORT = re.compile(r"any|[0-9]{1,5}(-[0-9]{1,5})?")
 _SELECTOR = re.compile(r"(!?)([^=!,() ]+)(?: *(==|=|!=) *([^=!,() ]*)| +(in|notin) +\(([^)]*)\))?")
@@ -75,7 +79,8 @@ class Action:
 
 
 class HetznerDouble(Double):
-    """`polls`: how often an action is seen running before it succeeds. `failing_servers`: applying to them fails."""
+    """`polls`: how often an action is seen running before it succeeds. `failing_servers`: applying
+    to them fails."""
 
     base_path = "/v1"
 
@@ -106,7 +111,12 @@ class HetznerDouble(Double):
                      servers: list[int] | None = None, selectors: list[str] | None = None) -> int:  # fmt: skip
         with self.lock:
             firewall = Firewall(
-                self._id(), name, labels or {}, [self._rule(rule) for rule in rules or []], set(servers or []), selectors or []
+                self._id(),
+                name,
+                labels or {},
+                [self._rule(rule) for rule in rules or []],
+                set(servers or []),
+                selectors or [],
             )
             self.firewalls[firewall.id] = firewall
             self._settle("applied")
@@ -118,11 +128,15 @@ class HetznerDouble(Double):
 
     def firewall(self, name: str) -> dict[str, Any] | None:
         with self.lock:
-            return next((self._firewall(one) for one in self.firewalls.values() if one.name == name), None)
+            return next(
+                (self._firewall(one) for one in self.firewalls.values() if one.name == name), None
+            )
 
     def server(self, name: str) -> dict[str, Any]:
         with self.lock:
-            return next(self._server_answer(one) for one in self.servers.values() if one.name == name)
+            return next(
+                self._server_answer(one) for one in self.servers.values() if one.name == name
+            )
 
     # The API
 
@@ -148,21 +162,37 @@ class HetznerDouble(Double):
                 if request.method not in methods:
                     raise error(405, "method_not_allowed", "method not allowed")
                 if request.method != "GET" and request.token == self.read_only_token:
-                    raise error(403, "token_readonly", "the token is only allowed to perform GET requests")
+                    raise error(
+                        403, "token_readonly", "the token is only allowed to perform GET requests"
+                    )
                 if request.method in ("POST", "PUT") and not isinstance(request.body, dict):
                     raise error(400, "json_error", "invalid input in field json")
-                return getattr(self, methods[request.method])(request, *(int(group) for group in match.groups()))  # type: ignore[no-any-return]
+                return getattr(self, methods[request.method])(
+                    request, *(int(group) for group in match.groups())
+                )  # type: ignore[no-any-return]
         raise error(404, "not_found", "api route not found")
 
     def check(self, request: Request, status: int, answer: Any) -> None:
         path = re.sub(r"/\d+", "/{id}", request.path)
-        if request.body is not None and status < 400 and (checker := validator(SPEC, path, request.method, "request")):
-            self.violations += [f"request {request.method} {path}: {text}" for text in checker(request.body)]
+        if (
+            request.body is not None
+            and status < 400
+            and (checker := validator(SPEC, path, request.method, "request"))
+        ):
+            self.violations += [
+                f"request {request.method} {path}: {text}" for text in checker(request.body)
+            ]
         if answer is not None and (checker := validator(SPEC, path, request.method, str(status))):
-            self.violations += [f"answer {status} to {request.method} {path}: {text}" for text in checker(answer)]
+            self.violations += [
+                f"answer {status} to {request.method} {path}: {text}" for text in checker(answer)
+            ]
 
     def list_servers(self, request: Request) -> tuple[int, Any]:
-        found = [one for one in self.servers.values() if _matches(one.labels, request.one("label_selector"))]
+        found = [
+            one
+            for one in self.servers.values()
+            if _matches(one.labels, request.one("label_selector"))
+        ]
         found = [one for one in found if request.one("name") in (None, one.name)]
         return self._page(request, "servers", [self._server_answer(one) for one in found])
 
@@ -170,7 +200,11 @@ class HetznerDouble(Double):
         return 200, {"server": self._server_answer(self._known(self.servers, id_, "server"))}
 
     def list_firewalls(self, request: Request) -> tuple[int, Any]:
-        found = [one for one in self.firewalls.values() if _matches(one.labels, request.one("label_selector"))]
+        found = [
+            one
+            for one in self.firewalls.values()
+            if _matches(one.labels, request.one("label_selector"))
+        ]
         found = [one for one in found if request.one("name") in (None, one.name)]
         return self._page(request, "firewalls", [self._firewall(one) for one in found])
 
@@ -245,7 +279,11 @@ class HetznerDouble(Double):
         ids = request.query.get("id")
         if not ids:
             raise error(400, "invalid_input", "id is required")
-        found = [self._poll(self.actions[int(id_)]) for id_ in ids if id_.isdigit() and int(id_) in self.actions]
+        found = [
+            self._poll(self.actions[int(id_)])
+            for id_ in ids
+            if id_.isdigit() and int(id_) in self.actions
+        ]
         return self._page(request, "actions", found)
 
     def get_action(self, request: Request, id_: int) -> tuple[int, Any]:
@@ -278,7 +316,10 @@ class HetznerDouble(Double):
                 or not _LABEL_VALUE.fullmatch(value)
             ):
                 raise error(
-                    422, "invalid_input", "invalid input in field 'labels'", {"fields": [{"name": "labels", "messages": [key]}]}
+                    422,
+                    "invalid_input",
+                    "invalid input in field 'labels'",
+                    {"fields": [{"name": "labels", "messages": [key]}]},
                 )
         return dict(labels)
 
@@ -295,13 +336,23 @@ class HetznerDouble(Double):
     def _rule(self, rule: dict[str, Any]) -> dict[str, Any]:
         direction, protocol, port = rule.get("direction"), rule.get("protocol"), rule.get("port")
         if direction not in ("in", "out") or protocol not in ("tcp", "udp", "icmp", "esp", "gre"):
-            raise error(422, "invalid_input", "invalid input in field 'rules': direction or protocol")
+            raise error(
+                422, "invalid_input", "invalid input in field 'rules': direction or protocol"
+            )
         if protocol in ("tcp", "udp"):
             if not isinstance(port, str) or not _PORT.fullmatch(port) or not _port_range(port):
                 raise error(422, "invalid_input", "invalid input in field 'rules': port")
         elif port is not None:
-            raise error(422, "invalid_input", "invalid input in field 'rules': port is not allowed for this protocol")
-        mine, other = ("source_ips", "destination_ips") if direction == "in" else ("destination_ips", "source_ips")
+            raise error(
+                422,
+                "invalid_input",
+                "invalid input in field 'rules': port is not allowed for this protocol",
+            )
+        mine, other = (
+            ("source_ips", "destination_ips")
+            if direction == "in"
+            else ("destination_ips", "source_ips")
+        )
         if not rule.get(mine) or rule.get(other) or len(rule[mine]) > 100:
             raise error(422, "invalid_input", f"invalid input in field 'rules': {mine}")
         try:
@@ -309,11 +360,20 @@ class HetznerDouble(Double):
                 raise ValueError
             networks = [str(ipaddress.ip_network(cidr, strict=True)) for cidr in rule[mine]]
         except ValueError:
-            raise error(422, "invalid_input", f"invalid input in field 'rules': {mine} is no CIDR") from None
+            raise error(
+                422, "invalid_input", f"invalid input in field 'rules': {mine} is no CIDR"
+            ) from None
         description = rule.get("description")
         if description is not None and (not isinstance(description, str) or len(description) > 255):
             raise error(422, "invalid_input", "invalid input in field 'rules': description")
-        return {"description": description, "direction": direction, mine: networks, other: [], "protocol": protocol, "port": port}
+        return {
+            "description": description,
+            "direction": direction,
+            mine: networks,
+            other: [],
+            "protocol": protocol,
+            "port": port,
+        }
 
     def _attach(self, firewall: Firewall, resources: list[dict[str, Any]]) -> None:
         servers, selectors = set(firewall.servers), list(firewall.selectors)
@@ -323,38 +383,60 @@ class HetznerDouble(Double):
                 if id_ not in self.servers:
                     raise error(404, "firewall_resource_not_found", f"server {id_} not found")
                 if id_ in servers:
-                    raise error(422, "firewall_already_applied", f"firewall is already applied to server {id_}")
+                    raise error(
+                        422,
+                        "firewall_already_applied",
+                        f"firewall is already applied to server {id_}",
+                    )
                 if not self.servers[id_].public:
                     raise error(422, "private_net_only_server", "server has no public interface")
                 servers.add(id_)
             elif resource.get("type") == "label_selector":
                 if resource["label_selector"]["selector"] in selectors:
-                    raise error(422, "firewall_already_applied", "label selector is already applied")
+                    raise error(
+                        422, "firewall_already_applied", "label selector is already applied"
+                    )
                 selectors.append(resource["label_selector"]["selector"])
             else:
                 raise error(422, "invalid_input", "invalid input in field 'apply_to'")
         for id_ in servers:
-            others = sum(id_ in self._covered(one) for one in self.firewalls.values() if one is not firewall)
+            others = sum(
+                id_ in self._covered(one) for one in self.firewalls.values() if one is not firewall
+            )
             if others >= 5:
                 raise error(422, "invalid_input", f"server {id_} has too many firewalls")
         firewall.servers, firewall.selectors = servers, selectors
 
     def _check_effective(self, firewall: Firewall) -> None:
-        """The vendor counts to 500; how is not written down: here rules times CIDRs over all firewalls of a server."""
+        """The vendor counts to 500; how is not written down: here rules times CIDRs over all
+        firewalls of a server."""
         for id_ in self._covered(firewall):
-            rules = [rule for one in self.firewalls.values() if id_ in self._covered(one) for rule in one.rules]
+            rules = [
+                rule
+                for one in self.firewalls.values()
+                if id_ in self._covered(one)
+                for rule in one.rules
+            ]
             if sum(len(rule["source_ips"]) + len(rule["destination_ips"]) for rule in rules) > 500:
-                raise error(422, "invalid_input", f"server {id_} would have more than 500 effective rules")
+                raise error(
+                    422, "invalid_input", f"server {id_} would have more than 500 effective rules"
+                )
 
     def _covered(self, firewall: Firewall) -> set[int]:
         by_label = {
-            one.id for one in self.servers.values() if one.public and any(_matches(one.labels, s) for s in firewall.selectors)
+            one.id
+            for one in self.servers.values()
+            if one.public and any(_matches(one.labels, s) for s in firewall.selectors)
         }
         return firewall.servers | by_label
 
     def _act(self, command: str, firewall: Firewall, server: int | None = None) -> dict[str, Any]:
-        resources = [{"id": firewall.id, "type": "firewall"}] + ([{"id": server, "type": "server"}] if server else [])
-        action = Action(self._id(), command, resources, self.polls, server=server, firewall=firewall.id)
+        resources = [{"id": firewall.id, "type": "firewall"}] + (
+            [{"id": server, "type": "server"}] if server else []
+        )
+        action = Action(
+            self._id(), command, resources, self.polls, server=server, firewall=firewall.id
+        )
         self.actions[action.id] = action
         return self._action(action)
 
@@ -365,7 +447,8 @@ class HetznerDouble(Double):
         return [self._act("apply_firewall", firewall, id_) for id_ in sorted(servers)]
 
     def _settle(self, status: str = "pending") -> None:
-        """Servers that come under a firewall without an action of ours (labels, by hand), and ones that leave it."""
+        """Servers that come under a firewall without an action of ours (labels, by hand), and ones
+        that leave it."""
         covered = {(one.id, id_) for one in self.firewalls.values() for id_ in self._covered(one)}
         self.in_force = {key: self.in_force.get(key, status) for key in covered}
 
@@ -373,10 +456,19 @@ class HetznerDouble(Double):
         if action.status == "running":
             action.polls -= 1
             if action.polls < 0:
-                failed = action.server in self.failing_servers and action.command == "apply_firewall"
+                failed = (
+                    action.server in self.failing_servers and action.command == "apply_firewall"
+                )
                 action.status = "error" if failed else "success"
-                action.error = {"code": "action_failed", "message": "Action failed"} if failed else None
-                if action.server and action.firewall and not failed and (action.firewall, action.server) in self.in_force:
+                action.error = (
+                    {"code": "action_failed", "message": "Action failed"} if failed else None
+                )
+                if (
+                    action.server
+                    and action.firewall
+                    and not failed
+                    and (action.firewall, action.server) in self.in_force
+                ):
                     self.in_force[action.firewall, action.server] = "applied"
         return self._action(action)
 
@@ -394,14 +486,22 @@ class HetznerDouble(Double):
         return self.random.sample(values, len(values)) if self.shuffle else list(values)
 
     def _firewall(self, firewall: Firewall) -> dict[str, Any]:
-        applied: list[dict[str, Any]] = [{"type": "server", "server": {"id": id_}} for id_ in sorted(firewall.servers)]
+        applied: list[dict[str, Any]] = [
+            {"type": "server", "server": {"id": id_}} for id_ in sorted(firewall.servers)
+        ]
         for selector in firewall.selectors:
             members = [
                 {"type": "server", "server": {"id": one.id}}
                 for one in self.servers.values()
                 if one.public and _matches(one.labels, selector)
             ]
-            applied.append({"type": "label_selector", "label_selector": {"selector": selector}, "applied_to_resources": members})
+            applied.append(
+                {
+                    "type": "label_selector",
+                    "label_selector": {"selector": selector},
+                    "applied_to_resources": members,
+                }
+            )
         rules = [
             rule | {key: self._mixed(rule[key]) for key in ("source_ips", "destination_ips")}
             for rule in self._mixed(firewall.rules)
@@ -412,7 +512,9 @@ class HetznerDouble(Double):
         }  # fmt: skip
 
     def _server_answer(self, server: Server) -> dict[str, Any]:
-        covered = [(key[0], status) for key, status in sorted(self.in_force.items()) if key[1] == server.id]
+        covered = [
+            (key[0], status) for key, status in sorted(self.in_force.items()) if key[1] == server.id
+        ]
         answer = _SERVER | {"id": server.id, "name": server.name, "labels": server.labels}
         public = server.public
         nets: dict[str, Any] = {
@@ -431,14 +533,20 @@ class HetznerDouble(Double):
             "page": page, "per_page": size, "previous_page": page - 1 if page > 1 else None, "next_page": page + 1 if page < last else None,
             "last_page": last, "total_entries": len(items),
         }  # fmt: skip
-        return 200, {name: items[(page - 1) * size : page * size], "meta": {"pagination": pagination}}
+        return 200, {
+            name: items[(page - 1) * size : page * size],
+            "meta": {"pagination": pagination},
+        }
 
 
 ROUTES: tuple[tuple[str, dict[str, str]], ...] = (
     ("/servers", {"GET": "list_servers"}),
     (r"/servers/(\d+)", {"GET": "get_server"}),
     ("/firewalls", {"GET": "list_firewalls", "POST": "create_firewall"}),
-    (r"/firewalls/(\d+)", {"GET": "get_firewall", "PUT": "update_firewall", "DELETE": "delete_firewall"}),
+    (
+        r"/firewalls/(\d+)",
+        {"GET": "get_firewall", "PUT": "update_firewall", "DELETE": "delete_firewall"},
+    ),
     (r"/firewalls/(\d+)/actions/set_rules", {"POST": "set_rules"}),
     (r"/firewalls/(\d+)/actions/apply_to_resources", {"POST": "apply_to_resources"}),
     (r"/firewalls/(\d+)/actions/remove_from_resources", {"POST": "remove_from_resources"}),
@@ -501,7 +609,9 @@ def _matches(labels: dict[str, str], selector: str | None) -> bool:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A double of the Hetzner Cloud API on 127.0.0.1, until it is interrupted")
+    parser = argparse.ArgumentParser(
+        description="A double of the Hetzner Cloud API on 127.0.0.1, until it is interrupted"
+    )
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--servers", default="web-1", help="names, separated by commas")
     options = parser.parse_args()

@@ -1,4 +1,5 @@
-"""What every double of a cloud API shares: an HTTP server on 127.0.0.1, a log of calls, faults on demand, and the vendor's own description.
+"""What every double of a cloud API shares: an HTTP server on 127.0.0.1, a log of calls, faults on
+demand, and the vendor's own description.
 
 A double answers `handle(request) -> (status, body)`; the shell does the rest. Faults are told beforehand:
 `cloud.fail(Fault("POST", "/actions"))`.
@@ -22,7 +23,17 @@ from urllib.parse import parse_qs, urlsplit
 STALL_SECONDS = 60.0
 SPECS = Path(__file__).resolve().parents[2].parent / "shared" / "specs"
 Kind = Literal[
-    "error", "drop-before", "drop-after", "truncate", "delay", "late", "stall", "garbage", "mutate", "short", "meanwhile"
+    "error",
+    "drop-before",
+    "drop-after",
+    "truncate",
+    "delay",
+    "late",
+    "stall",
+    "garbage",
+    "mutate",
+    "short",
+    "meanwhile",
 ]
 
 
@@ -39,12 +50,14 @@ class Call:
 class Fault:
     """The `skip`-th matching call (0 = the next one) and `times - 1` after it go wrong.
 
-    `error`: `status` and `body` are answered, nothing takes effect. `drop-before`, `drop-after`: the connection is closed without an
-    answer, before or after the call took effect; `action`, which may kill the caller, is done at that moment. `truncate`: it takes
-    effect, half of the answer arrives. `delay`: `seconds` pass first; `late`: they pass before the answer. `stall`: it takes effect, and
-    nothing is answered until the caller hangs up. `garbage`: it takes effect, the answer is no JSON. `mutate`: it takes effect, and
-    `change` makes another answer of the right one. `short`: lists in the answer lack their last item. `meanwhile`: `action` is done
-    first. `method` and `path` are regular expressions.
+    `error`: `status` and `body` are answered, nothing takes effect. `drop-before`, `drop-after`:
+    the connection is closed without an answer, before or after the call took effect; `action`,
+    which may kill the caller, is done at that moment. `truncate`: it takes effect, half of the
+    answer arrives. `delay`: `seconds` pass first; `late`: they pass before the answer. `stall`: it
+    takes effect, and nothing is answered until the caller hangs up. `garbage`: it takes effect, the
+    answer is no JSON. `mutate`: it takes effect, and `change` makes another answer of the right
+    one. `short`: lists in the answer lack their last item. `meanwhile`: `action` is done first.
+    `method` and `path` are regular expressions.
     """
 
     method: str
@@ -60,7 +73,11 @@ class Fault:
     change: Callable[[bytes], bytes] = lambda data: data
 
     def strikes(self, method: str, path: str) -> bool:
-        if not re.fullmatch(self.method, method) or not re.fullmatch(self.path, path) or self.times <= 0:
+        if (
+            not re.fullmatch(self.method, method)
+            or not re.fullmatch(self.path, path)
+            or self.times <= 0
+        ):
             return False
         if self.skip > 0:
             self.skip -= 1
@@ -72,7 +89,9 @@ class Fault:
 class ApiError(Exception):
     """An answer of the vendor that is an error."""
 
-    def __init__(self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, body: dict[str, Any], headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(status)
         self.status, self.body, self.headers = status, body, headers or {}
 
@@ -106,7 +125,9 @@ class Double:
             owner = double
 
         self._server = _Server(("127.0.0.1", port), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        )
 
     @property
     def endpoint(self) -> str:
@@ -126,7 +147,10 @@ class Double:
 
     def count(self, method: str, path: str) -> int:
         """How often a path (a regular expression, without the base) was called."""
-        return sum(call.method == method and re.fullmatch(path, call.path) is not None for call in self.calls)
+        return sum(
+            call.method == method and re.fullmatch(path, call.path) is not None
+            for call in self.calls
+        )
 
     def writes(self) -> list[Call]:
         return [call for call in self.calls if call.method != "GET"]
@@ -141,7 +165,8 @@ class Double:
         return {}
 
     def named(self, request: Request) -> Request:
-        """The request under the name that calls and faults know it by: an API with one URL for everything puts its action into `path`."""
+        """The request under the name that calls and faults know it by: an API with one URL for
+        everything puts its action into `path`."""
         return request
 
     def encode(self, answer: Any) -> bytes:
@@ -153,10 +178,16 @@ class Double:
 
     def answer(self, request: Request) -> tuple[int, Any, dict[str, str], Fault | None]:
         with self.lock:
-            fault = next((one for one in self.faults if one.strikes(request.method, request.path)), None)
+            fault = next(
+                (one for one in self.faults if one.strikes(request.method, request.path)), None
+            )
         if fault is not None and fault.kind == "delay":
             time.sleep(fault.seconds)
-        if fault is not None and fault.kind in ("meanwhile", "drop-before") and fault.action is not None:
+        if (
+            fault is not None
+            and fault.kind in ("meanwhile", "drop-before")
+            and fault.action is not None
+        ):
             fault.action()
         if fault is not None and fault.kind == "error":
             return fault.status, fault.body, fault.headers, fault
@@ -170,7 +201,9 @@ class Double:
                 status, body, more = error.status, error.body, error.headers
             self.check(request, status, body)
         if fault is not None and fault.kind == "short":
-            body = {key: value[:-1] if isinstance(value, list) else value for key, value in body.items()}
+            body = {
+                key: value[:-1] if isinstance(value, list) else value for key, value in body.items()
+            }
         if fault is not None and fault.kind == "drop-after" and fault.action is not None:
             fault.action()
         if fault is not None and fault.kind == "late":
@@ -180,7 +213,9 @@ class Double:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 128  # a vendor turns nobody away who comes with several connections at once
+    request_queue_size = (
+        128  # a vendor turns nobody away who comes with several connections at once
+    )
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -197,9 +232,13 @@ class _Handler(BaseHTTPRequestHandler):
             body = raw
         path = parts.path.removeprefix(self.owner.base_path)
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
-        request = self.owner.named(Request(self.command, path, parse_qs(parts.query, keep_blank_values=True), body, token))
+        request = self.owner.named(
+            Request(self.command, path, parse_qs(parts.query, keep_blank_values=True), body, token)
+        )
         status, answer, more, fault = self.owner.answer(request)
-        self.owner.calls.append(Call(request.method, request.path, request.query, request.body, status))
+        self.owner.calls.append(
+            Call(request.method, request.path, request.query, request.body, status)
+        )
         if fault is not None and fault.kind in ("drop-before", "drop-after"):
             self.close_connection = True
             return
@@ -243,7 +282,8 @@ def until_interrupted() -> None:
 
 @cache
 def openapi(name: str) -> dict[str, Any] | None:
-    """The vendor's description; None where it is not at hand, and then nothing is held against it."""
+    """The vendor's description; None where it is not at hand, and then nothing is held against
+    it."""
     path = SPECS / name
     return json.loads(path.read_text()) if path.is_file() else None  # type: ignore[no-any-return]
 
@@ -267,5 +307,6 @@ def validator(name: str, path: str, method: str, where: str) -> Callable[[Any], 
         return None
     checker = OAS30Validator(schema)
     return lambda body: [
-        f"{'/'.join(map(str, error.absolute_path))}: {error.message[:200]}" for error in checker.iter_errors(body)
+        f"{'/'.join(map(str, error.absolute_path))}: {error.message[:200]}"
+        for error in checker.iter_errors(body)
     ]

@@ -30,15 +30,28 @@ LIST = "/projects/p/global/firewalls"
 
 class Cloud:
     def __init__(self, double: ComputeDouble) -> None:
-        options: dict[str, Any] = {"credentials": AnonymousCredentials(), "client_options": {"api_endpoint": double.endpoint}}
+        options: dict[str, Any] = {
+            "credentials": AnonymousCredentials(),
+            "client_options": {"api_endpoint": double.endpoint},
+        }
         self.double = double
-        self.rules, self.operations = gce.FirewallsClient(**options), gce.GlobalOperationsClient(**options)
+        self.rules, self.operations = (
+            gce.FirewallsClient(**options),
+            gce.GlobalOperationsClient(**options),
+        )
         self.networks = gce.NetworksClient(**options)
 
-    def write(self, method: str, name: str = "web", request_id: str | None = None, **fields: Any) -> gce.Operation:
-        request: dict[str, Any] = {"project": "p", **({"request_id": request_id} if request_id else {})}
+    def write(
+        self, method: str, name: str = "web", request_id: str | None = None, **fields: Any
+    ) -> gce.Operation:
+        request: dict[str, Any] = {
+            "project": "p",
+            **({"request_id": request_id} if request_id else {}),
+        }
         if method != "delete":
-            resource = gce.Firewall.from_json(json.dumps(fields | ({"name": name} if method == "insert" else {})))
+            resource = gce.Firewall.from_json(
+                json.dumps(fields | ({"name": name} if method == "insert" else {}))
+            )
             request["firewall_resource"] = resource
         if method != "insert":
             request["firewall"] = name
@@ -65,7 +78,9 @@ def careless() -> Iterator[Cloud]:
 
 
 def send(cloud: Cloud, method: str, path: str, body: Any = None, **query: str) -> tuple[int, Any]:
-    answer = requests.request(method, f"{cloud.double.endpoint}/compute/v1{path}", json=body, params=query, timeout=5)
+    answer = requests.request(
+        method, f"{cloud.double.endpoint}/compute/v1{path}", json=body, params=query, timeout=5
+    )
     return answer.status_code, answer.json()
 
 
@@ -85,11 +100,21 @@ def test_a_write_takes_effect_when_its_operation_is_done_and_not_before(cloud: C
     assert cloud.operations.get(project="p", operation=operation.name).status == DONE
     assert cloud.names() == ["web"]
     made = cloud.rules.get(project="p", firewall="web")
-    assert (made.priority, made.direction, made.disabled, made.log_config.enable) == (1000, "INGRESS", False, False)
-    assert (made.network, made.id) == (f"{compute.BASE}/projects/p/global/networks/default", operation.target_id)
+    assert (made.priority, made.direction, made.disabled, made.log_config.enable) == (
+        1000,
+        "INGRESS",
+        False,
+        False,
+    )
+    assert (made.network, made.id) == (
+        f"{compute.BASE}/projects/p/global/networks/default",
+        operation.target_id,
+    )
     assert "description" not in made
     cloud.done(cloud.write("patch", priority=7))
-    assert [{name: one["priority"] for name, one in then.items()} for then in cloud.double.history] == [{"web": 1000}, {"web": 7}]
+    assert [
+        {name: one["priority"] for name, one in then.items()} for then in cloud.double.history
+    ] == [{"web": 1000}, {"web": 7}]
     cloud.done(cloud.write("delete"))
     assert (cloud.names(), cloud.double.firewalls(), cloud.double.history[-1]) == ([], {}, {})
 
@@ -167,13 +192,17 @@ def test_a_name_is_one_in_the_project_whatever_the_network(cloud: Cloud) -> None
         cloud.write("insert", **RULE)
     assert reason(error.value) == "alreadyExists"
     assert [one.name for one in cloud.networks.list(project="p")] == ["default", "other"]
-    assert cloud.networks.get(project="p", network="other").self_link.endswith("/global/networks/other")
+    assert cloud.networks.get(project="p", network="other").self_link.endswith(
+        "/global/networks/other"
+    )
 
 
 @pytest.mark.parametrize("full", [True, False])
 def test_a_network_is_named_in_three_ways_and_must_exist(cloud: Cloud, full: bool) -> None:
     partial = "projects/p/global/networks/default"
-    cloud.double.add_firewall("web", allowed=[TCP], network=f"{compute.BASE}/{partial}" if full else partial)
+    cloud.double.add_firewall(
+        "web", allowed=[TCP], network=f"{compute.BASE}/{partial}" if full else partial
+    )
     assert cloud.double.firewalls()["web"]["network"] == f"{compute.BASE}/{partial}"
     for bad in ("global/networks/none", "projects/q/global/networks/default"):
         with pytest.raises(NotFound):
@@ -183,7 +212,9 @@ def test_a_network_is_named_in_three_ways_and_must_exist(cloud: Cloud, full: boo
 
 
 def test_patch_replaces_what_it_names_and_update_everything(cloud: Cloud) -> None:
-    cloud.double.add_firewall("web", allowed=[TCP], sourceRanges=["10.0.0.0/8"], targetTags=["a", "b"], priority=5)
+    cloud.double.add_firewall(
+        "web", allowed=[TCP], sourceRanges=["10.0.0.0/8"], targetTags=["a", "b"], priority=5
+    )
     cloud.done(cloud.write("patch", allowed=[{"IPProtocol": "udp", "ports": ["53"]}]))
     there = cloud.double.firewalls()["web"]
     assert (there["allowed"], there["priority"]) == ([{"IPProtocol": "udp", "ports": ["53"]}], 5)
@@ -194,7 +225,11 @@ def test_patch_replaces_what_it_names_and_update_everything(cloud: Cloud) -> Non
     assert cloud.double.firewalls()["web"]["priority"] == 1000
     cloud.done(cloud.write("update", denied=[{"IPProtocol": "all"}]))
     after = cloud.double.firewalls()["web"]
-    assert (after["sourceRanges"], after["denied"], after["id"]) == (["0.0.0.0/0"], [{"IPProtocol": "all"}], there["id"])
+    assert (after["sourceRanges"], after["denied"], after["id"]) == (
+        ["0.0.0.0/0"],
+        [{"IPProtocol": "all"}],
+        there["id"],
+    )
     assert "allowed" not in after
 
 
@@ -244,16 +279,33 @@ def test_what_the_vendor_refuses_is_refused(careless: Cloud, change: dict[str, A
     assert (status, answer["error"]["errors"][0]["reason"]) == (400, "invalid")
     assert careless.double.operations == []
     if "name" not in change:
-        careless.double.add_firewall("there", **{key: RULE[key] for key in ("allowed", "sourceRanges")})
+        careless.double.add_firewall(
+            "there", **{key: RULE[key] for key in ("allowed", "sourceRanges")}
+        )
         assert (
-            send(careless, "PUT", f"{LIST}/there", {key: one for key, one in (RULE | change).items() if key != "name"})[0] == 400
+            send(
+                careless,
+                "PUT",
+                f"{LIST}/there",
+                {key: one for key, one in (RULE | change).items() if key != "name"},
+            )[0]
+            == 400
         )
     assert [text for text in careless.double.violations if "does not match" not in text] == []
 
 
 @pytest.mark.parametrize(
     ("given", "kept"),
-    [("TCP", "tcp"), ("6", "tcp"), ("17", "udp"), ("1", "icmp"), ("132", "sctp"), ("58", "58"), ("all", "all"), ("Esp", "esp")],
+    [
+        ("TCP", "tcp"),
+        ("6", "tcp"),
+        ("17", "udp"),
+        ("1", "icmp"),
+        ("132", "sctp"),
+        ("58", "58"),
+        ("all", "all"),
+        ("Esp", "esp"),
+    ],
 )
 def test_protocols_come_back_by_name(cloud: Cloud, given: str, kept: str) -> None:
     cloud.done(cloud.write("insert", allowed=[{"IPProtocol": given}]))
@@ -266,7 +318,10 @@ def test_ipv6_comes_back_in_another_spelling(cloud: Cloud) -> None:
     assert list(read.source_ranges) == ["2001:db8:0:0:0:0:0:0/32", "0:0:0:0:0:0:0:0/0"]
     assert cloud.double.firewalls()["web"]["sourceRanges"] == ["2001:db8::/32", "::/0"]
     cloud.double.odd_spelling = False
-    assert list(cloud.rules.get(project="p", firewall="web").source_ranges) == ["2001:db8::/32", "::/0"]
+    assert list(cloud.rules.get(project="p", firewall="web").source_ranges) == [
+        "2001:db8::/32",
+        "::/0",
+    ]
 
 
 def test_a_list_comes_in_pages(cloud: Cloud) -> None:
@@ -278,7 +333,15 @@ def test_a_list_comes_in_pages(cloud: Cloud) -> None:
     asked: list[dict[str, str]] = [{"maxResults": "0"}, {"maxResults": "501"}, {"pageToken": "bad"}, {"filter": "name:a"}, {"orderBy": "id"}]  # fmt: skip # noqa: E501
     for query in asked:
         assert send(cloud, "GET", LIST, **query)[0] == 400
-    assert send(cloud, "GET", LIST, **{"alt": "json", "$alt": "json", "prettyPrint": "false", "fields": "items"})[0] == 200
+    assert (
+        send(
+            cloud,
+            "GET",
+            LIST,
+            **{"alt": "json", "$alt": "json", "prettyPrint": "false", "fields": "items"},
+        )[0]
+        == 200
+    )
 
 
 @pytest.mark.skipif(not HAS_SPEC, reason="the vendor's description is not at hand")
@@ -298,7 +361,9 @@ def test_a_list_comes_in_pages(cloud: Cloud) -> None:
         ({}, {"prettyPrint": "maybe"}),
     ],
 )
-def test_what_the_description_does_not_know_is_a_violation(careless: Cloud, body: dict[str, Any], query: dict[str, str]) -> None:
+def test_what_the_description_does_not_know_is_a_violation(
+    careless: Cloud, body: dict[str, Any], query: dict[str, str]
+) -> None:
     assert send(careless, "POST", LIST, RULE | body, **query)[0] == 400
     assert len(careless.double.violations) == 1
 
@@ -322,15 +387,25 @@ def test_errors_look_like_googles(careless: Cloud) -> None:
     assert reason(missing.value) == "notFound"
     with pytest.raises(NotFound):
         careless.rules.get(project="q", firewall="web")
-    careless.double.fail(Fault("GET", f"{LIST}/web", status=403, body=fault_body(403, "rateLimitExceeded")))
+    careless.double.fail(
+        Fault("GET", f"{LIST}/web", status=403, body=fault_body(403, "rateLimitExceeded"))
+    )
     with pytest.raises(Forbidden) as limited:
         careless.rules.get(project="p", firewall="web")
     assert reason(limited.value) == "rateLimitExceeded"
     careless.double.require_token = "secret"
     assert send(careless, "GET", LIST)[1]["error"]["status"] == "UNAUTHENTICATED"
     headers = {"Authorization": "Bearer secret"}
-    assert requests.get(f"{careless.double.endpoint}/compute/v1{LIST}", headers=headers, timeout=5).status_code == 200
-    assert requests.get(f"{careless.double.endpoint}{LIST}", headers=headers, timeout=5).status_code == 404
+    assert (
+        requests.get(
+            f"{careless.double.endpoint}/compute/v1{LIST}", headers=headers, timeout=5
+        ).status_code
+        == 200
+    )
+    assert (
+        requests.get(f"{careless.double.endpoint}{LIST}", headers=headers, timeout=5).status_code
+        == 404
+    )
     assert "not in this double" in careless.double.violations[0]
 
 
@@ -343,7 +418,9 @@ def test_operations_can_be_listed_and_must_be_known(cloud: Cloud) -> None:
         cloud.operations.wait(project="p", operation="operation-none")
 
 
-def test_without_the_description_nothing_is_held_against_it(careless: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_description_nothing_is_held_against_it(
+    careless: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(compute, "openapi", lambda _name: None)
     assert send(careless, "POST", LIST, RULE | {"priority": "high"})[0] == 400
     assert send(careless, "POST", LIST, RULE | {"surprise": 1})[0] == 200
@@ -355,6 +432,8 @@ def test_a_person_can_run_it() -> None:
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         endpoint, project = (process.stdout.readline().split(" = ")[1].strip() for _ in range(2))
-        answer = requests.get(f"{endpoint}/compute/v1/projects/{project}/global/networks/default", timeout=5).json()
+        answer = requests.get(
+            f"{endpoint}/compute/v1/projects/{project}/global/networks/default", timeout=5
+        ).json()
         process.terminate()
     assert (project, answer["name"]) == ("mine", "default")

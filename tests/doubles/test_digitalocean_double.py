@@ -18,7 +18,11 @@ pytestmark = pytest.mark.emulator
 ROOT = Path(__file__).parents[2]
 ANYWHERE = ["0.0.0.0/0", "::/0"]
 RULE: dict[str, Any] = {"protocol": "tcp", "ports": "80", "sources": {"addresses": ANYWHERE}}
-ALL: dict[str, Any] = {"protocol": "udp", "ports": "1-65535", "destinations": {"addresses": ANYWHERE}}
+ALL: dict[str, Any] = {
+    "protocol": "udp",
+    "ports": "1-65535",
+    "destinations": {"addresses": ANYWHERE},
+}
 
 
 @pytest.fixture
@@ -27,7 +31,9 @@ def cloud() -> Iterator[DigitalOceanDouble]:
         yield double
 
 
-def ask(cloud: DigitalOceanDouble, method: str, path: str, body: Any = None, token: str | None = "") -> tuple[int, Any]:
+def ask(
+    cloud: DigitalOceanDouble, method: str, path: str, body: Any = None, token: str | None = ""
+) -> tuple[int, Any]:
     headers = {} if token is None else {"Authorization": f"Bearer {token or cloud.token}"}
     answer = requests.request(method, cloud.endpoint + path, json=body, headers=headers, timeout=5)
     return answer.status_code, answer.json() if answer.content else None
@@ -74,10 +80,16 @@ def ports(cloud: DigitalOceanDouble) -> set[str]:
         {"sources": {"droplet_ids": [5]}},
     ],
 )
-def test_a_rule_the_vendor_refuses_is_refused_everywhere(cloud: DigitalOceanDouble, change: dict[str, Any]) -> None:
+def test_a_rule_the_vendor_refuses_is_refused_everywhere(
+    cloud: DigitalOceanDouble, change: dict[str, Any]
+) -> None:
     id_ = cloud.add_firewall("old")
     body = {"name": "fw", "inbound_rules": [RULE, RULE | {"ports": "81"} | change]}
-    for method, path in (("POST", "/firewalls"), ("PUT", f"/firewalls/{id_}"), ("POST", f"/firewalls/{id_}/rules")):
+    for method, path in (
+        ("POST", "/firewalls"),
+        ("PUT", f"/firewalls/{id_}"),
+        ("POST", f"/firewalls/{id_}/rules"),
+    ):
         assert code(ask(cloud, method, path, body)) == (422, "unprocessable_entity")
     assert cloud.firewall("fw") is None
     assert cloud.firewall("old")["inbound_rules"] == []  # type: ignore[index]
@@ -85,23 +97,33 @@ def test_a_rule_the_vendor_refuses_is_refused_everywhere(cloud: DigitalOceanDoub
 
 
 @pytest.mark.parametrize(
-    ("era", "accepted"), [("spec", {"0": "0", "all": "0", "1-65535": "0"}), ("strict", {"1-65535": "1-65535"})]
+    ("era", "accepted"),
+    [("spec", {"0": "0", "all": "0", "1-65535": "0"}), ("strict", {"1-65535": "1-65535"})],
 )
 def test_all_ports_by_era(cloud: DigitalOceanDouble, era: Any, accepted: dict[str, str]) -> None:
     cloud.ports_era = era
     for written in ("0", "all", "1-65535"):
-        status, answer = make(cloud, name=f"fw-{written}", inbound_rules=[RULE | {"ports": written}])
+        status, answer = make(
+            cloud, name=f"fw-{written}", inbound_rules=[RULE | {"ports": written}]
+        )
         assert status == (202 if written in accepted else 422)
         if status == 202:
             assert answer["firewall"]["inbound_rules"][0]["ports"] == accepted[written]
 
 
 @pytest.mark.parametrize(("era", "status"), [("spec", 202), ("strict", 422)])
-def test_icmp_goes_without_ports_and_comes_back_as_0(cloud: DigitalOceanDouble, era: Any, status: int) -> None:
+def test_icmp_goes_without_ports_and_comes_back_as_0(
+    cloud: DigitalOceanDouble, era: Any, status: int
+) -> None:
     cloud.ports_era = era
-    icmp = {"protocol": "icmp", "sources": {"addresses": ["192.0.2.1"], "tags": [], "droplet_ids": None}}
+    icmp = {
+        "protocol": "icmp",
+        "sources": {"addresses": ["192.0.2.1"], "tags": [], "droplet_ids": None},
+    }
     _, answer = make(cloud, inbound_rules=[icmp])
-    assert answer["firewall"]["inbound_rules"] == [{"protocol": "icmp", "ports": "0", "sources": {"addresses": ["192.0.2.1"]}}]
+    assert answer["firewall"]["inbound_rules"] == [
+        {"protocol": "icmp", "ports": "0", "sources": {"addresses": ["192.0.2.1"]}}
+    ]
     assert make(cloud, name="with-ports", inbound_rules=[icmp | {"ports": "0"}])[0] == status
 
 
@@ -112,7 +134,10 @@ def test_limits(cloud: DigitalOceanDouble) -> None:
     assert told(make(cloud, name="fw-2", inbound_rules=many, outbound_rules=[ALL])) == (
         422, "firewall must not have more than 50 rules",
     )  # fmt: skip
-    assert told(make(cloud, name="fw-2", droplet_ids=droplets)) == (422, "must have no more than 10 droplets")
+    assert told(make(cloud, name="fw-2", droplet_ids=droplets)) == (
+        422,
+        "must have no more than 10 droplets",
+    )
     assert make(cloud, name="fw-2", tags=cloud.tags[:6])[0] == 422
     path = f"/firewalls/{cloud.firewall('fw')['id']}"  # type: ignore[index]
     assert ask(cloud, "POST", f"{path}/rules", {"inbound_rules": [RULE]})[0] == 422
@@ -131,11 +156,18 @@ def test_names_are_unique(cloud: DigitalOceanDouble) -> None:
     cloud.add_firewall("fw")
     other = cloud.add_firewall("other")
     assert make(cloud) == (409, fault_body("conflict", "duplicate name"))
-    assert ask(cloud, "PUT", f"/firewalls/{other}", {"name": "fw", "inbound_rules": [RULE]})[0] == 409
-    assert ask(cloud, "PUT", f"/firewalls/{other}", {"name": "other", "inbound_rules": [RULE]})[0] == 200
+    assert (
+        ask(cloud, "PUT", f"/firewalls/{other}", {"name": "fw", "inbound_rules": [RULE]})[0] == 409
+    )
+    assert (
+        ask(cloud, "PUT", f"/firewalls/{other}", {"name": "other", "inbound_rules": [RULE]})[0]
+        == 200
+    )
 
 
-@pytest.mark.parametrize("more", [{"droplet_ids": [7]}, {"droplet_ids": ["1001"]}, {"tags": ["nobody"]}, {"tags": "web"}])
+@pytest.mark.parametrize(
+    "more", [{"droplet_ids": [7]}, {"droplet_ids": ["1001"]}, {"tags": ["nobody"]}, {"tags": "web"}]
+)
 def test_what_is_attached_must_exist(cloud: DigitalOceanDouble, more: dict[str, Any]) -> None:
     cloud.add_droplet("web", ["web"])
     assert make(cloud, **more)[0] == 422
@@ -153,7 +185,10 @@ def test_a_write_is_waiting_until_it_was_read_once_by_its_id(cloud: DigitalOcean
     for _ in range(2):
         assert ask(cloud, "GET", "/firewalls")[1]["firewalls"][0]["status"] == "waiting"
     seen = [ask(cloud, "GET", f"/firewalls/{firewall['id']}/")[1]["firewall"] for _ in range(2)]
-    assert [(one["status"], len(one["pending_changes"])) for one in seen] == [("waiting", 2), ("succeeded", 0)]
+    assert [(one["status"], len(one["pending_changes"])) for one in seen] == [
+        ("waiting", 2),
+        ("succeeded", 0),
+    ]
     assert cloud.count("GET", "/firewalls/[^/]+") == 2
     assert cloud.violations == []
 
@@ -166,7 +201,9 @@ def test_a_droplet_that_fails_and_one_that_leaves(cloud: DigitalOceanDouble) -> 
     assert ask(cloud, "DELETE", f"/firewalls/{id_}/droplets", {"droplet_ids": [bad]})[0] == 204
     firewall = ask(cloud, "GET", f"/firewalls/{id_}")[1]["firewall"]
     assert (firewall["status"], firewall["droplet_ids"]) == ("failed", [good])
-    assert firewall["pending_changes"] == [{"droplet_id": bad, "removing": True, "status": "waiting"}]
+    assert firewall["pending_changes"] == [
+        {"droplet_id": bad, "removing": True, "status": "waiting"}
+    ]
 
 
 def test_put_resets_what_it_is_not_given(cloud: DigitalOceanDouble) -> None:
@@ -176,20 +213,38 @@ def test_put_resets_what_it_is_not_given(cloud: DigitalOceanDouble) -> None:
         422,
         "must contain at least one rule",
     )
-    status, answer = ask(cloud, "PUT", f"/firewalls/{id_}", {"name": "new", "inbound_rules": [RULE]})
+    status, answer = ask(
+        cloud, "PUT", f"/firewalls/{id_}", {"name": "new", "inbound_rules": [RULE]}
+    )
     firewall = answer["firewall"]
-    assert (status, firewall["name"], firewall["droplet_ids"], firewall["tags"]) == (200, "new", [], [])
+    assert (status, firewall["name"], firewall["droplet_ids"], firewall["tags"]) == (
+        200,
+        "new",
+        [],
+        [],
+    )
     assert firewall["outbound_rules"] == []
     assert [change["removing"] for change in firewall["pending_changes"]] == [True]
 
 
 def test_rules_are_added_once_and_removed_by_meaning(cloud: DigitalOceanDouble) -> None:
     path = f"/firewalls/{cloud.add_firewall('fw', [RULE, RULE | {'ports': '1-65535'}])}/rules"
-    assert ask(cloud, "POST", path, {"inbound_rules": [RULE, RULE | {"ports": "90"}, RULE | {"ports": "all"}]}) == (204, None)
+    assert ask(
+        cloud,
+        "POST",
+        path,
+        {"inbound_rules": [RULE, RULE | {"ports": "90"}, RULE | {"ports": "all"}]},
+    ) == (204, None)
     assert len(cloud.firewall("fw")["inbound_rules"]) == 3  # type: ignore[index]
     turned = {"ports": "0", "sources": {"addresses": ANYWHERE[::-1]}}
     assert (
-        ask(cloud, "DELETE", path, {"inbound_rules": [RULE | turned, RULE | {"ports": "1"}], "outbound_rules": [ALL]})[0] == 204
+        ask(
+            cloud,
+            "DELETE",
+            path,
+            {"inbound_rules": [RULE | turned, RULE | {"ports": "1"}], "outbound_rules": [ALL]},
+        )[0]
+        == 204
     )
     assert ports(cloud) == {"80", "90"}
     assert len(cloud.firewall("fw")["outbound_rules"]) == 2  # type: ignore[index]
@@ -203,7 +258,10 @@ def test_rules_are_added_once_and_removed_by_meaning(cloud: DigitalOceanDouble) 
 def test_a_strict_delete_takes_all_or_nothing(cloud: DigitalOceanDouble) -> None:
     cloud.strict_delete = True
     path = f"/firewalls/{cloud.add_firewall('fw', [RULE])}/rules"
-    assert code(ask(cloud, "DELETE", path, {"inbound_rules": [RULE, RULE | {"ports": "1"}]})) == (404, "not_found")
+    assert code(ask(cloud, "DELETE", path, {"inbound_rules": [RULE, RULE | {"ports": "1"}]})) == (
+        404,
+        "not_found",
+    )
     assert ports(cloud) == {"80"}
     assert ask(cloud, "DELETE", path, {"inbound_rules": [RULE]})[0] == 204
     assert ports(cloud) == set()
@@ -212,7 +270,10 @@ def test_a_strict_delete_takes_all_or_nothing(cloud: DigitalOceanDouble) -> None
 def test_tags_and_droplets_come_and_go(cloud: DigitalOceanDouble) -> None:
     direct, tagged = cloud.add_droplet("a"), cloud.add_droplet("b", ["web"])
     id_ = cloud.add_firewall("fw", [RULE])
-    assert ask(cloud, "POST", f"/firewalls/{id_}/droplets", {"droplet_ids": [direct]}) == (204, None)
+    assert ask(cloud, "POST", f"/firewalls/{id_}/droplets", {"droplet_ids": [direct]}) == (
+        204,
+        None,
+    )
     assert ask(cloud, "POST", f"/firewalls/{id_}/tags", {"tags": ["web"]}) == (204, None)
     found = ask(cloud, "GET", f"/droplets/{tagged}/firewalls")[1]["firewalls"]
     assert [(one["droplet_ids"], one["tags"]) for one in found] == [([direct], ["web"])]
@@ -229,7 +290,11 @@ def test_pages(cloud: DigitalOceanDouble) -> None:
     for number in range(45):
         cloud.add_firewall(f"fw-{number}")
     first = ask(cloud, "GET", "/firewalls")[1]
-    assert (len(first["firewalls"]), first["meta"], set(first["links"]["pages"])) == (20, {"total": 45}, {"next", "last"})
+    assert (len(first["firewalls"]), first["meta"], set(first["links"]["pages"])) == (
+        20,
+        {"total": 45},
+        {"next", "last"},
+    )
     assert first["links"]["pages"]["next"].startswith(cloud.endpoint + "/firewalls?")
     second = ask(cloud, "GET", first["links"]["pages"]["next"].removeprefix(cloud.endpoint))[1]
     assert set(second["links"]["pages"]) == {"first", "prev", "next", "last"}
@@ -271,29 +336,43 @@ def test_tokens(cloud: DigitalOceanDouble) -> None:
             401, {"id": "Unauthorized", "message": "Unable to authenticate you"},
         )  # fmt: skip
     assert ask(cloud, "GET", "/firewalls", token="reader")[0] == 200
-    for method, path, body in (("GET", "/droplets", None), ("GET", "/tags", None), ("POST", "/firewalls", {})):
+    for method, path, body in (
+        ("GET", "/droplets", None),
+        ("GET", "/tags", None),
+        ("POST", "/firewalls", {}),
+    ):
         assert ask(cloud, method, path, body, "reader") == (
             403, {"id": "forbidden", "message": "You are not authorized to perform this operation"},
         )  # fmt: skip
 
 
 def test_a_token_sees_only_what_it_may_read(cloud: DigitalOceanDouble) -> None:
-    cloud.scopes = {"some": {"firewall:read", "firewall:update"}, "tags": {"firewall:update", "droplet:read", "tag:read"}}
+    cloud.scopes = {
+        "some": {"firewall:read", "firewall:update"},
+        "tags": {"firewall:update", "droplet:read", "tag:read"},
+    }
     droplet = cloud.add_droplet("a", ["web"])
     id_ = cloud.add_firewall("fw", [RULE], droplets=[droplet], tags=["web"])
     body = {"name": "fw", "inbound_rules": [RULE]}
     firewall = ask(cloud, "GET", f"/firewalls/{id_}", token="some")[1]["firewall"]
     assert (firewall["droplet_ids"], firewall["tags"]) == ([], [])
     assert code(ask(cloud, "PUT", f"/firewalls/{id_}", body, "some")) == (403, "forbidden")
-    assert code(ask(cloud, "PUT", f"/firewalls/{id_}", body | {"tags": ["web"]}, "tags")) == (403, "forbidden")
+    assert code(ask(cloud, "PUT", f"/firewalls/{id_}", body | {"tags": ["web"]}, "tags")) == (
+        403,
+        "forbidden",
+    )
     assert cloud.covered(id_) == {droplet}
     cloud.scopes["tags"].add("tag:create")
     assert ask(cloud, "PUT", f"/firewalls/{id_}", body | {"tags": ["web"]}, "tags")[0] == 200
 
 
-def test_rules_come_back_in_any_order_and_their_addresses_as_sent(cloud: DigitalOceanDouble) -> None:
+def test_rules_come_back_in_any_order_and_their_addresses_as_sent(
+    cloud: DigitalOceanDouble,
+) -> None:
     sources = ["2001:DB8:0::/48", "192.0.2.9", "10.0.0.0/8"]
-    rules = [RULE | {"ports": str(port), "sources": {"addresses": sources}} for port in range(1000, 1030)]
+    rules = [
+        RULE | {"ports": str(port), "sources": {"addresses": sources}} for port in range(1000, 1030)
+    ]
     echoed = make(cloud, inbound_rules=rules)[1]["firewall"]["inbound_rules"]
     assert echoed != rules
     assert sorted(echoed, key=lambda rule: str(rule["ports"])) == rules
@@ -316,8 +395,14 @@ def test_rate_limits_faults_and_unknown_routes(cloud: DigitalOceanDouble) -> Non
     assert code(ask(cloud, "PUT", "/droplets", {})) == (405, "method_not_allowed")
     assert code(ask(cloud, "POST", "/firewalls", [1])) == (400, "bad_request")
     cloud.remaining = 0
-    answer = requests.get(f"{cloud.endpoint}/firewalls", headers={"Authorization": f"Bearer {cloud.token}"}, timeout=5)
-    assert (answer.status_code, answer.json()["id"], answer.headers["ratelimit-remaining"]) == (429, "too_many_requests", "0")
+    answer = requests.get(
+        f"{cloud.endpoint}/firewalls", headers={"Authorization": f"Bearer {cloud.token}"}, timeout=5
+    )
+    assert (answer.status_code, answer.json()["id"], answer.headers["ratelimit-remaining"]) == (
+        429,
+        "too_many_requests",
+        "0",
+    )
     assert {"ratelimit-limit", "ratelimit-reset"} <= {name.lower() for name in answer.headers}
 
 
@@ -326,7 +411,12 @@ def test_what_the_vendor_does_not_describe_is_a_violation(cloud: DigitalOceanDou
     _, answer = make(cloud)
     assert cloud.violations == []
     ask(cloud, "PUT", f"/firewalls/{answer['firewall']['id']}", answer["firewall"])
-    assert {text.rpartition(" ")[2] for text in cloud.violations} == {"id", "status", "created_at", "pending_changes"}
+    assert {text.rpartition(" ")[2] for text in cloud.violations} == {
+        "id",
+        "status",
+        "created_at",
+        "pending_changes",
+    }
     cloud.violations.clear()
     ask(cloud, "GET", "/firewalls?name=fw")
     assert [text.rpartition(" ")[2] for text in cloud.violations] == ["name"]
@@ -343,7 +433,9 @@ def test_it_can_be_run_from_a_shell() -> None:
         assert process.stdout is not None
         endpoint = process.stdout.readline().removeprefix("endpoint = ").strip()
         token = process.stdout.readline().removeprefix("token = ").strip()
-        answer = requests.get(f"{endpoint}/droplets", headers={"Authorization": f"Bearer {token}"}, timeout=5)
+        answer = requests.get(
+            f"{endpoint}/droplets", headers={"Authorization": f"Bearer {token}"}, timeout=5
+        )
         assert [droplet["name"] for droplet in answer.json()["droplets"]] == ["a", "b"]
     finally:
         process.terminate()

@@ -15,7 +15,12 @@ from tests.doubles.hetzner import HetznerDouble
 
 pytestmark = pytest.mark.emulator
 ROOT = Path(__file__).parents[2]
-RULE: dict[str, Any] = {"direction": "in", "protocol": "tcp", "port": "80", "source_ips": ["0.0.0.0/0"]}
+RULE: dict[str, Any] = {
+    "direction": "in",
+    "protocol": "tcp",
+    "port": "80",
+    "source_ips": ["0.0.0.0/0"],
+}
 
 
 @pytest.fixture
@@ -24,7 +29,9 @@ def cloud() -> Iterator[HetznerDouble]:
         yield double
 
 
-def ask(cloud: HetznerDouble, method: str, path: str, body: Any = None, token: str | None = "") -> tuple[int, Any]:
+def ask(
+    cloud: HetznerDouble, method: str, path: str, body: Any = None, token: str | None = ""
+) -> tuple[int, Any]:
     headers = {} if token is None else {"Authorization": f"Bearer {token or cloud.token}"}
     answer = requests.request(method, cloud.endpoint + path, json=body, headers=headers, timeout=5)
     return answer.status_code, answer.json() if answer.content else None
@@ -51,10 +58,17 @@ def code(answer: tuple[int, Any]) -> tuple[int, str]:
         {"description": "x" * 256},
     ],
 )
-def test_a_rule_the_vendor_refuses_is_refused_in_create_and_set_rules(cloud: HetznerDouble, change: dict[str, Any]) -> None:
+def test_a_rule_the_vendor_refuses_is_refused_in_create_and_set_rules(
+    cloud: HetznerDouble, change: dict[str, Any]
+) -> None:
     id_ = cloud.add_firewall("fw")
-    assert code(ask(cloud, "POST", f"/firewalls/{id_}/actions/set_rules", {"rules": [RULE | change]})) == (422, "invalid_input")
-    assert code(ask(cloud, "POST", "/firewalls", {"name": "new", "rules": [RULE | change]})) == (422, "invalid_input")
+    assert code(
+        ask(cloud, "POST", f"/firewalls/{id_}/actions/set_rules", {"rules": [RULE | change]})
+    ) == (422, "invalid_input")
+    assert code(ask(cloud, "POST", "/firewalls", {"name": "new", "rules": [RULE | change]})) == (
+        422,
+        "invalid_input",
+    )
     assert cloud.firewall("new") is None
 
 
@@ -67,7 +81,10 @@ def test_50_rules_and_not_one_more(cloud: HetznerDouble, count: int, status: int
 def test_50_firewalls_and_not_one_more(cloud: HetznerDouble) -> None:
     for number in range(50):
         cloud.add_firewall(f"fw-{number}")
-    assert code(ask(cloud, "POST", "/firewalls", {"name": "one-more"})) == (403, "resource_limit_exceeded")
+    assert code(ask(cloud, "POST", "/firewalls", {"name": "one-more"})) == (
+        403,
+        "resource_limit_exceeded",
+    )
 
 
 def test_names_are_unique(cloud: HetznerDouble) -> None:
@@ -78,13 +95,22 @@ def test_names_are_unique(cloud: HetznerDouble) -> None:
 def test_rules_are_in_force_only_when_the_actions_succeeded(cloud: HetznerDouble) -> None:
     server = cloud.add_server("a")
     status, answer = ask(
-        cloud, "POST", "/firewalls", {"name": "fw", "rules": [RULE], "apply_to": [{"type": "server", "server": {"id": server}}]}
+        cloud,
+        "POST",
+        "/firewalls",
+        {"name": "fw", "rules": [RULE], "apply_to": [{"type": "server", "server": {"id": server}}]},
     )
     assert status == 201
-    assert [action["command"] for action in answer["actions"]] == ["set_firewall_rules", "apply_firewall"]
+    assert [action["command"] for action in answer["actions"]] == [
+        "set_firewall_rules",
+        "apply_firewall",
+    ]
     assert cloud.server("a")["public_net"]["firewalls"][0]["status"] == "pending"
     query = "&".join(f"id={action['id']}" for action in answer["actions"])
-    seen = [{a["status"] for a in ask(cloud, "GET", f"/actions?{query}")[1]["actions"]} for _ in range(2)]
+    seen = [
+        {a["status"] for a in ask(cloud, "GET", f"/actions?{query}")[1]["actions"]}
+        for _ in range(2)
+    ]
     assert seen == [{"running"}, {"success"}]
     assert cloud.server("a")["public_net"]["firewalls"][0]["status"] == "applied"
     assert cloud.violations == []
@@ -117,9 +143,15 @@ def test_pages(cloud: HetznerDouble) -> None:
     ],
 )
 def test_label_selectors(cloud: HetznerDouble, selector: str, names: str) -> None:
-    for name, labels in (("a", {"env": "prod", "tier": "x"}), ("b", {"env": "prod"}), ("c", {"env": "test"})):
+    for name, labels in (
+        ("a", {"env": "prod", "tier": "x"}),
+        ("b", {"env": "prod"}),
+        ("c", {"env": "test"}),
+    ):
         cloud.add_server(name, labels=labels)
-    found = ask(cloud, "GET", f"/servers?label_selector={requests.utils.quote(selector)}")[1]["servers"]
+    found = ask(cloud, "GET", f"/servers?label_selector={requests.utils.quote(selector)}")[1][
+        "servers"
+    ]
     assert "".join(sorted(server["name"] for server in found)) == names
 
 
@@ -127,7 +159,10 @@ def test_tokens(cloud: HetznerDouble) -> None:
     assert code(ask(cloud, "GET", "/firewalls", token=None)) == (401, "unauthorized")
     assert code(ask(cloud, "GET", "/firewalls", token="wrong")) == (401, "unauthorized")
     assert ask(cloud, "GET", "/firewalls", token=cloud.read_only_token)[0] == 200
-    assert code(ask(cloud, "POST", "/firewalls", {"name": "x"}, cloud.read_only_token)) == (403, "token_readonly")
+    assert code(ask(cloud, "POST", "/firewalls", {"name": "x"}, cloud.read_only_token)) == (
+        403,
+        "token_readonly",
+    )
 
 
 def test_ipv6_comes_back_canonical_and_lists_come_back_in_any_order(cloud: HetznerDouble) -> None:
@@ -155,7 +190,11 @@ def test_a_request_the_vendor_does_not_describe_is_a_violation(cloud: HetznerDou
         cloud,
         "POST",
         "/firewalls",
-        {"name": "fw", "rules": [RULE | {"source_ips": ["10.0.0.0/8"], "description": None}], "labels": {"a": "b"}},
+        {
+            "name": "fw",
+            "rules": [RULE | {"source_ips": ["10.0.0.0/8"], "description": None}],
+            "labels": {"a": "b"},
+        },
     )
     assert cloud.violations == []
     id_ = cloud.add_firewall("other")
@@ -178,7 +217,9 @@ def test_it_can_be_run_from_a_shell() -> None:
         assert process.stdout is not None
         endpoint = process.stdout.readline().removeprefix("endpoint = ").strip()
         token = process.stdout.readline().removeprefix("token = ").strip()
-        answer = requests.get(f"{endpoint}/servers", headers={"Authorization": f"Bearer {token}"}, timeout=5)
+        answer = requests.get(
+            f"{endpoint}/servers", headers={"Authorization": f"Bearer {token}"}, timeout=5
+        )
         assert [server["name"] for server in answer.json()["servers"]] == ["a", "b"]
     finally:
         process.terminate()

@@ -1,7 +1,9 @@
-"""A real Docker engine of our own, in a network namespace of its own, and an image made of one static busybox.
+"""A real Docker engine of our own, in a network namespace of its own, and an image made of one
+static busybox.
 
-`Lab` starts `dockerd` (root, Debian's docker.io) with its own data, socket and pid file, and takes all of it down again: containers,
-daemon, mounts, namespace, folder. `nsenter --net` and not `ip netns exec`: the latter remounts /sys, where dockerd then misses its cgroups.
+`Lab` starts `dockerd` (root, Debian's docker.io) with its own data, socket and pid file, and takes
+all of it down again: containers, daemon, mounts, namespace, folder. `nsenter --net` and not `ip
+netns exec`: the latter remounts /sys, where dockerd then misses its cgroups.
 """
 
 from __future__ import annotations
@@ -32,8 +34,9 @@ def missing() -> str | None:
 
 
 class Lab:
-    """`with Lab() as lab:` a running engine at `lab.socket`; `stop` and `start` it; `run` containers; `docker(...)` is the command.
-    `options`: more for dockerd. `inside`: the words that make a command run in the engine's network namespace."""
+    """`with Lab() as lab:` a running engine at `lab.socket`; `stop` and `start` it; `run`
+    containers; `docker(...)` is the command. `options`: more for dockerd. `inside`: the words that
+    make a command run in the engine's network namespace."""
 
     _count = itertools.count()
 
@@ -64,14 +67,28 @@ class Lab:
         if self._daemon is not None:
             return
         words = [*self.inside, "dockerd", *self.options]
-        words += ["--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec")]
-        words += ["-H", f"unix://{self.socket}", "-p", str(self.folder / "docker.pid"), "--storage-driver", "overlay2"]
+        words += [
+            "--data-root",
+            str(self.folder / "data"),
+            "--exec-root",
+            str(self.folder / "exec"),
+        ]
+        words += [
+            "-H",
+            f"unix://{self.socket}",
+            "-p",
+            str(self.folder / "docker.pid"),
+            "--storage-driver",
+            "overlay2",
+        ]
         with (self.folder / "log").open("ab") as log:
             self._daemon = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
         until = time.monotonic() + READY_SECONDS
         while self._docker("version").returncode != 0:
             if self._daemon.poll() is not None or time.monotonic() > until:
-                raise RuntimeError("dockerd did not start: " + (self.folder / "log").read_text()[-2000:])
+                raise RuntimeError(
+                    "dockerd did not start: " + (self.folder / "log").read_text()[-2000:]
+                )
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -102,9 +119,22 @@ class Lab:
             raise subprocess.CalledProcessError(done.returncode, words, done.stdout, done.stderr)
         return done.stdout.strip()
 
-    def run(self, name: str, *options: str, image: str = "bb:1", command: tuple[str, ...] = ()) -> str:
+    def run(
+        self, name: str, *options: str, image: str = "bb:1", command: tuple[str, ...] = ()
+    ) -> str:
         """A container in the background that ends at once when it is told to; its id."""
-        return self.docker("run", "-d", "--init=false", "--stop-signal", "KILL", "--name", name, *options, image, *command)
+        return self.docker(
+            "run",
+            "-d",
+            "--init=false",
+            "--stop-signal",
+            "KILL",
+            "--name",
+            name,
+            *options,
+            image,
+            *command,
+        )
 
     def image(self, tag: str, **labels: str) -> None:
         """An image of one busybox that sleeps, with these labels."""
@@ -117,7 +147,9 @@ class Lab:
         archive = self.folder / "image.tar"
         _run("tar", "-C", str(root), "-cf", str(archive), ".")
         changes = [f'LABEL {key}="{value}"' for key, value in labels.items()]
-        words = [word for change in ('CMD ["sleep", "100000"]', *changes) for word in ("-c", change)]
+        words = [
+            word for change in ('CMD ["sleep", "100000"]', *changes) for word in ("-c", change)
+        ]
         self.docker("import", *words, str(archive), tag)
 
     def remove_containers(self) -> None:
@@ -138,9 +170,20 @@ class Lab:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _docker(self, *words: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "DOCKER_HOST": f"unix://{self.socket}", "DOCKER_CONFIG": str(self.folder / "config")}
+        environment = {
+            **os.environ,
+            "DOCKER_HOST": f"unix://{self.socket}",
+            "DOCKER_CONFIG": str(self.folder / "config"),
+        }
         environment.pop("DOCKER_CONTEXT", None)
-        return subprocess.run(["docker", *words], env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            ["docker", *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
 
 def _run(*words: str) -> None:

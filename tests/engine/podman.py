@@ -1,7 +1,9 @@
-"""A real Podman with storage, configuration and socket of its own, served by `podman system service`.
+"""A real Podman with storage, configuration and socket of its own, served by `podman system
+service`.
 
-It lives in a private mount namespace, where its own folders lie over /var/lib/containers, /run/containers, /run/libpod and /etc/containers,
-and in a network namespace of its own; the machine's Podman is not touched.
+It lives in a private mount namespace, where its own folders lie over /var/lib/containers,
+/run/containers, /run/libpod and /etc/containers, and in a network namespace of its own; the
+machine's Podman is not touched.
 """
 
 from __future__ import annotations
@@ -28,7 +30,12 @@ default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
 network_backend = "netavark"
 """
 _POLICY = {"default": [{"type": "insecureAcceptAnything"}]}
-_FOLDERS = {"/var/lib/containers": "lib", "/run/containers": "run", "/run/libpod": "libpod", "/etc/containers": "etc"}
+_FOLDERS = {
+    "/var/lib/containers": "lib",
+    "/run/containers": "run",
+    "/run/libpod": "libpod",
+    "/etc/containers": "etc",
+}
 
 
 class CannotRun(RuntimeError):
@@ -46,7 +53,8 @@ def missing() -> str | None:
 
 
 class Podman:
-    """`with Podman() as podman:` an engine at `podman.socket`. Raises `CannotRun` where it starts no container."""
+    """`with Podman() as podman:` an engine at `podman.socket`. Raises `CannotRun` where it starts
+    no container."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="cs-pod-"))
@@ -62,7 +70,10 @@ class Podman:
             self._image("bb:1")
             probe = self._run("run", "-d", "--name", "probe", "-p", "8999:80", "bb:1")
             if probe.returncode != 0:
-                raise CannotRun("Podman cannot run a container here: " + probe.stderr.strip().splitlines()[-1][:300])
+                raise CannotRun(
+                    "Podman cannot run a container here: "
+                    + probe.stderr.strip().splitlines()[-1][:300]
+                )
             self.podman("rm", "-f", "-t", "0", "probe")
         except BaseException:
             self.close()
@@ -81,7 +92,9 @@ class Podman:
 
     def run(self, name: str, *options: str, command: tuple[str, ...] = ()) -> str:
         """A container in the background; its id."""
-        return self.podman("run", "-d", "--stop-signal", "KILL", "--name", name, *options, "bb:1", *command)
+        return self.podman(
+            "run", "-d", "--stop-signal", "KILL", "--name", name, *options, "bb:1", *command
+        )
 
     def remove_containers(self) -> None:
         self._run("unpause", "--all")
@@ -106,21 +119,48 @@ class Podman:
     def _prepare(self) -> None:
         """The namespaces, held by a process that only sleeps."""
         subprocess.run(["ip", "netns", "add", self.namespace], check=True, capture_output=True)
-        subprocess.run(["ip", "-n", self.namespace, "link", "set", "lo", "up"], check=True, capture_output=True)
+        subprocess.run(
+            ["ip", "-n", self.namespace, "link", "set", "lo", "up"], check=True, capture_output=True
+        )
         mounts = []
         for place, name in _FOLDERS.items():
             (self.folder / name).mkdir()
             Path(place).mkdir(parents=True, exist_ok=True)
             mounts.append(f"mount --bind {self.folder / name} {place}")
-        (self.folder / "etc" / "containers.conf").write_text(_CONFIG.replace("runc", "runc" if shutil.which("runc") else "crun"))
+        (self.folder / "etc" / "containers.conf").write_text(
+            _CONFIG.replace("runc", "runc" if shutil.which("runc") else "crun")
+        )
         (self.folder / "etc" / "policy.json").write_text(json.dumps(_POLICY))
         (self.folder / "etc" / "registries.conf").write_text('short-name-mode = "permissive"\n')
         (self.folder / "netns").mkdir()
-        script = " && ".join([*mounts, f"mount --bind {self.folder / 'netns'} /run/netns", "echo ready", "exec sleep infinity"])
-        enter = ["nsenter", f"--net=/run/netns/{self.namespace}", "--", "unshare", "--mount", "--propagation", "private"]
-        enter += ["--pid", "--fork", "--kill-child", "--mount-proc"]  # what Podman leaves running ends with the holder
+        script = " && ".join(
+            [
+                *mounts,
+                f"mount --bind {self.folder / 'netns'} /run/netns",
+                "echo ready",
+                "exec sleep infinity",
+            ]
+        )
+        enter = [
+            "nsenter",
+            f"--net=/run/netns/{self.namespace}",
+            "--",
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+        ]
+        enter += [
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+        ]  # what Podman leaves running ends with the holder
         self._holder = subprocess.Popen(
-            [*enter, "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+            [*enter, "sh", "-c", script],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
         if self._holder.stdout is None or self._holder.stdout.readline() != b"ready\n":
             raise CannotRun("the folders of a Podman cannot be mounted here")
@@ -132,7 +172,10 @@ class Podman:
         until = time.monotonic() + READY_SECONDS
         while not self.socket.exists():
             if self._service.poll() is not None or time.monotonic() > until:
-                raise CannotRun("podman system service did not start: " + (self.folder / "log").read_text()[-300:])
+                raise CannotRun(
+                    "podman system service did not start: "
+                    + (self.folder / "log").read_text()[-300:]
+                )
             time.sleep(0.05)
 
     def _image(self, tag: str) -> None:
@@ -150,8 +193,16 @@ class Podman:
     def _words(self, *words: str) -> list[str]:
         assert self._holder is not None
         spaces = f"/proc/{self._holder.pid}/ns"
-        enter = ["nsenter", f"--mount={spaces}/mnt", f"--net={spaces}/net", f"--pid={spaces}/pid_for_children", "--"]
+        enter = [
+            "nsenter",
+            f"--mount={spaces}/mnt",
+            f"--net={spaces}/net",
+            f"--pid={spaces}/pid_for_children",
+            "--",
+        ]
         return [*enter, "podman", *words]
 
     def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(self._words(*words), capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            self._words(*words), capture_output=True, text=True, timeout=60, check=False
+        )

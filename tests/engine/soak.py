@@ -1,6 +1,8 @@
-"""`cloudsync watch` on a real engine: containers start, crash and are recreated all the time, the engine is killed and restarted.
+"""`cloudsync watch` on a real engine: containers start, crash and are recreated all the time, the
+engine is killed and restarted.
 
-`python -m tests.engine.soak --minutes 2` (`make soak`) prints what it saw and ends with 1 where a promise was broken. Promised is:
+`python -m tests.engine.soak --minutes 2` (`make soak`) prints what it saw and ends with 1 where a
+promise was broken. Promised is:
 
 - a port that stays wanted is never closed: of containers that run, of containers that crash and are restarted, and, where grace is in
   effect, of containers that are recreated over and over;
@@ -51,8 +53,9 @@ class Use:
 
 @dataclass
 class Seen:
-    """What a soak came to. `closings`: of wanted ports, by port. `lost`: containers that the engine did not bring up again after
-    it died, as it said itself; they are started by hand, and their ports count as wanted all the time. `problems`: broken promises."""
+    """What a soak came to. `closings`: of wanted ports, by port. `lost`: containers that the engine
+    did not bring up again after it died, as it said itself; they are started by hand, and their
+    ports count as wanted all the time. `problems`: broken promises."""
 
     seconds: float = 0.0
     grace: bool = False
@@ -191,7 +194,8 @@ servers = ["web-1"]
         return act
 
     def _revive(self) -> None:
-        """Whether the engine brought up again what it has to (`--restart always`). What it gave up is named, and started."""
+        """Whether the engine brought up again what it has to (`--restart always`). What it gave up
+        is named, and started."""
         until = time.monotonic() + 5.0
         while (down := self._down()) and time.monotonic() < until:
             time.sleep(0.5)
@@ -213,9 +217,18 @@ servers = ["web-1"]
 
     def _down(self) -> dict[int, str]:
         """Containers that should run and do not, in the engine's own words."""
-        shown = "{{.State.Status}} exit {{.State.ExitCode}} restarts {{.RestartCount}} {{.State.Error}}"
-        states = {port: self.engine.docker("inspect", "-f", shown, f"c{port}") for port in (*STEADY, *CRASHING)}
-        return {port: state for port, state in states.items() if not state.startswith(("running", "restarting"))}
+        shown = (
+            "{{.State.Status}} exit {{.State.ExitCode}} restarts {{.RestartCount}} {{.State.Error}}"
+        )
+        states = {
+            port: self.engine.docker("inspect", "-f", shown, f"c{port}")
+            for port in (*STEADY, *CRASHING)
+        }
+        return {
+            port: state
+            for port, state in states.items()
+            if not state.startswith(("running", "restarting"))
+        }
 
     def _start(self, port: int, command: tuple[str, ...] = ()) -> None:
         self.engine.run(f"c{port}", "--restart", "always", "-p", f"{port}:80", command=command)
@@ -224,7 +237,9 @@ servers = ["web-1"]
         try:
             act()
         except Exception as error:  # noqa: BLE001 - an actor that died would make the soak look easy
-            self.failed.append(f"{act}: {type(error).__name__}: {error}: {getattr(error, 'stderr', '')}")
+            self.failed.append(
+                f"{act}: {type(error).__name__}: {error}: {getattr(error, 'stderr', '')}"
+            )
 
     # The service
 
@@ -277,7 +292,9 @@ servers = ["web-1"]
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             for line in answer.read().decode().splitlines():
                 if line.startswith("cloudsync_runs_total{"):
-                    seen.codes[line.split('exit_code="')[1].split('"')[0]] = int(line.rsplit(" ", 1)[1])
+                    seen.codes[line.split('exit_code="')[1].split('"')[0]] = int(
+                        line.rsplit(" ", 1)[1]
+                    )
         seen.runs = sum(seen.codes.values())
         with self.cloud.lock:
             seen.vendor_calls = len(self.cloud.calls)
@@ -289,7 +306,9 @@ servers = ["web-1"]
         while self.open() != needed:
             if time.monotonic() > until:
                 self.seen.states = self._down()
-                self.seen.problems.append(f"open in the end {sorted(self.open())}, needed {sorted(needed)}")
+                self.seen.problems.append(
+                    f"open in the end {sorted(self.open())}, needed {sorted(needed)}"
+                )
                 return False
             time.sleep(0.5)
         return True
@@ -307,11 +326,17 @@ servers = ["web-1"]
             (not closings, f"ports that stayed wanted were closed: {dict(closings)}"),
             (not self.cloud.violations, f"the double saw violations: {self.cloud.violations}"),
             (seen.runs <= runs_allowed, f"{seen.runs} runs, {runs_allowed:.0f} allowed"),
-            (seen.vendor_calls <= seen.runs * CALLS_A_RUN, f"{seen.vendor_calls} calls in {seen.runs} runs"),
+            (
+                seen.vendor_calls <= seen.runs * CALLS_A_RUN,
+                f"{seen.vendor_calls} calls in {seen.runs} runs",
+            ),
             (seen.runs >= seen.seconds / (INTERVAL + DEBOUNCE_MAX) - 2, f"only {seen.runs} runs"),
             (code == 0, f"watch ended with {code}"),
             (not self.failed, f"an actor failed: {self.failed}"),
-            (not [line for line in self._log() if line["event"] == "log"], "something unforeseen in the log"),
+            (
+                not [line for line in self._log() if line["event"] == "log"],
+                "something unforeseen in the log",
+            ),
         ]
         if seen.first is not None and seen.last is not None:
             grown = (
@@ -319,7 +344,10 @@ servers = ["web-1"]
                 seen.last.threads - seen.first.threads,
                 seen.last.files - seen.first.files,
             )
-            fits = all(one <= most for one, most in zip(grown, (GROWTH_MIB, GROWTH_THREADS, GROWTH_FILES), strict=True))
+            fits = all(
+                one <= most
+                for one, most in zip(grown, (GROWTH_MIB, GROWTH_THREADS, GROWTH_FILES), strict=True)
+            )
             checks.append((fits, f"it grew by {grown} (MiB, threads, files)"))
         seen.problems += [text for fine, text in checks if not fine]
 
@@ -337,13 +365,22 @@ def ports_of(rules: list[dict[str, Any]]) -> set[int]:
 def use_of(pid: int) -> Use:
     """From /proc."""
     with contextlib.suppress(OSError):
-        status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
-        return Use(int(status["VmRSS"].split()[0]) / 1024, int(status["Threads"]), len(list(Path(f"/proc/{pid}/fd").iterdir())))
+        status = dict(
+            line.split(":", 1)
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if ":" in line
+        )
+        return Use(
+            int(status["VmRSS"].split()[0]) / 1024,
+            int(status["Threads"]),
+            len(list(Path(f"/proc/{pid}/fd").iterdir())),
+        )
     return Use(0, 0, 0)
 
 
 def started(engine: Lab) -> None:
-    """The engine runs. After a kill it sometimes does not come up at once on a busy machine; that is its trouble and not what is tried."""
+    """The engine runs. After a kill it sometimes does not come up at once on a busy machine; that
+    is its trouble and not what is tried."""
     for _ in range(3):
         try:
             engine.start()
@@ -355,7 +392,9 @@ def started(engine: Lab) -> None:
     engine.start()
 
 
-def soak(folder: Path, engine: Lab, seconds: float, *, outages: int, settle: bool, grace: str = "20s") -> Seen:
+def soak(
+    folder: Path, engine: Lab, seconds: float, *, outages: int, settle: bool, grace: str = "20s"
+) -> Seen:
     """One soak on an engine of its own; nothing of it is left."""
     with HetznerDouble() as cloud:
         cloud.add_server("web-1")
@@ -368,14 +407,22 @@ def soak(folder: Path, engine: Lab, seconds: float, *, outages: int, settle: boo
 
 def main() -> int:
     """For a person."""
-    parser = argparse.ArgumentParser(description="Soak `cloudsync watch` on a real engine (root, dockerd).")
+    parser = argparse.ArgumentParser(
+        description="Soak `cloudsync watch` on a real engine (root, dockerd)."
+    )
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     random.seed(options.seed)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="cloudsync-soak-") as folder, Lab() as engine:
-        seen = soak(Path(folder), engine, options.minutes * 60, outages=max(2, int(options.minutes)), settle=True)
+        seen = soak(
+            Path(folder),
+            engine,
+            options.minutes * 60,
+            outages=max(2, int(options.minutes)),
+            settle=True,
+        )
         log = (Path(folder) / "watch.log").read_text()
     for name, value in vars(seen).items():
         print(f"{name:>14}: {value}")

@@ -1,7 +1,9 @@
-"""A real sshd on loopback with a host key, a configuration and a port of its own, and the `ssh` of a user who may enter.
+"""A real sshd on loopback with a host key, a configuration and a port of its own, and the `ssh` of
+a user who may enter.
 
-The user is the one who runs the tests (with a key made here); the user's ssh gets its own configuration through a program `ssh` that
-comes first in PATH: `cloudsync` must find everything by that, as by any user's.
+The user is the one who runs the tests (with a key made here); the user's ssh gets its own
+configuration through a program `ssh` that comes first in PATH: `cloudsync` must find everything by
+that, as by any user's.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ def _sshd() -> str | None:
 
 
 class Sshd:
-    """`with Sshd() as sshd:` lets `sshd.user` in at `127.0.0.1:sshd.port`; `sshd.path` is a PATH whose ssh knows key and host."""
+    """`with Sshd() as sshd:` lets `sshd.user` in at `127.0.0.1:sshd.port`; `sshd.path` is a PATH
+    whose ssh knows key and host."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="cs-ssh-"))
@@ -44,7 +47,10 @@ class Sshd:
     def __enter__(self) -> Self:
         try:
             for name in ("host", "client", "stranger"):
-                subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name)], check=True)
+                subprocess.run(
+                    ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name)],
+                    check=True,
+                )
             (self.folder / "authorized").write_text((self.folder / "client.pub").read_text())
             self.start()
             self.known()
@@ -62,18 +68,32 @@ class Sshd:
         self.stop()
         Path("/run/sshd").mkdir(exist_ok=True)
         self.port = self.port or _free_port()
-        words = [str(_sshd()), "-D", "-e", "-f", "/dev/null", "-p", str(self.port), "-h", str(self.folder / "host")]
+        words = [
+            str(_sshd()),
+            "-D",
+            "-e",
+            "-f",
+            "/dev/null",
+            "-p",
+            str(self.port),
+            "-h",
+            str(self.folder / "host"),
+        ]
         settings = [
             "ListenAddress=127.0.0.1", "StrictModes=no", "UsePAM=no", "PasswordAuthentication=no", "PermitRootLogin=yes",
             "KbdInteractiveAuthentication=no", f"AuthorizedKeysFile={self.folder}/authorized", "PidFile=none", *options,
         ]  # fmt: skip
         words += [word for setting in settings for word in ("-o", setting)]
         with (self.folder / "sshd.log").open("ab") as log:
-            self._daemon = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+            self._daemon = subprocess.Popen(
+                words, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            )
         until = time.monotonic() + READY_SECONDS
         while not _listens(self.port):
             if self._daemon.poll() is not None or time.monotonic() > until:
-                raise RuntimeError("sshd did not start: " + (self.folder / "sshd.log").read_text()[-2000:])
+                raise RuntimeError(
+                    "sshd did not start: " + (self.folder / "sshd.log").read_text()[-2000:]
+                )
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -98,7 +118,9 @@ class Sshd:
         )
         program = self.folder / "bin" / "ssh"
         program.parent.mkdir(exist_ok=True)
-        program.write_text(f'#!/bin/sh\nexec {shutil.which("ssh", path="/usr/bin:/bin:/usr/local/bin")} -F {config} "$@"\n')
+        program.write_text(
+            f'#!/bin/sh\nexec {shutil.which("ssh", path="/usr/bin:/bin:/usr/local/bin")} -F {config} "$@"\n'
+        )
         program.chmod(0o755)
 
     @property

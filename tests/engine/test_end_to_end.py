@@ -1,4 +1,5 @@
-"""The whole path on real parts: containers of a real engine decide what a Hetzner firewall (a strict double, by the real SDK) allows."""
+"""The whole path on real parts: containers of a real engine decide what a Hetzner firewall (a
+strict double, by the real SDK) allows."""
 
 from __future__ import annotations
 
@@ -143,7 +144,9 @@ def run_all(engine: Lab) -> None:
 
 def families(engine: Lab, wanted: RuleSet) -> RuleSet:
     """`wanted`, within the families that this engine publishes on."""
-    entries = json.loads(engine.docker("inspect", "-f", "{{json .NetworkSettings.Ports}}", "web"))["80/tcp"]
+    entries = json.loads(engine.docker("inspect", "-f", "{{json .NetworkSettings.Ports}}", "web"))[
+        "80/tcp"
+    ]
     if any(entry["HostIp"] == "::" for entry in entries):
         return wanted
     everywhere = rules("tcp/22", "tcp/7443", "udp/7000-7002")
@@ -160,8 +163,15 @@ def test_the_firewall_allows_exactly_what_the_containers_need_plus_ssh(user: Use
     again = user.types("plan", "--detailed-exitcode")
     assert again.returncode == 0, again.stdout + again.stderr
 
-    refused = {(one["protocol"], one["ports"], one["code"]) for one in user.plan()["firewalls"][0]["refused"]}
-    assert {("tcp", "5432", "sensitive"), ("tcp", "15432", "sensitive"), ("tcp", "8088", "labelled-out")} <= refused
+    refused = {
+        (one["protocol"], one["ports"], one["code"])
+        for one in user.plan()["firewalls"][0]["refused"]
+    }
+    assert {
+        ("tcp", "5432", "sensitive"),
+        ("tcp", "15432", "sensitive"),
+        ("tcp", "8088", "labelled-out"),
+    } <= refused
     assert ("tcp", "8090", "private-address") in refused
     assert any(code == "random-port" for _, _, code in refused)
 
@@ -201,7 +211,10 @@ def test_labels_of_an_image_open_nothing(user: User) -> None:
     user.configure(policy="")
     text = (user.folder / "cloudsync.toml").read_text().replace('"published"', '"labelled"')
     (user.folder / "cloudsync.toml").write_text(text)
-    user.engine.image("labelled:1", **{"cloudsync.expose": "true", "cloudsync.ports": "8000-8100", "cloudsync.sources": "any"})
+    user.engine.image(
+        "labelled:1",
+        **{"cloudsync.expose": "true", "cloudsync.ports": "8000-8100", "cloudsync.sources": "any"},
+    )
     user.engine.run("published", "-p", "8085:80", image="labelled:1")
     user.engine.run("host", "--network", "host", image="labelled:1")
     user.applies("--allow-attach", "web")
@@ -221,7 +234,13 @@ def test_a_malformed_label_keeps_its_ports_and_is_exit_1(user: User) -> None:
 
 def test_a_container_name_cannot_reach_the_terminal_or_the_vendor_raw(user: User) -> None:
     user.engine.run(
-        "evil", "-p", "8085:80", "-l", "com.docker.compose.project=\x1b[31mred\u202e", "-l", "com.docker.compose.service=<b>x"
+        "evil",
+        "-p",
+        "8085:80",
+        "-l",
+        "com.docker.compose.project=\x1b[31mred\u202e",
+        "-l",
+        "com.docker.compose.service=<b>x",
     )
     out = user.applies("--allow-attach", "web")
     assert "\x1b" not in out
@@ -271,5 +290,9 @@ def test_the_token_is_nowhere_in_what_is_printed_or_kept(user: User) -> None:
     ]
     printed += [user.types("config", "show"), user.types("config", "check")]
     said = "".join(done.stdout + done.stderr for done in printed)
-    kept = "".join(path.read_text() for path in user.folder.rglob("*") if path.is_file() and path.name != "cloudsync.toml")
+    kept = "".join(
+        path.read_text()
+        for path in user.folder.rglob("*")
+        if path.is_file() and path.name != "cloudsync.toml"
+    )
     assert user.cloud.token not in said + kept

@@ -37,7 +37,10 @@ def test_states(engine: Lab) -> None:
 def test_a_crash_loop_keeps_its_port_although_the_engine_shows_none(engine: Lab) -> None:
     engine.run("loop", "--restart", "always", "-p", "8005:80", command=("true",))
     until = time.monotonic() + 20
-    while engine.docker("inspect", "-f", "{{.State.Status}} {{len .NetworkSettings.Ports}}", "loop") != "restarting 0":
+    while (
+        engine.docker("inspect", "-f", "{{.State.Status}} {{len .NetworkSettings.Ports}}", "loop")
+        != "restarting 0"
+    ):
         assert time.monotonic() < until, "the container never waited for its restart"
     assert required(engine) == {8005}
 
@@ -84,7 +87,9 @@ def test_ranges_and_protocols(engine: Lab) -> None:
     assert found == {("udp", 9000, 9005), ("tcp", 53, 53), ("udp", 53, 53)}
 
 
-def test_a_label_of_the_image_cannot_be_told_from_the_same_one_on_the_container(engine: Lab) -> None:
+def test_a_label_of_the_image_cannot_be_told_from_the_same_one_on_the_container(
+    engine: Lab,
+) -> None:
     engine.image("born:1", **{"cloudsync.expose": "true"})
     engine.run("born", "-p", "8014:80", image="born:1")
     engine.run("repeated", "-p", "8015:80", "-l", "cloudsync.expose=true", image="born:1")

@@ -50,7 +50,11 @@ def test_an_entry_without_an_address_is_ipv4_and_a_range_is_whole(podman: Podman
     podman.run("exposed", "--expose", "3306")
     found = read(podman)
     v4 = "0.0.0.0"
-    assert required(found) == {("tcp", v4, 8080, 8080), ("udp", v4, 9000, 9003), ("tcp", v4, 8082, 8082)}
+    assert required(found) == {
+        ("tcp", v4, 8080, 8080),
+        ("udp", v4, 9000, 9003),
+        ("tcp", v4, 8082, 8082),
+    }
     assert [port.first for port in found.local] == [8081]
 
 
@@ -98,12 +102,17 @@ def test_a_network_of_the_users_own(podman: Podman) -> None:
         podman.podman("network", "rm", "-f", "front")
 
 
-def test_a_port_that_podman_picked_is_refused_though_it_looks_like_one_that_was_asked_for(podman: Podman) -> None:
+def test_a_port_that_podman_picked_is_refused_though_it_looks_like_one_that_was_asked_for(
+    podman: Podman,
+) -> None:
     podman.run("picked", "-p", "80")
     podman.run("all", "-P", "--expose", "81")
     found = read(podman)
     assert found.required == ()
-    assert {(one.origin.container, one.code) for one in found.unopened} == {("picked", "random-port"), ("all", "random-port")}
+    assert {(one.origin.container, one.code) for one in found.unopened} == {
+        ("picked", "random-port"),
+        ("all", "random-port"),
+    }
 
 
 def test_an_ipv6_address_that_no_network_carries_is_refused_by_name(podman: Podman) -> None:
@@ -118,5 +127,7 @@ def test_labels_of_an_image_are_told_apart_here_too(podman: Podman) -> None:
     assert {first for _, _, first, _ in required(read(podman))} == {8093}
 
 
-def test_podman_makes_its_id_up_each_time_so_its_hosts_name_and_storage_stand_for_it(podman: Podman) -> None:
+def test_podman_makes_its_id_up_each_time_so_its_hosts_name_and_storage_stand_for_it(
+    podman: Podman,
+) -> None:
     assert read(podman).engines == read(podman).engines != ()

@@ -1,4 +1,5 @@
-"""Engines over ssh: the user's own ssh against a real sshd, from the address in the configuration to the ports; and every way it fails."""
+"""Engines over ssh: the user's own ssh against a real sshd, from the address in the configuration
+to the ports; and every way it fails."""
 
 from __future__ import annotations
 
@@ -78,7 +79,9 @@ def clients(sshd: Sshd) -> list[int]:
             line = (process / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if str(sshd.folder / "config").encode() in line or any(word.endswith(b"ssh_keeper.py") for word in line):
+        if str(sshd.folder / "config").encode() in line or any(
+            word.endswith(b"ssh_keeper.py") for word in line
+        ):
             found.append(int(process.name))
     return found
 
@@ -95,15 +98,21 @@ def refused(url: str, timeout: float = 20) -> Failed:
 
 
 @pytest.mark.parametrize("host", [None, "engine-host"], ids=["address", "alias"])
-def test_an_engine_is_read_through_the_users_own_ssh(sshd: Sshd, fake: FakeEngine, nothing_left: None, host: str | None) -> None:
+def test_an_engine_is_read_through_the_users_own_ssh(
+    sshd: Sshd, fake: FakeEngine, nothing_left: None, host: str | None
+) -> None:
     found = read(sshd.url(fake.socket, host))
     assert isinstance(found, Complete), found
     assert len(found.required) == 3
     assert {method for method, _ in fake.requests} == {"GET"}
 
 
-def test_a_jump_host_of_the_users_configuration_is_gone_over(sshd: Sshd, fake: FakeEngine, nothing_left: None) -> None:
-    sshd.configure(more=f"Host behind\n  HostName 127.0.0.1\n  Port {sshd.port}\n  User {sshd.user}\n  ProxyJump engine-host\n")
+def test_a_jump_host_of_the_users_configuration_is_gone_over(
+    sshd: Sshd, fake: FakeEngine, nothing_left: None
+) -> None:
+    sshd.configure(
+        more=f"Host behind\n  HostName 127.0.0.1\n  Port {sshd.port}\n  User {sshd.user}\n  ProxyJump engine-host\n"
+    )
     assert isinstance(read(sshd.url(fake.socket, "behind")), Complete)
 
 
@@ -119,13 +128,19 @@ def test_forwardings_of_the_users_own_that_are_taken_do_not_stand_in_the_way(
         assert isinstance(read(sshd.url(fake.socket, "engine-host")), Complete)
 
 
-def test_an_existing_control_master_is_left_alone(sshd: Sshd, fake: FakeEngine, nothing_left: None) -> None:
-    sshd.configure(more=f"Host *\n  ControlMaster auto\n  ControlPath {sshd.folder}/master\n  ControlPersist 60\n")
+def test_an_existing_control_master_is_left_alone(
+    sshd: Sshd, fake: FakeEngine, nothing_left: None
+) -> None:
+    sshd.configure(
+        more=f"Host *\n  ControlMaster auto\n  ControlPath {sshd.folder}/master\n  ControlPersist 60\n"
+    )
     assert isinstance(read(sshd.url(fake.socket, "engine-host")), Complete)
     assert not (sshd.folder / "master").exists()
 
 
-def test_a_key_that_is_limited_to_forwarding_is_enough(sshd: Sshd, fake: FakeEngine, nothing_left: None) -> None:
+def test_a_key_that_is_limited_to_forwarding_is_enough(
+    sshd: Sshd, fake: FakeEngine, nothing_left: None
+) -> None:
     allowed = sshd.folder / "authorized"
     before = allowed.read_text()
     allowed.write_text(f"restrict,port-forwarding {before}")
@@ -163,19 +178,25 @@ def test_a_key_that_is_not_let_in_is_an_error_and_no_password_is_asked_for(
     assert "does not let us in" in found.reason
 
 
-def test_a_missing_socket_at_the_far_end_says_what_to_look_at(sshd: Sshd, tmp_path: Path, nothing_left: None) -> None:
+def test_a_missing_socket_at_the_far_end_says_what_to_look_at(
+    sshd: Sshd, tmp_path: Path, nothing_left: None
+) -> None:
     found = refused(sshd.url(tmp_path / "none.sock"))
     assert found.temporary
     assert f"{tmp_path}/none.sock cannot be opened" in found.reason
     assert "group docker" in found.reason
 
 
-def test_an_sshd_that_forbids_forwarding_says_so(sshd: Sshd, fake: FakeEngine, nothing_left: None) -> None:
+def test_an_sshd_that_forbids_forwarding_says_so(
+    sshd: Sshd, fake: FakeEngine, nothing_left: None
+) -> None:
     sshd.start("AllowStreamLocalForwarding=no")
     assert "AllowStreamLocalForwarding" in refused(sshd.url(fake.socket)).reason
 
 
-def test_a_machine_that_is_down_is_worth_another_try(sshd: Sshd, fake: FakeEngine, nothing_left: None) -> None:
+def test_a_machine_that_is_down_is_worth_another_try(
+    sshd: Sshd, fake: FakeEngine, nothing_left: None
+) -> None:
     sshd.stop()
     found = refused(sshd.url(fake.socket))
     assert found.temporary
@@ -193,7 +214,9 @@ def test_a_machine_that_says_nothing_is_given_up_in_time(sshd: Sshd, nothing_lef
     assert "within host_timeout" in found.reason
 
 
-def test_an_engine_behind_ssh_that_hangs_is_given_up_in_time(sshd: Sshd, fake: FakeEngine, nothing_left: None) -> None:
+def test_an_engine_behind_ssh_that_hangs_is_given_up_in_time(
+    sshd: Sshd, fake: FakeEngine, nothing_left: None
+) -> None:
     release = threading.Event()
     fake.routes["/containers/json"] = lambda: release.wait(30) and []
     start = time.monotonic()
@@ -211,9 +234,13 @@ def test_no_ssh_is_an_error_of_its_own(fake: FakeEngine, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_nothing_stays_when_cloudsync_is_killed(sshd: Sshd, fake: FakeEngine, tmp_path: Path, how: signal.Signals) -> None:
+def test_nothing_stays_when_cloudsync_is_killed(
+    sshd: Sshd, fake: FakeEngine, tmp_path: Path, how: signal.Signals
+) -> None:
     asked, release = threading.Event(), threading.Event()
-    short = Path(tempfile.mkdtemp(prefix="k-", dir="/tmp"))  # a socket's path may have 107 characters
+    short = Path(
+        tempfile.mkdtemp(prefix="k-", dir="/tmp")
+    )  # a socket's path may have 107 characters
 
     def hang() -> list[object]:
         asked.set()
@@ -221,7 +248,12 @@ def test_nothing_stays_when_cloudsync_is_killed(sshd: Sshd, fake: FakeEngine, tm
         return []
 
     fake.routes["/containers/json"] = hang
-    environment = {"PATH": sshd.path, "HOME": str(tmp_path), "DOCKER_HOST": sshd.url(fake.socket), "TMPDIR": str(short)}
+    environment = {
+        "PATH": sshd.path,
+        "HOME": str(tmp_path),
+        "DOCKER_HOST": sshd.url(fake.socket),
+        "TMPDIR": str(short),
+    }
     process = subprocess.Popen(
         [sys.executable, "-m", "cloudsync", "discover"], env=environment, cwd=tmp_path,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -242,7 +274,9 @@ def test_nothing_stays_when_cloudsync_is_killed(sshd: Sshd, fake: FakeEngine, tm
         shutil.rmtree(short)
 
 
-def test_the_typed_command_reads_a_real_engine_over_ssh(sshd: Sshd, engine: Lab, tmp_path: Path) -> None:
+def test_the_typed_command_reads_a_real_engine_over_ssh(
+    sshd: Sshd, engine: Lab, tmp_path: Path
+) -> None:
     engine.run("web", "-p", "8080:80")
     (tmp_path / "cloudsync.toml").write_text(f"""
 version = 1

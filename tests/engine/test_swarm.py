@@ -1,4 +1,5 @@
-"""A Swarm of one node on a real engine: what its services publish. (Ingress traffic needs IPVS, which is not asked for here.)"""
+"""A Swarm of one node on a real engine: what its services publish. (Ingress traffic needs IPVS,
+which is not asked for here.)"""
 
 from __future__ import annotations
 
@@ -33,11 +34,22 @@ class Swarm:
 
     def service(self, name: str, *options: str) -> None:
         self.engine.docker(
-            "service", "create", "-d", "--no-resolve-image", "--stop-grace-period", "0s", "--name", name, *options, "bb:1"
+            "service",
+            "create",
+            "-d",
+            "--no-resolve-image",
+            "--stop-grace-period",
+            "0s",
+            "--name",
+            name,
+            *options,
+            "bb:1",
         )
 
     def read(self) -> Complete:
-        found = read_engine("web-1", f"unix://{self.engine.socket}", SCOPE, timeout=10, concurrency=4)
+        found = read_engine(
+            "web-1", f"unix://{self.engine.socket}", SCOPE, timeout=10, concurrency=4
+        )
         assert isinstance(found, Complete), found
         return found
 
@@ -49,7 +61,9 @@ class Swarm:
 
 @pytest.fixture
 def swarm(engine: Lab) -> Iterator[Swarm]:
-    engine.docker("swarm", "init", "--advertise-addr", "127.0.0.1", "--listen-addr", "127.0.0.1:2377")
+    engine.docker(
+        "swarm", "init", "--advertise-addr", "127.0.0.1", "--listen-addr", "127.0.0.1:2377"
+    )
     yield Swarm(engine)
     if services := engine.docker("service", "ls", "-q").split():
         engine.docker("service", "rm", *services)
@@ -61,12 +75,16 @@ def ports(found: Complete) -> set[tuple[str, int, str]]:
 
 
 def test_ingress_ports_of_services_are_required_on_ipv4_also_without_a_task(swarm: Swarm) -> None:
-    swarm.service("web", "--publish", "published=8888,target=80", "-l", "cloudsync.sources=203.0.113.0/24")
+    swarm.service(
+        "web", "--publish", "published=8888,target=80", "-l", "cloudsync.sources=203.0.113.0/24"
+    )
     swarm.service("zero", "--replicas", "0", "--publish", "published=8890,target=53,protocol=udp")
     swarm.service("quiet", "--endpoint-mode", "dnsrr")
     found = swarm.read()
     assert ports(found) == {("tcp", 8888, "0.0.0.0"), ("udp", 8890, "0.0.0.0")}
-    assert {port.sources for port in found.required if port.first == 8888} == {NetworkSet.of(["203.0.113.0/24"])}
+    assert {port.sources for port in found.required if port.first == 8888} == {
+        NetworkSet.of(["203.0.113.0/24"])
+    }
     assert {port.origin.container for port in found.required} == {"web", "zero"}
 
 
@@ -82,9 +100,19 @@ def test_a_port_that_swarm_picked_is_refused(swarm: Swarm) -> None:
     }
 
 
-def test_a_host_mode_port_comes_with_its_task_and_the_labels_of_the_service_are_its_own(swarm: Swarm) -> None:
-    swarm.service("node", "--publish", "published=8889,target=80,mode=host", "-l", "cloudsync.sources=203.0.113.0/24")
-    swarm.service("hidden", "--publish", "published=8892,target=80,mode=host", "-l", "cloudsync.expose=false")
+def test_a_host_mode_port_comes_with_its_task_and_the_labels_of_the_service_are_its_own(
+    swarm: Swarm,
+) -> None:
+    swarm.service(
+        "node",
+        "--publish",
+        "published=8889,target=80,mode=host",
+        "-l",
+        "cloudsync.sources=203.0.113.0/24",
+    )
+    swarm.service(
+        "hidden", "--publish", "published=8892,target=80,mode=host", "-l", "cloudsync.expose=false"
+    )
     swarm.runs("node")
     swarm.runs("hidden")
     found = swarm.read()
@@ -95,9 +123,19 @@ def test_a_host_mode_port_comes_with_its_task_and_the_labels_of_the_service_are_
 
 
 def test_a_service_that_crashes_keeps_its_host_mode_port_between_its_tasks(swarm: Swarm) -> None:
-    swarm.service("crash", "--publish", "published=8891,target=80,mode=host", "--restart-delay", "60s", "--entrypoint", "true")
+    swarm.service(
+        "crash",
+        "--publish",
+        "published=8891,target=80,mode=host",
+        "--restart-delay",
+        "60s",
+        "--entrypoint",
+        "true",
+    )
     until = time.monotonic() + 30
-    while "Ready" not in swarm.engine.docker("service", "ps", "crash", "--format", "{{.DesiredState}}"):
+    while "Ready" not in swarm.engine.docker(
+        "service", "ps", "crash", "--format", "{{.DesiredState}}"
+    ):
         assert time.monotonic() < until, "the task never waited for its restart"
     assert swarm.engine.docker("ps", "-q") == ""
     assert ports(swarm.read()) == {("tcp", 8891, "0.0.0.0")}
@@ -129,11 +167,31 @@ def worker(engine: Lab) -> Iterator[Lab]:
         ]
         subprocess.run(cable, check=True)
         for number, lab in enumerate((engine, other), 1):
-            subprocess.run(["ip", "-n", lab.namespace, "addr", "add", f"198.51.100.{number}/24", "dev", "cable"], check=True)
+            subprocess.run(
+                [
+                    "ip",
+                    "-n",
+                    lab.namespace,
+                    "addr",
+                    "add",
+                    f"198.51.100.{number}/24",
+                    "dev",
+                    "cable",
+                ],
+                check=True,
+            )
             subprocess.run(["ip", "-n", lab.namespace, "link", "set", "cable", "up"], check=True)
         engine.docker("swarm", "init", "--advertise-addr", "198.51.100.1")
         token = engine.docker("swarm", "join-token", "-q", "worker")
-        other.docker("swarm", "join", "--token", token, "--advertise-addr", "198.51.100.2", "198.51.100.1:2377")
+        other.docker(
+            "swarm",
+            "join",
+            "--token",
+            token,
+            "--advertise-addr",
+            "198.51.100.2",
+            "198.51.100.1:2377",
+        )
         yield other
         if services := engine.docker("service", "ls", "-q").split():
             engine.docker("service", "rm", *services)
@@ -143,13 +201,20 @@ def worker(engine: Lab) -> Iterator[Lab]:
 
 def read(folder: Path, **engines: Lab) -> Mapping[str, Discovery]:
     configuration = build(folder).configuration
-    hosts = {name: Host(name, (f"unix://{lab.socket}",), (), retired=False, place=PLACE) for name, lab in engines.items()}
+    hosts = {
+        name: Host(name, (f"unix://{lab.socket}",), (), retired=False, place=PLACE)
+        for name, lab in engines.items()
+    }
     return read_hosts(replace(configuration, hosts=hosts), sorted(hosts))
 
 
-def test_a_worker_is_known_completely_only_together_with_a_manager_of_its_swarm(engine: Lab, worker: Lab, tmp_path: Path) -> None:
+def test_a_worker_is_known_completely_only_together_with_a_manager_of_its_swarm(
+    engine: Lab, worker: Lab, tmp_path: Path
+) -> None:
     swarm = Swarm(engine)
-    swarm.service("web", "--publish", "published=8888,target=80", "--constraint", "node.role==manager")
+    swarm.service(
+        "web", "--publish", "published=8888,target=80", "--constraint", "node.role==manager"
+    )
     swarm.service(
         "node", "--publish", "published=8889,target=80,mode=host", "--constraint", "node.role==worker",
         "-l", "cloudsync.sources=203.0.113.0/24",
@@ -170,5 +235,7 @@ def test_a_worker_is_known_completely_only_together_with_a_manager_of_its_swarm(
     assert isinstance(here, Complete)
     assert {port.first for port in there.required} == {8080, 8888, 8889}
     assert {port.first for port in here.required} == {8888}
-    assert {port.sources for port in there.required if port.first == 8889} == {NetworkSet.of(["203.0.113.0/24"])}
+    assert {port.sources for port in there.required if port.first == 8889} == {
+        NetworkSet.of(["203.0.113.0/24"])
+    }
     assert any("198.51.100.2" in remark for remark in here.remarks)

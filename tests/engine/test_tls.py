@@ -1,4 +1,5 @@
-"""A real dockerd that asks for client certificates, read by the typed command inside the engine's network."""
+"""A real dockerd that asks for client certificates, read by the typed command inside the engine's
+network."""
 
 from __future__ import annotations
 
@@ -76,7 +77,9 @@ def person(tmp_path: Path, engine: Lab) -> Person:
     return Person(tmp_path, engine)
 
 
-def table(pki: Authority, *, ca: str = "ca.pem", name: str = "client", address: str = "127.0.0.1") -> str:
+def table(
+    pki: Authority, *, ca: str = "ca.pem", name: str = "client", address: str = "127.0.0.1"
+) -> str:
     files = f'ca = "{pki.folder / ca}", cert = "{pki.folder / name}.pem", key = "{pki.folder / name}-key.pem"'
     return f'{{ host = "tcp://{address}:{PORT}", {files} }}'
 
@@ -93,12 +96,20 @@ def test_a_table_with_files_reads_the_engine(person: Person, pki: Authority) -> 
 
 def test_a_docker_context_with_tls_reads_the_engine(person: Person, pki: Authority) -> None:
     key = hashlib.sha256(b"shop").hexdigest()
-    meta, material = (person.folder / ".docker" / "contexts" / kind / key for kind in ("meta", "tls"))
+    meta, material = (
+        person.folder / ".docker" / "contexts" / kind / key for kind in ("meta", "tls")
+    )
     meta.mkdir(parents=True)
     (material / "docker").mkdir(parents=True)
     endpoint = {"Host": f"tcp://127.0.0.1:{PORT}", "SkipTLSVerify": False}
-    (meta / "meta.json").write_text(json.dumps({"Name": "shop", "Metadata": {}, "Endpoints": {"docker": endpoint}}))
-    for there, here in (("ca.pem", "ca.pem"), ("cert.pem", "client.pem"), ("key.pem", "client-key.pem")):
+    (meta / "meta.json").write_text(
+        json.dumps({"Name": "shop", "Metadata": {}, "Endpoints": {"docker": endpoint}})
+    )
+    for there, here in (
+        ("ca.pem", "ca.pem"),
+        ("cert.pem", "client.pem"),
+        ("key.pem", "client-key.pem"),
+    ):
         (material / "docker" / there).write_bytes((pki.folder / here).read_bytes())
     assert ports(person.discovers('"shop"')) == {"8080"}
     (person.folder / "cloudsync.toml").unlink()
@@ -117,9 +128,17 @@ def test_an_unknown_context_is_an_error_and_the_local_engine_is_not_read(person:
 def test_the_docker_commands_variables_read_the_engine(person: Person, pki: Authority) -> None:
     folder = person.folder / "certs"
     folder.mkdir()
-    for there, here in (("ca.pem", "ca.pem"), ("cert.pem", "client.pem"), ("key.pem", "client-key.pem")):
+    for there, here in (
+        ("ca.pem", "ca.pem"),
+        ("cert.pem", "client.pem"),
+        ("key.pem", "client-key.pem"),
+    ):
         (folder / there).write_bytes((pki.folder / here).read_bytes())
-    environ = {"DOCKER_HOST": f"tcp://127.0.0.1:{PORT}", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(folder)}
+    environ = {
+        "DOCKER_HOST": f"tcp://127.0.0.1:{PORT}",
+        "DOCKER_TLS_VERIFY": "1",
+        "DOCKER_CERT_PATH": str(folder),
+    }
     done = person.types("discover", "--output", "json", **environ)
     assert ports(json.loads(done.stdout)["hosts"][0]) == {"8080"}
 
@@ -129,7 +148,9 @@ def test_plain_tcp_to_it_says_that_it_may_want_tls(person: Person) -> None:
     assert "may want TLS" in host["reason"]
 
 
-def test_an_engine_that_our_authority_did_not_sign_is_not_believed(person: Person, pki: Authority, tmp_path: Path) -> None:
+def test_an_engine_that_our_authority_did_not_sign_is_not_believed(
+    person: Person, pki: Authority, tmp_path: Path
+) -> None:
     Authority(tmp_path / "other")
     host = person.discovers(table(pki, ca=str(tmp_path / "other" / "ca.pem")), code=1)
     assert "certificate is not accepted" in host["reason"]
@@ -141,7 +162,11 @@ def test_an_engine_of_another_name_is_not_believed(person: Person, pki: Authorit
 
 
 def test_a_proxy_of_the_environment_is_not_asked(person: Person, pki: Authority) -> None:
-    environ = {"HTTPS_PROXY": "http://127.0.0.1:1", "HTTP_PROXY": "http://127.0.0.1:1", "ALL_PROXY": "http://127.0.0.1:1"}
+    environ = {
+        "HTTPS_PROXY": "http://127.0.0.1:1",
+        "HTTP_PROXY": "http://127.0.0.1:1",
+        "ALL_PROXY": "http://127.0.0.1:1",
+    }
     assert person.discovers(table(pki), **environ)["status"] == "complete"
 
 
@@ -150,14 +175,23 @@ def test_a_stranger_is_told_that_the_engine_does_not_accept_the_certificate(
 ) -> None:
     stranger = Authority(tmp_path / "stranger")
     stranger.issue("client")
-    docker = table(stranger).replace(f'ca = "{stranger.folder}/ca.pem"', f'ca = "{pki.folder}/ca.pem"')
+    docker = table(stranger).replace(
+        f'ca = "{stranger.folder}/ca.pem"', f'ca = "{pki.folder}/ca.pem"'
+    )
     assert "does not accept our TLS certificate" in person.discovers(docker, code=1)["reason"]
 
 
 @pytest.mark.parametrize(
-    ("change", "said"), [("missing", "cannot be read"), ("mixed", "cannot be used together"), ("password", "has a password")]
+    ("change", "said"),
+    [
+        ("missing", "cannot be read"),
+        ("mixed", "cannot be used together"),
+        ("password", "has a password"),
+    ],
 )
-def test_unusable_files_are_named_and_none_of_their_content(person: Person, pki: Authority, change: str, said: str) -> None:
+def test_unusable_files_are_named_and_none_of_their_content(
+    person: Person, pki: Authority, change: str, said: str
+) -> None:
     docker = table(pki)
     if change == "missing":
         docker = docker.replace("client-key.pem", "no-key.pem")

@@ -1,1 +1,2 @@
-"""Input nobody meant: no traceback, no hang, nothing written. Bounded and repeatable here; longer and random with `make fuzz`."""
+"""Input nobody meant: no traceback, no hang, nothing written. Bounded and repeatable here; longer
+and random with `make fuzz`."""

@@ -1,4 +1,5 @@
-"""Bent values: a right one with some of its parts replaced, left out, doubled or wrapped. And the settings of every fuzz test."""
+"""Bent values: a right one with some of its parts replaced, left out, doubled or wrapped. And the
+settings of every fuzz test."""
 
 from __future__ import annotations
 
@@ -76,8 +77,13 @@ def tear(dice: Random, data: bytes) -> bytes:
     """Bytes cut, doubled or overwritten somewhere."""
     start = dice.randint(0, len(data))
     end = dice.randint(start, min(len(data), start + 40))
-    return data[:start] + dice.choice([b"", b"\x00", b"\xff\xfe", b"<", b'"', b"]", b"9" * 30, data[start:end] * 3]) + data[end:]
+    return (
+        data[:start]
+        + dice.choice([b"", b"\x00", b"\xff\xfe", b"<", b'"', b"]", b"9" * 30, data[start:end] * 3])
+        + data[end:]
+    )
 
 
 DICE = st.integers(0, 2**32 - 1).map(Random)
-"""Not hypothesis' own choices: a vendor's answer is bent in another thread, while the run that asked for it waits."""
+"""Not hypothesis' own choices: a vendor's answer is bent in another thread, while the run that
+asked for it waits."""

@@ -48,7 +48,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeEngine]:
 
 
 def sound(found: Discovery) -> None:
-    """Whatever an engine said, every port that is asked for is a port, and what was not understood is not nothing."""
+    """Whatever an engine said, every port that is asked for is a port, and what was not understood
+    is not nothing."""
     if isinstance(found, Failed):
         assert "\n" not in found.reason
         return
@@ -61,7 +62,9 @@ def sound(found: Discovery) -> None:
 
 @bounded(150)
 @given(dice=DICE)
-def test_law1_an_engine_that_answers_anything_is_read_or_is_unknown(engine: FakeEngine, dice: Random) -> None:
+def test_law1_an_engine_that_answers_anything_is_read_or_is_unknown(
+    engine: FakeEngine, dice: Random
+) -> None:
     container = dice.choice(CONTAINERS)
     path = f"/containers/{container['Id']}/json"
     where = dice.choice([path, path, path, "/networks", "/info", "/containers/json", "/version"])
@@ -72,13 +75,25 @@ def test_law1_an_engine_that_answers_anything_is_read_or_is_unknown(engine: Fake
         "/containers/json": [{"Id": container["Id"]}],
         path: container,
     }
-    wrong = bend(dice, right[where], 3) if dice.random() < 0.7 else tear(dice, json.dumps(right[where]).encode())
+    wrong = (
+        bend(dice, right[where], 3)
+        if dice.random() < 0.7
+        else tear(dice, json.dumps(right[where]).encode())
+    )
     engine.routes = right | {where: (200, wrong)}
     sound(read_engine("web-1", engine.endpoint, SCOPE, timeout=5, concurrency=1))
 
 
 LABEL_KEYS = st.one_of(
-    st.sampled_from(["cloudsync.expose", "cloudsync.ports", "cloudsync.sources", "cloudsync.firewall", "cloudsync.description"]),
+    st.sampled_from(
+        [
+            "cloudsync.expose",
+            "cloudsync.ports",
+            "cloudsync.sources",
+            "cloudsync.firewall",
+            "cloudsync.description",
+        ]
+    ),
     st.from_regex(r"cloudsync\.port\.[0-9-]{1,12}(/(tcp|udp|x))?(\.sources)?", fullmatch=True),
     st.text(max_size=30).map(lambda text: f"cloudsync.{text}"),
 )
@@ -86,14 +101,27 @@ LABEL_VALUES = st.one_of(
     st.text(max_size=60),
     st.from_regex(r"[0-9,/a-z.:@\- ]{0,60}", fullmatch=True),
     st.sampled_from(
-        ["true", "false", "any", "any4", "443", "8000-8010/udp", "10.0.0.0/8,::/0", "@office", "1" * 5000, "80," * 3000]
+        [
+            "true",
+            "false",
+            "any",
+            "any4",
+            "443",
+            "8000-8010/udp",
+            "10.0.0.0/8,::/0",
+            "@office",
+            "1" * 5000,
+            "80," * 3000,
+        ]
     ),
 )
 
 
 @bounded(150)
 @given(labels=st.dictionaries(LABEL_KEYS, LABEL_VALUES, max_size=4))
-def test_law7_labels_of_any_text_never_open_more_than_is_published(engine: FakeEngine, labels: dict[str, str]) -> None:
+def test_law7_labels_of_any_text_never_open_more_than_is_published(
+    engine: FakeEngine, labels: dict[str, str]
+) -> None:
     container = FakeEngine.container(0) | {"Id": engine.id(0)}
     container["Config"] = {"Labels": labels}
     engine.routes = {
@@ -107,7 +135,9 @@ def test_law7_labels_of_any_text_never_open_more_than_is_published(engine: FakeE
     found = read_engine("web-1", engine.endpoint, SCOPE, timeout=5, concurrency=1)
     sound(found)
     assert isinstance(found, Complete)
-    assert all((port.protocol, port.first, port.last) == ("tcp", 8000, 8000) for port in found.required)
+    assert all(
+        (port.protocol, port.first, port.last) == ("tcp", 8000, 8000) for port in found.required
+    )
 
 
 # Configurations
@@ -127,7 +157,9 @@ def as_toml(value: Any) -> str | None:
 
 @bounded(120)
 @given(document=DICE.map(lambda dice: as_toml(bend(dice, DOCUMENT, 3))))
-def test_a_configuration_with_anything_in_it_is_right_or_64(types: Typed, tmp_path: Path, document: str | None) -> None:
+def test_a_configuration_with_anything_in_it_is_right_or_64(
+    types: Typed, tmp_path: Path, document: str | None
+) -> None:
     if document is None:
         return
     file = tmp_path / "cloudsync.toml"
@@ -138,7 +170,9 @@ def test_a_configuration_with_anything_in_it_is_right_or_64(types: Typed, tmp_pa
 
 @bounded(120)
 @given(raw=DICE.map(lambda dice: tear(dice, EXAMPLE.encode())))
-def test_a_configuration_of_torn_text_is_right_or_64(types: Typed, tmp_path: Path, raw: bytes) -> None:
+def test_a_configuration_of_torn_text_is_right_or_64(
+    types: Typed, tmp_path: Path, raw: bytes
+) -> None:
     file = tmp_path / "cloudsync.toml"
     file.write_bytes(raw)
     assert types("config", "check", "-c", str(file))[0] in (0, 64)
@@ -156,7 +190,9 @@ def site(tmp_path: Path) -> Site:
 
 
 def whole_plan(site: Site, types: Typed) -> dict[str, Any]:
-    assert types("plan", "-c", str(site.configure()), "--out", str(site.folder / "plan.json"))[0] == 0
+    assert (
+        types("plan", "-c", str(site.configure()), "--out", str(site.folder / "plan.json"))[0] == 0
+    )
     return json.loads((site.folder / "plan.json").read_text())  # type: ignore[no-any-return]
 
 
@@ -170,14 +206,20 @@ def read(raw: bytes) -> Plan | None:
     return None
 
 
-def test_law6_a_bent_plan_file_is_refused_or_does_no_more_than_it_shows(site: Site, types: Typed) -> None:
+def test_law6_a_bent_plan_file_is_refused_or_does_no_more_than_it_shows(
+    site: Site, types: Typed
+) -> None:
     right, before = whole_plan(site, types), site.now
     file, config = site.folder / "bent.json", str(site.configure())
 
     @bounded(150)
     @given(dice=DICE)
     def check(dice: Random) -> None:
-        raw = json.dumps(bend(dice, right, 3)).encode() if dice.random() < 0.7 else tear(dice, json.dumps(right).encode())
+        raw = (
+            json.dumps(bend(dice, right, 3)).encode()
+            if dice.random() < 0.7
+            else tear(dice, json.dumps(right).encode())
+        )
         plan = read(raw)
         file.write_bytes(raw)
         code, _ = types("apply", str(file), "-c", config)
@@ -196,7 +238,9 @@ def test_law6_a_bent_plan_file_is_refused_or_does_no_more_than_it_shows(site: Si
 @bounded(100)
 @given(
     text=st.one_of(
-        st.text(max_size=200), st.integers(1, 10**5).map(lambda n: "[" * n), st.integers(1, 5000).map(lambda n: '{"a":' * n)
+        st.text(max_size=200),
+        st.integers(1, 10**5).map(lambda n: "[" * n),
+        st.integers(1, 5000).map(lambda n: '{"a":' * n),
     )
 )
 def test_a_plan_file_of_any_text_is_refused_in_one_line(text: str) -> None:

@@ -30,7 +30,9 @@ _XML = re.compile(rb"<(\w+)>([^<]*)</\1>")
 
 
 @pytest.fixture(params=VENDORS)
-def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+def site(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Site]:
     for module in ("cloudsync_hetzner.writer", "cloudsync_digitalocean.writer"):
         monkeypatch.setattr(f"{module}.FIRST_POLL_SECONDS", 0.005)
     if request.param == "aws":
@@ -45,7 +47,8 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def bent_answer(dice: Random, right: bytes) -> bytes:
-    """JSON bent in its structure; XML in a text or by an element that is not there; any of them torn."""
+    """JSON bent in its structure; XML in a text or by an element that is not there; any of them
+    torn."""
     if dice.randint(0, 4) == 0:
         return tear(dice, right)
     if not right.startswith(b"<"):
@@ -54,17 +57,25 @@ def bent_answer(dice: Random, right: bytes) -> bytes:
     if not found:
         return b""
     one = dice.choice(found)
-    text = dice.choice([b"", b"x", b"-1", b"0", b"99999", b"0.0.0.0/99", b"tcp", b"true", b"\xff", b"&amp;" * 300])
+    text = dice.choice(
+        [b"", b"x", b"-1", b"0", b"99999", b"0.0.0.0/99", b"tcp", b"true", b"\xff", b"&amp;" * 300]
+    )
     element = b"<%s>%s</%s>" % (one[1], text, one[1])
     instead = dice.choice([element, element, b"", one[0] * 2, b"<item>" + one[0] + b"</item>"])
     return right[: one.start()] + instead + right[one.end() :]
 
 
 def bent_call(dice: Random, skip: int) -> Fault:
-    """From the call after `skip` others on, or only then, the answers are bent; the same answer always in the same way."""
+    """From the call after `skip` others on, or only then, the answers are bent; the same answer
+    always in the same way."""
     seed = dice.random()
     return Fault(
-        ".*", ".*", "mutate", change=lambda right: bent_answer(Random(seed), right), skip=skip, times=dice.choice([1, FOREVER])
+        ".*",
+        ".*",
+        "mutate",
+        change=lambda right: bent_answer(Random(seed), right),
+        skip=skip,
+        times=dice.choice([1, FOREVER]),
     )
 
 
@@ -73,7 +84,9 @@ def again(stage: HttpStage, site: Site) -> None:
     site.by_hand(*HAS)
 
 
-def test_law1_reads_that_answer_anything_are_understood_or_unknown_and_nothing_is_written(site: Site, types: Typed) -> None:
+def test_law1_reads_that_answer_anything_are_understood_or_unknown_and_nothing_is_written(
+    site: Site, types: Typed
+) -> None:
     stage: Any = site.stage
     config = str(site.configure())
 
@@ -92,7 +105,16 @@ def test_law1_reads_that_answer_anything_are_understood_or_unknown_and_nothing_i
 def test_law3_writes_that_answer_anything_leave_the_laws_whole(site: Site, types: Typed) -> None:
     stage: Any = site.stage
     config = str(site.configure())
-    words = ("apply", "-c", config, "--auto-approve", "--allow-close", "1000", "--allow-attach", NAME)
+    words = (
+        "apply",
+        "-c",
+        config,
+        "--auto-approve",
+        "--allow-close",
+        "1000",
+        "--allow-attach",
+        NAME,
+    )
     first = len(stage.double.calls)
     assert types("plan", "-c", config)[0] in (0, 3)
     reads = len(stage.double.calls) - first
@@ -116,7 +138,8 @@ ONCE_A_BUG = [
     ("digitalocean", "GET", b'{"firewalls": [], "links": null, "meta": {"total": 0}}', 75),
     ("gcp", "PUT", b'{"error": 5}', 6),
 ]
-"""What the dice found: (vendor, method, answer, exit code). A plugin that stumbles is safe, and says nothing that helps."""
+"""What the dice found: (vendor, method, answer, exit code). A plugin that stumbles is safe, and
+says nothing that helps."""
 
 
 @pytest.mark.parametrize(("site", "method", "answer", "code"), ONCE_A_BUG, indirect=["site"])
@@ -126,5 +149,7 @@ def test_an_answer_that_made_a_plugin_stumble_is_one_that_cannot_be_understood(
     stage: Any = site.stage
     site.attach, site.deadline = False, "20s"
     stage.double.fail(Fault(method, ".*", "mutate", change=lambda _: answer, times=FOREVER))
-    ended, said = types("apply", "-c", str(site.configure()), "--auto-approve", "--allow-close", "1000")
+    ended, said = types(
+        "apply", "-c", str(site.configure()), "--auto-approve", "--allow-close", "1000"
+    )
     assert ended == code, said

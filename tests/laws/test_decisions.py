@@ -1,4 +1,5 @@
-"""Decisions that no test noticed when they were broken on purpose (`make mutants`): each once, by a whole run."""
+"""Decisions that no test noticed when they were broken on purpose (`make mutants`): each once, by a
+whole run."""
 
 from __future__ import annotations
 
@@ -21,7 +22,9 @@ from tests.world import World, both, ports, rules
 
 
 def run(world: World, **granted: object) -> reconcile.Report:
-    return reconcile.apply(world.configuration, Options(granted=Granted(**({"allow_close": 99} | granted))))  # type: ignore[arg-type]
+    return reconcile.apply(
+        world.configuration, Options(granted=Granted(**({"allow_close": 99} | granted)))
+    )  # type: ignore[arg-type]
 
 
 def guards(report: reconcile.Report) -> list[str]:
@@ -38,7 +41,9 @@ def test_law2_what_closes_beside_ssh_needs_no_word_about_ssh(world: World) -> No
 
 
 @pytest.mark.parametrize("other", ["aaaa", "zzzz"])
-def test_a_firewall_of_another_name_of_ours_waits_to_be_adopted_and_says_what_it_was(world: World, other: str) -> None:
+def test_a_firewall_of_another_name_of_ours_waits_to_be_adopted_and_says_what_it_was(
+    world: World, other: str
+) -> None:
     world.has("tcp/22", "tcp/80")
     world.cloud.markers["web"] = replace(world.marker, firewall=other, hosts=world.marker.hosts)
     report = run(world)
@@ -49,7 +54,9 @@ def test_a_firewall_of_another_name_of_ours_waits_to_be_adopted_and_says_what_it
 
 
 @pytest.mark.parametrize("other", ["aaaa", "zzzz"])
-def test_another_owner_is_another_owner_whatever_the_alphabet_says(world: World, other: str) -> None:
+def test_another_owner_is_another_owner_whatever_the_alphabet_says(
+    world: World, other: str
+) -> None:
     world.has("tcp/22", "tcp/80")
     world.cloud.markers["web"] = replace(world.marker, owner=other)
     assert guards(run(world, adopt=("web",))) == ["foreign-owner"]
@@ -63,16 +70,26 @@ def test_a_firewall_of_other_hosts_says_that_it_is_taken_over_from_them(world: W
     assert adopt.reason == "takes over from another set of hosts"
 
 
-@pytest.mark.parametrize(("machines", "said"), [(5, "m4 would"), (6, "m4 and 1 more would"), (8, "m4 and 3 more would")])
-def test_of_many_open_machines_five_are_named_and_the_rest_counted(machines: int, said: str) -> None:
-    covered = tuple(Machine(str(number), f"m{number}", protected=False) for number in range(machines))
-    guard = attaching("web", (Attachment("tag web", attached=False, newly_covered=covered),), Granted())
+@pytest.mark.parametrize(
+    ("machines", "said"), [(5, "m4 would"), (6, "m4 and 1 more would"), (8, "m4 and 3 more would")]
+)
+def test_of_many_open_machines_five_are_named_and_the_rest_counted(
+    machines: int, said: str
+) -> None:
+    covered = tuple(
+        Machine(str(number), f"m{number}", protected=False) for number in range(machines)
+    )
+    guard = attaching(
+        "web", (Attachment("tag web", attached=False, newly_covered=covered),), Granted()
+    )
     assert guard is not None
     assert said in guard.message
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["some-ports", "no-ports"])
-def test_law1_a_denied_port_closes_although_labels_do_not_parse_and_nothing_else_does(world: World, known: bool) -> None:
+def test_law1_a_denied_port_closes_although_labels_do_not_parse_and_nothing_else_does(
+    world: World, known: bool
+) -> None:
     world.policy(deny=ports("8080"))
     world.has("tcp/22", "tcp/8080", "tcp/9000")
     malformed = Malformed(Origin("web-1"), "bad", (*both("8080"), *both("9000")) if known else None)
@@ -92,14 +109,20 @@ def test_pings_close_unless_they_are_kept(world: World, icmp: str) -> None:
 def attachments(*given: Attachment) -> list[tuple[str | None, str, bool]]:
     desired = Desired((), rules("tcp/22"), rules("tcp/22"), NOTHING, NOTHING, (), ())
     changes = changes_of(Absent(given), desired, hold_nothing(), given, adopt=None, reapply=())
-    return [(change.target, change.reason, change.opens_now) for change in changes if change.action == "attach"]
+    return [
+        (change.target, change.reason, change.opens_now)
+        for change in changes
+        if change.action == "attach"
+    ]
 
 
 def hold_nothing() -> Holding:
     return Holding(NOTHING, rules("tcp/22"), (), ())
 
 
-def test_law8_every_machine_that_comes_under_a_firewall_is_in_the_plan_with_what_it_is_under_now() -> None:
+def test_law8_every_machine_that_comes_under_a_firewall_is_in_the_plan_with_what_it_is_under_now() -> (
+    None
+):
     bare, covered = Machine("7", "web-1", protected=False), Machine("8", "web-2", protected=True)
     assert attachments(Attachment("server 7", attached=False, newly_covered=(bare,))) == [
         ("server 7", "web-1 is under no firewall: everything on it is open now", True)
@@ -112,18 +135,32 @@ def test_law8_every_machine_that_comes_under_a_firewall_is_in_the_plan_with_what
         ("server 7", "web-1, by tag web is under no firewall: everything on it is open now", True),
         ("server 8", "web-2, by tag web is under another firewall now", False),
     ]
-    assert [target for target, _, _ in attachments(Attachment("tag web", attached=False, newly_covered=(covered,)))] == [
+    assert [
+        target
+        for target, _, _ in attachments(
+            Attachment("tag web", attached=False, newly_covered=(covered,))
+        )
+    ] == [
         "tag web",
         "server 8",
     ]
-    assert attachments(Attachment("tag web", attached=False)) == [("tag web", "covers 0 more machines now", False)]
+    assert attachments(Attachment("tag web", attached=False)) == [
+        ("tag web", "covers 0 more machines now", False)
+    ]
 
 
 def test_law8_what_closes_says_why(world: World) -> None:
     world.policy(deny=ports("8080"))
     world.has("tcp/22", "tcp/8080", "tcp/9000")
-    reasons = {change.rule.ports: change.reason for change in run(world).plan.firewalls[0].changes if change.rule}
-    assert reasons == {"8080": "policy.deny names it", "9000": "no container and no configuration asks for it"}
+    reasons = {
+        change.rule.ports: change.reason
+        for change in run(world).plan.firewalls[0].changes
+        if change.rule
+    }
+    assert reasons == {
+        "8080": "policy.deny names it",
+        "9000": "no container and no configuration asks for it",
+    }
 
 
 @pytest.mark.parametrize("owner", ["aaaa", "zzzz"])
@@ -143,7 +180,9 @@ def test_law6_a_plan_for_another_endpoint_is_never_applied(world: World, endpoin
     assert moved(elsewhere, fresh) is not None
 
 
-def test_law6_a_firewall_with_nothing_to_do_hides_no_other_that_was_not_approved(world: World) -> None:
+def test_law6_a_firewall_with_nothing_to_do_hides_no_other_that_was_not_approved(
+    world: World,
+) -> None:
     world.has("tcp/22")
     world.needs("443")
     fresh = reconcile.plan(world.configuration, Options()).plan

@@ -1,4 +1,5 @@
-"""Laws 2, 3 and 4 over the steps of the provider `gcp`, from whatever VPC rules are there to whatever is wanted. No call is made."""
+"""Laws 2, 3 and 4 over the steps of the provider `gcp`, from whatever VPC rules are there to
+whatever is wanted. No call is made."""
 
 from __future__ import annotations
 
@@ -27,11 +28,20 @@ SPEC = Spec("web", SETTINGS, MARK)
 PREFIX = prefix_of(SPEC)
 SSH = rules("tcp/22")
 PORTS = ("22", "80", "443", "8000-8010")
-SOURCES = (["0.0.0.0/0"], ["::/0"], ["203.0.113.0/24"], ["203.0.112.0/23"], ["2001:db8::/32"], ["203.0.113.0/24", "10.0.0.0/8"])
+SOURCES = (
+    ["0.0.0.0/0"],
+    ["::/0"],
+    ["203.0.113.0/24"],
+    ["203.0.112.0/23"],
+    ["2001:db8::/32"],
+    ["203.0.113.0/24", "10.0.0.0/8"],
+)
 NAMES = ("any4", "any6", "any4b", "v4-52e6d8f0", "v6b-00000000", "by-hand")
 Rule = dict[str, Any]
 
-entries = st.lists(st.sampled_from(PORTS), min_size=1, max_size=3, unique=True).map(lambda p: [{"IPProtocol": "tcp", "ports": p}])
+entries = st.lists(st.sampled_from(PORTS), min_size=1, max_size=3, unique=True).map(
+    lambda p: [{"IPProtocol": "tcp", "ports": p}]
+)
 bodies = st.fixed_dictionaries(
     {
         "allowed": entries,
@@ -44,15 +54,21 @@ bodies = st.fixed_dictionaries(
         "description": st.just(written_marker(MARK)),
     }
 )
-firewalls = st.dictionaries(st.sampled_from([f"{PREFIX}-{name}" for name in NAMES]), bodies, max_size=4)
+firewalls = st.dictionaries(
+    st.sampled_from([f"{PREFIX}-{name}" for name in NAMES]), bodies, max_size=4
+)
 wanted = st.lists(
-    st.tuples(st.sampled_from(PORTS[1:]), st.sampled_from(SOURCES)).map(lambda one: f"tcp/{one[0]} from {','.join(one[1])}"),
+    st.tuples(st.sampled_from(PORTS[1:]), st.sampled_from(SOURCES)).map(
+        lambda one: f"tcp/{one[0]} from {','.join(one[1])}"
+    ),
     max_size=4,
 ).map(lambda texts: rules(*texts) | SSH)
 
 
 def seen(state: Mapping[str, Rule]) -> Found:
-    return Found(tuple(listed({"name": name, **body}, PREFIX, SETTINGS) for name, body in state.items()))
+    return Found(
+        tuple(listed({"name": name, **body}, PREFIX, SETTINGS) for name, body in state.items())
+    )
 
 
 def let_in(state: Mapping[str, Rule]) -> RuleSet:
@@ -77,10 +93,14 @@ def after(state: Mapping[str, Rule], write: Write) -> dict[str, Rule]:
 
 @settings(max_examples=150, deadline=None)
 @given(firewalls, wanted)
-def test_law3_whatever_writes_of_a_step_have_ended_what_is_open_stays_between(state: dict[str, Rule], final: RuleSet) -> None:
+def test_law3_whatever_writes_of_a_step_have_ended_what_is_open_stays_between(
+    state: dict[str, Rule], final: RuleSet
+) -> None:
     before, found = let_in(state), seen(state)
     wrong = any(one.wrong for one in found.rules)
-    steps = provider.plan_steps(Present(PREFIX, before, MARK, native=found), Target(SPEC, final, SSH, reapply=wrong))
+    steps = provider.plan_steps(
+        Present(PREFIX, before, MARK, native=found), Target(SPEC, final, SSH, reapply=wrong)
+    )
     assert isinstance(steps, tuple)
     assert not steps or lawful_steps("web", before, final, SSH, steps) is None
     for step in steps:
@@ -95,10 +115,15 @@ def test_law3_whatever_writes_of_a_step_have_ended_what_is_open_stays_between(st
             assert (before | final).covers(now), "open for a moment"
             for last in done:
                 earlier = opened[done - {last}]
-                assert now.covers(earlier) or now.covers(SSH), "something closed before SSH was open"
+                assert now.covers(earlier) or now.covers(SSH), (
+                    "something closed before SSH was open"
+                )
         state = ended[frozenset(range(len(step.native.writes)))]
         assert let_in(state) == step.after
     assert let_in(state) == final
     again = seen(state)
     assert not any(one.wrong for one in again.rules), "law 4: nothing is left to put right"
-    assert provider.plan_steps(Present(PREFIX, final, MARK, native=again), Target(SPEC, final, SSH)) == ()
+    assert (
+        provider.plan_steps(Present(PREFIX, final, MARK, native=again), Target(SPEC, final, SSH))
+        == ()
+    )

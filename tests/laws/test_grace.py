@@ -1,4 +1,5 @@
-"""Grace on whole runs: a port that containers needed and need no more stays open for its time, and for a second complete read."""
+"""Grace on whole runs: a port that containers needed and need no more stays open for its time, and
+for a second complete read."""
 
 from __future__ import annotations
 
@@ -36,7 +37,11 @@ class Time:
         self.moment = clock.Moment(START, "boot-1", 5000.0, "web-1")
 
     def passes(self, seconds: float) -> None:
-        self.moment = replace(self.moment, wall=self.moment.wall + timedelta(seconds=seconds), up=self.moment.up + seconds)
+        self.moment = replace(
+            self.moment,
+            wall=self.moment.wall + timedelta(seconds=seconds),
+            up=self.moment.up + seconds,
+        )
 
     def jumps(self, seconds: float) -> None:
         """Somebody sets the wall clock."""
@@ -59,7 +64,11 @@ def time(monkeypatch: pytest.MonkeyPatch) -> Time:
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, time: Time) -> World:
     """A container published 443 and 8080 when an apply last looked; grace is ten minutes."""
     world = build(tmp_path, grace=timedelta(minutes=10))
-    monkeypatch.setattr(reconcile, "read_hosts", lambda _c, names, *_: {name: world.discoveries[name] for name in names})
+    monkeypatch.setattr(
+        reconcile,
+        "read_hosts",
+        lambda _c, names, *_: {name: world.discoveries[name] for name in names},
+    )
     world.has("tcp/22")
     world.needs("443", "8080")
     apply(world)
@@ -187,7 +196,9 @@ def test_a_port_that_a_person_opened_closes_at_once(shop: World) -> None:
 
 def test_what_a_file_declared_closes_at_once(shop: World) -> None:
     shop.allow("tcp/9443")
-    shop.discoveries["web-1"] = Complete((*both("443"), *both("8080"), required("8000", address=None, declared=True)))
+    shop.discoveries["web-1"] = Complete(
+        (*both("443"), *both("8080"), required("8000", address=None, declared=True))
+    )
     apply(shop)
     assert open_(shop) == WITH_8080 | rules("tcp/9443", "tcp/8000")
     shop.firewall(allow=())
@@ -197,7 +208,10 @@ def test_what_a_file_declared_closes_at_once(shop: World) -> None:
 
 
 def test_what_a_compose_file_declared_closes_at_once(shop: World) -> None:
-    declared = tuple(replace(port, origin=Origin("web-1", file="compose.yaml", line=3), from_file=True) for port in both("8000"))
+    declared = tuple(
+        replace(port, origin=Origin("web-1", file="compose.yaml", line=3), from_file=True)
+        for port in both("8000")
+    )
     shop.discoveries["web-1"] = Complete((*both("443"), *both("8080"), *declared))
     apply(shop)
     shop.needs("443", "8080")
@@ -224,7 +238,9 @@ def test_what_is_denied_closes_at_once(shop: World) -> None:
 @pytest.mark.parametrize(
     "close",
     [
-        lambda world: UnopenedPort("tcp", "8080", Origin("web-1", container="app"), "labelled-out", "the label says no"),
+        lambda world: UnopenedPort(
+            "tcp", "8080", Origin("web-1", container="app"), "labelled-out", "the label says no"
+        ),
         lambda world: both("8080", firewalls=frozenset({"other"})),
         lambda world: both("8080", sources=()),
     ],
@@ -254,7 +270,11 @@ def test_a_port_that_the_policy_stops_opening_closes_at_once(shop: World) -> Non
 
 def test_ports_of_a_host_that_the_user_took_away_close_at_once(shop: World) -> None:
     shop.configuration = replace(
-        shop.configuration, hosts={**shop.configuration.hosts, "web-2": replace(shop.configuration.hosts["web-1"], name="web-2")}
+        shop.configuration,
+        hosts={
+            **shop.configuration.hosts,
+            "web-2": replace(shop.configuration.hosts["web-1"], name="web-2"),
+        },
     )
     shop.firewall(hosts=("web-2",))
     shop.discoveries["web-2"] = Complete(both("443", host="web-2"))
@@ -266,7 +286,9 @@ def test_ports_of_a_host_that_the_user_took_away_close_at_once(shop: World) -> N
 
 
 @pytest.mark.parametrize("unknown", [Failed("down"), Partial(("one unread",), both("443"))])
-def test_law1_a_read_that_is_not_complete_misses_nothing(shop: World, time: Time, unknown: Failed | Partial) -> None:
+def test_law1_a_read_that_is_not_complete_misses_nothing(
+    shop: World, time: Time, unknown: Failed | Partial
+) -> None:
     shop.discoveries["web-1"] = unknown
     apply(shop)
     time.passes(1200)
@@ -289,7 +311,9 @@ def test_law1_what_unparsed_labels_may_need_is_not_missed(shop: World, time: Tim
     assert open_(shop) == WITH_8080
 
 
-def test_law1_time_goes_on_while_a_host_is_unknown_but_nothing_closes(shop: World, time: Time) -> None:
+def test_law1_time_goes_on_while_a_host_is_unknown_but_nothing_closes(
+    shop: World, time: Time
+) -> None:
     shop.needs("443")
     apply(shop)
     time.passes(600)
@@ -318,7 +342,9 @@ def test_a_wall_clock_that_jumps_changes_no_grace(shop: World, time: Time, jump:
     assert open_(shop) == WITHOUT_8080
 
 
-def test_a_wall_clock_that_jumps_while_the_machine_reboots_expires_nothing(shop: World, time: Time) -> None:
+def test_a_wall_clock_that_jumps_while_the_machine_reboots_expires_nothing(
+    shop: World, time: Time
+) -> None:
     shop.needs("443")
     apply(shop)
     time.reboots(60)
@@ -330,8 +356,12 @@ def test_a_wall_clock_that_jumps_while_the_machine_reboots_expires_nothing(shop:
     assert open_(shop) == WITHOUT_8080
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"version": 1}', '{"version": 1, "firewalls": {"web": 3}}', "[" * 100_000])
-def test_a_memory_that_cannot_be_read_starts_all_timers_anew(shop: World, time: Time, text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"version": 1}', '{"version": 1, "firewalls": {"web": 3}}', "[" * 100_000]
+)
+def test_a_memory_that_cannot_be_read_starts_all_timers_anew(
+    shop: World, time: Time, text: str
+) -> None:
     shop.needs("443")
     apply(shop)
     time.passes(700)
@@ -358,7 +388,10 @@ def test_without_a_memory_the_descriptions_at_the_vendor_tell_whose_a_rule_is(
         Description(rules("tcp/9002"), "allow"),
     )
     read = type(shop.provider.open_reader(None))._one  # type: ignore[arg-type]
-    monkeypatch.setattr("tests.world.MemoryReader._one", lambda self, spec: replace(read(self, spec), described=described))
+    monkeypatch.setattr(
+        "tests.world.MemoryReader._one",
+        lambda self, spec: replace(read(self, spec), described=described),
+    )
     shop.cloud.firewalls["web"] = WITH_8080 | rules("tcp/9000", "tcp/9001", "tcp/9002")
     (shop.configuration.state / "shop.seen.json").unlink()
     shop.needs("443")
@@ -381,7 +414,9 @@ def test_without_a_memory_and_without_descriptions_there_is_no_grace(shop: World
 # What is done with what was approved, and what a failure leaves
 
 
-def test_law6_what_a_plan_showed_as_staying_open_stays_open_when_it_is_applied_later(shop: World, time: Time) -> None:
+def test_law6_what_a_plan_showed_as_staying_open_stays_open_when_it_is_applied_later(
+    shop: World, time: Time
+) -> None:
     shop.needs("443")
     apply(shop)
     time.passes(590)
@@ -413,7 +448,9 @@ def test_the_memory_is_readable_by_a_person_and_private(shop: World) -> None:
     value = json.loads(path.read_text())
     (timer,) = value["firewalls"]["web"]["missing"]
     assert timer["since"] == "2026-03-01T03:00:00+00:00"
-    assert timer["rules"] == [{"protocol": "tcp", "ports": "8080", "sources": ["0.0.0.0/0", "::/0"]}]
+    assert timer["rules"] == [
+        {"protocol": "tcp", "ports": "8080", "sources": ["0.0.0.0/0", "::/0"]}
+    ]
     assert NetworkSet.of(timer["rules"][0]["sources"])
 
 

@@ -1,4 +1,5 @@
-"""Guards on whole runs: what they withhold, what goes on all the same, and the word that lifts them."""
+"""Guards on whole runs: what they withhold, what goes on all the same, and the word that lifts
+them."""
 
 from __future__ import annotations
 
@@ -57,26 +58,36 @@ def test_what_the_user_closed_on_purpose_is_no_accident(world: World) -> None:
     world.has("tcp/22", "tcp/443", "tcp/8443", "tcp/8080", "tcp/9000")
     world.policy(deny=ports("443", "8443"))
     origin = both("8080")[0].origin
-    labelled = tuple(UnopenedPort("tcp", number, origin, "labelled-out", "no") for number in ("8080", "9000"))
+    labelled = tuple(
+        UnopenedPort("tcp", number, origin, "labelled-out", "no") for number in ("8080", "9000")
+    )
     world.discoveries["web-1"] = Complete(both("443"), labelled)
     assert ids(apply(world)) == []
     assert world.cloud.firewalls["web"] == rules("tcp/22")
 
 
-def test_all_ports_of_one_host_close_only_by_the_users_word_while_another_host_goes_on(world: World) -> None:
+def test_all_ports_of_one_host_close_only_by_the_users_word_while_another_host_goes_on(
+    world: World,
+) -> None:
     second = replace(world.configuration.hosts["web-1"], name="web-2")
-    world.configuration = replace(world.configuration, hosts={**world.configuration.hosts, "web-2": second})
+    world.configuration = replace(
+        world.configuration, hosts={**world.configuration.hosts, "web-2": second}
+    )
     world.firewall(hosts=("web-1", "web-2"))
     world.has("tcp/22")
     world.needs("443")
-    world.discoveries["web-2"] = Complete((*both("8001", host="web-2"), *both("8003", host="web-2")))
+    world.discoveries["web-2"] = Complete(
+        (*both("8001", host="web-2"), *both("8003", host="web-2"))
+    )
     apply(world)
     world.discoveries["web-2"] = Complete()
     world.needs("443", "8443")
     report = apply(world)
     assert ids(report) == ["everything-would-close"]
     assert "web-2" in report.plan.guards[0].message
-    assert world.cloud.firewalls["web"] == rules("tcp/22", "tcp/443", "tcp/8443", "tcp/8001", "tcp/8003")
+    assert world.cloud.firewalls["web"] == rules(
+        "tcp/22", "tcp/443", "tcp/8443", "tcp/8001", "tcp/8003"
+    )
     apply(world, allow_close=2)
     assert world.cloud.firewalls["web"] == rules("tcp/22", "tcp/443", "tcp/8443")
 
@@ -116,7 +127,9 @@ def test_a_connection_that_was_not_let_in_before_is_not_this_firewalls(world: Wo
     assert ids(apply(world)) == []
 
 
-def test_where_nobody_knows_whose_machine_it_is_there_is_a_note(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nobody_knows_whose_machine_it_is_there_is_a_note(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SSH_CONNECTION", "203.0.113.9 51234 198.51.100.77 2222")
     world.has("tcp/22", "tcp/2222")
     report = apply(world)
@@ -126,7 +139,14 @@ def test_where_nobody_knows_whose_machine_it_is_there_is_a_note(world: World, mo
 
 @pytest.mark.parametrize(
     "text",
-    ["", "203.0.113.9", "a b c d", "203.0.113.9 1 127.0.0.1 0", "203.0.113.9 1 127.0.0.1 x", "UNKNOWN 65535 UNKNOWN 65535"],
+    [
+        "",
+        "203.0.113.9",
+        "a b c d",
+        "203.0.113.9 1 127.0.0.1 0",
+        "203.0.113.9 1 127.0.0.1 x",
+        "UNKNOWN 65535 UNKNOWN 65535",
+    ],
 )
 def test_a_connection_that_cannot_be_read_is_none(text: str) -> None:
     assert own_login({"SSH_CONNECTION": text}) is None
@@ -142,9 +162,13 @@ def test_a_mapped_address_is_the_ipv4_one_it_stands_for() -> None:
 # Two names for one firewall
 
 
-def test_two_names_for_one_firewall_at_the_vendor_are_both_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_names_for_one_firewall_at_the_vendor_are_both_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     web = world.configuration.firewalls["web"]
-    world.configuration = replace(world.configuration, firewalls={"web": web, "shop": replace(web, name="shop")})
+    world.configuration = replace(
+        world.configuration, firewalls={"web": web, "shop": replace(web, name="shop")}
+    )
     world.has("tcp/22")
     world.needs("443")
     report = apply(world, adopt=("web", "shop"))
@@ -211,7 +235,11 @@ def test_a_plan_from_the_future_is_not_applied(world: World) -> None:
     world.has("tcp/22")
     world.needs("443")
     shown = reconcile.plan(world.configuration, Options()).plan
-    report = reconcile.apply(world.configuration, Options(), approved=replace(shown, created=shown.created + timedelta(hours=1)))
+    report = reconcile.apply(
+        world.configuration,
+        Options(),
+        approved=replace(shown, created=shown.created + timedelta(hours=1)),
+    )
     assert report.moved is not None
     assert "clock" in report.moved
     assert world.cloud.history == []

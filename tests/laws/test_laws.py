@@ -1,4 +1,5 @@
-"""The laws of the design, on whole runs against a provider in memory that keeps the rule set after every write."""
+"""The laws of the design, on whole runs against a provider in memory that keeps the rule set after
+every write."""
 
 from __future__ import annotations
 
@@ -40,8 +41,12 @@ def only(report: Report) -> Outcome:
 # Law 1: unknown is not empty
 
 
-@pytest.mark.parametrize("discovery", [Failed("the engine is down"), Partial(("one container could not be read",))])
-def test_law1_nothing_closes_while_a_host_is_not_complete(world: World, discovery: Failed | Partial) -> None:
+@pytest.mark.parametrize(
+    "discovery", [Failed("the engine is down"), Partial(("one container could not be read",))]
+)
+def test_law1_nothing_closes_while_a_host_is_not_complete(
+    world: World, discovery: Failed | Partial
+) -> None:
     world.has("tcp/22", "tcp/443")
     world.discoveries["web-1"] = discovery
     apply(world)
@@ -82,7 +87,9 @@ def test_law1_nothing_is_created_or_attached_while_a_host_is_unknown(world: Worl
     assert report.plan.guards == ()
 
 
-def test_law1_a_server_is_not_attached_while_a_host_is_unknown_but_openings_go_on(world: World) -> None:
+def test_law1_a_server_is_not_attached_while_a_host_is_unknown_but_openings_go_on(
+    world: World,
+) -> None:
     world.has("tcp/22")
     with_server(world)
     world.discoveries["web-1"] = Partial(("some unread",), required=both("443"))
@@ -110,10 +117,15 @@ def test_law1_what_is_pending_is_not_put_in_force_while_a_host_is_unknown(world:
 def test_law1_what_is_lifted_waits_for_no_host(world: World) -> None:
     """To lift a denial opens and closes nothing of ours; what else is pending closes, and waits."""
     world.has("tcp/22")
-    world.cloud.pending["web"] = (Pending("deny others", "not wanted any more", lifts=True), Pending("server 7", "pending"))
+    world.cloud.pending["web"] = (
+        Pending("deny others", "not wanted any more", lifts=True),
+        Pending("server 7", "pending"),
+    )
     world.discoveries["web-1"] = Failed("down")
     plan = plan_of(world).plan
-    assert [(change.action, change.target) for change in plan.firewalls[0].changes] == [("reapply", "deny others")]
+    assert [(change.action, change.target) for change in plan.firewalls[0].changes] == [
+        ("reapply", "deny others")
+    ]
     assert plan.firewalls[0].changes[0].opens_now
 
 
@@ -130,7 +142,9 @@ def test_law2_ssh_is_open_after_every_write(world: World) -> None:
 
 def test_law2_nothing_closes_before_ssh_is_open(world: World) -> None:
     world.has("tcp/8080")
-    world.provider.order = lambda steps: tuple(sorted(steps, key=lambda s: s.kind is not StepKind.NARROW))
+    world.provider.order = lambda steps: tuple(
+        sorted(steps, key=lambda s: s.kind is not StepKind.NARROW)
+    )
     report = apply(world)
     assert [guard.id for guard in report.plan.guards] == ["ssh"]
     assert world.cloud.history == []
@@ -138,7 +152,9 @@ def test_law2_nothing_closes_before_ssh_is_open(world: World) -> None:
 
 def test_law2_nothing_is_attached_before_ssh_is_open(world: World) -> None:
     with_server(world)
-    world.provider.order = lambda steps: tuple(sorted(steps, key=lambda s: s.kind is not StepKind.ATTACH))
+    world.provider.order = lambda steps: tuple(
+        sorted(steps, key=lambda s: s.kind is not StepKind.ATTACH)
+    )
     report = apply(world, allow_attach=("web",))
     assert [guard.id for guard in report.plan.guards] == ["ssh"]
     assert world.cloud.attached == {}
@@ -191,7 +207,10 @@ def test_law3_steps_that_close_what_stays_wanted_are_refused(world: World) -> No
 def test_law3_steps_that_open_what_nobody_wants_are_refused(world: World) -> None:
     world.has("tcp/22")
     world.needs("443")
-    world.provider.order = lambda steps: (replace(steps[0], after=steps[0].after | rules("tcp/1-65535")), steps[0])
+    world.provider.order = lambda steps: (
+        replace(steps[0], after=steps[0].after | rules("tcp/1-65535")),
+        steps[0],
+    )
     assert [guard.id for guard in apply(world).plan.guards] == ["steps"]
 
 
@@ -223,7 +242,9 @@ def test_law4_a_split_spelling_is_no_change(world: World) -> None:
 def test_law4_a_run_that_died_is_finished_by_the_next(world: World) -> None:
     world.has("tcp/22", "tcp/8080")
     world.needs("443")
-    world.cloud.failing = lambda step: Transient("lost", fate_unknown=True) if step.kind is StepKind.NARROW else None
+    world.cloud.failing = lambda step: (
+        Transient("lost", fate_unknown=True) if step.kind is StepKind.NARROW else None
+    )
     assert only(apply(world)).status == "unknown"
     assert world.cloud.firewalls["web"] == rules("tcp/22", "tcp/443", "tcp/8080")
     world.cloud.failing = lambda _: None
@@ -294,7 +315,9 @@ def test_law6_an_old_plan_is_not_applied(world: World) -> None:
     world.has("tcp/22")
     world.needs("443")
     approved = plan_of(world).plan
-    approved = replace(approved, created=approved.created - world.configuration.policy.plan_max_age * 2)
+    approved = replace(
+        approved, created=approved.created - world.configuration.policy.plan_max_age * 2
+    )
     report = reconcile.apply(world.configuration, Options(), approved=approved)
     assert report.moved is not None
     assert "plan_max_age" in report.moved
@@ -318,11 +341,15 @@ def test_law7_what_does_not_fit_is_refused_and_nothing_is_written(world: World) 
     assert world.cloud.history == []
 
 
-def test_law7_a_protocol_the_provider_lacks_is_refused_by_name_and_the_rest_goes_on(world: World) -> None:
+def test_law7_a_protocol_the_provider_lacks_is_refused_by_name_and_the_rest_goes_on(
+    world: World,
+) -> None:
     world.has("tcp/22")
     world.needs("3868/sctp", "443")
     report = apply(world)
-    assert [(r.protocol, r.code) for r in report.plan.firewalls[0].refused] == [("sctp", "unexpressible")]
+    assert [(r.protocol, r.code) for r in report.plan.firewalls[0].refused] == [
+        ("sctp", "unexpressible")
+    ]
     assert world.cloud.firewalls["web"] == rules("tcp/22", "tcp/443")
 
 
@@ -376,9 +403,13 @@ def test_more_closings_than_max_close_are_withheld_and_openings_go_on(world: Wor
     world.has("tcp/22", "tcp/8001", "tcp/8003", "tcp/8005")
     world.needs("443")
     report = apply(world)
-    assert [(guard.id, guard.withholds) for guard in report.plan.guards] == [("max-close", "closings")]
+    assert [(guard.id, guard.withholds) for guard in report.plan.guards] == [
+        ("max-close", "closings")
+    ]
     assert {held.reason for held in report.plan.firewalls[0].held} == {"max-close"}
-    assert world.cloud.firewalls["web"] == rules("tcp/22", "tcp/443", "tcp/8001", "tcp/8003", "tcp/8005")
+    assert world.cloud.firewalls["web"] == rules(
+        "tcp/22", "tcp/443", "tcp/8001", "tcp/8003", "tcp/8005"
+    )
 
 
 @pytest.mark.parametrize(("allowed", "closes"), [(2, False), (3, True), (4, True)])
@@ -393,7 +424,9 @@ def test_a_new_firewall_is_one_create_and_one_open_per_rule(world: World) -> Non
     world.needs("443")
     changes = plan_of(world).plan.firewalls[0].changes
     assert [change.action for change in changes] == ["create", "open", "open"]
-    assert RuleSet.of(change.rule for change in changes if change.rule) == rules("tcp/22", "tcp/443")
+    assert RuleSet.of(change.rule for change in changes if change.rule) == rules(
+        "tcp/22", "tcp/443"
+    )
 
 
 def test_a_write_that_did_not_stick_is_reported_by_the_read_back(world: World) -> None:
@@ -431,7 +464,9 @@ def test_a_failed_step_stops_its_firewall(world: World) -> None:
 
 def test_a_selected_firewall_is_planned_alone(world: World) -> None:
     web = world.configuration.firewalls["web"]
-    world.configuration = replace(world.configuration, firewalls={"web": web, "other": replace(web, name="other")})
+    world.configuration = replace(
+        world.configuration, firewalls={"web": web, "other": replace(web, name="other")}
+    )
     planned = reconcile.plan(world.configuration, Options(firewalls=("other",)))
     assert [firewall.name for firewall in planned.plan.firewalls] == ["other"]
 

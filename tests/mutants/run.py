@@ -1,8 +1,9 @@
-"""Break the code of each target in every way that cosmic-ray knows, and tell which breakages no test noticed.
+"""Break the code of each target in every way that cosmic-ray knows, and tell which breakages no
+test noticed.
 
-`python tests/mutants/run.py [TARGET ...]` (or `make mutants`); it takes minutes to hours and is no part of CI. It works on a copy of the
-tree in `.mutants/`, with cosmic-ray in a virtual environment of its own there; the tests run in the checkout's environment, their imports
-turned to the copy.
+`python tests/mutants/run.py [TARGET ...]` (or `make mutants`); it takes minutes to hours and is no
+part of CI. It works on a copy of the tree in `.mutants/`, with cosmic-ray in a virtual environment
+of its own there; the tests run in the checkout's environment, their imports turned to the copy.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ TIMEOUT_SECONDS = 600
 
 @dataclass(frozen=True)
 class Target:
-    """`files` are broken; `tests`, arguments of pytest, should notice. `further`: what those are met with that none of `tests` noticed."""
+    """`files` are broken; `tests`, arguments of pytest, should notice. `further`: what those are
+    met with that none of `tests` noticed."""
 
     files: tuple[str, ...]
     tests: str
@@ -40,7 +42,9 @@ TARGETS = {
         ("cloudsync/planning/diff.py", "cloudsync/model/plan.py", "cloudsync/planning/approval.py"),
         f"{LAWS} tests/unit/test_plan_document.py",
     ),
-    "rules": Target(("cloudsync/rules/ruleset.py",), "tests/unit/test_rules.py tests/unit/test_rules_algebra.py"),
+    "rules": Target(
+        ("cloudsync/rules/ruleset.py",), "tests/unit/test_rules.py tests/unit/test_rules_algebra.py"
+    ),
     "local": Target(("providers/local/cloudsync_local/plugin.py",), f"{CONFORMANCE} -k TestLocal"),
     "hetzner": Target(
         ("providers/hetzner/cloudsync_hetzner/plugin.py",),
@@ -53,7 +57,9 @@ TARGETS = {
         f"{CONFORMANCE} -k TestDigitalOcean",
     ),
     "aws": Target(
-        ("providers/aws/cloudsync_aws/plugin.py",), "tests/providers/test_aws_provider.py", f"{CONFORMANCE} -k TestAws"
+        ("providers/aws/cloudsync_aws/plugin.py",),
+        "tests/providers/test_aws_provider.py",
+        f"{CONFORMANCE} -k TestAws",
     ),
     "gcp": Target(
         ("providers/gcp/cloudsync_gcp/plugin.py",),
@@ -75,17 +81,29 @@ def _one(name: str, target: Target) -> int:
     copy, session = WORK / name / "tree", WORK / name / "session.sqlite"
     shutil.rmtree(WORK / name, ignore_errors=True)
     listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     for file in listed.stdout.split("\n"):
         if file and (ROOT / file).is_file():
             (copy / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, copy / file)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [copy, *sorted((copy / "providers").iterdir())]))}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, [copy, *sorted((copy / "providers").iterdir())])),
+    }
 
     def cosmic_ray(*words: str, tool: str = "cosmic-ray") -> str:
         done = subprocess.run(
-            [str(_tools() / tool), *words], cwd=copy, env=environment, capture_output=True, text=True, check=True
+            [str(_tools() / tool), *words],
+            cwd=copy,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return done.stdout
 
@@ -98,7 +116,9 @@ def _one(name: str, target: Target) -> int:
         cosmic_ray("baseline", config)
         if not session.exists():
             cosmic_ray("init", config, str(session))
-            cosmic_ray(str(ROOT / "tests" / "mutants" / "skip_senseless.py"), str(session), tool="python")
+            cosmic_ray(
+                str(ROOT / "tests" / "mutants" / "skip_senseless.py"), str(session), tool="python"
+            )
         else:
             with contextlib.closing(sqlite3.connect(session)) as results, results:
                 results.execute("DELETE FROM work_results WHERE test_outcome = 'SURVIVED'")
@@ -126,7 +146,9 @@ def _tools() -> Path:
     found = WORK / "venv" / "bin"
     if not (found / "cosmic-ray").exists():
         subprocess.run([sys.executable, "-m", "venv", str(WORK / "venv")], check=True)
-        subprocess.run([str(found / "python"), "-m", "pip", "install", "--quiet", COSMIC_RAY], check=True)
+        subprocess.run(
+            [str(found / "python"), "-m", "pip", "install", "--quiet", COSMIC_RAY], check=True
+        )
     return found
 
 

@@ -1,4 +1,5 @@
-"""Leaves out breakages that prove nothing: in annotations, which nobody evaluates, and by operators that no value here has.
+"""Leaves out breakages that prove nothing: in annotations, which nobody evaluates, and by operators
+that no value here has.
 
 Run by cosmic-ray's own Python, on its session file.
 """
@@ -34,7 +35,9 @@ def annotations(path: Path) -> tuple[tuple[tuple[int, int], tuple[int, int]], ..
         ):
             found.append(node.value)  # an alias of types
     return tuple(
-        ((one.lineno, one.col_offset), (one.end_lineno or 0, one.end_col_offset or 0)) for one in found if one is not None
+        ((one.lineno, one.col_offset), (one.end_lineno or 0, one.end_col_offset or 0))
+        for one in found
+        if one is not None
     )
 
 
@@ -42,13 +45,18 @@ def senseless(operator: str, path: Path, start: tuple[int, int]) -> bool:
     binary = _BINARY.fullmatch(operator)
     if binary is not None and binary[1] not in _SETS:
         return True
-    return operator == "core/RemoveDecorator" or any(begin <= start < end for begin, end in annotations(path))
+    return operator == "core/RemoveDecorator" or any(
+        begin <= start < end for begin, end in annotations(path)
+    )
 
 
 def main(session: str) -> None:
     with use_db(session, WorkDB.Mode.open) as work:
         for item in list(work.work_items):
-            if all(senseless(one.operator_name, one.module_path, tuple(one.start_pos)) for one in item.mutations):
+            if all(
+                senseless(one.operator_name, one.module_path, tuple(one.start_pos))
+                for one in item.mutations
+            ):
                 work.set_result(item.job_id, WorkResult(worker_outcome=WorkerOutcome.SKIPPED))
 
 

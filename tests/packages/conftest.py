@@ -1,4 +1,5 @@
-"""The distributions, built once: the sdist from the checkout, and the wheel from the sdist, as a packager would."""
+"""The distributions, built once: the sdist from the checkout, and the wheel from the sdist, as a
+packager would."""
 
 from __future__ import annotations
 
@@ -42,20 +43,34 @@ def wheel(wheel_path: Path) -> zipfile.ZipFile:
 
 
 class Environment:
-    """A fresh virtual environment with nothing in it but what is installed by `install`, and what `with_extra` lays beside it."""
+    """A fresh virtual environment with nothing in it but what is installed by `install`, and what
+    `with_extra` lays beside it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "venv"
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(self.folder)], check=True, timeout=60)
+        subprocess.run(
+            [sys.executable, "-m", "venv", "--without-pip", str(self.folder)],
+            check=True,
+            timeout=60,
+        )
         (self.site,) = self.folder.glob("lib/python3.*/site-packages")
 
     def install(self, *wheels: Path) -> None:
-        words = ["--python", str(self.folder / "bin" / "python"), "--disable-pip-version-check", "install", "--quiet"]
+        words = [
+            "--python",
+            str(self.folder / "bin" / "python"),
+            "--disable-pip-version-check",
+            "install",
+            "--quiet",
+        ]
         words += ["--no-deps", "--no-index", "--no-warn-script-location", *map(str, wheels)]
-        subprocess.run([sys.executable, "-m", "pip", *words], check=True, timeout=110, capture_output=True)
+        subprocess.run(
+            [sys.executable, "-m", "pip", *words], check=True, timeout=110, capture_output=True
+        )
 
     def with_requirements_of(self, extra: str, folder: Path) -> None:
-        """Exactly what `pip install 'cloudsync-firewall[extra]'` would bring, out of the environment of the tests: nothing is fetched."""
+        """Exactly what `pip install 'cloudsync-firewall[extra]'` would bring, out of the
+        environment of the tests: nothing is fetched."""
         for name in closure("cloudsync-firewall", extra) - {"cloudsync-firewall"}:
             found = distribution(name)
             for file in found.files or ():
@@ -84,9 +99,15 @@ def closure(name: str, extra: str = "") -> set[str]:
         found.add(one)
         for text in distribution(one).requires or ():
             requirement = Requirement(text)
-            if requirement.marker is not None and not requirement.marker.evaluate({"extra": wanted}):
+            if requirement.marker is not None and not requirement.marker.evaluate(
+                {"extra": wanted}
+            ):
                 continue
-            for more in (requirement.extras or {""}) if requirement.name not in found or requirement.extras else ():
+            for more in (
+                (requirement.extras or {""})
+                if requirement.name not in found or requirement.extras
+                else ()
+            ):
                 if (requirement.name, more) != (one, wanted):
                     todo.append((requirement.name, more))
             found.add(requirement.name)

@@ -1,4 +1,5 @@
-"""What the wheel holds: the core and the provider packages, typed, with their schemas and entry points, and nothing else on top."""
+"""What the wheel holds: the core and the provider packages, typed, with their schemas and entry
+points, and nothing else on top."""
 
 from __future__ import annotations
 
@@ -28,15 +29,21 @@ def test_every_package_is_typed(wheel: zipfile.ZipFile, package: str) -> None:
 
 
 def test_the_schemas_ship(wheel: zipfile.ZipFile) -> None:
-    assert {"cloudsync/model/plan.schema.json", "cloudsync/config/schema.json"} <= set(wheel.namelist())
+    assert {"cloudsync/model/plan.schema.json", "cloudsync/config/schema.json"} <= set(
+        wheel.namelist()
+    )
 
 
 def test_the_entry_points_name_the_command_and_the_providers(wheel: zipfile.ZipFile) -> None:
     (name,) = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
     points = configparser.ConfigParser()
     points.read_string(wheel.read(name).decode())
-    assert dict(points["console_scripts"]) == dict.fromkeys(("cloudsync", "cloudsync-firewall"), "cloudsync.__main__:main")
-    assert dict(points["cloudsync_firewall.providers"]) == {name: f"cloudsync_{name}:provider" for name in PROVIDERS}
+    assert dict(points["console_scripts"]) == dict.fromkeys(
+        ("cloudsync", "cloudsync-firewall"), "cloudsync.__main__:main"
+    )
+    assert dict(points["cloudsync_firewall.providers"]) == {
+        name: f"cloudsync_{name}:provider" for name in PROVIDERS
+    }
 
 
 def test_the_constraints_hold_names_and_versions_only() -> None:
@@ -45,7 +52,9 @@ def test_the_constraints_hold_names_and_versions_only() -> None:
     assert all(line.count("==") == 1 and "/" not in line and "@" not in line for line in lines)
 
 
-def test_a_wheel_from_the_checkout_holds_the_same_as_one_from_the_sdist(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+def test_a_wheel_from_the_checkout_holds_the_same_as_one_from_the_sdist(
+    wheel: zipfile.ZipFile, tmp_path: Path
+) -> None:
     direct = zipfile.ZipFile(build(ROOT, "wheel", tmp_path))
     assert sorted(direct.namelist()) == sorted(wheel.namelist())
 
@@ -64,8 +73,16 @@ def test_the_sdist_has_what_builds_tests_and_explains_it(sdist: Path) -> None:
         "pyproject.toml",
     }
     assert needed <= names
-    assert {"tests/packages/conftest.py", "examples/github/cloudsync-plan.yml", "docs/install.md"} <= names
-    assert not [name for name in names if "__pycache__" in name or name.startswith((".venv", ".git/", "node_modules"))]
+    assert {
+        "tests/packages/conftest.py",
+        "examples/github/cloudsync-plan.yml",
+        "docs/install.md",
+    } <= names
+    assert not [
+        name
+        for name in names
+        if "__pycache__" in name or name.startswith((".venv", ".git/", "node_modules"))
+    ]
 
 
 def test_pypi_would_take_and_show_the_metadata(sdist: Path, wheel_path: Path) -> None:

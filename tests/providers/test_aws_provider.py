@@ -1,4 +1,5 @@
-"""The provider `aws` by the real SDK over HTTP, against the double: calls counted, meaning compared, every failure told."""
+"""The provider `aws` by the real SDK over HTTP, against the double: calls counted, meaning
+compared, every failure told."""
 
 from __future__ import annotations
 
@@ -41,7 +42,10 @@ from tests.doubles.http import Fault
 from tests.world import rules
 
 pytestmark = pytest.mark.emulator
-ANYWHERE: dict[str, Any] = {"IpRanges": [{"CidrIp": "0.0.0.0/0"}], "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}
+ANYWHERE: dict[str, Any] = {
+    "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
+    "Ipv6Ranges": [{"CidrIpv6": "::/0"}],
+}
 MARK = Marker("shop", "web", "0123abcd")
 TAGS = {"cloudsync:owner": "shop", "cloudsync:firewall": "web", "cloudsync:hosts": "0123abcd"}
 CREDENTIALS = (
@@ -55,7 +59,12 @@ CREDENTIALS = (
 
 
 def tcp(first: int, last: int | None = None, **sources: Any) -> dict[str, Any]:
-    return {"IpProtocol": "tcp", "FromPort": first, "ToPort": last or first, **(sources or ANYWHERE)}
+    return {
+        "IpProtocol": "tcp",
+        "FromPort": first,
+        "ToPort": last or first,
+        **(sources or ANYWHERE),
+    }
 
 
 SSH = tcp(22)
@@ -69,7 +78,8 @@ def cloud() -> Iterator[Ec2Double]:
 
 
 class Region:
-    """One account and region, and one firewall `web` of it: the group `cloudsync-web` of the double's VPC."""
+    """One account and region, and one firewall `web` of it: the group `cloudsync-web` of the
+    double's VPC."""
 
     def __init__(self, cloud: Ec2Double, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.cloud, self.monkeypatch, self.home = cloud, monkeypatch, home
@@ -139,10 +149,17 @@ def region(cloud: Ec2Double, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize(("groups", "calls"), [(1, 1), (20, 1), (200, 1), (201, 2), (401, 3)])
 @pytest.mark.parametrize("by", ["group_id", "name"])
-def test_reading_is_one_call_per_200_groups(region: Region, cloud: Ec2Double, groups: int, calls: int, by: str) -> None:
-    ids = [cloud.add_group(f"cloudsync-fw-{n}", permissions=[SSH], tags=TAGS) for n in range(groups)]
+def test_reading_is_one_call_per_200_groups(
+    region: Region, cloud: Ec2Double, groups: int, calls: int, by: str
+) -> None:
+    ids = [
+        cloud.add_group(f"cloudsync-fw-{n}", permissions=[SSH], tags=TAGS) for n in range(groups)
+    ]
     specs = [
-        region.named(f"fw-{n}", **({"group_id": id_} if by == "group_id" else {"vpc_id": cloud.vpc})) for n, id_ in enumerate(ids)
+        region.named(
+            f"fw-{n}", **({"group_id": id_} if by == "group_id" else {"vpc_id": cloud.vpc})
+        )
+        for n, id_ in enumerate(ids)
     ]
     found = provider.open_reader(region.account()).read(specs)
     assert [type(one) for one in found.values()] == [Present] * groups
@@ -154,13 +171,19 @@ def test_groups_by_id_and_by_name_are_two_calls_together(region: Region, cloud: 
     cloud.add_group("cloudsync-b", permissions=[SSH])
     cloud.add_group("cloudsync-b", cloud.default_vpc, permissions=[tcp(3389)])
     found = provider.open_reader(region.account()).read([by_id, region.named("b")])
-    assert [one.rules for one in found.values() if isinstance(one, Present)] == [rules("tcp/22")] * 2
+    assert [one.rules for one in found.values() if isinstance(one, Present)] == [
+        rules("tcp/22")
+    ] * 2
     assert region.called() == ["DescribeSecurityGroups"] * 2
 
 
 @pytest.mark.parametrize("count", [1, 10, 25])
-def test_any_change_is_one_authorize_and_one_revoke_in_this_order(region: Region, cloud: Ec2Double, count: int) -> None:
-    cloud.add_group("cloudsync-web", permissions=[SSH, *(tcp(9000 + 2 * n) for n in range(count))], tags=TAGS)
+def test_any_change_is_one_authorize_and_one_revoke_in_this_order(
+    region: Region, cloud: Ec2Double, count: int
+) -> None:
+    cloud.add_group(
+        "cloudsync-web", permissions=[SSH, *(tcp(9000 + 2 * n) for n in range(count))], tags=TAGS
+    )
     wanted = ("tcp/22", *(f"tcp/{8000 + 2 * n}" for n in range(count)))
     region.makes(*wanted)
     assert region.called() == ["AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"]
@@ -175,15 +198,27 @@ def test_only_opening_and_only_closing_are_one_call(region: Region, cloud: Ec2Do
     assert region.called() == ["RevokeSecurityGroupIngress"]
 
 
-def test_a_new_group_is_marked_when_it_is_made_and_then_opened(region: Region, cloud: Ec2Double) -> None:
+def test_a_new_group_is_marked_when_it_is_made_and_then_opened(
+    region: Region, cloud: Ec2Double
+) -> None:
     assert isinstance(region.read(), Absent)
     region.makes("tcp/22", "tcp/443")
     assert region.called() == ["CreateSecurityGroup", "AuthorizeSecurityGroupIngress"]
     assert region.present().marker == MARK
 
 
-def test_a_new_group_that_is_not_known_everywhere_yet_is_waited_for(region: Region, cloud: Ec2Double) -> None:
-    cloud.fail(Fault("POST", "/AuthorizeSecurityGroupIngress", status=400, body=fault_body("InvalidGroup.NotFound"), times=3))
+def test_a_new_group_that_is_not_known_everywhere_yet_is_waited_for(
+    region: Region, cloud: Ec2Double
+) -> None:
+    cloud.fail(
+        Fault(
+            "POST",
+            "/AuthorizeSecurityGroupIngress",
+            status=400,
+            body=fault_body("InvalidGroup.NotFound"),
+            times=3,
+        )
+    )
     region.makes("tcp/22", "tcp/443")
     assert region.present().rules == rules("tcp/22", "tcp/443")
 
@@ -204,9 +239,19 @@ def test_numbers_of_protocols_and_port_0_are_understood(region: Region, cloud: E
         "cloudsync-web",
         permissions=[
             {"IpProtocol": "6", "FromPort": 22, "ToPort": 22, **ANYWHERE},
-            {"IpProtocol": "17", "FromPort": 0, "ToPort": 65535, "IpRanges": [{"CidrIp": "10.1.2.3/8"}]},
+            {
+                "IpProtocol": "17",
+                "FromPort": 0,
+                "ToPort": 65535,
+                "IpRanges": [{"CidrIp": "10.1.2.3/8"}],
+            },
             {"IpProtocol": "58", "Ipv6Ranges": [{"CidrIpv6": "2001:DB8::1/32"}]},
-            {"IpProtocol": "icmp", "FromPort": 8, "ToPort": -1, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]},
+            {
+                "IpProtocol": "icmp",
+                "FromPort": 8,
+                "ToPort": -1,
+                "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
+            },
             {"IpProtocol": "50", "IpRanges": [{"CidrIp": "192.0.2.1/32"}]},
             {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "203.0.113.0/24"}]},
         ],
@@ -239,10 +284,15 @@ def test_descriptions_say_who_in_the_characters_aws_takes(region: Region, cloud:
     assert len(text) == 255
 
 
-def test_rules_by_group_and_by_prefix_list_are_kept_and_listed(region: Region, cloud: Ec2Double) -> None:
+def test_rules_by_group_and_by_prefix_list_are_kept_and_listed(
+    region: Region, cloud: Ec2Double
+) -> None:
     id_ = cloud.add_group("cloudsync-web", permissions=[SSH, tcp(80)], tags=TAGS)
     other, listed = cloud.add_group("db"), cloud.add_prefix_list(5)
-    more = [tcp(5432, UserIdGroupPairs=[{"GroupId": other}]), tcp(5433, PrefixListIds=[{"PrefixListId": listed}])]
+    more = [
+        tcp(5432, UserIdGroupPairs=[{"GroupId": other}]),
+        tcp(5433, PrefixListIds=[{"PrefixListId": listed}]),
+    ]
     cloud.set_permissions_by_hand(id_, [SSH, tcp(80), *more])
     observed = region.present()
     assert {one.summary for one in observed.kept} == {
@@ -278,7 +328,9 @@ def test_outbound_rules_are_never_named_in_a_call(region: Region, cloud: Ec2Doub
 
 
 @pytest.mark.parametrize("wanted", ["sctp/3868", "esp from 192.0.2.1/32", "gre"])
-def test_what_aws_would_open_on_all_ports_is_refused(region: Region, cloud: Ec2Double, wanted: str) -> None:
+def test_what_aws_would_open_on_all_ports_is_refused(
+    region: Region, cloud: Ec2Double, wanted: str
+) -> None:
     cloud.add_group("cloudsync-web", permissions=[SSH], tags=TAGS)
     assert wanted.split("/", maxsplit=1)[0].split(maxsplit=1)[0] in region.refusal("tcp/22", wanted)
 
@@ -288,25 +340,37 @@ def test_what_aws_would_open_on_all_ports_is_refused(region: Region, cloud: Ec2D
 
 def test_ipv4_and_ipv6_are_counted_apart(region: Region, cloud: Ec2Double) -> None:
     wanted = (
-        ["tcp/22"] + [f"tcp/{10000 + 2 * n} from any4" for n in range(59)] + [f"udp/{10000 + 2 * n} from any6" for n in range(59)]
+        ["tcp/22"]
+        + [f"tcp/{10000 + 2 * n} from any4" for n in range(59)]
+        + [f"udp/{10000 + 2 * n} from any6" for n in range(59)]
     )
     region.makes(*wanted)
     group = cloud.group("cloudsync-web")
     assert group is not None
     assert len(group.rules) == 120
-    assert "IPv6: 60 rules are there and 1 are to be added, AWS allows 60" in region.refusal(*wanted, "udp/53 from any6")
+    assert "IPv6: 60 rules are there and 1 are to be added, AWS allows 60" in region.refusal(
+        *wanted, "udp/53 from any6"
+    )
 
 
-def test_a_prefix_list_weighs_its_most_entries_in_both_families(region: Region, cloud: Ec2Double) -> None:
+def test_a_prefix_list_weighs_its_most_entries_in_both_families(
+    region: Region, cloud: Ec2Double
+) -> None:
     heavy = cloud.add_prefix_list(58)
-    cloud.add_group("cloudsync-web", permissions=[SSH, tcp(80, PrefixListIds=[{"PrefixListId": heavy}])], tags=TAGS)
+    cloud.add_group(
+        "cloudsync-web",
+        permissions=[SSH, tcp(80, PrefixListIds=[{"PrefixListId": heavy}])],
+        tags=TAGS,
+    )
     assert region.steps(rules("tcp/22", "tcp/443")) != ()
     reason = region.refusal("tcp/22", "tcp/443", "tcp/80")
     assert reason.count("59 rules are there and 2 are to be added") == 2
 
 
 def test_at_quota_a_swap_is_refused_with_what_would_fit(region: Region, cloud: Ec2Double) -> None:
-    cloud.add_group("cloudsync-web", permissions=[SSH, *(tcp(9000 + 2 * n) for n in range(59))], tags=TAGS)
+    cloud.add_group(
+        "cloudsync-web", permissions=[SSH, *(tcp(9000 + 2 * n) for n in range(59))], tags=TAGS
+    )
     reason = region.refusal("tcp/22", *(f"tcp/{8000 + 2 * n}" for n in range(10)))
     assert "After the 59 closings it would be 11, which fits" in reason
     assert "there is room for 0 now. Take 10 of the unwanted rules away first" in reason
@@ -320,18 +384,27 @@ def test_at_quota_a_swap_is_refused_with_what_would_fit(region: Region, cloud: E
         (1, 3, ", and 62 would be left after all closings: 2 too many."),
     ],
 )
-def test_the_last_rule_that_a_group_has_room_for(region: Region, cloud: Ec2Double, closing: int, opening: int, said: str) -> None:
-    cloud.add_group("cloudsync-web", permissions=[SSH, *(tcp(9000 + 2 * n) for n in range(59))], tags=TAGS)
+def test_the_last_rule_that_a_group_has_room_for(
+    region: Region, cloud: Ec2Double, closing: int, opening: int, said: str
+) -> None:
+    cloud.add_group(
+        "cloudsync-web", permissions=[SSH, *(tcp(9000 + 2 * n) for n in range(59))], tags=TAGS
+    )
     reason = region.refusal(
-        "tcp/22", *(f"tcp/{9000 + 2 * n}" for n in range(closing, 59)), *(f"tcp/{8000 + 2 * n}" for n in range(opening))
+        "tcp/22",
+        *(f"tcp/{9000 + 2 * n}" for n in range(closing, 59)),
+        *(f"tcp/{8000 + 2 * n}" for n in range(opening)),
     )
     assert f"60 rules are there and {opening} are to be added, AWS allows 60 a group" in reason
     assert said in reason
 
 
 def test_at_quota_a_shorter_spelling_is_taken(region: Region, cloud: Ec2Double) -> None:
-    """Beside the 58 single ports there is room for one rule: the ports with their gaps closed are one range."""
-    cloud.add_group("cloudsync-web", permissions=[SSH, *(tcp(9000 + 2 * n) for n in range(58))], tags=TAGS)
+    """Beside the 58 single ports there is room for one rule: the ports with their gaps closed are
+    one range."""
+    cloud.add_group(
+        "cloudsync-web", permissions=[SSH, *(tcp(9000 + 2 * n) for n in range(58))], tags=TAGS
+    )
     region.makes("tcp/22", "tcp/9000-9114")
     group = cloud.group("cloudsync-web")
     assert group is not None
@@ -353,7 +426,9 @@ def test_another_quota_of_the_account_is_believed(region: Region, cloud: Ec2Doub
 # Somebody else at the same group
 
 
-def test_a_rule_that_is_there_by_now_is_a_conflict_and_nothing_was_added(region: Region, cloud: Ec2Double) -> None:
+def test_a_rule_that_is_there_by_now_is_a_conflict_and_nothing_was_added(
+    region: Region, cloud: Ec2Double
+) -> None:
     id_ = cloud.add_group("cloudsync-web", permissions=[SSH], tags=TAGS)
     add = lambda: cloud.set_permissions_by_hand(id_, [SSH, tcp(443)])  # noqa: E731 - one line is all it is
     cloud.fail(Fault("POST", "/AuthorizeSecurityGroupIngress", "meanwhile", action=add))
@@ -366,7 +441,8 @@ def test_a_rule_that_is_there_by_now_is_a_conflict_and_nothing_was_added(region:
 def test_a_rule_that_is_gone_by_now_is_a_conflict_in_every_vpc(
     region: Region, cloud: Ec2Double, default: bool, left: tuple[str, ...]
 ) -> None:
-    """In a default VPC it comes back in `UnknownIpPermissions`, and the others are gone; elsewhere it is an error, and nothing is."""
+    """In a default VPC it comes back in `UnknownIpPermissions`, and the others are gone; elsewhere
+    it is an error, and nothing is."""
     vpc = cloud.default_vpc if default else cloud.vpc
     id_ = cloud.add_group("cloudsync-web", vpc, permissions=[SSH, tcp(80), tcp(443)], tags=TAGS)
     region.spec = region.named("web", vpc_id=vpc)
@@ -377,8 +453,12 @@ def test_a_rule_that_is_gone_by_now_is_a_conflict_in_every_vpc(
     assert region.present().rules == rules(*left)
 
 
-@pytest.mark.parametrize("operation", ["AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"])
-def test_an_answer_that_does_not_say_it_was_done_is_no_success(region: Region, cloud: Ec2Double, operation: str) -> None:
+@pytest.mark.parametrize(
+    "operation", ["AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"]
+)
+def test_an_answer_that_does_not_say_it_was_done_is_no_success(
+    region: Region, cloud: Ec2Double, operation: str
+) -> None:
     cloud.add_group("cloudsync-web", permissions=[SSH, tcp(80)], tags=TAGS)
     cloud.fail(Fault("POST", f"/{operation}", "garbage"))
     with pytest.raises(Transient) as raised:
@@ -389,7 +469,9 @@ def test_an_answer_that_does_not_say_it_was_done_is_no_success(region: Region, c
 # Failures
 
 
-def test_a_group_that_is_named_by_id_and_not_there_is_an_error_and_not_empty(region: Region, cloud: Ec2Double) -> None:
+def test_a_group_that_is_named_by_id_and_not_there_is_an_error_and_not_empty(
+    region: Region, cloud: Ec2Double
+) -> None:
     missing = region.named("web", group_id="sg-0123456789abcdef0")
     there = region.named("api", group_id=cloud.add_group("api", permissions=[SSH]))
     found = provider.open_reader(region.account()).read([missing, there])
@@ -406,7 +488,14 @@ def test_a_page_that_is_missing_is_not_a_shorter_list(region: Region, cloud: Ec2
     cloud.page = 1
     assert isinstance(region.read(region.named("web"), region.named("a")), Present)
     cloud.fail(
-        Fault("POST", "/DescribeSecurityGroups", status=503, body=fault_body("RequestLimitExceeded"), skip=1, times=10_000)
+        Fault(
+            "POST",
+            "/DescribeSecurityGroups",
+            status=503,
+            body=fault_body("RequestLimitExceeded"),
+            skip=1,
+            times=10_000,
+        )
     )
     assert isinstance(region.read(region.named("a"), region.named("web"), seconds=0.4), Unreadable)
 
@@ -430,7 +519,9 @@ READ_FAILURES = [
 def test_a_read_that_fails_for_good_is_unreadable(
     region: Region, cloud: Ec2Double, status: int, code: str, error: type[ProviderError]
 ) -> None:
-    cloud.fail(Fault("POST", "/DescribeSecurityGroups", status=status, body=fault_body(code), times=10_000))
+    cloud.fail(
+        Fault("POST", "/DescribeSecurityGroups", status=status, body=fault_body(code), times=10_000)
+    )
     observed = region.read(seconds=8.0)
     assert isinstance(observed, Unreadable)
     assert isinstance(observed.error, error)
@@ -457,10 +548,23 @@ def test_a_read_that_fails_once_is_repeated(region: Region, cloud: Ec2Double, ki
     ],
 )
 def test_a_write_that_fails_is_told_and_not_repeated(
-    region: Region, cloud: Ec2Double, status: int, code: str, error: type[ProviderError], unknown: bool
+    region: Region,
+    cloud: Ec2Double,
+    status: int,
+    code: str,
+    error: type[ProviderError],
+    unknown: bool,
 ) -> None:
     cloud.add_group("cloudsync-web", permissions=[SSH], tags=TAGS)
-    cloud.fail(Fault("POST", "/AuthorizeSecurityGroupIngress", status=status, body=fault_body(code), times=10_000))
+    cloud.fail(
+        Fault(
+            "POST",
+            "/AuthorizeSecurityGroupIngress",
+            status=status,
+            body=fault_body(code),
+            times=10_000,
+        )
+    )
     with pytest.raises(error) as raised:
         region.makes("tcp/22", "tcp/443")
     assert raised.value.fate_unknown is unknown
@@ -476,12 +580,22 @@ def test_the_missing_permission_is_named(region: Region, cloud: Ec2Double) -> No
 
 def test_a_throttled_write_is_repeated(region: Region, cloud: Ec2Double) -> None:
     cloud.add_group("cloudsync-web", permissions=[SSH], tags=TAGS)
-    cloud.fail(Fault("POST", "/AuthorizeSecurityGroupIngress", status=503, body=fault_body("RequestLimitExceeded"), times=2))
+    cloud.fail(
+        Fault(
+            "POST",
+            "/AuthorizeSecurityGroupIngress",
+            status=503,
+            body=fault_body("RequestLimitExceeded"),
+            times=2,
+        )
+    )
     region.makes("tcp/22", "tcp/443")
     assert region.present().rules == rules("tcp/22", "tcp/443")
 
 
-@pytest.mark.parametrize(("kind", "took_effect"), [("drop-before", False), ("drop-after", True), ("truncate", True)])
+@pytest.mark.parametrize(
+    ("kind", "took_effect"), [("drop-before", False), ("drop-after", True), ("truncate", True)]
+)
 def test_a_write_whose_answer_is_lost_has_an_unknown_fate_and_is_not_repeated(
     region: Region, cloud: Ec2Double, kind: Any, took_effect: bool
 ) -> None:
@@ -495,7 +609,9 @@ def test_a_write_whose_answer_is_lost_has_an_unknown_fate_and_is_not_repeated(
     assert (region.present().rules == rules("tcp/22", "tcp/443")) is took_effect
 
 
-def test_a_server_that_does_not_answer_is_given_up_in_time(region: Region, cloud: Ec2Double) -> None:
+def test_a_server_that_does_not_answer_is_given_up_in_time(
+    region: Region, cloud: Ec2Double
+) -> None:
     cloud.fail(Fault("POST", "/DescribeSecurityGroups", "delay", seconds=2.5, times=1))
     start = time.monotonic()
     assert isinstance(region.read(seconds=0.4), Unreadable)
@@ -511,7 +627,9 @@ def test_no_credentials(region: Region, cloud: Ec2Double) -> None:
     observed = region.read()
     assert isinstance(observed, Unreadable)
     assert isinstance(observed.error, AuthError)
-    assert observed.error.message.startswith("no AWS credentials for the account aws: set AWS_ACCESS_KEY_ID")
+    assert observed.error.message.startswith(
+        "no AWS credentials for the account aws: set AWS_ACCESS_KEY_ID"
+    )
     assert cloud.calls == []
 
 
@@ -523,15 +641,21 @@ def test_half_of_the_credentials(region: Region, cloud: Ec2Double) -> None:
 
 
 def test_a_profile_that_is_not_there(region: Region) -> None:
-    with pytest.raises(AuthError, match="the profile 'prod' of the account aws is not in the AWS configuration"):
+    with pytest.raises(
+        AuthError, match="the profile 'prod' of the account aws is not in the AWS configuration"
+    ):
         provider.open_reader(region.account(profile="prod"))
 
 
 def test_a_profile_that_is_there(region: Region, cloud: Ec2Double) -> None:
-    (region.home / "credentials").write_text(f"[prod]\naws_access_key_id = {cloud.access_key}\naws_secret_access_key = s\n")
+    (region.home / "credentials").write_text(
+        f"[prod]\naws_access_key_id = {cloud.access_key}\naws_secret_access_key = s\n"
+    )
     region.monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     region.monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    assert isinstance(provider.open_reader(region.account(profile="prod")).read((region.spec,))["web"], Absent)
+    assert isinstance(
+        provider.open_reader(region.account(profile="prod")).read((region.spec,))["web"], Absent
+    )
 
 
 def test_a_web_identity_token_file_that_is_missing(region: Region, cloud: Ec2Double) -> None:
@@ -554,20 +678,30 @@ def test_a_wrong_key(region: Region, cloud: Ec2Double) -> None:
     assert not observed.error.temporary
 
 
-ELSEWHERE = {"AWS_ENDPOINT_URL_EC2": "http://127.0.0.1:9/ec2", "AWS_ENDPOINT_URL": "http://127.0.0.1:9/all"}
+ELSEWHERE = {
+    "AWS_ENDPOINT_URL_EC2": "http://127.0.0.1:9/ec2",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9/all",
+}
 
 
 @pytest.mark.parametrize("named", [(), ("AWS_ENDPOINT_URL",), tuple(ELSEWHERE)])
 @pytest.mark.parametrize("ignored", ["", "false", "true", "TRUE", "yes"])
-def test_the_endpoint_is_the_one_the_sdk_would_choose(region: Region, named: tuple[str, ...], ignored: str) -> None:
+def test_the_endpoint_is_the_one_the_sdk_would_choose(
+    region: Region, named: tuple[str, ...], ignored: str
+) -> None:
     """A plan is bound to the endpoint it was made for, so the two may not disagree."""
     for name in named:
         region.monkeypatch.setenv(name, ELSEWHERE[name])
     region.monkeypatch.setenv("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", ignored)
     account = Account("aws", AwsAccount(region="eu-central-1"), Path("/"), time.monotonic() + 20)
-    assert provider.endpoint(account) == boto3.session.Session(region_name="eu-central-1").client("ec2").meta.endpoint_url
+    assert (
+        provider.endpoint(account)
+        == boto3.session.Session(region_name="eu-central-1").client("ec2").meta.endpoint_url
+    )
 
 
-def test_the_configured_endpoint_comes_before_the_environment(region: Region, cloud: Ec2Double) -> None:
+def test_the_configured_endpoint_comes_before_the_environment(
+    region: Region, cloud: Ec2Double
+) -> None:
     region.monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", ELSEWHERE["AWS_ENDPOINT_URL_EC2"])
     assert provider.endpoint(region.account()) == cloud.endpoint

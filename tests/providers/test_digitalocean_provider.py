@@ -1,4 +1,5 @@
-"""The provider `digitalocean` by the real SDK over HTTP, against the double: calls counted, meaning compared, every failure told."""
+"""The provider `digitalocean` by the real SDK over HTTP, against the double: calls counted, meaning
+compared, every failure told."""
 
 from __future__ import annotations
 
@@ -22,7 +23,15 @@ from cloudsync.provider.contract import (
     Target,
     Unreadable,
 )
-from cloudsync.provider.errors import AuthError, Conflict, NotFound, ProviderError, RateLimited, Transient, Unsupported
+from cloudsync.provider.errors import (
+    AuthError,
+    Conflict,
+    NotFound,
+    ProviderError,
+    RateLimited,
+    Transient,
+    Unsupported,
+)
 from cloudsync.provider.marker import Marker
 from cloudsync.provider.settings import SecretRef
 from cloudsync.rules import RuleSet
@@ -39,7 +48,11 @@ NAME = "cloudsync-web.shop.0123abcd"
 
 
 def tcp(ports: int | str, *addresses: str, **sources: Any) -> dict[str, Any]:
-    return {"protocol": "tcp", "ports": str(ports), "sources": sources or {"addresses": list(addresses or ANYWHERE)}}
+    return {
+        "protocol": "tcp",
+        "ports": str(ports),
+        "sources": sources or {"addresses": list(addresses or ANYWHERE)},
+    }
 
 
 SSH = tcp(22)
@@ -60,25 +73,40 @@ class Team:
         self.spec = self.named("web")
 
     def named(self, name: str, **settings: Any) -> FirewallSpec:
-        return FirewallSpec(name, DigitalOceanFirewall(**({"private": "cut"} | settings)), Marker(MARK.owner, name, MARK.hosts))
+        return FirewallSpec(
+            name,
+            DigitalOceanFirewall(**({"private": "cut"} | settings)),
+            Marker(MARK.owner, name, MARK.hosts),
+        )
 
     def account(self, seconds: float = 20.0, token: str | None = None) -> Account:
         self.monkeypatch.setenv("CLOUDSYNC_DOUBLE_TOKEN", token or self.cloud.token)
-        settings = DigitalOceanAccount(token=SecretRef(env="CLOUDSYNC_DOUBLE_TOKEN"), endpoint=self.cloud.endpoint)
+        settings = DigitalOceanAccount(
+            token=SecretRef(env="CLOUDSYNC_DOUBLE_TOKEN"), endpoint=self.cloud.endpoint
+        )
         return Account("digitalocean", settings, Path("/"), time.monotonic() + seconds)
 
-    def read(self, *specs: FirewallSpec, seconds: float = 20.0, token: str | None = None) -> Observation:
+    def read(
+        self, *specs: FirewallSpec, seconds: float = 20.0, token: str | None = None
+    ) -> Observation:
         found = provider.open_reader(self.account(seconds, token)).read(specs or (self.spec,))
         return found[(specs or (self.spec,))[0].name]
 
-    def steps(self, wanted: RuleSet, *, adopt: bool = False, **more: Any) -> tuple[Step, ...] | Refusal:
+    def steps(
+        self, wanted: RuleSet, *, adopt: bool = False, **more: Any
+    ) -> tuple[Step, ...] | Refusal:
         observed = self.read(self.spec)
         assert not isinstance(observed, Unreadable), observed.error.message
         attach = tuple(one for one in observed.attachments if not one.attached)
         marker = self.spec.marker if adopt or isinstance(observed, Absent) else None
-        return provider.plan_steps(observed, Target(self.spec, wanted, rules("tcp/22"), attach=attach, marker=marker, **more))
+        return provider.plan_steps(
+            observed,
+            Target(self.spec, wanted, rules("tcp/22"), attach=attach, marker=marker, **more),
+        )
 
-    def makes(self, *texts: str, seconds: float = 20.0, token: str | None = None, **more: Any) -> None:
+    def makes(
+        self, *texts: str, seconds: float = 20.0, token: str | None = None, **more: Any
+    ) -> None:
         steps = self.steps(rules(*texts), **more)
         assert isinstance(steps, tuple), steps.reason
         writer = provider.open_writer(self.account(seconds, token))
@@ -119,14 +147,23 @@ def team(cloud: DigitalOceanDouble, monkeypatch: pytest.MonkeyPatch) -> Team:
 
 
 @pytest.mark.parametrize(("firewalls", "calls"), [(1, 1), (20, 1), (200, 1), (201, 2)])
-def test_reading_is_one_call_per_200_firewalls(team: Team, cloud: DigitalOceanDouble, firewalls: int, calls: int) -> None:
+def test_reading_is_one_call_per_200_firewalls(
+    team: Team, cloud: DigitalOceanDouble, firewalls: int, calls: int
+) -> None:
     droplet = cloud.add_droplet("web-1")
     for n in range(firewalls):
-        cloud.add_firewall(f"cloudsync-fw-{n}.shop.0123abcd", [SSH], droplets=[droplet], tags=["web"])
+        cloud.add_firewall(
+            f"cloudsync-fw-{n}.shop.0123abcd", [SSH], droplets=[droplet], tags=["web"]
+        )
     specs = [team.named(f"fw-{n}", droplets=[droplet], tags=["web"]) for n in range(firewalls)]
     found = provider.open_reader(team.account()).read(specs)
     assert [type(one) for one in found.values()] == [Present] * firewalls
-    assert all(attachment.attached for one in found.values() if isinstance(one, Present) for attachment in one.attachments)
+    assert all(
+        attachment.attached
+        for one in found.values()
+        if isinstance(one, Present)
+        for attachment in one.attachments
+    )
     assert [(call.method, call.path) for call in cloud.calls] == [("GET", "/firewalls")] * calls
 
 
@@ -142,9 +179,14 @@ def test_a_droplet_that_goes_by_name_costs_one_call_per_200_droplets(
 
 
 @pytest.mark.parametrize("count", [1, 10, 20])
-def test_any_change_is_one_post_and_one_delete_in_this_order(team: Team, cloud: DigitalOceanDouble, count: int) -> None:
+def test_any_change_is_one_post_and_one_delete_in_this_order(
+    team: Team, cloud: DigitalOceanDouble, count: int
+) -> None:
     cloud.add_firewall(
-        NAME, [SSH, *(tcp(9000 + 2 * n) for n in range(count))], droplets=[cloud.add_droplet("web-1")], tags=["web"]
+        NAME,
+        [SSH, *(tcp(9000 + 2 * n) for n in range(count))],
+        droplets=[cloud.add_droplet("web-1")],
+        tags=["web"],
     )
     wanted = ("tcp/22", *(f"tcp/{8000 + 2 * n}" for n in range(count)))
     team.makes(*wanted)
@@ -172,7 +214,9 @@ def test_what_does_not_fit_beside_the_old_rules_and_the_outbound_ones_is_one_rep
     assert steps[0].kind is kind
 
 
-@pytest.mark.parametrize(("droplets", "tags", "refused"), [(10, 5, ""), (11, 1, "11 droplets"), (1, 6, "6 tags")])
+@pytest.mark.parametrize(
+    ("droplets", "tags", "refused"), [(10, 5, ""), (11, 1, "11 droplets"), (1, 6, "6 tags")]
+)
 def test_a_firewall_takes_ten_droplets_by_id_and_five_tags(
     team: Team, cloud: DigitalOceanDouble, droplets: int, tags: int, refused: str
 ) -> None:
@@ -187,7 +231,9 @@ def test_a_firewall_takes_ten_droplets_by_id_and_five_tags(
         assert steps.reason.startswith(refused)
     else:
         assert isinstance(steps, tuple)
-        targets = ", ".join([*(f"droplet {id_}" for id_ in ids), *(f"tag {name}" for name in names)])
+        targets = ", ".join(
+            [*(f"droplet {id_}" for id_ in ids), *(f"tag {name}" for name in names)]
+        )
         assert steps[0].summary.endswith(f" with 1 rules, attached to {targets}")
 
 
@@ -196,12 +242,18 @@ def test_a_replace_says_where_it_renames(team: Team, cloud: DigitalOceanDouble) 
     (step,) = team.steps(rules("tcp/22"), adopt=True)  # type: ignore[misc]
     assert step.summary == f'replace "{NAME}" with 1 rules, renamed from "cloudsync-web"'
     cloud.firewalls.clear()
-    cloud.add_firewall(NAME, [SSH, tcp(80) | {"sources": {"addresses": ["0.0.0.0/0"], "tags": ["web"]}}], tags=["web"])
+    cloud.add_firewall(
+        NAME,
+        [SSH, tcp(80) | {"sources": {"addresses": ["0.0.0.0/0"], "tags": ["web"]}}],
+        tags=["web"],
+    )
     (step,) = team.steps(rules("tcp/22"))  # type: ignore[misc]
     assert step.summary == f'replace "{NAME}" with 2 rules'
 
 
-def test_creating_is_one_call_with_rules_and_attachments(team: Team, cloud: DigitalOceanDouble) -> None:
+def test_creating_is_one_call_with_rules_and_attachments(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
     cloud.add_droplet("web-1", tags=["web"])
     team.spec = team.named("web", droplets=["web-1"], tags=["web"])
     team.makes("tcp/22", "tcp/443")
@@ -227,9 +279,18 @@ def test_all_ports_in_every_era_are_equal(team: Team, cloud: DigitalOceanDouble)
 
 
 @pytest.mark.parametrize("era", ["spec", "strict"])
-def test_what_was_written_is_what_is_read_back(team: Team, cloud: DigitalOceanDouble, era: Any) -> None:
+def test_what_was_written_is_what_is_read_back(
+    team: Team, cloud: DigitalOceanDouble, era: Any
+) -> None:
     cloud.ports_era = era
-    wanted = ("tcp/22", "tcp/443 from any6", "udp/1-65535 from 10.0.0.0/8", "icmp from any4", "icmpv6 from any6", "tcp/8000-8010")
+    wanted = (
+        "tcp/22",
+        "tcp/443 from any6",
+        "udp/1-65535 from 10.0.0.0/8",
+        "icmp from any4",
+        "icmpv6 from any6",
+        "tcp/8000-8010",
+    )
     team.makes(*wanted)
     assert team.present().rules == rules(*wanted)
     assert team.steps(rules(*wanted)) == ()
@@ -238,7 +299,9 @@ def test_what_was_written_is_what_is_read_back(team: Team, cloud: DigitalOceanDo
     assert team.present().rules == rules(*wanted, "udp/53 from 10.0.0.0/9")
 
 
-def test_a_new_firewall_lets_everything_out_and_an_old_one_keeps_what_it_has(team: Team, cloud: DigitalOceanDouble) -> None:
+def test_a_new_firewall_lets_everything_out_and_an_old_one_keeps_what_it_has(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
     team.makes("tcp/22")
     assert len(team.firewall()["outbound_rules"]) == len(ALLOW_ALL)
     only_dns = {"protocol": "udp", "ports": "53", "destinations": {"addresses": ["10.0.0.2"]}}
@@ -248,7 +311,9 @@ def test_a_new_firewall_lets_everything_out_and_an_old_one_keeps_what_it_has(tea
     assert team.firewall("cloudsync-api.shop.0123abcd")["outbound_rules"] == [only_dns]
 
 
-def test_sources_that_are_no_networks_survive_a_full_replace(team: Team, cloud: DigitalOceanDouble) -> None:
+def test_sources_that_are_no_networks_survive_a_full_replace(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
     cloud.add_tag("db")
     droplet = cloud.add_droplet("web-1")
     mixed = {
@@ -257,7 +322,10 @@ def test_sources_that_are_no_networks_survive_a_full_replace(team: Team, cloud: 
         "sources": {"addresses": ["192.0.2.1"], "tags": ["db"], "droplet_ids": [droplet]},
     }
     cloud.add_firewall("cloudsync-web", [SSH, mixed], droplets=[droplet])
-    assert {one.summary for one in team.present().kept} == {"tcp/5432 from the tag db", f"tcp/5432 from the droplet {droplet}"}
+    assert {one.summary for one in team.present().kept} == {
+        "tcp/5432 from the tag db",
+        f"tcp/5432 from the droplet {droplet}",
+    }
     team.makes("tcp/22", adopt=True)
     assert team.written() == ["PUT /firewalls"]
     rest = [rule["sources"] for rule in team.firewall()["inbound_rules"] if rule["ports"] == "5432"]
@@ -268,8 +336,11 @@ def test_sources_that_are_no_networks_survive_a_full_replace(team: Team, cloud: 
     assert team.present().rules == rules("tcp/22")
 
 
-def test_a_rule_that_loses_a_part_of_its_sources_is_replaced_and_not_deleted(team: Team, cloud: DigitalOceanDouble) -> None:
-    """How the vendor matches the rules of a DELETE is not written down; it may go by port and address."""
+def test_a_rule_that_loses_a_part_of_its_sources_is_replaced_and_not_deleted(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
+    """How the vendor matches the rules of a DELETE is not written down; it may go by port and
+    address."""
     cloud.add_firewall(NAME, [SSH, tcp(443, "192.0.2.0/24", "198.51.100.0/24")], tags=["web"])
     team.makes("tcp/22", "tcp/443 from 192.0.2.0/24")
     assert team.written() == ["PUT /firewalls"]
@@ -280,7 +351,9 @@ def test_a_rule_that_loses_a_part_of_its_sources_is_replaced_and_not_deleted(tea
 # The marker in the name
 
 
-def test_to_adopt_is_to_rename_in_one_call_that_keeps_the_attachments(team: Team, cloud: DigitalOceanDouble) -> None:
+def test_to_adopt_is_to_rename_in_one_call_that_keeps_the_attachments(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
     droplet = cloud.add_droplet("web-1")
     cloud.add_firewall("cloudsync-web", [SSH, tcp(3389)], droplets=[droplet], tags=["web"])
     assert team.present().marker is None
@@ -298,14 +371,18 @@ def test_to_adopt_is_to_rename_in_one_call_that_keeps_the_attachments(team: Team
         ("cloudsync-web", None),
     ],
 )
-def test_whose_firewall_it_is(team: Team, cloud: DigitalOceanDouble, name: str, marker: Marker | None) -> None:
+def test_whose_firewall_it_is(
+    team: Team, cloud: DigitalOceanDouble, name: str, marker: Marker | None
+) -> None:
     cloud.add_firewall(name, [SSH])
     cloud.add_firewall("cloudsync-web.shop.0123ABCD", [SSH])
     cloud.add_firewall("cloudsync-web-2.shop.0123abcd", [SSH])
     assert team.present().marker == marker
 
 
-def test_two_that_could_be_the_one_are_told_and_not_guessed(team: Team, cloud: DigitalOceanDouble) -> None:
+def test_two_that_could_be_the_one_are_told_and_not_guessed(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
     for digits in ("0badcafe", "0badbeef"):
         cloud.add_firewall(f"cloudsync-web.shop.{digits}", [SSH])
     observed = team.read()
@@ -316,11 +393,15 @@ def test_two_that_could_be_the_one_are_told_and_not_guessed(team: Team, cloud: D
 # Private networks
 
 
-def test_private_sources_are_let_in_on_create_and_not_forced_later(team: Team, cloud: DigitalOceanDouble) -> None:
+def test_private_sources_are_let_in_on_create_and_not_forced_later(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
     team.spec = team.named("web", private="allow")
     observed = team.read()
     assert isinstance(observed, Absent)
-    assert observed.private == rules(*(f"{what} from 10.0.0.0/8,172.16.0.0/12,192.168.0.0/16" for what in ("tcp", "udp", "icmp")))
+    assert observed.private == rules(
+        *(f"{what} from 10.0.0.0/8,172.16.0.0/12,192.168.0.0/16" for what in ("tcp", "udp", "icmp"))
+    )
     team.spec = team.named("web", private=["10.20.0.0/16"])
     observed = team.read()
     assert isinstance(observed, Absent)
@@ -341,12 +422,17 @@ def test_a_plan_that_cuts_private_traffic_says_so(team: Team, cloud: DigitalOcea
 
 def test_50_rules_in_and_out_together(team: Team, cloud: DigitalOceanDouble) -> None:
     fitting = ["tcp/22", *(f"tcp/{10000 + 2 * n}" for n in range(46))]
-    assert "48 inbound rules are needed beside 3 outbound ones, DigitalOcean allows 50" in team.refusal(*fitting, "tcp/9")
+    assert (
+        "48 inbound rules are needed beside 3 outbound ones, DigitalOcean allows 50"
+        in team.refusal(*fitting, "tcp/9")
+    )
     team.makes(*fitting)
     assert team.present().rules == rules(*fitting)
 
 
-def test_at_the_limit_everything_is_replaced_in_one_call_and_nothing_closes_first(team: Team, cloud: DigitalOceanDouble) -> None:
+def test_at_the_limit_everything_is_replaced_in_one_call_and_nothing_closes_first(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
     cloud.add_firewall(NAME, [SSH, *(tcp(9000 + 2 * n) for n in range(46))], tags=["web"])
     wanted = ("tcp/22", *(f"tcp/{8000 + 2 * n}" for n in range(30)))
     team.makes(*wanted)
@@ -355,7 +441,9 @@ def test_at_the_limit_everything_is_replaced_in_one_call_and_nothing_closes_firs
     assert team.firewall()["tags"] == ["web"]
 
 
-def test_a_replace_stops_where_the_rules_changed_meanwhile(team: Team, cloud: DigitalOceanDouble) -> None:
+def test_a_replace_stops_where_the_rules_changed_meanwhile(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
     id_ = cloud.add_firewall(NAME, [SSH, tcp(443, "192.0.2.0/24", "198.51.100.0/24")])
     add = lambda: cloud.set_rules_by_hand(id_, [SSH, tcp(8443)])  # noqa: E731 - one line is all it is
     cloud.fail(Fault("GET", f"/firewalls/{id_}", "meanwhile", action=add))
@@ -364,22 +452,35 @@ def test_a_replace_stops_where_the_rules_changed_meanwhile(team: Team, cloud: Di
     assert team.written() == []
 
 
-def test_a_replace_attaches_again_what_was_attached_meanwhile(team: Team, cloud: DigitalOceanDouble) -> None:
+def test_a_replace_attaches_again_what_was_attached_meanwhile(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
     id_ = cloud.add_firewall(NAME, [SSH, tcp(443, "192.0.2.0/24", "198.51.100.0/24")])
     droplet = cloud.add_droplet("late")
-    cloud.fail(Fault("GET", f"/firewalls/{id_}", "meanwhile", action=lambda: cloud.firewalls[id_].droplets.append(droplet)))
+    cloud.fail(
+        Fault(
+            "GET",
+            f"/firewalls/{id_}",
+            "meanwhile",
+            action=lambda: cloud.firewalls[id_].droplets.append(droplet),
+        )
+    )
     team.makes("tcp/22", "tcp/443 from 192.0.2.0/24")
     assert team.firewall()["droplet_ids"] == [droplet]
 
 
-@pytest.mark.parametrize(("settings", "words"), [({"droplets": 11}, "11 droplets"), ({"tags": 6}, "6 tags")])
+@pytest.mark.parametrize(
+    ("settings", "words"), [({"droplets": 11}, "11 droplets"), ({"tags": 6}, "6 tags")]
+)
 def test_too_much_attached_is_refused_in_the_plan(
     team: Team, cloud: DigitalOceanDouble, settings: dict[str, int], words: str
 ) -> None:
     for n in range(11):
         cloud.add_droplet(f"web-{n}", tags=[f"tag-{n}"])
     names = {"droplets": "web", "tags": "tag"}
-    team.spec = team.named("web", **{key: [f"{names[key]}-{n}" for n in range(many)] for key, many in settings.items()})
+    team.spec = team.named(
+        "web", **{key: [f"{names[key]}-{n}" for n in range(many)] for key, many in settings.items()}
+    )
     assert words in team.refusal("tcp/22")
 
 
@@ -391,8 +492,13 @@ def test_what_cannot_be_said_is_refused(team: Team, wanted: str) -> None:
 # Attachments and what is in force
 
 
-def test_a_tag_lists_every_machine_that_newly_comes_under_the_firewall(team: Team, cloud: DigitalOceanDouble) -> None:
-    plain, gpu = cloud.add_droplet("a", tags=["web"]), cloud.add_droplet("gpu", tags=["web"], gpu=True)
+def test_a_tag_lists_every_machine_that_newly_comes_under_the_firewall(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
+    plain, gpu = (
+        cloud.add_droplet("a", tags=["web"]),
+        cloud.add_droplet("gpu", tags=["web"], gpu=True),
+    )
     cloud.add_droplet("b", tags=["db"])
     covered = cloud.add_droplet("c", tags=["web"])
     cloud.add_firewall("other", [SSH], droplets=[plain])
@@ -400,13 +506,18 @@ def test_a_tag_lists_every_machine_that_newly_comes_under_the_firewall(team: Tea
     team.spec = team.named("web", tags=["web"])
     (attachment,) = team.present().attachments
     assert (attachment.target, attachment.attached) == ("tag web", False)
-    assert [(one.name, one.protected) for one in attachment.newly_covered] == [("a", True), ("gpu", False)]
+    assert [(one.name, one.protected) for one in attachment.newly_covered] == [
+        ("a", True),
+        ("gpu", False),
+    ]
     team.makes("tcp/22")
     assert team.written() == ["POST tags"]
     assert cloud.covered(team.firewall()["id"]) == {plain, gpu, covered}
 
 
-def test_droplets_are_attached_by_name_or_id_and_only_the_missing_ones(team: Team, cloud: DigitalOceanDouble) -> None:
+def test_droplets_are_attached_by_name_or_id_and_only_the_missing_ones(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
     a, b, gpu = cloud.add_droplet("a"), cloud.add_droplet("b"), cloud.add_droplet("gpu", gpu=True)
     cloud.add_firewall(NAME, [SSH], droplets=[a])
     team.spec = team.named("web", droplets=["a", b, "gpu"])
@@ -426,11 +537,17 @@ def test_droplets_are_attached_by_name_or_id_and_only_the_missing_ones(team: Tea
     ],
 )
 def test_what_cannot_be_attached_makes_its_firewall_unreadable(
-    team: Team, cloud: DigitalOceanDouble, settings: dict[str, Any], error: type[ProviderError], words: str
+    team: Team,
+    cloud: DigitalOceanDouble,
+    settings: dict[str, Any],
+    error: type[ProviderError],
+    words: str,
 ) -> None:
     cloud.add_droplet("twin")
     cloud.add_droplet("twin")
-    found = provider.open_reader(team.account()).read([team.named("web", **settings), team.named("api")])
+    found = provider.open_reader(team.account()).read(
+        [team.named("web", **settings), team.named("api")]
+    )
     observed = found["web"]
     assert isinstance(observed, Unreadable)
     assert isinstance(observed.error, error)
@@ -438,7 +555,9 @@ def test_what_cannot_be_attached_makes_its_firewall_unreadable(
     assert isinstance(found["api"], Absent)
 
 
-def test_what_failed_to_be_put_in_force_is_told_seen_and_finished(team: Team, cloud: DigitalOceanDouble) -> None:
+def test_what_failed_to_be_put_in_force_is_told_seen_and_finished(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
     droplet = cloud.add_droplet("web-1")
     cloud.add_firewall(NAME, [SSH], droplets=[droplet])
     cloud.failing_droplets.add(droplet)
@@ -451,7 +570,9 @@ def test_what_failed_to_be_put_in_force_is_told_seen_and_finished(team: Team, cl
     assert team.present().pending == ()
 
 
-def test_what_still_waits_is_waited_for_without_a_write(team: Team, cloud: DigitalOceanDouble) -> None:
+def test_what_still_waits_is_waited_for_without_a_write(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
     id_ = cloud.add_firewall(NAME, [SSH], droplets=[cloud.add_droplet("web-1")])
     cloud.firewalls[id_].status, cloud.firewalls[id_].polls = "waiting", 3
     assert [one.target for one in team.present().pending] != []
@@ -460,7 +581,9 @@ def test_what_still_waits_is_waited_for_without_a_write(team: Team, cloud: Digit
     assert team.present().pending == ()
 
 
-def test_a_change_that_never_ends_is_given_up_at_the_deadline(team: Team, cloud: DigitalOceanDouble) -> None:
+def test_a_change_that_never_ends_is_given_up_at_the_deadline(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
     cloud.add_firewall(NAME, [SSH], droplets=[cloud.add_droplet("web-1")])
     cloud.polls = 10_000
     with pytest.raises(Transient, match="not in force when the run's deadline was reached"):
@@ -483,7 +606,9 @@ def test_a_token_that_hides_what_is_attached_is_refused_where_a_replace_would_de
     assert "narrow" not in observed.error.message
 
 
-def test_a_replace_looks_whether_the_token_shows_everything_before_it_writes(team: Team, cloud: DigitalOceanDouble) -> None:
+def test_a_replace_looks_whether_the_token_shows_everything_before_it_writes(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
     cloud.add_firewall(NAME, [SSH, tcp(443, "192.0.2.0/24", "198.51.100.0/24")], tags=["web"])
     cloud.scopes["narrow"] = {"firewall:read", "firewall:update", "droplet:read"}
     with pytest.raises(AuthError, match="the token lacks tag:read"):
@@ -492,7 +617,9 @@ def test_a_replace_looks_whether_the_token_shows_everything_before_it_writes(tea
     assert team.firewall()["tags"] == ["web"]
 
 
-def test_a_token_that_may_only_read_can_plan_but_not_apply(team: Team, cloud: DigitalOceanDouble) -> None:
+def test_a_token_that_may_only_read_can_plan_but_not_apply(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
     cloud.scopes["reader"] = {"firewall:read", "droplet:read", "tag:read"}
     assert isinstance(team.read(token="reader"), Absent)
     with pytest.raises(AuthError, match="the token lacks a scope"):
@@ -515,11 +642,17 @@ def test_a_page_that_fails_is_not_the_last_one(team: Team, cloud: DigitalOceanDo
     for n in range(200):
         cloud.add_firewall(f"other-{n}", [SSH])
     cloud.add_firewall(NAME, [SSH])
-    cloud.fail(Fault("GET", "/firewalls", status=500, body=fault_body("server_error"), skip=1, times=10_000))
+    cloud.fail(
+        Fault(
+            "GET", "/firewalls", status=500, body=fault_body("server_error"), skip=1, times=10_000
+        )
+    )
     assert isinstance(team.read(seconds=0.4), Unreadable)
 
 
-def test_a_list_shorter_than_its_own_count_is_unreadable(team: Team, cloud: DigitalOceanDouble) -> None:
+def test_a_list_shorter_than_its_own_count_is_unreadable(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
     body = {"firewalls": [], "links": {}, "meta": {"total": 3}}
     cloud.fail(Fault("GET", "/firewalls", status=200, body=body, times=10_000))
     observed = team.read(seconds=0.4)
@@ -551,7 +684,9 @@ def test_a_read_that_fails_for_good_is_unreadable(
 
 
 @pytest.mark.parametrize("body", [{}, {"message": 5}, {"id": None}])
-def test_an_error_without_its_parts_is_still_told_by_its_status(team: Team, cloud: DigitalOceanDouble, body: Any) -> None:
+def test_an_error_without_its_parts_is_still_told_by_its_status(
+    team: Team, cloud: DigitalOceanDouble, body: Any
+) -> None:
     cloud.fail(Fault("GET", "/firewalls", status=503, body=body, times=10_000))
     observed = team.read(seconds=1.5)
     assert isinstance(observed, Unreadable)
@@ -560,7 +695,9 @@ def test_an_error_without_its_parts_is_still_told_by_its_status(team: Team, clou
 
 
 @pytest.mark.parametrize("kind", ["drop-before", "truncate", "garbage"])
-def test_a_read_that_fails_once_is_repeated(team: Team, cloud: DigitalOceanDouble, kind: Any) -> None:
+def test_a_read_that_fails_once_is_repeated(
+    team: Team, cloud: DigitalOceanDouble, kind: Any
+) -> None:
     cloud.add_firewall(NAME, [SSH])
     cloud.fail(Fault("GET", "/firewalls", kind))
     assert team.present().rules == rules("tcp/22")
@@ -568,7 +705,15 @@ def test_a_read_that_fails_once_is_repeated(team: Team, cloud: DigitalOceanDoubl
 
 def test_a_rate_limit_with_a_hint_is_waited_out(team: Team, cloud: DigitalOceanDouble) -> None:
     cloud.add_firewall(NAME, [SSH])
-    cloud.fail(Fault("GET", "/firewalls", status=429, body=fault_body("too_many_requests"), headers={"Retry-After": "1"}))
+    cloud.fail(
+        Fault(
+            "GET",
+            "/firewalls",
+            status=429,
+            body=fault_body("too_many_requests"),
+            headers={"Retry-After": "1"},
+        )
+    )
     start = time.monotonic()
     assert team.present().rules == rules("tcp/22")
     assert time.monotonic() - start >= 1.0
@@ -589,7 +734,8 @@ def test_a_write_whose_answer_is_lost_has_an_unknown_fate_and_is_not_repeated(
 
 @pytest.mark.parametrize("strict", [False, True])
 def test_a_rule_that_is_gone_already(team: Team, cloud: DigitalOceanDouble, strict: bool) -> None:
-    """Whether the vendor minds is not written down: either way the run ends well or says what happened, and the next one is right."""
+    """Whether the vendor minds is not written down: either way the run ends well or says what
+    happened, and the next one is right."""
     cloud.strict_delete = strict
     id_ = cloud.add_firewall(NAME, [SSH, tcp(80)])
     take = lambda: cloud.set_rules_by_hand(id_, [SSH])  # noqa: E731 - one line is all it is
@@ -602,13 +748,19 @@ def test_a_rule_that_is_gone_already(team: Team, cloud: DigitalOceanDouble, stri
     assert team.steps(rules("tcp/22")) == ()
 
 
-def test_a_name_that_is_taken_by_now_is_told_and_planned_again(team: Team, cloud: DigitalOceanDouble) -> None:
-    cloud.fail(Fault("POST", "/firewalls", "meanwhile", action=lambda: cloud.add_firewall(NAME, [SSH])))
+def test_a_name_that_is_taken_by_now_is_told_and_planned_again(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
+    cloud.fail(
+        Fault("POST", "/firewalls", "meanwhile", action=lambda: cloud.add_firewall(NAME, [SSH]))
+    )
     with pytest.raises(Conflict, match="a firewall of this name exists by now"):
         team.makes("tcp/22")
 
 
-def test_a_rule_that_cannot_be_understood_is_unreadable_and_not_left_out(team: Team, cloud: DigitalOceanDouble) -> None:
+def test_a_rule_that_cannot_be_understood_is_unreadable_and_not_left_out(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
     id_ = cloud.add_firewall(NAME, [SSH])
     cloud.firewalls[id_].rules["inbound_rules"].append(SSH | {"protocol": "quic"})
     observed = team.read()
@@ -617,8 +769,11 @@ def test_a_rule_that_cannot_be_understood_is_unreadable_and_not_left_out(team: T
     assert "quic" in observed.error.message
 
 
-def test_the_real_address_is_never_asked(team: Team, cloud: DigitalOceanDouble, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library's objects forget the endpoint they came from; nothing of it is used that would."""
+def test_the_real_address_is_never_asked(
+    team: Team, cloud: DigitalOceanDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library's objects forget the endpoint they came from; nothing of it is used that
+    would."""
     asked: list[str] = []
     real = connection.create_connection
 

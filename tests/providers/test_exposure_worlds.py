@@ -1,4 +1,5 @@
-"""Random worlds of machines and firewalls on the doubles: what the providers and the core make of them is what packets do one by one.
+"""Random worlds of machines and firewalls on the doubles: what the providers and the core make of
+them is what packets do one by one.
 
 The referee of each cloud works on the world as it was drawn and shares no code with the product.
 """
@@ -29,9 +30,20 @@ from tests.packets import PACKETS, Packet, come_through, within
 pytestmark = pytest.mark.emulator
 MARKER = Marker("shop", "web", "00000000")
 random_worlds = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-CIDRS = ["0.0.0.0/0", "::/0", "192.0.2.0/30", "192.0.2.4/31", "192.0.2.1/32", "10.0.0.0/8", "2001:db8::/125", "fd00::/8"]
+CIDRS = [
+    "0.0.0.0/0",
+    "::/0",
+    "192.0.2.0/30",
+    "192.0.2.4/31",
+    "192.0.2.1/32",
+    "10.0.0.0/8",
+    "2001:db8::/125",
+    "fd00::/8",
+]
 cidrs = st.lists(st.sampled_from(CIDRS), min_size=1, max_size=3, unique=True)
 ports = st.one_of(
     st.sampled_from(["all", "22", "443", "65535"]),
@@ -49,7 +61,9 @@ def icmp(number: int, address: str) -> bool:
     return number == (1 if ip_address(address).version == 4 else 58)
 
 
-def fleet_of(type_: str, account: Mapping[str, Any], firewall: Mapping[str, Any], hosts: tuple[str, ...] = ()) -> Fleet:
+def fleet_of(
+    type_: str, account: Mapping[str, Any], firewall: Mapping[str, Any], hosts: tuple[str, ...] = ()
+) -> Fleet:
     """Read the account as a plan does."""
     provider = registry.load(type_)
     settings_ = provider.account_settings.model_validate(account)
@@ -70,7 +84,8 @@ def agree(exposure: Exposure, expected: set[Packet] | None) -> None:
         assert come_through(exposure.rules) == expected
 
 
-# Hetzner: direct and by selector, in force and pending, both families, floating addresses, rules for what goes out
+# Hetzner: direct and by selector, in force and pending, both families, floating addresses, rules
+# for what goes out
 
 
 @dataclass(frozen=True)
@@ -91,14 +106,29 @@ class Rule:
         )
 
     def hetzner(self) -> dict[str, Any]:
-        port = {"port": "any" if self.ports == "all" else self.ports} if self.protocol in ("tcp", "udp") else {}
+        port = (
+            {"port": "any" if self.ports == "all" else self.ports}
+            if self.protocol in ("tcp", "udp")
+            else {}
+        )
         mine = "source_ips" if self.inbound else "destination_ips"
-        return {"direction": "in" if self.inbound else "out", "protocol": self.protocol, **port, mine: list(self.sources)}
+        return {
+            "direction": "in" if self.inbound else "out",
+            "protocol": self.protocol,
+            **port,
+            mine: list(self.sources),
+        }
 
 
 def rules_of(*protocols: str) -> st.SearchStrategy[list[Rule]]:
     return st.lists(
-        st.builds(Rule, st.sampled_from(protocols), ports, cidrs.map(tuple), st.sampled_from([True, True, True, False])),
+        st.builds(
+            Rule,
+            st.sampled_from(protocols),
+            ports,
+            cidrs.map(tuple),
+            st.sampled_from([True, True, True, False]),
+        ),
         max_size=4,
     )
 
@@ -127,14 +157,20 @@ families = st.sampled_from([(True, False), (True, True), (False, True), (False, 
 
 @random_worlds
 @given(
-    st.lists(st.tuples(families, st.sampled_from(["a", "b", "c"]), st.booleans()), min_size=4, max_size=4),
+    st.lists(
+        st.tuples(families, st.sampled_from(["a", "b", "c"]), st.booleans()), min_size=4, max_size=4
+    ),
     st.lists(walls, max_size=4),
 )
 def test_hetzner(servers: list[tuple[tuple[bool, bool], str, bool]], drawn: list[Wall]) -> None:
     with HetznerDouble() as cloud:
         ids = []
         for n, ((v4, v6), role, floating) in enumerate(servers):
-            ids.append(cloud.add_server(f"s-{n}", labels={"role": role}, v4=v4, v6=v6, floating=floating and (v4 or v6)))
+            ids.append(
+                cloud.add_server(
+                    f"s-{n}", labels={"role": role}, v4=v4, v6=v6, floating=floating and (v4 or v6)
+                )
+            )
         public = [n for n, ((v4, v6), _, _) in enumerate(servers) if v4 or v6]
         covered = []
         for n, wall in enumerate(drawn):
@@ -149,7 +185,12 @@ def test_hetzner(servers: list[tuple[tuple[bool, bool], str, bool]], drawn: list
             for m in on & wall.pending:
                 cloud.in_force[made, ids[m]] = "pending"
         account = {"token": {"command": ["echo", cloud.token]}, "endpoint": cloud.endpoint}
-        fleet = fleet_of("hetzner", account, {"servers": [f"s-{n}" for n in public]}, ("s-0", "s-1", "s-2", "s-3"))
+        fleet = fleet_of(
+            "hetzner",
+            account,
+            {"servers": [f"s-{n}" for n in public]},
+            ("s-0", "s-1", "s-2", "s-3"),
+        )
         assert cloud.violations == []
         assert len(cloud.calls) == 2
     assert {one.name for one in fleet.machines} == {f"s-{n}" for n in range(4)}
@@ -157,11 +198,16 @@ def test_hetzner(servers: list[tuple[tuple[bool, bool], str, bool]], drawn: list
         n = int(machine.name[2:])
         (v4, v6), _, floating = servers[n]
         mine = [wall for wall, on in zip(drawn, covered, strict=True) if n in on]
-        reached = {4, 6} if floating and (v4 or v6) else {family for family, has in ((4, v4), (6, v6)) if has}
+        reached = (
+            {4, 6}
+            if floating and (v4 or v6)
+            else {family for family, has in ((4, v4), (6, v6)) if has}
+        )
         expected = {
             packet
             for packet in PACKETS
-            if ip_address(packet[2]).version in reached and any(one.hits(packet) for wall in mine for one in wall.rules)
+            if ip_address(packet[2]).version in reached
+            and any(one.hits(packet) for wall in mine for one in wall.rules)
         }
         in_force = any(n not in wall.pending for wall in mine)
         agree(exposure_of(machine), expected if in_force or not reached else None)
@@ -174,18 +220,29 @@ def test_hetzner(servers: list[tuple[tuple[bool, bool], str, bool]], drawn: list
 
 @random_worlds
 @given(
-    st.lists(st.tuples(families, st.sampled_from(["a", "b", "c"]), st.booleans()), min_size=4, max_size=4),
+    st.lists(
+        st.tuples(families, st.sampled_from(["a", "b", "c"]), st.booleans()), min_size=4, max_size=4
+    ),
     st.lists(walls, max_size=4),
 )
-def test_digitalocean(droplets: list[tuple[tuple[bool, bool], str, bool]], drawn: list[Wall]) -> None:
+def test_digitalocean(
+    droplets: list[tuple[tuple[bool, bool], str, bool]], drawn: list[Wall]
+) -> None:
     drawn = [
         Wall(
-            [r for r in w.rules if r.protocol in ("tcp", "udp", "icmp") and r.inbound], w.direct, w.labels, w.pending, w.removing
+            [r for r in w.rules if r.protocol in ("tcp", "udp", "icmp") and r.inbound],
+            w.direct,
+            w.labels,
+            w.pending,
+            w.removing,
         )
         for w in drawn
     ]
     with DigitalOceanDouble() as cloud:
-        ids = [cloud.add_droplet(f"d-{n}", [tag], gpu, v4=v4, v6=v6) for n, ((v4, v6), tag, gpu) in enumerate(droplets)]
+        ids = [
+            cloud.add_droplet(f"d-{n}", [tag], gpu, v4=v4, v6=v6)
+            for n, ((v4, v6), tag, gpu) in enumerate(droplets)
+        ]
         acting = []
         for n, wall in enumerate(drawn):
             on = {m for m in range(4) if m in wall.direct or droplets[m][1] in wall.labels}
@@ -201,9 +258,12 @@ def test_digitalocean(droplets: list[tuple[tuple[bool, bool], str, bool]], drawn
                 droplets=[ids[m] for m in sorted(wall.direct)],
                 tags=wall.labels,
             )
-            changing = dict.fromkeys(wall.pending & on, False) | dict.fromkeys(wall.removing - on, True)
+            changing = dict.fromkeys(wall.pending & on, False) | dict.fromkeys(
+                wall.removing - on, True
+            )
             cloud.firewalls[made].pending = [
-                {"droplet_id": ids[m], "removing": removing, "status": "waiting"} for m, removing in changing.items()
+                {"droplet_id": ids[m], "removing": removing, "status": "waiting"}
+                for m, removing in changing.items()
             ]
             cloud.firewalls[made].status = "waiting" if changing else "succeeded"
             cloud.firewalls[made].polls = 99
@@ -222,16 +282,24 @@ def test_digitalocean(droplets: list[tuple[tuple[bool, bool], str, bool]], drawn
         expected = {
             packet
             for packet in PACKETS
-            if ip_address(packet[2]).version in reached and any(one.hits(packet) for wall in mine for one in wall.rules)
+            if ip_address(packet[2]).version in reached
+            and any(one.hits(packet) for wall in mine for one in wall.rules)
         }
         in_force = any(on[n] for on in acting if n in on)
         agree(exposure_of(machine), expected if in_force or not reached else None)
         # the vendor keeps two rules of one meaning as one
-        kept = [{(r.protocol, r.protocol == "icmp" or r.ports, frozenset(r.sources)) for r in wall.rules} for wall in mine]
+        kept = [
+            {
+                (r.protocol, r.protocol == "icmp" or r.ports, frozenset(r.sources))
+                for r in wall.rules
+            }
+            for wall in mine
+        ]
         assert len(machine.kept) == sum(map(len, kept))
 
 
-# AWS: groups of every interface, prefix lists, groups as sources, other protocols, interfaces without a public address
+# AWS: groups of every interface, prefix lists, groups as sources, other protocols, interfaces
+# without a public address
 
 
 @dataclass(frozen=True)
@@ -245,14 +313,19 @@ class Permission:
 
     def hits(self, packet: Packet, lists: list[list[str]]) -> bool:
         number, selector, address = packet
-        if not (within(address, self.cidrs) or (self.list_ is not None and within(address, lists[self.list_]))):
+        if not (
+            within(address, self.cidrs)
+            or (self.list_ is not None and within(address, lists[self.list_]))
+        ):
             return False
         if self.protocol == "-1":
             return True
         if self.protocol == "50":
             return number == 50
         wanted = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}[self.protocol]
-        return number == wanted and (self.protocol not in ("tcp", "udp") or self.first <= selector <= self.last)
+        return number == wanted and (
+            self.protocol not in ("tcp", "udp") or self.first <= selector <= self.last
+        )
 
     def wire(self, lists: list[str], group: str) -> dict[str, Any]:
         entry: dict[str, Any] = {"IpProtocol": self.protocol}
@@ -261,7 +334,9 @@ class Permission:
         if self.protocol in ("icmp", "icmpv6"):
             entry |= {"FromPort": -1, "ToPort": -1}
         entry["IpRanges"] = [{"CidrIp": one} for one in self.cidrs if ip_network(one).version == 4]
-        entry["Ipv6Ranges"] = [{"CidrIpv6": one} for one in self.cidrs if ip_network(one).version == 6]
+        entry["Ipv6Ranges"] = [
+            {"CidrIpv6": one} for one in self.cidrs if ip_network(one).version == 6
+        ]
         entry["PrefixListIds"] = [] if self.list_ is None else [{"PrefixListId": lists[self.list_]}]
         entry["UserIdGroupPairs"] = [{"GroupId": group}] if self.group else []
         return entry
@@ -269,7 +344,13 @@ class Permission:
 
 @st.composite
 def permissions(draw: st.DrawFn) -> Permission:
-    ends = sorted(draw(st.tuples(st.sampled_from([0, 1, 3, 22, 443]), st.sampled_from([0, 2, 5, 22, 443, 65535]))))
+    ends = sorted(
+        draw(
+            st.tuples(
+                st.sampled_from([0, 1, 3, 22, 443]), st.sampled_from([0, 2, 5, 22, 443, 65535])
+            )
+        )
+    )
     return Permission(
         draw(st.sampled_from(["tcp", "tcp", "udp", "icmp", "icmpv6", "-1", "50"])),
         *ends,
@@ -296,7 +377,9 @@ def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(random_worlds, max_examples=25)  # a client of the SDK costs more than the world it reads
 @given(
     st.lists(st.lists(permissions(), max_size=3), min_size=4, max_size=4),
-    st.lists(st.lists(st.sampled_from(CIDRS[:1] + CIDRS[2:6]), unique=True), min_size=2, max_size=2),
+    st.lists(
+        st.lists(st.sampled_from(CIDRS[:1] + CIDRS[2:6]), unique=True), min_size=2, max_size=2
+    ),
     st.lists(st.lists(nics, min_size=1, max_size=2), min_size=1, max_size=3),
     st.booleans(),
 )
@@ -313,7 +396,11 @@ def test_aws(
             cloud.set_permissions_by_hand(id_, [one.wire(list_ids, ids[0]) for one in wanted])
         machines = {
             cloud.add_instance(
-                f"i-{n}", *(Nic("", [ids[g] for g in on], public, v6, second) for on, public, second, v6 in drawn)
+                f"i-{n}",
+                *(
+                    Nic("", [ids[g] for g in on], public, v6, second)
+                    for on, public, second, v6 in drawn
+                ),
             ): drawn
             for n, drawn in enumerate(instances)
         }
@@ -324,20 +411,33 @@ def test_aws(
         assert cloud.violations == []
         used = {g for drawn in machines.values() for on, *_ in drawn for g in on}
         if not named:
-            used = {g for drawn in machines.values() if any(0 in on for on, *_ in drawn) for on, *_ in drawn for g in on}
+            used = {
+                g
+                for drawn in machines.values()
+                if any(0 in on for on, *_ in drawn)
+                for on, *_ in drawn
+                for g in on
+            }
         asked = [call.path for call in cloud.calls]
         assert asked.count("/DescribeInstances") == 1
         assert asked.count("/DescribeSecurityGroups") == (2 if used - {0} else 1)
-        assert asked.count("/GetManagedPrefixListEntries") == len({p.list_ for g in used for p in groups[g]} - {None})
-    expected_ids = {id_ for id_, drawn in machines.items() if named or any(0 in on for on, *_ in drawn)}
+        assert asked.count("/GetManagedPrefixListEntries") == len(
+            {p.list_ for g in used for p in groups[g]} - {None}
+        )
+    expected_ids = {
+        id_ for id_, drawn in machines.items() if named or any(0 in on for on, *_ in drawn)
+    }
     assert {one.id for one in fleet.machines} == expected_ids
     for machine in fleet.machines:
         expected = set()
         for on, public, second, v6 in machines[machine.id]:
-            reached = ({4} if public or second else set()) | ({6} if v6 == ["2001:db8::20"] else set())
+            reached = ({4} if public or second else set()) | (
+                {6} if v6 == ["2001:db8::20"] else set()
+            )
             expected |= {
                 packet
                 for packet in PACKETS
-                if ip_address(packet[2]).version in reached and any(one.hits(packet, lists) for g in on for one in groups[g])
+                if ip_address(packet[2]).version in reached
+                and any(one.hits(packet, lists) for g in on for one in groups[g])
             }
         agree(exposure_of(machine), expected)

@@ -1,4 +1,5 @@
-"""`enforce = "deny-others"` on the Compute double. What comes in, at every moment, is asked of a referee that reads the rules by itself."""
+"""`enforce = "deny-others"` on the Compute double. What comes in, at every moment, is asked of a
+referee that reads the rules by itself."""
 
 from __future__ import annotations
 
@@ -19,7 +20,16 @@ from tests.doubles.gcp_shop import Shop
 from tests.runs.test_gcp_runs import types
 
 pytestmark = pytest.mark.emulator
-INTERNET = ("203.0.113.9", "8.8.8.8", "11.0.0.1", "172.32.0.1", "100.128.0.1", "2001:4860::8", "2a00::1", "4000::1")
+INTERNET = (
+    "203.0.113.9",
+    "8.8.8.8",
+    "11.0.0.1",
+    "172.32.0.1",
+    "100.128.0.1",
+    "2001:4860::8",
+    "2a00::1",
+    "4000::1",
+)
 INSIDE = ("10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1", "fd20::1")
 HEALTH = (
     "35.191.0.1",
@@ -35,14 +45,17 @@ Rules = Mapping[str, Mapping[str, Any]]
 
 
 def comes_in(rules: Rules, address: str, port: int) -> bool:
-    """Whether a TCP packet for a machine with the tag `web` is let in: the lowest number first, of two the denial; else denied."""
+    """Whether a TCP packet for a machine with the tag `web` is let in: the lowest number first, of
+    two the denial; else denied."""
 
     def hits(rule: Mapping[str, Any]) -> bool:
         targets = rule.get("targetTags", []) + rule.get("targetServiceAccounts", [])
         if rule["direction"] != "INGRESS" or rule["disabled"] or (targets and "web" not in targets):
             return False
         inside = any(ip_address(address) in ip_network(one) for one in rule.get("sourceRanges", ()))
-        return inside and any(_speaks_of(one, port) for one in rule.get("allowed", rule.get("denied")))
+        return inside and any(
+            _speaks_of(one, port) for one in rule.get("allowed", rule.get("denied"))
+        )
 
     found = sorted((rule["priority"], "allowed" in rule) for rule in rules.values() if hits(rule))
     return bool(found) and found[0][1]
@@ -50,7 +63,9 @@ def comes_in(rules: Rules, address: str, port: int) -> bool:
 
 def _speaks_of(entry: Mapping[str, Any], port: int) -> bool:
     ports = [one.partition("-") for one in entry.get("ports", ["0-65535"])]
-    return entry["IPProtocol"] in ("tcp", "all") and any(int(low) <= port <= int(high or low) for low, _, high in ports)
+    return entry["IPProtocol"] in ("tcp", "all") and any(
+        int(low) <= port <= int(high or low) for low, _, high in ports
+    )
 
 
 @pytest.fixture
@@ -62,7 +77,12 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
             ("rdp", 65534, ["3389"], ["0.0.0.0/0"]), ("rdp6", 65534, ["3389"], ["::/0"]),
             ("by-default", 1000, ["5432"], ["0.0.0.0/0", "10.0.0.0/8"]), ("internal", 65534, ["0-65535"], ["10.128.0.0/9"]),
         ):  # fmt: skip
-            cloud.add_firewall(name, priority=priority, allowed=[{"IPProtocol": "tcp", "ports": ports}], sourceRanges=ranges)
+            cloud.add_firewall(
+                name,
+                priority=priority,
+                allowed=[{"IPProtocol": "tcp", "ports": ports}],
+                sourceRanges=ranges,
+            )
         yield shop
         assert cloud.violations == []
 
@@ -76,12 +96,16 @@ def denials(shop: Shop) -> dict[str, dict[str, Any]]:
 
 
 def stays_lawful(shop: Shop, wanted: tuple[int, ...] = (22, 443)) -> None:
-    """At every moment: whoever is stopped by a denial of ours still gets to SSH and to what was and stays wanted."""
+    """At every moment: whoever is stopped by a denial of ours still gets to SSH and to what was and
+    stays wanted."""
     assert shop.cloud.history
     for state in shop.cloud.history:
         if any("denied" in rule for rule in state.values()):
             for address in (*INTERNET, *INSIDE, *HEALTH, *IAP):
-                assert all(comes_in(state, address, port) for port in wanted), (address, sorted(state))
+                assert all(comes_in(state, address, port) for port in wanted), (
+                    address,
+                    sorted(state),
+                )
 
 
 def test_law1_turning_it_on_is_an_attachment_that_needs_the_users_word(shop: Shop) -> None:
@@ -116,7 +140,9 @@ def test_only_the_internet_is_cut_off_from_what_others_let_in(shop: Shop) -> Non
     stays_lawful(shop)
 
 
-def test_law2_and_law3_the_denial_comes_after_everything_that_is_to_be_open_and_goes_first(shop: Shop) -> None:
+def test_law2_and_law3_the_denial_comes_after_everything_that_is_to_be_open_and_goes_first(
+    shop: Shop,
+) -> None:
     on(shop)
     names = [name for _, name in shop.written()]
     assert names[:4] == ["cloudsync-web-any4", "cloudsync-web-any6", "wait", "wait"]
@@ -126,7 +152,10 @@ def test_law2_and_law3_the_denial_comes_after_everything_that_is_to_be_open_and_
     assert any(one.startswith("reapply deny others") for one in shop.changes())
     shop.cloud.reset_calls()
     shop.applies()  # needs no word: it closes nothing
-    assert shop.written()[:2] == [("DELETE", "cloudsync-web-deny4"), ("DELETE", "cloudsync-web-deny6")]
+    assert shop.written()[:2] == [
+        ("DELETE", "cloudsync-web-deny4"),
+        ("DELETE", "cloudsync-web-deny6"),
+    ]
     assert shop.written()[4] == ("PUT", "cloudsync-web-any4")
     assert denials(shop) == {}
     assert comes_in(shop.rules(), "8.8.8.8", 3389)
@@ -134,20 +163,31 @@ def test_law2_and_law3_the_denial_comes_after_everything_that_is_to_be_open_and_
     stays_lawful(shop)
 
 
-def test_turning_it_on_where_the_rules_are_already_there_writes_the_denials_only(shop: Shop) -> None:
+def test_turning_it_on_where_the_rules_are_already_there_writes_the_denials_only(
+    shop: Shop,
+) -> None:
     shop.enforce = "allow"
     shop.applies()
     shop.enforce = "deny-others"
     shop.cloud.reset_calls()
     on(shop)
-    assert [name for _, name in shop.written()] == ["cloudsync-web-deny4", "cloudsync-web-deny6", "wait", "wait"]
+    assert [name for _, name in shop.written()] == [
+        "cloudsync-web-deny4",
+        "cloudsync-web-deny6",
+        "wait",
+        "wait",
+    ]
 
 
-def test_law2_a_port_that_closes_does_so_after_the_denial_and_ssh_that_is_missing_opens_before(shop: Shop) -> None:
+def test_law2_a_port_that_closes_does_so_after_the_denial_and_ssh_that_is_missing_opens_before(
+    shop: Shop,
+) -> None:
     shop.ports = ("80/tcp", "443/tcp")
     shop.enforce = "allow"
     shop.applies()
-    shop.cloud.set_by_hand("cloudsync-web-any4", allowed=[{"IPProtocol": "tcp", "ports": ["80", "443"]}])
+    shop.cloud.set_by_hand(
+        "cloudsync-web-any4", allowed=[{"IPProtocol": "tcp", "ports": ["80", "443"]}]
+    )
     shop.cloud.history.clear()
     shop.ports, shop.enforce = ("443/tcp",), "deny-others"
     on(shop)
@@ -157,7 +197,9 @@ def test_law2_a_port_that_closes_does_so_after_the_denial_and_ssh_that_is_missin
 
 
 @pytest.mark.parametrize("lost", ["cloudsync-web-deny4", "cloudsync-web-deny6"])
-def test_law4_one_denial_that_is_missing_is_put_back_without_a_new_word(shop: Shop, lost: str) -> None:
+def test_law4_one_denial_that_is_missing_is_put_back_without_a_new_word(
+    shop: Shop, lost: str
+) -> None:
     on(shop)
     shop.cloud.remove_by_hand(lost)
     assert [one.partition(":")[0] for one in shop.changes()] == [f"reapply rule {lost}"]
@@ -166,7 +208,9 @@ def test_law4_one_denial_that_is_missing_is_put_back_without_a_new_word(shop: Sh
     assert shop.changes() == []
 
 
-def test_law4_a_run_that_died_between_the_two_denials_is_finished_by_the_next_without_a_new_word(shop: Shop) -> None:
+def test_law4_a_run_that_died_between_the_two_denials_is_finished_by_the_next_without_a_new_word(
+    shop: Shop,
+) -> None:
     shop.enforce = "allow"
     shop.applies()
     shop.enforce = "deny-others"
@@ -223,7 +267,9 @@ def test_a_run_that_died_while_turning_it_off_is_finished_by_the_next(shop: Shop
         {"sourceTags": ["bastion"]},
     ],
 )
-def test_a_denial_that_was_changed_by_hand_is_seen_and_put_right(shop: Shop, changed: dict[str, Any]) -> None:
+def test_a_denial_that_was_changed_by_hand_is_seen_and_put_right(
+    shop: Shop, changed: dict[str, Any]
+) -> None:
     on(shop)
     right = shop.rules()
     shop.cloud.set_by_hand("cloudsync-web-deny4", **changed)
@@ -231,7 +277,9 @@ def test_a_denial_that_was_changed_by_hand_is_seen_and_put_right(shop: Shop, cha
     assert said.startswith("reapply rule cloudsync-web-deny4: not as configured: ")
     shop.cloud.reset_calls()
     shop.applies()
-    assert shop.written() == [("PUT", "cloudsync-web-deny4"), ("PUT", "wait")] or shop.written()[0] == (
+    assert shop.written() == [("PUT", "cloudsync-web-deny4"), ("PUT", "wait")] or shop.written()[
+        0
+    ] == (
         "PUT",
         "cloudsync-web-deny4",
     )
@@ -241,7 +289,9 @@ def test_a_denial_that_was_changed_by_hand_is_seen_and_put_right(shop: Shop, cha
 
 def test_a_denial_that_was_turned_into_an_allowance_is_what_it_lets_in(shop: Shop) -> None:
     on(shop)
-    shop.cloud.set_by_hand("cloudsync-web-deny4", denied=None, allowed=[{"IPProtocol": "tcp", "ports": ["1234"]}])
+    shop.cloud.set_by_hand(
+        "cloudsync-web-deny4", denied=None, allowed=[{"IPProtocol": "tcp", "ports": ["1234"]}]
+    )
     assert any(one.startswith("close tcp/1234") for one in shop.changes())
     shop.applies()
     rules = shop.rules()
@@ -293,7 +343,11 @@ def test_what_is_held_stays_open_behind_the_denial(shop: Shop) -> None:
 
 def test_law7_a_denial_that_would_stop_another_firewall_of_ours_is_refused(shop: Shop) -> None:
     mark = "cloudsync owner=shop firewall=api hosts=01234567"
-    api = {"allowed": [{"IPProtocol": "tcp", "ports": ["8443"]}], "sourceRanges": ["0.0.0.0/0"], "description": mark}
+    api = {
+        "allowed": [{"IPProtocol": "tcp", "ports": ["8443"]}],
+        "sourceRanges": ["0.0.0.0/0"],
+        "description": mark,
+    }
     shop.cloud.add_firewall("api-any4", **api, targetTags=["web", "api"], priority=950)
     code, said = shop.apply(allow_attach=("web",))
     assert code == 3
@@ -310,7 +364,9 @@ def test_release_takes_the_marks_off_the_denials_too_and_leaves_them(shop: Shop)
     assert release(shop.configuration(), "web").outcome.status == "done"
     after = shop.rules()
     assert all("cloudsync owner" not in rule.get("description", "") for rule in after.values())
-    assert [{**rule, "description": ""} for rule in after.values()] == [{**rule, "description": ""} for rule in before.values()]
+    assert [{**rule, "description": ""} for rule in after.values()] == [
+        {**rule, "description": ""} for rule in before.values()
+    ]
     assert shop.apply()[0] == 3
     shop.applies(adopt=("web",))
     assert shop.rules() == before
@@ -344,12 +400,24 @@ def test_exposure_and_the_list_of_others_rules_know_of_the_denial(shop: Shop) ->
     assert firewall.kept == ()
     (machine,) = firewall.standing.machines
     assert machine.beyond == ()
-    let = [ip_network(source) for one in machine.reachable if one.ports == "3389" for source in one.sources.cidrs()]
+    let = [
+        ip_network(source)
+        for one in machine.reachable
+        if one.ports == "3389"
+        for source in one.sources.cidrs()
+    ]
     assert not any(ip_address(address) in network for network in let for address in INTERNET)
-    assert all(any(ip_address(address) in network for network in let) for address in (*HEALTH, *IAP))
+    assert all(
+        any(ip_address(address) in network for network in let) for address in (*HEALTH, *IAP)
+    )
     shop.foreign = "fail"
     assert shop.plan().guards == ()
-    shop.cloud.add_firewall("first", priority=900, allowed=[{"IPProtocol": "tcp", "ports": ["8080"]}], sourceRanges=["0.0.0.0/0"])
+    shop.cloud.add_firewall(
+        "first",
+        priority=900,
+        allowed=[{"IPProtocol": "tcp", "ports": ["8080"]}],
+        sourceRanges=["0.0.0.0/0"],
+    )
     assert "tcp/8080 from 0.0.0.0/0" in beyond()
     assert [guard.id for guard in shop.plan().guards] == ["foreign"]
     assert len(shop.plan().firewalls[0].kept) == 1

@@ -1,6 +1,8 @@
-"""Random worlds of instances, VPC rules and firewall policies on the double: what provider and core make of them is what packets do.
+"""Random worlds of instances, VPC rules and firewall policies on the double: what provider and core
+make of them is what packets do.
 
-The referee goes through the levels packet by packet, on the world as it was drawn, and shares no code with the product.
+The referee goes through the levels packet by packet, on the world as it was drawn, and shares no
+code with the product.
 """
 
 from __future__ import annotations
@@ -59,7 +61,9 @@ class Entry:
 
 
 entries = st.lists(
-    st.builds(Entry, st.sampled_from(["tcp", "tcp", "udp", "icmp", "58", "esp", "all"]), ports), min_size=1, max_size=2
+    st.builds(Entry, st.sampled_from(["tcp", "tcp", "udp", "icmp", "58", "esp", "all"]), ports),
+    min_size=1,
+    max_size=2,
 )
 
 
@@ -85,7 +89,9 @@ class VpcRule:
     some_destinations: bool
 
     def is_for(self, instance: Instance, network: str) -> bool:
-        targets = self.target is None or self.target in instance.tags or self.target == instance.account
+        targets = (
+            self.target is None or self.target in instance.tags or self.target == instance.account
+        )
         return self.inbound and not self.disabled and network == self.network and targets
 
     def hits(self, packet: Packet) -> bool:
@@ -114,11 +120,16 @@ class PolicyRule:
         return self.secure is None and self.untold is None
 
     def hits(self, packet: Packet) -> bool:
-        return (self.untold is not None or within(packet[2], self.cidrs)) and any(one.hits(packet) for one in self.entries)
+        return (self.untold is not None or within(packet[2], self.cidrs)) and any(
+            one.hits(packet) for one in self.entries
+        )
 
     def wire(self, priority: int) -> dict[str, Any]:
         key = "srcIpRanges" if self.inbound else "destIpRanges"
-        match: dict[str, Any] = {key: list(self.cidrs), "layer4Configs": [one.wire("ipProtocol") for one in self.entries]}
+        match: dict[str, Any] = {
+            key: list(self.cidrs),
+            "layer4Configs": [one.wire("ipProtocol") for one in self.entries],
+        }
         if self.untold is not None and self.inbound:
             match[self.untold] = [UNTOLD_VALUE[self.untold]]
         rule: dict[str, Any] = {
@@ -128,7 +139,9 @@ class PolicyRule:
         if self.account is not None:
             rule["targetServiceAccounts"] = [self.account]
         if self.network is not None:
-            rule["targetResources"] = [f"https://www.googleapis.com/compute/v1/projects/p/global/networks/{self.network}"]
+            rule["targetResources"] = [
+                f"https://www.googleapis.com/compute/v1/projects/p/global/networks/{self.network}"
+            ]
         if self.secure is not None:
             rule["targetSecureTags"] = [{"name": "tagValues/1", "state": self.secure}]
         return rule
@@ -138,7 +151,9 @@ def one_family(drawn: VpcRule) -> VpcRule:
     """A VPC rule has networks of one family."""
     family = ip_network(drawn.cidrs[0]).version
     kept = tuple(one for one in drawn.cidrs if ip_network(one).version == family)
-    tagged = drawn.source_tag and drawn.inbound and (drawn.target is None or "@" not in drawn.target)
+    tagged = (
+        drawn.source_tag and drawn.inbound and (drawn.target is None or "@" not in drawn.target)
+    )
     return replace(drawn, cidrs=kept, source_tag=tagged)
 
 
@@ -157,7 +172,9 @@ policy_rules = st.builds(
 policies = st.lists(policy_rules, max_size=3)
 instances = st.builds(
     Instance,
-    st.lists(st.tuples(st.sampled_from(NETWORKS), st.booleans(), st.booleans()), min_size=1, max_size=2).map(tuple),
+    st.lists(
+        st.tuples(st.sampled_from(NETWORKS), st.booleans(), st.booleans()), min_size=1, max_size=2
+    ).map(tuple),
     st.sets(st.sampled_from(["a", "b"]), max_size=2).map(frozenset),
     st.sampled_from([None, *ACCOUNTS]),
     st.sampled_from(["europe-west1", "us-central1"]),
@@ -179,16 +196,23 @@ class World:
         """All of them in order; what is regional is in us-central1 only."""
         here = region == "us-central1"
         policies: list[str | Sequence[PolicyRule]] = [*self.network, self.regional if here else ()]
-        top: list[str | Sequence[PolicyRule]] = [*self.hierarchy, self.system, self.regional_system if here else ()]
+        top: list[str | Sequence[PolicyRule]] = [
+            *self.hierarchy,
+            self.system,
+            self.regional_system if here else (),
+        ]
         return [*top, *policies, "vpc"] if self.before else [*top, "vpc", *policies]
 
     def let_in(self, packet: Packet, instance: Instance, network: str) -> bool:
-        """Whether it may come through: what nobody can tell may match where it opens or hands on, and may not where it denies."""
+        """Whether it may come through: what nobody can tell may match where it opens or hands on,
+        and may not where it denies."""
         for level in self.levels(instance.region):
             outcomes = (
                 {self._by_vpc(packet, instance, network)}
                 if level == "vpc"
-                else _by_policy([one for one in level if not isinstance(one, str)], packet, instance, network)
+                else _by_policy(
+                    [one for one in level if not isinstance(one, str)], packet, instance, network
+                )
             )
             if True in outcomes:
                 return True
@@ -207,7 +231,9 @@ class World:
         return None
 
 
-def _by_policy(level: Sequence[PolicyRule], packet: Packet, instance: Instance, network: str) -> set[bool | None]:
+def _by_policy(
+    level: Sequence[PolicyRule], packet: Packet, instance: Instance, network: str
+) -> set[bool | None]:
     """What may become of it: let in, stopped, or handed on (None)."""
     outcomes: set[bool | None] = set()
     for rule in level:
@@ -228,9 +254,12 @@ worlds = st.builds(
     st.lists(levels, max_size=2).map(tuple), levels, levels, st.lists(levels, max_size=2).map(tuple), levels, st.booleans(),
 )  # fmt: skip
 
-# The same with little to choose from: nearly everything is about the same packets of the same instances, so that the order of the levels,
+# The same with little to choose from: nearly everything is about the same packets of the same
+# instances, so that the order of the levels,
 # of the rules in them, and every field that takes a rule out decides something.
-same_entries = st.sampled_from([(Entry("tcp", "443"),), (Entry("tcp", "1-7"),), (Entry("tcp", "all"),), (Entry("all", "all"),)])
+same_entries = st.sampled_from(
+    [(Entry("tcp", "443"),), (Entry("tcp", "1-7"),), (Entry("tcp", "all"),), (Entry("all", "all"),)]
+)
 same_cidrs = st.sampled_from([("0.0.0.0/0",), ("192.0.2.0/30",)])
 close_vpc_rules = st.builds(
     VpcRule, st.sampled_from([900, 1000]), st.booleans(), same_entries, same_cidrs, st.sampled_from([None, None, "a"]), seldom,
@@ -268,24 +297,45 @@ def build(cloud: ComputeDouble, world: World) -> None:
         order = "BEFORE_CLASSIC_FIREWALL" if world.before else "AFTER_CLASSIC_FIREWALL"
         cloud.networks[network]["networkFirewallPolicyEnforcementOrder"] = order
 
-        def policy(name: str, type_: str, rules: Sequence[PolicyRule], priority: int = 0) -> dict[str, Any]:
+        def policy(
+            name: str, type_: str, rules: Sequence[PolicyRule], priority: int = 0
+        ) -> dict[str, Any]:
             # The vendor lists rules in no order that may be relied on.
             wires = [rule.wire(10 * number) for number, rule in enumerate(rules)]
-            return {"name": name, "shortName": f"short-{name}", "type": type_, "priority": priority, "rules": wires[::-1]}
+            return {
+                "name": name,
+                "shortName": f"short-{name}",
+                "type": type_,
+                "priority": priority,
+                "rules": wires[::-1],
+            }
 
-        wide = [policy(f"net-{n}", "NETWORK", rules, priority=n) for n, rules in enumerate(world.network)]
-        hierarchy = [policy(f"org-{n}", "HIERARCHY", rules) for n, rules in enumerate(world.hierarchy)]
-        cloud.policies[network] = [*wide[::-1], policy("system", "SYSTEM", world.system), *hierarchy]
+        wide = [
+            policy(f"net-{n}", "NETWORK", rules, priority=n)
+            for n, rules in enumerate(world.network)
+        ]
+        hierarchy = [
+            policy(f"org-{n}", "HIERARCHY", rules) for n, rules in enumerate(world.hierarchy)
+        ]
+        cloud.policies[network] = [
+            *wide[::-1],
+            policy("system", "SYSTEM", world.system),
+            *hierarchy,
+        ]
         cloud.regional[network, "us-central1"] = [
             policy("regional", "NETWORK_REGIONAL", world.regional),
             policy("regional-system", "SYSTEM_REGIONAL", world.regional_system),
             policy("system", "SYSTEM_GLOBAL", ()),
         ]
     for n, rule in enumerate(world.vpc):
-        fields: dict[str, Any] = {"denied" if rule.deny else "allowed": [one.wire("IPProtocol") for one in rule.entries]}
+        fields: dict[str, Any] = {
+            "denied" if rule.deny else "allowed": [one.wire("IPProtocol") for one in rule.entries]
+        }
         fields |= {"sourceRanges" if rule.inbound else "destinationRanges": list(rule.cidrs)}
         if rule.target is not None:
-            fields |= {"targetServiceAccounts" if "@" in rule.target else "targetTags": [rule.target]}
+            fields |= {
+                "targetServiceAccounts" if "@" in rule.target else "targetTags": [rule.target]
+            }
         if rule.source_tag:
             fields["sourceTags"] = ["bastion"]
         if rule.some_destinations and rule.inbound:
@@ -297,7 +347,10 @@ def build(cloud: ComputeDouble, world: World) -> None:
         )  # fmt: skip
     for n, instance in enumerate(world.instances):
         zone = {"europe-west1": "europe-west1-b", "us-central1": "us-central1-a"}[instance.region]
-        nics = [(net, f"198.51.100.{n}" if v4 else None, f"2001:db8::{n}" if v6 else None) for net, v4, v6 in instance.nics]
+        nics = [
+            (net, f"198.51.100.{n}" if v4 else None, f"2001:db8::{n}" if v6 else None)
+            for net, v4, v6 in instance.nics
+        ]
         cloud.add_instance(f"i-{n}", *nics, tags=instance.tags, account=instance.account, zone=zone)
 
 
@@ -329,6 +382,7 @@ def hold_against_the_referee(world: World) -> None:
             packet
             for net, v4, v6 in instance.nics
             for packet in PACKETS
-            if (v4 if ip_address(packet[2]).version == 4 else v6) and world.let_in(packet, instance, net)
+            if (v4 if ip_address(packet[2]).version == 4 else v6)
+            and world.let_in(packet, instance, net)
         }
         agree(exposure_of(machine), expected)

@@ -1,4 +1,5 @@
-"""Every field that decides what a VPC rule does, changed by hand: seen in the plan, shown there, and put right. One field a test."""
+"""Every field that decides what a VPC rule does, changed by hand: seen in the plan, shown there,
+and put right. One field a test."""
 
 from __future__ import annotations
 
@@ -45,11 +46,23 @@ def put_right(shop: Shop, before: dict[str, dict[str, Any]]) -> None:
 
 
 FIELDS = [
-    ("allowed", [{"IPProtocol": "tcp", "ports": ["22", "443", "3389"]}], "close tcp/3389 from 0.0.0.0/0"),
+    (
+        "allowed",
+        [{"IPProtocol": "tcp", "ports": ["22", "443", "3389"]}],
+        "close tcp/3389 from 0.0.0.0/0",
+    ),
     ("allowed", [{"IPProtocol": "tcp", "ports": ["22"]}], "open tcp/443 from 0.0.0.0/0"),
-    ("allowed", [*SSH_AND_443, {"IPProtocol": "udp", "ports": ["443"]}], "close udp/443 from 0.0.0.0/0"),
+    (
+        "allowed",
+        [*SSH_AND_443, {"IPProtocol": "udp", "ports": ["443"]}],
+        "close udp/443 from 0.0.0.0/0",
+    ),
     ("allowed", [*SSH_AND_443, {"IPProtocol": "47"}], "close gre from 0.0.0.0/0"),
-    ("priority", 901, "reapply rule cloudsync-web-any4: not as configured: its priority is 901, not 900"),
+    (
+        "priority",
+        901,
+        "reapply rule cloudsync-web-any4: not as configured: its priority is 901, not 900",
+    ),
     ("priority", 0, "its priority is 0, not 900"),
     ("sourceRanges", ["0.0.0.0/1"], "open tcp/443 from 128.0.0.0/1"),
     ("targetTags", ["db", "web"], "it is for db, web"),
@@ -61,7 +74,9 @@ FIELDS = [
 
 
 @pytest.mark.parametrize(("field", "value", "shown"), FIELDS)
-def test_a_field_changed_by_hand_is_seen_shown_and_put_right(shop: Shop, field: str, value: Any, shown: str) -> None:
+def test_a_field_changed_by_hand_is_seen_shown_and_put_right(
+    shop: Shop, field: str, value: Any, shown: str
+) -> None:
     before = shop.rules()
     shop.cloud.set_by_hand(V4, **{field: value})
     found = shop.changes()
@@ -96,7 +111,9 @@ def test_a_rule_turned_into_a_denial_is_an_allow_rule_again(shop: Shop) -> None:
 
 def test_a_denial_that_never_was_one_of_ours_is_refused_by_name(shop: Shop) -> None:
     mark = shop.rules()[V4]["description"]
-    shop.cloud.add_firewall("cloudsync-web-block", denied=SSH_AND_443, targetTags=["web"], priority=1, description=mark)
+    shop.cloud.add_firewall(
+        "cloudsync-web-block", denied=SSH_AND_443, targetTags=["web"], priority=1, description=mark
+    )
     before = shop.rules()
     shop.ports = ("443/tcp", "80/tcp")
     code, said = shop.apply()
@@ -122,12 +139,16 @@ def test_sources_widened_by_hand_are_narrow_again(shop: Shop) -> None:
     put_right(shop, before)
 
 
-def test_a_rule_made_anew_on_another_network_opens_on_ours_and_goes_from_the_other(shop: Shop) -> None:
+def test_a_rule_made_anew_on_another_network_opens_on_ours_and_goes_from_the_other(
+    shop: Shop,
+) -> None:
     """The name stays taken while the new rule is opened: names are one in the project."""
     rule = shop.rules()[V4]
     shop.cloud.remove_by_hand(V4)
     fields = ("allowed", "sourceRanges", "targetTags", "priority", "description")
-    shop.cloud.add_firewall(V4, network="global/networks/other", **{key: rule[key] for key in fields})
+    shop.cloud.add_firewall(
+        V4, network="global/networks/other", **{key: rule[key] for key in fields}
+    )
     see(
         shop,
         "it is on the network other, not on default, and goes from there",
@@ -147,7 +168,13 @@ def test_a_rule_made_anew_on_another_network_opens_on_ours_and_goes_from_the_oth
 def test_a_rule_made_anew_as_an_outbound_one_stays_and_ours_gets_another_name(shop: Shop) -> None:
     rule = shop.rules()[V4]
     shop.cloud.remove_by_hand(V4)
-    shop.cloud.add_firewall(V4, direction="EGRESS", allowed=rule["allowed"], targetTags=["web"], description=rule["description"])
+    shop.cloud.add_firewall(
+        V4,
+        direction="EGRESS",
+        allowed=rule["allowed"],
+        targetTags=["web"],
+        description=rule["description"],
+    )
     outbound = shop.rules()[V4]
     see(shop, "open tcp/22 from 0.0.0.0/0", "open tcp/443 from 0.0.0.0/0")
     shop.applies()
@@ -161,12 +188,18 @@ def test_a_rule_made_anew_as_an_outbound_one_stays_and_ours_gets_another_name(sh
     ("field", "value", "shown"),
     [
         ("sourceServiceAccounts", ["db@p.example"], "it also lets in db@p.example"),
-        ("targetServiceAccounts", ["db@p.example", "web@p.example"], "it is for db@p.example, web@p.example"),
+        (
+            "targetServiceAccounts",
+            ["db@p.example", "web@p.example"],
+            "it is for db@p.example, web@p.example",
+        ),
         ("targetServiceAccounts", ["db@p.example"], "open tcp/443 from 0.0.0.0/0"),
         ("targetServiceAccounts", [], "it is for every machine of the network"),
     ],
 )
-def test_service_accounts_are_compared_as_tags_are(tmp_path: Path, field: str, value: list[str], shown: str) -> None:
+def test_service_accounts_are_compared_as_tags_are(
+    tmp_path: Path, field: str, value: list[str], shown: str
+) -> None:
     with ComputeDouble() as cloud:
         shop = Shop(tmp_path, cloud)
         shop.keys = 'target_service_accounts = ["web@p.example"]'
@@ -180,7 +213,9 @@ def test_service_accounts_are_compared_as_tags_are(tmp_path: Path, field: str, v
         assert cloud.violations == []
 
 
-def test_logging_turned_on_by_hand_is_no_change_and_stays_on_when_something_else_changes(shop: Shop) -> None:
+def test_logging_turned_on_by_hand_is_no_change_and_stays_on_when_something_else_changes(
+    shop: Shop,
+) -> None:
     shop.cloud.set_by_hand(V4, logConfig={"enable": True})
     assert shop.changes() == []
     shop.ports = ("443/tcp", "80/tcp")
@@ -206,10 +241,16 @@ def test_a_mark_taken_away_by_hand_waits_to_be_adopted_again(shop: Shop) -> None
 
 def test_with_a_host_that_is_unknown_what_somebody_changed_is_not_narrowed(shop: Shop) -> None:
     """Law 1: to put a rule right may close what a container needs that nobody could read."""
-    shop.cloud.set_by_hand(V4, priority=901, allowed=[{"IPProtocol": "tcp", "ports": ["22", "443", "8443"]}])
+    shop.cloud.set_by_hand(
+        V4, priority=901, allowed=[{"IPProtocol": "tcp", "ports": ["22", "443", "8443"]}]
+    )
     before = shop.rules()
     path = shop.write()
-    path.write_text(path.read_text().replace("[hosts.web-1]\n", '[hosts.web-1]\ndocker = "unix:///nowhere/docker.sock"\n'))
+    path.write_text(
+        path.read_text().replace(
+            "[hosts.web-1]\n", '[hosts.web-1]\ndocker = "unix:///nowhere/docker.sock"\n'
+        )
+    )
     shop.write = lambda: path  # type: ignore[method-assign]
     code, _ = shop.apply()
     assert code in (1, 75)

@@ -1,4 +1,5 @@
-"""The provider `gcp` by the real SDK over HTTP, against the double: what it reads, how it writes, every failure told."""
+"""The provider `gcp` by the real SDK over HTTP, against the double: what it reads, how it writes,
+every failure told."""
 
 from __future__ import annotations
 
@@ -81,7 +82,11 @@ class Project:
         return FirewallSpec(name, GcpFirewall(**whole), Marker(MARK.owner, name, MARK.hosts))
 
     def account(self, seconds: float = 20.0, **settings: Any) -> Account:
-        whole = {"project": self.cloud.project, "endpoint": self.cloud.endpoint, "anonymous": True} | settings
+        whole = {
+            "project": self.cloud.project,
+            "endpoint": self.cloud.endpoint,
+            "anonymous": True,
+        } | settings
         return Account("gcp", GcpAccount(**whole), Path("/"), time.monotonic() + seconds)
 
     def read(self, *specs: FirewallSpec, seconds: float = 20.0) -> Observation:
@@ -92,7 +97,9 @@ class Project:
         observed = self.read()
         assert not isinstance(observed, Unreadable), observed.error.message
         marker = MARK if isinstance(observed, Absent) else None
-        steps = provider.plan_steps(observed, Target(self.spec, rules(*texts), rules("tcp/22"), marker=marker, **more))
+        steps = provider.plan_steps(
+            observed, Target(self.spec, rules(*texts), rules("tcp/22"), marker=marker, **more)
+        )
         assert isinstance(steps, tuple), steps
         return steps
 
@@ -115,7 +122,11 @@ class Project:
 
     def requests(self) -> list[str]:
         """The request ids of all writes, as they were sent."""
-        found = [call.query["requestId"][0] for call in self.cloud.writes() if not call.path.endswith("/wait")]
+        found = [
+            call.query["requestId"][0]
+            for call in self.cloud.writes()
+            if not call.path.endswith("/wait")
+        ]
         assert all(found)
         return found
 
@@ -130,12 +141,23 @@ def project(cloud: ComputeDouble, monkeypatch: pytest.MonkeyPatch) -> Project:
 # Meaning
 
 
-def test_shuffled_rules_odd_spellings_and_numbers_are_the_same_meaning(project: Project, cloud: ComputeDouble) -> None:
+def test_shuffled_rules_odd_spellings_and_numbers_are_the_same_meaning(
+    project: Project, cloud: ComputeDouble
+) -> None:
     hand = {"targetTags": ["web"], "priority": 900, "description": WORDS}
-    entries = [{"IPProtocol": "UDP", "ports": ["1006-1010", "1000-1005"]}, {"IPProtocol": "6", "ports": ["0-65535"]}]
-    cloud.add_firewall("cloudsync-web-x", allowed=entries, sourceRanges=["10.128.0.0/9", "10.0.0.0/9"], **hand)
-    cloud.add_firewall("cloudsync-web-y", allowed=[{"IPProtocol": "58"}], sourceRanges=["2001:DB8::/32"], **hand)
-    cloud.add_firewall("cloudsync-web-z", allowed=[{"IPProtocol": "all"}], sourceRanges=["192.0.2.0/24"], **hand)
+    entries = [
+        {"IPProtocol": "UDP", "ports": ["1006-1010", "1000-1005"]},
+        {"IPProtocol": "6", "ports": ["0-65535"]},
+    ]
+    cloud.add_firewall(
+        "cloudsync-web-x", allowed=entries, sourceRanges=["10.128.0.0/9", "10.0.0.0/9"], **hand
+    )
+    cloud.add_firewall(
+        "cloudsync-web-y", allowed=[{"IPProtocol": "58"}], sourceRanges=["2001:DB8::/32"], **hand
+    )
+    cloud.add_firewall(
+        "cloudsync-web-z", allowed=[{"IPProtocol": "all"}], sourceRanges=["192.0.2.0/24"], **hand
+    )
     assert project.present().rules == rules(
         "udp/1000-1010 from 10.0.0.0/8",
         "tcp/1-65535 from 10.0.0.0/8",
@@ -144,7 +166,9 @@ def test_shuffled_rules_odd_spellings_and_numbers_are_the_same_meaning(project: 
     )
 
 
-def test_ipv6_that_comes_back_in_another_spelling_is_no_change(project: Project, cloud: ComputeDouble) -> None:
+def test_ipv6_that_comes_back_in_another_spelling_is_no_change(
+    project: Project, cloud: ComputeDouble
+) -> None:
     texts = ("tcp/22", "tcp/443 from 2001:db8:0:1::/64,2001:db8:1::/48")
     project.makes(*texts)
     cloud.odd_spelling = True
@@ -183,16 +207,22 @@ def test_everything_but_one_protocol_is_written_by_number(project: Project) -> N
     assert project.present().rules == wanted
 
 
-@pytest.mark.parametrize("text", ["sctp/3868", "icmp/8 from any4", "icmpv6/128 from any6", "udplite/53"])
+@pytest.mark.parametrize(
+    "text", ["sctp/3868", "icmp/8 from any4", "icmpv6/128 from any6", "udplite/53"]
+)
 def test_what_vpc_rules_cannot_say_is_refused_by_name(project: Project, text: str) -> None:
-    refusal = provider.plan_steps(Absent(), Target(project.spec, rules("tcp/22", text), marker=MARK))
+    refusal = provider.plan_steps(
+        Absent(), Target(project.spec, rules("tcp/22", text), marker=MARK)
+    )
     assert isinstance(refusal, Refusal)
     assert text.partition(" ")[0] in refusal.reason
 
 
 def test_257_sources_are_two_rules_and_256_are_one(project: Project, cloud: ComputeDouble) -> None:
     def many(count: int) -> str:
-        return "tcp/443 from " + ",".join(f"10.{n // 128}.{2 * (n % 128)}.0/24" for n in range(count))
+        return "tcp/443 from " + ",".join(
+            f"10.{n // 128}.{2 * (n % 128)}.0/24" for n in range(count)
+        )
 
     project.there()
     project.makes("tcp/22", many(256))
@@ -202,9 +232,14 @@ def test_257_sources_are_two_rules_and_256_are_one(project: Project, cloud: Comp
     assert project.present().rules == rules("tcp/22", many(257))
 
 
-def test_one_rule_a_source_set_and_family_with_all_its_ports(project: Project, cloud: ComputeDouble) -> None:
+def test_one_rule_a_source_set_and_family_with_all_its_ports(
+    project: Project, cloud: ComputeDouble
+) -> None:
     project.makes("tcp/22", "tcp/443", "udp/443", "tcp/8000-8010", "tcp/9100 from 203.0.113.0/24")
-    ports = {name: [(one["IPProtocol"], one["ports"]) for one in rule["allowed"]] for name, rule in cloud.firewalls().items()}
+    ports = {
+        name: [(one["IPProtocol"], one["ports"]) for one in rule["allowed"]]
+        for name, rule in cloud.firewalls().items()
+    }
     world = [("tcp", ["22", "443", "8000-8010"]), ("udp", ["443"])]
     (narrow,) = ports.keys() - {ANY4, ANY6}
     assert ports == {ANY4: world, ANY6: world, narrow: [("tcp", ["9100"])]}
@@ -218,7 +253,9 @@ def test_lists_really_clear(project: Project, cloud: ComputeDouble) -> None:
     assert [call.method for call in cloud.writes()] == ["PUT", "POST"]
 
 
-def test_descriptions_say_who_and_hold_no_control_characters(project: Project, cloud: ComputeDouble) -> None:
+def test_descriptions_say_who_and_hold_no_control_characters(
+    project: Project, cloud: ComputeDouble
+) -> None:
     hostile = Description(rules("tcp/443"), "shop/web\x1b[31m\u202e" + "x" * 3000)
     project.makes("tcp/22", "tcp/443", descriptions=(hostile,))
     text = cloud.firewalls()[ANY4]["description"]
@@ -226,7 +263,9 @@ def test_descriptions_say_who_and_hold_no_control_characters(project: Project, c
     assert len(text) == 2048
 
 
-def test_a_rule_that_cannot_be_understood_is_unreadable_and_not_left_out(project: Project, cloud: ComputeDouble) -> None:
+def test_a_rule_that_cannot_be_understood_is_unreadable_and_not_left_out(
+    project: Project, cloud: ComputeDouble
+) -> None:
     project.there()
     rule = cloud.firewalls()[ANY4] | {"allowed": [{"IPProtocol": "quic"}]}
     cloud.fail(Fault("GET", RULES, status=200, body={"items": [rule]}))
@@ -238,14 +277,22 @@ def test_a_rule_that_cannot_be_understood_is_unreadable_and_not_left_out(project
 # Names and owners
 
 
-def test_the_longest_prefix_that_fits_says_whose_a_rule_is(project: Project, cloud: ComputeDouble) -> None:
-    cloud.add_firewall("cloudsync-web-api-any4", **SSH4 | {"description": WORDS.replace("=web", "=web-api")})
+def test_the_longest_prefix_that_fits_says_whose_a_rule_is(
+    project: Project, cloud: ComputeDouble
+) -> None:
+    cloud.add_firewall(
+        "cloudsync-web-api-any4", **SSH4 | {"description": WORDS.replace("=web", "=web-api")}
+    )
     assert isinstance(project.read(project.named("web-api"), project.named("web")), Present)
     assert isinstance(project.read(project.named("web"), project.named("web-api")), Absent)
-    assert isinstance(project.read(project.named("web")), Absent), "its mark and its name belong to a longer prefix"
+    assert isinstance(project.read(project.named("web")), Absent), (
+        "its mark and its name belong to a longer prefix"
+    )
 
 
-def test_the_longest_name_of_a_firewall_makes_names_google_takes(project: Project, cloud: ComputeDouble) -> None:
+def test_the_longest_name_of_a_firewall_makes_names_google_takes(
+    project: Project, cloud: ComputeDouble
+) -> None:
     name = "w" * 40
     project.spec = project.named(name)
     cloud.add_network("other")
@@ -254,7 +301,9 @@ def test_the_longest_name_of_a_firewall_makes_names_google_takes(project: Projec
     rule = cloud.firewalls()[long]
     cloud.remove_by_hand(long)
     cloud.add_firewall(
-        long, network="global/networks/other", **{key: rule[key] for key in ("allowed", "sourceRanges", "targetTags")}
+        long,
+        network="global/networks/other",
+        **{key: rule[key] for key in ("allowed", "sourceRanges", "targetTags")},
     )
     project.makes("tcp/22", "tcp/443 from 2001:db8::/32")
     assert max(map(len, cloud.firewalls())) == 63
@@ -285,7 +334,9 @@ def test_two_source_sets_that_share_a_chunk_share_its_rule(project: Project) -> 
     assert project.steps(*wanted) == ()
 
 
-def test_a_name_that_is_taken_meanwhile_is_a_conflict(project: Project, cloud: ComputeDouble) -> None:
+def test_a_name_that_is_taken_meanwhile_is_a_conflict(
+    project: Project, cloud: ComputeDouble
+) -> None:
     cloud.add_network("other")
     theirs = SSH4 | {"network": "global/networks/other", "description": "theirs"}
     steps = project.steps("tcp/22")
@@ -295,13 +346,23 @@ def test_a_name_that_is_taken_meanwhile_is_a_conflict(project: Project, cloud: C
     assert cloud.firewalls()[ANY4]["network"].endswith("/other")
 
 
-def test_adopting_writes_the_mark_and_leaves_the_words(project: Project, cloud: ComputeDouble) -> None:
-    cloud.add_firewall("cloudsync-web-x", **SSH4 | {"description": "made on Monday", "logConfig": {"enable": True}})
-    cloud.add_firewall(ANY6, **SSH6 | {"description": WORDS.replace("0123abcd", "ffffffff") + ": shop/web"})
-    cloud.add_firewall("cloudsync-web-db", **{**SSH4, "description": "", "sourceRanges": [], "sourceTags": ["db"]})
+def test_adopting_writes_the_mark_and_leaves_the_words(
+    project: Project, cloud: ComputeDouble
+) -> None:
+    cloud.add_firewall(
+        "cloudsync-web-x", **SSH4 | {"description": "made on Monday", "logConfig": {"enable": True}}
+    )
+    cloud.add_firewall(
+        ANY6, **SSH6 | {"description": WORDS.replace("0123abcd", "ffffffff") + ": shop/web"}
+    )
+    cloud.add_firewall(
+        "cloudsync-web-db", **{**SSH4, "description": "", "sourceRanges": [], "sourceTags": ["db"]}
+    )
     assert project.present().marker is None
     observed = project.present()
-    steps = provider.plan_steps(observed, Target(project.spec, rules("tcp/22"), rules("tcp/22"), marker=MARK))
+    steps = provider.plan_steps(
+        observed, Target(project.spec, rules("tcp/22"), rules("tcp/22"), marker=MARK)
+    )
     assert isinstance(steps, tuple)
     for step in steps:
         provider.open_writer(project.account()).run(step)
@@ -352,7 +413,9 @@ def test_no_credentials_at_all_only_on_loopback() -> None:
 # What else is on the network
 
 
-def test_foreign_rules_that_act_on_the_same_targets_are_named(project: Project, cloud: ComputeDouble) -> None:
+def test_foreign_rules_that_act_on_the_same_targets_are_named(
+    project: Project, cloud: ComputeDouble
+) -> None:
     project.there()
     cloud.add_network("other")
     rdp = {"allowed": [{"IPProtocol": "tcp", "ports": ["3389"]}], "sourceRanges": ["0.0.0.0/0"]}
@@ -389,14 +452,21 @@ def test_widening_is_started_together_and_waited_for_together_before_anything_na
     assert cloud.writes()[4].path.endswith(ANY6)
 
 
-def test_what_gains_and_loses_is_replaced_in_one_write_each_started_together(project: Project, cloud: ComputeDouble) -> None:
+def test_what_gains_and_loses_is_replaced_in_one_write_each_started_together(
+    project: Project, cloud: ComputeDouble
+) -> None:
     project.there()
     for name in (ANY4, ANY6):
         cloud.set_by_hand(name, allowed=[{"IPProtocol": "tcp", "ports": ["22", "80"]}])
     (step,) = project.steps("tcp/22", "tcp/443")
     assert step.kind is StepKind.REPLACE
     project.makes("tcp/22", "tcp/443")
-    assert ["wait" if call.path.endswith("/wait") else call.method for call in cloud.writes()] == ["PUT", "PUT", "wait", "wait"]
+    assert ["wait" if call.path.endswith("/wait") else call.method for call in cloud.writes()] == [
+        "PUT",
+        "PUT",
+        "wait",
+        "wait",
+    ]
 
 
 SWAPS = [
@@ -419,7 +489,11 @@ def test_law3_the_writes_of_a_step_may_end_in_any_order(
     project.makes(*before)
     observed = project.present()
     steps = project.steps(*after)
-    lowest, highest, ssh = observed.rules & rules(*after), observed.rules | rules(*after), rules("tcp/22")
+    lowest, highest, ssh = (
+        observed.rules & rules(*after),
+        observed.rules | rules(*after),
+        rules("tcp/22"),
+    )
     for number in range(len(steps)):
         for order in itertools.permutations(changes_of(steps[number])):
             with ComputeDouble() as other:
@@ -437,7 +511,9 @@ def test_law3_the_writes_of_a_step_may_end_in_any_order(
                     state = now.rules if isinstance(now, Present) else NOTHING
                     assert state.covers(lowest), "closed for a moment"
                     assert highest.covers(state), "open for a moment"
-                    assert state.covers(open_before) or state.covers(ssh), "something closed before SSH was open"
+                    assert state.covers(open_before) or state.covers(ssh), (
+                        "something closed before SSH was open"
+                    )
                 assert other.violations == []
 
 
@@ -468,7 +544,9 @@ def test_two_writes_never_share_an_id(project: Project) -> None:
     assert len(set(project.requests())) == 3
 
 
-def test_a_write_whose_answer_is_lost_for_good_has_an_unknown_fate(project: Project, cloud: ComputeDouble) -> None:
+def test_a_write_whose_answer_is_lost_for_good_has_an_unknown_fate(
+    project: Project, cloud: ComputeDouble
+) -> None:
     project.there()
     cloud.fail(Fault("PUT", f"{RULES}/{ANY4}", "drop-after", times=1000))
     with pytest.raises(Transient) as raised:
@@ -479,8 +557,18 @@ def test_a_write_whose_answer_is_lost_for_good_has_an_unknown_fate(project: Proj
 
 def limited_body() -> dict[str, Any]:
     """As Google's newer services say it: the reason is in an ErrorInfo."""
-    details = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "RATE_LIMIT_EXCEEDED", "domain": "googleapis.com"}
-    return {"error": {"code": 403, "message": "Quota exceeded for quota metric 'Queries'", "details": [details]}}
+    details = {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": "RATE_LIMIT_EXCEEDED",
+        "domain": "googleapis.com",
+    }
+    return {
+        "error": {
+            "code": 403,
+            "message": "Quota exceeded for quota metric 'Queries'",
+            "details": [details],
+        }
+    }
 
 
 @pytest.mark.parametrize("body", [fault_body(403, "rateLimitExceeded"), limited_body()])
@@ -499,9 +587,13 @@ def test_a_403_that_is_a_rate_limit_is_tried_again_reading_and_writing(
     assert isinstance(observed.error, RateLimited)
 
 
-def test_a_403_that_is_a_permission_is_told_once_with_where_to_look(project: Project, cloud: ComputeDouble) -> None:
+def test_a_403_that_is_a_permission_is_told_once_with_where_to_look(
+    project: Project, cloud: ComputeDouble
+) -> None:
     project.there()
-    body = fault_body(403, "forbidden", "Required 'compute.firewalls.update' permission for 'projects/p'")
+    body = fault_body(
+        403, "forbidden", "Required 'compute.firewalls.update' permission for 'projects/p'"
+    )
     cloud.fail(Fault("PUT", f"{RULES}/.*", status=403, body=body, times=1000))
     with pytest.raises(AuthError, match=r"compute\.firewalls\.update") as raised:
         project.makes("tcp/22", "tcp/443")
@@ -515,7 +607,9 @@ def test_a_403_that_is_a_permission_is_told_once_with_where_to_look(project: Pro
     assert len(cloud.calls) == 1
 
 
-def test_a_rule_on_which_another_operation_runs_is_waited_for(project: Project, cloud: ComputeDouble) -> None:
+def test_a_rule_on_which_another_operation_runs_is_waited_for(
+    project: Project, cloud: ComputeDouble
+) -> None:
     project.there()
     steps = project.steps("tcp/22", "tcp/443")
     elsewhere = Project(cloud)
@@ -528,9 +622,15 @@ def test_a_rule_on_which_another_operation_runs_is_waited_for(project: Project, 
     assert elsewhere.present().rules == rules("tcp/22", "tcp/443")
 
 
-def test_a_rule_that_stays_busy_is_given_up_at_the_deadline(project: Project, cloud: ComputeDouble) -> None:
+def test_a_rule_that_stays_busy_is_given_up_at_the_deadline(
+    project: Project, cloud: ComputeDouble
+) -> None:
     project.there()
-    cloud.fail(Fault("PUT", f"{RULES}/.*", status=400, body=fault_body(400, "resourceNotReady"), times=1000))
+    cloud.fail(
+        Fault(
+            "PUT", f"{RULES}/.*", status=400, body=fault_body(400, "resourceNotReady"), times=1000
+        )
+    )
     with pytest.raises(Transient, match="resourceNotReady") as raised:
         project.makes("tcp/22", "tcp/443", seconds=1.3)
     assert not raised.value.fate_unknown
@@ -539,7 +639,10 @@ def test_a_rule_that_stays_busy_is_given_up_at_the_deadline(project: Project, cl
 @pytest.mark.parametrize(
     ("failure", "error"),
     [
-        ((403, "QUOTA_EXCEEDED", "Quota 'FIREWALLS' exceeded.  Limit: 500.0 globally."), QuotaExceeded),
+        (
+            (403, "QUOTA_EXCEEDED", "Quota 'FIREWALLS' exceeded.  Limit: 500.0 globally."),
+            QuotaExceeded,
+        ),
         ((400, "INVALID_USAGE", "something of the request"), Unsupported),
         ((503, "RESOURCE_OPERATION_RATE_EXCEEDED", "later"), Conflict),
         ((409, "RESOURCE_ALREADY_EXISTS", "it is there"), Conflict),
@@ -549,7 +652,10 @@ def test_a_rule_that_stays_busy_is_given_up_at_the_deadline(project: Project, cl
     ],
 )
 def test_an_operation_that_fails_after_it_was_accepted_is_a_failure(
-    project: Project, cloud: ComputeDouble, failure: tuple[int, str, str], error: type[ProviderError]
+    project: Project,
+    cloud: ComputeDouble,
+    failure: tuple[int, str, str],
+    error: type[ProviderError],
 ) -> None:
     cloud.fail_operations = [failure]
     with pytest.raises(error, match=failure[1]) as raised:
@@ -558,13 +664,17 @@ def test_an_operation_that_fails_after_it_was_accepted_is_a_failure(
     assert sorted(cloud.firewalls()) == [ANY6], "the other one, started beside it, was waited for"
 
 
-def test_the_projects_quota_of_rules_is_said_in_googles_words(project: Project, cloud: ComputeDouble) -> None:
+def test_the_projects_quota_of_rules_is_said_in_googles_words(
+    project: Project, cloud: ComputeDouble
+) -> None:
     cloud.quota = 0
     with pytest.raises(QuotaExceeded, match=r"Quota 'FIREWALLS' exceeded\.  Limit: 0\.0 globally"):
         project.makes("tcp/22")
 
 
-def test_an_operation_that_is_slow_is_waited_for_again(project: Project, cloud: ComputeDouble) -> None:
+def test_an_operation_that_is_slow_is_waited_for_again(
+    project: Project, cloud: ComputeDouble
+) -> None:
     cloud.slow_waits = 3
     project.makes("tcp/22")
     assert cloud.count("POST", WAITS) == 2 + 3
@@ -572,19 +682,28 @@ def test_an_operation_that_is_slow_is_waited_for_again(project: Project, cloud: 
 
 
 @pytest.mark.parametrize("kind", ["drop-after", "truncate", "error"])
-def test_a_wait_that_fails_is_asked_again(project: Project, cloud: ComputeDouble, kind: Any) -> None:
+def test_a_wait_that_fails_is_asked_again(
+    project: Project, cloud: ComputeDouble, kind: Any
+) -> None:
     cloud.fail(Fault("POST", WAITS, kind, status=503, body=fault_body(503, "backendError")))
     project.makes("tcp/22")
     assert project.present().rules == rules("tcp/22")
 
 
-def test_an_operation_that_never_ends_is_given_up_at_the_deadline(project: Project, cloud: ComputeDouble) -> None:
+def test_an_operation_that_never_ends_is_given_up_at_the_deadline(
+    project: Project, cloud: ComputeDouble
+) -> None:
     cloud.slow_waits, cloud.settle_calls = 100_000, 100_000
-    with pytest.raises(Transient, match=r"accepted by Google, but .* not in force when the run's deadline was reached"):
+    with pytest.raises(
+        Transient,
+        match=r"accepted by Google, but .* not in force when the run's deadline was reached",
+    ):
         project.makes("tcp/22", seconds=0.6)
 
 
-def test_a_wait_that_hangs_is_given_up_at_the_deadline(project: Project, cloud: ComputeDouble) -> None:
+def test_a_wait_that_hangs_is_given_up_at_the_deadline(
+    project: Project, cloud: ComputeDouble
+) -> None:
     cloud.fail(Fault("POST", WAITS, "late", seconds=1.5, times=2))
     start = time.monotonic()
     with pytest.raises(Transient, match="not in force when the run's deadline was reached"):
@@ -592,9 +711,14 @@ def test_a_wait_that_hangs_is_given_up_at_the_deadline(project: Project, cloud: 
     assert time.monotonic() - start < 1.4
 
 
-def test_a_rule_that_is_gone_already_needs_no_deleting(project: Project, cloud: ComputeDouble) -> None:
+def test_a_rule_that_is_gone_already_needs_no_deleting(
+    project: Project, cloud: ComputeDouble
+) -> None:
     project.there()
-    extra = SSH4 | {"sourceRanges": ["203.0.113.0/24"], "allowed": [{"IPProtocol": "tcp", "ports": ["80"]}]}
+    extra = SSH4 | {
+        "sourceRanges": ["203.0.113.0/24"],
+        "allowed": [{"IPProtocol": "tcp", "ports": ["80"]}],
+    }
     cloud.add_firewall("cloudsync-web-x", **extra)
     steps = project.steps("tcp/22")
     cloud.remove_by_hand("cloudsync-web-x")
@@ -641,7 +765,15 @@ def test_a_read_that_fails_for_good_is_unreadable(
 
 def test_a_rate_limit_with_a_hint_is_waited_out(project: Project, cloud: ComputeDouble) -> None:
     project.there()
-    cloud.fail(Fault("GET", RULES, status=429, body=fault_body(429, "rateLimitExceeded"), headers={"Retry-After": "1"}))
+    cloud.fail(
+        Fault(
+            "GET",
+            RULES,
+            status=429,
+            body=fault_body(429, "rateLimitExceeded"),
+            headers={"Retry-After": "1"},
+        )
+    )
     start = time.monotonic()
     assert project.present().rules == rules("tcp/22")
     assert time.monotonic() - start >= 1.0
@@ -656,25 +788,35 @@ def test_a_rate_limit_with_a_hint_is_waited_out(project: Project, cloud: Compute
         {"items": [{"network": "global/networks/default"}]},
     ],
 )
-def test_a_list_that_is_not_the_whole_list_is_unreadable(project: Project, cloud: ComputeDouble, body: dict[str, Any]) -> None:
+def test_a_list_that_is_not_the_whole_list_is_unreadable(
+    project: Project, cloud: ComputeDouble, body: dict[str, Any]
+) -> None:
     cloud.fail(Fault("GET", RULES, status=200, body=body, times=1000))
     assert isinstance(project.read(seconds=1.5), Unreadable)
 
 
-def test_a_warning_that_a_page_is_empty_is_an_empty_page(project: Project, cloud: ComputeDouble) -> None:
-    body = {"warning": {"code": "NO_RESULTS_ON_PAGE", "message": "There are no results for this page."}}
+def test_a_warning_that_a_page_is_empty_is_an_empty_page(
+    project: Project, cloud: ComputeDouble
+) -> None:
+    body = {
+        "warning": {"code": "NO_RESULTS_ON_PAGE", "message": "There are no results for this page."}
+    }
     cloud.fail(Fault("GET", RULES, status=200, body=body))
     assert isinstance(project.read(), Absent)
 
 
 def test_pages_that_do_not_end_are_unreadable(project: Project, cloud: ComputeDouble) -> None:
-    cloud.fail(Fault("GET", RULES, status=200, body={"items": [], "nextPageToken": "again"}, times=1000))
+    cloud.fail(
+        Fault("GET", RULES, status=200, body={"items": [], "nextPageToken": "again"}, times=1000)
+    )
     observed = project.read(seconds=1.5)
     assert isinstance(observed, Unreadable)
     assert "do not end" in observed.error.message
 
 
-def test_a_server_that_does_not_answer_is_given_up_in_time(project: Project, cloud: ComputeDouble) -> None:
+def test_a_server_that_does_not_answer_is_given_up_in_time(
+    project: Project, cloud: ComputeDouble
+) -> None:
     cloud.fail(Fault("GET", RULES, "delay", seconds=1.5))
     start = time.monotonic()
     assert isinstance(project.read(seconds=0.4), Unreadable)
@@ -694,9 +836,14 @@ def no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_credentials")
-def test_without_credentials_it_says_the_three_ways_to_have_some(project: Project, cloud: ComputeDouble) -> None:
+def test_without_credentials_it_says_the_three_ways_to_have_some(
+    project: Project, cloud: ComputeDouble
+) -> None:
     for opened in (provider.open_reader, provider.open_writer):
-        with pytest.raises(AuthError, match=r"GOOGLE_APPLICATION_CREDENTIALS, log in with gcloud .*, or run where a service"):
+        with pytest.raises(
+            AuthError,
+            match=r"GOOGLE_APPLICATION_CREDENTIALS, log in with gcloud .*, or run where a service",
+        ):
             opened(project.account(anonymous=False))
     assert cloud.calls == []
 
@@ -709,7 +856,12 @@ FILES = {
     "no credentials": (json.dumps({"private_key": SECRET}), "is no credentials file"),
     "a broken key": (
         json.dumps(
-            {"type": "service_account", "private_key": SECRET, "client_email": "a@p.example", "token_uri": "http://127.0.0.1:1/"}
+            {
+                "type": "service_account",
+                "private_key": SECRET,
+                "client_email": "a@p.example",
+                "token_uri": "http://127.0.0.1:1/",
+            }
         ),
         "is no credentials file",
     ),
@@ -740,23 +892,37 @@ def test_a_credentials_file_that_is_bad_is_named_and_nothing_of_it_is_shown(
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({"error": "invalid_grant", "error_description": "Token has been revoked: 1//refresh"}, "refuses to refresh"),
+        (
+            {"error": "invalid_grant", "error_description": "Token has been revoked: 1//refresh"},
+            "refuses to refresh",
+        ),
         (None, "could not be refreshed"),
     ],
 )
 def test_credentials_that_do_not_refresh_are_told(
-    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any] | None, said: str
+    project: Project,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    body: dict[str, Any] | None,
+    said: str,
 ) -> None:
     """A login by gcloud whose token server refuses, or is not there."""
     with ComputeDouble() as tokens:
         tokens.fail(Fault("POST", ".*", status=400, body=body or {}, times=1000))
         endpoint = f"{tokens.endpoint}/token" if body else "http://127.0.0.1:9/token"
         path = tmp_path / "key.json"
-        login = {"type": "authorized_user", "client_id": "c", "client_secret": "SECRET-1", "refresh_token": "SECRET-2"}
+        login = {
+            "type": "authorized_user",
+            "client_id": "c",
+            "client_secret": "SECRET-1",
+            "refresh_token": "SECRET-2",
+        }
         path.write_text(json.dumps(login))
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
         monkeypatch.setattr("google.oauth2.credentials._GOOGLE_OAUTH2_TOKEN_ENDPOINT", endpoint)
-        observed = provider.open_reader(project.account(2.0, anonymous=False)).read([project.spec])["web"]
+        observed = provider.open_reader(project.account(2.0, anonymous=False)).read([project.spec])[
+            "web"
+        ]
     assert isinstance(observed, Unreadable)
     assert said in observed.error.message
     assert "SECRET" not in observed.error.message
@@ -767,12 +933,27 @@ def test_a_token_goes_with_every_call_and_into_no_message(
     project: Project, cloud: ComputeDouble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ComputeDouble() as tokens:
-        tokens.fail(Fault("POST", ".*", status=200, body={"access_token": "TOKEN-1", "expires_in": 3600}, times=1000))
+        tokens.fail(
+            Fault(
+                "POST",
+                ".*",
+                status=200,
+                body={"access_token": "TOKEN-1", "expires_in": 3600},
+                times=1000,
+            )
+        )
         path = tmp_path / "key.json"
-        login = {"type": "authorized_user", "client_id": "c", "client_secret": "SECRET-1", "refresh_token": "SECRET-2"}
+        login = {
+            "type": "authorized_user",
+            "client_id": "c",
+            "client_secret": "SECRET-1",
+            "refresh_token": "SECRET-2",
+        }
         path.write_text(json.dumps(login))
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
-        monkeypatch.setattr("google.oauth2.credentials._GOOGLE_OAUTH2_TOKEN_ENDPOINT", f"{tokens.endpoint}/token")
+        monkeypatch.setattr(
+            "google.oauth2.credentials._GOOGLE_OAUTH2_TOKEN_ENDPOINT", f"{tokens.endpoint}/token"
+        )
         cloud.require_token = "TOKEN-1"
         account = project.account(anonymous=False)
         observed = provider.open_reader(account).read([project.spec])["web"]

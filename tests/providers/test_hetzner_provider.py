@@ -1,4 +1,5 @@
-"""The provider `hetzner` by the real SDK over HTTP, against the double: calls counted, meaning compared, every failure told."""
+"""The provider `hetzner` by the real SDK over HTTP, against the double: calls counted, meaning
+compared, every failure told."""
 
 from __future__ import annotations
 
@@ -9,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from cloudsync.provider.contract import Absent, Account, Description, FirewallSpec, Observation, Present, Step, Target, Unreadable
+from cloudsync.provider.contract import (
+    Absent,
+    Account,
+    Description,
+    FirewallSpec,
+    Observation,
+    Present,
+    Step,
+    Target,
+    Unreadable,
+)
 from cloudsync.provider.errors import (
     AuthError,
     Conflict,
@@ -55,10 +66,14 @@ class Project:
 
     def account(self, seconds: float = 20.0, token: str | None = None) -> Account:
         self.monkeypatch.setenv("CLOUDSYNC_DOUBLE_TOKEN", token or self.cloud.token)
-        settings = HetznerAccount(token=SecretRef(env="CLOUDSYNC_DOUBLE_TOKEN"), endpoint=self.cloud.endpoint)
+        settings = HetznerAccount(
+            token=SecretRef(env="CLOUDSYNC_DOUBLE_TOKEN"), endpoint=self.cloud.endpoint
+        )
         return Account("hetzner", settings, Path("/"), time.monotonic() + seconds)
 
-    def read(self, *specs: FirewallSpec, seconds: float = 20.0, token: str | None = None) -> Observation:
+    def read(
+        self, *specs: FirewallSpec, seconds: float = 20.0, token: str | None = None
+    ) -> Observation:
         found = provider.open_reader(self.account(seconds, token)).read(specs or (self.spec,))
         return found[(specs or (self.spec,))[0].name]
 
@@ -67,12 +82,21 @@ class Project:
         assert not isinstance(observed, Unreadable), observed.error.message
         absent = isinstance(observed, Absent)
         attach = tuple(one for one in observed.attachments if not one.attached)
-        target = Target(self.spec, wanted, rules("tcp/22"), attach=attach, marker=self.spec.marker if absent else None, **more)
+        target = Target(
+            self.spec,
+            wanted,
+            rules("tcp/22"),
+            attach=attach,
+            marker=self.spec.marker if absent else None,
+            **more,
+        )
         steps = provider.plan_steps(observed, target)
         assert isinstance(steps, tuple), steps
         return steps
 
-    def makes(self, *texts: str, seconds: float = 20.0, token: str | None = None, **more: Any) -> None:
+    def makes(
+        self, *texts: str, seconds: float = 20.0, token: str | None = None, **more: Any
+    ) -> None:
         steps = self.steps(rules(*texts), **more)
         writer = provider.open_writer(self.account(seconds, token))
         self.cloud.reset_calls()
@@ -96,7 +120,8 @@ def project(cloud: HetznerDouble, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 @pytest.mark.parametrize(
-    ("firewalls", "servers", "calls"), [(1, 1, (1, 1)), (50, 50, (1, 1)), (1, 51, (1, 2)), (50, 101, (1, 3))]
+    ("firewalls", "servers", "calls"),
+    [(1, 1, (1, 1)), (50, 50, (1, 1)), (1, 51, (1, 2)), (50, 101, (1, 3))],
 )
 def test_reading_is_one_call_per_50_of_each(
     project: Project, cloud: HetznerDouble, firewalls: int, servers: int, calls: tuple[int, int]
@@ -105,7 +130,10 @@ def test_reading_is_one_call_per_50_of_each(
         cloud.add_server(f"server-{number}")
     for number in range(firewalls):
         cloud.add_firewall(f"cloudsync-fw-{number}", [SSH], labels=LABELS)
-    specs = [project.named(f"fw-{number}", servers=[f"server-{number % servers}"]) for number in range(firewalls)]
+    specs = [
+        project.named(f"fw-{number}", servers=[f"server-{number % servers}"])
+        for number in range(firewalls)
+    ]
     found = provider.open_reader(project.account()).read(specs)
     assert all(isinstance(one, Present) for one in found.values())
     assert len(found) == firewalls
@@ -113,17 +141,25 @@ def test_reading_is_one_call_per_50_of_each(
     assert len(cloud.calls) == sum(calls)
 
 
-@pytest.mark.parametrize("ports", [("tcp/22", "tcp/443"), ("tcp/22", *(f"tcp/{n}" for n in range(8001, 8041, 2)))])
-def test_any_change_is_one_write_and_batched_waiting(project: Project, cloud: HetznerDouble, ports: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "ports", [("tcp/22", "tcp/443"), ("tcp/22", *(f"tcp/{n}" for n in range(8001, 8041, 2)))]
+)
+def test_any_change_is_one_write_and_batched_waiting(
+    project: Project, cloud: HetznerDouble, ports: tuple[str, ...]
+) -> None:
     servers = [cloud.add_server(f"web-{number}") for number in range(3)]
     cloud.add_firewall("cloudsync-web", [SSH], labels=LABELS, servers=servers)
     project.makes(*ports)
-    assert [(call.method, call.path.rsplit("/", 1)[-1]) for call in cloud.writes()] == [("POST", "set_rules")]
+    assert [(call.method, call.path.rsplit("/", 1)[-1]) for call in cloud.writes()] == [
+        ("POST", "set_rules")
+    ]
     assert len(cloud.calls) == 1 + cloud.count("GET", "/actions") <= 4
     assert project.present().rules == rules(*ports)
 
 
-def test_creating_is_one_call_with_rules_and_attachment(project: Project, cloud: HetznerDouble) -> None:
+def test_creating_is_one_call_with_rules_and_attachment(
+    project: Project, cloud: HetznerDouble
+) -> None:
     id_ = cloud.add_server("web-1")
     project.spec = project.named("web", servers=["web-1"])
     project.makes("tcp/22", "tcp/443")
@@ -135,11 +171,15 @@ def test_creating_is_one_call_with_rules_and_attachment(project: Project, cloud:
     assert observed.pending == ()
 
 
-def test_a_step_says_in_words_what_it_attaches_and_puts_in_force(project: Project, cloud: HetznerDouble) -> None:
+def test_a_step_says_in_words_what_it_attaches_and_puts_in_force(
+    project: Project, cloud: HetznerDouble
+) -> None:
     def said(**more: Any) -> list[str]:
         observed = project.read(project.spec)
         assert not isinstance(observed, Unreadable)
-        target = Target(project.spec, rules("tcp/22", "tcp/443"), attach=observed.attachments, **more)
+        target = Target(
+            project.spec, rules("tcp/22", "tcp/443"), attach=observed.attachments, **more
+        )
         return [step.summary for step in provider.plan_steps(observed, target)]  # type: ignore[union-attr]
 
     assert said() == ['create "cloudsync-web" with 2 rules']
@@ -155,13 +195,30 @@ def test_a_step_says_in_words_what_it_attaches_and_puts_in_force(project: Projec
 # Meaning
 
 
-def test_shuffled_rules_odd_spellings_and_any_are_the_same_meaning(project: Project, cloud: HetznerDouble) -> None:
+def test_shuffled_rules_odd_spellings_and_any_are_the_same_meaning(
+    project: Project, cloud: HetznerDouble
+) -> None:
     cloud.add_firewall(
         "cloudsync-web",
         [
-            {"direction": "in", "protocol": "tcp", "port": "any", "source_ips": ["2001:0DB8:0::/48"]},
-            {"direction": "in", "protocol": "udp", "port": "1000-1005", "source_ips": ["10.0.0.0/9", "10.128.0.0/9"]},
-            {"direction": "in", "protocol": "udp", "port": "1006-1010", "source_ips": ["10.0.0.0/8"]},
+            {
+                "direction": "in",
+                "protocol": "tcp",
+                "port": "any",
+                "source_ips": ["2001:0DB8:0::/48"],
+            },
+            {
+                "direction": "in",
+                "protocol": "udp",
+                "port": "1000-1005",
+                "source_ips": ["10.0.0.0/9", "10.128.0.0/9"],
+            },
+            {
+                "direction": "in",
+                "protocol": "udp",
+                "port": "1006-1010",
+                "source_ips": ["10.0.0.0/8"],
+            },
             {"direction": "in", "protocol": "icmp", "source_ips": ANYWHERE},
             {"direction": "in", "protocol": "esp", "source_ips": ["0.0.0.0/0"]},
         ],
@@ -191,7 +248,9 @@ def test_what_was_written_is_what_is_read_back(project: Project, cloud: HetznerD
     assert provider.plan_steps(observed, Target(project.spec, rules(*texts))) == ()
 
 
-def test_more_than_100_networks_are_written_as_several_rules(project: Project, cloud: HetznerDouble) -> None:
+def test_more_than_100_networks_are_written_as_several_rules(
+    project: Project, cloud: HetznerDouble
+) -> None:
     many = ",".join(f"10.0.{n}.0/24" for n in range(0, 250, 2))
     project.makes("tcp/22", f"tcp/443 from {many}")
     firewall = cloud.firewall("cloudsync-web")
@@ -200,7 +259,9 @@ def test_more_than_100_networks_are_written_as_several_rules(project: Project, c
     assert project.present().rules == rules("tcp/22", f"tcp/443 from {many}")
 
 
-def test_descriptions_say_who_and_hold_no_control_characters(project: Project, cloud: HetznerDouble) -> None:
+def test_descriptions_say_who_and_hold_no_control_characters(
+    project: Project, cloud: HetznerDouble
+) -> None:
     hostile = Description(rules("tcp/443"), "shop/web\x1b[31m\u202e" + "x" * 400)
     project.makes("tcp/22", "tcp/443", descriptions=(hostile,))
     firewall = cloud.firewall("cloudsync-web")
@@ -211,12 +272,20 @@ def test_descriptions_say_who_and_hold_no_control_characters(project: Project, c
 
 
 def test_outbound_rules_are_kept(project: Project, cloud: HetznerDouble) -> None:
-    out = {"direction": "out", "protocol": "tcp", "port": "443", "destination_ips": ["0.0.0.0/0"], "description": "by hand"}
+    out = {
+        "direction": "out",
+        "protocol": "tcp",
+        "port": "443",
+        "destination_ips": ["0.0.0.0/0"],
+        "description": "by hand",
+    }
     cloud.add_firewall("cloudsync-web", [SSH, out], labels=LABELS)
     project.makes("tcp/22", "tcp/443")
     firewall = cloud.firewall("cloudsync-web")
     assert firewall is not None
-    assert [rule["description"] for rule in firewall["rules"] if rule["direction"] == "out"] == ["by hand"]
+    assert [rule["description"] for rule in firewall["rules"] if rule["direction"] == "out"] == [
+        "by hand"
+    ]
 
 
 def test_adopting_keeps_the_users_labels(project: Project, cloud: HetznerDouble) -> None:
@@ -230,7 +299,9 @@ def test_adopting_keeps_the_users_labels(project: Project, cloud: HetznerDouble)
     assert firewall["labels"] == {"team": "infra", **LABELS}
 
 
-def test_a_marker_with_a_part_missing_is_still_somebodys(project: Project, cloud: HetznerDouble) -> None:
+def test_a_marker_with_a_part_missing_is_still_somebodys(
+    project: Project, cloud: HetznerDouble
+) -> None:
     cloud.add_firewall("cloudsync-web", [SSH], labels={"cloudsync/owner": "shop"})
     assert project.present().marker == Marker("shop", "?", "?")
 
@@ -238,7 +309,9 @@ def test_a_marker_with_a_part_missing_is_still_somebodys(project: Project, cloud
 # Attachment and what is in force
 
 
-def test_a_selector_lists_every_machine_that_newly_comes_under_the_firewall(project: Project, cloud: HetznerDouble) -> None:
+def test_a_selector_lists_every_machine_that_newly_comes_under_the_firewall(
+    project: Project, cloud: HetznerDouble
+) -> None:
     ids = [cloud.add_server(name, labels={"env": "prod"}) for name in ("a", "b", "c")]
     cloud.add_server("d", labels={"env": "test"})
     cloud.add_firewall("other", [SSH], servers=[ids[1]])
@@ -246,13 +319,18 @@ def test_a_selector_lists_every_machine_that_newly_comes_under_the_firewall(proj
     project.spec = project.named("web", label_selector="env=prod")
     (attachment,) = project.present().attachments
     assert (attachment.target, attachment.attached) == ("label selector env=prod", False)
-    assert [(machine.name, machine.protected) for machine in attachment.newly_covered] == [("b", True), ("c", False)]
+    assert [(machine.name, machine.protected) for machine in attachment.newly_covered] == [
+        ("b", True),
+        ("c", False),
+    ]
     project.makes("tcp/22")
     (attachment,) = project.present().attachments
     assert attachment.attached
 
 
-def test_servers_are_attached_by_name_or_id_and_only_the_missing_ones(project: Project, cloud: HetznerDouble) -> None:
+def test_servers_are_attached_by_name_or_id_and_only_the_missing_ones(
+    project: Project, cloud: HetznerDouble
+) -> None:
     ids = [cloud.add_server(name) for name in ("a", "b", "c")]
     cloud.add_firewall("cloudsync-web", [SSH], labels=LABELS, servers=[ids[0]])
     project.spec = project.named("web", servers=["a", ids[1], "c"])
@@ -261,7 +339,9 @@ def test_servers_are_attached_by_name_or_id_and_only_the_missing_ones(project: P
     assert [one["server"]["id"] for one in write.body["apply_to"]] == ids[1:]
 
 
-@pytest.mark.parametrize(("server", "error"), [("missing", NotFound), (4711, NotFound), ("private", Unsupported)])
+@pytest.mark.parametrize(
+    ("server", "error"), [("missing", NotFound), (4711, NotFound), ("private", Unsupported)]
+)
 def test_a_server_that_cannot_be_attached_makes_its_firewall_unreadable(
     project: Project, cloud: HetznerDouble, server: str | int, error: type[ProviderError]
 ) -> None:
@@ -273,17 +353,23 @@ def test_a_server_that_cannot_be_attached_makes_its_firewall_unreadable(
     assert not observed.error.temporary
 
 
-def test_a_sixth_firewall_on_a_server_is_refused_in_the_plan(project: Project, cloud: HetznerDouble) -> None:
+def test_a_sixth_firewall_on_a_server_is_refused_in_the_plan(
+    project: Project, cloud: HetznerDouble
+) -> None:
     id_ = cloud.add_server("full")
     for number in range(5):
         cloud.add_firewall(f"other-{number}", [SSH], servers=[id_])
     observed = project.read(project.named("web", servers=["full"]))
     assert isinstance(observed, Absent)
-    refusal = provider.plan_steps(observed, Target(project.spec, rules("tcp/22"), attach=observed.attachments))
+    refusal = provider.plan_steps(
+        observed, Target(project.spec, rules("tcp/22"), attach=observed.attachments)
+    )
     assert "full has 5 firewalls" in refusal.reason  # type: ignore[union-attr]
 
 
-def test_what_failed_to_be_put_in_force_is_told_seen_and_finished(project: Project, cloud: HetznerDouble) -> None:
+def test_what_failed_to_be_put_in_force_is_told_seen_and_finished(
+    project: Project, cloud: HetznerDouble
+) -> None:
     id_ = cloud.add_server("web-1")
     cloud.add_firewall("cloudsync-web", [SSH], labels=LABELS, servers=[id_])
     cloud.failing_servers.add(id_)
@@ -296,7 +382,9 @@ def test_what_failed_to_be_put_in_force_is_told_seen_and_finished(project: Proje
     assert project.present().pending == ()
 
 
-def test_an_action_that_never_ends_is_given_up_at_the_deadline(project: Project, cloud: HetznerDouble) -> None:
+def test_an_action_that_never_ends_is_given_up_at_the_deadline(
+    project: Project, cloud: HetznerDouble
+) -> None:
     id_ = cloud.add_server("web-1")
     cloud.add_firewall("cloudsync-web", [SSH], labels=LABELS, servers=[id_])
     cloud.polls = 10_000
@@ -334,7 +422,9 @@ def test_a_read_that_fails_for_good_is_unreadable(
 
 
 @pytest.mark.parametrize("kind", ["drop-before", "truncate", "garbage"])
-def test_a_read_that_fails_once_is_repeated(project: Project, cloud: HetznerDouble, kind: Any) -> None:
+def test_a_read_that_fails_once_is_repeated(
+    project: Project, cloud: HetznerDouble, kind: Any
+) -> None:
     cloud.add_firewall("cloudsync-web", [SSH])
     cloud.fail(Fault("GET", "/firewalls", kind))
     assert project.present().rules == rules("tcp/22")
@@ -342,20 +432,34 @@ def test_a_read_that_fails_once_is_repeated(project: Project, cloud: HetznerDoub
 
 def test_a_rate_limit_with_a_hint_is_waited_out(project: Project, cloud: HetznerDouble) -> None:
     cloud.add_firewall("cloudsync-web", [SSH])
-    cloud.fail(Fault("GET", "/firewalls", status=429, body=fault_body("rate_limit_exceeded"), headers={"Retry-After": "1"}))
+    cloud.fail(
+        Fault(
+            "GET",
+            "/firewalls",
+            status=429,
+            body=fault_body("rate_limit_exceeded"),
+            headers={"Retry-After": "1"},
+        )
+    )
     start = time.monotonic()
     assert project.present().rules == rules("tcp/22")
     assert time.monotonic() - start >= 1.0
 
 
-def test_a_page_that_is_missing_is_not_a_shorter_list(project: Project, cloud: HetznerDouble) -> None:
+def test_a_page_that_is_missing_is_not_a_shorter_list(
+    project: Project, cloud: HetznerDouble
+) -> None:
     for number in range(51):
         cloud.add_server(f"server-{number}")
-    cloud.fail(Fault("GET", "/servers", status=500, body=fault_body("server_error"), skip=1, times=10_000))
+    cloud.fail(
+        Fault("GET", "/servers", status=500, body=fault_body("server_error"), skip=1, times=10_000)
+    )
     assert isinstance(project.read(seconds=0.3), Unreadable)
 
 
-def test_a_list_shorter_than_its_own_count_is_unreadable(project: Project, cloud: HetznerDouble) -> None:
+def test_a_list_shorter_than_its_own_count_is_unreadable(
+    project: Project, cloud: HetznerDouble
+) -> None:
     body = {
         "firewalls": [],
         "meta": {
@@ -375,7 +479,9 @@ def test_a_list_shorter_than_its_own_count_is_unreadable(project: Project, cloud
     assert "0 of 3" in observed.error.message
 
 
-def test_a_rule_that_cannot_be_understood_is_unreadable_and_not_left_out(project: Project, cloud: HetznerDouble) -> None:
+def test_a_rule_that_cannot_be_understood_is_unreadable_and_not_left_out(
+    project: Project, cloud: HetznerDouble
+) -> None:
     id_ = cloud.add_firewall("cloudsync-web", [SSH])
     cloud.firewalls[id_].rules.append(cloud.firewalls[id_].rules[0] | {"protocol": "quic"})
     observed = project.read()
@@ -411,7 +517,12 @@ def test_a_missing_token_is_said_without_a_call(project: Project, cloud: Hetzner
     ],
 )
 def test_a_write_that_fails_is_told_and_not_repeated(
-    project: Project, cloud: HetznerDouble, status: int, code: str, error: type[ProviderError], unknown: bool
+    project: Project,
+    cloud: HetznerDouble,
+    status: int,
+    code: str,
+    error: type[ProviderError],
+    unknown: bool,
 ) -> None:
     cloud.fail(Fault("POST", "/firewalls", status=status, body=fault_body(code), times=10_000))
     with pytest.raises(error) as raised:
@@ -422,17 +533,29 @@ def test_a_write_that_fails_is_told_and_not_repeated(
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(423, "locked"), (409, "conflict"), (429, "rate_limit_exceeded"), (503, "unavailable")]
+    ("status", "code"),
+    [(423, "locked"), (409, "conflict"), (429, "rate_limit_exceeded"), (503, "unavailable")],
 )
-def test_a_write_that_surely_did_nothing_is_repeated(project: Project, cloud: HetznerDouble, status: int, code: str) -> None:
+def test_a_write_that_surely_did_nothing_is_repeated(
+    project: Project, cloud: HetznerDouble, status: int, code: str
+) -> None:
     cloud.add_firewall("cloudsync-web", [SSH], labels=LABELS)
-    cloud.fail(Fault("POST", r"/firewalls/\d+/actions/set_rules", status=status, body=fault_body(code), times=2))
+    cloud.fail(
+        Fault(
+            "POST",
+            r"/firewalls/\d+/actions/set_rules",
+            status=status,
+            body=fault_body(code),
+            times=2,
+        )
+    )
     project.makes("tcp/22", "tcp/443")
     assert project.present().rules == rules("tcp/22", "tcp/443")
 
 
 @pytest.mark.parametrize(
-    ("kind", "took_effect"), [("drop-before", False), ("drop-after", True), ("truncate", True), ("garbage", True)]
+    ("kind", "took_effect"),
+    [("drop-before", False), ("drop-after", True), ("truncate", True), ("garbage", True)],
 )
 def test_a_write_whose_answer_is_lost_has_an_unknown_fate_and_is_not_repeated(
     project: Project, cloud: HetznerDouble, kind: Any, took_effect: bool
@@ -446,7 +569,9 @@ def test_a_write_whose_answer_is_lost_has_an_unknown_fate_and_is_not_repeated(
     assert (project.present().rules - rules("tcp/22") != NOTHING) is took_effect
 
 
-def test_a_server_that_does_not_answer_is_given_up_in_time(project: Project, cloud: HetznerDouble) -> None:
+def test_a_server_that_does_not_answer_is_given_up_in_time(
+    project: Project, cloud: HetznerDouble
+) -> None:
     cloud.fail(Fault("GET", "/firewalls", "delay", seconds=1.5, times=1))
     start = time.monotonic()
     observed = project.read(seconds=0.4)

@@ -1,4 +1,5 @@
-"""Whole runs of the command against the EC2 double: somebody else at the same group, and what a run costs."""
+"""Whole runs of the command against the EC2 double: somebody else at the same group, and what a run
+costs."""
 
 from __future__ import annotations
 
@@ -16,7 +17,10 @@ from tests.doubles.ec2 import Ec2Double
 from tests.doubles.http import Fault
 
 pytestmark = pytest.mark.emulator
-ANYWHERE: dict[str, Any] = {"IpRanges": [{"CidrIp": "0.0.0.0/0"}], "Ipv6Ranges": [{"CidrIpv6": "::/0"}]}
+ANYWHERE: dict[str, Any] = {
+    "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
+    "Ipv6Ranges": [{"CidrIpv6": "::/0"}],
+}
 
 
 def tcp(port: int) -> dict[str, Any]:
@@ -24,7 +28,8 @@ def tcp(port: int) -> dict[str, Any]:
 
 
 class Run:
-    """A folder with a configuration (one static host, `groups` groups), and the command typed in it."""
+    """A folder with a configuration (one static host, `groups` groups), and the command typed in
+    it."""
 
     def __init__(self, folder: Path, cloud: Ec2Double) -> None:
         self.folder, self.cloud = folder, cloud
@@ -35,7 +40,8 @@ class Run:
 
     def configure(self, ports: str, groups: int = 1) -> None:
         tables = "".join(
-            f'[firewalls.web-{n}]\nprovider = "aws"\nhosts = ["web-1"]\nvpc_id = "{self.cloud.vpc}"\n' for n in range(groups)
+            f'[firewalls.web-{n}]\nprovider = "aws"\nhosts = ["web-1"]\nvpc_id = "{self.cloud.vpc}"\n'
+            for n in range(groups)
         )
         (self.folder / "cloudsync.toml").write_text(f"""
 version = 1
@@ -105,31 +111,60 @@ def test_a_change_of_any_number_of_rules_is_two_writes_between_two_reads(run: Ru
     run.cloud.reset_calls()
     assert run.applies() == 0
     read = "DescribeSecurityGroups"
-    assert called(run.cloud) == [read, "AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress", read]
+    assert called(run.cloud) == [
+        read,
+        "AuthorizeSecurityGroupIngress",
+        "RevokeSecurityGroupIngress",
+        read,
+    ]
 
 
 def test_a_rule_that_somebody_added_meanwhile_is_planned_around_in_the_same_run(run: Run) -> None:
     run.applies()
     run.configure('"80/tcp", "443/tcp", "8443/tcp"')
-    run.cloud.fail(Fault("POST", "/AuthorizeSecurityGroupIngress", "meanwhile", action=lambda: run.by_hand(22, 80, 443)))
+    run.cloud.fail(
+        Fault(
+            "POST",
+            "/AuthorizeSecurityGroupIngress",
+            "meanwhile",
+            action=lambda: run.by_hand(22, 80, 443),
+        )
+    )
     assert run.applies() == 0
     assert run.ports() == {22, 80, 443, 8443}
 
 
-def test_a_rule_that_somebody_took_away_meanwhile_is_planned_around_in_the_same_run(run: Run) -> None:
+def test_a_rule_that_somebody_took_away_meanwhile_is_planned_around_in_the_same_run(
+    run: Run,
+) -> None:
     run.configure('"80/tcp", "443/tcp", "8443/tcp"')
     run.applies()
     run.configure('"80/tcp"')
-    run.cloud.fail(Fault("POST", "/RevokeSecurityGroupIngress", "meanwhile", action=lambda: run.by_hand(22, 80, 443)))
+    run.cloud.fail(
+        Fault(
+            "POST",
+            "/RevokeSecurityGroupIngress",
+            "meanwhile",
+            action=lambda: run.by_hand(22, 80, 443),
+        )
+    )
     assert run.applies() == 0
     assert run.ports() == {22, 80}
 
 
 def test_planning_again_does_not_go_beyond_what_was_approved(run: Run) -> None:
-    """Somebody opens another port meanwhile: to close that too was shown to nobody, so it is left to the next run."""
+    """Somebody opens another port meanwhile: to close that too was shown to nobody, so it is left
+    to the next run."""
     run.applies()
     run.configure('"80/tcp", "443/tcp"')
-    run.cloud.fail(Fault("POST", "/AuthorizeSecurityGroupIngress", "meanwhile", action=lambda: run.by_hand(22, 80, 443, 3389)))
+    run.cloud.fail(
+        Fault(
+            "POST",
+            "/AuthorizeSecurityGroupIngress",
+            "meanwhile",
+            action=lambda: run.by_hand(22, 80, 443, 3389),
+        )
+    )
     done = run.types("apply", "--auto-approve")
     assert done.returncode == 6
     assert "planned again: web-0: now also closes tcp/3389" in done.stdout

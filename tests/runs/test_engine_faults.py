@@ -53,7 +53,9 @@ def test_only_get_is_ever_sent(engine: FakeEngine) -> None:
 def test_anything_but_get_is_refused_before_it_is_sent(engine: FakeEngine) -> None:
     from cloudsync.sources.docker.client import ReadOnlyClient, WriteRefused
 
-    client = ReadOnlyClient(base_url=engine.endpoint.replace("unix://", "http+unix://"), version="1.41")
+    client = ReadOnlyClient(
+        base_url=engine.endpoint.replace("unix://", "http+unix://"), version="1.41"
+    )
     before = list(engine.requests)
     for act in (
         lambda: client.stop(engine.id(0)),
@@ -79,7 +81,9 @@ def test_anything_but_get_is_refused_before_it_is_sent(engine: FakeEngine) -> No
     ],
     ids=["403", "401", "500", "truncated", "text", "deep"],
 )
-def test_an_engine_that_cannot_be_read_is_failed(engine: FakeEngine, path: str, answer: Any, temporary: bool) -> None:
+def test_an_engine_that_cannot_be_read_is_failed(
+    engine: FakeEngine, path: str, answer: Any, temporary: bool
+) -> None:
     engine.routes[path] = answer
     found = read(engine)
     assert isinstance(found, Failed)
@@ -107,14 +111,18 @@ def test_a_container_that_is_gone_after_the_list_is_a_normal_race(engine: FakeEn
     [(500, {"message": "no"}), (403, {}), (200, Truncated(b"{")), (200, []), (200, {"Id": "x"})],
     ids=["500", "403", "cut", "list", "bare"],
 )
-def test_a_container_that_cannot_be_inspected_makes_the_host_partial(engine: FakeEngine, answer: Any) -> None:
+def test_a_container_that_cannot_be_inspected_makes_the_host_partial(
+    engine: FakeEngine, answer: Any
+) -> None:
     engine.routes[first(engine)] = answer
     found = read(engine)
     assert isinstance(found, Partial)
     assert sorted(port.first for port in found.required) == [8001, 8002]
 
 
-def test_an_image_that_cannot_be_inspected_makes_its_labels_untrusted_and_the_host_partial(engine: FakeEngine) -> None:
+def test_an_image_that_cannot_be_inspected_makes_its_labels_untrusted_and_the_host_partial(
+    engine: FakeEngine,
+) -> None:
     engine.routes[first(engine)] = engine.container(0, **{"cloudsync.expose": "true"})
     engine.routes["/images/sha256:1/json"] = (500, {"message": "no"})
     found = read(engine)
@@ -181,13 +189,17 @@ def test_a_missing_socket_and_a_refusing_one_are_worth_another_try(tmp_path: Pat
     assert "does not exist" in found.reason
     with socket.socket(socket.AF_UNIX) as closed:
         closed.bind(str(tmp_path / "closed.sock"))
-        found = read_engine("web-1", f"unix://{tmp_path}/closed.sock", SCOPE, timeout=2, concurrency=1)
+        found = read_engine(
+            "web-1", f"unix://{tmp_path}/closed.sock", SCOPE, timeout=2, concurrency=1
+        )
     assert isinstance(found, Failed)
     assert found.temporary
     assert "refuses connections" in found.reason
 
 
-def test_a_forbidden_socket_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forbidden_socket_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from cloudsync.sources.docker.client import connection_error
 
     wrapped = ConnectionError("Connection aborted.", PermissionError(13, "Permission denied"))

@@ -1,4 +1,5 @@
-"""Whole plans against the doubles: what is said of machines, what it costs in calls, what stops for it, and what does not."""
+"""Whole plans against the doubles: what is said of machines, what it costs in calls, what stops for
+it, and what does not."""
 
 from __future__ import annotations
 
@@ -41,7 +42,9 @@ OURS = {"cloudsync/owner": "shop", "cloudsync/firewall": "web", "cloudsync/hosts
 class Site:
     """One account at one double, with one firewall `web` behind which hosts stand."""
 
-    def __init__(self, folder: Path, type_: str, account: Mapping[str, Any], firewall: Mapping[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, type_: str, account: Mapping[str, Any], firewall: Mapping[str, Any]
+    ) -> None:
         self.folder, self.type, self.account, self.firewall = folder, type_, account, dict(firewall)
         self.hosts: dict[str, list[str]] = {"web-1": ["443/tcp"]}
         self.policy: dict[str, object] = {}
@@ -58,7 +61,14 @@ class Site:
             "run": {"deadline": "10s"},
             "providers": {"vendor": {"type": self.type, **self.account}},
             "hosts": {name: {"ports": ports} for name, ports in self.hosts.items()},
-            "firewalls": {"web": {"provider": "vendor", "hosts": list(self.hosts), "allow": self.allow, **self.firewall}},
+            "firewalls": {
+                "web": {
+                    "provider": "vendor",
+                    "hosts": list(self.hosts),
+                    "allow": self.allow,
+                    **self.firewall,
+                }
+            },
         }
         path = self.folder / "cloudsync.toml"
         path.write_text(tomlkit.dumps(document))
@@ -77,7 +87,10 @@ class Site:
 
     def said(self) -> str:
         plan = self.plan()
-        assert from_document(json.dumps(to_document(plan))).firewalls[0].changes == plan.firewalls[0].changes
+        assert (
+            from_document(json.dumps(to_document(plan))).firewalls[0].changes
+            == plan.firewalls[0].changes
+        )
         assert markdown.plan(plan)
         assert markdown.reached(plan)
         return text.joined([*text.plan(plan), *text.reached(plan)], colour=False)
@@ -111,17 +124,34 @@ def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Site,
 
 
 def inbound(port: str, *sources: str, protocol: str = "tcp") -> dict[str, Any]:
-    return {"direction": "in", "protocol": protocol, "port": port, "source_ips": list(sources or WORLD), "description": "by hand"}
+    return {
+        "direction": "in",
+        "protocol": protocol,
+        "port": port,
+        "source_ips": list(sources or WORLD),
+        "description": "by hand",
+    }
 
 
 def permission(port: int, *cidrs: str) -> dict[str, Any]:
-    return {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": [{"CidrIp": one} for one in cidrs]}
+    return {
+        "IpProtocol": "tcp",
+        "FromPort": port,
+        "ToPort": port,
+        "IpRanges": [{"CidrIp": one} for one in cidrs],
+    }
 
 
-def test_law8_what_another_firewall_leaves_open_is_in_the_plan(hetzner: tuple[Site, HetznerDouble]) -> None:
+def test_law8_what_another_firewall_leaves_open_is_in_the_plan(
+    hetzner: tuple[Site, HetznerDouble],
+) -> None:
     site, cloud = hetzner
     server = cloud.add_server("web-1")
-    cloud.add_firewall("desk", [inbound("3389", "0.0.0.0/0"), inbound("443"), inbound("5432", "10.0.0.0/8")], servers=[server])
+    cloud.add_firewall(
+        "desk",
+        [inbound("3389", "0.0.0.0/0"), inbound("443"), inbound("5432", "10.0.0.0/8")],
+        servers=[server],
+    )
     assert exit_codes.of_report(site.apply()) == 0
     (machine,) = to_document(site.plan())["firewalls"][0]["exposure"]
     assert (machine["machine"], machine["protected"]) == ("web-1", True)
@@ -136,7 +166,9 @@ def test_law8_what_another_firewall_leaves_open_is_in_the_plan(hetzner: tuple[Si
     assert "lets in tcp/3389 from the Internet (IPv4 only)" in site.said()
 
 
-def test_law8_a_machine_without_any_firewall_is_said_to_be_open(hetzner: tuple[Site, HetznerDouble]) -> None:
+def test_law8_a_machine_without_any_firewall_is_said_to_be_open(
+    hetzner: tuple[Site, HetznerDouble],
+) -> None:
     site, cloud = hetzner
     cloud.add_server("web-1")
     cloud.add_server("web-2")
@@ -145,7 +177,9 @@ def test_law8_a_machine_without_any_firewall_is_said_to_be_open(hetzner: tuple[S
     machines = {one["machine"]: one for one in to_document(site.plan())["firewalls"][0]["exposure"]}
     assert machines["web-1"]["protected"]
     assert not machines["web-2"]["protected"]
-    assert [(one["protocol"], one["sources"]) for one in machines["web-2"]["beyond"]] == [("all", ["0.0.0.0/0"])]
+    assert [(one["protocol"], one["sources"]) for one in machines["web-2"]["beyond"]] == [
+        ("all", ["0.0.0.0/0"])
+    ]
     assert "web-2 (server 3) is NOT protected" in site.said()
 
 
@@ -157,10 +191,14 @@ def test_law8_a_firewall_attached_to_nothing_is_said(hetzner: tuple[Site, Hetzne
     assert "attached to no machine" in site.said()
 
 
-def test_what_the_vendor_has_not_put_in_force_is_said_and_protects_nothing_yet(hetzner: tuple[Site, HetznerDouble]) -> None:
+def test_what_the_vendor_has_not_put_in_force_is_said_and_protects_nothing_yet(
+    hetzner: tuple[Site, HetznerDouble],
+) -> None:
     site, cloud = hetzner
     server = cloud.add_server("web-1")
-    made = cloud.add_firewall("cloudsync-web", [inbound("22"), inbound("443")], labels=OURS, servers=[server])
+    made = cloud.add_firewall(
+        "cloudsync-web", [inbound("22"), inbound("443")], labels=OURS, servers=[server]
+    )
     cloud.in_force[made, server] = "pending"
     (machine,) = site.web().standing.machines
     assert not machine.protected
@@ -168,7 +206,9 @@ def test_what_the_vendor_has_not_put_in_force_is_said_and_protects_nothing_yet(h
     assert "NOT protected yet" in site.said()
 
 
-def test_law8_a_firewall_with_our_mark_that_nobody_names_is_an_orphan(hetzner: tuple[Site, HetznerDouble]) -> None:
+def test_law8_a_firewall_with_our_mark_that_nobody_names_is_an_orphan(
+    hetzner: tuple[Site, HetznerDouble],
+) -> None:
     site, cloud = hetzner
     cloud.add_server("web-1")
     cloud.add_firewall("cloudsync-api", [], labels={**OURS, "cloudsync/firewall": "api"})
@@ -177,7 +217,9 @@ def test_law8_a_firewall_with_our_mark_that_nobody_names_is_an_orphan(hetzner: t
     site.apply()
     for foreign in ("report", "ignore"):
         site.policy["foreign"] = foreign
-        assert [(one.name, one.firewall) for one in site.plan().orphans] == [("cloudsync-api", "api")]
+        assert [(one.name, one.firewall) for one in site.plan().orphans] == [
+            ("cloudsync-api", "api")
+        ]
     assert 'firewall "cloudsync-api"' in site.said()
 
 
@@ -187,17 +229,26 @@ def test_a_firewall_of_the_configuration_that_is_not_asked_for_is_neither_an_orp
     site, cloud = hetzner
     server = cloud.add_server("web-1")
     site.apply()
-    cloud.add_firewall("cloudsync-api", [inbound("8443")], labels={**OURS, "cloudsync/firewall": "api"}, servers=[server])
+    cloud.add_firewall(
+        "cloudsync-api",
+        [inbound("8443")],
+        labels={**OURS, "cloudsync/firewall": "api"},
+        servers=[server],
+    )
     assert [one.name for one in site.plan().orphans] == ["cloudsync-api"]
     path = site.folder / "cloudsync.toml"
-    path.write_text(f'{path.read_text()}\n[firewalls.api]\nprovider = "vendor"\nhosts = ["web-1"]\nservers = ["web-1"]\n')
+    path.write_text(
+        f'{path.read_text()}\n[firewalls.api]\nprovider = "vendor"\nhosts = ["web-1"]\nservers = ["web-1"]\n'
+    )
     configuration = load(path)
     plan = reconcile.plan(configuration, Options(firewalls=("web",))).plan
     assert plan.orphans == ()
     assert [machine.beyond for machine in plan.firewalls[0].standing.machines] == [()]
 
 
-def test_law8_orphans_at_digitalocean_are_known_by_their_names(digitalocean: tuple[Site, DigitalOceanDouble]) -> None:
+def test_law8_orphans_at_digitalocean_are_known_by_their_names(
+    digitalocean: tuple[Site, DigitalOceanDouble],
+) -> None:
     site, cloud = digitalocean
     cloud.add_droplet("web-1", ["web"])
     site.apply()
@@ -206,10 +257,17 @@ def test_law8_orphans_at_digitalocean_are_known_by_their_names(digitalocean: tup
     assert [one.name for one in site.plan().orphans] == ["cloudsync-api.shop.01234567"]
 
 
-def test_another_owners_firewall_is_no_orphan_whatever_a_provider_tells(hetzner: tuple[Site, HetznerDouble]) -> None:
+def test_another_owners_firewall_is_no_orphan_whatever_a_provider_tells(
+    hetzner: tuple[Site, HetznerDouble],
+) -> None:
     site, _ = hetzner
-    told = [Marked(ActingFirewall(owner, owner), Marker(owner, "api", "01234567")) for owner in ("shop", "blog")]
-    assert [one.id for one in orphans(site.configuration, (), {"vendor": Seen(marked=told)})] == ["shop"]
+    told = [
+        Marked(ActingFirewall(owner, owner), Marker(owner, "api", "01234567"))
+        for owner in ("shop", "blog")
+    ]
+    assert [one.id for one in orphans(site.configuration, (), {"vendor": Seen(marked=told)})] == [
+        "shop"
+    ]
 
 
 def test_law8_orphans_at_aws_are_found_by_their_tag(aws: tuple[Site, Ec2Double]) -> None:
@@ -223,7 +281,9 @@ def test_law8_orphans_at_aws_are_found_by_their_tag(aws: tuple[Site, Ec2Double])
     assert site.plan().orphans == ()
 
 
-def test_law8_a_port_another_host_behind_the_same_firewall_needs_is_said(hetzner: tuple[Site, HetznerDouble]) -> None:
+def test_law8_a_port_another_host_behind_the_same_firewall_needs_is_said(
+    hetzner: tuple[Site, HetznerDouble],
+) -> None:
     site, cloud = hetzner
     cloud.add_server("web-1")
     cloud.add_server("web-2")
@@ -238,7 +298,9 @@ def test_foreign_fail_withholds_closings_and_ends_with_3_until_nothing_is_open_b
 ) -> None:
     site, cloud = hetzner
     server = cloud.add_server("web-1")
-    cloud.add_firewall("cloudsync-web", [inbound("22"), inbound("9999")], labels=OURS, servers=[server])
+    cloud.add_firewall(
+        "cloudsync-web", [inbound("22"), inbound("9999")], labels=OURS, servers=[server]
+    )
     wide = cloud.add_firewall("wide", [inbound("any")], servers=[server])
     site.policy["foreign"] = "fail"
     report = site.apply()
@@ -265,10 +327,14 @@ def test_foreign_fail_lets_a_plan_attach_the_machine_that_is_open_because_nothin
     assert site.web().standing.machines[0].protected
 
 
-def test_a_ping_that_policy_keeps_is_told_and_is_no_reason_to_fail(hetzner: tuple[Site, HetznerDouble]) -> None:
+def test_a_ping_that_policy_keeps_is_told_and_is_no_reason_to_fail(
+    hetzner: tuple[Site, HetznerDouble],
+) -> None:
     site, cloud = hetzner
     server = cloud.add_server("web-1")
-    cloud.add_firewall("ping", [{"direction": "in", "protocol": "icmp", "source_ips": WORLD}], servers=[server])
+    cloud.add_firewall(
+        "ping", [{"direction": "in", "protocol": "icmp", "source_ips": WORLD}], servers=[server]
+    )
     site.policy["foreign"] = "fail"
     assert exit_codes.of_report(site.apply()) == 0
     assert [one.rule.protocol for one in site.web().standing.machines[0].beyond] == ["icmp"]
@@ -276,7 +342,9 @@ def test_a_ping_that_policy_keeps_is_told_and_is_no_reason_to_fail(hetzner: tupl
     assert exit_codes.of_plan(site.plan()) == 3
 
 
-def test_law1_exposure_that_cannot_be_read_is_said_and_stops_nothing(aws: tuple[Site, Ec2Double]) -> None:
+def test_law1_exposure_that_cannot_be_read_is_said_and_stops_nothing(
+    aws: tuple[Site, Ec2Double],
+) -> None:
     site, cloud = aws
     site.apply()
     cloud.denied = {"DescribeInstances"}
@@ -303,12 +371,16 @@ def test_law8_a_group_on_no_instance_is_said(aws: tuple[Site, Ec2Double]) -> Non
     assert not site.web().standing.unattached
 
 
-def test_a_prefix_list_that_cannot_be_read_may_be_more_that_is_open(aws: tuple[Site, Ec2Double]) -> None:
+def test_a_prefix_list_that_cannot_be_read_may_be_more_that_is_open(
+    aws: tuple[Site, Ec2Double],
+) -> None:
     site, cloud = aws
     site.apply()
     ours = cloud.group("web")
     assert ours is not None
-    entry = permission(5432) | {"PrefixListIds": [{"PrefixListId": cloud.add_prefix_list(5, ["203.0.113.0/24"])}]}
+    entry = permission(5432) | {
+        "PrefixListIds": [{"PrefixListId": cloud.add_prefix_list(5, ["203.0.113.0/24"])}]
+    }
     other = cloud.add_group("partners", permissions=[entry])
     cloud.add_instance("web-1", Nic("", [ours.id, other], "198.51.100.1"))
     (machine,) = site.web().standing.machines
@@ -320,7 +392,9 @@ def test_a_prefix_list_that_cannot_be_read_may_be_more_that_is_open(aws: tuple[S
     assert "could not be read" in machine.unknown[0]
 
 
-def test_the_second_interface_of_an_instance_is_looked_at_by_its_own_groups(aws: tuple[Site, Ec2Double]) -> None:
+def test_the_second_interface_of_an_instance_is_looked_at_by_its_own_groups(
+    aws: tuple[Site, Ec2Double],
+) -> None:
     site, cloud = aws
     site.apply()
     ours = cloud.group("web")
@@ -354,7 +428,9 @@ def paths(cloud: Double) -> list[str]:
     return sorted(call.path for call in cloud.calls)
 
 
-def test_a_fleet_of_200_servers_at_hetzner_is_the_normal_read(hetzner: tuple[Site, HetznerDouble]) -> None:
+def test_a_fleet_of_200_servers_at_hetzner_is_the_normal_read(
+    hetzner: tuple[Site, HetznerDouble],
+) -> None:
     site, cloud = hetzner
     ids = [cloud.add_server(f"web-{n}") for n in range(200)]
     cloud.add_firewall("cloudsync-web", [inbound("22"), inbound("443")], labels=OURS, servers=ids)
@@ -368,12 +444,16 @@ def test_a_fleet_of_200_servers_at_hetzner_is_the_normal_read(hetzner: tuple[Sit
         assert all(one.beyond for one in machines)
 
 
-def test_a_fleet_of_200_droplets_is_four_calls_and_with_ignore_one(digitalocean: tuple[Site, DigitalOceanDouble]) -> None:
+def test_a_fleet_of_200_droplets_is_four_calls_and_with_ignore_one(
+    digitalocean: tuple[Site, DigitalOceanDouble],
+) -> None:
     site, cloud = digitalocean
     for n in range(200):
         cloud.add_droplet(f"web-{n}", ["web"], gpu=n == 7)
     site.apply()
-    cloud.add_firewall("wide", [{"protocol": "tcp", "ports": "0", "sources": {"addresses": WORLD}}], tags=["web"])
+    cloud.add_firewall(
+        "wide", [{"protocol": "tcp", "ports": "0", "sources": {"addresses": WORLD}}], tags=["web"]
+    )
     cloud.reset_calls()
     machines = site.web().standing.machines
     assert paths(cloud) == ["/droplets", "/droplets", "/firewalls", "/tags"]
@@ -385,19 +465,28 @@ def test_a_fleet_of_200_droplets_is_four_calls_and_with_ignore_one(digitalocean:
     assert paths(cloud) == ["/firewalls"]
 
 
-def test_a_fleet_of_200_instances_is_one_call_for_them_and_one_for_the_groups_of_others(aws: tuple[Site, Ec2Double]) -> None:
+def test_a_fleet_of_200_instances_is_one_call_for_them_and_one_for_the_groups_of_others(
+    aws: tuple[Site, Ec2Double],
+) -> None:
     site, cloud = aws
     site.apply()
     ours = cloud.group("web")
     assert ours is not None
-    entry = permission(5432, "0.0.0.0/0") | {"PrefixListIds": [{"PrefixListId": cloud.add_prefix_list(3, ["198.51.100.0/24"])}]}
+    entry = permission(5432, "0.0.0.0/0") | {
+        "PrefixListIds": [{"PrefixListId": cloud.add_prefix_list(3, ["198.51.100.0/24"])}]
+    }
     others = [cloud.add_group(f"other-{n}", permissions=[entry]) for n in range(20)]
     for n in range(200):
         cloud.add_instance(f"web-{n}", Nic("", [ours.id, others[n % 20]], f"198.51.100.{n}"))
     cloud.reset_calls()
     machines = site.web().standing.machines
-    # the normal read; instances, their other groups, the prefix list; and the groups that nobody names any more
-    assert paths(cloud) == ["/DescribeInstances", *["/DescribeSecurityGroups"] * 3, "/GetManagedPrefixListEntries"]
+    # the normal read; instances, their other groups, the prefix list; and the groups that nobody
+    # names any more
+    assert paths(cloud) == [
+        "/DescribeInstances",
+        *["/DescribeSecurityGroups"] * 3,
+        "/GetManagedPrefixListEntries",
+    ]
     assert len(machines) == 200
     assert all(one.beyond for one in machines)
     site.policy["foreign"] = "ignore"
@@ -406,7 +495,9 @@ def test_a_fleet_of_200_instances_is_one_call_for_them_and_one_for_the_groups_of
     assert paths(cloud) == ["/DescribeSecurityGroups"]
 
 
-def test_instances_named_in_the_configuration_are_looked_at_with_and_without_the_group(aws: tuple[Site, Ec2Double]) -> None:
+def test_instances_named_in_the_configuration_are_looked_at_with_and_without_the_group(
+    aws: tuple[Site, Ec2Double],
+) -> None:
     site, cloud = aws
     site.apply()
     lax = cloud.add_group("lax", permissions=[permission(8080, "0.0.0.0/0")])
@@ -423,7 +514,9 @@ def test_instances_named_in_the_configuration_are_looked_at_with_and_without_the
 
 
 @contextmanager
-def typed(site: Site, *words: str, **environment: str) -> Iterator[subprocess.CompletedProcess[str]]:
+def typed(
+    site: Site, *words: str, **environment: str
+) -> Iterator[subprocess.CompletedProcess[str]]:
     site.configuration  # noqa: B018 - writes the file
     yield subprocess.run(
         [sys.executable, "-m", "cloudsync", *words],
@@ -431,7 +524,9 @@ def typed(site: Site, *words: str, **environment: str) -> Iterator[subprocess.Co
     )  # fmt: skip
 
 
-def test_the_command_shows_what_is_reachable_in_three_forms(hetzner: tuple[Site, HetznerDouble]) -> None:
+def test_the_command_shows_what_is_reachable_in_three_forms(
+    hetzner: tuple[Site, HetznerDouble],
+) -> None:
     site, cloud = hetzner
     server = cloud.add_server("web-1")
     cloud.add_firewall("desk", [inbound("3389", "0.0.0.0/0")], servers=[server])
@@ -443,7 +538,11 @@ def test_the_command_shows_what_is_reachable_in_three_forms(hetzner: tuple[Site,
         assert "not evaluated:" in done.stdout
     with typed(site, "exposure", "--firewall", "web", "--output", "json") as done:
         (firewall,) = json.loads(done.stdout)["firewalls"]
-        assert [rule["ports"] for rule in firewall["exposure"][0]["reachable"]] == ["22", "443", "3389"]
+        assert [rule["ports"] for rule in firewall["exposure"][0]["reachable"]] == [
+            "22",
+            "443",
+            "3389",
+        ]
     with typed(site, "exposure", "--output", "markdown") as done:
         assert "### web" in done.stdout
     with typed(site, "exposure", "--firewall", "wbe") as done:
@@ -451,7 +550,9 @@ def test_the_command_shows_what_is_reachable_in_three_forms(hetzner: tuple[Site,
         assert 'did you mean "web"' in done.stderr
 
 
-def test_the_command_ends_with_3_where_policy_says_fail_and_75_where_it_cannot_know(hetzner: tuple[Site, HetznerDouble]) -> None:
+def test_the_command_ends_with_3_where_policy_says_fail_and_75_where_it_cannot_know(
+    hetzner: tuple[Site, HetznerDouble],
+) -> None:
     site, cloud = hetzner
     server = cloud.add_server("web-1")
     cloud.add_firewall("desk", [inbound("3389")], servers=[server])
@@ -459,13 +560,23 @@ def test_the_command_ends_with_3_where_policy_says_fail_and_75_where_it_cannot_k
     site.policy["foreign"] = "fail"
     with typed(site, "exposure") as done:
         assert done.returncode == 3
-    cloud.fail(Fault("GET", "/firewalls", status=503, body={"error": {"code": "unavailable", "message": "x"}}, times=99))
+    cloud.fail(
+        Fault(
+            "GET",
+            "/firewalls",
+            status=503,
+            body={"error": {"code": "unavailable", "message": "x"}},
+            times=99,
+        )
+    )
     site.policy["foreign"] = "report"
     with typed(site, "exposure") as done:
         assert done.returncode == 75
 
 
-def test_reading_a_large_account_shows_on_a_terminal_how_far_it_is(hetzner: tuple[Site, HetznerDouble]) -> None:
+def test_reading_a_large_account_shows_on_a_terminal_how_far_it_is(
+    hetzner: tuple[Site, HetznerDouble],
+) -> None:
     site, cloud = hetzner
     for n in range(120):
         cloud.add_server(f"web-{n}")
@@ -499,7 +610,9 @@ def states(site: Site) -> dict[str, str]:
     return {row.what: row.state for row in rows}
 
 
-def test_check_access_at_hetzner_tells_a_token_that_only_reads_without_writing(hetzner: tuple[Site, HetznerDouble]) -> None:
+def test_check_access_at_hetzner_tells_a_token_that_only_reads_without_writing(
+    hetzner: tuple[Site, HetznerDouble],
+) -> None:
     site, cloud = hetzner
     cloud.add_server("web-1")
     cloud.add_firewall("cloudsync-web", [inbound(str(n)) for n in range(100, 147)], labels=OURS)
@@ -521,7 +634,9 @@ def test_check_access_at_hetzner_tells_a_token_that_only_reads_without_writing(h
     assert {id_: list(one.rules) for id_, one in cloud.firewalls.items()} == before
 
 
-def test_check_access_at_digitalocean_names_the_scopes_that_are_missing(digitalocean: tuple[Site, DigitalOceanDouble]) -> None:
+def test_check_access_at_digitalocean_names_the_scopes_that_are_missing(
+    digitalocean: tuple[Site, DigitalOceanDouble],
+) -> None:
     site, cloud = digitalocean
     cloud.add_droplet("web-1", ["web"])
     assert set(states(site).values()) == {"ok"}
@@ -556,7 +671,11 @@ def test_check_access_at_aws_names_the_actions_that_are_denied(
     site.policy["foreign"] = "ignore"
     with typed(site, "check-access") as done:
         assert done.returncode == 0
-    cloud.fail(Fault("POST", "/DescribeSecurityGroups", status=503, body=fault_body("Unavailable"), times=99))
+    cloud.fail(
+        Fault(
+            "POST", "/DescribeSecurityGroups", status=503, body=fault_body("Unavailable"), times=99
+        )
+    )
     with typed(site, "check-access") as done:
         assert done.returncode == 1
         assert "unknown" in done.stdout

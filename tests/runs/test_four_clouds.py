@@ -1,4 +1,5 @@
-"""One configuration, four clouds: hosts that feed several firewalls in several accounts, one run, every account for itself."""
+"""One configuration, four clouds: hosts that feed several firewalls in several accounts, one run,
+every account for itself."""
 
 from __future__ import annotations
 
@@ -123,19 +124,35 @@ servers = ["web-1"]
         return done
 
     def applies(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return self.types("apply", "--auto-approve", "--allow-attach", "on-digitalocean", "--allow-attach", "on-hetzner", *words)
+        return self.types(
+            "apply",
+            "--auto-approve",
+            "--allow-attach",
+            "on-digitalocean",
+            "--allow-attach",
+            "on-hetzner",
+            *words,
+        )
 
     def open(self) -> dict[str, set[str]]:
         """The ports that are open at each cloud, read from the doubles."""
         group, droplet, server = self.aws.group("edge"), None, self.hetzner.firewall("edge")
         for one in self.digitalocean.firewalls.values():
             droplet = self.digitalocean.firewall(one.name)
-        google: list[dict[str, Any]] = [one for rule in self.gcp.firewalls().values() for one in rule["allowed"]]
+        google: list[dict[str, Any]] = [
+            one for rule in self.gcp.firewalls().values() for one in rule["allowed"]
+        ]
         return {
             "aws": {f"{rule.protocol}/{rule.first}" for rule in group.rules} if group else set(),
-            "digitalocean": {f"{rule['protocol']}/{rule['ports']}" for rule in droplet["inbound_rules"]} if droplet else set(),
+            "digitalocean": {
+                f"{rule['protocol']}/{rule['ports']}" for rule in droplet["inbound_rules"]
+            }
+            if droplet
+            else set(),
             "gcp": {f"{one['IPProtocol']}/{port}" for one in google for port in one["ports"]},
-            "hetzner": {f"{rule['protocol']}/{rule['port']}" for rule in server["rules"]} if server else set(),
+            "hetzner": {f"{rule['protocol']}/{rule['port']}" for rule in server["rules"]}
+            if server
+            else set(),
         }
 
 
@@ -157,11 +174,19 @@ def test_one_run_fills_four_clouds_and_the_next_one_is_empty(clouds: Clouds) -> 
         assert f"on-{name}: done" in done.stdout
         getattr(clouds, name).reset_calls()
     assert clouds.types("plan", "--detailed-exitcode").returncode == 0
-    # Nothing to do costs one list an account (and Hetzner's servers, DigitalOcean's droplets, which go by name here).
-    assert {name: len(getattr(clouds, name).calls) for name in ACCOUNTS} == {"aws": 1, "digitalocean": 2, "gcp": 1, "hetzner": 2}
+    # Nothing to do costs one list an account (and Hetzner's servers, DigitalOcean's droplets, which
+    # go by name here).
+    assert {name: len(getattr(clouds, name).calls) for name in ACCOUNTS} == {
+        "aws": 1,
+        "digitalocean": 2,
+        "gcp": 1,
+        "hetzner": 2,
+    }
 
 
-def test_no_connection_waits_for_garbage_to_be_looked_for(clouds: Clouds, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_connection_waits_for_garbage_to_be_looked_for(
+    clouds: Clouds, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`watch` runs for months: what a run opened is closed when it is over."""
     for name, value in clouds.environment.items():
         monkeypatch.setenv(name, value)
@@ -171,8 +196,12 @@ def test_no_connection_waits_for_garbage_to_be_looked_for(clouds: Clouds, monkey
     try:
         granted = Granted(allow_attach=("on-digitalocean", "on-hetzner"))
         report = reconcile.apply(configuration, reconcile.Options(granted=granted))
-        assert {one.firewall for one in report.outcomes if one.status == "done"} == {f"on-{name}" for name in ACCOUNTS}
-        opened = [one for one in gc.get_objects() if isinstance(one, socket.socket) and one.fileno() >= 0]
+        assert {one.firewall for one in report.outcomes if one.status == "done"} == {
+            f"on-{name}" for name in ACCOUNTS
+        }
+        opened = [
+            one for one in gc.get_objects() if isinstance(one, socket.socket) and one.fileno() >= 0
+        ]
         assert [one for one in opened if _peer(one) in ports] == []
     finally:
         gc.enable()
@@ -204,7 +233,9 @@ def test_accounts_are_read_and_written_side_by_side(clouds: Clouds) -> None:
 
 
 @pytest.mark.parametrize("failing", ACCOUNTS)
-def test_an_account_that_cannot_be_read_does_not_stop_the_others(clouds: Clouds, failing: str) -> None:
+def test_an_account_that_cannot_be_read_does_not_stop_the_others(
+    clouds: Clouds, failing: str
+) -> None:
     assert clouds.applies().returncode == 0
     before = clouds.open()
     clouds.configure('"80/tcp"')
@@ -220,7 +251,9 @@ def test_an_account_that_cannot_be_read_does_not_stop_the_others(clouds: Clouds,
 def test_an_account_that_refuses_to_write_does_not_stop_the_others(clouds: Clouds) -> None:
     assert clouds.applies().returncode == 0
     clouds.configure('"80/tcp"')
-    clouds.digitalocean.fail(Fault("POST", "/firewalls/.*", status=403, body=fault_body("forbidden"), times=10_000))
+    clouds.digitalocean.fail(
+        Fault("POST", "/firewalls/.*", status=403, body=fault_body("forbidden"), times=10_000)
+    )
     done = clouds.applies()
     assert done.returncode == 6, done.stdout + done.stderr
     assert "on-digitalocean: failed (0 opened, 0 closed)" in done.stdout
@@ -235,7 +268,9 @@ def test_the_plan_names_each_account_with_its_type_and_endpoint(clouds: Clouds) 
         (f"on-{name}", name, name) for name in ACCOUNTS
     ]
     assert all(f["endpoint"].startswith("http://127.0.0.1:") for f in document["firewalls"])
-    assert sum(len(f["changes"]) for f in document["firewalls"]) == (1 + 3) + (1 + 1 + 2) + (1 + 3) + (1 + 1 + 2)
+    assert sum(len(f["changes"]) for f in document["firewalls"]) == (1 + 3) + (1 + 1 + 2) + (
+        1 + 3
+    ) + (1 + 1 + 2)
 
 
 def test_a_plan_file_holds_for_all_four(clouds: Clouds) -> None:
@@ -250,4 +285,9 @@ def test_a_plan_file_holds_for_all_four(clouds: Clouds) -> None:
 
 def test_one_firewall_alone_asks_one_account_only(clouds: Clouds) -> None:
     assert clouds.applies("--firewall", "on-gcp").returncode == 0
-    assert [len(getattr(clouds, name).calls) > 0 for name in ACCOUNTS] == [False, False, True, False]
+    assert [len(getattr(clouds, name).calls) > 0 for name in ACCOUNTS] == [
+        False,
+        False,
+        True,
+        False,
+    ]

@@ -1,4 +1,5 @@
-"""Whole plans against the Compute double: what is said of instances, what it costs in calls, and what is said that could not be read."""
+"""Whole plans against the Compute double: what is said of instances, what it costs in calls, and
+what is said that could not be read."""
 
 from __future__ import annotations
 
@@ -52,7 +53,9 @@ def policy(*rules: dict[str, Any], type_: str = "HIERARCHY", name: str = "123") 
     return {"name": name, "shortName": "top", "type": type_, "rules": list(rules)}
 
 
-def rule(action: str, priority: int = 1, *, ports: list[str] | None = None, **match: Any) -> dict[str, Any]:
+def rule(
+    action: str, priority: int = 1, *, ports: list[str] | None = None, **match: Any
+) -> dict[str, Any]:
     layer4 = [{"ipProtocol": "tcp", "ports": ports} if ports else {"ipProtocol": "all"}]
     said = {"srcIpRanges": ["0.0.0.0/0"], "layer4Configs": layer4} | match
     return {"action": action, "priority": priority, "direction": "INGRESS", "match": said}
@@ -60,31 +63,49 @@ def rule(action: str, priority: int = 1, *, ports: list[str] | None = None, **ma
 
 def test_law8_what_another_rule_of_the_network_lets_in_is_in_the_plan(shop: Shop) -> None:
     shop.cloud.add_instance("web-1", tags=["web"])
-    shop.cloud.add_firewall("default-allow-rdp", allowed=tcp("3389"), sourceRanges=["0.0.0.0/0"], priority=65534)
+    shop.cloud.add_firewall(
+        "default-allow-rdp", allowed=tcp("3389"), sourceRanges=["0.0.0.0/0"], priority=65534
+    )
     shop.applies()
     found = machine(shop)
     assert (found.protected, found.attached, found.unknown) == (True, True, ())
     assert [str(one.rule) for one in found.beyond] == ["tcp/3389 from 0.0.0.0/0"]
-    assert "VPC firewall rule default-allow-rdp, rule default-allow-rdp (priority 65534)" in found.beyond[0].through
+    assert (
+        "VPC firewall rule default-allow-rdp, rule default-allow-rdp (priority 65534)"
+        in found.beyond[0].through
+    )
     assert [str(one) for one in found.reachable] == [
         "tcp/22 from 0.0.0.0/0", "tcp/443 from 0.0.0.0/0", "tcp/3389 from 0.0.0.0/0",
     ]  # fmt: skip
-    assert "tcp/3389 from the Internet (IPv4 only)" in text.joined(text.reached(shop.plan()), colour=False)
-    shop.cloud.add_firewall("no-rdp", denied=tcp("3389"), sourceRanges=["0.0.0.0/0"], priority=65534)
+    assert "tcp/3389 from the Internet (IPv4 only)" in text.joined(
+        text.reached(shop.plan()), colour=False
+    )
+    shop.cloud.add_firewall(
+        "no-rdp", denied=tcp("3389"), sourceRanges=["0.0.0.0/0"], priority=65534
+    )
     assert beyond(shop) == []
 
 
-def test_a_hierarchical_denial_wins_over_our_own_rule_and_an_allowance_over_every_denial(shop: Shop) -> None:
+def test_a_hierarchical_denial_wins_over_our_own_rule_and_an_allowance_over_every_denial(
+    shop: Shop,
+) -> None:
     shop.cloud.add_instance("web-1", tags=["web"])
     shop.applies()
-    shop.cloud.policies["default"] = [policy(rule("deny", ports=["443"]), rule("allow", 2, ports=["5432"]))]
+    shop.cloud.policies["default"] = [
+        policy(rule("deny", ports=["443"]), rule("allow", 2, ports=["5432"]))
+    ]
     shop.cloud.add_firewall("no-db", denied=tcp("5432"), sourceRanges=["0.0.0.0/0"], priority=0)
     found = machine(shop)
-    assert [str(one) for one in found.reachable] == ["tcp/22 from 0.0.0.0/0", "tcp/5432 from 0.0.0.0/0"]
+    assert [str(one) for one in found.reachable] == [
+        "tcp/22 from 0.0.0.0/0",
+        "tcp/5432 from 0.0.0.0/0",
+    ]
     assert 'hierarchical firewall policy "top" (123)' in found.beyond[0].through
 
 
-@pytest.mark.parametrize(("order", "open_"), [("AFTER_CLASSIC_FIREWALL", False), ("BEFORE_CLASSIC_FIREWALL", True)])
+@pytest.mark.parametrize(
+    ("order", "open_"), [("AFTER_CLASSIC_FIREWALL", False), ("BEFORE_CLASSIC_FIREWALL", True)]
+)
 def test_the_networks_order_of_enforcement_decides(shop: Shop, order: str, open_: bool) -> None:
     shop.cloud.add_instance("web-1", tags=["web"])
     shop.applies()
@@ -94,11 +115,16 @@ def test_the_networks_order_of_enforcement_decides(shop: Shop, order: str, open_
     assert beyond(shop) == (["tcp/5432 from 0.0.0.0/0"] if open_ else [])
 
 
-def test_who_cannot_be_told_counts_in_full_where_it_opens_and_not_where_it_stops(shop: Shop) -> None:
+def test_who_cannot_be_told_counts_in_full_where_it_opens_and_not_where_it_stops(
+    shop: Shop,
+) -> None:
     shop.cloud.add_instance("web-1", tags=["web"])
     shop.applies()
     shop.cloud.policies["default"] = [
-        policy(rule("deny", ports=["443"], srcRegionCodes=["XX"]), rule("allow", 2, ports=["5432"], srcFqdns=["example.org"]))
+        policy(
+            rule("deny", ports=["443"], srcRegionCodes=["XX"]),
+            rule("allow", 2, ports=["5432"], srcFqdns=["example.org"]),
+        )
     ]
     found = machine(shop)
     assert "tcp/443 from 0.0.0.0/0" in map(str, found.reachable)
@@ -111,14 +137,23 @@ def test_a_regional_policy_acts_in_its_region_only(shop: Shop) -> None:
     shop.applies()
     wide = policy(rule("allow", ports=["5432"]), type_="NETWORK_REGIONAL")
     shop.cloud.regional["default", "us-central1"] = [wide]
-    found = {one.machine: [str(each.rule) for each in one.beyond] for one in standing(shop).machines}
+    found = {
+        one.machine: [str(each.rule) for each in one.beyond] for one in standing(shop).machines
+    }
     assert found == {"web-1": [], "web-2": ["tcp/5432 from 0.0.0.0/0"]}
 
 
 def test_only_an_interface_with_a_public_address_is_reached(shop: Shop) -> None:
     shop.cloud.add_network("lan")
-    shop.cloud.add_firewall("lan-all", network="global/networks/lan", allowed=[{"IPProtocol": "all"}], sourceRanges=["0.0.0.0/0"])
-    shop.cloud.add_instance("web-1", ("default", "198.51.100.1", None), ("lan", None, None), tags=["web"])
+    shop.cloud.add_firewall(
+        "lan-all",
+        network="global/networks/lan",
+        allowed=[{"IPProtocol": "all"}],
+        sourceRanges=["0.0.0.0/0"],
+    )
+    shop.cloud.add_instance(
+        "web-1", ("default", "198.51.100.1", None), ("lan", None, None), tags=["web"]
+    )
     shop.applies()
     assert beyond(shop) == []
     shop.cloud.reset_calls()
@@ -147,25 +182,47 @@ def test_law8_a_host_whose_instance_has_not_the_tag_is_not_under_the_firewall(sh
 
 def test_law8_orphans_are_told_out_of_the_list_that_is_read_anyway(shop: Shop) -> None:
     shop.applies()
-    shop.cloud.add_firewall("cloudsync-api-any4", allowed=tcp("1"), sourceRanges=["0.0.0.0/0"], description=MARK.format("api"))
-    shop.cloud.add_firewall("cloudsync-api-any6", allowed=tcp("1"), sourceRanges=["::/0"], description=MARK.format("api"))
+    shop.cloud.add_firewall(
+        "cloudsync-api-any4",
+        allowed=tcp("1"),
+        sourceRanges=["0.0.0.0/0"],
+        description=MARK.format("api"),
+    )
+    shop.cloud.add_firewall(
+        "cloudsync-api-any6",
+        allowed=tcp("1"),
+        sourceRanges=["::/0"],
+        description=MARK.format("api"),
+    )
     blog = MARK.format("api").replace("shop", "blog")
-    shop.cloud.add_firewall("cloudsync-blog-any4", allowed=tcp("1"), sourceRanges=["0.0.0.0/0"], description=blog)
+    shop.cloud.add_firewall(
+        "cloudsync-blog-any4", allowed=tcp("1"), sourceRanges=["0.0.0.0/0"], description=blog
+    )
     shop.cloud.add_firewall("by-hand", allowed=tcp("1"), sourceRanges=["0.0.0.0/0"])
     for foreign in ("report", "ignore"):
         shop.foreign = foreign
-        assert [(one.name, one.firewall) for one in shop.plan().orphans] == [("cloudsync-api", "api")]
+        assert [(one.name, one.firewall) for one in shop.plan().orphans] == [
+            ("cloudsync-api", "api")
+        ]
 
 
 @pytest.mark.parametrize(
     ("denied", "said"),
     [
-        ("compute.networks.getEffectiveFirewalls", "the firewall policies on default could not be read"),
-        ("compute.networks.getRegionEffectiveFirewalls", "the regional firewall policies of default in europe-west1"),
+        (
+            "compute.networks.getEffectiveFirewalls",
+            "the firewall policies on default could not be read",
+        ),
+        (
+            "compute.networks.getRegionEffectiveFirewalls",
+            "the regional firewall policies of default in europe-west1",
+        ),
         ("compute.networks.get", "the order of enforcement of default"),
     ],
 )
-def test_law1_policies_that_cannot_be_read_may_let_in_more(shop: Shop, denied: str, said: str) -> None:
+def test_law1_policies_that_cannot_be_read_may_let_in_more(
+    shop: Shop, denied: str, said: str
+) -> None:
     shop.cloud.add_instance("web-1", tags=["web"])
     shop.applies()
     shop.cloud.denied = {denied}
@@ -175,7 +232,9 @@ def test_law1_policies_that_cannot_be_read_may_let_in_more(shop: Shop, denied: s
 
 
 @pytest.mark.parametrize("lost", ["zone", "permission"])
-def test_law1_instances_that_cannot_be_read_make_exposure_unknown_and_stop_no_change(shop: Shop, lost: str) -> None:
+def test_law1_instances_that_cannot_be_read_make_exposure_unknown_and_stop_no_change(
+    shop: Shop, lost: str
+) -> None:
     shop.cloud.add_instance("web-1", tags=["web"])
     shop.applies()
     shop.deadline = "2s" if lost == "zone" else "60s"
@@ -207,11 +266,15 @@ def test_sources_that_are_other_machines_are_listed_and_are_not_the_internet(sho
     assert found.kept == ('from-bastion: from the tag "bastion"',)
 
 
-def test_a_fleet_of_200_instances_is_one_call_more_and_three_for_their_network_and_region(shop: Shop) -> None:
+def test_a_fleet_of_200_instances_is_one_call_more_and_three_for_their_network_and_region(
+    shop: Shop,
+) -> None:
     for n in range(200):
         shop.cloud.add_instance(f"web-{n}", tags=["web"])
     for n in range(20):
-        shop.cloud.add_firewall(f"other-{n}", allowed=tcp(f"{5000 + n}"), sourceRanges=["0.0.0.0/0"])
+        shop.cloud.add_firewall(
+            f"other-{n}", allowed=tcp(f"{5000 + n}"), sourceRanges=["0.0.0.0/0"]
+        )
     shop.applies()
     shop.cloud.reset_calls()
     machines = standing(shop).machines
@@ -244,7 +307,11 @@ def test_check_access_asks_for_each_permission_and_writes_nothing(shop: Shop) ->
         "compute.instances.list": "ok", "compute.networks.get of default": "ok",
         "compute.networks.getEffectiveFirewalls of default": "ok", "firewall rules of the project": "ok",
     }  # fmt: skip
-    shop.cloud.denied = {"compute.firewalls.update", "compute.networks.getEffectiveFirewalls", "compute.projects.get"}
+    shop.cloud.denied = {
+        "compute.firewalls.update",
+        "compute.networks.getEffectiveFirewalls",
+        "compute.projects.get",
+    }
     found = states(shop)
     assert {what for what, state in found.items() if state == "missing"} == {
         "compute.firewalls.update", "compute.networks.getEffectiveFirewalls of default",

@@ -1,4 +1,5 @@
-"""Whole runs against the double: calls counted in it, what a plan says, what an earlier run left unfinished, what is imported."""
+"""Whole runs against the double: calls counted in it, what a plan says, what an earlier run left
+unfinished, what is imported."""
 
 from __future__ import annotations
 
@@ -52,7 +53,8 @@ def types(shop: Shop, *words: str, **environ: str) -> subprocess.CompletedProces
 
 
 def there_are(shop: Shop, count: int) -> None:
-    """So many firewalls, each with SSH and 443 open to the world, by two VPC rules of the shop's own."""
+    """So many firewalls, each with SSH and 443 open to the world, by two VPC rules of the shop's
+    own."""
     shop.firewalls = tuple(f"fw-{number}" for number in range(count))
     for name in shop.firewalls:
         mark = f"cloudsync owner=shop firewall={name} hosts={host_digest(['web-1'])}"
@@ -66,8 +68,13 @@ def there_are(shop: Shop, count: int) -> None:
 # Calls, with foreign = "ignore"
 
 
-@pytest.mark.parametrize(("firewalls", "others", "lists"), [(1, 0, 1), (20, 0, 1), (200, 0, 1), (200, 100, 1), (200, 101, 2)])
-def test_a_plan_with_nothing_to_do_is_one_list_per_500_rules(shop: Shop, firewalls: int, others: int, lists: int) -> None:
+@pytest.mark.parametrize(
+    ("firewalls", "others", "lists"),
+    [(1, 0, 1), (20, 0, 1), (200, 0, 1), (200, 100, 1), (200, 101, 2)],
+)
+def test_a_plan_with_nothing_to_do_is_one_list_per_500_rules(
+    shop: Shop, firewalls: int, others: int, lists: int
+) -> None:
     there_are(shop, firewalls)
     for number in range(others):
         shop.cloud.add_firewall(f"other-{number}", **RDP)
@@ -104,7 +111,9 @@ def test_a_change_is_one_write_and_one_wait_for_every_vpc_rule_it_touches(
 
 
 @pytest.mark.parametrize("firewalls", [1, 20, 200])
-def test_a_change_in_one_firewall_of_many_touches_no_rule_of_the_others(shop: Shop, firewalls: int) -> None:
+def test_a_change_in_one_firewall_of_many_touches_no_rule_of_the_others(
+    shop: Shop, firewalls: int
+) -> None:
     there_are(shop, firewalls)
     shop.cloud.set_by_hand("cloudsync-fw-0-any4", allowed=[{"IPProtocol": "tcp", "ports": ["22"]}])
     code, said = shop.apply()
@@ -144,14 +153,24 @@ def test_the_plan_names_the_rules_of_others_that_act_on_the_same_targets(shop: S
 @pytest.mark.parametrize(
     ("enforce", "keys", "said"),
     [
-        ("deny-others", 'target_tags = ["web"]\npriority = 950', 'enforce = "deny-others" needs a priority below 950'),
+        (
+            "deny-others",
+            'target_tags = ["web"]\npriority = 950',
+            'enforce = "deny-others" needs a priority below 950',
+        ),
         ("deny-all", 'target_tags = ["web"]', "'allow' or 'deny-others'"),
         ("allow", "", "exactly one of target_tags and target_service_accounts"),
         ("allow", "target_tags = []", "target_tags"),
-        ("allow", 'target_tags = ["web"]\ntarget_service_accounts = ["a@p.example"]', "exactly one of"),
+        (
+            "allow",
+            'target_tags = ["web"]\ntarget_service_accounts = ["a@p.example"]',
+            "exactly one of",
+        ),
     ],
 )
-def test_64_what_is_refused_is_refused_by_name(shop: Shop, enforce: str, keys: str, said: str) -> None:
+def test_64_what_is_refused_is_refused_by_name(
+    shop: Shop, enforce: str, keys: str, said: str
+) -> None:
     shop.enforce, shop.keys = enforce, keys
     done = types(shop, "plan")
     assert done.returncode == 64
@@ -207,7 +226,9 @@ def test_6_a_write_that_is_not_allowed_leaves_everything_as_it_was(shop: Shop) -
     shop.applies()
     before = shop.rules()
     shop.ports = ("443/tcp", "80/tcp")
-    shop.cloud.fail(Fault("PUT", f"{RULES}/.*", status=403, body=fault_body(403, "forbidden"), times=1000))
+    shop.cloud.fail(
+        Fault("PUT", f"{RULES}/.*", status=403, body=fault_body(403, "forbidden"), times=1000)
+    )
     code, said = shop.apply()
     assert code == 6
     assert "the role in docs/providers/gcp.md has what is needed" in said
@@ -268,14 +289,25 @@ def imported(shop: Shop, *words: str) -> tuple[int, set[str]]:
 
 
 @pytest.mark.parametrize("words", [("plan", "--detailed-exitcode"), ("apply", "--auto-approve")])
-def test_a_run_with_nothing_to_do_imports_google_auth_and_not_the_sdk(shop: Shop, words: tuple[str, ...]) -> None:
+def test_a_run_with_nothing_to_do_imports_google_auth_and_not_the_sdk(
+    shop: Shop, words: tuple[str, ...]
+) -> None:
     shop.applies()
     shop.cloud.reset_calls()
     code, modules = imported(shop, *words)
     assert code == 0
     assert shop.calls() == (1, 0, 0)
     assert "google.auth" in modules
-    heavy = {"google.cloud.compute_v1", "google.api_core", "google.protobuf", "proto", "grpc", "boto3", "hcloud", "digitalocean"}
+    heavy = {
+        "google.cloud.compute_v1",
+        "google.api_core",
+        "google.protobuf",
+        "proto",
+        "grpc",
+        "boto3",
+        "hcloud",
+        "digitalocean",
+    }
     assert not modules & heavy
     assert sum(name.startswith("google.") for name in modules) < 60
 

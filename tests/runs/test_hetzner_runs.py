@@ -1,4 +1,5 @@
-"""Whole runs of the command against the double: calls, exit codes, what an earlier run left unfinished, the typed yes."""
+"""Whole runs of the command against the double: calls, exit codes, what an earlier run left
+unfinished, the typed yes."""
 
 from __future__ import annotations
 
@@ -90,7 +91,10 @@ def test_a_plan_with_nothing_to_do_is_two_calls(run: Run) -> None:
     run.cloud.reset_calls()
     assert run.types("plan", "--detailed-exitcode").returncode == 0
     # Neither waits for the other, so either may arrive first.
-    assert sorted((call.method, call.path) for call in run.cloud.calls) == [("GET", "/firewalls"), ("GET", "/servers")]
+    assert sorted((call.method, call.path) for call in run.cloud.calls) == [
+        ("GET", "/firewalls"),
+        ("GET", "/servers"),
+    ]
 
 
 def test_a_change_is_one_write_between_two_reads_and_the_waiting(run: Run) -> None:
@@ -109,13 +113,17 @@ def test_the_typed_yes_is_the_word_for_attaching(run: Run) -> None:
     assert run.cloud.firewall("cloudsync-web") is None
     code, out = run.answers("yes")
     assert code == 0, out
-    assert [entry["status"] for entry in run.cloud.server("web-1")["public_net"]["firewalls"]] == ["applied"]
+    assert [entry["status"] for entry in run.cloud.server("web-1")["public_net"]["firewalls"]] == [
+        "applied"
+    ]
 
 
 def test_the_plan_names_the_machine_that_would_be_attached(run: Run) -> None:
     document = json.loads(run.types("plan", "--output", "json").stdout)
     (firewall,) = document["firewalls"]
-    assert {"action": "attach", "target": "server 2", "opens_now": True}.items() <= firewall["changes"][1].items()
+    assert {"action": "attach", "target": "server 2", "opens_now": True}.items() <= firewall[
+        "changes"
+    ][1].items()
     assert [guard["id"] for guard in document["guards"]] == ["attach"]
 
 
@@ -152,7 +160,9 @@ def test_1_a_wrong_token_changes_nothing(run: Run) -> None:
 
 
 def test_75_a_vendor_that_is_down_for_now(run: Run) -> None:
-    run.cloud.fail(Fault("GET", "/firewalls", status=503, body=fault_body("unavailable"), times=1000))
+    run.cloud.fail(
+        Fault("GET", "/firewalls", status=503, body=fault_body("unavailable"), times=1000)
+    )
     assert run.applies("--allow-attach", "web") == 75
     assert run.cloud.writes() == []
 

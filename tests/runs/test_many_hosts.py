@@ -1,4 +1,5 @@
-"""Many hosts at once: bounded, each in its own time, and one that is down costs the others nothing."""
+"""Many hosts at once: bounded, each in its own time, and one that is down costs the others
+nothing."""
 
 from __future__ import annotations
 
@@ -35,7 +36,10 @@ NOW = datetime(2026, 11, 24, 18, 0, tzinfo=UTC)
 def configured(folder: Path, engines: Mapping[str, tuple[str, ...]], **run: Any) -> Configuration:
     """Hosts with these engines, feeding firewall `web`."""
     configuration = build(folder).configuration
-    hosts = {name: Host(name, endpoints, (), retired=False, place=PLACE) for name, endpoints in engines.items()}
+    hosts = {
+        name: Host(name, endpoints, (), retired=False, place=PLACE)
+        for name, endpoints in engines.items()
+    }
     web = replace(configuration.firewalls["web"], hosts=tuple(hosts), marker_hosts=tuple(hosts))
     settings = RunSettings(**({"host_timeout": 5.0, "deadline": 60.0, "concurrency": 16} | run))
     (folder / "state").mkdir(exist_ok=True)
@@ -44,7 +48,12 @@ def configured(folder: Path, engines: Mapping[str, tuple[str, ...]], **run: Any)
 
 def read(configuration: Configuration, said: list[str] | None = None) -> Mapping[str, Discovery]:
     memory = recall(configuration.state, configuration.owner)
-    return read_hosts(configuration, sorted(configuration.hosts), said.append if said is not None else lambda _: None, memory)
+    return read_hosts(
+        configuration,
+        sorted(configuration.hosts),
+        said.append if said is not None else lambda _: None,
+        memory,
+    )
 
 
 class Engines:
@@ -69,7 +78,9 @@ def engines(tmp_path: Path) -> Iterator[Engines]:
 def test_200_engines_take_about_what_latency_and_concurrency_allow(tmp_path: Path) -> None:
     latency, concurrency, containers = 0.05, 16, 1
     with Fleet(tmp_path, 200, containers, latency) as fleet:
-        configuration = configured(tmp_path, {f"h{n}": (fleet.endpoint(n),) for n in range(200)}, concurrency=concurrency)
+        configuration = configured(
+            tmp_path, {f"h{n}": (fleet.endpoint(n),) for n in range(200)}, concurrency=concurrency
+        )
         least = latency * fleet.requests(containers) * 200 / concurrency
         start = time.monotonic()
         found = read(configuration)
@@ -79,7 +90,9 @@ def test_200_engines_take_about_what_latency_and_concurrency_allow(tmp_path: Pat
     assert took < least * 3
 
 
-def test_hosts_that_hang_cost_the_others_no_more_than_their_timeout(tmp_path: Path, engines: Engines) -> None:
+def test_hosts_that_hang_cost_the_others_no_more_than_their_timeout(
+    tmp_path: Path, engines: Engines
+) -> None:
     release = threading.Event()
     endpoints = {}
     for number in range(8):
@@ -95,11 +108,16 @@ def test_hosts_that_hang_cost_the_others_no_more_than_their_timeout(tmp_path: Pa
     assert took < 1.5 * 2
 
 
-def test_a_host_that_hangs_with_many_requests_does_not_make_the_others_miss_their_time(tmp_path: Path, engines: Engines) -> None:
+def test_a_host_that_hangs_with_many_requests_does_not_make_the_others_miss_their_time(
+    tmp_path: Path, engines: Engines
+) -> None:
     release = threading.Event()
     bad = engines.start("bad")
     bad.routes["/containers/json"] = [{"Id": bad.id(number)} for number in range(64)]
-    bad.routes |= {f"/containers/{bad.id(number)}/json": lambda: release.wait(30) and {} for number in range(64)}
+    bad.routes |= {
+        f"/containers/{bad.id(number)}/json": lambda: release.wait(30) and {}
+        for number in range(64)
+    }
     endpoints = {"bad": (bad.endpoint,)}
     for number in range(6):
         good = engines.start(f"good{number}")
@@ -114,7 +132,9 @@ def test_a_host_that_hangs_with_many_requests_does_not_make_the_others_miss_thei
     assert took < 2.0 * 2.5
 
 
-def test_all_engines_together_are_asked_no_more_at_once_than_told(tmp_path: Path, engines: Engines) -> None:
+def test_all_engines_together_are_asked_no_more_at_once_than_told(
+    tmp_path: Path, engines: Engines
+) -> None:
     several = [engines.start(f"h{number}") for number in range(3)]
     at_once, most, lock = 0, 0, threading.Lock()
 
@@ -132,8 +152,16 @@ def test_all_engines_together_are_asked_no_more_at_once_than_told(tmp_path: Path
         engine.routes["/containers/json"] = [{"Id": engine.id(number)} for number in range(20)]
         for number in range(20):
             value = engine.container(number)
-            engine.routes[f"/containers/{engine.id(number)}/json"] = lambda value=value: answer(value)
-    found = read(configured(tmp_path, {f"h{n}": (engine.endpoint,) for n, engine in enumerate(several)}, concurrency=4))
+            engine.routes[f"/containers/{engine.id(number)}/json"] = lambda value=value: answer(
+                value
+            )
+    found = read(
+        configured(
+            tmp_path,
+            {f"h{n}": (engine.endpoint,) for n, engine in enumerate(several)},
+            concurrency=4,
+        )
+    )
     assert all(isinstance(one, Complete) for one in found.values())
     assert 2 < most <= 4
 
@@ -155,28 +183,41 @@ def test_the_runs_deadline_ends_the_reading(tmp_path: Path, engines: Engines) ->
 
 def test_progress_names_who_is_down_and_counts(tmp_path: Path, engines: Engines) -> None:
     said: list[str] = []
-    read(configured(tmp_path, {"up": (engines.start("up").endpoint,), "down": ("unix:///nowhere.sock",)}), said)
+    read(
+        configured(
+            tmp_path, {"up": (engines.start("up").endpoint,), "down": ("unix:///nowhere.sock",)}
+        ),
+        said,
+    )
     assert said[0] == "reading 2 engines"
     assert said[-1] == "2 of 2 engines read"
     assert any(line.startswith("down: the engine's socket does not exist") for line in said)
 
 
-def test_several_engines_of_a_host_are_united_and_as_complete_as_the_worst(tmp_path: Path, engines: Engines) -> None:
+def test_several_engines_of_a_host_are_united_and_as_complete_as_the_worst(
+    tmp_path: Path, engines: Engines
+) -> None:
     rootful, rootless = engines.start("rootful"), engines.start("rootless")
     port = {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "9000"}]}
-    inspected = rootless.container(0) | {"HostConfig": {"NetworkMode": "bridge", "PortBindings": port}}
+    inspected = rootless.container(0) | {
+        "HostConfig": {"NetworkMode": "bridge", "PortBindings": port}
+    }
     inspected["NetworkSettings"] = {"Ports": port, "Networks": {}}
     rootless.routes[f"/containers/{rootless.id(0)}/json"] = inspected
     both = (rootful.endpoint, rootless.endpoint)
     found = read(configured(tmp_path, {"web-1": both}))["web-1"]
     assert isinstance(found, Complete)
     assert {port.first for port in found.required} == {8000, 9000}
-    worse = read(configured(tmp_path, {"web-1": (*both, "unix:///run/user/1001/docker.sock")}))["web-1"]
+    worse = read(configured(tmp_path, {"web-1": (*both, "unix:///run/user/1001/docker.sock")}))[
+        "web-1"
+    ]
     assert isinstance(worse, Partial)
     assert {port.first for port in worse.required} == {8000, 9000}
 
 
-def test_law1_another_engine_under_a_hosts_name_is_not_known_completely(tmp_path: Path, engines: Engines) -> None:
+def test_law1_another_engine_under_a_hosts_name_is_not_known_completely(
+    tmp_path: Path, engines: Engines
+) -> None:
     engine = engines.start("web-1")
     configuration = configured(tmp_path, {"web-1": (engine.endpoint,)})
     first = read(configuration)
@@ -189,7 +230,9 @@ def test_law1_another_engine_under_a_hosts_name_is_not_known_completely(tmp_path
     assert "another engine answers" in found.reasons[0]
     assert str(path_of(configuration.state, "shop")) in found.reasons[0]
     remember(configuration.state, "shop", {"web-1": found}, NOW)
-    assert isinstance(read(configuration)["web-1"], Partial), "an apply must not take the other engine for granted"
+    assert isinstance(read(configuration)["web-1"], Partial), (
+        "an apply must not take the other engine for granted"
+    )
     path = path_of(configuration.state, "shop")
     value = json.loads(path.read_text())
     del value["hosts"]["web-1"]["engines"][engine.endpoint]
@@ -221,13 +264,22 @@ def test_since_when_a_host_is_unknown_is_remembered_by_applies_and_forgotten_whe
 
 
 def test_reading_hosts_writes_nothing_into_the_state(tmp_path: Path, engines: Engines) -> None:
-    configuration = configured(tmp_path, {"web-1": (engines.start("web-1").endpoint,), "down": ("unix:///nowhere.sock",)})
+    configuration = configured(
+        tmp_path, {"web-1": (engines.start("web-1").endpoint,), "down": ("unix:///nowhere.sock",)}
+    )
     read(configuration)
     assert list(configuration.state.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"version": 2, "hosts": {}}', '{"version": 1, "hosts": {"web-1": {}}}', '{"version": 1}']
+    "text",
+    [
+        "{",
+        "[]",
+        '{"version": 2, "hosts": {}}',
+        '{"version": 1, "hosts": {"web-1": {}}}',
+        '{"version": 1}',
+    ],
 )
 def test_a_damaged_memory_is_an_error_and_not_forgotten(tmp_path: Path, text: str) -> None:
     path_of(tmp_path, "shop").write_text(text)
@@ -235,28 +287,52 @@ def test_a_damaged_memory_is_an_error_and_not_forgotten(tmp_path: Path, text: st
         remembered(tmp_path, "shop")
 
 
-NODES = [{"ID": "m1", "Status": {"Addr": "192.0.2.1"}}, {"ID": "w1", "Status": {"Addr": "192.0.2.2"}}]
+NODES = [
+    {"ID": "m1", "Status": {"Addr": "192.0.2.1"}},
+    {"ID": "w1", "Status": {"Addr": "192.0.2.2"}},
+]
 SERVICE = {
     "ID": "s1",
     "Spec": {
         "Name": "shop_web",
         "Labels": {"com.docker.stack.namespace": "shop", "cloudsync.sources": "203.0.113.0/24"},
-        "TaskTemplate": {"ContainerSpec": {"Image": "web", "Labels": {"cloudsync.description": "the shop"}}},
-        "EndpointSpec": {"Ports": [{"Protocol": "tcp", "TargetPort": 80, "PublishedPort": 8888, "PublishMode": "ingress"}]},
+        "TaskTemplate": {
+            "ContainerSpec": {"Image": "web", "Labels": {"cloudsync.description": "the shop"}}
+        },
+        "EndpointSpec": {
+            "Ports": [
+                {
+                    "Protocol": "tcp",
+                    "TargetPort": 80,
+                    "PublishedPort": 8888,
+                    "PublishMode": "ingress",
+                }
+            ]
+        },
     },
-    "Endpoint": {"Ports": [{"Protocol": "tcp", "TargetPort": 80, "PublishedPort": 8888, "PublishMode": "ingress"}]},
+    "Endpoint": {
+        "Ports": [
+            {"Protocol": "tcp", "TargetPort": 80, "PublishedPort": 8888, "PublishMode": "ingress"}
+        ]
+    },
 }
 
 
 def manager(engines: Engines) -> FakeEngine:
-    engine = engines.start("manager", Swarm={"LocalNodeState": "active", "ControlAvailable": True, "NodeID": "m1"})
+    engine = engines.start(
+        "manager", Swarm={"LocalNodeState": "active", "ControlAvailable": True, "NodeID": "m1"}
+    )
     engine.routes |= {"/services": [SERVICE], "/tasks": [], "/nodes": NODES}
     return engine
 
 
 def worker(engines: Engines) -> FakeEngine:
-    engine = engines.start("worker", Swarm={"LocalNodeState": "active", "ControlAvailable": False, "NodeID": "w1"})
-    task = engine.container(0, **{"com.docker.swarm.service.id": "s1", "com.docker.swarm.service.name": "shop_web"})
+    engine = engines.start(
+        "worker", Swarm={"LocalNodeState": "active", "ControlAvailable": False, "NodeID": "w1"}
+    )
+    task = engine.container(
+        0, **{"com.docker.swarm.service.id": "s1", "com.docker.swarm.service.name": "shop_web"}
+    )
     engine.routes[f"/containers/{engine.id(0)}/json"] = task
     engine.routes["/containers/json"] = [{"Id": engine.id(0)}, {"Id": engine.id(1)}]
     engine.routes[f"/containers/{engine.id(1)}/json"] = engine.container(1)
@@ -274,19 +350,25 @@ def test_law1_a_swarm_worker_alone_is_not_known_completely_and_its_tasks_wait_fo
     assert [(one.ports, one.code) for one in found.unopened] == [("8000", "service-unknown")]
 
 
-def test_a_manager_of_the_same_run_tells_a_worker_its_services(tmp_path: Path, engines: Engines) -> None:
+def test_a_manager_of_the_same_run_tells_a_worker_its_services(
+    tmp_path: Path, engines: Engines
+) -> None:
     hosts = {"manager": (manager(engines).endpoint,), "worker": (worker(engines).endpoint,)}
     found = read(configured(tmp_path, hosts))
     assert isinstance(found["worker"], Complete)
     ports = {port.first: port for port in found["worker"].required}
     assert sorted(ports) == [8000, 8001, 8888]
-    assert ports[8000].sources == ports[8888].sources, "the service's labels count for its tasks and its ingress port"
+    assert ports[8000].sources == ports[8888].sources, (
+        "the service's labels count for its tasks and its ingress port"
+    )
     assert ports[8888].description == "the shop"
     assert (ports[8888].origin.project, ports[8888].origin.service) == ("shop", "web")
     assert ports[8888].origin.host == "worker"
 
 
-def test_a_manager_says_what_the_other_nodes_need_and_never_opens_it(tmp_path: Path, engines: Engines) -> None:
+def test_a_manager_says_what_the_other_nodes_need_and_never_opens_it(
+    tmp_path: Path, engines: Engines
+) -> None:
     found = read(configured(tmp_path, {"manager": (manager(engines).endpoint,)}))["manager"]
     assert isinstance(found, Complete)
     assert any("192.0.2.2" in remark and "2377/tcp" in remark for remark in found.remarks)
@@ -294,7 +376,8 @@ def test_a_manager_says_what_the_other_nodes_need_and_never_opens_it(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("answer", "temporary"), [((503, {"message": "no leader"}), True), ((403, b"<html>"), False), ((200, {}), True)]
+    ("answer", "temporary"),
+    [((503, {"message": "no leader"}), True), ((403, b"<html>"), False), ((200, {}), True)],
 )
 def test_law1_a_manager_whose_services_cannot_be_read_is_not_known_completely(
     tmp_path: Path, engines: Engines, answer: Any, temporary: bool
@@ -308,7 +391,9 @@ def test_law1_a_manager_whose_services_cannot_be_read_is_not_known_completely(
 
 
 @pytest.mark.parametrize("state", ["locked", "pending", "error"])
-def test_law1_a_node_whose_swarm_is_not_settled_is_not_known_completely(tmp_path: Path, engines: Engines, state: str) -> None:
+def test_law1_a_node_whose_swarm_is_not_settled_is_not_known_completely(
+    tmp_path: Path, engines: Engines, state: str
+) -> None:
     engine = engines.start("node", Swarm={"LocalNodeState": state})
     found = read(configured(tmp_path, {"node": (engine.endpoint,)}))["node"]
     assert isinstance(found, Partial)

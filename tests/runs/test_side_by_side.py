@@ -1,4 +1,5 @@
-"""Many firewalls of one account in one run: written side by side as far as the provider says, each firewall's steps in order."""
+"""Many firewalls of one account in one run: written side by side as far as the provider says, each
+firewall's steps in order."""
 
 from __future__ import annotations
 
@@ -41,7 +42,8 @@ ACCOUNTS = {
 
 
 class Crowd:
-    """How many writes a double has in hand at once; the first waits until `wanted` are, so that nothing depends on who is fast."""
+    """How many writes a double has in hand at once; the first waits until `wanted` are, so that
+    nothing depends on who is fast."""
 
     def __init__(self, double: Double, wanted: int) -> None:
         self.wanted, self.now, self.most = wanted, 0, 0
@@ -64,7 +66,9 @@ class Crowd:
 
 
 @pytest.fixture(params=["hetzner", "aws"])
-def double(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[HetznerDouble | Ec2Double]:
+def double(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[HetznerDouble | Ec2Double]:
     with HetznerDouble() if request.param == "hetzner" else Ec2Double() as started:
         secret = started.token if isinstance(started, HetznerDouble) else started.access_key
         for name in ("HCLOUD_TOKEN", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
@@ -73,16 +77,26 @@ def double(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
         yield started
 
 
-def applied(double: HetznerDouble | Ec2Double, folder: Path, ports: str, concurrency: int = 16) -> reconcile.Report:
-    kind, own = ("hetzner", "") if isinstance(double, HetznerDouble) else ("aws", f'vpc_id = "{double.vpc}"\n')
-    text = HEAD.format(folder=folder, ports=ports, concurrency=concurrency) + ACCOUNTS[kind].format(endpoint=double.endpoint)
+def applied(
+    double: HetznerDouble | Ec2Double, folder: Path, ports: str, concurrency: int = 16
+) -> reconcile.Report:
+    kind, own = (
+        ("hetzner", "")
+        if isinstance(double, HetznerDouble)
+        else ("aws", f'vpc_id = "{double.vpc}"\n')
+    )
+    text = HEAD.format(folder=folder, ports=ports, concurrency=concurrency) + ACCOUNTS[kind].format(
+        endpoint=double.endpoint
+    )
     for number in range(FIREWALLS):
         text += f'[firewalls.web-{number}]\nprovider = "cloud"\nhosts = ["web-1"]\n{own}'
     (folder / "cloudsync.toml").write_text(text)
     return reconcile.apply(load(folder / "cloudsync.toml"), reconcile.Options())
 
 
-def test_firewalls_of_one_account_are_written_side_by_side(double: HetznerDouble | Ec2Double, tmp_path: Path) -> None:
+def test_firewalls_of_one_account_are_written_side_by_side(
+    double: HetznerDouble | Ec2Double, tmp_path: Path
+) -> None:
     crowd = Crowd(double, 4)
     report = applied(double, tmp_path, '"443/tcp"')
     assert {outcome.status for outcome in report.outcomes} == {"done"}
@@ -94,7 +108,9 @@ def test_firewalls_of_one_account_are_written_side_by_side(double: HetznerDouble
     assert double.violations == []
 
 
-def test_run_concurrency_bounds_the_writes_too(double: HetznerDouble | Ec2Double, tmp_path: Path) -> None:
+def test_run_concurrency_bounds_the_writes_too(
+    double: HetznerDouble | Ec2Double, tmp_path: Path
+) -> None:
     crowd = Crowd(double, 2)
     report = applied(double, tmp_path, '"443/tcp"', concurrency=2)
     assert {outcome.status for outcome in report.outcomes} == {"done"}

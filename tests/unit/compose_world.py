@@ -1,4 +1,5 @@
-"""What tests about Compose files share: a host that is described by files, and what would be opened and refused of it, as short lines."""
+"""What tests about Compose files share: a host that is described by files, and what would be opened
+and refused of it, as short lines."""
 
 from __future__ import annotations
 
@@ -77,8 +78,11 @@ def read(configuration: Configuration) -> Discovery:
     return read_hosts(configuration, ["ci"])["ci"]
 
 
-def judged(configuration: Configuration, discovery: Discovery, *, private_is_public: bool = False) -> dict[str, Any]:
-    """What policy makes of it: lines of the form `80/tcp any web compose.yaml:8` and `5432/tcp sensitive db compose.yaml:20`."""
+def judged(
+    configuration: Configuration, discovery: Discovery, *, private_is_public: bool = False
+) -> dict[str, Any]:
+    """What policy makes of it: lines of the form `80/tcp any web compose.yaml:8` and `5432/tcp
+    sensitive db compose.yaml:20`."""
     provider = configuration.accounts["local"].provider
     capabilities = replace(provider.capabilities, private_is_public=private_is_public)
     desired = desire(configuration.firewalls["web"], configuration, capabilities, {"ci": discovery})
@@ -91,12 +95,20 @@ def judged(configuration: Configuration, discovery: Discovery, *, private_is_pub
     words = {ANY: "any", ANY4: "any4", ANY6: "any6"}
     complete = isinstance(discovery, Complete)
     return {
-        "opens": sorted(f"{port} {words.get(s) or ','.join(s.cidrs())} {origin}" for (port, origin), s in opens.items()),
-        "refused": sorted(f"{one.ports}/{one.protocol} {one.code} {who(one.origins[0])}" for one in desired.refused),
+        "opens": sorted(
+            f"{port} {words.get(s) or ','.join(s.cidrs())} {origin}"
+            for (port, origin), s in opens.items()
+        ),
+        "refused": sorted(
+            f"{one.ports}/{one.protocol} {one.code} {who(one.origins[0])}"
+            for one in desired.refused
+        ),
         "warnings": sorted(desired.warnings),
         "remarks": sorted(discovery.remarks) if complete else [],
         "malformed": sorted(one.problem for one in discovery.malformed) if complete else [],
-        "descriptions": sorted({p.description for p in discovery.required if p.description}) if complete else [],
+        "descriptions": sorted({p.description for p in discovery.required if p.description})
+        if complete
+        else [],
         "failed": discovery.reason if isinstance(discovery, Failed) else None,
     }
 

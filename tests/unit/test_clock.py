@@ -20,7 +20,12 @@ THEN = Moment(datetime(2026, 3, 1, tzinfo=UTC), "boot", 1000.0, "web-1")
 
 
 def later(
-    seconds: float, *, wall: float | None = None, boot: str = "boot", up: float | None = None, machine: str = "web-1"
+    seconds: float,
+    *,
+    wall: float | None = None,
+    boot: str = "boot",
+    up: float | None = None,
+    machine: str = "web-1",
 ) -> Moment:
     moved = THEN.wall + timedelta(seconds=seconds if wall is None else wall)
     return Moment(moved, boot, THEN.up + seconds if up is None else up, machine)
@@ -31,8 +36,12 @@ def test_within_one_boot_the_wall_clock_does_not_count(wall: float) -> None:
     assert elapsed(THEN, later(60, wall=wall)) == 60
 
 
-@pytest.mark.parametrize(("wall", "up", "passed"), [(600, 300, 300), (200, 300, 200), (1e8, 300, 300), (-5, 300, 0)])
-def test_after_a_reboot_no_more_passed_than_the_machine_is_up(wall: float, up: float, passed: float) -> None:
+@pytest.mark.parametrize(
+    ("wall", "up", "passed"), [(600, 300, 300), (200, 300, 200), (1e8, 300, 300), (-5, 300, 0)]
+)
+def test_after_a_reboot_no_more_passed_than_the_machine_is_up(
+    wall: float, up: float, passed: float
+) -> None:
     assert elapsed(THEN, later(0, wall=wall, boot="other", up=up)) == passed
 
 
@@ -51,7 +60,9 @@ def test_time_passes() -> None:
     assert 0 <= elapsed(first, now()) < 60
 
 
-def test_a_run_has_one_deadline_and_time_to_look_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_has_one_deadline_and_time_to_look_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.has("tcp/22")
     world.needs("443")
     told: list[tuple[str, float]] = []
@@ -70,7 +81,10 @@ def test_a_run_has_one_deadline_and_time_to_look_again(world: World, monkeypatch
     whole = world.configuration.run.deadline
     assert reading < writing < looking <= time.monotonic() + whole
     assert looking - before >= whole
-    assert (looking - writing, looking - reading) == (pytest.approx(whole / 4), pytest.approx(whole / 2))
+    assert (looking - writing, looking - reading) == (
+        pytest.approx(whole / 4),
+        pytest.approx(whole / 2),
+    )
 
 
 def test_a_deadline_leaves_half_for_writing_and_a_quarter_for_looking_again() -> None:

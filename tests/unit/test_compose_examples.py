@@ -1,4 +1,5 @@
-"""Compose files as people write them, each with the ports it should come to written down by hand beside it (`expected.toml`)."""
+"""Compose files as people write them, each with the ports it should come to written down by hand
+beside it (`expected.toml`)."""
 
 from __future__ import annotations
 
@@ -23,7 +24,9 @@ def example(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("example", FOLDERS, indirect=True, ids=[path.name for path in FOLDERS])
 def test_an_example_comes_to_what_is_written_beside_it(example: Path) -> None:
     expected = Expected.of(example)
-    configuration = configured(example, compose=expected.compose, env_file=expected.env_file, profiles=expected.profiles)
+    configuration = configured(
+        example, compose=expected.compose, env_file=expected.env_file, profiles=expected.profiles
+    )
     discovery = read(configuration)
     found = judged(configuration, discovery, private_is_public=expected.private_is_public)
     assert found["failed"] == expected.failed

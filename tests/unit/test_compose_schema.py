@@ -1,4 +1,5 @@
-"""The examples are Compose files by the public schema of the Compose specification, which check-jsonschema ships."""
+"""The examples are Compose files by the public schema of the Compose specification, which
+check-jsonschema ships."""
 
 from __future__ import annotations
 
@@ -20,12 +21,26 @@ def test_the_examples_are_valid_by_the_compose_specification(tmp_path: Path) -> 
         copy.write_text(re.sub(r"!override\b", "", text))
         checked.append(str(copy))
     assert len(checked) > 30
-    words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", *checked]
+    words = [
+        sys.executable,
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        "vendor.compose-spec",
+        *checked,
+    ]
     done = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_schema_finds_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text("services: {web: {prots: ['80:80']}}\n")
-    words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(tmp_path / "compose.yaml")]
+    words = [
+        sys.executable,
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        "vendor.compose-spec",
+        str(tmp_path / "compose.yaml"),
+    ]
     assert subprocess.run(words, capture_output=True, timeout=100, check=False).returncode == 1

@@ -1,4 +1,5 @@
-"""A host that is described by Compose files: what fails it, what it may read, and what it means for a firewall."""
+"""A host that is described by Compose files: what fails it, what it may read, and what it means for
+a firewall."""
 
 from __future__ import annotations
 
@@ -96,11 +97,16 @@ def test_a_mistake_in_one_project_fails_the_whole_host(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    assert reason(tmp_path) == "compose.yaml: compose.yaml cannot be read: No such file or directory"
+    assert (
+        reason(tmp_path) == "compose.yaml: compose.yaml cannot be read: No such file or directory"
+    )
     lay(tmp_path, shop__readme_md="")
     assert reason(tmp_path, "shop").startswith("shop: has no compose.yaml, compose.yml, ")
     lay(tmp_path, compose=WEB)
-    assert reason(tmp_path, env_file=["prod.env"]) == "prod.env: prod.env cannot be read: No such file or directory"
+    assert (
+        reason(tmp_path, env_file=["prod.env"])
+        == "prod.env: prod.env cannot be read: No such file or directory"
+    )
 
 
 def test_variables_that_decide_no_port_need_not_be_set(tmp_path: Path) -> None:
@@ -115,30 +121,50 @@ def test_variables_that_decide_no_port_need_not_be_set(tmp_path: Path) -> None:
 # The environment of the process is not read
 
 
-def test_variables_of_the_process_count_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_the_process_count_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("P", "8080")
     monkeypatch.setenv("COMPOSE_PROFILES", "debug")
     monkeypatch.setenv("COMPOSE_FILE", "other.yaml")
     monkeypatch.setenv("COMPOSE_PROJECT_NAME", "other")
-    lay(tmp_path, compose=WEB + "  debug: {profiles: [debug], ports: ['${P:-9}:9']}\n  all: {ports: ['${P:-10}:10']}\n")
-    assert opens(tmp_path, ".") == ["10/tcp any all compose.yaml:6", "80/tcp any web compose.yaml:4"]
+    lay(
+        tmp_path,
+        compose=WEB
+        + "  debug: {profiles: [debug], ports: ['${P:-9}:9']}\n  all: {ports: ['${P:-10}:10']}\n",
+    )
+    assert opens(tmp_path, ".") == [
+        "10/tcp any all compose.yaml:6",
+        "80/tcp any web compose.yaml:4",
+    ]
     lay(tmp_path, env="P\nQ=$P\n", compose="services: {a: {ports: ['${Q}:1']}}\n")
     assert reason(tmp_path) == "compose.yaml:1: the variable Q is not set and has no default"
 
 
 def test_a_symbolic_link_for_env_does_not_reach_the_process(tmp_path: Path) -> None:
-    lay(tmp_path, compose="services: {a: {ports: ['80:80'], labels: {cloudsync.description: '$PATH'}}}\n")
+    lay(
+        tmp_path,
+        compose="services: {a: {ports: ['80:80'], labels: {cloudsync.description: '$PATH'}}}\n",
+    )
     (tmp_path / ".env").symlink_to("/proc/self/environ")
     assert reason(tmp_path) == ".env: .env is no ordinary file"
     (tmp_path / ".env").unlink()
-    assert reason(tmp_path, env_file=["/proc/self/environ"]) == "/proc/self/environ: /proc/self/environ is no ordinary file"
+    assert (
+        reason(tmp_path, env_file=["/proc/self/environ"])
+        == "/proc/self/environ: /proc/self/environ is no ordinary file"
+    )
 
 
-def test_a_symbolic_link_for_env_does_not_lead_out_unless_the_configuration_names_it(tmp_path: Path) -> None:
+def test_a_symbolic_link_for_env_does_not_lead_out_unless_the_configuration_names_it(
+    tmp_path: Path,
+) -> None:
     lay(tmp_path / "outside", secrets_env="P=8080\n")
     lay(tmp_path / "inside", compose="services: {a: {ports: ['${P}:80']}}\n")
     (tmp_path / "inside" / ".env").symlink_to("../outside/secrets.env")
-    assert reason(tmp_path / "inside") == ".env: .env leads out of the folders that the configuration names"
+    assert (
+        reason(tmp_path / "inside")
+        == ".env: .env leads out of the folders that the configuration names"
+    )
     assert opens(tmp_path / "inside", env_file=[".env"]) == ["8080/tcp any a compose.yaml:1"]
 
 
@@ -151,17 +177,24 @@ def test_a_symbolic_link_for_env_does_not_lead_out_unless_the_configuration_name
 )  # fmt: skip
 @pytest.mark.parametrize(
     "text",
-    ["include: ['%s']\n" + WEB, "include: [{path: '%s'}]\n" + WEB, "services: {a: {extends: {file: '%s', service: b}}}\n"],
+    [
+        "include: ['%s']\n" + WEB,
+        "include: [{path: '%s'}]\n" + WEB,
+        "services: {a: {extends: {file: '%s', service: b}}}\n",
+    ],
 )
 def test_remote_files_are_refused_by_name(tmp_path: Path, text: str, remote: str) -> None:
     lay(tmp_path, compose=text % remote)
     assert (
-        reason(tmp_path) == "compose.yaml:1: is remote (Git or OCI); only local files are read: check it out, and name the file"
+        reason(tmp_path)
+        == "compose.yaml:1: is remote (Git or OCI); only local files are read: check it out, and name the file"
     )
 
 
 def test_a_remote_file_in_the_configuration_is_refused(tmp_path: Path) -> None:
-    assert reason(tmp_path, "https://example.com/c.yaml").startswith("https://example.com/c.yaml: is remote")
+    assert reason(tmp_path, "https://example.com/c.yaml").startswith(
+        "https://example.com/c.yaml: is remote"
+    )
 
 
 @pytest.mark.parametrize(
@@ -177,7 +210,9 @@ def test_a_remote_file_in_the_configuration_is_refused(tmp_path: Path) -> None:
         "services: {{a: {{label_file: /etc/passwd}}}}\n",
     ],
 )
-def test_a_compose_file_cannot_lead_out_of_the_folders_that_were_named(tmp_path: Path, text: str) -> None:
+def test_a_compose_file_cannot_lead_out_of_the_folders_that_were_named(
+    tmp_path: Path, text: str
+) -> None:
     outside, inside = tmp_path / "outside", tmp_path / "inside"
     lay(outside, compose=WEB, env="SECRET=hunter2\n")
     lay(inside, compose=text.format(out=outside, name=outside.name), in_yaml=WEB)
@@ -196,7 +231,10 @@ def test_a_folder_that_the_configuration_names_is_inside(tmp_path: Path) -> None
     )
     lay(tmp_path / "common", more_yaml="services: {}\n")
     found = opens(tmp_path / "etc", "compose.yaml", "../common/more.yaml")
-    assert found == ["80/tcp any web ../common/compose.yaml:4".replace("..", str(tmp_path)), "81/tcp any a compose.yaml:2"]
+    assert found == [
+        "80/tcp any web ../common/compose.yaml:4".replace("..", str(tmp_path)),
+        "81/tcp any a compose.yaml:2",
+    ]
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])
@@ -207,7 +245,9 @@ def test_only_ordinary_files_are_read_and_none_is_waited_for(tmp_path: Path, kin
     else:
         (tmp_path / "compose.yaml").unlink()
         (tmp_path / "compose.yaml").symlink_to("/dev/zero")
-    with pytest.raises(ComposeError, match="is no ordinary file"):  # in this thread: a wait would be interrupted
+    with pytest.raises(
+        ComposeError, match="is no ordinary file"
+    ):  # in this thread: a wait would be interrupted
         read_projects(tmp_path, ["compose.yaml"])
 
 
@@ -234,7 +274,11 @@ def test_files_are_one_project_and_every_folder_is_its_own(tmp_path: Path) -> No
     lay(tmp_path, shop__compose_yaml=WEB, mail__docker_compose_yml="")
     (tmp_path / "mail" / "docker.compose.yml").unlink()
     (tmp_path / "mail" / "docker-compose.yml").write_text("services: {web: {ports: ['25:25']}}\n")
-    lay(tmp_path, a_yaml="services: {web: {ports: ['1:1']}}\n", b_yaml="services: {web: {ports: ['2:2']}}\n")
+    lay(
+        tmp_path,
+        a_yaml="services: {web: {ports: ['1:1']}}\n",
+        b_yaml="services: {web: {ports: ['2:2']}}\n",
+    )
     configuration = configured(tmp_path, compose=["shop", "a.yaml", "mail", "b.yaml"])
     found = read(configuration)
     assert isinstance(found, Complete)
@@ -250,10 +294,15 @@ def test_a_host_with_files_and_a_list_needs_both(tmp_path: Path) -> None:
     lay(tmp_path, compose=WEB)
     found = discovered(tmp_path, ports=["443/tcp"])
     assert isinstance(found, Complete)
-    assert {(port.first, port.declared, port.from_file) for port in found.required} == {(443, True, True), (80, False, True)}
+    assert {(port.first, port.declared, port.from_file) for port in found.required} == {
+        (443, True, True),
+        (80, False, True),
+    }
 
 
-def test_law1_a_host_whose_files_are_wrong_is_as_unknown_as_one_that_is_down(tmp_path: Path) -> None:
+def test_law1_a_host_whose_files_are_wrong_is_as_unknown_as_one_that_is_down(
+    tmp_path: Path,
+) -> None:
     lay(tmp_path, compose="services: [}\n")
     wrong = discovered(tmp_path)
     assert isinstance(wrong, Failed)
@@ -288,7 +337,12 @@ def test_deep_nesting_is_an_error(tmp_path: Path, opening: str) -> None:
 
 def test_a_bomb_of_includes_is_an_error(tmp_path: Path) -> None:
     for number in range(20):
-        lay(tmp_path, **{f"i{number}_yaml": f"include: [i{number + 1}.yaml, i{number + 1}.yaml]\nservices: {{}}\n"})
+        lay(
+            tmp_path,
+            **{
+                f"i{number}_yaml": f"include: [i{number + 1}.yaml, i{number + 1}.yaml]\nservices: {{}}\n"
+            },
+        )
     lay(tmp_path, i20_yaml=WEB, compose="include: [i0.yaml]\nservices: {}\n")
     assert "the project reads more than 200 files" in reason(tmp_path)
 
@@ -309,7 +363,10 @@ def test_a_bomb_of_ports_is_an_error(tmp_path: Path) -> None:
 
 
 def test_nested_variables_have_an_end(tmp_path: Path) -> None:
-    lay(tmp_path, compose="services: {a: {ports: ['" + "${A:-" * 500 + "80:80" + "}" * 500 + "']}}\n")
+    lay(
+        tmp_path,
+        compose="services: {a: {ports: ['" + "${A:-" * 500 + "80:80" + "}" * 500 + "']}}\n",
+    )
     assert "nested deeper than 20 levels" in reason(tmp_path)
 
 
@@ -323,7 +380,11 @@ def test_all_ports_in_one_line_become_one_rule(tmp_path: Path) -> None:
 
 
 def test_the_folder_of_the_configuration_may_be_reached_by_a_link(tmp_path: Path) -> None:
-    lay(tmp_path / "real", compose="include: [in.yaml]\n" + WEB, in_yaml="services: {a: {ports: ['81:81']}}\n")
+    lay(
+        tmp_path / "real",
+        compose="include: [in.yaml]\n" + WEB,
+        in_yaml="services: {a: {ports: ['81:81']}}\n",
+    )
     (tmp_path / "link").symlink_to("real")
     assert opens(tmp_path / "link") == ["80/tcp any web compose.yaml:5", "81/tcp any a in.yaml:1"]
     shutil.rmtree(tmp_path / "real")

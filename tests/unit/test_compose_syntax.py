@@ -1,4 +1,5 @@
-"""Properties of the small languages in a Compose file: ports, YAML, variables, merging. And text that is none of them."""
+"""Properties of the small languages in a Compose file: ports, YAML, variables, merging. And text
+that is none of them."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ addresses = st.one_of(st.none(), st.ip_addresses(v=4), st.ip_addresses(v=6))
 
 
 def complaint(kind: type[Exception], call: Callable[[], object]) -> str:
-    """What an error of this kind says; empty where there is none. Any other error is the test's failure."""
+    """What an error of this kind says; empty where there is none. Any other error is the test's
+    failure."""
     try:
         call()
     except kind as error:
@@ -57,10 +59,16 @@ def meant(address: IPv4Address | IPv6Address | None) -> IPv4Address | IPv6Addres
 
 @given(numbers, numbers, protocols, addresses, st.booleans())
 def test_what_is_written_in_the_short_form_is_read(
-    host: int, target: int, protocol: str, address: IPv4Address | IPv6Address | None, bracketed: bool
+    host: int,
+    target: int,
+    protocol: str,
+    address: IPv4Address | IPv6Address | None,
+    bracketed: bool,
 ) -> None:
     text = f"{prefix(address, bracketed=bracketed)}{host}:{target}/{protocol}"
-    assert list(short_form(text, PLACE)) == [PublishedPort(protocol, target, str(host), meant(address), PLACE)]
+    assert list(short_form(text, PLACE)) == [
+        PublishedPort(protocol, target, str(host), meant(address), PLACE)
+    ]
 
 
 @given(numbers, numbers, st.integers(0, 300), addresses)
@@ -85,7 +93,10 @@ def test_a_range_onto_one_port_is_kept_as_a_range(host: int, length: int, target
 def test_the_long_form_means_what_the_short_form_means(
     host: int, target: int, protocol: str, address: IPv4Address | IPv6Address | None
 ) -> None:
-    entries: dict[str, Node] = {"target": Scalar(str(target), PLACE, integer=True), "published": Scalar(str(host), PLACE)}
+    entries: dict[str, Node] = {
+        "target": Scalar(str(target), PLACE, integer=True),
+        "published": Scalar(str(host), PLACE),
+    }
     entries["protocol"] = Scalar(protocol, PLACE)
     if address is not None:
         entries["host_ip"] = Scalar(str(address), PLACE)
@@ -99,15 +110,24 @@ def test_any_text_is_ports_or_a_value_error(text: str) -> None:
     ports: list[PublishedPort] = []
     assert "\n" not in complaint(ValueError, lambda: ports.extend(short_form(text, PLACE)))
     assert all(1 <= port.target <= 65535 for port in ports)
-    assert all(0 <= int(part) <= 65535 for port in ports if port.host for part in port.host.split("-"))
+    assert all(
+        0 <= int(part) <= 65535 for port in ports if port.host for part in port.host.split("-")
+    )
 
 
 @given(st.lists(st.tuples(numbers, numbers, protocols, addresses), max_size=6))
-def test_ports_with_one_key_are_one_port(rows: list[tuple[int, int, str, IPv4Address | IPv6Address | None]]) -> None:
-    texts = [f"{prefix(a, bracketed=True)}{host}:{target}/{protocol}" for host, target, protocol, a in (*rows, *rows)]
+def test_ports_with_one_key_are_one_port(
+    rows: list[tuple[int, int, str, IPv4Address | IPv6Address | None]],
+) -> None:
+    texts = [
+        f"{prefix(a, bracketed=True)}{host}:{target}/{protocol}"
+        for host, target, protocol, a in (*rows, *rows)
+    ]
     ports = published_ports(Sequence(tuple(Scalar(text, PLACE) for text in texts), PLACE), Budget())
     assert len({port.key for port in ports}) == len(ports)
-    assert {port.key for port in ports} == {port.key for text in texts for port in short_form(text, PLACE)}
+    assert {port.key for port in ports} == {
+        port.key for text in texts for port in short_form(text, PLACE)
+    }
 
 
 names = st.text(alphabet="ABC_", min_size=1, max_size=3)
@@ -115,12 +135,16 @@ values = st.text(alphabet=string.ascii_letters + string.digits + " -:{}", max_si
 
 
 @given(st.dictionaries(names, values), st.text(alphabet="$ABC_{}:-?+ x", max_size=40))
-def test_any_template_is_text_or_an_interpolation_error(environment: dict[str, str], text: str) -> None:
+def test_any_template_is_text_or_an_interpolation_error(
+    environment: dict[str, str], text: str
+) -> None:
     assert "\n" not in complaint(InterpolationError, lambda: interpolate(text, environment))
 
 
 @given(st.text(alphabet=st.characters(exclude_characters="$")), st.dictionaries(names, values))
-def test_text_without_a_dollar_is_left_alone_and_doubled_dollars_come_out_single(text: str, environment: dict[str, str]) -> None:
+def test_text_without_a_dollar_is_left_alone_and_doubled_dollars_come_out_single(
+    text: str, environment: dict[str, str]
+) -> None:
     assert interpolate(text, environment) == text
     assert interpolate(f"$${text}$$", environment) == f"${text}$"
 
@@ -148,11 +172,15 @@ trees = st.recursive(
     scalars,
     lambda inner: st.one_of(
         st.lists(inner, max_size=3).map(lambda items: Sequence(tuple(items), PLACE)),
-        st.dictionaries(st.sampled_from("klm"), inner, max_size=3).map(lambda e: Mapping(e, PLACE, dict.fromkeys(e, PLACE))),
+        st.dictionaries(st.sampled_from("klm"), inner, max_size=3).map(
+            lambda e: Mapping(e, PLACE, dict.fromkeys(e, PLACE))
+        ),
     ),
     max_leaves=8,
 )
-mappings = st.dictionaries(st.sampled_from("klm"), trees, max_size=3).map(lambda e: Mapping(e, PLACE, dict.fromkeys(e, PLACE)))
+mappings = st.dictionaries(st.sampled_from("klm"), trees, max_size=3).map(
+    lambda e: Mapping(e, PLACE, dict.fromkeys(e, PLACE))
+)
 NOTHING = Mapping({}, PLACE, {})
 
 
@@ -173,9 +201,22 @@ def test_merging_from_the_left_or_from_the_right_is_one(a: Mapping, b: Mapping, 
 
 
 def test_plain_words_of_yaml_1_1_stay_what_they_are() -> None:
-    (tree,) = documents("a: 22:22\nb: yes\nc: 0o17\nd: ~\ne: null\nf:\ng: 'null'\nh: 190:20:30\ni: 2024-01-01\n", "compose.yaml")
-    assert [getattr(tree.entries[key], "text", None) for key in "abchi"] == ["22:22", "yes", "0o17", "190:20:30", "2024-01-01"]
-    assert [key for key in tree.entries if getattr(tree.entries[key], "null", False)] == ["d", "e", "f"]
+    (tree,) = documents(
+        "a: 22:22\nb: yes\nc: 0o17\nd: ~\ne: null\nf:\ng: 'null'\nh: 190:20:30\ni: 2024-01-01\n",
+        "compose.yaml",
+    )
+    assert [getattr(tree.entries[key], "text", None) for key in "abchi"] == [
+        "22:22",
+        "yes",
+        "0o17",
+        "190:20:30",
+        "2024-01-01",
+    ]
+    assert [key for key in tree.entries if getattr(tree.entries[key], "null", False)] == [
+        "d",
+        "e",
+        "f",
+    ]
     assert [key for key in tree.entries if getattr(tree.entries[key], "integer", False)] == ["c"]
 
 

@@ -65,12 +65,20 @@ def changed(old: str, new: str) -> str:
 
 def test_a_good_file_is_loaded_with_its_defaults(tmp_path: Path) -> None:
     config = loaded(tmp_path)
-    assert config.ssh.rules == rules(*(f"tcp/{n} from 203.0.113.0/24,2001:db8::/48,198.51.100.7" for n in (22, 2222)))
+    assert config.ssh.rules == rules(
+        *(f"tcp/{n} from 203.0.113.0/24,2001:db8::/48,198.51.100.7" for n in (22, 2222))
+    )
     assert (config.policy.grace, config.policy.max_close) == (timedelta(minutes=10), 5)
-    assert (config.run.host_timeout, config.run.deadline, config.run.concurrency) == (10.0, 300.0, 16)
+    assert (config.run.host_timeout, config.run.deadline, config.run.concurrency) == (
+        10.0,
+        300.0,
+        16,
+    )
     web = config.firewalls["web"]
     assert web.allow[0].rules == rules(
-        "tcp/9100 from 203.0.113.0/24,2001:db8::/48", "icmp from 203.0.113.0/24", "icmpv6 from 2001:db8::/48"
+        "tcp/9100 from 203.0.113.0/24,2001:db8::/48",
+        "icmp from 203.0.113.0/24",
+        "icmpv6 from 2001:db8::/48",
     )
     assert str(web.allow[0].place) == "config.toml:20:1"
     assert [(p.protocol, p.first, p.last, str(p.place)) for p in config.hosts["web-1"].ports] == [
@@ -84,7 +92,16 @@ def test_the_example_is_complete_and_loads() -> None:
     assert set(config.firewalls) == {"web", "bastion"}
     text = EXAMPLE.read_text()
     schema = json_schema()
-    for model in ("SshTable", "PolicyTable", "RunTable", "ReportTable", "WatchTable", "HostTable", "AllowTable", "FirewallTable"):
+    for model in (
+        "SshTable",
+        "PolicyTable",
+        "RunTable",
+        "ReportTable",
+        "WatchTable",
+        "HostTable",
+        "AllowTable",
+        "FirewallTable",
+    ):
         for key in schema["definitions"][model]["properties"]:
             assert f"{key} = " in text or f".{key}]]" in text, key
 
@@ -124,24 +141,52 @@ def test_the_schema_demands_what_is_required() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("token = {", "tokn = {", 'config.toml:12:1: providers.hetzner.tokn: unknown key, did you mean "token"?'),
-        ("{ env =", "{ envv =", 'config.toml:12:11: providers.hetzner.token.envv: unknown key, did you mean "env"?'),
-        ('expose = "published"', 'expose = "all"', "config.toml:10:1: policy.expose: must be 'published' or 'labelled'"),
+        (
+            "token = {",
+            "tokn = {",
+            'config.toml:12:1: providers.hetzner.tokn: unknown key, did you mean "token"?',
+        ),
+        (
+            "{ env =",
+            "{ envv =",
+            'config.toml:12:11: providers.hetzner.token.envv: unknown key, did you mean "env"?',
+        ),
+        (
+            'expose = "published"',
+            'expose = "all"',
+            "config.toml:10:1: policy.expose: must be 'published' or 'labelled'",
+        ),
         ('expose = "published"', "", "config.toml:9:1: policy.expose: is required"),
         ('owner = "shop-prod"', 'owner = "Shop"', "config.toml:2:1: owner: must"),
         ("version = 1", "version = 2", "config.toml:1:1: version: must be 1"),
         ("ports = [22, 2222]", "ports = []", "config.toml:5:1: ssh.ports: "),
         ("2222]", "70000]", "config.toml:5:14: ssh.ports.1: "),
-        ('"@office", "198', '"@ofice", "198', 'config.toml:6:12: ssh.sources.0: [networks] has no "ofice"'),
-        ('"8000-8010/udp"', '"8010-8000/udp"', "config.toml:15:17: hosts.web-1.ports.1: must lie in 1-65535"),
-        ('hosts = ["web-1"]', 'hosts = ["web-2"]', "config.toml:18:10: firewalls.web.hosts.0: there is no [hosts.web-2] table"),
+        (
+            '"@office", "198',
+            '"@ofice", "198',
+            'config.toml:6:12: ssh.sources.0: [networks] has no "ofice"',
+        ),
+        (
+            '"8000-8010/udp"',
+            '"8010-8000/udp"',
+            "config.toml:15:17: hosts.web-1.ports.1: must lie in 1-65535",
+        ),
+        (
+            'hosts = ["web-1"]',
+            'hosts = ["web-2"]',
+            "config.toml:18:10: firewalls.web.hosts.0: there is no [hosts.web-2] table",
+        ),
         ('hosts = ["web-1"]', "", "config.toml:16:1: firewalls.web: needs hosts"),
         (
             'provider = "hetzner"',
             'provider = "hetzne"',
             "config.toml:17:1: firewalls.web.provider: there is no [providers.hetzne] table",
         ),
-        ("servers =", "server =", 'config.toml:19:1: firewalls.web.server: unknown key, did you mean "servers"?'),
+        (
+            "servers =",
+            "server =",
+            'config.toml:19:1: firewalls.web.server: unknown key, did you mean "servers"?',
+        ),
         (
             "[providers.hetzner]",
             "[providers.hetzner]\ntype = 'hetzne'",
@@ -158,11 +203,31 @@ def test_the_schema_demands_what_is_required() -> None:
             "config.toml:14:1: hosts.web-1.docker: plain tcp is for loopback",
         ),
         ("docker = ", "compose = []\ndocker = ", "config.toml:14:1: hosts.web-1.compose: "),
-        ("docker = ", 'compose = ["a", 1]\ndocker = ', "config.toml:14:17: hosts.web-1.compose.1: must be text"),
-        ("docker = ", 'compose = ["a\\u0000"]\ndocker = ', "config.toml:14:12: hosts.web-1.compose.0: must be a path"),
-        ("docker = ", 'profiles = ["x"]\ndocker = ', "config.toml:14:1: hosts.web-1.profiles: belongs to compose"),
-        ("docker = ", 'env_file = ["x"]\ndocker = ', "config.toml:14:1: hosts.web-1.env_file: belongs to compose"),
-        ("unix:///var/run/docker.sock", "a context", "config.toml:14:1: hosts.web-1.docker: is not an engine such as"),
+        (
+            "docker = ",
+            'compose = ["a", 1]\ndocker = ',
+            "config.toml:14:17: hosts.web-1.compose.1: must be text",
+        ),
+        (
+            "docker = ",
+            'compose = ["a\\u0000"]\ndocker = ',
+            "config.toml:14:12: hosts.web-1.compose.0: must be a path",
+        ),
+        (
+            "docker = ",
+            'profiles = ["x"]\ndocker = ',
+            "config.toml:14:1: hosts.web-1.profiles: belongs to compose",
+        ),
+        (
+            "docker = ",
+            'env_file = ["x"]\ndocker = ',
+            "config.toml:14:1: hosts.web-1.env_file: belongs to compose",
+        ),
+        (
+            "unix:///var/run/docker.sock",
+            "a context",
+            "config.toml:14:1: hosts.web-1.docker: is not an engine such as",
+        ),
         (
             "unix:///var/run/docker.sock",
             "http://127.0.0.1:2375",
@@ -193,33 +258,66 @@ def test_the_schema_demands_what_is_required() -> None:
             "docker = 5",
             "config.toml:14:1: hosts.web-1.docker: must be",
         ),
-        ('ports = ["9100/tcp"', 'ports = ["9100/tpc"', "config.toml:21:10: firewalls.web.allow.0.ports.0: "),
-        ("[policy]", "[policy]\ngrace = '10'", "config.toml:10:1: policy.grace: must be a duration"),
-        ("[policy]", "[policy]\nmax_close = true", "config.toml:10:1: policy.max_close: must be a whole number"),
-        ("[policy]", "[policy]\nmax_close = '5'", "config.toml:10:1: policy.max_close: must be a whole number"),
-        ("[hosts.web-1]", "[hosts.web-1]\nretired = true", "config.toml:19:1: firewalls.web.hosts: are all retired"),
+        (
+            'ports = ["9100/tcp"',
+            'ports = ["9100/tpc"',
+            "config.toml:21:10: firewalls.web.allow.0.ports.0: ",
+        ),
+        (
+            "[policy]",
+            "[policy]\ngrace = '10'",
+            "config.toml:10:1: policy.grace: must be a duration",
+        ),
+        (
+            "[policy]",
+            "[policy]\nmax_close = true",
+            "config.toml:10:1: policy.max_close: must be a whole number",
+        ),
+        (
+            "[policy]",
+            "[policy]\nmax_close = '5'",
+            "config.toml:10:1: policy.max_close: must be a whole number",
+        ),
+        (
+            "[hosts.web-1]",
+            "[hosts.web-1]\nretired = true",
+            "config.toml:19:1: firewalls.web.hosts: are all retired",
+        ),
         ("[networks]", "[networks]\nhome = ['10.0.0.1/8']", "config.toml:8:9: networks.home.0: "),
         ("[policy]", "[policy", "config.toml:9:8: is not TOML"),
         ("[policy]", "[ssh]", "config.toml:9:"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(tmp_path: Path, old: str, new: str, said: str) -> None:
-    assert any(line.startswith(said) for line in problems(tmp_path, changed(old, new))), problems(tmp_path, changed(old, new))
+    assert any(line.startswith(said) for line in problems(tmp_path, changed(old, new))), problems(
+        tmp_path, changed(old, new)
+    )
 
 
 def test_all_mistakes_are_named_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = GOOD.replace("owner", "ownr").replace("expose", "expos").replace('"443"', '"http"')
     lines = problems(tmp_path, text)
-    assert [line.split(": ")[1] for line in lines] == ["owner", "ownr", "policy.expose", "policy.expos", "hosts.web-1.ports.0"]
+    assert [line.split(": ")[1] for line in lines] == [
+        "owner",
+        "ownr",
+        "policy.expose",
+        "policy.expos",
+        "hosts.web-1.ports.0",
+    ]
 
 
 def test_two_firewalls_with_one_vendor_identity_are_refused(tmp_path: Path) -> None:
-    text = GOOD + '[firewalls.web2]\nprovider = "hetzner"\nhosts = ["web-1"]\nname = "cloudsync-web"\n'
+    text = (
+        GOOD + '[firewalls.web2]\nprovider = "hetzner"\nhosts = ["web-1"]\nname = "cloudsync-web"\n'
+    )
     assert "names the same firewall at the vendor" in problems(tmp_path, text)[0]
 
 
 def test_a_retired_host_is_out_of_the_reckoning_but_in_the_marker(tmp_path: Path) -> None:
-    text = GOOD.replace('hosts = ["web-1"]', 'hosts = ["web-1", "old"]') + "[hosts.old]\nretired = true\n"
+    text = (
+        GOOD.replace('hosts = ["web-1"]', 'hosts = ["web-1", "old"]')
+        + "[hosts.old]\nretired = true\n"
+    )
     web = loaded(tmp_path, text).firewalls["web"]
     assert (web.hosts, web.marker_hosts) == (("web-1",), ("old", "web-1"))
 
@@ -245,23 +343,39 @@ def test_no_value_is_ever_printed(tmp_path: Path, old: str, new: str) -> None:
     assert "hunter2" not in "\n".join(problems(tmp_path, changed(old, new)))
 
 
-@pytest.mark.parametrize("name", ["str", "strange", "list[0]", "engine-text", "function-after", "[key]"])
-def test_names_that_look_like_pydantics_own_are_named_in_problems(tmp_path: Path, name: str) -> None:
-    assert any(f": {name}: unknown key" in one for one in problems(tmp_path, f'"{name}" = 1\n{GOOD}'))
+@pytest.mark.parametrize(
+    "name", ["str", "strange", "list[0]", "engine-text", "function-after", "[key]"]
+)
+def test_names_that_look_like_pydantics_own_are_named_in_problems(
+    tmp_path: Path, name: str
+) -> None:
+    assert any(
+        f": {name}: unknown key" in one for one in problems(tmp_path, f'"{name}" = 1\n{GOOD}')
+    )
     host = changed("[firewalls.web]", f'[hosts."{name}"]\nprots = ["80/tcp"]\n[firewalls.web]')
-    assert any(f'hosts.{name}.prots: unknown key, did you mean "ports"?' in one for one in problems(tmp_path, host))
+    assert any(
+        f'hosts.{name}.prots: unknown key, did you mean "ports"?' in one
+        for one in problems(tmp_path, host)
+    )
 
 
 @given(st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
-def test_a_mangled_file_is_a_configuration_or_a_list_of_problems(tmp_path: Path, data: st.DataObject) -> None:
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None
+)
+def test_a_mangled_file_is_a_configuration_or_a_list_of_problems(
+    tmp_path: Path, data: st.DataObject
+) -> None:
     at = data.draw(st.integers(0, len(GOOD)))
     length = data.draw(st.integers(0, 12))
     insert = data.draw(
-        st.text(max_size=6) | st.sampled_from(["[", "]]", "{}", '"""', "\x00", "= 1\n", "true", "[[hosts]]\n", "\n"])
+        st.text(max_size=6)
+        | st.sampled_from(["[", "]]", "{}", '"""', "\x00", "= 1\n", "true", "[[hosts]]\n", "\n"])
     )
     try:
-        loaded(tmp_path, GOOD[:at] + insert.encode("utf-8", "ignore").decode() + GOOD[at + length :])
+        loaded(
+            tmp_path, GOOD[:at] + insert.encode("utf-8", "ignore").decode() + GOOD[at + length :]
+        )
     except ConfigError as error:
         said = [str(problem) for problem in error.problems]
     else:
@@ -272,7 +386,15 @@ def test_a_mangled_file_is_a_configuration_or_a_list_of_problems(tmp_path: Path,
 
 @pytest.mark.parametrize(
     "text",
-    [b"\xff\xfe", b"a = " + b"[" * 5000, b"x" * (1024 * 1024 + 1), b"", b"[providers]\nx = 1", b"firewalls = 3", b"hosts = [1]"],
+    [
+        b"\xff\xfe",
+        b"a = " + b"[" * 5000,
+        b"x" * (1024 * 1024 + 1),
+        b"",
+        b"[providers]\nx = 1",
+        b"firewalls = 3",
+        b"hosts = [1]",
+    ],
 )
 def test_a_hostile_file_is_a_list_of_problems(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "config.toml").write_bytes(text)
@@ -317,7 +439,9 @@ def test_places_are_exact() -> None:
     assert ("z",) not in found
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("0s", 0), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("2d", 172800)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("0s", 0), ("90s", 90), ("10m", 600), ("1h30m", 5400), ("2d", 172800)]
+)
 def test_durations(text: str, seconds: int) -> None:
     assert duration(text).total_seconds() == seconds
 
@@ -328,7 +452,9 @@ def test_what_is_no_duration(text: str) -> None:
         duration(text)
 
 
-@pytest.mark.parametrize("text", ["0", "65536", "2-1", "1-", "tcp/1", "1/", "1/icmp", " 1", "１", "1-2-3", "+1"])
+@pytest.mark.parametrize(
+    "text", ["0", "65536", "2-1", "1-", "tcp/1", "1/", "1/icmp", " 1", "１", "1-2-3", "+1"]
+)
 def test_what_is_no_port(text: str) -> None:
     with pytest.raises(ValueError, match=r"must|protocol"):
         port_range(text)

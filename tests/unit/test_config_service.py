@@ -28,13 +28,18 @@ listen = "[::1]:9741"
 
 def test_both_may_be_left_out(tmp_path: Path) -> None:
     config = loaded(tmp_path)
-    assert (config.report, config.watch) == (ReportSettings(), WatchSettings(300.0, 2.0, 30.0, None))
+    assert (config.report, config.watch) == (
+        ReportSettings(),
+        WatchSettings(300.0, 2.0, 30.0, None),
+    )
 
 
 def test_they_are_loaded_and_shown_back_as_references(tmp_path: Path) -> None:
     config = loaded(tmp_path, GOOD + TABLES)
     assert config.watch == WatchSettings(60.0, 1.0, 20.0, ("::1", 9741))
-    assert config.report == ReportSettings(SecretRef(env="HEALTH"), SecretRef(credential="hook"), SecretRef(file="key"), "m.prom")
+    assert config.report == ReportSettings(
+        SecretRef(env="HEALTH"), SecretRef(credential="hook"), SecretRef(file="key"), "m.prom"
+    )
     again = loaded(tmp_path, show(config))
     assert (again.report, again.watch) == (config.report, config.watch)
 
@@ -42,7 +47,11 @@ def test_they_are_loaded_and_shown_back_as_references(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("health =", "helth =", 'config.toml:25:1: report.helth: unknown key, did you mean "health"?'),
+        (
+            "health =",
+            "helth =",
+            'config.toml:25:1: report.helth: unknown key, did you mean "health"?',
+        ),
         ('{ env = "HEALTH" }', '"https://x"', "report.health"),
         ('webhook = { credential = "hook" }', "", "webhook_secret needs webhook"),
         ('"1m"', '"5s"', "interval must be 10s or more"),

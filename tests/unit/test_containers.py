@@ -1,4 +1,5 @@
-"""From the engine's answers to required ports: states, networks, addresses, labels and where they come from."""
+"""From the engine's answers to required ports: states, networks, addresses, labels and where they
+come from."""
 
 from __future__ import annotations
 
@@ -23,16 +24,29 @@ from cloudsync.sources.docker.containers import (
 SCOPE = LabelScope({"office": NetworkSet.of(["203.0.113.0/24"])}, frozenset({"web"}))
 NETWORKS = {
     name: Network(name, name, publishes)
-    for name, publishes in (("bridge", True), ("inside", False), ("lan", False), ("host", False), ("none", False))
+    for name, publishes in (
+        ("bridge", True),
+        ("inside", False),
+        ("lan", False),
+        ("host", False),
+        ("none", False),
+    )
 }
 BOTH = ("0.0.0.0", "::")
 
 
 def answer(
-    *published: tuple[str, str, str], bound: tuple[tuple[str, str, str], ...] | None = None, **more: Any
+    *published: tuple[str, str, str],
+    bound: tuple[tuple[str, str, str], ...] | None = None,
+    **more: Any,
 ) -> dict[str, Any]:
-    """An inspect answer. `published`: (`80/tcp`, address, host port) as asked for; bound to the same unless told."""
-    labels, state, mode = more.get("labels", {}), more.get("state", "running"), more.get("mode", "bridge")
+    """An inspect answer. `published`: (`80/tcp`, address, host port) as asked for; bound to the
+    same unless told."""
+    labels, state, mode = (
+        more.get("labels", {}),
+        more.get("state", "running"),
+        more.get("mode", "bridge"),
+    )
     networks = more.get("networks", ["bridge"] if mode == "bridge" else [mode])
 
     def table(rows: tuple[tuple[str, str, str], ...]) -> dict[str, list[dict[str, str]]]:
@@ -43,7 +57,11 @@ def answer(
 
     running = state in ("running", "paused")
     if bound is None:
-        bound = tuple((name, ip, port) for name, address, port in published for ip in ((address,) if address else BOTH))
+        bound = tuple(
+            (name, ip, port)
+            for name, address, port in published
+            for ip in ((address,) if address else BOTH)
+        )
     return {
         "Id": "c" * 64,
         "Name": "/app",
@@ -60,12 +78,20 @@ def answer(
 
 def needs(value: dict[str, Any], image: dict[str, str] | None = None) -> Needs:
     container = container_of(value)
-    return needs_of("web-1", container, NETWORKS, {} if image is None else image, SCOPE) if counts(container) else Needs()
+    return (
+        needs_of("web-1", container, NETWORKS, {} if image is None else image, SCOPE)
+        if counts(container)
+        else Needs()
+    )
 
 
 def ports(found: Needs) -> set[tuple[str, str, str | None]]:
     return {
-        (f"{p.first}-{p.last}/{p.protocol}" if p.last > p.first else f"{p.first}/{p.protocol}", str(p.address), p.origin.label)
+        (
+            f"{p.first}-{p.last}/{p.protocol}" if p.last > p.first else f"{p.first}/{p.protocol}",
+            str(p.address),
+            p.origin.label,
+        )
         for p in found.required
     }
 
@@ -75,7 +101,10 @@ def codes(found: Needs) -> set[tuple[str, str]]:
 
 
 def test_a_published_port_is_required_on_every_address_it_is_bound_to() -> None:
-    assert ports(needs(answer(("80/tcp", "", "8080")))) == {("8080/tcp", "0.0.0.0", None), ("8080/tcp", "::", None)}
+    assert ports(needs(answer(("80/tcp", "", "8080")))) == {
+        ("8080/tcp", "0.0.0.0", None),
+        ("8080/tcp", "::", None),
+    }
 
 
 def test_the_container_port_behind_is_known() -> None:
@@ -90,7 +119,9 @@ def test_loopback_is_never_required(address: str) -> None:
 
 
 def test_a_mapped_address_is_the_ipv4_address_it_stands_for() -> None:
-    assert ports(needs(answer(("80/tcp", "::ffff:198.51.100.10", "8080")))) == {("8080/tcp", "198.51.100.10", None)}
+    assert ports(needs(answer(("80/tcp", "::ffff:198.51.100.10", "8080")))) == {
+        ("8080/tcp", "198.51.100.10", None)
+    }
 
 
 @pytest.mark.parametrize("state", ["created", "exited", "dead", "removing"])
@@ -104,16 +135,25 @@ def test_running_paused_and_restarting_containers_keep_their_ports(state: str) -
 
 
 def test_a_container_that_compose_recreates_keeps_its_ports() -> None:
-    value = answer(("80/tcp", "", "8080"), state="created", labels={"com.docker.compose.replace": "abc"})
+    value = answer(
+        ("80/tcp", "", "8080"), state="created", labels={"com.docker.compose.replace": "abc"}
+    )
     assert len(needs(value).required) == 2
 
 
 def test_a_one_off_container_is_left_out() -> None:
-    assert needs(answer(("80/tcp", "", "8080"), labels={"com.docker.compose.oneoff": "True"})) == Needs()
+    assert (
+        needs(answer(("80/tcp", "", "8080"), labels={"com.docker.compose.oneoff": "True"}))
+        == Needs()
+    )
 
 
 def test_a_port_the_engine_picked_is_refused_by_its_number() -> None:
-    found = needs(answer(("80/tcp", "", ""), bound=(("80/tcp", "0.0.0.0", "49153"), ("80/tcp", "::", "49153"))))
+    found = needs(
+        answer(
+            ("80/tcp", "", ""), bound=(("80/tcp", "0.0.0.0", "49153"), ("80/tcp", "::", "49153"))
+        )
+    )
     assert found.required == ()
     assert codes(found) == {("49153", "random-port")}
 
@@ -124,7 +164,9 @@ def test_publish_all_is_refused() -> None:
 
 
 def test_one_of_a_range_is_refused() -> None:
-    assert codes(needs(answer(("80/tcp", "", "7000-7005"), bound=(("80/tcp", "0.0.0.0", "7003"),)))) == {("7003", "random-port")}
+    assert codes(
+        needs(answer(("80/tcp", "", "7000-7005"), bound=(("80/tcp", "0.0.0.0", "7003"),)))
+    ) == {("7003", "random-port")}
 
 
 def test_consecutive_ports_become_a_range() -> None:
@@ -133,26 +175,50 @@ def test_consecutive_ports_become_a_range() -> None:
 
 
 def test_consecutive_host_ports_of_unrelated_container_ports_stay_apart() -> None:
-    assert len(needs(answer(("80/tcp", "0.0.0.0", "9000"), ("443/tcp", "0.0.0.0", "9001"))).required) == 2
+    assert (
+        len(needs(answer(("80/tcp", "0.0.0.0", "9000"), ("443/tcp", "0.0.0.0", "9001"))).required)
+        == 2
+    )
 
 
 @pytest.mark.parametrize(
-    ("mode", "networks"), [("none", ["none"]), ("container:abc", []), ("inside", ["inside"]), ("lan", ["lan"])]
+    ("mode", "networks"),
+    [("none", ["none"]), ("container:abc", []), ("inside", ["inside"]), ("lan", ["lan"])],
 )
 @pytest.mark.parametrize("state", ["running", "restarting"])
-def test_networks_that_do_not_publish_need_nothing(mode: str, networks: list[str], state: str) -> None:
-    assert needs(answer(("80/tcp", "", "8080"), bound=(), mode=mode, networks=networks, state=state)).required == ()
+def test_networks_that_do_not_publish_need_nothing(
+    mode: str, networks: list[str], state: str
+) -> None:
+    assert (
+        needs(
+            answer(("80/tcp", "", "8080"), bound=(), mode=mode, networks=networks, state=state)
+        ).required
+        == ()
+    )
 
 
 def test_a_label_that_asks_on_such_a_network_is_refused_by_name() -> None:
     found = needs(
-        answer(("80/tcp", "", "8080"), bound=(), mode="inside", networks=["inside"], labels={"cloudsync.ports": "8080"})
+        answer(
+            ("80/tcp", "", "8080"),
+            bound=(),
+            mode="inside",
+            networks=["inside"],
+            labels={"cloudsync.ports": "8080"},
+        )
     )
     assert codes(found) == {("8080", "unsupported-network")}
 
 
 def test_an_internal_network_beside_a_normal_one_publishes() -> None:
-    assert len(needs(answer(("80/tcp", "", "8080"), mode="inside", networks=["inside", "bridge"])).required) == 2
+    assert (
+        len(
+            needs(
+                answer(("80/tcp", "", "8080"), mode="inside", networks=["inside", "bridge"])
+            ).required
+        )
+        == 2
+    )
 
 
 def test_a_host_network_container_needs_nothing_by_itself() -> None:
@@ -160,8 +226,17 @@ def test_a_host_network_container_needs_nothing_by_itself() -> None:
 
 
 def test_a_host_network_container_needs_what_its_label_lists() -> None:
-    found = needs(answer(bound=(), mode="host", labels={"cloudsync.ports": "443,8000-8002/udp", "cloudsync.sources": "@office"}))
-    assert ports(found) == {("443/tcp", "None", "cloudsync.ports"), ("8000-8002/udp", "None", "cloudsync.ports")}
+    found = needs(
+        answer(
+            bound=(),
+            mode="host",
+            labels={"cloudsync.ports": "443,8000-8002/udp", "cloudsync.sources": "@office"},
+        )
+    )
+    assert ports(found) == {
+        ("443/tcp", "None", "cloudsync.ports"),
+        ("8000-8002/udp", "None", "cloudsync.ports"),
+    }
     assert {port.sources for port in found.required} == {SCOPE.networks["office"]}
     assert all(port.asked for port in found.required)
 
@@ -176,7 +251,15 @@ def test_a_host_network_container_needs_what_its_label_lists() -> None:
         ({"Driver": "host"}, False),
         ({"Driver": "bridge", "Options": None}, True),
         ({"Driver": "overlay"}, True),
-        ({"Driver": "bridge", "Options": {f"com.docker.network.bridge.gateway_mode_ipv{v}": "routed" for v in (4, 6)}}, False),
+        (
+            {
+                "Driver": "bridge",
+                "Options": {
+                    f"com.docker.network.bridge.gateway_mode_ipv{v}": "routed" for v in (4, 6)
+                },
+            },
+            False,
+        ),
     ],
 )
 def test_which_networks_publish(options: dict[str, Any], publishes: bool) -> None:
@@ -187,13 +270,21 @@ def test_which_networks_publish(options: dict[str, Any], publishes: bool) -> Non
 
 
 def test_expose_false_keeps_everything_closed_and_says_so() -> None:
-    found = needs(answer(("80/tcp", "", "8080"), labels={"cloudsync.expose": "false", "cloudsync.ports": "8080"}))
+    found = needs(
+        answer(
+            ("80/tcp", "", "8080"), labels={"cloudsync.expose": "false", "cloudsync.ports": "8080"}
+        )
+    )
     assert found.required == ()
     assert codes(found) == {("8080", "labelled-out")}
 
 
 def test_ports_names_which_of_the_published_ones() -> None:
-    found = needs(answer(("80/tcp", "", "8080"), ("81/tcp", "", "8081"), labels={"cloudsync.ports": "8080,9999"}))
+    found = needs(
+        answer(
+            ("80/tcp", "", "8080"), ("81/tcp", "", "8081"), labels={"cloudsync.ports": "8080,9999"}
+        )
+    )
     assert {text for text, _, _ in ports(found)} == {"8080/tcp"}
     assert codes(found) == {("8081", "labelled-out"), ("9999", "not-published")}
 
@@ -204,13 +295,21 @@ def test_a_label_for_a_loopback_port_is_refused_by_name() -> None:
 
 
 def test_sources_stay_within_the_published_family() -> None:
-    found = needs(answer(("80/tcp", "0.0.0.0", "8080"), labels={"cloudsync.sources": "203.0.113.0/24,2001:db8::/32"}))
+    found = needs(
+        answer(
+            ("80/tcp", "0.0.0.0", "8080"),
+            labels={"cloudsync.sources": "203.0.113.0/24,2001:db8::/32"},
+        )
+    )
     assert [port.sources for port in found.required] == [NetworkSet.of(["203.0.113.0/24"])]
     assert codes(found) == {("8080", "no-address")}
 
 
 def test_any_means_the_families_that_are_published() -> None:
-    assert needs(answer(("80/tcp", "0.0.0.0", "8080"), labels={"cloudsync.sources": "any"})).unopened == ()
+    assert (
+        needs(answer(("80/tcp", "0.0.0.0", "8080"), labels={"cloudsync.sources": "any"})).unopened
+        == ()
+    )
 
 
 def test_the_most_specific_sources_win() -> None:
@@ -220,7 +319,9 @@ def test_the_most_specific_sources_win() -> None:
         "cloudsync.port.8005.sources": "@office",
     }
     rows = tuple((f"{n}/tcp", "0.0.0.0", str(n)) for n in (8004, 8005, 8010))
-    found = {port.first: port.sources.cidrs() for port in needs(answer(*rows, labels=labels)).required}
+    found = {
+        port.first: port.sources.cidrs() for port in needs(answer(*rows, labels=labels)).required
+    }
     assert found == {8004: ("10.0.0.0/8",), 8005: ("203.0.113.0/24",), 8010: ("0.0.0.0/0",)}
 
 
@@ -239,7 +340,11 @@ def test_nobody_knows_the_ports_of_a_malformed_host_network_container() -> None:
 
 
 def test_the_origin_names_project_service_and_the_label_that_asked() -> None:
-    labels = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web", "cloudsync.expose": "true"}
+    labels = {
+        "com.docker.compose.project": "shop",
+        "com.docker.compose.service": "web",
+        "cloudsync.expose": "true",
+    }
     (port, _) = needs(answer(("80/tcp", "", "8080"), labels=labels)).required
     assert (port.origin.project, port.origin.service, port.origin.container, port.origin.label) == (
         "shop",
@@ -255,7 +360,9 @@ def test_the_origin_names_project_service_and_the_label_that_asked() -> None:
 
 def test_an_image_cannot_ask_for_anything() -> None:
     labels = {"cloudsync.expose": "true", "cloudsync.ports": "8080"}
-    found = needs(answer(("80/tcp", "", "8080"), ("81/tcp", "", "8081"), labels=labels), image=labels)
+    found = needs(
+        answer(("80/tcp", "", "8080"), ("81/tcp", "", "8081"), labels=labels), image=labels
+    )
     assert {port.first for port in found.required} == {8080}
     assert not any(port.asked for port in found.required)
     assert any("labels of the image" in remark for remark in found.remarks)
@@ -276,12 +383,18 @@ def test_an_image_can_narrow() -> None:
 
 def test_an_image_cannot_widen_what_the_container_says() -> None:
     labels = {"cloudsync.sources": "@office", "cloudsync.port.8080.sources": "any"}
-    found = needs(answer(("80/tcp", "0.0.0.0", "8080"), labels=labels), image={"cloudsync.port.8080.sources": "any"})
+    found = needs(
+        answer(("80/tcp", "0.0.0.0", "8080"), labels=labels),
+        image={"cloudsync.port.8080.sources": "any"},
+    )
     assert [port.sources for port in found.required] == [SCOPE.networks["office"]]
 
 
 def test_the_same_key_with_another_value_is_the_containers_own() -> None:
-    found = needs(answer(("80/tcp", "", "8080"), labels={"cloudsync.expose": "true"}), image={"cloudsync.expose": "false"})
+    found = needs(
+        answer(("80/tcp", "", "8080"), labels={"cloudsync.expose": "true"}),
+        image={"cloudsync.expose": "false"},
+    )
     assert all(port.asked for port in found.required)
 
 
@@ -295,12 +408,17 @@ def test_a_malformed_label_of_an_image_is_ignored_and_reported() -> None:
 
 def test_labels_are_untrusted_when_the_image_cannot_be_inspected() -> None:
     container = container_of(answer(("80/tcp", "", "8080"), labels={"cloudsync.expose": "true"}))
-    assert not any(port.asked for port in needs_of("web-1", container, NETWORKS, None, SCOPE).required)
+    assert not any(
+        port.asked for port in needs_of("web-1", container, NETWORKS, None, SCOPE).required
+    )
 
 
 def test_a_description_of_an_image_is_not_taken() -> None:
     labels = {"cloudsync.description": "from the image"}
-    assert {port.description for port in needs(answer(("80/tcp", "", "8080"), labels=labels), image=labels).required} == {None}
+    assert {
+        port.description
+        for port in needs(answer(("80/tcp", "", "8080"), labels=labels), image=labels).required
+    } == {None}
 
 
 # What an engine may answer
@@ -320,12 +438,17 @@ def test_nulls_are_tolerated() -> None:
 
 
 @given(
-    st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda v: st.lists(v) | st.dictionaries(st.text(), v),
+    ),
     st.data(),
 )
 def test_no_answer_makes_anything_but_unexpected(value: Any, data: st.DataObject) -> None:
     whole = answer(("80/tcp", "", "8080"), labels={"cloudsync.ports": "8080"})
-    key = data.draw(st.sampled_from(["Config", "HostConfig", "NetworkSettings", "State", "Name", "Image", "Id"]))
+    key = data.draw(
+        st.sampled_from(["Config", "HostConfig", "NetworkSettings", "State", "Name", "Image", "Id"])
+    )
     whole[key] = value
     try:
         container = container_of(whole)
@@ -335,10 +458,27 @@ def test_no_answer_makes_anything_but_unexpected(value: Any, data: st.DataObject
 
 
 def test_the_gateway_of_a_docker_network_is_reached_by_containers_only() -> None:
-    """Where a private address of the machine is mapped to a public one (AWS, GCP), the gateway's is not."""
-    bridge = network_of({"Id": "b", "Name": "b", "Driver": "bridge", "IPAM": {"Config": [{"Subnet": "172.17.0.0/16"}]}})
-    lan = network_of({"Id": "l", "Name": "l", "Driver": "macvlan", "IPAM": {"Config": [{"Subnet": "10.0.0.0/24"}]}})
-    container = container_of(answer(("80/tcp", "172.17.0.1", "8080"), ("81/tcp", "10.0.0.5", "8081")))
+    """Where a private address of the machine is mapped to a public one (AWS, GCP), the gateway's is
+    not."""
+    bridge = network_of(
+        {
+            "Id": "b",
+            "Name": "b",
+            "Driver": "bridge",
+            "IPAM": {"Config": [{"Subnet": "172.17.0.0/16"}]},
+        }
+    )
+    lan = network_of(
+        {
+            "Id": "l",
+            "Name": "l",
+            "Driver": "macvlan",
+            "IPAM": {"Config": [{"Subnet": "10.0.0.0/24"}]},
+        }
+    )
+    container = container_of(
+        answer(("80/tcp", "172.17.0.1", "8080"), ("81/tcp", "10.0.0.5", "8081"))
+    )
     found = needs_of("web-1", container, {**NETWORKS, "b": bridge, "l": lan}, {}, SCOPE)
     assert ports(found) == {("8081/tcp", "10.0.0.5", None)}
     assert codes(found) == {("8080", "private-address")}

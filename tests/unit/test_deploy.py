@@ -1,4 +1,5 @@
-"""What is shipped for unattended runs: units that systemd accepts and rates as hardened, a cron line, documents that are true."""
+"""What is shipped for unattended runs: units that systemd accepts and rates as hardened, a cron
+line, documents that are true."""
 
 from __future__ import annotations
 
@@ -23,11 +24,15 @@ from tests.doubles.engine import FakeEngine
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "deploy" / "systemd"
 SERVICES = ("cloudsync.service", "cloudsync-watch.service")
-needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze (package systemd)")
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="needs systemd-analyze (package systemd)"
+)
 
 
 def analyze(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["systemd-analyze", *words], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        ["systemd-analyze", *words], capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def installed(tmp_path: Path) -> list[str]:
@@ -36,7 +41,9 @@ def installed(tmp_path: Path) -> list[str]:
     command.write_text("#!/bin/sh\n")
     command.chmod(0o755)
     for unit in UNITS.iterdir():
-        (tmp_path / unit.name).write_text(unit.read_text().replace("/usr/local/bin/cloudsync", str(command)))
+        (tmp_path / unit.name).write_text(
+            unit.read_text().replace("/usr/local/bin/cloudsync", str(command))
+        )
     return [str(tmp_path / unit.name) for unit in sorted(UNITS.iterdir())]
 
 
@@ -65,47 +72,86 @@ def test_systemd_rates_the_services_as_hardened(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_the_units_commands_are_commands_of_cloudsync(name: str, accepts: Callable[..., None]) -> None:
-    (line,) = [line for line in (UNITS / name).read_text().splitlines() if line.startswith("ExecStart=")]
+def test_the_units_commands_are_commands_of_cloudsync(
+    name: str, accepts: Callable[..., None]
+) -> None:
+    (line,) = [
+        line for line in (UNITS / name).read_text().splitlines() if line.startswith("ExecStart=")
+    ]
     accepts(*shlex.split(line.removeprefix("ExecStart="))[1:])
 
 
 def test_the_cron_line_is_a_command_of_cloudsync(accepts: Callable[..., None]) -> None:
     lines = (ROOT / "deploy" / "cron" / "cloudsync").read_text().splitlines()
-    (line,) = [line for line in lines if line and not line.startswith("#") and "=" not in line.split()[0]]
+    (line,) = [
+        line for line in lines if line and not line.startswith("#") and "=" not in line.split()[0]
+    ]
     minute, hour, day, month, weekday, user, command, *words = line.split()
-    assert (minute, hour, day, month, weekday, user, command) == ("*/5", "*", "*", "*", "*", "root", "cloudsync")
+    assert (minute, hour, day, month, weekday, user, command) == (
+        "*/5",
+        "*",
+        "*",
+        "*",
+        "*",
+        "root",
+        "cloudsync",
+    )
     accepts(*words)
-    assert "\n" in (ROOT / "deploy" / "cron" / "cloudsync").read_text()[-1:]  # cron ignores a last line without an end
+    assert (
+        "\n" in (ROOT / "deploy" / "cron" / "cloudsync").read_text()[-1:]
+    )  # cron ignores a last line without an end
 
 
 @pytest.fixture
 def accepts() -> Callable[..., None]:
-    """Whether the command line takes these words: it gets as far as the configuration, which is not there."""
+    """Whether the command line takes these words: it gets as far as the configuration, which is not
+    there."""
 
     def check(*words: str) -> None:
         assert "/etc/cloudsync/config.toml" in words
-        there = [word.replace("/etc/cloudsync/config.toml", "/nowhere/config.toml") for word in words]
+        there = [
+            word.replace("/etc/cloudsync/config.toml", "/nowhere/config.toml") for word in words
+        ]
         done = subprocess.run(
-            [sys.executable, "-m", "cloudsync", *there], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
+            [sys.executable, "-m", "cloudsync", *there],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            cwd=ROOT,
         )
-        assert (done.returncode, done.stderr) == (64, "/nowhere/config.toml:1:1: cannot be read: No such file or directory\n")
+        assert (done.returncode, done.stderr) == (
+            64,
+            "/nowhere/config.toml:1:1: cannot be read: No such file or directory\n",
+        )
 
     return check
 
 
 def between(name: str) -> str:
-    found = re.search(rf"<!-- {name}:.*?-->\n(.*?)<!-- /{name} -->", (ROOT / "docs" / "unattended.md").read_text(), re.DOTALL)
+    found = re.search(
+        rf"<!-- {name}:.*?-->\n(.*?)<!-- /{name} -->",
+        (ROOT / "docs" / "unattended.md").read_text(),
+        re.DOTALL,
+    )
     assert found is not None
     return found.group(1)
 
 
 def metrics_table() -> str:
     """The reference of metrics, from the code."""
-    rows = [f"| `{one.name}` | {one.kind} | {', '.join(f'`{label}`' for label in one.labels)} | {one.help} |" for one in METRICS]
+    rows = [
+        f"| `{one.name}` | {one.kind} | {', '.join(f'`{label}`' for label in one.labels)} | {one.help} |"
+        for one in METRICS
+    ]
     kinds = [f"| `{kind}` | {text} |" for kind, text in ERROR_KINDS.items()]
     head = ["| metric | kind | labels, besides `owner` | |", "|---|---|---|---|"]
-    return "\n".join([*head, *rows, "", "| `kind` of `cloudsync_errors_total` | |", "|---|---|", *kinds]) + "\n"
+    return (
+        "\n".join(
+            [*head, *rows, "", "| `kind` of `cloudsync_errors_total` | |", "|---|---|", *kinds]
+        )
+        + "\n"
+    )
 
 
 def test_the_documented_metrics_are_the_codes() -> None:
@@ -113,7 +159,9 @@ def test_the_documented_metrics_are_the_codes() -> None:
 
 
 def test_the_documented_requests_are_exactly_those_that_are_made(tmp_path: Path) -> None:
-    documented = dict.fromkeys(re.findall(r"^\| `(GET /[^`]*)` \|", between("requests"), re.MULTILINE), 0)
+    documented = dict.fromkeys(
+        re.findall(r"^\| `(GET /[^`]*)` \|", between("requests"), re.MULTILINE), 0
+    )
     with FakeEngine(tmp_path, containers=3) as engine:
         image = "sha256:" + "1" * 64
         for number in range(3):
@@ -123,14 +171,20 @@ def test_the_documented_requests_are_exactly_those_that_are_made(tmp_path: Path)
         read_engine("h", engine.endpoint, LabelScope({}, frozenset()), timeout=10, concurrency=4)
         asked = [*engine.requests, ("GET", events.PATH.split("?")[0])]
     for method, path in asked:
-        words = [re.sub(r"[0-9a-f:]{64,}|sha256:[0-9a-f]{64}", "{id}", part) for part in path.split("/")]
+        words = [
+            re.sub(r"[0-9a-f:]{64,}|sha256:[0-9a-f]{64}", "{id}", part) for part in path.split("/")
+        ]
         documented[f"{method} {'/'.join(words)}"] += 1  # a KeyError: made, and not documented
     assert all(documented.values()), documented
-    (regex,) = re.findall(r"^\^\(/v1.*\$$", (ROOT / "docs" / "unattended.md").read_text(), re.MULTILINE)
+    (regex,) = re.findall(
+        r"^\^\(/v1.*\$$", (ROOT / "docs" / "unattended.md").read_text(), re.MULTILINE
+    )
     pattern = re.compile(regex)
     assert all(pattern.match(path) and pattern.match("/v1.41" + path) for _, path in asked)
     assert not [
-        path for path in ("/containers/create", "/images/json", "/containers/x/json", "/exec/1/json") if pattern.match(path)
+        path
+        for path in ("/containers/create", "/images/json", "/containers/x/json", "/exec/1/json")
+        if pattern.match(path)
     ]
 
 

@@ -1,4 +1,5 @@
-"""From the name of an engine to the way there; an unknown context is an error and never the local socket."""
+"""From the name of an engine to the way there; an unknown context is an error and never the local
+socket."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ def context(folder: Path, name: str, host: Any, **more: Any) -> str:
     key = hashlib.sha256(name.encode()).hexdigest()
     meta = folder / "contexts" / "meta" / key
     meta.mkdir(parents=True)
-    (meta / "meta.json").write_text(json.dumps({"Name": name, "Endpoints": {"docker": {"Host": host, **more}}}))
+    (meta / "meta.json").write_text(
+        json.dumps({"Name": name, "Endpoints": {"docker": {"Host": host, **more}}})
+    )
     return key
 
 
@@ -74,11 +77,14 @@ def test_contexts_of_every_kind(tmp_path: Path) -> None:
     context(tmp_path, "here", "unix:///run/ctx.sock")
     context(tmp_path, "far", "ssh://me@far.example:2222")
     key = context(tmp_path, "tls", "tcp://far.example:2376", SkipTLSVerify=False)
-    folder = material(tmp_path / "contexts" / "tls" / key / "docker", "ca.pem", "cert.pem", "key.pem")
+    folder = material(
+        tmp_path / "contexts" / "tls" / key / "docker", "ca.pem", "cert.pem", "key.pem"
+    )
     assert way("here", tmp_path) == Way("unix:///run/ctx.sock")
     assert way("far", tmp_path).ssh == SshRoute("far.example", "me", 2222, "/var/run/docker.sock")
     assert way("tls", tmp_path) == Way(
-        "tcp://far.example:2376", TlsFiles(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
+        "tcp://far.example:2376",
+        TlsFiles(folder / "ca.pem", folder / "cert.pem", folder / "key.pem"),
     )
     assert way("default", tmp_path) == Way("unix:///var/run/docker.sock")
 
@@ -94,13 +100,17 @@ def test_contexts_of_every_kind(tmp_path: Path) -> None:
         ("npipe:////./pipe/docker_engine", {}, "is not an engine"),
     ],
 )
-def test_a_context_that_cannot_be_used_says_why(tmp_path: Path, host: Any, more: dict[str, Any], said: str) -> None:
+def test_a_context_that_cannot_be_used_says_why(
+    tmp_path: Path, host: Any, more: dict[str, Any], said: str
+) -> None:
     context(tmp_path, "shop", host, **more)
     with pytest.raises(EndpointError, match=said):
         way("shop", tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"Endpoints": {}}', '{"Endpoints": {"docker": 1}}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"Endpoints": {}}', '{"Endpoints": {"docker": 1}}', "[" * 100_000]
+)
 def test_a_damaged_context_is_an_error(tmp_path: Path, text: str) -> None:
     key = context(tmp_path, "shop", "unix:///x")
     (tmp_path / "contexts" / "meta" / key / "meta.json").write_text(text)
@@ -113,7 +123,10 @@ def test_a_damaged_context_is_an_error(tmp_path: Path, text: str) -> None:
     [
         ("ssh://web-1", SshRoute("web-1", None, None, "/var/run/docker.sock")),
         ("ssh://me@Web-1:22/", SshRoute("Web-1", "me", 22, "/var/run/docker.sock")),
-        ("ssh://me@[2001:db8::1]:22/run/user/1000/docker.sock", SshRoute("2001:db8::1", "me", 22, "/run/user/1000/docker.sock")),
+        (
+            "ssh://me@[2001:db8::1]:22/run/user/1000/docker.sock",
+            SshRoute("2001:db8::1", "me", 22, "/run/user/1000/docker.sock"),
+        ),
         ("ssh://me@host/run/a%20b.sock", SshRoute("host", "me", None, "/run/a b.sock")),
     ],
 )
@@ -123,13 +136,23 @@ def test_what_ssh_is_told(tmp_path: Path, url: str, route: SshRoute) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["ssh://", "ssh://-oProxyCommand=x", "ssh://-l@host", "ssh://a b@host", "ssh://me:secret@host", "ssh://h?x", "ssh://h:99999"],
+    [
+        "ssh://",
+        "ssh://-oProxyCommand=x",
+        "ssh://-l@host",
+        "ssh://a b@host",
+        "ssh://me:secret@host",
+        "ssh://h?x",
+        "ssh://h:99999",
+    ],
 )
 def test_nothing_but_a_destination_reaches_ssh(url: str) -> None:
     assert engine_problem(url) is not None
 
 
-def test_tcp_is_plain_on_loopback_and_tls_with_the_docker_commands_certificates_elsewhere(tmp_path: Path) -> None:
+def test_tcp_is_plain_on_loopback_and_tls_with_the_docker_commands_certificates_elsewhere(
+    tmp_path: Path,
+) -> None:
     assert way("tcp://127.0.0.1:2375", tmp_path) == Way("tcp://127.0.0.1:2375")
     with pytest.raises(EndpointError, match=r"ca\.pem cannot be read"):
         way("tcp://192.0.2.1:2376", tmp_path)
@@ -140,7 +163,11 @@ def test_tcp_is_plain_on_loopback_and_tls_with_the_docker_commands_certificates_
 
 def test_the_docker_commands_tls_switch_counts_for_its_own_engine_only(tmp_path: Path) -> None:
     folder = material(tmp_path / "certs", "ca.pem", "cert.pem", "key.pem")
-    environ = {"DOCKER_TLS_VERIFY": "1", "DOCKER_HOST": "tcp://127.0.0.1:2376", "DOCKER_CERT_PATH": str(folder)}
+    environ = {
+        "DOCKER_TLS_VERIFY": "1",
+        "DOCKER_HOST": "tcp://127.0.0.1:2376",
+        "DOCKER_CERT_PATH": str(folder),
+    }
     assert way("tcp://127.0.0.1:2376", tmp_path, **environ).tls is not None
     assert way("tcp://127.0.0.1:2375", tmp_path, **environ).tls is None
 

@@ -29,9 +29,17 @@ from cloudsync.state.history import entries
 from tests.world import World, ports, required, rules
 
 
-def told(world: World, protocol: str = "tcp", first: int = 8080, last: int | None = None, **granted: object) -> Story:
+def told(
+    world: World,
+    protocol: str = "tcp",
+    first: int = 8080,
+    last: int | None = None,
+    **granted: object,
+) -> Story:
     planned = reconcile.plan(world.configuration, Options(granted=Granted(**granted)))  # type: ignore[arg-type]
-    explanation = explain(world.configuration, planned.plan, planned.considered, Asked(protocol, first, last or first))
+    explanation = explain(
+        world.configuration, planned.plan, planned.considered, Asked(protocol, first, last or first)
+    )
     assert joined(render.text(explanation), colour=False) != ""
     assert render.document([explanation])["format_version"] == "1.0"
     return explanation.stories[0]
@@ -48,7 +56,9 @@ def test_a_port_that_is_wanted_and_open(world: World) -> None:
     assert reason.text == "shop/web on web-1 (label cloudsync.ports)"
     assert reason.origins[0].label == "cloudsync.ports"
     (advice,) = story.advice
-    assert advice.startswith("to close it: the label cloudsync.expose=false, or a cloudsync.ports without it, on shop/web;")
+    assert advice.startswith(
+        "to close it: the label cloudsync.expose=false, or a cloudsync.ports without it, on shop/web;"
+    )
     assert advice.endswith('or policy.deny = ["8080/tcp"]')
 
 
@@ -56,7 +66,11 @@ def test_a_port_that_would_open(world: World) -> None:
     world.has("tcp/22")
     world.needs("8080")
     story = told(world)
-    assert (story.verdict, story.open, story.after) == ("an apply would open it", (), tuple(rules("tcp/8080")))
+    assert (story.verdict, story.open, story.after) == (
+        "an apply would open it",
+        (),
+        tuple(rules("tcp/8080")),
+    )
 
 
 def test_a_part_of_a_range(world: World) -> None:
@@ -93,10 +107,17 @@ def test_a_denied_port_names_the_line_of_the_policy(world: World) -> None:
     ("port", "policy", "code", "advice"),
     [
         ("5432", {}, "sensitive", "cloudsync.sources"),
-        ("8080", {"expose": "labelled"}, "not-labelled", "cloudsync.expose=true, or cloudsync.ports, on app"),
+        (
+            "8080",
+            {"expose": "labelled"},
+            "not-labelled",
+            "cloudsync.expose=true, or cloudsync.ports, on app",
+        ),
     ],
 )
-def test_a_refused_port_says_what_would_open_it(world: World, port: str, policy: dict[str, str], code: str, advice: str) -> None:
+def test_a_refused_port_says_what_would_open_it(
+    world: World, port: str, policy: dict[str, str], code: str, advice: str
+) -> None:
     world.has("tcp/22")
     world.needs(port)
     world.policy(**policy)
@@ -106,7 +127,10 @@ def test_a_refused_port_says_what_would_open_it(world: World, port: str, policy:
 
 
 def test_the_line_of_expose_and_of_mode(world: World) -> None:
-    places = {("policy", "expose"): Place("c.toml", 8, 1), ("policy", "mode"): Place("c.toml", 9, 1)}
+    places = {
+        ("policy", "expose"): Place("c.toml", 8, 1),
+        ("policy", "mode"): Place("c.toml", 9, 1),
+    }
     world.configuration = replace(world.configuration, places=places)
     world.has("tcp/22", "tcp/9999")
     world.needs("8080")
@@ -120,7 +144,11 @@ def test_the_line_of_expose_and_of_mode(world: World) -> None:
 def test_a_port_that_a_source_could_not_open(world: World) -> None:
     world.has("tcp/22")
     unopened = UnopenedPort(
-        "tcp", "8080", Origin("web-1", container="app"), "loopback", "it is published on a loopback address only"
+        "tcp",
+        "8080",
+        Origin("web-1", container="app"),
+        "loopback",
+        "it is published on a loopback address only",
     )
     world.discoveries["web-1"] = Complete(unopened=(unopened,))
     assert told(world).advice == ("to open it: publish it on another address than loopback on app",)
@@ -166,14 +194,18 @@ def test_a_sensitive_port_that_is_allowed_names_the_line(world: World) -> None:
     world.has("tcp/22")
     world.needs("5432")
     world.policy(allow_sensitive=ports("5432"))
-    assert told(world, first=5432).policy == ("config.toml:1:1: policy.allow_sensitive names 5432/tcp",)
+    assert told(world, first=5432).policy == (
+        "config.toml:1:1: policy.allow_sensitive names 5432/tcp",
+    )
 
 
 def test_no_control_character_of_a_name_reaches_the_terminal(world: World) -> None:
     world.has("tcp/22")
     world.needs("8080", container="\x1b[31mevil\u202e", label="\x1b]0;x")
     planned = reconcile.plan(world.configuration, Options())
-    explanation = explain(world.configuration, planned.plan, planned.considered, Asked("tcp", 8080, 8080))
+    explanation = explain(
+        world.configuration, planned.plan, planned.considered, Asked("tcp", 8080, 8080)
+    )
     assert "\x1b" not in joined(render.text(explanation), colour=False)
 
 
@@ -212,7 +244,13 @@ def test_since_when_is_told_after_an_apply(world: World) -> None:
     reconcile.apply(world.configuration, Options())
     planned = reconcile.plan(world.configuration, Options())
     history = entries(world.configuration.state, world.configuration.owner)
-    explanation = explain(world.configuration, planned.plan, planned.considered, Asked("tcp", 8080, 8080), history=history)
+    explanation = explain(
+        world.configuration,
+        planned.plan,
+        planned.considered,
+        Asked("tcp", 8080, 8080),
+        history=history,
+    )
     (event,) = explanation.stories[0].since
     assert event.verb == "opened"
     assert "opened by an apply of" in joined(render.text(explanation), colour=False)
@@ -220,9 +258,23 @@ def test_since_when_is_told_after_an_apply(world: World) -> None:
 
 def test_a_port_that_is_published_on_loopback_only(world: World) -> None:
     world.has("tcp/22")
-    world.discoveries["web-1"] = Complete(local=(required("5432", address="127.0.0.1", container="db"),))
+    world.discoveries["web-1"] = Complete(
+        local=(required("5432", address="127.0.0.1", container="db"),)
+    )
     planned = reconcile.plan(world.configuration, Options())
-    for asked, count in ((Asked("tcp", 5432, 5432), 1), (Asked("udp", 5432, 5432), 0), (Asked("tcp", 5433, 5433), 0)):
-        told = explain(world.configuration, planned.plan, planned.considered, asked, discoveries=planned.discoveries)
+    for asked, count in (
+        (Asked("tcp", 5432, 5432), 1),
+        (Asked("udp", 5432, 5432), 0),
+        (Asked("tcp", 5433, 5433), 0),
+    ):
+        told = explain(
+            world.configuration,
+            planned.plan,
+            planned.considered,
+            asked,
+            discoveries=planned.discoveries,
+        )
         assert len(told.local) == count
-        assert ("db on web-1 publishes it on 127.0.0.1 only" in joined(render.text(told), colour=False)) is bool(count)
+        assert (
+            "db on web-1 publishes it on 127.0.0.1 only" in joined(render.text(told), colour=False)
+        ) is bool(count)

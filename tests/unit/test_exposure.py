@@ -1,4 +1,5 @@
-"""Exposure against a referee that lets packets through one by one and knows nothing of rule sets."""
+"""Exposure against a referee that lets packets through one by one and knows nothing of rule
+sets."""
 
 from __future__ import annotations
 
@@ -54,15 +55,26 @@ class Raw:
 
     def rule(self, name: str) -> StageRule:
         ports = f"{self.low}-{self.high}" if self.high else ""
-        matches = RuleSet.of((Rule.of(self.protocol, ports, NetworkSet.of(self.sources)),)) if self.sources else NOTHING
+        matches = (
+            RuleSet.of((Rule.of(self.protocol, ports, NetworkSet.of(self.sources)),))
+            if self.sources
+            else NOTHING
+        )
         firewall = ActingFirewall(name, name)
         return StageRule(
-            firewall, matches, repr(self), Action(self.action), self.priority, disabled=self.disabled, certain=self.certain
+            firewall,
+            matches,
+            repr(self),
+            Action(self.action),
+            self.priority,
+            disabled=self.disabled,
+            certain=self.certain,
         )
 
 
 def referee(stages: list[tuple[str, list[Raw]]], packet: Packet) -> bool:
-    """Whether the packet comes through, or could where a rule's reach is not known: every way it could go is gone."""
+    """Whether the packet comes through, or could where a rule's reach is not known: every way it
+    could go is gone."""
     waiting = [0]
     while waiting:
         at = waiting.pop()
@@ -71,7 +83,10 @@ def referee(stages: list[tuple[str, list[Raw]]], packet: Packet) -> bool:
         otherwise, listed = stages[at]
         order = {"deny": 0, "next": 1, "allow": 2}
         fate = otherwise
-        for one in sorted((one for one in listed if not one.disabled), key=lambda one: (one.priority, order[one.action])):
+        for one in sorted(
+            (one for one in listed if not one.disabled),
+            key=lambda one: (one.priority, order[one.action]),
+        ):
             if not one.hits(packet):
                 continue
             if one.certain:
@@ -90,7 +105,16 @@ def referee(stages: list[tuple[str, list[Raw]]], packet: Packet) -> bool:
 
 sources = st.lists(
     st.sampled_from(
-        ["0.0.0.0/0", "::/0", "192.0.2.0/30", "192.0.2.0/31", "192.0.2.1/32", "192.0.2.5/32", "10.0.0.0/8", "2001:db8::/125"]
+        [
+            "0.0.0.0/0",
+            "::/0",
+            "192.0.2.0/30",
+            "192.0.2.0/31",
+            "192.0.2.1/32",
+            "192.0.2.5/32",
+            "10.0.0.0/8",
+            "2001:db8::/125",
+        ]
     ),
     min_size=1,
     max_size=3,
@@ -118,15 +142,23 @@ def raws(draw: st.DrawFn, actions: tuple[str, ...] = ("allow", "deny", "next")) 
 
 
 staged = st.lists(
-    st.tuples(st.sampled_from(["next", "next", "deny", "allow"]), st.lists(raws(), max_size=6)), min_size=1, max_size=3
+    st.tuples(st.sampled_from(["next", "next", "deny", "allow"]), st.lists(raws(), max_size=6)),
+    min_size=1,
+    max_size=3,
 )
 
 
 @settings(max_examples=400, deadline=None)
 @given(staged)
-def test_what_comes_through_stages_is_what_packets_do_one_by_one(world: list[tuple[str, list[Raw]]]) -> None:
+def test_what_comes_through_stages_is_what_packets_do_one_by_one(
+    world: list[tuple[str, list[Raw]]],
+) -> None:
     stages = [
-        Stage(f"stage {at}", tuple(one.rule(f"{at}/{n}") for n, one in enumerate(listed)), Action(otherwise))
+        Stage(
+            f"stage {at}",
+            tuple(one.rule(f"{at}/{n}") for n, one in enumerate(listed)),
+            Action(otherwise),
+        )
         for at, (otherwise, listed) in enumerate(world)
     ]
     verdict = evaluate(stages)
@@ -136,10 +168,14 @@ def test_what_comes_through_stages_is_what_packets_do_one_by_one(world: list[tup
 
 @settings(max_examples=200, deadline=None)
 @given(staged)
-def test_a_packet_that_one_rule_alone_would_let_in_names_that_rule(world: list[tuple[str, list[Raw]]]) -> None:
+def test_a_packet_that_one_rule_alone_would_let_in_names_that_rule(
+    world: list[tuple[str, list[Raw]]],
+) -> None:
     """Take every other allowance away: what is left open is what the plan says that rule opens."""
     stages = [
-        Stage(f"stage {at}", tuple(one.rule(f"{at}/{n}") for n, one in enumerate(listed)), Action.NEXT)
+        Stage(
+            f"stage {at}", tuple(one.rule(f"{at}/{n}") for n, one in enumerate(listed)), Action.NEXT
+        )
         for at, (_, listed) in enumerate(world)
     ]
     verdict = evaluate(stages)
@@ -150,14 +186,27 @@ def test_a_packet_that_one_rule_alone_would_let_in_names_that_rule(world: list[t
             if raw.action != "allow":
                 continue
             alone = [
-                ("next", [one for m, one in enumerate(rest) if one.action != "allow" or (level, m) == (at, n)])
+                (
+                    "next",
+                    [
+                        one
+                        for m, one in enumerate(rest)
+                        if one.action != "allow" or (level, m) == (at, n)
+                    ],
+                )
                 for level, (_, rest) in enumerate(world)
             ]
-            assert said.get(f"{at}/{n}", set()) == {packet for packet in PACKETS if referee(alone, packet)}
+            assert said.get(f"{at}/{n}", set()) == {
+                packet for packet in PACKETS if referee(alone, packet)
+            }
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(raws(("allow",)), max_size=5), st.lists(raws(("allow",)), max_size=4), st.sampled_from([{4}, {6}, {4, 6}, set()]))
+@given(
+    st.lists(raws(("allow",)), max_size=5),
+    st.lists(raws(("allow",)), max_size=4),
+    st.sampled_from([{4}, {6}, {4, 6}, set()]),
+)
 def test_beyond_is_what_others_let_in_from_public_addresses_and_nobody_wants(
     theirs: list[Raw], wanted: list[Raw], families: set[int]
 ) -> None:
@@ -178,7 +227,11 @@ def test_beyond_is_what_others_let_in_from_public_addresses_and_nobody_wants(
         and not any(one.hits(packet) for one in wanted)
     }
     private = (ip_network("10.0.0.0/8"), ip_network("fc00::/7"))
-    public = {packet for packet in expected if not any(ip_address(packet[2]) in network for network in private)}
+    public = {
+        packet
+        for packet in expected
+        if not any(ip_address(packet[2]) in network for network in private)
+    }
     said = come_through(RuleSet.of(one.rule for one in found))
     assert public <= said <= expected
     assert all(one.firewall is not None and one.firewall.id != "fw-0" for one in found)
@@ -207,13 +260,17 @@ def test_an_interface_the_internet_does_not_reach_is_no_exposure() -> None:
     assert not exposure.rules
 
 
-def test_a_rule_for_private_networks_only_is_not_beyond_and_one_for_a_public_one_beside_it_is() -> None:
+def test_a_rule_for_private_networks_only_is_not_beyond_and_one_for_a_public_one_beside_it_is() -> (
+    None
+):
     firewall = ActingFirewall("sg-1", "db", "security group")
     listed = [
         StageRule(firewall, rules("tcp/5432 from 10.0.0.0/8"), "a"),
         StageRule(firewall, rules("tcp/5432 from 203.0.113.0/24"), "b"),
     ]
-    machine = ObservedMachine("i-1", "web-1", "instance", (Interface("eni-1", BOTH_FAMILIES, (union_stage(listed),)),))
+    machine = ObservedMachine(
+        "i-1", "web-1", "instance", (Interface("eni-1", BOTH_FAMILIES, (union_stage(listed),)),)
+    )
     (only,) = beyond(exposure_of(machine), rules("tcp/22"), lambda _: False)
     assert only.rule.sources.cidrs() == ("203.0.113.0/24",)
     assert "security group" in only.through

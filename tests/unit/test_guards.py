@@ -24,7 +24,10 @@ def checked(before: RuleSet, after: RuleSet, *steps: Step) -> str | None:
 
 def test_opening_then_closing_is_lawful() -> None:
     before, after = rules("tcp/22", "tcp/80"), rules("tcp/22", "tcp/443")
-    steps = step(StepKind.WIDEN, "tcp/22", "tcp/80", "tcp/443"), step(StepKind.NARROW, "tcp/22", "tcp/443")
+    steps = (
+        step(StepKind.WIDEN, "tcp/22", "tcp/80", "tcp/443"),
+        step(StepKind.NARROW, "tcp/22", "tcp/443"),
+    )
     assert checked(before, after, *steps) is None
 
 
@@ -54,11 +57,17 @@ def test_a_part_of_ssh_that_is_open_stays_open() -> None:
 
 
 def test_ssh_does_not_close_even_if_the_plan_itself_forgot_it() -> None:
-    assert checked(rules("tcp/22", "tcp/80"), rules("tcp/80"), step(StepKind.NARROW, "tcp/80")) == "ssh"
+    assert (
+        checked(rules("tcp/22", "tcp/80"), rules("tcp/80"), step(StepKind.NARROW, "tcp/80"))
+        == "ssh"
+    )
 
 
 def test_opening_for_a_moment_what_nobody_wants_is_not_lawful() -> None:
-    steps = step(StepKind.REPLACE, "tcp/22", "tcp/443", "tcp/1"), step(StepKind.REPLACE, "tcp/22", "tcp/443")
+    steps = (
+        step(StepKind.REPLACE, "tcp/22", "tcp/443", "tcp/1"),
+        step(StepKind.REPLACE, "tcp/22", "tcp/443"),
+    )
     assert checked(SSH, rules("tcp/22", "tcp/443"), *steps) == "steps"
 
 
@@ -79,7 +88,10 @@ def test_closing_for_a_moment_what_stays_wanted_is_not_lawful() -> None:
 )
 def test_a_step_does_only_what_its_kind_says(kind: StepKind, after: tuple[str, ...]) -> None:
     before, wanted = rules("tcp/22", "tcp/80"), rules("tcp/22", "tcp/443")
-    assert checked(before, wanted, step(kind, *after), step(StepKind.REPLACE, "tcp/22", "tcp/443")) == "steps"
+    assert (
+        checked(before, wanted, step(kind, *after), step(StepKind.REPLACE, "tcp/22", "tcp/443"))
+        == "steps"
+    )
 
 
 def test_steps_must_end_where_the_plan_ends() -> None:
@@ -93,7 +105,11 @@ def test_max_close_lets_exactly_its_number_pass(count: int, refused: bool) -> No
 
 
 def attach(*machines: Machine) -> Guard | None:
-    return attaching("web", (Attachment("label selector env=prod", attached=False, newly_covered=machines),), Granted())
+    return attaching(
+        "web",
+        (Attachment("label selector env=prod", attached=False, newly_covered=machines),),
+        Granted(),
+    )
 
 
 def test_every_open_machine_under_a_selector_is_named() -> None:

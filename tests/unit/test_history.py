@@ -33,7 +33,11 @@ def test_an_apply_says_what_was_shown_and_what_was_really_done(world: World) -> 
     world.needs("443", project="shop", service="web")
     apply(world, trigger="apply --auto-approve")
     entry = last(world)
-    assert (entry["outcome"], entry["why"], entry["owner"]) == ("done", "apply --auto-approve", "shop")
+    assert (entry["outcome"], entry["why"], entry["owner"]) == (
+        "done",
+        "apply --auto-approve",
+        "shop",
+    )
     assert entry["digest"].startswith("sha256:")
     assert entry["hosts"] == {"web-1": "complete"}
     assert entry["who"]["pid"] > 0
@@ -134,7 +138,9 @@ def test_the_history_is_bounded(tmp_path: Path) -> None:
 
 
 def test_an_entry_is_bounded_and_says_what_it_leaves_out(world: World) -> None:
-    networks = NetworkSet.of(f"198.{18 + n // 250}.{n % 250}.{m}/32" for n in range(400) for m in (1, 3, 5, 7, 9))
+    networks = NetworkSet.of(
+        f"198.{18 + n // 250}.{n % 250}.{m}/32" for n in range(400) for m in (1, 3, 5, 7, 9)
+    )
     wide = RuleSet.of(Rule("tcp", 8000 + 2 * n, 8000 + 2 * n, networks) for n in range(10))
     world.has("tcp/22")
     world.cloud.firewalls["web"] = world.cloud.firewalls["web"] | wide
@@ -156,7 +162,9 @@ def test_entries_are_one_line_each_and_private(world: World) -> None:
     json.loads(path.read_text())
 
 
-def test_what_cannot_be_recorded_is_not_begun(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_recorded_is_not_begun(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.has("tcp/22")
     world.needs("443")
 
@@ -169,7 +177,9 @@ def test_what_cannot_be_recorded_is_not_begun(world: World, monkeypatch: pytest.
     assert world.cloud.history == []
 
 
-def test_what_was_done_is_done_though_the_history_is_full(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_done_is_done_though_the_history_is_full(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world.has("tcp/22")
     world.needs("443")
 
@@ -200,7 +210,13 @@ def test_who_did_it_is_the_person_behind_sudo_or_the_job() -> None:
 
 
 def closed(**more: Any) -> dict[str, Any]:
-    return {"protocol": "tcp", "ports": "8080", "sources": ["0.0.0.0/0", "::/0"], "reason": "", **more}
+    return {
+        "protocol": "tcp",
+        "ports": "8080",
+        "sources": ["0.0.0.0/0", "::/0"],
+        "reason": "",
+        **more,
+    }
 
 
 def test_a_port_nobody_publishes_comes_back_with_its_container_or_by_allow() -> None:

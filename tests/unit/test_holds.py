@@ -11,8 +11,18 @@ from cloudsync.rules.networks import NetworkSet
 from tests.world import World, both, ports, rules
 
 
-def holding(world: World, *observed: str, unknown: dict[str, str] | None = None, listed: tuple[Rule, ...] = ()) -> Holding:
-    desired = desire(world.configuration.firewalls["web"], world.configuration, world.provider.capabilities, world.discoveries)
+def holding(
+    world: World,
+    *observed: str,
+    unknown: dict[str, str] | None = None,
+    listed: tuple[Rule, ...] = (),
+) -> Holding:
+    desired = desire(
+        world.configuration.firewalls["web"],
+        world.configuration,
+        world.provider.capabilities,
+        world.discoveries,
+    )
     present = Present("1", rules("tcp/22", *observed), None, listed=listed)
     return hold(present, desired, world.configuration.policy, unknown or {})
 
@@ -65,17 +75,24 @@ def test_a_private_rule_closes_when_private_networks_are_managed(world: World) -
 
 
 def test_a_rule_that_is_only_partly_private_closes_whole(world: World) -> None:
-    assert holding(world, "tcp/9100 from 10.0.0.0/8,203.0.113.0/24").closing == rules("tcp/9100 from 10.0.0.0/8,203.0.113.0/24")
+    assert holding(world, "tcp/9100 from 10.0.0.0/8,203.0.113.0/24").closing == rules(
+        "tcp/9100 from 10.0.0.0/8,203.0.113.0/24"
+    )
 
 
 def test_a_private_rule_beside_a_wide_one_stays_when_the_wide_one_closes(world: World) -> None:
-    listed = (Rule.of("tcp", "9100", NetworkSet.of(["10.0.0.0/8"])), Rule.of("tcp", "9100", NetworkSet.of(["any"])))
+    listed = (
+        Rule.of("tcp", "9100", NetworkSet.of(["10.0.0.0/8"])),
+        Rule.of("tcp", "9100", NetworkSet.of(["any"])),
+    )
     found = holding(world, "tcp/9100", listed=listed)
     assert found.final == rules("tcp/22", "tcp/9100 from 10.0.0.0/8")
 
 
 def test_open_ports_of_a_container_with_malformed_labels_stay(world: World) -> None:
-    world.discoveries["web-1"] = Complete(malformed=(Malformed(Origin("web-1"), "bad", both("8080")),))
+    world.discoveries["web-1"] = Complete(
+        malformed=(Malformed(Origin("web-1"), "bad", both("8080")),)
+    )
     found = holding(world, "tcp/8080", "tcp/9000")
     assert found.closing == rules("tcp/9000")
     assert [held.reason for held in found.held] == ["malformed-label"]
@@ -86,7 +103,9 @@ def test_nothing_closes_while_a_host_network_container_has_malformed_labels(worl
     assert holding(world, "tcp/8080").closing == NOTHING
 
 
-def test_final_is_what_was_observed_without_what_closes_and_with_what_is_wanted(world: World) -> None:
+def test_final_is_what_was_observed_without_what_closes_and_with_what_is_wanted(
+    world: World,
+) -> None:
     world.needs("443")
     found = holding(world, "tcp/8080", "icmp", "tcp/9100 from 10.0.0.0/8")
     assert found.final == rules("tcp/22", "tcp/443", "icmp", "tcp/9100 from 10.0.0.0/8")

@@ -23,7 +23,9 @@ def test_expose() -> None:
 
 
 def test_ports() -> None:
-    assert [str(part) for part in parsed("ports", "443,8000-8010/udp,1-65535/sctp").ports or ()] == [
+    assert [
+        str(part) for part in parsed("ports", "443,8000-8010/udp,1-65535/sctp").ports or ()
+    ] == [
         "443/tcp",
         "8000-8010/udp",
         "1-65535/sctp",
@@ -113,7 +115,10 @@ def test_ranges_may_nest_but_not_overlap(one: str, other: str, fine: bool) -> No
 
 @given(
     st.dictionaries(
-        st.sampled_from(["expose", "ports", "sources", "firewall", "port.1.sources", "port.1-9/udp.sources"]) | st.text(),
+        st.sampled_from(
+            ["expose", "ports", "sources", "firewall", "port.1.sources", "port.1-9/udp.sources"]
+        )
+        | st.text(),
         st.text(),
     )
 )

@@ -24,26 +24,44 @@ from tests.world import World
 
 def parsed(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
     return {
-        (sample.name, tuple(sorted((k, v) for k, v in sample.labels.items() if k != "owner"))): sample.value
+        (
+            sample.name,
+            tuple(sorted((k, v) for k, v in sample.labels.items() if k != "owner")),
+        ): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
 
 
 def test_every_metric_is_there_under_its_name_and_kind() -> None:
-    figures = Figures(provider="p", read=True, held={"grace": 1}, refused={"sensitive": 2}, guards={"attach": 1}, foreign=3)
-    memory = Memory(owner="shop", runs={0: 3, 75: 1}, hosts={"h": False}, firewalls={"web": figures})
-    families = {family.name: family.type for family in text_string_to_metric_families(metrics.text(memory))}
+    figures = Figures(
+        provider="p",
+        read=True,
+        held={"grace": 1},
+        refused={"sensitive": 2},
+        guards={"attach": 1},
+        foreign=3,
+    )
+    memory = Memory(
+        owner="shop", runs={0: 3, 75: 1}, hosts={"h": False}, firewalls={"web": figures}
+    )
+    families = {
+        family.name: family.type for family in text_string_to_metric_families(metrics.text(memory))
+    }
     assert families == {one.name.removesuffix("_total"): one.kind for one in metrics.METRICS}
 
 
 def test_foreign_exposure_is_absent_as_long_as_nobody_looked() -> None:
-    assert "foreign" not in metrics.text(Memory(owner="shop", firewalls={"web": Figures(provider="p", read=True)}))
+    assert "foreign" not in metrics.text(
+        Memory(owner="shop", firewalls={"web": Figures(provider="p", read=True)})
+    )
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a\nb", 'a\\"\n"', "ä€😀", "\\n"])
 def test_label_values_are_escaped(name: str) -> None:
-    text = metrics.text(Memory(owner="shop", firewalls={name: Figures(provider=name, read=True, held={name: 1})}))
+    text = metrics.text(
+        Memory(owner="shop", firewalls={name: Figures(provider=name, read=True, held={name: 1})})
+    )
     labels = (("firewall", name), ("provider", name), ("reason", name))
     assert parsed(text)["cloudsync_held_rules", labels] == 1
     assert all(line.startswith(("#", "cloudsync_")) for line in text.splitlines())
@@ -59,7 +77,9 @@ def test_the_file_is_replaced_as_a_whole_and_others_may_read_it(tmp_path: Path) 
     assert [one.name for one in tmp_path.iterdir()] == ["c.prom"]
 
 
-def test_a_file_that_cannot_be_written_fails_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_that_cannot_be_written_fails_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     metrics.write(tmp_path / "missing" / "c.prom", Memory(owner="shop"))
     assert "cannot be written" in caplog.text
 
@@ -71,7 +91,11 @@ def run(code: int, world: World | None = None, **more: object) -> Run:
 def test_counters_count_on_from_run_to_run_and_survive_the_process(tmp_path: Path) -> None:
     for code in (0, 75, 75, 0):
         with remembering(tmp_path, "shop") as memory:
-            tally(memory, run(code, error=None if code == 0 else "x", kind=None if code == 0 else "state"), ["web"])
+            tally(
+                memory,
+                run(code, error=None if code == 0 else "x", kind=None if code == 0 else "state"),
+                ["web"],
+            )
     memory = recall(tmp_path, "shop")
     assert memory.runs == {0: 2, 75: 2}
     assert memory.errors == {"state": 2}
@@ -97,13 +121,24 @@ def test_a_run_that_found_the_lock_held_is_no_failure_that_begins_a_streak() -> 
 
 
 def test_firewalls_that_left_the_configuration_are_forgotten() -> None:
-    memory = Memory(owner="shop", firewalls={"old": Figures(provider="p", read=True), "web": Figures(provider="p", read=True)})
+    memory = Memory(
+        owner="shop",
+        firewalls={
+            "old": Figures(provider="p", read=True),
+            "web": Figures(provider="p", read=True),
+        },
+    )
     tally(memory, run(0), ["web"])
     assert list(memory.firewalls) == ["web"]
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", '{"version": 2, "owner": "shop"}', '{"version": 1, "owner": "other"}', "\x00"])
-def test_a_damaged_memory_begins_anew(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    ["", "{", "[]", '{"version": 2, "owner": "shop"}', '{"version": 1, "owner": "other"}', "\x00"],
+)
+def test_a_damaged_memory_begins_anew(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "shop.report.json").write_text(damage)
     assert recall(tmp_path, "shop") == Memory(owner="shop")
     assert "begin anew" in caplog.text
@@ -120,4 +155,8 @@ def test_a_state_directory_that_cannot_be_written_is_told_and_nothing_more(
 def test_the_memory_is_json_a_person_can_read(tmp_path: Path) -> None:
     with remembering(tmp_path, "shop") as memory:
         memory.streak = Streak(since=1.0, told=[75])
-    assert json.loads((tmp_path / "shop.report.json").read_text())["streak"] == {"since": 1.0, "told": [75], "over": False}
+    assert json.loads((tmp_path / "shop.report.json").read_text())["streak"] == {
+        "since": 1.0,
+        "told": [75],
+        "over": False,
+    }

@@ -46,7 +46,12 @@ def test_two_halves_are_the_whole() -> None:
 
 
 def test_any_is_both_families() -> None:
-    assert NetworkSet.of(["any"]) == NetworkSet.of(["any4", "any6"]) == NetworkSet.of(["::/0", "0.0.0.0/0"]) == ANY
+    assert (
+        NetworkSet.of(["any"])
+        == NetworkSet.of(["any4", "any6"])
+        == NetworkSet.of(["::/0", "0.0.0.0/0"])
+        == ANY
+    )
     assert NetworkSet.of(["any4"]) == ANY4
     assert NetworkSet.of(["any6"]) == ANY6
 
@@ -60,7 +65,10 @@ def test_nothing_is_nowhere() -> None:
 
 
 def test_a_bare_address_is_a_network_of_one() -> None:
-    assert NetworkSet.of(["192.0.2.1", "2001:db8::1"]).cidrs() == ("192.0.2.1/32", "2001:db8::1/128")
+    assert NetworkSet.of(["192.0.2.1", "2001:db8::1"]).cidrs() == (
+        "192.0.2.1/32",
+        "2001:db8::1/128",
+    )
 
 
 def test_the_families_never_mix() -> None:
@@ -87,7 +95,9 @@ def test_text_is_canonical(spelled: str, canonical: str) -> None:
 
 
 def test_cidrs_are_ipv4_first_and_in_numeric_order() -> None:
-    listed = NetworkSet.of(["2001:db8::/32", "10.0.0.0/8", "9.0.0.0/8", "::1", "100.0.0.0/8"]).cidrs()
+    listed = NetworkSet.of(
+        ["2001:db8::/32", "10.0.0.0/8", "9.0.0.0/8", "::1", "100.0.0.0/8"]
+    ).cidrs()
     assert listed == ("9.0.0.0/8", "10.0.0.0/8", "100.0.0.0/8", "::1/128", "2001:db8::/32")
 
 
@@ -108,7 +118,8 @@ def test_what_is_no_network_is_refused_by_name(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "network"), [("10.0.0.1/8", "10.0.0.0/8"), ("2001:db8::1/32", "2001:db8::/32"), ("1.2.3.4/0", "0.0.0.0/0")]
+    ("word", "network"),
+    [("10.0.0.1/8", "10.0.0.0/8"), ("2001:db8::1/32", "2001:db8::/32"), ("1.2.3.4/0", "0.0.0.0/0")],
 )
 def test_host_bits_are_refused_and_the_network_is_named(word: str, network: str) -> None:
     with pytest.raises(ValueError, match="host bits") as refused:
@@ -159,7 +170,9 @@ def test_sets_are_equal_exactly_where_their_addresses_are(a: list[str], b: list[
 
 
 @given(words, words, words)
-def test_every_way_to_the_same_addresses_is_the_same_value(a: list[str], b: list[str], c: list[str]) -> None:
+def test_every_way_to_the_same_addresses_is_the_same_value(
+    a: list[str], b: list[str], c: list[str]
+) -> None:
     x, y, z = NetworkSet.of(a), NetworkSet.of(b), NetworkSet.of(c)
     whole = NetworkSet.of([*c, *b, *a])
     assert x | y | z == z | (y | x) == NetworkSet.union([y, z, x]) == whole

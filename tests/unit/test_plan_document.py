@@ -38,12 +38,32 @@ def planned(world: World) -> Plan:
 def test_the_document_has_the_keys_of_the_contract(world: World) -> None:
     document = to_document(planned(world))
     assert set(document) >= {
-        *("format_version", "tool_version", "created", "owner", "digest", "granted", "hosts", "firewalls"),
+        *(
+            "format_version",
+            "tool_version",
+            "created",
+            "owner",
+            "digest",
+            "granted",
+            "hosts",
+            "firewalls",
+        ),
         *("unassigned", "orphans", "guards"),
     }
     (web,) = document["firewalls"]
     assert set(web) >= {
-        *("name", "provider", "type", "endpoint", "id", "exists", "read", "hosts", "changes", "steps"),
+        *(
+            "name",
+            "provider",
+            "type",
+            "endpoint",
+            "id",
+            "exists",
+            "read",
+            "hosts",
+            "changes",
+            "steps",
+        ),
         *("unchanged", "held", "refused", "kept", "exposure"),
     }
     assert document["hosts"] == {"web-1": {"status": "complete"}}
@@ -53,12 +73,23 @@ def test_the_document_has_the_keys_of_the_contract(world: World) -> None:
         "ports": "443",
         "sources": ["0.0.0.0/0", "::/0"],
         "origins": [
-            {"host": "web-1", "project": "shop", "service": "web", "container": "app", "label": None, "file": None, "line": None}
+            {
+                "host": "web-1",
+                "project": "shop",
+                "service": "web",
+                "container": "app",
+                "label": None,
+                "file": None,
+                "line": None,
+            }
         ],
         "reason": "shop/web on web-1 (published)",
     }
     assert [change["action"] for change in web["changes"]] == ["open", "close"]
-    assert {(one["ports"], one["code"]) for one in web["refused"]} == {("5432", "sensitive"), ("4444", "denied")}
+    assert {(one["ports"], one["code"]) for one in web["refused"]} == {
+        ("5432", "sensitive"),
+        ("4444", "denied"),
+    }
     assert len(web["kept"]) == 2
 
 
@@ -72,7 +103,9 @@ def test_a_host_that_failed_is_in_the_document_with_the_reason(world: World) -> 
 
 
 def test_the_document_fits_the_shipped_schema(world: World) -> None:
-    shipped = json.loads((Path(cloudsync.__file__).parent / "model" / "plan.schema.json").read_text())
+    shipped = json.loads(
+        (Path(cloudsync.__file__).parent / "model" / "plan.schema.json").read_text()
+    )
     jsonschema.validate(to_document(planned(world)), shipped)
     assert shipped == json_schema()
 
@@ -80,7 +113,10 @@ def test_the_document_fits_the_shipped_schema(world: World) -> None:
 def test_the_digest_is_the_one_the_contract_describes(world: World) -> None:
     document = to_document(planned(world))
     (web,) = document["firewalls"]
-    changes = [[c["action"], c.get("protocol"), c.get("ports"), c.get("sources"), c.get("target")] for c in web["changes"]]
+    changes = [
+        [c["action"], c.get("protocol"), c.get("ports"), c.get("sources"), c.get("target")]
+        for c in web["changes"]
+    ]
     essence = ["shop", [["web", "memory", "memory", "memory", "web", changes]]]
     assert document["digest"] == "sha256:" + hashlib.sha256(rfc8785.dumps(essence)).hexdigest()
 
@@ -140,7 +176,9 @@ def altered(document: dict[str, Any], *path: Any, value: Any) -> str:
         (("hosts",), []),
     ],
 )
-def test_an_altered_plan_file_is_refused_in_one_line(world: World, path: tuple[Any, ...], value: Any) -> None:
+def test_an_altered_plan_file_is_refused_in_one_line(
+    world: World, path: tuple[Any, ...], value: Any
+) -> None:
     text = altered(to_document(planned(world)), *path, value=value)
     with pytest.raises(PlanFileError) as error:
         from_document(text)
@@ -169,7 +207,16 @@ def test_a_file_that_is_no_plan_is_refused_in_one_line(text: str) -> None:
     assert "\n" not in str(error.value)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda v: st.lists(v) | st.dictionaries(st.text(), v),
+    )
+)
 def test_no_json_makes_a_traceback(value: Any) -> None:
     with pytest.raises(PlanFileError):
-        from_document(json.dumps({"format_version": "1.0", "firewalls": value, "hosts": value, "granted": value}))
+        from_document(
+            json.dumps(
+                {"format_version": "1.0", "firewalls": value, "hosts": value, "granted": value}
+            )
+        )

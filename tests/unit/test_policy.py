@@ -20,7 +20,12 @@ from tests.world import World, both, ports, required, rules
 
 
 def judged(world: World) -> Desired:
-    return desire(world.configuration.firewalls["web"], world.configuration, world.provider.capabilities, world.discoveries)
+    return desire(
+        world.configuration.firewalls["web"],
+        world.configuration,
+        world.provider.capabilities,
+        world.discoveries,
+    )
 
 
 def opened(world: World) -> RuleSet:
@@ -37,7 +42,9 @@ def test_ssh_is_wanted_whatever_the_hosts_say(world: World) -> None:
 
 
 def test_a_published_port_is_opened_to_the_families_it_is_published_on(world: World) -> None:
-    world.discoveries["web-1"] = Complete((required("443", address="0.0.0.0"), required("8443", address="::")))
+    world.discoveries["web-1"] = Complete(
+        (required("443", address="0.0.0.0"), required("8443", address="::"))
+    )
     assert opened(world) == rules("tcp/443 from 0.0.0.0/0", "tcp/8443 from ::/0")
 
 
@@ -125,15 +132,21 @@ def test_an_admin_port_is_opened_and_remarked_on(world: World) -> None:
     assert any("9000" in text for text in judged(world).warnings)
 
 
-@pytest.mark.parametrize("address", ["10.1.2.3", "192.168.1.1", "fd00::1", "100.64.0.1", "169.254.1.1", "fe80::1"])
-def test_a_port_on_an_address_the_internet_does_not_reach_is_refused(world: World, address: str) -> None:
+@pytest.mark.parametrize(
+    "address", ["10.1.2.3", "192.168.1.1", "fd00::1", "100.64.0.1", "169.254.1.1", "fe80::1"]
+)
+def test_a_port_on_an_address_the_internet_does_not_reach_is_refused(
+    world: World, address: str
+) -> None:
     world.discoveries["web-1"] = Complete((required("443", address=address),))
     assert codes(world) == [("tcp/443", "private-address")]
 
 
 def test_a_private_address_is_public_where_the_provider_maps_it(world: World) -> None:
     world.provider.capabilities = replace(world.provider.capabilities, private_is_public=True)
-    world.discoveries["web-1"] = Complete((required("443", address="10.1.2.3"), required("444", address="100.64.0.1")))
+    world.discoveries["web-1"] = Complete(
+        (required("443", address="10.1.2.3"), required("444", address="100.64.0.1"))
+    )
     assert opened(world) == rules("tcp/443 from 0.0.0.0/0")
 
 
@@ -144,7 +157,9 @@ def test_documentation_addresses_count_as_public(world: World, address: str) -> 
 
 
 def test_a_loopback_port_is_never_opened(world: World) -> None:
-    world.discoveries["web-1"] = Complete((required("443", address="127.0.0.2"), required("444", address="::1")))
+    world.discoveries["web-1"] = Complete(
+        (required("443", address="127.0.0.2"), required("444", address="::1"))
+    )
     assert opened(world) == NOTHING
 
 
@@ -166,7 +181,9 @@ def test_all_icmp_can_be_asked_for(world: World) -> None:
 
 def test_a_malformed_container_adds_nothing_and_is_named(world: World) -> None:
     origin = Origin("web-1", container="bad")
-    world.discoveries["web-1"] = Complete(malformed=(Malformed(origin, "cloudsync.exposed: unknown label", both("8080")),))
+    world.discoveries["web-1"] = Complete(
+        malformed=(Malformed(origin, "cloudsync.exposed: unknown label", both("8080")),)
+    )
     assert opened(world) == NOTHING
     assert judged(world).doubtful == rules("tcp/8080")
     assert codes(world) == [("tcp/8080", "malformed")]
@@ -178,7 +195,9 @@ def test_nobody_knows_what_a_malformed_host_network_container_needs(world: World
 
 
 def test_what_the_source_could_not_open_is_listed(world: World) -> None:
-    world.discoveries["web-1"] = Complete(unopened=(UnopenedPort("tcp", "49153", Origin("web-1"), "random-port", "picked"),))
+    world.discoveries["web-1"] = Complete(
+        unopened=(UnopenedPort("tcp", "49153", Origin("web-1"), "random-port", "picked"),)
+    )
     assert codes(world) == [("tcp/49153", "random-port")]
 
 
@@ -190,10 +209,16 @@ def test_one_published_port_is_refused_once_for_both_families(world: World) -> N
 
 def test_every_part_of_every_required_port_ends_as_opened_or_refused(world: World) -> None:
     world.policy(deny=ports("8003"), allow_sensitive=ports("9100"))
-    world.discoveries["web-1"] = Complete((*both("8000-9300"), required("5432", address="10.0.0.1"), required("22")))
+    world.discoveries["web-1"] = Complete(
+        (*both("8000-9300"), required("5432", address="10.0.0.1"), required("22"))
+    )
     verdict = judged(world)
-    asked = RuleSet.of(Rule(p.protocol, p.first, p.last, p.sources) for p in world.discoveries["web-1"].required)  # type: ignore[union-attr]
-    refused = RuleSet.of(Rule.of(r.protocol, r.ports, NetworkSet.of(r.sources)) for r in verdict.refused)
+    asked = RuleSet.of(
+        Rule(p.protocol, p.first, p.last, p.sources) for p in world.discoveries["web-1"].required
+    )  # type: ignore[union-attr]
+    refused = RuleSet.of(
+        Rule.of(r.protocol, r.ports, NetworkSet.of(r.sources)) for r in verdict.refused
+    )
     assert (verdict.rules | refused).covers(asked)
 
 

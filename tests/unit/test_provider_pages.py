@@ -1,4 +1,5 @@
-"""The example on each provider's page is a configuration that loads, and every provider of the house has a page."""
+"""The example on each provider's page is a configuration that loads, and every provider of the
+house has a page."""
 
 from __future__ import annotations
 
@@ -28,13 +29,17 @@ ports = ["443/tcp"]
 
 def example(name: str) -> str:
     """The first block of TOML on a page."""
-    found = re.search(r"^```toml\n(.*?)^```", (PAGES / f"{name}.md").read_text(), re.DOTALL | re.MULTILINE)
+    found = re.search(
+        r"^```toml\n(.*?)^```", (PAGES / f"{name}.md").read_text(), re.DOTALL | re.MULTILINE
+    )
     assert found is not None, f"{name}.md has no example"
     return found[1]
 
 
 def test_every_provider_of_the_house_has_a_page() -> None:
-    ours = {one.name for one in entry_points(group=registry.GROUP) if one.value.startswith("cloudsync_")}
+    ours = {
+        one.name for one in entry_points(group=registry.GROUP) if one.value.startswith("cloudsync_")
+    }
     assert {"aws", "digitalocean", "gcp", "hetzner", "local"} <= set(NAMES)
     assert set(NAMES) <= ours
 
@@ -54,5 +59,7 @@ def test_the_example_of_a_page_loads(name: str, tmp_path: Path) -> None:
 def test_the_page_names_every_key_of_the_provider(name: str) -> None:
     page = (PAGES / f"{name}.md").read_text()
     provider = registry.load(name)
-    keys = {*provider.account_settings.model_fields, *provider.firewall_settings.model_fields} - {"endpoint"}
+    keys = {*provider.account_settings.model_fields, *provider.firewall_settings.model_fields} - {
+        "endpoint"
+    }
     assert {key for key in keys if not re.search(rf"\b{key}\b", page)} == set()

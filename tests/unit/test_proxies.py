@@ -1,4 +1,5 @@
-"""Reverse proxies make remarks: their backends need nothing, and the ones that publish a port besides are pointed out."""
+"""Reverse proxies make remarks: their backends need nothing, and the ones that publish a port
+besides are pointed out."""
 
 from __future__ import annotations
 
@@ -34,12 +35,18 @@ def served(name: str, *traits: Trait, ports: tuple[str, ...] = (), host: bool = 
         ({"Image": "caddy:2"}, ["run"], set()),
         ({"Image": "nginxproxy/nginx-proxy:1.6"}, [], {"is-nginx-proxy"}),
         ({"Image": "jwilder/nginx-proxy"}, [], {"is-nginx-proxy"}),
-        ({"Image": "web", "Env": ["VIRTUAL_HOST=shop.example", "PASSWORD=hunter2"]}, [], {"by-nginx-proxy"}),
+        (
+            {"Image": "web", "Env": ["VIRTUAL_HOST=shop.example", "PASSWORD=hunter2"]},
+            [],
+            {"by-nginx-proxy"},
+        ),
         ({"Image": "web", "Labels": {"traefik.enable": "true"}}, [], {"by-traefik"}),
         ({"Image": 1, "Env": 1, "Labels": 1}, 1, set()),
     ],
 )
-def test_what_a_containers_settings_say(config: dict[str, Any], arguments: Any, traits: set[str]) -> None:
+def test_what_a_containers_settings_say(
+    config: dict[str, Any], arguments: Any, traits: set[str]
+) -> None:
     assert traits_of(config, arguments) == traits
 
 
@@ -61,14 +68,21 @@ def test_labels_that_speak_to_a_proxy(labels: Any, traits: set[str]) -> None:
 
 
 def test_a_backend_of_a_proxy_that_is_open_needs_nothing() -> None:
-    behind, remarks = routed([served("traefik", "is-traefik", ports=("80/tcp", "443/tcp")), served("shop", "by-traefik")])
-    assert [(one.origin.container, one.by, one.beside) for one in behind] == [("shop", "Traefik (traefik)", ())]
+    behind, remarks = routed(
+        [served("traefik", "is-traefik", ports=("80/tcp", "443/tcp")), served("shop", "by-traefik")]
+    )
+    assert [(one.origin.container, one.by, one.beside) for one in behind] == [
+        ("shop", "Traefik (traefik)", ())
+    ]
     assert remarks == ("Traefik (traefik) serves shop: they need no port of their own",)
 
 
 def test_a_backend_that_publishes_a_port_past_the_proxy_is_pointed_out() -> None:
     behind, remarks = routed(
-        [served("p", "is-nginx-proxy", ports=("80/tcp",)), served("api", "by-nginx-proxy", ports=("8080/tcp", "9000-9001/udp"))]
+        [
+            served("p", "is-nginx-proxy", ports=("80/tcp",)),
+            served("api", "by-nginx-proxy", ports=("8080/tcp", "9000-9001/udp")),
+        ]
     )
     assert behind[0].beside == ("8080/tcp", "9000-9001/udp")
     assert len(remarks) == 1
@@ -82,15 +96,26 @@ def test_a_proxy_on_the_host_network_is_one_too() -> None:
 
 def test_labels_alone_say_nothing_where_no_such_proxy_is_open() -> None:
     assert routed([served("shop", "by-traefik")]) == ((), ())
-    assert routed([served("traefik", "is-traefik", ports=("8080/tcp",)), served("shop", "by-traefik")]) == ((), ())
-    assert routed([served("caddy", "is-caddy", ports=("443/tcp",)), served("shop", "by-traefik")]) == ((), ())
+    assert routed(
+        [served("traefik", "is-traefik", ports=("8080/tcp",)), served("shop", "by-traefik")]
+    ) == ((), ())
+    assert routed(
+        [served("caddy", "is-caddy", ports=("443/tcp",)), served("shop", "by-traefik")]
+    ) == ((), ())
 
 
 def test_the_proxys_own_dashboard_is_not_its_backend() -> None:
-    assert routed([served("traefik", "is-traefik", "by-traefik", ports=("443/tcp", "8080/tcp"))]) == ((), ())
+    assert routed(
+        [served("traefik", "is-traefik", "by-traefik", ports=("443/tcp", "8080/tcp"))]
+    ) == ((), ())
 
 
 def test_http3_needs_udp_443_only_where_it_is_published() -> None:
     without = [served("traefik", "is-traefik", "http3", ports=("443/tcp",))]
-    assert routed(without)[1] == ("Traefik (traefik) speaks HTTP/3, but does not publish 443/udp: it stays closed",)
-    assert routed([served("traefik", "is-traefik", "http3", ports=("443/tcp", "443/udp"))]) == ((), ())
+    assert routed(without)[1] == (
+        "Traefik (traefik) speaks HTTP/3, but does not publish 443/udp: it stays closed",
+    )
+    assert routed([served("traefik", "is-traefik", "http3", ports=("443/tcp", "443/udp"))]) == (
+        (),
+        (),
+    )

@@ -26,7 +26,11 @@ def generate() -> ModuleType:
 
 
 def test_the_pages_are_what_the_code_would_write(generate: ModuleType) -> None:
-    stale = [path.name for path, text in generate.pages().items() if not path.exists() or path.read_text() != text]
+    stale = [
+        path.name
+        for path, text in generate.pages().items()
+        if not path.exists() or path.read_text() != text
+    ]
     assert stale == [], "run `make docs`"
 
 
@@ -41,14 +45,20 @@ def test_every_command_and_every_provider_has_its_part(generate: ModuleType) -> 
 
 
 def test_every_exit_code_has_its_meaning() -> None:
-    codes = {value for name, value in vars(exit_codes).items() if name.isupper() and isinstance(value, int)}
+    codes = {
+        value
+        for name, value in vars(exit_codes).items()
+        if name.isupper() and isinstance(value, int)
+    }
     assert {code for code, _ in exit_codes.MEANINGS} == codes
 
 
 @pytest.mark.parametrize("name", [name for name, _, _ in LABELS])
 def test_every_label_of_the_list_is_understood(name: str) -> None:
     key = name.replace("<port>[-<port>][/<protocol>]", "8000-8010/udp")
-    value = {"expose": "true", "ports": "443", "firewall": "web", "description": "text"}.get(key, "any")
+    value = {"expose": "true", "ports": "443", "firewall": "web", "description": "text"}.get(
+        key, "any"
+    )
     assert parse_labels({PREFIX + key: value}, LabelScope({}, frozenset({"web"}))) != parse_labels(
         {}, LabelScope({}, frozenset())
     )

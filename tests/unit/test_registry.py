@@ -20,7 +20,12 @@ def test_the_built_in_providers_are_found() -> None:
 
 def test_listing_names_imports_no_plugin() -> None:
     script = "import sys; from cloudsync.provider import registry; registry.names(); print([m for m in sys.modules if 'cloudsync_' in m])"
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "[]"
+    )
 
 
 @pytest.fixture
@@ -30,7 +35,12 @@ def installed(monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
         for number, (name, plugin) in enumerate(points):
             point = EntryPoint(name, "nowhere:plugin", registry.GROUP)
             if callable(plugin):
-                fake = SimpleNamespace(name=name, value=f"m{number}:p", dist=SimpleNamespace(name=f"dist{number}"), load=plugin)
+                fake = SimpleNamespace(
+                    name=name,
+                    value=f"m{number}:p",
+                    dist=SimpleNamespace(name=f"dist{number}"),
+                    load=plugin,
+                )
                 found.append(fake)
             else:
                 found.append(point)
@@ -71,7 +81,9 @@ def test_a_broken_plugin_is_one_line(installed, load, said: str) -> None:  # typ
 
 def test_a_plugin_of_another_api_is_refused(installed) -> None:  # type: ignore[no-untyped-def]
     local = registry.load("local")
-    other = SimpleNamespace(**{name: getattr(local, name) for name in registry._ATTRIBUTES} | {"api_version": 99})
+    other = SimpleNamespace(
+        **{name: getattr(local, name) for name in registry._ATTRIBUTES} | {"api_version": 99}
+    )
     installed(("x", lambda: other))
     with pytest.raises(PluginError, match="plugin API 99"):
         registry.load("x")

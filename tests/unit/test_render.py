@@ -38,18 +38,31 @@ def planned(world: World) -> Plan:
 
 
 @given(name=st.text(min_size=1))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+)
 def test_no_control_character_of_a_name_reaches_the_terminal(world: World, name: str) -> None:
     world.has("tcp/22", "tcp/8080")
     ports = both("443", container=name, project=name, service=name, description=name)
     bad = Malformed(Origin("web-1", container=name), name, both("8080"))
     world.discoveries["web-1"] = Complete(ports, malformed=(bad,), remarks=(name,))
     for output in (shown(planned(world)), markdown.plan(planned(world))):
-        assert all(unicodedata.category(character)[0] != "C" or character == "\n" for character in output)
+        assert all(
+            unicodedata.category(character)[0] != "C" or character == "\n" for character in output
+        )
 
 
 @pytest.mark.parametrize(
-    "name", ["<img src=x>", "[x](http://evil)", "@everyone", "| a | b |", "`code`", "**bold**", "http://evil.example"]
+    "name",
+    [
+        "<img src=x>",
+        "[x](http://evil)",
+        "@everyone",
+        "| a | b |",
+        "`code`",
+        "**bold**",
+        "http://evil.example",
+    ],
 )
 def test_markdown_of_a_hostile_name_has_no_markup(name: str) -> None:
     out = escaped(name)
@@ -59,7 +72,16 @@ def test_markdown_of_a_hostile_name_has_no_markup(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["@everyone", "a@example.com", "#12", "owner/repo#12", "GH-12", "https://evil.example", "WWW.evil.example"]
+    "name",
+    [
+        "@everyone",
+        "a@example.com",
+        "#12",
+        "owner/repo#12",
+        "GH-12",
+        "https://evil.example",
+        "WWW.evil.example",
+    ],
 )
 def test_github_finds_no_mention_issue_or_address_in_a_hostile_name(name: str) -> None:
     shown = escaped(name).replace("\\", "")
@@ -89,7 +111,9 @@ def test_a_host_that_is_unknown_stands_first_and_its_ports_are_shown_as_held(wor
     world.has("tcp/22", "tcp/443")
     world.discoveries["web-1"] = Failed("connection refused")
     out = shown(planned(world))
-    assert out.splitlines()[0] == "! host web-1 was not read completely (failed): connection refused"
+    assert (
+        out.splitlines()[0] == "! host web-1 was not read completely (failed): connection refused"
+    )
     assert "= tcp/443 from the Internet stays open (unknown-host)" in out
 
 
@@ -139,7 +163,9 @@ def test_sources_in_words(sources: str, said: str) -> None:
 def test_a_report_says_what_was_really_done(world: World) -> None:
     report = Report(planned(world), (Outcome("web", "unknown", 1, 0, "the connection\nfailed"),))
     (line,) = text.report(report)
-    assert line.text == "web: unknown (1 opened, 0 closed as far as known): the connection\\x0afailed"
+    assert (
+        line.text == "web: unknown (1 opened, 0 closed as far as known): the connection\\x0afailed"
+    )
 
 
 def test_quiet_has_one_line_only_where_something_changed(world: World) -> None:

@@ -31,7 +31,9 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def run(calls: Calls, seconds: float = 60.0) -> int:
-    return retry.retried(calls, deadline=time.monotonic() + seconds, safe=lambda error: error.temporary)
+    return retry.retried(
+        calls, deadline=time.monotonic() + seconds, safe=lambda error: error.temporary
+    )
 
 
 def test_what_is_safe_is_repeated_until_it_works() -> None:

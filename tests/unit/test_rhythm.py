@@ -8,7 +8,13 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudsync.watch.rhythm import FIRST_PAUSE_SECONDS, LOCKED_SECONDS, LONGEST_PAUSE_SECONDS, Pace, Rhythm
+from cloudsync.watch.rhythm import (
+    FIRST_PAUSE_SECONDS,
+    LOCKED_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    Pace,
+    Rhythm,
+)
 
 PACE = Pace(interval=300, debounce_min=2, debounce_max=30)
 
@@ -67,7 +73,9 @@ def test_a_held_lock_is_tried_again_soon() -> None:
     assert Rhythm(PACE).begin(1000).end(1001, "locked").due() == 1001 + LOCKED_SECONDS
 
 
-def test_a_vendor_that_fails_is_asked_after_pauses_that_double_and_events_do_not_come_before() -> None:
+def test_a_vendor_that_fails_is_asked_after_pauses_that_double_and_events_do_not_come_before() -> (
+    None
+):
     rhythm, now, pauses = rested(1000), 2000.0, []
     for _ in range(12):
         rhythm = rhythm.begin(now).end(now, "all").event(now + 0.1)
@@ -78,7 +86,9 @@ def test_a_vendor_that_fails_is_asked_after_pauses_that_double_and_events_do_not
     assert rhythm.begin(now).end(now, "none").due() == now + PACE.interval
 
 
-def test_a_vendor_that_fails_for_some_firewalls_keeps_the_others_waiting_no_longer_than_the_interval() -> None:
+def test_a_vendor_that_fails_for_some_firewalls_keeps_the_others_waiting_no_longer_than_the_interval() -> (
+    None
+):
     short = replace(rested(), pace=Pace(60, 2, 30))
     for _ in range(10):
         short = short.begin(2000).end(2000, "some")
@@ -93,14 +103,19 @@ def test_a_changed_configuration_is_applied_at_once_whatever_was_waited_for() ->
     assert Rhythm(PACE).begin(1000).end(1000, "all").at_once().due() == 0
 
 
-@given(st.lists(st.floats(0.01, 100), max_size=40), st.lists(st.sampled_from(["none", "locked", "some", "all"]), min_size=1))
+@given(
+    st.lists(st.floats(0.01, 100), max_size=40),
+    st.lists(st.sampled_from(["none", "locked", "some", "all"]), min_size=1),
+)
 def test_no_event_waits_longer_than_the_longest_debounce_where_nothing_fails_and_no_two_runs_are_closer_than_the_shortest(
     gaps: list[float], ends: list[str]
 ) -> None:
     rhythm, now, last = rested(0), 1000.0, None
     for number, gap in enumerate(gaps):
         rhythm, now = rhythm.event(now), now + gap
-        assert rhythm.due() <= now - gap + PACE.debounce_max + 0.001 or rhythm.not_before > 0  # floats
+        assert (
+            rhythm.due() <= now - gap + PACE.debounce_max + 0.001 or rhythm.not_before > 0
+        )  # floats
         if now >= rhythm.due():
             assert last is None or now - last >= PACE.debounce_min - 0.001
             last = now

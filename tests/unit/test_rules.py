@@ -1,4 +1,5 @@
-"""One rule and its text; rule sets as people meet them. The algebra at large is in `test_rules_algebra.py`."""
+"""One rule and its text; rule sets as people meet them. The algebra at large is in
+`test_rules_algebra.py`."""
 
 from __future__ import annotations
 
@@ -38,7 +39,25 @@ def test_a_protocol_has_one_spelling(protocol: str, canonical: str) -> None:
 
 @pytest.mark.parametrize(
     "protocol",
-    ["", "tpc", "256", "-1", "+6", " tcp", "tcp ", "06", "６", "7-", "-7", "9-7", "0-256", "tcp-udp", "any", "1-2-3", "6\n"],
+    [
+        "",
+        "tpc",
+        "256",
+        "-1",
+        "+6",
+        " tcp",
+        "tcp ",
+        "06",
+        "６",
+        "7-",
+        "-7",
+        "9-7",
+        "0-256",
+        "tcp-udp",
+        "any",
+        "1-2-3",
+        "6\n",
+    ],
 )
 def test_an_unknown_protocol_is_refused_by_name(protocol: str) -> None:
     with pytest.raises(ValueError, match="protocol") as refused:
@@ -69,7 +88,9 @@ def test_an_unknown_protocol_is_refused_by_name(protocol: str) -> None:
         ("all", "", 0, 65535, ""),
     ],
 )  # fmt: skip
-def test_ports_are_read_and_written_in_one_form(protocol: str, ports: str, first: int, last: int, canonical: str) -> None:
+def test_ports_are_read_and_written_in_one_form(
+    protocol: str, ports: str, first: int, last: int, canonical: str
+) -> None:
     rule = Rule.of(protocol, ports, ANY)
     assert (rule.first, rule.last, rule.ports) == (first, last, canonical)
     assert Rule.of(rule.protocol, rule.ports, rule.sources) == rule
@@ -153,7 +174,9 @@ def test_every_protocol_by_itself_is_all() -> None:
 
 
 def test_ports_that_touch_are_one_rule_and_a_gap_is_never_bridged() -> None:
-    rules = RuleSet.of([Rule.of("tcp", "80", ANY4), Rule.of("tcp", "81-90", ANY4), Rule.of("tcp", "92", ANY4)])
+    rules = RuleSet.of(
+        [Rule.of("tcp", "80", ANY4), Rule.of("tcp", "81-90", ANY4), Rule.of("tcp", "92", ANY4)]
+    )
     assert texts(rules) == ["tcp/80-90 from 0.0.0.0/0", "tcp/92 from 0.0.0.0/0"]
     assert rules.fewest() == tuple(rules)
 
@@ -161,7 +184,13 @@ def test_ports_that_touch_are_one_rule_and_a_gap_is_never_bridged() -> None:
 def test_rules_are_in_order_of_protocol_number_and_port() -> None:
     rules = RuleSet.of(
         Rule.of(protocol, ports, ANY)
-        for protocol, ports in [("esp", ""), ("udp", "53"), ("tcp", "443"), ("icmp", "8"), ("tcp", "22")]
+        for protocol, ports in [
+            ("esp", ""),
+            ("udp", "53"),
+            ("tcp", "443"),
+            ("icmp", "8"),
+            ("tcp", "22"),
+        ]
     )
     assert [(rule.protocol, rule.ports) for rule in rules] == [
         ("icmp", "8"),
@@ -173,7 +202,9 @@ def test_rules_are_in_order_of_protocol_number_and_port() -> None:
 
 
 def test_overlapping_rules_become_disjoint_ones() -> None:
-    rules = RuleSet.of([Rule.of("tcp", "1-100", ["10.0.0.0/8"]), Rule.of("tcp", "50-200", ["11.0.0.0/8"])])
+    rules = RuleSet.of(
+        [Rule.of("tcp", "1-100", ["10.0.0.0/8"]), Rule.of("tcp", "50-200", ["11.0.0.0/8"])]
+    )
     assert texts(rules) == [
         "tcp/1-49 from 10.0.0.0/8",
         "tcp/50-100 from 10.0.0.0/7",
@@ -190,7 +221,11 @@ def test_the_fewest_rules_keep_all_protocols_in_one_rule() -> None:
 
 def test_the_fewest_rules_are_the_canonical_ones_where_overlap_saves_nothing() -> None:
     rules = RuleSet.of([Rule.of("tcp", "80-81", OFFICE), Rule.of("tcp", "80", ["any6"])])
-    assert texts(rules.fewest()) == texts(rules) == ["tcp/80 from 203.0.113.0/24, ::/0", "tcp/81 from 203.0.113.0/24"]
+    assert (
+        texts(rules.fewest())
+        == texts(rules)
+        == ["tcp/80 from 203.0.113.0/24, ::/0", "tcp/81 from 203.0.113.0/24"]
+    )
 
 
 def test_overlapping_rules_do_not_lend_each_other_their_sources() -> None:
@@ -215,8 +250,18 @@ def test_a_staircase_of_sources_stays_as_it_is() -> None:
 
 
 def test_the_fewest_rules_never_bridge_a_closed_protocol() -> None:
-    rules = RuleSet.of([Rule.of("5", "", OFFICE), Rule.of("7", "", OFFICE), Rule.of("8", "", ["203.0.113.0/24", "any6"])])
-    assert texts(rules.fewest()) == ["5 from 203.0.113.0/24", "7 from 203.0.113.0/24", "8 from 203.0.113.0/24, ::/0"]
+    rules = RuleSet.of(
+        [
+            Rule.of("5", "", OFFICE),
+            Rule.of("7", "", OFFICE),
+            Rule.of("8", "", ["203.0.113.0/24", "any6"]),
+        ]
+    )
+    assert texts(rules.fewest()) == [
+        "5 from 203.0.113.0/24",
+        "7 from 203.0.113.0/24",
+        "8 from 203.0.113.0/24, ::/0",
+    ]
 
 
 def test_the_fewest_rules_mix_the_families_in_one_source_set() -> None:
@@ -238,7 +283,11 @@ def test_where_keeps_the_part_from_those_sources() -> None:
 
 
 def test_everything_from_are_the_sources_no_protocol_and_no_port_is_closed_to() -> None:
-    but_one_port = [Rule.of("all", "", ["10.0.0.0/8"]), Rule.of("0-5", "", ["any4"]), Rule.of("7-255", "", ["any4"])]
+    but_one_port = [
+        Rule.of("all", "", ["10.0.0.0/8"]),
+        Rule.of("0-5", "", ["any4"]),
+        Rule.of("7-255", "", ["any4"]),
+    ]
     assert RuleSet.of(but_one_port).everything_from() == NetworkSet.of(["10.0.0.0/8"])
     whole = RuleSet.of([*but_one_port, Rule.of("tcp", "", OFFICE)])
     assert whole.everything_from() == NetworkSet.of(["10.0.0.0/8", "203.0.113.0/24"])
@@ -254,7 +303,9 @@ def test_apart_from_everything_is_what_one_rule_for_all_leaves_to_say() -> None:
 
 def test_apart_from_everything_overlaps_only_where_that_is_fewer_networks() -> None:
     office_and_world = RuleSet.of([Rule.of("all", "", OFFICE), Rule.of("tcp", "22", ANY4)])
-    assert texts(office_and_world.apart_from_everything(OFFICE)) == ["tcp/22 from 0.0.0.0/0"], "one network instead of 24"
+    assert texts(office_and_world.apart_from_everything(OFFICE)) == ["tcp/22 from 0.0.0.0/0"], (
+        "one network instead of 24"
+    )
     beside = NetworkSet.of(["203.0.112.0/24"])
     half = RuleSet.of([Rule.of("all", "", beside), Rule.of("tcp", "22", ["203.0.112.0/23"])])
     assert texts(half.apart_from_everything(beside)) == ["tcp/22 from 203.0.113.0/24"], (
@@ -264,7 +315,10 @@ def test_apart_from_everything_overlaps_only_where_that_is_fewer_networks() -> N
 
 def test_of_protocols_keeps_the_part_of_those_protocols() -> None:
     rules = RuleSet.of([Rule.of("all", "", OFFICE), Rule.of("tcp", "22", ANY)])
-    assert texts(rules.of_protocols("icmp", "58")) == ["icmp from 203.0.113.0/24", "icmpv6 from 203.0.113.0/24"]
+    assert texts(rules.of_protocols("icmp", "58")) == [
+        "icmp from 203.0.113.0/24",
+        "icmpv6 from 203.0.113.0/24",
+    ]
     assert rules.of_protocols("all") == rules
     assert rules.of_protocols() == NOTHING
 
@@ -280,13 +334,21 @@ def test_covers_asks_for_every_point() -> None:
 
 def many_rules(count: int, width: int, networks: int) -> list[Rule]:
     chance = random.Random(count)
-    sources = [NetworkSet.of([f"{chance.randint(1, 223)}.{chance.randint(0, 255)}.0.0/16"]) for _ in range(networks)]
+    sources = [
+        NetworkSet.of([f"{chance.randint(1, 223)}.{chance.randint(0, 255)}.0.0/16"])
+        for _ in range(networks)
+    ]
     firsts = [chance.randint(1, 65535 - width) for _ in range(count)]
-    return [Rule("tcp", first, first + chance.randint(0, width), chance.choice(sources)) for first in firsts]
+    return [
+        Rule("tcp", first, first + chance.randint(0, width), chance.choice(sources))
+        for first in firsts
+    ]
 
 
 @pytest.mark.parametrize(("width", "networks"), [(0, 5000), (300, 40), (20000, 4)])
-def test_four_times_the_rules_take_not_much_more_than_four_times_as_long(width: int, networks: int) -> None:
+def test_four_times_the_rules_take_not_much_more_than_four_times_as_long(
+    width: int, networks: int
+) -> None:
     rules = {count: many_rules(count, width, networks) for count in (2_500, 10_000)}
     assert growth(lambda count: RuleSet.of(rules[count])) < 10
 
@@ -299,8 +361,12 @@ def test_rules_with_sources_of_their_own_too() -> None:
 
 def test_combining_and_making_few_too() -> None:
     pairs = {
-        count: (RuleSet.of(many_rules(count, 0, 5000)), RuleSet.of(many_rules(count - 1, 0, 5000))) for count in (2_500, 10_000)
+        count: (RuleSet.of(many_rules(count, 0, 5000)), RuleSet.of(many_rules(count - 1, 0, 5000)))
+        for count in (2_500, 10_000)
     }
-    assert growth(lambda count: (pairs[count][0] | pairs[count][1], pairs[count][0] & pairs[count][1])) < 10
+    assert (
+        growth(lambda count: (pairs[count][0] | pairs[count][1], pairs[count][0] & pairs[count][1]))
+        < 10
+    )
     assert growth(lambda count: pairs[count][0] - pairs[count][1]) < 10
     assert growth(lambda count: pairs[count][0].fewest()) < 10

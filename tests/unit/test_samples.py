@@ -1,4 +1,5 @@
-"""What is derived from a recorded engine's answers, against what could really be reached there from outside."""
+"""What is derived from a recorded engine's answers, against what could really be reached there from
+outside."""
 
 from __future__ import annotations
 
@@ -47,7 +48,10 @@ OPEN_BUT_NOT_REQUIRED = {
 }
 OPEN_BUT_NOT_REQUIRED["engine-20.10-ipv6"] = OPEN_BUT_NOT_REQUIRED["engine-20.10"]
 REQUIRED_BUT_NOT_OPEN = {
-    "engine-20.10": {"restarting": "a crash loop keeps its ports", "paused": "a paused container keeps its ports"},
+    "engine-20.10": {
+        "restarting": "a crash loop keeps its ports",
+        "paused": "a paused container keeps its ports",
+    },
     "podman-4.3": {
         "restarting": "a crash loop keeps its ports (Podman calls it stopped, with a restart policy)",
         "paused": "a paused container keeps its ports",
@@ -67,7 +71,9 @@ def answer(sample: str, name: str) -> Any:
 def required(sample: str) -> Ports:
     """By container: (protocol, port, IP version) of every required port."""
     podman = is_podman(answer(sample, "version"))
-    known = networks_of(answer(sample, "networks"), podman=podman and not is_rootless(answer(sample, "info")))
+    known = networks_of(
+        answer(sample, "networks"), podman=podman and not is_rootless(answer(sample, "info"))
+    )
     found = {}
     for one in answer(sample, "inspect"):
         container = container_of(one, podman=podman)
@@ -83,7 +89,12 @@ def required(sample: str) -> Ports:
 
 def reachable(sample: str) -> Ports:
     return {
-        name: {(row["Type"], row["Port"], version) for row in rows for version in (4, 6) if row[f"IPv{version}"] == "open"}
+        name: {
+            (row["Type"], row["Port"], version)
+            for row in rows
+            for version in (4, 6)
+            if row[f"IPv{version}"] == "open"
+        }
         for name, rows in answer(sample, "reachability").items()
     }
 
@@ -109,8 +120,13 @@ def test_every_exception_is_still_one(sample: str) -> None:
 
 
 def test_podmans_picked_ports_look_like_ones_that_were_asked_for_in_its_docker_answers() -> None:
-    """Which is why its own API is asked for the command that made the container (tests/engine/test_podman.py)."""
-    assert {("tcp", 45727, 4)} == required("podman-4.3")["random-port"] == reachable("podman-4.3")["random-port"]
+    """Which is why its own API is asked for the command that made the container
+    (tests/engine/test_podman.py)."""
+    assert (
+        {("tcp", 45727, 4)}
+        == required("podman-4.3")["random-port"]
+        == reachable("podman-4.3")["random-port"]
+    )
 
 
 def test_what_a_recorded_swarm_publishes() -> None:
@@ -124,13 +140,22 @@ def test_what_a_recorded_swarm_publishes() -> None:
         container.name: needs_of("host", container, {}, {}, SCOPE)
         for container in containers_of(cluster, membership.node, present)
     }
-    ports = {name: {(p.protocol, p.first, str(p.address)) for p in one.required} for name, one in needs.items()}
+    ports = {
+        name: {(p.protocol, p.first, str(p.address)) for p in one.required}
+        for name, one in needs.items()
+    }
     assert ports == {
         "ingress-tcp": {("tcp", 8888, "0.0.0.0")},
         "ingress-udp": {("udp", 5354, "0.0.0.0")},
         "scaled-to-zero": {("tcp", 8890, "0.0.0.0")},
         "ingress-random": set(),
     }
-    assert [(one.ports, one.code) for one in needs["ingress-random"].unopened] == [("30000", "random-port")]
-    task = next(one for one in answer(sample, "containers") if one["Labels"]["com.docker.swarm.service.name"] == "host-mode")
+    assert [(one.ports, one.code) for one in needs["ingress-random"].unopened] == [
+        ("30000", "random-port")
+    ]
+    task = next(
+        one
+        for one in answer(sample, "containers")
+        if one["Labels"]["com.docker.swarm.service.name"] == "host-mode"
+    )
     assert cluster.services[task["Labels"][SERVICE_LABEL]].ports[0].ingress is False

@@ -70,7 +70,15 @@ def test_a_secret_that_cannot_be_had_is_one_line(
 
 
 @pytest.mark.parametrize(
-    "reference", [{}, {"env": "A", "file": "b"}, {"env": ""}, {"credential": "../x"}, {"command": []}, {"env": 3}]
+    "reference",
+    [
+        {},
+        {"env": "A", "file": "b"},
+        {"env": ""},
+        {"credential": "../x"},
+        {"command": []},
+        {"env": 3},
+    ],
 )
 def test_a_reference_is_exactly_one_of_the_four(reference: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
@@ -83,7 +91,13 @@ def test_a_resolved_secret_does_not_show(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "endpoint", ["https://api.example/v1", "http://127.0.0.1:4110/v1", "http://localhost:1", "http://[::1]:1/v1"]
+    "endpoint",
+    [
+        "https://api.example/v1",
+        "http://127.0.0.1:4110/v1",
+        "http://localhost:1",
+        "http://[::1]:1/v1",
+    ],
 )
 def test_endpoints_that_are_safe(endpoint: str) -> None:
     assert AccountSettings(endpoint=endpoint).endpoint == endpoint

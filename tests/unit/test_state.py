@@ -29,7 +29,9 @@ with locked(Path(sys.argv[1]), "shop"):
 
 @pytest.fixture
 def holder(tmp_path: Path):  # type: ignore[no-untyped-def]
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     yield process
@@ -38,7 +40,9 @@ def holder(tmp_path: Path):  # type: ignore[no-untyped-def]
     process.stdout.close()
 
 
-def test_a_second_run_is_told_who_holds_the_lock(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_a_second_run_is_told_who_holds_the_lock(
+    tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
     with pytest.raises(LockHeld, match=f"process {holder.pid} on"), locked(tmp_path, "shop"):
         pass
 
@@ -48,14 +52,18 @@ def test_another_owner_has_another_lock(tmp_path: Path, holder: subprocess.Popen
         assert holder.poll() is None
 
 
-def test_the_kernel_frees_the_lock_of_a_killed_run(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_the_kernel_frees_the_lock_of_a_killed_run(
+    tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     with locked(tmp_path, "shop"):
         pass
 
 
-def test_a_run_waits_for_the_lock_as_long_as_it_was_told(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_a_run_waits_for_the_lock_as_long_as_it_was_told(
+    tmp_path: Path, holder: subprocess.Popen[str]
+) -> None:
     with pytest.raises(LockHeld), locked(tmp_path, "shop", timeout=0.3):
         pass
 
@@ -88,9 +96,18 @@ def test_the_applied_ssh_is_remembered_by_firewall(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"version": 9, "ssh": {}}', '{"version": 1, "ssh": {"web": {"ports": ["x"], "sources": []}}}']
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"version": 9, "ssh": {}}',
+        '{"version": 1, "ssh": {"web": {"ports": ["x"], "sources": []}}}',
+    ],
 )
-def test_a_damaged_state_file_is_an_error_and_not_an_empty_memory(tmp_path: Path, text: str) -> None:
+def test_a_damaged_state_file_is_an_error_and_not_an_empty_memory(
+    tmp_path: Path, text: str
+) -> None:
     (tmp_path / "shop.applied.json").write_text(text)
     with pytest.raises(StateError):
         last_ssh(tmp_path, "shop")

@@ -1,4 +1,5 @@
-"""What a request without an answer means: whether a write may have taken effect. Real sockets, for the library wraps what they tell."""
+"""What a request without an answer means: whether a write may have taken effect. Real sockets, for
+the library wraps what they tell."""
 
 from __future__ import annotations
 
@@ -36,7 +37,9 @@ def test_a_refused_connection_carried_nothing(listener: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("write", [True, False])
-def test_a_connection_lost_on_the_way_may_have_carried_a_write(listener: socket.socket, write: bool) -> None:
+def test_a_connection_lost_on_the_way_may_have_carried_a_write(
+    listener: socket.socket, write: bool
+) -> None:
     def hang_up() -> None:
         peer, _ = listener.accept()
         with peer:
@@ -62,7 +65,8 @@ def test_so_may_one_whose_answer_cannot_be_read(write: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("hint", "seconds"), [("7", 7.0), ("0", 0.0), ("", None), ("-1", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)]
+    ("hint", "seconds"),
+    [("7", 7.0), ("0", 0.0), ("", None), ("-1", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)],
 )
 def test_a_hint_in_seconds_is_honoured(hint: str, seconds: float | None) -> None:
     assert seconds_of(hint) == seconds

@@ -1,4 +1,5 @@
-"""How much one project may say before it is taken for a bomb: far beyond what anybody writes, and read within seconds."""
+"""How much one project may say before it is taken for a bomb: far beyond what anybody writes, and
+read within seconds."""
 
 from __future__ import annotations
 
@@ -32,7 +33,13 @@ class Budget:
     def put_in(self, amount: int, place: Place | str) -> None:
         """Characters of values after their variables were put in."""
         self.characters += amount
-        self._check(self.characters, MAX_CHARACTERS, "becomes longer than", "characters with its variables put in", place)
+        self._check(
+            self.characters,
+            MAX_CHARACTERS,
+            "becomes longer than",
+            "characters with its variables put in",
+            place,
+        )
 
     def publish(self, amount: int, place: Place | str) -> None:
         """Ports, ranges counted port by port."""

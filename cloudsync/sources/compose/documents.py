@@ -1,7 +1,9 @@
-"""From YAML text to nodes with their lines: YAML 1.2, strict about duplicate keys, bounded in everything.
+"""From YAML text to nodes with their lines: YAML 1.2, strict about duplicate keys, bounded in
+everything.
 
-ruamel.yaml scans, parses and knows what a plain scalar means; the nodes are built here from its events, without recursion, so that depth,
-size and the expansion of aliases are counted while they happen (a "billion laughs" document stops at the first line too many).
+ruamel.yaml scans, parses and knows what a plain scalar means; the nodes are built here from its
+events, without recursion, so that depth, size and the expansion of aliases are counted while they
+happen (a "billion laughs" document stops at the first line too many).
 """
 
 from __future__ import annotations
@@ -67,15 +69,21 @@ def documents(text: str, file: str) -> tuple[Mapping, ...]:
                 if isinstance(node, Mapping):
                     found.append(node)
                 elif node is not None and not (isinstance(node, Scalar) and node.null):
-                    raise ComposeError(node.place, "a Compose file is a mapping with services, not a list or a text")
+                    raise ComposeError(
+                        node.place,
+                        "a Compose file is a mapping with services, not a list or a text",
+                    )
             else:
                 builder.take(event)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else 1
-        raise ComposeError(Place(file, line), f"is no YAML: {_first_line(error.problem or error.context)}") from None
+        raise ComposeError(
+            Place(file, line), f"is no YAML: {_first_line(error.problem or error.context)}"
+        ) from None
     except (YAMLError, ValueError, OverflowError, IndexError, AttributeError, KeyError, TypeError):
-        # Also what the library trips over in text that is no YAML at all; its message may quote the file.
+        # Also what the library trips over in text that is no YAML at all; its message may quote the
+        # file.
         raise ComposeError(Place(file, builder.line), "is no YAML") from None
     return tuple(found)
 
@@ -114,7 +122,9 @@ class _Builder:
         elif isinstance(event, MappingStartEvent | SequenceStartEvent):
             if len(self.open) >= MAX_DEPTH:
                 raise ComposeError(place, f"is nested deeper than {MAX_DEPTH} levels")
-            self.open.append(_Open(place, _tag(event), event.anchor, isinstance(event, MappingStartEvent)))
+            self.open.append(
+                _Open(place, _tag(event), event.anchor, isinstance(event, MappingStartEvent))
+            )
         elif isinstance(event, MappingEndEvent | SequenceEndEvent):
             self.close()
 
@@ -123,7 +133,9 @@ class _Builder:
         if name not in self.anchors:
             inside = any(one.anchor == name for one in self.open)
             raise ComposeError(
-                place, f"*{name[:40]}: " + ("stands inside of itself" if inside else "there is no such anchor above")
+                place,
+                f"*{name[:40]}: "
+                + ("stands inside of itself" if inside else "there is no such anchor above"),
             )
         node, size = self.anchors[name]
         self.place_node(node, size, counted=size)
@@ -136,7 +148,9 @@ class _Builder:
             kind = str(self.resolver.resolve(ScalarNode, event.value, event.implicit))
         kind = kind.rpartition(":")[2]
         plain = event.style is None
-        node = Scalar(event.value, place, kind == "null" and plain, kind == "int" and plain, _tag(event))
+        node = Scalar(
+            event.value, place, kind == "null" and plain, kind == "int" and plain, _tag(event)
+        )
         self.finish(node, 1, event.anchor, merge=plain and event.value == _MERGE)
 
     def close(self) -> None:
@@ -152,10 +166,14 @@ class _Builder:
         self.place_node(node, size, counted=1, merge=merge)
 
     def place_node(self, node: Node, size: int, *, counted: int, merge: bool = False) -> None:
-        """`size`: of the node with all that is in it. `counted`: how much of that is new; an alias is counted whole."""
+        """`size`: of the node with all that is in it. `counted`: how much of that is new; an alias
+        is counted whole."""
         self.nodes += counted
         if self.nodes > MAX_NODES:
-            raise ComposeError(Place(self.file, self.line), f"says more than {MAX_NODES} things, with its aliases expanded")
+            raise ComposeError(
+                Place(self.file, self.line),
+                f"says more than {MAX_NODES} things, with its aliases expanded",
+            )
         if self.open:
             self.open[-1].items.append((node, size, merge))
         else:
@@ -167,7 +185,8 @@ def _tag(event: NodeEvent) -> Tag | None:
 
 
 def _mapping(closed: _Open) -> Mapping:
-    """A mapping with its merge keys carried out: its own keys win, then the first of several merged mappings."""
+    """A mapping with its merge keys carried out: its own keys win, then the first of several merged
+    mappings."""
     entries: dict[str, Node] = {}
     keys: dict[str, Place] = {}
     merged: list[Mapping] = []
@@ -180,7 +199,8 @@ def _mapping(closed: _Open) -> Mapping:
             merged = _merged(value)
         elif key.text in entries:
             raise ComposeError(
-                key.place, f"the key {key.text[:60]!r} stands twice in one mapping, first in line {keys[key.text].line}"
+                key.place,
+                f"the key {key.text[:60]!r} stands twice in one mapping, first in line {keys[key.text].line}",
             )
         else:
             entries[key.text], keys[key.text] = value, key.place

@@ -1,7 +1,9 @@
-"""The variables of a project: `.env` files, in docker compose's own dialect. The environment of the process is not among them.
+"""The variables of a project: `.env` files, in docker compose's own dialect. The environment of the
+process is not among them.
 
-A plan must come out the same on every machine and in CI, and must not carry a secret of the process into a label: what a variable means
-stands in a file that the configuration names, or in `.env` beside the Compose file.
+A plan must come out the same on every machine and in CI, and must not carry a secret of the process
+into a label: what a variable means stands in a file that the configuration names, or in `.env`
+beside the Compose file.
 """
 
 from __future__ import annotations
@@ -17,8 +19,11 @@ _ESCAPE = re.compile(r'\\([abcfnrtv$"\\])')
 _ESCAPED = {"a": "\a", "b": "\b", "c": "\\c", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
-def merged_environment(outer: Mapping[str, str], files: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """`outer` and under it what the files (name, text) say, the later over the earlier. Raises `ComposeError`."""
+def merged_environment(
+    outer: Mapping[str, str], files: Iterable[tuple[str, str]]
+) -> dict[str, str]:
+    """`outer` and under it what the files (name, text) say, the later over the earlier. Raises
+    `ComposeError`."""
     found: dict[str, str] = {}
     for name, text in files:
         found |= dotenv(text, name, found | dict(outer))
@@ -26,9 +31,11 @@ def merged_environment(outer: Mapping[str, str], files: Iterable[tuple[str, str]
 
 
 def dotenv(text: str, file: str, known: Mapping[str, str]) -> dict[str, str]:
-    """The variables of one file. `known`: what its values may refer to, beside the lines above. Raises `ComposeError`.
+    """The variables of one file. `known`: what its values may refer to, beside the lines above.
+    Raises `ComposeError`.
 
-    A value that refers to a variable that is not set is not set itself: nothing becomes empty by accident.
+    A value that refers to a variable that is not set is not set itself: nothing becomes empty by
+    accident.
     """
     return _Reader(text.replace("\r\n", "\n"), file, known).read()
 
@@ -63,14 +70,17 @@ class _Reader:
         return len(self.text) if end < 0 else end
 
     def key(self, place: Place) -> tuple[str, bool]:
-        """The name up to `=` or `:`; without one it would be inherited from the process, and is not set."""
+        """The name up to `=` or `:`; without one it would be inherited from the process, and is not
+        set."""
         line = self.text[self.at : self.line_end()]
         split = re.search(r"[=:]", line)
         name = line if split is None else line[: split.start()]
         self.at += len(line) if split is None else split.end()
         name = re.sub(r"^export[ \t]+", "", name).strip()
         if name and not _KEY.fullmatch(name):
-            raise ComposeError(place, "a line begins with the name of a variable: letters, digits, _ . -")
+            raise ComposeError(
+                place, "a line begins with the name of a variable: letters, digits, _ . -"
+            )
         return name, split is not None
 
     def value(self, key: str, place: Place) -> None:

@@ -1,4 +1,5 @@
-"""`extends`: a service that builds on another one, of the same file or of another (specification 05, extends)."""
+"""`extends`: a service that builds on another one, of the same file or of another (specification
+05, extends)."""
 
 from __future__ import annotations
 
@@ -22,22 +23,32 @@ Chain = tuple[tuple[str, str], ...]
 class Extending:
     """Resolves `extends` for the services of one file."""
 
-    def __init__(self, path: Path, services: Mapping, reading: Reading, others: dict[Path, Extending] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        services: Mapping,
+        reading: Reading,
+        others: dict[Path, Extending] | None = None,
+    ) -> None:
         self.path, self.services, self.reading = path, services, reading
         self.done: dict[str, Mapping] = {}
         self.others: dict[Path, Extending] = {} if others is None else others
 
     def all(self) -> Mapping:
-        """Every service with what it extends under it. Raises `ComposeError` for cycles and for services that are not there."""
+        """Every service with what it extends under it. Raises `ComposeError` for cycles and for
+        services that are not there."""
         return self.services.having(
             {
-                name: self.service(name, ()) if isinstance(node, Mapping) and node.tag != "reset" else node
+                name: self.service(name, ())
+                if isinstance(node, Mapping) and node.tag != "reset"
+                else node
                 for name, node in self.services.entries.items()
             }
         )
 
     def service(self, name: str, chain: Chain) -> Mapping:
-        """One service. `chain`: (file, service) of those that are being resolved on the way to it."""
+        """One service. `chain`: (file, service) of those that are being resolved on the way to
+        it."""
         if name in self.done:
             return self.done[name]
         node = self.services.entries[name]
@@ -69,11 +80,14 @@ class Extending:
             where = self.others[path]
         if not isinstance(where.services.entries.get(name), Mapping):
             shown = self.reading.files.name(where.path)
-            raise ComposeError(extends.place, f"extends the service {name[:60]!r}, which {shown} does not have")
+            raise ComposeError(
+                extends.place, f"extends the service {name[:60]!r}, which {shown} does not have"
+            )
         return where.service(name, chain)
 
     def of_file(self, path: Path, place: Place) -> Extending:
-        """For a file that is only there to be extended from: neither what it includes nor its other services count."""
+        """For a file that is only there to be extended from: neither what it includes nor its other
+        services count."""
         reading = replace(self.reading, folder=path.parent)
         text = reading.files.text(path, place)
         services = Mapping({}, Place(reading.files.name(path), 1), {})

@@ -1,8 +1,10 @@
-"""The files of a project: local ones only, regular ones only, bounded, and inside the folders that the configuration names.
+"""The files of a project: local ones only, regular ones only, bounded, and inside the folders that
+the configuration names.
 
-A Compose file may come from a pull request while the plan is made with the secrets of the repository at hand. What it can make
-cloudsync read (`include`, `extends`, `env_file`, `label_file`, a symbolic link) therefore stays inside the folder of the configuration and
-the folders of the files that the configuration names; the process's environment and devices are never read.
+A Compose file may come from a pull request while the plan is made with the secrets of the
+repository at hand. What it can make cloudsync read (`include`, `extends`, `env_file`, `label_file`,
+a symbolic link) therefore stays inside the folder of the configuration and the folders of the files
+that the configuration names; the process's environment and devices are never read.
 """
 
 from __future__ import annotations
@@ -19,13 +21,21 @@ from cloudsync.sources.compose.nodes import ComposeError, Place
 MAX_BYTES = 512 * 1024
 
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-OVERRIDES = ("compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml")
-_REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@|github\.com[:/]|oci:|git:|.*\.git(#.*)?$", re.IGNORECASE)
+OVERRIDES = (
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
+)
+_REMOTE = re.compile(
+    r"[a-z][a-z0-9+.-]*://|git@|github\.com[:/]|oci:|git:|.*\.git(#.*)?$", re.IGNORECASE
+)
 _NO_FILES = ("/proc", "/sys", "/dev")
 
 
 class Files:
-    """Reads for one project. `base`: the folder of the configuration, which names in messages are relative to."""
+    """Reads for one project. `base`: the folder of the configuration, which names in messages are
+    relative to."""
 
     def __init__(self, base: Path, named: Iterable[Path]) -> None:
         self.base = Path(os.path.realpath(base))
@@ -34,12 +44,14 @@ class Files:
         self.budget = Budget()
 
     def name(self, path: Path) -> str:
-        """How messages and origins call a file: relative to the configuration where it lies below it."""
+        """How messages and origins call a file: relative to the configuration where it lies below
+        it."""
         path = Path(os.path.normpath(path))
         return str(path.relative_to(self.base)) if path.is_relative_to(self.base) else str(path)
 
     def resolve(self, text: str, folder: Path, place: Place) -> Path:
-        """A path that a Compose file names, relative to `folder`. Raises `ComposeError` for a remote one and one that leaves the roots."""
+        """A path that a Compose file names, relative to `folder`. Raises `ComposeError` for a
+        remote one and one that leaves the roots."""
         refuse_remote(text, place)
         if "\0" in text:
             raise ComposeError(place, "a path holds a character that no path has")
@@ -53,7 +65,8 @@ class Files:
         return path
 
     def text(self, path: Path, place: Place | str, *, inside: bool = True) -> str:
-        """A file's text. `inside`: it must lie within the roots, symbolic links followed. Raises `ComposeError`."""
+        """A file's text. `inside`: it must lie within the roots, symbolic links followed. Raises
+        `ComposeError`."""
         self.budget.file(place)
         shown = self.name(path)
         try:
@@ -61,10 +74,14 @@ class Files:
             if any(real.is_relative_to(folder) for folder in _NO_FILES):
                 raise ComposeError(place, f"{shown} is no ordinary file")
             if inside and not any(real.is_relative_to(root) for root in self.roots):
-                raise ComposeError(place, f"{shown} leads out of the folders that the configuration names")
+                raise ComposeError(
+                    place, f"{shown} leads out of the folders that the configuration names"
+                )
             text = _bounded(real, shown, place)
         except OSError as error:
-            raise ComposeError(place, f"{shown} cannot be read: {error.strerror or type(error).__name__}") from None
+            raise ComposeError(
+                place, f"{shown} cannot be read: {error.strerror or type(error).__name__}"
+            ) from None
         except ValueError:
             raise ComposeError(place, f"{shown} is not UTF-8 text") from None
         self.budget.read(len(text), place)
@@ -74,11 +91,15 @@ class Files:
 def refuse_remote(text: str, place: Place | str) -> None:
     """Raises `ComposeError` for what docker compose would fetch from Git or a registry."""
     if _REMOTE.match(text):
-        raise ComposeError(place, "is remote (Git or OCI); only local files are read: check it out, and name the file")
+        raise ComposeError(
+            place,
+            "is remote (Git or OCI); only local files are read: check it out, and name the file",
+        )
 
 
 def find(folder: Path, shown: str) -> tuple[Path, ...]:
-    """The Compose file of a folder and its override, as docker compose finds them there. Raises `ComposeError` where there is none."""
+    """The Compose file of a folder and its override, as docker compose finds them there. Raises
+    `ComposeError` where there is none."""
     main = next((folder / name for name in NAMES if (folder / name).exists()), None)
     if main is None:
         raise ComposeError(shown, f"has no {', '.join(NAMES[:-1])} or {NAMES[-1]}")

@@ -1,4 +1,5 @@
-"""Variables in values, by the Compose specification (12, interpolation) and as docker compose reads it.
+"""Variables in values, by the Compose specification (12, interpolation) and as docker compose reads
+it.
 
 | written                      | set     | set, empty | not set              |
 |------------------------------|---------|------------|----------------------|
@@ -10,7 +11,8 @@
 | `${V:+r}`                    | `r`     | empty      | empty                |
 | `${V+r}`                     | `r`     | `r`        | empty                |
 
-`d`, `m` and `r` may hold variables themselves. `$$` is a dollar; a dollar before anything else stays one.
+`d`, `m` and `r` may hold variables themselves. `$$` is a dollar; a dollar before anything else
+stays one.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ class UnsetVariable(InterpolationError):
 
 
 def interpolate(text: str, environment: Mapping[str, str], *, unset: str | None = None) -> str:
-    """`text` with its variables put in. `unset`: what a plain variable that is not set counts as; None = `UnsetVariable`.
+    """`text` with its variables put in. `unset`: what a plain variable that is not set counts as;
+    None = `UnsetVariable`.
 
     Raises `InterpolationError`, for `${V:?message}` too.
     """
@@ -86,7 +89,9 @@ class _Template:
             return self.plain(name)
         operator = _OPERATOR.match(rest)
         if operator is None:
-            raise InterpolationError(f"${{{name}…}} is followed by something that is none of :- - :? ? :+ +")
+            raise InterpolationError(
+                f"${{{name}…}} is followed by something that is none of :- - :? ? :+ +"
+            )
         word = rest[operator.end() :]
         value = self.environment.get(name)
         has = bool(value) if operator.group().startswith(":") else value is not None

@@ -25,7 +25,8 @@ NOTHING: dict[str, Node] = {}
 
 
 def merge(under: Mapping, over: Mapping) -> Mapping:
-    """`over` laid over `under`; a key stands where it stood first. Raises `ComposeError` where one is a list and the other is not."""
+    """`over` laid over `under`; a key stands where it stood first. Raises `ComposeError` where one
+    is a list and the other is not."""
     entries = dict(under.entries)
     for key, node in over.entries.items():
         before = entries.get(key)
@@ -42,9 +43,13 @@ def merge(under: Mapping, over: Mapping) -> Mapping:
 def settled(node: Node) -> Node:
     """A node over nothing: what it resets is gone, what it overrides is its own."""
     if isinstance(node, Mapping):
-        return replace(node, tag=None).having({key: settled(one) for key, one in node.entries.items() if one.tag != "reset"})
+        return replace(node, tag=None).having(
+            {key: settled(one) for key, one in node.entries.items() if one.tag != "reset"}
+        )
     if isinstance(node, Sequence):
-        return replace(node, items=tuple(settled(one) for one in node.items if one.tag != "reset"), tag=None)
+        return replace(
+            node, items=tuple(settled(one) for one in node.items if one.tag != "reset"), tag=None
+        )
     return replace(node, tag=None)
 
 
@@ -57,8 +62,15 @@ def _merged(key: str, before: Node, node: Node) -> Node:
         return merge(before, node)
     if isinstance(before, Sequence) and isinstance(node, Sequence):
         after = settled(node)
-        return replace(after, items=(*before.items, *after.items)) if isinstance(after, Sequence) else after
+        return (
+            replace(after, items=(*before.items, *after.items))
+            if isinstance(after, Sequence)
+            else after
+        )
     if isinstance(before, Scalar) and isinstance(node, Scalar):
         return settled(node)
     kinds = "a list, a mapping or a text"
-    raise ComposeError(node.place, f"{key[:60]} is {kinds} here, and another of them at {before.place}, which it is merged with")
+    raise ComposeError(
+        node.place,
+        f"{key[:60]} is {kinds} here, and another of them at {before.place}, which it is merged with",
+    )

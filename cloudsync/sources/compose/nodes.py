@@ -1,4 +1,5 @@
-"""What a YAML document says, with the line everything stands on: scalars, sequences, mappings. Frozen; texts are kept as written."""
+"""What a YAML document says, with the line everything stands on: scalars, sequences, mappings.
+Frozen; texts are kept as written."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ class Place:
 
 
 class ComposeError(Exception):
-    """A Compose project that cannot be read; the message begins with `file:line:` and quotes no value of a variable."""
+    """A Compose project that cannot be read; the message begins with `file:line:` and quotes no
+    value of a variable."""
 
     def __init__(self, place: Place | str, text: str) -> None:
         super().__init__(f"{place}: {text}")
@@ -29,7 +31,8 @@ class ComposeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """`text` as written (`080`, `22:22`, `~`); `null` and `integer`: how YAML 1.2 reads it where it stands without quotes."""
+    """`text` as written (`080`, `22:22`, `~`); `null` and `integer`: how YAML 1.2 reads it where it
+    stands without quotes."""
 
     text: str
     place: Place
@@ -66,7 +69,12 @@ class Mapping:
 
     def having(self, entries: Table[str, Node]) -> Mapping:
         """The same mapping with other entries; a key that is new stands where its value stands."""
-        return Mapping(entries, self.place, {key: self.keys.get(key, node.place) for key, node in entries.items()}, self.tag)
+        return Mapping(
+            entries,
+            self.place,
+            {key: self.keys.get(key, node.place) for key, node in entries.items()},
+            self.tag,
+        )
 
 
 Node = Scalar | Sequence | Mapping
@@ -75,9 +83,13 @@ Node = Scalar | Sequence | Mapping
 def same(one: Node | None, other: Node | None) -> bool:
     """Whether two nodes say the same, wherever they stand."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.entries.keys() == other.entries.keys() and all(same(one.entries[k], other.entries[k]) for k in one.entries)
+        return one.entries.keys() == other.entries.keys() and all(
+            same(one.entries[k], other.entries[k]) for k in one.entries
+        )
     if isinstance(one, Sequence) and isinstance(other, Sequence):
-        return len(one.items) == len(other.items) and all(same(a, b) for a, b in zip(one.items, other.items, strict=True))
+        return len(one.items) == len(other.items) and all(
+            same(a, b) for a, b in zip(one.items, other.items, strict=True)
+        )
     if isinstance(one, Scalar) and isinstance(other, Scalar):
         return (one.text, one.null) == (other.text, other.null)
     return one is None and other is None

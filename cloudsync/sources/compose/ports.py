@@ -8,7 +8,8 @@
 | `7000-7010:80`                | one free port of the range: no fixed host port                     |
 | `80`, `3000-3005`, `127.0.0.1::80` | a container port only: no fixed host port                     |
 
-The long form has `target`, `published` (a port or a range), `host_ip`, `protocol`; `mode`, `name` and `app_protocol` change nothing here.
+The long form has `target`, `published` (a port or a range), `host_ip`, `protocol`; `mode`, `name`
+and `app_protocol` change nothing here.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ _LONG = ("target", "published", "host_ip", "protocol", "mode", "name", "app_prot
 
 @dataclass(frozen=True, slots=True)
 class PublishedPort:
-    """One published port. `host`: `"8080"`; `"7000-7010"` or `""` where the engine picks one. `address`: None = every address."""
+    """One published port. `host`: `"8080"`; `"7000-7010"` or `""` where the engine picks one.
+    `address`: None = every address."""
 
     protocol: str
     target: int
@@ -55,12 +57,14 @@ class PublishedPort:
 
     @property
     def key(self) -> tuple[str, int, str, str]:
-        """What makes a port unique when files are merged (specification 13): address, target, published, protocol."""
+        """What makes a port unique when files are merged (specification 13): address, target,
+        published, protocol."""
         return str(self.address or "0.0.0.0"), self.target, self.host, self.protocol  # noqa: S104 - not bound here
 
 
 def published_ports(node: Sequence, budget: Budget) -> tuple[PublishedPort, ...]:
-    """The ports of a list, in its order; of several with the same key the last counts. Raises `ComposeError`."""
+    """The ports of a list, in its order; of several with the same key the last counts. Raises
+    `ComposeError`."""
     found: dict[tuple[str, int, str, str], PublishedPort] = {}
     for item in node.items:
         ports = tuple(_ports(item))
@@ -85,10 +89,13 @@ def _ports(item: Node) -> Iterable[PublishedPort]:
 
 
 def short_form(text: str, place: Place) -> Iterable[PublishedPort]:
-    """The ports of the short form, one by one. Raises `ValueError`, which quotes no more than what is a port's own."""
+    """The ports of the short form, one by one. Raises `ValueError`, which quotes no more than what
+    is a port's own."""
     match = _SHORT.fullmatch(text) if len(text) <= MAX_TEXT else None
     if match is None:
-        raise ValueError('not a port; written 8080:80, 127.0.0.1:8080:80 or "[::1]:8080:80", with /udp behind for UDP')
+        raise ValueError(
+            'not a port; written 8080:80, 127.0.0.1:8080:80 or "[::1]:8080:80", with /udp behind for UDP'
+        )
     address = match["bracketed"] if match["bracketed"] is not None else match["address"]
     first, last = _range(match["target"], "container")
     host = match["host"] or ""
@@ -100,7 +107,9 @@ def _long_form(item: Mapping) -> Iterable[PublishedPort]:
     for key in item.entries:
         if key not in _LONG and not key.startswith("x-"):
             near = get_close_matches(key, _LONG, 1)
-            raise ValueError(f"unknown key {key[:40]!r}" + (f', did you mean "{near[0]}"?' if near else ""))
+            raise ValueError(
+                f"unknown key {key[:40]!r}" + (f', did you mean "{near[0]}"?' if near else "")
+            )
     target = _text(item, "target")
     if not target:
         raise ValueError("the long form needs target, the container port")
@@ -113,12 +122,22 @@ def _long_form(item: Mapping) -> Iterable[PublishedPort]:
     address = _text(item, "host_ip")
     where = _address(address) if address else None
     yield from _paired(
-        _text(item, "published") or "", first, last, where, _protocol(_text(item, "protocol") or "tcp"), item.place
+        _text(item, "published") or "",
+        first,
+        last,
+        where,
+        _protocol(_text(item, "protocol") or "tcp"),
+        item.place,
     )
 
 
 def _paired(
-    host: str, first: int, last: int, address: IPv4Address | IPv6Address | None, protocol: str, place: Place
+    host: str,
+    first: int,
+    last: int,
+    address: IPv4Address | IPv6Address | None,
+    protocol: str,
+    place: Place,
 ) -> Iterable[PublishedPort]:
     """A host side and a container range as single ports."""
     if not host:
@@ -132,7 +151,9 @@ def _paired(
     elif first == last:
         yield PublishedPort(protocol, first, f"{low}-{high}", address, place)
     else:
-        raise ValueError("the range of host ports and the range of container ports differ in length")
+        raise ValueError(
+            "the range of host ports and the range of container ports differ in length"
+        )
 
 
 def _range(text: str, side: str, *, least: int = 1) -> tuple[int, int]:
@@ -168,6 +189,8 @@ def _text(item: Mapping, key: str) -> str | None:
         return None
     if not isinstance(node, Scalar):
         raise ValueError(f"{key} must be a text or a number")  # noqa: TRY004 - about the file, not about a caller
-    if node.integer and not (node.text == "0" or (node.text.isdecimal() and not node.text.startswith("0"))):
+    if node.integer and not (
+        node.text == "0" or (node.text.isdecimal() and not node.text.startswith("0"))
+    ):
         raise ValueError(f"{key} is a number that is not plain decimal")
     return node.text

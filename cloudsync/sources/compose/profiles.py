@@ -1,4 +1,5 @@
-"""Which services run: those without profiles, and those with one of the active ones (specification 15)."""
+"""Which services run: those without profiles, and those with one of the active ones (specification
+15)."""
 
 from __future__ import annotations
 
@@ -7,8 +8,11 @@ from collections.abc import Iterable, Mapping
 EVERY = "*"
 
 
-def active_profiles(configured: Iterable[str] | None, environment: Mapping[str, str]) -> frozenset[str]:
-    """`hosts.X.profiles`, else `COMPOSE_PROFILES` of the project's own `.env` files. Never the process's environment."""
+def active_profiles(
+    configured: Iterable[str] | None, environment: Mapping[str, str]
+) -> frozenset[str]:
+    """`hosts.X.profiles`, else `COMPOSE_PROFILES` of the project's own `.env` files. Never the
+    process's environment."""
     if configured is not None:
         return frozenset(configured)
     said = environment.get("COMPOSE_PROFILES", "")

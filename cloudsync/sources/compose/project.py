@@ -1,4 +1,5 @@
-"""A whole project: its files in order, what they include and extend, merged, and the services of it that run."""
+"""A whole project: its files in order, what they include and extend, merged, and the services of it
+that run."""
 
 from __future__ import annotations
 
@@ -45,11 +46,16 @@ class Project:
 
 
 def read_projects(
-    base: Path, paths: Iterable[str], env_files: Iterable[str] = (), profiles: Iterable[str] | None = None
+    base: Path,
+    paths: Iterable[str],
+    env_files: Iterable[str] = (),
+    profiles: Iterable[str] | None = None,
 ) -> tuple[Project, ...]:
-    """What a host runs: the files of the list together as one project, in their order, and every folder as one of its own.
+    """What a host runs: the files of the list together as one project, in their order, and every
+    folder as one of its own.
 
-    All paths are relative to `base`, the folder of the configuration. Raises `ComposeError` for whatever is wrong in any of them.
+    All paths are relative to `base`, the folder of the configuration. Raises `ComposeError` for
+    whatever is wrong in any of them.
     """
     base, paths = Path(os.path.realpath(base)), tuple(paths)
     for text in paths:
@@ -65,9 +71,14 @@ def read_projects(
 
 
 def _project(
-    base: Path, folder: Path, paths: tuple[Path, ...] | None, env_files: tuple[Path, ...], profiles: tuple[str, ...] | None
+    base: Path,
+    folder: Path,
+    paths: tuple[Path, ...] | None,
+    env_files: tuple[Path, ...],
+    profiles: tuple[str, ...] | None,
 ) -> Project:
-    """One project. `folder`: what its paths are relative to. `paths`: None = what is in the folder."""
+    """One project. `folder`: what its paths are relative to. `paths`: None = what is in the
+    folder."""
     files = Files(base, (folder, *(paths or ()), *env_files))
     folder = Path(os.path.realpath(folder))
     environment = _variables(files, folder, env_files)
@@ -87,7 +98,9 @@ def _project(
     ]
     return Project(
         name=_name(model, environment, folder),
-        services=tuple(service for service in every if service.replicas > 0 and runs(service.profiles, active)),
+        services=tuple(
+            service for service in every if service.replicas > 0 and runs(service.profiles, active)
+        ),
         networks={name: network_of(name, node) for name, node in named.items()},
     )
 
@@ -96,7 +109,11 @@ def _variables(files: Files, folder: Path, env_files: tuple[Path, ...]) -> dict[
     """`hosts.X.env_file` in its order; without one `.env` of the folder, where there is one."""
     if env_files:
         return merged_environment(
-            {}, [(files.name(path), files.text(path, files.name(path), inside=False)) for path in env_files]
+            {},
+            [
+                (files.name(path), files.text(path, files.name(path), inside=False))
+                for path in env_files
+            ],
         )
     default = folder / ".env"
     if not default.is_file():
@@ -125,14 +142,17 @@ def _loaded(paths: Iterable[Path], reading: Reading, chain: tuple[str, ...]) -> 
             part = relevant(document, reading)
             services = part.get("services")
             if isinstance(services, Mapping) and services.tag != "reset":
-                part = part.having({**part.entries, "services": Extending(Path(real), services, reading).all()})
+                part = part.having(
+                    {**part.entries, "services": Extending(Path(real), services, reading).all()}
+                )
             part = _with_includes(part, reading, (*chain, real))
             model = _settled(part) if model is None else merge(model, part)
     return model if model is not None else Mapping({}, Place("compose.yaml", 1), {})
 
 
 def _with_includes(part: Mapping, reading: Reading, chain: tuple[str, ...]) -> Mapping:
-    """What a file includes, copied beside its own; a name that both have is a mistake unless both say the same."""
+    """What a file includes, copied beside its own; a name that both have is a mistake unless both
+    say the same."""
     include = part.get("include")
     entries = {key: node for key, node in part.entries.items() if key != "include"}
     for one in include.items if isinstance(include, Sequence) else ():
@@ -145,7 +165,10 @@ def _with_includes(part: Mapping, reading: Reading, chain: tuple[str, ...]) -> M
             own = dict(mine.entries) if isinstance(mine, Mapping) else {}
             for name, node in theirs.entries.items():
                 if name in own and not same(own[name], node):
-                    raise ComposeError(own[name].place, f"{key}: {name} is also in what is included at {one.place}, and differs")
+                    raise ComposeError(
+                        own[name].place,
+                        f"{key}: {name} is also in what is included at {one.place}, and differs",
+                    )
                 own[name] = node
             entries[key] = theirs.having(own) if not isinstance(mine, Mapping) else mine.having(own)
     return part.having(entries)
@@ -154,7 +177,9 @@ def _with_includes(part: Mapping, reading: Reading, chain: tuple[str, ...]) -> M
 def _included(one: Node, reading: Reading, chain: tuple[str, ...]) -> Mapping:
     """One entry of `include`, short or long, loaded with a folder and variables of its own."""
     files = reading.files
-    table = one if isinstance(one, Mapping) else Mapping({"path": one}, one.place, {"path": one.place})
+    table = (
+        one if isinstance(one, Mapping) else Mapping({"path": one}, one.place, {"path": one.place})
+    )
     for key in table.entries:
         if key not in _INCLUDE:
             raise ComposeError(table.keys[key], f"include: unknown key {key[:60]!r}")
@@ -164,7 +189,10 @@ def _included(one: Node, reading: Reading, chain: tuple[str, ...]) -> Mapping:
     folder = paths[0].parent
     for named in _texts(table, "project_directory"):
         folder = files.resolve(named.text, reading.folder, named.place)
-    variables = [(files.resolve(one.text, reading.folder, one.place), one.place) for one in _texts(table, "env_file")]
+    variables = [
+        (files.resolve(one.text, reading.folder, one.place), one.place)
+        for one in _texts(table, "env_file")
+    ]
     if not variables and (folder / ".env").is_file():
         variables = [(folder / ".env", table.place)]
     read = [(files.name(path), files.text(path, place)) for path, place in variables]
@@ -181,9 +209,14 @@ def _texts(table: Mapping, key: str) -> tuple[Scalar, ...]:
 
 
 def _name(model: Mapping, environment: Table[str, str], folder: Path) -> str:
-    """The project's name as docker compose has it: `COMPOSE_PROJECT_NAME`, `name`, the folder's. It is only shown."""
+    """The project's name as docker compose has it: `COMPOSE_PROJECT_NAME`, `name`, the folder's. It
+    is only shown."""
     written = model.get("name")
-    name = environment.get("COMPOSE_PROJECT_NAME") or (written.text if isinstance(written, Scalar) else "") or folder.name
+    name = (
+        environment.get("COMPOSE_PROJECT_NAME")
+        or (written.text if isinstance(written, Scalar) else "")
+        or folder.name
+    )
     return re.sub(r"[^-_a-z0-9]", "", name.lower()).lstrip("-_")[:100] or "project"
 
 

@@ -1,7 +1,9 @@
-"""What of a Compose file decides which ports are published, with its variables put in; everything else is left unread.
+"""What of a Compose file decides which ports are published, with its variables put in; everything
+else is left unread.
 
-Unread are above all `environment`, `image`, `command`, `volumes` and the labels of others: they hold secrets and variables that only the
-machine itself has, and a plan made elsewhere must not fail for want of a password that no port depends on.
+Unread are above all `environment`, `image`, `command`, `volumes` and the labels of others: they
+hold secrets and variables that only the machine itself has, and a plan made elsewhere must not fail
+for want of a password that no port depends on.
 """
 
 from __future__ import annotations
@@ -26,7 +28,18 @@ from cloudsync.sources.compose.nodes import (
 LABELS = "cloudsync."
 GATEWAY_MODE = "com.docker.network.bridge.gateway_mode_ipv"
 _TOP = ("name", "include", "services", "networks")
-_SERVICE = ("ports", "labels", "label_file", "network_mode", "networks", "extends", "profiles", "scale", "deploy", "provider")
+_SERVICE = (
+    "ports",
+    "labels",
+    "label_file",
+    "network_mode",
+    "networks",
+    "extends",
+    "profiles",
+    "scale",
+    "deploy",
+    "provider",
+)
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,200}")
 _NEAR = 0.7
 """No other key of the specification is as near to one of these."""
@@ -34,7 +47,8 @@ _NEAR = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How the files of one project, or of one included in it, are read. `folder`: what their paths are relative to."""
+    """How the files of one project, or of one included in it, are read. `folder`: what their paths
+    are relative to."""
 
     files: Files
     folder: Path
@@ -42,7 +56,8 @@ class Reading:
 
 
 def relevant(document: Mapping, reading: Reading) -> Mapping:
-    """The part of a document that counts: `name`, `include`, `services`, `networks`. Raises `ComposeError`."""
+    """The part of a document that counts: `name`, `include`, `services`, `networks`. Raises
+    `ComposeError`."""
     _misspelt(document, _TOP)
     entries: dict[str, Node] = {}
     if (name := _name(document, reading)) is not None:
@@ -55,7 +70,9 @@ def relevant(document: Mapping, reading: Reading) -> Mapping:
             found = {}
             for name_, one in tables.entries.items():
                 if not _NAME.fullmatch(name_):
-                    raise ComposeError(tables.keys[name_], f"{key} are named with letters, digits, . _ and -")
+                    raise ComposeError(
+                        tables.keys[name_], f"{key} are named with letters, digits, . _ and -"
+                    )
                 found[name_] = part(one, name_, reading)
             entries[key] = tables.having(found)
     return document.having(entries)
@@ -125,10 +142,18 @@ def _words(node: Node, key: str, reading: Reading) -> Node:
 
 def _label_file(node: Node, key: str, reading: Reading) -> Node:
     filled = _filled(node, reading)
-    listed = Sequence((filled,), filled.place, filled.tag) if isinstance(filled, Scalar) else _sequence(filled, key)
+    listed = (
+        Sequence((filled,), filled.place, filled.tag)
+        if isinstance(filled, Scalar)
+        else _sequence(filled, key)
+    )
     paths = (_scalar(one, key) for one in listed.items)
     return replace(
-        listed, items=tuple(replace(one, text=str(reading.files.resolve(one.text, reading.folder, one.place))) for one in paths)
+        listed,
+        items=tuple(
+            replace(one, text=str(reading.files.resolve(one.text, reading.folder, one.place)))
+            for one in paths
+        ),
     )
 
 
@@ -136,10 +161,17 @@ def _networks(node: Node, key: str, reading: Reading) -> Node:
     """A list or a mapping of networks as a mapping to nothing: only the names count."""
     if isinstance(node, Sequence):
         names = [_scalar(_filled(one, reading), key) for one in node.items]
-        entries: dict[str, Node] = {one.text: Scalar("", one.place, null=True, tag=one.tag) for one in names}
+        entries: dict[str, Node] = {
+            one.text: Scalar("", one.place, null=True, tag=one.tag) for one in names
+        }
         return Mapping(entries, node.place, {one.text: one.place for one in names}, node.tag)
     table = _mapping(node, key)
-    return table.having({name: Scalar("", table.keys[name], null=True, tag=one.tag) for name, one in table.entries.items()})
+    return table.having(
+        {
+            name: Scalar("", table.keys[name], null=True, tag=one.tag)
+            for name, one in table.entries.items()
+        }
+    )
 
 
 def _extends(node: Node, key: str, reading: Reading) -> Node:
@@ -168,7 +200,8 @@ def _deploy(node: Node, key: str, reading: Reading) -> Node:
 
 
 def _labels(node: Node, key: str, reading: Reading) -> Node:
-    """Our labels out of a list or a mapping, as a mapping. Of the labels of others not even the variables are looked at."""
+    """Our labels out of a list or a mapping, as a mapping. Of the labels of others not even the
+    variables are looked at."""
     entries: dict[str, Node] = {}
     keys: dict[str, Place] = {}
     if isinstance(node, Mapping):
@@ -182,7 +215,10 @@ def _labels(node: Node, key: str, reading: Reading) -> Node:
         one = _scalar(item, key)
         if (text := _label_text(one, reading)).startswith(LABELS):
             name, _, value = text.partition("=")
-            entries[name], keys[name] = replace(one, text=value, null=False, integer=False), one.place
+            entries[name], keys[name] = (
+                replace(one, text=value, null=False, integer=False),
+                one.place,
+            )
     return Mapping(entries, node.place, keys, node.tag)
 
 
@@ -223,9 +259,14 @@ def _filled(node: Node, reading: Reading) -> Node:
 
 
 def _misspelt(table: Mapping, known: tuple[str, ...]) -> None:
-    """Keys that are none, but nearly one that counts: docker compose refuses them, and to pass them over would hide ports."""
+    """Keys that are none, but nearly one that counts: docker compose refuses them, and to pass them
+    over would hide ports."""
     for key, place in table.keys.items():
-        if key not in known and not key.startswith("x-") and (near := get_close_matches(key, known, 1, _NEAR)):
+        if (
+            key not in known
+            and not key.startswith("x-")
+            and (near := get_close_matches(key, known, 1, _NEAR))
+        ):
             raise ComposeError(place, f'unknown key {key[:60]!r}, did you mean "{near[0]}"?')
 
 

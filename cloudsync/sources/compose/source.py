@@ -1,8 +1,10 @@
-"""The Compose files of a host: what it will run. They stand for a machine whose engine cannot be asked, as in CI.
+"""The Compose files of a host: what it will run. They stand for a machine whose engine cannot be
+asked, as in CI.
 
-A service is judged exactly like a container that runs it: the same labels, addresses and networks (`containers.py`). What differs: a file
-knows nothing of the image, so all labels are the user's own; it says which line a port stands on; and there is nothing to be partial about:
-a project that is wrong anywhere is not read at all.
+A service is judged exactly like a container that runs it: the same labels, addresses and networks
+(`containers.py`). What differs: a file knows nothing of the image, so all labels are the user's
+own; it says which line a port stands on; and there is nothing to be partial about: a project that
+is wrong anywhere is not read at all.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ _DOCKER0 = Network("bridge", "bridge", publishes=True, inner=NetworkSet.of(["172
 
 
 def read_compose(host: str, table: ComposeTable, base: Path, scope: LabelScope) -> Discovery:
-    """What the services of the host's Compose files need. Complete, or failed with the file and line of what is wrong."""
+    """What the services of the host's Compose files need. Complete, or failed with the file and
+    line of what is wrong."""
     try:
         needs = [
             _needs(host, project, service, networks, scope)
@@ -52,7 +55,10 @@ def read_compose(host: str, table: ComposeTable, base: Path, scope: LabelScope) 
     except ComposeError as error:
         return Failed(str(error), temporary=False)
     except OSError as error:
-        return Failed(f"its Compose files cannot be read: {error.strerror or type(error).__name__}", temporary=False)
+        return Failed(
+            f"its Compose files cannot be read: {error.strerror or type(error).__name__}",
+            temporary=False,
+        )
     return Complete(
         tuple(replace(port, from_file=True) for one in needs for port in one.required),
         tuple(port for one in needs for port in one.unopened),
@@ -61,7 +67,9 @@ def read_compose(host: str, table: ComposeTable, base: Path, scope: LabelScope) 
     )
 
 
-def _needs(host: str, project: Project, service: Service, networks: dict[str, Network], scope: LabelScope) -> Needs:
+def _needs(
+    host: str, project: Project, service: Service, networks: dict[str, Network], scope: LabelScope
+) -> Needs:
     listed = service.labels.get("cloudsync.ports") if service.network_mode == "host" else None
     place = listed.place if listed else service.place
     origin = Origin(host, project.name, service.name, file=place.file, line=place.line)
@@ -94,11 +102,17 @@ def _located(malformed: Malformed, service: Service) -> Malformed:
 
 def _mode(written: str) -> str:
     """`service:x` shares the network of another service's container."""
-    return f"container:{written.removeprefix('service:')}" if written.startswith("service:") else written
+    return (
+        f"container:{written.removeprefix('service:')}"
+        if written.startswith("service:")
+        else written
+    )
 
 
 def _binding(port: PublishedPort) -> Binding:
-    return Binding(port.protocol, port.target, port.address, port.host, port.place.file, port.place.line)
+    return Binding(
+        port.protocol, port.target, port.address, port.host, port.place.file, port.place.line
+    )
 
 
 def _networks(project: Project) -> dict[str, Network]:

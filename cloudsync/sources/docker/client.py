@@ -23,7 +23,8 @@ _VERSION = re.compile(r"1\.[0-9]{1,3}")
 
 
 class EngineError(Exception):
-    """An answer could not be had. `status`: of the HTTP answer, where there was one. `temporary`: trying again may mend it."""
+    """An answer could not be had. `status`: of the HTTP answer, where there was one. `temporary`:
+    trying again may mend it."""
 
     def __init__(self, message: str, *, status: int | None = None, temporary: bool = True) -> None:
         super().__init__(message)
@@ -31,7 +32,8 @@ class EngineError(Exception):
 
 
 class WriteRefused(Exception):
-    """Something tried to send another request than GET to the engine: a bug, stopped before anything was sent."""
+    """Something tried to send another request than GET to the engine: a bug, stopped before
+    anything was sent."""
 
 
 class ReadOnlyClient(APIClient):  # type: ignore[misc, unused-ignore]  # the stubs of some versions leave it untyped
@@ -45,7 +47,8 @@ class ReadOnlyClient(APIClient):  # type: ignore[misc, unused-ignore]  # the stu
 
 
 class OneSocket(UnixHTTPAdapter):  # type: ignore[misc, unused-ignore]  # as above
-    """docker-py keeps a pool of connections for every URL, so that none is ever used twice; here all requests share one pool."""
+    """docker-py keeps a pool of connections for every URL, so that none is ever used twice; here
+    all requests share one pool."""
 
     def get_connection(self, url: str | bytes, proxies: Any = None) -> Any:  # noqa: ARG002 - the library's signature
         """A pool of connections to the socket."""
@@ -53,10 +56,11 @@ class OneSocket(UnixHTTPAdapter):  # type: ignore[misc, unused-ignore]  # as abo
 
 
 class Engine:
-    """One engine at `url`: `unix:///path` or `tcp://address:port`, with TLS where `tls` says so; nothing of the environment counts.
+    """One engine at `url`: `unix:///path` or `tcp://address:port`, with TLS where `tls` says so;
+    nothing of the environment counts.
 
-    `deadline`: a `time.monotonic()` moment by which all reading is over. `about`: the engine's answer to `GET /version`.
-    Raises `EngineError`.
+    `deadline`: a `time.monotonic()` moment by which all reading is over. `about`: the engine's
+    answer to `GET /version`. Raises `EngineError`.
     """
 
     def __init__(self, url: str, deadline: float, tls: TlsFiles | None = None) -> None:
@@ -65,9 +69,13 @@ class Engine:
         base_url = url.replace("unix:///", "http+unix:///", 1)
         try:
             config = False if tls is None else _tls_config(tls)
-            self._client = ReadOnlyClient(base_url, _FIRST_VERSION, timeout, config, max_pool_size=_CONNECTIONS)
+            self._client = ReadOnlyClient(
+                base_url, _FIRST_VERSION, timeout, config, max_pool_size=_CONNECTIONS
+            )
             if url.startswith("unix:"):
-                self._client.mount("http+docker://", OneSocket(base_url, timeout, max_pool_size=_CONNECTIONS))
+                self._client.mount(
+                    "http+docker://", OneSocket(base_url, timeout, max_pool_size=_CONNECTIONS)
+                )
             self._client.trust_env = False  # no proxy and no other CA of the environment
         except (DockerException, requests.RequestException, OSError, ValueError) as error:
             raise connection_error(error) from None
@@ -77,7 +85,9 @@ class Engine:
             self.about: dict[str, Any] = answer if isinstance(answer, dict) else {}
             self.api_version = str(self.about.get("ApiVersion"))
             if _VERSION.fullmatch(self.api_version) is None:
-                raise EngineError("what answers there is no container engine: it does not say which API version it speaks")
+                raise EngineError(
+                    "what answers there is no container engine: it does not say which API version it speaks"
+                )
         except BaseException:
             self._client.close()
             raise
@@ -87,7 +97,8 @@ class Engine:
         self._client.close()
 
     def get(self, path: str, api: str | None = None, **query: str) -> Any:
-        """The JSON answer to `GET path` in the engine's own version of the API, or in `api` (`v4.0.0`). Raises `EngineError`."""
+        """The JSON answer to `GET path` in the engine's own version of the API, or in `api`
+        (`v4.0.0`). Raises `EngineError`."""
         return self._get(f"/{api or f'v{self.api_version}'}{path}", query, path)
 
     def _get(self, path: str, query: dict[str, str], shown: str | None = None) -> Any:
@@ -108,7 +119,10 @@ class Engine:
         for part in answer.iter_content(64 * 1024):
             size += len(part)
             if size > MAX_ANSWER:
-                raise EngineError(f"an answer of the engine is larger than {MAX_ANSWER // (1024 * 1024)} MiB", temporary=False)
+                raise EngineError(
+                    f"an answer of the engine is larger than {MAX_ANSWER // (1024 * 1024)} MiB",
+                    temporary=False,
+                )
             self._left()
             parts.append(part)
         return b"".join(parts)
@@ -122,13 +136,21 @@ class Engine:
 
 def _tls_config(tls: TlsFiles) -> TLSConfig:
     """The engine's certificate is always checked, and its name too."""
-    config = TLSConfig(client_cert=(str(tls.cert), str(tls.key)), ca_cert=None if tls.ca is None else str(tls.ca), verify=True)
-    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(tls.cert, tls.key, password=_no_password)
+    config = TLSConfig(
+        client_cert=(str(tls.cert), str(tls.key)),
+        ca_cert=None if tls.ca is None else str(tls.ca),
+        verify=True,
+    )
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(
+        tls.cert, tls.key, password=_no_password
+    )
     return config
 
 
 def _no_password() -> str:
-    raise EngineError("the key of our TLS certificate has a password: nobody is there to type it", temporary=False)
+    raise EngineError(
+        "the key of our TLS certificate has a password: nobody is there to type it", temporary=False
+    )
 
 
 def connection_error(error: Exception) -> EngineError:
@@ -179,11 +201,19 @@ def _tls_error(error: ssl.SSLError) -> EngineError:
 
 def _refused(path: str, status: int) -> EngineError:
     if status == 400 and path == "/version":
-        return EngineError("the engine does not answer to plain http: it may want TLS", status=status, temporary=False)
+        return EngineError(
+            "the engine does not answer to plain http: it may want TLS",
+            status=status,
+            temporary=False,
+        )
     if status in (401, 403):
         message = f"the engine refuses GET {_public(path)} ({status}): a socket proxy in front of it has to allow this request"
         return EngineError(message, status=status, temporary=False)
-    return EngineError(f"the engine answered {status} to GET {_public(path)}", status=status, temporary=status >= 500)
+    return EngineError(
+        f"the engine answered {status} to GET {_public(path)}",
+        status=status,
+        temporary=status >= 500,
+    )
 
 
 def _public(path: str) -> str:

@@ -1,4 +1,5 @@
-"""From the engine's answers about one container to the ports it needs: pure, every row of the semantics in one place.
+"""From the engine's answers about one container to the ports it needs: pure, every row of the
+semantics in one place.
 
 | state      | ports are taken from                                                                     |
 |------------|------------------------------------------------------------------------------------------|
@@ -7,7 +8,8 @@
 | created, being recreated by Compose | the same                                                        |
 | anything else | nothing                                                                               |
 
-Podman has two states more: `stopping` still holds its ports, and `stopped` with a restart policy is a moment of a crash loop.
+Podman has two states more: `stopping` still holds its ports, and `stopped` with a restart policy is
+a moment of a crash loop.
 
 | network mode                           | ports                                                               |
 |----------------------------------------|---------------------------------------------------------------------|
@@ -43,7 +45,10 @@ from cloudsync.sources.labels import ContainerLabels, LabelError, ours, parse_la
 Address = IPv4Address | IPv6Address
 _WILDCARDS: tuple[Address, ...] = (IPv4Address(0), IPv6Address(0))
 _UNREACHABLE_DRIVERS = ("macvlan", "ipvlan", "null", "host")
-_GATEWAY_MODES = ("com.docker.network.bridge.gateway_mode_ipv4", "com.docker.network.bridge.gateway_mode_ipv6")
+_GATEWAY_MODES = (
+    "com.docker.network.bridge.gateway_mode_ipv4",
+    "com.docker.network.bridge.gateway_mode_ipv6",
+)
 
 
 class Unexpected(ValueError):
@@ -52,8 +57,8 @@ class Unexpected(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """One published port. `host_port`: as asked for, text (`8080`, `7000-7005`, `""`), or what is bound now. `file`, `line`: where a file
-    asks for it."""
+    """One published port. `host_port`: as asked for, text (`8080`, `7000-7005`, `""`), or what is
+    bound now. `file`, `line`: where a file asks for it."""
 
     protocol: str
     container_port: int
@@ -65,7 +70,8 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What cloudsync keeps of `GET /containers/{id}/json`. Nothing else of it, and never the environment."""
+    """What cloudsync keeps of `GET /containers/{id}/json`. Nothing else of it, and never the
+    environment."""
 
     id: str
     name: str
@@ -81,9 +87,10 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """`publishes`: ports of a container on this network can be reached at the host's addresses. `inner`: the addresses of a bridge; the
-    host's own one among them, the gateway, is reached by containers only. `only4`: nothing carries IPv6 into it (Podman as root has no
-    proxy for the family that a network lacks)."""
+    """`publishes`: ports of a container on this network can be reached at the host's addresses.
+    `inner`: the addresses of a bridge; the host's own one among them, the gateway, is reached by
+    containers only. `only4`: nothing carries IPv6 into it (Podman as root has no proxy for the
+    family that a network lacks)."""
 
     id: str
     name: str
@@ -104,20 +111,26 @@ class Needs:
 
 
 def network_of(value: object, *, podman: bool = False) -> Network:
-    """One entry of `GET /networks`. `podman`: of a Podman that runs as root. Raises `Unexpected`."""
+    """One entry of `GET /networks`. `podman`: of a Podman that runs as root. Raises
+    `Unexpected`."""
     table = _table(value)
     options = _table(table.get("Options") or {})
     routed = all(options.get(mode) == "routed" for mode in _GATEWAY_MODES)
-    publishes = table.get("Driver") not in _UNREACHABLE_DRIVERS and not table.get("Internal") and not routed
+    publishes = (
+        table.get("Driver") not in _UNREACHABLE_DRIVERS and not table.get("Internal") and not routed
+    )
     inner = _subnets(table)
     only4 = podman and bool(inner.family(4)) and not inner.family(6)
     return Network(_text(table.get("Id")), _text(table.get("Name")), publishes, inner, only4)
 
 
 def networks_of(answer: object, *, podman: bool = False) -> dict[str, Network]:
-    """`GET /networks`, by id and by name. Podman's default network is called `bridge` there and `podman` by its containers."""
+    """`GET /networks`, by id and by name. Podman's default network is called `bridge` there and
+    `podman` by its containers."""
     found = [network_of(one, podman=podman) for one in _list(answer)]
-    known = {network.name: network for network in found} | {network.id: network for network in found}
+    known = {network.name: network for network in found} | {
+        network.id: network for network in found
+    }
     return {"podman": known["bridge"]} | known if podman and "bridge" in known else known
 
 
@@ -133,7 +146,8 @@ def _subnets(table: Mapping[str, object]) -> NetworkSet:
 
 
 def container_of(value: object, *, podman: bool = False) -> Container:
-    """One `GET /containers/{id}/json`. `podman`: an address left out is IPv4 there. Raises `Unexpected`."""
+    """One `GET /containers/{id}/json`. `podman`: an address left out is IPv4 there. Raises
+    `Unexpected`."""
     table = _table(value)
     config, host = _table(table.get("Config")), _table(table.get("HostConfig"))
     settings = _table(table.get("NetworkSettings") or {})
@@ -141,11 +155,18 @@ def container_of(value: object, *, podman: bool = False) -> Container:
     return Container(
         id=_text(table.get("Id")),
         name=_text(table.get("Name")).removeprefix("/"),
-        state=_state(_text(_table(table.get("State")).get("Status")), _table(host.get("RestartPolicy") or {}).get("Name")),
+        state=_state(
+            _text(_table(table.get("State")).get("Status")),
+            _table(host.get("RestartPolicy") or {}).get("Name"),
+        ),
         image=_text(table.get("Image") or ""),
-        labels={_text(key): _text(label) for key, label in _table(config.get("Labels") or {}).items()},
+        labels={
+            _text(key): _text(label) for key, label in _table(config.get("Labels") or {}).items()
+        },
         network_mode=_text(host.get("NetworkMode") or ""),
-        networks=tuple(_text(_table(one or {}).get("NetworkID") or name) for name, one in attached.items()),
+        networks=tuple(
+            _text(_table(one or {}).get("NetworkID") or name) for name, one in attached.items()
+        ),
         asked=_bindings(host.get("PortBindings"), ip_address("0.0.0.0") if podman else None),  # noqa: S104 - not bound here
         bound=_bindings(settings.get("Ports"), ip_address("0.0.0.0") if podman else None),  # noqa: S104 - as above
         traits=traits_of(config, table.get("Args")),
@@ -156,16 +177,26 @@ def _state(status: str, restart: object) -> str:
     """Podman's words in Docker's."""
     if status == "stopping":
         return "running"
-    return "restarting" if status == "stopped" and restart in ("always", "unless-stopped", "on-failure") else status
+    return (
+        "restarting"
+        if status == "stopped" and restart in ("always", "unless-stopped", "on-failure")
+        else status
+    )
 
 
 def origin_of(host: str, container: Container) -> Origin:
-    """Who it is, for people: Swarm tasks by their service, whose name lasts. These labels are for display only: anyone can set them."""
+    """Who it is, for people: Swarm tasks by their service, whose name lasts. These labels are for
+    display only: anyone can set them."""
     labels = container.labels
     if service := labels.get("com.docker.swarm.service.name"):
         stack = labels.get("com.docker.stack.namespace")
         return Origin(host, stack, service.removeprefix(f"{stack}_") if stack else None, service)
-    return Origin(host, labels.get("com.docker.compose.project"), labels.get("com.docker.compose.service"), container.name)
+    return Origin(
+        host,
+        labels.get("com.docker.compose.project"),
+        labels.get("com.docker.compose.service"),
+        container.name,
+    )
 
 
 def counts(container: Container) -> bool:
@@ -184,13 +215,15 @@ def needs_of(
     scope: LabelScope,
     origin: Origin | None = None,
 ) -> Needs:
-    """What one container that `counts` needs. `image`: its image's labels, None where they are not known. `origin`: who it is, where its
-    labels do not say."""
+    """What one container that `counts` needs. `image`: its image's labels, None where they are not
+    known. `origin`: who it is, where its labels do not say."""
     origin = origin or origin_of(host, container)
     needs = _needs_of(container, networks, image, scope, origin)
     fixed, _ = _published(container, networks, origin)
     remarks = needs.remarks
-    if scope.lenient and any("@" in value for key, value in ours(container.labels).items() if key.endswith("sources")):
+    if scope.lenient and any(
+        "@" in value for key, value in ours(container.labels).items() if key.endswith("sources")
+    ):
         remarks = (
             *remarks,
             f"{container.name}: its labels name networks of a configuration that is not at hand: taken as anyone",
@@ -201,14 +234,26 @@ def needs_of(
 def _local(bindings: Iterable[Binding], origin: Origin) -> tuple[RequiredPort, ...]:
     """What is published on loopback addresses."""
     return coalesced(
-        RequiredPort(b.protocol, int(b.host_port), int(b.host_port), NOWHERE, origin, b.address, b.container_port)
+        RequiredPort(
+            b.protocol,
+            int(b.host_port),
+            int(b.host_port),
+            NOWHERE,
+            origin,
+            b.address,
+            b.container_port,
+        )
         for b in bindings
         if b.address is not None and _is_loopback(b.address)
     )
 
 
 def _needs_of(
-    container: Container, networks: Mapping[str, Network], image: Mapping[str, str] | None, scope: LabelScope, origin: Origin
+    container: Container,
+    networks: Mapping[str, Network],
+    image: Mapping[str, str] | None,
+    scope: LabelScope,
+    origin: Origin,
 ) -> Needs:
     trusted, born = split(container.labels, image)
     limits, remarks = narrowing(born, scope)
@@ -233,11 +278,15 @@ def _needs_of(
         if asks:
             reason = f"its network ({container.network_mode or 'none'}) does not publish ports at the host's addresses"
             listed = [
-                (part.protocol, f"{part.first}-{part.last}" if part.first != part.last else str(part.first))
+                (
+                    part.protocol,
+                    f"{part.first}-{part.last}" if part.first != part.last else str(part.first),
+                )
                 for part in labels.ports or ()
             ]
             unopened = tuple(
-                UnopenedPort(protocol, text, origin, "unsupported-network", reason) for protocol, text in listed or [("tcp", "")]
+                UnopenedPort(protocol, text, origin, "unsupported-network", reason)
+                for protocol, text in listed or [("tcp", "")]
             )
             return Needs(unopened=unopened, remarks=remarks)
         return Needs(remarks=remarks)
@@ -256,22 +305,39 @@ def _published(
     runtime = container.state in ("running", "paused")
     fixed, picked = [], []
     inner = NetworkSet.union(network.inner for network in networks.values())
-    only4 = bool(container.networks) and all(name in networks and networks[name].only4 for name in container.networks)
+    only4 = bool(container.networks) and all(
+        name in networks and networks[name].only4 for name in container.networks
+    )
     for one in container.bound if runtime else container.asked:
         wanted = numbers.get((one.protocol, one.container_port), set())
         if one.address is not None and inner.covers(NetworkSet.of((str(one.address),))):
-            reason = f"bound to {one.address}, the gateway of a Docker network: only containers reach it"
-            picked.append(UnopenedPort(one.protocol, one.host_port, _at(origin, one), "private-address", reason))
-        elif only4 and one.address is not None and one.address.version == 6 and not _is_loopback(one.address):
+            reason = (
+                f"bound to {one.address}, the gateway of a Docker network: only containers reach it"
+            )
+            picked.append(
+                UnopenedPort(
+                    one.protocol, one.host_port, _at(origin, one), "private-address", reason
+                )
+            )
+        elif (
+            only4
+            and one.address is not None
+            and one.address.version == 6
+            and not _is_loopback(one.address)
+        ):
             reason = f"bound to {one.address}, but its network has no IPv6: nothing answers there"
-            picked.append(UnopenedPort(one.protocol, one.host_port, _at(origin, one), "no-address", reason))
+            picked.append(
+                UnopenedPort(one.protocol, one.host_port, _at(origin, one), "no-address", reason)
+            )
         elif one.host_port in wanted and one.host_port.isdecimal() and int(one.host_port) > 0:
             fixed.append(one)
         elif one.address is None or not _is_loopback(one.address):
             shown = one.host_port if runtime else ""
             among = f" among {one.host_port}" if "-" in one.host_port else ""
             reason = f"the engine picks the host port of {one.container_port}/{one.protocol}{among}: it changes; publish it on a fixed port"
-            picked.append(UnopenedPort(one.protocol, shown, _at(origin, one), "random-port", reason))
+            picked.append(
+                UnopenedPort(one.protocol, shown, _at(origin, one), "random-port", reason)
+            )
     return tuple(fixed), tuple(dict.fromkeys(picked))
 
 
@@ -282,26 +348,38 @@ def _reachable(container: Container, networks: Mapping[str, Network]) -> bool:
     return not named or any(network is None or network.publishes for network in named)
 
 
-def _on_host_network(labels: ContainerLabels, limits: ContainerLabels, origin: Origin, remarks: tuple[str, ...]) -> Needs:
+def _on_host_network(
+    labels: ContainerLabels, limits: ContainerLabels, origin: Origin, remarks: tuple[str, ...]
+) -> Needs:
     """Nothing is published there; the container's own label is the list."""
     listed = labels.ports or ()
     if labels.expose is False or limits.expose is False:
         reason = "the label cloudsync.expose is false"
         return Needs(
-            unopened=tuple(UnopenedPort(p.protocol, _span(p.first, p.last), origin, "labelled-out", reason) for p in listed),
+            unopened=tuple(
+                UnopenedPort(p.protocol, _span(p.first, p.last), origin, "labelled-out", reason)
+                for p in listed
+            ),
             remarks=remarks,
         )
     if not listed:
         if labels.expose:
             reason = "a container on the host network needs cloudsync.ports to say which"
-            return Needs(unopened=(UnopenedPort("tcp", "", origin, "not-published", reason),), remarks=remarks)
+            return Needs(
+                unopened=(UnopenedPort("tcp", "", origin, "not-published", reason),),
+                remarks=remarks,
+            )
         return Needs(remarks=remarks)
     ports = []
     for part in listed:
         for number in range(part.first, part.last + 1):
-            if limits.ports is not None and not any((part.protocol, number) in limit for limit in limits.ports):
+            if limits.ports is not None and not any(
+                (part.protocol, number) in limit for limit in limits.ports
+            ):
                 continue
-            sources = narrower(labels.sources_for(part.protocol, number), limits.sources_for(part.protocol, number))
+            sources = narrower(
+                labels.sources_for(part.protocol, number), limits.sources_for(part.protocol, number)
+            )
             ports.append(
                 RequiredPort(
                     part.protocol, number, number, ANY if sources is None else sources.networks, replace(origin, label="cloudsync.ports"),
@@ -321,25 +399,42 @@ def _labelled(
     *,
     asked: bool,
 ) -> Needs:
-    """The published ports as the labels narrow them, and by name what the labels ask for in vain."""
+    """The published ports as the labels narrow them, and by name what the labels ask for in
+    vain."""
     out: list[UnopenedPort] = list(unopened)
     ports: list[RequiredPort] = []
     families: dict[tuple[str, int], set[int]] = {}
     loopback: set[tuple[str, int]] = set()
-    why_label = "cloudsync.ports" if labels.ports is not None else "cloudsync.expose" if labels.expose else None
+    why_label = (
+        "cloudsync.ports"
+        if labels.ports is not None
+        else "cloudsync.expose"
+        if labels.expose
+        else None
+    )
     for port in _ports_of(fixed, replace(origin, label=why_label) if asked else origin, loopback):
         key = (port.protocol, port.first)
         families.setdefault(key, set()).add(port.address.version if port.address else 4)
         out_reason = _left_out(port, labels, limits)
         if out_reason is not None:
             unlabelled = replace(port.origin, label=None)
-            out.append(UnopenedPort(port.protocol, str(port.first), unlabelled, "labelled-out", out_reason))
+            out.append(
+                UnopenedPort(port.protocol, str(port.first), unlabelled, "labelled-out", out_reason)
+            )
             continue
         sources = narrower(labels.sources_for(*key), limits.sources_for(*key))
         networks = port.sources if sources is None else port.sources & sources.networks
         if networks:
             firewalls = _both(labels.firewalls, limits.firewalls)
-            ports.append(replace(port, sources=networks, asked=asked, firewalls=firewalls, description=labels.description))
+            ports.append(
+                replace(
+                    port,
+                    sources=networks,
+                    asked=asked,
+                    firewalls=firewalls,
+                    description=labels.description,
+                )
+            )
     out.extend(_in_vain(labels, families, loopback, origin))
     return Needs(coalesced(ports), tuple(dict.fromkeys(out)), remarks=remarks)
 
@@ -354,9 +449,13 @@ def _left_out(port: RequiredPort, labels: ContainerLabels, limits: ContainerLabe
 
 
 def _in_vain(
-    labels: ContainerLabels, families: Mapping[tuple[str, int], set[int]], loopback: set[tuple[str, int]], origin: Origin
+    labels: ContainerLabels,
+    families: Mapping[tuple[str, int], set[int]],
+    loopback: set[tuple[str, int]],
+    origin: Origin,
 ) -> Iterable[UnopenedPort]:
-    """Ports that a label names but nobody publishes, and families that a label names but the port has no address in."""
+    """Ports that a label names but nobody publishes, and families that a label names but the port
+    has no address in."""
     if labels.expose is False:
         return
     for part in labels.ports or ():
@@ -368,11 +467,18 @@ def _in_vain(
         ):  # fmt: skip
             for first, last in _spans(number for _, number in missing):
                 yield UnopenedPort(
-                    part.protocol, _span(first, last), origin, "loopback" if code == "loopback" else "not-published", reason
+                    part.protocol,
+                    _span(first, last),
+                    origin,
+                    "loopback" if code == "loopback" else "not-published",
+                    reason,
                 )
     for (protocol, number), published in families.items():
         wanted = labels.sources_for(protocol, number)
-        if wanted is None or (labels.ports is not None and not any((protocol, number) in part for part in labels.ports)):
+        if wanted is None or (
+            labels.ports is not None
+            and not any((protocol, number) in part for part in labels.ports)
+        ):
             continue
         for family in sorted(wanted.families - published):
             reason = f"its sources name IPv{family} networks, but it is not published on an IPv{family} address"
@@ -382,7 +488,8 @@ def _in_vain(
 def _ports_of(
     bindings: Iterable[Binding], origin: Origin, loopback: set[tuple[str, int]] | None = None
 ) -> Iterable[RequiredPort]:
-    """Every binding on an address that is not loopback, as a port of its own; an address left out is both wildcards."""
+    """Every binding on an address that is not loopback, as a port of its own; an address left out
+    is both wildcards."""
     for binding in bindings:
         number = int(binding.host_port)
         addresses = _WILDCARDS if binding.address is None else (binding.address,)
@@ -413,12 +520,25 @@ def coalesced(ports: Iterable[RequiredPort]) -> tuple[RequiredPort, ...]:
 
     def key(port: RequiredPort) -> tuple[object, ...]:
         offset = None if port.container_first is None else port.container_first - port.first
-        return (port.protocol, str(port.address), port.sources, port.origin, offset, port.asked, port.firewalls, port.description)
+        return (
+            port.protocol,
+            str(port.address),
+            port.sources,
+            port.origin,
+            offset,
+            port.asked,
+            port.firewalls,
+            port.description,
+        )
 
     groups: dict[tuple[object, ...], dict[int, RequiredPort]] = {}
     for port in ports:
         groups.setdefault(key(port), {})[port.first] = port
-    return tuple(replace(group[first], last=last) for group in groups.values() for first, last in _spans(group))
+    return tuple(
+        replace(group[first], last=last)
+        for group in groups.values()
+        for first, last in _spans(group)
+    )
 
 
 def _spans(numbers: Iterable[int]) -> Iterable[tuple[int, int]]:
@@ -452,8 +572,8 @@ def _is_loopback(address: Address) -> bool:
 
 
 def _bindings(value: object, left_out: Address | None) -> tuple[Binding, ...]:
-    """`{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "443/tcp": null}`; exposed ports have null. `left_out`: the
-    address where none is given."""
+    """`{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "443/tcp": null}`; exposed ports
+    have null. `left_out`: the address where none is given."""
     found = []
     for name, entries in _table(value or {}).items():
         number, _, protocol = _text(name).partition("/")
@@ -463,7 +583,10 @@ def _bindings(value: object, left_out: Address | None) -> tuple[Binding, ...]:
             table = _table(entry)
             found.append(
                 Binding(
-                    protocol or "tcp", int(number), _address(table.get("HostIp")) or left_out, _text(table.get("HostPort") or "")
+                    protocol or "tcp",
+                    int(number),
+                    _address(table.get("HostIp")) or left_out,
+                    _text(table.get("HostPort") or ""),
                 )
             )
     return tuple(found)

@@ -1,6 +1,7 @@
 """From the name of an engine to the way there: sockets, ssh, TLS, and Docker contexts.
 
-Contexts are resolved here: docker-py takes the local socket for a context it does not know, which would be another engine than the user's.
+Contexts are resolved here: docker-py takes the local socket for a context it does not know, which
+would be another engine than the user's.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class EndpointError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Who signs the engine's certificate (None: the machine's own authorities), and our certificate with its key."""
+    """Who signs the engine's certificate (None: the machine's own authorities), and our certificate
+    with its key."""
 
     ca: Path | None
     cert: Path
@@ -34,7 +36,8 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class SshRoute:
-    """What ssh is told: a host or an alias of its configuration, and the engine's socket at the far end."""
+    """What ssh is told: a host or an alias of its configuration, and the engine's socket at the far
+    end."""
 
     host: str
     user: str | None
@@ -60,18 +63,25 @@ class Way:
 
 
 def docker_endpoint(environ: Mapping[str, str]) -> str:
-    """The engine the docker command would use: DOCKER_HOST, DOCKER_CONTEXT, the current context, the local socket.
+    """The engine the docker command would use: DOCKER_HOST, DOCKER_CONTEXT, the current context,
+    the local socket.
 
     Raises `EndpointError`.
     """
-    endpoint = environ.get("DOCKER_HOST") or environ.get("DOCKER_CONTEXT") or _current(_folder(environ)) or LOCAL
+    endpoint = (
+        environ.get("DOCKER_HOST")
+        or environ.get("DOCKER_CONTEXT")
+        or _current(_folder(environ))
+        or LOCAL
+    )
     if (problem := engine_problem(endpoint)) is not None:
         raise EndpointError(f"the engine of the docker command cannot be used: it {problem}")
     return endpoint
 
 
 def way_to(engine: str | TlsEngine, environ: Mapping[str, str], base: Path) -> Way:
-    """The way to an engine of the configuration. `base`: the folder that the paths of its certificates are relative to.
+    """The way to an engine of the configuration. `base`: the folder that the paths of its
+    certificates are relative to.
 
     Raises `EndpointError`.
     """
@@ -110,16 +120,26 @@ def _files(files: TlsFiles) -> TlsFiles:
             if path is not None:
                 path.open("rb").close()
         except OSError as error:
-            raise EndpointError(f"the engine's TLS file {path} cannot be read: {error.strerror}") from None
+            raise EndpointError(
+                f"the engine's TLS file {path} cannot be read: {error.strerror}"
+            ) from None
     return files
 
 
 def _route(url: str) -> SshRoute:
     parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]  # as written: ssh's own configuration may tell upper from lower case
-    host = host.removesuffix(f":{parts.port}").strip("[]") if parts.port is not None else host.strip("[]")
+    host = parts.netloc.rpartition("@")[
+        2
+    ]  # as written: ssh's own configuration may tell upper from lower case
+    host = (
+        host.removesuffix(f":{parts.port}").strip("[]")
+        if parts.port is not None
+        else host.strip("[]")
+    )
     path = unquote(parts.path)
-    return SshRoute(host, parts.username, parts.port, path if path not in ("", "/") else REMOTE_SOCKET)
+    return SshRoute(
+        host, parts.username, parts.port, path if path not in ("", "/") else REMOTE_SOCKET
+    )
 
 
 def _folder(environ: Mapping[str, str]) -> Path:
@@ -136,7 +156,9 @@ def _of_context(name: str, folder: Path) -> Way:
         raise EndpointError(f'the Docker context "{name}" does not exist in {folder}') from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise EndpointError(f'the Docker context "{name}" cannot be read') from None
-    problem = engine_problem(url) if isinstance(url, str) and not is_context(url) else "is no address"
+    problem = (
+        engine_problem(url) if isinstance(url, str) and not is_context(url) else "is no address"
+    )
     if problem is not None:
         raise EndpointError(f'the Docker context "{name}" cannot be used: its endpoint {problem}')
     parts = urlsplit(url)
@@ -145,14 +167,23 @@ def _of_context(name: str, folder: Path) -> Way:
     if parts.scheme != "tcp":
         return Way(url)
     if unverified:
-        raise EndpointError(f'the Docker context "{name}" is told not to verify the engine (SkipTLSVerify): it is not used')
+        raise EndpointError(
+            f'the Docker context "{name}" is told not to verify the engine (SkipTLSVerify): it is not used'
+        )
     material = folder / "contexts" / "tls" / key / "docker"
     if (material / "cert.pem").exists() or (material / "key.pem").exists():
         ca = material / "ca.pem"
-        return Way(url, _files(TlsFiles(ca if ca.exists() else None, material / "cert.pem", material / "key.pem")))
+        return Way(
+            url,
+            _files(
+                TlsFiles(ca if ca.exists() else None, material / "cert.pem", material / "key.pem")
+            ),
+        )
     if is_loopback(parts.hostname):
         return Way(url)
-    raise EndpointError(f'the Docker context "{name}" has no TLS certificates: plain tcp is for loopback addresses only')
+    raise EndpointError(
+        f'the Docker context "{name}" has no TLS certificates: plain tcp is for loopback addresses only'
+    )
 
 
 def _current(folder: Path) -> str:

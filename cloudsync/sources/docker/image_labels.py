@@ -1,7 +1,8 @@
 """Which labels were born in the image.
 
-Engines merge image labels into container labels without a trace (moby `daemon/commit.go`), so a label counts as the image's where the
-image has the same key with the same value; where the image cannot be inspected, all of them do.
+Engines merge image labels into container labels without a trace (moby `daemon/commit.go`), so a
+label counts as the image's where the image has the same key with the same value; where the image
+cannot be inspected, all of them do.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from cloudsync.rules.networks import NetworkSet
 from cloudsync.sources.labels import ContainerLabels, LabelError, Sources, ours, parse_labels
 
 
-def split(labels: Mapping[str, str], image: Mapping[str, str] | None) -> tuple[dict[str, str], dict[str, str]]:
-    """(trusted, image-born) `cloudsync.*` labels. `image`: the image's labels; None where they are not known."""
+def split(
+    labels: Mapping[str, str], image: Mapping[str, str] | None
+) -> tuple[dict[str, str], dict[str, str]]:
+    """(trusted, image-born) `cloudsync.*` labels. `image`: the image's labels; None where they are
+    not known."""
     mine = ours(labels)
     if image is None:
         return {}, mine
@@ -23,10 +27,13 @@ def split(labels: Mapping[str, str], image: Mapping[str, str] | None) -> tuple[d
     return {key: value for key, value in mine.items() if key not in born}, born
 
 
-def narrowing(born: Mapping[str, str], scope: LabelScope) -> tuple[ContainerLabels, tuple[str, ...]]:
+def narrowing(
+    born: Mapping[str, str], scope: LabelScope
+) -> tuple[ContainerLabels, tuple[str, ...]]:
     """The part of image-born labels that narrows, and remarks on the ones that were ignored.
 
-    `expose=true` asks and a description is the image's text: neither counts. What does not parse is ignored.
+    `expose=true` asks and a description is the image's text: neither counts. What does not parse is
+    ignored.
     """
     good: dict[str, str] = {}
     remarks = []
@@ -42,7 +49,9 @@ def narrowing(born: Mapping[str, str], scope: LabelScope) -> tuple[ContainerLabe
         remarks.append(
             "labels of the image ask for ports: that counts only where the container itself asks, by a label of its own"
         )
-    return replace(parsed, expose=False if parsed.expose is False else None, description=None), tuple(remarks)
+    return replace(
+        parsed, expose=False if parsed.expose is False else None, description=None
+    ), tuple(remarks)
 
 
 def narrower(sources: Sources | None, image: Sources | None) -> Sources | None:

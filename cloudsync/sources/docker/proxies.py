@@ -1,4 +1,5 @@
-"""Reverse proxies that read containers: where one publishes 80 and 443, the containers behind it need no port of their own.
+"""Reverse proxies that read containers: where one publishes 80 and 443, the containers behind it
+need no port of their own.
 
 | proxy              | known by                                              | what it routes to                                |
 |--------------------|-------------------------------------------------------|--------------------------------------------------|
@@ -6,7 +7,8 @@
 | Caddy-docker-proxy | its image's name, or the command `docker-proxy`       | labels `caddy`, `caddy.…`, `caddy_0.…`            |
 | nginx-proxy        | its image's name                                      | the variable `VIRTUAL_HOST`                       |
 
-Names, labels and commands are other people's words: they make remarks here, and never open or close anything.
+Names, labels and commands are other people's words: they make remarks here, and never open or close
+anything.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from typing import Literal
 
 from cloudsync.model.ports import Origin, RequiredPort, Routed
 
-Trait = Literal["is-traefik", "is-caddy", "is-nginx-proxy", "by-traefik", "by-caddy", "by-nginx-proxy", "http3"]
+Trait = Literal[
+    "is-traefik", "is-caddy", "is-nginx-proxy", "by-traefik", "by-caddy", "by-nginx-proxy", "http3"
+]
 _NAMES: dict[str, str] = {"traefik": "Traefik", "caddy": "Caddy", "nginx-proxy": "nginx-proxy"}
 _IMAGES: tuple[tuple[Trait, re.Pattern[str]], ...] = (
     ("is-traefik", re.compile(r"(^|/)traefik([:@]|$)")),
@@ -41,20 +45,28 @@ class Served:
 
 
 def traits_of(config: Mapping[str, object], arguments: object) -> frozenset[Trait]:
-    """What of a container's settings speaks of proxies. Of the environment only whether `VIRTUAL_HOST` is there is kept."""
+    """What of a container's settings speaks of proxies. Of the environment only whether
+    `VIRTUAL_HOST` is there is kept."""
     found: set[Trait] = set()
     image = config.get("Image")
-    found |= {trait for trait, pattern in _IMAGES if isinstance(image, str) and pattern.search(image)}
-    words = [word for word in (arguments if isinstance(arguments, list) else []) if isinstance(word, str)]
+    found |= {
+        trait for trait, pattern in _IMAGES if isinstance(image, str) and pattern.search(image)
+    }
+    words = [
+        word for word in (arguments if isinstance(arguments, list) else []) if isinstance(word, str)
+    ]
     if any(word.lower().startswith(("--providers.docker", "--providers.swarm")) for word in words):
         found.add("is-traefik")
-    if any(word.lower().startswith("--entrypoints.") and ".http3" in word.lower() for word in words):
+    if any(
+        word.lower().startswith("--entrypoints.") and ".http3" in word.lower() for word in words
+    ):
         found.add("http3")
     if "docker-proxy" in words:
         found.add("is-caddy")
     environment = config.get("Env")
     if any(
-        isinstance(one, str) and one.startswith("VIRTUAL_HOST=") for one in (environment if isinstance(environment, list) else [])
+        isinstance(one, str) and one.startswith("VIRTUAL_HOST=")
+        for one in (environment if isinstance(environment, list) else [])
     ):
         found.add("by-nginx-proxy")
     return frozenset(found | routed_by_labels(config.get("Labels")))
@@ -63,9 +75,15 @@ def traits_of(config: Mapping[str, object], arguments: object) -> frozenset[Trai
 def routed_by_labels(labels: object) -> set[Trait]:
     """The proxies that these labels speak to."""
     found: set[Trait] = set()
-    known = {str(key): str(value) for key, value in labels.items()} if isinstance(labels, dict) else {}
-    enable = next((value.lower() for key, value in known.items() if key.lower() == "traefik.enable"), None)
-    if enable in ("true", "1") or (enable is None and any(_TRAEFIK_ROUTER.fullmatch(key) for key in known)):
+    known = (
+        {str(key): str(value) for key, value in labels.items()} if isinstance(labels, dict) else {}
+    )
+    enable = next(
+        (value.lower() for key, value in known.items() if key.lower() == "traefik.enable"), None
+    )
+    if enable in ("true", "1") or (
+        enable is None and any(_TRAEFIK_ROUTER.fullmatch(key) for key in known)
+    ):
         found.add("by-traefik")
     if any(_CADDY.fullmatch(key) for key in known):
         found.add("by-caddy")
@@ -73,7 +91,8 @@ def routed_by_labels(labels: object) -> set[Trait]:
 
 
 def routed(containers: Iterable[Served]) -> tuple[tuple[Routed, ...], tuple[str, ...]]:
-    """The containers behind a proxy of the same engine that is open to others, and remarks for people."""
+    """The containers behind a proxy of the same engine that is open to others, and remarks for
+    people."""
     seen = list(containers)
     behind: list[Routed] = []
     remarks: list[str] = []
@@ -82,7 +101,11 @@ def routed(containers: Iterable[Served]) -> tuple[tuple[Routed, ...], tuple[str,
         if not proxies:
             continue
         label = f"{name} ({_who(proxies[0].origin)})"
-        backends = [one for one in seen if f"by-{kind}" in one.traits and one not in proxies and f"is-{kind}" not in one.traits]
+        backends = [
+            one
+            for one in seen
+            if f"by-{kind}" in one.traits and one not in proxies and f"is-{kind}" not in one.traits
+        ]
         found = [Routed(one.origin, label, _ports(one.required)) for one in backends]
         behind += found
         if quiet := sorted({_who(one.origin) for one in found if not one.beside}):
@@ -96,13 +119,17 @@ def routed(containers: Iterable[Served]) -> tuple[tuple[Routed, ...], tuple[str,
         remarks += [
             f"{label} speaks HTTP/3, but does not publish 443/udp: it stays closed"
             for one in proxies
-            if "http3" in one.traits and not one.host_network and not any(_covers(port, "udp", 443) for port in one.required)
+            if "http3" in one.traits
+            and not one.host_network
+            and not any(_covers(port, "udp", 443) for port in one.required)
         ]
     return tuple(behind), tuple(remarks)
 
 
 def _in_front(one: Served) -> bool:
-    return one.host_network or any(_covers(port, "tcp", number) for port in one.required for number in _FRONT)
+    return one.host_network or any(
+        _covers(port, "tcp", number) for port in one.required for number in _FRONT
+    )
 
 
 def _covers(port: RequiredPort, protocol: str, number: int) -> bool:
@@ -111,8 +138,15 @@ def _covers(port: RequiredPort, protocol: str, number: int) -> bool:
 
 def _ports(required: Iterable[RequiredPort]) -> tuple[str, ...]:
     found = sorted({(port.first, port.last, port.protocol) for port in required})
-    return tuple(f"{first if first == last else f'{first}-{last}'}/{protocol}" for first, last, protocol in found)
+    return tuple(
+        f"{first if first == last else f'{first}-{last}'}/{protocol}"
+        for first, last, protocol in found
+    )
 
 
 def _who(origin: Origin) -> str:
-    return f"{origin.project}/{origin.service}" if origin.project and origin.service else origin.container or origin.host
+    return (
+        f"{origin.project}/{origin.service}"
+        if origin.project and origin.service
+        else origin.container or origin.host
+    )

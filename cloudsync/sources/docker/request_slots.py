@@ -1,7 +1,8 @@
-"""Requests at once, shared fairly: every engine that is being read always has one of its own, and takes more only while they are free.
+"""Requests at once, shared fairly: every engine that is being read always has one of its own, and
+takes more only while they are free.
 
-So the sum stays within `run.concurrency`, and an engine that hangs with many requests keeps others from beginning until its own time is
-over, but never from going on.
+So the sum stays within `run.concurrency`, and an engine that hangs with many requests keeps others
+from beginning until its own time is over, but never from going on.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ Result = TypeVar("Result")
 
 
 class Share:
-    """`with Share(slots, most) as share:` waits for one of `slots` and keeps it. `most`: requests at once in all."""
+    """`with Share(slots, most) as share:` waits for one of `slots` and keeps it. `most`: requests
+    at once in all."""
 
     def __init__(self, slots: threading.Semaphore, most: int) -> None:
         self._slots, self._most = slots, most
@@ -33,7 +35,8 @@ class Share:
         self._slots.release()
 
     def each(self, work: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
-        """`work` on every item; the results in the items' order. An exception of `work` is raised when the others are done."""
+        """`work` on every item; the results in the items' order. An exception of `work` is raised
+        when the others are done."""
         left = deque(enumerate(items))
         done: dict[int, Result] = {}
 

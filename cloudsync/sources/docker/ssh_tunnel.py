@@ -1,7 +1,9 @@
-"""An engine on another machine, through the user's own ssh: a socket in a private folder that ssh forwards to the engine's.
+"""An engine on another machine, through the user's own ssh: a socket in a private folder that ssh
+forwards to the engine's.
 
-Everything of the user's ssh counts: its configuration, keys, agent, jump hosts and known hosts. Nothing is ever asked (BatchMode), and an
-existing ControlMaster is left alone: a forwarding handed to it would outlive us.
+Everything of the user's ssh counts: its configuration, keys, agent, jump hosts and known hosts.
+Nothing is ever asked (BatchMode), and an existing ControlMaster is left alone: a forwarding handed
+to it would outlive us.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ _NOT_OPENED = (
     "the engine's socket {socket} cannot be opened on {to}: does it exist, may {user} use it (group docker), and does its sshd allow "
     "forwarding to sockets (AllowStreamLocalForwarding)?"
 )
-# What ssh says, the reason for people, and whether trying again may mend it. The first that fits; `{to}` is the far end.
+# What ssh says, the reason for people, and whether trying again may mend it. The first that fits;
+# `{to}` is the far end.
 _WHYS = (
     ("host identification has changed", "the host key of {to} is not the known one: if that is right, mend known_hosts", False),
     ("host key verification failed", "the host key of {to} is not known: connect once by hand ({command}) and check it", False),
@@ -58,7 +61,8 @@ _WHYS = (
 
 
 class Tunnel:
-    """`with Tunnel(route, deadline) as tunnel:` an engine at `tunnel.url`. `deadline`: a `time.monotonic()` moment.
+    """`with Tunnel(route, deadline) as tunnel:` an engine at `tunnel.url`. `deadline`: a
+    `time.monotonic()` moment.
 
     Raises `EngineError`.
     """
@@ -102,7 +106,8 @@ class Tunnel:
         self._said.close()
 
     def why(self) -> EngineError | None:
-        """What ssh has to say about a connection that failed; None where it says nothing that is known."""
+        """What ssh has to say about a connection that failed; None where it says nothing that is
+        known."""
         said = self._heard().lower()
         route = self._route
         names = {
@@ -119,16 +124,31 @@ class Tunnel:
 
     def _start(self, ssh: str) -> None:
         folder = tempfile.gettempdir()
-        self._folder = Path(tempfile.mkdtemp(prefix="cloudsync-", dir=folder if len(folder) < 60 else "/tmp"))  # noqa: S108 - a socket's path may have 107 characters
+        # The path of a socket may have 107 characters.
+        short = folder if len(folder) < 60 else "/tmp"  # noqa: S108
+        self._folder = Path(tempfile.mkdtemp(prefix="cloudsync-", dir=short))
         path = self._folder / "engine.sock"
         words = [ssh, "-N", "-T", "-a", "-x", "-L", f"{path}:{self._route.socket}"]
         options = [*_OPTIONS, f"ConnectTimeout={max(1, math.ceil(self._left()))}"]
         words += [word for option in options for word in ("-o", option)]
         words += ["-l", self._route.user] if self._route.user else []
         words += ["-p", str(self._route.port)] if self._route.port else []
-        keeper = [sys.executable, "-I", "-S", str(_KEEPER), str(self._folder), *words, "--", self._route.host]
+        keeper = [
+            sys.executable,
+            "-I",
+            "-S",
+            str(_KEEPER),
+            str(self._folder),
+            *words,
+            "--",
+            self._route.host,
+        ]
         self._keeper = subprocess.Popen(  # noqa: S603 - no shell; the words are checked by the configuration
-            keeper, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=self._said, start_new_session=True
+            keeper,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._said,
+            start_new_session=True,
         )
         while not _listens(path):
             if self._keeper.poll() is not None:
@@ -140,7 +160,9 @@ class Tunnel:
     def _left(self) -> float:
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise self.why() or EngineError(f"{self._route} did not let us in by ssh within host_timeout")
+            raise self.why() or EngineError(
+                f"{self._route} did not let us in by ssh within host_timeout"
+            )
         return left
 
     def _heard(self) -> str:

@@ -1,6 +1,8 @@
-"""Which actions the credentials may do, by EC2's own dry runs: one call for each action, and nothing is done.
+"""Which actions the credentials may do, by EC2's own dry runs: one call for each action, and
+nothing is done.
 
-A policy may allow an action for some groups only; it is asked about the first group of the configuration that exists.
+A policy may allow an action for some groups only; it is asked about the first group of the
+configuration that exists.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
     rows += [
         Access(f"the group of {name}", "plan", "missing", one.error.message)
         if isinstance(one.error, NotFound)
-        else Access(f"the group of {name}", "plan", "unknown", one.error.message, one.error.temporary)
+        else Access(
+            f"the group of {name}", "plan", "unknown", one.error.message, one.error.temporary
+        )
         for name, one in observed.items()
         if isinstance(one, Unreadable)
     ]
@@ -54,7 +58,10 @@ def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
         where = {"GroupId": groups[0].id, "IpPermissions": _NETWORK}
         rows.append(_asked(api, "AuthorizeSecurityGroupIngress", "apply", where))
         rows.append(_asked(api, "RevokeSecurityGroupIngress", "apply", where))
-        tag = {"Resources": [groups[0].id], "Tags": [{"Key": "cloudsync:owner", "Value": specs[0].marker.owner}]}
+        tag = {
+            "Resources": [groups[0].id],
+            "Tags": [{"Key": "cloudsync:owner", "Value": specs[0].marker.owner}],
+        }
         rows.append(_asked(api, "CreateTags", "apply", tag))
     creating = next((spec for spec in specs if settings_of(spec).vpc_id is not None), None)
     if creating is not None:
@@ -63,7 +70,10 @@ def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
             "Description": "managed by cloudsync",
             "VpcId": settings_of(creating).vpc_id,
             "TagSpecifications": [
-                {"ResourceType": "security-group", "Tags": [{"Key": "cloudsync:owner", "Value": creating.marker.owner}]}
+                {
+                    "ResourceType": "security-group",
+                    "Tags": [{"Key": "cloudsync:owner", "Value": creating.marker.owner}],
+                }
             ],
         }
         rows.append(_asked(api, "CreateSecurityGroup", "apply", new))
@@ -71,12 +81,16 @@ def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
     for group in groups:
         if isinstance(found := group.native, Found):
             for family in families:
-                used = sum(one.family == family for one in found.permissions) + sum(other.weight for other in found.others)
+                used = sum(one.family == family for one in found.permissions) + sum(
+                    other.weight for other in found.others
+                )
                 rows.append(of_quota(f"rules of {group.id} for IPv{family}", used, found.quota))
     return rows
 
 
-def _asked(api: Api, operation: str, needed_for: NeededFor, parameters: Mapping[str, Any]) -> Access:
+def _asked(
+    api: Api, operation: str, needed_for: NeededFor, parameters: Mapping[str, Any]
+) -> Access:
     what = f"ec2:{operation}"
     try:
         api.dry_run(operation, parameters)

@@ -1,4 +1,5 @@
-"""boto3 without its own retries: one call is one request, every failure one of the provider errors, all of it within a deadline."""
+"""boto3 without its own retries: one call is one request, every failure one of the provider errors,
+all of it within a deadline."""
 
 from __future__ import annotations
 
@@ -95,17 +96,21 @@ class Api:
         config = Config(
             connect_timeout=CONNECT_SECONDS,
             read_timeout=max(1.0, min(READ_SECONDS, account.deadline - time.monotonic())),
-            # boto3 would repeat writes whose answer was lost; only the shared policy repeats, and knows which calls are safe.
+            # boto3 would repeat writes whose answer was lost; only the shared policy repeats, and
+            # knows which calls are safe.
             retries={"mode": "standard", "total_max_attempts": 1},
             user_agent_extra=f"cloudsync/{__version__}",
         )
         try:
-            self._client: Any = _session(self.settings).client("ec2", endpoint_url=self.settings.endpoint, config=config)
+            self._client: Any = _session(self.settings).client(
+                "ec2", endpoint_url=self.settings.endpoint, config=config
+            )
         except (aws.BotoCoreError, OSError, ValueError) as error:
             raise self._no_credentials(error) from None
 
     def read(self, operation: str, parameters: Mapping[str, Any], name: str) -> dict[str, Any]:
-        """A read whose answer has a list `name`, repeated while that may help. Raises `ProviderError`."""
+        """A read whose answer has a list `name`, repeated while that may help. Raises
+        `ProviderError`."""
 
         def once() -> dict[str, Any]:
             answer = self._call(operation, parameters, write=False)
@@ -117,23 +122,32 @@ class Api:
         return retried(once, deadline=self.account.deadline, safe=lambda error: error.temporary)
 
     def write(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """A write, repeated only where AWS says that it did nothing. Raises `ProviderError`, with `fate_unknown` where it is."""
+        """A write, repeated only where AWS says that it did nothing. Raises `ProviderError`, with
+        `fate_unknown` where it is."""
 
         def once() -> dict[str, Any]:
             answer = self._call(operation, parameters, write=True)
-            # Every answer of EC2 names its request; a page of a proxy, which boto3 takes for an empty answer, does not.
-            if answer.get("Return") is not True and not answer.get("ResponseMetadata", {}).get("RequestId"):
-                raise Transient(f"{operation}: an answer that does not say it was done", fate_unknown=True)
+            # Every answer of EC2 names its request; a page of a proxy, which boto3 takes for an
+            # empty answer, does not.
+            if answer.get("Return") is not True and not answer.get("ResponseMetadata", {}).get(
+                "RequestId"
+            ):
+                raise Transient(
+                    f"{operation}: an answer that does not say it was done", fate_unknown=True
+                )
             return answer
 
         return retried(
             once,
             deadline=self.account.deadline,
-            safe=lambda error: error.temporary and not error.fate_unknown and not isinstance(error, Conflict),
+            safe=lambda error: (
+                error.temporary and not error.fate_unknown and not isinstance(error, Conflict)
+            ),
         )
 
     def dry_run(self, operation: str, parameters: Mapping[str, Any]) -> None:
-        """Ask whether it would be allowed; nothing is done. Raises `ProviderError`, `AuthError` where it is not allowed."""
+        """Ask whether it would be allowed; nothing is done. Raises `ProviderError`, `AuthError`
+        where it is not allowed."""
 
         def once() -> None:
             try:
@@ -144,7 +158,9 @@ class Api:
 
         retried(once, deadline=self.account.deadline, safe=lambda error: error.temporary)
 
-    def pages(self, operation: str, name: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def pages(
+        self, operation: str, name: str, parameters: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
         """Every item of a list; AWS may page whether it was asked to or not."""
         items: list[dict[str, Any]] = []
         seen: set[str] = set()
@@ -161,14 +177,20 @@ class Api:
             more["NextToken"] = token
             self.account.progress(f"{self.account.name}: {operation}, {len(items)} so far")
 
-    def _call(self, operation: str, parameters: Mapping[str, Any], *, write: bool) -> dict[str, Any]:
+    def _call(
+        self, operation: str, parameters: Mapping[str, Any], *, write: bool
+    ) -> dict[str, Any]:
         if self.account.deadline - time.monotonic() <= 0:
             raise Transient(f"{operation}: the run's deadline is reached")
         try:
             answer: dict[str, Any] = getattr(self._client, xform_name(operation))(**parameters)
         except aws.ClientError as error:
             raise mapped(operation, error, write=write) from None
-        except (aws.ConnectTimeoutError, aws.EndpointConnectionError, aws.ProxyConnectionError) as error:
+        except (
+            aws.ConnectTimeoutError,
+            aws.EndpointConnectionError,
+            aws.ProxyConnectionError,
+        ) as error:
             raise Transient(f"{operation}: {self._where(error)} cannot be reached") from None
         except aws.ReadTimeoutError:
             raise Transient(f"{operation}: no answer in time", fate_unknown=write) from None
@@ -181,26 +203,39 @@ class Api:
         except (aws.BotoCoreError, OSError) as error:
             raise self._no_credentials(error) from None
         except (ResponseParserError, ValueError):
-            raise Transient(f"{operation}: an answer that cannot be read", fate_unknown=write) from None
+            raise Transient(
+                f"{operation}: an answer that cannot be read", fate_unknown=write
+            ) from None
         return answer
 
     def _no_credentials(self, error: Exception) -> ProviderError:
-        """Every way the SDK's credential chain fails (a missing web-identity file is a plain OSError), as one line."""
+        """Every way the SDK's credential chain fails (a missing web-identity file is a plain
+        OSError), as one line."""
         of = f"the account {self.account.name}"
         if isinstance(error, aws.NoCredentialsError):
             return AuthError(
                 f"no AWS credentials for {of}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role"
             )
         if isinstance(error, aws.PartialCredentialsError):
-            return AuthError(f"the AWS credentials for {of} are incomplete: {error.kwargs.get('cred_var', 'a part')} is missing")
+            return AuthError(
+                f"the AWS credentials for {of} are incomplete: {error.kwargs.get('cred_var', 'a part')} is missing"
+            )
         if isinstance(error, aws.ProfileNotFound):
-            return AuthError(f"the profile {self.settings.profile!r} of {of} is not in the AWS configuration of this user")
+            return AuthError(
+                f"the profile {self.settings.profile!r} of {of} is not in the AWS configuration of this user"
+            )
         if isinstance(error, aws.NoRegionError):
             return AuthError(f"{of} has no region")
         if isinstance(error, FileNotFoundError):
-            return AuthError(f"a credential file of {of} does not exist (AWS_WEB_IDENTITY_TOKEN_FILE?)")
-        if isinstance(error, aws.EndpointConnectionError | aws.ConnectionError | aws.HTTPClientError):
-            return Transient(f"the AWS credentials for {of} could not be fetched: the connection failed")
+            return AuthError(
+                f"a credential file of {of} does not exist (AWS_WEB_IDENTITY_TOKEN_FILE?)"
+            )
+        if isinstance(
+            error, aws.EndpointConnectionError | aws.ConnectionError | aws.HTTPClientError
+        ):
+            return Transient(
+                f"the AWS credentials for {of} could not be fetched: the connection failed"
+            )
         return AuthError(f"the AWS credentials for {of} cannot be had: {type(error).__name__}")
 
     def _where(self, error: Exception) -> str:
@@ -209,27 +244,37 @@ class Api:
 
 @cache
 def _models() -> Any:
-    """botocore's reader of its models of the API. To parse the one of EC2 takes a tenth of a second, and is done once a process."""
+    """botocore's reader of its models of the API. To parse the one of EC2 takes a tenth of a
+    second, and is done once a process."""
     return create_loader()
 
 
 def _session(settings: AwsAccount) -> Any:
-    """A session of its own, so that credentials are looked up anew, on models that are read once."""
+    """A session of its own, so that credentials are looked up anew, on models that are read
+    once."""
     core, models = BotocoreSession(), _models()
     core.register_component("data_loader", models)
-    session = boto3.Session(profile_name=settings.profile, region_name=settings.region, botocore_session=core)
-    models.search_paths[:] = dict.fromkeys(models.search_paths)  # boto3 adds its own folder, each time
+    session = boto3.Session(
+        profile_name=settings.profile, region_name=settings.region, botocore_session=core
+    )
+    models.search_paths[:] = dict.fromkeys(
+        models.search_paths
+    )  # boto3 adds its own folder, each time
     return session
 
 
 def mapped(operation: str, error: aws.ClientError, *, write: bool) -> ProviderError:
-    """AWS's error codes (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html) as provider errors."""
+    """AWS's error codes
+    (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html) as provider
+    errors."""
     said = error.response.get("Error", {})
     code, message = str(said.get("Code", "unknown")), plain(str(said.get("Message", "")))[:200]
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     text = f"{operation}: {plain(code)[:80]}: {message}"
     if code in _THROTTLED or status == 429:
-        hint = str(error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", ""))
+        hint = str(
+            error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
+        )
         return RateLimited(text, retry_after=seconds_of(hint))
     if code == "DryRunOperation":
         return WouldWork(text)
@@ -247,7 +292,12 @@ def mapped(operation: str, error: aws.ClientError, *, write: bool) -> ProviderEr
         return NotFound(text)
     if status == 401:
         return AuthError(text)
-    if status >= 500 or code in ("InternalError", "InternalFailure", "Unavailable", "ServiceUnavailable"):
+    if status >= 500 or code in (
+        "InternalError",
+        "InternalFailure",
+        "Unavailable",
+        "ServiceUnavailable",
+    ):
         return Transient(text, fate_unknown=write)
     if status == 403:
         return AuthError(text)

@@ -14,7 +14,10 @@ from cloudsync.provider.init import (
 def _account(answers: Answers, found: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
     return [
         f'region = "{answers["region"]}"',
-        noted('# profile = "prod"', "credentials come by the SDK's own chain; nothing of them stands here"),
+        noted(
+            '# profile = "prod"',
+            "credentials come by the SDK's own chain; nothing of them stands here",
+        ),
     ]
 
 
@@ -22,7 +25,12 @@ def _firewall(answers: Answers) -> list[str]:
     where = answers["group"]
     if where.startswith("sg-"):
         return [noted(f'group_id = "{where}"', "an existing group: the first apply needs --adopt")]
-    return [noted(f'vpc_id = "{where}"', "made in this VPC where it is not there; put it on your instances yourself")]
+    return [
+        noted(
+            f'vpc_id = "{where}"',
+            "made in this VPC where it is not there; put it on your instances yourself",
+        )
+    ]
 
 
 STARTER = Starter(
@@ -30,7 +38,11 @@ STARTER = Starter(
     account=_account,
     firewall=_firewall,
     credentials=(
-        *(Credential("AWS_ACCESS_KEY_ID"), Credential("AWS_PROFILE"), Credential("AWS_WEB_IDENTITY_TOKEN_FILE")),
+        *(
+            Credential("AWS_ACCESS_KEY_ID"),
+            Credential("AWS_PROFILE"),
+            Credential("AWS_WEB_IDENTITY_TOKEN_FILE"),
+        ),
         *(Credential(file=".aws/credentials"), Credential(file=".aws/config")),
     ),
     questions=(

@@ -1,7 +1,8 @@
 """Instances with every group on each of their interfaces, out of what was described. Pure.
 
-Groups only allow, and those of one interface add up; each interface has its own. An interface is reached from the Internet by a public
-IPv4 address or by an IPv6 address that is nobody's private one.
+Groups only allow, and those of one interface add up; each interface has its own. An interface is
+reached from the Internet by a public IPv4 address or by an IPv6 address that is nobody's private
+one.
 """
 
 from __future__ import annotations
@@ -36,7 +37,11 @@ NOT_EVALUATED = (
 
 
 def fleet(
-    specs: Sequence[FirewallSpec], instances: Iterable[Mapping[str, Any]], groups: Mapping[str, Group], lists: Lists, region: str
+    specs: Sequence[FirewallSpec],
+    instances: Iterable[Mapping[str, Any]],
+    groups: Mapping[str, Group],
+    lists: Lists,
+    region: str,
 ) -> Fleet:
     """Raises what an answer of a strange shape raises."""
     machines = tuple(_machine(one, specs, groups, lists) for one in instances)
@@ -47,10 +52,18 @@ def fleet(
         for id_ in settings_of(spec).instances
         if id_ not in there
     ]
-    acting = {firewall.of for one in machines for interface in one.interfaces for firewall in interface.firewalls}
-    # Where the configuration names instances, only those were asked for: the group may be on others too.
+    acting = {
+        firewall.of
+        for one in machines
+        for interface in one.interfaces
+        for firewall in interface.firewalls
+    }
+    # Where the configuration names instances, only those were asked for: the group may be on others
+    # too.
     everywhere = [spec for spec in specs if not settings_of(spec).instances]
-    existing = {spec.name for spec in everywhere if any(is_group(spec, one) for one in groups.values())}
+    existing = {
+        spec.name for spec in everywhere if any(is_group(spec, one) for one in groups.values())
+    }
     return Fleet(machines, frozenset(existing - acting), (*missing, *NOT_EVALUATED))
 
 
@@ -65,15 +78,24 @@ def is_group(spec: FirewallSpec, group: Group) -> bool:
     settings = settings_of(spec)
     if settings.group_id is not None:
         return bool(group["GroupId"] == settings.group_id)
-    return bool(group["VpcId"] == settings.vpc_id) and str(group["GroupName"]).lower() == name_of(spec).lower()
+    return (
+        bool(group["VpcId"] == settings.vpc_id)
+        and str(group["GroupName"]).lower() == name_of(spec).lower()
+    )
 
 
 def groups_on(instance: Mapping[str, Any]) -> set[str]:
     """Ids of all groups on all its interfaces."""
-    return {str(group["GroupId"]) for interface in instance["NetworkInterfaces"] for group in interface["Groups"]}
+    return {
+        str(group["GroupId"])
+        for interface in instance["NetworkInterfaces"]
+        for group in interface["Groups"]
+    }
 
 
-def prefix_lists(groups: Mapping[str, Group], instances: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+def prefix_lists(
+    groups: Mapping[str, Group], instances: Iterable[Mapping[str, Any]]
+) -> tuple[str, ...]:
     """Every prefix list a group on an instance names, once."""
     acting = {id_ for one in instances for id_ in groups_on(one)}
     return tuple(
@@ -89,7 +111,10 @@ def prefix_lists(groups: Mapping[str, Group], instances: Iterable[Mapping[str, A
 
 
 def _machine(
-    instance: Mapping[str, Any], specs: Sequence[FirewallSpec], groups: Mapping[str, Group], lists: Lists
+    instance: Mapping[str, Any],
+    specs: Sequence[FirewallSpec],
+    groups: Mapping[str, Group],
+    lists: Lists,
 ) -> ObservedMachine:
     unknown: dict[str, None] = {}
     kept: dict[str, None] = {}
@@ -100,7 +125,11 @@ def _machine(
         for said in one["Groups"]:
             group = groups.get(str(said["GroupId"]))
             if group is None:
-                firewalls.append(ActingFirewall(str(said["GroupId"]), str(said.get("GroupName")), "security group"))
+                firewalls.append(
+                    ActingFirewall(
+                        str(said["GroupId"]), str(said.get("GroupName")), "security group"
+                    )
+                )
                 unknown[f"the group {said['GroupId']} is on it, and could not be described"] = None
                 continue
             firewall = _acting(group, specs)
@@ -108,23 +137,44 @@ def _machine(
             rules += _rules(firewall, group, lists, unknown, kept)
         stages = (union_stage(rules),) if firewalls else ()
         addresses = public_addresses(_addresses(one))
-        interfaces.append(Interface(str(one["NetworkInterfaceId"]), families_of(addresses), stages, addresses, tuple(firewalls)))
+        interfaces.append(
+            Interface(
+                str(one["NetworkInterfaceId"]),
+                families_of(addresses),
+                stages,
+                addresses,
+                tuple(firewalls),
+            )
+        )
     id_ = str(instance["InstanceId"])
     on_it = {firewall.of for one in interfaces for firewall in one.firewalls}
-    name = next((str(tag["Value"]) for tag in instance.get("Tags") or () if tag.get("Key") == "Name" and tag.get("Value")), id_)
+    name = next(
+        (
+            str(tag["Value"])
+            for tag in instance.get("Tags") or ()
+            if tag.get("Key") == "Name" and tag.get("Value")
+        ),
+        id_,
+    )
     return ObservedMachine(
         id=id_,
         name=name,
         kind="instance",
         interfaces=tuple(interfaces),
-        concerns=frozenset(spec.name for spec in specs if spec.name in on_it or id_ in settings_of(spec).instances),
+        concerns=frozenset(
+            spec.name for spec in specs if spec.name in on_it or id_ in settings_of(spec).instances
+        ),
         unknown=tuple(unknown),
         kept=tuple(kept),
     )
 
 
 def _rules(
-    firewall: ActingFirewall, group: Group, lists: Lists, unknown: dict[str, None], kept: dict[str, None]
+    firewall: ActingFirewall,
+    group: Group,
+    lists: Lists,
+    unknown: dict[str, None],
+    kept: dict[str, None],
 ) -> Iterator[StageRule]:
     try:
         permissions, others = from_vendor(group["IpPermissions"])
@@ -133,7 +183,11 @@ def _rules(
         return
     for one in permissions:
         if one.rule is not None:
-            yield StageRule(firewall, RuleSet.of((one.rule,)), f"{text(one.protocol, one.first, one.last)} from {one.cidr}")
+            yield StageRule(
+                firewall,
+                RuleSet.of((one.rule,)),
+                f"{text(one.protocol, one.first, one.last)} from {one.cidr}",
+            )
     for other in others:
         if other.prefix_list is None:
             kept[f"{other.summary} ({firewall})"] = None
@@ -142,7 +196,10 @@ def _rules(
 
 
 def _listed(
-    firewall: ActingFirewall, other: Other, networks: NetworkSet | ProviderError | None, unknown: dict[str, None]
+    firewall: ActingFirewall,
+    other: Other,
+    networks: NetworkSet | ProviderError | None,
+    unknown: dict[str, None],
 ) -> Iterator[StageRule]:
     """A rule whose source is a prefix list, by the networks in it."""
     if not isinstance(networks, NetworkSet):

@@ -1,4 +1,5 @@
-"""This provider's own frozen values: what the reader found, what a step wants; and the owner marker as tags."""
+"""This provider's own frozen values: what the reader found, what a step wants; and the owner marker
+as tags."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ OWNER, FIREWALL, HOSTS = "cloudsync:owner", "cloudsync:firewall", "cloudsync:hos
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the planner needs of a group beside its rules; for an absent one too. `quota`: inbound rules a family."""
+    """What the planner needs of a group beside its rules; for an absent one too. `quota`: inbound
+    rules a family."""
 
     quota: int
     group_id: str | None = None
@@ -24,7 +26,8 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One step. `create`: name and VPC of a group that does not exist yet; else `group_id` says which."""
+    """One step. `create`: name and VPC of a group that does not exist yet; else `group_id` says
+    which."""
 
     verb: Literal["authorize", "revoke", "mark", "unmark"]
     group_id: str | None = None

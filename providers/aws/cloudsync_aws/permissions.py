@@ -1,6 +1,8 @@
-"""AWS's permissions and our rules: both ways. A permission here is atomic: one protocol, one port range, one source.
+"""AWS's permissions and our rules: both ways. A permission here is atomic: one protocol, one port
+range, one source.
 
-What AWS counts, adds and revokes is the atomic rule; `DescribeSecurityGroups` only groups them for reading.
+What AWS counts, adds and revokes is the atomic rule; `DescribeSecurityGroups` only groups them for
+reading.
 """
 
 from __future__ import annotations
@@ -16,8 +18,12 @@ from cloudsync.rules.networks import NetworkSet
 
 Family = Literal[4, 6]
 _NUMBERED = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
-_SOURCES: tuple[tuple[str, str, Family], ...] = (("IpRanges", "CidrIp", 4), ("Ipv6Ranges", "CidrIpv6", 6))
-# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html; `&` is missing in the list of other sources.
+_SOURCES: tuple[tuple[str, str, Family], ...] = (
+    ("IpRanges", "CidrIp", 4),
+    ("Ipv6Ranges", "CidrIpv6", 6),
+)
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html; `&` is missing in the
+# list of other sources.
 _NOT_ALLOWED = re.compile(r"[^a-zA-Z0-9 ._\-:/()#,@\[\]+=;{}!$*]")
 MAX_DESCRIPTION = 255
 
@@ -28,9 +34,10 @@ class UnknownPermission(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """One rule with a network as its source. `cidr` as the vendor spells it, `first` and `last` as the vendor counts: ports, or
-    ICMP type and code, None for everything. `rule`: what it means; None for port 0 alone, which is no port anybody can use.
-    `description`: as it is at the vendor."""
+    """One rule with a network as its source. `cidr` as the vendor spells it, `first` and `last` as
+    the vendor counts: ports, or ICMP type and code, None for everything. `rule`: what it means;
+    None for port 0 alone, which is no port anybody can use. `description`: as it is at the
+    vendor."""
 
     protocol: str
     first: int | None
@@ -42,14 +49,15 @@ class Permission:
 
     @property
     def identity(self) -> tuple[object, ...]:
-        """What AWS calls the same rule: descriptions and the spelling of a network are not part of it."""
+        """What AWS calls the same rule: descriptions and the spelling of a network are not part of
+        it."""
         return self.protocol, self.first, self.last, self.rule
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A rule whose source is a group or a prefix list. `weight`: what it costs of the quota, in both families. `protocol`, `first`, `last`
-    as the vendor counts."""
+    """A rule whose source is a group or a prefix list. `weight`: what it costs of the quota, in
+    both families. `protocol`, `first`, `last` as the vendor counts."""
 
     summary: str
     protocol: str
@@ -59,11 +67,14 @@ class Other:
     weight: int = 1
 
     def meaning(self, networks: NetworkSet) -> Rule | None:
-        """What it lets in where its source stands for these networks. Raises `UnknownPermission`."""
+        """What it lets in where its source stands for these networks. Raises
+        `UnknownPermission`."""
         return _meaning(self.protocol, self.first, self.last, networks)
 
 
-def from_vendor(permissions: Iterable[Mapping[str, Any]]) -> tuple[tuple[Permission, ...], tuple[Other, ...]]:
+def from_vendor(
+    permissions: Iterable[Mapping[str, Any]],
+) -> tuple[tuple[Permission, ...], tuple[Other, ...]]:
     """The inbound permissions of a group, one by one. Raises `UnknownPermission`."""
     networks: list[Permission] = []
     others: list[Other] = []
@@ -87,19 +98,29 @@ def from_vendor(permissions: Iterable[Mapping[str, Any]]) -> tuple[tuple[Permiss
 
 
 def to_vendor(rules: RuleSet, target: RuleSet) -> tuple[Permission, ...]:
-    """The fewest permissions found that mean `rules`, a part of `target`; they may overlap within it. Address families count apart."""
+    """The fewest permissions found that mean `rules`, a part of `target`; they may overlap within
+    it. Address families count apart."""
     everything = NetworkSet.union(rule.sources for rule in rules.where(target.everything_from()))
     whole = [Rule.of("all", "", everything)] if everything else []
     rest = rules.apart_from_everything(everything)
     found = []
     for family in (4, 6):
         part = RuleSet.of(Rule(r.protocol, r.first, r.last, r.sources.family(family)) for r in rest)
-        said = [rule for protocol in ("tcp", "udp", "icmp", "icmpv6") for rule in part.of_protocols(protocol).fewest()]
+        said = [
+            rule
+            for protocol in ("tcp", "udp", "icmp", "icmpv6")
+            for rule in part.of_protocols(protocol).fewest()
+        ]
         for rule in (piece for one in (*said, *whole) for piece in _pieces(one)):
             protocol, first, last = _spelled(rule)
             found += [
                 Permission(
-                    protocol, first, last, family, cidr, Rule(rule.protocol, rule.first, rule.last, NetworkSet.of((cidr,)))
+                    protocol,
+                    first,
+                    last,
+                    family,
+                    cidr,
+                    Rule(rule.protocol, rule.first, rule.last, NetworkSet.of((cidr,))),
                 )
                 for cidr in rule.sources.family(family).cidrs()
             ]
@@ -107,12 +128,20 @@ def to_vendor(rules: RuleSet, target: RuleSet) -> tuple[Permission, ...]:
 
 
 def inexpressible(rules: RuleSet) -> RuleSet:
-    """The part AWS has no narrow rule for: other protocols than these are let in on all their ports."""
-    return rules - rules.of_protocols("tcp", "udp", "icmp", "icmpv6") - rules.where(rules.everything_from())
+    """The part AWS has no narrow rule for: other protocols than these are let in on all their
+    ports."""
+    return (
+        rules
+        - rules.of_protocols("tcp", "udp", "icmp", "icmpv6")
+        - rules.where(rules.everything_from())
+    )
 
 
-def request(permissions: Iterable[Permission], describe: Mapping[Permission, str] | None = None) -> list[dict[str, Any]]:
-    """`IpPermissions` of an API call: grouped by protocol and ports. With `describe`, each source carries its text."""
+def request(
+    permissions: Iterable[Permission], describe: Mapping[Permission, str] | None = None
+) -> list[dict[str, Any]]:
+    """`IpPermissions` of an API call: grouped by protocol and ports. With `describe`, each source
+    carries its text."""
     grouped: dict[tuple[str, int | None, int | None], dict[str, Any]] = {}
     for one in permissions:
         key = (one.protocol, one.first, one.last)
@@ -127,7 +156,8 @@ def request(permissions: Iterable[Permission], describe: Mapping[Permission, str
 
 
 def plain(text: str) -> str:
-    """A description as AWS takes it: every character it refuses is `_`, the same for the same text."""
+    """A description as AWS takes it: every character it refuses is `_`, the same for the same
+    text."""
     return _NOT_ALLOWED.sub("_", text)[:MAX_DESCRIPTION]
 
 
@@ -136,7 +166,9 @@ def network(cidr: str) -> NetworkSet:
     return NetworkSet.of((str(ip_network(cidr, strict=False)),))
 
 
-def _meaning(protocol: str, first: int | None, last: int | None, networks: NetworkSet) -> Rule | None:
+def _meaning(
+    protocol: str, first: int | None, last: int | None, networks: NetworkSet
+) -> Rule | None:
     if protocol == "-1":
         return Rule.of("all", "", networks)
     if protocol in ("tcp", "udp"):
@@ -149,7 +181,8 @@ def _meaning(protocol: str, first: int | None, last: int | None, networks: Netwo
         if first in (None, -1):
             return Rule.of(protocol, "", networks)
         return Rule.of(protocol, f"{first}" if last in (None, -1) else f"{first}/{last}", networks)
-    # "if you specify a protocol other than tcp, udp, icmp, icmpv6, traffic on all ports is allowed, whatever ports you give"
+    # "if you specify a protocol other than tcp, udp, icmp, icmpv6, traffic on all ports is allowed,
+    # whatever ports you give"
     return Rule.of(protocol, "", networks)
 
 
@@ -160,11 +193,16 @@ def _spelled(rule: Rule) -> tuple[str, int | None, int | None]:
         return rule.protocol, 0 if (rule.first, rule.last) == (1, 65535) else rule.first, rule.last
     if not rule.ports:
         return rule.protocol, -1, -1
-    return rule.protocol, rule.first // 256, -1 if rule.last - rule.first == 255 else rule.first % 256
+    return (
+        rule.protocol,
+        rule.first // 256,
+        -1 if rule.last - rule.first == 255 else rule.first % 256,
+    )
 
 
 def _pieces(rule: Rule) -> Iterator[Rule]:
-    """AWS says one ICMP type, one code of a type, or all of them; a range of them is several rules."""
+    """AWS says one ICMP type, one code of a type, or all of them; a range of them is several
+    rules."""
     if not rule.ports or rule.protocol not in ("icmp", "icmpv6"):
         yield rule
         return
@@ -175,7 +213,9 @@ def _pieces(rule: Rule) -> Iterator[Rule]:
         first = last + 1
 
 
-def _others(one: Mapping[str, Any], protocol: str, first: int | None, last: int | None) -> Iterator[Other]:
+def _others(
+    one: Mapping[str, Any], protocol: str, first: int | None, last: int | None
+) -> Iterator[Other]:
     what = text(protocol, first, last)
     for source in one.get("PrefixListIds") or ():
         name = str(source["PrefixListId"])

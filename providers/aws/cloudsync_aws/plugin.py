@@ -1,7 +1,8 @@
 """What the plugin is: capabilities, settings, and how it plans. Imports no SDK.
 
-One firewall is one security group. Authorize adds any number of rules in one call, all or nothing; Revoke takes any number away. What is
-wanted is opened before anything closes, and where the quota has no room for that the plan refuses, with the numbers.
+One firewall is one security group. Authorize adds any number of rules in one call, all or nothing;
+Revoke takes any number away. What is wanted is opened before anything closes, and where the quota
+has no room for that the plan refuses, with the numbers.
 """
 
 from __future__ import annotations
@@ -67,8 +68,14 @@ class AwsProvider:
                 "60 inbound rules a group for IPv4 and 60 for IPv6, each network of a rule counted",
                 "refused in the plan: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html#vpc-limits-security-groups",
             ),
-            ("groups are never attached or detached", "an interface's list of groups is yours; network ACLs are not looked at"),
-            ("connections that are open stay open", "a closed port is closed to new connections; AWS tracks the others"),
+            (
+                "groups are never attached or detached",
+                "an interface's list of groups is yours; network ACLs are not looked at",
+            ),
+            (
+                "connections that are open stay open",
+                "a closed port is closed to new connections; AWS tracks the others",
+            ),
         ),
     )
 
@@ -96,14 +103,19 @@ class AwsProvider:
         return f"https://ec2.{region}.amazonaws.com"
 
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
-        """Marker, Authorize, Revoke: one call each and only where something differs. Rules that fit already stay as they are spelled."""
+        """Marker, Authorize, Revoke: one call each and only where something differs. Rules that fit
+        already stay as they are spelled."""
         if target.release:
-            native = Change("unmark", observed.native.group_id if isinstance(observed.native, Found) else None)
+            native = Change(
+                "unmark", observed.native.group_id if isinstance(observed.native, Found) else None
+            )
             summary = f'take the owner marker off "{self.identity(target.spec)}"'
             return (Step(summary, StepKind.MARK, target.rules, native=native),)
         if rest := inexpressible(target.rules):
             said = ", ".join(map(str, rest))
-            return Refusal(f"AWS lets a protocol other than tcp, udp and ICMP in on all its ports; it cannot say: {said}")
+            return Refusal(
+                f"AWS lets a protocol other than tcp, udp and ICMP in on all its ports; it cannot say: {said}"
+            )
         found = observed.native if isinstance(observed.native, Found) else Found(DEFAULT_QUOTA)
         before = observed.rules if isinstance(observed, Present) else NOTHING
         identity = self.identity(target.spec)
@@ -114,17 +126,42 @@ class AwsProvider:
         if isinstance(observed, Absent):
             create = (name_of(target.spec), settings_of(target.spec).vpc_id or "")
             change = Change("authorize", None, create, adding, texts, target.spec.marker)
-            return (Step(f'create the group "{identity}" with {len(adding)} rules', StepKind.WIDEN, target.rules, native=change),)
+            return (
+                Step(
+                    f'create the group "{identity}" with {len(adding)} rules',
+                    StepKind.WIDEN,
+                    target.rules,
+                    native=change,
+                ),
+            )
         steps = []
         if target.marker is not None:
             change = Change("mark", found.group_id, marker=target.marker)
-            steps.append(Step(f'write the owner marker of "{identity}"', StepKind.MARK, before, native=change))
+            steps.append(
+                Step(
+                    f'write the owner marker of "{identity}"', StepKind.MARK, before, native=change
+                )
+            )
         if adding:
             change = Change("authorize", found.group_id, permissions=adding, descriptions=texts)
-            steps.append(Step(f'add {len(adding)} rules to "{identity}"', StepKind.WIDEN, before | target.rules, native=change))
+            steps.append(
+                Step(
+                    f'add {len(adding)} rules to "{identity}"',
+                    StepKind.WIDEN,
+                    before | target.rules,
+                    native=change,
+                )
+            )
         if removing:
             change = Change("revoke", found.group_id, permissions=removing)
-            steps.append(Step(f'remove {len(removing)} rules from "{identity}"', StepKind.NARROW, target.rules, native=change))
+            steps.append(
+                Step(
+                    f'remove {len(removing)} rules from "{identity}"',
+                    StepKind.NARROW,
+                    target.rules,
+                    native=change,
+                )
+            )
         return tuple(steps)
 
     def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
@@ -148,13 +185,20 @@ class AwsProvider:
         return AwsWriter(Api(account))
 
 
-def _difference(found: Found, target: RuleSet) -> tuple[tuple[Permission, ...], tuple[Permission, ...]]:
-    """What to add and what to take away. Lazy: what is there and wanted stays, so that opening port 81 does not rewrite 80 and 82.
-    Where that would not fit into the quota, a whole new spelling with fewer rules is tried."""
-    wanted = [one.rule is None or target.covers(RuleSet.of((one.rule,))) for one in found.permissions]
+def _difference(
+    found: Found, target: RuleSet
+) -> tuple[tuple[Permission, ...], tuple[Permission, ...]]:
+    """What to add and what to take away. Lazy: what is there and wanted stays, so that opening port
+    81 does not rewrite 80 and 82. Where that would not fit into the quota, a whole new spelling
+    with fewer rules is tried."""
+    wanted = [
+        one.rule is None or target.covers(RuleSet.of((one.rule,))) for one in found.permissions
+    ]
     staying = [one for one, stays in zip(found.permissions, wanted, strict=True) if stays]
     removing = tuple(one for one, stays in zip(found.permissions, wanted, strict=True) if not stays)
-    adding = to_vendor(target - RuleSet.of(one.rule for one in staying if one.rule is not None), target)
+    adding = to_vendor(
+        target - RuleSet.of(one.rule for one in staying if one.rule is not None), target
+    )
     if not _crowded(found, adding):
         return adding, removing
     compact = {one.identity: one for one in to_vendor(target, target)}
@@ -162,16 +206,22 @@ def _difference(found: Found, target: RuleSet) -> tuple[tuple[Permission, ...], 
     fewer = tuple(one for identity, one in compact.items() if identity not in there)
     if _crowded(found, fewer):
         return adding, removing
-    return fewer, tuple(one for one in found.permissions if one.rule is not None and one.identity not in compact)
+    return fewer, tuple(
+        one for one in found.permissions if one.rule is not None and one.identity not in compact
+    )
 
 
 def _crowded(found: Found, adding: tuple[Permission, ...]) -> tuple[Family, ...]:
     """The families in which what is there and what is added together pass the quota."""
     families: tuple[Family, ...] = (4, 6)
-    return tuple(f for f in families if _of(adding, f) and _now(found, f) + _of(adding, f) > found.quota)
+    return tuple(
+        f for f in families if _of(adding, f) and _now(found, f) + _of(adding, f) > found.quota
+    )
 
 
-def _over_quota(found: Found, adding: tuple[Permission, ...], removing: tuple[Permission, ...]) -> str | None:
+def _over_quota(
+    found: Found, adding: tuple[Permission, ...], removing: tuple[Permission, ...]
+) -> str | None:
     """The numbers, by family, and what would fit; None where everything fits."""
     problems = []
     for family in _crowded(found, adding):

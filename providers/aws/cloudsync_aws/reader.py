@@ -1,4 +1,5 @@
-"""Reading an account: all groups by id in one call per 200, all groups by name in one call per 200."""
+"""Reading an account: all groups by id in one call per 200, all groups by name in one call per
+200."""
 
 from __future__ import annotations
 
@@ -6,7 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from cloudsync.provider.contract import Absent, Description, FirewallSpec, Kept, Observation, Present, Unreadable
+from cloudsync.provider.contract import (
+    Absent,
+    Description,
+    FirewallSpec,
+    Kept,
+    Observation,
+    Present,
+    Unreadable,
+)
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient, Unsupported
 from cloudsync.rules import RuleSet
 from cloudsync.rules.networks import NetworkSet
@@ -21,7 +30,12 @@ if TYPE_CHECKING:
 VALUES = 200  # values a filter
 PAGE = 1000
 ENTRIES = 100  # the most GetManagedPrefixListEntries gives at once
-STATES = ("pending", "running", "stopping", "stopped")  # what is terminated has no interfaces any more
+STATES = (
+    "pending",
+    "running",
+    "stopping",
+    "stopped",
+)  # what is terminated has no interfaces any more
 
 
 @dataclass(slots=True)
@@ -32,28 +46,41 @@ class AwsReader:
     groups: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
-        """Every group asked for. A group that is named by id and is not there is an error; by name it is `Absent`."""
+        """Every group asked for. A group that is named by id and is not there is an error; by name
+        it is `Absent`."""
         ids = sorted({id_ for spec in specs if (id_ := settings_of(spec).group_id)})
-        names = sorted({(settings_of(spec).vpc_id or "", name_of(spec)) for spec in specs if not settings_of(spec).group_id})
+        names = sorted(
+            {
+                (settings_of(spec).vpc_id or "", name_of(spec))
+                for spec in specs
+                if not settings_of(spec).group_id
+            }
+        )
         try:
             groups = self._groups("group-id", ids, {})
             vpcs = sorted({vpc for vpc, _ in names})
             in_vpcs = {"vpc-id": vpcs} if len(vpcs) <= VALUES else {}
-            groups += self._groups("group-name", sorted({_escaped(name) for _, name in names}), in_vpcs)
+            groups += self._groups(
+                "group-name", sorted({_escaped(name) for _, name in names}), in_vpcs
+            )
         except ProviderError as error:
             return {spec.name: Unreadable(error) for spec in specs}
         self.groups |= {str(one["GroupId"]): one for one in groups if one.get("GroupId")}
         return {spec.name: self._one(spec, groups) for spec in specs}
 
     def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
-        """The instances that the configuration names, or that have one of the groups: one call for each of the two ways, one for the
-        groups of others on them, one for each prefix list."""
+        """The instances that the configuration names, or that have one of the groups: one call for
+        each of the two ways, one for the groups of others on them, one for each prefix list."""
         from cloudsync_aws.machines import fleet, groups_on, prefix_lists
 
         try:
             instances = self._instances(specs)
-            missing = sorted({id_ for one in instances for id_ in groups_on(one)} - self.groups.keys())
-            self.groups |= {str(one["GroupId"]): one for one in self._groups("group-id", missing, {})}
+            missing = sorted(
+                {id_ for one in instances for id_ in groups_on(one)} - self.groups.keys()
+            )
+            self.groups |= {
+                str(one["GroupId"]): one for one in self._groups("group-id", missing, {})
+            }
             lists = {id_: self._entries(id_) for id_ in prefix_lists(self.groups, instances)}
             return fleet(specs, instances, self.groups, lists, self.api.settings.region)
         except ProviderError as error:
@@ -61,8 +88,11 @@ class AwsReader:
         except (KeyError, TypeError, AttributeError, ValueError):
             return Unreadable(Transient("the instances of AWS cannot be understood"))
 
-    def read_marked(self, owner: str, specs: Sequence[FirewallSpec], *, ask: bool) -> Sequence[Marked] | Unreadable | None:
-        """One call: groups are described by id and name, and a group nobody names any more is found by its tag only."""
+    def read_marked(
+        self, owner: str, specs: Sequence[FirewallSpec], *, ask: bool
+    ) -> Sequence[Marked] | Unreadable | None:
+        """One call: groups are described by id and name, and a group nobody names any more is found
+        by its tag only."""
         if not ask:
             return None
         from cloudsync_aws.machines import marked
@@ -79,8 +109,12 @@ class AwsReader:
 
         named = sorted({id_ for spec in specs for id_ in settings_of(spec).instances})
         unnamed = [spec for spec in specs if not settings_of(spec).instances]
-        owned = sorted(id_ for id_, one in self.groups.items() if any(is_group(spec, one) for spec in unnamed))
-        owned += sorted({id_ for spec in unnamed if (id_ := settings_of(spec).group_id)} - set(owned))
+        owned = sorted(
+            id_ for id_, one in self.groups.items() if any(is_group(spec, one) for spec in unnamed)
+        )
+        owned += sorted(
+            {id_ for spec in unnamed if (id_ := settings_of(spec).group_id)} - set(owned)
+        )
         found: dict[str, dict[str, Any]] = {}
         for filter_, values in (("instance-id", named), ("network-interface.group-id", owned)):
             for start in range(0, len(values), VALUES):
@@ -94,18 +128,28 @@ class AwsReader:
         return list(found.values())
 
     def _entries(self, id_: str) -> NetworkSet | ProviderError:
-        """The networks of a prefix list; the error where it cannot be read (another account's, a missing permission)."""
+        """The networks of a prefix list; the error where it cannot be read (another account's, a
+        missing permission)."""
         try:
-            entries = self.api.pages("GetManagedPrefixListEntries", "Entries", {"PrefixListId": id_, "MaxResults": ENTRIES})
+            entries = self.api.pages(
+                "GetManagedPrefixListEntries",
+                "Entries",
+                {"PrefixListId": id_, "MaxResults": ENTRIES},
+            )
             return NetworkSet.union(network(str(one["Cidr"])) for one in entries)
         except ProviderError as error:
             return error
 
-    def _groups(self, filter_: str, values: Sequence[str], more: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    def _groups(
+        self, filter_: str, values: Sequence[str], more: Mapping[str, Sequence[str]]
+    ) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         for start in range(0, len(values), VALUES):
             filters = {filter_: values[start : start + VALUES], **more}
-            parameters = {"Filters": [{"Name": name, "Values": list(v)} for name, v in filters.items()], "MaxResults": PAGE}
+            parameters = {
+                "Filters": [{"Name": name, "Values": list(v)} for name, v in filters.items()],
+                "MaxResults": PAGE,
+            }
             found += self.api.pages("DescribeSecurityGroups", "SecurityGroups", parameters)
         return found
 
@@ -116,15 +160,25 @@ class AwsReader:
             if settings.group_id is not None:
                 fitting = [one for one in groups if one["GroupId"] == settings.group_id]
                 if not fitting:
-                    return Unreadable(NotFound(f"the account has no group {settings.group_id} in {self.api.settings.region}"))
+                    return Unreadable(
+                        NotFound(
+                            f"the account has no group {settings.group_id} in {self.api.settings.region}"
+                        )
+                    )
             else:
                 name = name_of(spec).lower()
-                fitting = [one for one in groups if one["VpcId"] == settings.vpc_id and str(one["GroupName"]).lower() == name]
+                fitting = [
+                    one
+                    for one in groups
+                    if one["VpcId"] == settings.vpc_id and str(one["GroupName"]).lower() == name
+                ]
                 if not fitting:
                     return Absent(native=Found(quota))
             group = fitting[0]
             if any(one["GroupId"] != group["GroupId"] for one in fitting):
-                return Unreadable(Conflict(f"several groups are named {name_of(spec)!r} in {settings.vpc_id}"))
+                return Unreadable(
+                    Conflict(f"several groups are named {name_of(spec)!r} in {settings.vpc_id}")
+                )
             permissions, others = from_vendor(group["IpPermissions"])
             others = self._weighed(others)
             rules = tuple(one.rule for one in permissions if one.rule is not None)
@@ -149,11 +203,14 @@ class AwsReader:
             return Unreadable(error)
 
     def _weighed(self, others: tuple[Other, ...]) -> tuple[Other, ...]:
-        """A prefix list costs its `MaxEntries` of the quota, not one rule; asked for only where a group has one."""
+        """A prefix list costs its `MaxEntries` of the quota, not one rule; asked for only where a
+        group has one."""
         ids = sorted({one.prefix_list for one in others if one.prefix_list})
         lists: list[dict[str, Any]] = []
         for start in range(0, len(ids), VALUES):
-            parameters = {"Filters": [{"Name": "prefix-list-id", "Values": ids[start : start + VALUES]}]}
+            parameters = {
+                "Filters": [{"Name": "prefix-list-id", "Values": ids[start : start + VALUES]}]
+            }
             lists += self.api.pages("DescribeManagedPrefixLists", "PrefixLists", parameters)
         weights = {str(one["PrefixListId"]): int(one.get("MaxEntries") or 1) for one in lists}
         return tuple(replace(one, weight=weights.get(one.prefix_list or "", 1)) for one in others)

@@ -15,8 +15,8 @@ DEFAULT_QUOTA = 60
 class AwsAccount(AccountSettings):
     """`[providers.X]`: one account in one region. Credentials come by the SDK's own chain.
 
-    `profile`: a profile of the SDK's configuration. `rules_per_group`: the quota of inbound rules a group and address family, where
-    the account has another than AWS's own.
+    `profile`: a profile of the SDK's configuration. `rules_per_group`: the quota of inbound rules a
+    group and address family, where the account has another than AWS's own.
     """
 
     region: Annotated[str, Field(pattern=r"^[a-z]{2,}(-[a-z]+)+-[0-9]+$")]
@@ -27,12 +27,16 @@ class AwsAccount(AccountSettings):
 class AwsFirewall(FirewallSettings):
     """The keys of a `[firewalls.X]` table.
 
-    `group_id`: an existing group; or `vpc_id` and `name` (`cloudsync-` and the table's name where it is left out), created when absent.
-    `instances`: whose exposure is shown; a group is never attached or detached.
+    `group_id`: an existing group; or `vpc_id` and `name` (`cloudsync-` and the table's name where
+    it is left out), created when absent. `instances`: whose exposure is shown; a group is never
+    attached or detached.
     """
 
     group_id: Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")] | None = None
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]+$", max_length=255)] | None = None
+    name: (
+        Annotated[str, Field(pattern=r"^[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]+$", max_length=255)]
+        | None
+    ) = None
     vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]{8,17}$")] | None = None
     instances: list[Annotated[str, Field(pattern=r"^i-[0-9a-f]{8,17}$")]] = []
 
@@ -48,7 +52,9 @@ class AwsFirewall(FirewallSettings):
         if self.group_id is not None and (self.name is not None or self.vpc_id is not None):
             raise ValueError("either group_id, or name and vpc_id, not both")
         if self.group_id is None and self.vpc_id is None:
-            raise ValueError("group_id is needed, or vpc_id (and name): a group's name is unique in its VPC only")
+            raise ValueError(
+                "group_id is needed, or vpc_id (and name): a group's name is unique in its VPC only"
+            )
         return self
 
 

@@ -1,4 +1,5 @@
-"""Writing: one call a step; the answer says what was done, and a rule AWS did not know is a conflict, not a success."""
+"""Writing: one call a step; the answer says what was done, and a rule AWS did not know is a
+conflict, not a success."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ DESCRIPTION = "managed by cloudsync"
 
 
 class NotThereYet(Transient):
-    """EC2 is eventually consistent: a group that was just created may not be known everywhere yet."""
+    """EC2 is eventually consistent: a group that was just created may not be known everywhere
+    yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +34,23 @@ class AwsWriter:
     api: Api
 
     def run(self, step: Step) -> None:
-        """One step. Rules are in force "as quickly as possible" once AWS answered; there is nothing to wait for. Raises `ProviderError`."""
+        """One step. Rules are in force "as quickly as possible" once AWS answered; there is nothing
+        to wait for. Raises `ProviderError`."""
         change = step.native
         if not isinstance(change, Change):
             raise ProviderError("this step was not made by the provider aws")
         if change.verb == "mark" and change.marker is not None:
-            self.api.write("CreateTags", {"Resources": [change.group_id], "Tags": tags_of(change.marker)})
+            self.api.write(
+                "CreateTags", {"Resources": [change.group_id], "Tags": tags_of(change.marker)}
+            )
         elif change.verb == "unmark":
             # Keys alone: a value would have to fit for the tag to go.
             self.api.write(
-                "DeleteTags", {"Resources": [change.group_id], "Tags": [{"Key": key} for key in (OWNER, FIREWALL, HOSTS)]}
+                "DeleteTags",
+                {
+                    "Resources": [change.group_id],
+                    "Tags": [{"Key": key} for key in (OWNER, FIREWALL, HOSTS)],
+                },
             )
         elif change.verb == "revoke":
             self._revoke(step, change)
@@ -53,7 +62,9 @@ class AwsWriter:
     def _create(self, change: Change, name: str, vpc: str) -> None:
         parameters: dict[str, Any] = {"GroupName": name, "Description": DESCRIPTION, "VpcId": vpc}
         if change.marker is not None:
-            parameters["TagSpecifications"] = [{"ResourceType": "security-group", "Tags": tags_of(change.marker)}]
+            parameters["TagSpecifications"] = [
+                {"ResourceType": "security-group", "Tags": tags_of(change.marker)}
+            ]
         group_id = self.api.write("CreateSecurityGroup", parameters).get("GroupId")
 
         def authorize() -> None:
@@ -62,16 +73,25 @@ class AwsWriter:
             except NotFound as error:
                 raise NotThereYet(error.message) from None
 
-        retried(authorize, deadline=self.api.account.deadline, safe=lambda error: isinstance(error, NotThereYet))
+        retried(
+            authorize,
+            deadline=self.api.account.deadline,
+            safe=lambda error: isinstance(error, NotThereYet),
+        )
 
     def _authorize(self, change: Change, group_id: object) -> None:
         permissions = request(change.permissions, change.descriptions)
         if permissions:
-            self.api.write("AuthorizeSecurityGroupIngress", {"GroupId": group_id, "IpPermissions": permissions})
+            self.api.write(
+                "AuthorizeSecurityGroupIngress", {"GroupId": group_id, "IpPermissions": permissions}
+            )
 
     def _revoke(self, step: Step, change: Change) -> None:
         parameters = {"GroupId": change.group_id, "IpPermissions": request(change.permissions)}
         answer = self.api.write("RevokeSecurityGroupIngress", parameters)
-        # In a default VPC a rule that is not there is no error: it comes back here, and the others are gone.
+        # In a default VPC a rule that is not there is no error: it comes back here, and the others
+        # are gone.
         if answer.get("UnknownIpPermissions"):
-            raise Conflict(f"{step.summary}: some of them were not there (somebody else changed the group meanwhile)")
+            raise Conflict(
+                f"{step.summary}: some of them were not there (somebody else changed the group meanwhile)"
+            )

@@ -1,7 +1,9 @@
-"""Which scopes a token has. DigitalOcean lists them nowhere: a request that lacks one is refused with 403.
+"""Which scopes a token has. DigitalOcean lists them nowhere: a request that lacks one is refused
+with 403.
 
-Reading is asked with lists of one. Writing is asked without a write: a firewall that does not exist, and objects without any content,
-which a token with the scope is told are not there or not valid.
+Reading is asked with lists of one. Writing is asked without a write: a firewall that does not
+exist, and objects without any content, which a token with the scope is told are not there or not
+valid.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 
 
 def check(
-    account: Account, endpoint: str, specs: Sequence[FirewallSpec], identity: Callable[[FirewallSpec], str]
+    account: Account,
+    endpoint: str,
+    specs: Sequence[FirewallSpec],
+    identity: Callable[[FirewallSpec], str],
 ) -> Sequence[Access]:
     """`identity`: the first part of a firewall's name."""
     firewalls: list[dict[str, object]] = []
@@ -41,10 +46,16 @@ def check(
     rows = [
         Access("token", "plan", "ok", "the token is valid"),
         first,
-        _asked("droplet:read", "plan" if attached or tagged else "exposure", lambda: api.get("droplets", one)),
+        _asked(
+            "droplet:read",
+            "plan" if attached or tagged else "exposure",
+            lambda: api.get("droplets", one),
+        ),
         _asked("tag:read", "plan" if tagged else "exposure", lambda: api.get("tags", one)),
         _asked("firewall:create", "apply", lambda: api.write("POST", "firewalls", {})),
-        _asked("firewall:update", "apply", lambda: api.write("POST", f"firewalls/{NOBODY}/rules", {})),
+        _asked(
+            "firewall:update", "apply", lambda: api.write("POST", f"firewalls/{NOBODY}/rules", {})
+        ),
     ]
     if tagged:
         rows.append(_asked("tag:create", "apply", lambda: api.write("POST", "tags", {})))
@@ -52,7 +63,11 @@ def check(
     ours = {id_ for spec in specs for id_ in best_fit(names, identity(spec), spec.marker)}
     for each in firewalls:
         if each["id"] in ours:
-            rules = [rule for side in ("inbound_rules", "outbound_rules") for rule in _list(each.get(side))]
+            rules = [
+                rule
+                for side in ("inbound_rules", "outbound_rules")
+                for rule in _list(each.get(side))
+            ]
             rows.append(of_quota(f"rules of {each['name']}", len(rules), MAX_RULES))
     if api.rate is not None:
         left, most = api.rate

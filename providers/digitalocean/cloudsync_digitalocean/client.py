@@ -1,4 +1,5 @@
-"""python-digitalocean without its traps: every status seen, every page counted, one endpoint, a time-out on every call."""
+"""python-digitalocean without its traps: every status seen, every page counted, one endpoint, a
+time-out on every call."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ MAX_PAGES = 200
 
 
 class NameTaken(Conflict):
-    """A firewall of this name exists by now: to repeat the call would not help, to plan again will."""
+    """A firewall of this name exists by now: to repeat the call would not help, to plan again
+    will."""
 
     temporary = False
 
@@ -44,8 +46,8 @@ class Forbidden(AuthError):
 
 
 class _Client(BaseAPI):  # type: ignore[misc]  # the library has no types
-    """The library's client with a transport of its own: the library's looses the status of an answer, knows no time-out, and sends
-    POST past its session."""
+    """The library's client with a transport of its own: the library's looses the status of an
+    answer, knows no time-out, and sends POST past its session."""
 
     deadline = 0.0
     rate: tuple[int, int] | None = None
@@ -64,7 +66,10 @@ class _Client(BaseAPI):  # type: ignore[misc]  # the library has no types
         if not write and "page" not in sent:
             sent.pop("per_page", None)  # the library asks for pages of single objects too
         payload: dict[str, Any] = {"json" if write else "params": sent}
-        headers = {"Authorization": f"Bearer {self.token}", "User-Agent": f"cloudsync/{__version__} python-digitalocean"}
+        headers = {
+            "Authorization": f"Bearer {self.token}",
+            "User-Agent": f"cloudsync/{__version__} python-digitalocean",
+        }
         try:
             answer: requests.Response = self._session.request(
                 type,
@@ -76,7 +81,10 @@ class _Client(BaseAPI):  # type: ignore[misc]  # the library has no types
             )
         except requests.RequestException as error:
             raise lost(what, error, "the answer broke off", write=write) from None
-        rest, most = answer.headers.get("ratelimit-remaining", ""), answer.headers.get("ratelimit-limit", "")
+        rest, most = (
+            answer.headers.get("ratelimit-remaining", ""),
+            answer.headers.get("ratelimit-limit", ""),
+        )
         if rest.isdecimal() and most.isdecimal():
             self.rate = int(rest), int(most)
         if not 200 <= answer.status_code < 300:
@@ -98,7 +106,9 @@ class Api:
         except SecretError as error:
             raise AuthError(f"no token for the account {account.name}: {error}") from None
         # The trailing slash matters: without it the library drops the last part of the path.
-        self._client = _Client(token=token.get_secret_value(), end_point=f"{endpoint}/", deadline=account.deadline)
+        self._client = _Client(
+            token=token.get_secret_value(), end_point=f"{endpoint}/", deadline=account.deadline
+        )
 
     @property
     def rate(self) -> tuple[int, int] | None:
@@ -110,19 +120,28 @@ class Api:
         return self._do("GET", path, query or {})
 
     def write(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A write, repeated only where the vendor says that it did nothing. Raises `ProviderError`, with `fate_unknown` where it is."""
+        """A write, repeated only where the vendor says that it did nothing. Raises `ProviderError`,
+        with `fate_unknown` where it is."""
         return self._do(method, path, body)
 
-    def pages(self, path: str, name: str, query: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        """Every item of a list. A page that is missing, or a count that does not fit, is an error: a part is never taken for the whole."""
+    def pages(
+        self, path: str, name: str, query: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Every item of a list. A page that is missing, or a count that does not fit, is an error:
+        a part is never taken for the whole."""
         items: list[dict[str, Any]] = []
         for page in range(1, MAX_PAGES + 1):
             answer = self.get(path, {**(query or {}), "page": page, "per_page": PAGE})
             try:
                 items += answer[name]
-                total, more = int(answer["meta"]["total"]), (answer.get("links") or {}).get("pages", {}).get("next")
+                total, more = (
+                    int(answer["meta"]["total"]),
+                    (answer.get("links") or {}).get("pages", {}).get("next"),
+                )
             except (KeyError, TypeError, ValueError, AttributeError):
-                raise Transient(f"GET /{path}: an answer without {name} or its page numbers") from None
+                raise Transient(
+                    f"GET /{path}: an answer without {name} or its page numbers"
+                ) from None
             if not more:
                 if total != len(items):
                     raise Transient(
@@ -136,19 +155,28 @@ class Api:
 
     def _do(self, method: str, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         def once() -> dict[str, Any]:
-            # A page in the query switches the library's own paging off, which takes a failed page for the last one.
+            # A page in the query switches the library's own paging off, which takes a failed page
+            # for the last one.
             try:
                 answer = self._client.get_data(path, type=method, params=dict(payload))
             except (AttributeError, TypeError):
                 # The library looks for page links in every answer, and takes them for objects.
-                raise Transient(f"{method} /{path}: an answer that cannot be understood", fate_unknown=method != "GET") from None
+                raise Transient(
+                    f"{method} /{path}: an answer that cannot be understood",
+                    fate_unknown=method != "GET",
+                ) from None
             return answer if isinstance(answer, dict) else {}
 
-        return retried(once, deadline=self.account.deadline, safe=lambda error: error.temporary and not error.fate_unknown)
+        return retried(
+            once,
+            deadline=self.account.deadline,
+            safe=lambda error: error.temporary and not error.fate_unknown,
+        )
 
 
 def mapped(what: str, answer: requests.Response, *, write: bool) -> ProviderError:
-    """DigitalOcean's errors (https://docs.digitalocean.com/reference/api/) as provider errors. Never the request, never the token."""
+    """DigitalOcean's errors (https://docs.digitalocean.com/reference/api/) as provider errors.
+    Never the request, never the token."""
     body = _json(answer)
     said = body if isinstance(body, dict) else {}
     status = answer.status_code
@@ -156,7 +184,9 @@ def mapped(what: str, answer: requests.Response, *, write: bool) -> ProviderErro
     if status == 401:
         return AuthError(f"{text} (is the token right, and not expired?)")
     if status == 403:
-        return Forbidden(f"{text} (the token lacks a scope; docs/providers/digitalocean.md lists them)")
+        return Forbidden(
+            f"{text} (the token lacks a scope; docs/providers/digitalocean.md lists them)"
+        )
     if status == 404:
         return NotFound(text)
     if status == 409:

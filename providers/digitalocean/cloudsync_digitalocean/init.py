@@ -14,13 +14,21 @@ from cloudsync.provider.init import (
 
 
 def _account(answers: Answers, found: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
-    return [noted(f'token = {{ env = "{found or "DIGITALOCEAN_TOKEN"}" }}', "the name of the variable, never the token")]
+    return [
+        noted(
+            f'token = {{ env = "{found or "DIGITALOCEAN_TOKEN"}" }}',
+            "the name of the variable, never the token",
+        )
+    ]
 
 
 def _firewall(answers: Answers) -> list[str]:
     if droplets := answers["droplets"]:
         return [noted(f"droplets = {words(droplets)}", "attached to these; only ever added")]
-    return [noted('# droplets = ["web-1"]', "names or ids of droplets to attach it to"), '# tags = ["web"]']
+    return [
+        noted('# droplets = ["web-1"]', "names or ids of droplets to attach it to"),
+        '# tags = ["web"]',
+    ]
 
 
 STARTER = Starter(

@@ -1,6 +1,7 @@
 """Droplets with every firewall that acts on them, out of the lists the reader has. Pure.
 
-A firewall acts on a droplet by its id or by one of its tags. What the vendor still works on is in the firewall's `pending_changes`.
+A firewall acts on a droplet by its id or by one of its tags. What the vendor still works on is in
+the firewall's `pending_changes`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cloudsync.provider.contract import FirewallSpec
-from cloudsync.provider.machines import ActingFirewall, Fleet, Interface, Marked, ObservedMachine, StageRule, union_stage
+from cloudsync.provider.machines import (
+    ActingFirewall,
+    Fleet,
+    Interface,
+    Marked,
+    ObservedMachine,
+    StageRule,
+    union_stage,
+)
 from cloudsync.provider.marker import Marker
 from cloudsync.rules.networks import Family
 from cloudsync_digitalocean.client import plain
@@ -27,7 +36,11 @@ NOT_EVALUATED = (
 )
 
 
-def fleet(firewalls: Mapping[str, Mapping[str, Any]], droplets: Mapping[int, Mapping[str, Any]], specs: Specs) -> Fleet:
+def fleet(
+    firewalls: Mapping[str, Mapping[str, Any]],
+    droplets: Mapping[int, Mapping[str, Any]],
+    specs: Specs,
+) -> Fleet:
     """All droplets the specs are about. Raises what a list of a strange shape raises."""
     owned = _owned(firewalls, specs)
     machines = [_machine(droplet, firewalls, owned, specs) for droplet in droplets.values()]
@@ -37,30 +50,48 @@ def fleet(firewalls: Mapping[str, Mapping[str, Any]], droplets: Mapping[int, Map
         for wanted in settings_of(spec).droplets
         if not any(_is(droplet, wanted) for droplet in droplets.values())
     ]
-    unattached = {name for id_, name in owned.items() if not any(_acts(firewalls[id_], droplet) for droplet in droplets.values())}
-    return Fleet(tuple(one for one in machines if one.concerns), frozenset(unattached), (*missing, *NOT_EVALUATED))
+    unattached = {
+        name
+        for id_, name in owned.items()
+        if not any(_acts(firewalls[id_], droplet) for droplet in droplets.values())
+    }
+    return Fleet(
+        tuple(one for one in machines if one.concerns),
+        frozenset(unattached),
+        (*missing, *NOT_EVALUATED),
+    )
 
 
-def marked(firewalls: Mapping[str, Mapping[str, Any]], owner: str, specs: Specs) -> tuple[Marked, ...]:
-    """The firewalls whose names end with the owner's marker; the first part of the name stands for the one in the configuration."""
+def marked(
+    firewalls: Mapping[str, Mapping[str, Any]], owner: str, specs: Specs
+) -> tuple[Marked, ...]:
+    """The firewalls whose names end with the owner's marker; the first part of the name stands for
+    the one in the configuration."""
     owned = _owned(firewalls, specs)
     found = []
     for id_, firewall in firewalls.items():
         match = _FULL_NAME.fullmatch(str(firewall["name"]))
         if match is not None and match[2] == owner:
-            found.append(Marked(_acting(id_, firewall, owned), Marker(owner, owned.get(id_, match[1]), match[3])))
+            found.append(
+                Marked(
+                    _acting(id_, firewall, owned), Marker(owner, owned.get(id_, match[1]), match[3])
+                )
+            )
     return tuple(found)
 
 
 def covers(firewall: Mapping[str, Any], droplet: Mapping[str, Any]) -> bool:
     """Whether the firewall is attached to the droplet, by id or by tag."""
-    return droplet["id"] in (firewall.get("droplet_ids") or ()) or not set(firewall.get("tags") or ()).isdisjoint(
-        droplet.get("tags") or ()
-    )
+    return droplet["id"] in (firewall.get("droplet_ids") or ()) or not set(
+        firewall.get("tags") or ()
+    ).isdisjoint(droplet.get("tags") or ())
 
 
 def _machine(
-    droplet: Mapping[str, Any], firewalls: Mapping[str, Mapping[str, Any]], owned: Mapping[str, str], specs: Specs
+    droplet: Mapping[str, Any],
+    firewalls: Mapping[str, Mapping[str, Any]],
+    owned: Mapping[str, str],
+    specs: Specs,
 ) -> ObservedMachine:
     acting = {id_: one for id_, one in firewalls.items() if _acts(one, droplet)}
     rules: list[StageRule] = []
@@ -71,13 +102,18 @@ def _machine(
     for id_, one in acting.items():
         firewall = _acting(id_, one, owned)
         changing = _changing(one, droplet)
-        # One that is only being attached, or being taken off, protects nothing; while it may still act its rules count.
+        # One that is only being attached, or being taken off, protects nothing; while it may still
+        # act its rules count.
         in_force = in_force or changing is None
         if changing is not None:
             verb = "being taken off it" if changing.get("removing") else "being put in force on it"
-            pending.append(f"the firewall {plain(firewall.name)} is {verb} ({plain(str(changing.get('status') or 'waiting'))})")
+            pending.append(
+                f"the firewall {plain(firewall.name)} is {verb} ({plain(str(changing.get('status') or 'waiting'))})"
+            )
         elif one.get("status") == "failed":
-            pending.append(f"the last change of the firewall {plain(firewall.name)} failed: what is in force may be older")
+            pending.append(
+                f"the last change of the firewall {plain(firewall.name)} failed: what is in force may be older"
+            )
         rules += _rules(firewall, one, unknown, kept)
     return ObservedMachine(
         id=str(droplet["id"]),
@@ -92,7 +128,9 @@ def _machine(
                 tuple(_acting(id_, one, owned) for id_, one in acting.items()),
             ),
         ),
-        concerns=frozenset(name for name, (spec, _) in specs.items() if _concerns(droplet, acting, owned, spec)),
+        concerns=frozenset(
+            name for name, (spec, _) in specs.items() if _concerns(droplet, acting, owned, spec)
+        ),
         pending=tuple(pending),
         unknown=tuple(unknown),
         kept=tuple(kept),
@@ -100,7 +138,10 @@ def _machine(
 
 
 def _concerns(
-    droplet: Mapping[str, Any], acting: Mapping[str, Mapping[str, Any]], owned: Mapping[str, str], spec: FirewallSpec
+    droplet: Mapping[str, Any],
+    acting: Mapping[str, Mapping[str, Any]],
+    owned: Mapping[str, str],
+    spec: FirewallSpec,
 ) -> bool:
     settings = settings_of(spec)
     return (
@@ -116,10 +157,19 @@ def _acts(firewall: Mapping[str, Any], droplet: Mapping[str, Any]) -> bool:
 
 
 def _changing(firewall: Mapping[str, Any], droplet: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    return next((one for one in firewall.get("pending_changes") or () if one.get("droplet_id") == droplet["id"]), None)
+    return next(
+        (
+            one
+            for one in firewall.get("pending_changes") or ()
+            if one.get("droplet_id") == droplet["id"]
+        ),
+        None,
+    )
 
 
-def _rules(firewall: ActingFirewall, listed: Mapping[str, Any], unknown: list[str], kept: list[str]) -> Iterator[StageRule]:
+def _rules(
+    firewall: ActingFirewall, listed: Mapping[str, Any], unknown: list[str], kept: list[str]
+) -> Iterator[StageRule]:
     for rule in listed.get("inbound_rules") or ():
         try:
             found = from_vendor(rule)
@@ -149,7 +199,11 @@ def _acting(id_: str, firewall: Mapping[str, Any], owned: Mapping[str, str]) -> 
 def _families(droplet: Mapping[str, Any]) -> frozenset[Family]:
     families: tuple[tuple[Family, str], ...] = ((4, "v4"), (6, "v6"))
     nets = droplet.get("networks") or {}
-    return frozenset(family for family, key in families if any(one.get("type") == "public" for one in nets.get(key) or ()))
+    return frozenset(
+        family
+        for family, key in families
+        if any(one.get("type") == "public" for one in nets.get(key) or ())
+    )
 
 
 def _addresses(droplet: Mapping[str, Any]) -> Iterator[str]:
@@ -160,4 +214,6 @@ def _addresses(droplet: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is(droplet: Mapping[str, Any], wanted: str | int) -> bool:
-    return droplet["name"] == wanted or (str(wanted).isdecimal() and int(droplet["id"]) == int(wanted))
+    return droplet["name"] == wanted or (
+        str(wanted).isdecimal() and int(droplet["id"]) == int(wanted)
+    )

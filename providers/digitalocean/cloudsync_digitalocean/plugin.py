@@ -1,7 +1,8 @@
 """What the plugin is: capabilities, settings, and how it plans. Imports no SDK.
 
-Rules are added by one call and taken away by one, in this order, with the attachments left alone. One full replace, with freshly read
-attachments, stands in where that cannot be done safely: at the limit of rules, to rename, and where a rule must lose a part of its sources.
+Rules are added by one call and taken away by one, in this order, with the attachments left alone.
+One full replace, with freshly read attachments, stands in where that cannot be done safely: at the
+limit of rules, to rename, and where a rule must lose a part of its sources.
 """
 
 from __future__ import annotations
@@ -30,8 +31,21 @@ from cloudsync.provider.contract import (
 from cloudsync.rules import RuleSet
 from cloudsync.rules.networks import ANY4, NetworkSet
 from cloudsync_digitalocean.native import Change, Found, full_name
-from cloudsync_digitalocean.rules import MAX_RULES, OUTBOUND, VendorRule, clash, to_vendor, too_many, without_addresses
-from cloudsync_digitalocean.settings import RFC1918, DigitalOceanAccount, DigitalOceanFirewall, settings_of
+from cloudsync_digitalocean.rules import (
+    MAX_RULES,
+    OUTBOUND,
+    VendorRule,
+    clash,
+    to_vendor,
+    too_many,
+    without_addresses,
+)
+from cloudsync_digitalocean.settings import (
+    RFC1918,
+    DigitalOceanAccount,
+    DigitalOceanFirewall,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from cloudsync.provider.access import Access
@@ -71,8 +85,14 @@ class DigitalOceanProvider:
                 "50 rules, in and out together; 10 droplets; 5 tags",
                 "refused in the plan: https://docs.digitalocean.com/products/networking/firewalls/details/limits/",
             ),
-            ("private networks are filtered too", "RFC 1918 sources are let in on create, see the key `private`"),
-            ("rules carry no text", "who needs a port is in the plan and in `cloudsync discover`, not at the vendor"),
+            (
+                "private networks are filtered too",
+                "RFC 1918 sources are let in on create, see the key `private`",
+            ),
+            (
+                "rules carry no text",
+                "who needs a port is in the plan and in `cloudsync discover`, not at the vendor",
+            ),
         ),
     )
 
@@ -93,7 +113,8 @@ class DigitalOceanProvider:
         return account.settings.endpoint or ENDPOINT
 
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
-        """Create in one call; else add, remove and attach by one call each, or one full replace. Refused where the vendor has no room."""
+        """Create in one call; else add, remove and attach by one call each, or one full replace.
+        Refused where the vendor has no room."""
         found = observed.native if isinstance(observed.native, Found) else Found()
         name = full_name(self.identity(target.spec), target.spec.marker)
         if target.release:
@@ -108,8 +129,18 @@ class DigitalOceanProvider:
         if isinstance(observed, Absent):
             if (full := too_many(len(compact), len(OUTBOUND))) is not None:
                 return Refusal(full)
-            change = Change("create", None, name, compact, OUTBOUND, _droplets(target.attach), _tags(target.attach))
-            summary = f'create "{name}" with {len(compact)} rules' + (f", attached to {', '.join(targets)}" if targets else "")
+            change = Change(
+                "create",
+                None,
+                name,
+                compact,
+                OUTBOUND,
+                _droplets(target.attach),
+                _tags(target.attach),
+            )
+            summary = f'create "{name}" with {len(compact)} rules' + (
+                f", attached to {', '.join(targets)}" if targets else ""
+            )
             return (Step(summary, StepKind.REPLACE, target.rules, targets, change, cut),)
         rules = _rule_steps(found, observed.rules, target, name, compact)
         if isinstance(rules, Refusal):
@@ -118,11 +149,27 @@ class DigitalOceanProvider:
         if droplets := _droplets(target.attach):
             names = tuple(f"droplet {id_}" for id_ in droplets)
             change = Change("attach-droplets", found.id, name, droplets=droplets)
-            steps.append(Step(f'attach "{name}" to {", ".join(names)}', StepKind.ATTACH, target.rules, names, native=change))
+            steps.append(
+                Step(
+                    f'attach "{name}" to {", ".join(names)}',
+                    StepKind.ATTACH,
+                    target.rules,
+                    names,
+                    native=change,
+                )
+            )
         if tags := _tags(target.attach):
             names = tuple(f"tag {tag}" for tag in tags)
             change = Change("attach-tags", found.id, name, tags=tags)
-            steps.append(Step(f'attach "{name}" to {", ".join(names)}', StepKind.ATTACH, target.rules, names, native=change))
+            steps.append(
+                Step(
+                    f'attach "{name}" to {", ".join(names)}',
+                    StepKind.ATTACH,
+                    target.rules,
+                    names,
+                    native=change,
+                )
+            )
         return (replace(steps[0], warning=cut), *steps[1:]) if steps else ()
 
     def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
@@ -147,9 +194,12 @@ class DigitalOceanProvider:
 
 
 def _releasing(found: Found, target: Target, base: str) -> tuple[Step, ...] | Refusal:
-    """To take the marker off is to rename, and only a full replace renames: with the rules as they are spelled."""
+    """To take the marker off is to rename, and only a full replace renames: with the rules as they
+    are spelled."""
     if found.bare_taken:
-        return Refusal(f'there is another firewall named "{base}": rename or delete it first, or nobody could tell the two apart')
+        return Refusal(
+            f'there is another firewall named "{base}": rename or delete it first, or nobody could tell the two apart'
+        )
     inbound = tuple(one.native for one in found.inbound)
     change = Change("replace", found.id, base, inbound, found.outbound, expected=inbound)
     return (Step(f'rename "{found.name}" to "{base}"', StepKind.MARK, target.rules, native=change),)
@@ -158,12 +208,20 @@ def _releasing(found: Found, target: Target, base: str) -> tuple[Step, ...] | Re
 def _rule_steps(
     found: Found, before: RuleSet, target: Target, name: str, compact: tuple[VendorRule, ...]
 ) -> tuple[Step, ...] | Refusal:
-    """How an existing firewall comes to `target.rules` and to its name. Lazy: a rule that is there and wanted stays as it is spelled."""
+    """How an existing firewall comes to `target.rules` and to its name. Lazy: a rule that is there
+    and wanted stays as it is spelled."""
     if before == target.rules and target.marker is None:
         if not target.reapply:
             return ()
         if not found.failed:
-            return (Step(f'wait for "{name}" to be in force', StepKind.REPLACE, before, native=Change("wait", found.id, name)),)
+            return (
+                Step(
+                    f'wait for "{name}" to be in force',
+                    StepKind.REPLACE,
+                    before,
+                    native=Change("wait", found.id, name),
+                ),
+            )
     staying = [one for one in found.inbound if target.rules.covers(one.meaning)]
     removing = [one for one in found.inbound if not target.rules.covers(one.meaning)]
     adding = to_vendor(target.rules - RuleSet.of(rule for one in staying for rule in one.rules))
@@ -175,18 +233,46 @@ def _rule_steps(
         steps = []
         if adding:
             change = Change("add", found.id, name, adding)
-            steps.append(Step(f'add {len(adding)} rules to "{name}"', StepKind.WIDEN, before | target.rules, native=change))
+            steps.append(
+                Step(
+                    f'add {len(adding)} rules to "{name}"',
+                    StepKind.WIDEN,
+                    before | target.rules,
+                    native=change,
+                )
+            )
         if removing:
             change = Change("remove", found.id, name, tuple(one.native for one in removing))
-            steps.append(Step(f'remove {len(removing)} rules from "{name}"', StepKind.NARROW, target.rules, native=change))
+            steps.append(
+                Step(
+                    f'remove {len(removing)} rules from "{name}"',
+                    StepKind.NARROW,
+                    target.rules,
+                    native=change,
+                )
+            )
         return tuple(steps)
     kept = tuple(rest for one in found.inbound if (rest := without_addresses(one)) is not None)
     inbound = (*compact, *kept)
     if (full := too_many(len(inbound), len(found.outbound))) is not None:
         return Refusal(full)
-    change = Change("replace", found.id, name, inbound, found.outbound, expected=tuple(one.native for one in found.inbound))
+    change = Change(
+        "replace",
+        found.id,
+        name,
+        inbound,
+        found.outbound,
+        expected=tuple(one.native for one in found.inbound),
+    )
     renamed = f', renamed from "{found.name}"' if found.name != name else ""
-    return (Step(f'replace "{name}" with {len(inbound)} rules{renamed}', StepKind.REPLACE, target.rules, native=change),)
+    return (
+        Step(
+            f'replace "{name}" with {len(inbound)} rules{renamed}',
+            StepKind.REPLACE,
+            target.rules,
+            native=change,
+        ),
+    )
 
 
 def _crowded(found: Found, target: Target) -> str | None:
@@ -201,16 +287,23 @@ def _crowded(found: Found, target: Target) -> str | None:
 
 def _droplets(attachments: Iterable[Attachment]) -> tuple[int, ...]:
     natives = (one.native for one in attachments)
-    return tuple(n[1] for n in natives if isinstance(n, tuple) and n[0] == "droplet" and isinstance(n[1], int))
+    return tuple(
+        n[1]
+        for n in natives
+        if isinstance(n, tuple) and n[0] == "droplet" and isinstance(n[1], int)
+    )
 
 
 def _tags(attachments: Iterable[Attachment]) -> tuple[str, ...]:
     natives = (one.native for one in attachments)
-    return tuple(n[1] for n in natives if isinstance(n, tuple) and n[0] == "tag" and isinstance(n[1], str))
+    return tuple(
+        n[1] for n in natives if isinstance(n, tuple) and n[0] == "tag" and isinstance(n[1], str)
+    )
 
 
 def _cuts_private(observed: Present | Absent, target: Target) -> str | None:
-    """What to say where machines come, or are, under a firewall that lets nothing in from private networks."""
+    """What to say where machines come, or are, under a firewall that lets nothing in from private
+    networks."""
     private = NetworkSet.of(RFC1918)
     had = isinstance(observed, Present) and bool(_only_private(observed.rules).where(private))
     if _only_private(target.rules).where(private) or not (had or target.attach):

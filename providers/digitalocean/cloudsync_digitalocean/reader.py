@@ -1,4 +1,5 @@
-"""Reading a team: all firewalls, a call per 200; droplets and tags only where something is to be attached or taken over."""
+"""Reading a team: all firewalls, a call per 200; droplets and tags only where something is to be
+attached or taken over."""
 
 from __future__ import annotations
 
@@ -7,7 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from cloudsync.provider.contract import Absent, Attachment, FirewallSpec, Kept, Machine, Observation, Pending, Present, Unreadable
+from cloudsync.provider.contract import (
+    Absent,
+    Attachment,
+    FirewallSpec,
+    Kept,
+    Machine,
+    Observation,
+    Pending,
+    Present,
+    Unreadable,
+)
 from cloudsync.provider.errors import AuthError, NotFound, ProviderError, Transient, Unsupported
 from cloudsync.provider.machines import Fleet, Marked
 from cloudsync.rules import Rule, RuleSet
@@ -35,25 +46,38 @@ class DigitalOceanReader:
         return {spec.name: self._one(team, spec) for spec in specs}
 
     def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
-        """All droplets the firewalls are about: beside the list of firewalls that of the droplets, that of those with GPUs, and one look
-        at the tags, without which a token would hide what firewalls are attached to."""
+        """All droplets the firewalls are about: beside the list of firewalls that of the droplets,
+        that of those with GPUs, and one look at the tags, without which a token would hide what
+        firewalls are attached to."""
         team = self._listed()
         if isinstance(team, Unreadable):
             return team
         try:
             team.see_everything()
-            return fleet(team.firewalls, team.droplets, {spec.name: (spec, self.identity(spec)) for spec in specs})
+            return fleet(
+                team.firewalls,
+                team.droplets,
+                {spec.name: (spec, self.identity(spec)) for spec in specs},
+            )
         except ProviderError as error:
             return Unreadable(error)
         except (KeyError, TypeError, AttributeError, ValueError):
             return Unreadable(Transient("the droplets of DigitalOcean cannot be understood"))
 
-    def read_marked(self, owner: str, specs: Sequence[FirewallSpec], *, ask: bool) -> Sequence[Marked] | Unreadable:  # noqa: ARG002 - no call is needed
+    def read_marked(
+        self,
+        owner: str,
+        specs: Sequence[FirewallSpec],
+        *,
+        ask: bool,  # noqa: ARG002 - no call is needed
+    ) -> Sequence[Marked] | Unreadable:
         """Out of the list of firewalls."""
         team = self._listed()
         if isinstance(team, Unreadable):
             return team
-        return marked(team.firewalls, owner, {spec.name: (spec, self.identity(spec)) for spec in specs})
+        return marked(
+            team.firewalls, owner, {spec.name: (spec, self.identity(spec)) for spec in specs}
+        )
 
     def _listed(self) -> Team | Unreadable:
         if self._team is None:
@@ -62,7 +86,9 @@ class DigitalOceanReader:
             except ProviderError as error:
                 return Unreadable(error)
             except (KeyError, TypeError):
-                return Unreadable(Transient("DigitalOcean answered with a list that cannot be understood"))
+                return Unreadable(
+                    Transient("DigitalOcean answered with a list that cannot be understood")
+                )
         return self._team
 
     def _one(self, team: Team, spec: FirewallSpec) -> Observation:
@@ -87,17 +113,22 @@ class Team:
         self._tags_visible = False
 
     def observe(self, spec: FirewallSpec, base: str) -> Observation:
-        fitting = best_fit({id_: str(one["name"]) for id_, one in self.firewalls.items()}, base, spec.marker)
+        fitting = best_fit(
+            {id_: str(one["name"]) for id_, one in self.firewalls.items()}, base, spec.marker
+        )
         if len(fitting) > 1:
             names = ", ".join(sorted(str(self.firewalls[id_]["name"]) for id_ in fitting))
-            raise Unsupported(f'several firewalls could be "{base}": {names}; delete or rename all but one')
+            raise Unsupported(
+                f'several firewalls could be "{base}": {names}; delete or rename all but one'
+            )
         private = _private_rules(settings_of(spec).private_networks)
         if not fitting:
             return Absent(self._attachments(spec, {}), private)
         firewall = self.firewalls[fitting[0]]
         marker = marker_of(str(firewall["name"]), base, spec.marker)
         if marker != spec.marker and (marker is None or marker.owner == spec.marker.owner):
-            # To adopt is to rename, and a rename replaces the whole firewall: what the token does not show would be detached.
+            # To adopt is to rename, and a rename replaces the whole firewall: what the token does
+            # not show would be detached.
             self.see_everything()
         inbound = tuple(from_vendor(rule) for rule in firewall.get("inbound_rules") or ())
         return Present(
@@ -117,7 +148,9 @@ class Team:
                 droplets=frozenset(firewall.get("droplet_ids") or ()),
                 tags=frozenset(firewall.get("tags") or ()),
                 failed=firewall.get("status") == "failed",
-                bare_taken=any(one["name"] == base and one is not firewall for one in self.firewalls.values()),
+                bare_taken=any(
+                    one["name"] == base and one is not firewall for one in self.firewalls.values()
+                ),
             ),
         )
 
@@ -134,7 +167,8 @@ class Team:
         return self._listed("plain", {}) | self._listed("gpus", {"type": "gpus"})
 
     def _listed(self, kind: str, query: Mapping[str, str]) -> dict[int, dict[str, Any]]:
-        """The plain list leaves the droplets with GPUs out; theirs is asked for only where the plain one does not tell."""
+        """The plain list leaves the droplets with GPUs out; theirs is asked for only where the
+        plain one does not tell."""
         if kind not in self._droplets:
             try:
                 found = self.api.pages("droplets", "droplets", query)
@@ -144,7 +178,8 @@ class Team:
         return self._droplets[kind]
 
     def _named(self, wanted: str | int, id_: int | None) -> dict[str, Any]:
-        """One droplet by name or id. Two of one name cannot be told apart, so a name that fits looks no further than the plain list."""
+        """One droplet by name or id. Two of one name cannot be told apart, so a name that fits
+        looks no further than the plain list."""
         for query in ({}, {"type": "gpus"}):
             droplets = self._listed(query.get("type", "plain"), query)
             named = [one for one in droplets.values() if one["name"] == wanted]
@@ -152,9 +187,13 @@ class Team:
                 raise Unsupported(f"several droplets are named {str(wanted)[:64]!r}; give the id")
             if named or (id_ or 0) in droplets:
                 return named[0] if named else droplets[id_ or 0]
-        raise NotFound(f"the team has no droplet {str(wanted)[:64]!r}, which the configuration attaches the firewall to")
+        raise NotFound(
+            f"the team has no droplet {str(wanted)[:64]!r}, which the configuration attaches the firewall to"
+        )
 
-    def _attachments(self, spec: FirewallSpec, firewall: Mapping[str, Any]) -> tuple[Attachment, ...]:
+    def _attachments(
+        self, spec: FirewallSpec, firewall: Mapping[str, Any]
+    ) -> tuple[Attachment, ...]:
         settings = settings_of(spec)
         found = [self._droplet(wanted, firewall) for wanted in dict.fromkeys(settings.droplets)]
         found += [self._tag(tag, firewall) for tag in dict.fromkeys(settings.tags)]
@@ -177,12 +216,21 @@ class Team:
         try:
             self.api.get(f"tags/{quote(tag, safe='')}")
         except NotFound:
-            raise NotFound(f"the team has no tag {tag!r}: a tag must exist before a firewall can name it") from None
+            raise NotFound(
+                f"the team has no tag {tag!r}: a tag must exist before a firewall can name it"
+            ) from None
         except AuthError as error:
             raise hidden("tag:read", error) from None
-        fresh = [one for one in self.droplets.values() if tag in (one.get("tags") or ()) and not covers(firewall, one)]
+        fresh = [
+            one
+            for one in self.droplets.values()
+            if tag in (one.get("tags") or ()) and not covers(firewall, one)
+        ]
         return Attachment(
-            f"tag {tag}", attached=False, newly_covered=tuple(self._machine(one) for one in fresh), native=("tag", tag)
+            f"tag {tag}",
+            attached=False,
+            newly_covered=tuple(self._machine(one) for one in fresh),
+            native=("tag", tag),
         )
 
     def _machine(self, droplet: Mapping[str, Any]) -> Machine:
@@ -191,7 +239,8 @@ class Team:
 
 
 def visible(api: Api, what: str, scope: str) -> None:
-    """One small read that a token without `scope` may not do: such a token gets firewalls with their attachments cut away, silently."""
+    """One small read that a token without `scope` may not do: such a token gets firewalls with
+    their attachments cut away, silently."""
     try:
         api.get(what, {"page": 1, "per_page": 1})
     except AuthError as error:
@@ -200,19 +249,28 @@ def visible(api: Api, what: str, scope: str) -> None:
 
 def hidden(scope: str, error: ProviderError) -> AuthError:
     """The refusal of a token that does not show everything."""
-    return AuthError(f"the token lacks {scope}: DigitalOcean hides what firewalls are attached to from it ({error.message})")
+    return AuthError(
+        f"the token lacks {scope}: DigitalOcean hides what firewalls are attached to from it ({error.message})"
+    )
 
 
 def _pending(firewall: Mapping[str, Any]) -> list[Pending]:
     """What is not in force: the vendor works on it, or gave up."""
     found = [
-        Pending(f"droplet {one['droplet_id']}", f"the change is {one.get('status') or 'waiting'} there")
+        Pending(
+            f"droplet {one['droplet_id']}", f"the change is {one.get('status') or 'waiting'} there"
+        )
         for one in firewall.get("pending_changes") or ()
     ]
     status = firewall.get("status")
     if not found and status in ("failed", "waiting"):
         found.append(
-            Pending("the firewall", "the last change failed" if status == "failed" else "the last change is still waiting")
+            Pending(
+                "the firewall",
+                "the last change failed"
+                if status == "failed"
+                else "the last change is still waiting",
+            )
         )
     return found
 
@@ -221,4 +279,6 @@ def _private_rules(networks: NetworkSet) -> RuleSet:
     if not networks:
         return RuleSet()
     pings = [Rule.of("icmp", "", networks.family(4)), Rule.of("icmpv6", "", networks.family(6))]
-    return RuleSet.of(Rule.of(protocol, "", networks) for protocol in ("tcp", "udp")) | RuleSet.of(r for r in pings if r.sources)
+    return RuleSet.of(Rule.of(protocol, "", networks) for protocol in ("tcp", "udp")) | RuleSet.of(
+        r for r in pings if r.sources
+    )

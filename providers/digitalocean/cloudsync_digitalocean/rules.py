@@ -1,7 +1,7 @@
 """DigitalOcean's rules and ours: both ways, tolerant when reading, strict when writing.
 
-An inbound rule has one protocol, one port or range, and sources of several kinds; only its addresses are networks. `icmp` is taken to
-filter ICMP for IPv4 and ICMPv6 for IPv6 sources.
+An inbound rule has one protocol, one port or range, and sources of several kinds; only its
+addresses are networks. `icmp` is taken to filter ICMP for IPv4 and ICMPv6 for IPv6 sources.
 """
 
 from __future__ import annotations
@@ -24,9 +24,15 @@ OUTBOUND: tuple[Mapping[str, Any], ...] = (
     {"protocol": "udp", "ports": EVERY_PORT, "destinations": {"addresses": list(EVERYWHERE)}},
     {"protocol": "icmp", "destinations": {"addresses": list(EVERYWHERE)}},
 )
-"""A firewall without outbound rules lets nothing out, no name lookup either: a new one lets everything out."""
+"""A firewall without outbound rules lets nothing out, no name lookup either: a new one lets
+everything out."""
 VendorRule: TypeAlias = Mapping[str, Any]
-_OTHER_SOURCES = {"tags": "tag", "droplet_ids": "droplet", "load_balancer_uids": "load balancer", "kubernetes_ids": "cluster"}
+_OTHER_SOURCES = {
+    "tags": "tag",
+    "droplet_ids": "droplet",
+    "load_balancer_uids": "load balancer",
+    "kubernetes_ids": "cluster",
+}
 
 
 class UnknownRule(ValueError):
@@ -35,7 +41,8 @@ class UnknownRule(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One inbound rule of the vendor. `rules`: what its addresses let in. `others`: its sources that are no networks."""
+    """One inbound rule of the vendor. `rules`: what its addresses let in. `others`: its sources
+    that are no networks."""
 
     native: VendorRule
     rules: tuple[Rule, ...]
@@ -51,19 +58,31 @@ def from_vendor(rule: VendorRule) -> Listed:
     """One inbound rule as it is listed. Raises `UnknownRule`."""
     try:
         protocol, sources = str(rule["protocol"]), rule.get("sources") or {}
-        networks = NetworkSet.of(str(ip_network(one, strict=False)) for one in sources.get("addresses") or ())
-        others = tuple(
-            f"{what(rule)} from the {word} {one}" for key, word in _OTHER_SOURCES.items() for one in sources.get(key) or ()
+        networks = NetworkSet.of(
+            str(ip_network(one, strict=False)) for one in sources.get("addresses") or ()
         )
-        unknown = [key for key, value in sources.items() if key not in _OTHER_SOURCES and key != "addresses" and value]
+        others = tuple(
+            f"{what(rule)} from the {word} {one}"
+            for key, word in _OTHER_SOURCES.items()
+            for one in sources.get(key) or ()
+        )
+        unknown = [
+            key
+            for key, value in sources.items()
+            if key not in _OTHER_SOURCES and key != "addresses" and value
+        ]
         if unknown:
             raise UnknownRule(f"a rule with sources of a new kind ({unknown[0][:30]!r})")
         if protocol == "icmp":
             parts = (("icmp", networks.family(4)), ("icmpv6", networks.family(6)))
-            return Listed(rule, tuple(Rule.of(name, "", part) for name, part in parts if part), others)
+            return Listed(
+                rule, tuple(Rule.of(name, "", part) for name, part in parts if part), others
+            )
         if protocol not in ("tcp", "udp"):
             raise UnknownRule(f"a rule of the protocol {protocol[:20]!r}")
-        return Listed(rule, (Rule.of(protocol, ports_of(rule), networks),) if networks else (), others)
+        return Listed(
+            rule, (Rule.of(protocol, ports_of(rule), networks),) if networks else (), others
+        )
     except UnknownRule:
         raise
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -78,11 +97,16 @@ def ports_of(rule: VendorRule) -> str:
 
 def what(rule: VendorRule) -> str:
     """`tcp/80`, for people."""
-    return str(rule["protocol"]) if rule["protocol"] == "icmp" else f"{rule['protocol']}/{ports_of(rule)}"
+    return (
+        str(rule["protocol"])
+        if rule["protocol"] == "icmp"
+        else f"{rule['protocol']}/{ports_of(rule)}"
+    )
 
 
 def written(rule: VendorRule) -> dict[str, Any]:
-    """A rule as it was read, in the form the vendor takes: it does not accept everything it says."""
+    """A rule as it was read, in the form the vendor takes: it does not accept everything it
+    says."""
     kept = {key: value for key, value in rule.items() if key != "ports"}
     for side in ("sources", "destinations"):
         if side in kept:
@@ -94,14 +118,18 @@ def to_vendor(rules: RuleSet) -> tuple[VendorRule, ...] | Refusal:
     """The fewest inbound rules that mean `rules`, or why that cannot be said at DigitalOcean."""
     said = rules.of_protocols("tcp", "udp", "icmp", "icmpv6")
     if rest := rules - said:
-        return Refusal(f"DigitalOcean has rules for tcp, udp and icmp only; it cannot say: {', '.join(map(str, rest))}")
+        return Refusal(
+            f"DigitalOcean has rules for tcp, udp and icmp only; it cannot say: {', '.join(map(str, rest))}"
+        )
     found: list[VendorRule] = []
     for protocol in ("tcp", "udp"):
         for rule in said.of_protocols(protocol).fewest():
             found += _rules(protocol, rule.ports, rule.sources)
     pings = [*said.of_protocols("icmp"), *said.of_protocols("icmpv6")]
     if types := [rule for rule in pings if rule.ports]:
-        return Refusal(f"DigitalOcean cannot let in single ICMP types: {', '.join(map(str, types))}")
+        return Refusal(
+            f"DigitalOcean cannot let in single ICMP types: {', '.join(map(str, types))}"
+        )
     sources = NOWHERE
     for rule in pings:
         sources = sources | rule.sources.family(4 if rule.protocol == "icmp" else 6)
@@ -110,13 +138,17 @@ def to_vendor(rules: RuleSet) -> tuple[VendorRule, ...] | Refusal:
 
 def without_addresses(listed: Listed) -> VendorRule | None:
     """What of a rule is kept whatever happens to its addresses; None where nothing is."""
-    sources = {key: value for key, value in (listed.native.get("sources") or {}).items() if key in _OTHER_SOURCES and value}
+    sources = {
+        key: value
+        for key, value in (listed.native.get("sources") or {}).items()
+        if key in _OTHER_SOURCES and value
+    }
     return {**listed.native, "sources": sources} if sources else None
 
 
 def clash(removing: Sequence[Listed], staying: Sequence[VendorRule]) -> bool:
-    """Whether to remove these by value could take a part of those with it. How the vendor matches a rule in DELETE is not written down:
-    it may go by each (protocol, ports, address)."""
+    """Whether to remove these by value could take a part of those with it. How the vendor matches a
+    rule in DELETE is not written down: it may go by each (protocol, ports, address)."""
     triples = {triple for one in staying for triple in _triples(one)}
     return any(triple in triples for one in removing for triple in _triples(one.native))
 
@@ -134,7 +166,10 @@ def too_many(inbound: int, outbound: int) -> str | None:
 def _rules(protocol: str, ports: str | None, networks: NetworkSet) -> Iterator[VendorRule]:
     cidrs = networks.cidrs()
     for start in range(0, len(cidrs), MAX_ADDRESSES):
-        rule = {"protocol": protocol, "sources": {"addresses": list(cidrs[start : start + MAX_ADDRESSES])}}
+        rule = {
+            "protocol": protocol,
+            "sources": {"addresses": list(cidrs[start : start + MAX_ADDRESSES])},
+        }
         yield rule if ports is None else rule | {"ports": ports}
 
 

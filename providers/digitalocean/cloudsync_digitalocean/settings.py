@@ -14,7 +14,8 @@ RFC1918 = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 
 
 class DigitalOceanAccount(AccountSettings):
-    """`[providers.X]`: one team. `token`: with the scopes of docs/providers/digitalocean.md, or full access."""
+    """`[providers.X]`: one team. `token`: with the scopes of docs/providers/digitalocean.md, or
+    full access."""
 
     token: SecretRef
 
@@ -22,12 +23,15 @@ class DigitalOceanAccount(AccountSettings):
 class DigitalOceanFirewall(FirewallSettings):
     """The keys of a `[firewalls.X]` table.
 
-    `name`: the first part of the name at the vendor (owner and host digest follow it); `cloudsync-` and the table's name where it is
-    left out. `droplets`: ids or names to attach, `tags` to attach by. `private`: who is let in from private networks on create,
-    since this firewall filters the VPC too: `allow` (RFC 1918), `cut` (nobody), or CIDRs.
+    `name`: the first part of the name at the vendor (owner and host digest follow it); `cloudsync-`
+    and the table's name where it is left out. `droplets`: ids or names to attach, `tags` to attach
+    by. `private`: who is let in from private networks on create, since this firewall filters the
+    VPC too: `allow` (RFC 1918), `cut` (nobody), or CIDRs.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9.-]*$", max_length=128)] | None = None
+    name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9.-]*$", max_length=128)] | None = (
+        None
+    )
     droplets: list[str | int] = Field(default=[])
     tags: list[Annotated[str, Field(pattern=r"^[a-zA-Z0-9_\-:]{1,255}$")]] = []
     private: Literal["allow", "cut"] | list[str] = "allow"

@@ -32,19 +32,31 @@ class DigitalOceanWriter:
         try:
             self._wait(step.summary, self._send(change))
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise Transient("DigitalOcean's answer cannot be understood", fate_unknown=True) from None
+            raise Transient(
+                "DigitalOcean's answer cannot be understood", fate_unknown=True
+            ) from None
 
     def _send(self, change: Change) -> str:
         """Do it; the firewall's id."""
         path = f"firewalls/{change.id}"
         inbound = [written(rule) for rule in change.inbound]
         if change.verb == "create":
-            body = {"name": change.name, "inbound_rules": inbound, "outbound_rules": [written(rule) for rule in change.outbound]}
-            answer = self.api.write("POST", "firewalls", body | {"droplet_ids": list(change.droplets), "tags": list(change.tags)})
+            body = {
+                "name": change.name,
+                "inbound_rules": inbound,
+                "outbound_rules": [written(rule) for rule in change.outbound],
+            }
+            answer = self.api.write(
+                "POST",
+                "firewalls",
+                body | {"droplet_ids": list(change.droplets), "tags": list(change.tags)},
+            )
             try:
                 return str(answer["firewall"]["id"])
             except (KeyError, TypeError):
-                raise Transient("created, but the answer cannot be understood", fate_unknown=True) from None
+                raise Transient(
+                    "created, but the answer cannot be understood", fate_unknown=True
+                ) from None
         if change.verb == "replace":
             self._replace(change, path, inbound)
         elif change.verb == "add":
@@ -58,7 +70,8 @@ class DigitalOceanWriter:
         return str(change.id)
 
     def _replace(self, change: Change, path: str, inbound: list[dict[str, Any]]) -> None:
-        """A full replace resets whatever it does not name, so attachments are read again just before, by a token that sees them all."""
+        """A full replace resets whatever it does not name, so attachments are read again just
+        before, by a token that sees them all."""
         visible(self.api, "droplets", "droplet:read")
         visible(self.api, "tags", "tag:read")
         now = self._firewall(str(change.id))
@@ -79,7 +92,9 @@ class DigitalOceanWriter:
             firewall = self._firewall(id_)
             status, pending = firewall.get("status"), firewall.get("pending_changes") or ()
             if status == "failed":
-                raise Transient(f"DigitalOcean could not put it in force{_where(pending)}; the next run tries again")
+                raise Transient(
+                    f"DigitalOcean could not put it in force{_where(pending)}; the next run tries again"
+                )
             if status == "succeeded" and not pending:
                 return
             if time.monotonic() + pause >= self.api.account.deadline:

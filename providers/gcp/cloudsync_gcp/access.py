@@ -1,4 +1,5 @@
-"""What credentials are good for: what a plan reads is read, one call each; what a write needs is asked of `testIamPermissions`.
+"""What credentials are good for: what a plan reads is read, one call each; what a write needs is
+asked of `testIamPermissions`.
 
 That exists for a rule that exists, and knows the permissions on rules only. Writes nothing.
 """
@@ -30,35 +31,64 @@ def check(account: Account, base: str, specs: Sequence[FirewallSpec]) -> Sequenc
     except AuthError as error:
         return (Access("credentials: compute.firewalls.list", "plan", "missing", error.message),)
     except ProviderError as error:
-        return (Access("credentials: compute.firewalls.list", "plan", "unknown", error.message, error.temporary),)
+        return (
+            Access(
+                "credentials: compute.firewalls.list",
+                "plan",
+                "unknown",
+                error.message,
+                error.temporary,
+            ),
+        )
     rows = [
         Access("credentials", "plan", "ok", "Google accepts them"),
         Access("compute.firewalls.list", "plan", "ok", "granted"),
     ]
     rows += _writing(api, rules, specs)
-    rows.append(_tried("compute.instances.list", "exposure", lambda: api.get("aggregated/instances", maxResults="1")))
+    rows.append(
+        _tried(
+            "compute.instances.list",
+            "exposure",
+            lambda: api.get("aggregated/instances", maxResults="1"),
+        )
+    )
     for network in sorted({settings_of(spec).network for spec in specs}):
         path = f"global/networks/{network}"
-        rows.append(_tried(f"compute.networks.get of {network}", "exposure", partial(api.get, path)))
+        rows.append(
+            _tried(f"compute.networks.get of {network}", "exposure", partial(api.get, path))
+        )
         effective = f"compute.networks.getEffectiveFirewalls of {network}"
-        rows.append(_tried(effective, "exposure", partial(api.get, f"{path}/getEffectiveFirewalls")))
+        rows.append(
+            _tried(effective, "exposure", partial(api.get, f"{path}/getEffectiveFirewalls"))
+        )
     rows.append(_quota(api))
     return rows
 
 
 def _writing(api: Api, rules: Sequence[VendorRule], specs: Sequence[FirewallSpec]) -> list[Access]:
     prefixes = tuple(prefix_of(spec) for spec in specs)
-    names = sorted((str(rule["name"]) for rule in rules), key=lambda name: (not name.startswith(prefixes), name))
+    names = sorted(
+        (str(rule["name"]) for rule in rules),
+        key=lambda name: (not name.startswith(prefixes), name),
+    )
     rows = [Access(what, "apply", "unknown", _UNTOLD) for what in _ELSEWHERE]
     if not names:
         return [*(Access(what, "apply", "unknown", _UNTOLD) for what in _ON_RULES), *rows]
     try:
         granted = api.granted(f"global/firewalls/{names[0]}", _ON_RULES)
     except ProviderError as error:
-        return [*(Access(what, "apply", "unknown", error.message, error.temporary) for what in _ON_RULES), *rows]
+        return [
+            *(
+                Access(what, "apply", "unknown", error.message, error.temporary)
+                for what in _ON_RULES
+            ),
+            *rows,
+        ]
     return [
         *(
-            Access(what, "apply", "ok", f"granted on {names[0]}") if what in granted else Access(what, "apply", "missing", _ROLE)
+            Access(what, "apply", "ok", f"granted on {names[0]}")
+            if what in granted
+            else Access(what, "apply", "missing", _ROLE)
             for what in _ON_RULES
         ),
         *rows,
@@ -84,7 +114,11 @@ def _quota(api: Api) -> Access:
             return of_quota(what, int(found["usage"]), int(found["limit"]))
     except ProviderError as error:
         return Access(
-            what, "apply", "unknown", f"the quota is told to who has compute.projects.get: {error.message}", error.temporary
+            what,
+            "apply",
+            "unknown",
+            f"the quota is told to who has compute.projects.get: {error.message}",
+            error.temporary,
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         pass

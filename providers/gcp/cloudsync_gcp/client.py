@@ -1,7 +1,8 @@
 """Reading over REST with Google's own credentials and transport (google-auth).
 
-The whole SDK, google.cloud.compute_v1, takes two seconds and 150 MB to import (docs/providers/gcp.md), and its typed messages do not show a
-field they do not know. A plan needs one list call; the SDK is for the writer.
+The whole SDK, google.cloud.compute_v1, takes two seconds and 150 MB to import
+(docs/providers/gcp.md), and its typed messages do not show a field they do not know. A plan needs
+one list call; the SDK is for the writer.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class Api:
         self.account, self.project = account, settings_of(account).project
         self._base = f"{base}/compute/v1/projects/{self.project}"
         self._session: requests.Session = (
-            requests.Session() if settings_of(account).anonymous else AuthorizedSession(credentials_of(account))  # type: ignore[no-untyped-call]  # as above
+            requests.Session()
+            if settings_of(account).anonymous
+            else AuthorizedSession(credentials_of(account))  # type: ignore[no-untyped-call]  # as above
         )
 
     def pages(self, path: str) -> list[dict[str, Any]]:
@@ -70,7 +73,8 @@ class Api:
         return items
 
     def aggregated(self, path: str, kind: str) -> list[dict[str, Any]]:
-        """Every item of a list over all zones. A zone that did not answer is an error. Raises `ProviderError`."""
+        """Every item of a list over all zones. A zone that did not answer is an error. Raises
+        `ProviderError`."""
         items: list[dict[str, Any]] = []
         for answer in self._paged(path):
             scopes = answer.get("items", {})
@@ -78,7 +82,11 @@ class Api:
                 raise Transient(f"GET {path}: an answer that is not the whole list")
             for scope in scopes.values():
                 page = scope.get(kind, []) if isinstance(scope, dict) else None
-                if not isinstance(page, list) or _partial(scope) or not all(isinstance(one, dict) for one in page):
+                if (
+                    not isinstance(page, list)
+                    or _partial(scope)
+                    or not all(isinstance(one, dict) for one in page)
+                ):
                     raise Transient(f"GET {path}: an answer that is not the whole list")
                 items += page
             self.account.progress(f"reading {kind}, {len(items)} so far")
@@ -89,9 +97,12 @@ class Api:
         return self._get(path, query)
 
     def granted(self, path: str, permissions: Sequence[str]) -> frozenset[str]:
-        """Which of the permissions the caller has on a resource: a question, though it is a POST. Raises `ProviderError`."""
+        """Which of the permissions the caller has on a resource: a question, though it is a POST.
+        Raises `ProviderError`."""
         answer = retried(
-            lambda: self._once(f"{path}/testIamPermissions", {}, {"permissions": list(permissions)}),
+            lambda: self._once(
+                f"{path}/testIamPermissions", {}, {"permissions": list(permissions)}
+            ),
             deadline=self.account.deadline,
             safe=lambda error: error.temporary,
         )
@@ -113,9 +124,15 @@ class Api:
         raise Transient(f"GET {path}: more than {MAX_PAGES} pages")
 
     def _get(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-        return retried(lambda: self._once(path, query), deadline=self.account.deadline, safe=lambda error: error.temporary)
+        return retried(
+            lambda: self._once(path, query),
+            deadline=self.account.deadline,
+            safe=lambda error: error.temporary,
+        )
 
-    def _once(self, path: str, query: Mapping[str, str], asked: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def _once(
+        self, path: str, query: Mapping[str, str], asked: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
         method = "GET" if asked is None else "POST"
         what = f"{method} {path}"
         left = self.account.deadline - time.monotonic()
@@ -138,16 +155,25 @@ class Api:
         except ValueError:
             answer = None
         if not 200 <= response.status_code < 300:
-            raise of_body(what, response.status_code, answer, write=False, hint=response.headers.get("Retry-After", ""))
+            raise of_body(
+                what,
+                response.status_code,
+                answer,
+                write=False,
+                hint=response.headers.get("Retry-After", ""),
+            )
         if not isinstance(answer, dict):
             raise Transient(f"{what}: an answer that is no JSON object")
         return answer
 
 
 def _partial(answer: Mapping[str, Any]) -> bool:
-    """Whether Google warns of the list (UNREACHABLE, PARTIAL_SUCCESS, ...); that a page is empty is no warning to heed."""
+    """Whether Google warns of the list (UNREACHABLE, PARTIAL_SUCCESS, ...); that a page is empty is
+    no warning to heed."""
     warning = answer.get("warning")
-    return bool(warning) and not (isinstance(warning, dict) and warning.get("code") == "NO_RESULTS_ON_PAGE")
+    return bool(warning) and not (
+        isinstance(warning, dict) and warning.get("code") == "NO_RESULTS_ON_PAGE"
+    )
 
 
 def _without_credentials(error: Exception) -> str:

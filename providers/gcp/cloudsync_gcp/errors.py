@@ -1,4 +1,5 @@
-"""Google's failures as provider errors: of the REST answers, of the operations, and of the three families the SDK raises."""
+"""Google's failures as provider errors: of the REST answers, of the operations, and of the three
+families the SDK raises."""
 
 from __future__ import annotations
 
@@ -20,17 +21,30 @@ from cloudsync.provider.errors import (
 from cloudsync.provider.retry import seconds_of
 from cloudsync.provider.transport import lost
 
-_RATE = ("rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED", "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED")
+_RATE = (
+    "rateLimitExceeded",
+    "userRateLimitExceeded",
+    "RATE_LIMIT_EXCEEDED",
+    "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED",
+)
 _QUOTA = ("quotaExceeded", "QUOTA_EXCEEDED", "limitExceeded", "QUOTA_LIMIT")
-_BUSY = ("resourceNotReady", "RESOURCE_NOT_READY", "resourceInUseByAnotherResource", "RESOURCE_OPERATION_RATE_EXCEEDED")
+_BUSY = (
+    "resourceNotReady",
+    "RESOURCE_NOT_READY",
+    "resourceInUseByAnotherResource",
+    "RESOURCE_OPERATION_RATE_EXCEEDED",
+)
 
 
 class NotReady(Transient):
     """Another operation runs on the same rule: nothing was done."""
 
 
-def of_answer(what: str, status: int, reasons: Iterable[str], message: str, *, write: bool, hint: str = "") -> ProviderError:
-    """An error by its HTTP status and its reasons; 403 is a rate limit as often as a permission, and only the reason tells."""
+def of_answer(
+    what: str, status: int, reasons: Iterable[str], message: str, *, write: bool, hint: str = ""
+) -> ProviderError:
+    """An error by its HTTP status and its reasons; 403 is a rate limit as often as a permission,
+    and only the reason tells."""
     named = [reason for reason in reasons if reason]
     text = f"{what}: {plain(named[0] if named else str(status))[:80]}: {plain(message)[:200]}"
     if status == 429 or any(reason in _RATE for reason in named):
@@ -52,11 +66,19 @@ def of_answer(what: str, status: int, reasons: Iterable[str], message: str, *, w
     return Unsupported(text)
 
 
-def of_body(what: str, status: int, answer: object, *, write: bool, hint: str = "") -> ProviderError:
-    """An error by its JSON body: `{"error": {"errors": [{"reason", "message"}], "details": [{"reason"}]}}`."""
+def of_body(
+    what: str, status: int, answer: object, *, write: bool, hint: str = ""
+) -> ProviderError:
+    """An error by its JSON body: `{"error": {"errors": [{"reason", "message"}], "details":
+    [{"reason"}]}}`."""
     said = answer.get("error") if isinstance(answer, Mapping) else None
     error: Mapping[str, Any] = said if isinstance(said, Mapping) else {}
-    entries = [one for key in ("errors", "details") for one in error.get(key) or () if isinstance(one, Mapping)]
+    entries = [
+        one
+        for key in ("errors", "details")
+        for one in error.get(key) or ()
+        if isinstance(one, Mapping)
+    ]
     reasons = [str(one.get("reason") or "") for one in entries]
     return of_answer(what, status, reasons, str(error.get("message") or ""), write=write, hint=hint)
 
@@ -66,7 +88,9 @@ def of_transport(what: str, error: Exception, *, write: bool) -> ProviderError:
     if isinstance(error, auth.TransportError):
         return Transient(f"{what}: the credentials could not be refreshed: the connection failed")
     if isinstance(error, auth.RefreshError):
-        return AuthError(f"{what}: Google refuses to refresh the credentials; are they revoked or expired?")
+        return AuthError(
+            f"{what}: Google refuses to refresh the credentials; are they revoked or expired?"
+        )
     if isinstance(error, auth.GoogleAuthError):
         return AuthError(f"{what}: the Google credentials cannot be used ({type(error).__name__})")
     return lost(what, error, "an answer that cannot be read", write=write)

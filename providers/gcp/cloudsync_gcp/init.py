@@ -15,14 +15,21 @@ _TAG = r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"
 
 
 def _account(answers: Answers, found: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
-    return [noted(f'project = "{answers["project"]}"', "credentials come by the SDK's own chain; nothing of them stands here")]
+    return [
+        noted(
+            f'project = "{answers["project"]}"',
+            "credentials come by the SDK's own chain; nothing of them stands here",
+        )
+    ]
 
 
 def _firewall(answers: Answers) -> list[str]:
     return [
         f'network = "{answers["network"]}"',
         noted(f"target_tags = {words(answers['tags'])}", "the machines it is for; never empty"),
-        noted('enforce = "allow"', "allow rules are added; other rules of the network stay in force"),
+        noted(
+            'enforce = "allow"', "allow rules are added; other rules of the network stay in force"
+        ),
     ]
 
 
@@ -43,6 +50,11 @@ STARTER = Starter(
             variables=("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT"),
         ),
         Question("network", "Network", _TAG, "the name of a network", "default"),
-        Question("tags", "Network tags of the machines, with commas", f"{_TAG}( *, *{_TAG})*", "tags with commas"),
+        Question(
+            "tags",
+            "Network tags of the machines, with commas",
+            f"{_TAG}( *, *{_TAG})*",
+            "tags with commas",
+        ),
     ),
 )

@@ -10,8 +10,8 @@ from cloudsync_gcp.rules import Listed
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All VPC rules that are the firewall's by name. `taken`: names with its prefix that are not. `overruled`: rules of the same owner's
-    other firewalls that a denial of others would stop."""
+    """All VPC rules that are the firewall's by name. `taken`: names with its prefix that are not.
+    `overruled`: rules of the same owner's other firewalls that a denial of others would stop."""
 
     rules: tuple[Listed, ...] = ()
     taken: frozenset[str] = frozenset()

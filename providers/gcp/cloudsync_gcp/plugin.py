@@ -1,8 +1,8 @@
 """What the plugin is: capabilities, settings, and how it plans. Imports no SDK.
 
-One firewall is a group of VPC rules that share a prefix. What only widens is started together and waited for, then the rules that gain and
-lose are replaced (each replacement is atomic; together where every order is lawful, else one by one), then what only narrows is started
-together.
+One firewall is a group of VPC rules that share a prefix. What only widens is started together and
+waited for, then the rules that gain and lose are replaced (each replacement is atomic; together
+where every order is lawful, else one by one), then what only narrows is started together.
 """
 
 from __future__ import annotations
@@ -30,7 +30,17 @@ from cloudsync.provider.contract import (
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_gcp import denials
 from cloudsync_gcp.native import Change, Found, Write
-from cloudsync_gcp.rules import Listed, Wished, body, inexpressible, sources_of, spare_name, text_of, wishes, written_marker
+from cloudsync_gcp.rules import (
+    Listed,
+    Wished,
+    body,
+    inexpressible,
+    sources_of,
+    spare_name,
+    text_of,
+    wishes,
+    written_marker,
+)
 from cloudsync_gcp.settings import GcpAccount, GcpFirewall, denial_priority, prefix_of, settings_of
 
 if TYPE_CHECKING:
@@ -38,9 +48,12 @@ if TYPE_CHECKING:
     from cloudsync.provider.init import Starter
 
 ENDPOINT = "https://compute.googleapis.com"
-# Any protocol without ports may be named by its number; ports are for tcp and udp only, by the API's description.
+# Any protocol without ports may be named by its number; ports are for tcp and udp only, by the
+# API's description.
 _WITH_PORTS_ELSEWHERE = {33, 132, 136}
-_PROTOCOLS = frozenset({"tcp", "udp", *(str(n) for n in range(256) if n not in _WITH_PORTS_ELSEWHERE)})
+_PROTOCOLS = frozenset(
+    {"tcp", "udp", *(str(n) for n in range(256) if n not in _WITH_PORTS_ELSEWHERE)}
+)
 
 
 class GcpProvider:
@@ -72,7 +85,10 @@ class GcpProvider:
                 "other rules of the network stay in force",
                 'enforce = "allow" only adds; "deny-others" denies what others let in from the Internet',
             ),
-            ("the quota of rules is the project's", "it is not asked for; where it is reached the write fails and says so"),
+            (
+                "the quota of rules is the project's",
+                "it is not asked for; where it is reached the write fails and says so",
+            ),
         ),
     )
 
@@ -105,7 +121,9 @@ class GcpProvider:
         found = native.rules
         if strange := [one for one in found if one.kind == "deny" and not one.turned]:
             names = ", ".join(one.name for one in strange)
-            return Refusal(f"{names} begins with this firewall's prefix and denies traffic; rename or delete it by hand")
+            return Refusal(
+                f"{names} begins with this firewall's prefix and denies traffic; rename or delete it by hand"
+            )
         asked = target.reapply or any(one.target == denials.TARGET for one in target.attach)
         deny = settings.enforce == "deny-others" and asked
         if deny and native.overruled:
@@ -125,19 +143,34 @@ class GcpProvider:
             names = ", ".join(write.name for write in lifted)
             summary = f"stop denying what others let in: delete {names}"
             steps.append(Step(summary, StepKind.REPLACE, _together(now), native=Change(lifted)))
-        denied, surplus = denials.denying(found, native.taken, prefix, settings, target.spec.marker) if deny else ((), ())
-        touched = {move.write.name for move in moves} | {write.name for write in (*denied, *surplus)}
+        denied, surplus = (
+            denials.denying(found, native.taken, prefix, settings, target.spec.marker)
+            if deny
+            else ((), ())
+        )
+        touched = {move.write.name for move in moves} | {
+            write.name for write in (*denied, *surplus)
+        }
         if settings.enforce == "allow":
             touched |= {one.name for one in found if one.kind == "denial"}
         if target.marker is not None and (
             marks := [
                 one
                 for one in found
-                if one.kind in ("allow", "denial") and one.name not in touched and one.marker != target.marker
+                if one.kind in ("allow", "denial")
+                and one.name not in touched
+                and one.marker != target.marker
             ]
         ):
             change = Change(tuple(_marked(one, target) for one in marks))
-            steps.append(Step(f'write the owner marker of "{prefix}"', StepKind.MARK, _together(now), native=change))
+            steps.append(
+                Step(
+                    f'write the owner marker of "{prefix}"',
+                    StepKind.MARK,
+                    _together(now),
+                    native=change,
+                )
+            )
         for verb, kind, group in stages:
             if kind is StepKind.NARROW and denied:
                 # Before it closes anything, what is wrong with a denial may be that it stops SSH.
@@ -146,12 +179,26 @@ class GcpProvider:
             for move in group:
                 now[move.write.name] = move.after
             summary = f"{verb} {', '.join(move.write.name for move in group)}"
-            steps.append(Step(summary, kind, _together(now), native=Change(tuple(move.write for move in group))))
+            steps.append(
+                Step(
+                    summary,
+                    kind,
+                    _together(now),
+                    native=Change(tuple(move.write for move in group)),
+                )
+            )
         if denied:
             steps.append(_denial(denied, _together(now)))
         if surplus:
             names = ", ".join(write.name for write in surplus)
-            steps.append(Step(f"delete {names}, which is denied twice", StepKind.REPLACE, _together(now), native=Change(surplus)))
+            steps.append(
+                Step(
+                    f"delete {names}, which is denied twice",
+                    StepKind.REPLACE,
+                    _together(now),
+                    native=Change(surplus),
+                )
+            )
         return tuple(steps)
 
     def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
@@ -181,7 +228,8 @@ def base_of(account: Account) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """One call about one VPC rule: what it lets in before and after. `wished` and `found`: the rule as it should be and as it is."""
+    """One call about one VPC rule: what it lets in before and after. `wished` and `found`: the rule
+    as it should be and as it is."""
 
     before: RuleSet
     after: RuleSet
@@ -206,16 +254,31 @@ def _moves(wished: tuple[Wished, ...], found: tuple[Listed, ...], target: Target
     for one in wished:
         now = there.get(one.name)
         if now is None:
-            moves.append(_Move(NOTHING, one.allowed, Write("insert", one.name, body(one, settings)), one))
+            moves.append(
+                _Move(NOTHING, one.allowed, Write("insert", one.name, body(one, settings)), one)
+            )
         elif (
             now.effect != one.allowed
             or (now.wrong and target.reapply)
             or (target.marker is not None and now.marker != target.marker)
         ):
-            moves.append(_Move(now.effect, one.allowed, Write("update", one.name, body(one, settings, now.native)), one, now))
+            moves.append(
+                _Move(
+                    now.effect,
+                    one.allowed,
+                    Write("update", one.name, body(one, settings, now.native)),
+                    one,
+                    now,
+                )
+            )
     names = {one.name for one in wished}
-    # A rule that lets in nothing here, because somebody changed another field of it, goes where the plan says so.
-    gone = [one for one in there.values() if one.name not in names and not one.others and (one.effect or target.reapply)]
+    # A rule that lets in nothing here, because somebody changed another field of it, goes where the
+    # plan says so.
+    gone = [
+        one
+        for one in there.values()
+        if one.name not in names and not one.others and (one.effect or target.reapply)
+    ]
     moves += [_Move(one.effect, NOTHING, Write("delete", one.name), found=one) for one in gone]
     return moves
 
@@ -231,7 +294,9 @@ def _stages(moves: list[_Move], now: Mapping[str, RuleSet], target: Target) -> I
         yield ("widen", StepKind.WIDEN, wider) if gains else ("put right", StepKind.REPLACE, wider)
     replaced = [move for move in moves if move.gains and move.loses]
     after = {**now, **{move.write.name: move.after for move in wider}}
-    for group in [replaced] if _in_any_order(replaced, after, target) else [[move] for move in replaced]:
+    for group in (
+        [replaced] if _in_any_order(replaced, after, target) else [[move] for move in replaced]
+    ):
         if group:
             yield "replace", StepKind.REPLACE, group
     narrower = [move for move in moves if move.loses and not move.gains]
@@ -240,10 +305,13 @@ def _stages(moves: list[_Move], now: Mapping[str, RuleSet], target: Target) -> I
 
 
 def _in_any_order(moves: list[_Move], now: Mapping[str, RuleSet], target: Target) -> bool:
-    """Whether the replacements may end in any order: what has to be open is open in what none of them closes."""
+    """Whether the replacements may end in any order: what has to be open is open in what none of
+    them closes."""
     touched = {move.write.name for move in moves}
     throughout = _together({name: rules for name, rules in now.items() if name not in touched})
-    throughout = throughout | _together({move.write.name: move.before & move.after for move in moves})
+    throughout = throughout | _together(
+        {move.write.name: move.before & move.after for move in moves}
+    )
     return throughout.covers(_together(now) & target.rules) and throughout.covers(target.ssh)
 
 
@@ -254,21 +322,31 @@ def _lawful(stages: list[_Stage], found: Mapping[str, RuleSet], target: Target) 
     for _, kind, group in stages:
         for move in group:
             now[move.write.name] = move.after
-        if kind is StepKind.REPLACE and not (_together(now).covers(lowest) and _together(now).covers(target.ssh)):
+        if kind is StepKind.REPLACE and not (
+            _together(now).covers(lowest) and _together(now).covers(target.ssh)
+        ):
             return False
     return True
 
 
-def _apart(move: _Move, settings: GcpFirewall, prefix: str, taken: Collection[str]) -> Iterator[_Move]:
-    """A rule that gains and loses, as two calls: first it gains, then it loses. Where its sources change too, no one rule lets in what
-    it lets in before and after: a second one takes over."""
+def _apart(
+    move: _Move, settings: GcpFirewall, prefix: str, taken: Collection[str]
+) -> Iterator[_Move]:
+    """A rule that gains and loses, as two calls: first it gains, then it loses. Where its sources
+    change too, no one rule lets in what it lets in before and after: a second one takes over."""
     if not (move.gains and move.loses) or move.wished is None or move.found is None:
         yield move
         return
     wished, native = move.wished, move.found.native
     if sources_of(native) == wished.sources:
         both = replace(wished, allowed=move.before | move.after)
-        yield _Move(move.before, both.allowed, Write("update", wished.name, body(both, settings, native)), both, move.found)
+        yield _Move(
+            move.before,
+            both.allowed,
+            Write("update", wished.name, body(both, settings, native)),
+            both,
+            move.found,
+        )
         yield _Move(both.allowed, move.after, move.write, wished, move.found)
         return
     other = replace(wished, name=spare_name(prefix, wished.sources, taken))
@@ -284,7 +362,9 @@ def _marked(one: Listed, target: Target) -> Write:
 
 def _denial(writes: tuple[Write, ...], after: RuleSet) -> Step:
     """Once everything that is to come in is let in."""
-    summary = f"deny what others let in from the Internet: {', '.join(write.name for write in writes)}"
+    summary = (
+        f"deny what others let in from the Internet: {', '.join(write.name for write in writes)}"
+    )
     return Step(summary, StepKind.ATTACH, after, (denials.TARGET,), Change(writes))
 
 

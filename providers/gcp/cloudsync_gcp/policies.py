@@ -1,7 +1,8 @@
 """Firewall rules and policies of a network as the stages an interface's packets go through. Pure.
 
-Google looks at hierarchical policies, system policies, VPC rules and network policies one after the other; where the VPC rules stand is
-the network's own setting (https://cloud.google.com/firewall/docs/firewall-policies-overview#rule-evaluation):
+Google looks at hierarchical policies, system policies, VPC rules and network policies one after the
+other; where the VPC rules stand is the network's own setting
+(https://cloud.google.com/firewall/docs/firewall-policies-overview#rule-evaluation):
 
 | AFTER_CLASSIC_FIREWALL       | BEFORE_CLASSIC_FIREWALL      |
 |------------------------------|------------------------------|
@@ -12,8 +13,8 @@ the network's own setting (https://cloud.google.com/firewall/docs/firewall-polic
 | regional network policies    | **VPC rules**                |
 | implied: what is left is denied | the same                  |
 
-Where nobody can tell from here whom a policy's rule matches (a domain name, a country, a secure tag of the instance, ...) it counts as far
-as it opens and not as far as it stops.
+Where nobody can tell from here whom a policy's rule matches (a domain name, a country, a secure tag
+of the instance, ...) it counts as far as it opens and not as far as it stops.
 """
 
 from __future__ import annotations
@@ -48,7 +49,13 @@ _KINDS = {
     _REGIONAL: "regional network firewall policy",
 } | dict.fromkeys(_SYSTEM, "system firewall policy")
 # Sources that stand for addresses nobody can tell from here.
-_UNTOLD = ("srcAddressGroups", "srcFqdns", "srcRegionCodes", "srcThreatIntelligences", "srcNetworks")
+_UNTOLD = (
+    "srcAddressGroups",
+    "srcFqdns",
+    "srcRegionCodes",
+    "srcThreatIntelligences",
+    "srcNetworks",
+)
 _UNSPECIFIED = (None, "", "UNSPECIFIED")
 _DESTINATIONS = ("destAddressGroups", "destFqdns", "destRegionCodes", "destThreatIntelligences")
 _NETWORK = re.compile(r"projects/([^/]+)/global/networks/([^/]+)$")
@@ -67,8 +74,8 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One rule, as far as it is the same for every instance. `tags`, `accounts`: the targets; neither is everybody. `untold`: it is for
-    instances with secure tags."""
+    """One rule, as far as it is the same for every instance. `tags`, `accounts`: the targets;
+    neither is everybody. `untold`: it is for instances with secure tags."""
 
     rule: StageRule
     tags: frozenset[str] = frozenset()
@@ -77,7 +84,11 @@ class Level:
 
     def on(self, party: Party) -> StageRule | None:
         """The rule on one instance; None where it is not for it."""
-        if (self.tags or self.accounts) and self.tags.isdisjoint(party.tags) and self.accounts.isdisjoint(party.accounts):
+        if (
+            (self.tags or self.accounts)
+            and self.tags.isdisjoint(party.tags)
+            and self.accounts.isdisjoint(party.accounts)
+        ):
             return None
         return replace(self.rule, certain=False) if self.untold else self.rule
 
@@ -93,7 +104,9 @@ class Layer:
 
     def stage(self, party: Party) -> Stage:
         """As it is on one instance."""
-        return Stage(self.name, tuple(rule for level in self.levels if (rule := level.on(party)) is not None))
+        return Stage(
+            self.name, tuple(rule for level in self.levels if (rule := level.on(party)) is not None)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +122,11 @@ class Layers:
         return (*stages[:-1], replace(stages[-1], otherwise=Action.DENY))
 
 
-def in_order(vpc: Layer, policies: Sequence[Mapping[str, Any]], order: str, network: NetworkName) -> Layers:
-    """`policies`: as they were answered, hierarchical ones from the organisation down. Raises what a strange shape raises."""
+def in_order(
+    vpc: Layer, policies: Sequence[Mapping[str, Any]], order: str, network: NetworkName
+) -> Layers:
+    """`policies`: as they were answered, hierarchical ones from the organisation down. Raises what
+    a strange shape raises."""
     by_type: dict[str, list[Mapping[str, Any]]] = {}
     seen: set[tuple[str, str]] = set()
     for policy in policies:
@@ -120,14 +136,23 @@ def in_order(vpc: Layer, policies: Sequence[Mapping[str, Any]], order: str, netw
             seen.add((type_, str(policy.get("name"))))
 
     def of(*types: str) -> list[Layer]:
-        # Several policies of one network go by the priority of their association; the levels of the hierarchy as they come.
+        # Several policies of one network go by the priority of their association; the levels of the
+        # hierarchy as they come.
         found = [(type_, policy) for type_ in types for policy in by_type.pop(type_, ())]
         if _HIERARCHY not in types:
             found.sort(key=lambda one: (types.index(one[0]), int(one[1].get("priority") or 0)))
         return [_layer(policy, network, type_) for type_, policy in found]
 
-    hierarchical, system, network_wide = of(_HIERARCHY), of(*_SYSTEM), [*of(_GLOBAL), *of(_REGIONAL)]
-    strange = [_layer(policy, network, type_, strange=True) for type_, ones in by_type.items() for policy in ones]
+    hierarchical, system, network_wide = (
+        of(_HIERARCHY),
+        of(*_SYSTEM),
+        [*of(_GLOBAL), *of(_REGIONAL)],
+    )
+    strange = [
+        _layer(policy, network, type_, strange=True)
+        for type_, ones in by_type.items()
+        for policy in ones
+    ]
     classic = [*network_wide, vpc] if order == BEFORE else [vpc, *network_wide]
     layers = (*strange, *hierarchical, *system, *classic)
     unknown = [text for layer in layers for text in layer.unknown]
@@ -148,7 +173,10 @@ def vpc_layer(rules: Iterable[VendorRule], owned: Mapping[str, FirewallSpec | No
             matches = matched(rule, "denied" if key == "denied" else "allowed")
             kept += [
                 f'{name}: from the {word} "{plain(str(one))}"'
-                for field_, word in (("sourceTags", "tag"), ("sourceServiceAccounts", "service account"))
+                for field_, word in (
+                    ("sourceTags", "tag"),
+                    ("sourceServiceAccounts", "service account"),
+                )
                 for one in rule.get(field_) or ()
             ]
             if not matches:
@@ -160,13 +188,18 @@ def vpc_layer(rules: Iterable[VendorRule], owned: Mapping[str, FirewallSpec | No
                 Action.DENY if key == "denied" else Action.ALLOW,
                 int(rule.get("priority", 1000)),
                 bool(rule.get("disabled")),
-                certain=not rule.get("destinationRanges") and _exact(rule.get(key) or (), "IPProtocol"),
+                certain=not rule.get("destinationRanges")
+                and _exact(rule.get(key) or (), "IPProtocol"),
             )
         except (KeyError, TypeError, ValueError, AttributeError):
             unknown.append(f"the VPC rule {plain(name)[:63]} cannot be understood")
             continue
         levels.append(
-            Level(stage_rule, frozenset(rule.get("targetTags") or ()), frozenset(rule.get("targetServiceAccounts") or ()))
+            Level(
+                stage_rule,
+                frozenset(rule.get("targetTags") or ()),
+                frozenset(rule.get("targetServiceAccounts") or ()),
+            )
         )
     return Layer("VPC firewall rules", tuple(levels), tuple(kept), tuple(unknown))
 
@@ -184,7 +217,9 @@ def network_name(url: object) -> NetworkName | None:
     return (match[1], match[2]) if match else None
 
 
-def _layer(policy: Mapping[str, Any], network: NetworkName, type_: str, *, strange: bool = False) -> Layer:
+def _layer(
+    policy: Mapping[str, Any], network: NetworkName, type_: str, *, strange: bool = False
+) -> Layer:
     id_ = str(policy.get("name") or "?")
     name = plain(str(policy.get("shortName") or policy.get("displayName") or id_))
     acting = ActingFirewall(id_, name, _KINDS.get(type_, "firewall policy"))
@@ -197,13 +232,20 @@ def _layer(policy: Mapping[str, Any], network: NetworkName, type_: str, *, stran
             continue
         kept += [f"{name}, priority {int(rule['priority'])}: from {one}" for one in inner]
         if level is not None:
-            levels.append(replace(level, rule=replace(level.rule, certain=False)) if strange else level)
+            levels.append(
+                replace(level, rule=replace(level.rule, certain=False)) if strange else level
+            )
     return Layer(str(acting), tuple(levels), tuple(kept), tuple(unknown))
 
 
-def _level(rule: Mapping[str, Any], acting: ActingFirewall, network: NetworkName) -> tuple[Level | None, tuple[str, ...]]:
+def _level(
+    rule: Mapping[str, Any], acting: ActingFirewall, network: NetworkName
+) -> tuple[Level | None, tuple[str, ...]]:
     """A policy's rule, and sources of it that are other machines."""
-    if rule.get("direction", "INGRESS") != "INGRESS" or rule.get("targetType") == "INTERNAL_MANAGED_LB":
+    if (
+        rule.get("direction", "INGRESS") != "INGRESS"
+        or rule.get("targetType") == "INTERNAL_MANAGED_LB"
+    ):
         return None, ()
     here = _in_network(rule.get("targetResources") or (), network)
     secure = rule.get("targetSecureTags") or ()
@@ -218,18 +260,26 @@ def _level(rule: Mapping[str, Any], acting: ActingFirewall, network: NetworkName
         if one.get("state") != "INEFFECTIVE"
     )
     untold = [key for key in _UNTOLD if match.get(key)]
-    untold += [key for key in ("srcNetworkType", "srcNetworkContext") if match.get(key) not in _UNSPECIFIED]
+    untold += [
+        key for key in ("srcNetworkType", "srcNetworkContext") if match.get(key) not in _UNSPECIFIED
+    ]
     if not ranges and not untold and match.get("srcSecureTags"):
         return None, tags
     elsewhere = bool(match.get("destIpRanges")) or any(match.get(key) for key in _DESTINATIONS)
-    elsewhere = elsewhere or any(match.get(key) not in _UNSPECIFIED for key in ("destNetworkType", "destNetworkContext"))
+    elsewhere = elsewhere or any(
+        match.get(key) not in _UNSPECIFIED for key in ("destNetworkType", "destNetworkContext")
+    )
     sources = networks_of(ranges) if ranges and not untold else ANY
     entries = match.get("layer4Configs") or ({"ipProtocol": "all"},)
     action = _ACTIONS.get(str(rule["action"]))
     priority = int(rule["priority"])
     stage_rule = StageRule(
         acting,
-        RuleSet.of(one for entry in entries for one in traffic(entry["ipProtocol"], entry.get("ports") or (), sources)),
+        RuleSet.of(
+            one
+            for entry in entries
+            for one in traffic(entry["ipProtocol"], entry.get("ports") or (), sources)
+        ),
         _text(rule, priority, untold),
         action or Action.ALLOW,
         priority,
@@ -252,8 +302,11 @@ def _text(rule: Mapping[str, Any], priority: int, untold: Sequence[str]) -> str:
 
 
 def _exact(entries: Iterable[Mapping[str, Any]], key: str) -> bool:
-    """Whether what is reckoned with is what is said: ports of a protocol that has none would be all of it."""
-    return not any(entry.get("ports") and str(entry[key]).lower() not in _WITH_PORTS for entry in entries)
+    """Whether what is reckoned with is what is said: ports of a protocol that has none would be all
+    of it."""
+    return not any(
+        entry.get("ports") and str(entry[key]).lower() not in _WITH_PORTS for entry in entries
+    )
 
 
 def _in_network(resources: Iterable[object], network: NetworkName) -> bool | None:
@@ -261,4 +314,8 @@ def _in_network(resources: Iterable[object], network: NetworkName) -> bool | Non
     names = [network_name(one) for one in resources]
     if not names or network in names:
         return True
-    return None if any(one is None or one[0].isdecimal() or one[1].isdecimal() for one in names) else False
+    return (
+        None
+        if any(one is None or one[0].isdecimal() or one[1].isdecimal() for one in names)
+        else False
+    )

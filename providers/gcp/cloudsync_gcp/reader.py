@@ -1,5 +1,6 @@
-"""Reading a project: all its firewall rules, one call per 500. They tell the firewalls' own rules and who else lets something in, and
-with the instances and the networks' policies what the Internet reaches (`machines.py`)."""
+"""Reading a project: all its firewall rules, one call per 500. They tell the firewalls' own rules
+and who else lets something in, and with the instances and the networks' policies what the Internet
+reaches (`machines.py`)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cloudsync.provider.contract import Absent, Description, FirewallSpec, Kept, Observation, Pending, Present, Unreadable
+from cloudsync.provider.contract import (
+    Absent,
+    Description,
+    FirewallSpec,
+    Kept,
+    Observation,
+    Pending,
+    Present,
+    Unreadable,
+)
 from cloudsync.provider.errors import ProviderError, Transient, Unsupported
 from cloudsync.provider.machines import Fleet, Marked
 from cloudsync.provider.marker import Marker
@@ -46,13 +56,18 @@ class GcpReader:
         except ProviderError as error:
             return {spec.name: Unreadable(error) for spec in specs}
         except (KeyError, TypeError):
-            return {spec.name: Unreadable(Transient("Google answered with rules that cannot be understood")) for spec in specs}
+            return {
+                spec.name: Unreadable(
+                    Transient("Google answered with rules that cannot be understood")
+                )
+                for spec in specs
+            }
         foreign = _Foreign()
         return {spec.name: _one(spec, rules, owned, foreign) for spec in specs}
 
     def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
-        """Instances in one call per 500; for each network that their public interfaces are in its order and its policies, and for each
-        region there the regional policies."""
+        """Instances in one call per 500; for each network that their public interfaces are in its
+        order and its policies, and for each region there the regional policies."""
         try:
             rules = self._listed()
             return fleet(self.api, rules, _owners(rules, specs), specs)
@@ -61,7 +76,13 @@ class GcpReader:
         except (KeyError, TypeError, AttributeError, ValueError):
             return Unreadable(Transient("the instances of Google Cloud cannot be understood"))
 
-    def read_marked(self, owner: str, specs: Sequence[FirewallSpec], *, ask: bool) -> Sequence[Marked] | Unreadable:  # noqa: ARG002 - no call is needed
+    def read_marked(
+        self,
+        owner: str,
+        specs: Sequence[FirewallSpec],
+        *,
+        ask: bool,  # noqa: ARG002 - no call is needed
+    ) -> Sequence[Marked] | Unreadable:
         """Out of the list of rules."""
         try:
             rules = self._listed()
@@ -76,37 +97,62 @@ class GcpReader:
 
 
 def _stopped(mine: Sequence[Listed], settings: GcpFirewall) -> Callable[[VendorRule], bool]:
-    """Whether what a rule lets in from the Internet is denied by the firewall: all of the denial is in force."""
+    """Whether what a rule lets in from the Internet is denied by the firewall: all of the denial is
+    in force."""
     right = [one for one in mine if one.kind == "denial" and not one.wrong]
-    return lambda rule: len(right) == len(denials.DENIED) and int(rule.get("priority", 1000)) >= denial_priority(settings)
+    return lambda rule: (
+        len(right) == len(denials.DENIED)
+        and int(rule.get("priority", 1000)) >= denial_priority(settings)
+    )
 
 
-def _owners(rules: Sequence[VendorRule], specs: Sequence[FirewallSpec]) -> Mapping[str, FirewallSpec | None]:
+def _owners(
+    rules: Sequence[VendorRule], specs: Sequence[FirewallSpec]
+) -> Mapping[str, FirewallSpec | None]:
     return {str(rule["name"]): _owning(rule, specs) for rule in rules}
 
 
 def _one(
-    spec: FirewallSpec, rules: Sequence[VendorRule], owned: Mapping[str, FirewallSpec | None], said: _Foreign
+    spec: FirewallSpec,
+    rules: Sequence[VendorRule],
+    owned: Mapping[str, FirewallSpec | None],
+    said: _Foreign,
 ) -> Observation:
     settings = settings_of(spec)
     try:
-        mine = tuple(_listed(rule, prefix_of(spec), settings) for rule in rules if owned[str(rule["name"])] is spec)
+        mine = tuple(
+            _listed(rule, prefix_of(spec), settings)
+            for rule in rules
+            if owned[str(rule["name"])] is spec
+        )
         stopped = _stopped(mine, settings)
         foreign = tuple(
             Kept(text)
             for rule in rules
-            if owned[str(rule["name"])] is not spec and not stopped(rule) and (text := said.of(rule, settings)) is not None
+            if owned[str(rule["name"])] is not spec
+            and not stopped(rule)
+            and (text := said.of(rule, settings)) is not None
         )
-        overruled = denials.overruled(rules, {one.name for one in mine}, spec.marker.owner, settings)
+        overruled = denials.overruled(
+            rules, {one.name for one in mine}, spec.marker.owner, settings
+        )
     except UnknownRule as error:
         return Unreadable(Unsupported(f'the firewall "{prefix_of(spec)}" has {error}'))
     except (KeyError, TypeError, ValueError, AttributeError):
-        return Unreadable(Unsupported(f'beside the firewall "{prefix_of(spec)}" there is a rule that cannot be understood'))
+        return Unreadable(
+            Unsupported(
+                f'beside the firewall "{prefix_of(spec)}" there is a rule that cannot be understood'
+            )
+        )
     inbound = [one for one in mine if one.kind != "egress"]
-    taken = frozenset(name for name, owner in owned.items() if owner is not spec and _fits(name, spec))
+    taken = frozenset(
+        name for name, owner in owned.items() if owner is not spec and _fits(name, spec)
+    )
     native = Found(mine, taken, overruled)
     if not inbound:
-        return Absent(attachments=denials.standing(native, settings), foreign=foreign, native=native)
+        return Absent(
+            attachments=denials.standing(native, settings), foreign=foreign, native=native
+        )
     effect = NOTHING
     for one in inbound:
         effect = effect | one.effect
@@ -125,7 +171,9 @@ def _one(
         + denials.pending(native, prefix_of(spec), settings),
         foreign=foreign,
         described=tuple(
-            Description(one.effect, text_of(one.native)) for one in inbound if one.marker is not None and one.kind != "denial"
+            Description(one.effect, text_of(one.native))
+            for one in inbound
+            if one.marker is not None and one.kind != "denial"
         ),
         native=native,
     )
@@ -136,15 +184,22 @@ def _listed(rule: VendorRule, prefix: str, settings: GcpFirewall) -> Listed:
     try:
         if not denials.is_denial(rule, prefix):
             return one
-        return replace(one, kind="denial", wrong=tuple(denials.wrong(rule, prefix, settings)), others=(), turned=False)
+        return replace(
+            one,
+            kind="denial",
+            wrong=tuple(denials.wrong(rule, prefix, settings)),
+            others=(),
+            turned=False,
+        )
     except (KeyError, TypeError, ValueError, AttributeError):
         raise UnknownRule(f"a rule that cannot be understood ({one.name[:63]!r})") from None
 
 
 def _owning(rule: VendorRule, specs: Sequence[FirewallSpec]) -> FirewallSpec | None:
-    """Whose rule it is by its name: of the longest prefix that fits. A rule that another firewall's marker claims, and whose name is
-    not one we would give, belongs to a longer prefix than is configured here; one on another network, and without any marker, is
-    somebody else's who chose the same name."""
+    """Whose rule it is by its name: of the longest prefix that fits. A rule that another firewall's
+    marker claims, and whose name is not one we would give, belongs to a longer prefix than is
+    configured here; one on another network, and without any marker, is somebody else's who chose
+    the same name."""
     name, marker = str(rule["name"]), marker_of(rule)
     fitting = [spec for spec in specs if _fits(name, spec)]
     if not fitting:
@@ -162,7 +217,8 @@ def _fits(name: str, spec: FirewallSpec) -> bool:
 
 
 def _marker(rules: Sequence[Listed], wanted: Marker) -> Marker | None:
-    """The mark of all of them together: another owner's if one has it, none if one has none, else the one that is not as wanted."""
+    """The mark of all of them together: another owner's if one has it, none if one has none, else
+    the one that is not as wanted."""
     markers = [one.marker for one in rules]
     foreign = next((one for one in markers if one is not None and one.owner != wanted.owner), None)
     if foreign is not None:
@@ -173,14 +229,19 @@ def _marker(rules: Sequence[Listed], wanted: Marker) -> Marker | None:
 
 
 class _Foreign:
-    """What somebody else's rules let in from networks, in words; each is worked out once, however many firewalls it touches."""
+    """What somebody else's rules let in from networks, in words; each is worked out once, however
+    many firewalls it touches."""
 
     def __init__(self) -> None:
         self._known: dict[str, str | None] = {}
 
     def of(self, rule: VendorRule, settings: GcpFirewall) -> str | None:
         """None where it lets in nothing, or nothing on the targets of this firewall."""
-        if rule.get("direction", "INGRESS") != "INGRESS" or rule.get("disabled") or not rule.get("allowed"):
+        if (
+            rule.get("direction", "INGRESS") != "INGRESS"
+            or rule.get("disabled")
+            or not rule.get("allowed")
+        ):
             return None
         touches = touches_targets(rule, settings)
         if network_of(rule) != settings.network or touches is False:
@@ -193,7 +254,9 @@ class _Foreign:
         who = f"{name} (not of this firewall, priority {rule.get('priority', 1000)})"
         if touches:
             return f"{who} also lets in {opened} on these targets"
-        targets = ", ".join((*(rule.get("targetTags") or ()), *(rule.get("targetServiceAccounts") or ())))
+        targets = ", ".join(
+            (*(rule.get("targetTags") or ()), *(rule.get("targetServiceAccounts") or ()))
+        )
         return f"{who} also lets in {opened} on machines of these targets that are {targets}'s too"
 
 

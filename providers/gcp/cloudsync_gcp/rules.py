@@ -1,6 +1,8 @@
-"""VPC firewall rules and ours. One firewall is a handful of VPC rules: one a source set and address family, with all its ports.
+"""VPC firewall rules and ours. One firewall is a handful of VPC rules: one a source set and address
+family, with all its ports.
 
-A VPC rule is never taken for what its name says: every field that decides what it does is compared, both ways.
+A VPC rule is never taken for what its name says: every field that decides what it does is compared,
+both ways.
 """
 
 from __future__ import annotations
@@ -29,8 +31,20 @@ MAX_RANGES = 256
 MAX_DESCRIPTION = 2048
 SUFFIX = r"any[46][b-z]?|v[46][b-z]?-[0-9a-f]{8}"
 _LETTERS = ("", *string.ascii_lowercase[1:])
-_MARKER = re.compile(r"cloudsync owner=([a-z0-9-]+) firewall=([a-z0-9._-]+) hosts=([0-9a-f]{8})(?:: (.*))?", re.DOTALL)
-_NAMED = {"1": "icmp", "4": "ipip", "6": "tcp", "17": "udp", "50": "esp", "51": "ah", "58": "icmpv6", "132": "sctp"}
+_MARKER = re.compile(
+    r"cloudsync owner=([a-z0-9-]+) firewall=([a-z0-9._-]+) hosts=([0-9a-f]{8})(?:: (.*))?",
+    re.DOTALL,
+)
+_NAMED = {
+    "1": "icmp",
+    "4": "ipip",
+    "6": "tcp",
+    "17": "udp",
+    "50": "esp",
+    "51": "ah",
+    "58": "icmpv6",
+    "132": "sctp",
+}
 # What the API takes by name; everything else goes by its number.
 _WRITTEN = ("tcp", "udp", "icmp", "esp", "ah", "ipip", "sctp")
 
@@ -51,11 +65,13 @@ class Wished:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One VPC rule as it is. `effect`: what it lets in on all the targets of the firewall. `reach`: what it lets in anywhere.
+    """One VPC rule as it is. `effect`: what it lets in on all the targets of the firewall. `reach`:
+    what it lets in anywhere.
 
-    `wrong`: the fields that are not as this firewall's rules are, in words. `fixed`: an update cannot mend it (another network or
-    direction). `others`: its sources, where none of them is a network. `turned`: it denies, and was one of this firewall's allow rules.
-    The kind `denial` is one of the rules of `denials.py`.
+    `wrong`: the fields that are not as this firewall's rules are, in words. `fixed`: an update
+    cannot mend it (another network or direction). `others`: its sources, where none of them is a
+    network. `turned`: it denies, and was one of this firewall's allow rules. The kind `denial` is
+    one of the rules of `denials.py`.
     """
 
     native: VendorRule = field(compare=False)
@@ -80,7 +96,11 @@ def listed(rule: VendorRule, prefix: str, settings: GcpFirewall) -> Listed:
     try:
         name = str(rule["name"])
         kind: Literal["allow", "deny", "egress"] = (
-            "egress" if rule.get("direction", "INGRESS") != "INGRESS" else "deny" if rule.get("denied") else "allow"
+            "egress"
+            if rule.get("direction", "INGRESS") != "INGRESS"
+            else "deny"
+            if rule.get("denied")
+            else "allow"
         )
         network = network_of(rule) == settings.network
         others = (
@@ -88,11 +108,18 @@ def listed(rule: VendorRule, prefix: str, settings: GcpFirewall) -> Listed:
             if rule.get("sourceRanges")
             else tuple(
                 f'{name}: from the {word} "{one}"'
-                for key, word in (("sourceTags", "tag"), ("sourceServiceAccounts", "service account"))
+                for key, word in (
+                    ("sourceTags", "tag"),
+                    ("sourceServiceAccounts", "service account"),
+                )
                 for one in rule.get(key) or ()
             )
         )
-        reach = let_in(rule) if kind == "allow" and not rule.get("disabled") and not rule.get("destinationRanges") else NOTHING
+        reach = (
+            let_in(rule)
+            if kind == "allow" and not rule.get("disabled") and not rule.get("destinationRanges")
+            else NOTHING
+        )
         acts = network and covers_targets(rule, settings)
         sources_of(rule)
         return Listed(
@@ -108,7 +135,9 @@ def listed(rule: VendorRule, prefix: str, settings: GcpFirewall) -> Listed:
             turned=kind == "deny" and marker_of(rule) is not None and is_ours(name, prefix),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise UnknownRule(f"a rule that cannot be understood ({str(rule.get('name'))[:63]!r})") from None
+        raise UnknownRule(
+            f"a rule that cannot be understood ({str(rule.get('name'))[:63]!r})"
+        ) from None
 
 
 def let_in(rule: VendorRule) -> RuleSet:
@@ -117,11 +146,16 @@ def let_in(rule: VendorRule) -> RuleSet:
 
 
 def matched(rule: VendorRule, key: Literal["allowed", "denied"]) -> RuleSet:
-    """What a rule is about, from networks, wherever it acts: what it allows, or what it denies. Raises `ValueError`."""
+    """What a rule is about, from networks, wherever it acts: what it allows, or what it denies.
+    Raises `ValueError`."""
     sources = sources_of(rule)
     entries = rule.get(key) or ()
     return (
-        RuleSet.of(one for entry in entries for one in traffic(entry["IPProtocol"], entry.get("ports") or (), sources))
+        RuleSet.of(
+            one
+            for entry in entries
+            for one in traffic(entry["IPProtocol"], entry.get("ports") or (), sources)
+        )
         if sources
         else NOTHING
     )
@@ -146,34 +180,47 @@ def network_of(rule: VendorRule) -> str:
 
 
 def covers_targets(rule: VendorRule, settings: GcpFirewall) -> bool:
-    """Whether it acts on every machine the firewall is for. Without a target it acts on every machine of its network."""
+    """Whether it acts on every machine the firewall is for. Without a target it acts on every
+    machine of its network."""
     tags, accounts = set(rule.get("targetTags") or ()), set(rule.get("targetServiceAccounts") or ())
     if not tags and not accounts:
         return True
-    return tags >= set(settings.target_tags) if settings.target_tags else accounts >= set(settings.target_service_accounts or ())
+    return (
+        tags >= set(settings.target_tags)
+        if settings.target_tags
+        else accounts >= set(settings.target_service_accounts or ())
+    )
 
 
 def touches_targets(rule: VendorRule, settings: GcpFirewall) -> bool | None:
-    """Whether it acts on some machine the firewall may be for. None: it is by service account and the firewall by tag, or the other way
-    round; a machine may have both."""
+    """Whether it acts on some machine the firewall may be for. None: it is by service account and
+    the firewall by tag, or the other way round; a machine may have both."""
     tags, accounts = set(rule.get("targetTags") or ()), set(rule.get("targetServiceAccounts") or ())
     if not tags and not accounts:
         return True
     if bool(tags) != bool(settings.target_tags):
         return None
-    return not tags.isdisjoint(settings.target_tags or ()) or not accounts.isdisjoint(settings.target_service_accounts or ())
+    return not tags.isdisjoint(settings.target_tags or ()) or not accounts.isdisjoint(
+        settings.target_service_accounts or ()
+    )
 
 
 def wishes(
-    prefix: str, rules: RuleSet, target: Target, found: Sequence[Listed] = (), taken: Collection[str] = ()
+    prefix: str,
+    rules: RuleSet,
+    target: Target,
+    found: Sequence[Listed] = (),
+    taken: Collection[str] = (),
 ) -> tuple[Wished, ...]:
-    """The VPC rules that say `rules`, by name. A rule of `found` for the same sources keeps its name, whatever it is; `taken`: names that
-    somebody else's rules have."""
+    """The VPC rules that say `rules`, by name. A rule of `found` for the same sources keeps its
+    name, whatever it is; `taken`: names that somebody else's rules have."""
     by_sources: dict[NetworkSet, list[Rule]] = {}
     for family in (4, 6):
         for rule in _expressible(rules, rules.everything_from()):
             if part := rule.sources.family(family):
-                by_sources.setdefault(part, []).append(Rule(rule.protocol, rule.first, rule.last, part))
+                by_sources.setdefault(part, []).append(
+                    Rule(rule.protocol, rule.first, rule.last, part)
+                )
     chunks: dict[NetworkSet, list[Rule]] = {}
     for sources, said in by_sources.items():
         cidrs = sources.cidrs()
@@ -183,12 +230,23 @@ def wishes(
     wished = []
     for sources, said in chunks.items():
         allowed = RuleSet.of(Rule(r.protocol, r.first, r.last, sources) for r in said)
-        texts = dict.fromkeys(text for r in allowed for text in target.describe(r).split(", ") if text)
-        wished.append(Wished(names[sources], allowed, sources, written_marker(target.spec.marker, ", ".join(texts))))
+        texts = dict.fromkeys(
+            text for r in allowed for text in target.describe(r).split(", ") if text
+        )
+        wished.append(
+            Wished(
+                names[sources],
+                allowed,
+                sources,
+                written_marker(target.spec.marker, ", ".join(texts)),
+            )
+        )
     return tuple(wished)
 
 
-def _names(prefix: str, wanted: Sequence[NetworkSet], found: Sequence[Listed], taken: Collection[str]) -> dict[NetworkSet, str]:
+def _names(
+    prefix: str, wanted: Sequence[NetworkSet], found: Sequence[Listed], taken: Collection[str]
+) -> dict[NetworkSet, str]:
     there = {one.name: one for one in found}
     names: dict[NetworkSet, str] = {}
     for sources in wanted:
@@ -199,14 +257,21 @@ def _names(prefix: str, wanted: Sequence[NetworkSet], found: Sequence[Listed], t
     for sources in wanted:
         usual = f"{prefix}-{suffix(sources)}"
         if sources not in names:
-            mine = usual not in (*names.values(), *taken) and (usual not in there or there[usual].mendable)
-            names[sources] = usual if mine else spare_name(prefix, sources, {*there, *names.values(), *taken})
+            mine = usual not in (*names.values(), *taken) and (
+                usual not in there or there[usual].mendable
+            )
+            names[sources] = (
+                usual if mine else spare_name(prefix, sources, {*there, *names.values(), *taken})
+            )
     return names
 
 
 def spare_name(prefix: str, sources: NetworkSet, taken: Collection[str]) -> str:
-    """A name for these sources that nothing has: names are the project's, and two rules may be for the same sources for a moment."""
-    return next(name for letter in _LETTERS if (name := f"{prefix}-{suffix(sources, letter)}") not in taken)
+    """A name for these sources that nothing has: names are the project's, and two rules may be for
+    the same sources for a moment."""
+    return next(
+        name for letter in _LETTERS if (name := f"{prefix}-{suffix(sources, letter)}") not in taken
+    )
 
 
 def is_ours(name: str, prefix: str) -> bool:
@@ -215,7 +280,8 @@ def is_ours(name: str, prefix: str) -> bool:
 
 
 def suffix(sources: NetworkSet, letter: str = "") -> str:
-    """Stable for a source set: opening one more port to it is the same rule. With the longest prefix it makes 63 characters."""
+    """Stable for a source set: opening one more port to it is the same rule. With the longest
+    prefix it makes 63 characters."""
     if sources in (ANY4, ANY6):
         return f"any4{letter}" if sources == ANY4 else f"any6{letter}"
     digest = hashlib.sha256("\n".join(sources.cidrs()).encode()).hexdigest()[:8]
@@ -223,7 +289,8 @@ def suffix(sources: NetworkSet, letter: str = "") -> str:
 
 
 def body(wished: Wished, settings: GcpFirewall, found: VendorRule | None = None) -> dict[str, Any]:
-    """The whole resource for insert and PUT: every field that decides is said, so that lists really clear; logging stays as it was."""
+    """The whole resource for insert and PUT: every field that decides is said, so that lists really
+    clear; logging stays as it was."""
     resource: dict[str, Any] = {
         "name": wished.name,
         "network": f"global/networks/{settings.network}",
@@ -262,10 +329,13 @@ def allowed_entries(rules: RuleSet) -> list[dict[str, Any]]:
 
 
 def inexpressible(rules: RuleSet, known: Iterable[str]) -> RuleSet:
-    """The part VPC rules cannot say: ICMP types, and ports of another protocol than `known` ones. All of a protocol they can."""
+    """The part VPC rules cannot say: ICMP types, and ports of another protocol than `known` ones.
+    All of a protocol they can."""
     types = RuleSet.of(rule for rule in rules.of_protocols("icmp", "icmpv6") if rule.ports)
     rest = rules - rules.of_protocols(*known) - rules.where(rules.everything_from())
-    return types | RuleSet.of(rule for rule in rest if rule.has_ports and (rule.first, rule.last) != protocols.EVERY_PORT)
+    return types | RuleSet.of(
+        rule for rule in rest if rule.has_ports and (rule.first, rule.last) != protocols.EVERY_PORT
+    )
 
 
 def marker_of(rule: VendorRule) -> Marker | None:
@@ -317,15 +387,21 @@ def _wrong(rule: VendorRule, settings: GcpFirewall) -> Iterable[str]:
 
 
 def wrong_place(rule: VendorRule, settings: GcpFirewall, priority: int) -> Iterable[str]:
-    """What of a rule's network, targets and priority is not as the firewall's rules are, in words."""
+    """What of a rule's network, targets and priority is not as the firewall's rules are, in
+    words."""
     if rule.get("disabled"):
         yield "it is disabled"
     if network_of(rule) != settings.network:
         yield f"it is on the network {network_of(rule)}, not on {settings.network}, and goes from there"
     if int(rule.get("priority", 1000)) != priority:
         yield f"its priority is {int(rule.get('priority', 1000))}, not {priority}"
-    tags, accounts = sorted(rule.get("targetTags") or ()), sorted(rule.get("targetServiceAccounts") or ())
-    if tags != sorted(settings.target_tags or ()) or accounts != sorted(settings.target_service_accounts or ()):
+    tags, accounts = (
+        sorted(rule.get("targetTags") or ()),
+        sorted(rule.get("targetServiceAccounts") or ()),
+    )
+    if tags != sorted(settings.target_tags or ()) or accounts != sorted(
+        settings.target_service_accounts or ()
+    ):
         yield f"it is for {', '.join((*tags, *accounts)) or 'every machine of the network'}"
     if rule.get("destinationRanges"):
         yield "it is for some destinations only"

@@ -12,7 +12,8 @@ from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync.rules.networks import is_loopback
 
 DEFAULT_PRIORITY = 900
-# Everybody's rules have 1000 where nobody said otherwise; denials stand well behind ours and before those.
+# Everybody's rules have 1000 where nobody said otherwise; denials stand well behind ours and before
+# those.
 DENIAL_BEHIND = 50
 OTHERS_PRIORITY = 1000
 _TAG = r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$"
@@ -21,7 +22,8 @@ _PREFIX = r"^[a-z]([-a-z0-9]{0,48}[a-z0-9])?$"
 
 
 class GcpAccount(AccountSettings):
-    """`[providers.X]`: one project (with a shared VPC: the host project, where the rules live). Credentials come by the SDK's own chain.
+    """`[providers.X]`: one project (with a shared VPC: the host project, where the rules live).
+    Credentials come by the SDK's own chain.
 
     `anonymous`: none at all; only with an endpoint on a loopback address.
     """
@@ -39,16 +41,24 @@ class GcpAccount(AccountSettings):
 class GcpFirewall(FirewallSettings):
     """The keys of a `[firewalls.X]` table.
 
-    `name`: the prefix of the rules' names; `cloudsync-` and the table's name where it is left out. `network`: its name. Exactly one of
-    `target_tags` and `target_service_accounts`: whom the rules are for, never everybody. `enforce`: `allow` only adds allow rules;
-    `deny-others` also denies what other rules let in from the Internet on the same targets.
+    `name`: the prefix of the rules' names; `cloudsync-` and the table's name where it is left out.
+    `network`: its name. Exactly one of `target_tags` and `target_service_accounts`: whom the rules
+    are for, never everybody. `enforce`: `allow` only adds allow rules; `deny-others` also denies
+    what other rules let in from the Internet on the same targets.
     """
 
     name: Annotated[str, Field(pattern=_PREFIX)] | None = None
     network: Annotated[str, Field(pattern=_TAG)] = "default"
-    target_tags: Annotated[list[Annotated[str, Field(pattern=_TAG)]], Field(min_length=1, max_length=70)] | None = None
+    target_tags: (
+        Annotated[list[Annotated[str, Field(pattern=_TAG)]], Field(min_length=1, max_length=70)]
+        | None
+    ) = None
     target_service_accounts: (
-        Annotated[list[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]], Field(min_length=1, max_length=10)] | None
+        Annotated[
+            list[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]],
+            Field(min_length=1, max_length=10),
+        ]
+        | None
     ) = None
     priority: Annotated[int, Field(ge=0, le=65534)] = DEFAULT_PRIORITY
     enforce: Literal["allow", "deny-others"]

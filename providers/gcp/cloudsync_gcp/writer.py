@@ -1,4 +1,5 @@
-"""Writing by the SDK: every call of a step is started, then every operation is waited for, at the endpoint of the configuration.
+"""Writing by the SDK: every call of a step is started, then every operation is waited for, at the
+endpoint of the configuration.
 
 Every write has a request id, so that one whose answer was lost is sent again and done once.
 """
@@ -24,10 +25,12 @@ from cloudsync_gcp.client import CALL_SECONDS, credentials_of, settings_of
 from cloudsync_gcp.errors import NotReady, of_answer, of_transport
 from cloudsync_gcp.native import Change, Write
 
-# The vendor answers a wait after two minutes at the latest; it may answer at once that the operation still runs.
+# The vendor answers a wait after two minutes at the latest; it may answer at once that the
+# operation still runs.
 WAIT_SECONDS = 130.0
 PAUSE_SECONDS = 0.5
-# An operation that runs on the same rule ends by itself, in seconds; it is waited for until the deadline.
+# An operation that runs on the same rule ends by itself, in seconds; it is waited for until the
+# deadline.
 MOST_CALLS_WHILE_BUSY = 100
 _CALLS = {"insert": "insert_unary", "update": "update_unary", "delete": "delete_unary"}
 
@@ -37,13 +40,17 @@ class GcpWriter:
 
     def __init__(self, account: Account, base: str) -> None:
         self.account, self.project = account, settings_of(account).project
-        options: dict[str, Any] = {"credentials": credentials_of(account), "client_options": {"api_endpoint": base}}
+        options: dict[str, Any] = {
+            "credentials": credentials_of(account),
+            "client_options": {"api_endpoint": base},
+        }
         self._firewalls: Any = compute_v1.FirewallsClient(**options)
         # The SDK's own waiting forgets the endpoint and asks the real one.
         self._operations: Any = compute_v1.GlobalOperationsClient(**options)
 
     def run(self, step: Step) -> None:
-        """All writes of a step, in force when this returns. Raises `ProviderError`; what was started is waited for even then."""
+        """All writes of a step, in force when this returns. Raises `ProviderError`; what was
+        started is waited for even then."""
         change = step.native
         if not isinstance(change, Change):
             raise ProviderError("this step was not made by the provider gcp")
@@ -59,7 +66,11 @@ class GcpWriter:
         for name, operation in started.items():
             try:
                 self.account.progress(f"{step.summary}: waiting for {name}")
-                self._wait(name, operation, deleting=any(w.name == name and w.method == "delete" for w in change.writes))
+                self._wait(
+                    name,
+                    operation,
+                    deleting=any(w.name == name and w.method == "delete" for w in change.writes),
+                )
             except ProviderError as error:
                 failed.append(error)
         if failed:
@@ -67,21 +78,30 @@ class GcpWriter:
 
     def _start(self, write: Write) -> Any:
         """The operation; None where there is nothing left to delete."""
-        what, request = f"{write.method} {write.name}", {"project": self.project, "request_id": str(uuid.uuid4())}
+        what, request = (
+            f"{write.method} {write.name}",
+            {"project": self.project, "request_id": str(uuid.uuid4())},
+        )
         parameters: dict[str, Any] = dict(request)
         if write.body is not None:
-            parameters["firewall_resource"] = compute_v1.Firewall.from_json(json.dumps(write.body), ignore_unknown_fields=True)
+            parameters["firewall_resource"] = compute_v1.Firewall.from_json(
+                json.dumps(write.body), ignore_unknown_fields=True
+            )
         if write.method != "insert":
             parameters["firewall"] = write.name
         call = getattr(self._firewalls, _CALLS[write.method])
 
         def once() -> Any:
             return self._call(
-                what, lambda seconds: call(request=parameters, timeout=seconds, retry=None), CALL_SECONDS, write=True
+                what,
+                lambda seconds: call(request=parameters, timeout=seconds, retry=None),
+                CALL_SECONDS,
+                write=True,
             )
 
         def sent() -> Any:
-            # The request id makes a second sending of the same write safe, whatever became of the first.
+            # The request id makes a second sending of the same write safe, whatever became of the
+            # first.
             return retried(
                 once,
                 deadline=self.account.deadline,
@@ -102,7 +122,9 @@ class GcpWriter:
 
     def _wait(self, name: str, operation: Any, *, deleting: bool) -> None:
         what = f"waiting for {name}"
-        late = Transient(f"accepted by Google, but {name} was not in force when the run's deadline was reached")
+        late = Transient(
+            f"accepted by Google, but {name} was not in force when the run's deadline was reached"
+        )
 
         def once() -> Any:
             return self._call(
@@ -119,12 +141,17 @@ class GcpWriter:
             if began >= self.account.deadline:
                 raise late
             try:
-                operation = retried(once, deadline=self.account.deadline, safe=lambda error: error.temporary)
+                operation = retried(
+                    once, deadline=self.account.deadline, safe=lambda error: error.temporary
+                )
             except Transient:
                 if time.monotonic() < self.account.deadline:
                     raise
                 raise late from None
-            if operation.status != compute_v1.Operation.Status.DONE and time.monotonic() - began < PAUSE_SECONDS:
+            if (
+                operation.status != compute_v1.Operation.Status.DONE
+                and time.monotonic() - began < PAUSE_SECONDS
+            ):
                 time.sleep(PAUSE_SECONDS)
         errors = list(operation.error.errors)
         status = int(operation.http_error_status_code or 0)
@@ -136,7 +163,8 @@ class GcpWriter:
             return
         message = str(errors[0].message if errors else operation.http_error_message)
         error = of_answer(name, status or 400, codes, message, write=False)
-        # An operation that failed did nothing; another one on the same rule, or a rule that came or went meanwhile, is somebody else's.
+        # An operation that failed did nothing; another one on the same rule, or a rule that came or
+        # went meanwhile, is somebody else's.
         if missing or isinstance(error, NotReady) or "RESOURCE_ALREADY_EXISTS" in codes:
             raise Conflict(error.message)
         raise error
@@ -166,7 +194,14 @@ def _mapped(what: str, error: GoogleAPICallError, *, write: bool) -> ProviderErr
     reasons = [str(one.get("reason") or "") for one in error.errors if isinstance(one, Mapping)]
     hint = str(getattr(error.response, "headers", {}).get("Retry-After", ""))
     status = int(error.code or 500)
-    return of_answer(what, status, [*reasons, str(error.reason or "")], str(error.message), write=write, hint=hint)
+    return of_answer(
+        what,
+        status,
+        [*reasons, str(error.reason or "")],
+        str(error.message),
+        write=write,
+        hint=hint,
+    )
 
 
 def _worst(errors: list[ProviderError]) -> ProviderError:

@@ -1,6 +1,8 @@
-"""What a token is good for. Hetzner tells no scopes: a token reads, or reads and writes, and which of the two a refusal says.
+"""What a token is good for. Hetzner tells no scopes: a token reads, or reads and writes, and which
+of the two a refusal says.
 
-To find out without a write, the firewall 0 is asked to change: there is none, so that a token that may write is told `not_found`.
+To find out without a write, the firewall 0 is asked to change: there is none, so that a token that
+may write is told `not_found`.
 """
 
 from __future__ import annotations
@@ -44,7 +46,12 @@ def _writing(api: Api) -> Access:
     try:
         api.write("PUT", "/firewalls/0", {})
     except ReadOnlyToken:
-        return Access(what, "apply", "missing", "the token is read-only: enough for plan, apply needs one that may write")
+        return Access(
+            what,
+            "apply",
+            "missing",
+            "the token is read-only: enough for plan, apply needs one that may write",
+        )
     except NotFound:
         return Access(what, "apply", "ok", "the token may write")
     except AuthError as error:

@@ -14,7 +14,12 @@ from cloudsync.provider.init import (
 
 
 def _account(answers: Answers, found: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
-    return [noted('token = { env = "HCLOUD_TOKEN" }', "the name of the variable, never the token; read-only is enough for plan")]
+    return [
+        noted(
+            'token = { env = "HCLOUD_TOKEN" }',
+            "the name of the variable, never the token; read-only is enough for plan",
+        )
+    ]
 
 
 def _firewall(answers: Answers) -> list[str]:

@@ -1,6 +1,7 @@
 """Servers with every firewall that acts on them, out of the lists the reader has. Pure.
 
-A server says itself which firewalls act on its public interface and whether they are in force; label selectors are resolved by the vendor.
+A server says itself which firewalls act on its public interface and whether they are in force;
+label selectors are resolved by the vendor.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ NOT_EVALUATED = (
 
 
 def fleet(project: Project, specs: Mapping[str, FirewallSpec]) -> Fleet:
-    """`specs` by the firewalls' names at the vendor. Raises what a list of a strange shape raises."""
+    """`specs` by the firewalls' names at the vendor. Raises what a list of a strange shape
+    raises."""
     machines = [_machine(project, server, specs) for server in project.servers.values()]
     missing = [
         f"the project has no server {plain(str(wanted))[:64]!r}, which the firewall {spec.name} names"
@@ -44,22 +46,36 @@ def fleet(project: Project, specs: Mapping[str, FirewallSpec]) -> Fleet:
         if not any(_is(server, wanted) for server in project.servers.values())
     ]
     unattached = {
-        spec.name for name, spec in specs.items() if name in project.firewalls and not covered_by(project.firewalls[name])
+        spec.name
+        for name, spec in specs.items()
+        if name in project.firewalls and not covered_by(project.firewalls[name])
     }
-    return Fleet(tuple(one for one in machines if one.concerns), frozenset(unattached), (*missing, *NOT_EVALUATED))
+    return Fleet(
+        tuple(one for one in machines if one.concerns),
+        frozenset(unattached),
+        (*missing, *NOT_EVALUATED),
+    )
 
 
 def marked(project: Project, owner: str, specs: Mapping[str, FirewallSpec]) -> tuple[Marked, ...]:
     """The firewalls that carry the owner's marker."""
     found = ((_acting(one, specs), marker_of(one["labels"])) for one in project.firewalls.values())
-    return tuple(Marked(firewall, marker) for firewall, marker in found if marker is not None and marker.owner == owner)
+    return tuple(
+        Marked(firewall, marker)
+        for firewall, marker in found
+        if marker is not None and marker.owner == owner
+    )
 
 
-def _machine(project: Project, server: Mapping[str, Any], specs: Mapping[str, FirewallSpec]) -> ObservedMachine:
+def _machine(
+    project: Project, server: Mapping[str, Any], specs: Mapping[str, FirewallSpec]
+) -> ObservedMachine:
     id_ = int(server["id"])
     said = {int(one["id"]): str(one["status"]) for one in firewalls_on(server)}
     # What is applied to the server and not on its own list yet is as good as pending.
-    ids = sorted(said.keys() | {int(one["id"]) for one in project.by_id.values() if id_ in covered_by(one)})
+    ids = sorted(
+        said.keys() | {int(one["id"]) for one in project.by_id.values() if id_ in covered_by(one)}
+    )
     pending = [one for one in ids if said.get(one) != "applied"]
     unknown: list[str] = []
     rules: list[StageRule] = []
@@ -67,7 +83,9 @@ def _machine(project: Project, server: Mapping[str, Any], specs: Mapping[str, Fi
     for one in ids:
         listed = project.by_id.get(one)
         if listed is None:
-            unknown.append(f"the firewall {one} acts on it, and the list of firewalls does not have it")
+            unknown.append(
+                f"the firewall {one} acts on it, and the list of firewalls does not have it"
+            )
             firewalls.append(ActingFirewall(str(one), str(one)))
             continue
         firewall = _acting(listed, specs)
@@ -80,9 +98,18 @@ def _machine(project: Project, server: Mapping[str, Any], specs: Mapping[str, Fi
         id=str(id_),
         name=str(server["name"]),
         kind="server",
-        interfaces=(Interface("public", _families(server), stages, tuple(_addresses(server)), tuple(firewalls)),),
-        concerns=frozenset(spec.name for name, spec in specs.items() if _concerns(project, server, name, spec)),
-        pending=tuple(f'the firewall "{plain(names[str(one)])}" is not in force on it yet, or failed to be' for one in pending),
+        interfaces=(
+            Interface(
+                "public", _families(server), stages, tuple(_addresses(server)), tuple(firewalls)
+            ),
+        ),
+        concerns=frozenset(
+            spec.name for name, spec in specs.items() if _concerns(project, server, name, spec)
+        ),
+        pending=tuple(
+            f'the firewall "{plain(names[str(one)])}" is not in force on it yet, or failed to be'
+            for one in pending
+        ),
         unknown=tuple(unknown),
     )
 
@@ -93,15 +120,23 @@ def _concerns(project: Project, server: Mapping[str, Any], name: str, spec: Fire
     return (
         (
             firewall is not None
-            and (id_ in covered_by(firewall) or any(int(one["id"]) == firewall["id"] for one in firewalls_on(server)))
+            and (
+                id_ in covered_by(firewall)
+                or any(int(one["id"]) == firewall["id"] for one in firewalls_on(server))
+            )
         )
         or any(_is(server, wanted) for wanted in settings.servers)
-        or (settings.label_selector is not None and id_ in project.selected.get(settings.label_selector, ()))
+        or (
+            settings.label_selector is not None
+            and id_ in project.selected.get(settings.label_selector, ())
+        )
         or str(server["name"]) in spec.hosts
     )
 
 
-def _rules(firewall: ActingFirewall, listed: Mapping[str, Any], unknown: list[str]) -> Iterator[StageRule]:
+def _rules(
+    firewall: ActingFirewall, listed: Mapping[str, Any], unknown: list[str]
+) -> Iterator[StageRule]:
     for rule in listed["rules"]:
         if rule["direction"] != "in":
             continue
@@ -138,7 +173,9 @@ def _addresses(server: Mapping[str, Any]) -> Iterator[str]:
 
 def _is(server: Mapping[str, Any], wanted: str | int) -> bool:
     """As the reader finds a server: by name, then by id."""
-    return server["name"] == wanted or (str(wanted).isdecimal() and int(server["id"]) == int(wanted))
+    return server["name"] == wanted or (
+        str(wanted).isdecimal() and int(server["id"]) == int(wanted)
+    )
 
 
 def covered_by(firewall: Mapping[str, Any]) -> set[int]:

@@ -1,4 +1,5 @@
-"""This provider's own frozen values: what the reader found, what a step wants; and the owner marker as labels."""
+"""This provider's own frozen values: what the reader found, what a step wants; and the owner marker
+as labels."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ OWNER, FIREWALL, HOSTS = "cloudsync/owner", "cloudsync/firewall", "cloudsync/hos
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the planner needs of an existing firewall beside its rules. `foreign_effective`: of the fullest server it covers."""
+    """What the planner needs of an existing firewall beside its rules. `foreign_effective`: of the
+    fullest server it covers."""
 
     id: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -42,7 +44,8 @@ class Change:
 
 
 def labels_of(marker: Marker, others: Mapping[str, str]) -> dict[str, str]:
-    """All labels of a firewall with its marker: an update replaces the whole map, so the user's own go along."""
+    """All labels of a firewall with its marker: an update replaces the whole map, so the user's own
+    go along."""
     return dict(others) | {OWNER: marker.owner, FIREWALL: marker.firewall, HOSTS: marker.hosts}
 
 

@@ -1,7 +1,7 @@
 """What the plugin is: capabilities, settings, and how it plans. Imports no SDK.
 
-One firewall is one Hetzner firewall. `set_rules` replaces all rules in one call, so any change of rules is one atomic step; creating
-takes rules and attachments in one call too.
+One firewall is one Hetzner firewall. `set_rules` replaces all rules in one call, so any change of
+rules is one atomic step; creating takes rules and attachments in one call too.
 """
 
 from __future__ import annotations
@@ -90,10 +90,13 @@ class HetznerProvider:
         return account.settings.endpoint or ENDPOINT
 
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
-        """Create in one call; else marker, rules, attachments, one call each and only where something differs."""
+        """Create in one call; else marker, rules, attachments, one call each and only where
+        something differs."""
         found = observed.native if isinstance(observed.native, Found) else Found()
         if target.release:
-            change = Change("mark", found.id, Wanted(self.identity(target.spec), labels=unmarked(found.labels)))
+            change = Change(
+                "mark", found.id, Wanted(self.identity(target.spec), labels=unmarked(found.labels))
+            )
             summary = f'take the owner marker off "{self.identity(target.spec)}"'
             return (Step(summary, StepKind.MARK, target.rules, native=change),)
         rules = to_vendor(target)
@@ -109,19 +112,40 @@ class HetznerProvider:
         if isinstance(observed, Absent):
             labels = labels_of(target.spec.marker, {})
             change = Change("create", None, Wanted(name, rules, labels, resources))
-            summary = f'create "{name}" with {len(rules)} rules' + (f", attached to {', '.join(targets)}" if targets else "")
+            summary = f'create "{name}" with {len(rules)} rules' + (
+                f", attached to {', '.join(targets)}" if targets else ""
+            )
             return (Step(summary, StepKind.REPLACE, target.rules, targets, change),)
         steps = []
         if target.marker is not None:
-            change = Change("mark", found.id, Wanted(name, labels=labels_of(target.marker, found.labels)))
-            steps.append(Step(f'write the owner marker of "{name}"', StepKind.MARK, observed.rules, native=change))
+            change = Change(
+                "mark", found.id, Wanted(name, labels=labels_of(target.marker, found.labels))
+            )
+            steps.append(
+                Step(
+                    f'write the owner marker of "{name}"',
+                    StepKind.MARK,
+                    observed.rules,
+                    native=change,
+                )
+            )
         if observed.rules != target.rules or target.reapply:
             change = Change("set_rules", found.id, Wanted(name, (*found.outbound, *rules)))
-            summary = f'set the {len(rules)} rules of "{name}"' + (" and put them in force" if target.reapply else "")
+            summary = f'set the {len(rules)} rules of "{name}"' + (
+                " and put them in force" if target.reapply else ""
+            )
             steps.append(Step(summary, StepKind.REPLACE, target.rules, native=change))
         if target.attach:
             change = Change("attach", found.id, Wanted(name, resources=resources))
-            steps.append(Step(f'attach "{name}" to {", ".join(targets)}', StepKind.ATTACH, target.rules, targets, change))
+            steps.append(
+                Step(
+                    f'attach "{name}" to {", ".join(targets)}',
+                    StepKind.ATTACH,
+                    target.rules,
+                    targets,
+                    change,
+                )
+            )
         return tuple(steps)
 
     def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:

@@ -1,4 +1,5 @@
-"""Reading a project: all firewalls and all servers, a call per 50 of each, and one more only for a selector that is not applied yet."""
+"""Reading a project: all firewalls and all servers, a call per 50 of each, and one more only for a
+selector that is not applied yet."""
 
 from __future__ import annotations
 
@@ -55,7 +56,13 @@ class HetznerReader:
         except (KeyError, TypeError, AttributeError, ValueError):
             return Unreadable(Transient("the servers of Hetzner cannot be understood"))
 
-    def read_marked(self, owner: str, specs: Sequence[FirewallSpec], *, ask: bool) -> Sequence[Marked] | Unreadable:  # noqa: ARG002 - no call is needed
+    def read_marked(
+        self,
+        owner: str,
+        specs: Sequence[FirewallSpec],
+        *,
+        ask: bool,  # noqa: ARG002 - no call is needed
+    ) -> Sequence[Marked] | Unreadable:
         """Out of the list of firewalls."""
         project = self._listed()
         if isinstance(project, Unreadable):
@@ -72,7 +79,9 @@ class HetznerReader:
             except ProviderError as error:
                 return Unreadable(error)
             except (KeyError, TypeError, AttributeError, ValueError):
-                return Unreadable(Transient("Hetzner answered with lists that cannot be understood"))
+                return Unreadable(
+                    Transient("Hetzner answered with lists that cannot be understood")
+                )
         return self._project
 
     def _one(self, project: Project, spec: FirewallSpec) -> Observation:
@@ -83,13 +92,18 @@ class HetznerReader:
         except UnknownRule as error:
             return Unreadable(Unsupported(f'the firewall "{self.identity(spec)}" has {error}'))
         except (KeyError, TypeError, AttributeError):
-            return Unreadable(Transient(f'the firewall "{self.identity(spec)}" cannot be understood'))
+            return Unreadable(
+                Transient(f'the firewall "{self.identity(spec)}" cannot be understood')
+            )
 
 
 class Project:
-    """A project's firewalls and servers, as they were listed. `selected`: ids of the servers that selectors match which were asked for."""
+    """A project's firewalls and servers, as they were listed. `selected`: ids of the servers that
+    selectors match which were asked for."""
 
-    def __init__(self, api: Api, firewalls: list[dict[str, Any]], servers: list[dict[str, Any]]) -> None:
+    def __init__(
+        self, api: Api, firewalls: list[dict[str, Any]], servers: list[dict[str, Any]]
+    ) -> None:
         self.api = api
         self.firewalls = {str(one["name"]): one for one in firewalls}
         self.by_id = {int(one["id"]): one for one in firewalls}
@@ -112,32 +126,50 @@ class Project:
             marker=marker_of(firewall["labels"]),
             listed=rules,
             attachments=attachments,
-            pending=tuple(pending for id_ in sorted(covered) for pending in self._pending(firewall, id_)),
-            described=tuple(Description(RuleSet.of(meant), text) for meant, text in understood if text),
+            pending=tuple(
+                pending for id_ in sorted(covered) for pending in self._pending(firewall, id_)
+            ),
+            described=tuple(
+                Description(RuleSet.of(meant), text) for meant, text in understood if text
+            ),
             native=Found(
                 id=int(firewall["id"]),
                 labels=dict(firewall["labels"]),
                 outbound=tuple(rule for rule in firewall["rules"] if rule["direction"] != "in"),
-                foreign_effective=max((self._foreign_effective(firewall, id_) for id_ in covered), default=0),
+                foreign_effective=max(
+                    (self._foreign_effective(firewall, id_) for id_ in covered), default=0
+                ),
             ),
         )
 
-    def _attachments(self, spec: FirewallSpec, firewall: dict[str, Any] | None) -> tuple[Attachment, ...]:
+    def _attachments(
+        self, spec: FirewallSpec, firewall: dict[str, Any] | None
+    ) -> tuple[Attachment, ...]:
         settings = settings_of(spec)
         covered = covered_by(firewall) if firewall else set()
-        direct = {int(one["server"]["id"]) for one in (firewall or {"applied_to": []})["applied_to"] if one["type"] == "server"}
+        direct = {
+            int(one["server"]["id"])
+            for one in (firewall or {"applied_to": []})["applied_to"]
+            if one["type"] == "server"
+        }
         found = []
         for wanted in dict.fromkeys(settings.servers):
             server = self._server(wanted)
             id_ = int(server["id"])
             machines = () if id_ in covered else (self._machine(server),)
-            native = {"type": "server", "server": {"id": id_}} | self._full([server] if machines else [])
-            found.append(Attachment(f"server {id_}", id_ in direct or id_ in covered, machines, native))
+            native = {"type": "server", "server": {"id": id_}} | self._full(
+                [server] if machines else []
+            )
+            found.append(
+                Attachment(f"server {id_}", id_ in direct or id_ in covered, machines, native)
+            )
         if (selector := settings.label_selector) is not None:
             found.append(self._selected(selector, firewall, covered))
         return tuple({one.target: one for one in found}.values())
 
-    def _selected(self, selector: str, firewall: dict[str, Any] | None, covered: set[int]) -> Attachment:
+    def _selected(
+        self, selector: str, firewall: dict[str, Any] | None, covered: set[int]
+    ) -> Attachment:
         """What a selector matches only the vendor says; asked only where it is not applied yet."""
         applied = [
             one["label_selector"]["selector"]
@@ -151,23 +183,34 @@ class Project:
         self.selected[selector] = frozenset(int(one["id"]) for one in matched)
         fresh = [one for one in matched if int(one["id"]) not in covered and is_public(one)]
         machines = tuple(self._machine(one) for one in fresh)
-        return Attachment(f"label selector {selector}", attached=False, newly_covered=machines, native=native | self._full(fresh))
+        return Attachment(
+            f"label selector {selector}",
+            attached=False,
+            newly_covered=machines,
+            native=native | self._full(fresh),
+        )
 
     def _server(self, wanted: str | int) -> dict[str, Any]:
         server = self.servers.get(wanted) if isinstance(wanted, int) else self.names.get(wanted)
         if server is None and isinstance(wanted, str) and wanted.isdecimal():
             server = self.servers.get(int(wanted))
         if server is None:
-            raise NotFound(f"the project has no server {str(wanted)[:64]!r}, which the configuration attaches the firewall to")
+            raise NotFound(
+                f"the project has no server {str(wanted)[:64]!r}, which the configuration attaches the firewall to"
+            )
         if not is_public(server):
-            raise Unsupported(f"the server {str(wanted)[:64]!r} has no public interface: a Hetzner firewall cannot act on it")
+            raise Unsupported(
+                f"the server {str(wanted)[:64]!r} has no public interface: a Hetzner firewall cannot act on it"
+            )
         return server
 
     def _machine(self, server: dict[str, Any]) -> Machine:
         return Machine(str(server["id"]), str(server["name"]), protected=bool(firewalls_on(server)))
 
     def _full(self, servers: list[dict[str, Any]]) -> dict[str, Any]:
-        full = next((str(one["name"]) for one in servers if len(firewalls_on(one)) >= MAX_FIREWALLS), None)
+        full = next(
+            (str(one["name"]) for one in servers if len(firewalls_on(one)) >= MAX_FIREWALLS), None
+        )
         return {"_full": full} if full else {}
 
     def _pending(self, firewall: dict[str, Any], id_: int) -> list[Pending]:
@@ -175,14 +218,24 @@ class Project:
         server = self.servers.get(id_)
         if server is None:
             return []
-        status = {int(one["id"]): one["status"] for one in firewalls_on(server)}.get(int(firewall["id"]))
+        status = {int(one["id"]): one["status"] for one in firewalls_on(server)}.get(
+            int(firewall["id"])
+        )
         if status == "applied":
             return []
         reason = (
-            "is still being applied, or failed to be" if status else "is not in force, although the firewall is applied to it"
+            "is still being applied, or failed to be"
+            if status
+            else "is not in force, although the firewall is applied to it"
         )
         return [Pending(f"server {id_}", f"on {server['name']} it {reason}")]
 
     def _foreign_effective(self, firewall: dict[str, Any], id_: int) -> int:
-        others = [one for one in self.by_id.values() if one is not firewall and id_ in covered_by(one)]
-        return sum(len(rule["source_ips"]) + len(rule["destination_ips"]) for one in others for rule in one["rules"])
+        others = [
+            one for one in self.by_id.values() if one is not firewall and id_ in covered_by(one)
+        ]
+        return sum(
+            len(rule["source_ips"]) + len(rule["destination_ips"])
+            for one in others
+            for rule in one["rules"]
+        )

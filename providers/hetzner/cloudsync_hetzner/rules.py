@@ -1,6 +1,7 @@
 """Hetzner's rules and ours: both ways, tolerant when reading, strict when writing.
 
-Hetzner's `icmp` filters ICMP for IPv4 sources and ICMPv6 for IPv6 sources; here it is `icmp` with the IPv4 and `icmpv6` with the IPv6 part.
+Hetzner's `icmp` filters ICMP for IPv4 sources and ICMPv6 for IPv6 sources; here it is `icmp` with
+the IPv4 and `icmpv6` with the IPv6 part.
 """
 
 from __future__ import annotations
@@ -28,7 +29,11 @@ class UnknownRule(ValueError):
 def from_vendor(rule: VendorRule) -> tuple[Rule, ...]:
     """One inbound rule; an `icmp` rule with both families is two. Raises `UnknownRule`."""
     protocol, port, sources = rule.get("protocol"), rule.get("port"), rule.get("source_ips")
-    if not isinstance(protocol, str) or not isinstance(sources, list) or not all(isinstance(one, str) for one in sources):
+    if (
+        not isinstance(protocol, str)
+        or not isinstance(sources, list)
+        or not all(isinstance(one, str) for one in sources)
+    ):
         raise UnknownRule("a rule without protocol or sources")
     try:
         # The API refuses host bits; an old rule that has them means the network.
@@ -44,10 +49,13 @@ def from_vendor(rule: VendorRule) -> tuple[Rule, ...]:
 
 
 def to_vendor(target: Target) -> tuple[VendorRule, ...] | Refusal:
-    """The fewest rules that say what `target` says, each with at most 100 networks; or why that cannot be said at Hetzner."""
+    """The fewest rules that say what `target` says, each with at most 100 networks; or why that
+    cannot be said at Hetzner."""
     said = target.rules.of_protocols("tcp", "udp", "icmp", "icmpv6", "esp", "gre")
     if rest := target.rules - said:
-        return Refusal(f"Hetzner has rules for tcp, udp, icmp, esp and gre only; it cannot say: {', '.join(map(str, rest))}")
+        return Refusal(
+            f"Hetzner has rules for tcp, udp, icmp, esp and gre only; it cannot say: {', '.join(map(str, rest))}"
+        )
     rules: list[VendorRule] = []
     for protocol in ("tcp", "udp", "esp", "gre"):
         for rule in said.of_protocols(protocol).fewest():
@@ -55,19 +63,28 @@ def to_vendor(target: Target) -> tuple[VendorRule, ...] | Refusal:
     pings = [*said.of_protocols("icmp"), *said.of_protocols("icmpv6")]
     if types := [rule for rule in pings if rule.ports]:
         return Refusal(f"Hetzner cannot let in single ICMP types: {', '.join(map(str, types))}")
-    # At Hetzner an icmp rule is IPv4's for its IPv4 sources and IPv6's for its IPv6 sources: the other half of ours means nothing there.
+    # At Hetzner an icmp rule is IPv4's for its IPv4 sources and IPv6's for its IPv6 sources: the
+    # other half of ours means nothing there.
     sources = NOWHERE
     for rule in pings:
         sources = sources | rule.sources.family(4 if rule.protocol == "icmp" else 6)
     if sources:
-        rules += _written("icmp", None, sources, "; ".join(filter(None, dict.fromkeys(target.describe(rule) for rule in pings))))
+        rules += _written(
+            "icmp",
+            None,
+            sources,
+            "; ".join(filter(None, dict.fromkeys(target.describe(rule) for rule in pings))),
+        )
     return tuple(rules)
 
 
-def limits_broken(rules: Sequence[VendorRule], outbound: Sequence[VendorRule], foreign_effective: int) -> str | None:
+def limits_broken(
+    rules: Sequence[VendorRule], outbound: Sequence[VendorRule], foreign_effective: int
+) -> str | None:
     """Which limit of the vendor the rules would pass, with the numbers and the way out.
 
-    How effective rules are counted is not written down; here every network of every rule counts once, over all firewalls of a server.
+    How effective rules are counted is not written down; here every network of every rule counts
+    once, over all firewalls of a server.
     """
     if len(rules) + len(outbound) > MAX_RULES:
         beside = f" beside {len(outbound)} outbound ones" if outbound else ""
@@ -75,15 +92,24 @@ def limits_broken(rules: Sequence[VendorRule], outbound: Sequence[VendorRule], f
             f"{len(rules)} rules are needed{beside}, Hetzner allows {MAX_RULES} a firewall; publish consecutive ports, give fewer "
             f"different sources, or split the hosts over several firewalls"
         )
-    effective = sum(len(rule["source_ips"]) + len(rule["destination_ips"]) for rule in (*rules, *outbound)) + foreign_effective
+    effective = (
+        sum(len(rule["source_ips"]) + len(rule["destination_ips"]) for rule in (*rules, *outbound))
+        + foreign_effective
+    )
     if effective > MAX_EFFECTIVE:
-        beside = f" ({foreign_effective} of them by other firewalls of a server)" if foreign_effective else ""
+        beside = (
+            f" ({foreign_effective} of them by other firewalls of a server)"
+            if foreign_effective
+            else ""
+        )
         numbers = f"{effective} effective rules (networks summed over rules) are needed{beside}, Hetzner allows {MAX_EFFECTIVE}"
         return f"{numbers}; name fewer sources"
     return None
 
 
-def _written(protocol: str, port: str | None, sources: NetworkSet, description: str) -> Iterator[VendorRule]:
+def _written(
+    protocol: str, port: str | None, sources: NetworkSet, description: str
+) -> Iterator[VendorRule]:
     cidrs = sources.cidrs()
     for start in range(0, len(cidrs), MAX_NETWORKS):
         yield {

@@ -9,7 +9,8 @@ from cloudsync.provider.settings import AccountSettings, FirewallSettings, Secre
 
 
 class HetznerAccount(AccountSettings):
-    """`[providers.X]`: one project. `token`: read-only is enough for plan, read and write for apply."""
+    """`[providers.X]`: one project. `token`: read-only is enough for plan, read and write for
+    apply."""
 
     token: SecretRef
 
@@ -17,8 +18,8 @@ class HetznerAccount(AccountSettings):
 class HetznerFirewall(FirewallSettings):
     """The keys of a `[firewalls.X]` table.
 
-    `name`: at the vendor; `cloudsync-` and the table's name where it is left out. `servers`: names or ids to attach.
-    `label_selector`: attach by it.
+    `name`: at the vendor; `cloudsync-` and the table's name where it is left out. `servers`: names
+    or ids to attach. `label_selector`: attach by it.
     """
 
     name: str | None = Field(default=None, min_length=1, max_length=128)

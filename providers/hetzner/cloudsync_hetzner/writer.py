@@ -1,4 +1,5 @@
-"""Writing: one call a step, then all its actions awaited together until the vendor has them in force."""
+"""Writing: one call a step, then all its actions awaited together until the vendor has them in
+force."""
 
 from __future__ import annotations
 
@@ -32,29 +33,51 @@ class HetznerWriter:
         try:
             self._wait(step.summary, answer.get("actions") or ())
         except (KeyError, TypeError, ValueError, AttributeError):
-            raise Transient("accepted by Hetzner, but the answer cannot be understood", fate_unknown=True) from None
+            raise Transient(
+                "accepted by Hetzner, but the answer cannot be understood", fate_unknown=True
+            ) from None
 
     def _send(self, change: Change) -> dict[str, Any]:
         wanted = change.wanted
-        resources = [{key: value for key, value in one.items() if not key.startswith("_")} for one in wanted.resources]
-        rules = [{key: value for key, value in rule.items() if value is not None} for rule in wanted.rules]
+        resources = [
+            {key: value for key, value in one.items() if not key.startswith("_")}
+            for one in wanted.resources
+        ]
+        rules = [
+            {key: value for key, value in rule.items() if value is not None}
+            for rule in wanted.rules
+        ]
         if change.verb == "create":
-            body = {"name": wanted.name, "labels": dict(wanted.labels), "rules": rules, "apply_to": resources}
+            body = {
+                "name": wanted.name,
+                "labels": dict(wanted.labels),
+                "rules": rules,
+                "apply_to": resources,
+            }
             return self.api.write("POST", "/firewalls", body)
         if change.verb == "mark":
             return self.api.write("PUT", f"/firewalls/{change.id}", {"labels": dict(wanted.labels)})
         if change.verb == "attach":
-            return self.api.write("POST", f"/firewalls/{change.id}/actions/apply_to_resources", {"apply_to": resources})
+            return self.api.write(
+                "POST",
+                f"/firewalls/{change.id}/actions/apply_to_resources",
+                {"apply_to": resources},
+            )
         return self.api.write("POST", f"/firewalls/{change.id}/actions/set_rules", {"rules": rules})
 
     def _wait(self, summary: str, actions: Iterable[dict[str, Any]]) -> None:
-        """Poll the actions in batches. What is still running at the deadline, or failed, is said by server."""
+        """Poll the actions in batches. What is still running at the deadline, or failed, is said by
+        server."""
         running = {int(action["id"]): action for action in actions}
         pause = FIRST_POLL_SECONDS
         failed: list[str] = []
         while True:
-            failed += [_failure(action) for action in running.values() if action["status"] == "error"]
-            running = {id_: action for id_, action in running.items() if action["status"] == "running"}
+            failed += [
+                _failure(action) for action in running.values() if action["status"] == "error"
+            ]
+            running = {
+                id_: action for id_, action in running.items() if action["status"] == "running"
+            }
             if not running:
                 break
             if time.monotonic() + pause >= self.api.account.deadline:
@@ -66,10 +89,14 @@ class HetznerWriter:
             pause = min(pause * 1.6, LONGEST_POLL_SECONDS)
             ids = sorted(running)
             for start in range(0, len(ids), BATCH):
-                for action in self.api.get("/actions", {"id": ids[start : start + BATCH], "per_page": 50}).get("actions", ()):
+                for action in self.api.get(
+                    "/actions", {"id": ids[start : start + BATCH], "per_page": 50}
+                ).get("actions", ()):
                     running[int(action["id"])] = action
         if failed:
-            raise Transient(f"Hetzner could not put it in force: {'; '.join(failed)}; the next run tries again")
+            raise Transient(
+                f"Hetzner could not put it in force: {'; '.join(failed)}; the next run tries again"
+            )
 
 
 def _failure(action: dict[str, Any]) -> str:

@@ -1,4 +1,5 @@
-"""The provider `local`: a firewall kept in a JSON file. The embedded default, and the reference for plugin authors.
+"""The provider `local`: a firewall kept in a JSON file. The embedded default, and the reference for
+plugin authors.
 
 Read `plugin.py` first (what the plugin is), then `file.py` (how its firewall is kept).
 """

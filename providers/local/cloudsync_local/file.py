@@ -51,7 +51,8 @@ class ListedRule:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A file's content. `kept`: what stands for rules that are not about networks; carried along untouched."""
+    """A file's content. `kept`: what stands for rules that are not about networks; carried along
+    untouched."""
 
     marker: Marker | None
     rules: tuple[ListedRule, ...]
@@ -64,7 +65,8 @@ class Content:
 
 
 def read(path: Path) -> Content | None:
-    """The file's content; None where there is no file. Raises `ProviderError` for everything else."""
+    """The file's content; None where there is no file. Raises `ProviderError` for everything
+    else."""
     try:
         with path.open("rb") as file:
             raw = file.read(_MAX_BYTES + 1)
@@ -77,24 +79,41 @@ def read(path: Path) -> Content | None:
     try:
         part = _FilePart.model_validate_json(raw)
         return Content(
-            marker=None if part.marker is None else Marker(part.marker.owner, part.marker.firewall, part.marker.hosts),
-            rules=tuple(ListedRule(Rule.of(r.protocol, r.ports, NetworkSet.of(r.sources)), r.description) for r in part.rules),
+            marker=None
+            if part.marker is None
+            else Marker(part.marker.owner, part.marker.firewall, part.marker.hosts),
+            rules=tuple(
+                ListedRule(Rule.of(r.protocol, r.ports, NetworkSet.of(r.sources)), r.description)
+                for r in part.rules
+            ),
             kept=tuple(part.kept),
         )
     except ValidationError as error:
-        where = ".".join(str(step) for step in error.errors(include_input=False)[0]["loc"]) or "its start"
-        raise ProviderError(f"{path} is no firewall file: it is malformed at {where[:100]!r}") from None
+        where = (
+            ".".join(str(step) for step in error.errors(include_input=False)[0]["loc"])
+            or "its start"
+        )
+        raise ProviderError(
+            f"{path} is no firewall file: it is malformed at {where[:100]!r}"
+        ) from None
     except ValueError as error:
-        raise ProviderError(f"{path} has a rule that cannot be read: {str(error)[:200]!r}") from None
+        raise ProviderError(
+            f"{path} has a rule that cannot be read: {str(error)[:200]!r}"
+        ) from None
 
 
 def write(path: Path, content: Content) -> None:
-    """Replace the file: a crash at any byte leaves the old content or the new. Raises `ProviderError`."""
+    """Replace the file: a crash at any byte leaves the old content or the new. Raises
+    `ProviderError`."""
     document = {
         "format": 1,
         "marker": None
         if content.marker is None
-        else {"owner": content.marker.owner, "firewall": content.marker.firewall, "hosts": content.marker.hosts},
+        else {
+            "owner": content.marker.owner,
+            "firewall": content.marker.firewall,
+            "hosts": content.marker.hosts,
+        },
         "rules": [
             {
                 "protocol": listed.rule.protocol,

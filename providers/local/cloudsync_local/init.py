@@ -23,6 +23,12 @@ STARTER = Starter(
     account=_account,
     firewall=_firewall,
     questions=(
-        Question("path", "File for the firewall", r"[A-Za-z0-9._/-]+", "a path of a-z, 0-9, ., _, - and /", "firewall.json"),
+        Question(
+            "path",
+            "File for the firewall",
+            r"[A-Za-z0-9._/-]+",
+            "a path of a-z, 0-9, ., _, - and /",
+            "firewall.json",
+        ),
     ),
 )

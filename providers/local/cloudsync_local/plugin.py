@@ -1,4 +1,5 @@
-"""What the plugin is: its capabilities, its settings, how it plans. Reading and writing are two small classes at the end."""
+"""What the plugin is: its capabilities, its settings, how it plans. Reading and writing are two
+small classes at the end."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ if TYPE_CHECKING:
 
 
 class LocalFirewall(FirewallSettings):
-    """The keys of a `[firewalls.X]` table. `path`: the JSON file, relative to the configuration file."""
+    """The keys of a `[firewalls.X]` table. `path`: the JSON file, relative to the configuration
+    file."""
 
     path: str
 
@@ -110,14 +112,35 @@ class LocalProvider:
         path = _path(target.spec)
         if target.release:
             released = Write(path, Content(None, before.rules, before.kept))
-            return (Step(f"take the owner marker out of {path}", StepKind.MARK, target.rules, native=released),)
+            return (
+                Step(
+                    f"take the owner marker out of {path}",
+                    StepKind.MARK,
+                    target.rules,
+                    native=released,
+                ),
+            )
         if isinstance(observed, Present) and observed.rules == target.rules:
             if target.marker is None:
                 return ()
             marked = Write(path, Content(marker, before.rules, before.kept))
-            return (Step(f"write the owner marker into {path}", StepKind.MARK, target.rules, native=marked),)
+            return (
+                Step(
+                    f"write the owner marker into {path}",
+                    StepKind.MARK,
+                    target.rules,
+                    native=marked,
+                ),
+            )
         summary = f"{'create' if isinstance(observed, Absent) else 'replace'} {path} with {len(rules)} rules"
-        return (Step(summary, StepKind.REPLACE, target.rules, native=Write(path, Content(marker, rules, before.kept))),)
+        return (
+            Step(
+                summary,
+                StepKind.REPLACE,
+                target.rules,
+                native=Write(path, Content(marker, rules, before.kept)),
+            ),
+        )
 
     def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
         """Files need no credentials; whether they can be read and replaced is what can be told."""
@@ -127,7 +150,13 @@ class LocalProvider:
             folder = next(one for one in path.parents if one.exists())
             readable = not path.exists() or os.access(path, os.R_OK)
             rows.append(Access(f"read {_path(spec)}", "plan", "ok" if readable else "missing"))
-            rows.append(Access(f"write {_path(spec)}", "apply", "ok" if os.access(folder, os.W_OK | os.X_OK) else "missing"))
+            rows.append(
+                Access(
+                    f"write {_path(spec)}",
+                    "apply",
+                    "ok" if os.access(folder, os.W_OK | os.X_OK) else "missing",
+                )
+            )
         return rows
 
     def open_reader(self, account: Account) -> LocalReader:
@@ -146,12 +175,18 @@ class LocalReader:
     base: Path
 
     def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
-        """A file that is not there is `Absent`; one that cannot be understood is `Unreadable`, never empty."""
+        """A file that is not there is `Absent`; one that cannot be understood is `Unreadable`,
+        never empty."""
         return {spec.name: self._one(_path(spec)) for spec in specs}
 
     def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet:  # noqa: ARG002 - the contract's signature
         """There is none: a file filters no packet."""
-        return Fleet((), not_evaluated=("a file filters no packet: what reaches a machine is decided elsewhere",))
+        return Fleet(
+            (),
+            not_evaluated=(
+                "a file filters no packet: what reaches a machine is decided elsewhere",
+            ),
+        )
 
     def _one(self, path: str) -> Observation:
         try:
@@ -166,12 +201,17 @@ class LocalReader:
             marker=content.marker,
             listed=tuple(listed.rule for listed in content.rules),
             kept=tuple(Kept(text) for text in content.kept),
-            described=tuple(Description(RuleSet.of((one.rule,)), one.description) for one in content.rules if one.description),
+            described=tuple(
+                Description(RuleSet.of((one.rule,)), one.description)
+                for one in content.rules
+                if one.description
+            ),
             native=content,
         )
 
     def _identified(self, path: str) -> str:
-        """Two spellings of one path are one file; below the configuration's folder it is the same file in every checkout."""
+        """Two spellings of one path are one file; below the configuration's folder it is the same
+        file in every checkout."""
         file, base = (self.base / path).resolve(), self.base.resolve()
         return str(file.relative_to(base) if file.is_relative_to(base) else file)
 

@@ -26,7 +26,11 @@ class AcmeStage:
         return {"name": name}
 
     def put(self, name: str, rules: Sequence[Spelled], marker: Marker | None) -> None:
-        first = "# by hand, by me" if marker is None else f"# {marker.owner} {marker.firewall} {marker.hosts}"
+        first = (
+            "# by hand, by me"
+            if marker is None
+            else f"# {marker.owner} {marker.firewall} {marker.hosts}"
+        )
         self._write(name, [first, *map(_line, rules)])
 
     def edit(self, name: str, rules: Sequence[Spelled]) -> None:
@@ -36,7 +40,9 @@ class AcmeStage:
         path = self.folder / name
         if not path.exists():
             return None
-        lines = [line.split(" ") for line in path.read_text().splitlines() if not line.startswith("#")]
+        lines = [
+            line.split(" ") for line in path.read_text().splitlines() if not line.startswith("#")
+        ]
         return meant(*(f"{protocol}/{ports} from {sources}" for protocol, ports, sources in lines))
 
     def history(self, name: str) -> Sequence[RuleSet]:

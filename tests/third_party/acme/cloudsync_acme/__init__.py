@@ -1,4 +1,5 @@
-"""The whole of a small provider: a firewall is a text file, one rule a line, its mark in the first."""
+"""The whole of a small provider: a firewall is a text file, one rule a line, its mark in the
+first."""
 
 from __future__ import annotations
 
@@ -69,14 +70,24 @@ class AcmeProvider:
 
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
         """One new file, of at most ten rules."""
-        lines = [f"{rule.protocol} {rule.ports} {','.join(rule.sources.cidrs())}" for rule in target.rules.fewest()]
+        lines = [
+            f"{rule.protocol} {rule.ports} {','.join(rule.sources.cidrs())}"
+            for rule in target.rules.fewest()
+        ]
         if len(lines) > 10:
             return Refusal(f"{len(lines)} rules are needed, acme allows 10")
         marker = target.spec.marker
         text = "\n".join([f"# {marker.owner} {marker.firewall} {marker.hosts}", *lines])
         if target.release:
             name = _name(target.spec)
-            return (Step(f"unmark {name}", StepKind.MARK, target.rules, native=(name, "\n".join(["#", *lines]))),)
+            return (
+                Step(
+                    f"unmark {name}",
+                    StepKind.MARK,
+                    target.rules,
+                    native=(name, "\n".join(["#", *lines])),
+                ),
+            )
         same = isinstance(observed, Present) and observed.rules == target.rules
         if same and target.marker is None:
             return ()
@@ -107,7 +118,10 @@ class AcmeReader:
         try:
             lines = (self.folder / name).read_text().splitlines()
             first = lines[0].removeprefix("#").split() if lines else []
-            rules = RuleSet.of(Rule.of(p, ports, s.split(",")) for p, ports, s in (one.split(" ") for one in lines[1:]))
+            rules = RuleSet.of(
+                Rule.of(p, ports, s.split(","))
+                for p, ports, s in (one.split(" ") for one in lines[1:])
+            )
         except FileNotFoundError:
             return Absent()
         except (OSError, ValueError) as error:
