@@ -1,4 +1,4 @@
-"""The exit codes of design 5.4, and which one a plan or an apply ends with: the first row that
+"""The exit codes of decision 0007, and which one a plan or an apply ends with: the first row that
 applies, from the top."""
 
 from __future__ import annotations

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,11 +18,16 @@ from pydantic import BaseModel
 
 from cloudsync import exit_codes
 from cloudsync.cli.main import COMMANDS, cloudsync
-from cloudsync.config import models
+from cloudsync.config import models, show
+from cloudsync.model import plan_json
 from cloudsync.provider import registry
 from cloudsync.sources.labels import LABELS, PREFIX
 
 DOCS = Path(__file__).parent
+PACKAGE = DOCS.parent / "cloudsync"
+sys.path.insert(0, str(DOCS))
+from rooms import rooms  # noqa: E402 - beside this file, which is no package
+
 GENERATED = "<!-- written by docs/generate.py from the code; change it there -->"
 TABLES = (
     ("version, owner, state", models.File),
@@ -42,8 +49,14 @@ def pages() -> Mapping[Path, str]:
     return {
         DOCS / "reference" / "commands.md": _commands(),
         DOCS / "reference" / "configuration.md": _configuration(),
+        PACKAGE / "config" / "schema.json": _json(show.json_schema()),
+        PACKAGE / "model" / "plan.schema.json": _json(plan_json.json_schema()),
         **{DOCS / name: _with_block(DOCS / name, block, text) for name, block, text in _blocks()},
     }
+
+
+def _json(schema: Mapping[str, Any]) -> str:
+    return json.dumps(schema, indent=1) + "\n"
 
 
 def _blocks() -> Iterator[tuple[str, str, str]]:
@@ -54,10 +67,22 @@ def _blocks() -> Iterator[tuple[str, str, str]]:
         _table(("label", "meaning"), ((f"`{PREFIX}{n}={_cell(v)}`", t) for n, v, t in LABELS)),
     )
     yield (
+        "architecture.md",
+        "rooms",
+        _table(("room", "what is in it", "imports"), _rooms()),
+    )
+    yield (
         "exit-codes.md",
         "exit codes",
         _table(("code", "meaning"), ((str(code), text) for code, text in exit_codes.MEANINGS)),
     )
+
+
+def _rooms() -> Iterator[tuple[str, str, str]]:
+    everything = rooms()
+    for room, (purpose, imported) in everything.items():
+        arrows = ", ".join(f"`{other}`" for other in everything if other in imported)
+        yield f"`{room}`", purpose, arrows or "nothing of ours"
 
 
 def _with_block(page: Path, name: str, text: str) -> str:

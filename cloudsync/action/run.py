@@ -52,7 +52,7 @@ class Result:
 
 
 def main(environ: Mapping[str, str]) -> int:
-    """Do what the step's inputs say; the exit code, which is the command's own (design 5.4)."""
+    """Do what the step's inputs say; the exit code, which is the command's own (decision 0007)."""
     runner = Runner(environ)
     try:
         inputs, event = Inputs.of(environ), Event.of(environ)

@@ -146,7 +146,7 @@ def _ask_and_apply(
         != "yes"
     ):
         return reconcile.Report(shown, declined=True)
-    # The typed yes is the user's word for the attachments that were shown (design 5.3).
+    # The typed yes is the user's word for the attachments that were shown (decision 0004).
     granted = replace(
         options.granted, allow_attach=tuple(sorted({*options.granted.allow_attach, *attaching}))
     )

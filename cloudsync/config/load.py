@@ -53,7 +53,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def candidates(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Where a configuration is looked for when none is named (design 5.1)."""
+    """Where a configuration is looked for when none is named (decision 0002)."""
     home = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "/root")) / ".config")
     return (
         Path("cloudsync.toml"),

@@ -1,5 +1,5 @@
-"""The strict models of the configuration file itself (design 5.1), as written; `load.py` turns them
-into a `Configuration`.
+"""The strict models of the configuration file itself (decision 0002), as written; `load.py` turns
+them into a `Configuration`.
 
 The provider's own keys of `[providers.X]` and `[firewalls.X]` are not here: the plugin's models
 check those.

@@ -1,5 +1,5 @@
-"""A plan: frozen data that says what would change and why. The document of design 5.5 is its JSON
-form (`to_document`)."""
+"""A plan: frozen data that says what would change and why. The document of decision 0006 is its
+JSON form (`to_document`)."""
 
 from __future__ import annotations
 

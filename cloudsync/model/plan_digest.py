@@ -1,4 +1,4 @@
-"""The digest of a plan (design 5.5): the same for the same changes on the same targets, whoever
+"""The digest of a plan (decision 0006): the same for the same changes on the same targets, whoever
 plans them and when."""
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from cloudsync.model.plan import Change, Plan
 
 
 def digest(plan: Plan) -> str:
-    """`sha256:` over the canonical JSON (RFC 8785) of what would change on which targets (design
-    5.5)."""
+    """`sha256:` over the canonical JSON (RFC 8785) of what would change on which targets (decision
+    0006)."""
     firewalls = sorted(
         [
             f.name,

@@ -1,4 +1,4 @@
-"""The plan document of design 5.5: a plan as JSON, and a plan file read back as hostile input.
+"""The plan document of decision 0006: a plan as JSON, and a plan file read back as hostile input.
 
 The models below are the document's one description: writing, reading and the shipped JSON Schema
 (`plan.schema.json`) all come from them.

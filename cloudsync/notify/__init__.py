@@ -1,2 +1,1 @@
-"""How a run ended, told to others: health check, Prometheus textfile, webhook. Nothing in here ever
-fails a run or holds it up for long."""
+"""Reports how a run ended: health check, Prometheus textfile, webhook. Never fails or delays a run."""

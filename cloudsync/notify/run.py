@@ -42,7 +42,7 @@ _CAUSES = 3
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that ended. `started`: Unix seconds. `code`: its exit code (design 5.4). `report` is
+    """A run that ended. `started`: Unix seconds. `code`: its exit code (decision 0007). `report` is
     None where it ended before there was one; then `error` says why and `kind` of what sort it
     is."""
 

@@ -1,9 +1,9 @@
 """The differences between a firewall as it is and as it should be, as changes with who needs them
 and why.
 
-Changes are exact: `open` and `close` are the canonical rules of a set difference (design 5.5), so
-that two spellings of one meaning are no change. A new firewall has one `create`, one `attach` per
-machine or selector, and one `open` per rule.
+Changes are exact: `open` and `close` are the canonical rules of a set difference (decision 0006),
+so that two spellings of one meaning are no change. A new firewall has one `create`, one `attach`
+per machine or selector, and one `open` per rule.
 """
 
 from __future__ import annotations

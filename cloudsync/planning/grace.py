@@ -1,5 +1,5 @@
-"""Grace: what a container needed and no container needs any more stays open for a while (design
-5.2). Pure.
+"""Grace: what a container needed and no container needs any more stays open for a while (decision
+0005). Pure.
 
 A recreated container leaves a gap, and one in a crash loop shows no port most of the time. So the
 timer of a rule starts at the first complete read by an apply that misses it, and the rule closes

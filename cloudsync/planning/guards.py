@@ -72,7 +72,7 @@ def _refuse(id_: str, name: str, message: str) -> Guard:
 def ownership(
     name: str, observed: Present | Absent, wanted: Marker, granted: Granted
 ) -> Guard | None:
-    """Law of design 5.3: two owners never share a firewall; an unmarked one, or one of other hosts,
+    """Decision 0004: two owners never share a firewall; an unmarked one, or one of other hosts,
     waits for `--adopt`."""
     if isinstance(observed, Absent) or observed.marker == wanted:
         return None

@@ -1,4 +1,4 @@
-"""Ports that are not opened to the world unless the user names them (design 5.2): databases,
+"""Ports that are not opened to the world unless the user names them (decision 0003): databases,
 caches, control planes, debuggers."""
 
 from __future__ import annotations

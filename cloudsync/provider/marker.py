@@ -1,4 +1,4 @@
-"""The owner marker a managed firewall carries at its vendor (design 5.3)."""
+"""The owner marker a managed firewall carries at its vendor (decision 0004)."""
 
 from __future__ import annotations
 

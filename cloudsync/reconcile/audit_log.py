@@ -157,7 +157,7 @@ class Recorder:
 
 def outcome_word(report: Report) -> str:
     """`done`, `nothing-to-do`, `moved`, `declined`, `interrupted`, `partly`, `refused` or `failed`,
-    as the exit code goes (design 5.4)."""
+    as the exit code goes (decision 0007)."""
     if report.moved is not None:
         return "moved"
     if report.declined:

@@ -1,4 +1,4 @@
-"""The grammar of `cloudsync.*` labels (design 5.2): anchored, strict, without spaces inside.
+"""The grammar of `cloudsync.*` labels (decision 0003): anchored, strict, without spaces inside.
 `LABELS` lists them."""
 
 from __future__ import annotations
