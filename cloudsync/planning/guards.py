@@ -47,6 +47,14 @@ GUARDS: Mapping[str, tuple[Withholds, str]] = {
         "the provider's steps would open or close something for a moment (a defect of the provider)",
     ),
     "unsupported": ("firewall", "the provider cannot say, or fit, what is asked"),
+    "passes-denial": (
+        "firewall",
+        "what a denial of others keeps out would get in; a configured priority confirms it",
+    ),
+    "unlisted-machines": (
+        "closings",
+        "it also acts on machines that are not its hosts; shared_with says they need nothing",
+    ),
     "max-close": (
         "closings",
         "more would close at once than policy.max_close; --allow-close is the user's word",
@@ -301,7 +309,7 @@ def ssh_moved(name: str, last: RuleSet | None, closing: RuleSet, granted: Grante
 
 def unsupported(name: str, steps: tuple[Step, ...] | Refusal) -> Guard | None:
     """Law 7: what the provider cannot express or fit is refused, never rounded."""
-    return _refuse("unsupported", name, steps.reason) if isinstance(steps, Refusal) else None
+    return _refuse(steps.guard, name, steps.reason) if isinstance(steps, Refusal) else None
 
 
 def lawful_steps(

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
 from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.marker import Marker
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from cloudsync.provider.machines import Fleet, Marked
 
 API_VERSION = 1
+Effect = Literal["deletes", "retargets", "rewrites", "renames"]
+"""What happens to a vendor object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,44 @@ class Kept:
     never touched."""
 
     summary: str
+    """The rule for people: `tcp/8080 from the group sg-1`."""
+    reaches: RuleSet = NOTHING
+    """The protocols and ports it lets in, as if from everywhere; empty if the provider cannot tell.
+    It tells who reaches a port today that a plan is about to open to everybody."""
+    source: str = ""
+    """Who may come in by it, for people: `the group sg-1`."""
+
+
+@dataclass(frozen=True, slots=True)
+class VendorRule:
+    """One rule object at the vendor that lets networks in: what a person sees as one line in the
+    console."""
+
+    key: str
+    """Tells the rule from all others of its firewall and stays the same from one read to the next:
+    the vendor's id or name, else how the rule is spelled. Never written into a plan's digest."""
+    lets_in: RuleSet
+    """What the rule lets in on the firewall's machines by itself. Empty is possible (port 0 alone):
+    such a rule is left as it is."""
+    name: str = ""
+    """The vendor's name of the rule; empty if rules have none."""
+    description: str = ""
+    """What the rule's description says, as it was written."""
+    ours: bool = False
+    """Whether the vendor's own data proves that cloudsync made it (a marker, a generated name).
+    The core adds what it remembers to have written before it asks for steps."""
+    counted_with: str = ""
+    """Rules with the same text here are one rule to a person, and count once for
+    `policy.max_close`: a vendor with one object per source gives protocol and ports. Empty: the
+    rule counts by itself."""
+
+    @property
+    def label(self) -> str:
+        """The rule for people, stable from one read to the next: its name and its description if it
+        has them, and what it lets in."""
+        meaning = "; ".join(str(rule) for rule in self.lets_in) or "nothing"
+        words = " ".join(filter(None, (self.name, self.description and f'"{self.description}"')))
+        return f"{words}: {meaning}" if words else meaning
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +187,10 @@ class Present:
     because it filters them too (`Absent` has the same): part of a new firewall, and wanted for good
     where `policy.private = "manage"`. `foreign`: what others let in on the same machines, where the
     same calls told it. `described`: what the vendor's descriptions say of the rules, as they were
-    written: without a state of earlier runs they tell which rules were a container's.
+    written: without a state of earlier runs they tell which rules were a container's. `objects`:
+    the vendor's rule objects behind `rules`, in the vendor's order; left out, each of `listed`
+    stands for one. `managed_by`: what else seems to own the firewall (a CloudFormation stack, a
+    Kubernetes cluster, Terraform), a phrase each; named before it is adopted.
     """
 
     id: str
@@ -161,6 +204,16 @@ class Present:
     foreign: tuple[Kept, ...] = ()
     described: tuple[Description, ...] = ()
     native: object = field(default=None, compare=False)
+    objects: tuple[VendorRule, ...] = ()
+    managed_by: tuple[str, ...] = ()
+
+    @property
+    def vendor_rules(self) -> tuple[VendorRule, ...]:
+        """`objects`; if the provider names none, each rule it lists by itself is one."""
+        if self.objects:
+            return self.objects
+        rules = self.listed or tuple(self.rules)
+        return tuple(VendorRule(f"{n} {rule}", RuleSet.of((rule,))) for n, rule in enumerate(rules))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +236,25 @@ class Unreadable:
 Observation = Present | Absent | Unreadable
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One rule that the configuration or a container asks for, as a person would write it: its own
+    ports and sources, never the difference to what is open already."""
+
+    rule: Rule
+    description: str = ""
+    """What the vendor's rule says of it, if it has to be written."""
+
+
 @dataclass(frozen=True)
 class Target:
     """What a firewall should be: all its public rules (desired and held), the attachments still
     missing, its marker.
+
+    `rules` judges, `asked` is what to write (law 4): a vendor rule that `rules` covers stays as it
+    is, what is asked for and not let in yet is written as it was asked for, and only what `rules`
+    does not cover goes. `cloudsync.provider.spelling.spell` decides that for a provider. What is
+    held is part of `rules` and not of `asked`: it is there already.
 
     `marker` is None where the firewall carries the right one. `reapply`: make what is pending at
     the vendor take effect, though the rules are equal. `ssh`: the part of `rules` that laws hold
@@ -202,6 +270,7 @@ class Target:
     marker: Marker | None = None
     reapply: bool = False
     release: bool = False
+    asked: tuple[Asked, ...] = ()
 
     @cached_property
     def _described(self) -> RuleIndex[str]:
@@ -225,10 +294,30 @@ class StepKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Touched:
+    """A vendor object that a step deletes, retargets, rewrites or renames (law 8). If a port closes
+    with it the plan shows that as `close`, otherwise as `rewrite` with this `target`."""
+
+    target: str
+    """Names the object in the plan and its digest: stable text without vendor ids that change."""
+    effect: Effect
+    reason: str
+    """Why, for people: `tcp/22 from any covers it`, `renamed to web.shop.c4719afa`."""
+    key: str = ""
+    """`VendorRule.key` if it is one of `Present.objects`."""
+    counts: bool = True
+    """Whether it counts for `policy.max_close`: False for what cloudsync itself made and for what
+    only changes its name."""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One write. `after`: the rule set that holds at the vendor once it is done. `attaches`:
-    targets this step attaches. `warning`: what a person should know before it is done, beside what
-    the plan shows anyway."""
+    targets this step attaches. `warning`: what a person should know before it is done, besides what
+    the plan shows anyway. `touches`: the vendor objects that it deletes, retargets, rewrites or
+    renames, whatever that means for our own machines; a rule that only gains sources, or whose
+    description alone is refreshed, is none. `passes_denials`: what existing denials of others keep
+    out now and this step lets in, a sentence each; the guard `passes-denial` shows them."""
 
     summary: str
     kind: StepKind
@@ -236,6 +325,8 @@ class Step:
     attaches: tuple[str, ...] = ()
     native: object = field(default=None, compare=False)
     warning: str | None = None
+    touches: tuple[Touched, ...] = ()
+    passes_denials: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +335,8 @@ class Refusal:
     numbers and the way out."""
 
     reason: str
+    guard: str = "unsupported"
+    """The guard that shows it: `unsupported`, or `passes-denial`."""
 
 
 Progress = Callable[[str], None]

@@ -141,6 +141,10 @@ class ObservedMachine:
     unknown: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     spared: NetworkSet = NOWHERE
+    listed: frozenset[str] = frozenset()
+    """Names of firewalls of the configuration whose own keys name this very machine (`instances`,
+    say), so that it is one of their hosts whatever it is called. Attachments need not be repeated
+    here; a selector or a tag names no machine."""
 
     @property
     def target(self) -> str:

@@ -1,0 +1,273 @@
+"""Sets judge, rules are written (law 4): which vendor rules stay, which go, and what is written.
+
+`spell` is pure and knows no vendor; a provider turns its answer into calls, and the core shows it
+as changes. Given the rule objects of a firewall and what it should be:
+
+| a vendor rule                                              | then                                |
+|------------------------------------------------------------|-------------------------------------|
+| lets in only what the target lets in                       | stays as it is, spelled as it is    |
+| the same, made by cloudsync, and something wider covers it | goes: `redundant`                   |
+| lets in something else too                                 | goes; what is left of it is written |
+
+| a rule asked for                                    | then                                       |
+|-----------------------------------------------------|--------------------------------------------|
+| is let in by the rules that stay                    | is not written                             |
+| is not, or some of its networks are not             | is written, without the networks that are  |
+| has the sources of its neighbour, and is next to it | is written with it as one range            |
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from cloudsync.provider.contract import Asked, Target, Touched, VendorRule
+from cloudsync.rules import Rule, RuleSet, protocols
+from cloudsync.rules.networks import NOWHERE, NetworkSet
+
+Ports = tuple[str, int, int]
+"""Protocol, first and last selector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One rule to write."""
+
+    rule: Rule
+    """The rule; of what was asked for, the networks that no staying rule lets in."""
+    description: str
+    """What its description says."""
+    whole: Rule
+    """The rule with all the networks that were asked for: a vendor whose rules have many sources
+    may widen a staying rule with the same ports to this."""
+    replaces: str = ""
+    """`VendorRule.key` of the rule that goes, whose place, name and description it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How a firewall comes to be what its target says."""
+
+    staying: tuple[VendorRule, ...]
+    """Rules that stay exactly as they are, in the vendor's order."""
+    going: tuple[VendorRule, ...]
+    """Rules that let in what the target does not; what is left of them is in `writing`."""
+    redundant: tuple[VendorRule, ...]
+    """Rules of ours that go although all they let in stays open: something wider covers them."""
+    writing: tuple[Written, ...]
+    """Rules to write, ordered by protocol and port."""
+
+    def touches(self) -> tuple[Touched, ...]:
+        """The vendor objects that go, as a step has to name them (law 8)."""
+        replaced = {one.replaces for one in self.writing}
+        going = (
+            Touched(
+                rule.label,
+                "rewrites" if rule.key in replaced else "deletes",
+                "some of what it lets in closes",
+                rule.key,
+                counts=not rule.ours,
+            )
+            for rule in self.going
+        )
+        redundant = (
+            Touched(rule.label, "deletes", "a wider rule lets in the same", rule.key, counts=False)
+            for rule in self.redundant
+        )
+        return (*going, *redundant)
+
+
+def spell(rules: Sequence[VendorRule], target: Target) -> Spelling:
+    """Decide over every vendor rule and every rule asked for.
+
+    `rules`: `Present.vendor_rules`, none for a firewall that does not exist. Without
+    `target.asked` the fewest rules that say what is missing are written.
+    """
+    staying = [rule for rule in rules if target.rules.covers(rule.lets_in)]
+    going = [rule for rule in rules if not target.rules.covers(rule.lets_in)]
+    covered = _union(rule.lets_in for rule in staying)
+    writing = _joined(_uncovered(target.asked, covered))
+    rest = target.rules - covered - RuleSet.of(one.rule for one in writing)
+    writing += _remainders(going, rest)
+    redundant = _redundant(staying, writing, target.asked)
+    return Spelling(
+        staying=tuple(rule for rule in staying if rule.key not in redundant),
+        going=tuple(going),
+        redundant=tuple(rule for rule in staying if rule.key in redundant),
+        writing=tuple(sorted(_in_place(going, writing), key=_order)),
+    )
+
+
+def _uncovered(asked: Sequence[Asked], covered: RuleSet) -> list[Written]:
+    """What is asked for and not let in: per rule the networks that are not. A network that is let
+    in partly is written whole."""
+    missing = _Nearby(RuleSet.of(one.rule for one in asked) - covered)
+    found: list[Written] = []
+    for one in asked:
+        closed = missing.sources(one.rule) & one.rule.sources
+        if not closed:
+            continue
+        cidrs = (NetworkSet.of((cidr,)) for cidr in one.rule.sources.cidrs())
+        sources = NetworkSet.union(cidr for cidr in cidrs if cidr & closed)
+        found.append(Written(replace(one.rule, sources=sources), one.description, one.rule))
+    return found
+
+
+def _joined(writing: Iterable[Written]) -> list[Written]:
+    """The same with fewer rules, as a person would put them: one for the same ports, none for what
+    another covers, one range for neighbours with the same sources."""
+    by_ports: dict[Ports, Written] = {}
+    for one in writing:
+        key = _ports(one.rule)
+        by_ports[key] = _together(by_ports[key], one) if key in by_ports else one
+    left = _not_covered(list(by_ports.values()))
+    ranges: list[Written] = []
+    for one in sorted(left, key=lambda w: (w.rule.protocol, w.rule.sources.cidrs(), w.rule.first)):
+        last = ranges[-1] if ranges else None
+        if (
+            last is not None
+            and last.rule.protocol == one.rule.protocol
+            and (last.rule.sources, last.whole.sources) == (one.rule.sources, one.whole.sources)
+            and one.rule.first <= last.rule.last + 1
+        ):
+            ranges[-1] = _together(last, one)
+        else:
+            ranges.append(one)
+    return ranges
+
+
+def _together(a: Written, b: Written) -> Written:
+    first, last = min(a.rule.first, b.rule.first), max(a.rule.last, b.rule.last)
+    texts = dict.fromkeys(filter(None, (*a.description.split(", "), *b.description.split(", "))))
+    return Written(
+        Rule(a.rule.protocol, first, last, a.rule.sources | b.rule.sources),
+        ", ".join(texts),
+        Rule(a.rule.protocol, first, last, a.whole.sources | b.whole.sources),
+    )
+
+
+def _not_covered(writing: list[Written]) -> list[Written]:
+    """Without those that a single other one covers."""
+    by_sources: dict[tuple[str, NetworkSet], list[Written]] = defaultdict(list)
+    for one in writing:
+        by_sources[one.rule.protocol, one.rule.sources].append(one)
+
+    def covered(one: Written) -> bool:
+        for (protocol, sources), others in by_sources.items():
+            if protocol not in (one.rule.protocol, "all") or not sources.covers(one.rule.sources):
+                continue
+            for other in others:
+                if other is not one and (
+                    protocol == "all" != one.rule.protocol
+                    or other.rule.first <= one.rule.first <= one.rule.last <= other.rule.last
+                ):
+                    return True
+        return False
+
+    return [one for one in writing if not covered(one)]
+
+
+def _remainders(going: Iterable[VendorRule], rest: RuleSet) -> list[Written]:
+    """What stays open of rules that go and nobody asks for as a rule (it is held, or kept): each
+    part with the description it had."""
+    found: list[Written] = []
+    for rule in going:
+        if not rest:
+            break
+        if part := rule.lets_in & rest:
+            rest = rest - part
+            found += [Written(piece, rule.description, piece) for piece in part.fewest()]
+    found += [Written(piece, "", piece) for piece in rest.fewest()]
+    return found
+
+
+def _redundant(
+    staying: Sequence[VendorRule], writing: Sequence[Written], asked: Sequence[Asked]
+) -> frozenset[str]:
+    """Keys of rules of ours that are not asked for any more and that others cover."""
+    wanted: dict[Ports, set[str]] = defaultdict(set)
+    for one in asked:
+        wanted[_ports(one.rule)].update(one.rule.sources.cidrs())
+
+    def unasked(rule: VendorRule) -> bool:
+        return rule.ours and any(
+            not wanted[_ports(part)].issuperset(part.sources.cidrs()) for part in rule.lets_in
+        )
+
+    candidates = [rule for rule in staying if unasked(rule)]
+    if not candidates:
+        return frozenset()
+    keys = {rule.key for rule in candidates}
+    others = _union(rule.lets_in for rule in staying if rule.key not in keys)
+    others = others | RuleSet.of(one.rule for one in writing)
+    return frozenset(rule.key for rule in candidates if others.covers(rule.lets_in))
+
+
+def _in_place(going: Iterable[VendorRule], writing: Iterable[Written]) -> Iterator[Written]:
+    """A rule with the ports of one that goes, and some of its sources, takes its place."""
+    places: dict[tuple[str, str], list[VendorRule]] = defaultdict(list)
+    for rule in going:
+        for selector in {(part.protocol, part.ports) for part in rule.lets_in}:
+            places[selector].append(rule)
+    taken: set[str] = set()
+    for one in writing:
+        selector = (one.rule.protocol, one.rule.ports)
+        part = RuleSet.of((one.rule,))
+        fitting = next(
+            (
+                rule
+                for rule in places.get(selector, ())
+                if rule.key not in taken and rule.lets_in & part
+            ),
+            None,
+        )
+        if fitting is None:
+            yield one
+            continue
+        taken.add(fitting.key)
+        yield replace(one, replaces=fitting.key, description=fitting.description or one.description)
+
+
+class _Nearby:
+    """The canonical rules of a set, found by protocol and port."""
+
+    def __init__(self, rules: RuleSet) -> None:
+        self._wide: list[Rule] = []
+        self._rules: dict[str, list[Rule]] = defaultdict(list)
+        for rule in rules:
+            if rule.is_one_protocol:
+                self._rules[rule.protocol].append(rule)
+            else:
+                self._wide.append(rule)
+        self._lasts: Mapping[str, list[int]] = {
+            protocol: [rule.last for rule in several] for protocol, several in self._rules.items()
+        }
+
+    def sources(self, rule: Rule) -> NetworkSet:
+        """All sources of rules that have a port in common with `rule`."""
+        if not rule.is_one_protocol:
+            part = RuleSet.of((rule,))
+            every = (*self._wide, *(one for several in self._rules.values() for one in several))
+            return NetworkSet.union(one.sources for one in every if part & RuleSet.of((one,)))
+        found = [one.sources for one in self._wide if RuleSet.of((rule,)) & RuleSet.of((one,))]
+        several = self._rules.get(rule.protocol, [])
+        for one in several[bisect_left(self._lasts.get(rule.protocol, []), rule.first) :]:
+            if one.first > rule.last:
+                break
+            found.append(one.sources)
+        return NetworkSet.union(found) if found else NOWHERE
+
+
+def _ports(rule: Rule) -> Ports:
+    return rule.protocol, rule.first, rule.last
+
+
+def _order(written: Written) -> tuple[int, int, int, tuple[str, ...]]:
+    rule = written.rule
+    return protocols.numbers(rule.protocol)[0], rule.first, rule.last, rule.sources.cidrs()
+
+
+def _union(sets: Iterable[RuleSet]) -> RuleSet:
+    return RuleSet.of(rule for one in sets for rule in one)
