@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test crash fuzz mutants soak bench lint docs clean
+.PHONY: help demo test unit cov site crash fuzz mutants soak bench lint docs clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
 
@@ -16,6 +16,13 @@ TESTS_AT_ONCE ?= 3
 
 test: $(STAMP) ## All tests; the ones on a real engine need root and dockerd, and skip with the reason elsewhere
 	$(VENV)/bin/python -m pytest --numprocesses=$(TESTS_AT_ONCE) --dist=loadscope --junitxml=.pytest-report/junit.xml
+
+unit: $(STAMP) ## The unit tests, in seconds: property tests try a sixth of their examples
+	CLOUDSYNC_FAST=1 $(VENV)/bin/python -m pytest tests/unit --numprocesses=2 --dist=loadscope --quiet
+
+cov: $(STAMP) ## What the tests execute, line by line, in .coverage-report/index.html (TESTS="tests/unit tests/laws" for some)
+	$(VENV)/bin/python -m pytest $(or $(TESTS),tests) --numprocesses=$(TESTS_AT_ONCE) --dist=loadscope --quiet \
+		--cov=cloudsync --cov=providers --cov-branch --cov-report=term --cov-report=html:.coverage-report
 
 crash: $(STAMP) ## Every mishap at every call of every kind of run; `make test` has most of it
 	CLOUDSYNC_LONG=1 $(VENV)/bin/python -m pytest tests/crash --timeout=0
@@ -52,8 +59,12 @@ docs: $(STAMP) ## Write the reference pages from the code, and record the pictur
 	$(VENV)/bin/python docs/generate.py
 	$(VENV)/bin/python docs/picture.py
 
+site: $(STAMP) ## The documentation as a site in .site/, and nothing in it that leads nowhere
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group site
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+
 clean: ## Remove the virtual environment and all caches
-	rm -rf $(VENV) .bench .mutants .mypy_cache .ruff_cache .pytest_cache .pytest-report .hypothesis dist build
+	rm -rf $(VENV) .bench .site .coverage-report .mutants .mypy_cache .ruff_cache .pytest_cache .pytest-report .hypothesis dist build
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)

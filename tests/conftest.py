@@ -5,11 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 import cloudsync.reconcile.run
+from tests.effort import examples
 from tests.world import World, build
 
 pytest_plugins = ["cloudsync.testing"]
+
+settings.register_profile("cloudsync", max_examples=examples(100))
+settings.load_profile("cloudsync")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it runs in the background deaf to Ctrl-C, and so would be every command a

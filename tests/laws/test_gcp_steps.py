@@ -20,6 +20,7 @@ from cloudsync_gcp import provider
 from cloudsync_gcp.native import Change, Found, Write
 from cloudsync_gcp.rules import listed, written_marker
 from cloudsync_gcp.settings import GcpFirewall, prefix_of
+from tests.effort import examples
 from tests.world import rules
 
 MARK = Marker("shop", "web", "0123abcd")
@@ -91,7 +92,7 @@ def after(state: Mapping[str, Rule], write: Write) -> dict[str, Rule]:
     return {**state, write.name: {key: value for key, value in write.body.items() if key != "name"}}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(firewalls, wanted)
 def test_law3_whatever_writes_of_a_step_have_ended_what_is_open_stays_between(
     state: dict[str, Rule], final: RuleSet

@@ -28,6 +28,7 @@ from cloudsync.sources.compose.nodes import (
     same,
 )
 from cloudsync.sources.compose.ports import PublishedPort, published_ports, short_form
+from tests.effort import examples
 
 PLACE = Place("compose.yaml", 7)
 FIXTURES = Path(__file__).parent / "fixtures" / "compose"
@@ -247,7 +248,7 @@ def spoilt(draw: st.DrawFn) -> str:
     return text
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(spoilt(), st.lists(pieces, max_size=30).map("".join), st.text(max_size=60)))
 def test_any_file_is_a_project_or_one_line_that_says_what_is_wrong(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

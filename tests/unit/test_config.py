@@ -18,6 +18,7 @@ from cloudsync.config.models import allowed, duration, port_range
 from cloudsync.config.places import places
 from cloudsync.config.show import json_schema, show
 from cloudsync.rules.networks import ANY, NetworkSet
+from tests.effort import examples
 from tests.world import rules
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
@@ -361,7 +362,9 @@ def test_names_that_look_like_pydantics_own_are_named_in_problems(
 
 @given(st.data())
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=examples(150),
+    deadline=None,
 )
 def test_a_mangled_file_is_a_configuration_or_a_list_of_problems(
     tmp_path: Path, data: st.DataObject

@@ -28,6 +28,7 @@ from cloudsync.provider.machines import (
 )
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.networks import ANY, NetworkSet
+from tests.effort import examples
 from tests.packets import PACKETS, PROTOCOLS, Packet, come_through
 from tests.world import rules
 
@@ -148,7 +149,7 @@ staged = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(staged)
 def test_what_comes_through_stages_is_what_packets_do_one_by_one(
     world: list[tuple[str, list[Raw]]],
@@ -166,7 +167,7 @@ def test_what_comes_through_stages_is_what_packets_do_one_by_one(
     assert come_through(verdict.rules) == {packet for packet in PACKETS if referee(world, packet)}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(staged)
 def test_a_packet_that_one_rule_alone_would_let_in_names_that_rule(
     world: list[tuple[str, list[Raw]]],
@@ -201,7 +202,7 @@ def test_a_packet_that_one_rule_alone_would_let_in_names_that_rule(
             }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.lists(raws(("allow",)), max_size=5),
     st.lists(raws(("allow",)), max_size=4),

@@ -26,6 +26,7 @@ from cloudsync.render.escape import markdown as escaped
 from cloudsync.render.escape import plain
 from cloudsync.rules.address_classes import PRIVATE
 from cloudsync.rules.networks import ANY
+from tests.effort import examples
 from tests.world import World, both, rules
 
 
@@ -39,7 +40,9 @@ def planned(world: World) -> Plan:
 
 @given(name=st.text(min_size=1))
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=examples(60),
+    deadline=None,
 )
 def test_no_control_character_of_a_name_reaches_the_terminal(world: World, name: str) -> None:
     world.has("tcp/22", "tcp/8080")

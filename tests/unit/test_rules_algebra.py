@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from cloudsync.rules import NOTHING, Rule, RuleSet, protocols
 from cloudsync.rules.minimize import generators
 from cloudsync.rules.networks import Interval, NetworkSet
+from tests.effort import examples
 
-thorough = settings(max_examples=300, deadline=None)
+thorough = settings(max_examples=examples(300), deadline=None)
 
 Address = tuple[int, int]
 Point = tuple[int, int, Address]
