@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from cloudsync.config import ConfigError, Configuration, find, load
 from cloudsync.config.models import allowed, duration, port_range
 from cloudsync.config.places import places
 from cloudsync.config.show import json_schema, show
+from cloudsync.provider import registry
 from cloudsync.rules.networks import ANY, NetworkSet
 from tests.effort import examples
 from tests.world import rules
@@ -481,3 +483,76 @@ def test_what_may_be_allowed(text: str, rule: str) -> None:
     (expected,) = rules(rule)
     assert allowed(text) == (expected.protocol, expected.first, expected.last)
     assert ANY.covers(NetworkSet.of(["any4"]))
+
+
+def alternatives() -> list[tuple[str, str]]:
+    """Every line and every table that the example has as a comment, by what it says, and the whole
+    file with it in effect: a key takes the place of the same key in its table."""
+    lines = EXAMPLE.read_text().splitlines()
+    found: list[tuple[str, str]] = []
+    header = ""
+    number = 0
+    while number < len(lines):
+        line = lines[number]
+        if line.startswith("["):
+            header = line
+        elif line.startswith("# ["):
+            end = number
+            while end < len(lines) and lines[end].startswith("# "):
+                end += 1
+            table = [commented.removeprefix("# ") for commented in lines[number:end]]
+            before = _with_tables(lines[:number], "# [providers.")
+            found.append((table[0], "\n".join([*before, *table, *lines[end:]])))
+            number = end
+        elif match := re.match(r"# ([a-z_0-9]+) = ", line):
+            found.append((f"{header} {line}", "\n".join(_with_key(lines, number, match[1]))))
+        number += 1
+    return found
+
+
+def _with_tables(lines: list[str], start: str) -> list[str]:
+    """The lines with every commented table that begins like this in effect."""
+    inside, result = False, []
+    for line in lines:
+        inside = line.startswith("# ") and (inside or line.startswith(start))
+        result.append(line.removeprefix("# ") if inside else line)
+    return result
+
+
+def _with_key(lines: list[str], number: int, key: str) -> list[str]:
+    """The lines with a key in effect, and with the commented keys before it in its table, which it
+    may need."""
+    first = max((n for n in range(number) if lines[n].startswith("[")), default=0)
+    last = next((n for n in range(number, len(lines)) if lines[n].startswith("[")), len(lines))
+    active = {key} | {line.partition(" = ")[0] for line in lines[first:last]}
+    result = []
+    for at, line in enumerate(lines):
+        commented = re.match(r"# ([a-z_0-9]+) = ", line)
+        if at == number or (commented and first < at < number and commented[1] not in active):
+            active.add(commented[1] if commented else key)
+            result.append(line.removeprefix("# "))
+        elif not (first < at < last and line.startswith(f"{key} = ")):
+            result.append(line)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("what", "content"), alternatives(), ids=[what[:60] for what, _ in alternatives()]
+)
+def test_every_commented_key_and_table_of_the_example_loads(
+    what: str, content: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "cloudsync.toml"
+    path.write_text(content)
+    assert load(path).owner == "shop-prod", what
+
+
+def test_the_example_shows_every_provider_and_every_key_of_it() -> None:
+    content = EXAMPLE.read_text()
+    for name in registry.names():
+        plugin = registry.load(name)
+        shown = {name, *re.findall(r'type = "(\w+)"', content)}
+        assert name in shown or f"[providers.{name}]" in content
+        for model in (plugin.account_settings, plugin.firewall_settings):
+            missing = [key for key in model.model_fields if not re.search(rf"\b{key}\b", content)]
+            assert missing == [], name
