@@ -272,12 +272,32 @@ class World:
     def has(self, *texts: str, mine: bool = True, name: str = "web") -> None:
         """The vendor's firewall exists with these rules; `mine`: with the right marker."""
         self.cloud.firewalls[name] = rules(*texts)
-        self.cloud.markers[name] = self.marker if mine else None
+        self.cloud.markers[name] = self.marker_of(name) if mine else None
 
     @property
     def marker(self) -> Marker:
-        firewall = self.configuration.firewalls["web"]
-        return Marker(self.configuration.owner, "web", host_digest(firewall.marker_hosts))
+        return self.marker_of("web")
+
+    def marker_of(self, name: str) -> Marker:
+        firewall = self.configuration.firewalls[name]
+        return Marker(self.configuration.owner, name, host_digest(firewall.marker_hosts))
+
+    def add(self, *names: str, host: str = "web-1") -> None:
+        """Further firewalls of the same host, nothing at the vendor yet."""
+        web = self.configuration.firewalls["web"]
+        more = {
+            name: replace(
+                web,
+                name=name,
+                hosts=(host,),
+                marker_hosts=(host,),
+                settings=MemorySettings(name=name),
+            )
+            for name in names
+        }
+        self.configuration = replace(
+            self.configuration, firewalls={**self.configuration.firewalls, **more}
+        )
 
     def policy(self, **values: Any) -> None:
         self.configuration = replace(

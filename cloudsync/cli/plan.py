@@ -10,6 +10,7 @@ import click
 from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common, options_for, planning
 from cloudsync.model.plan import Granted, Plan
+from cloudsync.runtime.files import open_file, write_named
 from cloudsync.state import StateError
 
 
@@ -19,7 +20,7 @@ from cloudsync.state import StateError
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Also write the plan there, for apply.",
+    help="Also write the plan there, for apply; - is standard output, instead of the text.",
 )
 @click.option(
     "--output",
@@ -54,16 +55,16 @@ def command(
         raise click.ClickException(str(error)) from None
     if out is not None:
         _write(out, plan)
-    _print(shell, plan, output)
+    if out is None or open_file(out) != 1:
+        _print(shell, plan, output)
     return exit_codes.of_plan(plan, detailed=detailed_exitcode)
 
 
 def _write(path: Path, plan: Plan) -> None:
     from cloudsync.model.plan_json import to_document
-    from cloudsync.state.directory import replace
 
     try:
-        replace(path, (json.dumps(to_document(plan), indent=2) + "\n").encode())
+        write_named(path, (json.dumps(to_document(plan), indent=2) + "\n").encode())
     except OSError as error:
         raise click.UsageError(f"the plan cannot be written to {path}: {error.strerror}") from None
 

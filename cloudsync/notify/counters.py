@@ -14,11 +14,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cloudsync.state import StateError
-from cloudsync.state.directory import replace
+from cloudsync.state.directory import StateFile
 from cloudsync.state.lock import LockHeld, locked
 
 log = logging.getLogger("cloudsync.notify")
-_MAX_BYTES = 4 * 1024 * 1024
 _LOCK_SECONDS = 5.0
 
 
@@ -68,26 +67,20 @@ class Memory(_Kept):
     streak: Streak | None = None
 
 
-def _path(state: Path, owner: str) -> Path:
-    return state / f"{owner}.report.json"
-
-
 def recall(state: Path, owner: str) -> Memory:
-    """What was remembered; a fresh memory where there is none or it cannot be used."""
-    path = _path(state, owner)
+    """What was remembered; a fresh memory if there is none or it cannot be used."""
+    file = StateFile.of(state, owner, "report.json")
     try:
-        with path.open("rb") as file:
-            raw = file.read(_MAX_BYTES + 1)
-        found = Memory.model_validate_json(raw)
-        if found.version == 1 and found.owner == owner:
-            return found
-        log.warning("%s is not of this version or owner: counters begin anew", path)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        log.warning("%s cannot be read (%s): counters begin anew", path, error.strerror)
+        if (raw := file.read()) is None:
+            return Memory(owner=owner)
+        memory = Memory.model_validate_json(raw)
+        if memory.version == 1 and memory.owner == owner:
+            return memory
+        log.warning("%s is not of this version or owner: counters start again at 0", file.path)
+    except StateError as error:
+        log.warning("%s: counters start again at 0", error)
     except ValidationError:
-        log.warning("%s is damaged: counters begin anew", path)
+        log.warning("%s is damaged: counters start again at 0", file.path)
     return Memory(owner=owner)
 
 
@@ -107,6 +100,8 @@ def remembering(state: Path, owner: str) -> Iterator[Memory]:
         if not kept:
             return
         try:
-            replace(_path(state, owner), memory.model_dump_json(indent=1).encode())
-        except OSError as error:
-            log.warning("what is reported cannot be remembered: %s", error.strerror)
+            StateFile.of(state, owner, "report.json").write(
+                memory.model_dump_json(indent=1).encode(), "the counters stay as they were"
+            )
+        except StateError as error:
+            log.warning("what is reported cannot be remembered: %s", error)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from cloudsync import __version__
 from cloudsync.notify.counters import Memory
 from cloudsync.notify.run import ERROR_KINDS
-from cloudsync.state.directory import replace
+from cloudsync.runtime.files import write_named
 
 log = logging.getLogger("cloudsync.notify")
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -76,10 +76,10 @@ def text(memory: Memory) -> str:
 
 
 def write(path: Path, memory: Memory) -> None:
-    """The textfile, replaced as a whole and readable by others (the exporter runs as somebody
-    else). A failure is logged."""
+    """The textfile, replaced as a whole and readable by others (the exporter runs as another
+    user); a device or a FIFO is written, `-` is standard output. A failure is logged."""
     try:
-        replace(path, text(memory).encode("utf-8", "backslashreplace"), mode=FILE_MODE)
+        write_named(path, text(memory).encode("utf-8", "backslashreplace"), mode=FILE_MODE)
     except OSError as error:
         log.warning("the metrics file %s cannot be written: %s", path, error.strerror)
 

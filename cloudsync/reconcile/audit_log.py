@@ -3,7 +3,6 @@ Built here, kept by `state.history`."""
 
 from __future__ import annotations
 
-import json
 import os
 import pwd
 import secrets
@@ -33,7 +32,9 @@ from cloudsync.state import StateError, history
 
 _VERSION = 1
 _LONGEST_TEXT = 1000
-_LISTED = (1000, 200, 50, 10, 3)
+_LISTED = (1_000_000, 1000, 200, 50, 10, 3)
+"""How many of each list an entry holds: all of them, unless that is more than an entry may be."""
+_WELL = 20
 _CI = {
     "github": ("GITHUB_ACTOR", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"),
     "gitlab": ("GITLAB_USER_LOGIN", "CI_PROJECT_PATH", "CI_JOB_ID"),
@@ -146,7 +147,9 @@ class Recorder:
                 "digest": digest(plan),
                 **_body(plan, outcomes, most),
             }
-            if len(json.dumps(entry, separators=(",", ":"))) < history.MAX_ENTRY_BYTES:
+            if word == "nothing-to-do":
+                return _counted(entry)
+            if history.size_of(entry) < history.MAX_ENTRY_BYTES:
                 return entry
         return {
             **self._head(word, message),
@@ -201,6 +204,7 @@ def _body(plan: Plan, outcomes: tuple[Outcome, ...], most: int) -> dict[str, Any
         Outcome(one.name, "not-begun") for one in plan.firewalls if one.changes and not outcomes
     ]
     body: dict[str, Any] = {
+        "totals": _totals(shown),
         "hosts": {name: status.status for name, status in plan.hosts[:most]},
         "guards": [{"id": g.id, "firewall": g.firewall} for g in plan.guards[:most]],
         "firewalls": [_firewall(plans[one.firewall], one, most) for one in shown[:most]],
@@ -212,6 +216,25 @@ def _body(plan: Plan, outcomes: tuple[Outcome, ...], most: int) -> dict[str, Any
         if len(whole) > most
     }
     return {**body, "truncated": dropped} if dropped else body
+
+
+def _counted(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of a run that found nothing to do, of which there may be one every minute: long
+    lists of what was well are counted."""
+    long = {name: len(entry[name]) for name in ("hosts", "unchanged") if len(entry[name]) > _WELL}
+    return {name: value for name, value in entry.items() if name not in long} | (
+        {"counted": long} if long else {}
+    )
+
+
+def _totals(outcomes: Iterable[Outcome]) -> dict[str, int]:
+    """What the run came to as a whole, however much of it the lists hold."""
+    changed = [one for one in outcomes if one.before is not None and one.after is not None]
+    return {
+        "firewalls": len(changed),
+        "opened": sum(one.opened for one in changed),
+        "closed": sum(one.closed for one in changed),
+    }
 
 
 def _firewall(plan: FirewallPlan, outcome: Outcome, most: int) -> dict[str, Any]:

@@ -45,7 +45,7 @@ from cloudsync.reconcile.audit_log import recording
 from cloudsync.reconcile.execute import carry_out
 from cloudsync.reconcile.observe import accounts_of, observe, twins
 from cloudsync.reconcile.ssh_session import own_login
-from cloudsync.rules import RuleSet
+from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.runtime import clock
 from cloudsync.runtime.deadline import Deadline
 from cloudsync.runtime.pools import side_by_side
@@ -329,24 +329,44 @@ def _remember_seen(configuration: Configuration, considered: tuple[Considered, .
 def _remember_ssh(
     configuration: Configuration, considered: tuple[Considered, ...], outcomes: tuple[Outcome, ...]
 ) -> tuple[str, ...]:
-    """Keep the SSH that was applied, for law 2's guard; written only where it differs. Clouds are
-    written already: what goes wrong here is a note."""
-    ssh = configuration.ssh
-    held = {
-        outcome.firewall
-        for outcome, one in zip(outcomes, considered, strict=True)
-        if outcome.status == "done" or (outcome.status == "unchanged" and one.plan.exists)
-    }
-    known = last_ssh(configuration.state, configuration.owner)
-    fresh = {
-        name: (ssh.ports, ssh.sources) for name in sorted(held) if known.get(name) != ssh.rules
-    }
+    """Keep the SSH that law 2's guard is about; written only where it differs. Clouds are written
+    already: what goes wrong here is a note."""
     try:
+        known = last_ssh(configuration.state, configuration.owner)
+        after = {
+            outcome.firewall: guarded_ssh(
+                known.get(outcome.firewall), configuration.ssh.rules, outcome, judged.plan.exists
+            )
+            for outcome, judged in zip(outcomes, considered, strict=True)
+        }
+        fresh = {
+            name: ssh for name, ssh in after.items() if ssh is not None and known.get(name) != ssh
+        }
         if fresh:
             record_ssh(configuration.state, configuration.owner, fresh)
     except StateError as error:
         return (f"{error}; the next apply does not know which SSH this one declared",)
     return ()
+
+
+def guarded_ssh(
+    known: RuleSet | None, declared: RuleSet, outcome: Outcome, exists: bool | None
+) -> RuleSet | None:
+    """What law 2 guards of one firewall after an apply; None if there is nothing to remember.
+
+    | the apply of the firewall          | then it is                                             |
+    |------------------------------------|--------------------------------------------------------|
+    | ended, or had nothing to do        | the declared SSH, and of the earlier what is still open |
+    | failed, or its fate is not known   | the earlier, and of the declared what is open by now    |
+    | was refused or never begun         | the earlier                                             |
+    """
+    earlier = NOTHING if known is None else known
+    now = outcome.after if outcome.after is not None else outcome.before
+    if outcome.status == "done" or (outcome.status == "unchanged" and exists):
+        return declared | (earlier if now is None else earlier & now)
+    if outcome.status in ("failed", "unknown") and outcome.after is not None:
+        return (earlier | (declared & outcome.after)) or known
+    return known
 
 
 def _status(discovery: Discovery) -> ReadStatus:

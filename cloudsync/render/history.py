@@ -77,8 +77,13 @@ def _firewall(one: Mapping[str, Any]) -> Iterator[Line]:
 
 def _counts(one: Mapping[str, Any]) -> str:
     firewalls = list(_tables(one.get("firewalls")))
-    opened = sum(len(list(_tables(f.get("opened")))) for f in firewalls)
-    closed = sum(len(list(_tables(f.get("closed")))) for f in firewalls)
+    totals = one.get("totals")
+    if not isinstance(totals, Mapping):  # an entry of an earlier cloudsync
+        totals = {
+            name: sum(len(list(_tables(f.get(name)))) for f in firewalls)
+            for name in ("opened", "closed")
+        }
+    opened, closed = (plain(str(totals.get(name, 0)), 20) for name in ("opened", "closed"))
     names = ", ".join(_text(f, "name") for f in firewalls[:3]) + (
         " …" if len(firewalls) > 3 else ""
     )

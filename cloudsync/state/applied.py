@@ -1,76 +1,73 @@
-"""The SSH each firewall had when it was last applied: closing a part of that needs `--ssh-moved`
-(law 2)."""
+"""The SSH that each firewall lets in because some apply declared it, as long as it is open: closing
+a part of that needs `--ssh-moved` (law 2).
+
+What the configuration declares now is added to it; what was declared before leaves it only when it
+was seen to be closed. A closing that was held, withheld or failed is not forgotten.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NetworkSet
 from cloudsync.state import StateError
-from cloudsync.state.directory import content, replace
+from cloudsync.state.directory import StateFile
+from cloudsync.state.rule_table import RuleTableReader, RuleTableWriter
 
-_VERSION = 1
-_MAX_BYTES = 1024 * 1024
-
-
-def _path(state: Path, owner: str) -> Path:
-    return state / f"{owner}.applied.json"
+_VERSION = 2
+_DAMAGED = (
+    "is damaged; if SSH did not move since the last apply, remove it, and the next apply writes it "
+    "again"
+)
 
 
 def last_ssh(state: Path, owner: str) -> dict[str, RuleSet]:
-    """By firewall, the SSH rules of the last applied plan; empty where none was recorded.
+    """By firewall, the declared SSH that was open when an apply last looked; empty if none was
+    recorded.
 
     Raises `StateError` for a file that is there and cannot be read: a guard that silently forgets
-    is no guard.
+    guards nothing.
     """
-    path = _path(state, owner)
-    if (raw := content(path, _MAX_BYTES)) is None:
+    file = StateFile.of(state, owner, "applied.json")
+    if (raw := file.read()) is None:
         return {}
     try:
-        value = json.loads(raw)
-        if value["version"] != _VERSION:
-            raise StateError(
-                f"the state file {path} is of version {value['version']!r}, which this cloudsync does not know"
-            )
-        return {
-            str(name): RuleSet.of(
-                Rule.of("tcp", str(port), NetworkSet.of(ssh["sources"])) for port in ssh["ports"]
-            )
-            for name, ssh in value["ssh"].items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise StateError(
-            f"the state file {path} is damaged; if SSH did not move since the last apply, remove it, and the next apply writes it anew"
-        ) from None
+        return _decoded(json.loads(raw), file)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        raise StateError(f"the state file {file.path} {_DAMAGED}") from None
 
 
-def record_ssh(
-    state: Path, owner: str, applied: dict[str, tuple[tuple[int, ...], NetworkSet]]
-) -> None:
-    """Remember the declared SSH (ports, sources) of firewalls that were applied. Raises
+def record_ssh(state: Path, owner: str, applied: Mapping[str, RuleSet]) -> None:
+    """Remember the SSH of these firewalls; that of all others stays as it was. Raises
     `StateError`."""
-    path = _path(state, owner)
-    ssh = {}
-    try:
-        ssh = json.loads(path.read_bytes())["ssh"]
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError, KeyError, TypeError):
-        ssh = {}
-    ssh.update(
-        {
-            name: {"ports": list(ports), "sources": list(sources.cidrs())}
-            for name, (ports, sources) in applied.items()
-        }
+    table = RuleTableWriter()
+    ssh = {
+        name: table.rules(rules)
+        for name, rules in sorted((last_ssh(state, owner) | dict(applied)).items())
+    }
+    value = {"version": _VERSION, "sources": table.sources, "ssh": ssh}
+    StateFile.of(state, owner, "applied.json").write(
+        (json.dumps(value, indent=1) + "\n").encode(), "the firewalls are as this run left them"
     )
-    try:
-        replace(
-            path,
-            (
-                json.dumps({"version": _VERSION, "ssh": ssh}, indent=1, sort_keys=True) + "\n"
-            ).encode(),
+
+
+def _decoded(value: Any, file: StateFile) -> dict[str, RuleSet]:
+    if value["version"] == 1:
+        return {str(name): _of_version_1(ssh) for name, ssh in value["ssh"].items()}
+    if value["version"] != _VERSION:
+        raise StateError(
+            f"the state file {file.path} is of version {value['version']!r}, which this cloudsync "
+            "does not know"
         )
-    except OSError as error:
-        raise StateError(f"the state file {path} cannot be written: {error.strerror}") from None
+    table = RuleTableReader(value["sources"])
+    return {str(name): table.rules(rules) for name, rules in value["ssh"].items()}
+
+
+def _of_version_1(ssh: Mapping[str, Any]) -> RuleSet:
+    return RuleSet.of(
+        Rule.of("tcp", str(port), NetworkSet.of(ssh["sources"])) for port in ssh["ports"]
+    )

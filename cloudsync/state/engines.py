@@ -15,10 +15,9 @@ from pathlib import Path
 from cloudsync.model.memory import EngineMemory, Remembered
 from cloudsync.model.ports import Complete, Discovery, Failed
 from cloudsync.state import StateError
-from cloudsync.state.directory import content, replace
+from cloudsync.state.directory import StateFile
 
 _VERSION = 1
-_MAX_BYTES = 16 * 1024 * 1024
 
 
 def recall(state: Path, owner: str) -> EngineMemory:
@@ -29,14 +28,15 @@ def recall(state: Path, owner: str) -> EngineMemory:
 
 def path_of(state: Path, owner: str) -> Path:
     """The file, for messages too."""
-    return state / f"{owner}.engines.json"
+    return StateFile.of(state, owner, "engines.json").path
 
 
 def remembered(state: Path, owner: str) -> dict[str, Remembered]:
     """By host. Raises `StateError` for a file that is there and cannot be read: a check that
     silently forgets is none."""
-    path = path_of(state, owner)
-    if (raw := content(path, _MAX_BYTES)) is None:
+    file = StateFile.of(state, owner, "engines.json")
+    path = file.path
+    if (raw := file.read()) is None:
         return {}
     try:
         value = json.loads(raw)
@@ -44,9 +44,9 @@ def remembered(state: Path, owner: str) -> dict[str, Remembered]:
             raise StateError(
                 f"the state file {path} is of version {value['version']!r}, which this cloudsync does not know"
             )
-        return {str(name): _host(one) for name, one in value["hosts"].items()}
+        return {str(name): _host(host) for name, host in value["hosts"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        message = "is damaged; if every host still has its own engine, remove it, and the next apply writes it anew"
+        message = "is damaged; if every host still has its own engine, remove it, and the next apply writes it again"
         raise StateError(f"the state file {path} {message}") from None
 
 
@@ -69,16 +69,11 @@ def remember(state: Path, owner: str, found: Mapping[str, Discovery], now: datet
         )
         for host, one in after.items()
     }
-    path = path_of(state, owner)
-    try:
-        replace(
-            path,
-            (
-                json.dumps({"version": _VERSION, "hosts": hosts}, indent=1, sort_keys=True) + "\n"
-            ).encode(),
-        )
-    except OSError as error:
-        raise StateError(f"the state file {path} cannot be written: {error.strerror}") from None
+    StateFile.of(state, owner, "engines.json").write(
+        (
+            json.dumps({"version": _VERSION, "hosts": hosts}, indent=1, sort_keys=True) + "\n"
+        ).encode()
+    )
 
 
 def _taken_in(known: Remembered, discovery: Discovery, now: datetime) -> Remembered:

@@ -1,14 +1,15 @@
 """The history of applies: one JSON object a line, appended durably, bounded in size.
 
-| file                     | what it holds                                                        | at most       |
-|--------------------------|----------------------------------------------------------------------|---------------|
-| `OWNER.history.jsonl`    | applies that changed something, or met trouble                       | 2 x 4 MiB     |
-| `OWNER.quiet.jsonl`      | applies that found nothing to do: every minute of a cron is one      | 2 x 256 KiB   |
-| `OWNER.running.json`     | what the apply under way is about to write; of one that died, its last word | 64 KiB |
+| file                     | what it holds                                                     | at most       |
+|--------------------------|-------------------------------------------------------------------|---------------|
+| `OWNER.history.jsonl`    | applies that changed something, or met trouble                    | 2 x 16 MiB    |
+| `OWNER.quiet.jsonl`      | applies that found nothing to do: every minute of a cron is one   | 2 x 256 KiB   |
+| `OWNER.running.json`     | what the apply under way is about to write, or one that died was  | 8 MiB         |
 
 A full file becomes `….1`, and the `….1` of before is gone. What a run was about to write is on the
 disk before its first write, so that even one that was killed leaves an entry: the next apply moves
-it into the history.
+it into the history. On the disk every list of sources of an entry is written once (`source_sets`),
+and rules name it by its number.
 """
 
 from __future__ import annotations
@@ -16,17 +17,20 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from cloudsync.runtime.files import replace, sync_folder
 from cloudsync.state import StateError
-from cloudsync.state.directory import replace
+from cloudsync.state.directory import open_own
 
-MAX_ENTRY_BYTES = 64 * 1024
-_MAX_BYTES = {"history": 4 * 1024 * 1024, "quiet": 256 * 1024}
-_READ_BYTES = 8 * 1024 * 1024
-_DIED = "the process ended before it could say what it did; the next apply finished it"
+MAX_ENTRY_BYTES = 8 * 1024 * 1024
+_MAX_BYTES = {"history": 16 * 1024 * 1024, "quiet": 256 * 1024}
+_READ_BYTES = 2 * 16 * 1024 * 1024
+_DIED = "the process ended before it could say what it did; the next apply finishes it"
+_READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_RULE_LISTS = ("planned", "before", "after", "opened", "closed")
 
 
 def begin(state: Path, owner: str, entry: Mapping[str, Any]) -> None:
@@ -50,6 +54,8 @@ def end(state: Path, owner: str, entry: Mapping[str, Any], *, quiet: bool) -> st
         _running(state, owner).unlink(missing_ok=True)
     except OSError as error:
         return f"the history {path} could not be written: {error.strerror}"
+    except StateError as error:
+        return f"the history could not be written: {error}"
     return None
 
 
@@ -89,8 +95,59 @@ def _left_over(state: Path, owner: str) -> dict[str, Any] | None:
     return {**found[0], "outcome": "died", "message": _DIED} if found else None
 
 
+def size_of(entry: Mapping[str, Any]) -> int:
+    """How many bytes the entry takes on the disk."""
+    return len(_line(entry))
+
+
 def _line(entry: Mapping[str, Any]) -> bytes:
-    return (json.dumps(entry, separators=(",", ":")) + "\n").encode()
+    return (json.dumps(_packed(entry), separators=(",", ":")) + "\n").encode()
+
+
+def _packed(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The entry with every list of sources once: rules name it by its number."""
+    if "firewalls" not in entry:
+        return entry
+    numbers: dict[tuple[str, ...], int] = {}
+
+    def numbered(rule: Mapping[str, Any]) -> Mapping[str, Any]:
+        if "sources" not in rule:
+            return rule
+        return {**rule, "sources": numbers.setdefault(tuple(rule["sources"]), len(numbers))}
+
+    firewalls = [_with_rules(firewall, numbered) for firewall in entry["firewalls"]]
+    return {**entry, "firewalls": firewalls, "source_sets": [list(one) for one in numbers]}
+
+
+def _unpacked(entry: dict[str, Any]) -> dict[str, Any]:
+    """What `_packed` made of an entry, undone; whatever else a file holds is left as it is."""
+    sets = entry.pop("source_sets", None)
+    firewalls = entry.get("firewalls")
+    if not isinstance(sets, list) or not isinstance(firewalls, list):
+        return entry
+
+    def spelled(rule: Mapping[str, Any]) -> Mapping[str, Any]:
+        number = rule.get("sources")
+        if isinstance(number, int) and 0 <= number < len(sets):
+            return {**rule, "sources": sets[number]}
+        return rule
+
+    entry["firewalls"] = [
+        _with_rules(firewall, spelled) if isinstance(firewall, dict) else firewall
+        for firewall in firewalls
+    ]
+    return entry
+
+
+def _with_rules(
+    firewall: Mapping[str, Any], change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> dict[str, Any]:
+    lists = {
+        name: [change(rule) if isinstance(rule, dict) else rule for rule in firewall[name]]
+        for name in _RULE_LISTS
+        if isinstance(firewall.get(name), list)
+    }
+    return {**firewall, **lists}
 
 
 def _append(path: Path, line: bytes, most: int) -> None:
@@ -98,7 +155,7 @@ def _append(path: Path, line: bytes, most: int) -> None:
         if path.stat().st_size + len(line) > most:
             path.replace(path.with_suffix(".jsonl.1"))
     fresh = not path.exists()
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    handle = open_own(path, os.O_RDWR | os.O_APPEND)
     try:
         size = os.fstat(handle).st_size
         if size and os.pread(handle, 1, size - 1) != b"\n":
@@ -109,16 +166,12 @@ def _append(path: Path, line: bytes, most: int) -> None:
     finally:
         os.close(handle)
     if fresh:
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
     try:
-        with path.open("rb") as file:
+        with os.fdopen(os.open(path, _READ_FLAGS), "rb") as file:
             raw = file.read(_READ_BYTES)
     except FileNotFoundError:
         return []
@@ -131,5 +184,5 @@ def _read(path: Path) -> list[dict[str, Any]]:
         except (ValueError, RecursionError):
             continue
         if isinstance(entry, dict) and isinstance(entry.get("id"), str):
-            found.append(entry)
+            found.append(_unpacked(entry))
     return found

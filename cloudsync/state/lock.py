@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cloudsync.state import StateError
+from cloudsync.state.directory import open_own
 
 _POLL_SECONDS = 0.1
 
@@ -27,7 +28,7 @@ def locked(directory: Path, owner: str, timeout: float = 0.0) -> Iterator[None]:
     `StateError` where it cannot be had at all."""
     path = directory / f"{owner}.lock"
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = open_own(path, os.O_RDWR)
     except OSError as error:
         raise StateError(
             f"the lock {path} cannot be opened: {error.strerror}; nothing was changed"
@@ -54,6 +55,11 @@ def _take(handle: int, path: Path, until: float) -> None:
             if time.monotonic() >= until:
                 raise LockHeld(f"another run holds the lock {path}: {_holder(handle)}") from None
             time.sleep(_POLL_SECONDS)
+        except OSError as error:
+            raise StateError(
+                f"the lock {path} cannot be taken: {error.strerror}; the state directory must lie on a file "
+                "system with locks (some network file systems have none); nothing was changed"
+            ) from None
         else:
             return
 
@@ -61,6 +67,7 @@ def _take(handle: int, path: Path, until: float) -> None:
 def _holder(handle: int) -> str:
     try:
         holder = json.loads(os.pread(handle, 4096, 0))
-        return f"process {int(holder['pid'])} on {str(holder['host'])[:64]!r} since {str(holder['since'])[:32]}"
+        host, since = ascii(str(holder["host"])[:64]), ascii(str(holder["since"])[:32]).strip("'")
+        return f"process {int(holder['pid'])} on {host} since {since}"
     except (ValueError, KeyError, TypeError, OSError):
         return "by a process that has not said who it is yet"

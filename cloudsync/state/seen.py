@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from cloudsync.model.memory import Memory, Missing
-from cloudsync.rules import Rule, RuleSet
-from cloudsync.rules.networks import NetworkSet
+from cloudsync.rules import RuleSet
 from cloudsync.runtime.clock import Moment
 from cloudsync.state import StateError
-from cloudsync.state.directory import content, replace
+from cloudsync.state.directory import StateFile
+from cloudsync.state.rule_table import RuleTableReader, RuleTableWriter, spelled_out
 
-_VERSION = 1
-_MAX_BYTES = 16 * 1024 * 1024
+_VERSION = 2
+Rules = Callable[[Any], RuleSet]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Seen:
 
 def load(state: Path, owner: str) -> Seen:
     """What applies remembered. Raises `StateError` for a file of a newer cloudsync."""
-    path = _path(state, owner)
+    file = StateFile.of(state, owner, "seen.json")
     try:
-        if (raw := content(path, _MAX_BYTES)) is None:
+        if (raw := file.read()) is None:
             return Seen()
     except StateError as error:
         return Seen(damaged=str(error))
@@ -48,26 +48,28 @@ def load(state: Path, owner: str) -> Seen:
         version = value["version"]
         if isinstance(version, int) and version > _VERSION:
             raise StateError(
-                f"the state file {path} is of version {version}, which this cloudsync does not know"
+                f"the state file {file.path} is of version {version}, which this cloudsync does not know"
             )
-        return Seen({str(name): _memory(one) for name, one in value["firewalls"].items()})
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-        return Seen(damaged=f"{path} is damaged")
+        rules = spelled_out if version == 1 else RuleTableReader(value["sources"]).rules
+        return Seen({str(name): _memory(one, rules) for name, one in value["firewalls"].items()})
+    except (
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+    ):
+        return Seen(damaged=f"{file.path} is damaged")
 
 
 def save(state: Path, owner: str, memories: Mapping[str, Memory]) -> None:
     """Write it. Raises `StateError`."""
-    path = _path(state, owner)
-    value = {
-        "version": _VERSION,
-        "firewalls": {name: _written(one) for name, one in sorted(memories.items())},
-    }
-    try:
-        replace(path, (json.dumps(value, indent=1) + "\n").encode())
-    except OSError as error:
-        raise StateError(
-            f"the state file {path} cannot be written: {error.strerror}; nothing was changed"
-        ) from None
+    table = RuleTableWriter()
+    firewalls = {name: _written(memory, table) for name, memory in sorted(memories.items())}
+    value = {"version": _VERSION, "sources": table.sources, "firewalls": firewalls}
+    StateFile.of(state, owner, "seen.json").write((json.dumps(value, indent=1) + "\n").encode())
 
 
 def same(before: Memory | None, now: Memory) -> bool:
@@ -84,11 +86,7 @@ def same(before: Memory | None, now: Memory) -> bool:
     )
 
 
-def _path(state: Path, owner: str) -> Path:
-    return state / f"{owner}.seen.json"
-
-
-def _written(memory: Memory) -> dict[str, Any]:
+def _written(memory: Memory, table: RuleTableWriter) -> dict[str, Any]:
     looked = memory.looked
     return {
         "identity": memory.identity,
@@ -98,19 +96,19 @@ def _written(memory: Memory) -> dict[str, Any]:
             "up": looked.up,
             "machine": looked.machine,
         },
-        "hosts": {host: _texts(rules) for host, rules in memory.hosts.items()},
+        "hosts": {host: table.rules(rules) for host, rules in memory.hosts.items()},
         "missing": [
             {
-                "since": one.since.isoformat(timespec="seconds"),
-                "waited_seconds": round(one.waited, 3),
-                "rules": _texts(one.rules),
+                "since": missing.since.isoformat(timespec="seconds"),
+                "waited_seconds": round(missing.waited, 3),
+                "rules": table.rules(missing.rules),
             }
-            for one in memory.missing
+            for missing in memory.missing
         ],
     }
 
 
-def _memory(value: Mapping[str, Any]) -> Memory:
+def _memory(value: Mapping[str, Any], rules: Rules) -> Memory:
     looked = value["looked"]
     moment = Moment(
         _moment(looked["wall"]), str(looked["boot"]), _seconds(looked["up"]), str(looked["machine"])
@@ -118,10 +116,14 @@ def _memory(value: Mapping[str, Any]) -> Memory:
     return Memory(
         str(value["identity"]),
         moment,
-        {str(host): _rules(rules) for host, rules in value["hosts"].items()},
+        {str(host): rules(values) for host, values in value["hosts"].items()},
         tuple(
-            Missing(_rules(one["rules"]), _moment(one["since"]), _seconds(one["waited_seconds"]))
-            for one in value["missing"]
+            Missing(
+                rules(missing["rules"]),
+                _moment(missing["since"]),
+                _seconds(missing["waited_seconds"]),
+            )
+            for missing in value["missing"]
         ),
     )
 
@@ -142,16 +144,3 @@ def _seconds(value: float) -> float:
     ):
         raise ValueError("not a number of seconds")
     return float(value)
-
-
-def _texts(rules: RuleSet) -> list[dict[str, Any]]:
-    return [
-        {"protocol": rule.protocol, "ports": rule.ports, "sources": list(rule.sources.cidrs())}
-        for rule in rules
-    ]
-
-
-def _rules(values: list[Mapping[str, Any]]) -> RuleSet:
-    return RuleSet.of(
-        Rule.of(one["protocol"], one["ports"], NetworkSet.of(one["sources"])) for one in values
-    )

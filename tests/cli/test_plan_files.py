@@ -246,3 +246,19 @@ def test_a_plan_file_reads_back_as_it_was(planned: Shell) -> None:
             document["firewalls"][0].pop(key)
     assert written == read_back
     assert Path(planned.folder / "plan.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdout"])
+def test_a_plan_on_standard_output_is_the_document_and_nothing_else(
+    shell: Shell, name: str
+) -> None:
+    done = shell.types("plan", "--out", name)
+    assert json.loads(done.stdout)["format_version"] == "1.0"
+    assert not (shell.folder / "-").exists()
+
+
+def test_a_plan_is_written_to_the_file_behind_a_link(shell: Shell) -> None:
+    (shell.folder / "plan.json").symlink_to("real.json")
+    shell.types("plan", "--out", "plan.json")
+    assert (shell.folder / "plan.json").is_symlink()
+    assert json.loads((shell.folder / "real.json").read_text())["owner"] == "shop"

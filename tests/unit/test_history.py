@@ -14,6 +14,7 @@ from cloudsync.provider.errors import Transient
 from cloudsync.reconcile import run as reconcile
 from cloudsync.reconcile.audit_log import who
 from cloudsync.reconcile.run import Options, Report
+from cloudsync.render.history import listing
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NetworkSet
 from cloudsync.state import StateError, history
@@ -137,19 +138,68 @@ def test_the_history_is_bounded(tmp_path: Path) -> None:
     assert history.entries(tmp_path, "shop")[-1]["id"] == "99"
 
 
-def test_an_entry_is_bounded_and_says_what_it_leaves_out(world: World) -> None:
-    networks = NetworkSet.of(
+def many_networks() -> NetworkSet:
+    return NetworkSet.of(
         f"198.{18 + n // 250}.{n % 250}.{m}/32" for n in range(400) for m in (1, 3, 5, 7, 9)
     )
+
+
+def test_an_entry_holds_thousands_of_sources_once(world: World) -> None:
+    """Ten rules of 2,000 networks, in five lists: all of it comes back, and is not written fifty
+    times."""
+    networks = many_networks()
     wide = RuleSet.of(Rule("tcp", 8000 + 2 * n, 8000 + 2 * n, networks) for n in range(10))
     world.has("tcp/22")
     world.cloud.firewalls["web"] = world.cloud.firewalls["web"] | wide
     world.policy(max_close=1000)
     world.needs("443")
     apply(world)
-    line = (world.configuration.state / "shop.history.jsonl").read_text()
-    assert len(line) < history.MAX_ENTRY_BYTES
-    assert last(world)["firewalls"][0]["closed"][0]["further_sources"] > 1000
+    line = (world.configuration.state / "shop.history.jsonl").read_bytes()
+    assert line.count(b"198.18.0.1/32") == 1
+    (firewall,) = last(world)["firewalls"]
+    assert [len(rule["sources"]) for rule in firewall["closed"]] == [2000] * 10
+    assert firewall["before"][1]["sources"] == list(networks.cidrs())
+
+
+def test_an_entry_is_bounded_and_says_what_it_leaves_out(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "MAX_ENTRY_BYTES", 30_000)
+    world.has("tcp/22")
+    world.cloud.firewalls["web"] = world.cloud.firewalls["web"] | RuleSet.of(
+        [Rule("tcp", 8000, 8000, many_networks())]
+    )
+    world.needs("443")
+    apply(world)
+    line = (world.configuration.state / "shop.history.jsonl").read_bytes()
+    assert len(line) < 30_000
+    assert last(world)["firewalls"][0]["closed"][0]["further_sources"] == 1000
+    assert last(world)["totals"] == {"firewalls": 1, "opened": 1, "closed": 1}
+
+
+def test_the_change_of_a_whole_fleet_is_kept_and_counted(world: World) -> None:
+    """300 firewalls, a port closed in each: every one of them is in the history, and the listing
+    counts them all."""
+    names = [f"f{number}" for number in range(299)]
+    world.add(*names)
+    for name in ("web", *names):
+        world.has("tcp/22", "tcp/8081", name=name)
+    apply(world)
+    entry = last(world)
+    assert "truncated" not in entry
+    assert [firewall["name"] for firewall in entry["firewalls"]] == ["web", *names]
+    assert all(firewall["closed"][0]["ports"] == "8081" for firewall in entry["firewalls"])
+    (line,) = listing([entry], hidden=0)
+    assert "+0 -300" in str(line)
+
+
+def test_a_quiet_run_counts_what_was_well(world: World) -> None:
+    names = [f"f{number}" for number in range(49)]
+    world.add(*names)
+    for name in ("web", *names):
+        world.has("tcp/22", name=name)
+    apply(world)
+    assert last(world)["counted"] == {"unchanged": 50}
 
 
 def test_entries_are_one_line_each_and_private(world: World) -> None:

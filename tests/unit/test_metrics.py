@@ -136,12 +136,12 @@ def test_firewalls_that_left_the_configuration_are_forgotten() -> None:
     "damage",
     ["", "{", "[]", '{"version": 2, "owner": "shop"}', '{"version": 1, "owner": "other"}', "\x00"],
 )
-def test_a_damaged_memory_begins_anew(
+def test_a_damaged_memory_starts_again(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "shop.report.json").write_text(damage)
     assert recall(tmp_path, "shop") == Memory(owner="shop")
-    assert "begin anew" in caplog.text
+    assert "start again at 0" in caplog.text
 
 
 def test_a_state_directory_that_cannot_be_written_is_told_and_nothing_more(
