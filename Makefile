@@ -1,14 +1,18 @@
-# Every target sets itself up: a virtual environment in the checkout, with the versions of constraints.txt.
+# Every target sets itself up: packages of the system (.ci/prepare), then a virtual environment in the checkout with the versions of constraints.txt.
 PYTHON ?= python3
 VENV := .venv
+CORE := $(VENV)/.core
 STAMP := $(VENV)/.installed
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test unit cov site crash fuzz mutants soak bench lint docs clean
+.PHONY: help demo clouds test unit cov site crash fuzz mutants soak bench lint docs clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
 
-demo: $(STAMP) ## The main job, from containers' ports to a firewall, without an account; then at four clouds' doubles
+demo: $(CORE) ## The main job, from containers' ports to a firewall, without an account
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" sh examples/demo/run.sh
+
+clouds: $(STAMP) ## The same at four clouds at once: their own libraries, against doubles on this machine
 	@$(VENV)/bin/python examples/demo/four_clouds.py
 
 # Most tests wait for an answer more than they compute. A file's tests stay together (tests/conftest.py).
@@ -60,14 +64,23 @@ docs: $(STAMP) ## Write the reference pages from the code, and record the pictur
 	$(VENV)/bin/python docs/picture.py
 
 site: $(STAMP) ## The documentation as a site in .site/, and nothing in it that leads nowhere
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --group site
+	$(PIP) install --quiet -c constraints.txt --group site
 	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
 
 clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) .bench .site .coverage-report .mutants .mypy_cache .ruff_cache .pytest_cache .pytest-report .hypothesis dist build
 
-$(STAMP): pyproject.toml constraints.txt
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --upgrade pip
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]' --group dev
-	touch $(STAMP)
+# What a user installs, for the demo; then everything else on top. Each says what it does, since it takes a while.
+$(CORE): pyproject.toml constraints.txt
+	@sh .ci/prepare demo
+	@echo "Setting up $(VENV): cloudsync and what it needs ..."
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --quiet -c constraints.txt --upgrade pip
+	@$(PIP) install --quiet -c constraints.txt -e .
+	@touch $(CORE)
+
+$(STAMP): $(CORE)
+	@PYTHON=$(PYTHON) sh .ci/prepare test
+	@echo "Setting up $(VENV): four clouds' libraries, test and lint tools (1 GB) ..."
+	@$(PIP) install --quiet -c constraints.txt -e '.[all]' --group dev
+	@touch $(STAMP)

@@ -1,0 +1,74 @@
+"""The README's first command on machines that have next to nothing: minimal Debian, its own Python."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import roots
+
+ROOT = Path(__file__).parents[2]
+BARE = ("python3", "make", "git", "ca-certificates")
+CLONE = "git clone --quiet /checkout ~/cloudsync && cd ~/cloudsync"
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(roots.unavailable() is not None, reason=roots.unavailable() or ""),
+]
+
+
+@pytest.fixture(params=["bookworm", "trixie"])
+def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[roots.Copy]:
+    """A minimal Debian with this checkout in /checkout and a plain user."""
+    root = roots.made(request.param, BARE)
+    with roots.copied(root, tmp_path / "machine") as copy:
+        checkout = copy.folder / "upper" / "checkout"
+        checkout.parent.mkdir(parents=True)
+        subprocess.run(
+            ["git", "clone", "--quiet", "--bare", "--no-hardlinks", str(ROOT), str(checkout)],
+            check=True,
+            env={
+                **os.environ,
+                "GIT_CONFIG_COUNT": "1",
+                "GIT_CONFIG_KEY_0": "safe.directory",
+                "GIT_CONFIG_VALUE_0": "*",
+            },
+            timeout=60,
+        )
+        prepared = copy.run("useradd --create-home --shell /bin/sh user; chown -R user /checkout")
+        assert prepared.returncode == 0, prepared.stdout
+        yield copy
+
+
+def test_make_demo_sets_up_all_it_needs_as_root(machine: roots.Copy) -> None:
+    git = "git config --global --add safe.directory /checkout"
+    done = machine.run(f"{git} && {CLONE} && make demo && du -sm .venv", timeout=500)
+    assert done.returncode == 0, done.stdout
+    assert "Installing python3-venv" in done.stdout
+    assert "Setting up .venv" in done.stdout
+    assert "Nothing to do." in done.stdout
+    megabytes = int(done.stdout.splitlines()[-1].split()[0])
+    assert megabytes < 150
+
+
+def test_make_demo_gives_a_plain_user_the_line_to_type_and_then_works(machine: roots.Copy) -> None:
+    refused = machine.run(f"{CLONE} && make demo", user="user")
+    assert refused.returncode != 0
+    (line,) = [row.strip() for row in refused.stdout.splitlines() if row.strip().startswith("sudo")]
+    typed = machine.run(line.replace("sudo ", ""), timeout=300)
+    assert typed.returncode == 0, typed.stdout
+    done = machine.run("cd ~/cloudsync && make demo", user="user", timeout=500)
+    assert done.returncode == 0, done.stdout
+    assert "Nothing to do." in done.stdout
+
+
+def test_make_test_gives_a_plain_user_the_line_to_type(machine: roots.Copy) -> None:
+    refused = machine.run(f"{CLONE} && make test", user="user")
+    assert refused.returncode != 0
+    assert "sudo apt-get update && sudo apt-get install -y" in refused.stdout
+    assert "python3-venv" in refused.stdout

@@ -1,0 +1,131 @@
+"""Root file systems of Debian suites, made by mmdebstrap from the mirror that this machine's own apt
+uses, and kept outside the checkout between runs.
+
+A root is made once per suite, list of packages and month. What runs in one sees a throw-away copy
+(an overlay) in mount and process namespaces of its own; nothing of it outlives the run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cloudsync-tests"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+_SETTINGS = ("PIP_", "SSL_", "REQUESTS_", "CURL_", "NODE_EXTRA", "npm_config_", "GIT_SSL")
+"""How this machine reaches the package registries: handed on to what runs in a root."""
+
+
+def unavailable() -> str | None:
+    """Why no root can be made here; None if one can."""
+    if os.geteuid() != 0:
+        return "needs root"
+    lacking = [name for name in ("mmdebstrap", "unshare") if shutil.which(name) is None]
+    return f"needs {' and '.join(lacking)}" if lacking else None
+
+
+def mirror() -> str:
+    """The address of the Debian archive in this machine's apt sources."""
+    files = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
+    content = "\n".join(path.read_text() for path in files if path.is_file())
+    addresses = re.findall(r"^(?:URIs:|deb\s+(?:\[[^\]]*\]\s+)?)\s*(\S+)", content, re.MULTILINE)
+    return next(address for address in addresses if address.rstrip("/").endswith("/debian"))
+
+
+def made(suite: str, packages: Sequence[str], variant: str = "minbase") -> Path:
+    """The directory of a root of `suite` with `packages`; made if it is not in the cache."""
+    key = hashlib.sha256(" ".join((variant, *sorted(packages))).encode()).hexdigest()[:8]
+    month = datetime.now(UTC).strftime("%Y%m")
+    folder = CACHE / "roots" / f"{suite}-{month}-{key}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            _make(suite, packages, variant, folder)
+    return folder
+
+
+def _make(suite: str, packages: Sequence[str], variant: str, folder: Path) -> None:
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    source = f"deb [signed-by={KEYRING} check-valid-until=no] {mirror()} {suite} main"
+    subprocess.run(
+        [
+            "mmdebstrap", "--mode=root", f"--variant={variant}", "--quiet",
+            "--aptopt=APT::Install-Recommends \"false\"",
+            "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
+            f"--include={','.join(packages)}", suite, str(unfinished), source,
+        ],
+        check=True, timeout=600, stdin=subprocess.DEVNULL, capture_output=True,
+    )  # fmt: skip
+    for path in ("/etc/ssl/certs/ca-certificates.crt", "/etc/resolv.conf", "/etc/hosts"):
+        if Path(path).exists():
+            (unfinished / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, unfinished / path[1:])
+    unfinished.rename(folder)
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A throw-away copy of a root."""
+
+    folder: Path
+    """Where it is laid: `lower` is the root, `upper` what was changed."""
+    root: Path
+
+    def run(
+        self,
+        script: str,
+        *,
+        user: str = "root",
+        timeout: float = 300,
+        environ: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a shell script in the copy as `user`; output and errors together in `stdout`."""
+        variables = {
+            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": "/root" if user == "root" else f"/home/{user}",
+            "USER": user,
+            "LANG": "C.UTF-8",
+            "TERM": "dumb",
+            **{name: value for name, value in os.environ.items() if name.startswith(_SETTINGS)},
+            **(environ or {}),
+        }
+        outer = f"""set -e
+mount --make-rprivate /
+mkdir -p {self.folder}/upper {self.folder}/work {self.folder}/merged
+mount -t overlay overlay -o lowerdir={self.root},upperdir={self.folder}/upper,workdir={self.folder}/work {self.folder}/merged
+cd {self.folder}/merged
+mount -t proc proc proc
+mount --rbind /dev dev
+mount -t tmpfs tmpfs tmp
+exec chroot . setpriv --reuid={user} --regid={user} --init-groups sh -c "$SCRIPT"
+"""
+        return subprocess.run(
+            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", outer],
+            env={**variables, "SCRIPT": script},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+
+@contextmanager
+def copied(root: Path, folder: Path) -> Iterator[Copy]:
+    """A copy of `root` below `folder`, taken away in the end."""
+    try:
+        yield Copy(folder, root)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
