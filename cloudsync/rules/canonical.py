@@ -123,7 +123,8 @@ def _continues(region: Region, after: Region) -> bool:
         region.high + 1 == after.low
         and region.bands[0].sources == after.bands[0].sources
         and all(
-            one.bands == in_full(*one[:2], one.bands[0].sources).bands for one in (region, after)
+            full.bands == in_full(*full[:2], full.bands[0].sources).bands
+            for full in (region, after)
         )
     )
 

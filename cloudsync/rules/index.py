@@ -39,9 +39,9 @@ class RuleIndex(Generic[Thing]):
             }
         else:
             near = set(range(len(self._things)))
-        part = RuleSet.of((rule,))
+        asked = RuleSet.of((rule,))
         return [
-            self._things[number][1] for number in sorted(near) if self._things[number][0] & part
+            self._things[number][1] for number in sorted(near) if self._things[number][0] & asked
         ]
 
 

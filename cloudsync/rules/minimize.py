@@ -128,13 +128,15 @@ def _runs(regions: Iterable[Region]) -> Iterator[_Run]:
             if a.last + 1 < b.first or not a.sources & b.sources
         ]
         for begin, after in pairwise((0, *cuts, len(bands))):
-            part = bands[begin:after]
-            whole = (part[0].first, part[-1].last) == full_selector(low, high)
+            connected = bands[begin:after]
+            whole = (connected[0].first, connected[-1].last) == full_selector(low, high)
             yield _Run(
                 low,
                 high,
-                part,
-                reduce(NetworkSet.__and__, (band.sources for band in part)) if whole else NOWHERE,
+                connected,
+                reduce(NetworkSet.__and__, (band.sources for band in connected))
+                if whole
+                else NOWHERE,
             )
 
 
@@ -187,18 +189,18 @@ def _intervals(view: int, chain: Sequence[_Run]) -> Iterator[Interval]:
     at = 0
     for run in chain:
         after = at + len(run.bands)
-        part = view >> at & (1 << len(run.bands)) - 1
-        if part.bit_count() == len(run.bands):
+        bits = view >> at & (1 << len(run.bands)) - 1
+        if bits.bit_count() == len(run.bands):
             whole_from = at if whole_from is None else whole_from
         else:
             if whole_from is not None:
                 yield whole_from, at - 1
                 whole_from = None
-            while part:
-                zeros = (part & -part).bit_length() - 1
-                part >>= zeros
-                ones = (~part & part + 1).bit_length() - 1
-                part >>= ones
+            while bits:
+                zeros = (bits & -bits).bit_length() - 1
+                bits >>= zeros
+                ones = (~bits & bits + 1).bit_length() - 1
+                bits >>= ones
                 at += zeros + ones
                 yield at - ones, at - 1
         at = after

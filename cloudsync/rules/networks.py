@@ -25,7 +25,7 @@ _PREFIX_LENGTH = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
 class NetworkSet:
     """Addresses as sorted, disjoint, non-adjacent inclusive integer intervals, one tuple a family.
 
-    `of` and the operators keep that form; whoever fills in the fields by hand has to.
+    `of` and the operators keep that form; code that fills in the fields itself has to.
     """
 
     v4: Intervals = ()
@@ -59,8 +59,8 @@ class NetworkSet:
         if ANY in distinct:
             return ANY
         return cls(
-            _joined([interval for part in distinct for interval in part.v4]),
-            _joined([interval for part in distinct for interval in part.v6]),
+            _joined([interval for networks in distinct for interval in networks.v4]),
+            _joined([interval for networks in distinct for interval in networks.v6]),
         )
 
     def __bool__(self) -> bool:
@@ -100,7 +100,7 @@ class NetworkSet:
         return (*v4, *v6)
 
     def shortest_prefix(self, family: Family) -> int | None:
-        """The length of the largest network in `cidrs()` of that family; None where the family is
+        """The length of the largest network in `cidrs()` of that family; None if the family is
         empty."""
         intervals = self.v4 if family == 4 else self.v6
         return min((length for _, length in _blocks(intervals, _BITS[family])), default=None)
@@ -115,10 +115,10 @@ _WORDS = {"any": ANY, "any4": ANY4, "any6": ANY6}
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether the host of an URL is this machine for sure, where nothing on the way can listen:
+    """Whether the host of a URL is certainly this machine, so that nothing on the way can listen:
     `localhost`, 127.0.0.0/8 or ::1.
 
-    False for none, and for every other name, whatever it resolves to.
+    False for no host, and for every other name, whatever it resolves to.
     """
     try:
         return host == "localhost" or ip_address(host or "").is_loopback
@@ -134,7 +134,8 @@ def _parse(word: str) -> IPv4Network | IPv6Network:
         raise ValueError(f"{word!r} has a zone id, which means nothing to a firewall")
     if slash and not _PREFIX_LENGTH.fullmatch(length):
         raise ValueError(
-            f"{word!r} is not a network: after the slash stands the prefix length, as in 192.0.2.0/24"
+            f"{word!r} is not a network: after the slash comes the prefix length, "
+            "as in 192.0.2.0/24"
         )
     try:
         network = ip_network(word, strict=False)
@@ -144,7 +145,8 @@ def _parse(word: str) -> IPv4Network | IPv6Network:
         ) from None
     if slash and int(ip_address(address)) != int(network.network_address):
         raise ValueError(
-            f"{word!r} has host bits set; the network is {network}, the one address {ip_address(address)}"
+            f"{word!r} has host bits set; the network is {network}, "
+            f"the single address {ip_address(address)}"
         )
     return network
 
@@ -167,17 +169,17 @@ def _joined(intervals: list[Interval]) -> Intervals:
 
 
 def _common(a: Intervals, b: Intervals) -> Intervals:
-    found: list[Interval] = []
+    common: list[Interval] = []
     i = j = 0
     while i < len(a) and j < len(b):
         first, last = max(a[i][0], b[j][0]), min(a[i][1], b[j][1])
         if first <= last:
-            found.append((first, last))
+            common.append((first, last))
         if a[i][1] < b[j][1]:
             i += 1
         else:
             j += 1
-    return tuple(found)
+    return tuple(common)
 
 
 def _without(a: Intervals, b: Intervals) -> Intervals:

@@ -84,10 +84,11 @@ def numbers(text: str) -> Interval:
     high = _byte(high_text) if dash else low
     if low is None or high is None:
         raise ValueError(
-            f"{text!r} is no protocol: a name (tcp, udp, icmp, esp, ...), a number 0-255, a range of numbers or all"
+            f"{text!r} is not a protocol: use a name (tcp, udp, icmp, esp, ...), a number 0-255, "
+            "a range of numbers, or all"
         )
     if low > high:
-        raise ValueError(f"{text!r} is no range of protocols: it ends before it begins")
+        raise ValueError(f"{text!r} is not a range of protocols: it ends before it begins")
     return low, high
 
 
@@ -119,7 +120,7 @@ def selector(low: int, high: int, text: str) -> Interval:
     if dash:
         _, last = edge(last_text, text)
     if first > last:
-        raise ValueError(f"{text!r} is no range: it ends before it begins")
+        raise ValueError(f"{text!r} is not a range: it ends before it begins")
     return first, last
 
 
@@ -138,7 +139,7 @@ def selector_text(low: int, high: int, first: int, last: int) -> str:
 
 def _port(word: str, text: str) -> Interval:
     if not _PORT.fullmatch(word) or int(word) > EVERY_PORT[1]:
-        raise ValueError(f"{text!r} is no port (1-65535) and no range of ports (8000-8010)")
+        raise ValueError(f"{text!r} is neither a port (1-65535) nor a range of ports (8000-8010)")
     return int(word), int(word)
 
 
@@ -148,7 +149,9 @@ def _icmp(word: str, text: str) -> Interval:
     kind = _byte(type_text)
     code = _byte(code_text) if slash else 0
     if kind is None or code is None:
-        raise ValueError(f"{text!r} is no ICMP type (8) and no type and code (8/0), each 0-255")
+        raise ValueError(
+            f"{text!r} is neither an ICMP type (8) nor a type and code (8/0), each 0-255"
+        )
     return kind * 256 + code, kind * 256 + (code if slash else 255)
 
 

@@ -1,6 +1,6 @@
 """Rules and rule sets: protocol x port range x source networks, with exact set algebra.
 
-Every protocol has one dimension beside its sources, the *selector*, an inclusive interval of
+Every protocol has one dimension besides its sources, the *selector*, an inclusive interval of
 integers:
 
 | protocol                      | selector                                  | text                                   |
@@ -164,7 +164,7 @@ class RuleSet:
         return ANY - NetworkSet.union(rule.sources for rule in missing)
 
     def apart_from_everything(self, everything: NetworkSet) -> RuleSet:
-        """What has to be said beside one rule that lets `everything`'s sources reach every protocol
+        """What has to be said besides the rule that lets `everything`'s sources reach every protocol
         and port; all of them must be in this set. Where sources that overlap are fewer networks
         than their difference, they overlap: `0.0.0.0/0` is one network, all of it but
         203.0.113.0/24 is 24."""

@@ -108,7 +108,9 @@ def test_ports_are_read_and_written_in_one_form(
     ],
 )  # fmt: skip
 def test_ports_that_are_none_are_refused(protocol: str, ports: str) -> None:
-    with pytest.raises(ValueError, match=r"no port|no range|no ICMP type|has no ports") as refused:
+    with pytest.raises(
+        ValueError, match=r"neither a port|not a range|neither an ICMP type|has no ports"
+    ) as refused:
         Rule.of(protocol, ports, ANY)
     assert repr(ports) in str(refused.value)
 
