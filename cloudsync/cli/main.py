@@ -40,6 +40,14 @@ COMMANDS = {
         "cloudsync.cli.exposure",
         "Show what the Internet reaches on the machines, over all firewalls.",
     ),
+    "observe": (
+        "cloudsync.cli.observe",
+        "Show what the firewall on a machine stops, or would stop.",
+    ),
+    "confirm": (
+        "cloudsync.cli.confirm",
+        "Keep a change that the firewall on this machine has on trial.",
+    ),
     "check-access": (
         "cloudsync.cli.check_access",
         "Say what the credentials are good for, and what is missing.",

@@ -41,6 +41,7 @@ from cloudsync.config.models import (
 )
 from cloudsync.config.places import place_of, places
 from cloudsync.config.problems import ConfigError, Problem, unknown_key
+from cloudsync.config.specs import engines_of
 from cloudsync.provider import registry
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.marker import Marker, host_digest
@@ -162,7 +163,10 @@ class _Loader:
         }
         ssh_sources = self.sources(file.ssh.sources, ("ssh", "sources"))
         self.check_identities(
-            {name: f for name, f in firewalls.items() if f is not None}, accounts, file.owner
+            {name: f for name, f in firewalls.items() if f is not None},
+            accounts,
+            file.owner,
+            hosts,
         )
         if self.problems:
             return None
@@ -345,6 +349,8 @@ class _Loader:
         )
         if not isinstance(settings, FirewallSettings):
             return None
+        if settings.exactly_one_host and len(table.hosts) != 1:
+            self.problem((*path, "hosts"), "must name exactly one host: the machine it acts on")
         living = sorted(
             {host for host in table.hosts if host in file.hosts and not file.hosts[host].retired}
         )
@@ -377,7 +383,11 @@ class _Loader:
         return Allow(rules, table.description, self.at(*path))
 
     def check_identities(
-        self, firewalls: Mapping[str, Firewall], accounts: Mapping[str, AccountTable], owner: str
+        self,
+        firewalls: Mapping[str, Firewall],
+        accounts: Mapping[str, AccountTable],
+        owner: str,
+        hosts: Mapping[str, Host],
     ) -> None:
         """Two firewalls of one configuration must not name the same firewall at the vendor: they
         would undo each other."""
@@ -387,6 +397,8 @@ class _Loader:
                 firewall.name,
                 firewall.settings,
                 Marker(owner, firewall.name, host_digest(firewall.marker_hosts)),
+                firewall.marker_hosts,
+                engines_of(hosts, firewall.marker_hosts),
             )
             identity = (firewall.account, accounts[firewall.account].provider.identity(spec))
             if (other := seen.setdefault(identity, firewall.name)) != firewall.name:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from cloudsync.config.configuration import Configuration, Firewall
+from collections.abc import Iterable, Mapping
+
+from cloudsync.config.configuration import Configuration, Firewall, Host
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.marker import Marker, host_digest
 
@@ -10,4 +12,11 @@ from cloudsync.provider.marker import Marker, host_digest
 def spec_of(configuration: Configuration, firewall: Firewall) -> FirewallSpec:
     """One firewall of the configuration, as its provider sees it."""
     marker = Marker(configuration.owner, firewall.name, host_digest(firewall.marker_hosts))
-    return FirewallSpec(firewall.name, firewall.settings, marker, firewall.hosts)
+    engines = engines_of(configuration.hosts, firewall.marker_hosts)
+    return FirewallSpec(firewall.name, firewall.settings, marker, firewall.hosts, engines)
+
+
+def engines_of(hosts: Mapping[str, Host | None], names: Iterable[str]) -> tuple[str, ...]:
+    """The engines of some hosts, as the configuration names them; of unknown hosts none."""
+    known = (host for name in names if (host := hosts.get(name)) is not None)
+    return tuple(str(engine) for host in known for engine in host.docker)

@@ -29,6 +29,7 @@ from cloudsync.provider.contract import (
     Description,
     FirewallSpec,
     Observation,
+    OnMachine,
     Present,
     Refusal,
     Step,
@@ -134,7 +135,7 @@ def consider(
     if foreign is not None and isinstance(observed, Present):
         holding = withhold(holding, desired, observed, foreign.id, foreign.message)
     before = observed.rules if isinstance(observed, Present) else NOTHING
-    here = _is_here(configuration, firewall)
+    here = _is_here(configuration, firewall, spec)
     found = [owner, *closing_guards, foreign, guards.attaching(firewall.name, attach, granted)]
     found.append(
         guards.same_firewall(
@@ -242,8 +243,12 @@ def _of_hosts(known: Mapping[str, RuleSet], firewall: Firewall) -> Mapping[str, 
     return {host: rules for host, rules in known.items() if host in firewall.hosts}
 
 
-def _is_here(configuration: Configuration, firewall: Firewall) -> bool:
-    """Whether a host of the firewall is this machine: its engine is read through a local socket."""
+def _is_here(configuration: Configuration, firewall: Firewall, spec: FirewallSpec) -> bool:
+    """Whether a host of the firewall is this machine: its provider says so, or its engine is read
+    through a local socket."""
+    provider = configuration.accounts[firewall.account].provider
+    if isinstance(provider, OnMachine):
+        return provider.is_here(spec)
     hosts = (configuration.hosts[name] for name in firewall.hosts)
     return any(
         isinstance(engine, str) and engine.startswith("unix://")

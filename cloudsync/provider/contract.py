@@ -25,6 +25,7 @@ from cloudsync.rules.index import RuleIndex
 if TYPE_CHECKING:
     from cloudsync.provider.access import Access
     from cloudsync.provider.machines import Fleet, Marked
+    from cloudsync.provider.trace import Trace
 
 API_VERSION = 1
 Effect = Literal["deletes", "retargets", "rewrites", "renames"]
@@ -74,6 +75,9 @@ class FirewallSpec:
     settings: FirewallSettings
     marker: Marker
     hosts: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ()
+    """The engines of its hosts as the configuration names them (`unix://…`, `ssh://…`, `tcp://…`,
+    or a Docker context): a provider that acts on the machine itself finds it by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,6 +421,27 @@ class AccessChecker(Protocol):
         """Every permission that `specs` need, one by one, and what of the quota is used; writes
         nothing at the vendor, and raises nothing but bugs: credentials that are not valid are a row
         too. `cloudsync.provider.access` tells how to fill one."""
+        ...
+
+
+@runtime_checkable
+class OnMachine(Protocol):
+    """What a `Provider` may also be: one whose firewalls act on the machine itself, not in front of
+    it. What is let in on the way there must pass it too."""
+
+    def is_here(self, spec: FirewallSpec) -> bool:
+        """Whether the firewall is that of the machine that cloudsync runs on."""
+        ...
+
+    def confirm_trial(
+        self, account: Account, spec: FirewallSpec, environ: Mapping[str, str]
+    ) -> str | None:
+        """Keep a change that is on trial, and say what was kept; None if none is. `environ` tells
+        by which login this runs. Raises `ProviderError`, with the trial going on."""
+        ...
+
+    def read_trace(self, account: Account, specs: Sequence[FirewallSpec]) -> Mapping[str, Trace]:
+        """What each firewall met so far, by `FirewallSpec.name`. Raises nothing but bugs."""
         ...
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, SecretStr, field_validator, model_validator
@@ -170,3 +171,6 @@ class AccountSettings(Settings):
 
 class FirewallSettings(Settings):
     """The provider's own keys of a `[firewalls.X]` table."""
+
+    exactly_one_host: ClassVar[bool] = False
+    """Whether a firewall is one machine's: then `hosts` names exactly one."""

@@ -14,11 +14,13 @@ from tests.conformance.aws import DUMMY, REGION, AwsStage, MotoStage
 from tests.conformance.digitalocean import DigitalOceanStage
 from tests.conformance.gcp import GcpStage, OneRuleEachStage
 from tests.conformance.hetzner import HetznerStage
+from tests.conformance.host import HostStage
 from tests.conformance.local import LocalStage
 from tests.doubles.compute import ComputeDouble
 from tests.doubles.digitalocean import DigitalOceanDouble
 from tests.doubles.ec2 import Ec2Double
 from tests.doubles.hetzner import HetznerDouble
+from tests.host.namespace import Namespace, needs
 
 
 class TestLocal(Conformance):
@@ -68,6 +70,38 @@ class TestGcpOneRuleEach(Conformance):
     def stage(self) -> Iterator[GcpStage]:
         with ComputeDouble() as double:
             yield OneRuleEachStage(double)
+
+
+@pytest.mark.engine
+class TestHost(Conformance):
+    """A table that observes, put into effect by those scenarios that attach."""
+
+    @pytest.fixture
+    def stage(self) -> Iterator[HostStage]:
+        needs()
+        with Namespace() as machine:
+            yield HostStage(machine, enforced=False)
+
+
+@pytest.mark.engine
+class TestHostEnforcing(Conformance):
+    """A table that drops from the start; that calls fail as they do is shown above."""
+
+    @pytest.fixture
+    def stage(self) -> Iterator[HostStage]:
+        needs()
+        with Namespace() as machine:
+            yield HostStage(machine, enforced=True)
+
+    @pytest.mark.parametrize(
+        "scenario", [one for one in SCENARIOS if not one.needs & {"attaches", "remote"}], ids=str
+    )
+    def test_scenario(
+        self, scenario: Scenario, stage: HostStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        super().test_scenario(scenario, stage, tmp_path, monkeypatch)
+
+    test_every_declared_capability_was_shown = None  # type: ignore[assignment]  # the other one does
 
 
 # https://docs.getmoto.org: what moto 5 does otherwise than AWS, measured.

@@ -1,0 +1,110 @@
+"""One look at a machine: the table, the interfaces of a default route, and what is saved for boot,
+in one call."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from cloudsync.provider.errors import ProviderError, Transient
+from cloudsync_host.kernel import READ, Kernel, is_absent
+from cloudsync_host.layout import Shape
+from cloudsync_host.listing import Table, UnknownListing, table_from
+from cloudsync_host.settings import HostFirewall
+from cloudsync_host.transaction import Goal, saved
+
+_ROUTES, _SAVED, _TABLE = "@cloudsync routes", "@cloudsync saved", "@cloudsync table"
+_REJECT = 0x0200  # RTF_REJECT: an unreachable route has no interface
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """`table`: None where there is none. `uplinks`: sorted. `saved`: the SHA-256 of the saved file,
+    None where there is none."""
+
+    table: Table | None
+    uplinks: tuple[str, ...] = ()
+    saved: str | None = None
+
+    def is_saved(self, shape: Shape) -> bool:
+        """Whether the next boot loads the table as it is outside a trial."""
+        return self.table is not None and self.saved == digest(saved_text(self.table, shape))
+
+
+def look(kernel: Kernel, settings: HostFirewall) -> Seen:
+    """Raises `ProviderError`: what was not read completely is not known (law 1)."""
+    path = settings.saved_file
+    file = f"sha256sum -- {shlex.quote(path)} 2>/dev/null" if path is not None else ":"
+    script = (
+        f"echo '{_ROUTES}'; cat /proc/net/route; echo; cat /proc/net/ipv6_route 2>/dev/null; "
+        f"echo '{_SAVED}'; {file}; echo '{_TABLE}'; exec $as {READ}"
+    )
+    try:
+        answer = kernel.read(script)
+    except ProviderError as error:
+        if not is_absent(error):
+            raise
+        # The rest of the answer is not with the error; without a table this is asked rarely.
+        answer = kernel.read(script.replace(f"exec $as {READ}", "exit 0"))
+        routes, file_digest, _ = _parts(answer, kernel)
+        return Seen(None, uplinks_of(routes), file_digest)
+    routes, file_digest, listing = _parts(answer, kernel)
+    try:
+        return Seen(table_from(listing), uplinks_of(routes), file_digest)
+    except UnknownListing as error:
+        message = f"{kernel.where}: {error}; nothing is written while the table is not understood"
+        raise (Transient if error.temporary else ProviderError)(message) from None
+
+
+def _parts(answer: str, kernel: Kernel) -> tuple[list[str], str | None, str]:
+    before, has_table, listing = answer.partition(f"{_TABLE}\n")
+    routes, has_saved, file = before.partition(f"{_SAVED}\n")
+    if not (has_table and has_saved and routes.startswith(_ROUTES)):
+        raise Transient(f"the answer of {kernel.where} is not complete")
+    words = file.split()
+    return routes.splitlines()[1:], words[0] if words else None, listing
+
+
+def uplinks_of(routes: Iterable[str]) -> tuple[str, ...]:
+    """The interfaces of a default route, out of /proc/net/route and /proc/net/ipv6_route."""
+    uplinks = set()
+    for line in routes:
+        fields = line.split()
+        if len(fields) == 11 and fields[1] == fields[7] == "00000000":
+            uplinks.add(fields[0])
+        elif (
+            len(fields) == 10
+            and fields[:2] == ["0" * 32, "00"]
+            and not int(fields[8], 16) & _REJECT
+        ):
+            uplinks.add(fields[9])
+    return tuple(sorted(uplinks - {"lo", "*"}))
+
+
+def shape_of(settings: HostFirewall, uplinks: tuple[str, ...], *, enforced: bool) -> Shape:
+    """How the configuration wants the chains."""
+    filtered: tuple[str, ...] | None = None
+    if settings.interfaces == "uplinks":
+        filtered = uplinks
+    elif settings.interfaces != "all":
+        filtered = tuple(settings.interfaces)
+    return Shape(
+        filtered=filtered,
+        uplinks=uplinks if filtered is None else (),
+        trusted=tuple(settings.trusted),
+        peers=tuple(settings.peers),
+        cut_established=settings.established == "cut",
+        enforced=enforced,
+    )
+
+
+def saved_text(table: Table, shape: Shape) -> str:
+    """What the saved file should hold for the table as it is, drawn in `shape`."""
+    return saved(Goal(table.elements, shape, table.marker))
+
+
+def digest(text: str) -> str:
+    """As `sha256sum` prints it."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,195 @@
+"""Changes of the table as text for one `nft -f -`, which the kernel carries out whole or not at all.
+
+Each is a compare-and-swap: `create` fails on what is there already, `delete` on what is not, and
+either fails the transaction. The table is never replaced: a packet could meet the new set and the
+old chain, and a port that stays wanted would lose it (facts: 4 of 20,123).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cloudsync.provider.marker import Marker
+from cloudsync_host.elements import NEXT, SETS, Element, declared_in
+from cloudsync_host.layout import (
+    CUTS,
+    GATE_OF_TRIAL,
+    MARKER,
+    STAGED,
+    TABLE,
+    TRIAL,
+    Shape,
+    add_chain,
+    add_marker,
+    add_rules,
+    add_set,
+    all_chains,
+)
+from cloudsync_host.listing import Table
+
+_TIMED = ("ipv4 . ip", "ipv6 . ip6")
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What the table should be. `marker`: None where there is none to be."""
+
+    elements: tuple[Element, ...]
+    shape: Shape
+    marker: Marker | None
+
+
+def install(goal: Goal) -> str:
+    """Make the table. Fails where it exists."""
+    return _joined([f"create table {TABLE}", *_declared(goal)])
+
+
+def saved(goal: Goal) -> str:
+    """The file that the boot unit loads: whatever is there is replaced, for before the network is
+    up nothing can be lost."""
+    return _joined(
+        [
+            "# The host firewall of cloudsync, written when a change was confirmed.",
+            f"table {TABLE}",
+            f"delete table {TABLE}",
+            f"table {TABLE}",
+            *_declared(goal),
+        ]
+    )
+
+
+def change(table: Table, goal: Goal, *, rules_only: bool = False) -> str:
+    """From `table` to `goal` at once; a trial that is there ends. Empty where nothing differs.
+    `rules_only`: the chains stay as they are."""
+    lines = [*_teardown(table), *_difference(table, goal, rules_only=rules_only)]
+    return _joined(lines) if lines else ""
+
+
+def start_trial(table: Table, goal: Goal, seconds: int, started_by: str) -> str:
+    """The allow-list and the chains of `goal` come into effect for so many seconds; then the kernel
+    goes back to the ones that are there, with no process involved. Fails where a trial has been
+    begun since `table` was read."""
+    staged = goal.shape.chains(NEXT)
+    comment = f' comment "{started_by}"' if started_by else ""
+    timed = ", ".join(
+        f"{key} timeout {seconds}s{comment if key == _TIMED[0] else ''}" for key in _TIMED
+    )
+    return _joined(
+        [
+            *_teardown(table),
+            *_structure(table, goal.shape, only_missing=True),
+            f"create set {TABLE} {TRIAL} {{ type nf_proto . ether_type; flags timeout; }}",
+            *(add_set(name, "create", NEXT) for name in SETS),
+            *(add_chain(NEXT + name, "create") for name in reversed(STAGED)),
+            *(line for name, rules in staged.items() for line in add_rules(name, rules)),
+            *_creating(goal.elements, NEXT),
+            *_deleted_rules("gate", _gate_handles(table)),
+            *add_rules("gate", GATE_OF_TRIAL),
+            f"add element {TABLE} {TRIAL} {{ {timed} }}",
+        ]
+    )
+
+
+def confirm(table: Table, goal: Goal) -> str:
+    """Keep what is on trial. Fails as a whole where the trial ran out, or where somebody changed
+    the allow-list meanwhile."""
+    lines = [
+        f"delete element {TABLE} {TRIAL} {{ {', '.join(_TIMED)} }}",
+        *_teardown(table),
+        *_difference(table, goal),
+    ]
+    return _joined(lines)
+
+
+def withdraw(table: Table) -> str:
+    """End a trial, or clean up after one that ran out. Empty where there is none."""
+    return _joined(lines) if (lines := _teardown(table)) else ""
+
+
+def _declared(goal: Goal) -> list[str]:
+    chains = all_chains(goal.shape)
+    ordered = sorted(goal.elements, key=lambda element: (element.set, element.key))
+    return [
+        *(add_set(name) for name in (*SETS, *CUTS)),
+        *(f"add element {TABLE} {name} {{ {inner} }}" for name, inner in _by_set(ordered)),
+        add_chain(MARKER),
+        *([add_marker(goal.marker)] if goal.marker is not None else []),
+        *(add_chain(name) for name in chains),
+        *(line for name, rules in chains.items() for line in add_rules(name, rules)),
+    ]
+
+
+def _difference(table: Table, goal: Goal, *, rules_only: bool = False) -> list[str]:
+    """Without what belongs to a trial."""
+    before, after = set(table.elements), set(goal.elements)
+    lines = [
+        f"delete element {TABLE} {name} {{ {', '.join(keys)} }}"
+        for name in SETS
+        if (keys := sorted(e.text for e in before - after if e.set == name))
+    ]
+    # Sets first: rules and elements need them.
+    lines = [*_structure(table, goal.shape, only_missing=True), *lines]
+    lines += _creating([element for element in goal.elements if element not in before])
+    lines += [] if rules_only else _structure(table, goal.shape, only_missing=False)
+    if table.marker != goal.marker:
+        if MARKER not in table.chains:
+            lines.append(add_chain(MARKER))
+        lines += _deleted_rules(MARKER, table.handles(MARKER))
+        lines += [add_marker(goal.marker)] if goal.marker is not None else []
+    return lines
+
+
+def _structure(table: Table, shape: Shape, *, only_missing: bool) -> list[str]:
+    """Missing sets and chains (`only_missing`), or the rules that are not those of `shape`."""
+    differing = table.differs_from(shape)
+    chains = all_chains(shape)
+    if only_missing:
+        lines = [add_set(name, "create") for name in differing if name in (*SETS, *CUTS)]
+        return lines + [add_chain(name, "create") for name in chains if name not in table.chains]
+    lines = []
+    for name, rules in chains.items():
+        if name in differing and not (name == "gate" and table.in_trial):
+            lines += _deleted_rules(name, table.handles(name))
+            lines += add_rules(name, rules)
+    return lines
+
+
+def _teardown(table: Table) -> list[str]:
+    if not table.in_trial:
+        return []
+    lines = []
+    if gate := _gate_handles(table):
+        lines += _deleted_rules("gate", gate)
+        lines += add_rules("gate", ("goto entry",))
+    staged = [NEXT + name for name in STAGED if NEXT + name in table.chains]
+    lines += [f"flush chain {TABLE} {name}" for name in staged]
+    lines += [f"delete chain {TABLE} {name}" for name in staged]
+    lines += [
+        f"delete set {TABLE} {name}"
+        for name in (*(NEXT + name for name in SETS), TRIAL)
+        if name in table.sets
+    ]
+    return lines
+
+
+def _gate_handles(table: Table) -> tuple[int, ...]:
+    return table.handles("gate")
+
+
+def _deleted_rules(chain: str, handles: Iterable[int]) -> list[str]:
+    return [f"delete rule {TABLE} {chain} handle {handle}" for handle in handles]
+
+
+def _creating(elements: Sequence[Element], prefix: str = "") -> list[str]:
+    return [
+        f"create element {TABLE} {prefix}{name} {{ {inner} }}" for name, inner in _by_set(elements)
+    ]
+
+
+def _by_set(elements: Sequence[Element]) -> Iterable[tuple[str, str]]:
+    return ((name, inner) for name in SETS if (inner := declared_in(name, elements)))
+
+
+def _joined(lines: Iterable[str]) -> str:
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,72 @@
+"""Writing: one transaction a step, or a trial that is confirmed; then the file for the next boot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cloudsync.provider.contract import Account, Step
+from cloudsync.provider.errors import Conflict, ProviderError, RateLimited, Transient
+from cloudsync.provider.retry import retried
+from cloudsync_host.kernel import Kernel
+from cloudsync_host.listing import Table
+from cloudsync_host.machine import look
+from cloudsync_host.native import Change
+from cloudsync_host.settings import HostFirewall
+from cloudsync_host.transaction import change, install, saved
+from cloudsync_host.trial import Proving
+
+
+@dataclass(frozen=True, slots=True)
+class HostWriter:
+    """Writes tables."""
+
+    account: Account
+
+    def run(self, step: Step) -> None:
+        """One step, in effect when this returns. Raises `ProviderError`."""
+        wanted = step.native
+        if not isinstance(wanted, Change):
+            raise ProviderError("this step was not made by the provider host")
+        kernel = Kernel(wanted.destination, self.account.deadline)
+        if wanted.before is None:
+            self._write(kernel, install(wanted.goal))
+        else:
+            self._change(kernel, wanted, _as_planned(kernel, wanted))
+        if wanted.save is not None and not wanted.rules_only:
+            kernel.save(wanted.save, saved(wanted.goal))
+
+    def _change(self, kernel: Kernel, wanted: Change, table: Table) -> None:
+        if wanted.trial is not None:
+            settings = HostFirewall(enforce="enforce", save="off")
+            Proving(
+                kernel, settings, wanted.goal, wanted.trial, wanted.ssh, self.account.progress
+            ).run(table)
+            return
+        text = change(table, wanted.goal, rules_only=wanted.rules_only)
+        if text:
+            self._write(kernel, text)
+
+    def _write(self, kernel: Kernel, text: str) -> None:
+        retried(lambda: kernel.write(text), deadline=self.account.deadline, safe=_took_no_effect)
+
+
+def _took_no_effect(error: ProviderError) -> bool:
+    return isinstance(error, Transient | RateLimited) and not error.fate_unknown
+
+
+def _as_planned(kernel: Kernel, wanted: Change) -> Table:
+    """The table now. Raises `Conflict` where it is not the one that the plan saw."""
+    settings = HostFirewall(enforce="enforce", save="off")
+    table = retried(
+        lambda: look(kernel, settings),
+        deadline=kernel.deadline,
+        safe=lambda error: error.temporary,
+    ).table
+    if table is None:
+        raise Conflict(f"the table inet cloudsync on {kernel.where} is gone")
+    if set(table.elements) != set(wanted.before or ()) or table.marker != wanted.owner:
+        raise Conflict(
+            f"the table inet cloudsync on {kernel.where} is not the one that was planned for; "
+            f"nothing was changed"
+        )
+    return table
