@@ -1,0 +1,108 @@
+"""`cloudsync` on the machine of a lab, with a configuration of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from tests.host.lab import Lab
+
+NAME = "web-1-host"
+
+
+class Site:
+    """A folder with a configuration of one host, `web-1`, whose kernel is the lab's. Keys of the
+    firewall may be changed at any time."""
+
+    def __init__(self, lab: Lab, folder: Path, **keys: object) -> None:
+        self.lab, self.folder = lab, folder
+        self.saved = folder / "saved" / "host.nft"
+        self.ports: list[str] = ["22/tcp"]
+        self.ssh: dict[str, Any] = {"ports": [22], "sources": ["any"]}
+        self.policy: dict[str, Any] = {"expose": "published", "grace": "0s"}
+        self.keys: dict[str, Any] = {
+            "enforce": "enforce",
+            "confirm": "off",
+            "save": str(self.saved),
+            **keys,
+        }
+        self.host: dict[str, Any] = {}
+
+    def write(self) -> Path:
+        """The configuration as it is now."""
+        document = {
+            "version": 1,
+            "owner": "shop",
+            "state": f"file://{self.folder}/state",
+            "ssh": self.ssh,
+            "policy": self.policy,
+            "providers": {"host": {}},
+            "hosts": {"web-1": {"ports": self.ports, **self.host}},
+            "firewalls": {NAME: {"provider": "host", "hosts": ["web-1"], **self.keys}},
+        }
+        path = self.folder / "cloudsync.toml"
+        path.write_text(tomlkit.dumps(document))
+        return path
+
+    def words(self, *words: str) -> list[str]:
+        """The command line that runs `cloudsync` on the machine."""
+        return [
+            *self.lab.inside, sys.executable, "-m", "cloudsync", words[0],
+            "-c", str(self.write()), *words[1:],
+        ]  # fmt: skip
+
+    def run(
+        self, *words: str, environ: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """`cloudsync …` on the machine."""
+        return subprocess.run(
+            self.words(*words),
+            env=self.environment(environ),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+
+    def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Ours, without the login of whoever runs the tests."""
+        environ = {k: v for k, v in os.environ.items() if k not in ("SSH_CONNECTION", "SSH_CLIENT")}
+        return {**environ, **(more or {})}
+
+    def start(self, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """As `run`, and does not wait."""
+        return subprocess.Popen(
+            self.words(*words),
+            env=self.environment(environ),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def apply(self, *words: str, code: int = 0) -> str:
+        """`cloudsync apply` with the grant to attach; its whole output. It has to end with `code`."""
+        done = self.run("apply", "--auto-approve", "--allow-attach", NAME, *words)
+        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    def plan(self) -> dict[str, Any]:
+        """The plan, as JSON."""
+        done = self.run("plan", "--output", "json")
+        return dict(json.loads(done.stdout))
+
+    def actions(self) -> Sequence[str]:
+        """What the plan would do: `open 443`, `attach machine web-1`."""
+        return [
+            f"{change['action']} {change.get('ports') or change.get('target') or ''}".strip()
+            for firewall in self.plan()["firewalls"]
+            for change in firewall["changes"]
+        ]
