@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-import cloudsync.reconcile.run
+import cloudsync.reconcile.make_plan
 from tests.effort import examples
 from tests.world import World, build
 
@@ -45,7 +45,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     built = build(tmp_path)
     monkeypatch.delenv("SSH_CONNECTION", raising=False)  # whoever runs the tests may sit on one
     monkeypatch.setattr(
-        cloudsync.reconcile.run,
+        cloudsync.reconcile.make_plan,
         "read_hosts",
         lambda _c, names, *_: {name: built.discoveries[name] for name in names},
     )

@@ -52,6 +52,7 @@ from cloudsync.provider.contract import (
     Unreadable,
 )
 from cloudsync.provider.errors import ProviderError
+from cloudsync.provider.guarded import guarded
 from cloudsync.provider.marker import Marker, host_digest
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync.rules import NOTHING, Rule, RuleSet
@@ -353,7 +354,11 @@ def build(state: Path, **policy: Any) -> World:
         networks={},
         policy=PolicySettings(**(settings | policy)),  # type: ignore[arg-type]
         run=RunSettings(10.0, 60.0, 4),
-        accounts={"memory": AccountTable("memory", "memory", provider, AccountSettings())},
+        accounts={
+            "memory": AccountTable(
+                "memory", "memory", guarded(provider, "memory"), AccountSettings()
+            )
+        },
         hosts={"web-1": Host("web-1", ("unix:///nowhere",), (), retired=False, place=PLACE)},
         firewalls={
             "web": Firewall(

@@ -23,7 +23,7 @@ from cloudsync.state.lock import LockHeld
 
 if TYPE_CHECKING:
     from cloudsync.config import Configuration
-    from cloudsync.reconcile.run import Options, Report
+    from cloudsync.reconcile.run import Options, Report, Terms
 
 
 @click.command("apply")
@@ -63,7 +63,7 @@ def command(
     With PLANFILE only what that plan shows is done. Without a terminal it needs --auto-approve,
     --expect or PLANFILE.
     """
-    from cloudsync.reconcile.run import apply
+    from cloudsync.reconcile.run import Terms, apply
 
     configuration = shell.load()
     approved = None
@@ -102,15 +102,14 @@ def command(
                 run = partial(
                     apply,
                     configuration,
-                    lock_timeout=lock_timeout,
                     progress=shell.progress,
-                    trigger=f"apply, {how}",
                     interruption=interruption,
                 )
+                terms = Terms(approved, expect, lock_timeout, f"apply, {how}")
                 report = (
-                    _ask_and_apply(shell, configuration, options, run)
+                    _ask_and_apply(shell, configuration, options, terms, run)
                     if asks
-                    else run(options, approved=approved, expect=expect)
+                    else run(options, terms)
                 )
         except LockHeld as error:
             log.error("cloudsync: %s", error, extra={"event": "locked"})
@@ -130,7 +129,11 @@ def command(
 
 
 def _ask_and_apply(
-    shell: Shell, configuration: Configuration, options: Options, run: Callable[..., Report]
+    shell: Shell,
+    configuration: Configuration,
+    options: Options,
+    terms: Terms,
+    run: Callable[[Options, Terms], Report],
 ) -> Report:
     from cloudsync.reconcile import run as reconcile
     from cloudsync.render.text import plan as text
@@ -139,7 +142,7 @@ def _ask_and_apply(
     shell.print(text(shown, verbose=shell.verbose))
     attaching = tuple(guard.firewall for guard in shown.guards if guard.id == "attach")
     if not shown.has_changes:
-        return run(options, approved=shown)
+        return run(options, replace(terms, approved=shown))
     question = "Attach and apply these changes" if attaching else "Apply these changes"
     if (
         click.prompt(f"\n{question}? Only 'yes' is accepted", default="", show_default=False)
@@ -150,7 +153,7 @@ def _ask_and_apply(
     granted = replace(
         options.granted, allow_attach=tuple(sorted({*options.granted.allow_attach, *attaching}))
     )
-    return run(replace(options, granted=granted), approved=shown)
+    return run(replace(options, granted=granted), replace(terms, approved=shown))
 
 
 def _read(path: Path) -> Plan:

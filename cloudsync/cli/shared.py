@@ -172,7 +172,7 @@ def options_for(
     return Options(firewalls, granted)
 
 
-def colours(choice: str, environ: Mapping[str, str], stream: IO[Any]) -> bool:
+def colours(choice: str, environ: Mapping[str, str], stream: IO[Any] | None) -> bool:
     """--color > NO_COLOR > FORCE_COLOR, CLICOLOR_FORCE > CLICOLOR=0 > a terminal that is not dumb
     (no-color.org, bixense.com/clicolors)."""
     if choice != "auto":
@@ -183,19 +183,35 @@ def colours(choice: str, environ: Mapping[str, str], stream: IO[Any]) -> bool:
         return True
     if environ.get("CLICOLOR") == "0":
         return False
-    return stream.isatty() and environ.get("TERM") != "dumb"
+    return is_terminal(stream) and environ.get("TERM") != "dumb"
 
 
 def set_up_logs(log_format: str, *, verbose: bool, quiet: bool) -> None:
     """Logs on stderr: warnings always, progress on a terminal or with -v."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(sys.stderr) if sys.stderr is not None else logging.NullHandler()
     handler.setFormatter(JsonLines() if log_format == "json" else logging.Formatter("%(message)s"))
     log.handlers[:] = [handler]
     log.propagate = False
-    chatty = verbose or (sys.stderr.isatty() and not quiet)
-    log.setLevel(logging.INFO if chatty else logging.ERROR if quiet else logging.WARNING)
+    log.setLevel(_level(verbose=verbose, quiet=quiet))
     if log_format == "json":
         only_json(handler)
+
+
+def _level(*, verbose: bool, quiet: bool) -> int:
+    """-v shows tracebacks too (DEBUG); progress is for a terminal."""
+    if verbose:
+        return logging.DEBUG
+    if quiet:
+        return logging.ERROR
+    return logging.INFO if is_terminal(sys.stderr) else logging.WARNING
+
+
+def is_terminal(stream: IO[Any] | None) -> bool:
+    """Whether a person looks at it; a stream that was closed (`2>&-`) is None."""
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed since
+        return False
 
 
 def only_json(handler: logging.Handler) -> None:

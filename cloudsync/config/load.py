@@ -7,7 +7,7 @@ import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -43,7 +43,9 @@ from cloudsync.config.places import place_of, places
 from cloudsync.config.problems import ConfigError, Problem, unknown_key
 from cloudsync.config.specs import engines_of
 from cloudsync.provider import registry
-from cloudsync.provider.contract import FirewallSpec
+from cloudsync.provider.contract import FirewallSpec, Provider
+from cloudsync.provider.errors import ProviderError
+from cloudsync.provider.guarded import Unusable
 from cloudsync.provider.marker import Marker, host_digest
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync.rules import Rule, RuleSet
@@ -281,7 +283,7 @@ class _Loader:
                 self.problem((*path, "type"), "must be text")
                 continue
             try:
-                plugin = registry.load(kind)
+                plugin = _plugin(kind)
             except registry.PluginError as error:
                 self.problem((*path, "type") if "type" in table else path, str(error))
                 continue
@@ -400,12 +402,24 @@ class _Loader:
                 firewall.marker_hosts,
                 engines_of(hosts, firewall.marker_hosts),
             )
-            identity = (firewall.account, accounts[firewall.account].provider.identity(spec))
+            try:
+                identity = (firewall.account, accounts[firewall.account].provider.identity(spec))
+            except ProviderError:
+                continue  # a defect of its plugin: this firewall cannot be planned, others can
             if (other := seen.setdefault(identity, firewall.name)) != firewall.name:
                 self.problem(
                     ("firewalls", firewall.name),
                     f'names the same firewall at the vendor as "{other}"',
                 )
+
+
+def _plugin(kind: str) -> Provider:
+    """The provider of that type; a stand-in that can do nothing if the plugin is broken, so that
+    the firewalls of all others are managed all the same. Raises `PluginError`."""
+    try:
+        return registry.load(kind)
+    except registry.PluginBroken as error:
+        return cast("Provider", Unusable(kind, str(error)))
 
 
 def _crossed(protocol: str, first: int, last: int, sources: NetworkSet) -> Iterable[Rule]:

@@ -41,6 +41,8 @@ class Remembered:
     """The engine's id by its name in the configuration."""
     unknown_since: datetime | None = None
     """The first apply that could not read the host completely; None if the last one could."""
+    down: bool = False
+    """Whether nothing of the host could be read when an apply last tried to."""
 
 
 @dataclass(frozen=True, slots=True)

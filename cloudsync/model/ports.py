@@ -163,6 +163,8 @@ class Failed:
 
     reason: str
     temporary: bool = True
+    skipped: bool = False
+    """Whether nobody tried: the run's time was over before it was the host's turn."""
 
 
 Discovery = Complete | Partial | Failed

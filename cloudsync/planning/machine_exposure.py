@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cloudsync.config.configuration import Configuration
+from cloudsync.config.configuration import PolicySettings
 from cloudsync.model.observed import Seen
 from cloudsync.model.plan import (
     Guard,
@@ -30,34 +30,38 @@ if TYPE_CHECKING:
 _PINGS = RuleSet.of((Rule.of("icmp", "", ANY), Rule.of("icmpv6", "", ANY)))
 
 
-def with_exposure(
-    configuration: Configuration,
-    considered: Sequence[Considered],
-    seen: Mapping[str, Seen],
-    again: Callable[[str, Guard], Considered],
+def with_standings(
+    considered: Sequence[Considered], seen: Mapping[str, Seen]
 ) -> tuple[Considered, ...]:
-    """The same firewalls, with what the Internet reaches on their machines. `again`: consider one
-    of them anew, under a guard."""
+    """The same firewalls, with what the Internet reaches on their machines. `seen`: by account."""
     found = []
-    for one in considered:
-        told = seen.get(one.account.name, Seen()).fleet
+    for judged in considered:
+        account = judged.account.name
+        fleet = seen.get(account, Seen()).fleet
         standing = Standing()
-        if isinstance(told, Unreadable):
+        if isinstance(fleet, Unreadable):
             standing = Standing(
-                ReadStatus("failed", told.error.message, temporary=told.error.temporary)
+                ReadStatus("failed", fleet.error.message, temporary=fleet.error.temporary)
             )
-        elif told is not None:
-            beside = [other for other in considered if other.account.name == one.account.name]
-            standing = _standing(one.plan.name, told, beside)
-        result = one
-        if configuration.policy.foreign == "fail":
-            keep = _PINGS if configuration.policy.icmp == "keep" else NOTHING
-            if (
-                guard := guards.foreign(one.plan.name, standing, keep, _attaching(one))
-            ) is not None:
-                result = again(one.plan.name, guard)
-        found.append(replace(result, plan=replace(result.plan, standing=standing)))
+        elif fleet is not None:
+            beside = [other for other in considered if other.account.name == account]
+            standing = _standing(judged.plan.name, fleet, beside)
+        found.append(replace(judged, plan=replace(judged.plan, standing=standing)))
     return tuple(found)
+
+
+def foreign_guards(policy: PolicySettings, considered: Iterable[Considered]) -> dict[str, Guard]:
+    """By firewall, the guard of `policy.foreign = "fail"` where it has something to say."""
+    if policy.foreign != "fail":
+        return {}
+    keep = _PINGS if policy.icmp == "keep" else NOTHING
+    guarded = {
+        judged.plan.name: guards.foreign(
+            judged.plan.name, judged.plan.standing, keep, _attaching(judged)
+        )
+        for judged in considered
+    }
+    return {name: guard for name, guard in guarded.items() if guard is not None}
 
 
 def _standing(name: str, fleet: Fleet, beside: Sequence[Considered]) -> Standing:

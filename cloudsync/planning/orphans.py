@@ -19,26 +19,62 @@ from cloudsync.provider.contract import Present, Unreadable
 def orphans(
     configuration: Configuration, considered: Iterable[Considered], seen: Mapping[str, Seen]
 ) -> tuple[Orphan, ...]:
-    """All of them in the accounts that were read, sorted."""
+    """All of them in the accounts that were read, sorted.
+
+    Two tables of the configuration may be one account at the vendor (split by role, say): what one
+    of them names is not left over in the other, and what is left over is told once.
+    """
+    considered = tuple(considered)
+    vendors = {judged.account.name: _vendor(judged) for judged in considered}
     known = {
-        (one.account.name, one.observed.id)
-        for one in considered
-        if isinstance(one.observed, Present)
+        (*_vendor(judged), judged.observed.id)
+        for judged in considered
+        if isinstance(judged.observed, Present)
     }
-    return tuple(
-        Orphan(
-            account,
-            configuration.accounts[account].type,
-            one.firewall.id,
-            one.firewall.name,
-            one.marker.firewall,
-        )
-        for account, told in sorted(seen.items())
-        if told.marked is not None and not isinstance(told.marked, Unreadable)
-        for one in sorted(told.marked, key=lambda each: (each.firewall.name, each.firewall.id))
-        if one.firewall.of is None
-        and one.marker.owner == configuration.owner
-        and (account, one.firewall.id) not in known
+    unread = set(configuration.firewalls) - {judged.plan.name for judged in considered}
+    found: dict[tuple[str, str, str], Orphan] = {}
+    for account, reported in sorted(seen.items()):
+        if reported.marked is None or isinstance(reported.marked, Unreadable):
+            continue
+        for marked in sorted(
+            reported.marked, key=lambda each: (each.firewall.name, each.firewall.id)
+        ):
+            key = (*vendors.get(account, (account, "")), marked.firewall.id)
+            elsewhere = marked.marker.firewall in unread and _of_another_table(
+                configuration, account, marked.marker.firewall
+            )
+            if (
+                marked.firewall.of is None
+                and marked.marker.owner == configuration.owner
+                and key not in known
+                and not elsewhere
+            ):
+                type_ = configuration.accounts[account].type
+                found.setdefault(
+                    key,
+                    Orphan(
+                        account,
+                        type_,
+                        marked.firewall.id,
+                        marked.firewall.name,
+                        marked.marker.firewall,
+                    ),
+                )
+    return tuple(found.values())
+
+
+def _vendor(judged: Considered) -> tuple[str, str]:
+    """What tells one vendor's account from another: firewalls with one id there are the same."""
+    return judged.plan.type, judged.plan.endpoint
+
+
+def _of_another_table(configuration: Configuration, account: str, firewall: str) -> bool:
+    """Whether a firewall that this run did not look at belongs to another table for the same kind
+    of vendor: it may be the very one."""
+    other = configuration.firewalls[firewall].account
+    return (
+        other != account
+        and configuration.accounts[other].type == configuration.accounts[account].type
     )
 
 

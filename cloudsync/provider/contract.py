@@ -63,6 +63,10 @@ class Capabilities:
     remote: bool = True
     at_once: int = 1
     notes: tuple[tuple[str, str], ...] = ()
+    lag_seconds: float = 0.0
+    """For so long after a write that the vendor accepted its reads may still show what was there
+    before: what is not seen is looked at again, and only then reported as missing. 0: a read shows
+    every write that ended before it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,3 +58,8 @@ class Transient(ProviderError):
 
 class Unsupported(ProviderError):
     """The vendor, or this provider, cannot do what was asked."""
+
+
+class PluginDefect(ProviderError):
+    """A bug of the plugin, found by `cloudsync.provider.guarded`; a plugin never raises it itself.
+    Not temporary: somebody must repair the plugin."""

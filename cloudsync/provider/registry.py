@@ -3,31 +3,37 @@ others."""
 
 from __future__ import annotations
 
+import logging
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
-from typing import cast
 
 from cloudsync.provider.contract import API_VERSION, Provider
+from cloudsync.provider.errors import ProviderError
+from cloudsync.provider.guarded import guarded
 
 GROUP = "cloudsync_firewall.providers"
-_ATTRIBUTES = (
-    *(
-        "api_version",
-        "type",
-        "sdk",
-        "extra",
-        "capabilities",
-        "account_settings",
-        "firewall_settings",
-    ),
-    *("identity", "endpoint", "plan_steps", "open_reader", "open_writer"),
+log = logging.getLogger("cloudsync.provider")
+_VALUES = (
+    "api_version",
+    "type",
+    "sdk",
+    "extra",
+    "capabilities",
+    "account_settings",
+    "firewall_settings",
 )
+_ATTRIBUTES = (*_VALUES, "identity", "endpoint", "plan_steps", "open_reader", "open_writer")
 
 
 class PluginError(Exception):
     """A plugin cannot be used; one line that says what to do."""
+
+
+class PluginBroken(PluginError):
+    """A plugin that is installed cannot be loaded: a defect of its own, which no configuration can
+    avoid. The firewalls of other providers are managed all the same."""
 
 
 def names() -> tuple[str, ...]:
@@ -52,32 +58,41 @@ def load(name: str) -> Provider:
         raise PluginError(
             f'several distributions offer the provider type "{name}": {owners}; remove all but one'
         )
+    plugin = _imported(found[0], name)
+    if plugin.api_version != API_VERSION:
+        raise PluginError(
+            f'the provider "{name}" is made for plugin API {plugin.api_version}, this cloudsync has {API_VERSION}: update it'
+        )
+    return plugin
+
+
+def _imported(point: EntryPoint, name: str) -> Provider:
+    """The plugin behind the wrapper, with every attribute of the contract. Raises `PluginError`."""
+    where = f'the provider "{name}" ({point.value})'
     try:
-        plugin = found[0].load()
+        plugin = point.load()
     except ModuleNotFoundError as error:
         hint = f'pip install "cloudsync-firewall[{name}]"'
         raise PluginError(
             f'the provider "{name}" needs the Python package {error.name!r}, which is not installed: {hint}'
         ) from None
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's plugin raises while it is imported
-        raise PluginError(
-            f'the provider "{name}" ({found[0].value}) cannot be loaded: {type(error).__name__}'
-        ) from None
+    except (Exception, SystemExit) as error:
+        log.debug("%s", where, exc_info=error, extra={"event": "plugin"})
+        raise PluginBroken(f"{where} cannot be loaded: {type(error).__name__}") from error
     try:
         missing = [attribute for attribute in _ATTRIBUTES if not hasattr(plugin, attribute)]
-    except Exception as error:  # noqa: BLE001 - a property of a stranger's plugin
-        raise PluginError(
-            f'the provider "{name}" ({found[0].value}) cannot be used: {type(error).__name__}'
-        ) from None
+    except (Exception, SystemExit) as error:
+        log.debug("%s", where, exc_info=error, extra={"event": "plugin"})
+        raise PluginBroken(f"{where} cannot be used: {type(error).__name__}") from error
     if missing:
-        raise PluginError(
-            f'the provider "{name}" ({found[0].value}) is incomplete: it lacks {", ".join(missing)}'
-        )
-    if plugin.api_version != API_VERSION:
-        raise PluginError(
-            f'the provider "{name}" is made for plugin API {plugin.api_version}, this cloudsync has {API_VERSION}: update it'
-        )
-    return cast("Provider", plugin)
+        raise PluginBroken(f"{where} is incomplete: it lacks {', '.join(missing)}")
+    wrapped = guarded(plugin, name)
+    try:
+        for attribute in _VALUES:
+            getattr(wrapped, attribute)
+    except ProviderError as error:
+        raise PluginBroken(f"{where} cannot be used: {error.message}") from error
+    return wrapped
 
 
 def sdk_missing(provider: Provider) -> str | None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from cloudsync.config.configuration import Configuration
 from cloudsync.config.specs import spec_of
 from cloudsync.provider.access import Access, NeededFor
 from cloudsync.provider.contract import AccessChecker, Account, Progress, silent
-from cloudsync.provider.errors import ProviderError
+from cloudsync.provider.errors import PluginDefect, ProviderError
+from cloudsync.runtime.pools import gather
+
+_GRACE_SECONDS = 1.0
 
 
 def check(
@@ -22,30 +25,41 @@ def check(
     names = sorted({firewall.account for firewall in configuration.firewalls.values()})
     deadline = time.monotonic() + configuration.run.deadline
 
-    def one(name: str) -> Sequence[Access]:
-        table = configuration.accounts[name]
-        specs = [
-            spec_of(configuration, f) for f in configuration.firewalls.values() if f.account == name
-        ]
-        if not isinstance(table.provider, AccessChecker):
-            return (
-                Access("credentials", "plan", "unknown", f"the provider {table.type} cannot tell"),
-            )
-        progress(f"{name}: asking what its credentials may do")
-        try:
-            return table.provider.check_access(
-                Account(name, table.settings, configuration.base, deadline, progress), specs
-            )
-        except ProviderError as error:
-            return (Access("credentials", "plan", "unknown", error.message, error.temporary),)
-        except Exception as error:  # noqa: BLE001 - a plugin's bug must not hide the other accounts
-            why = f"the provider plugin failed: {type(error).__name__}"
-            return (Access("credentials", "plan", "unknown", why, temporary=True),)
+    tasks = {
+        name: partial(
+            _rows,
+            configuration,
+            Account(
+                name, configuration.accounts[name].settings, configuration.base, deadline, progress
+            ),
+        )
+        for name in names
+    }
+    answered = gather(tasks, "account", deadline + _GRACE_SECONDS)
+    late = (_unknown("the vendor's answers did not end within the run's time", temporary=True),)
+    return {name: answered.get(name, late) for name in names}
 
-    if not names:
-        return {}
-    with ThreadPoolExecutor(len(names), thread_name_prefix="account") as pool:
-        return dict(zip(names, pool.map(one, names), strict=True))
+
+def _rows(configuration: Configuration, account: Account) -> Sequence[Access]:
+    table = configuration.accounts[account.name]
+    if not isinstance(table.provider, AccessChecker):
+        return (_unknown(f"the provider {table.type} cannot tell", temporary=False),)
+    account.progress(f"{account.name}: asking what its credentials may do")
+    specs = [
+        spec_of(configuration, firewall)
+        for firewall in configuration.firewalls.values()
+        if firewall.account == account.name
+    ]
+    try:
+        return table.provider.check_access(account, specs)
+    except PluginDefect as error:
+        return (Access("provider plugin", "plan", "missing", error.message),)
+    except ProviderError as error:
+        return (_unknown(error.message, temporary=error.temporary),)
+
+
+def _unknown(detail: str, *, temporary: bool) -> Access:
+    return Access("credentials", "plan", "unknown", detail, temporary)
 
 
 def needed(row: Access, purpose: NeededFor, *, exposure: bool) -> bool:

@@ -3,10 +3,12 @@ others."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
 
-from cloudsync.config.configuration import Configuration
+from cloudsync.config.configuration import Configuration, Firewall
 from cloudsync.config.specs import spec_of
 from cloudsync.model.observed import Seen
 from cloudsync.provider.contract import (
@@ -20,10 +22,24 @@ from cloudsync.provider.contract import (
     Reader,
     Unreadable,
 )
-from cloudsync.provider.errors import ProviderError
-from cloudsync.runtime.pools import side_by_side
+from cloudsync.provider.errors import ProviderError, Transient
+from cloudsync.runtime.pools import gather
 
-Told = TypeVar("Told")
+if TYPE_CHECKING:
+    from cloudsync.provider.machines import Fleet, Marked
+
+_GRACE_SECONDS = 1.0
+"""A provider ends its calls by the account's deadline; so much later nobody waits for it any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What was read."""
+
+    observed: Mapping[str, Observation]
+    """By firewall: every one that was asked for."""
+    seen: Mapping[str, Seen] = field(default_factory=dict)
+    """By account, what the same readers report of machines and marks; only if asked for."""
 
 
 def accounts_of(
@@ -42,50 +58,67 @@ def observe(
     configuration: Configuration,
     accounts: Mapping[str, Account],
     specs: Mapping[str, tuple[str, FirewallSpec]],
-    told: dict[str, Seen] | None = None,
-) -> dict[str, Observation]:
+    *,
+    look_further: bool = False,
+) -> Readings:
     """What every firewall is. `specs`: by firewall, its account and what its provider needs to
-    know. `told` is filled with what the same readers tell of machines and marks, where somebody
-    wants to know. Raises nothing but bugs."""
+    know. `look_further`: ask the same readers for machines and marks too. Raises nothing but bugs
+    of our own."""
+    asked = {
+        name: [spec for account, spec in specs.values() if account == name] for name in accounts
+    }
+    tasks = {
+        name: partial(_read, configuration, account, asked[name], look_further)
+        for name, account in accounts.items()
+    }
+    until = max((account.deadline for account in accounts.values()), default=0.0)
+    done = gather(tasks, "account", until + _GRACE_SECONDS)
+    late = Unreadable(Transient("the vendor's answers did not end within the run's time"))
+    observed: dict[str, Observation] = {}
+    for name, wanted in asked.items():
+        answers = done[name][0] if name in done else {}
+        observed.update({spec.name: answers.get(spec.name, late) for spec in wanted})
+    seen = {name: found for name, (_, found) in done.items() if found is not None}
+    return Readings(observed, seen)
 
-    def read(name: str) -> dict[str, Observation]:
-        asked = [spec for account, spec in specs.values() if account == name]
-        try:
-            reader = configuration.accounts[name].provider.open_reader(accounts[name])
-            found = reader.read(asked)
-        except ProviderError as error:
-            return {spec.name: Unreadable(error) for spec in asked}
-        except Exception as error:  # noqa: BLE001 - a plugin's bug must not stop the other accounts
-            bug = ProviderError(f"the provider plugin of {name!r} failed: {type(error).__name__}")
-            return {spec.name: Unreadable(bug) for spec in asked}
-        if told is not None:
-            told[name] = look(configuration, name, reader, found)
-        silence = ProviderError(f"the provider plugin of {name!r} said nothing of this firewall")
-        return {spec.name: found.get(spec.name, Unreadable(silence)) for spec in asked}
 
-    if not accounts:
-        return {}
-    with side_by_side(len(accounts), "account") as pool:
-        return {name: one for part in pool.map(read, accounts) for name, one in part.items()}
+def _read(
+    configuration: Configuration,
+    account: Account,
+    asked: list[FirewallSpec],
+    look_further: bool,
+) -> tuple[Mapping[str, Observation], Seen | None]:
+    """One account's firewalls, and what else its reader reports of it if that is asked for."""
+    try:
+        reader = configuration.accounts[account.name].provider.open_reader(account)
+        answers = reader.read(asked)
+    except ProviderError as error:
+        return {spec.name: Unreadable(error) for spec in asked}, None
+    silence = Unreadable(ProviderError(f"the provider of {account.name!r} reported nothing of it"))
+    observed = {spec.name: answers.get(spec.name, silence) for spec in asked}
+    seen = look(configuration, account.name, reader, observed) if look_further else None
+    return observed, seen
 
 
 def twins(
     configuration: Configuration,
     accounts: Mapping[str, Account],
-    firewalls: Mapping[str, str],
+    firewalls: Iterable[Firewall],
     observed: Mapping[str, Observation],
 ) -> dict[str, tuple[str, ...]]:
-    """By firewall, the others of the configuration that are the same one at the vendor.
-    `firewalls`: the account of each."""
+    """By firewall, the others of the configuration that are the same one at the vendor."""
     by_vendor: dict[tuple[str, str, str], list[str]] = {}
-    for name, account in firewalls.items():
-        if isinstance(found := observed[name], Present):
-            table = configuration.accounts[account]
-            by_vendor.setdefault(
-                (table.type, table.provider.endpoint(accounts[account]), found.id), []
-            ).append(name)
+    for firewall in firewalls:
+        found, table = observed[firewall.name], configuration.accounts[firewall.account]
+        if not isinstance(found, Present):
+            continue
+        try:
+            endpoint = table.provider.endpoint(accounts[firewall.account])
+        except ProviderError:
+            continue  # it cannot be planned at all
+        by_vendor.setdefault((table.type, endpoint, found.id), []).append(firewall.name)
     return {
-        name: tuple(n for n in names if n != name)
+        name: tuple(other for other in names if other != name)
         for names in by_vendor.values()
         if len(names) > 1
         for name in names
@@ -95,33 +128,29 @@ def twins(
 def look(
     configuration: Configuration, account: str, reader: Reader, found: Mapping[str, Observation]
 ) -> Seen:
-    """Ask a reader that has just read its account, and `found` this, for machines and marks. Raises
-    nothing: what fails is `Unreadable`.
+    """Ask a reader that has just read its account, and `found` this, for machines and marks. What
+    fails is `Unreadable`.
 
     An account of which nothing could be read is not asked further: it would only fail once more, as
     slowly.
     """
     ask = configuration.policy.foreign != "ignore"
-    unread = [one for one in found.values() if isinstance(one, Unreadable)]
+    unread = [firewall for firewall in found.values() if isinstance(firewall, Unreadable)]
     if found and len(unread) == len(found):
         return Seen(unread[0] if ask and isinstance(reader, MachineReader) else None)
     specs = [
         spec_of(configuration, f) for f in configuration.firewalls.values() if f.account == account
     ]
-    fleet, marked = None, None
+    fleet: Fleet | Unreadable | None = None
+    marked: Sequence[Marked] | Unreadable | None = None
     if ask and isinstance(reader, MachineReader):
-        fleet = _tried(account, lambda: reader.read_machines(specs))
+        try:
+            fleet = reader.read_machines(specs)
+        except ProviderError as error:
+            fleet = Unreadable(error)
     if isinstance(reader, MarkReader):
-        marked = _tried(account, lambda: reader.read_marked(configuration.owner, specs, ask=ask))
+        try:
+            marked = reader.read_marked(configuration.owner, specs, ask=ask)
+        except ProviderError as error:
+            marked = Unreadable(error)
     return Seen(fleet, marked)
-
-
-def _tried(account: str, ask: Callable[[], Told]) -> Told | Unreadable:
-    try:
-        return ask()
-    except ProviderError as error:
-        return Unreadable(error)
-    except Exception as error:  # noqa: BLE001 - a plugin's bug must not stop the plan
-        return Unreadable(
-            ProviderError(f"the provider plugin of {account!r} failed: {type(error).__name__}")
-        )

@@ -21,10 +21,21 @@ from cloudsync.model.plan import (
 )
 from cloudsync.planning import guards
 from cloudsync.planning.decide import Considered
-from cloudsync.provider.contract import Present, Progress, Refusal, Target, Unreadable, silent
+from cloudsync.provider.contract import (
+    Account,
+    FirewallSpec,
+    Observation,
+    Present,
+    Progress,
+    Refusal,
+    Target,
+    Unreadable,
+    silent,
+)
 from cloudsync.provider.errors import ProviderError
 from cloudsync.reconcile.audit_log import recording
-from cloudsync.reconcile.execute import carry_out
+from cloudsync.reconcile.execute import Conditions, carry_out
+from cloudsync.reconcile.make_plan import unusable
 from cloudsync.reconcile.observe import accounts_of, observe
 from cloudsync.runtime.deadline import Deadline
 from cloudsync.runtime.signals import Interruption
@@ -70,7 +81,7 @@ def release(
         if one.steps:
             entry.begins(plan, (one,))
         with stop.writing():
-            (outcome,) = carry_out(configuration, (one,), deadline, stop, progress)
+            (outcome,) = carry_out(configuration, (one,), Conditions(deadline, stop, progress))
             notes = _forget(configuration, name) if outcome.status in ("done", "unchanged") else ()
             word = {
                 "done": "released",
@@ -92,24 +103,36 @@ def _consider(
     configuration: Configuration, name: str, deadline: Deadline, progress: Progress
 ) -> Considered:
     firewall = configuration.firewalls[name]
-    table = configuration.accounts[firewall.account]
     spec = spec_of(configuration, firewall)
     accounts = accounts_of(configuration, (firewall.account,), deadline.reading, progress)
-    observed = observe(configuration, accounts, {name: (firewall.account, spec)})[name]
+    asked = {name: (firewall.account, spec)}
+    observed = observe(configuration, accounts, asked).observed[name]
+    account = accounts[firewall.account]
+    try:
+        return _decided(configuration, account, spec, observed)
+    except ProviderError as error:
+        return unusable(configuration, account, spec, error)
+
+
+def _decided(
+    configuration: Configuration, account: Account, spec: FirewallSpec, observed: Observation
+) -> Considered:
+    """What taking the mark off comes to, and whether it may be done. Raises `ProviderError`."""
+    name = spec.name
+    firewall = configuration.firewalls[name]
+    table = configuration.accounts[firewall.account]
     plan = FirewallPlan(
         name=name,
         provider=table.name,
         type=table.type,
-        endpoint=table.provider.endpoint(accounts[firewall.account]),
+        endpoint=table.provider.endpoint(account),
         identity=table.provider.identity(spec),
         id=observed.id if isinstance(observed, Present) else None,
         exists=None if isinstance(observed, Unreadable) else isinstance(observed, Present),
         read=ReadStatus("complete"),
         hosts=firewall.hosts,
     )
-    nothing = Considered(
-        plan, accounts[firewall.account], spec, observed, Target(spec, configuration.ssh.rules)
-    )
+    nothing = Considered(plan, account, spec, observed, Target(spec, configuration.ssh.rules))
     if not isinstance(observed, Present) or observed.marker is None:
         return nothing
     if (guard := guards.releasing(name, observed, spec.marker)) is not None:
@@ -118,12 +141,18 @@ def _consider(
     steps = table.provider.plan_steps(observed, target)
     if isinstance(steps, tuple) and not steps:
         steps = Refusal(f'the provider "{table.type}" cannot take its mark off')
-    found = guards.unsupported(name, steps)
+    refusal = guards.unsupported(name, steps)
     steps = () if isinstance(steps, Refusal) else steps
-    found = found or guards.lawful_steps(name, observed.rules, observed.rules, target.ssh, steps)
+    refusal = refusal or guards.lawful_steps(
+        name, observed.rules, observed.rules, target.ssh, steps
+    )
     plan = replace(plan, steps=tuple(StepSummary(step.summary, step.kind) for step in steps))
     return replace(
-        nothing, plan=plan, target=target, steps=steps, guards=(found,) if found is not None else ()
+        nothing,
+        plan=plan,
+        target=target,
+        steps=steps,
+        guards=(refusal,) if refusal is not None else (),
     )
 
 

@@ -1,11 +1,16 @@
-"""Threads side by side that do not outlive an interruption: leaving by an exception waits for none
-of them."""
+"""Threads side by side that do not outlive an interruption or a deadline: what has not ended by then
+is left behind."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from typing import TypeVar
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 @contextmanager
@@ -19,3 +24,21 @@ def side_by_side(count: int, name: str) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(wait=False, cancel_futures=True)
         raise
     pool.shutdown(wait=True)
+
+
+def gather(tasks: Mapping[Key, Callable[[], Value]], name: str, until: float) -> dict[Key, Value]:
+    """Run every task in a thread of its own; what those returned that ended by `until`
+    (`time.monotonic()`). The threads of the others are left behind: a socket's time-out is about
+    silence, and a peer that sends a byte now and then would hold them for ever.
+
+    Raises what a task raised.
+    """
+    if not tasks:
+        return {}
+    pool = ThreadPoolExecutor(len(tasks), thread_name_prefix=name)
+    try:
+        running = {key: pool.submit(task) for key, task in tasks.items()}
+        wait(running.values(), timeout=max(0.0, until - time.monotonic()))
+        return {key: task.result() for key, task in running.items() if task.done()}
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -23,7 +23,9 @@ def united(discoveries: Sequence[Discovery]) -> Discovery:
     if lacking and not read:
         failed = [one for one in discoveries if isinstance(one, Failed)]
         return Failed(
-            "; ".join(one.reason for one in failed), temporary=all(one.temporary for one in failed)
+            "; ".join(one.reason for one in failed),
+            temporary=all(one.temporary for one in failed),
+            skipped=all(one.skipped for one in failed),
         )
     required = tuple(port for one in read for port in one.required)
     unopened = tuple(port for one in read for port in one.unopened)

@@ -119,7 +119,7 @@ def _surveys(
         with Share(slots, run.concurrency) as share:  # its time begins with its turn
             left = until - time.monotonic()
             if left <= 0:
-                return Failed("the run's deadline had passed before it was its turn")
+                return Failed("the run's deadline had passed before it was its turn", skipped=True)
             return survey(
                 engine, timeout=min(run.host_timeout, left), share=share, base=configuration.base
             )

@@ -60,15 +60,7 @@ def remember(state: Path, owner: str, found: Mapping[str, Discovery], now: datet
     }
     if after == before:
         return
-    hosts = {
-        host: {"engines": dict(one.engines)}
-        | (
-            {}
-            if one.unknown_since is None
-            else {"unknown_since": one.unknown_since.isoformat(timespec="seconds")}
-        )
-        for host, one in after.items()
-    }
+    hosts = {host: _written(known) for host, known in after.items()}
     StateFile.of(state, owner, "engines.json").write(
         (
             json.dumps({"version": _VERSION, "hosts": hosts}, indent=1, sort_keys=True) + "\n"
@@ -77,11 +69,23 @@ def remember(state: Path, owner: str, found: Mapping[str, Discovery], now: datet
 
 
 def _taken_in(known: Remembered, discovery: Discovery, now: datetime) -> Remembered:
-    seen = (
-        {} if isinstance(discovery, Failed) else {one.engine: one.id for one in discovery.engines}
+    answered = (
+        {}
+        if isinstance(discovery, Failed)
+        else {engine.engine: engine.id for engine in discovery.engines}
     )
     since = None if isinstance(discovery, Complete) else known.unknown_since or now.astimezone(UTC)
-    return Remembered({**seen, **known.engines}, since)
+    down = isinstance(discovery, Failed)
+    if isinstance(discovery, Failed) and discovery.skipped:
+        down = known.down
+    return Remembered({**answered, **known.engines}, since, down)
+
+
+def _written(host: Remembered) -> dict[str, object]:
+    value: dict[str, object] = {"engines": dict(host.engines)}
+    if host.unknown_since is not None:
+        value["unknown_since"] = host.unknown_since.isoformat(timespec="seconds")
+    return value | ({"down": True} if host.down else {})
 
 
 def _host(value: Mapping[str, object]) -> Remembered:
@@ -89,4 +93,8 @@ def _host(value: Mapping[str, object]) -> Remembered:
     if not isinstance(engines, dict):
         raise TypeError
     moment = None if since is None else datetime.fromisoformat(str(since)).astimezone(UTC)
-    return Remembered({str(engine): str(id_) for engine, id_ in engines.items()}, moment)
+    return Remembered(
+        {str(engine): str(id_) for engine, id_ in engines.items()},
+        moment,
+        value.get("down") is True,
+    )

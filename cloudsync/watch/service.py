@@ -29,7 +29,7 @@ from cloudsync.notify.notifier import Reporting
 from cloudsync.notify.run import Run
 from cloudsync.provider.contract import Progress
 from cloudsync.reconcile import run as reconcile
-from cloudsync.reconcile.run import Options, Report
+from cloudsync.reconcile.run import Options, Report, Terms
 from cloudsync.render.escape import plain
 from cloudsync.runtime.signals import Interrupted, Interruption
 from cloudsync.state import StateError
@@ -166,8 +166,8 @@ class Service:
             report = reconcile.apply(
                 configuration,
                 options,
+                Terms(trigger="watch"),
                 progress=self.progress,
-                trigger="watch",
                 interruption=self._interruption,
             )
             self._interruption = None

@@ -21,8 +21,9 @@ from cloudsync.model.ports import (
     UnopenedPort,
 )
 from cloudsync.provider.contract import Description
+from cloudsync.reconcile import make_plan
 from cloudsync.reconcile import run as reconcile
-from cloudsync.reconcile.run import Options, Report
+from cloudsync.reconcile.run import Options, Report, Terms
 from cloudsync.runtime import clock
 from tests.world import World, both, build, ports, required, rules
 
@@ -64,7 +65,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, time: Time) -> World:
     """A container published 443 and 8080 when an apply last looked; grace is ten minutes."""
     world = build(tmp_path, grace=timedelta(minutes=10))
     monkeypatch.setattr(
-        reconcile,
+        make_plan,
         "read_hosts",
         lambda _c, names, *_: {name: world.discoveries[name] for name in names},
     )
@@ -368,7 +369,7 @@ def test_a_memory_that_cannot_be_read_starts_all_timers_anew(
     path.write_text(text)
     report = apply(shop)
     assert open_(shop) == WITH_8080
-    assert any("grace starts anew" in warning for warning in report.plan.warnings)
+    assert any("all grace starts again" in warning for warning in report.plan.warnings)
     time.passes(599)
     apply(shop)
     assert open_(shop) == WITH_8080
@@ -422,7 +423,7 @@ def test_law6_what_a_plan_showed_as_staying_open_stays_open_when_it_is_applied_l
     shop.needs("443", "8443")
     shown = reconcile.plan(shop.configuration, Options()).plan
     time.passes(60)
-    report = reconcile.apply(shop.configuration, Options(), approved=shown)
+    report = reconcile.apply(shop.configuration, Options(), Terms(approved=shown))
     assert report.moved is None
     assert open_(shop) == WITH_8080 | rules("tcp/8443")
     apply(shop)

@@ -13,7 +13,7 @@ from cloudsync.model.ports import Complete, UnopenedPort
 from cloudsync.planning.guards import GUARDS
 from cloudsync.provider.contract import Machine
 from cloudsync.reconcile import run as reconcile
-from cloudsync.reconcile.run import Options, Report
+from cloudsync.reconcile.run import Options, Report, Terms
 from cloudsync.reconcile.ssh_session import own_login
 from tests.world import MemorySettings, World, both, ports, rules
 
@@ -223,7 +223,7 @@ def test_an_old_plan_is_not_applied(world: World) -> None:
     world.needs("443")
     shown = reconcile.plan(world.configuration, Options()).plan
     old = replace(shown, created=shown.created - timedelta(hours=25))
-    report = reconcile.apply(world.configuration, Options(), approved=old)
+    report = reconcile.apply(world.configuration, Options(), Terms(approved=old))
     assert report.moved is not None
     assert "plan_max_age" in report.moved
     assert world.cloud.history == []
@@ -238,7 +238,7 @@ def test_a_plan_from_the_future_is_not_applied(world: World) -> None:
     report = reconcile.apply(
         world.configuration,
         Options(),
-        approved=replace(shown, created=shown.created + timedelta(hours=1)),
+        Terms(approved=replace(shown, created=shown.created + timedelta(hours=1))),
     )
     assert report.moved is not None
     assert "clock" in report.moved

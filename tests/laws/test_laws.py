@@ -12,7 +12,7 @@ from cloudsync.model.ports import Failed, Partial
 from cloudsync.provider.contract import Machine, Pending, StepKind
 from cloudsync.provider.errors import AuthError, Transient
 from cloudsync.reconcile import run as reconcile
-from cloudsync.reconcile.run import Options, Outcome, Report
+from cloudsync.reconcile.run import Options, Outcome, Report, Terms
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.networks import ANY
 from tests.world import MemorySettings, World, both, ports, rules
@@ -278,7 +278,7 @@ def test_law5_plan_opens_no_writer_and_records_nothing(world: World) -> None:
 def test_law6_an_expected_digest_that_does_not_fit_applies_nothing(world: World) -> None:
     world.has("tcp/22")
     world.needs("443")
-    report = reconcile.apply(world.configuration, Options(), expect="sha256:" + "0" * 64)
+    report = reconcile.apply(world.configuration, Options(), Terms(expect="sha256:" + "0" * 64))
     assert report.moved
     assert world.cloud.history == []
 
@@ -288,7 +288,7 @@ def test_law6_a_change_that_was_not_approved_stops_the_apply(world: World) -> No
     world.needs("443")
     approved = plan_of(world).plan
     world.needs("443", "8443")
-    report = reconcile.apply(world.configuration, Options(), approved=approved)
+    report = reconcile.apply(world.configuration, Options(), Terms(approved=approved))
     assert report.moved is not None
     assert "8443" in report.moved
     assert world.cloud.history == []
@@ -299,7 +299,10 @@ def test_law6_an_approved_plan_that_is_partly_done_goes_on(world: World) -> None
     world.needs("443", "8443")
     approved = plan_of(world).plan
     world.cloud.firewalls["web"] = rules("tcp/22", "tcp/443")
-    assert only(reconcile.apply(world.configuration, Options(), approved=approved)).status == "done"
+    assert (
+        only(reconcile.apply(world.configuration, Options(), Terms(approved=approved))).status
+        == "done"
+    )
     assert world.cloud.firewalls["web"] == rules("tcp/22", "tcp/443", "tcp/8443")
 
 
@@ -308,7 +311,7 @@ def test_law6_an_approved_plan_is_not_applied_to_another_firewall(world: World) 
     world.needs("443")
     approved = plan_of(world).plan
     world.firewall(settings=MemorySettings(name="other"))
-    assert reconcile.apply(world.configuration, Options(), approved=approved).moved
+    assert reconcile.apply(world.configuration, Options(), Terms(approved=approved)).moved
 
 
 def test_law6_an_old_plan_is_not_applied(world: World) -> None:
@@ -318,16 +321,9 @@ def test_law6_an_old_plan_is_not_applied(world: World) -> None:
     approved = replace(
         approved, created=approved.created - world.configuration.policy.plan_max_age * 2
     )
-    report = reconcile.apply(world.configuration, Options(), approved=approved)
+    report = reconcile.apply(world.configuration, Options(), Terms(approved=approved))
     assert report.moved is not None
     assert "plan_max_age" in report.moved
-
-
-def test_law6_nothing_is_written_when_the_user_says_no(world: World) -> None:
-    world.has("tcp/22")
-    world.needs("443")
-    assert reconcile.apply(world.configuration, Options(), confirm=lambda _: False).declined
-    assert world.cloud.history == []
 
 
 # Law 7: never wider

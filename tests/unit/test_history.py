@@ -13,7 +13,7 @@ from cloudsync.planning.reopen import way_back
 from cloudsync.provider.errors import Transient
 from cloudsync.reconcile import run as reconcile
 from cloudsync.reconcile.audit_log import who
-from cloudsync.reconcile.run import Options, Report
+from cloudsync.reconcile.run import Options, Report, Terms
 from cloudsync.render.history import listing
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NetworkSet
@@ -22,7 +22,7 @@ from tests.world import World, ports, rules
 
 
 def apply(world: World, **more: Any) -> Report:
-    return reconcile.apply(world.configuration, Options(), **more)
+    return reconcile.apply(world.configuration, Options(), Terms(**more))
 
 
 def last(world: World) -> dict[str, Any]:
@@ -80,13 +80,6 @@ def test_an_unexpected_digest_leaves_an_entry(world: World) -> None:
     apply(world, expect="sha256:0")
     assert last(world)["outcome"] == "moved"
     assert "digest" in last(world)["message"]
-
-
-def test_a_no_leaves_an_entry(world: World) -> None:
-    world.has("tcp/22")
-    world.needs("443")
-    apply(world, confirm=lambda _: False)
-    assert last(world)["outcome"] == "declined"
 
 
 def test_a_run_that_died_leaves_an_entry(world: World) -> None:
