@@ -17,6 +17,7 @@ import click
 from pydantic import BaseModel
 
 from cloudsync import exit_codes
+from cloudsync.audit.catalogue import KINDS
 from cloudsync.cli.main import COMMANDS, cloudsync
 from cloudsync.config import models, show
 from cloudsync.model import plan_json
@@ -40,8 +41,20 @@ TABLES = (
     ("[[firewalls.NAME.allow]]", models.AllowTable),
     ("[report]", models.ReportTable),
     ("[watch]", models.WatchTable),
+    ("[[audit.ignore]]", models.IgnoreTable),
 )
-_ELSEWHERE = ("ssh", "policy", "run", "providers", "hosts", "firewalls", "allow", "report", "watch")
+_ELSEWHERE = (
+    "ssh",
+    "policy",
+    "run",
+    "providers",
+    "hosts",
+    "firewalls",
+    "allow",
+    "report",
+    "watch",
+    "audit",
+)
 
 
 def pages() -> Mapping[Path, str]:
@@ -70,6 +83,14 @@ def _blocks() -> Iterator[tuple[str, str, str]]:
         "architecture.md",
         "rooms",
         _table(("room", "what is in it", "imports"), _rooms()),
+    )
+    yield (
+        "audit.md",
+        "findings",
+        _table(
+            ("id", "finding", "severity", "looked at", "not a finding", "fix"),
+            ((k.id, k.title, k.severity, k.inputs, k.trap, k.fix) for k in KINDS),
+        ),
     )
     yield (
         "exit-codes.md",

@@ -48,6 +48,10 @@ COMMANDS = {
         "cloudsync.cli.confirm",
         "Keep a change that the firewall on this machine has on trial.",
     ),
+    "audit": (
+        "cloudsync.cli.audit",
+        "Look for mistakes that open ports, on the machine, in files and in the cloud.",
+    ),
     "check-access": (
         "cloudsync.cli.check_access",
         "Say what the credentials are good for, and what is missing.",

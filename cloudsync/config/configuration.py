@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -159,6 +159,16 @@ class Firewall:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditIgnore:
+    """One `[[audit.ignore]]`."""
+
+    id: str
+    object: str
+    reason: str
+    until: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """A whole file. `base` is its folder. `state` is the state directory. `places`: every key's and
     element's place."""
@@ -177,3 +187,4 @@ class Configuration:
     places: Mapping[KeyPath, Place]
     report: ReportSettings = ReportSettings()
     watch: WatchSettings = WatchSettings()
+    audit_ignores: tuple[AuditIgnore, ...] = ()

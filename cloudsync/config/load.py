@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from cloudsync.config.configuration import (
     AccountTable,
     Allow,
+    AuditIgnore,
     ComposeTable,
     Configuration,
     Firewall,
@@ -200,6 +201,10 @@ class _Loader:
                 file.report.metrics_file,
             ),
             watch=self.watch(file),
+            audit_ignores=tuple(
+                AuditIgnore(entry.id, entry.object, entry.reason, entry.until)
+                for entry in file.audit.ignore
+            ),
         )
 
     def validate(

@@ -8,7 +8,7 @@ check those.
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from ipaddress import ip_address
 from typing import Annotated, Literal
 
@@ -338,6 +338,27 @@ class FirewallTable(Settings):
     allow: list[AllowTable] = []
 
 
+class IgnoreTable(Settings):
+    """`[[audit.ignore]]`: a finding of `cloudsync audit` that is accepted."""
+
+    id: Annotated[
+        str, Field(pattern=r"^CS0(0[1-9]|[1-3][0-9]|4[0-6])$", description="of the finding")
+    ]
+    object: Annotated[
+        str, Field(min_length=1, description='what it is about, as the audit names it, or "*"')
+    ] = "*"
+    reason: Annotated[str, Field(min_length=1, description="why it is accepted")]
+    until: Annotated[
+        date | None, Field(description="the last day it is accepted; then it is a finding again")
+    ] = None
+
+
+class AuditTable(Settings):
+    """`[audit]`: what `cloudsync audit` leaves out."""
+
+    ignore: Annotated[list[IgnoreTable], Field(description="accepted findings")] = []
+
+
 class File(Settings):
     """A cloudsync configuration."""
 
@@ -357,6 +378,7 @@ class File(Settings):
     run: RunTable = RunTable()
     report: ReportTable = ReportTable()
     watch: WatchTable = WatchTable()
+    audit: AuditTable = AuditTable()
     providers: dict[Name, dict[str, object]] = {}
     hosts: dict[Name, HostTable] = {}
     firewalls: dict[Name, dict[str, object]] = {}

@@ -102,7 +102,7 @@ def survey(
 
     deadline = time.monotonic() + timeout
     try:
-        with _reached(engine, deadline, base or Path()) as client:
+        with reached(engine, deadline, base or Path()) as client:
             return _asked(str(engine), client, share)
     except EndpointError as error:
         return Failed(str(error), temporary=False)
@@ -113,7 +113,7 @@ def survey(
 
 
 @contextlib.contextmanager
-def _reached(engine: str | TlsEngine, deadline: float, base: Path) -> Iterator[Engine]:
+def reached(engine: str | TlsEngine, deadline: float, base: Path) -> Iterator[Engine]:
     """The engine, however it is reached; what ssh says explains what fails behind it."""
     from cloudsync.sources.docker.client import Engine, EngineError
 

@@ -1,0 +1,26 @@
+"""The kinds of findings, from `catalogue.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    id: str
+    """`CS001` … `CS046`, for ever."""
+    title: str
+    severity: str
+    """In words: some depend on who reaches the port."""
+    inputs: str
+    """What is looked at."""
+    trap: str
+    """What looks like it and is fine."""
+    fix: str
+
+
+_FILE = Path(__file__).with_name("catalogue.toml")
+KINDS = tuple(Kind(**entry) for entry in tomllib.loads(_FILE.read_text())["kind"])
+BY_ID = {kind.id: kind for kind in KINDS}

@@ -1,0 +1,49 @@
+"""A finding: one cause on one machine, how bad it is, and how to get rid of it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["critical", "high", "medium", "low", "note"]
+SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "note")
+Reachable = Literal["internet", "neighbours", "host", "none", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    id: str
+    """`CS001` … `CS046`, for ever."""
+    severity: Severity
+    host: str
+    object: str
+    """What it is about: a container or service, a chain, a zone, a file."""
+    reason: str
+    """What was seen, in one sentence."""
+    reachable: Reachable = "unknown"
+    protocol: str | None = None
+    ports: str | None = None
+    file: str | None = None
+    line: int | None = None
+    hint: str | None = None
+    """The exact line to change, if that is known."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same cause from run to run: no line number and no wording is in it."""
+        essence = "\x1f".join(
+            (self.id, self.host, self.object, self.protocol or "", self.ports or "")
+        )
+        return hashlib.sha256(essence.encode()).hexdigest()[:32]
+
+    @property
+    def order(self) -> tuple[int, str, str, str, str]:
+        """The worst first, then by name."""
+        return SEVERITIES.index(self.severity), self.id, self.host, self.object, self.ports or ""
+
+
+def graded(reachable: Reachable, worst: Severity, unknown: Severity, latent: Severity) -> Severity:
+    """The severity of a port by who reaches it: `worst` from the Internet, `latent` if something in
+    front of it stops the Internet."""
+    return {"internet": worst, "unknown": unknown}.get(reachable, latent)

@@ -1,0 +1,229 @@
+"""Findings about the machine itself and the cloud around it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cloudsync.audit.findings import Finding, graded
+from cloudsync.audit.reachability import of_port
+from cloudsync.model.machine_facts import Facts, Listener, version_of
+from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.address_classes import NOT_PUBLIC
+from cloudsync.rules.networks import ANY, ANY4, is_loopback
+
+_METADATA = "169.254.169.254"
+_EXPECTED = ("sshd", "dhclient", "dhcpcd", "systemd-network", "systemd-resolve", "chronyd", "ntpd")
+_ENGINES = (
+    "docker-proxy", "rootlessport", "pasta", "passt", "slirp4netns", "conmon", "dockerd", "podman",
+)  # fmt: skip
+_EPHEMERAL = 32768
+_SWARM = (("tcp", 2377), ("tcp", 7946), ("udp", 7946), ("udp", 4789))
+
+
+def find(facts: Facts) -> Iterator[Finding]:
+    """Every finding of this family."""
+    yield from _engine_api(facts)
+    yield from _services(facts)
+    yield from _cloud(facts)
+    yield from _metadata(facts)
+    yield from _ssh(facts)
+    yield from _swarm(facts)
+    yield from _versions(facts)
+
+
+def _engine_api(facts: Facts) -> Iterator[Finding]:
+    daemon = facts.daemon
+    for address in daemon.hosts if daemon else ():
+        scheme, _, rest = address.partition("://")
+        name = rest.rpartition(":")[0].strip("[]")
+        if scheme == "tcp" and not is_loopback(name) and not daemon.verifies_clients:  # type: ignore[union-attr]
+            port = rest.rpartition(":")[2] or "2375"
+            yield _api(facts, port, daemon.file if daemon else None)
+            return
+    listening = [
+        listener
+        for listener in facts.listeners
+        if listener.process.startswith("dockerd")
+        and not is_loopback(listener.address)
+        and listener.protocol == "tcp"
+        and listener.port in (2375, 2376)
+    ]
+    verified = daemon is not None and daemon.verifies_clients
+    if listening and not verified:
+        yield _api(facts, str(listening[0].port), None)
+
+
+def _api(facts: Facts, port: str, file: str | None) -> Finding:
+    return Finding(
+        id="CS003",
+        severity="critical",
+        host=facts.host,
+        object="dockerd",
+        reason=f"whoever reaches {port}/tcp is root on the machine: no client certificate is asked for",
+        reachable=of_port(facts, "tcp", port) if port.isdigit() else "unknown",
+        protocol="tcp",
+        ports=port,
+        file=file,
+    )
+
+
+def _services(facts: Facts) -> Iterator[Finding]:
+    required = facts.policy.required if facts.policy else RuleSet.of(())
+    reported: set[tuple[str, int]] = set()
+    for listener in facts.listeners:
+        key = (listener.protocol, listener.port)
+        if key in reported or not _is_a_service(listener, facts):
+            continue
+        if RuleSet.of((Rule.of(listener.protocol, str(listener.port), ANY),)) & required:
+            continue
+        reachable = of_port(facts, listener.protocol, str(listener.port))
+        if reachable == "none":
+            continue
+        reported.add(key)
+        yield Finding(
+            id="CS023",
+            severity=graded(reachable, "medium", "medium", "low"),
+            host=facts.host,
+            object=listener.process or f"{listener.port}/{listener.protocol}",
+            reason=f"listens on {listener.port}/{listener.protocol} of every address",
+            reachable=reachable,
+            protocol=listener.protocol,
+            ports=str(listener.port),
+        )
+
+
+def _is_a_service(listener: Listener, facts: Facts) -> bool:
+    if not listener.is_everywhere or listener.container:
+        return False
+    if listener.process.startswith((*_EXPECTED, *_ENGINES)):
+        return False
+    if facts.sshd is not None and listener.port in facts.sshd.ports and listener.protocol == "tcp":
+        return False
+    if listener.protocol == "udp" and (listener.port >= _EPHEMERAL or listener.port in (68, 546)):
+        return False
+    swarm = facts.engine is not None and facts.engine.swarm
+    if swarm and (listener.protocol, listener.port) in _SWARM:
+        return False
+    published = facts.engine.containers if facts.engine else ()
+    return not any(
+        publish.protocol == listener.protocol and publish.first <= listener.port <= publish.last
+        for container in published
+        for publish in container.published
+    )
+
+
+def _cloud(facts: Facts) -> Iterator[Finding]:
+    cloud = facts.cloud
+    if cloud is None:
+        return
+    if not cloud.protected:
+        yield Finding(
+            "CS037", "critical", facts.host, "cloud firewall",
+            "no firewall of the cloud acts on the machine: everything is open", "internet",
+        )  # fmt: skip
+        return
+    for protocol, ports, through in cloud.beyond:
+        everything = protocol == "all" or ports == "1-65535"
+        what = "everything" if everything else f"{ports or 'all'}/{protocol}"
+        yield Finding(
+            id="CS037",
+            severity="critical" if everything else "high",
+            host=facts.host,
+            object=through,
+            reason=f"it lets the Internet reach {what}, which nothing requires",
+            reachable="internet",
+            protocol=protocol,
+            ports=ports,
+        )
+
+
+def _metadata(facts: Facts) -> Iterator[Finding]:
+    if facts.cloud is None or facts.cloud.metadata_hops is None or facts.engine is None:
+        return
+    if facts.cloud.metadata_hops <= 1 or _drops_metadata(facts):
+        return
+    yield Finding(
+        "CS030", "medium", facts.host, "metadata service",
+        f"its answers travel {facts.cloud.metadata_hops} hops: containers get the machine's credentials",
+        "none",
+    )  # fmt: skip
+
+
+def _drops_metadata(facts: Facts) -> bool:
+    chain = facts.docker_user
+    by_chain = chain is not None and any(
+        (rule.value("-d") or "").startswith(_METADATA) and rule.target in ("DROP", "REJECT")
+        for rule in chain.rules
+    )
+    return by_chain or (facts.nft is not None and facts.nft.drops_metadata)
+
+
+def _ssh(facts: Facts) -> Iterator[Finding]:
+    sshd = facts.sshd
+    if sshd is None or not sshd.password_login:
+        return
+    for port in sshd.ports:
+        reachable = of_port(facts, "tcp", str(port))
+        if facts.cloud is not None and reachable != "internet":
+            continue
+        if reachable in ("none", "neighbours", "host") or not _by_everybody(facts, port):
+            continue
+        yield Finding(
+            id="CS038",
+            severity="medium",
+            host=facts.host,
+            object="sshd",
+            reason=f"everybody may try passwords on {port}/tcp",
+            reachable=reachable,
+            protocol="tcp",
+            ports=str(port),
+            file=sshd.file,
+            line=sshd.line,
+        )
+        return
+
+
+def _by_everybody(facts: Facts, port: int) -> bool:
+    """Whether the cloud lets more than some networks reach the port; True if that is not known."""
+    if facts.cloud is None:
+        return True
+    public = ANY4 - NOT_PUBLIC
+    return facts.cloud.reachable.covers(RuleSet.of((Rule.of("tcp", str(port), public),)))
+
+
+def _swarm(facts: Facts) -> Iterator[Finding]:
+    engine = facts.engine
+    if engine is None or not engine.swarm or engine.swarm_nodes < 2:
+        return
+    verdicts = {
+        f"{port}/{protocol}": of_port(facts, protocol, str(port)) for protocol, port in _SWARM
+    }
+    open_ports = [port for port, verdict in verdicts.items() if verdict in ("internet", "unknown")]
+    if not open_ports:
+        return
+    internet = any(verdicts[port] == "internet" for port in open_ports)
+    yield Finding(
+        "CS039", "high", facts.host, "swarm",
+        f"more than the nodes reach {', '.join(open_ports)}",
+        "internet" if internet else "unknown",
+    )  # fmt: skip
+
+
+def _versions(facts: Facts) -> Iterator[Finding]:
+    engine = facts.engine
+    if engine is not None and engine.kind == "docker" and version_of(engine.version)[:2] == (27, 3):
+        yield Finding(
+            "CS045", "medium", facts.host, f"Docker {engine.version}",
+            "27.3 puts its rules before DOCKER-USER, so that rules there do not apply to all traffic",
+        )  # fmt: skip
+    nft = version_of(facts.nft_version)
+    if (
+        nft
+        and nft <= (1, 0, 6)
+        and engine is not None
+        and engine.firewall_backend.startswith("nftables")
+    ):
+        yield Finding(
+            "CS045", "medium", facts.host, f"nft {facts.nft_version}",
+            "it crashes on sets that nftables 1.1.2 and later make, as Docker's nftables backend does",
+        )  # fmt: skip

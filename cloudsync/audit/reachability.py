@@ -1,0 +1,97 @@
+"""Who reaches a port of the machine: cloud ∩ host, each family by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cloudsync.audit.findings import Reachable
+from cloudsync.model.machine_facts import Chain, Facts, Publish, Workload
+from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.address_classes import NOT_PUBLIC
+from cloudsync.rules.networks import ANY4, ANY6
+
+_WORST_FIRST: tuple[Reachable, ...] = ("internet", "unknown", "neighbours", "host", "none")
+
+
+def worst(verdicts: Iterable[Reachable]) -> Reachable:
+    """The verdict that lets in most."""
+    return min(verdicts, key=_WORST_FIRST.index, default="none")
+
+
+def of_port(facts: Facts, protocol: str, ports: str, families: Iterable[int] = (4, 6)) -> Reachable:
+    """Who reaches a port that is bound to every address of the families."""
+    return worst(_of_family(facts, protocol, ports, family) for family in families)
+
+
+def _of_family(facts: Facts, protocol: str, ports: str, family: int) -> Reachable:
+    everybody = ANY4 if family == 4 else ANY6
+    wanted = RuleSet.of((Rule.of(protocol, ports, everybody - NOT_PUBLIC),))
+    table = facts.host_table
+    if table is not None and table.enforces and not wanted & table.lets_in:
+        return "none"
+    if family == 6 and not facts.global_ipv6:
+        return "neighbours"
+    if facts.cloud is None:
+        return "unknown"
+    return "internet" if wanted & facts.cloud.reachable else "neighbours"
+
+
+def of_publish(facts: Facts, publish: Publish) -> Reachable:
+    """Who reaches a published port."""
+    if publish.is_loopback:
+        return "host"
+    if publish.is_private and facts.cloud is None:
+        return "neighbours"
+    if publish.first == 0:
+        return "unknown" if facts.cloud is None or facts.cloud.reachable else "neighbours"
+    families = publish.families
+    if user_chain_stops(facts, publish):
+        families = tuple(family for family in families if family == 6)
+    return of_port(facts, publish.protocol, publish.ports, families)
+
+
+def of_workload(facts: Facts, workload: Workload) -> Reachable:
+    """Who reaches anything of a container: by its published ports, or by the host's network."""
+    verdicts = [of_publish(facts, publish) for publish in workload.published]
+    if workload.on_host_network:
+        listening = [
+            listener
+            for listener in facts.listeners
+            if listener.is_everywhere and workload.id and listener.container == workload.id
+        ]
+        verdicts += [of_port(facts, socket.protocol, str(socket.port)) for socket in listening]
+        if not listening:
+            verdicts.append("unknown")
+    return worst(verdicts)
+
+
+def user_chain_stops(facts: Facts, publish: Publish) -> bool:
+    """Whether DOCKER-USER drops everything that nothing before lets in. It sees forwarded IPv4
+    only, and a rule that accepts the port by its original number lets it in."""
+    chain = facts.docker_user
+    if chain is None or 4 not in publish.families or not user_chain_is_called(facts):
+        return False
+    return final_drop(chain) and not any(
+        rule.value("--ctorigdstport") == publish.ports for rule in chain.rules
+    )
+
+
+def user_chain_is_called(facts: Facts) -> bool:
+    """Whether FORWARD jumps to DOCKER-USER."""
+    forward = facts.ip4.chain("filter", "FORWARD") if facts.ip4 else None
+    return forward is not None and any(rule.target == "DOCKER-USER" for rule in forward.rules)
+
+
+def final_drop(chain: Chain) -> bool:
+    """Whether what the chain did not accept before is dropped: an unconditional or interface-wide
+    DROP before any unconditional RETURN."""
+    for rule in chain.rules:
+        if rule.is_bare and rule.target in ("RETURN", "ACCEPT"):
+            return False
+        if rule.target in ("DROP", "REJECT") and not _narrows(rule.words):
+            return True
+    return False
+
+
+def _narrows(words: tuple[str, ...]) -> bool:
+    return bool({"-s", "-p", "--dport", "--ctorigdstport", "-d"} & set(words))

@@ -1,0 +1,89 @@
+"""The whole audit: every family over the facts, ignores applied, blind spots said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from cloudsync.audit import containers, machine, published, walls
+from cloudsync.audit.findings import SEVERITIES, Finding, Severity
+from cloudsync.model.machine_facts import Blind, Facts
+
+_FAMILIES = (published.find, containers.find, walls.find, machine.find)
+
+
+@dataclass(frozen=True, slots=True)
+class Ignore:
+    """One `[[audit.ignore]]`."""
+
+    id: str
+    object: str
+    """Of the finding; `*` for any."""
+    reason: str
+    until: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was found."""
+
+    findings: tuple[Finding, ...]
+    """The worst first."""
+    blind: tuple[Blind, ...]
+    ignored: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every input was read; an audit that saw half never calls a machine clean."""
+        return not self.blind
+
+    def at_least(self, severity: Severity) -> tuple[Finding, ...]:
+        """The findings that are at least as bad."""
+        bound = SEVERITIES.index(severity)
+        return tuple(f for f in self.findings if SEVERITIES.index(f.severity) <= bound)
+
+
+def audit(machines: Sequence[Facts], ignores: Iterable[Ignore], today: date) -> Audit:
+    """Everything that is wrong with the machines."""
+    everything = [finding for facts in machines for finding in of_machine(facts)]
+    ignores = tuple(ignores)
+    expired = [ignore for ignore in ignores if ignore.until is not None and ignore.until < today]
+    current = [ignore for ignore in ignores if ignore not in expired]
+    left = [f for f in everything if not any(_matches(ignore, f) for ignore in current)]
+    left += [_expired(ignore) for ignore in expired]
+    blind = tuple(spot for facts in machines for spot in facts.blind)
+    ordered = sorted(left, key=lambda finding: finding.order)
+    return Audit(tuple(ordered), blind, ignored=len(everything) + len(expired) - len(left))
+
+
+def of_machine(facts: Facts) -> list[Finding]:
+    """One finding a cause: the same cause by two ways is listed once."""
+    by_fingerprint: dict[str, Finding] = {}
+    for family in _FAMILIES:
+        for finding in family(facts):
+            by_fingerprint.setdefault(finding.fingerprint, finding)
+    for spot in facts.blind:
+        finding = Finding(
+            "CS046", "note", facts.host, spot.input,
+            f"{spot.input} could not be looked at: {spot.reason}"
+            + (f"; unseen: {spot.hides}" if spot.hides else ""),
+        )  # fmt: skip
+        by_fingerprint.setdefault(finding.fingerprint, finding)
+    return list(by_fingerprint.values())
+
+
+def _matches(ignore: Ignore, finding: Finding) -> bool:
+    return ignore.id == finding.id and ignore.object in ("*", finding.object)
+
+
+def _expired(ignore: Ignore) -> Finding:
+    return Finding(
+        "CS046", "low", "configuration", f"ignore {ignore.id} {ignore.object}",
+        f"ignored until {ignore.until} because: {ignore.reason}; the date has passed",
+    )  # fmt: skip
+
+
+def moved_to(finding: Finding, file: str, line: int) -> Finding:
+    """The finding at a place: one of a machine stands at its line of the configuration."""
+    return finding if finding.file else replace(finding, file=file, line=line)

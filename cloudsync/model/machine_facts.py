@@ -1,0 +1,408 @@
+"""What an audit knows of one machine. Every input that could not be read is in `blind`: None means
+that a thing is not there or was not looked at, never that it is fine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cloudsync.rules import NOTHING, RuleSet
+from cloudsync.rules.address_classes import classify
+from cloudsync.rules.networks import is_loopback
+
+Version = tuple[int, ...]
+
+
+def version_of(written: str) -> Version:
+    """`28.5.2+dfsg1` as (28, 5, 2); () if it begins with no number."""
+    numbers: list[int] = []
+    for word in written.replace("+", ".").replace("~", ".").replace("-", ".").split("."):
+        if not word.isdigit():
+            break
+        numbers.append(int(word))
+    return tuple(numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """A published port of a container or a Compose service."""
+
+    protocol: str
+    first: int
+    """The first host port; 0 if the engine picks one."""
+    last: int
+    container_port: int
+    """The container port behind `first`."""
+    address: str
+    """What it is bound to: `0.0.0.0`, `::`, an address; `` for every address of both families."""
+    file: str | None = None
+    line: int | None = None
+
+    @property
+    def ports(self) -> str:
+        """`8080` or `8000-8010`; `` if the engine picks one."""
+        if self.first == 0:
+            return ""
+        return str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+
+    @property
+    def is_loopback(self) -> bool:
+        return is_loopback(self.address)
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether it is bound to every address of a family, or of both."""
+        return self.address in ("", "0.0.0.0", "::")  # noqa: S104 - compared, not bound
+
+    @property
+    def is_private(self) -> bool:
+        """Whether it is bound to an address that the Internet does not reach by itself."""
+        return (
+            not self.is_everywhere
+            and not self.is_loopback
+            and classify_word(self.address) != "public"
+        )
+
+    @property
+    def families(self) -> tuple[int, ...]:
+        if not self.address:
+            return (4, 6)
+        return (6,) if ":" in self.address else (4,)
+
+
+def classify_word(address: str) -> str:
+    """The class of an address written as text; `public` for what is no address."""
+    from ipaddress import ip_address
+
+    try:
+        return classify(ip_address(address))
+    except ValueError:
+        return "public"
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    source: str
+    target: str
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A container of an engine, or a service of a Compose file."""
+
+    name: str
+    """As people know it: `project/service`, or the container's name."""
+    image: str = ""
+    """As asked for: `postgres:16`."""
+    state: str = "running"
+    """`running`, `restarting`, … ; `declared` for a service of a file."""
+    id: str = ""
+    network_mode: str = ""
+    networks: tuple[str, ...] = ()
+    published: tuple[Publish, ...] = ()
+    """What is bound now; for a file, what would be."""
+    asked: tuple[Publish, ...] = ()
+    """What was asked for, bound or not."""
+    addresses: tuple[str, ...] = ()
+    """The container's own addresses."""
+    mounts: tuple[Mount, ...] = ()
+    privileged: bool = False
+    capabilities: tuple[str, ...] = ()
+    host_pid: bool = False
+    environment: tuple[str, ...] = ()
+    """Names only, never values."""
+    command: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    image_labels: frozenset[str] = frozenset()
+    """Keys of the labels that come from the image."""
+    listening: frozenset[tuple[str, int]] | None = None
+    """Protocol and port of what listens inside; None if that is not known."""
+    file: str | None = None
+    line: int | None = None
+
+    @property
+    def on_host_network(self) -> bool:
+        return self.network_mode == "host"
+
+    @property
+    def image_name(self) -> str:
+        """The image without registry, tag and digest, in lower case: `bitnami/redis`."""
+        name = self.image.partition("@")[0]
+        head, slash, last = name.rpartition("/")
+        name = f"{head}{slash}{last.partition(':')[0]}".lower()
+        registry, _, rest = name.partition("/")
+        return (
+            rest
+            if rest and ("." in registry or ":" in registry or registry == "localhost")
+            else name
+        )
+
+    @property
+    def outward(self) -> tuple[Publish, ...]:
+        """What is published on more than loopback."""
+        return tuple(publish for publish in self.published if not publish.is_loopback)
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    name: str
+    driver: str = "bridge"
+    internal: bool = False
+    ipv6: bool = False
+    bridge: str = ""
+    """The name of its interface on the machine; `` if that is not known."""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    kind: str
+    """`docker` or `podman`."""
+    version: str
+    containers: tuple[Workload, ...] = ()
+    networks: tuple[Network, ...] = ()
+    rootless: bool = False
+    swarm: bool = False
+    swarm_nodes: int = 1
+    ingress_ports: tuple[Publish, ...] = ()
+    firewall_backend: str = ""
+    """`iptables`, `nftables`, or `` if the engine does not say (before 29)."""
+
+    def is_before(self, *version: int) -> bool:
+        """Whether it is older than `version`; False if its version is not known."""
+        return bool(version_of(self.version)) and version_of(self.version) < version
+
+    def network(self, name: str) -> Network | None:
+        return next((network for network in self.networks if network.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """dockerd's configuration: daemon.json and its arguments together."""
+
+    iptables: bool = True
+    ip6tables: bool = True
+    userland_proxy: bool = True
+    hosts: tuple[str, ...] = ()
+    verifies_clients: bool = False
+    address: str = ""
+    """`ip`: the address that a publish without one is bound to."""
+    direct_routing: bool = False
+    """`allow-direct-routing`."""
+    raw_disabled: bool = False
+    """`DOCKER_INSECURE_NO_IPTABLES_RAW` in its environment."""
+    file: str = "/etc/docker/daemon.json"
+
+
+@dataclass(frozen=True, slots=True)
+class FilterRule:
+    """One rule as iptables-save prints it, without `-A CHAIN`."""
+
+    words: tuple[str, ...]
+
+    @property
+    def target(self) -> str:
+        return self.value("-j") or self.value("-g") or ""
+
+    def has(self, option: str) -> bool:
+        return option in self.words
+
+    def value(self, option: str) -> str | None:
+        """The word after `option`."""
+        if option not in self.words:
+            return None
+        after = self.words.index(option) + 1
+        return self.words[after] if after < len(self.words) else None
+
+    @property
+    def matches_replies(self) -> bool:
+        """Whether it matches packets of connections that exist."""
+        states = self.value("--ctstate") or self.value("--state") or ""
+        return "ESTABLISHED" in states.upper()
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it matches every packet."""
+        return self.words[:1] == ("-j",)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    policy: str
+    """`ACCEPT`, `DROP`, or `-` for a chain that is not built in."""
+    rules: tuple[FilterRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """One family's rules as iptables-save prints them, by table and chain."""
+
+    chains: Mapping[tuple[str, str], Chain] = field(default_factory=dict)
+
+    def chain(self, table: str, name: str) -> Chain | None:
+        return self.chains.get((table, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Nftables:
+    """What matters of `nft -j list ruleset`."""
+
+    tables: tuple[tuple[str, str], ...] = ()
+    """Family and name."""
+    host_table: HostTable | None = None
+    drops_metadata: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HostTable:
+    """Our own table, `inet cloudsync`."""
+
+    enforces: bool
+    lets_in: RuleSet = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Ufw:
+    enabled: bool
+    forward_policy: str = "DROP"
+    ipv6: bool = True
+    after_rules: tuple[str, ...] = ()
+    after6_rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    name: str
+    target: str = "default"
+    interfaces: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    services: tuple[str, ...] = ()
+    file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Firewalld:
+    running: bool
+    strict_forward_ports: bool = False
+    zones: tuple[Zone, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A socket of the machine's own network namespace that waits for others."""
+
+    protocol: str
+    address: str
+    """`*` and `::` stand for every address."""
+    port: int
+    process: str = ""
+    container: str = ""
+    """The id of the container whose process it is; `` for the machine's own."""
+
+    @property
+    def is_everywhere(self) -> bool:
+        return self.address in ("*", "0.0.0.0", "::", "")  # noqa: S104 - compared, not bound
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRules:
+    """A file that restores firewall rules at boot."""
+
+    path: str
+    family: int
+    tables: Tables
+    loaded_at_boot: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NftablesFile:
+    path: str
+    flushes: bool
+    loaded_at_boot: bool
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sshd:
+    ports: tuple[int, ...] = (22,)
+    password_login: bool = True
+    file: str = "/etc/ssh/sshd_config"
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """What the cloud's firewalls let the Internet reach on the machine."""
+
+    protected: bool
+    """Whether any firewall acts on it."""
+    reachable: RuleSet = NOTHING
+    beyond: tuple[tuple[str, str, str], ...] = ()
+    """Protocol, ports and `firewall, rule` of what is open although nothing requires it."""
+    metadata_hops: int | None = None
+    """The hop limit of the metadata service's answers; None if that is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the configuration wants open on the machine."""
+
+    required: RuleSet = NOTHING
+    allow_sensitive: RuleSet = NOTHING
+    host_firewall: bool = False
+    """Whether a firewall of the provider `host` stands for this machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blind:
+    """An input that could not be looked at."""
+
+    input: str
+    """`engine`, `compose`, `iptables`, `nftables`, `ufw`, `firewalld`, `daemon`, `sockets`,
+    `sshd`, `cloud`, …"""
+    reason: str
+    hides: str = ""
+    """What stays unseen because of it."""
+    temporary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One machine."""
+
+    host: str
+    engine: Engine | None = None
+    services: tuple[Workload, ...] = ()
+    """Of Compose files."""
+    service_networks: tuple[Network, ...] = ()
+    daemon: Daemon | None = None
+    ip4: Tables | None = None
+    ip6: Tables | None = None
+    nft: Nftables | None = None
+    nft_version: str = ""
+    ufw: Ufw | None = None
+    firewalld: Firewalld | None = None
+    listeners: tuple[Listener, ...] = ()
+    saved: tuple[SavedRules, ...] = ()
+    nft_files: tuple[NftablesFile, ...] = ()
+    sshd: Sshd | None = None
+    cloud: Cloud | None = None
+    policy: Policy | None = None
+    global_ipv6: bool = True
+    """Whether the machine has a global IPv6 address; True if that is not known."""
+    blind: tuple[Blind, ...] = ()
+
+    @property
+    def workloads(self) -> tuple[Workload, ...]:
+        """Containers and services."""
+        return (*(self.engine.containers if self.engine else ()), *self.services)
+
+    @property
+    def host_table(self) -> HostTable | None:
+        return self.nft.host_table if self.nft else None
+
+    @property
+    def docker_user(self) -> Chain | None:
+        """The IPv4 chain DOCKER-USER."""
+        return self.ip4.chain("filter", "DOCKER-USER") if self.ip4 else None

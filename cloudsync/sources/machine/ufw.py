@@ -1,0 +1,34 @@
+"""ufw's configuration, as files."""
+
+from __future__ import annotations
+
+import re
+
+from cloudsync.model.machine_facts import Ufw
+from cloudsync.sources.machine.root import Root
+
+
+def read(root: Root) -> Ufw | None:
+    """None if ufw is not installed. Raises `Unreadable`."""
+    main = root.text("/etc/ufw/ufw.conf")
+    if main is None:
+        return None
+    defaults = root.text("/etc/default/ufw") or ""
+    return Ufw(
+        enabled=_value(main, "ENABLED") == "yes",
+        forward_policy=_value(defaults, "DEFAULT_FORWARD_POLICY").upper() or "DROP",
+        ipv6=_value(defaults, "IPV6") != "no",
+        after_rules=_rules(root.text("/etc/ufw/after.rules")),
+        after6_rules=_rules(root.text("/etc/ufw/after6.rules")),
+    )
+
+
+def _value(content: str, key: str) -> str:
+    values = re.findall(rf'^\s*{key}\s*=\s*"?([^"\s#]*)"?', content, re.MULTILINE)
+    return str(values[-1]) if values else ""
+
+
+def _rules(content: str | None) -> tuple[str, ...]:
+    """The lines that count, comments that name a tool's block included."""
+    lines = (line.strip() for line in (content or "").splitlines())
+    return tuple(line for line in lines if line and (not line.startswith("#") or "UFW AND" in line))
