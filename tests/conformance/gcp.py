@@ -22,7 +22,7 @@ from tests.conformance.http_stage import HttpStage, networks, rule_set
 from tests.doubles.compute import ComputeDouble, fault_body
 
 RULES = "/projects/p/global/firewalls"
-PRIORITY, TARGET, PAGE = 900, ["web"], 500
+PRIORITY, TARGET, PAGE = 1000, ["web"], 500
 _NUMBERS = {"icmpv6": "58", "gre": "47"}
 _NAMES = {number: name for name, number in _NUMBERS.items()}
 

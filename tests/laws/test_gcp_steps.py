@@ -17,9 +17,10 @@ from cloudsync.provider.contract import Present, Target
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_gcp import provider
-from cloudsync_gcp.native import Change, Found, Write
-from cloudsync_gcp.rules import listed, written_marker
+from cloudsync_gcp.native import Firewall, Write, Writes
+from cloudsync_gcp.ownership import firewall_of, owners
 from cloudsync_gcp.settings import GcpFirewall, prefix_of
+from cloudsync_gcp.vpc_rules import marked, parse
 from tests.effort import examples
 from tests.world import rules
 
@@ -52,7 +53,7 @@ bodies = st.fixed_dictionaries(
         "targetTags": st.sampled_from([["web"], ["web"], ["web", "db"], ["db"], []]),
         "network": st.sampled_from(["global/networks/default"] * 4 + ["global/networks/other"]),
         "direction": st.just("INGRESS"),
-        "description": st.just(written_marker(MARK)),
+        "description": st.just(marked(MARK)),
     }
 )
 firewalls = st.dictionaries(
@@ -66,22 +67,22 @@ wanted = st.lists(
 ).map(lambda texts: rules(*texts) | SSH)
 
 
-def seen(state: Mapping[str, Rule]) -> Found:
-    return Found(
-        tuple(listed({"name": name, **body}, PREFIX, SETTINGS) for name, body in state.items())
-    )
+def seen(state: Mapping[str, Rule]) -> Firewall:
+    parsed = [parse({"name": name, **body}) for name, body in state.items()]
+    return firewall_of(SPEC, parsed, owners(parsed, [SPEC]))
 
 
 def let_in(state: Mapping[str, Rule]) -> RuleSet:
-    total = NOTHING
-    for name, body in state.items():
-        total = total | effect(name, json.dumps(body))
-    return total
+    """What the rules let in on the firewall's machines, whosever they are."""
+    return RuleSet.of(
+        rule for name, body in state.items() for rule in effect(name, json.dumps(body))
+    )
 
 
 @cache
 def effect(name: str, body: str) -> RuleSet:
-    return listed({"name": name, **json.loads(body)}, PREFIX, SETTINGS).effect
+    rule = parse({"name": name, **json.loads(body)})
+    return rule.lets_in if rule.is_exactly_for(SETTINGS) else NOTHING
 
 
 def after(state: Mapping[str, Rule], write: Write) -> dict[str, Rule]:
@@ -98,14 +99,14 @@ def test_law3_whatever_writes_of_a_step_have_ended_what_is_open_stays_between(
     state: dict[str, Rule], final: RuleSet
 ) -> None:
     before, found = let_in(state), seen(state)
-    wrong = any(one.wrong for one in found.rules)
+    wrong = any(one.wrong for one in found.owned)
     steps = provider.plan_steps(
         Present(PREFIX, before, MARK, native=found), Target(SPEC, final, SSH, reapply=wrong)
     )
     assert isinstance(steps, tuple)
     assert not steps or lawful_steps("web", before, final, SSH, steps) is None
     for step in steps:
-        assert isinstance(step.native, Change)
+        assert isinstance(step.native, Writes)
         ended = {frozenset[int](): state}
         for number, write in enumerate(step.native.writes):
             for done, then in list(ended.items()):
@@ -123,7 +124,7 @@ def test_law3_whatever_writes_of_a_step_have_ended_what_is_open_stays_between(
         assert let_in(state) == step.after
     assert let_in(state) == final
     again = seen(state)
-    assert not any(one.wrong for one in again.rules), "law 4: nothing is left to put right"
+    assert not any(one.wrong for one in again.owned), "law 4: nothing is left to put right"
     assert (
         provider.plan_steps(Present(PREFIX, final, MARK, native=again), Target(SPEC, final, SSH))
         == ()

@@ -42,6 +42,8 @@ HEALTH = (
 )
 IAP = ("35.235.240.1", "35.235.255.254", "2600:2d00:1:7::1")
 Rules = Mapping[str, Mapping[str, Any]]
+PRIORITY_900 = 'target_tags = ["web"]\npriority = 900'
+"""The default with the denials, so that turning them on and off moves no rule."""
 
 
 def comes_in(rules: Rules, address: str, port: int) -> bool:
@@ -72,7 +74,7 @@ def _speaks_of(entry: Mapping[str, Any], port: int) -> bool:
 def shop(tmp_path: Path) -> Iterator[Shop]:
     with ComputeDouble() as cloud:
         shop = Shop(tmp_path, cloud)
-        shop.enforce = "deny-others"
+        shop.enforce, shop.keys = "deny-others", PRIORITY_900
         for name, priority, ports, ranges in (
             ("rdp", 65534, ["3389"], ["0.0.0.0/0"]), ("rdp6", 65534, ["3389"], ["::/0"]),
             ("by-default", 1000, ["5432"], ["0.0.0.0/0", "10.0.0.0/8"]), ("internal", 65534, ["0-65535"], ["10.128.0.0/9"]),
@@ -261,9 +263,6 @@ def test_a_run_that_died_while_turning_it_off_is_finished_by_the_next(shop: Shop
         {"sourceRanges": ["203.0.113.0/24"]},
         {"sourceRanges": ["0.0.0.0/0"]},
         {"denied": [{"IPProtocol": "tcp", "ports": ["3389"]}]},
-        {"targetTags": ["web", "db"]},
-        {"targetTags": []},
-        {"destinationRanges": ["10.0.0.2/32"]},
         {"sourceTags": ["bastion"]},
     ],
 )
@@ -300,15 +299,66 @@ def test_a_denial_that_was_turned_into_an_allowance_is_what_it_lets_in(shop: Sho
     assert shop.changes() == []
 
 
-def test_law1_denials_for_other_machines_than_before_need_the_word_again(shop: Shop) -> None:
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"targetTags": ["web", "db"]},
+        {"targetTags": []},
+        {"destinationRanges": ["10.0.0.2/32"]},
+    ],
+)
+def test_a_denial_retargeted_by_hand_is_somebody_elses_and_ours_is_written_again(
+    shop: Shop, fields: dict[str, Any]
+) -> None:
     on(shop)
+    shop.cloud.set_by_hand("cloudsync-web-deny4", **fields)
+    theirs = shop.rules()["cloudsync-web-deny4"]
+    (change,) = shop.changes()
+    assert change.startswith("reapply rule cloudsync-web-deny4: it is not there")
+    shop.applies()
+    assert shop.rules()["cloudsync-web-deny4"] == theirs
+    assert shop.rules()["cloudsync-web-deny4b"]["targetTags"] == ["web"]
+    assert shop.changes() == []
+    stays_lawful(shop)
+
+
+def test_law1_denials_for_other_machines_than_before_need_a_new_confirmation(shop: Shop) -> None:
+    on(shop)
+    before = shop.rules()
     shop.keys = 'target_tags = ["web", "db"]'
     code, said = shop.apply()
     assert code == 3
     assert "--allow-attach web" in said
     on(shop)
-    assert all(rule["targetTags"] == ["db", "web"] for rule in denials(shop).values())
+    new = {name: rule for name, rule in denials(shop).items() if name not in before}
+    assert {name: rule["targetTags"] for name, rule in new.items()} == {
+        "cloudsync-web-deny4b": ["db", "web"],
+        "cloudsync-web-deny6b": ["db", "web"],
+    }
+    assert all(shop.rules()[name] == rule for name, rule in before.items()), "left as it was"
     assert shop.changes() == []
+    stays_lawful(shop)
+
+
+def test_law2_rules_that_would_stand_behind_the_denials_are_moved_before_them_first(
+    shop: Shop,
+) -> None:
+    shop.keys, shop.enforce, shop.ports = 'target_tags = ["web"]', "allow", ("80/tcp", "443/tcp")
+    shop.applies()
+    assert shop.rules()["cloudsync-web-any4"]["priority"] == 1000
+    shop.enforce, shop.ports = "deny-others", ("443/tcp",)
+    assert any("its priority is 1000, behind" in change for change in shop.changes())
+    shop.cloud.history.clear()
+    on(shop)
+    assert shop.rules()["cloudsync-web-any4"]["priority"] == 900
+    stays_lawful(shop)
+    assert not comes_in(shop.rules(), "8.8.8.8", 80)
+    assert shop.changes() == []
+    shop.cloud.set_by_hand("cloudsync-web-any4", priority=1000)
+    assert not comes_in(shop.rules(), "8.8.8.8", 22)
+    assert any(change.startswith("open tcp/22") for change in shop.changes()), "SSH is shut out"
+    shop.applies()
+    assert comes_in(shop.rules(), "8.8.8.8", 22)
 
 
 def test_law1_a_host_that_is_not_known_postpones_turning_on_and_not_turning_off(shop: Shop) -> None:

@@ -42,7 +42,7 @@ from cloudsync.provider.errors import (
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_gcp import provider
-from cloudsync_gcp.native import Change
+from cloudsync_gcp.native import Writes
 from cloudsync_gcp.settings import GcpAccount, GcpFirewall
 from tests.doubles.compute import ComputeDouble, fault_body
 from tests.doubles.gcp_shop import RULES, WAITS
@@ -246,11 +246,18 @@ def test_one_rule_a_source_set_and_family_with_all_its_ports(
 
 
 def test_lists_really_clear(project: Project, cloud: ComputeDouble) -> None:
-    cloud.add_firewall(ANY4, **SSH4 | {"sourceTags": ["db"], "destinationRanges": ["10.0.0.0/8"]})
+    """A rule that loses its networks keeps its tags; fields that are not known here stay too."""
+    cloud.add_firewall(
+        "cloudsync-web-x",
+        **SSH4 | {"sourceRanges": ["203.0.113.0/24"], "sourceTags": ["db"], "priority": 7},
+    )
+    cloud.add_firewall(ANY4, **SSH4 | {"allowed": [{"IPProtocol": "tcp", "ports": ["22", "80"]}]})
     cloud.add_firewall(ANY6, **SSH6)
-    project.makes("tcp/22", reapply=True)
-    assert cloud.firewalls()[ANY4].keys().isdisjoint({"sourceTags", "destinationRanges"})
-    assert [call.method for call in cloud.writes()] == ["PUT", "POST"]
+    project.makes("tcp/22 from 198.51.100.0/24", "tcp/22 from any6")
+    rule = cloud.firewalls()["cloudsync-web-x"]
+    assert "sourceRanges" not in rule
+    assert (rule["sourceTags"], rule["priority"]) == (["db"], 7)
+    assert ANY4 not in cloud.firewalls()
 
 
 def test_descriptions_say_who_and_hold_no_control_characters(
@@ -505,7 +512,7 @@ def test_law3_the_writes_of_a_step_may_end_in_any_order(
                     provider.open_writer(again.account()).run(step)
                 open_before = again.present().rules
                 for write in order:
-                    one = replace(steps[number], native=Change((write,)))
+                    one = replace(steps[number], native=Writes((write,)))
                     provider.open_writer(again.account()).run(one)
                     now = again.read()
                     state = now.rules if isinstance(now, Present) else NOTHING
@@ -518,7 +525,7 @@ def test_law3_the_writes_of_a_step_may_end_in_any_order(
 
 
 def changes_of(step: Step) -> tuple[Any, ...]:
-    assert isinstance(step.native, Change)
+    assert isinstance(step.native, Writes)
     return step.native.writes
 
 

@@ -6,7 +6,7 @@ That exists for a rule that exists, and knows the permissions on rules only. Wri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,6 @@ from cloudsync.provider.access import Access, NeededFor, of_quota
 from cloudsync.provider.contract import Account, FirewallSpec
 from cloudsync.provider.errors import AuthError, ProviderError
 from cloudsync_gcp.client import Api
-from cloudsync_gcp.rules import VendorRule
 from cloudsync_gcp.settings import prefix_of, settings_of
 
 _ROLE = "the role in docs/providers/gcp.md has it"
@@ -65,7 +64,9 @@ def check(account: Account, base: str, specs: Sequence[FirewallSpec]) -> Sequenc
     return rows
 
 
-def _writing(api: Api, rules: Sequence[VendorRule], specs: Sequence[FirewallSpec]) -> list[Access]:
+def _writing(
+    api: Api, rules: Sequence[Mapping[str, Any]], specs: Sequence[FirewallSpec]
+) -> list[Access]:
     prefixes = tuple(prefix_of(spec) for spec in specs)
     names = sorted(
         (str(rule["name"]) for rule in rules),

@@ -1,9 +1,9 @@
 """`enforce = "deny-others"`: what other allow rules of the network let in from the Internet on the
 firewall's targets is denied.
 
-Two VPC rules, one a family, for the same targets, stand between our allowances and everybody
-else's: the lowest priority number is looked at first, so that 900 (ours) is let in, 950 (these)
-stops the rest, and 1000 (Google's default for everybody's rules) is not reached.
+Two VPC rules, one per family, for the same targets, stand between our allowances and everybody
+else's: the lowest priority number is evaluated first, so that 900 (ours) is let in, 950 (these)
+stops the rest, and 1000 (Google's default for everybody's rules) is never reached.
 
 Only public space is denied, so that what does not come from the Internet stays as it is: private
 networks, and the ranges that Google's own health checks, load balancers and Identity-Aware Proxy
@@ -13,27 +13,17 @@ https://cloud.google.com/iap/docs/using-tcp-forwarding).
 
 from __future__ import annotations
 
-import re
-import string
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from cloudsync.provider.contract import Attachment, Pending
 from cloudsync.provider.marker import Marker
+from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.networks import ANY4, ANY6, NetworkSet
-from cloudsync_gcp.native import Found, Write
-from cloudsync_gcp.rules import (
-    Listed,
-    VendorRule,
-    covers_targets,
-    marker_of,
-    network_of,
-    networks_of,
-    touches_targets,
-    written_marker,
-    wrong_place,
-)
+from cloudsync_gcp.names import LETTERS, denial_family
+from cloudsync_gcp.native import Firewall, Owned, Write
 from cloudsync_gcp.settings import GcpFirewall, denial_priority
+from cloudsync_gcp.vpc_rules import VpcRule, marked
 
 TARGET = "deny others"
 _TEXT = "what no rule of this firewall lets in from the Internet is denied here"
@@ -59,63 +49,82 @@ DENIED = {
     "4": ANY4 - NetworkSet.of((*PRIVATE4, *GOOGLE4)),
     "6": ANY6 - NetworkSet.of((*PRIVATE6, *GOOGLE6)),
 }
-_NAME = re.compile(r"deny([46])[b-z]?")
 
 
-def family_of(name: str, prefix: str) -> str | None:
-    """`4` or `6`, where it is a name that a firewall's denials are given."""
-    match = (
-        _NAME.fullmatch(name.removeprefix(f"{prefix}-")) if name.startswith(f"{prefix}-") else None
-    )
-    return match[1] if match else None
+def is_denial(rule: VpcRule) -> bool:
+    """Whether it is one of a firewall's denials, right or not. A rule that lets in is none,
+    whatever its name."""
+    return denial_family(rule.name) is not None and bool(rule.denied)
 
 
-def is_denial(rule: VendorRule, prefix: str) -> bool:
-    """Whether it is one of the firewall's denials, right or not. One that lets in is none, whatever
-    its name."""
-    named = family_of(str(rule["name"]), prefix) is not None
-    return named and bool(rule.get("denied")) and rule.get("direction", "INGRESS") == "INGRESS"
-
-
-def wrong(rule: VendorRule, prefix: str, settings: GcpFirewall) -> Iterable[str]:
-    """The fields of a denial that are not as they should be, in words."""
-    family = family_of(str(rule["name"]), prefix) or ""
-    entries = [
-        (str(one.get("IPProtocol")).lower(), bool(one.get("ports")))
-        for one in rule.get("denied") or ()
-    ]
-    if ("all", False) not in entries:
+def wrong(rule: VpcRule, settings: GcpFirewall) -> Iterable[str]:
+    """The fields of a denial that are not as they should be, in words. Raises `UnknownRule`."""
+    if not any(entry.protocol.lower() == "all" and not entry.ports for entry in rule.denied):
         yield "it denies some protocols only"
-    if rule.get("sourceTags") or rule.get("sourceServiceAccounts"):
+    if rule.other_sources:
         yield "it denies tags or service accounts too"
-    ranges = rule.get("sourceRanges") or ()
-    if not ranges or networks_of(ranges) != DENIED[family]:
+    if not rule.source_ranges or rule.sources != DENIED[denial_family(rule.name) or ""]:
         yield "it denies other networks"
-    yield from wrong_place(rule, settings, denial_priority(settings))
+    if rule.disabled:
+        yield "it is disabled"
+    if rule.priority != denial_priority(settings):
+        yield f"its priority is {rule.priority}, not {denial_priority(settings)}"
 
 
-def standing(found: Found, settings: GcpFirewall) -> tuple[Attachment, ...]:
+def in_effect(mine: Iterable[VpcRule], settings: GcpFirewall) -> bool:
+    """Whether all of the denial is in effect."""
+    right = {
+        denial_family(rule.name)
+        for rule in mine
+        if is_denial(rule) and not any(wrong(rule, settings))
+    }
+    return right == set(DENIED)
+
+
+def denied_by(mine: Iterable[VpcRule], settings: GcpFirewall) -> RuleSet:
+    """What the firewall's denials that are right keep out."""
+    families = [
+        denial_family(rule.name) or ""
+        for rule in mine
+        if is_denial(rule) and not any(wrong(rule, settings))
+    ]
+    return RuleSet.of(Rule.of("all", "", DENIED[family]) for family in families) or NOTHING
+
+
+def closed_by(allowances: Iterable[VpcRule], settings: GcpFirewall) -> RuleSet:
+    """What others let in on all the targets that the denial keeps out."""
+    denied = RuleSet.of(Rule.of("all", "", sources) for sources in DENIED.values())
+    behind = [rule for rule in allowances if rule.priority >= denial_priority(settings)]
+    return RuleSet.of(part for rule in behind for part in rule.lets_in & denied)
+
+
+def attachments(firewall: Firewall, settings: GcpFirewall) -> tuple[Attachment, ...]:
     """The denial as an attachment: nobody has listed what it closes, so that it needs the user's
-    word. It is there where a rule of it is, for all the targets; the rest is put right."""
+    confirmation. It is there if a rule of it is; the rest is put right."""
     if settings.enforce != "deny-others":
         return ()
     who = ", ".join(settings.target_tags or settings.target_service_accounts or ())
-    reason = f"on {who}, what other rules let in from the Internet is denied: what no rule of this firewall lets in closes there"
-    return (Attachment(TARGET, bool(_in_place(found.rules, settings)), reason=reason),)
+    reason = (
+        f"on {who}, what other rules let in from the Internet is denied: what no rule of this "
+        f"firewall lets in closes there"
+    )
+    return (Attachment(TARGET, bool(_denials(firewall)), reason=reason),)
 
 
-def pending(found: Found, prefix: str, settings: GcpFirewall) -> tuple[Pending, ...]:
+def pending(firewall: Firewall, prefix: str, settings: GcpFirewall) -> tuple[Pending, ...]:
     """What of the denial is not as configured."""
-    denials = [one for one in found.rules if one.kind == "denial"]
+    there = _denials(firewall)
     if settings.enforce == "allow":
-        names = ", ".join(one.name for one in denials)
-        reason = f'enforce = "allow": what other rules of the network let in comes in again, without {names}'
-        return (Pending(TARGET, reason, lifts=True),) if denials else ()
-    in_place = _in_place(denials, settings)
-    if not in_place:
+        names = ", ".join(denial.name for denial in there)
+        reason = (
+            f'enforce = "allow": what other rules of the network let in comes in again, without '
+            f"{names}"
+        )
+        return (Pending(TARGET, reason, lifts=True),) if there else ()
+    if not there:
         return ()
-    chosen = _chosen(denials, prefix)
-    said = [
+    chosen = _chosen(there)
+    missing = [
         Pending(
             f"rule {prefix}-deny{family}",
             f"it is not there: what others let in by IPv{family} is not denied",
@@ -123,114 +132,91 @@ def pending(found: Found, prefix: str, settings: GcpFirewall) -> tuple[Pending, 
         for family in DENIED
         if family not in chosen
     ]
-    for one in denials:
-        if chosen.get(family_of(one.name, prefix) or "") is not one:
-            said.append(
-                Pending(
-                    f"rule {one.name}",
-                    "there is one more of its kind, or it cannot be mended; it goes from there",
-                )
-            )
-        elif one.wrong:
-            said.append(Pending(f"rule {one.name}", f"not as configured: {', '.join(one.wrong)}"))
-    return tuple(said)
+    return (*missing, *(fault for denial in there if (fault := _fault(denial, chosen))))
 
 
-def overruled(
-    rules: Iterable[VendorRule], owned: Collection[str], owner: str, settings: GcpFirewall
-) -> tuple[str, ...]:
-    """Allow rules of the same owner's other firewalls on these targets that the denial would stop.
-    `owned`: this firewall's own names."""
+def _fault(denial: Owned, chosen: dict[str, Owned]) -> Pending | None:
+    if chosen.get(denial_family(denial.name) or "") is not denial:
+        return Pending(f"rule {denial.name}", "another rule denies the same; this one is deleted")
+    if denial.wrong:
+        return Pending(f"rule {denial.name}", f"not as configured: {', '.join(denial.wrong)}")
+    return None
+
+
+def overruled(foreign: Iterable[VpcRule], owner: str, settings: GcpFirewall) -> tuple[str, ...]:
+    """Allow rules of the same owner's other firewalls on these targets that the denial would
+    stop."""
     return tuple(
-        str(rule["name"])
-        for rule in rules
-        if (marker := marker_of(rule)) is not None
-        and marker.owner == owner
-        and str(rule["name"]) not in owned
-        and rule.get("allowed")
-        and not rule.get("disabled")
-        and network_of(rule) == settings.network
-        and touches_targets(rule, settings) is not False
-        and int(rule.get("priority", 1000)) >= denial_priority(settings)
+        rule.name
+        for rule in foreign
+        if rule.marker is not None
+        and rule.marker.owner == owner
+        and rule.allowed
+        and not rule.disabled
+        and rule.touches(settings) is not False
+        and rule.priority >= denial_priority(settings)
     )
 
 
-def lifting(found: Sequence[Listed]) -> tuple[Write, ...]:
-    """Takes the denials away."""
-    return tuple(Write("delete", one.name) for one in found if one.kind == "denial")
+def lifting(firewall: Firewall) -> tuple[Write, ...]:
+    """Deletes the denials."""
+    return tuple(Write("delete", denial.name) for denial in _denials(firewall))
 
 
 def denying(
-    found: Sequence[Listed],
-    taken: Collection[str],
-    prefix: str,
-    settings: GcpFirewall,
-    marker: Marker,
+    firewall: Firewall, prefix: str, settings: GcpFirewall, marker: Marker
 ) -> tuple[tuple[Write, ...], tuple[Write, ...]]:
-    """The denials as they should be, and the ones that go after that."""
-    denials = [one for one in found if one.kind == "denial"]
-    chosen = _chosen(denials, prefix)
-    names = {one.name for one in found} | set(taken)
+    """The denials as they should be, and the ones that are deleted after that."""
+    there = _denials(firewall)
+    chosen = _chosen(there)
     writes = []
     for family, sources in DENIED.items():
-        there = chosen.get(family)
-        if there is None:
-            name = next(
-                f"{prefix}-deny{family}{x}"
-                for x in _LETTERS
-                if f"{prefix}-deny{family}{x}" not in names
-            )
-            writes.append(Write("insert", name, _body(name, sources, settings, marker, None)))
-        elif there.wrong or there.marker != marker:
-            writes.append(
-                Write(
-                    "update", there.name, _body(there.name, sources, settings, marker, there.native)
-                )
-            )
-    kept = {one.name for one in chosen.values()}
-    return tuple(writes), tuple(
-        Write("delete", one.name) for one in denials if one.name not in kept
-    )
+        denial = chosen.get(family)
+        if denial is None:
+            name = _free_name(f"{prefix}-deny{family}", firewall.names)
+            writes.append(Write("insert", name, _body(name, sources, settings, marker)))
+        elif denial.wrong or denial.rule.marker != marker:
+            body = _body(denial.name, sources, settings, marker)
+            kept = {"network": denial.rule.network, "logConfig": denial.rule.log_config}
+            writes.append(Write("update", denial.name, body | kept))
+    staying = {denial.name for denial in chosen.values()}
+    surplus = [denial.name for denial in there if denial.name not in staying]
+    return tuple(writes), tuple(Write("delete", name) for name in surplus)
 
 
-_LETTERS = ("", *string.ascii_lowercase[1:])
+def _denials(firewall: Firewall) -> list[Owned]:
+    return [owned for owned in firewall.owned if owned.kind == "denial"]
 
 
-def _in_place(found: Iterable[Listed], settings: GcpFirewall) -> list[Listed]:
-    return [
-        one
-        for one in found
-        if one.kind == "denial" and not one.fixed and covers_targets(one.native, settings)
-    ]
-
-
-def _chosen(denials: Iterable[Listed], prefix: str) -> dict[str, Listed]:
-    """By family, the rule that stays: one that can be mended, one that is right before others."""
-    chosen: dict[str, Listed] = {}
-    for one in sorted(denials, key=lambda each: (bool(each.wrong), each.name)):
-        if not one.fixed:
-            chosen.setdefault(family_of(one.name, prefix) or "", one)
+def _chosen(denials: Iterable[Owned]) -> dict[str, Owned]:
+    """By family, the rule that stays: one that is right before others."""
+    chosen: dict[str, Owned] = {}
+    for denial in sorted(denials, key=lambda each: (bool(each.wrong), each.name)):
+        chosen.setdefault(denial_family(denial.name) or "", denial)
     return chosen
 
 
-def _body(
-    name: str, sources: NetworkSet, settings: GcpFirewall, marker: Marker, found: VendorRule | None
-) -> dict[str, Any]:
-    """The whole resource, as in `rules.body`."""
-    resource: dict[str, Any] = {
+def _free_name(name: str, taken: Collection[str]) -> str:
+    return next(free for letter in LETTERS if (free := f"{name}{letter}") not in taken)
+
+
+def _body(name: str, sources: NetworkSet, settings: GcpFirewall, marker: Marker) -> dict[str, Any]:
+    """The whole resource; every field that decides is named, so that lists really clear."""
+    return {
         "name": name,
-        "network": (found or {}).get("network", f"global/networks/{settings.network}"),
+        "network": f"global/networks/{settings.network}",
         "direction": "INGRESS",
         "priority": denial_priority(settings),
         "disabled": False,
         "denied": [{"IPProtocol": "all"}],
         "sourceRanges": list(sources.cidrs()),
-        "description": written_marker(marker, _TEXT),
+        "description": marked(marker, _TEXT),
+        **target_fields(settings),
     }
+
+
+def target_fields(settings: GcpFirewall) -> dict[str, Any]:
+    """Whom the rules of the firewall are for, as a resource names it."""
     if settings.target_tags:
-        resource["targetTags"] = sorted(settings.target_tags)
-    else:
-        resource["targetServiceAccounts"] = sorted(settings.target_service_accounts or ())
-    if found is not None and found.get("logConfig"):
-        resource["logConfig"] = found["logConfig"]
-    return resource
+        return {"targetTags": sorted(settings.target_tags)}
+    return {"targetServiceAccounts": sorted(settings.target_service_accounts or ())}

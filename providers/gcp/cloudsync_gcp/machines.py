@@ -2,7 +2,7 @@
 
 Read: all instances in one call per 500, and for every network that a public interface of theirs is
 in the order of enforcement and the policies, and for every region there the regional policies. What
-could not be read of them is told on the machines it is about.
+could not be read of them is reported on the machines it is about.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
 
 from cloudsync.provider.contract import FirewallSpec
-from cloudsync.provider.errors import AuthError, NotFound, Unsupported
+from cloudsync.provider.errors import AuthError, NotFound, Transient, Unsupported
 from cloudsync.provider.machines import (
     ActingFirewall,
     Action,
@@ -28,80 +31,162 @@ from cloudsync.provider.machines import (
 from cloudsync.rules.networks import NOWHERE
 from cloudsync_gcp.client import Api
 from cloudsync_gcp.denials import SPARED
+from cloudsync_gcp.names import DENIAL, SUFFIX
+from cloudsync_gcp.ownership import Owners, is_left_over
 from cloudsync_gcp.policies import (
     AFTER,
     Layer,
     Layers,
     NetworkName,
     Party,
+    Policy,
     acting_of,
     in_order,
     network_name,
+    parse_policies,
     vpc_layer,
 )
-from cloudsync_gcp.rules import SUFFIX, VendorRule, marker_of, network_of
-from cloudsync_gcp.settings import settings_of
+from cloudsync_gcp.settings import prefix_of, settings_of
+from cloudsync_gcp.vpc_rules import VpcRule
 
 NOT_EVALUATED = (
     "load balancers and protocol forwarding, which hand packets to instances without a public address too, were not looked at",
     "routes, and firewalls inside the instances, were not looked at",
     "instances of other projects that use this one's networks (shared VPC) were not looked at",
 )
-_SUFFIX = re.compile(rf"(.+)-(?:{SUFFIX}|deny[46][b-z]?)")
+_ENDING = re.compile(rf"(.+)-(?:{SUFFIX}|{DENIAL})")
+_ANSWER = ConfigDict(frozen=True, alias_generator=to_camel)
+T = TypeVar("T")
+_NO_POLICIES: tuple[Policy, ...] = ()
+
+
+class _Address(BaseModel):
+    model_config = _ANSWER
+
+    nat_ip: str = Field(default="", alias="natIP")
+    external_ipv6: str = Field(default="", alias="externalIpv6")
+
+
+class _Nic(BaseModel):
+    model_config = _ANSWER
+
+    name: str = "nic0"
+    network: str
+    access_configs: tuple[_Address, ...] = ()
+    ipv6_access_configs: tuple[_Address, ...] = Field(default=(), alias="ipv6AccessConfigs")
+
+    @property
+    def external(self) -> Iterator[str]:
+        """Its addresses that may be public."""
+        yield from (each.nat_ip for each in self.access_configs if each.nat_ip)
+        yield from (each.external_ipv6 for each in self.ipv6_access_configs if each.external_ipv6)
+
+
+class _Tags(BaseModel):
+    model_config = _ANSWER
+
+    items: tuple[str, ...] = ()
+
+
+class _Account(BaseModel):
+    model_config = _ANSWER
+
+    email: str = ""
+
+
+class Instance(BaseModel):
+    """One machine of an aggregated list."""
+
+    model_config = _ANSWER
+
+    id: str
+    name: str
+    zone: str
+    tags: _Tags = _Tags()
+    service_accounts: tuple[_Account, ...] = ()
+    network_interfaces: tuple[_Nic, ...] = ()
+
+    @property
+    def party(self) -> Party:
+        """By what rules may name it."""
+        accounts = (account.email for account in self.service_accounts)
+        return Party(frozenset(self.tags.items), frozenset(accounts))
+
+    @property
+    def region(self) -> str:
+        """`europe-west1` of a zone `.../zones/europe-west1-b`."""
+        return self.zone.rsplit("/", 1)[-1].rsplit("-", 1)[0]
+
+    def is_target_of(self, spec: FirewallSpec) -> bool:
+        """Whether the firewall's targets are on it, in its network."""
+        return any(self.has_target(spec, nic.network) for nic in self.network_interfaces)
+
+    def has_target(self, spec: FirewallSpec, network: str) -> bool:
+        """Whether the firewall acts on its interface in a network."""
+        settings, party = settings_of(spec), self.party
+        name = network_name(network)
+        wanted = party.tags.intersection(settings.target_tags or ()) or party.accounts.intersection(
+            settings.target_service_accounts or ()
+        )
+        return name is not None and name[1] == settings.network and bool(wanted)
+
+
+class _Network(BaseModel):
+    model_config = _ANSWER
+
+    order: str = Field(default=AFTER, alias="networkFirewallPolicyEnforcementOrder")
 
 
 def fleet(
-    api: Api,
-    rules: Sequence[VendorRule],
-    owned: Mapping[str, FirewallSpec | None],
-    specs: Sequence[FirewallSpec],
+    api: Api, rules: Sequence[VpcRule], owned: Owners, specs: Sequence[FirewallSpec]
 ) -> Fleet:
-    """Raises `ProviderError`, and what a list of a strange shape raises."""
-    instances = api.aggregated("aggregated/instances", "instances")
-    networks = _Networks(api, rules, owned)
-    concerning = (
-        (
-            instance,
-            frozenset(
-                spec.name
-                for spec in specs
-                if _is_for(instance, spec) or instance["name"] in spec.hosts
-            ),
-        )
-        for instance in instances
-    )
-    machines = [
-        _machine(instance, networks, concerns) for instance, concerns in concerning if concerns
-    ]
-    exist = {
-        spec.name
-        for rule in rules
-        if (spec := owned[str(rule["name"])]) is not None and _inbound(rule)
-    }
+    """Raises `ProviderError`."""
+    answers = api.aggregated("aggregated/instances", "instances")
+    try:
+        instances = [Instance.model_validate(answer) for answer in answers]
+        networks = _Networks(api, rules, owned)
+        machines = [
+            _machine(instance, networks, specs, concerns)
+            for instance in instances
+            if (concerns := _concerns(instance, specs))
+        ]
+    except ValueError:  # pydantic's ValidationError, and an address that is none
+        raise Transient("the instances of Google Cloud cannot be understood") from None
+    exist = {spec.name for spec in owned.values() if spec is not None}
     unattached = {
         spec.name
         for spec in specs
-        if spec.name in exist and not any(_is_for(instance, spec) for instance in instances)
+        if spec.name in exist and not any(each.is_target_of(spec) for each in instances)
     }
     return Fleet(tuple(machines), frozenset(unattached), NOT_EVALUATED)
 
 
-def marked(
-    rules: Sequence[VendorRule], owner: str, owned: Mapping[str, FirewallSpec | None]
-) -> tuple[Marked, ...]:
-    """The firewalls that carry the owner's marker; the rules of one that nobody names are told
-    apart from others by their prefix."""
-    found: dict[tuple[object, ...], Marked] = {}
+def _concerns(instance: Instance, specs: Sequence[FirewallSpec]) -> frozenset[str]:
+    return frozenset(
+        spec.name for spec in specs if instance.is_target_of(spec) or instance.name in spec.hosts
+    )
+
+
+def marked_firewalls(rules: Sequence[VpcRule], owner: str, owned: Owners) -> tuple[Marked, ...]:
+    """The firewalls that carry the owner's marker; the rules of one that the configuration does not
+    name are grouped by their prefix, and a rule that is left over for other machines stands by
+    itself."""
+    specs = {spec.name: spec for spec in owned.values() if spec is not None}
+    marked: dict[tuple[object, ...], Marked] = {}
     for rule in rules:
-        marker, name = marker_of(rule), str(rule["name"])
-        if marker is None or marker.owner != owner or not _inbound(rule):
+        marker = rule.marker
+        if marker is None or marker.owner != owner or not rule.inbound:
             continue
-        match = _SUFFIX.fullmatch(name)
-        prefix = match[1] if match else name
-        spec = owned[name]
-        firewall = acting_of(name, spec) if spec is not None else ActingFirewall(prefix, prefix)
-        found.setdefault((firewall, marker.firewall), Marked(firewall, marker))
-    return tuple(found.values())
+        if (spec := owned[rule.name]) is not None:
+            firewall = acting_of(rule.name, spec)
+        elif any(is_left_over(rule, each) for each in specs.values()):
+            firewall = ActingFirewall(rule.name, rule.name)
+        else:
+            match = _ENDING.fullmatch(rule.name)
+            prefix = match[1] if match else rule.name
+            firewall = ActingFirewall(prefix, prefix)
+        marked.setdefault((firewall, marker.firewall), Marked(firewall, marker))
+    return tuple(marked.values())
 
 
 @dataclass(slots=True)
@@ -110,22 +195,21 @@ class _Networks:
     once."""
 
     api: Api
-    rules: Sequence[VendorRule]
+    rules: Sequence[VpcRule]
     owned: Mapping[str, FirewallSpec | None]
     _vpc: dict[str, Layer] = field(default_factory=dict)
-    _known: dict[str, tuple[str, list[Mapping[str, Any]], list[str]]] = field(default_factory=dict)
+    _known: dict[str, tuple[str, tuple[Policy, ...], tuple[str, ...]]] = field(default_factory=dict)
     _layers: dict[tuple[str, str], Layers] = field(default_factory=dict)
 
     def vpc(self, network: str) -> Layer:
         """The VPC rules of a network, which need no call."""
         if network not in self._vpc:
-            self._vpc[network] = vpc_layer(
-                (rule for rule in self.rules if network_of(rule) == network), self.owned
-            )
+            rules = (rule for rule in self.rules if rule.network_name == network)
+            self._vpc[network] = vpc_layer(rules, self.owned)
         return self._vpc[network]
 
     def layers(self, network: NetworkName, region: str) -> Layers:
-        """Raises `ProviderError` where trying again may help."""
+        """Raises `ProviderError` if trying again may help."""
         project, name = network
         if project != self.api.project:
             text = (
@@ -134,105 +218,102 @@ class _Networks:
             return Layers((Layer("VPC firewall rules", ()),), (text,))
         if (name, region) not in self._layers:
             order, policies, unknown = self._of_network(name)
-            regional = self._asked(
+            regional, unread = _asked(
                 f"the regional firewall policies of {name} in {region}",
-                lambda: _policies(
-                    self.api.get(
-                        f"regions/{region}/firewallPolicies/getEffectiveFirewalls",
-                        network=f"global/networks/{name}",
-                    )
+                lambda: self._policies(
+                    f"regions/{region}/firewallPolicies/getEffectiveFirewalls",
+                    network=f"global/networks/{name}",
                 ),
-                here := list(unknown),
+                _NO_POLICIES,
             )
             # The region's answer may repeat what the network's has.
-            policies = [
-                *policies,
-                *(one for one in regional or () if one.get("type") not in ("HIERARCHY", "NETWORK")),
-            ]
-            built = in_order(self.vpc(name), policies, order, network)
-            self._layers[name, region] = Layers(built.layers, (*here, *built.unknown))
+            new = [each for each in regional if each.type not in ("HIERARCHY", "NETWORK")]
+            built = in_order(self.vpc(name), [*policies, *new], order, network)
+            self._layers[name, region] = Layers(built.layers, (*unknown, *unread, *built.unknown))
         return self._layers[name, region]
 
-    def _of_network(self, name: str) -> tuple[str, list[Mapping[str, Any]], list[str]]:
+    def _of_network(self, name: str) -> tuple[str, tuple[Policy, ...], tuple[str, ...]]:
         if name not in self._known:
-            unknown: list[str] = []
             path = f"global/networks/{name}"
-            resource = self._asked(
-                f"the order of enforcement of {name}", lambda: self.api.get(path), unknown
+            order, unread = _asked(
+                f"the order of enforcement of {name}",
+                lambda: _Network.model_validate(self.api.get(path)).order,
+                AFTER,
             )
-            policies = self._asked(
+            policies, unknown = _asked(
                 f"the firewall policies on {name}",
-                lambda: _policies(self.api.get(f"{path}/getEffectiveFirewalls")),
-                unknown,
+                lambda: self._policies(f"{path}/getEffectiveFirewalls"),
+                _NO_POLICIES,
             )
-            order = str((resource or {}).get("networkFirewallPolicyEnforcementOrder") or AFTER)
-            self._known[name] = order, list(policies or ()), unknown
+            self._known[name] = order, policies, (*unread, *unknown)
         return self._known[name]
 
-    def _asked(self, what: str, ask: Callable[[], Any], unknown: list[str]) -> Any:
-        """None, and a text in `unknown`, where Google refuses for good."""
-        try:
-            return ask()
-        except (AuthError, NotFound, Unsupported) as error:
-            unknown.append(f"{what} could not be read, and may let in more: {error.message}")
-            return None
+    def _policies(self, path: str, **query: str) -> tuple[Policy, ...]:
+        return parse_policies(self.api.get(path, **query).get("firewallPolicys"))
 
 
-def _policies(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list(answer.get("firewallPolicys") or ())
+def _asked(what: str, ask: Callable[[], T], otherwise: T) -> tuple[T, tuple[str, ...]]:
+    """The answer; if Google refuses for good, `otherwise` and a sentence about it."""
+    try:
+        return ask(), ()
+    except (AuthError, NotFound, Unsupported) as error:
+        reason = error.message
+    except ValidationError:
+        reason = "the answer cannot be understood"
+    return otherwise, (f"{what} could not be read, and may let in more: {reason}",)
 
 
 def _machine(
-    instance: Mapping[str, Any], networks: _Networks, concerns: frozenset[str]
+    instance: Instance,
+    networks: _Networks,
+    specs: Sequence[FirewallSpec],
+    concerns: frozenset[str],
 ) -> ObservedMachine:
-    party = _party(instance)
-    zone = str(instance["zone"]).rsplit("/", 1)[-1]
-    region = zone.rsplit("-", 1)[0]
     interfaces, unknown, kept = [], [], []
-    for nic in instance.get("networkInterfaces") or ():
-        addresses = public_addresses(_external(nic))
-        network = network_name(nic.get("network"))
-        if network is None:
-            raise ValueError("an interface without a network")
-        if addresses:
-            layers = networks.layers(network, region)
-        else:
-            # Nothing of the Internet gets there: that it is under our firewall is told without a
-            # call.
-            vpc = (
-                networks.vpc(network[1])
-                if network[0] == networks.api.project
-                else Layer("VPC firewall rules", ())
-            )
-            layers = Layers((vpc,))
-        stages = layers.stages(party)
-        name = str(nic.get("name") or "nic0")
-        unknown += [f"{name}: {text}" for text in layers.unknown]
+    for nic in instance.network_interfaces:
+        addresses = public_addresses(nic.external)
+        layers = _layers_on(nic, networks, instance.region, public=bool(addresses))
+        stages = layers.stages(instance.party)
+        unknown += [f"{nic.name}: {text}" for text in layers.unknown]
         kept += [text for layer in layers.layers for text in layer.kept]
-        interfaces.append(
-            Interface(name, families_of(addresses), stages, addresses, tuple(_acting(stages)))
-        )
+        # A firewall that has no rules yet acts on its targets all the same.
+        ours = [
+            ActingFirewall(prefix_of(spec), prefix_of(spec), of=spec.name)
+            for spec in specs
+            if instance.has_target(spec, nic.network)
+        ]
+        acting = tuple(dict.fromkeys((*_acting(stages), *ours)))
+        interfaces.append(Interface(nic.name, families_of(addresses), stages, addresses, acting))
     return ObservedMachine(
-        id=str(instance["id"]),
-        name=str(instance["name"]),
+        id=instance.id,
+        name=instance.name,
         kind="instance",
         interfaces=tuple(interfaces),
         concerns=concerns,
         unknown=tuple(dict.fromkeys(unknown)),
         kept=tuple(dict.fromkeys(kept)),
-        spared=SPARED if any(_denies_others(one.stages) for one in interfaces) else NOWHERE,
+        spared=SPARED if any(_denies_others(each.stages) for each in interfaces) else NOWHERE,
     )
+
+
+def _layers_on(nic: _Nic, networks: _Networks, region: str, *, public: bool) -> Layers:
+    network = network_name(nic.network)
+    if network is None:
+        raise ValueError("an interface without a network")
+    if public:
+        return networks.layers(network, region)
+    # Nothing of the Internet gets there: that it is under our firewall is known without a call.
+    ours = network[0] == networks.api.project
+    return Layers((networks.vpc(network[1]) if ours else Layer("VPC firewall rules", ()),))
 
 
 def _acting(stages: Sequence[Stage]) -> Iterator[ActingFirewall]:
     """Those that let something in or stop it; rules that hand everything on act as little as
     disabled ones."""
-    yield from dict.fromkeys(
-        rule.firewall
-        for stage in stages
-        for rule in stage.rules
-        if not rule.disabled and rule.action is not Action.NEXT
-    )
+    for stage in stages:
+        for rule in stage.rules:
+            if not rule.disabled and rule.action is not Action.NEXT:
+                yield rule.firewall
 
 
 def _denies_others(stages: Sequence[Stage]) -> bool:
@@ -241,34 +322,3 @@ def _denies_others(stages: Sequence[Stage]) -> bool:
         for stage in stages
         for rule in stage.rules
     )
-
-
-def _party(instance: Mapping[str, Any]) -> Party:
-    tags = (instance.get("tags") or {}).get("items") or ()
-    accounts = (str(one.get("email")) for one in instance.get("serviceAccounts") or ())
-    return Party(frozenset(map(str, tags)), frozenset(accounts))
-
-
-def _is_for(instance: Mapping[str, Any], spec: FirewallSpec) -> bool:
-    """Whether the firewall's targets are on the instance, in its network."""
-    settings, party = settings_of(spec), _party(instance)
-    nets = {
-        name[1]
-        for nic in instance.get("networkInterfaces") or ()
-        if (name := network_name(nic.get("network"))) is not None
-    }
-    wanted = party.tags.intersection(settings.target_tags or ()) or party.accounts.intersection(
-        settings.target_service_accounts or ()
-    )
-    return settings.network in nets and bool(wanted)
-
-
-def _external(nic: Mapping[str, Any]) -> Iterator[str]:
-    for key, said in (("accessConfigs", "natIP"), ("ipv6AccessConfigs", "externalIpv6")):
-        for one in nic.get(key) or ():
-            if one.get(said):
-                yield str(one[said])
-
-
-def _inbound(rule: VendorRule) -> bool:
-    return bool(rule.get("direction", "INGRESS") == "INGRESS")

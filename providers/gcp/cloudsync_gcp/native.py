@@ -1,34 +1,81 @@
-"""This provider's own frozen values: what the reader found, and what a step wants."""
+"""This provider's own frozen values: what the reader saw, and what a step writes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from cloudsync_gcp.rules import Listed
+from cloudsync.rules import RuleSet
+from cloudsync_gcp.vpc_rules import VpcRule
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """All VPC rules that are the firewall's by name. `taken`: names with its prefix that are not.
-    `overruled`: rules of the same owner's other firewalls that a denial of others would stop."""
+class Owned:
+    """One VPC rule of the firewall: its targets are exactly the firewall's."""
 
-    rules: tuple[Listed, ...] = ()
+    rule: VpcRule
+    kind: Literal["allow", "denial", "strange"]
+    """`denial`: one of `denials.py`. `strange`: it denies and cloudsync never made it."""
+    generated: bool
+    """Whether its name is one that cloudsync gives: then cloudsync made it."""
+    effect: RuleSet
+    """What it lets in from networks, on all the targets."""
+    wrong: tuple[str, ...] = ()
+    """What keeps it from doing what it is there for, in words."""
+
+    @property
+    def name(self) -> str:
+        """Its name, unique in the project."""
+        return self.rule.name
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What somebody else's rules do on the firewall's machines."""
+
+    denials: tuple[VpcRule, ...] = ()
+    """Rules that deny something on some of them."""
+    allowances: tuple[VpcRule, ...] = ()
+    """Rules that let something in on all of them."""
+    left_over: tuple[str, ...] = ()
+    """Sentences about rules that carry the firewall's marker and are for other machines now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Firewall:
+    """All VPC rules that matter for one firewall."""
+
+    owned: tuple[Owned, ...] = ()
     taken: frozenset[str] = frozenset()
+    """Names that somebody else's rules have, of those that ours might be given."""
+    others: Others = Others()
     overruled: tuple[str, ...] = ()
+    """Rules of the same owner's other firewalls that a denial of others would stop."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All names that a new rule must not have."""
+        return self.taken | {owned.name for owned in self.owned}
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One call. `body`: the whole resource; None to delete."""
+    """One call."""
 
     method: Literal["insert", "update", "delete"]
     name: str
     body: dict[str, Any] | None = None
+    """The whole resource; None to delete."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Writes:
     """Calls of one step: started together, waited for together."""
 
     writes: tuple[Write, ...]
+
+
+def together(effects: Mapping[str, RuleSet]) -> RuleSet:
+    """What rules let in together, by name."""
+    return RuleSet.of(rule for effect in effects.values() for rule in effect)

@@ -1,19 +1,19 @@
 """Firewall rules and policies of a network as the stages an interface's packets go through. Pure.
 
-Google looks at hierarchical policies, system policies, VPC rules and network policies one after the
-other; where the VPC rules stand is the network's own setting
+Google evaluates hierarchical policies, system policies, VPC rules and network policies one after
+the other; where the VPC rules come is the network's own setting
 (https://cloud.google.com/firewall/docs/firewall-policies-overview#rule-evaluation):
 
-| AFTER_CLASSIC_FIREWALL       | BEFORE_CLASSIC_FIREWALL      |
-|------------------------------|------------------------------|
-| hierarchical, from the organisation down | the same         |
-| system                       | system                       |
-| **VPC rules**                | global network policies      |
-| global network policies      | regional network policies    |
-| regional network policies    | **VPC rules**                |
-| implied: what is left is denied | the same                  |
+| AFTER_CLASSIC_FIREWALL                   | BEFORE_CLASSIC_FIREWALL |
+|------------------------------------------|-------------------------|
+| hierarchical, from the organisation down | the same                |
+| system                                   | system                  |
+| **VPC rules**                            | global network policies |
+| global network policies                  | regional network policies |
+| regional network policies                | **VPC rules**           |
+| implied: what is left is denied          | the same                |
 
-Where nobody can tell from here whom a policy's rule matches (a domain name, a country, a secure tag
+If it cannot be known from here whom a policy's rule matches (a domain name, a country, a secure tag
 of the instance, ...) it counts as far as it opens and not as far as it stops.
 """
 
@@ -22,21 +22,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.machines import ActingFirewall, Action, Stage, StageRule
 from cloudsync.rules import RuleSet
-from cloudsync.rules.networks import ANY
+from cloudsync.rules.networks import ANY, NetworkSet
 from cloudsync_gcp.errors import plain
-from cloudsync_gcp.rules import VendorRule, matched, networks_of, traffic
 from cloudsync_gcp.settings import prefix_of
+from cloudsync_gcp.vpc_rules import Entry, Texts, UnknownRule, VpcRule, networks_of
 
 BEFORE = "BEFORE_CLASSIC_FIREWALL"
 AFTER = "AFTER_CLASSIC_FIREWALL"
 _ACTIONS = {
     "allow": Action.ALLOW,
-    # What it lets pass is inspected; it is not stopped by a rule.
+    # What it lets pass is inspected; no rule stops it.
     "apply_security_profile_group": Action.ALLOW,
     "deny": Action.DENY,
     "goto_next": Action.NEXT,
@@ -48,20 +50,150 @@ _KINDS = {
     _GLOBAL: "global network firewall policy",
     _REGIONAL: "regional network firewall policy",
 } | dict.fromkeys(_SYSTEM, "system firewall policy")
-# Sources that stand for addresses nobody can tell from here.
-_UNTOLD = (
-    "srcAddressGroups",
-    "srcFqdns",
-    "srcRegionCodes",
-    "srcThreatIntelligences",
-    "srcNetworks",
-)
-_UNSPECIFIED = (None, "", "UNSPECIFIED")
-_DESTINATIONS = ("destAddressGroups", "destFqdns", "destRegionCodes", "destThreatIntelligences")
 _NETWORK = re.compile(r"projects/([^/]+)/global/networks/([^/]+)$")
-_WITH_PORTS = ("tcp", "udp", "sctp", "6", "17", "132")
+_EVERYTHING = (Entry.model_validate({"ipProtocol": "all"}),)
 NetworkName = tuple[str, str]
 """Project and name, or their numbers."""
+_ANSWER = ConfigDict(frozen=True, alias_generator=to_camel)
+
+
+class SecureTag(BaseModel):
+    """A tag by which policies name machines."""
+
+    model_config = _ANSWER
+
+    name: str = ""
+    state: str = "EFFECTIVE"
+
+    @property
+    def effective(self) -> bool:
+        """Whether it still stands for machines."""
+        return self.state != "INEFFECTIVE"
+
+
+class Match(BaseModel):
+    """Which packets a policy's rule is about."""
+
+    model_config = _ANSWER
+
+    src_ip_ranges: Texts = ()
+    src_address_groups: Texts = ()
+    src_fqdns: Texts = ()
+    src_region_codes: Texts = ()
+    src_threat_intelligences: Texts = ()
+    src_networks: Texts = ()
+    src_network_type: str = "UNSPECIFIED"
+    src_network_context: str = "UNSPECIFIED"
+    src_secure_tags: tuple[SecureTag, ...] = ()
+    dest_ip_ranges: Texts = ()
+    dest_address_groups: Texts = ()
+    dest_fqdns: Texts = ()
+    dest_region_codes: Texts = ()
+    dest_threat_intelligences: Texts = ()
+    dest_network_type: str = "UNSPECIFIED"
+    dest_network_context: str = "UNSPECIFIED"
+    layer4_configs: tuple[Entry, ...] = Field(default=(), alias="layer4Configs")
+
+    @property
+    def unknown_sources(self) -> tuple[str, ...]:
+        """Sources that stand for addresses which cannot be known from here, by Google's names."""
+        named = {
+            "srcAddressGroups": self.src_address_groups,
+            "srcFqdns": self.src_fqdns,
+            "srcRegionCodes": self.src_region_codes,
+            "srcThreatIntelligences": self.src_threat_intelligences,
+            "srcNetworks": self.src_networks,
+            "srcNetworkType": _specified(self.src_network_type),
+            "srcNetworkContext": _specified(self.src_network_context),
+        }
+        return tuple(name for name, value in named.items() if value)
+
+    @property
+    def some_destinations(self) -> bool:
+        """Whether it is about some destinations only."""
+        lists = (
+            self.dest_ip_ranges,
+            self.dest_address_groups,
+            self.dest_fqdns,
+            self.dest_region_codes,
+            self.dest_threat_intelligences,
+        )
+        words = (self.dest_network_type, self.dest_network_context)
+        return any(lists) or any(map(_specified, words))
+
+    @property
+    def machines_only(self) -> bool:
+        """Whether its sources are other machines (secure tags) and no networks."""
+        networks = self.src_ip_ranges or self.unknown_sources
+        return bool(self.src_secure_tags) and not networks
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Its protocols and ports; all of them if it names none."""
+        return self.layer4_configs or _EVERYTHING
+
+    @property
+    def sources(self) -> NetworkSet:
+        """All it could be. Raises `ValueError`."""
+        known = self.src_ip_ranges and not self.unknown_sources
+        return networks_of(self.src_ip_ranges) if known else ANY
+
+
+class PolicyRule(BaseModel):
+    """One rule of a policy."""
+
+    model_config = _ANSWER
+
+    action: str
+    priority: int
+    rule_name: str = ""
+    direction: str = "INGRESS"
+    disabled: bool = False
+    match: Match = Match()
+    target_type: str = ""
+    target_resources: Texts = ()
+    target_secure_tags: tuple[SecureTag, ...] = ()
+    target_service_accounts: Texts = ()
+    target_forwarding_rules: Texts = ()
+
+    def acts_on_instances_in(self, network: NetworkName) -> bool | None:
+        """None if a number stands for the name of a network."""
+        tags = self.target_secure_tags
+        if (
+            self.direction != "INGRESS"
+            or self.target_type == "INTERNAL_MANAGED_LB"
+            or self.target_forwarding_rules
+            or (tags and not any(tag.effective for tag in tags))
+        ):
+            return False
+        return _in_network(self.target_resources, network)
+
+    def __str__(self) -> str:
+        name, unknown = plain(self.rule_name), self.match.unknown_sources
+        by = f", by {', '.join(unknown)}" if unknown else ""
+        if name:
+            return f'"{name}" (priority {self.priority}{by})'
+        return f"of priority {self.priority}{by}"
+
+
+class Policy(BaseModel):
+    """One firewall policy. Its rules are read one by one: a rule that cannot be understood must not
+    hide the others."""
+
+    model_config = _ANSWER
+
+    name: str = "?"
+    short_name: str = ""
+    display_name: str = ""
+    type: str = "UNSPECIFIED"
+    priority: int = 0
+    rules: tuple[dict[str, object], ...] = ()
+
+    @property
+    def acting(self) -> ActingFirewall:
+        """The policy as a firewall that acts on machines."""
+        name = plain(self.short_name or self.display_name or self.name)
+        return ActingFirewall(self.name, name, _KINDS.get(self.type, "firewall policy"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,33 +206,37 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One rule, as far as it is the same for every instance. `tags`, `accounts`: the targets;
-    neither is everybody. `untold`: it is for instances with secure tags."""
+    """One rule, as far as it is the same for every instance."""
 
     rule: StageRule
     tags: frozenset[str] = frozenset()
+    """Target tags; without tags and accounts it is for everybody."""
     accounts: frozenset[str] = frozenset()
-    untold: bool = False
+    """Target service accounts."""
+    by_secure_tag: bool = False
+    """Whether it is for instances with secure tags, which nothing tells from here."""
 
     def on(self, party: Party) -> StageRule | None:
-        """The rule on one instance; None where it is not for it."""
+        """The rule on one instance; None if it is not for it."""
         if (
             (self.tags or self.accounts)
             and self.tags.isdisjoint(party.tags)
             and self.accounts.isdisjoint(party.accounts)
         ):
             return None
-        return replace(self.rule, certain=False) if self.untold else self.rule
+        return replace(self.rule, certain=False) if self.by_secure_tag else self.rule
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A policy, or the VPC rules of a network. `kept`: what other machines may reach through it."""
+    """A policy, or the VPC rules of a network."""
 
     name: str
     levels: tuple[Level, ...]
     kept: tuple[str, ...] = ()
+    """What other machines may reach through it."""
     unknown: tuple[str, ...] = ()
+    """What of it could not be understood."""
 
     def stage(self, party: Party) -> Stage:
         """As it is on one instance."""
@@ -122,36 +258,26 @@ class Layers:
         return (*stages[:-1], replace(stages[-1], otherwise=Action.DENY))
 
 
-def in_order(
-    vpc: Layer, policies: Sequence[Mapping[str, Any]], order: str, network: NetworkName
-) -> Layers:
-    """`policies`: as they were answered, hierarchical ones from the organisation down. Raises what
-    a strange shape raises."""
-    by_type: dict[str, list[Mapping[str, Any]]] = {}
-    seen: set[tuple[str, str]] = set()
+def in_order(vpc: Layer, policies: Sequence[Policy], order: str, network: NetworkName) -> Layers:
+    """`policies`: as they were answered, hierarchical ones from the organisation down."""
+    by_type: dict[str, dict[str, Policy]] = {}
     for policy in policies:
-        type_ = str(policy.get("type") or "UNSPECIFIED")
-        if (type_, str(policy.get("name"))) not in seen:
-            by_type.setdefault(type_, []).append(policy)
-            seen.add((type_, str(policy.get("name"))))
+        by_type.setdefault(policy.type, {}).setdefault(policy.name, policy)
 
     def of(*types: str) -> list[Layer]:
         # Several policies of one network go by the priority of their association; the levels of the
-        # hierarchy as they come.
-        found = [(type_, policy) for type_ in types for policy in by_type.pop(type_, ())]
+        # hierarchy come as they are answered.
+        typed = [policy for type_ in types for policy in by_type.pop(type_, {}).values()]
         if _HIERARCHY not in types:
-            found.sort(key=lambda one: (types.index(one[0]), int(one[1].get("priority") or 0)))
-        return [_layer(policy, network, type_) for type_, policy in found]
+            typed.sort(key=lambda policy: (types.index(policy.type), policy.priority))
+        return [_layer(policy, network) for policy in typed]
 
-    hierarchical, system, network_wide = (
-        of(_HIERARCHY),
-        of(*_SYSTEM),
-        [*of(_GLOBAL), *of(_REGIONAL)],
-    )
+    hierarchical, system = of(_HIERARCHY), of(*_SYSTEM)
+    network_wide = [*of(_GLOBAL), *of(_REGIONAL)]
     strange = [
-        _layer(policy, network, type_, strange=True)
-        for type_, ones in by_type.items()
-        for policy in ones
+        _uncertain(_layer(policy, network))
+        for several in by_type.values()
+        for policy in several.values()
     ]
     classic = [*network_wide, vpc] if order == BEFORE else [vpc, *network_wide]
     layers = (*strange, *hierarchical, *system, *classic)
@@ -160,47 +286,32 @@ def in_order(
     return Layers(layers, tuple(unknown))
 
 
-def vpc_layer(rules: Iterable[VendorRule], owned: Mapping[str, FirewallSpec | None]) -> Layer:
+def vpc_layer(rules: Iterable[VpcRule], owned: Mapping[str, FirewallSpec | None]) -> Layer:
     """The VPC rules of one network. `owned`: whose rule it is, by its name."""
     levels, kept, unknown = [], [], []
     for rule in rules:
-        if rule.get("direction", "INGRESS") != "INGRESS":
+        if not rule.inbound:
             continue
-        name = str(rule["name"])
-        acting = acting_of(name, owned.get(name))
+        kept += [f"{rule.name}: from {plain(source)}" for source in rule.other_sources]
         try:
-            key = "denied" if rule.get("denied") else "allowed"
-            matches = matched(rule, "denied" if key == "denied" else "allowed")
-            kept += [
-                f'{name}: from the {word} "{plain(str(one))}"'
-                for field_, word in (
-                    ("sourceTags", "tag"),
-                    ("sourceServiceAccounts", "service account"),
-                )
-                for one in rule.get(field_) or ()
-            ]
-            if not matches:
-                continue
-            stage_rule = StageRule(
-                acting,
-                matches,
-                f"{name} (priority {int(rule.get('priority', 1000))})",
-                Action.DENY if key == "denied" else Action.ALLOW,
-                int(rule.get("priority", 1000)),
-                bool(rule.get("disabled")),
-                certain=not rule.get("destinationRanges")
-                and _exact(rule.get(key) or (), "IPProtocol"),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError):
-            unknown.append(f"the VPC rule {plain(name)[:63]} cannot be understood")
+            matches = rule.matches
+        except UnknownRule:
+            unknown.append(f"the VPC rule {plain(rule.name)[:63]} cannot be understood")
             continue
-        levels.append(
-            Level(
-                stage_rule,
-                frozenset(rule.get("targetTags") or ()),
-                frozenset(rule.get("targetServiceAccounts") or ()),
-            )
+        if not matches:
+            continue
+        stage_rule = StageRule(
+            acting_of(rule.name, owned.get(rule.name)),
+            matches,
+            f"{rule.name} (priority {rule.priority})",
+            Action.DENY if rule.denied else Action.ALLOW,
+            rule.priority,
+            rule.disabled,
+            certain=not rule.destination_ranges
+            and all(entry.exact for entry in (*rule.allowed, *rule.denied)),
         )
+        tags, accounts = frozenset(rule.target_tags), frozenset(rule.target_service_accounts)
+        levels.append(Level(stage_rule, tags, accounts))
     return Layer("VPC firewall rules", tuple(levels), tuple(kept), tuple(unknown))
 
 
@@ -217,105 +328,75 @@ def network_name(url: object) -> NetworkName | None:
     return (match[1], match[2]) if match else None
 
 
-def _layer(
-    policy: Mapping[str, Any], network: NetworkName, type_: str, *, strange: bool = False
-) -> Layer:
-    id_ = str(policy.get("name") or "?")
-    name = plain(str(policy.get("shortName") or policy.get("displayName") or id_))
-    acting = ActingFirewall(id_, name, _KINDS.get(type_, "firewall policy"))
+def _layer(policy: Policy, network: NetworkName) -> Layer:
+    acting = policy.acting
     levels, kept, unknown = [], [], []
-    for rule in policy.get("rules") or ():
+    for answer in policy.rules:
         try:
-            level, inner = _level(rule, acting, network)
-        except (KeyError, TypeError, ValueError, AttributeError):
+            rule = PolicyRule.model_validate(answer)
+            level = _level(rule, acting, network)
+        except ValueError:  # pydantic's ValidationError, and a protocol or network that is none
             unknown.append(f"a rule of the {acting} cannot be understood")
             continue
-        kept += [f"{name}, priority {int(rule['priority'])}: from {one}" for one in inner]
-        if level is not None:
-            levels.append(
-                replace(level, rule=replace(level.rule, certain=False)) if strange else level
-            )
+        if rule.acts_on_instances_in(network) is not False:
+            kept += [
+                f'{acting.name}, priority {rule.priority}: from the secure tag "{plain(tag.name)}"'
+                for tag in rule.match.src_secure_tags
+                if tag.effective
+            ]
+        levels += [level] if level is not None else []
     return Layer(str(acting), tuple(levels), tuple(kept), tuple(unknown))
 
 
-def _level(
-    rule: Mapping[str, Any], acting: ActingFirewall, network: NetworkName
-) -> tuple[Level | None, tuple[str, ...]]:
-    """A policy's rule, and sources of it that are other machines."""
-    if (
-        rule.get("direction", "INGRESS") != "INGRESS"
-        or rule.get("targetType") == "INTERNAL_MANAGED_LB"
-    ):
-        return None, ()
-    here = _in_network(rule.get("targetResources") or (), network)
-    secure = rule.get("targetSecureTags") or ()
-    effective = [one for one in secure if one.get("state") != "INEFFECTIVE"]
-    if here is False or (secure and not effective) or rule.get("targetForwardingRules"):
-        return None, ()
-    match = rule.get("match") or {}
-    ranges = match.get("srcIpRanges") or ()
-    tags = tuple(
-        f'the secure tag "{plain(str(one.get("name")))}"'
-        for one in match.get("srcSecureTags") or ()
-        if one.get("state") != "INEFFECTIVE"
-    )
-    untold = [key for key in _UNTOLD if match.get(key)]
-    untold += [
-        key for key in ("srcNetworkType", "srcNetworkContext") if match.get(key) not in _UNSPECIFIED
-    ]
-    if not ranges and not untold and match.get("srcSecureTags"):
-        return None, tags
-    elsewhere = bool(match.get("destIpRanges")) or any(match.get(key) for key in _DESTINATIONS)
-    elsewhere = elsewhere or any(
-        match.get(key) not in _UNSPECIFIED for key in ("destNetworkType", "destNetworkContext")
-    )
-    sources = networks_of(ranges) if ranges and not untold else ANY
-    entries = match.get("layer4Configs") or ({"ipProtocol": "all"},)
-    action = _ACTIONS.get(str(rule["action"]))
-    priority = int(rule["priority"])
+def _level(rule: PolicyRule, acting: ActingFirewall, network: NetworkName) -> Level | None:
+    """A policy's rule; None if it says nothing of packets from networks to instances in this
+    network. Raises `ValueError`."""
+    here, match = rule.acts_on_instances_in(network), rule.match
+    if here is False or match.machines_only:
+        return None
+    action, sources = _ACTIONS.get(rule.action), match.sources
+    known_sources = bool(match.src_ip_ranges) and not match.unknown_sources
     stage_rule = StageRule(
         acting,
-        RuleSet.of(
-            one
-            for entry in entries
-            for one in traffic(entry["ipProtocol"], entry.get("ports") or (), sources)
-        ),
-        _text(rule, priority, untold),
+        RuleSet.of(part for entry in match.entries for part in entry.traffic(sources)),
+        str(rule),
         action or Action.ALLOW,
-        priority,
-        bool(rule.get("disabled")),
-        certain=bool(ranges)
-        and not untold
-        and not elsewhere
+        rule.priority,
+        rule.disabled,
+        certain=known_sources
+        and not match.some_destinations
         and here is True
         and action is not None
-        and _exact(entries, "ipProtocol"),
+        and all(entry.exact for entry in match.entries),
     )
-    accounts = frozenset(rule.get("targetServiceAccounts") or ())
-    return Level(stage_rule, accounts=accounts, untold=bool(effective)), tags
+    accounts = frozenset(rule.target_service_accounts)
+    return Level(stage_rule, accounts=accounts, by_secure_tag=bool(rule.target_secure_tags))
 
 
-def _text(rule: Mapping[str, Any], priority: int, untold: Sequence[str]) -> str:
-    name = plain(str(rule.get("ruleName") or ""))
-    by = f", by {', '.join(untold)}" if untold else ""
-    return f'"{name}" (priority {priority}{by})' if name else f"of priority {priority}{by}"
-
-
-def _exact(entries: Iterable[Mapping[str, Any]], key: str) -> bool:
-    """Whether what is reckoned with is what is said: ports of a protocol that has none would be all
-    of it."""
-    return not any(
-        entry.get("ports") and str(entry[key]).lower() not in _WITH_PORTS for entry in entries
+def _uncertain(layer: Layer) -> Layer:
+    levels = tuple(
+        replace(level, rule=replace(level.rule, certain=False)) for level in layer.levels
     )
+    return replace(layer, levels=levels)
 
 
-def _in_network(resources: Iterable[object], network: NetworkName) -> bool | None:
-    """Whether a rule for these networks is for this one; None where a number stands for a name."""
-    names = [network_name(one) for one in resources]
+def _specified(word: str) -> bool:
+    return word not in ("", "UNSPECIFIED")
+
+
+def _in_network(resources: Iterable[str], network: NetworkName) -> bool | None:
+    """Whether a rule for these networks is for this one; None if a number stands for a name."""
+    names = [network_name(resource) for resource in resources]
     if not names or network in names:
         return True
-    return (
-        None
-        if any(one is None or one[0].isdecimal() or one[1].isdecimal() for one in names)
-        else False
-    )
+    unclear = (name is None or name[0].isdecimal() or name[1].isdecimal() for name in names)
+    return None if any(unclear) else False
+
+
+def parse_policies(answers: object) -> tuple[Policy, ...]:
+    """`firewallPolicys` of an answer. Raises `ValidationError`."""
+    return _Policies.model_validate({"policies": answers or ()}).policies
+
+
+class _Policies(BaseModel):
+    policies: tuple[Policy, ...]

@@ -11,11 +11,11 @@ from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync.rules.networks import is_loopback
 
-DEFAULT_PRIORITY = 900
-# Everybody's rules have 1000 where nobody said otherwise; denials stand well behind ours and before
-# those.
+# Google's default, where a denial of the same priority wins over our allowance.
+ALLOW_PRIORITY = 1000
+# With denials of our own: they stand behind our allowances and before everybody else's rules.
+DENY_OTHERS_PRIORITY = 900
 DENIAL_BEHIND = 50
-OTHERS_PRIORITY = 1000
 _TAG = r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$"
 # The names of rules are at most 63 characters: the prefix, and up to 13 of ours ("-v6b-0123abcd").
 _PREFIX = r"^[a-z]([-a-z0-9]{0,48}[a-z0-9])?$"
@@ -41,10 +41,12 @@ class GcpAccount(AccountSettings):
 class GcpFirewall(FirewallSettings):
     """The keys of a `[firewalls.X]` table.
 
-    `name`: the prefix of the rules' names; `cloudsync-` and the table's name where it is left out.
+    `name`: the prefix of the names of new rules; `cloudsync-` and the table's name by default.
     `network`: its name. Exactly one of `target_tags` and `target_service_accounts`: whom the rules
-    are for, never everybody. `enforce`: `allow` only adds allow rules; `deny-others` also denies
-    what other rules let in from the Internet on the same targets.
+    are for, never everybody. `priority`: of new rules; by default 1000 with `enforce = "allow"` and
+    900 with `"deny-others"`; setting it permits new rules to pass the denials of others. `enforce`:
+    `allow` only adds allow rules; `deny-others` also denies what other rules let in from the
+    Internet on the same targets.
     """
 
     name: Annotated[str, Field(pattern=_PREFIX)] | None = None
@@ -60,26 +62,35 @@ class GcpFirewall(FirewallSettings):
         ]
         | None
     ) = None
-    priority: Annotated[int, Field(ge=0, le=65534)] = DEFAULT_PRIORITY
+    priority: Annotated[int, Field(ge=0, le=65534)] | None = None
     enforce: Literal["allow", "deny-others"]
 
     @model_validator(mode="after")
     def _one_target(self) -> GcpFirewall:
         if (self.target_tags is None) == (self.target_service_accounts is None):
             raise ValueError(
-                "exactly one of target_tags and target_service_accounts: a rule without a target is for every machine"
+                "exactly one of target_tags and target_service_accounts: a rule without a target "
+                "is for every machine"
             )
-        if self.enforce == "deny-others" and denial_priority(self) >= OTHERS_PRIORITY:
+        if self.enforce == "deny-others" and denial_priority(self) >= ALLOW_PRIORITY:
             raise ValueError(
-                f'enforce = "deny-others" needs a priority below {OTHERS_PRIORITY - DENIAL_BEHIND}: the denials stand {DENIAL_BEHIND} '
-                f"behind it, and have to come before {OTHERS_PRIORITY}, which other rules have by default"
+                f'enforce = "deny-others" needs a priority below {ALLOW_PRIORITY - DENIAL_BEHIND}: '
+                f"the denials stand {DENIAL_BEHIND} behind it, and have to come before "
+                f"{ALLOW_PRIORITY}, which other rules have by default"
             )
         return self
+
+    @property
+    def new_priority(self) -> int:
+        """The priority of rules that are written new."""
+        if self.priority is not None:
+            return self.priority
+        return ALLOW_PRIORITY if self.enforce == "allow" else DENY_OTHERS_PRIORITY
 
 
 def denial_priority(settings: GcpFirewall) -> int:
     """The priority of the rules that deny what others let in."""
-    return settings.priority + DENIAL_BEHIND
+    return settings.new_priority + DENIAL_BEHIND
 
 
 def settings_of(spec: FirewallSpec) -> GcpFirewall:
@@ -90,6 +101,6 @@ def settings_of(spec: FirewallSpec) -> GcpFirewall:
 
 
 def prefix_of(spec: FirewallSpec) -> str:
-    """What the names of the firewall's rules begin with."""
-    # The name of a rule has neither underscore nor dot.
+    """What the names of new rules of the firewall begin with."""
+    # Google allows neither an underscore nor a dot in the name of a rule.
     return settings_of(spec).name or f"cloudsync-{spec.name.replace('_', '-').replace('.', '-')}"

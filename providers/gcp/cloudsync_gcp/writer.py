@@ -23,7 +23,7 @@ from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transie
 from cloudsync.provider.retry import retried
 from cloudsync_gcp.client import CALL_SECONDS, credentials_of, settings_of
 from cloudsync_gcp.errors import NotReady, of_answer, of_transport
-from cloudsync_gcp.native import Change, Write
+from cloudsync_gcp.native import Write, Writes
 
 # The vendor answers a wait after two minutes at the latest; it may answer at once that the
 # operation still runs.
@@ -52,7 +52,7 @@ class GcpWriter:
         """All writes of a step, in force when this returns. Raises `ProviderError`; what was
         started is waited for even then."""
         change = step.native
-        if not isinstance(change, Change):
+        if not isinstance(change, Writes):
             raise ProviderError("this step was not made by the provider gcp")
         started: dict[str, Any] = {}
         failed: list[ProviderError] = []

@@ -1,0 +1,195 @@
+"""What becomes of each VPC rule of a firewall, and which rules are written new.
+
+A rule that fits stays as it is. Existing rules and wishes are matched by what they share:
+
+| an existing rule                                       | a wish                    | then            |
+|--------------------------------------------------------|---------------------------|-----------------|
+| has a generated name and the same sources              | any ports                 | it is extended  |
+| with a generated name, all of it is in the wish        | same ports, more sources  | it is widened   |
+| loses something, and all that stays of it is in the wish | shares something with it | it becomes the wish |
+| anything else                                          |                           | a new rule      |
+
+What is left of a rule that loses something is one VPC rule again (ports x sources); other parts of
+it are wishes. Sources that are tags or service accounts stay in their rule, with its ports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from cloudsync.provider.contract import Target
+from cloudsync.rules import NOTHING, RuleSet
+from cloudsync.rules.networks import ANY4, ANY6, NetworkSet
+from cloudsync_gcp.names import is_for_everybody
+from cloudsync_gcp.native import Firewall, Owned
+from cloudsync_gcp.settings import settings_of
+from cloudsync_gcp.vpc_rules import VpcRule
+from cloudsync_gcp.wishes import Wish, asked_rules, wishes
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """One existing rule: what it is, and what of it stays."""
+
+    owned: Owned
+    content: RuleSet
+    """What it lets in once it is put right."""
+    stays: RuleSet
+    """What of that stays in this rule, as one VPC rule."""
+    gains: tuple[Wish, ...] = ()
+    """Wishes that it comes to express."""
+    redundant: bool = False
+    """Whether it goes although all of it stays open, by other rules."""
+
+    @property
+    def rule(self) -> VpcRule:
+        """The rule as Google answered it."""
+        return self.owned.rule
+
+    @property
+    def loses(self) -> bool:
+        """Whether something of it closes or moves to another rule."""
+        return self.stays != self.content or self.redundant
+
+    @property
+    def after(self) -> RuleSet:
+        """What the rule lets in after the plan."""
+        if self.redundant:
+            return NOTHING
+        return RuleSet.of(
+            rule for part in (self.stays, *(wish.allowed for wish in self.gains)) for rule in part
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The fates of all rules that let something in, and the rules to write new."""
+
+    fates: tuple[Fate, ...]
+    new: tuple[Wish, ...] = field(default=())
+
+
+def match(firewall: Firewall, target: Target) -> Match:
+    """Decide over every allow rule and every rule asked for."""
+    fates = [_fate(owned, target) for owned in firewall.owned if owned.kind == "allow"]
+    covered = _union(fate.stays for fate in fates)
+    new: list[Wish] = []
+    for wish in wishes(target, covered):
+        place = next(iter(_places(wish, fates, firewall, target)), None)
+        if place is None:
+            new.append(wish)
+            continue
+        fates[place] = _gaining(fates[place], wish)
+    return Match(tuple(_without_redundant(fates, new, target)), tuple(new))
+
+
+def _fate(owned: Owned, target: Target) -> Fate:
+    content = owned.rule.matches if owned.wrong and target.reapply else owned.effect
+    stays = content & target.rules
+    return Fate(owned, content, stays if stays == content else _one_rule(owned.rule, stays, owned))
+
+
+def _one_rule(rule: VpcRule, stays: RuleSet, owned: Owned) -> RuleSet:
+    """The part of `stays` that is ports x sources and is left to the rule."""
+    by_sources: dict[NetworkSet, list[RuleSet]] = {}
+    for part in stays:
+        by_sources.setdefault(part.sources, []).append(RuleSet.of((part,)))
+    parts = {sources: _union(rules) for sources, rules in by_sources.items()}
+    if rule.other_sources:
+        # Its tags and accounts keep all its ports, so that only sources may go.
+        parts = {s: part for s, part in parts.items() if part == rule.matches.where(s)}
+    if rule.sources in parts:
+        return parts[rule.sources]
+    if not parts or (owned.generated and is_for_everybody(rule.name)):
+        return NOTHING
+    return parts[max(parts, key=lambda sources: (len(parts[sources].regions), sources.cidrs()))]
+
+
+def _places(wish: Wish, fates: Sequence[Fate], firewall: Firewall, target: Target) -> Iterator[int]:
+    """Rules that may come to express a wish, the best one first."""
+    fitting = [
+        (number, fate)
+        for number, fate in enumerate(fates)
+        if (target.reapply or not fate.owned.wrong)
+        and _right_priority(fate.rule, wish, firewall, target)
+    ]
+    for extends in (_extends, _widens, _becomes):
+        for number, fate in fitting:
+            if extends(fate, wish, target):
+                yield number
+
+
+def _right_priority(rule: VpcRule, wish: Wish, firewall: Firewall, target: Target) -> bool:
+    """Whether a rule with its priority does for the wish what a new one would do."""
+    settings = settings_of(target.spec)
+    if rule.priority == settings.new_priority:
+        return True
+    if settings.priority is not None:
+        return False
+    passed = (denial for denial in firewall.others.denials if denial.priority > rule.priority)
+    return not any(denial.matches & wish.allowed for denial in passed)
+
+
+def _extends(fate: Fate, wish: Wish, _target: Target) -> bool:
+    return (
+        fate.owned.generated
+        and not fate.rule.other_sources
+        and fate.rule.sources == wish.sources
+        and all(part.sources == wish.sources for part in fate.stays)
+    )
+
+
+def _widens(fate: Fate, wish: Wish, _target: Target) -> bool:
+    if not fate.owned.generated or not fate.content or fate.gains or not _may_have(fate, wish):
+        return False
+    same_ports = wish.allowed.where(fate.rule.sources) == fate.content
+    return same_ports and wish.sources.covers(fate.rule.sources) and not fate.rule.other_sources
+
+
+def _becomes(fate: Fate, wish: Wish, target: Target) -> bool:
+    if not fate.loses or fate.gains or not _may_have(fate, wish):
+        return False
+    if fate.rule.other_sources and wish.allowed.where(
+        shared := wish.sources & fate.rule.sources
+    ) != fate.rule.matches.where(shared):
+        return False
+    staying = fate.content & target.rules
+    return bool(wish.allowed & fate.content) and wish.allowed.covers(staying)
+
+
+def _may_have(fate: Fate, wish: Wish) -> bool:
+    """Whether its name still says the truth."""
+    everybody = fate.owned.generated and is_for_everybody(fate.rule.name)
+    return not everybody or wish.sources in (ANY4, ANY6)
+
+
+def _gaining(fate: Fate, wish: Wish) -> Fate:
+    return replace(fate, gains=(*fate.gains, wish))
+
+
+def _without_redundant(
+    fates: Sequence[Fate], new: Iterable[Wish], target: Target
+) -> Iterator[Fate]:
+    """A rule of ours that was not asked for goes if others let in the same."""
+    asked = {rule.sources for rule in asked_rules(target)}
+    elsewhere = [wish.allowed for wish in new]
+    for number, fate in enumerate(fates):
+        others = (*elsewhere, *(other.after for other in fates[number + 1 :]))
+        if _unasked(fate, asked, target) and _union(others).covers(fate.content):
+            yield replace(fate, redundant=True)
+        else:
+            elsewhere.append(fate.after)
+            yield fate
+
+
+def _unasked(fate: Fate, asked: Collection[NetworkSet], target: Target) -> bool:
+    if not fate.owned.generated or not fate.content or fate.gains or fate.loses:
+        return False
+    if fate.owned.wrong:
+        return target.reapply and not fate.rule.other_sources
+    return bool(asked) and fate.rule.sources not in asked and not fate.rule.other_sources
+
+
+def _union(sets: Iterable[RuleSet]) -> RuleSet:
+    return RuleSet.of(rule for rules in sets for rule in rules)

@@ -1,0 +1,61 @@
+"""The names that new rules of a firewall are given. Names are unique in the project, so that a name
+of somebody else's rule is avoided.
+
+A rule that exists keeps its name, except that `any4` and `any6` are for the whole Internet only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import string
+from collections.abc import Collection
+
+from cloudsync.rules.networks import ANY4, ANY6, NetworkSet
+
+SUFFIX = r"any[46][b-z]?|v[46][b-z]?-[0-9a-f]{8}"
+DENIAL = r"deny([46])[b-z]?"
+LETTERS = ("", *string.ascii_lowercase[1:])
+
+
+def has_prefix(name: str, prefix: str) -> bool:
+    """Whether a rule of this name may be the firewall's."""
+    return name == prefix or name.startswith(f"{prefix}-")
+
+
+def is_generated(name: str) -> bool:
+    """Whether it is a name that allow rules are given, under whatever prefix."""
+    return re.fullmatch(f".+-(?:{SUFFIX})", name) is not None
+
+
+def is_for_everybody(name: str) -> bool:
+    """Whether a generated name speaks of the whole Internet."""
+    return re.fullmatch(r".+-any[46][b-z]?", name) is not None
+
+
+def denial_family(name: str) -> str | None:
+    """`4` or `6` if it is a name that denials are given, under whatever prefix."""
+    match = re.fullmatch(f".+-{DENIAL}", name)
+    return match[1] if match else None
+
+
+def is_given(name: str, prefix: str) -> bool:
+    """Whether it is a name that rules with this very prefix are given."""
+    ending = name.removeprefix(f"{prefix}-")
+    return ending != name and re.fullmatch(f"{SUFFIX}|{DENIAL}", ending) is not None
+
+
+def free_name(prefix: str, sources: NetworkSet, taken: Collection[str]) -> str:
+    """A name for a rule with these sources that nothing has; two rules may have the same sources
+    for a moment."""
+    return next(
+        name for letter in LETTERS if (name := f"{prefix}-{suffix(sources, letter)}") not in taken
+    )
+
+
+def suffix(sources: NetworkSet, letter: str = "") -> str:
+    """Stable for a source set of one family. With the longest prefix it makes 63 characters."""
+    if sources in (ANY4, ANY6):
+        return f"any4{letter}" if sources == ANY4 else f"any6{letter}"
+    digest = hashlib.sha256("\n".join(sources.cidrs()).encode()).hexdigest()[:8]
+    return f"v4{letter}-{digest}" if sources.v4 else f"v6{letter}-{digest}"

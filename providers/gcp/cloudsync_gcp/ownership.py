@@ -1,0 +1,176 @@
+"""Whose a VPC rule is: by whom it is for, not by its name.
+
+| a rule                                                                  | is             |
+|-------------------------------------------------------------------------|----------------|
+| for other machines (targets, network), some destinations, or outbound   | somebody else's |
+| with this firewall's marker                                             | the firewall's |
+| with another firewall's marker, under a name that ours are given        | the firewall's (a guard asks) |
+| with another firewall's marker                                          | somebody else's |
+| without a marker, with the prefix, enabled                              | the firewall's (a guard asks) |
+| without a marker, disabled or with another name                         | somebody else's |
+
+Somebody else's rules are left alone, their names are avoided, and what they let in on the
+firewall's machines is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from cloudsync.provider.contract import FirewallSpec
+from cloudsync.provider.marker import Marker
+from cloudsync.rules import NOTHING, RuleSet
+from cloudsync_gcp import denials
+from cloudsync_gcp.errors import plain
+from cloudsync_gcp.names import has_prefix, is_generated, is_given
+from cloudsync_gcp.native import Firewall, Others, Owned
+from cloudsync_gcp.settings import GcpFirewall, denial_priority, prefix_of, settings_of
+from cloudsync_gcp.vpc_rules import VpcRule
+
+_SHOWN = 3
+Owners = Mapping[str, FirewallSpec | None]
+"""By the name of a rule, the firewall of the configuration that it belongs to."""
+
+
+def owners(rules: Iterable[VpcRule], specs: Sequence[FirewallSpec]) -> Owners:
+    """Whose every rule is."""
+    return {rule.name: _owner(rule, specs) for rule in rules}
+
+
+def _owner(rule: VpcRule, specs: Sequence[FirewallSpec]) -> FirewallSpec | None:
+    here = [spec for spec in specs if rule.is_exactly_for(settings_of(spec))]
+    for spec in here:
+        if rule.marker is not None and _same_firewall(rule.marker, spec.marker):
+            return spec
+    named = [spec for spec in here if has_prefix(rule.name, prefix_of(spec))]
+    if not named:
+        return None
+    spec = max(named, key=lambda each: len(prefix_of(each)))
+    if rule.marker is None:
+        return None if rule.disabled else spec
+    return spec if is_given(rule.name, prefix_of(spec)) else None
+
+
+def firewall_of(spec: FirewallSpec, rules: Sequence[VpcRule], owned: Owners) -> Firewall:
+    """All that matters for one firewall. Raises `UnknownRule`."""
+    settings = settings_of(spec)
+    mine = [rule for rule in rules if owned[rule.name] is spec]
+    stopped = denials.denied_by(mine, settings)
+    foreign = [rule for rule in rules if owned[rule.name] is not spec]
+    known = [rule for rule in foreign if rule.understood]
+    return Firewall(
+        owned=tuple(_as_owned(rule, spec, stopped) for rule in mine),
+        taken=frozenset(rule.name for rule in foreign),
+        others=Others(
+            denials=tuple(
+                rule
+                for rule in known
+                if rule.inbound
+                and rule.denied
+                and not rule.disabled
+                and rule.touches(settings) is not False
+            ),
+            allowances=tuple(
+                rule
+                for rule in known
+                if rule.allowed and not rule.disabled and rule.covers(settings)
+            ),
+            left_over=tuple(_left_over(rule) for rule in foreign if is_left_over(rule, spec)),
+        ),
+        overruled=denials.overruled(foreign, spec.marker.owner, settings),
+    )
+
+
+def _as_owned(rule: VpcRule, spec: FirewallSpec, stopped: RuleSet) -> Owned:
+    settings, generated = settings_of(spec), is_generated(rule.name)
+    if denials.is_denial(rule):
+        wrong = tuple(denials.wrong(rule, settings))
+        return Owned(rule, "denial", generated, NOTHING, wrong)
+    if rule.denied and (rule.marker is None or not generated):
+        return Owned(rule, "strange", generated, NOTHING)
+    behind = settings.enforce == "deny-others" and rule.priority >= denial_priority(settings)
+    effect = rule.lets_in - stopped if behind else rule.lets_in
+    return Owned(rule, "allow", generated, effect, tuple(_wrong(rule, settings, behind=behind)))
+
+
+def _wrong(rule: VpcRule, settings: GcpFirewall, *, behind: bool) -> Iterable[str]:
+    if rule.denied:
+        yield "it denies"
+    if rule.disabled:
+        yield "it is disabled"
+    if behind:
+        yield (
+            f"its priority is {rule.priority}, behind this firewall's denials "
+            f"({denial_priority(settings)})"
+        )
+
+
+def marker_of(owned: Sequence[Owned], wanted: Marker) -> Marker | None:
+    """The marker of all of them together: another owner's if one has it, none if one has none, else
+    the one that is not as wanted."""
+    markers = [each.rule.marker for each in owned]
+    foreign = [m for m in markers if m is not None and m.owner != wanted.owner]
+    if foreign:
+        return foreign[0]
+    if None in markers:
+        return None
+    return next((marker for marker in markers if marker != wanted), wanted)
+
+
+def is_left_over(rule: VpcRule, spec: FirewallSpec) -> bool:
+    """Whether it carries the firewall's marker and is for other machines, or another network."""
+    marker = rule.marker
+    return (
+        marker is not None
+        and _same_firewall(marker, spec.marker)
+        and rule.inbound
+        and not rule.is_exactly_for(settings_of(spec))
+    )
+
+
+def _left_over(rule: VpcRule) -> str:
+    who = ", ".join(rule.targets) or "every machine of the network"
+    where = f" on the network {rule.network_name}" + (
+        ", for some destinations only" if rule.destination_ranges else ""
+    )
+    return (
+        f"{rule.name} carries this firewall's marker but is for {plain(who)}{where}: it is left as "
+        f"it is; delete it if nothing needs it"
+    )
+
+
+def opened_by_others(
+    spec: FirewallSpec, rules: Sequence[VpcRule], owned: Owners
+) -> Iterable[tuple[VpcRule, str]]:
+    """Somebody else's rules that let something in from networks on the firewall's machines, with a
+    sentence each."""
+    settings = settings_of(spec)
+    mine = [rule for rule in rules if owned[rule.name] is spec]
+    in_effect = denials.in_effect(mine, settings)
+    for rule in rules:
+        if owned[rule.name] is spec or (touches := rule.touches(settings)) is False:
+            continue
+        if in_effect and rule.priority >= denial_priority(settings):
+            continue
+        if not rule.understood or rule.lets_in:
+            yield rule, _foreign(rule, touches=touches)
+
+
+def _foreign(rule: VpcRule, *, touches: bool | None) -> str:
+    what = "something that cannot be understood"
+    if rule.understood:
+        shown = list(rule.lets_in)
+        what = "; ".join(map(str, shown[:_SHOWN]))
+        what += f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    where = "on these targets"
+    if touches is None:
+        where = f"on machines of these targets that are {plain(', '.join(rule.targets))}'s too"
+    if rule.destination_ranges:
+        where += f", to {', '.join(rule.destination_ranges[:_SHOWN])} only"
+    return (
+        f"{rule.name} (not of this firewall, priority {rule.priority}) also lets in {what} {where}"
+    )
+
+
+def _same_firewall(marker: Marker, wanted: Marker) -> bool:
+    return (marker.owner, marker.firewall) == (wanted.owner, wanted.firewall)

@@ -1,0 +1,266 @@
+"""A VPC firewall rule as Google answers it, and what it means.
+
+The name of a rule says nothing about what it does; every field that decides is read, and fields
+that are not known here survive an update (`resource`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cached_property
+from ipaddress import ip_network
+from typing import Any
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from cloudsync.provider.marker import Marker
+from cloudsync.rules import NOTHING, Rule, RuleSet, protocols
+from cloudsync.rules.networks import ANY, ANY4, NOWHERE, NetworkSet
+from cloudsync_gcp.settings import GcpFirewall
+
+MAX_DESCRIPTION = 2048
+_MARKER = re.compile(
+    r"cloudsync owner=([a-z0-9-]+) firewall=([a-z0-9._-]+) hosts=([0-9a-f]{8})(?:: (.*))?",
+    re.DOTALL,
+)
+_NAMES = {
+    "1": "icmp",
+    "4": "ipip",
+    "6": "tcp",
+    "17": "udp",
+    "50": "esp",
+    "51": "ah",
+    "58": "icmpv6",
+    "132": "sctp",
+}
+# What the API takes by name; everything else goes by its number.
+_WRITTEN_BY_NAME = ("tcp", "udp", "icmp", "esp", "ah", "ipip", "sctp")
+_WITH_PORTS = ("tcp", "udp", "sctp")
+_OUTPUT_ONLY = ("id", "kind", "creationTimestamp", "selfLink", "selfLinkWithId")
+Texts = tuple[str, ...]
+
+
+class UnknownRule(ValueError):
+    """A rule of the vendor that cannot be understood; the message is one line."""
+
+
+class Entry(BaseModel):
+    """Protocol and ports, as VPC rules (`IPProtocol`) and policies (`ipProtocol`) write them."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    protocol: str = Field(
+        validation_alias=AliasChoices("IPProtocol", "ipProtocol"),
+        serialization_alias="IPProtocol",
+    )
+    ports: Texts = ()
+
+    @property
+    def exact(self) -> bool:
+        """Whether `traffic` says all of it: ports of a protocol without ports count as all of
+        it."""
+        return not self.ports or _named(self.protocol) in _WITH_PORTS
+
+    def traffic(self, sources: NetworkSet) -> Iterable[Rule]:
+        """As rules from these sources. Raises `ValueError`."""
+        protocol = _named(self.protocol)
+        if protocol == "all":
+            return [Rule.of("all", "", sources)]
+        if not self.ports or protocol not in _WITH_PORTS:
+            return [Rule.of(protocol, "", sources)]
+        return list(_with_ports(protocol, self.ports, sources))
+
+
+class VpcRule(BaseModel):
+    """One resource of `firewalls.list`. Compare by `name`, which is unique in the project."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", alias_generator=to_camel)
+
+    name: str
+    network: str = "global/networks/default"
+    direction: str = "INGRESS"
+    priority: int = 1000
+    disabled: bool = False
+    allowed: tuple[Entry, ...] = ()
+    denied: tuple[Entry, ...] = ()
+    source_ranges: Texts = ()
+    source_tags: Texts = ()
+    source_service_accounts: Texts = ()
+    target_tags: Texts = ()
+    target_service_accounts: Texts = ()
+    destination_ranges: Texts = ()
+    description: str = ""
+    log_config: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def network_name(self) -> str:
+        """The name of its network, which is answered as a URL."""
+        return self.network.rsplit("/", 1)[-1]
+
+    @property
+    def inbound(self) -> bool:
+        """Whether it is about packets that arrive."""
+        return self.direction == "INGRESS"
+
+    @property
+    def logs(self) -> bool:
+        """Whether what it matches is logged."""
+        return bool(self.log_config.get("enable"))
+
+    @property
+    def targets(self) -> Texts:
+        """Tags or service accounts; none is every machine of the network."""
+        return tuple(sorted((*self.target_tags, *self.target_service_accounts)))
+
+    @property
+    def other_sources(self) -> Texts:
+        """Its sources that are not networks, in words."""
+        return (
+            *(f'the tag "{tag}"' for tag in self.source_tags),
+            *(f'the service account "{account}"' for account in self.source_service_accounts),
+        )
+
+    @cached_property
+    def sources(self) -> NetworkSet:
+        """Its source networks; without any source it is open to the IPv4 Internet. Raises
+        `UnknownRule`."""
+        if self.source_ranges:
+            try:
+                return networks_of(self.source_ranges)
+            except ValueError:
+                raise _unknown(self.name) from None
+        return NOWHERE if self.other_sources else ANY4
+
+    @cached_property
+    def matches(self) -> RuleSet:
+        """What it allows or denies, from networks, wherever it acts. Raises `UnknownRule`."""
+        if not self.sources:
+            return NOTHING
+        try:
+            return RuleSet.of(
+                rule
+                for entry in (*self.allowed, *self.denied)
+                for rule in entry.traffic(self.sources)
+            )
+        except ValueError:
+            raise _unknown(self.name) from None
+
+    @property
+    def understood(self) -> bool:
+        """Whether `matches` is known."""
+        try:
+            return self.matches is not None
+        except UnknownRule:
+            return False
+
+    @property
+    def reaches(self) -> RuleSet:
+        """Its protocols and ports, as if from everywhere. Raises `UnknownRule`."""
+        try:
+            return RuleSet.of(rule for entry in self.allowed for rule in entry.traffic(ANY))
+        except ValueError:
+            raise _unknown(self.name) from None
+
+    @property
+    def lets_in(self) -> RuleSet:
+        """What it lets in from networks, wherever it acts; counted in full if that is on some
+        destinations only. Raises `UnknownRule`."""
+        return NOTHING if self.disabled or self.denied or not self.inbound else self.matches
+
+    @cached_property
+    def marker(self) -> Marker | None:
+        """The owner marker in its description."""
+        match = _MARKER.fullmatch(self.description)
+        return Marker(match[1], match[2], match[3]) if match else None
+
+    @property
+    def text(self) -> str:
+        """Its description without the owner marker."""
+        match = _MARKER.fullmatch(self.description)
+        return match[4] or "" if match else self.description
+
+    def is_exactly_for(self, settings: GcpFirewall) -> bool:
+        """Whether it acts on the machines of the firewall, on all of them and on no others."""
+        return (
+            self.inbound
+            and not self.destination_ranges
+            and self.network_name == settings.network
+            and set(self.target_tags) == set(settings.target_tags or ())
+            and set(self.target_service_accounts) == set(settings.target_service_accounts or ())
+        )
+
+    def touches(self, settings: GcpFirewall) -> bool | None:
+        """Whether it acts on some machine that the firewall may be for. None: it is by service
+        account and the firewall by tag, or the other way round; a machine may have both."""
+        if not self.inbound or self.network_name != settings.network:
+            return False
+        if not self.targets:
+            return True
+        if bool(self.target_tags) != bool(settings.target_tags):
+            return None
+        ours = {*(settings.target_tags or ()), *(settings.target_service_accounts or ())}
+        return not ours.isdisjoint(self.targets)
+
+    def covers(self, settings: GcpFirewall) -> bool:
+        """Whether it acts on every machine that the firewall is for."""
+        ours = {*(settings.target_tags or ()), *(settings.target_service_accounts or ())}
+        everywhere = not self.targets or ours <= set(self.targets)
+        return everywhere and self.touches(settings) is True and not self.destination_ranges
+
+    def resource(self) -> dict[str, Any]:
+        """The whole resource for an update (PUT), as it is now."""
+        answered = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return {key: value for key, value in answered.items() if key not in _OUTPUT_ONLY}
+
+
+def parse(answer: dict[str, Any]) -> VpcRule:
+    """Raises `UnknownRule`."""
+    try:
+        return VpcRule.model_validate(answer)
+    except ValidationError:
+        raise _unknown(str(answer.get("name"))) from None
+
+
+def networks_of(ranges: Iterable[str]) -> NetworkSet:
+    """Networks as they are answered, in whatever spelling. Raises `ValueError`."""
+    return NetworkSet.of(str(ip_network(text, strict=False)) for text in ranges)
+
+
+def allowed_entries(rules: RuleSet) -> list[dict[str, Any]]:
+    """`allowed` for a rule whose sources are those of `rules`: all ports of a protocol together."""
+    if rules.everything_from():
+        return [{"IPProtocol": "all"}]
+    entries: dict[str, dict[str, Any]] = {}
+    for rule in rules:
+        low, high = protocols.numbers(rule.protocol)
+        for number in range(low, high + 1):
+            name = protocols.name(number, number)
+            protocol = name if name in _WRITTEN_BY_NAME else str(number)
+            entry = entries.setdefault(protocol, {"IPProtocol": protocol})
+            if rule.has_ports and (rule.first, rule.last) != protocols.EVERY_PORT:
+                entry.setdefault("ports", []).append(rule.ports)
+    return list(entries.values())
+
+
+def marked(marker: Marker, text: str = "") -> str:
+    """A description with the marker, and after it what people wrote or who needs the rule."""
+    head = f"cloudsync owner={marker.owner} firewall={marker.firewall} hosts={marker.hosts}"
+    return (f"{head}: {text}" if text else head)[:MAX_DESCRIPTION]
+
+
+def _named(protocol: str) -> str:
+    return _NAMES.get(protocol.lower(), protocol.lower())
+
+
+def _with_ports(protocol: str, ports: Texts, sources: NetworkSet) -> Iterable[Rule]:
+    for text in ports:
+        first, _, last = text.partition("-")
+        # Port 0 is never used; "0-65535" is how people write all ports.
+        if (high := int(last or first)) >= 1:
+            yield Rule(protocol, max(int(first), 1), high, sources)
+
+
+def _unknown(name: str) -> UnknownRule:
+    return UnknownRule(f"a rule that cannot be understood ({name[:63]!r})")

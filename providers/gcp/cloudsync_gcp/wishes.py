@@ -1,0 +1,83 @@
+"""The VPC rules to write: what was asked for and the rules that stay do not let in yet.
+
+A VPC rule has sources of one family, at most 256, and all ports for them together. It is written as
+it was asked for, never as the difference to what is open already (law 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from cloudsync.provider.contract import Target
+from cloudsync.rules import Rule, RuleSet, protocols
+from cloudsync.rules.networks import NetworkSet
+
+MAX_RANGES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One VPC rule as it should be."""
+
+    sources: NetworkSet
+    """One family, at most 256 networks."""
+    allowed: RuleSet
+    """What it lets in, all of it from all of `sources`."""
+
+
+def wishes(target: Target, covered: RuleSet) -> tuple[Wish, ...]:
+    """What has to be written besides rules that stay and let in `covered`, one wish a source
+    set."""
+    missing = list(_asked(target, covered))
+    rest = target.rules - covered - RuleSet.of(missing)
+    missing += [part for rule in _fewest(rest) for part in by_family(rule)]
+    chunks: dict[NetworkSet, list[Rule]] = {}
+    for rule in sorted(missing, key=lambda each: bool(each.sources.v6)):
+        cidrs = rule.sources.cidrs()
+        for start in range(0, len(cidrs), MAX_RANGES):
+            sources = NetworkSet.of(cidrs[start : start + MAX_RANGES])
+            chunks.setdefault(sources, []).append(
+                Rule(rule.protocol, rule.first, rule.last, sources)
+            )
+    return tuple(Wish(sources, RuleSet.of(rules)) for sources, rules in chunks.items())
+
+
+def by_family(rule: Rule) -> Iterator[Rule]:
+    """The rule for IPv4 and the rule for IPv6, as far as it has such sources."""
+    for family in (4, 6):
+        if sources := rule.sources.family(family):
+            yield Rule(rule.protocol, rule.first, rule.last, sources)
+
+
+def asked_rules(target: Target) -> Iterator[Rule]:
+    """What was asked for, one family a rule."""
+    rules = [asked.rule for asked in target.asked]
+    # A caller that does not say how it was asked for may say what descriptions are about.
+    rules = rules or [rule for described in target.descriptions for rule in described.rules]
+    for rule in rules:
+        yield from by_family(rule)
+
+
+def inexpressible(rules: RuleSet, known: Iterable[str]) -> RuleSet:
+    """The part that VPC rules cannot express: ICMP types, and ports of another protocol than
+    `known` ones. All of a protocol they can."""
+    types = RuleSet.of(rule for rule in rules.of_protocols("icmp", "icmpv6") if rule.ports)
+    rest = rules - rules.of_protocols(*known) - rules.where(rules.everything_from())
+    return types | RuleSet.of(
+        rule for rule in rest if rule.has_ports and (rule.first, rule.last) != protocols.EVERY_PORT
+    )
+
+
+def _asked(target: Target, covered: RuleSet) -> Iterator[Rule]:
+    for rule in asked_rules(target):
+        wanted = RuleSet.of((rule,))
+        if not covered.covers(wanted):
+            # A part of it may be refused, or mean nothing in this family.
+            yield from (rule,) if target.rules.covers(wanted) else wanted & target.rules
+
+
+def _fewest(rules: RuleSet) -> list[Rule]:
+    everything = rules.everything_from()
+    apart = rules.apart_from_everything(everything)
+    return [*apart, *([Rule.of("all", "", everything)] if everything else [])]
