@@ -146,7 +146,7 @@ def test_discover_shows_the_services(shop: Shell) -> None:
     (shop.folder / "compose.yaml").unlink()
     done = shop.types("discover")
     assert done.returncode == 1
-    assert "compose.yaml cannot be read" in done.stdout
+    assert "compose.yaml: cannot be read" in done.stdout
 
 
 def test_config_show_keeps_the_compose_keys(shop: Shell) -> None:

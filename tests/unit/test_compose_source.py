@@ -4,6 +4,7 @@ a firewall."""
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def discovered(folder: Path, *paths: str, **more: list[str] | None) -> Discovery
 def reason(folder: Path, *paths: str, **more: list[str] | None) -> str:
     found = discovered(folder, *paths, **more)
     assert isinstance(found, Failed), found
-    assert not found.temporary, "trying again does not mend a file"
+    assert not found.temporary, "trying again does not fix a file"
     assert "\n" not in found.reason
     return found.reason
 
@@ -62,7 +63,7 @@ def opens(folder: Path, *paths: str, **more: list[str] | None) -> list[str]:
         ("services: {web: {ports: ['${P}:80']}}\n", "compose.yaml:1: the variable P is not set and has no default"),
         ("services:\n  web:\n    ports:\n      - '${P:?say which}:80'\n", "compose.yaml:4: the variable P is required: say which"),
         ("services: {web: {ports: ['${P']}}\n", "compose.yaml:1: ${ is not closed"),
-        ("services: {web: {ports: ['80:80'], ports: []}}\n", "compose.yaml:1: the key 'ports' stands twice in one mapping, first in"),
+        ("services: {web: {ports: ['80:80'], ports: []}}\n", "compose.yaml:1: duplicate key 'ports' in one mapping, first in line 1"),
         ("services:\n  web:\n    ports: [70000:80]\n", "compose.yaml:3: ports: host ports lie in 1-65535, the first not above the last"),
         ("services:\n  web:\n    ports: [0x50]\n", "compose.yaml:3: ports: a number that is not plain decimal; write the port in quotes"),
         ("services:\n  web:\n    ports: [1_000]\n", "compose.yaml:3: ports: a number that is not plain decimal; write the port in quotes"),
@@ -77,12 +78,12 @@ def opens(folder: Path, *paths: str, **more: list[str] | None) -> list[str]:
         ("services: {web: {labels: ['${WHO}.sources=any']}}\n", "compose.yaml:1: the variable WHO is not set and has no default"),
         (
             "services: {a: {scale: 2, deploy: {replicas: 3}}}\n",
-            "compose.yaml:1: the service a has scale and deploy.replicas, and they differ",
+            "compose.yaml:1: the service a has both scale and deploy.replicas, and they differ",
         ),
         ("services: {web: {network_mode: '${MODE}'}}\n", "compose.yaml:1: the variable MODE is not set and has no default"),
         (
             "services: {web: {labels: {cloudsync.sources: any}, deploy: {labels: {cloudsync.sources: any4}}}}\n",
-            "compose.yaml:1: the label cloudsync.sources of deploy says something else than at compose.yaml:1",
+            "compose.yaml:1: the label cloudsync.sources of deploy differs from the one at compose.yaml:1",
         ),
     ],
 )  # fmt: skip
@@ -97,15 +98,13 @@ def test_a_mistake_in_one_project_fails_the_whole_host(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    assert (
-        reason(tmp_path) == "compose.yaml: compose.yaml cannot be read: No such file or directory"
-    )
+    assert reason(tmp_path) == "compose.yaml: cannot be read: No such file or directory"
     lay(tmp_path, shop__readme_md="")
     assert reason(tmp_path, "shop").startswith("shop: has no compose.yaml, compose.yml, ")
     lay(tmp_path, compose=WEB)
     assert (
         reason(tmp_path, env_file=["prod.env"])
-        == "prod.env: prod.env cannot be read: No such file or directory"
+        == "prod.env: cannot be read: No such file or directory"
     )
 
 
@@ -138,7 +137,10 @@ def test_variables_of_the_process_count_for_nothing(
         "80/tcp any web compose.yaml:4",
     ]
     lay(tmp_path, env="P\nQ=$P\n", compose="services: {a: {ports: ['${Q}:1']}}\n")
-    assert reason(tmp_path) == "compose.yaml:1: the variable Q is not set and has no default"
+    assert reason(tmp_path) == (
+        "compose.yaml:1: the variable Q is not set and has no default "
+        "(.env:2 refers to P, which is not set); looked for in .env"
+    )
 
 
 def test_a_symbolic_link_for_env_does_not_reach_the_process(tmp_path: Path) -> None:
@@ -147,11 +149,11 @@ def test_a_symbolic_link_for_env_does_not_reach_the_process(tmp_path: Path) -> N
         compose="services: {a: {ports: ['80:80'], labels: {cloudsync.description: '$PATH'}}}\n",
     )
     (tmp_path / ".env").symlink_to("/proc/self/environ")
-    assert reason(tmp_path) == ".env: .env is no ordinary file"
+    assert reason(tmp_path).startswith(".env: lies outside of the folders")
     (tmp_path / ".env").unlink()
     assert (
         reason(tmp_path, env_file=["/proc/self/environ"])
-        == "/proc/self/environ: /proc/self/environ is no ordinary file"
+        == "/proc/self/environ: is not a regular file"
     )
 
 
@@ -161,9 +163,8 @@ def test_a_symbolic_link_for_env_does_not_lead_out_unless_the_configuration_name
     lay(tmp_path / "outside", secrets_env="P=8080\n")
     lay(tmp_path / "inside", compose="services: {a: {ports: ['${P}:80']}}\n")
     (tmp_path / "inside" / ".env").symlink_to("../outside/secrets.env")
-    assert (
-        reason(tmp_path / "inside")
-        == ".env: .env leads out of the folders that the configuration names"
+    assert reason(tmp_path / "inside").startswith(
+        ".env: lies outside of the folders that the configuration names"
     )
     assert opens(tmp_path / "inside", env_file=[".env"]) == ["8080/tcp any a compose.yaml:1"]
 
@@ -246,16 +247,16 @@ def test_only_ordinary_files_are_read_and_none_is_waited_for(tmp_path: Path, kin
         (tmp_path / "compose.yaml").unlink()
         (tmp_path / "compose.yaml").symlink_to("/dev/zero")
     with pytest.raises(
-        ComposeError, match="is no ordinary file"
+        ComposeError, match=r"is not a regular file|lies outside"
     ):  # in this thread: a wait would be interrupted
         read_projects(tmp_path, ["compose.yaml"])
 
 
 def test_a_file_that_is_too_large_or_no_text(tmp_path: Path) -> None:
     lay(tmp_path, compose="#" * (512 * 1024 + 1))
-    assert reason(tmp_path) == "compose.yaml: compose.yaml is larger than 512 KiB"
+    assert reason(tmp_path) == "compose.yaml: is larger than 512 KiB"
     (tmp_path / "compose.yaml").write_bytes(b"services: {\xff: }")
-    assert reason(tmp_path) == "compose.yaml: compose.yaml is not UTF-8 text"
+    assert reason(tmp_path) == "compose.yaml: is not UTF-8 text"
 
 
 def test_what_a_file_says_elsewhere_is_never_quoted(tmp_path: Path) -> None:
@@ -326,13 +327,13 @@ def test_a_bomb_of_aliases_is_an_error_at_once(tmp_path: Path) -> None:
     laugh = "x-0: &a0 [x, x, x, x, x, x, x, x, x]\n"
     laugh += "".join(f"x-{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 20))
     lay(tmp_path, compose=laugh + WEB)
-    assert "with its aliases expanded" in reason(tmp_path)
+    assert "50000 keys and values, aliases expanded" in reason(tmp_path)
 
 
 @pytest.mark.parametrize("opening", ["[", "{", "- ", "? ", "{a: "])
 def test_deep_nesting_is_an_error(tmp_path: Path, opening: str) -> None:
     lay(tmp_path, compose="services: " + ("\n" if opening in "- ? " else "") + opening * 5000)
-    assert "nested deeper than 40 levels" in reason(tmp_path)
+    assert re.search("nested deeper than 40 levels|maximum nesting depth", reason(tmp_path))
 
 
 def test_a_bomb_of_includes_is_an_error(tmp_path: Path) -> None:
@@ -344,7 +345,7 @@ def test_a_bomb_of_includes_is_an_error(tmp_path: Path) -> None:
             },
         )
     lay(tmp_path, i20_yaml=WEB, compose="include: [i0.yaml]\nservices: {}\n")
-    assert "the project reads more than 200 files" in reason(tmp_path)
+    assert "the project reads more than 2000 files" in reason(tmp_path)
 
 
 def test_a_bomb_of_variables_is_an_error(tmp_path: Path) -> None:
@@ -353,7 +354,7 @@ def test_a_bomb_of_variables_is_an_error(tmp_path: Path) -> None:
     assert "becomes longer than" in reason(tmp_path)
     labels = "".join(f"      cloudsync.l{n}: $A\n" for n in range(100))
     lay(tmp_path, compose=WEB + "    labels:\n" + labels, env="A=" + "x" * 60_000)
-    assert "characters with its variables put in" in reason(tmp_path)
+    assert "characters with its variables replaced" in reason(tmp_path)
 
 
 def test_a_bomb_of_ports_is_an_error(tmp_path: Path) -> None:

@@ -2,16 +2,17 @@
 publish, and our labels on them.
 
 `project.py` tells the story; `documents.py` (YAML), `interpolation.py`, `environment.py`,
-`merging.py`, `extends.py`, `profiles.py` and `ports.py` each know one chapter of the specification.
-What it means for a firewall is decided in `source.py`.
+`merging.py`, `extends.py`, `includes.py`, `profiles.py`, `services.py` and `ports.py` each know one
+chapter of the specification. What it means for a firewall is decided in `source.py`.
 """
 
 from __future__ import annotations
 
+from cloudsync.sources.compose.networks import Network
 from cloudsync.sources.compose.nodes import ComposeError, Place
 from cloudsync.sources.compose.ports import PublishedPort
 from cloudsync.sources.compose.project import Project, read_projects
-from cloudsync.sources.compose.services import Label, Network, Service
+from cloudsync.sources.compose.services import Label, Service
 
 __all__ = [
     "ComposeError",

@@ -2,127 +2,186 @@
 process is not among them.
 
 A plan must come out the same on every machine and in CI, and must not carry a secret of the process
-into a label: what a variable means stands in a file that the configuration names, or in `.env`
-beside the Compose file.
+into a label: what a variable means is written in a file that the configuration names, or in `.env`
+in the folder of the Compose file.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import ChainMap
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
-from cloudsync.sources.compose.interpolation import InterpolationError, UnsetVariable, interpolate
-from cloudsync.sources.compose.nodes import ComposeError, Place
+from cloudsync.sources.compose.budget import Budget
+from cloudsync.sources.compose.interpolation import (
+    Interpolated,
+    InterpolationError,
+    interpolate,
+)
+from cloudsync.sources.compose.missing import refuse_missing
+from cloudsync.sources.compose.nodes import ComposeError, Missing, Place
 
-_KEY = re.compile(r"[A-Za-z0-9_.\-\[\]]+")
+_BLANK = re.compile(r"\s+|#[^\n]*")
+_EXPORT = re.compile(r"export[ \t\v\f\r]+")
+_SEPARATOR = re.compile(r"[=:\n]")
+_SPACES = re.compile(r"[ \t\v\f\r\x85\xa0]*")
+_QUOTED = {
+    '"': re.compile(r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL),
+    "'": re.compile(r"'([^'\\]*+(?:\\.[^'\\]*+)*+)'", re.DOTALL),
+}
 _ESCAPE = re.compile(r'\\([abcfnrtv$"\\])')
 _ESCAPED = {"a": "\a", "b": "\b", "c": "\\c", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
-def merged_environment(
-    outer: Mapping[str, str], files: Iterable[tuple[str, str]]
-) -> dict[str, str]:
-    """`outer` and under it what the files (name, text) say, the later over the earlier. Raises
-    `ComposeError`."""
-    found: dict[str, str] = {}
-    for name, text in files:
-        found |= dotenv(text, name, found | dict(outer))
-    return found | dict(outer)
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The variables that a project, or one that it includes, sees."""
+
+    values: Mapping[str, str] = field(default_factory=dict)
+    searched: tuple[str, ...] = ()
+    """The env files they come from, as messages name them."""
+    unset: Mapping[str, str] = field(default_factory=dict)
+    """Why a variable of an env file has no value: the line that refers to another one without."""
+
+    def get(self, name: str) -> str:
+        """The value of a variable; empty without one."""
+        return self.values.get(name, "")
+
+    def having(self, name: str, value: str) -> Environment:
+        """The same with one variable set, whatever the files say."""
+        return replace(self, values={**self.values, name: value})
+
+    def explain(self, missing: Missing) -> Missing:
+        """A missing variable with where it was looked for."""
+        return replace(
+            missing,
+            searched=self.searched,
+            problem=missing.problem or self.unset.get(missing.name, ""),
+        )
 
 
-def dotenv(text: str, file: str, known: Mapping[str, str]) -> dict[str, str]:
-    """The variables of one file. `known`: what its values may refer to, beside the lines above.
-    Raises `ComposeError`.
+def read_environment(
+    outer: Environment, files: Iterable[tuple[str, str]], budget: Budget
+) -> Environment:
+    """`outer`, and under it what the files (name, text) say, the later over the earlier.
 
-    A value that refers to a variable that is not set is not set itself: nothing becomes empty by
-    accident.
+    Values refer to the variables of `outer` first, then to the lines above. A value that refers to a
+    variable that is not set is not set itself: nothing becomes empty by accident. Raises
+    `ComposeError`.
     """
-    return _Reader(text.replace("\r\n", "\n"), file, known).read()
+    values: dict[str, str] = {}
+    unset: dict[str, str] = {}
+    searched = list(outer.searched)
+    known = ChainMap(dict(outer.values), values)
+    for file, text in files:
+        searched.append(file)
+        for statement in _Statements(text, file):
+            value = statement.value(known)
+            budget.count_characters(len(value.text), statement.place)
+            if value.missing:
+                values.pop(statement.name, None)
+                missing = value.missing[0].name
+                unset[statement.name] = f"{statement.place} refers to {missing}, which is not set"
+            else:
+                values[statement.name] = value.text
+                unset.pop(statement.name, None)
+    return Environment(
+        {**values, **outer.values}, tuple(dict.fromkeys(searched)), {**unset, **outer.unset}
+    )
 
 
-class _Reader:
-    def __init__(self, text: str, file: str, known: Mapping[str, str]) -> None:
-        self.text, self.file, self.at = text.removeprefix("\ufeff"), file, 0
-        self.known = dict(known)
-        self.found: dict[str, str] = {}
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """One assignment of an env file."""
 
-    def read(self) -> dict[str, str]:
+    name: str
+    raw: str
+    """The value between its quotes."""
+    quote: str
+    place: Place
+
+    def value(self, known: Mapping[str, str]) -> Interpolated:
+        """The value with escapes and variables replaced. Raises `ComposeError`."""
+        if self.quote == "'":
+            return Interpolated(self.raw.replace("\\'", "'"), ())
+        raw = _ESCAPE.sub(_unescaped, self.raw) if self.quote else self.raw
+        try:
+            value = interpolate(raw, known)
+        except InterpolationError as error:
+            raise ComposeError(self.place, str(error)) from None
+        for missing in value.missing:
+            if missing.required:
+                refuse_missing([(self.place, missing)])
+        return value
+
+
+class _Statements:
+    """The assignments of one file, in their order."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.text, self.file = text.removeprefix("\ufeff").replace("\r\n", "\n"), file
+        self.at, self.line, self.counted = 0, 1, 0
+
+    def __iter__(self) -> Iterator[_Statement]:
         while self.skip_blank():
-            place = Place(self.file, self.text.count("\n", 0, self.at) + 1)
-            key, has_value = self.key(place)
-            if has_value:
-                self.value(key, place)
-        return self.found
+            place = self.place()
+            name, assigned = self.name(place)
+            if assigned:  # else it would be inherited from the process
+                yield self.statement(name, place)
+
+    def place(self) -> Place:
+        self.line += self.text.count("\n", self.counted, self.at)
+        self.counted = self.at
+        return Place(self.file, self.line)
 
     def skip_blank(self) -> bool:
-        """Go to the next statement; whether there is one."""
-        while self.at < len(self.text):
-            if self.text[self.at].isspace():
-                self.at += 1
-            elif self.text[self.at] == "#":
-                self.at = self.line_end()
-            else:
-                return True
-        return False
+        """Go to the next statement; False at the end of the file."""
+        while blank := _BLANK.match(self.text, self.at):
+            self.at = blank.end()
+        return self.at < len(self.text)
 
-    def line_end(self) -> int:
-        end = self.text.find("\n", self.at)
-        return len(self.text) if end < 0 else end
-
-    def key(self, place: Place) -> tuple[str, bool]:
-        """The name up to `=` or `:`; without one it would be inherited from the process, and is not
-        set."""
-        line = self.text[self.at : self.line_end()]
-        split = re.search(r"[=:]", line)
-        name = line if split is None else line[: split.start()]
-        self.at += len(line) if split is None else split.end()
-        name = re.sub(r"^export[ \t]+", "", name).strip()
-        if name and not _KEY.fullmatch(name):
+    def name(self, place: Place) -> tuple[str, bool]:
+        """The name up to `=` or `:`, and whether there is one of these."""
+        if export := _EXPORT.match(self.text, self.at):
+            self.at = export.end()
+        separator = _SEPARATOR.search(self.text, self.at)
+        end = separator.start() if separator else len(self.text)
+        name = self.text[self.at : end]
+        self.at = separator.end() if separator else end
+        if not all(map(_in_name, name)):
             raise ComposeError(
                 place, "a line begins with the name of a variable: letters, digits, _ . -"
             )
-        return name, split is not None
+        name = name.rstrip()
+        if " " in name:
+            raise ComposeError(place, "the name of a variable contains a space")
+        return name, separator is not None and separator.group() != "\n"
 
-    def value(self, key: str, place: Place) -> None:
-        while self.text[self.at : self.at + 1] in (" ", "\t", "\v", "\f", "\r"):
-            self.at += 1
+    def statement(self, name: str, place: Place) -> _Statement:
+        self.at = _end(_SPACES, self.text, self.at)
         quote = self.text[self.at : self.at + 1]
-        if quote in ('"', "'") and quote:
-            raw = self.quoted(quote, place)
-            if quote == "'":
-                self.found[key] = raw.replace("\\'", "'")
-                return
-            raw = _ESCAPE.sub(_unescaped, raw)
-        else:
-            end = self.line_end()
-            raw = self.text[self.at : end].split(" #", 1)[0].rstrip()
-            self.at = end
-        try:
-            self.found[key] = interpolate(raw, self.known | self.found)
-        except UnsetVariable:
-            self.found.pop(key, None)
-            self.known.pop(key, None)
-        except InterpolationError as error:
-            raise ComposeError(place, str(error)) from None
-
-    def quoted(self, quote: str, place: Place) -> str:
-        end = self.at + 1
-        while end < len(self.text):
-            if self.text[end] == quote and not _odd_backslashes(self.text, end):
-                raw = self.text[self.at + 1 : end]
-                self.at = end + 1
-                return raw
-            end += 1
-        raise ComposeError(place, "the quoted value does not end")
+        if quote not in _QUOTED:
+            end = self.text.find("\n", self.at)
+            end = end if end >= 0 else len(self.text)
+            raw, self.at = self.text[self.at : end], end
+            return _Statement(name, raw.split(" #", 1)[0].rstrip(), "", place)
+        match = _QUOTED[quote].match(self.text, self.at)
+        if match is None:
+            raise ComposeError(place, "the quoted value does not end")
+        self.at = match.end()
+        return _Statement(name, match.group(1), quote, place)
 
 
-def _odd_backslashes(text: str, at: int) -> bool:
-    count = 0
-    while at - count - 1 >= 0 and text[at - count - 1] == "\\":
-        count += 1
-    return count % 2 == 1
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    match = pattern.match(text, at)
+    return match.end() if match else at
+
+
+def _in_name(character: str) -> bool:
+    return character.isalpha() or character.isnumeric() or character in "_.-[] \t\v\f\r\x85\xa0"
 
 
 def _unescaped(match: re.Match[str]) -> str:
-    char = match.group(1)
-    return "$$" if char == "$" else _ESCAPED.get(char, char)
+    character = match.group(1)
+    return "$$" if character == "$" else _ESCAPED.get(character, character)

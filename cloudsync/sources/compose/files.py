@@ -16,104 +16,117 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cloudsync.sources.compose.budget import Budget
-from cloudsync.sources.compose.nodes import ComposeError, Place
+from cloudsync.sources.compose.documents import documents
+from cloudsync.sources.compose.nodes import ComposeError, Mapping, Place, Scalar, size
 
 MAX_BYTES = 512 * 1024
+MAX_PATH = 4096
 
-NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
-OVERRIDES = (
-    "compose.override.yml",
-    "compose.override.yaml",
-    "docker-compose.override.yml",
-    "docker-compose.override.yaml",
+_REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://|git@|github\.com[:/]|oci:|git:", re.IGNORECASE)
+_GIT = re.compile(r"\.git(?:#|\Z)", re.IGNORECASE)
+_SYSTEM_FOLDERS = ("/proc", "/sys", "/dev")
+_OUTSIDE = (
+    "lies outside of the folders that the configuration names; "
+    "keep the configuration above it, or name a file of that folder in hosts.X.compose"
 )
-_REMOTE = re.compile(
-    r"[a-z][a-z0-9+.-]*://|git@|github\.com[:/]|oci:|git:|.*\.git(#.*)?$", re.IGNORECASE
-)
-_NO_FILES = ("/proc", "/sys", "/dev")
 
 
 class Files:
-    """Reads for one project. `base`: the folder of the configuration, which names in messages are
-    relative to."""
+    """Reads the files of one project."""
 
     def __init__(self, base: Path, named: Iterable[Path]) -> None:
+        """`base`: the folder of the configuration, which names in messages are relative to.
+        `named`: the files and folders that the configuration names."""
         self.base = Path(os.path.realpath(base))
         folders = [path if path.is_dir() else path.parent for path in named]
         self.roots = (self.base, *(Path(os.path.realpath(folder)) for folder in folders))
         self.budget = Budget()
+        self._parsed: dict[Path, tuple[Mapping, ...]] = {}
 
     def name(self, path: Path) -> str:
-        """How messages and origins call a file: relative to the configuration where it lies below
+        """How messages and origins call a file: relative to the configuration if it lies below
         it."""
         path = Path(os.path.normpath(path))
         return str(path.relative_to(self.base)) if path.is_relative_to(self.base) else str(path)
 
-    def resolve(self, text: str, folder: Path, place: Place) -> Path:
-        """A path that a Compose file names, relative to `folder`. Raises `ComposeError` for a
-        remote one and one that leaves the roots."""
-        refuse_remote(text, place)
-        if "\0" in text:
-            raise ComposeError(place, "a path holds a character that no path has")
-        path = Path(os.path.realpath(folder / text))
-        if not any(path.is_relative_to(root) for root in self.roots):
-            raise ComposeError(
-                place,
-                f"{text[:200]} lies outside of the folders that the configuration names; "
-                "keep the configuration above it, or name a file of that folder in hosts.X.compose",
-            )
+    def resolve(self, written: Scalar, folder: Path) -> Path:
+        """A path that a Compose file names, relative to `folder`. Raises `ComposeError` if it is
+        remote or leaves the roots, symbolic links followed."""
+        path = join(written, folder)
+        if not self._inside(path):
+            raise _error(written.place, written.shown, _OUTSIDE)
+        if written.written and not path.exists():
+            raise _error(written.place, written.shown, "cannot be read: no such file")
         return path
 
     def text(self, path: Path, place: Place | str, *, inside: bool = True) -> str:
         """A file's text. `inside`: it must lie within the roots, symbolic links followed. Raises
         `ComposeError`."""
-        self.budget.file(place)
+        self.budget.count_file(place)
         shown = self.name(path)
         try:
-            real = Path(os.path.realpath(path))
-            if any(real.is_relative_to(folder) for folder in _NO_FILES):
-                raise ComposeError(place, f"{shown} is no ordinary file")
-            if inside and not any(real.is_relative_to(root) for root in self.roots):
-                raise ComposeError(
-                    place, f"{shown} leads out of the folders that the configuration names"
-                )
-            text = _bounded(real, shown, place)
+            if inside and not self._inside(path):
+                raise _error(place, shown, _OUTSIDE)
+            text = _read(Path(os.path.realpath(path)), shown, place)
         except OSError as error:
-            raise ComposeError(
-                place, f"{shown} cannot be read: {error.strerror or type(error).__name__}"
-            ) from None
+            reason = error.strerror or type(error).__name__
+            raise _error(place, shown, f"cannot be read: {reason}") from None
         except ValueError:
-            raise ComposeError(place, f"{shown} is not UTF-8 text") from None
-        self.budget.read(len(text), place)
+            raise _error(place, shown, "is not UTF-8 text") from None
+        self.budget.count_bytes(len(text), place)
         return text
 
+    def documents(self, path: Path, place: Place | str) -> tuple[Mapping, ...]:
+        """The YAML documents of a file. Raises `ComposeError`."""
+        if path in self._parsed:
+            self.budget.count_file(place)
+        else:
+            self._parsed[path] = documents(self.text(path, place), self.name(path))
+        for document in self._parsed[path]:
+            self.budget.count_nodes(size(document), document.place)
+        return self._parsed[path]
 
-def refuse_remote(text: str, place: Place | str) -> None:
+    def _inside(self, path: Path) -> bool:
+        real = Path(os.path.realpath(path))
+        return any(real.is_relative_to(root) for root in self.roots)
+
+
+def join(written: Scalar, folder: Path) -> Path:
+    """A path as docker compose joins it to a folder. Raises `ComposeError` for what is no local
+    path."""
+    refuse_remote(written.text, written.place)
+    if "\0" in written.text or len(written.text) > MAX_PATH:
+        raise ComposeError(written.place, "not a path of this machine")
+    return Path(os.path.normpath(folder / written.text))
+
+
+def refuse_remote(written: str, place: Place | str) -> None:
     """Raises `ComposeError` for what docker compose would fetch from Git or a registry."""
-    if _REMOTE.match(text):
+    if _REMOTE.match(written) or _GIT.search(written):
         raise ComposeError(
             place,
             "is remote (Git or OCI); only local files are read: check it out, and name the file",
         )
 
 
-def find(folder: Path, shown: str) -> tuple[Path, ...]:
-    """The Compose file of a folder and its override, as docker compose finds them there. Raises
-    `ComposeError` where there is none."""
-    main = next((folder / name for name in NAMES if (folder / name).exists()), None)
-    if main is None:
-        raise ComposeError(shown, f"has no {', '.join(NAMES[:-1])} or {NAMES[-1]}")
-    override = next((folder / name for name in OVERRIDES if (folder / name).exists()), None)
-    return (main,) if override is None else (main, override)
+def _error(place: Place | str, shown: str, problem: str) -> ComposeError:
+    """What is wrong with a file, which is not named twice."""
+    return ComposeError(place, problem if place == shown else f"{shown} {problem}")
 
 
-def _bounded(path: Path, shown: str, place: Place | str) -> str:
-    # Opened without waiting: a named pipe would wait for its writer for ever.
+def _read(path: Path, shown: str, place: Place | str) -> str:
+    _check_regular(path.stat().st_mode, path, shown, place)
+    # Opened without waiting, and checked again: the file may have become a named pipe since, and a
+    # pipe would wait for its writer for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as opened:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ComposeError(place, f"{shown} is no ordinary file")
+        _check_regular(os.fstat(descriptor).st_mode, path, shown, place)
         raw = opened.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
-        raise ComposeError(place, f"{shown} is larger than {MAX_BYTES // 1024} KiB")
+        raise _error(place, shown, f"is larger than {MAX_BYTES // 1024} KiB")
     return raw.decode("utf-8-sig").replace("\r\n", "\n")
+
+
+def _check_regular(mode: int, path: Path, shown: str, place: Place | str) -> None:
+    if not stat.S_ISREG(mode) or any(path.is_relative_to(folder) for folder in _SYSTEM_FOLDERS):
+        raise _error(place, shown, "is not a regular file")

@@ -1,24 +1,28 @@
-"""Variables in values, by the Compose specification (12, interpolation) and as docker compose reads
+"""Variables in values, by the Compose specification ("Interpolation") and as docker compose reads
 it.
 
-| written                      | set     | set, empty | not set              |
-|------------------------------|---------|------------|----------------------|
-| `$V`, `${V}`                 | value   | empty      | error (see `unset`)  |
-| `${V:-d}`                    | value   | `d`        | `d`                  |
-| `${V-d}`                     | value   | empty      | `d`                  |
-| `${V:?m}`                    | value   | error      | error                |
-| `${V?m}`                     | value   | empty      | error                |
-| `${V:+r}`                    | `r`     | empty      | empty                |
-| `${V+r}`                     | `r`     | `r`        | empty                |
+| written          | set   | set, empty | not set |
+|------------------|-------|------------|---------|
+| `$V`, `${V}`     | value | empty      | missing |
+| `${V:-d}`        | value | `d`        | `d`     |
+| `${V-d}`         | value | empty      | `d`     |
+| `${V:?m}`        | value | missing    | missing |
+| `${V?m}`         | value | empty      | missing |
+| `${V:+r}`        | `r`   | empty      | empty   |
+| `${V+r}`         | `r`   | `r`        | empty   |
 
-`d`, `m` and `r` may hold variables themselves. `$$` is a dollar; a dollar before anything else
-stays one.
+`d`, `m` and `r` may hold variables themselves. `$$` is a dollar; a dollar before anything else stays
+as it is. What is missing is reported along with the text, not raised: it is an error only where the
+text decides something.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cloudsync.sources.compose.nodes import Missing
 
 MAX_LENGTH = 65_536
 _MAX_NESTING = 20
@@ -27,58 +31,63 @@ _OPERATOR = re.compile(r":?[-?+]")
 
 
 class InterpolationError(ValueError):
-    """A variable that cannot be put in; the message names the variable, never a value."""
+    """A value whose variables cannot be replaced; the message names a variable, never a value."""
 
 
-class UnsetVariable(InterpolationError):
-    """A variable without a value and without a default."""
+@dataclass(frozen=True, slots=True)
+class Interpolated:
+    """A value with its variables replaced."""
+
+    text: str
+    """Nothing stands for a variable that is missing."""
+    missing: tuple[Missing, ...]
+    """The variables without a value and without a default, in their order."""
 
 
-def interpolate(text: str, environment: Mapping[str, str], *, unset: str | None = None) -> str:
-    """`text` with its variables put in. `unset`: what a plain variable that is not set counts as;
-    None = `UnsetVariable`.
-
-    Raises `InterpolationError`, for `${V:?message}` too.
-    """
-    return _Template(environment, unset).fill(text, 0)
+def interpolate(text: str, environment: Mapping[str, str]) -> Interpolated:
+    """`text` with its variables replaced. Raises `InterpolationError` for one that is malformed, and
+    above `MAX_LENGTH` characters."""
+    template = _Template(environment)
+    filled = template.fill(text, 0)
+    return Interpolated(filled, tuple(template.missing))
 
 
 class _Template:
-    def __init__(self, environment: Mapping[str, str], unset: str | None) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = environment
-        self.unset = unset
+        self.missing: list[Missing] = []
         self.length = 0
 
     def fill(self, text: str, nesting: int) -> str:
         if nesting > _MAX_NESTING:
             raise InterpolationError(f"variables are nested deeper than {_MAX_NESTING} levels")
-        parts, at = [], 0
+        pieces, at = [], 0
         while (dollar := text.find("$", at)) >= 0:
-            parts.append(text[at:dollar])
-            after = text[dollar + 1 : dollar + 2]
-            if after == "$":
-                parts.append("$")
-                at = dollar + 2
-            elif after == "{":
-                end = _closing(text, dollar)
-                parts.append(self.braced(text[dollar + 2 : end], nesting))
-                at = end + 1
-            elif match := _NAME.match(text, dollar + 1):
-                parts.append(self.plain(match.group()))
-                at = match.end()
-            else:
-                parts.append("$")
-                at = dollar + 1
-            self.length += len(parts[-1])
+            pieces.append(text[at:dollar])
+            piece, at = self.variable(text, dollar, nesting)
+            pieces.append(piece)
+            self.length += len(piece)
             if self.length > MAX_LENGTH:
                 raise InterpolationError(f"becomes longer than {MAX_LENGTH} characters")
-        return "".join((*parts, text[at:]))
+        return "".join((*pieces, text[at:]))
+
+    def variable(self, text: str, dollar: int, nesting: int) -> tuple[str, int]:
+        """What stands for the `$…` at `dollar`, and where the text goes on behind it."""
+        after = text[dollar + 1 : dollar + 2]
+        if after == "$":
+            return "$", dollar + 2
+        if after == "{":
+            end = _closing(text, dollar)
+            return self.braced(text[dollar + 2 : end], nesting), end + 1
+        if match := _NAME.match(text, dollar + 1):
+            return self.plain(match.group()), match.end()
+        return "$", dollar + 1
 
     def plain(self, name: str) -> str:
-        value = self.environment.get(name, self.unset)
+        value = self.environment.get(name)
         if value is None:
-            raise UnsetVariable(f"the variable {name} is not set and has no default")
-        return value
+            self.missing.append(Missing(name))
+        return value or ""
 
     def braced(self, inside: str, nesting: int) -> str:
         match = _NAME.match(inside)
@@ -89,35 +98,38 @@ class _Template:
             return self.plain(name)
         operator = _OPERATOR.match(rest)
         if operator is None:
-            raise InterpolationError(
-                f"${{{name}…}} is followed by something that is none of :- - :? ? :+ +"
-            )
+            raise InterpolationError(f"${{{name}…}}: expected one of :- - :? ? :+ + after the name")
         word = rest[operator.end() :]
         value = self.environment.get(name)
-        has = bool(value) if operator.group().startswith(":") else value is not None
+        has_value = bool(value) if operator.group().startswith(":") else value is not None
         kind = operator.group()[-1]
         if kind == "+":
-            return self.fill(word, nesting + 1) if has else ""
-        if has:
+            return self.fill(word, nesting + 1) if has_value else ""
+        if has_value:
             return value or ""
         if kind == "-":
             return self.fill(word, nesting + 1)
-        said = f": {word[:100]}" if word and "$" not in word else ""
-        raise InterpolationError(f"the variable {name} is required{said}")
+        message = word[:100] if "$" not in word else ""
+        self.missing.append(Missing(name, problem=message, required=True))
+        return ""
 
 
 def _closing(text: str, dollar: int) -> int:
-    """Where the brace that opens after `dollar` closes; only `${` opens another one."""
+    """Where the brace that opens after `dollar` closes. Every brace inside counts, as in docker
+    compose; if they do not match up, the last one of the line closes it."""
     depth = 0
-    at = dollar
+    at = dollar + 1
     while at < len(text):
-        if text.startswith("${", at):
+        if text[at] == "{":
             depth += 1
-            at += 2
-            continue
-        if text[at] == "}":
+            at += 1  # the character behind a brace is never a brace to docker compose
+        elif text[at] == "}":
             depth -= 1
             if depth == 0:
                 return at
         at += 1
-    raise InterpolationError("${ is not closed")
+    line_end = text.find("\n", dollar)
+    last = text.rfind("}", dollar, line_end if line_end >= 0 else len(text))
+    if last < 0:
+        raise InterpolationError("${ is not closed")
+    return last

@@ -1,76 +1,79 @@
-"""Several files as one, and a service over the one it extends (specification 13).
+"""Several files as one, and a service over the one it extends (Compose specification, "Merge").
 
-| both are  | the result                                                                                |
-|-----------|-------------------------------------------------------------------------------------------|
-| mappings  | key by key                                                                                |
-| sequences | the first, then the second (of ports with the same key the last counts, see `ports.py`)   |
-| scalars   | the second; null changes nothing                                                          |
+| both are  | the result                                                                              |
+|-----------|-----------------------------------------------------------------------------------------|
+| mappings  | key by key                                                                              |
+| sequences | the first, then the second (of ports with the same key the last counts, see `ports.py`) |
+| scalars   | the second; null changes nothing                                                        |
 
-`!reset` takes the key away, `!override` takes the second as it is.
+`!reset` takes the key away, `!override` takes the second as it is. Both act on everything that comes
+to lie under them, which may be more than one layer: the service that is extended, a service that is
+included, the same service in the files before. So a merge keeps them, and only `settled` uses them
+up, once nothing can come under the result any more:
+
+    settled(merge(a, merge(b, c))) == settled(merge(merge(a, b), c))
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from cloudsync.sources.compose.nodes import (
-    ComposeError,
-    Mapping,
-    Node,
-    Scalar,
-    Sequence,
-)
-
-NOTHING: dict[str, Node] = {}
+from cloudsync.sources.compose.nodes import ComposeError, Mapping, Node, Scalar, Sequence
 
 
 def merge(under: Mapping, over: Mapping) -> Mapping:
-    """`over` laid over `under`; a key stands where it stood first. Raises `ComposeError` where one
-    is a list and the other is not."""
+    """`over` laid over `under`, tags kept; a key stays in the place where it was first. Raises
+    `ComposeError` if a key is a list in one and not in the other."""
     entries = dict(under.entries)
     for key, node in over.entries.items():
-        before = entries.get(key)
-        if node.tag == "reset":
-            entries.pop(key, None)
-        elif node.tag == "override" or before is None:
-            entries[key] = settled(node)
-        else:
-            entries[key] = _merged(key, before, node)
+        entries[key] = _over(key, entries[key], node) if key in entries else node
     places = {**over.keys, **under.keys}
-    return Mapping(entries, over.place, {key: places[key] for key in entries})
+    return Mapping(entries, over.place, {key: places[key] for key in entries}, over.tag)
 
 
-def settled(node: Node) -> Node:
-    """A node over nothing: what it resets is gone, what it overrides is its own."""
+def settled(node: Mapping) -> Mapping:
+    """A mapping over nothing: what it resets is gone, what it overrides is simply its own."""
+    entries = {key: _settled(child) for key, child in node.entries.items() if child.tag != "reset"}
+    return replace(node, tag=None).having(entries)
+
+
+def _settled(node: Node) -> Node:
     if isinstance(node, Mapping):
-        return replace(node, tag=None).having(
-            {key: settled(one) for key, one in node.entries.items() if one.tag != "reset"}
-        )
+        return settled(node)
     if isinstance(node, Sequence):
-        return replace(
-            node, items=tuple(settled(one) for one in node.items if one.tag != "reset"), tag=None
-        )
-    return replace(node, tag=None)
+        items = tuple(_settled(item) for item in node.items if item.tag != "reset")
+        return replace(node, items=items, tag=None)
+    return node if node.tag is None else replace(node, tag=None)
 
 
-def _merged(key: str, before: Node, node: Node) -> Node:
-    if isinstance(node, Scalar) and node.null:
-        return before
-    if isinstance(before, Scalar) and before.null:
-        return settled(node)
-    if isinstance(before, Mapping) and isinstance(node, Mapping):
-        return merge(before, node)
-    if isinstance(before, Sequence) and isinstance(node, Sequence):
-        after = settled(node)
-        return (
-            replace(after, items=(*before.items, *after.items))
-            if isinstance(after, Sequence)
-            else after
-        )
-    if isinstance(before, Scalar) and isinstance(node, Scalar):
-        return settled(node)
-    kinds = "a list, a mapping or a text"
+def _over(key: str, under: Node, over: Node) -> Node:
+    if over.tag is not None:
+        return over
+    if isinstance(over, Scalar) and over.null:
+        return under
+    if under.tag == "reset":
+        return replace(over, tag="override")
+    if isinstance(under, Scalar) and under.null:
+        return replace(over, tag=under.tag)
+    return replace(_merged(key, under, over), tag=under.tag)
+
+
+def _merged(key: str, under: Node, over: Node) -> Node:
+    """Two nodes of one kind."""
+    if isinstance(under, Mapping) and isinstance(over, Mapping):
+        return merge(under, over)
+    if isinstance(under, Sequence) and isinstance(over, Sequence):
+        return replace(over, items=(*under.items, *over.items))
+    if isinstance(under, Scalar) and isinstance(over, Scalar):
+        return over
     raise ComposeError(
-        node.place,
-        f"{key[:60]} is {kinds} here, and another of them at {before.place}, which it is merged with",
+        over.place,
+        f"{key[:60]} is {_kind(over)} here and {_kind(under)} at {under.place}; "
+        "the two cannot be merged",
     )
+
+
+def _kind(node: Node) -> str:
+    if isinstance(node, Mapping):
+        return "a mapping"
+    return "a list" if isinstance(node, Sequence) else "a single value"

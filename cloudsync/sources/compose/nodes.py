@@ -1,8 +1,12 @@
-"""What a YAML document says, with the line everything stands on: scalars, sequences, mappings.
-Frozen; texts are kept as written."""
+"""What a YAML document contains, with the line each thing is on: scalars, sequences, mappings.
+
+Nodes are frozen, and scalars stay as written: `080` and `22:22` are text until something reads them
+as a port.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Mapping as Table
 from dataclasses import dataclass
 from typing import Literal
@@ -12,37 +16,67 @@ Tag = Literal["reset", "override"]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line (from 1) of a file, called as messages call it."""
+    """A line of a file."""
 
     file: str
+    """As messages name it: relative to the folder of the configuration."""
     line: int
+    """From 1."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
 
 
 class ComposeError(Exception):
-    """A Compose project that cannot be read; the message begins with `file:line:` and quotes no
-    value of a variable."""
+    """A Compose project that cannot be read. The message is one line, begins with `file:line:` and
+    quotes no value of a variable."""
 
-    def __init__(self, place: Place | str, text: str) -> None:
-        super().__init__(f"{place}: {text}")
+    def __init__(self, place: Place | str, problem: str) -> None:
+        super().__init__(f"{place}: {problem}")
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A variable that a scalar needs and that has no value: an error once the scalar decides
+    something."""
+
+    name: str
+    searched: tuple[str, ...] = ()
+    """The env files it was looked for in."""
+    problem: str = ""
+    """What else to say: the message of `${V:?message}`, or the line of an env file that leaves it
+    unset."""
+    required: bool = False
+    """Written as `${V:?}` or `${V?}`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """`text` as written (`080`, `22:22`, `~`); `null` and `integer`: how YAML 1.2 reads it where it
-    stands without quotes."""
+    """One value."""
 
     text: str
+    """As written, or with its variables replaced."""
     place: Place
     null: bool = False
+    """YAML reads it as null."""
     integer: bool = False
+    """YAML reads it as a whole number, decimal or not."""
     tag: Tag | None = None
+    missing: tuple[Missing, ...] = ()
+    """The variables without which `text` is not what its author meant."""
+    written: str = ""
+    """Before its variables were replaced; empty without variables."""
+
+    @property
+    def shown(self) -> str:
+        """The text for messages, which never show what a variable holds."""
+        return (self.written or self.text)[:200]
 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
+    """A list."""
+
     items: tuple[Node, ...]
     place: Place
     tag: Tag | None = None
@@ -50,46 +84,63 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """`keys`: the place of each key."""
+    """A mapping from text to nodes."""
 
     entries: Table[str, Node]
     place: Place
     keys: Table[str, Place]
+    """The place of each key."""
     tag: Tag | None = None
 
     def get(self, *path: str) -> Node | None:
-        """The node at a path of keys; None where there is none, or null."""
+        """The node at a path of keys; None if it is absent, null or reset."""
         node: Node = self
         for key in path:
-            found = node.entries.get(key) if isinstance(node, Mapping) else None
-            if found is None or (isinstance(found, Scalar) and found.null):
+            child = node.entries.get(key) if isinstance(node, Mapping) else None
+            if child is None or child.tag == "reset" or (isinstance(child, Scalar) and child.null):
                 return None
-            node = found
+            node = child
         return node
 
     def having(self, entries: Table[str, Node]) -> Mapping:
-        """The same mapping with other entries; a key that is new stands where its value stands."""
-        return Mapping(
-            entries,
-            self.place,
-            {key: self.keys.get(key, node.place) for key, node in entries.items()},
-            self.tag,
-        )
+        """The same mapping with other entries; a key that is new takes the place of its value."""
+        keys = {key: self.keys.get(key, node.place) for key, node in entries.items()}
+        return Mapping(entries, self.place, keys, self.tag)
 
 
 Node = Scalar | Sequence | Mapping
 
 
-def same(one: Node | None, other: Node | None) -> bool:
-    """Whether two nodes say the same, wherever they stand."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.entries.keys() == other.entries.keys() and all(
-            same(one.entries[k], other.entries[k]) for k in one.entries
+def scalars(node: Node | None) -> Iterator[Scalar]:
+    """Every scalar of a tree, in the order of the file."""
+    if isinstance(node, Scalar):
+        yield node
+    elif isinstance(node, Sequence):
+        for item in node.items:
+            yield from scalars(item)
+    elif isinstance(node, Mapping):
+        for child in node.entries.values():
+            yield from scalars(child)
+
+
+def size(node: Node) -> int:
+    """How many nodes a tree has."""
+    if isinstance(node, Scalar):
+        return 1
+    children = node.items if isinstance(node, Sequence) else node.entries.values()
+    return 1 + sum(map(size, children))
+
+
+def same(left: Node | None, right: Node | None) -> bool:
+    """Whether two nodes mean the same, wherever they are written."""
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.entries.keys() == right.entries.keys() and all(
+            same(left.entries[key], right.entries[key]) for key in left.entries
         )
-    if isinstance(one, Sequence) and isinstance(other, Sequence):
-        return len(one.items) == len(other.items) and all(
-            same(a, b) for a, b in zip(one.items, other.items, strict=True)
+    if isinstance(left, Sequence) and isinstance(right, Sequence):
+        return len(left.items) == len(right.items) and all(
+            same(mine, theirs) for mine, theirs in zip(left.items, right.items, strict=True)
         )
-    if isinstance(one, Scalar) and isinstance(other, Scalar):
-        return (one.text, one.null) == (other.text, other.null)
-    return one is None and other is None
+    if isinstance(left, Scalar) and isinstance(right, Scalar):
+        return (left.text, left.null) == (right.text, right.null)
+    return left is None and right is None

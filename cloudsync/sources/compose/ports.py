@@ -68,7 +68,7 @@ def published_ports(node: Sequence, budget: Budget) -> tuple[PublishedPort, ...]
     found: dict[tuple[str, int, str, str], PublishedPort] = {}
     for item in node.items:
         ports = tuple(_ports(item))
-        budget.publish(len(ports), item.place)
+        budget.count_ports(len(ports), item.place)
         for port in ports:
             found[port.key] = port
     return tuple(found.values())
@@ -99,7 +99,7 @@ def short_form(text: str, place: Place) -> Iterable[PublishedPort]:
     address = match["bracketed"] if match["bracketed"] is not None else match["address"]
     first, last = _range(match["target"], "container")
     host = match["host"] or ""
-    where = None if address is None else _address(address)
+    where = _address(address) if address else None
     yield from _paired(host, first, last, where, _protocol(match["protocol"] or "tcp"), place)
 
 

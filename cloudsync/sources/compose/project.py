@@ -7,42 +7,43 @@ import os
 import re
 from collections.abc import Iterable
 from collections.abc import Mapping as Table
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from cloudsync.sources.compose.documents import documents
-from cloudsync.sources.compose.environment import merged_environment
-from cloudsync.sources.compose.extends import Extending
-from cloudsync.sources.compose.files import Files, find, refuse_remote
-from cloudsync.sources.compose.merging import merge, settled
-from cloudsync.sources.compose.nodes import (
-    ComposeError,
-    Mapping,
-    Node,
-    Place,
-    Scalar,
-    Sequence,
-    same,
-)
-from cloudsync.sources.compose.profiles import active_profiles, runs
-from cloudsync.sources.compose.relevant import Reading, relevant
-from cloudsync.sources.compose.services import (
-    Network,
-    Service,
-    network_of,
-    service_of,
-)
-
-_INCLUDE = ("path", "project_directory", "env_file")
+from cloudsync.sources.compose.environment import Environment, read_environment
+from cloudsync.sources.compose.files import Files, refuse_remote
+from cloudsync.sources.compose.includes import load
+from cloudsync.sources.compose.missing import missing_in, refuse_missing
+from cloudsync.sources.compose.networks import Network, network_of
+from cloudsync.sources.compose.nodes import ComposeError, Mapping, Scalar
+from cloudsync.sources.compose.profiles import active_profiles
+from cloudsync.sources.compose.project_files import files_of_folder, unread_next_to
+from cloudsync.sources.compose.reading import Reading, filled
+from cloudsync.sources.compose.services import Context, Service, running_services
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """`services`: those that run, by name."""
+    """What docker compose would start."""
 
     name: str
+    """Only shown."""
     services: tuple[Service, ...]
+    """Those that run."""
     networks: Table[str, Network]
+    """Those that they are on and that the project declares, by the names of the file."""
+    remarks: tuple[str, ...] = ()
+    """For people: what lies next to the files and is not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What the configuration says about the projects of a host, with absolute paths."""
+
+    base: Path
+    """The folder of the configuration."""
+    env_files: tuple[Path, ...]
+    profiles: tuple[str, ...] | None
 
 
 def read_projects(
@@ -57,174 +58,108 @@ def read_projects(
     All paths are relative to `base`, the folder of the configuration. Raises `ComposeError` for
     whatever is wrong in any of them.
     """
-    base, paths = Path(os.path.realpath(base)), tuple(paths)
-    for text in paths:
-        refuse_remote(text, text[:200])
-    places = [base / text for text in paths]
+    base, paths, env_files = Path(os.path.realpath(base)), tuple(paths), tuple(env_files)
+    for path in (*paths, *env_files):
+        refuse_remote(path, path[:200])
+    places = [Path(os.path.normpath(base / path)) for path in paths]
+    named = Named(
+        base,
+        tuple(Path(os.path.normpath(base / path)) for path in env_files),
+        None if profiles is None else tuple(profiles),
+    )
     files = tuple(path for path in places if not path.is_dir())
-    active = None if profiles is None else tuple(profiles)
-    variables = tuple(base / text for text in env_files)
-    found = [_project(base, path, None, variables, active) for path in places if path.is_dir()]
+    projects = [_of_folder(path, named) for path in places if path.is_dir()]
     if files:
-        found.append(_project(base, files[0].parent, files, variables, active))
-    return tuple(found)
+        projects.append(_of_files(files, named))
+    return tuple(projects)
+
+
+def _of_folder(folder: Path, named: Named) -> Project:
+    """The project that `docker compose up` starts in a folder. Its own folder is that of its first
+    file, which `COMPOSE_FILE` may put elsewhere; the `.env` there counts too, under that of the
+    folder."""
+    files = Files(named.base, (folder, *named.env_files))
+    environment = _environment(files, folder, named)
+    paths = files_of_folder(files, folder, environment)
+    if paths[0].parent != folder and not named.env_files:
+        environment = _default_env(files, paths[0].parent, environment)
+    return _project(files, paths, environment, named)
+
+
+def _of_files(paths: tuple[Path, ...], named: Named) -> Project:
+    """The project of `docker compose -f …`."""
+    files = Files(named.base, (*paths, *named.env_files))
+    environment = _environment(files, paths[0].parent, named)
+    project = _project(files, paths, environment, named)
+    remark = unread_next_to(files, paths, environment)
+    return project if remark is None else _with_remark(project, remark)
+
+
+def _with_remark(project: Project, remark: str) -> Project:
+    return Project(project.name, project.services, project.networks, (remark,))
 
 
 def _project(
-    base: Path,
-    folder: Path,
-    paths: tuple[Path, ...] | None,
-    env_files: tuple[Path, ...],
-    profiles: tuple[str, ...] | None,
+    files: Files, paths: tuple[Path, ...], environment: Environment, named: Named
 ) -> Project:
-    """One project. `folder`: what its paths are relative to. `paths`: None = what is in the
-    folder."""
-    files = Files(base, (folder, *(paths or ()), *env_files))
-    folder = Path(os.path.realpath(folder))
-    environment = _variables(files, folder, env_files)
-    if paths is None:
-        paths = _in_folder(files, folder, environment)
-    reading = Reading(files, folder, environment)
-    model = _loaded(paths, reading, ())
+    name, known = _name(files, paths, environment)
+    if known:
+        environment = environment.having("COMPOSE_PROJECT_NAME", name)
+    reading = Reading(files, paths[0].parent, environment)
+    model = load(paths, reading)
     services = model.get("services")
     if not isinstance(services, Mapping):
         raise ComposeError(files.name(paths[0]), "has no services")
-    active = active_profiles(profiles, environment)
     networks = model.get("networks")
-    named = networks.entries if isinstance(networks, Mapping) else {}
-    every = [
-        service_of(name, _table(node), services.keys[name], named.keys(), environment, files)
-        for name, node in services.entries.items()
+    declared = networks if isinstance(networks, Mapping) else Mapping({}, model.place, {})
+    active = active_profiles(named.profiles, environment)
+    context = Context(files, environment, active, declared.entries.keys())
+    running = running_services(services, context)
+    return Project(name, running, _networks(declared, running))
+
+
+def _networks(declared: Mapping, running: tuple[Service, ...]) -> dict[str, Network]:
+    used = {network for service in running for network in service.networks}
+    nodes = {name: node for name, node in declared.entries.items() if name in used}
+    refuse_missing(found for node in nodes.values() for found in missing_in(node))
+    return {name: network_of(name, node) for name, node in nodes.items()}
+
+
+def _environment(files: Files, folder: Path, named: Named) -> Environment:
+    """`hosts.X.env_file` in its order; without one `.env` of the folder, if there is one."""
+    if not named.env_files:
+        return _default_env(files, folder, Environment())
+    texts = [
+        (files.name(path), files.text(path, files.name(path), inside=False))
+        for path in named.env_files
     ]
-    return Project(
-        name=_name(model, environment, folder),
-        services=tuple(
-            service for service in every if service.replicas > 0 and runs(service.profiles, active)
-        ),
-        networks={name: network_of(name, node) for name, node in named.items()},
-    )
+    return read_environment(Environment(), texts, files.budget)
 
 
-def _variables(files: Files, folder: Path, env_files: tuple[Path, ...]) -> dict[str, str]:
-    """`hosts.X.env_file` in its order; without one `.env` of the folder, where there is one."""
-    if env_files:
-        return merged_environment(
-            {},
-            [
-                (files.name(path), files.text(path, files.name(path), inside=False))
-                for path in env_files
-            ],
-        )
-    default = folder / ".env"
-    if not default.is_file():
-        return {}
-    return merged_environment({}, [(files.name(default), files.text(default, files.name(default)))])
+def _default_env(files: Files, folder: Path, outer: Environment) -> Environment:
+    path = folder / ".env"
+    if not path.is_file():
+        return outer
+    name = files.name(path)
+    return read_environment(outer, [(name, files.text(path, name))], files.budget)
 
 
-def _in_folder(files: Files, folder: Path, environment: Table[str, str]) -> tuple[Path, ...]:
-    """`COMPOSE_FILE` of the project's own variables, else the names docker compose knows."""
-    if said := environment.get("COMPOSE_FILE"):
-        separator = environment.get("COMPOSE_PATH_SEPARATOR") or ":"
-        place = Place(f"{files.name(folder)}/.env", 1)
-        return tuple(files.resolve(text, folder, place) for text in said.split(separator) if text)
-    return find(folder, files.name(folder))
-
-
-def _loaded(paths: Iterable[Path], reading: Reading, chain: tuple[str, ...]) -> Mapping:
-    """Files merged in their order. `chain`: the files that include one another on the way here."""
-    model: Mapping | None = None
+def _name(files: Files, paths: tuple[Path, ...], environment: Environment) -> tuple[str, bool]:
+    """The project's name as docker compose has it: `COMPOSE_PROJECT_NAME`, the last `name`, or the
+    folder's; and whether no variable of it is missing."""
+    if name := environment.get("COMPOSE_PROJECT_NAME"):
+        return _normalized(name), True
+    reading = Reading(files, paths[0].parent, environment)
+    written: Scalar | None = None
     for path in paths:
-        real = os.path.realpath(path)
-        shown = reading.files.name(path)
-        if real in chain:
-            raise ComposeError(shown, "include goes round in a circle")
-        for document in documents(reading.files.text(path, shown, inside=bool(chain)), shown):
-            part = relevant(document, reading)
-            services = part.get("services")
-            if isinstance(services, Mapping) and services.tag != "reset":
-                part = part.having(
-                    {**part.entries, "services": Extending(Path(real), services, reading).all()}
-                )
-            part = _with_includes(part, reading, (*chain, real))
-            model = _settled(part) if model is None else merge(model, part)
-    return model if model is not None else Mapping({}, Place("compose.yaml", 1), {})
+        for document in files.documents(path, files.name(path)):
+            if isinstance(node := document.get("name"), Scalar) and node.text:
+                written = node
+    read = filled(written, reading) if written is not None else None
+    if isinstance(read, Scalar) and _normalized(read.text):
+        return _normalized(read.text), not read.missing
+    return _normalized(paths[0].parent.name) or "project", True
 
 
-def _with_includes(part: Mapping, reading: Reading, chain: tuple[str, ...]) -> Mapping:
-    """What a file includes, copied beside its own; a name that both have is a mistake unless both
-    say the same."""
-    include = part.get("include")
-    entries = {key: node for key, node in part.entries.items() if key != "include"}
-    for one in include.items if isinstance(include, Sequence) else ():
-        loaded = _included(one, reading, chain)
-        for key in ("services", "networks"):
-            theirs = loaded.get(key)
-            if not isinstance(theirs, Mapping):
-                continue
-            mine = entries.get(key)
-            own = dict(mine.entries) if isinstance(mine, Mapping) else {}
-            for name, node in theirs.entries.items():
-                if name in own and not same(own[name], node):
-                    raise ComposeError(
-                        own[name].place,
-                        f"{key}: {name} is also in what is included at {one.place}, and differs",
-                    )
-                own[name] = node
-            entries[key] = theirs.having(own) if not isinstance(mine, Mapping) else mine.having(own)
-    return part.having(entries)
-
-
-def _included(one: Node, reading: Reading, chain: tuple[str, ...]) -> Mapping:
-    """One entry of `include`, short or long, loaded with a folder and variables of its own."""
-    files = reading.files
-    table = (
-        one if isinstance(one, Mapping) else Mapping({"path": one}, one.place, {"path": one.place})
-    )
-    for key in table.entries:
-        if key not in _INCLUDE:
-            raise ComposeError(table.keys[key], f"include: unknown key {key[:60]!r}")
-    paths = [files.resolve(path.text, reading.folder, path.place) for path in _texts(table, "path")]
-    if not paths:
-        raise ComposeError(table.place, "include needs path")
-    folder = paths[0].parent
-    for named in _texts(table, "project_directory"):
-        folder = files.resolve(named.text, reading.folder, named.place)
-    variables = [
-        (files.resolve(one.text, reading.folder, one.place), one.place)
-        for one in _texts(table, "env_file")
-    ]
-    if not variables and (folder / ".env").is_file():
-        variables = [(folder / ".env", table.place)]
-    read = [(files.name(path), files.text(path, place)) for path, place in variables]
-    inner = Reading(files, folder, merged_environment(reading.environment, read))
-    return _loaded(paths, inner, chain)
-
-
-def _texts(table: Mapping, key: str) -> tuple[Scalar, ...]:
-    node = table.get(key)
-    found = node.items if isinstance(node, Sequence) else () if node is None else (node,)
-    if not all(isinstance(one, Scalar) and not one.null for one in found):
-        raise ComposeError(table.place, f"include: {key} must be a text or a list of texts")
-    return tuple(one for one in found if isinstance(one, Scalar))
-
-
-def _name(model: Mapping, environment: Table[str, str], folder: Path) -> str:
-    """The project's name as docker compose has it: `COMPOSE_PROJECT_NAME`, `name`, the folder's. It
-    is only shown."""
-    written = model.get("name")
-    name = (
-        environment.get("COMPOSE_PROJECT_NAME")
-        or (written.text if isinstance(written, Scalar) else "")
-        or folder.name
-    )
-    return re.sub(r"[^-_a-z0-9]", "", name.lower()).lstrip("-_")[:100] or "project"
-
-
-def _settled(node: Mapping) -> Mapping:
-    return _table(settled(node))
-
-
-def _table(node: Node) -> Mapping:
-    if not isinstance(node, Mapping):
-        raise ComposeError(node.place, "must be a mapping")
-    return replace(node, tag=None)
+def _normalized(name: str) -> str:
+    return re.sub(r"[^-_a-z0-9]", "", name.lower()).lstrip("-_")[:100]

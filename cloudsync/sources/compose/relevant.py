@@ -1,7 +1,7 @@
-"""What of a Compose file decides which ports are published, with its variables put in; everything
+"""What of a Compose file decides which ports are published, with its variables replaced; everything
 else is left unread.
 
-Unread are above all `environment`, `image`, `command`, `volumes` and the labels of others: they
+Unread are above all `environment`, `image`, `command`, `volumes` and other people's labels: they
 hold secrets and variables that only the machine itself has, and a plan made elsewhere must not fail
 for want of a password that no port depends on.
 """
@@ -9,282 +9,207 @@ for want of a password that no port depends on.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping as Table
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 
-from cloudsync.sources.compose.files import Files
-from cloudsync.sources.compose.interpolation import InterpolationError, interpolate
-from cloudsync.sources.compose.nodes import (
-    ComposeError,
-    Mapping,
-    Node,
-    Place,
-    Scalar,
-    Sequence,
+from cloudsync.sources.compose.files import join
+from cloudsync.sources.compose.nodes import ComposeError, Mapping, Node, Scalar, Sequence
+from cloudsync.sources.compose.own_labels import our_labels
+from cloudsync.sources.compose.reading import (
+    Reading,
+    filled,
+    is_null,
+    mapping,
+    scalar,
+    sequence,
+)
+from cloudsync.sources.compose.spelling import SERVICE, TOP, check_spelling
+
+NETWORK_OPTIONS = (
+    "com.docker.network.bridge.gateway_mode_ipv4",
+    "com.docker.network.bridge.gateway_mode_ipv6",
+    "com.docker.network.bridge.host_binding_ipv4",
 )
 
-LABELS = "cloudsync."
-GATEWAY_MODE = "com.docker.network.bridge.gateway_mode_ipv"
-_TOP = ("name", "include", "services", "networks")
-_SERVICE = (
-    "ports",
-    "labels",
-    "label_file",
-    "network_mode",
-    "networks",
-    "extends",
-    "profiles",
-    "scale",
-    "deploy",
-    "provider",
-)
+Reader = Callable[[Node, str, Reading], Node]
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,200}")
-_NEAR = 0.7
-"""No other key of the specification is as near to one of these."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How the files of one project, or of one included in it, are read. `folder`: what their paths
-    are relative to."""
-
-    files: Files
-    folder: Path
-    environment: Table[str, str]
 
 
 def relevant(document: Mapping, reading: Reading) -> Mapping:
-    """The part of a document that counts: `name`, `include`, `services`, `networks`. Raises
+    """What counts of a document: `name`, `include`, `services`, `networks`. Raises
     `ComposeError`."""
-    _misspelt(document, _TOP)
+    check_spelling(document, TOP)
     entries: dict[str, Node] = {}
-    if (name := _name(document, reading)) is not None:
+    if isinstance(name := document.get("name"), Scalar):
         entries["name"] = name
     if (include := document.get("include")) is not None:
-        entries["include"] = _sequence(_filled(include, reading), "include")
-    for key, part in (("services", _service), ("networks", _network)):
-        if (node := document.get(key)) is not None or _tagged(document, key):
-            tables = _mapping(document.entries[key] if node is None else node, key)
-            found = {}
-            for name_, one in tables.entries.items():
-                if not _NAME.fullmatch(name_):
-                    raise ComposeError(
-                        tables.keys[name_], f"{key} are named with letters, digits, . _ and -"
-                    )
-                found[name_] = part(one, name_, reading)
-            entries[key] = tables.having(found)
+        entries["include"] = sequence(filled(include, reading), "include")
+    for key, read in (("services", _service), ("networks", _network)):
+        node = document.entries.get(key)
+        if node is not None and not is_null(node):
+            entries[key] = _named(mapping(node, key), key, read, reading)
     return document.having(entries)
 
 
-def _tagged(document: Mapping, key: str) -> bool:
-    node = document.entries.get(key)
-    return node is not None and node.tag == "reset"
-
-
-def _name(document: Mapping, reading: Reading) -> Node | None:
-    node = document.get("name")
-    if not isinstance(node, Scalar):
-        return None
-    try:
-        return replace(node, text=interpolate(node.text, reading.environment))
-    except InterpolationError:
-        return None  # it is only shown
+def _named(tables: Mapping, key: str, read: Reader, reading: Reading) -> Mapping:
+    entries = {}
+    for name, node in tables.entries.items():
+        if not _NAME.fullmatch(name):
+            raise ComposeError(
+                tables.keys[name], f"{key}: a name has only letters, digits, . _ and -"
+            )
+        entries[name] = node if node.tag == "reset" or is_null(node) else read(node, name, reading)
+    return tables.having(entries)
 
 
 def _service(node: Node, name: str, reading: Reading) -> Node:
-    if node.tag == "reset":
-        return node
-    table = _mapping(node, f"the service {name}")
-    _misspelt(table, _SERVICE)
+    table = mapping(node, f"the service {name}")
+    check_spelling(table, SERVICE)
     entries: dict[str, Node] = {}
-    for key in _SERVICE:
-        if (one := table.entries.get(key)) is None:
-            continue
-        if one.tag == "reset":
-            entries[key] = Mapping({}, one.place, {}, "reset")
-        elif not (isinstance(one, Scalar) and one.null):
-            entries[key] = _SHAPES.get(key, _plain)(one, key, reading)
+    for key, read in _SERVICE.items():
+        child = table.entries.get(key)
+        if child is not None and child.tag == "reset":
+            entries[key] = child
+        elif child is not None and not is_null(child):
+            entries[key] = read(child, key, reading)
     return table.having(entries)
 
 
 def _network(node: Node, name: str, reading: Reading) -> Node:
-    if node.tag == "reset" or (isinstance(node, Scalar) and node.null):
-        return Mapping({}, node.place, {}, node.tag)
-    table = _mapping(node, f"the network {name}")
-    entries = {key: one for key, one in table.entries.items() if key in ("driver", "internal")}
-    if isinstance(options := table.get("driver_opts"), Mapping):
-        modes = {key: one for key, one in options.entries.items() if key.startswith(GATEWAY_MODE)}
-        entries["driver_opts"] = options.having(modes)
-    if (config := table.get("ipam", "config")) is not None:
-        tables = [one for one in _sequence(config, "ipam.config").items if isinstance(one, Mapping)]
-        subnets = tuple(one.entries["subnet"] for one in tables if one.get("subnet") is not None)
-        entries["subnets"] = Sequence(subnets, config.place)
-    return table.having({key: _filled(one, reading) for key, one in entries.items()})
+    table = mapping(node, f"the network {name}")
+    entries: dict[str, Node] = {
+        key: filled(child, reading)
+        for key, child in table.entries.items()
+        if key in ("driver", "internal")
+    }
+    if isinstance(options := table.entries.get("driver_opts"), Mapping):
+        known = {key: child for key, child in options.entries.items() if key in NETWORK_OPTIONS}
+        entries["driver_opts"] = filled(options.having(known), reading)
+    elif options is not None and options.tag == "reset":
+        entries["driver_opts"] = options
+    if (ipam := table.entries.get("ipam")) is not None and not is_null(ipam):
+        entries["ipam"] = _ipam(ipam, reading)
+    return table.having(entries)
+
+
+def _ipam(node: Node, reading: Reading) -> Node:
+    """The subnets alone."""
+    if node.tag == "reset":
+        return node
+    table = mapping(node, "ipam")
+    config = table.entries.get("config")
+    if config is None or is_null(config):
+        return table.having({})
+    if config.tag == "reset":
+        return table.having({"config": config})
+    listed = sequence(config, "ipam.config")
+    subnets = [item.get("subnet") for item in listed.items if isinstance(item, Mapping)]
+    items = tuple(filled(subnet, reading) for subnet in subnets if subnet is not None)
+    return table.having({"config": replace(listed, items=items)})
+
+
+def _unread(node: Node, _key: str, _reading: Reading) -> Node:
+    return Scalar("", node.place)  # that there is one is all that counts
 
 
 def _plain(node: Node, _key: str, reading: Reading) -> Node:
-    return _filled(node, reading)
+    return filled(node, reading)
 
 
-def _ports(node: Node, key: str, reading: Reading) -> Node:
-    return _sequence(_filled(node, reading), key)
+def _listed(node: Node, key: str, reading: Reading) -> Node:
+    return sequence(filled(node, reading), key)
 
 
 def _words(node: Node, key: str, reading: Reading) -> Node:
-    """A list of texts."""
-    listed = _sequence(_filled(node, reading), key)
-    for one in listed.items:
-        _scalar(one, key)
+    listed = sequence(filled(node, reading), key)
+    for item in listed.items:
+        scalar(item, key)
     return listed
 
 
 def _label_file(node: Node, key: str, reading: Reading) -> Node:
-    filled = _filled(node, reading)
-    listed = (
-        Sequence((filled,), filled.place, filled.tag)
-        if isinstance(filled, Scalar)
-        else _sequence(filled, key)
-    )
-    paths = (_scalar(one, key) for one in listed.items)
-    return replace(
-        listed,
-        items=tuple(
-            replace(one, text=str(reading.files.resolve(one.text, reading.folder, one.place)))
-            for one in paths
+    """One path or several, joined to the folder they are relative to."""
+    read = filled(node, reading)
+    listed = Sequence((read,), read.place, read.tag) if isinstance(read, Scalar) else read
+    paths = [scalar(item, key) for item in sequence(listed, key).items]
+    return Sequence(
+        tuple(
+            path if path.missing else replace(path, text=str(join(path, reading.folder)))
+            for path in paths
         ),
+        listed.place,
+        listed.tag,
     )
 
 
 def _networks(node: Node, key: str, reading: Reading) -> Node:
-    """A list or a mapping of networks as a mapping to nothing: only the names count."""
+    """A list or a mapping of networks as a mapping, each with its `gw_priority`."""
     if isinstance(node, Sequence):
-        names = [_scalar(_filled(one, reading), key) for one in node.items]
+        names = [scalar(filled(item, reading), key) for item in node.items if item.tag != "reset"]
         entries: dict[str, Node] = {
-            one.text: Scalar("", one.place, null=True, tag=one.tag) for one in names
+            name.text: replace(name, text="", null=True, tag=None) for name in names
         }
-        return Mapping(entries, node.place, {one.text: one.place for one in names}, node.tag)
-    table = _mapping(node, key)
+        return Mapping(entries, node.place, {name.text: name.place for name in names}, node.tag)
+    table = mapping(node, key)
     return table.having(
-        {
-            name: Scalar("", table.keys[name], null=True, tag=one.tag)
-            for name, one in table.entries.items()
-        }
+        {name: _membership(child, reading) for name, child in table.entries.items()}
     )
 
 
+def _membership(node: Node, reading: Reading) -> Node:
+    if not isinstance(node, Mapping):
+        return node
+    known = {key: child for key, child in node.entries.items() if key == "gw_priority"}
+    return filled(node.having(known), reading)
+
+
 def _extends(node: Node, key: str, reading: Reading) -> Node:
-    filled = _filled(node, reading)
-    if isinstance(filled, Scalar):
-        return Mapping({"service": filled}, filled.place, {"service": filled.place})
-    table = _mapping(filled, key)
+    read = filled(node, reading)
+    if isinstance(read, Scalar):
+        return Mapping({"service": read}, read.place, {"service": read.place}, read.tag)
+    table = mapping(read, key)
     if table.get("service") is None:
         raise ComposeError(table.place, "extends needs service")
-    for one in table.entries.values():
-        _scalar(one, key)
+    for child in table.entries.values():
+        scalar(child, key)
     return table
 
 
 def _deploy(node: Node, key: str, reading: Reading) -> Node:
-    table = _mapping(node, key)
+    table = mapping(node, key)
     entries: dict[str, Node] = {}
-    for name, one in table.entries.items():
-        if one.tag == "reset" and name in ("labels", "replicas"):
-            entries[name] = one
-        elif name == "labels" and not (isinstance(one, Scalar) and one.null):
-            entries[name] = _labels(one, name, reading)
-        elif name == "replicas":
-            entries[name] = _filled(one, reading)
+    for name, child in table.entries.items():
+        if name not in ("labels", "replicas") or is_null(child):
+            continue
+        if child.tag == "reset":
+            entries[name] = child
+        else:
+            entries[name] = (our_labels if name == "labels" else _plain)(child, name, reading)
     return table.having(entries)
 
 
-def _labels(node: Node, key: str, reading: Reading) -> Node:
-    """Our labels out of a list or a mapping, as a mapping. Of the labels of others not even the
-    variables are looked at."""
-    entries: dict[str, Node] = {}
-    keys: dict[str, Place] = {}
-    if isinstance(node, Mapping):
-        for name, one in node.entries.items():
-            if name.startswith(LABELS):
-                entries[name], keys[name] = _filled(one, reading), node.keys[name]
-                if not isinstance(one, Scalar) and one.tag != "reset":
-                    raise ComposeError(one.place, f"the label {name[:80]} must be a text")
-        return Mapping(entries, node.place, keys, node.tag)
-    for item in _sequence(node, key).items:
-        one = _scalar(item, key)
-        if (text := _label_text(one, reading)).startswith(LABELS):
-            name, _, value = text.partition("=")
-            entries[name], keys[name] = (
-                replace(one, text=value, null=False, integer=False),
-                one.place,
-            )
-    return Mapping(entries, node.place, keys, node.tag)
+def _build(node: Node, _key: str, reading: Reading) -> Node:
+    """The labels that the image will carry."""
+    if not isinstance(node, Mapping):
+        return Mapping({}, node.place, {}, node.tag)
+    labels = node.entries.get("labels")
+    if labels is None or is_null(labels):
+        return node.having({})
+    return node.having(
+        {"labels": labels if labels.tag == "reset" else our_labels(labels, "labels", reading)}
+    )
 
 
-def _label_text(node: Scalar, reading: Reading) -> str:
-    """`key=value` with its variables; strict where the key is, or may be, one of ours."""
-    name = node.text.partition("=")[0]
-    if not (name.startswith(LABELS) or "$" in name):
-        return ""
-    filled = _filled(node, reading)
-    return filled.text if isinstance(filled, Scalar) else ""
-
-
-_SHAPES = {
-    "ports": _ports,
-    "profiles": _words,
-    "labels": _labels,
+_SERVICE: dict[str, Reader] = {
+    "ports": _listed,
+    "labels": our_labels,
     "label_file": _label_file,
+    "network_mode": _plain,
     "networks": _networks,
     "extends": _extends,
+    "profiles": _words,
+    "scale": _plain,
     "deploy": _deploy,
+    "build": _build,
+    "provider": _unread,
 }
-
-
-def _filled(node: Node, reading: Reading) -> Node:
-    """A node with its variables put in. Raises `ComposeError` for one that is not set."""
-    if isinstance(node, Mapping):
-        return node.having({key: _filled(one, reading) for key, one in node.entries.items()})
-    if isinstance(node, Sequence):
-        return replace(node, items=tuple(_filled(one, reading) for one in node.items))
-    if "$" not in node.text:
-        return node
-    try:
-        text = interpolate(node.text, reading.environment)
-    except InterpolationError as error:
-        raise ComposeError(node.place, str(error)) from None
-    reading.files.budget.put_in(len(text), node.place)
-    return replace(node, text=text, null=False, integer=False)
-
-
-def _misspelt(table: Mapping, known: tuple[str, ...]) -> None:
-    """Keys that are none, but nearly one that counts: docker compose refuses them, and to pass them
-    over would hide ports."""
-    for key, place in table.keys.items():
-        if (
-            key not in known
-            and not key.startswith("x-")
-            and (near := get_close_matches(key, known, 1, _NEAR))
-        ):
-            raise ComposeError(place, f'unknown key {key[:60]!r}, did you mean "{near[0]}"?')
-
-
-def _mapping(node: Node, what: str) -> Mapping:
-    if isinstance(node, Mapping):
-        return node
-    if isinstance(node, Scalar) and node.null and node.tag == "reset":
-        return Mapping({}, node.place, {}, "reset")
-    raise ComposeError(node.place, f"{what} must be a mapping")
-
-
-def _sequence(node: Node, what: str) -> Sequence:
-    if not isinstance(node, Sequence):
-        raise ComposeError(node.place, f"{what} must be a list")
-    return node
-
-
-def _scalar(node: Node, what: str) -> Scalar:
-    if not isinstance(node, Scalar) or node.null:
-        raise ComposeError(node.place, f"{what}: must be a text")
-    return node

@@ -1,5 +1,9 @@
-"""The services of a project as values: their published ports, our labels, their network, and
-whether they run at all."""
+"""The services of a project as values: their published ports, our labels, their networks, and
+whether they run at all.
+
+Only what runs is judged. A service of an inactive profile, or with no replicas, may refer to
+variables and networks that this project does not have: docker compose starts the others all the same.
+"""
 
 from __future__ import annotations
 
@@ -8,181 +12,236 @@ from collections.abc import Mapping as Table
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloudsync.sources.compose.environment import dotenv
+from cloudsync.sources.compose.environment import Environment, read_environment
 from cloudsync.sources.compose.files import Files
+from cloudsync.sources.compose.missing import missing_in, refuse_missing
 from cloudsync.sources.compose.nodes import (
     ComposeError,
     Mapping,
+    Missing,
     Node,
     Place,
     Scalar,
     Sequence,
 )
 from cloudsync.sources.compose.ports import PublishedPort, published_ports
-from cloudsync.sources.compose.relevant import LABELS
+from cloudsync.sources.compose.profiles import runs
+from cloudsync.sources.labels import PREFIX
 
 DEFAULT_NETWORK = "default"
+_DECIDES = ("ports", "labels", "label_file", "network_mode", "networks", "deploy", "build")
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
+    """The value of one of our labels."""
+
     value: str
     place: Place
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """`network_mode`: as written, `""` without one. `networks`: by the names of the file. `labels`:
-    only ours, with those of `deploy`."""
+    """A service that runs."""
 
     name: str
     place: Place
     ports: tuple[PublishedPort, ...]
     labels: Table[str, Label]
+    """Only ours, with those of `label_file` and `deploy`."""
+    image_labels: Table[str, str]
+    """Only ours, of `build.labels`: the image will carry them."""
     network_mode: str
+    """As written; empty without one."""
     networks: tuple[str, ...]
-    profiles: tuple[str, ...]
-    replicas: int
+    """By the names of the file, the one that publishes the ports first."""
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
-    """`driver`: `""` where the engine's default counts. `subnets`: of its `ipam`. `routed`: both
-    families are routed, not published."""
+class Context:
+    """What the services of a project are judged in."""
 
-    name: str
-    driver: str
-    internal: bool
-    subnets: tuple[str, ...]
-    routed: bool
+    files: Files
+    environment: Environment
+    active: frozenset[str]
+    """Profiles."""
+    networks: Collection[str]
+    """That the project declares."""
 
 
-def service_of(
-    name: str,
-    node: Mapping,
-    place: Place,
-    declared: Collection[str],
-    environment: Table[str, str],
-    files: Files,
-) -> Service:
-    """One service of a merged project. `declared`: the project's networks. Raises
-    `ComposeError`."""
-    ports = node.get("ports")
-    mode, networks = _text(node, "network_mode"), node.get("networks")
-    if mode and isinstance(networks, Mapping) and networks.entries:
+def running_services(services: Mapping, context: Context) -> tuple[Service, ...]:
+    """The services that run. Raises `ComposeError` for all their variables that are missing, else
+    for the first thing that is wrong."""
+    tables = {name: _table(name, node) for name, node in services.entries.items()}
+    refuse_missing(
+        found for table in tables.values() for found in missing_in(table.get("profiles"))
+    )
+    active = {
+        name: table for name, table in tables.items() if runs(_profiles(table), context.active)
+    }
+    refuse_missing(
+        found
+        for table in active.values()
+        for found in missing_in(table.get("scale"), table.get("deploy", "replicas"))
+    )
+    running = {name: table for name, table in active.items() if _replicas(table, name) > 0}
+    refuse_missing(
+        found
+        for table in running.values()
+        for found in missing_in(*(table.get(key) for key in _DECIDES))
+    )
+    for name, table in tables.items():
+        if name not in running:
+            _check_idle(name, table, context, active=name in active)
+    return tuple(
+        _service(name, table, services.keys[name], context) for name, table in running.items()
+    )
+
+
+def _table(name: str, node: Node) -> Mapping:
+    if not isinstance(node, Mapping):
+        raise ComposeError(node.place, f"the service {name} must be a mapping")
+    return node
+
+
+def _check_idle(name: str, node: Mapping, context: Context, *, active: bool) -> None:
+    """What docker compose refuses a file for even though the service does not run."""
+    if not missing_in(node.get("ports")):
+        _ports(node, context)
+    if active and not missing_in(node.get("network_mode"), node.get("networks")):
+        _network_names(name, node, context)
+
+
+def _network_names(name: str, node: Mapping, context: Context) -> tuple[str, ...]:
+    """The networks of a service, the one that publishes its ports first."""
+    networks = node.get("networks")
+    if not isinstance(networks, Mapping) or not networks.entries:
+        return () if _text(node, "network_mode") else (DEFAULT_NETWORK,)
+    if _text(node, "network_mode"):
         raise ComposeError(networks.place, f"the service {name} has both network_mode and networks")
-    named = tuple(networks.entries) if isinstance(networks, Mapping) else ()
-    for network in named:
-        if network not in declared and network != DEFAULT_NETWORK:
+    for network, membership in networks.entries.items():
+        if network not in context.networks and network != DEFAULT_NETWORK:
+            written = membership.written if isinstance(membership, Scalar) else ""
             raise ComposeError(
-                node.place,
-                f"the service {name} is on the network {network[:60]!r}, which the project does not have",
+                networks.keys[network],
+                f"the service {name} is on the network {(written or network)[:60]!r}, "
+                "which the project does not declare",
             )
-    profiles = node.get("profiles")
+    return _by_priority(networks)
+
+
+def _service(name: str, node: Mapping, place: Place, context: Context) -> Service:
     return Service(
         name=name,
         place=place,
-        ports=published_ports(ports, files.budget)
-        if isinstance(ports, Sequence) and node.get("provider") is None
-        else (),
-        labels=_labels(node, environment, files),
-        network_mode=mode,
-        networks=() if mode else named or (DEFAULT_NETWORK,),
-        profiles=tuple(one.text for one in profiles.items if isinstance(one, Scalar))
-        if isinstance(profiles, Sequence)
-        else (),
-        replicas=_replicas(node, name),
+        ports=_ports(node, context),
+        labels=_labels(node, context),
+        image_labels={
+            key: label.value for key, label in _label_table(node.get("build", "labels")).items()
+        },
+        network_mode=_text(node, "network_mode"),
+        networks=_network_names(name, node, context),
     )
 
 
-def network_of(name: str, node: Node) -> Network:
-    """One entry of the project's `networks`. Raises `ComposeError`."""
-    if not isinstance(node, Mapping):
-        return Network(name, "", internal=False, subnets=(), routed=False)
-    options, subnets = node.get("driver_opts"), node.get("subnets")
-    modes = [
-        one.text
-        for key, one in (options.entries.items() if isinstance(options, Mapping) else ())
-        if isinstance(one, Scalar)
-    ]
-    return Network(
-        name,
-        driver=_text(node, "driver"),
-        internal=_boolean(node, "internal"),
-        subnets=tuple(one.text for one in subnets.items if isinstance(one, Scalar))
-        if isinstance(subnets, Sequence)
-        else (),
-        routed=len(modes) == 2 and set(modes) == {"routed"},
-    )
+def _by_priority(networks: Mapping) -> tuple[str, ...]:
+    """The network that publishes a service's ports is the one of the highest `gw_priority`, the
+    first by name of several."""
+
+    def rank(name: str) -> tuple[int, str]:
+        priority = networks.get(name, "gw_priority")
+        text = priority.text if isinstance(priority, Scalar) else ""
+        number = text.removeprefix("-")
+        usable = number.isascii() and number.isdecimal() and len(number) <= 9
+        return (-int(text) if usable else 0, name)
+
+    return tuple(sorted(networks.entries, key=rank))
 
 
-def _labels(node: Mapping, environment: Table[str, str], files: Files) -> dict[str, Label]:
+def _ports(node: Mapping, context: Context) -> tuple[PublishedPort, ...]:
+    ports = node.get("ports")
+    if not isinstance(ports, Sequence) or node.get("provider") is not None:
+        return ()
+    return published_ports(ports, context.files.budget)
+
+
+def _labels(node: Mapping, context: Context) -> dict[str, Label]:
     """Ours, of `label_file` under those of `labels`, with those of `deploy.labels`, which may not
-    say otherwise."""
-    found: dict[str, Label] = {}
+    contradict them."""
+    labels: dict[str, Label] = {}
     listed = node.get("label_file")
-    for one in listed.items if isinstance(listed, Sequence) else ():
-        if isinstance(one, Scalar):
-            found |= _label_file(Path(one.text), one.place, environment, files)
-    found |= _label_table(node.get("labels"))
+    for path in listed.items if isinstance(listed, Sequence) else ():
+        if isinstance(path, Scalar):
+            labels |= _label_file(path, context)
+    labels |= _label_table(node.get("labels"))
     for key, label in _label_table(node.get("deploy", "labels")).items():
-        if found.setdefault(key, label).value != label.value:
+        if labels.setdefault(key, label).value != label.value:
             raise ComposeError(
                 label.place,
-                f"the label {key[:80]} of deploy says something else than at {found[key].place}",
+                f"the label {key[:80]} of deploy differs from the one at {labels[key].place}",
             )
-    return found
+    return labels
 
 
 def _label_table(node: Node | None) -> dict[str, Label]:
     entries = node.entries.items() if isinstance(node, Mapping) else ()
     return {
-        key: Label("" if one.null else one.text, one.place)
-        for key, one in entries
-        if isinstance(one, Scalar)
+        key: Label("" if value.null else value.text, value.place)
+        for key, value in entries
+        if isinstance(value, Scalar)
     }
 
 
-def _label_file(
-    path: Path, place: Place, environment: Table[str, str], files: Files
-) -> dict[str, Label]:
+def _label_file(written: Scalar, context: Context) -> dict[str, Label]:
+    """Our labels of a file, which is written like an env file. One that is left unset there would
+    narrow nothing, so it is an error."""
+    files, place = context.files, written.place
+    path = files.resolve(written, Path("/"))
     name = files.name(path)
-    read = dotenv(files.text(path, place), name, environment)
+    read = read_environment(
+        Environment(context.environment.values), [(name, files.text(path, place))], files.budget
+    )
+    refuse_missing(
+        (place, Missing(label, read.searched, reason))
+        for label, reason in read.unset.items()
+        if label.startswith(PREFIX)
+    )
     return {
-        key: Label(value, Place(name, 1)) for key, value in read.items() if key.startswith(LABELS)
+        key: Label(value, Place(name, 1))
+        for key, value in read.values.items()
+        if key.startswith(PREFIX)
     }
+
+
+def _profiles(node: Mapping) -> tuple[str, ...]:
+    profiles = node.get("profiles")
+    items = profiles.items if isinstance(profiles, Sequence) else ()
+    return tuple(item.text for item in items if isinstance(item, Scalar))
 
 
 def _replicas(node: Mapping, name: str) -> int:
     scale, replicas = node.get("scale"), node.get("deploy", "replicas")
-    said = {_count(one) for one in (scale, replicas) if one is not None}
-    if len(said) > 1:
+    counts = {_count(count) for count in (scale, replicas) if count is not None}
+    if len(counts) > 1:
         raise ComposeError(
             (scale or node).place,
-            f"the service {name} has scale and deploy.replicas, and they differ",
+            f"the service {name} has both scale and deploy.replicas, and they differ",
         )
-    return said.pop() if said else 1
+    return counts.pop() if counts else 1
 
 
 def _count(node: Node) -> int:
     if not isinstance(node, Scalar) or not (
         node.text.isascii() and node.text.isdecimal() and len(node.text) <= 6
     ):
-        raise ComposeError(node.place, "scale and replicas are whole numbers")
+        raise ComposeError(node.place, "scale and replicas must be whole numbers")
     return int(node.text)
 
 
 def _text(node: Mapping, key: str) -> str:
-    found = node.get(key)
-    if found is None:
+    value = node.get(key)
+    if value is None:
         return ""
-    if not isinstance(found, Scalar):
-        raise ComposeError(found.place, f"{key} must be a text")
-    return found.text
-
-
-def _boolean(node: Mapping, key: str) -> bool:
-    text = _text(node, key).lower()
-    if text not in ("", "true", "false"):
-        raise ComposeError((node.get(key) or node).place, f"{key} must be true or false")
-    return text == "true"
+    if not isinstance(value, Scalar):
+        raise ComposeError(value.place, f"{key} must be a single value")
+    return value.text

@@ -10,6 +10,7 @@ is wrong anywhere is not read at all.
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from cloudsync.config.configuration import ComposeTable
@@ -24,6 +25,7 @@ from cloudsync.model.ports import (
 from cloudsync.rules.networks import NOWHERE, NetworkSet
 from cloudsync.sources.compose import (
     ComposeError,
+    Network,
     Project,
     PublishedPort,
     Service,
@@ -33,12 +35,12 @@ from cloudsync.sources.docker.containers import (
     Binding,
     Container,
     Needs,
-    Network,
     needs_of,
 )
+from cloudsync.sources.docker.containers import Network as DockerNetwork
 
 _UNREACHABLE_DRIVERS = ("macvlan", "ipvlan", "null", "none", "host")
-_DOCKER0 = Network("bridge", "bridge", publishes=True, inner=NetworkSet.of(["172.17.0.1"]))
+_DOCKER0 = DockerNetwork("bridge", "bridge", publishes=True, inner=NetworkSet.of(["172.17.0.1"]))
 """The gateway of the default bridge, unless somebody moved it: never the machine's own address."""
 
 
@@ -46,12 +48,7 @@ def read_compose(host: str, table: ComposeTable, base: Path, scope: LabelScope) 
     """What the services of the host's Compose files need. Complete, or failed with the file and
     line of what is wrong."""
     try:
-        needs = [
-            _needs(host, project, service, networks, scope)
-            for project in read_projects(base, table.paths, table.env_files, table.profiles)
-            for networks in (_networks(project),)
-            for service in project.services
-        ]
+        projects = read_projects(base, table.paths, table.env_files, table.profiles)
     except ComposeError as error:
         return Failed(str(error), temporary=False)
     except OSError as error:
@@ -59,34 +56,45 @@ def read_compose(host: str, table: ComposeTable, base: Path, scope: LabelScope) 
             f"its Compose files cannot be read: {error.strerror or type(error).__name__}",
             temporary=False,
         )
+    needs = [
+        _needs(host, project, service, scope)
+        for project in projects
+        for service in project.services
+    ]
     return Complete(
-        tuple(replace(port, from_file=True) for one in needs for port in one.required),
-        tuple(port for one in needs for port in one.unopened),
-        tuple(bad for one in needs for bad in one.malformed),
-        tuple(remark for one in needs for remark in one.remarks),
+        tuple(replace(port, from_file=True) for need in needs for port in need.required),
+        tuple(port for need in needs for port in need.unopened),
+        tuple(bad for need in needs for bad in need.malformed),
+        (
+            *(remark for project in projects for remark in project.remarks),
+            *(remark for need in needs for remark in need.remarks),
+        ),
     )
 
 
-def _needs(
-    host: str, project: Project, service: Service, networks: dict[str, Network], scope: LabelScope
-) -> Needs:
+def _needs(host: str, project: Project, service: Service, scope: LabelScope) -> Needs:
     listed = service.labels.get("cloudsync.ports") if service.network_mode == "host" else None
     place = listed.place if listed else service.place
     origin = Origin(host, project.name, service.name, file=place.file, line=place.line)
+    own = {key: label.value for key, label in service.labels.items()}
+    image = {key: value for key, value in service.image_labels.items() if key not in own}
     container = Container(
         id="",
         name=f"{project.name}/{service.name}",
         state="declared",
         image="",
-        labels={key: label.value for key, label in service.labels.items()},
+        labels={**image, **own},
         network_mode=_mode(service.network_mode),
         networks=service.networks,
-        asked=tuple(_binding(port) for port in service.ports),
+        asked=tuple(_binding(port, _default_address(project, service)) for port in service.ports),
         bound=(),
     )
-    needs = needs_of(host, container, networks, {}, scope, origin)
+    needs = needs_of(host, container, _networks(project), image, scope, origin)
     if container.network_mode == "host" and service.ports:
-        remark = f"{container.name}: its ports count for nothing on the host network; the label cloudsync.ports is the list"
+        remark = (
+            f"{container.name}: its ports count for nothing on the host network; "
+            "the label cloudsync.ports is the list"
+        )
         needs = replace(needs, remarks=(*needs.remarks, remark))
     return replace(needs, malformed=tuple(_located(bad, service) for bad in needs.malformed))
 
@@ -109,26 +117,51 @@ def _mode(written: str) -> str:
     )
 
 
-def _binding(port: PublishedPort) -> Binding:
+def _binding(port: PublishedPort, default: IPv4Address | None) -> Binding:
     return Binding(
-        port.protocol, port.target, port.address, port.host, port.place.file, port.place.line
+        port.protocol,
+        port.target,
+        port.address or default,
+        port.host,
+        port.place.file,
+        port.place.line,
     )
 
 
-def _networks(project: Project) -> dict[str, Network]:
-    found = {"bridge": _DOCKER0, "default": Network("default", "default", publishes=True)}
-    for name, one in project.networks.items():
-        publishes = one.driver not in _UNREACHABLE_DRIVERS and not one.internal and not one.routed
-        inner = _inner(one.subnets) if one.driver in ("", "bridge") else NOWHERE
-        found[name] = Network(name, name, publishes, inner)
-    return found
+def _default_address(project: Project, service: Service) -> IPv4Address | None:
+    """What a port without an address is bound to: an option of the network that publishes it, the
+    first of the service that publishes anything."""
+    for name in service.networks:
+        network = project.networks.get(name)
+        if network is None or _publishes(network):
+            return network.host_binding if network else None
+    return None
+
+
+def _networks(project: Project) -> dict[str, DockerNetwork]:
+    networks = {
+        "bridge": _DOCKER0,
+        "default": DockerNetwork("default", "default", publishes=True),
+    }
+    for name, network in project.networks.items():
+        inner = _inner(network.subnets) if network.driver in ("", "bridge") else NOWHERE
+        networks[name] = DockerNetwork(name, name, _publishes(network), inner)
+    return networks
+
+
+def _publishes(network: Network) -> bool:
+    return (
+        network.driver not in _UNREACHABLE_DRIVERS
+        and not network.internal
+        and network.routed != {4, 6}
+    )
 
 
 def _inner(subnets: tuple[str, ...]) -> NetworkSet:
-    found = NOWHERE
-    for text in subnets:
+    inner = NOWHERE
+    for subnet in subnets:
         try:
-            found = found | NetworkSet.of([text])
+            inner = inner | NetworkSet.of([subnet])
         except ValueError:
             continue  # docker compose says so when it starts; nothing here depends on it
-    return found
+    return inner
