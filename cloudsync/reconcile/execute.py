@@ -265,7 +265,12 @@ def _compared(judged: Considered, found: Present | Absent) -> str:
         for attachment in found.attachments
         if attachment.target in asked and not attachment.attached
     ]
-    problems += [f"{pending.target}: {pending.reason}" for pending in found.pending]
+    postponed = _postponed(judged)
+    problems += [
+        f"{pending.target}: {pending.reason}"
+        for pending in found.pending
+        if pending.target not in postponed
+    ]
     if judged.target.release:
         problems += ["the owner marker is still there"] if found.marker is not None else []
     elif found.marker != judged.spec.marker:
@@ -274,6 +279,14 @@ def _compared(judged: Considered, found: Present | Absent) -> str:
         ", ".join(problems[:5]) + (f" and {len(problems) - 5} more" if len(problems) > 5 else "")
         or AS_PLANNED
     )
+
+
+def _postponed(judged: Considered) -> frozenset[str]:
+    """Targets of what was pending before and this plan left so on purpose (a host is unknown): that
+    it is still pending is no failure."""
+    if judged.target.reapply or not isinstance(judged.observed, Present):
+        return frozenset()
+    return frozenset(pending.target for pending in judged.observed.pending if not pending.lifts)
 
 
 def _untouched(judged: Considered) -> Outcome:
