@@ -36,37 +36,23 @@ def needs(*more: str) -> None:
         pytest.skip(reason)
 
 
-class Namespace:
-    """`with Namespace() as machine:` a machine without a link. `bin`: a folder whose `nft` works in
-    the namespace, for PATH. Each transaction is recorded with the table after it."""
+class Program:
+    """An `nft` that works in a namespace, in the folder `bin`, for PATH. It records what it is asked
+    for, and the table after each transaction."""
 
-    _count = itertools.count()
-
-    def __init__(self) -> None:
-        self.name = f"cs-h{os.getpid()}-{next(Namespace._count)}"
-        self.folder = Path(tempfile.mkdtemp(prefix="cs-host-"))
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+        self.folder = Path(tempfile.mkdtemp(prefix="cs-nft-"))
         self.bin = self.folder / "bin"
-        self.inside = ("nsenter", f"--net=/run/netns/{self.name}", "--")
+        self.inside = ("nsenter", f"--net=/run/netns/{namespace}", "--")
         self.trouble: Trouble | None = None
+        self.bin.mkdir()
+        program = self.bin / "nft"
+        program.write_text(self._text())
+        program.chmod(0o755)
 
-    def __enter__(self) -> Self:
-        try:
-            run("ip", "netns", "add", self.name)
-            run("ip", "-n", self.name, "link", "set", "lo", "up")
-            self.bin.mkdir()
-            program = self.bin / "nft"
-            program.write_text(self._program())
-            program.chmod(0o755)
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _program(self) -> str:
-        nft = f"nsenter --net=/run/netns/{self.name} -- {NFT}"
+    def _text(self) -> str:
+        nft = f"{' '.join(self.inside)} {NFT}"
         return (
             "#!/bin/sh\n"
             f"cd {self.folder}\n"
@@ -91,33 +77,61 @@ class Namespace:
         done = subprocess.run(words, capture_output=True, text=True, check=False)
         return done.stdout if done.returncode == 0 else ""
 
-    def objects(self) -> list[dict[str, dict[str, object]]]:
-        """The same as JSON."""
-        listing = self.listing("-j", "-n")
-        return json.loads(listing)["nftables"] if listing else []
+    def calls(self) -> int:
+        """How often it was started."""
+        return self.writes() + self._lines("reads")
 
     def writes(self) -> int:
-        """How many transactions cloudsync has tried."""
-        log = self.folder / "writes"
+        """How many transactions were tried."""
+        return self._lines("writes")
+
+    def _lines(self, name: str) -> int:
+        log = self.folder / name
         return len(log.read_text().splitlines()) if log.exists() else 0
 
     def history(self) -> list[str]:
-        """The table after each transaction of cloudsync, oldest first."""
+        """The table after each transaction, oldest first."""
         return [path.read_text() for path in sorted(self.folder.glob("history.*"))]
 
     def close(self) -> None:
         """Leave nothing behind."""
         if self.trouble is not None:
             self.trouble.close()
-        subprocess.run(["ip", "netns", "del", self.name], check=False, capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Namespace(Program):
+    """`with Namespace() as machine:` a machine without a link."""
+
+    _count = itertools.count()
+
+    def __init__(self) -> None:
+        super().__init__(f"cs-h{os.getpid()}-{next(Namespace._count)}")
+
+    def __enter__(self) -> Self:
+        try:
+            run("ip", "netns", "add", self.namespace)
+            run("ip", "-n", self.namespace, "link", "set", "lo", "up")
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        super().close()
+        subprocess.run(["ip", "netns", "del", self.namespace], check=False, capture_output=True)
 
 
 class Trouble:
     """While there is trouble each call of `nft` asks what is to happen. `decide`: from the words of
-    the call to the words of the answer: `go`, or what goes wrong (see `_CLIENT`)."""
+    the call to the words of the answer: `go`, or what goes wrong (see `_CLIENT`). After `report` it is
+    asked once more, with `done` behind the words, when the call is over."""
 
-    def __init__(self, machine: Namespace, decide: Callable[[list[str]], str]) -> None:
+    def __init__(self, machine: Program, decide: Callable[[list[str]], str]) -> None:
         self.machine = machine
         path = machine.folder / "trouble"
 
@@ -127,7 +141,7 @@ class Trouble:
                 self.wfile.write(json.dumps(decide(words)).encode() + b"\n")
 
         self._server = socketserver.ThreadingUnixStreamServer(str(path), Handler)
-        nft = f"nsenter --net=/run/netns/{machine.name} -- {NFT}"
+        nft = f"{' '.join(machine.inside)} {NFT}"
         (machine.folder / "trouble.py").write_text(_CLIENT.replace("NFT", repr(nft.split())))
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
@@ -145,10 +159,14 @@ class Trouble:
 _CLIENT = """
 import json, os, signal, socket, subprocess, sys, time
 number, words = sys.argv[1], sys.argv[2:]
-ours = socket.socket(socket.AF_UNIX)
-ours.connect("trouble")
-ours.sendall(json.dumps(words).encode() + b"\\n")
-kind, _, rest = json.loads(ours.makefile().readline()).partition(" ")
+
+def ask(*more):
+    with socket.socket(socket.AF_UNIX) as ours:
+        ours.connect("trouble")
+        ours.sendall(json.dumps([*words, *more]).encode() + b"\\n")
+        return json.loads(ours.makefile().readline())
+
+kind, _, rest = ask().partition(" ")
 writes = "-f" in words
 text = open(f"text.{number}").read() if writes else ""
 
@@ -180,6 +198,8 @@ if kind == "busy":
 if kind == "crash":
     os.kill(os.getpid(), signal.SIGSEGV)
 done = nft()
+if kind == "report":
+    ask("done")
 if kind == "lost-after":
     os.kill(os.getpid(), signal.SIGKILL)
 if kind == "cut-short" and not writes:

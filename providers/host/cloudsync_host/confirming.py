@@ -17,7 +17,7 @@ from cloudsync_host.listing import Table, Trial
 from cloudsync_host.native import Observed
 from cloudsync_host.reader import look_at
 from cloudsync_host.settings import address_of, settings_of
-from cloudsync_host.transaction import Goal, confirm, saved
+from cloudsync_host.transaction import Goal, confirm, saved, still_as_begun
 from cloudsync_host.trial import login_of
 
 _OTHER_LOGIN = (
@@ -35,6 +35,10 @@ def confirm_trial(account: Account, spec: FirewallSpec, environ: Mapping[str, st
     if not table.trial.seconds:
         raise ProviderError(
             "the trial ran out: the kernel went back to the rules before; apply again"
+        )
+    if not still_as_begun(table):
+        raise ProviderError(
+            "the list was changed by somebody else since the trial began; let it run out, apply again"
         )
     kernel = Kernel(destination_of(address_of(spec)), account.deadline)
     if kernel.destination is None and (problem := _no_proof(table.trial, spec, environ)):
@@ -69,7 +73,7 @@ def _no_proof(trial: Trial, spec: FirewallSpec, environ: Mapping[str, str]) -> s
         return (
             f"this login came by no SSH connection that is known (SSH_CONNECTION); {_OTHER_LOGIN}"
         )
-    if login == trial.started_by:
+    if login == f"ssh={trial.started_by}":
         return f"this is the connection that the change was made in; {_OTHER_LOGIN}"
     begun, seconds = _seconds_since_login(), settings_of(spec).trial_seconds
     if begun is not None and seconds is not None and begun > seconds - trial.seconds + 1:

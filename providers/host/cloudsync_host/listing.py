@@ -57,10 +57,12 @@ class ListedRule:
 @dataclass(frozen=True, slots=True)
 class Trial:
     """A trial that was begun. `seconds`: that the kernel still gives it, 0 once it ran out.
-    `started_by`: the ssh connection of the person, as far as it was known."""
+    `started_by`: the ssh connection of the person, as far as it was known. `before`: fingerprint of
+    the elements that it began from."""
 
     seconds: int
     started_by: str = ""
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +217,8 @@ def _trial(
     comments = [str(element["comment"]) for element in elements if "comment" in element]
     # Both families run together; a second that has begun counts.
     seconds = max((int(element["expires"]) + 1 for element in elements), default=0)
-    return Trial(seconds, comments[0] if comments else "")
+    words = dict(word.partition("=")[::2] for word in " ".join(comments).split())
+    return Trial(seconds, words.get("ssh", ""), words.get("before", ""))
 
 
 def _cuts(sets: Mapping[str, Mapping[str, Any]]) -> tuple[Cut, ...]:

@@ -7,6 +7,7 @@ old chain, and a port that stays wanted would lose it (facts: 4 of 20,123).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -71,7 +72,8 @@ def start_trial(table: Table, goal: Goal, seconds: int, started_by: str) -> str:
     goes back to the ones that are there, with no process involved. Fails where a trial has been
     begun since `table` was read."""
     staged = goal.shape.chains(NEXT)
-    comment = f' comment "{started_by}"' if started_by else ""
+    words = " ".join(filter(None, (started_by, f"before={fingerprint(table.elements)}")))
+    comment = f' comment "{words}"'
     timed = ", ".join(
         f"{key} timeout {seconds}s{comment if key == _TIMED[0] else ''}" for key in _TIMED
     )
@@ -89,6 +91,18 @@ def start_trial(table: Table, goal: Goal, seconds: int, started_by: str) -> str:
             f"add element {TABLE} {TRIAL} {{ {timed} }}",
         ]
     )
+
+
+def fingerprint(elements: Iterable[Element]) -> str:
+    """8 hex digits over some elements: what a trial began from."""
+    keys = "\n".join(sorted(f"{element.set} {element.text}" for element in elements))
+    return hashlib.sha256(keys.encode()).hexdigest()[:8]
+
+
+def still_as_begun(table: Table) -> bool:
+    """Whether the list that the trial began from is untouched: what somebody else changed meanwhile
+    was not shown to anybody."""
+    return table.trial is not None and table.trial.before == fingerprint(table.elements)
 
 
 def confirm(table: Table, goal: Goal) -> str:

@@ -21,11 +21,15 @@ from cloudsync_host.kernel import Kernel
 from cloudsync_host.listing import Table
 from cloudsync_host.machine import look
 from cloudsync_host.settings import HostFirewall
-from cloudsync_host.transaction import Goal, confirm, start_trial, withdraw
+from cloudsync_host.transaction import Goal, confirm, start_trial, still_as_begun, withdraw
 
 _POLL_SECONDS = 0.5
 _LEAST_LEFT = 3.0
 """Seconds that a run must have beyond the trial, to end it in order."""
+
+
+class Touched(Conflict):
+    """Somebody else worked on the table while a trial ran."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +82,16 @@ class Proving:
                 return self._ended_by_others(table)
             if not table.trial.seconds:
                 return False
+            if not still_as_begun(table):
+                self._clean_up()
+                raise Touched(
+                    "the list was changed by somebody else while the trial ran; the trial is over, nothing is changed"
+                )
             if self.kernel.destination is None and not proved(table, self.ssh):
                 return False
             self.kernel.write(confirm(table, self.goal))
+        except Touched:
+            raise
         except Conflict:
             # It ran out, or was confirmed, between the two calls: the next look says which.
             return False
@@ -96,7 +107,7 @@ class Proving:
             and not table.differs_from(self.goal.shape)
         ):
             return True
-        raise Conflict("the trial was withdrawn by somebody else; nothing is changed")
+        raise Touched("the trial was withdrawn by somebody else; nothing is changed")
 
     def _clean_up(self) -> None:
         try:
@@ -118,4 +129,4 @@ def login_of(environ: os._Environ[str] | dict[str, str]) -> str:
     words = environ.get("SSH_CONNECTION", "").split()
     if len(words) != 4 or any(c in '"\\' for c in "".join(words)):
         return ""
-    return f"ssh={words[0]}:{words[1]}"[:100]
+    return f"ssh={words[0]}:{words[1]}"[:90]
