@@ -428,6 +428,14 @@ class AccessChecker(Protocol):
         ...
 
 
+class Keeper(Protocol):
+    """Puts a firewall back that somebody removes from the machine, until it is stopped."""
+
+    def stop(self) -> None:
+        """Let go of the firewall; it stays as it is."""
+        ...
+
+
 @runtime_checkable
 class OnMachine(Protocol):
     """What a `Provider` may also be: one whose firewalls act on the machine itself, not in front of
@@ -446,6 +454,11 @@ class OnMachine(Protocol):
 
     def read_trace(self, account: Account, specs: Sequence[FirewallSpec]) -> Mapping[str, Trace]:
         """What each firewall met so far, by `FirewallSpec.name`. Raises nothing but bugs."""
+        ...
+
+    def keep(self, spec: FirewallSpec, notice: Progress) -> Keeper | None:
+        """Put the firewall back at once whenever it is removed, and tell `notice` so; None for a
+        machine elsewhere. Raises nothing but bugs."""
         ...
 
 

@@ -27,10 +27,13 @@ from cloudsync.provider.contract import (
     Description,
     FirewallModel,
     FirewallSpec,
+    Keeper,
     Kept,
     Observation,
+    OnMachine,
     Pending,
     Present,
+    Progress,
     Provider,
     Reader,
     Refusal,
@@ -49,6 +52,7 @@ from cloudsync.rules import Rule, RuleSet
 if TYPE_CHECKING:
     from cloudsync.provider.access import Access
     from cloudsync.provider.machines import Fleet, Marked
+    from cloudsync.provider.trace import Trace
 
 log = logging.getLogger("cloudsync.provider")
 Value = TypeVar("Value")
@@ -58,15 +62,15 @@ Check = Callable[[object], str | None]
 
 def guarded(plugin: Provider, name: str) -> Provider:
     """The plugin behind the wrapper. `name`: its type, as the configuration calls it."""
-    kind = _GuardedChecker if hasattr(plugin, "check_access") else GuardedProvider
+    kind = _PROVIDERS[hasattr(plugin, "check_access"), isinstance(plugin, OnMachine)]
     return cast("Provider", kind(plugin, name))
 
 
 class GuardedProvider:
     """A plugin behind the wrapper: a `Provider` whose calls raise nothing but `ProviderError`.
 
-    `_GuardedChecker` is used for a plugin that has `check_access`, so that
-    `isinstance(..., AccessChecker)` tells what it told before.
+    One of `_PROVIDERS` is used for a plugin that is more, so that `isinstance(..., AccessChecker)`
+    and `isinstance(..., OnMachine)` tell what they told before.
     """
 
     def __init__(self, plugin: Provider, name: str) -> None:
@@ -140,6 +144,46 @@ class _GuardedChecker(GuardedProvider):
 
         check = cast("Any", self._plugin).check_access
         return self._guard.call("check_access", lambda: check(account, specs), _each(Access))
+
+
+class _GuardedOnMachine(GuardedProvider):
+    @property
+    def _own(self) -> OnMachine:
+        return cast("OnMachine", self._plugin)
+
+    def is_here(self, spec: FirewallSpec) -> bool:
+        return self._guard.call("is_here", lambda: self._own.is_here(spec), _is(bool))
+
+    def confirm_trial(
+        self, account: Account, spec: FirewallSpec, environ: Mapping[str, str]
+    ) -> str | None:
+        return self._guard.call(
+            "confirm_trial",
+            lambda: self._own.confirm_trial(account, spec, environ),
+            _is(str, type(None)),
+            fate_unknown=True,
+        )
+
+    def read_trace(self, account: Account, specs: Sequence[FirewallSpec]) -> Mapping[str, Trace]:
+        return self._guard.call(
+            "read_trace", lambda: self._own.read_trace(account, specs), _is(Mapping)
+        )
+
+    def keep(self, spec: FirewallSpec, notice: Progress) -> Keeper | None:
+        return self._guard.call("keep", lambda: self._own.keep(spec, notice), _any)
+
+
+class _GuardedCheckerOnMachine(_GuardedChecker, _GuardedOnMachine):
+    pass
+
+
+_PROVIDERS: Mapping[tuple[bool, bool], type[GuardedProvider]] = {
+    (False, False): GuardedProvider,
+    (True, False): _GuardedChecker,
+    (False, True): _GuardedOnMachine,
+    (True, True): _GuardedCheckerOnMachine,
+}
+"""By whether the plugin checks access, and acts on the machine itself."""
 
 
 class _GuardedReader:

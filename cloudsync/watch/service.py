@@ -36,6 +36,7 @@ from cloudsync.state import StateError
 from cloudsync.state.lock import LockHeld
 from cloudsync.watch.bell import Bell
 from cloudsync.watch.events import Listener, can_listen
+from cloudsync.watch.keepers import Keepers
 from cloudsync.watch.listen import Board, Health, Server
 from cloudsync.watch.notify import Systemd
 from cloudsync.watch.reloading import Reloading
@@ -98,6 +99,7 @@ class Service:
         self.rhythm = Rhythm(self._pace())
         self.bell, self.board, self.systemd = Bell(), Board(), Systemd()
         self.listeners: dict[tuple[str, str], Listener] = {}
+        self.keepers = Keepers(self._hint)
         self.server: Server | None = None
         self._listening: tuple[str, int] | None = None
         self._stop: int | None = None
@@ -320,6 +322,7 @@ class Service:
             self.listeners.pop(key).stop()
         for host, endpoint in sorted(wanted - self.listeners.keys()):
             self.listeners[host, endpoint] = Listener(host, endpoint, self._hint)
+        self.keepers.attend(self.configuration, chosen)
 
     def _hint(self) -> None:
         self._hinted = True
@@ -341,6 +344,7 @@ class Service:
     def _end(self) -> None:
         self.systemd.stopping()
         self.systemd.promise(MARGIN_SECONDS)
+        self.keepers.stop()
         for listener in self.listeners.values():
             listener.stop()
         if self.server is not None:

@@ -19,7 +19,9 @@ from cloudsync.provider.contract import (
     Capabilities,
     FirewallModel,
     FirewallSpec,
+    Keeper,
     Present,
+    Progress,
     Reader,
     Refusal,
     Step,
@@ -149,6 +151,12 @@ class HostProvider:
 
         return read_trace(account, specs)
 
+    def keep(self, spec: FirewallSpec, notice: Progress) -> Keeper | None:
+        """Put a flushed table of this machine back within milliseconds."""
+        from cloudsync_host.keeping import keeper
+
+        return keeper(spec, notice)
+
 
 def _elements(native: Observed, target: Target) -> tuple[Element, ...]:
     """Raises `UnknownElement`."""
@@ -188,9 +196,8 @@ def _changing(
 ) -> tuple[Step, ...] | Refusal:
     marker = None if target.release else target.marker or table.marker
     # Chains that would close more wait with everything else that closes (law 1).
-    rules_only = target.release or (
-        native.drift_closes and not target.reapply and not target.attach
-    )
+    postponed = native.drift_closes and not target.reapply and not target.attach
+    rules_only = bool(native.drift) and (target.release or postponed)
     drift = () if rules_only else native.drift
     if table.has_strangers_in(drift):
         return Refusal(
@@ -200,7 +207,7 @@ def _changing(
         )
     enforces = settings_of(target.spec).enforce == "enforce"
     entering = bool(target.attach) and not native.enforced
-    stays = native.enforced and (enforces or rules_only)
+    stays = native.enforced and (enforces or rules_only or target.release)
     goal = Goal(elements, native.shape(enforced=stays), marker)
     steps = []
     change = _change(native, target, goal, before=table.elements, owner=table.marker)
