@@ -148,11 +148,13 @@ def _print(shell: Shell, result: Audit, form: Form, configuration: Configuration
     else:
         colour = form.out is None and colours(shell.color, os.environ, sys.stdout)
         content = render.text(result, hints=form.hints, colour=colour)
-    if form.out is None or form.out == "-":
+    if form.out is None:
         click.echo(content, nl=False, color=True)
         return
+    from cloudsync.runtime.files import write_named
+
     try:
-        Path(form.out).write_text(content, encoding="utf-8")
+        write_named(Path(form.out), content.encode(), 0o644)
     except OSError as error:
         raise click.ClickException(f"{form.out} cannot be written: {error.strerror}") from None
 

@@ -48,6 +48,10 @@ COMMANDS = {
         "cloudsync.cli.confirm",
         "Keep a change that the firewall on this machine has on trial.",
     ),
+    "report": (
+        "cloudsync.cli.report",
+        "Write a page that shows what is open on which machines, and why.",
+    ),
     "audit": (
         "cloudsync.cli.audit",
         "Look for mistakes that open ports, on the machine, in files and in the cloud.",

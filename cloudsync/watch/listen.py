@@ -1,11 +1,11 @@
-"""`/metrics` and `/healthz` over HTTP, on loopback only, answered from the last values the loop
-left."""
+"""The report at `/`, `/metrics` and `/healthz` over HTTP, on loopback only."""
 
 from __future__ import annotations
 
 import json
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from cloudsync.notify.metrics import CONTENT_TYPE
 from cloudsync.rules.networks import is_loopback
+from cloudsync.state import StateError
 
 _SECONDS = 5.0
 
@@ -32,6 +33,8 @@ class Board:
 
     def __init__(self) -> None:
         self.metrics = ""
+        self.page: Callable[[], str] = lambda: ""
+        """Makes the report; raises `StateError`."""
         self.health = Health(healthy=False, said="no run has ended yet", values={})
 
 
@@ -90,11 +93,19 @@ class _Handler(BaseHTTPRequestHandler):
             health = self.board.health
             body = json.dumps({"healthy": health.healthy, "reason": health.said, **health.values})
             self._answer(200 if health.healthy else 503, "application/json", body + "\n")
+        elif path == "/":
+            self._answer_page()
         else:
-            self._answer(404, "text/plain; charset=utf-8", "/metrics or /healthz\n")
+            self._answer(404, "text/plain; charset=utf-8", "/, /metrics or /healthz\n")
 
     def do_HEAD(self) -> None:
         self.do_GET()
+
+    def _answer_page(self) -> None:
+        try:
+            self._answer(200, "text/html; charset=utf-8", self.board.page())
+        except StateError as error:
+            self._answer(503, "text/plain; charset=utf-8", f"{error}\n")
 
     def _answer(self, status: int, kind: str, text: str) -> None:
         body = text.encode("utf-8", "backslashreplace")

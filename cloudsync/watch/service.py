@@ -41,6 +41,7 @@ from cloudsync.watch.listen import Board, Health, Server
 from cloudsync.watch.notify import Systemd
 from cloudsync.watch.reloading import Reloading
 from cloudsync.watch.rhythm import Pace, Rhythm, Trouble
+from cloudsync.watch.status_page import StatusPage
 
 log = logging.getLogger("cloudsync.watch")
 LOOK_SECONDS = 2.0
@@ -98,6 +99,7 @@ class Service:
         self.reloading = Reloading(path, overrides.problem)
         self.rhythm = Rhythm(self._pace())
         self.bell, self.board, self.systemd = Bell(), Board(), Systemd()
+        self.board.page = StatusPage(lambda: self.configuration).current
         self.listeners: dict[tuple[str, str], Listener] = {}
         self.keepers = Keepers(self._hint)
         self.server: Server | None = None

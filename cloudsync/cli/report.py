@@ -1,0 +1,62 @@
+"""`cloudsync report`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from cloudsync import exit_codes
+from cloudsync.cli.shared import Shell, common
+from cloudsync.state import StateError
+
+_RUNS = 20
+
+
+@click.command("report")
+@click.option("--out", metavar="FILE", help="Write to FILE instead of standard output.")
+@click.option(
+    "--output",
+    type=click.Choice(["html", "json"]),
+    default="html",
+    help="Form of the output (default: html).",
+)
+@common
+def command(shell: Shell, *, out: str | None, output: str) -> int:
+    """Write a page that shows what is open on which machines, why, and what is not.
+
+    One file, without anything from elsewhere; it reads and prints without script. Nothing is
+    changed. Exit codes: 0 all of it is known, 1 or 75 something could not be read (75: try again),
+    64 usage or configuration.
+
+    Example: cloudsync report --out /srv/www/ports.html
+    """
+    from cloudsync.planning.status_table import status_rows
+    from cloudsync.reconcile import run as reconcile
+    from cloudsync.render.report import document, report_of
+    from cloudsync.state.history import entries
+
+    configuration = shell.load()
+    try:
+        planned = reconcile.plan(configuration, reconcile.Options(), shell.progress)
+        runs = entries(configuration.state, configuration.owner)[-_RUNS:][::-1]
+    except StateError as error:
+        raise click.ClickException(str(error)) from None
+    report = report_of(planned.plan, status_rows(planned.considered), runs)
+    if output == "json":
+        content = json.dumps(document(report), indent=2) + "\n"
+    else:
+        from cloudsync.render.html.report_page import page
+
+        content = page(report)
+    if out is None:
+        click.echo(content, nl=False)
+    else:
+        from cloudsync.runtime.files import write_named
+
+        try:
+            write_named(Path(out), content.encode(), 0o644)
+        except OSError as error:
+            raise click.ClickException(f"{out} cannot be written: {error.strerror}") from None
+    return exit_codes.of_reading(planned.plan)

@@ -1,0 +1,169 @@
+"""What the report says, as values and as JSON: the same for the page, the file and the service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from cloudsync.audit.catalogue import BY_ID
+from cloudsync.audit.findings import Finding
+from cloudsync.model.plan import Guard, Plan
+from cloudsync.planning.status_table import STATES, StatusRow
+from cloudsync.render import words
+from cloudsync.rules.networks import NetworkSet
+
+FORMAT_VERSION = "1.0"
+Verdict = Literal["open", "closed", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One place a packet passes on its way to a container."""
+
+    name: str
+    """`cloud firewall web`, `host table web-host`, `container shop/web`."""
+    verdict: Verdict
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything the page shows."""
+
+    created: datetime
+    owner: str
+    tool_version: str
+    rows: tuple[StatusRow, ...]
+    hosts: tuple[tuple[str, str, str], ...]
+    """Name, `complete` | `partial` | `failed`, and why."""
+    machines: tuple[tuple[str, str, bool], ...]
+    """Name, firewall, and whether any firewall acts on it."""
+    guards: tuple[Guard, ...] = ()
+    warnings: tuple[str, ...] = ()
+    runs: tuple[Mapping[str, Any], ...] = ()
+    """Entries of the history, the last first."""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many rows there are in each state."""
+        return {state: sum(row.state == state for row in self.rows) for state in STATES}
+
+
+def report_of(
+    plan: Plan,
+    rows: Sequence[StatusRow],
+    runs: Sequence[Mapping[str, Any]],
+    findings: Sequence[Finding] = (),
+) -> Report:
+    """Put together from a plan, its rows, the history and an audit."""
+    return Report(
+        created=plan.created,
+        owner=plan.owner,
+        tool_version=plan.tool_version,
+        rows=tuple(rows),
+        hosts=tuple((name, status.status, status.reason or "") for name, status in plan.hosts),
+        machines=tuple(
+            (machine.machine, firewall.name, machine.protected)
+            for firewall in plan.firewalls
+            for machine in firewall.standing.machines
+        ),
+        guards=plan.guards,
+        warnings=plan.warnings,
+        runs=tuple(runs),
+        findings=tuple(findings),
+    )
+
+
+def hops(report: Report, row: StatusRow) -> tuple[Hop, ...]:
+    """The way from the Internet to who needs the port: each firewall that has a row for it on one
+    of the machines, then the container."""
+    same = [
+        other
+        for other in report.rows
+        if (other.protocol, other.ports) == (row.protocol, row.ports)
+        and set(other.machines) & set(row.machines)
+        and other.state != "beyond"
+    ]
+    path = []
+    for wall in ("cloud", "host"):
+        for firewall in dict.fromkeys(other.firewall for other in same if other.wall == wall):
+            states = {other.state for other in same if other.firewall == firewall}
+            is_open = bool(states & {"open", "held", "closes"})
+            name = "cloud firewall" if wall == "cloud" else "host table"
+            reason = next((o.reason for o in same if o.firewall == firewall and o.reason), "")
+            path.append(Hop(f"{name} {firewall}", "open" if is_open else "closed", reason))
+    needed = ", ".join(row.needed_by)
+    path.append(Hop(needed or "nothing needs it", "open" if needed else "none"))
+    return tuple(path)
+
+
+def sources(row: StatusRow) -> str:
+    """Who may reach it, in words."""
+    return words.sources(NetworkSet.of(row.sources)) if row.sources else ""
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The JSON form."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "tool_version": report.tool_version,
+        "created": report.created.isoformat(timespec="seconds"),
+        "owner": report.owner,
+        "counts": report.counts,
+        "hosts": [
+            {"name": name, "status": status, "reason": reason or None}
+            for name, status, reason in report.hosts
+        ],
+        "machines": [
+            {"name": name, "firewall": firewall, "protected": protected}
+            for name, firewall, protected in report.machines
+        ],
+        "rows": [_row(report, row) for row in report.rows],
+        "guards": [
+            {"id": guard.id, "firewall": guard.firewall, "message": guard.message}
+            for guard in report.guards
+        ],
+        "warnings": list(report.warnings),
+        "runs": [run_of(entry) for entry in report.runs],
+        "findings": [
+            {
+                "id": finding.id,
+                "title": BY_ID[finding.id].title,
+                "severity": finding.severity,
+                "host": finding.host,
+                "object": finding.object,
+                "reason": finding.reason,
+                "fix": BY_ID[finding.id].fix,
+            }
+            for finding in report.findings
+        ],
+    }
+
+
+def _row(report: Report, row: StatusRow) -> dict[str, Any]:
+    return {
+        "state": row.state,
+        "machines": list(row.machines),
+        "firewall": row.firewall,
+        "wall": row.wall,
+        "protocol": row.protocol,
+        "ports": row.ports,
+        "sources": list(row.sources),
+        "needed_by": list(row.needed_by),
+        "reason": row.reason,
+        "until": row.until.isoformat(timespec="seconds") if row.until else None,
+        "path": [{"name": hop.name, "verdict": hop.verdict} for hop in hops(report, row)],
+    }
+
+
+def run_of(entry: Mapping[str, Any]) -> dict[str, str]:
+    """What the page and the document say of an entry of the history."""
+    return {
+        "id": str(entry.get("id") or ""),
+        "started": str(entry.get("started") or ""),
+        "trigger": str(entry.get("why") or ""),
+        "outcome": str(entry.get("outcome") or ""),
+    }

@@ -1,0 +1,45 @@
+"""The report at `/`, made when somebody looks and kept for a while: looking costs one plan a minute."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from cloudsync.config import Configuration
+
+KEPT_SECONDS = 60.0
+_RUNS = 20
+
+
+class StatusPage:
+    """`configuration`: the one in effect now."""
+
+    def __init__(
+        self,
+        configuration: Callable[[], Configuration],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._configuration, self._clock = configuration, clock
+        self._lock = threading.Lock()
+        self._page: tuple[float, str] | None = None
+
+    def current(self) -> str:
+        """The page. One caller makes it, others wait for it. Raises `StateError`."""
+        with self._lock:
+            now = self._clock()
+            if self._page is None or now - self._page[0] >= KEPT_SECONDS:
+                self._page = (now, self._made())
+            return self._page[1]
+
+    def _made(self) -> str:
+        from cloudsync.planning.status_table import status_rows
+        from cloudsync.reconcile import run as reconcile
+        from cloudsync.render.html.report_page import page
+        from cloudsync.render.report import report_of
+        from cloudsync.state.history import entries
+
+        configuration = self._configuration()
+        planned = reconcile.plan(configuration, reconcile.Options())
+        runs = entries(configuration.state, configuration.owner)[-_RUNS:][::-1]
+        return page(report_of(planned.plan, status_rows(planned.considered), runs))
