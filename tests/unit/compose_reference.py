@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from cloudsync.sources.compose import ComposeError, Service, read_projects
+from cloudsync.sources.compose import ComposeError, Network, Service, read_projects
 
 Ports = frozenset[tuple[str, str, int, str]]
 """(host address, published, target, protocol)."""
@@ -42,6 +42,8 @@ class Meaning:
     networks: frozenset[str]
     labels: frozenset[tuple[str, str]]
     """Those of cloudsync."""
+    reachable: bool
+    """On a network that is not internal, or on none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +111,13 @@ def read_by_docker(folder: Path, *words: str) -> Reading:
         return Refused(done.stderr.strip())
     model = json.loads(done.stdout)
     return model["name"], {
-        name: _meaning(service)
+        name: _meaning(service, model.get("networks") or {})
         for name, service in (model.get("services") or {}).items()
         if service.get("scale", 1) != 0 and (service.get("deploy") or {}).get("replicas", 1) != 0
     }
 
 
-def _meaning(service: Mapping[str, Any]) -> Meaning:
+def _meaning(service: Mapping[str, Any], networks: Mapping[str, Any]) -> Meaning:
     labels = dict(service.get("labels") or {})
     labels |= (service.get("deploy") or {}).get("labels") or {}
     return Meaning(
@@ -130,6 +132,8 @@ def _meaning(service: Mapping[str, Any]) -> Meaning:
             for key, value in labels.items()
             if key.startswith("cloudsync.")
         ),
+        not service.get("networks")
+        or any(not (networks.get(name) or {}).get("internal") for name in service["networks"]),
     )
 
 
@@ -144,10 +148,12 @@ def read_by_us(
         (project,) = read_projects(folder, compose, env_file or (), profiles)
     except ComposeError as error:
         return Refused(str(error))
-    return project.name, {service.name: _our_meaning(service) for service in project.services}
+    return project.name, {
+        service.name: _our_meaning(service, project.networks) for service in project.services
+    }
 
 
-def _our_meaning(service: Service) -> Meaning:
+def _our_meaning(service: Service, networks: Mapping[str, Network]) -> Meaning:
     return Meaning(
         frozenset(
             (str(port.address or ""), port.host, port.target, port.protocol)
@@ -156,6 +162,8 @@ def _our_meaning(service: Service) -> Meaning:
         service.network_mode,
         frozenset(service.networks),
         frozenset((key, label.value) for key, label in service.labels.items()),
+        not service.networks
+        or any(name not in networks or not networks[name].internal for name in service.networks),
     )
 
 

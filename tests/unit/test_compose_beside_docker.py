@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, note, settings
@@ -107,6 +110,8 @@ PORTS = [
     '[{target: 80, published: "8080", protocol: udp, host_ip: 127.0.0.1}]', '[{target: 80, published: ""}]', "[{published: 1}]",
     "[{target: 80, published: 0}]", "[{target: 80, published: 1, foo: x}]", "[{target: 80, published: 1, x-foo: y, mode: host}]",
     '[{target: 80, published: 1, host_ip: "::1"}]', '[{target: 80, published: 1, host_ip: "[::1]"}]', '["٣:80"]',
+    '[":443:443"]', '["[]:80:80"]', '["::80"]', '[":::80"]', '[":80:80/udp"]', '[{target: 80, published: 1, host_ip: ""}]',
+    '[":8000-8001:80-81"]', '["0:0:80"]', '["::443:443"]',
 ]  # fmt: skip
 
 
@@ -193,6 +198,129 @@ PROJECTS: dict[str, Mapping[str, str]] = {
     "an empty variable": {"compose.yaml": SERVICES % "ports: ['${R}:80']", ".env": "R=\n"},
     "label files": {"compose.yaml": A % ", label_file: l", "l": "a=b\n"},
     "a label file that is not there": {"compose.yaml": A % ", label_file: l"},
+    "a label file that is not there, where nothing runs": {"compose.yaml": A % "" + "  b: {image: b, profiles: [x], label_file: l}\n"},
+    # Tags reach what comes to lie under them
+    "a label reset in an extended file": {
+        "compose.yaml": "services: {w: {extends: {file: b.yaml, service: m}}}\n",
+        "b.yaml": "services: {m: {extends: d, labels: !reset []}, d: {image: a, labels: [cloudsync.expose=false], ports: ['1:1']}}\n",
+    },
+    "a profile reset in an extended file": {
+        "compose.yaml": "services: {w: {extends: {file: b.yaml, service: m}}}\n",
+        "b.yaml": "services: {m: {extends: d, profiles: !reset null}, d: {image: a, profiles: [x], ports: ['1:1']}}\n",
+    },
+    "replicas reset in an extended file": {
+        "compose.yaml": "services: {w: {extends: {file: b.yaml, service: m}}}\n",
+        "b.yaml": "services: {m: {extends: d, deploy: {replicas: !reset null}}, d: {image: a, deploy: {replicas: 0}, ports: ['1:1']}}\n",
+    },
+    "networks overridden in an extended file of an extended file": {
+        "compose.yaml": "services: {w: {extends: {file: b.yaml, service: m}}}\nnetworks: {x: , y: }\n",
+        "b.yaml": "services: {m: {extends: {file: c.yaml, service: d}, networks: !override [y]}}\n",
+        "c.yaml": "services: {d: {extends: e, image: a}, e: {networks: [x], ports: ['1:1']}}\n",
+    },
+    "tags in the first of two documents that are extended": {
+        "compose.yaml": "services: {w: {extends: {file: b.yaml, service: m}}}\n",
+        "b.yaml": "services: {m: {extends: d, ports: !reset []}, d: {image: a, ports: ['1:1']}}\n---\nservices: {o: {image: o}}\n",
+    },
+    "tags in the last of two documents that are extended": {
+        "compose.yaml": "services: {w: {extends: {file: b.yaml, service: m}}}\n",
+        "b.yaml": "services: {m: {extends: d}, d: {image: a, ports: ['1:1']}}\n---\nservices: {m: {ports: !override ['2:2']}}\n",
+    },
+    "tags of an extended service end there": {
+        "compose.yaml": "services: {w: {image: a, ports: ['1:1']}}\n",
+        "compose.override.yaml": "services: {b: {image: b, ports: !override ['2:2']}, w: {extends: b, ports: ['3:3']}}\n",
+    },
+    "an override in a third file that extends": {
+        "compose.yaml": A % "",
+        "b.yaml": "services: {a: {ports: ['2:2']}}\n",
+        "c.yaml": "services: {a: {extends: {file: d.yaml, service: d}, ports: !override ['3:3']}}\n",
+        "d.yaml": "services: {d: {image: a, ports: ['4:4'], network_mode: host}}\n",
+        ".env": "COMPOSE_FILE=compose.yaml:b.yaml:c.yaml\n",
+    },
+    "a tag that comes by a merge key": {
+        "compose.yaml": A % "",
+        "compose.override.yaml": "x-p: &p {ports: !override ['2:2']}\nservices: {a: {<<: *p}}\n",
+    },
+    "a tag of a merge key, and a value": {
+        "compose.yaml": A % "",
+        "compose.override.yaml": "x-p: &p {ports: !override ['2:2']}\nservices: {a: {<<: *p, ports: ['3:3']}}\n",
+    },
+    "a reset that a merge key fills": {
+        "compose.yaml": A % "",
+        "compose.override.yaml": "x-p: &p {ports: ['2:2']}\nservices: {a: {<<: *p, ports: !reset []}}\n",
+    },
+    "a reset inside of an anchor": {
+        "compose.yaml": A % "",
+        "compose.override.yaml": "x-p: &p {ports: !reset []}\nservices: {a: {<<: *p, image: b}}\n",
+    },
+    "an anchor of a reset": {
+        "compose.yaml": A % "" + "  c: {image: c, ports: ['5:5']}\n",
+        "compose.override.yaml": "services: {a: {ports: &r !reset []}, c: {ports: *r}}\n",
+    },
+    "a tag inside of an override": {
+        "compose.yaml": A % ", network_mode: host",
+        "compose.override.yaml": "services: {a: !override {image: b, ports: !override ['2:2']}}\n",
+    },
+    "all services overridden": {"compose.yaml": A % "", "compose.override.yaml": "services: !override {b: {image: b, ports: ['2:2']}}\n"},
+    "all services reset": {"compose.yaml": A % "", "compose.override.yaml": "services: !reset null\n"},
+    # The folder of the first file, and its variables
+    "COMPOSE_FILE in another folder": {
+        "d/c.yaml": B % "${P}", "d/.env": "P=7\nQ=$R\n", ".env": "COMPOSE_FILE=d/c.yaml\nR=1\n",
+    },
+    "COMPOSE_FILE, and variables of both folders": {
+        "d/c.yaml": "services: {b: {image: a, ports: ['${P}:1', '${Q}:2', '${S}:3']}}\n", "d/.env": "P=7\nQ=8\nS=$P\n",
+        ".env": "COMPOSE_FILE=d/c.yaml\nP=9\n",
+    },
+    "COMPOSE_FILE in two folders": {
+        "d/c.yaml": B % "5", "e/c.yaml": "services: {b: {extends: {file: x.yaml, service: x}}}\n", "e/.env": "P=1\n",
+        "d/x.yaml": "services: {x: {image: a, ports: ['6:6']}}\n", "e/x.yaml": "services: {x: {image: a, ports: ['7:7']}}\n",
+        ".env": "COMPOSE_FILE=d/c.yaml;e/c.yaml\nCOMPOSE_PATH_SEPARATOR=;\n",
+    },
+    "COMPOSE_FILE above": {"c.yaml": A % "", "d/c.yaml": B % "5", ".env": "COMPOSE_FILE=./d/../c.yaml\n"},
+    # The outer variables win
+    "env files of an include": {
+        "compose.yaml": "include: [{path: i/b.yaml, env_file: [i/one.env, i/two.env]}]\n", ".env": "X=3\n",
+        "i/one.env": "X=4\nY=$X\nZ=${Y}0\n", "i/two.env": "Y=${X}1\nW=${Y}\n",
+        "i/b.yaml": "services: {b: {image: a, ports: ['${X}:1', '${Y}:2', '${Z}:3', '${W}:4']}}\n",
+    },
+    "no env file, and one": {
+        "compose.yaml": "include: [{path: i/b.yaml, env_file: [/dev/null, e.env]}]\n", "e.env": "X=3\n", "i/.env": "X=4\nY=5\n",
+        "i/b.yaml": "services: {b: {image: a, ports: ['${X}:1', '${Y:-6}:2']}}\n",
+    },
+    "a default of an env file that the outer decides": {
+        "compose.yaml": "include: [i/b.yaml]\n", ".env": "P=3\n", "i/.env": "Q=${P:-9}\nP=8\nR=${P}\n",
+        "i/b.yaml": "services: {b: {image: a, ports: ['${Q}:1', '${R}:2', '${P}:3']}}\n",
+    },
+    # Empty by the user's own word
+    "an address made empty": {"compose.yaml": SERVICES % "ports: ['${E}:80:80', '${E:-}:81:81', '${N:+1.2.3.4}:82:82']", ".env": "E=\n"},
+    # What does not run
+    "no replicas, and nothing that is there": {
+        "compose.yaml": A % "" + "  b: {image: b, scale: 0, ports: ['${NO}:1'], labels: {cloudsync.sources: '${NO}'}}\n",
+    },
+    "networks of a service of another profile": {
+        "compose.yaml": A % "" + "  b: {image: b, profiles: [x], networks: [y], network_mode: host}\n",
+    },
+    "a network that is not there, and no replicas": {"compose.yaml": A % "" + "  b: {image: b, scale: 0, networks: [y]}\n"},
+    "a port that is none, where nothing runs": {"compose.yaml": A % "" + "  b: {image: b, profiles: [x], ports: ['x:y']}\n"},
+    "variables of ports that are overridden": {
+        "compose.yaml": SERVICES % "ports: ['${NO}:1']", "compose.override.yaml": "services: {w: {ports: !override ['2:2']}}\n",
+    },
+    # Names, words and white space
+    "the project's name in a value": {
+        "compose.yaml": "name: shop\n" + SERVICES % "labels: {cloudsync.description: '${COMPOSE_PROJECT_NAME}'}",
+    },
+    "the name of a project by a variable": {
+        "compose.yaml": "name: ${N}\n" + SERVICES % "labels: {cloudsync.description: '${COMPOSE_PROJECT_NAME}'}", ".env": "N=Shop\n",
+    },
+    "words for booleans": {
+        "compose.yaml": A % ", networks: [x, y]" + "networks: {x: {internal: Off}, y: {internal: 'Y'}}\n",
+    },
+    "no word for a boolean": {"compose.yaml": A % ", networks: [x]" + "networks: {x: {internal: nope}}\n"},
+    "an empty word for a boolean": {"compose.yaml": A % ", networks: [x]" + "networks: {x: {internal: ''}}\n"},
+    "tabs between things": {"compose.yaml": "services:\t# x\n  a:\t{image:\ta, ports:\t['80:80',\t'81:81']}\t\n"},
+    "a tab in a text": {"compose.yaml": "services:\n  a:\n    image: a\tb\n    ports:\n      -\t80:80\n"},
+    "other alphabets in names": {"compose.yaml": A % "", ".env": "ÄÖ=1\nπ2=x\n名=y\n½=z\n"},
+    "a name with a tab": {"compose.yaml": A % "", ".env": "A\tB=1\n"},
+    "a sign in a name": {"compose.yaml": A % "", ".env": "A§B=1\n"},
 }  # fmt: skip
 
 
@@ -310,6 +438,85 @@ def test_docker_compose_makes_the_same_of_the_corpus(tmp_path: Path) -> None:
         shutil.rmtree(folder)
     print(f"{read} of {len(CORPUS)} projects are read, and mean the same; both refuse the others")
     assert read >= len(CORPUS) * 3 // 4
+
+
+def test_discover_shows_the_ports_that_docker_compose_publishes(tmp_path: Path) -> None:
+    """The command itself, over all projects as hosts of one configuration."""
+    expected = {}
+    hosts = []
+    for number in CORPUS:
+        name, made = f"h{number}", project(Random(number), v5=False)
+        folder = tmp_path / name
+        folder.mkdir()
+        lay(folder, made.files)
+        expected[name] = published(read_by_docker(folder, *made.words()))
+        hosts.append(host_table(name, made))
+    (tmp_path / "cloudsync.toml").write_text(CONFIGURATION.format("\n".join(hosts)))
+    done = subprocess.run(
+        [sys.executable, "-m", "cloudsync", "discover", "--output", "json"],
+        cwd=tmp_path, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)}, capture_output=True, text=True, timeout=300,
+        check=False,
+    )  # fmt: skip
+    shown = {host["name"]: discovered(host) for host in json.loads(done.stdout)["hosts"]}
+    assert shown == expected
+
+
+CONFIGURATION = """
+version = 1
+owner = "shop"
+[ssh]
+ports = [22]
+sources = ["any"]
+[policy]
+expose = "published"
+{}
+"""
+
+
+def host_table(name: str, made: Generated) -> str:
+    paths = [name if path == "." else f"{name}/{path}" for path in made.compose]
+    keys = {
+        "compose": paths,
+        "env_file": [f"{name}/{path}" for path in made.env_file],
+        "profiles": made.profiles,
+    }
+    return f"[hosts.{name}]\n" + "".join(
+        f"{key} = {json.dumps(value)}\n" for key, value in keys.items() if value
+    )
+
+
+Published = frozenset[tuple[str, str, int]] | None
+"""(service, protocol, host port); None for a host that is not read."""
+
+
+def published(reading: Reading) -> Published:
+    """What listens on an address of the machine that is not loopback."""
+    if isinstance(reading, Refused):
+        return None
+    _, services = reading
+    return frozenset(
+        (name, protocol, int(port))
+        for name, meaning in services.items()
+        if meaning.network_mode not in ("host", "none") and meaning.reachable
+        for address, port, _, protocol in meaning.ports
+        if port.isdecimal() and not address.startswith("127.")
+    )
+
+
+def discovered(host: dict[str, Any]) -> Published:
+    if host["status"] != "complete":
+        return None
+    rows = [row for row in host["ports"] if row["ports"] and row["addresses"] != ["127.0.0.1"]]
+    return frozenset(
+        (row["origin"]["service"], row["protocol"], port)
+        for row in rows
+        for port in numbers(row["ports"])
+    )
+
+
+def numbers(ports: str) -> range:
+    first, _, last = ports.partition("-")
+    return range(int(first), int(last or first) + 1)
 
 
 def labels(folder: Path, files: Mapping[str, str], names: list[str]) -> None:

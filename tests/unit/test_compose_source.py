@@ -64,7 +64,7 @@ def opens(folder: Path, *paths: str, **more: list[str] | None) -> list[str]:
         ("services:\n  web:\n    ports:\n      - '${P:?say which}:80'\n", "compose.yaml:4: the variable P is required: say which"),
         ("services: {web: {ports: ['${P']}}\n", "compose.yaml:1: ${ is not closed"),
         ("services: {web: {ports: ['80:80'], ports: []}}\n", "compose.yaml:1: duplicate key 'ports' in one mapping, first in line 1"),
-        ("services:\n  web:\n    ports: [70000:80]\n", "compose.yaml:3: ports: host ports lie in 1-65535, the first not above the last"),
+        ("services:\n  web:\n    ports: [70000:80]\n", "compose.yaml:3: ports: host ports are between 1 and 65535, the first not above"),
         ("services:\n  web:\n    ports: [0x50]\n", "compose.yaml:3: ports: a number that is not plain decimal; write the port in quotes"),
         ("services:\n  web:\n    ports: [1_000]\n", "compose.yaml:3: ports: a number that is not plain decimal; write the port in quotes"),
         ("services:\n  web:\n    port: ['80:80']\n", "compose.yaml:3: unknown key 'port', did you mean \"ports\"?"),
@@ -389,3 +389,199 @@ def test_the_folder_of_the_configuration_may_be_reached_by_a_link(tmp_path: Path
     (tmp_path / "link").symlink_to("real")
     assert opens(tmp_path / "link") == ["80/tcp any web compose.yaml:5", "81/tcp any a in.yaml:1"]
     shutil.rmtree(tmp_path / "real")
+
+
+# Variables without a value: all in one message, and only where they decide something
+
+
+def test_all_variables_that_are_not_set_are_named_at_once(tmp_path: Path) -> None:
+    lay(
+        tmp_path,
+        compose="services:\n  a:\n    ports: ['${P}:80', '${BIND}:${Q}:81']\n    labels:\n"
+        "      cloudsync.sources: ${WHO}\n  b: {network_mode: '${MODE}', scale: 1}\n",
+        env="R=1\n",
+    )
+    assert reason(tmp_path) == (
+        "compose.yaml:3: 5 variables are not set and have no default: P, BIND (compose.yaml:3), "
+        "Q (compose.yaml:3), WHO (compose.yaml:5), MODE (compose.yaml:6); looked for in .env"
+    )
+
+
+def test_a_missing_variable_is_named_once_with_every_file_it_was_looked_for_in(
+    tmp_path: Path,
+) -> None:
+    lay(
+        tmp_path,
+        compose="include: [{path: i/b.yaml, env_file: [i/one.env, i/two.env]}]\nservices: {}\n",
+        i__b_yaml="services: {b: {ports: ['${P}:1', '${P}:2']}}\n",
+        i__one_env="A=1\n",
+        i__two_env="P=${Q}\n",
+        env="B=1\n",
+    )
+    assert reason(tmp_path) == (
+        "i/b.yaml:1: the variable P is not set and has no default "
+        "(i/two.env:1 refers to Q, which is not set); looked for in .env, i/one.env, i/two.env"
+    )
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        "{profiles: [debug], ports: ['${NO}:1'], labels: {cloudsync.sources: '${NO}'}}",
+        "{scale: 0, ports: ['${NO}:1'], network_mode: '${NO}'}",
+        "{deploy: {replicas: 0, labels: {cloudsync.sources: '${NO}'}}}",
+        "{profiles: [debug], ports: ['${NO:?say which}:1'], scale: '${NO}'}",
+        "{profiles: [debug], networks: [gone], label_file: '${NO}'}",
+        "{profiles: [debug], label_file: gone.labels, networks: ['${NO}']}",
+        "{labels: {other: '${NO}'}, build: {args: ['${NO}']}}",
+        "{profiles: [debug], extends: {file: base.yaml, service: b}}",
+    ],
+)
+def test_what_does_not_run_is_not_judged(tmp_path: Path, service: str) -> None:
+    lay(
+        tmp_path,
+        compose=WEB + f"  idle: {service}\nnetworks: {{unused: {{internal: '${{NO}}'}}}}\n",
+        base_yaml="services: {b: {ports: ['${NO}:1']}, c: {labels: ['cloudsync.x=${NO}']}}\n",
+    )
+    assert opens(tmp_path) == ["80/tcp any web compose.yaml:4"]
+
+
+@pytest.mark.parametrize(
+    ("service", "name"),
+    [
+        ("{profiles: ['${NO}']}", "NO"),
+        ("{scale: '${NO}'}", "NO"),
+        ("{networks: ['${NO}']}", "NO"),
+        ("{networks: [n]}", "IN"),
+        ("{label_file: '${NO}'}", "NO"),
+        ("{label_file: w.labels}", "cloudsync.sources"),
+        ("{build: {labels: {cloudsync.expose: '${NO}'}}}", "NO"),
+        ("{extends: '${NO}'}", "NO"),
+        ("{extends: {file: base.yaml, service: b}}", "DEEP"),
+    ],
+)
+def test_what_runs_is_judged(tmp_path: Path, service: str, name: str) -> None:
+    lay(
+        tmp_path,
+        compose=WEB + f"  w: {service}\nnetworks: {{n: {{internal: '${{IN}}'}}}}\n",
+        base_yaml="services: {b: {ports: ['${DEEP}:1']}}\n",
+        w_labels="cloudsync.sources=${WHO}\n",
+    )
+    assert f"the variable {name} is not set" in reason(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["${BIND:-}:443:443", "${EMPTY}:443:443", ":443:443"])
+def test_an_address_that_its_author_made_empty_is_every_address(tmp_path: Path, text: str) -> None:
+    lay(tmp_path, compose=f"services: {{a: {{ports: ['{text}']}}}}\n", env="EMPTY=\n")
+    assert opens(tmp_path) == ["443/tcp any a compose.yaml:1"]
+
+
+def test_an_address_that_nobody_set_is_an_error(tmp_path: Path) -> None:
+    lay(tmp_path, compose="services: {a: {ports: ['${BIND}:443:443']}}\n")
+    assert "the variable BIND is not set" in reason(tmp_path)
+
+
+# What lies next to a named file
+
+
+def remarks(folder: Path, *paths: str) -> list[str]:
+    found = discovered(folder, *paths)
+    assert isinstance(found, Complete), found
+    return list(found.remarks)
+
+
+def test_an_override_next_to_the_only_named_file_is_remarked_on(tmp_path: Path) -> None:
+    lay(tmp_path, shop__docker_compose_yml="")
+    (tmp_path / "shop" / "docker.compose.yml").unlink()
+    (tmp_path / "shop" / "docker-compose.yml").write_text(WEB)
+    assert remarks(tmp_path, "shop/docker-compose.yml") == []
+    (tmp_path / "shop" / "docker-compose.override.yml").write_text("services: {}\n")
+    (remark,) = remarks(tmp_path, "shop/docker-compose.yml")
+    assert "docker-compose.override.yml is not read" in remark
+    assert 'name its folder ("shop")' in remark
+    assert remarks(tmp_path, "shop") == []
+
+
+def test_compose_file_next_to_the_only_named_file_is_remarked_on(tmp_path: Path) -> None:
+    lay(tmp_path, compose=WEB, other_yaml=WEB, env="COMPOSE_FILE=other.yaml\n")
+    (remark,) = remarks(tmp_path, "compose.yaml")
+    assert "COMPOSE_FILE of its .env is not read" in remark
+
+
+def test_a_list_of_files_leaves_the_override_out_on_purpose(tmp_path: Path) -> None:
+    lay(tmp_path, compose=WEB, prod_yaml="services: {}\n")
+    (tmp_path / "compose.override.yaml").write_text("services: {}\n")
+    assert remarks(tmp_path, "compose.yaml", "prod.yaml") == []
+    assert remarks(tmp_path, "compose.yaml", "compose.override.yaml") == []
+
+
+# The network that publishes
+
+LOOPBACK = "driver_opts: {com.docker.network.bridge.host_binding_ipv4: 127.0.0.1}"
+
+
+@pytest.mark.parametrize(
+    ("service", "networks", "opened"),
+    [
+        ("{ports: ['80:80']}", f"{{default: {{{LOOPBACK}}}}}", False),
+        ("{ports: ['80:80'], networks: [a]}", f"{{a: {{{LOOPBACK}}}}}", False),
+        ("{ports: ['0.0.0.0:80:80'], networks: [a]}", f"{{a: {{{LOOPBACK}}}}}", True),
+        ("{ports: ['80:80'], networks: [a, b]}", f"{{a: {{{LOOPBACK}}}, b: }}", False),
+        ("{ports: ['80:80'], networks: [a, b]}", f"{{b: {{{LOOPBACK}}}, a: }}", True),
+        (
+            "{ports: ['80:80'], networks: {a: {gw_priority: 1}, b: {gw_priority: 2}}}",
+            f"{{b: {{{LOOPBACK}}}, a: }}",
+            False,
+        ),
+        (
+            "{ports: ['80:80'], networks: [a, b]}",
+            f"{{a: {{{LOOPBACK}, internal: true}}, b: }}",
+            True,
+        ),
+        ("{ports: ['80:80'], networks: [a]}", f"{{a: {{{LOOPBACK.replace('127.0.0.1', '0.0.0.0')}}}}}", True),
+        ("{ports: ['80:80'], network_mode: bridge}", f"{{default: {{{LOOPBACK}}}}}", True),
+    ],
+)  # fmt: skip
+def test_a_port_without_an_address_is_bound_to_the_address_of_its_network(
+    tmp_path: Path, service: str, networks: str, opened: bool
+) -> None:
+    lay(tmp_path, compose=f"services: {{w: {service}}}\nnetworks: {networks}\n")
+    assert bool(opens(tmp_path)) is opened
+
+
+def test_an_address_of_a_network_that_is_none_fails_the_host(tmp_path: Path) -> None:
+    lay(
+        tmp_path,
+        compose="services: {w: {ports: ['80:80']}}\n"
+        f"networks: {{default: {{{LOOPBACK.replace('127.0.0.1', 'localhost')}}}}}\n",
+    )
+    assert "host_binding_ipv4 must be an IPv4 address" in reason(tmp_path)
+
+
+# Labels that the image will carry
+
+
+def test_labels_of_the_image_narrow_and_never_widen(tmp_path: Path) -> None:
+    lay(
+        tmp_path,
+        compose="services:\n  a: {build: {labels: {cloudsync.expose: 'false'}}, ports: ['80:80']}\n"
+        "  b: {build: {labels: [cloudsync.sources=any4]}, ports: ['81:81']}\n"
+        "  c: {build: {labels: {cloudsync.description: x}}, labels: {cloudsync.sources: any6}, ports: ['82:82']}\n"
+        "  d: {build: ., ports: ['83:83']}\n",
+    )
+    assert opens(tmp_path) == [
+        "81/tcp any4 b compose.yaml:3",
+        "82/tcp any6 c compose.yaml:4",
+        "83/tcp any d compose.yaml:5",
+    ]
+
+
+def test_labels_of_both_the_image_and_the_service_are_the_services_own(tmp_path: Path) -> None:
+    lay(
+        tmp_path,
+        compose="services:\n  a: {build: {labels: {cloudsync.description: x}}, ports: ['80:80'], "
+        "labels: {cloudsync.description: x}}\n",
+    )
+    found = discovered(tmp_path)
+    assert isinstance(found, Complete)
+    assert {port.description for port in found.required} == {"x"}

@@ -91,9 +91,9 @@ class Extending:
         reading = replace(self.reading, folder=path.parent)
         services = Mapping({}, Place(reading.files.name(path), 1), {})
         for document in reading.files.documents(path, place):
-            part = relevant(document, reading).entries.get("services")
-            if isinstance(part, Mapping):
-                services = merge(settled(services), part)
+            layer = relevant(document, reading).entries.get("services")
+            if isinstance(layer, Mapping):
+                services = merge(settled(services), layer)
         return Extending(path, services, reading, self.others)
 
 

@@ -44,42 +44,42 @@ class Interpolated:
     """The variables without a value and without a default, in their order."""
 
 
-def interpolate(text: str, environment: Mapping[str, str]) -> Interpolated:
-    """`text` with its variables replaced. Raises `InterpolationError` for one that is malformed, and
+def interpolate(template: str, environment: Mapping[str, str]) -> Interpolated:
+    """`template` with its variables replaced. Raises `InterpolationError` for one that is malformed, and
     above `MAX_LENGTH` characters."""
-    template = _Template(environment)
-    filled = template.fill(text, 0)
-    return Interpolated(filled, tuple(template.missing))
+    filling = _Filling(environment)
+    text = filling.fill(template, 0)
+    return Interpolated(text, tuple(filling.missing))
 
 
-class _Template:
+class _Filling:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = environment
         self.missing: list[Missing] = []
         self.length = 0
 
-    def fill(self, text: str, nesting: int) -> str:
+    def fill(self, template: str, nesting: int) -> str:
         if nesting > _MAX_NESTING:
             raise InterpolationError(f"variables are nested deeper than {_MAX_NESTING} levels")
         pieces, at = [], 0
-        while (dollar := text.find("$", at)) >= 0:
-            pieces.append(text[at:dollar])
-            piece, at = self.variable(text, dollar, nesting)
+        while (dollar := template.find("$", at)) >= 0:
+            pieces.append(template[at:dollar])
+            piece, at = self.variable(template, dollar, nesting)
             pieces.append(piece)
             self.length += len(piece)
             if self.length > MAX_LENGTH:
                 raise InterpolationError(f"becomes longer than {MAX_LENGTH} characters")
-        return "".join((*pieces, text[at:]))
+        return "".join((*pieces, template[at:]))
 
-    def variable(self, text: str, dollar: int, nesting: int) -> tuple[str, int]:
-        """What stands for the `$…` at `dollar`, and where the text goes on behind it."""
-        after = text[dollar + 1 : dollar + 2]
+    def variable(self, template: str, dollar: int, nesting: int) -> tuple[str, int]:
+        """What stands for the `$…` at `dollar`, and where the template goes on behind it."""
+        after = template[dollar + 1 : dollar + 2]
         if after == "$":
             return "$", dollar + 2
         if after == "{":
-            end = _closing(text, dollar)
-            return self.braced(text[dollar + 2 : end], nesting), end + 1
-        if match := _NAME.match(text, dollar + 1):
+            end = _closing(template, dollar)
+            return self.braced(template[dollar + 2 : end], nesting), end + 1
+        if match := _NAME.match(template, dollar + 1):
             return self.plain(match.group()), match.end()
         return "$", dollar + 1
 
@@ -114,22 +114,22 @@ class _Template:
         return ""
 
 
-def _closing(text: str, dollar: int) -> int:
+def _closing(template: str, dollar: int) -> int:
     """Where the brace that opens after `dollar` closes. Every brace inside counts, as in docker
     compose; if they do not match up, the last one of the line closes it."""
     depth = 0
     at = dollar + 1
-    while at < len(text):
-        if text[at] == "{":
+    while at < len(template):
+        if template[at] == "{":
             depth += 1
             at += 1  # the character behind a brace is never a brace to docker compose
-        elif text[at] == "}":
+        elif template[at] == "}":
             depth -= 1
             if depth == 0:
                 return at
         at += 1
-    line_end = text.find("\n", dollar)
-    last = text.rfind("}", dollar, line_end if line_end >= 0 else len(text))
+    line_end = template.find("\n", dollar)
+    last = template.rfind("}", dollar, line_end if line_end >= 0 else len(template))
     if last < 0:
         raise InterpolationError("${ is not closed")
     return last

@@ -46,13 +46,15 @@ _LONG = ("target", "published", "host_ip", "protocol", "mode", "name", "app_prot
 
 @dataclass(frozen=True, slots=True)
 class PublishedPort:
-    """One published port. `host`: `"8080"`; `"7000-7010"` or `""` where the engine picks one.
-    `address`: None = every address."""
+    """One published port."""
 
     protocol: str
     target: int
+    """The container port."""
     host: str
+    """`"8080"`; `"7000-7010"` or `""` if the engine picks one."""
     address: IPv4Address | IPv6Address | None
+    """None for every address."""
     place: Place
 
     @property
@@ -65,13 +67,13 @@ class PublishedPort:
 def published_ports(node: Sequence, budget: Budget) -> tuple[PublishedPort, ...]:
     """The ports of a list, in its order; of several with the same key the last counts. Raises
     `ComposeError`."""
-    found: dict[tuple[str, int, str, str], PublishedPort] = {}
+    by_key: dict[tuple[str, int, str, str], PublishedPort] = {}
     for item in node.items:
         ports = tuple(_ports(item))
         budget.count_ports(len(ports), item.place)
         for port in ports:
-            found[port.key] = port
-    return tuple(found.values())
+            by_key[port.key] = port
+    return tuple(by_key.values())
 
 
 def _ports(item: Node) -> Iterable[PublishedPort]:
@@ -94,13 +96,12 @@ def short_form(text: str, place: Place) -> Iterable[PublishedPort]:
     match = _SHORT.fullmatch(text) if len(text) <= MAX_TEXT else None
     if match is None:
         raise ValueError(
-            'not a port; written 8080:80, 127.0.0.1:8080:80 or "[::1]:8080:80", with /udp behind for UDP'
+            'not a port; write 8080:80, 127.0.0.1:8080:80 or "[::1]:8080:80", with /udp at the end for UDP'
         )
     address = match["bracketed"] if match["bracketed"] is not None else match["address"]
     first, last = _range(match["target"], "container")
-    host = match["host"] or ""
-    where = _address(address) if address else None
-    yield from _paired(host, first, last, where, _protocol(match["protocol"] or "tcp"), place)
+    side = _Side(_protocol(match["protocol"] or "tcp"), _address(address), place)
+    yield from _paired(match["host"] or "", first, last, side)
 
 
 def _long_form(item: Mapping) -> Iterable[PublishedPort]:
@@ -115,41 +116,42 @@ def _long_form(item: Mapping) -> Iterable[PublishedPort]:
         raise ValueError("the long form needs target, the container port")
     first, last = _range(target, "container")
     if first != last:
-        raise ValueError("target is one port; the short form takes ranges")
+        raise ValueError("target must be one port; use the short form for ranges")
     mode = _text(item, "mode") or "ingress"
     if mode not in ("ingress", "host"):
-        raise ValueError('mode is "ingress" or "host"')
+        raise ValueError('mode must be "ingress" or "host"')
+    protocol = _protocol(_text(item, "protocol") or "tcp")
     address = _text(item, "host_ip")
-    where = _address(address) if address else None
-    yield from _paired(
-        _text(item, "published") or "",
-        first,
-        last,
-        where,
-        _protocol(_text(item, "protocol") or "tcp"),
-        item.place,
-    )
+    if address == "":
+        raise ValueError("host_ip is empty, which docker compose refuses; leave it out")
+    side = _Side(protocol, _address(address), item.place)
+    yield from _paired(_text(item, "published") or "", first, last, side)
 
 
-def _paired(
-    host: str,
-    first: int,
-    last: int,
-    address: IPv4Address | IPv6Address | None,
-    protocol: str,
-    place: Place,
-) -> Iterable[PublishedPort]:
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """What all ports of one line have in common."""
+
+    protocol: str
+    address: IPv4Address | IPv6Address | None
+    place: Place
+
+    def port(self, target: int, host: str) -> PublishedPort:
+        return PublishedPort(self.protocol, target, host, self.address, self.place)
+
+
+def _paired(host: str, first: int, last: int, side: _Side) -> Iterable[PublishedPort]:
     """A host side and a container range as single ports."""
     if not host:
         for number in range(first, last + 1):
-            yield PublishedPort(protocol, number, "", address, place)
+            yield side.port(number, "")
         return
     low, high = _range(host, "host", least=0)
     if high - low == last - first:
         for number in range(first, last + 1):
-            yield PublishedPort(protocol, number, str(low + number - first), address, place)
+            yield side.port(number, str(low + number - first))
     elif first == last:
-        yield PublishedPort(protocol, first, f"{low}-{high}", address, place)
+        yield side.port(first, f"{low}-{high}")
     else:
         raise ValueError(
             "the range of host ports and the range of container ports differ in length"
@@ -159,18 +161,22 @@ def _paired(
 def _range(text: str, side: str, *, least: int = 1) -> tuple[int, int]:
     match = _RANGE.fullmatch(text)
     if match is None:
-        raise ValueError(f"the {side} port is no port and no range")
+        raise ValueError(f"the {side} port is neither a port nor a range")
     first, last = int(match[1]), int(match[2] or match[1])
     if not least <= first <= last <= 65535:
-        raise ValueError(f"{side} ports lie in 1-65535, the first not above the last")
+        raise ValueError(f"{side} ports are between 1 and 65535, the first not above the last")
     return first, last
 
 
-def _address(text: str) -> IPv4Address | IPv6Address:
+def _address(text: str | None) -> IPv4Address | IPv6Address | None:
+    """An address of the host. One that is empty (`":443:443"`) is every address, as for docker
+    compose: its author made it empty, since a variable without a value never gets here."""
+    if not text:
+        return None
     try:
         address = ip_address(text)
     except ValueError:
-        raise ValueError("the host address is no IP address") from None
+        raise ValueError("the host address is not an IP address") from None
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         raise ValueError("the host address has a zone, which docker compose does not take")
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
@@ -179,7 +185,7 @@ def _address(text: str) -> IPv4Address | IPv6Address:
 
 def _protocol(text: str) -> str:
     if text.lower() not in PROTOCOLS:
-        raise ValueError("the protocol is tcp, udp or sctp")
+        raise ValueError("the protocol must be tcp, udp or sctp")
     return text.lower()
 
 
@@ -188,7 +194,7 @@ def _text(item: Mapping, key: str) -> str | None:
     if node is None or (isinstance(node, Scalar) and node.null):
         return None
     if not isinstance(node, Scalar):
-        raise ValueError(f"{key} must be a text or a number")  # noqa: TRY004 - about the file, not about a caller
+        raise ValueError(f"{key} must be a single value")  # noqa: TRY004 - about the file, not about a caller
     if node.integer and not (
         node.text == "0" or (node.text.isdecimal() and not node.text.startswith("0"))
     ):
