@@ -15,49 +15,54 @@ A `PluginDefect` is never temporary: trying again does not repair a bug (exit 1,
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from cloudsync.provider.contract import (
     Absent,
     Account,
     AccountModel,
-    Attachment,
     Capabilities,
-    Description,
     FirewallModel,
     FirewallSpec,
     Keeper,
-    Kept,
     Observation,
     OnMachine,
-    Pending,
     Present,
     Progress,
     Provider,
     Reader,
     Refusal,
     Step,
-    StepKind,
     Target,
     Unreadable,
-    VendorRule,
     Writer,
 )
 from cloudsync.provider.errors import PluginDefect, ProviderError
-from cloudsync.provider.marker import Marker
+from cloudsync.provider.plugin_values import (
+    Check,
+    anything,
+    are_capabilities,
+    are_steps,
+    each,
+    each_value,
+    either,
+    has_method,
+    is_a,
+    is_model,
+    is_observation,
+)
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
-from cloudsync.rules import Rule, RuleSet
 
 if TYPE_CHECKING:
     from cloudsync.provider.access import Access
+    from cloudsync.provider.init import Starter
     from cloudsync.provider.machines import Fleet, Marked
     from cloudsync.provider.trace import Trace
 
 log = logging.getLogger("cloudsync.provider")
 Value = TypeVar("Value")
-Check = Callable[[object], str | None]
-"""What is wrong with a value that a plugin returned; None if nothing is."""
 
 
 def guarded(plugin: Provider, name: str) -> Provider:
@@ -78,59 +83,70 @@ class GuardedProvider:
 
     @property
     def api_version(self) -> int:
-        return self._attribute("api_version", _is(int))  # type: ignore[no-any-return]
+        return self._attribute("api_version", is_a(int))  # type: ignore[no-any-return]
 
     @property
     def type(self) -> str:
-        return self._attribute("type", _is(str))  # type: ignore[no-any-return]
+        return self._attribute("type", is_a(str))  # type: ignore[no-any-return]
 
     @property
     def sdk(self) -> str | None:
-        return self._attribute("sdk", _is(str, type(None)))  # type: ignore[no-any-return]
+        return self._attribute("sdk", is_a(str, type(None)))  # type: ignore[no-any-return]
 
     @property
     def extra(self) -> str | None:
-        return self._attribute("extra", _is(str, type(None)))  # type: ignore[no-any-return]
+        return self._attribute("extra", is_a(str, type(None)))  # type: ignore[no-any-return]
 
     @property
     def capabilities(self) -> Capabilities:
-        return self._attribute("capabilities", _capabilities)  # type: ignore[no-any-return]
+        return self._attribute("capabilities", are_capabilities)  # type: ignore[no-any-return]
 
     @property
     def account_settings(self) -> AccountModel:
-        return self._attribute("account_settings", _model(AccountSettings))  # type: ignore[no-any-return]
+        return self._attribute("account_settings", is_model(AccountSettings))  # type: ignore[no-any-return]
 
     @property
     def firewall_settings(self) -> FirewallModel:
-        return self._attribute("firewall_settings", _model(FirewallSettings))  # type: ignore[no-any-return]
+        return self._attribute("firewall_settings", is_model(FirewallSettings))  # type: ignore[no-any-return]
 
     @property
-    def starter(self) -> Any:
-        """What `cloudsync init` may ask for; None if the plugin has none."""
-        return self._guard.call("starter", lambda: getattr(self._plugin, "starter", None), _any)
+    def starter(self) -> Starter | None:
+        """What `cloudsync init` may ask for; None if the plugin has none, or a broken one."""
+        from cloudsync.provider.init import Starter
+
+        try:
+            starter = self._guard.call(
+                "starter",
+                lambda: getattr(self._plugin, "starter", None),
+                is_a(Starter, type(None)),
+            )
+        except ProviderError as error:
+            log.warning("%s", error.message)
+            return None
+        return None if starter is None else self._guard.starter(starter)
 
     def identity(self, spec: FirewallSpec) -> str:
-        return self._guard.call("identity", lambda: self._plugin.identity(spec), _is(str))
+        return self._guard.call("identity", lambda: self._plugin.identity(spec), is_a(str))
 
     def endpoint(self, account: Account) -> str:
-        return self._guard.call("endpoint", lambda: self._plugin.endpoint(account), _is(str))
+        return self._guard.call("endpoint", lambda: self._plugin.endpoint(account), is_a(str))
 
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
         steps = self._guard.call(
-            "plan_steps", lambda: self._plugin.plan_steps(observed, target), _steps
+            "plan_steps", lambda: self._plugin.plan_steps(observed, target), are_steps
         )
         return steps if isinstance(steps, Refusal) else tuple(steps)
 
     def open_reader(self, account: Account) -> Reader:
         reader = self._guard.call(
-            "open_reader", lambda: self._plugin.open_reader(account), _has("read")
+            "open_reader", lambda: self._plugin.open_reader(account), has_method("read")
         )
         kind = _READERS[hasattr(reader, "read_machines"), hasattr(reader, "read_marked")]
         return kind(reader, self._guard)
 
     def open_writer(self, account: Account) -> Writer:
         writer = self._guard.call(
-            "open_writer", lambda: self._plugin.open_writer(account), _has("run")
+            "open_writer", lambda: self._plugin.open_writer(account), has_method("run")
         )
         return _GuardedWriter(writer, self._guard)
 
@@ -143,7 +159,7 @@ class _GuardedChecker(GuardedProvider):
         from cloudsync.provider.access import Access
 
         check = cast("Any", self._plugin).check_access
-        return self._guard.call("check_access", lambda: check(account, specs), _each(Access))
+        return self._guard.call("check_access", lambda: check(account, specs), each(Access))
 
 
 class _GuardedOnMachine(GuardedProvider):
@@ -152,7 +168,7 @@ class _GuardedOnMachine(GuardedProvider):
         return cast("OnMachine", self._plugin)
 
     def is_here(self, spec: FirewallSpec) -> bool:
-        return self._guard.call("is_here", lambda: self._own.is_here(spec), _is(bool))
+        return self._guard.call("is_here", lambda: self._own.is_here(spec), is_a(bool))
 
     def confirm_trial(
         self, account: Account, spec: FirewallSpec, environ: Mapping[str, str]
@@ -160,17 +176,19 @@ class _GuardedOnMachine(GuardedProvider):
         return self._guard.call(
             "confirm_trial",
             lambda: self._own.confirm_trial(account, spec, environ),
-            _is(str, type(None)),
+            is_a(str, type(None)),
             fate_unknown=True,
         )
 
     def read_trace(self, account: Account, specs: Sequence[FirewallSpec]) -> Mapping[str, Trace]:
+        from cloudsync.provider.trace import Trace
+
         return self._guard.call(
-            "read_trace", lambda: self._own.read_trace(account, specs), _is(Mapping)
+            "read_trace", lambda: self._own.read_trace(account, specs), each_value(Trace)
         )
 
     def keep(self, spec: FirewallSpec, notice: Progress) -> Keeper | None:
-        return self._guard.call("keep", lambda: self._own.keep(spec, notice), _any)
+        return self._guard.call("keep", lambda: self._own.keep(spec, notice), anything)
 
 
 class _GuardedCheckerOnMachine(_GuardedChecker, _GuardedOnMachine):
@@ -194,14 +212,14 @@ class _GuardedReader:
 
     def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
         try:
-            answer = self._guard.call("read", lambda: self._reader.read(specs), _is(Mapping))
+            answer = self._guard.call("read", lambda: self._reader.read(specs), is_a(Mapping))
         except ProviderError as error:
             return {spec.name: Unreadable(error) for spec in specs}
         return {spec.name: self._observation(spec.name, answer) for spec in specs}
 
     def _observation(self, name: str, answer: Mapping[str, Observation]) -> Observation:
         try:
-            found = self._guard.call("read", lambda: answer.get(name), _observed)
+            found = self._guard.call("read", lambda: answer.get(name), is_observation)
             return cast("Observation", found)
         except ProviderError as error:
             return Unreadable(error)
@@ -212,7 +230,7 @@ class _Machines(_GuardedReader):
         from cloudsync.provider.machines import Fleet
 
         read = cast("Any", self._reader).read_machines
-        return self._guard.tried("read_machines", lambda: read(specs), _is(Fleet, Unreadable))
+        return self._guard.tried("read_machines", lambda: read(specs), is_a(Fleet, Unreadable))
 
 
 class _Marks(_GuardedReader):
@@ -225,7 +243,7 @@ class _Marks(_GuardedReader):
         return self._guard.tried(
             "read_marked",
             lambda: read(owner, specs, ask=ask),
-            _either(_is(Unreadable, type(None)), _each(Marked)),
+            either(is_a(Unreadable, type(None)), each(Marked)),
         )
 
 
@@ -248,7 +266,7 @@ class _GuardedWriter:
 
     def run(self, step: Step) -> None:
         """A bug in the middle of a write: whether it took effect is not known."""
-        self._guard.call("run", lambda: self._writer.run(step), _any, fate_unknown=True)
+        self._guard.call("run", lambda: self._writer.run(step), anything, fate_unknown=True)
 
 
 class Unusable:
@@ -312,6 +330,26 @@ class _Guard:
         except ProviderError as error:
             return Unreadable(error)
 
+    def starter(self, starter: Starter) -> Starter:
+        """The same, with everything that it calls of the plugin's behind the wrapper."""
+
+        def lines(name: str, make: Callable[..., list[str]]) -> Callable[..., list[str]]:
+            return lambda *answers: self.call(f"init ({name})", lambda: make(*answers), each(str))
+
+        def first_apply(answers: Mapping[str, str]) -> str | None:
+            return self.call(
+                "init (first_apply)",
+                lambda: starter.first_apply(answers),
+                is_a(str, type(None)),
+            )
+
+        return replace(
+            starter,
+            account=lines("account", starter.account),
+            firewall=lines("firewall", starter.firewall),
+            first_apply=first_apply,
+        )
+
     def _refuse(
         self, what: str, why: str, cause: BaseException | None, fate_unknown: bool
     ) -> NoReturn:
@@ -320,113 +358,3 @@ class _Guard:
         raise PluginDefect(
             f"{message}; this is a defect of the plugin (-v shows more)", fate_unknown=fate_unknown
         ) from cause
-
-
-def _any(_: object) -> None:
-    return None
-
-
-def _is(*types: type) -> Check:
-    def check(value: object) -> str | None:
-        if isinstance(value, types) and not (isinstance(value, bool) and bool not in types):
-            return None
-        wanted = " or ".join("None" if kind is type(None) else kind.__name__ for kind in types)
-        return f"it gives {type(value).__name__} instead of {wanted}"
-
-    return check
-
-
-def _has(method: str) -> Check:
-    def check(value: object) -> str | None:
-        if callable(getattr(value, method, None)):
-            return None
-        return f"it gives {type(value).__name__}, which has no {method}()"
-
-    return check
-
-
-def _model(base: type) -> Check:
-    def check(value: object) -> str | None:
-        if isinstance(value, type) and issubclass(value, base):
-            return None
-        return f"it is not a subclass of {base.__name__}"
-
-    return check
-
-
-def _each(kind: type) -> Check:
-    """A sequence whose items are all of that type."""
-    item = _is(kind)
-
-    def check(value: object) -> str | None:
-        if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-            return f"it gives {type(value).__name__} instead of a sequence of {kind.__name__}"
-        return next((problem for one in value if (problem := item(one)) is not None), None)
-
-    return check
-
-
-def _either(first: Check, second: Check) -> Check:
-    return lambda value: None if first(value) is None else second(value)
-
-
-def _fields(value: object, checks: Iterable[tuple[str, Check]]) -> str | None:
-    for name, check in checks:
-        if (problem := check(getattr(value, name))) is not None:
-            return f"{type(value).__name__}.{name}: {problem}"
-    return None
-
-
-_ABSENT: tuple[tuple[str, Check], ...] = (
-    ("attachments", _each(Attachment)),
-    ("private", _is(RuleSet)),
-    ("foreign", _each(Kept)),
-)
-_PRESENT: tuple[tuple[str, Check], ...] = (
-    *_ABSENT,
-    ("id", _is(str)),
-    ("rules", _is(RuleSet)),
-    ("marker", _is(Marker, type(None))),
-    ("listed", _each(Rule)),
-    ("objects", _each(VendorRule)),
-    ("kept", _each(Kept)),
-    ("pending", _each(Pending)),
-    ("described", _each(Description)),
-)
-_STEP: tuple[tuple[str, Check], ...] = (
-    ("summary", _is(str)),
-    ("kind", _is(StepKind)),
-    ("after", _is(RuleSet)),
-    ("attaches", _each(str)),
-    ("warning", _is(str, type(None))),
-)
-
-
-def _observed(value: object) -> str | None:
-    if isinstance(value, Present):
-        return _fields(value, _PRESENT)
-    if isinstance(value, Absent):
-        return _fields(value, _ABSENT)
-    if isinstance(value, Unreadable):
-        return _fields(value, [("error", _is(ProviderError))])
-    if value is None:
-        return "it reports nothing of this firewall"
-    return f"it gives {type(value).__name__} instead of Present, Absent or Unreadable"
-
-
-def _steps(value: object) -> str | None:
-    if isinstance(value, Refusal):
-        return _fields(value, [("reason", _is(str))])
-    if (problem := _each(Step)(value)) is not None:
-        return problem
-    problems = (_fields(step, _STEP) for step in cast("Sequence[Step]", value))
-    return next((problem for problem in problems if problem is not None), None)
-
-
-def _capabilities(value: object) -> str | None:
-    if (problem := _is(Capabilities)(value)) is not None:
-        return problem
-    at_once = cast("Capabilities", value).at_once
-    if isinstance(at_once, bool) or not isinstance(at_once, int) or at_once < 1:
-        return "Capabilities.at_once must be 1 or more"
-    return None

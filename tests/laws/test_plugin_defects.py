@@ -13,9 +13,16 @@ import pytest
 from cloudsync import exit_codes
 from cloudsync.config.configuration import AccountTable
 from cloudsync.provider.access import Access
-from cloudsync.provider.contract import Capabilities, Refusal, Unreadable
+from cloudsync.provider.contract import (
+    AccessChecker,
+    Capabilities,
+    OnMachine,
+    Refusal,
+    Unreadable,
+)
 from cloudsync.provider.errors import PluginDefect, ProviderError, Transient
 from cloudsync.provider.guarded import Unusable, guarded
+from cloudsync.provider.init import Starter
 from cloudsync.provider.machines import Fleet
 from cloudsync.provider.settings import AccountSettings
 from cloudsync.reconcile import check_access
@@ -315,3 +322,23 @@ def test_the_wrapper_says_what_the_plugin_can_do() -> None:
     plain = guarded(MemoryProvider(cloud), "memory").open_reader(None)  # type: ignore[arg-type]
     assert not hasattr(plain, "read_machines")
     assert not isinstance(plain, Unreadable)
+
+
+def test_a_firewall_on_the_machine_itself_is_one_behind_the_wrapper_too() -> None:
+    from cloudsync.provider.registry import load
+
+    assert isinstance(load("host"), OnMachine)
+    assert isinstance(load("host"), AccessChecker)
+    assert not isinstance(load("local"), OnMachine)
+
+
+def test_what_init_is_given_by_a_broken_plugin_is_named() -> None:
+    class Odd(MemoryProvider):
+        starter = Starter("Odd", account=raises(KeyError("x")), firewall=gives([7]))  # type: ignore[arg-type]
+
+    starter = guarded(Odd(Cloud()), "odd").starter  # type: ignore[attr-defined]
+    with pytest.raises(PluginDefect, match=r"init \(account\): KeyError"):
+        starter.account({}, None)
+    with pytest.raises(PluginDefect, match=r"init \(firewall\)"):
+        starter.firewall({})
+    assert starter.first_apply({}) is None
