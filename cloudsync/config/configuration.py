@@ -156,6 +156,9 @@ class Firewall:
     allow: tuple[Allow, ...]
     settings: FirewallSettings
     place: Place
+    shared_with: tuple[str, ...] = ()
+    """Machines that the firewall also acts on and that need nothing of their own: names, ids, or
+    `*` for all of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -370,6 +370,7 @@ class _Loader:
             allow,
             settings,
             self.at(*path),
+            tuple(table.shared_with),
         )
 
     def check_hosts(self, path: KeyPath, table: FirewallTable, file: File) -> None:

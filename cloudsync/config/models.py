@@ -335,6 +335,13 @@ class FirewallTable(Settings):
     provider: Annotated[str, Field(description="the name of a [providers.X] table")]
     hosts: Annotated[list[str], Field(description="whose required ports it opens, together")] = []
     static: Annotated[bool, Field(description="it has no hosts, only its own allow rules")] = False
+    shared_with: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=255)]],
+        Field(
+            description="machines it also acts on that need nothing of their own: "
+            'names, ids, or "*" for all'
+        ),
+    ] = []
     allow: list[AllowTable] = []
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from cloudsync.rules import RuleSet
+from cloudsync.rules import Rule, RuleSet
 from cloudsync.runtime.clock import Moment
 
 
@@ -31,6 +31,9 @@ class Memory:
     looked: Moment
     hosts: Mapping[str, RuleSet] = field(default_factory=dict)
     missing: tuple[Missing, ...] = ()
+    written: tuple[Rule, ...] = ()
+    """Rules that cloudsync itself wrote and that are still open, as they were written: what tells
+    its own rules from those of others."""
 
 
 @dataclass(frozen=True, slots=True)

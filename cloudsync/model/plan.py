@@ -14,8 +14,8 @@ from cloudsync.rules import NetworkSet, Rule
 if TYPE_CHECKING:
     from cloudsync.provider.machines import ActingFirewall
 
-Action = Literal["create", "adopt", "attach", "reapply", "open", "close"]
-Withholds = Literal["closings", "firewall"]
+Action = Literal["create", "adopt", "attach", "reapply", "open", "close", "rewrite"]
+Withholds = Literal["closings", "openings", "firewall"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,14 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference. `rule` for open and close; `target` for attach and reapply; `opens_now`: the
-    machine is under no firewall now; for reapply: it is lifted, and others' rules count again."""
+    """One difference. `rule` for open and close; `target` for attach, reapply and rewrite;
+    `opens_now`: the machine is under no firewall now; for reapply: it is lifted, and others' rules
+    count again.
+
+    An `open` is the rule that is written, a `close` the vendor's rule that goes or the part of it
+    that does. A `rewrite` is a vendor object that is deleted, retargeted, renamed or loses
+    something without a port opening or closing on our machines.
+    """
 
     action: Action
     reason: str
@@ -41,6 +47,9 @@ class Change:
     origins: tuple[Origin, ...] = ()
     target: str | None = None
     opens_now: bool = False
+    vendor_rule: str = ""
+    """For close: the vendor's rule that goes or loses this, as a whole, with its name and
+    description. Several changes may be parts of one rule."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class OriginPart(_Part):
 
 
 class ChangePart(_Part):
-    action: Literal["create", "adopt", "attach", "reapply", "open", "close"]
+    action: Literal["create", "adopt", "attach", "reapply", "open", "close", "rewrite"]
     protocol: str | None = None
     ports: str | None = None
     sources: list[str] | None = None
@@ -64,6 +64,7 @@ class ChangePart(_Part):
     opens_now: bool | None = None
     origins: list[OriginPart] | None = None
     reason: str = ""
+    vendor_rule: str | None = None
 
 
 class StepPart(_Part):
@@ -181,7 +182,7 @@ class FirewallPart(_Part):
 class GuardPart(_Part):
     id: str
     firewall: str
-    withholds: Literal["closings", "firewall"]
+    withholds: Literal["closings", "openings", "firewall"]
     message: str
 
 
@@ -312,6 +313,7 @@ def _change(change: Change) -> ChangePart:
             sources=list(change.rule.sources.cidrs()),
             origins=_origins(change.origins),
             reason=change.reason,
+            vendor_rule=change.vendor_rule or None,
         )
     return ChangePart(
         action=change.action,
@@ -470,7 +472,8 @@ def _read_change(part: ChangePart) -> Change:
         if part.protocol is None or part.ports is None or not part.sources:
             raise ValueError("a rule without its parts")
         rule = Rule.of(part.protocol, part.ports, NetworkSet.of(part.sources))
-        return Change(part.action, part.reason, rule, _read_origins(part.origins or ()))
+        origins = _read_origins(part.origins or ())
+        return Change(part.action, part.reason, rule, origins, vendor_rule=part.vendor_rule or "")
     return Change(part.action, part.reason, target=part.target, opens_now=bool(part.opens_now))
 
 

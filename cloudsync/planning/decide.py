@@ -1,11 +1,15 @@
-"""One firewall considered: what it has, what it should have, the changes, the guards and the steps.
-Pure."""
+"""Decide about one firewall: what it has, what it should have, the changes, the guards and the
+steps. Pure.
+
+`consider` is the story; each stage below it takes values and returns values.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from cloudsync.config.configuration import Configuration, Firewall
 from cloudsync.model.memory import Memory
@@ -14,15 +18,19 @@ from cloudsync.model.plan import (
     Granted,
     Guard,
     ReadStatus,
+    Refused,
     StepSummary,
 )
 from cloudsync.model.ports import Discovery
 from cloudsync.model.ssh_login import Login
 from cloudsync.planning import guards
-from cloudsync.planning.diff import changes_of
+from cloudsync.planning.diff import Around, changes_of, no_room, rewrites, rewriting
 from cloudsync.planning.grace import Past, attributed, remembered, waits
 from cloudsync.planning.holds import Holding, hold, withhold
+from cloudsync.planning.login_ways import together, unreached, ways_in
+from cloudsync.planning.own_rules import asked_rules, by_family, claimed, still_written
 from cloudsync.planning.policy import Desired, desire, unknown_hosts
+from cloudsync.planning.unlisted import unlisted
 from cloudsync.provider.contract import (
     Absent,
     Account,
@@ -34,27 +42,62 @@ from cloudsync.provider.contract import (
     Refusal,
     Step,
     Target,
+    Touched,
     Unreadable,
 )
+from cloudsync.provider.spelling import Spelling, spell
 from cloudsync.rules import NOTHING, RuleSet
+from cloudsync.rules.address_classes import PRIVATE
+
+if TYPE_CHECKING:
+    from cloudsync.provider.machines import Fleet
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One firewall, and all that a decision about it may know."""
+
+    configuration: Configuration
+    firewall: Firewall
+    account: Account
+    spec: FirewallSpec
+    observed: Observation
+    """The firewall as its reader found it."""
+    discoveries: Mapping[str, Discovery]
+    """What the hosts of the run answered, by name."""
+    past: Past
+    """What earlier runs left."""
+    granted: Granted
+    """What the user allowed on the command line."""
+    login: Login | None = None
+    """The SSH connection of the person who runs this."""
+    same: Sequence[str] = ()
+    """Other firewalls of the configuration that turned out to be this one at the vendor."""
+    fleet: Fleet | Unreadable | None = None
+    """The machines of the account; None if they were not asked for, or the provider cannot say."""
 
 
 @dataclass(frozen=True, slots=True)
 class Considered:
-    """One firewall's part of a plan, and what an apply needs to carry it out. `steps` are run
-    unless `withheld`. `desired`: what policy said, for those who ask why. `memory`: what an apply
-    remembers of it from now on, None where it learnt nothing."""
+    """The part of a plan that is about one firewall, and what an apply needs to carry it out."""
 
     plan: FirewallPlan
     account: Account
     spec: FirewallSpec
     observed: Observation
     target: Target
+    """What the firewall is to be."""
     guards: tuple[Guard, ...] = ()
     steps: tuple[Step, ...] = ()
+    """Run unless `withheld`."""
     warnings: tuple[str, ...] = ()
     desired: Desired | None = None
+    """What policy asks for, for `explain`."""
     memory: Memory | None = None
+    """What an apply remembers from now on; None if it learnt nothing."""
+    login_ways: RuleSet = NOTHING
+    """How people log in today, of a firewall that is being adopted: guarded like the SSH of an
+    applied plan until it really closed."""
 
     @property
     def withheld(self) -> bool:
@@ -62,185 +105,428 @@ class Considered:
         return any(guard.withholds == "firewall" for guard in self.guards)
 
 
-def consider(
-    configuration: Configuration,
-    firewall: Firewall,
-    account: Account,
-    spec: FirewallSpec,
-    observed: Observation,
-    discoveries: Mapping[str, Discovery],
-    past: Past,
-    granted: Granted,
-    login: Login | None = None,
-    same: Sequence[str] = (),
-    foreign: Guard | None = None,
-) -> Considered:
-    """Decide about one firewall. `login`: the SSH connection of the person who runs this. `same`:
-    other firewalls of the configuration that turned out to be this one at the vendor. `foreign`:
-    the guard of `policy.foreign = "fail"`, where other firewalls leave something open."""
-    table = configuration.accounts[firewall.account]
-    desired = desire(
-        firewall,
-        configuration,
-        table.provider.capabilities,
-        discoveries,
-        _private(configuration, observed),
+@dataclass(frozen=True, slots=True)
+class _Closings:
+    """What closes after every guard that withholds closings had its say."""
+
+    holding: Holding
+    guards: tuple[Guard, ...]
+    notes: tuple[str, ...]
+    ssh_guard: Guard | None
+    login_ways: RuleSet
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The steps, and what they mean."""
+
+    target: Target
+    spelling: Spelling
+    steps: tuple[Step, ...] = ()
+    touched: tuple[Touched, ...] = ()
+    guards: tuple[Guard, ...] = ()
+    refused: tuple[Refused, ...] = ()
+
+
+def consider(case: Case, foreign: Guard | None = None) -> Considered:
+    """Decide about one firewall. `foreign`: the guard of `policy.foreign = "fail"`, if other
+    firewalls leave something open."""
+    table = case.configuration.accounts[case.firewall.account]
+    desired = by_family(
+        desire(
+            case.firewall,
+            case.configuration,
+            table.provider.capabilities,
+            case.discoveries,
+            _private(case.configuration, case.observed),
+        )
     )
-    empty = FirewallPlan(
-        name=firewall.name,
+    blank = _blank(case, desired)
+    if isinstance(case.observed, Unreadable):
+        error = case.observed.error
+        read = ReadStatus("failed", error.message, temporary=error.temporary)
+        return replace(blank, plan=replace(blank.plan, read=read))
+    observed = claimed(case.observed, case.past.memory)
+    unknown = unknown_hosts(case.firewall, case.discoveries)
+    around, postponed = _around(case, observed, desired, unknown)
+    blank = replace(blank, warnings=(*blank.warnings, *postponed))
+    if isinstance(observed, Absent) and postponed:
+        return blank
+    owner = guards.ownership(case.firewall.name, observed, case.spec.marker, case.granted)
+    if owner is not None and owner.id == "foreign-owner":
+        return replace(blank, guards=(owner,))
+    known = _known(case, observed, desired)
+    closings = _closings(case, observed, desired, known, foreign)
+    holding = closings.holding
+    written = _written(case, observed, desired, holding, around)
+    refusing = (
+        owner,
+        *closings.guards,
+        foreign,
+        *_about_the_firewall(case, observed, holding, around),
+        closings.ssh_guard,
+        *written.guards,
+    )
+    memory = None
+    if owner is None:
+        identity = blank.plan.identity
+        before = observed.rules if isinstance(observed, Present) else NOTHING
+        memory = remembered(case.past, known, identity, desired, before, complete=not unknown)
+    considered = replace(
+        blank,
+        plan=_plan(case, blank, observed, holding, written, around),
+        target=written.target,
+        guards=tuple(guard for guard in refusing if guard is not None),
+        steps=written.steps,
+        warnings=(*blank.warnings, *closings.notes, *_notes(case, observed, holding, written)),
+        memory=memory,
+        login_ways=closings.login_ways,
+    )
+    return _remembering(case, considered, observed)
+
+
+def _blank(case: Case, desired: Desired) -> Considered:
+    """The firewall with nothing decided yet."""
+    table = case.configuration.accounts[case.firewall.account]
+    observed = case.observed
+    plan = FirewallPlan(
+        name=case.firewall.name,
         provider=table.name,
         type=table.type,
-        endpoint=table.provider.endpoint(account),
-        identity=table.provider.identity(spec),
+        endpoint=table.provider.endpoint(case.account),
+        identity=table.provider.identity(case.spec),
         id=observed.id if isinstance(observed, Present) else None,
         exists=None if isinstance(observed, Unreadable) else isinstance(observed, Present),
         read=ReadStatus("complete"),
-        hosts=firewall.hosts,
+        hosts=case.firewall.hosts,
         refused=desired.refused,
     )
-    nothing = Considered(
-        empty,
-        account,
-        spec,
+    return Considered(
+        plan,
+        case.account,
+        case.spec,
         observed,
-        Target(spec, NOTHING),
+        Target(case.spec, NOTHING),
         warnings=desired.warnings,
         desired=desired,
     )
-    if isinstance(observed, Unreadable):
-        read = ReadStatus("failed", observed.error.message, temporary=observed.error.temporary)
-        return replace(nothing, plan=replace(empty, read=read))
 
-    unknown = unknown_hosts(firewall, discoveries)
+
+def _around(
+    case: Case, observed: Present | Absent, desired: Desired, unknown: Mapping[str, str]
+) -> tuple[Around, tuple[str, ...]]:
+    """What happens apart from rules, and why some of it is put off.
+
+    Law 1: attaching counts as closing. What is unknown may be open on the machine and would be cut.
+    """
     attach = tuple(attachment for attachment in observed.attachments if not attachment.attached)
-    reapply = observed.pending if isinstance(observed, Present) else ()
-    closing = tuple(one for one in reapply if not one.lifts)
-    warnings = desired.warnings
-    if (why := _postponing(unknown, desired)) is not None and (attach or closing):
-        # Law 1: attaching counts as closing. What is unknown may be open on the machine and would
-        # be cut.
-        what = ", ".join(a.target for a in attach) or "what is pending at the vendor"
-        warnings = (*warnings, f"not put in force now: {what}, because {why}")
-        if isinstance(observed, Absent):
-            return replace(nothing, warnings=warnings)
-        attach, reapply, closing = (), tuple(one for one in reapply if one.lifts), ()
-
-    owner = guards.ownership(firewall.name, observed, spec.marker, granted)
-    if owner is not None and owner.id == "foreign-owner":
-        return replace(nothing, guards=(owner,), warnings=warnings)
-    known = _known(configuration, firewall, observed, desired, past)
-    holding, closing_guards, notes = _held(
-        configuration, firewall, observed, desired, unknown, past, known, granted
-    )
-    if foreign is not None and isinstance(observed, Present):
-        holding = withhold(holding, desired, observed, foreign.id, foreign.message)
-    before = observed.rules if isinstance(observed, Present) else NOTHING
-    here = _is_here(configuration, firewall, spec)
-    found = [owner, *closing_guards, foreign, guards.attaching(firewall.name, attach, granted)]
-    found.append(
-        guards.same_firewall(
-            firewall.name, observed.id if isinstance(observed, Present) else "", same
-        )
-    )
-    found.append(guards.ssh_moved(firewall.name, past.ssh, holding.closing, granted))
-    found.append(
-        guards.own_ssh(
-            firewall.name, login, before, holding.final, attaches=bool(attach), here=here
-        )
-    )
-    note = guards.own_ssh_elsewhere(login, before, holding.final, here=here)
-    warnings = (*warnings, *notes, *((note,) if note is not None else ()))
-    adopt = guards.adopting(observed, spec.marker)
-    memory = None
-    if owner is None:
-        identity = table.provider.identity(spec)
-        memory = remembered(past, known, identity, desired, before, complete=not unknown)
-    changes = changes_of(observed, desired, holding, attach, adopt=adopt, reapply=reapply)
-    target = Target(
-        spec=spec,
-        rules=holding.final,
-        ssh=desired.ssh,
-        descriptions=tuple(Description(one.rules, one.description) for one in desired.wanted),
-        attach=attach,
-        marker=spec.marker if isinstance(observed, Absent) or adopt is not None else None,
-        reapply=bool(closing),
-    )
-    steps = table.provider.plan_steps(observed, target) if changes else ()
-    found.append(guards.unsupported(firewall.name, steps))
-    steps = () if isinstance(steps, Refusal) else steps
-    warnings = (*warnings, *(step.warning for step in steps if step.warning is not None))
-    if steps:
-        found.append(guards.lawful_steps(firewall.name, before, holding.final, desired.ssh, steps))
-    refusals = tuple(guard for guard in found if guard is not None)
-    plan = replace(
-        empty,
-        changes=changes,
-        steps=tuple(StepSummary(step.summary, step.kind) for step in steps),
-        unchanged=len(tuple(before & holding.final)),
-        held=holding.held,
-        kept=(*holding.kept, *_foreign(configuration, observed)),
-    )
-    return Considered(
-        plan, account, spec, observed, target, refusals, steps, warnings, desired, memory
-    )
+    pending = observed.pending if isinstance(observed, Present) else ()
+    around = Around(guards.adopting(observed, case.spec.marker), attach, pending)
+    closing = any(not change.lifts for change in pending)
+    why = _postponing(unknown, desired)
+    if why is None or not (attach or closing):
+        return around, ()
+    what = ", ".join(a.target for a in attach) or "what is pending at the vendor"
+    lifting = tuple(change for change in pending if change.lifts)
+    put_off = f"not put into effect now: {what}, because {why}"
+    return replace(around, attach=(), reapply=lifting), (put_off,)
 
 
-def _known(
-    configuration: Configuration,
-    firewall: Firewall,
-    observed: Present | Absent,
-    desired: Desired,
-    past: Past,
-) -> Mapping[str, RuleSet]:
+def _known(case: Case, observed: Present | Absent, desired: Desired) -> Mapping[str, RuleSet]:
     """What is known to have been a container's, by host; nothing of a firewall that is not ours
     yet."""
     if isinstance(observed, Absent):
         return {}
-    if past.memory is None and (
-        observed.marker is None or observed.marker.owner != configuration.owner
+    if case.past.memory is None and (
+        observed.marker is None or observed.marker.owner != case.configuration.owner
     ):
         return {}
-    return attributed(past, observed, observed.rules - desired.rules, firewall.hosts)
+    extra = observed.rules - desired.rules
+    return attributed(case.past, observed, extra, case.firewall.hosts)
 
 
-def _held(
-    configuration: Configuration,
-    firewall: Firewall,
+def _closings(
+    case: Case,
     observed: Present | Absent,
     desired: Desired,
-    unknown: Mapping[str, str],
-    past: Past,
     known: Mapping[str, RuleSet],
-    granted: Granted,
-) -> tuple[Holding, tuple[Guard, ...], tuple[str, ...]]:
-    """What closes and what stays, the guards that withhold the closings, and notes."""
-    present = observed if isinstance(observed, Present) else None
-    policy = configuration.policy
+    foreign: Guard | None,
+) -> _Closings:
+    """What closes and what stays, and the guards that withhold closings."""
+    name, policy, granted = case.firewall.name, case.configuration.policy, case.granted
+    unknown = unknown_hosts(case.firewall, case.discoveries)
     grace = timedelta() if granted.now else policy.grace
+    present = observed if isinstance(observed, Present) else None
     holding = hold(
-        present, desired, policy, unknown, lambda extra: waits(past, known, extra, grace)
+        present,
+        desired,
+        policy,
+        unknown,
+        lambda extra: waits(case.past, known, extra, grace),
+        case.past.ssh or NOTHING,
     )
-    notes: tuple[str, ...] = ()
-    if past.memory is None and any(held.reason == "grace" for held in holding.held):
-        note = (
-            f"no earlier run left word in {configuration.state}: closings of container ports wait for a second run that finds this "
-            f'directory again. Where none lasts (an ephemeral runner), set policy.grace = "0s" or pass --now'
-        )
-        notes = (note,)
-    found = (
-        guards.max_close(firewall.name, holding.closing, policy.max_close, granted),
-        guards.everything_would_close(
-            firewall.name, desired, holding.closing, _of_hosts(known, firewall), granted
+    notes = _no_memory(case, holding)
+    if present is None:
+        return _Closings(holding, (), notes, None, NOTHING)
+    counted = _Counted(present)
+    of_hosts = {host: rules for host, rules in known.items() if host in case.firewall.hosts}
+    refusing = (
+        _unlisted(case, present, holding.closing),
+        guards.max_close(name, counted(holding.closing), policy.max_close, granted),
+        guards.everything_would_close(name, desired, counted, holding.closing, of_hosts, granted),
+    )
+    refused = tuple(guard for guard in refusing if guard is not None)
+    for guard in (*refused, foreign):
+        if guard is not None:
+            detail = f"the guard {guard.id} withholds it"
+            holding = withhold(holding, desired, present, guard.id, detail)
+    ssh_guard, login_ways = _moved_ssh(case, present, holding.closing)
+    return _Closings(holding, refused, notes, ssh_guard, login_ways)
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """How many rules of a firewall a rule set is."""
+
+    observed: Present
+
+    def __call__(self, rules: RuleSet) -> int:
+        return guards.closings(self.observed.vendor_rules, rules)
+
+
+def _no_memory(case: Case, holding: Holding) -> tuple[str, ...]:
+    if case.past.memory is not None or all(held.reason != "grace" for held in holding.held):
+        return ()
+    note = (
+        f"no earlier run left word in {case.configuration.state}: closings of container ports wait "
+        f"for a second run that finds this directory again. If it does not last (an ephemeral "
+        f'runner), set policy.grace = "0s" or pass --now'
+    )
+    return (note,)
+
+
+def _unlisted(case: Case, observed: Present, closing: RuleSet) -> Guard | None:
+    name = case.firewall.name
+    if isinstance(case.fleet, Unreadable):
+        adopted = guards.adopting(observed, case.spec.marker) is not None
+        if not adopted or "*" in case.firewall.shared_with or case.firewall.static:
+            return None
+        return guards.unread_machines(name, case.fleet.error.message, closing)
+    if case.fleet is None:
+        return None
+    machines = unlisted(case.firewall, observed, case.fleet)
+    return guards.unlisted_machines(name, machines, closing)
+
+
+def _moved_ssh(case: Case, observed: Present, closing: RuleSet) -> tuple[Guard | None, RuleSet]:
+    """Law 2: the guard of SSH that closes, and how people log in today if only the firewall
+    itself tells."""
+    name, ssh = case.firewall.name, case.configuration.ssh
+    if case.past.ssh is not None or guards.adopting(observed, case.spec.marker) is None:
+        return guards.ssh_moved(name, case.past.ssh, closing, case.granted), NOTHING
+    guard = guards.ssh_of_today(
+        name,
+        ways_in(observed, ssh, closing),
+        unreached(observed, ssh, _otherwise_reached(case, observed)),
+        case.granted,
+    )
+    # Rules for private networks are their makers', and kept (or managed) as such.
+    ways = together(ways_in(observed, ssh, observed.rules))
+    return guard, ways - ways.where(PRIVATE)
+
+
+def _otherwise_reached(case: Case, observed: Present) -> RuleSet:
+    """What reaches the machines today by other ways than the firewall: through others of theirs, or
+    because none acts on them."""
+    from cloudsync.planning.exposure import EVERYTHING, exposure_of
+
+    coming = [machine for one in observed.attachments for machine in one.newly_covered]
+    if any(not machine.protected for machine in coming):
+        return EVERYTHING
+    if case.fleet is None or isinstance(case.fleet, Unreadable):
+        return NOTHING
+    return RuleSet.of(
+        rule
+        for machine in case.fleet.machines
+        if case.firewall.name in machine.concerns
+        for rule in exposure_of(machine).rules
+    )
+
+
+def _about_the_firewall(
+    case: Case, observed: Present | Absent, holding: Holding, around: Around
+) -> tuple[Guard | None, ...]:
+    """The guards about attachments, twins and the connection the run was started through."""
+    name = case.firewall.name
+    before = observed.rules if isinstance(observed, Present) else NOTHING
+    return (
+        guards.attaching(name, around.attach, case.granted),
+        guards.same_firewall(name, observed.id if isinstance(observed, Present) else "", case.same),
+        guards.own_ssh(
+            name,
+            case.login,
+            before,
+            holding.final,
+            attaches=bool(around.attach),
+            here=_is_here(case.configuration, case.firewall, case.spec),
         ),
     )
-    refusals = tuple(guard for guard in found if guard is not None)
-    if not refusals or present is None:
-        return holding, (), notes
-    return withhold(holding, desired, present, refusals[0].id, refusals[0].message), refusals, notes
 
 
-def _of_hosts(known: Mapping[str, RuleSet], firewall: Firewall) -> Mapping[str, RuleSet]:
-    return {host: rules for host, rules in known.items() if host in firewall.hosts}
+def _written(
+    case: Case,
+    observed: Present | Absent,
+    desired: Desired,
+    holding: Holding,
+    around: Around,
+) -> _Written:
+    """The provider's steps to the final rules. If it has no room for all that is asked for, the
+    closings alone are written: they need none."""
+    target = _target(case, observed, desired, holding.final, around)
+    written, refusal = _steps(case, observed, desired, target, holding.closing, around)
+    if refusal is None:
+        return written
+    guard = guards.unsupported(case.firewall.name, refusal)
+    refusing = (guard,) if guard is not None else ()
+    if isinstance(observed, Absent) or refusal.guard != "unsupported" or not holding.closing:
+        return replace(written, guards=refusing)
+    narrower = _target(
+        case, observed, desired, (observed.rules & holding.final) | desired.ssh, around
+    )
+    closing_only, too_much = _steps(case, observed, desired, narrower, holding.closing, around)
+    if too_much is not None or closing_only.guards or guard is None:
+        return replace(written, guards=refusing)
+    unopened = no_room(desired, holding.final - narrower.rules)
+    openings = replace(guard, withholds="openings")
+    return replace(closing_only, guards=(openings,), refused=unopened)
+
+
+def _target(
+    case: Case,
+    observed: Present | Absent,
+    desired: Desired,
+    rules: RuleSet,
+    around: Around,
+) -> Target:
+    adopting = isinstance(observed, Absent) or around.adopt is not None
+    return Target(
+        spec=case.spec,
+        rules=rules,
+        ssh=desired.ssh,
+        descriptions=tuple(Description(one.rules, one.description) for one in desired.wanted),
+        attach=around.attach,
+        marker=case.spec.marker if adopting else None,
+        reapply=any(not pending.lifts for pending in around.reapply),
+        asked=asked_rules(desired, rules),
+    )
+
+
+def _steps(
+    case: Case,
+    observed: Present | Absent,
+    desired: Desired,
+    target: Target,
+    closing: RuleSet,
+    around: Around,
+) -> tuple[_Written, Refusal | None]:
+    """Ask the provider, and hold its steps to the laws."""
+    unread = bool(unknown_hosts(case.firewall, case.discoveries))
+    if isinstance(observed, Present) and (unread or case.configuration.policy.mode == "additive"):
+        # What is not known now may need the narrower rule later; additive deletes nothing.
+        plain = tuple(replace(rule, ours=False) for rule in observed.objects)
+        observed = replace(observed, objects=plain)
+    before = observed.rules if isinstance(observed, Present) else NOTHING
+    rules = observed.vendor_rules if isinstance(observed, Present) else ()
+    written = _Written(target, spell(rules, target))
+    provider = case.configuration.accounts[case.firewall.account].provider
+    steps = provider.plan_steps(observed, target)
+    changing = isinstance(observed, Absent) or bool(
+        around.adopt is not None or around.attach or around.reapply or before != target.rules
+    )
+    if isinstance(steps, Refusal):
+        return written, steps if changing else None
+    touched = rewrites(observed, closing, steps)
+    if not steps or not (changing or touched):
+        return written, None
+    name, granted = case.firewall.name, case.granted
+    found = (
+        guards.lawful_steps(name, before, target.rules, desired.ssh, steps),
+        guards.rewriting(name, touched, case.configuration.policy.max_close, granted),
+        guards.passing_denials(name, steps),
+    )
+    refusing = tuple(guard for guard in found if guard is not None)
+    return replace(written, steps=steps, touched=touched, guards=refusing), None
+
+
+def _plan(
+    case: Case,
+    blank: Considered,
+    observed: Present | Absent,
+    holding: Holding,
+    written: _Written,
+    around: Around,
+) -> FirewallPlan:
+    desired = blank.desired
+    changes = (
+        *(
+            changes_of(
+                observed,
+                desired,
+                replace(holding, final=written.target.rules),
+                written.spelling,
+                around,
+            )
+            if desired is not None
+            else ()
+        ),
+        *rewriting(written.touched),
+    )
+    return replace(
+        blank.plan,
+        changes=changes,
+        steps=tuple(StepSummary(step.summary, step.kind) for step in written.steps),
+        unchanged=len(written.spelling.staying),
+        held=holding.held,
+        refused=(*blank.plan.refused, *written.refused),
+        kept=(*holding.kept, *_foreign(case.configuration, observed)),
+    )
+
+
+def _notes(
+    case: Case, observed: Present | Absent, holding: Holding, written: _Written
+) -> Iterable[str]:
+    """What a person should know besides."""
+    before = observed.rules if isinstance(observed, Present) else NOTHING
+    here = _is_here(case.configuration, case.firewall, case.spec)
+    note = guards.own_ssh_elsewhere(case.login, before, holding.final, here=here)
+    if note is not None:
+        yield note
+    yield from (step.warning for step in written.steps if step.warning is not None)
+    if isinstance(observed, Absent) or guards.adopting(observed, case.spec.marker) is None:
+        return
+    if observed.managed_by:
+        yield (
+            f"{'; '.join(observed.managed_by)} seems to own this firewall too: both would change "
+            f"it back and forth. Let one of them own it"
+        )
+    if case.fleet is None or isinstance(case.fleet, Unreadable):
+        return
+    if any(held.reason == "unlisted-machines" for held in holding.held):
+        return
+    if machines := unlisted(case.firewall, observed, case.fleet):
+        names = ", ".join(f"{machine.name} ({machine.target})" for machine in machines)
+        yield f"the firewall also acts on {names}: what opens here opens there too"
+
+
+def _remembering(case: Case, considered: Considered, observed: Present | Absent) -> Considered:
+    """With the rules that cloudsync itself writes, or wrote and that are still there."""
+    memory = considered.memory
+    if memory is None:
+        return considered
+    opening = [change.rule for change in considered.plan.changes if change.action == "open"]
+    fresh = () if considered.withheld else tuple(rule for rule in opening if rule is not None)
+    written = still_written(case.past.memory, observed, fresh)
+    return replace(considered, memory=replace(memory, written=written))
 
 
 def _is_here(configuration: Configuration, firewall: Firewall, spec: FirewallSpec) -> bool:
@@ -271,12 +557,12 @@ def _foreign(configuration: Configuration, observed: Present | Absent) -> tuple[
     return (
         ()
         if configuration.policy.foreign == "ignore"
-        else tuple(one.summary for one in observed.foreign)
+        else tuple(kept.summary for kept in observed.foreign)
     )
 
 
 def _postponing(unknown: Mapping[str, str], desired: Desired) -> str | None:
-    """Why nothing may be attached now; None where everything is known."""
+    """Why nothing may be attached now; None if everything is known."""
     if unknown:
         return "; ".join(
             f"{host} was not read completely: {reason}" for host, reason in sorted(unknown.items())

@@ -1,53 +1,182 @@
 """The differences between a firewall as it is and as it should be, as changes with who needs them
 and why.
 
-Changes are exact: `open` and `close` are the canonical rules of a set difference (decision 0006),
-so that two spellings of one meaning are no change. A new firewall has one `create`, one `attach`
-per machine or selector, and one `open` per rule.
+Changes speak in rules (law 4): one `open` for each rule that is written, with the networks no rule
+lets in yet; one `close` for each of the vendor's rules that goes, or the part of it that does, both
+address families together; one `rewrite` for every other vendor object that a step deletes,
+retargets, rewrites or renames (law 8). In sum they are the exact difference of the rule sets:
+`before` and what opens, without what closes, is what holds afterwards.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from cloudsync.model.plan import Change
+from cloudsync.model.plan import Change, Refused
 from cloudsync.model.ports import Origin
 from cloudsync.planning.holds import Holding
 from cloudsync.planning.policy import Desired, Wanted
-from cloudsync.provider.contract import Absent, Attachment, Pending, Present
+from cloudsync.provider.contract import (
+    Absent,
+    Attachment,
+    Kept,
+    Pending,
+    Present,
+    Step,
+    Touched,
+    VendorRule,
+)
+from cloudsync.provider.spelling import Spelling
 from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules.families import meaningful
 from cloudsync.rules.index import RuleIndex
+from cloudsync.rules.networks import ANY
+
+_FEW = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What happens to a firewall apart from its rules."""
+
+    adopt: str | None = None
+    """Why the marker is written, or rewritten; None if it is right."""
+    attach: tuple[Attachment, ...] = ()
+    """The attachments that are missing."""
+    reapply: tuple[Pending, ...] = ()
+    """What is pending at the vendor and takes effect now."""
 
 
 def changes_of(
     observed: Present | Absent,
     desired: Desired,
     holding: Holding,
-    attach: Iterable[Attachment],
-    *,
-    adopt: str | None,
-    reapply: Iterable[Pending],
+    spelling: Spelling,
+    around: Around,
 ) -> tuple[Change, ...]:
-    """All changes of one firewall, in the order of the plan document. `adopt`: why the marker is
-    (re)written, or None. `reapply`: what is pending and comes into force now."""
-    before = observed.rules if isinstance(observed, Present) else NOTHING
+    """All changes of one firewall but rewrites, in the order of the plan document."""
     changes: list[Change] = []
     if isinstance(observed, Absent):
         changes.append(Change("create", "the firewall does not exist yet"))
-    elif adopt is not None:
-        changes.append(Change("adopt", adopt))
-    for attachment in attach:
+    elif around.adopt is not None:
+        changes.append(Change("adopt", around.adopt))
+    for attachment in around.attach:
         changes.extend(_attaching(attachment))
     changes.extend(
-        Change("reapply", one.reason, target=one.target, opens_now=one.lifts) for one in reapply
+        Change("reapply", pending.reason, target=pending.target, opens_now=pending.lifts)
+        for pending in around.reapply
     )
-    if opening := holding.final - before:
-        wanted = RuleIndex((one.rules, one) for one in desired.wanted)
-        for rule in opening:
-            reasons, origins = _wanting(wanted.overlapping(rule))
-            changes.append(Change("open", reasons, rule, origins))
-    changes.extend(Change("close", _why_closing(rule, desired), rule) for rule in holding.closing)
+    changes.extend(_opening(observed, desired, holding, spelling))
+    if isinstance(observed, Present):
+        changes.extend(_closing(observed, desired, holding.closing))
     return tuple(changes)
+
+
+def rewrites(
+    observed: Present | Absent, closing: RuleSet, steps: Sequence[Step]
+) -> tuple[Touched, ...]:
+    """The vendor objects that `steps` touch without a port closing by it, each once."""
+    closes: set[str] = set()
+    if isinstance(observed, Present) and closing:
+        closes = {rule.key for rule in observed.vendor_rules if rule.lets_in & closing}
+    touched: dict[str, Touched] = {}
+    for step in steps:
+        for one in step.touches:
+            if not one.key or one.key not in closes:
+                touched.setdefault(one.target, one)
+    return tuple(touched.values())
+
+
+def rewriting(touched: Iterable[Touched]) -> tuple[Change, ...]:
+    """Those as changes."""
+    return tuple(Change("rewrite", one.reason, target=one.target) for one in touched)
+
+
+def no_room(desired: Desired, unopened: RuleSet) -> tuple[Refused, ...]:
+    """What is asked for and not opened since the vendor cannot take all of it."""
+    wanted = RuleIndex((one.rules, one) for one in desired.wanted)
+    return tuple(
+        Refused(
+            rule.protocol,
+            rule.ports,
+            rule.sources.cidrs(),
+            "no-room",
+            "the vendor cannot take all that is asked for, see the guard unsupported",
+            _wanting(wanted.overlapping(rule))[1],
+        )
+        for rule in unopened
+    )
+
+
+def _opening(
+    observed: Present | Absent, desired: Desired, holding: Holding, spelling: Spelling
+) -> list[Change]:
+    before = observed.rules if isinstance(observed, Present) else NOTHING
+    missing = meaningful(holding.final) - before
+    if not missing:
+        return []
+    wanted = RuleIndex((one.rules, one) for one in desired.wanted)
+    kept = observed.kept if isinstance(observed, Present) else ()
+    opening: list[Change] = []
+    for one in spelling.writing:
+        rule = RuleSet.of((one.rule,))
+        if not rule & missing:
+            continue
+        reasons, origins = _wanting(wanted.overlapping(one.rule))
+        if today := _today(one.rule, kept, before):
+            reasons = f"{reasons}; {today}" if reasons else today
+        opening.append(Change("open", reasons, one.rule, origins))
+    if isinstance(observed, Absent):
+        opening.sort(key=lambda change: not _is_ssh(change, desired))
+    return opening
+
+
+def _is_ssh(change: Change, desired: Desired) -> bool:
+    return change.rule is not None and bool(desired.ssh & RuleSet.of((change.rule,)))
+
+
+def _today(rule: Rule, kept: Sequence[Kept], before: RuleSet) -> str:
+    """Who reaches a port today that opens to networks for the first time (a load balancer's group,
+    say)."""
+    part = RuleSet.of((rule,))
+    ports = RuleSet.of((Rule(rule.protocol, rule.first, rule.last, ANY),))
+    if ports & before:
+        return ""
+    sources = dict.fromkeys(one.source for one in kept if one.source and one.reaches & part)
+    if not sources:
+        return ""
+    return (
+        f"today only {', '.join(sources)} can reach it; the label cloudsync.expose=false keeps it "
+        f"so"
+    )
+
+
+def _closing(observed: Present, desired: Desired, closing: RuleSet) -> Iterable[Change]:
+    """What closes, rule by rule of the vendor; what is no rule of the vendor by itself last."""
+    if not closing:
+        return
+    together: dict[str, list[VendorRule]] = {}
+    for rule in observed.vendor_rules:
+        if rule.lets_in & closing:
+            together.setdefault(rule.counted_with or rule.key, []).append(rule)
+    shown: dict[Rule, None] = {}
+    for rules in together.values():
+        whole = RuleSet.of(part for rule in rules for part in rule.lets_in)
+        title = _title(whole, rules)
+        for part in whole & closing:
+            if part not in shown:
+                shown[part] = None
+                yield Change("close", _why_closing(part, desired), part, vendor_rule=title)
+    for part in closing - RuleSet.of(shown):
+        yield Change("close", _why_closing(part, desired), part)
+
+
+def _title(whole: RuleSet, rules: Sequence[VendorRule]) -> str:
+    """One rule of the vendor for people, with what it is called if that is not too much."""
+    titles = dict.fromkeys(rule.title for rule in rules if rule.title)
+    called = ", ".join(titles) if len(titles) <= _FEW else ""
+    return " ".join(filter(None, ("; ".join(map(str, whole)), called)))
 
 
 def _attaching(attachment: Attachment) -> Iterable[Change]:

@@ -63,17 +63,21 @@ def attributed(
     must not close what it was to keep open."""
     if past.memory is not None:
         return {host: past.memory.hosts.get(host, NOTHING) for host in (*hosts, BY_DESCRIPTION)}
-    return {BY_DESCRIPTION: extra if past.unreadable else by_description(observed.described)}
+    if past.unreadable:
+        return {BY_DESCRIPTION: extra}
+    return {BY_DESCRIPTION: by_description(observed.described, hosts)}
 
 
-def by_description(described: Iterable[Description]) -> RuleSet:
+def by_description(described: Iterable[Description], hosts: Iterable[str] = ()) -> RuleSet:
     """The rules whose description is one that cloudsync writes for a container: not its words for
-    SSH, for ICMP, for what a file asks for."""
-    found = NOTHING
+    SSH, for ICMP, for what a file or the table of a host asks for."""
+    names = set(hosts)
+    of_containers = NOTHING
     for one in described:
-        if one.text and not all(_NOT_A_CONTAINER.fullmatch(part) for part in one.text.split(", ")):
-            found = found | one.rules
-    return found
+        words = one.text.removesuffix(" (cloudsync)").split(", ")
+        if one.text and not all(_NOT_A_CONTAINER.fullmatch(w) or w in names for w in words):
+            of_containers = of_containers | one.rules
+    return of_containers
 
 
 def waits(

@@ -6,7 +6,9 @@ A guard that withholds `closings` lets the openings of its firewall go on; one t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from cloudsync.model.plan import (
     Granted,
@@ -15,11 +17,24 @@ from cloudsync.model.plan import (
     Withholds,
 )
 from cloudsync.model.ssh_login import Login
+from cloudsync.planning.login_ways import LoginWay
 from cloudsync.planning.policy import Desired
-from cloudsync.provider.contract import Absent, Attachment, Present, Refusal, Step, StepKind
+from cloudsync.provider.contract import (
+    Absent,
+    Attachment,
+    Present,
+    Refusal,
+    Step,
+    StepKind,
+    Touched,
+    VendorRule,
+)
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.networks import ANY
+
+if TYPE_CHECKING:
+    from cloudsync.provider.machines import ObservedMachine
 
 GUARDS: Mapping[str, tuple[Withholds, str]] = {
     "foreign-owner": ("firewall", "the firewall at the vendor carries another owner's mark"),
@@ -165,33 +180,64 @@ def attaching(name: str, attach: Sequence[Attachment], granted: Granted) -> Guar
     )
 
 
-def max_close(name: str, closing: RuleSet, limit: int, granted: Granted) -> Guard | None:
+def closings(rules: Sequence[VendorRule], closing: RuleSet) -> int:
+    """How many rules close, as a person counts them: the vendor's rules that go or lose something,
+    one with many sources once, and one for each part of `closing` that is no rule of the vendor."""
+    if not closing:
+        return 0
+    losing = [rule for rule in rules if rule.lets_in & closing]
+    rest = closing - RuleSet.of(part for rule in losing for part in rule.lets_in)
+    return len({rule.counted_with or rule.key for rule in losing}) + len(tuple(rest))
+
+
+def max_close(name: str, count: int, limit: int, granted: Granted) -> Guard | None:
     """More closings at once than `policy.max_close` look like a mistake until the user names the
-    number."""
-    count = len(tuple(closing))
+    number. `count`: rules that close."""
     if count <= limit or (granted.allow_close is not None and granted.allow_close >= count):
         return None
     return _refuse(
         "max-close",
         name,
-        f"{count} rules would close, more than policy.max_close = {limit}: a mistake in the configuration or on a host would "
-        f"look like this. The openings go on. If all of them are right, pass --allow-close {count}",
+        f"{count} rules would close, more than policy.max_close = {limit}: a mistake in the "
+        f"configuration or on a host would look like this. The openings go on. If all of them are "
+        f"right, pass --allow-close {count}",
     )
 
 
+def rewriting(name: str, touched: Sequence[Touched], limit: int, granted: Granted) -> Guard | None:
+    """The same for vendor objects that a plan deletes, retargets or rewrites although no port
+    closes by it (law 8)."""
+    count = sum(one.counts for one in touched)
+    if count <= limit or (granted.allow_close is not None and granted.allow_close >= count):
+        return None
+    guard = _refuse(
+        "max-close",
+        name,
+        f"{count} rules that are there would be deleted or rewritten, more than policy.max_close = "
+        f"{limit}, although no port closes by it. If it is right, pass --allow-close {count}",
+    )
+    return replace(guard, withholds="firewall")
+
+
 def everything_would_close(
-    name: str, desired: Desired, closing: RuleSet, before: Mapping[str, RuleSet], granted: Granted
+    name: str,
+    desired: Desired,
+    counted: Callable[[RuleSet], int],
+    closing: RuleSet,
+    before: Mapping[str, RuleSet],
+    granted: Granted,
 ) -> Guard | None:
     """All closings at once look like an engine that lost its containers, or like the wrong engine,
-    until the user says how many are right. One rule alone is no "everything"; what a label,
-    `policy.deny` or `[ssh]` closes is the user's word already.
+    until the user says how many are right. One rule alone is not "everything"; what a label,
+    `policy.deny` or `[ssh]` closes was the user's decision already.
 
-    `before`: what the containers of each host were last seen to need.
+    `counted`: how many rules a set is at the vendor. `before`: what the containers of each host
+    were last seen to need.
     """
     ssh = RuleSet.of(Rule(rule.protocol, rule.first, rule.last, ANY) for rule in desired.ssh)
     unexplained = closing - desired.denied - desired.deliberate - ssh
-    count = len(tuple(closing))
-    if len(tuple(unexplained)) < _SEVERAL or (
+    count = counted(closing)
+    if _fewer(counted, unexplained) < _SEVERAL or (
         granted.allow_close is not None and granted.allow_close >= count
     ):
         return None
@@ -199,7 +245,7 @@ def everything_would_close(
         host
         for host, rules in before.items()
         if not desired.engines.get(host)
-        and len(tuple(rules & unexplained)) >= _SEVERAL
+        and _fewer(counted, rules & unexplained) >= _SEVERAL
         and unexplained.covers(rules & closing)
     ]
     if not desired.rules - desired.ssh - desired.rules.of_protocols("icmp", "icmpv6"):
@@ -211,9 +257,55 @@ def everything_would_close(
     return _refuse(
         "everything-would-close",
         name,
-        f"{saw} ({count} rules would close): an engine that lost its containers, or the wrong engine, would look like this. The "
-        f"openings go on. If it is right, pass --allow-close {count}",
+        f"{saw} ({count} rules would close): an engine that lost its containers, or the wrong "
+        f"engine, would look like this. The openings go on. If it is right, pass "
+        f"--allow-close {count}",
     )
+
+
+def _fewer(counted: Callable[[RuleSet], int], rules: RuleSet) -> int:
+    """How many rules these are to a person: neither the pieces of one wide rule nor the two a
+    vendor has for the two address families are several."""
+    return min(counted(rules), len(tuple(rules)))
+
+
+def unlisted_machines(
+    name: str, machines: Sequence[ObservedMachine], closing: RuleSet
+) -> Guard | None:
+    """Law 1: a machine that the firewall acts on and that is not one of its hosts was not read
+    either; nothing closes for it unasked."""
+    if not machines or not closing:
+        return None
+    quoted = ", ".join(f'"{machine.name}"' for machine in machines)
+    return _refuse(
+        "unlisted-machines",
+        name,
+        f"the firewall also acts on {_named(machines)}, not a host of {name}: what is needed there "
+        f"is not known, so nothing closes. Make it a host, or, if it needs nothing of its own, set "
+        f"firewalls.{name}.shared_with = [{quoted}]"
+        if len(machines) == 1
+        else f"the firewall also acts on {_named(machines)}, which are not hosts of {name}: what "
+        f"they need is not known, so nothing closes. Make them hosts, or, if they need nothing of "
+        f"their own, set firewalls.{name}.shared_with = [{quoted}]",
+    )
+
+
+def unread_machines(name: str, reason: str, closing: RuleSet) -> Guard | None:
+    """The same while adopting, if the machines could not be read."""
+    if not closing:
+        return None
+    return _refuse(
+        "unlisted-machines",
+        name,
+        f"the machines that the firewall acts on could not be read ({reason}), so whether others "
+        f"than its hosts need what would close is not known. If none do, set "
+        f'firewalls.{name}.shared_with = ["*"]',
+    )
+
+
+def _named(machines: Sequence[ObservedMachine]) -> str:
+    names = [f"{machine.name} ({machine.target})" for machine in machines]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def foreign(
@@ -295,7 +387,7 @@ def same_firewall(name: str, id_: str, others: Sequence[str]) -> Guard | None:
 
 
 def ssh_moved(name: str, last: RuleSet | None, closing: RuleSet, granted: Granted) -> Guard | None:
-    """Law 2: an SSH port or source of the last applied plan closes only with the user's word."""
+    """Law 2: an SSH port or source of the last applied plan closes only if the user confirms it."""
     lost = NOTHING if last is None else last & closing
     if not lost or granted.ssh_moved:
         return None
@@ -303,13 +395,48 @@ def ssh_moved(name: str, last: RuleSet | None, closing: RuleSet, granted: Grante
     return _refuse(
         "ssh-moved",
         name,
-        f"SSH that the last apply declared would close: {rules}. If you can log in by what [ssh] declares now, pass --ssh-moved",
+        f"SSH that the last apply declared would close: {rules}. If you can log in by what [ssh] "
+        f"declares now, pass --ssh-moved",
+    )
+
+
+def ssh_of_today(
+    name: str, ways: Sequence[LoginWay], unreached: Sequence[int], granted: Granted
+) -> Guard | None:
+    """Law 2 at the first adoption: how people log in today is not known, so what looks like it
+    closes only if the user confirms it. `unreached`: declared SSH ports that nothing lets in."""
+    if granted.ssh_moved or not (ways or unreached):
+        return None
+    saw = [f"would close: {way}" for way in ways[:_MANY]]
+    if len(ways) > _MANY:
+        saw.append(f"and {len(ways) - _MANY} more")
+    saw += [f"tcp/{port}, declared in [ssh], is not let in from anywhere" for port in unreached]
+    return _refuse(
+        "ssh-moved",
+        name,
+        f"the way people log in today may be another than [ssh] declares; {'; '.join(saw)}. If you "
+        f"can log in by what [ssh] declares, pass --ssh-moved",
     )
 
 
 def unsupported(name: str, steps: tuple[Step, ...] | Refusal) -> Guard | None:
     """Law 7: what the provider cannot express or fit is refused, never rounded."""
     return _refuse(steps.guard, name, steps.reason) if isinstance(steps, Refusal) else None
+
+
+def passing_denials(name: str, steps: Sequence[Step]) -> Guard | None:
+    """What an existing denial of others keeps out stays out until a priority says otherwise."""
+    passed = list(dict.fromkeys(text for step in steps for text in step.passes_denials))
+    if not passed:
+        return None
+    shown = "; ".join(passed[:_MANY])
+    more = f" and {len(passed) - _MANY} more" if len(passed) > _MANY else ""
+    return _refuse(
+        "passes-denial",
+        name,
+        f"denials of others would be passed: {shown}{more}. If it is right, set priority in "
+        f"[firewalls.{name}]; otherwise choose one that comes after theirs",
+    )
 
 
 def lawful_steps(

@@ -1,12 +1,13 @@
-"""What stays open although nobody wants it, and what closes.
+"""What stays open although nothing requires it, and what closes.
 
-`extra` is what a firewall has and nobody asked for. For every part of it the first row that fits
+`extra` is what a firewall has and nothing asked for. For every part of it the first row that fits
 decides:
 
 | the extra part                                                        | then                      |
 |-----------------------------------------------------------------------|---------------------------|
 | is ICMP, and `policy.icmp = "keep"`                                   | kept, listed              |
-| is from private networks only, and `policy.private = "keep"`          | kept, listed              |
+| is a rule of others from private networks only, `policy.private =     | kept, listed              |
+| "keep"`, and neither `policy.deny` nor a removed [ssh] source names it|                           |
 | anything, and `policy.mode = "additive"`                              | held: additive            |
 | is denied by `policy.deny`                                            | closes                    |
 | anything, and a host of the firewall was not read completely          | held: unknown-host        |
@@ -15,14 +16,14 @@ decides:
 | was a container's, and its grace is not over (`grace.py`)             | held: grace               |
 | anything else                                                         | closes                    |
 
-What a guard withholds of the closings is held too (`withhold`).
+What a guard withholds of the closings is held too (`withhold`). What no packet can match (ICMPv6
+from IPv4 networks) is neither open nor closed: it stays where its rule stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from cloudsync.config.configuration import PolicySettings
 from cloudsync.model.plan import Held
@@ -31,17 +32,21 @@ from cloudsync.planning.policy import Desired
 from cloudsync.provider.contract import Present
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.address_classes import PRIVATE
+from cloudsync.rules.families import NO_PACKET, meaningful
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """`closing`: what closes. `held` and `kept`: what of the extra part stays, for the plan.
-    `final`: the rule set after it all."""
+    """What becomes of a firewall's rules."""
 
     closing: RuleSet
+    """What closes."""
     final: RuleSet
+    """The rule set after it all, as it will be at the vendor."""
     held: tuple[Held, ...]
+    """What of the extra part stays, and why."""
     kept: tuple[str, ...]
+    """What stays by policy or for its kind, a sentence each."""
 
 
 def hold(
@@ -50,62 +55,29 @@ def hold(
     policy: PolicySettings,
     unknown: Mapping[str, str],
     waiting: Callable[[RuleSet], tuple[Waiting, ...]] = lambda _: (),
+    old_ssh: RuleSet = NOTHING,
 ) -> Holding:
     """Decide over every observed rule that is not desired. `observed`: None = absent. `unknown`:
-    hosts not read completely, with the reason. `waiting`: what of a part that is missed has
-    grace."""
+    hosts not read completely, with the reason. `waiting`: what of a part that is missed has grace.
+    `old_ssh`: the SSH of the last applied plan."""
     if observed is None:
         return Holding(NOTHING, desired.rules, (), ())
-    extra = observed.rules - desired.rules
+    extra = meaningful(observed.rules - desired.rules)
     kept: list[str] = []
-    held: list[Held] = []
-
     if policy.icmp == "keep":
         pings = extra.of_protocols("icmp", "icmpv6")
-        kept.extend(f'{rule} (policy.icmp = "keep")' for rule in pings)
+        kept.extend(f'{rule} (policy.icmp = "keep")' for rule in _listed(observed, pings))
         extra = extra - pings
     if policy.private == "keep":
-        listed = observed.listed or tuple(observed.rules)
-        private = extra & RuleSet.of(rule for rule in listed if PRIVATE.covers(rule.sources))
-        private = private | RuleSet.of(rule for rule in extra if PRIVATE.covers(rule.sources))
-        kept.extend(f'{rule} (policy.private = "keep")' for rule in private)
+        gone_ssh = (old_ssh - desired.ssh).where(PRIVATE)
+        private = _private(observed, extra) - desired.denied - gone_ssh
+        kept.extend(f'{rule} (policy.private = "keep")' for rule in _listed(observed, private))
         extra = extra - private
     kept.extend(one.summary for one in observed.kept)
-
-    def holding(part: RuleSet, reason: str, detail: str, until: datetime | None = None) -> RuleSet:
-        held.extend(Held(rule, reason, detail, until) for rule in part)
-        return extra - part
-
-    if policy.mode == "additive":
-        extra = holding(extra, "additive", 'policy.mode = "additive" closes nothing')
-    elif unknown:
-        why = "; ".join(
-            f"{host} was not read completely: {reason}" for host, reason in sorted(unknown.items())
-        )
-        extra = holding(extra - desired.denied, "unknown-host", why)
-    elif desired.doubtful is None:
-        extra = holding(
-            extra - desired.denied,
-            "malformed-label",
-            "a container on the host network has labels that do not parse",
-        )
-    elif desired.doubtful:
-        part = (extra & desired.doubtful) - desired.denied
-        extra = holding(
-            part, "malformed-label", "a container that publishes it has labels that do not parse"
-        )
-    for one in waiting(extra - desired.denied - desired.deliberate):
-        extra = holding(one.rules, "grace", _missed(one), one.until)
-    return Holding(extra, desired.rules | (observed.rules - extra), tuple(held), tuple(kept))
-
-
-def _missed(waiting: Waiting) -> str:
-    since = (
-        "no container needs it any more"
-        if waiting.first
-        else "no container needs it since an earlier apply"
-    )
-    return f"{since}; it closes at the first apply after its grace that misses it too (--now does not wait)"
+    closing, held = _held(extra, desired, policy, unknown, waiting)
+    closing = closing | _with_them(observed, closing)
+    stays = desired.rules | (meaningful(observed.rules) - closing)
+    return Holding(closing, _as_it_stands(observed, stays), held, tuple(kept))
 
 
 def withhold(
@@ -114,3 +86,102 @@ def withhold(
     """The same with every closing held instead: what a closing guard does."""
     held = (*holding.held, *(Held(rule, reason, detail) for rule in holding.closing))
     return Holding(NOTHING, desired.rules | observed.rules, held, holding.kept)
+
+
+def _held(
+    extra: RuleSet,
+    desired: Desired,
+    policy: PolicySettings,
+    unknown: Mapping[str, str],
+    waiting: Callable[[RuleSet], tuple[Waiting, ...]],
+) -> tuple[RuleSet, tuple[Held, ...]]:
+    """What closes of `extra`, and what is held."""
+    if policy.mode == "additive":
+        return NOTHING, _all(extra, "additive", 'policy.mode = "additive" closes nothing')
+    held: tuple[Held, ...] = ()
+    if unknown:
+        part = extra - desired.denied
+        why = "; ".join(
+            f"{host} was not read completely: {reason}" for host, reason in sorted(unknown.items())
+        )
+        held = _all(part, "unknown-host", why)
+        extra = extra - part
+    elif desired.doubtful is None:
+        part = extra - desired.denied
+        why = "a container on the host network has labels that do not parse"
+        held = _all(part, "malformed-label", why)
+        extra = extra - part
+    elif desired.doubtful:
+        part = (extra & desired.doubtful) - desired.denied
+        why = "a container that publishes it has labels that do not parse"
+        held = _all(part, "malformed-label", why)
+        extra = extra - part
+    for one in waiting(extra - desired.denied - desired.deliberate):
+        held += tuple(Held(rule, "grace", _missed(one), one.until) for rule in one.rules)
+        extra = extra - one.rules
+    return extra, held
+
+
+def _all(rules: RuleSet, reason: str, detail: str) -> tuple[Held, ...]:
+    return tuple(Held(rule, reason, detail) for rule in rules)
+
+
+def _private(observed: Present, extra: RuleSet) -> RuleSet:
+    """The part of `extra` that rules of others let in from private networks. Such a rule may lie
+    in a wider one of ours: it is theirs all the same."""
+    theirs = [rule for rule in observed.vendor_rules if not rule.ours]
+    own = _union(rule.lets_in for rule in observed.vendor_rules if rule.ours)
+    whole = RuleSet.of(
+        part for rule in theirs for part in rule.lets_in if PRIVATE.covers(part.sources)
+    )
+    left = RuleSet.of(part for part in extra - own if PRIVATE.covers(part.sources))
+    return (extra & whole) | left
+
+
+def _listed(observed: Present, stays: RuleSet) -> Iterable[str]:
+    """What is kept, rule by rule as the vendor has them; pieces of rules as they are."""
+    rest = stays
+    for rule in observed.vendor_rules if stays else ():
+        matters = meaningful(rule.lets_in)
+        if matters and stays.covers(matters):
+            yield rule.label
+            rest = rest - matters
+    yield from (str(rule) for rule in rest)
+
+
+def _with_them(observed: Present, closing: RuleSet) -> RuleSet:
+    """What no packet matches of the ICMP rules that close whole: it goes with them."""
+    return _union(
+        rule.lets_in
+        for rule in observed.vendor_rules
+        if rule.lets_in & NO_PACKET
+        and all(part.is_one_protocol for part in rule.lets_in)
+        and (matters := meaningful(rule.lets_in))
+        and closing.covers(matters)
+    )
+
+
+def _as_it_stands(observed: Present, stays: RuleSet) -> RuleSet:
+    """`stays`, with what no packet matches of the rules that it keeps whole."""
+    whole = [
+        rule.lets_in
+        for rule in observed.vendor_rules
+        if rule.lets_in & NO_PACKET and stays.covers(meaningful(rule.lets_in))
+    ]
+    return stays | _union(whole) if whole else stays
+
+
+def _union(sets: Iterable[RuleSet]) -> RuleSet:
+    return RuleSet.of(rule for one in sets for rule in one)
+
+
+def _missed(waiting: Waiting) -> str:
+    since = (
+        "no container needs it any more"
+        if waiting.first
+        else "no container needs it since an earlier apply"
+    )
+    return (
+        f"{since}; it closes at the first apply after its grace that misses it too "
+        "(--now does not wait)"
+    )

@@ -31,9 +31,14 @@ _PINGS = RuleSet.of((Rule.of("icmp", "", ANY), Rule.of("icmpv6", "", ANY)))
 
 
 def with_standings(
-    considered: Sequence[Considered], seen: Mapping[str, Seen]
+    considered: Sequence[Considered], seen: Mapping[str, Seen], policy: PolicySettings | None = None
 ) -> tuple[Considered, ...]:
-    """The same firewalls, with what the Internet reaches on their machines. `seen`: by account."""
+    """The same firewalls, with what the Internet reaches on their machines. `seen`: by account.
+
+    What the plan itself is about is not trouble: a machine that it attaches is not reported as
+    open, and with `policy.icmp = "keep"` pings are not beyond what is wanted.
+    """
+    keep = _PINGS if policy is not None and policy.icmp == "keep" else NOTHING
     found = []
     for judged in considered:
         account = judged.account.name
@@ -45,7 +50,7 @@ def with_standings(
             )
         elif fleet is not None:
             beside = [other for other in considered if other.account.name == account]
-            standing = _standing(judged.plan.name, fleet, beside)
+            standing = _settled(_standing(judged.plan.name, fleet, beside), judged, keep)
         found.append(replace(judged, plan=replace(judged.plan, standing=standing)))
     return tuple(found)
 
@@ -62,6 +67,24 @@ def foreign_guards(policy: PolicySettings, considered: Iterable[Considered]) -> 
         for judged in considered
     }
     return {name: guard for name, guard in guarded.items() if guard is not None}
+
+
+def _settled(standing: Standing, judged: Considered, keep: RuleSet) -> Standing:
+    """Without what this very plan changes, and what policy keeps."""
+    coming = _attaching(judged)
+    machines = tuple(
+        replace(
+            machine,
+            beyond=tuple(
+                opening
+                for opening in machine.beyond
+                if RuleSet.of((opening.rule,)) - keep
+                and (opening.firewall is not None or machine.target not in coming)
+            ),
+        )
+        for machine in standing.machines
+    )
+    return replace(standing, machines=machines)
 
 
 def _standing(name: str, fleet: Fleet, beside: Sequence[Considered]) -> Standing:

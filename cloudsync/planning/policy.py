@@ -255,7 +255,7 @@ class _Judge:
             self.own_word(
                 port_rules(port),
                 f"declared for host {port.origin.host}",
-                port.description or name,
+                port.description or port.origin.host,
                 port.origin,
             )
             return

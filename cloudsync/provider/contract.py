@@ -156,11 +156,15 @@ class VendorRule:
 
     @property
     def label(self) -> str:
-        """The rule for people, stable from one read to the next: its name and its description if it
-        has them, and what it lets in."""
+        """The rule for people, stable from one read to the next: what it lets in, and its name and
+        description if it has them."""
         meaning = "; ".join(str(rule) for rule in self.lets_in) or "nothing"
-        words = " ".join(filter(None, (self.name, self.description and f'"{self.description}"')))
-        return f"{words}: {meaning}" if words else meaning
+        return " ".join(filter(None, (meaning, self.title)))
+
+    @property
+    def title(self) -> str:
+        """What people call it: its name and its description in quotes; empty if it has neither."""
+        return " ".join(filter(None, (self.name, self.description and f'"{self.description}"')))
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,11 +221,19 @@ class Present:
 
     @property
     def vendor_rules(self) -> tuple[VendorRule, ...]:
-        """`objects`; if the provider names none, each rule it lists by itself is one."""
+        """`objects`; if the provider names none, each rule it lists by itself is one, and those
+        with the same ports count as one."""
         if self.objects:
             return self.objects
         rules = self.listed or tuple(self.rules)
-        return tuple(VendorRule(f"{n} {rule}", RuleSet.of((rule,))) for n, rule in enumerate(rules))
+        return tuple(
+            VendorRule(
+                f"{number} {rule}",
+                RuleSet.of((rule,)),
+                counted_with=f"{rule.protocol}/{rule.ports}",
+            )
+            for number, rule in enumerate(rules)
+        )
 
 
 @dataclass(frozen=True, slots=True)

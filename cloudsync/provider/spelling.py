@@ -85,12 +85,15 @@ def spell(rules: Sequence[VendorRule], target: Target) -> Spelling:
     `rules`: `Present.vendor_rules`, none for a firewall that does not exist. Without
     `target.asked` the fewest rules that say what is missing are written.
     """
-    staying = [rule for rule in rules if target.rules.covers(rule.lets_in)]
-    going = [rule for rule in rules if not target.rules.covers(rule.lets_in)]
+    wanted = _Nearby(target.rules)
+    staying: list[VendorRule] = []
+    going: list[VendorRule] = []
+    for rule in rules:
+        (staying if wanted.covers(rule.lets_in) else going).append(rule)
     covered = _union(rule.lets_in for rule in staying)
     writing = _joined(_uncovered(target.asked, covered))
     rest = target.rules - covered - RuleSet.of(one.rule for one in writing)
-    writing += _remainders(going, rest)
+    writing += _remainders(going, rest, target)
     redundant = _redundant(staying, writing, target.asked)
     return Spelling(
         staying=tuple(rule for rule in staying if rule.key not in redundant),
@@ -169,7 +172,7 @@ def _not_covered(writing: list[Written]) -> list[Written]:
     return [one for one in writing if not covered(one)]
 
 
-def _remainders(going: Iterable[VendorRule], rest: RuleSet) -> list[Written]:
+def _remainders(going: Iterable[VendorRule], rest: RuleSet, target: Target) -> list[Written]:
     """What stays open of rules that go and nobody asks for as a rule (it is held, or kept): each
     part with the description it had."""
     found: list[Written] = []
@@ -178,8 +181,11 @@ def _remainders(going: Iterable[VendorRule], rest: RuleSet) -> list[Written]:
             break
         if part := rule.lets_in & rest:
             rest = rest - part
-            found += [Written(piece, rule.description, piece) for piece in part.fewest()]
-    found += [Written(piece, "", piece) for piece in rest.fewest()]
+            found += [
+                Written(piece, rule.description or target.describe(piece), piece)
+                for piece in part.fewest()
+            ]
+    found += [Written(piece, target.describe(piece), piece) for piece in rest.fewest()]
     return found
 
 
@@ -245,19 +251,34 @@ class _Nearby:
             protocol: [rule.last for rule in several] for protocol, several in self._rules.items()
         }
 
+    def covers(self, rules: RuleSet) -> bool:
+        """Whether all of `rules`, which are few, is in the set."""
+        return all(
+            RuleSet.of(self._sharing_ports(rule)).covers(RuleSet.of((rule,))) for rule in rules
+        )
+
     def sources(self, rule: Rule) -> NetworkSet:
         """All sources of rules that have a port in common with `rule`."""
+        found = [one.sources for one in self._sharing_ports(rule)]
+        return NetworkSet.union(found) if found else NOWHERE
+
+    def _sharing_ports(self, rule: Rule) -> Iterator[Rule]:
+        low, high = protocols.numbers(rule.protocol)
+        for one in self._wide:
+            first, last = protocols.numbers(one.protocol)
+            if first <= high and low <= last:
+                yield one
         if not rule.is_one_protocol:
-            part = RuleSet.of((rule,))
-            every = (*self._wide, *(one for several in self._rules.values() for one in several))
-            return NetworkSet.union(one.sources for one in every if part & RuleSet.of((one,)))
-        found = [one.sources for one in self._wide if RuleSet.of((rule,)) & RuleSet.of((one,))]
+            for protocol, several in self._rules.items():
+                if low <= protocols.numbers(protocol)[0] <= high:
+                    yield from several
+            return
         several = self._rules.get(rule.protocol, [])
-        for one in several[bisect_left(self._lasts.get(rule.protocol, []), rule.first) :]:
+        start = bisect_left(self._lasts.get(rule.protocol, []), rule.first)
+        for one in several[start:]:
             if one.first > rule.last:
                 break
-            found.append(one.sources)
-        return NetworkSet.union(found) if found else NOWHERE
+            yield one
 
 
 def _ports(rule: Rule) -> Ports:

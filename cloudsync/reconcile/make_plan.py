@@ -20,7 +20,7 @@ from cloudsync.model.observed import Seen
 from cloudsync.model.plan import FirewallPlan, Granted, Guard, Plan, ReadStatus
 from cloudsync.model.ports import Complete, Discovery, Failed, Partial, name_of
 from cloudsync.model.ssh_login import Login
-from cloudsync.planning.decide import Considered, consider
+from cloudsync.planning.decide import Case, Considered, consider
 from cloudsync.planning.grace import Past
 from cloudsync.planning.machine_exposure import foreign_guards, with_standings
 from cloudsync.planning.orphans import orphans, unlooked
@@ -237,7 +237,8 @@ def _decided(
     closings of those that it concerns."""
     same = twins(configuration, question.accounts, question.firewalls, answer.observed)
     judge = _Judge(configuration, granted, question, answer, past, same, own_login(os.environ))
-    first = with_standings([judge.judged(firewall) for firewall in question.firewalls], answer.seen)
+    judged = [judge.judged(firewall) for firewall in question.firewalls]
+    first = with_standings(judged, answer.seen, configuration.policy)
     withheld = foreign_guards(configuration.policy, first)
     return tuple(
         judge.under(withheld[firewall.name], firewall, judged)
@@ -277,7 +278,7 @@ class _Judge:
 
     def _considered(self, firewall: Firewall, foreign: Guard | None) -> Considered:
         name, answer = firewall.name, self.answer
-        judged = consider(
+        case = Case(
             self.configuration,
             firewall,
             self.question.accounts[firewall.account],
@@ -288,8 +289,9 @@ class _Judge:
             self.granted,
             self.login,
             self.same.get(name, ()),
-            foreign,
+            answer.seen.get(firewall.account, Seen()).fleet,
         )
+        judged = consider(case, foreign)
         shared = shared_ports(self.configuration, firewall, judged.target.rules, answer.discoveries)
         return replace(judged, plan=replace(judged.plan, shared=shared))
 

@@ -201,7 +201,10 @@ def _remember_ssh(
         known = last_ssh(configuration.state, configuration.owner)
         after = {
             outcome.firewall: guarded_ssh(
-                known.get(outcome.firewall), configuration.ssh.rules, outcome, judged.plan.exists
+                known.get(outcome.firewall) or judged.login_ways or None,
+                configuration.ssh.rules,
+                outcome,
+                judged.plan.exists,
             )
             for outcome, judged in zip(outcomes, considered, strict=True)
         }

@@ -93,7 +93,7 @@ def _firewall(firewall: FirewallPlan, shown: Plan, *, verbose: bool) -> Iterator
             "quiet",
         )
     for guard in guards:
-        what = "its closings are" if guard.withholds == "closings" else "this firewall is"
+        what = words.withheld(guard)
         yield Line(f"  ! {guard.id}: {what} left undone: {plain(guard.message, 1500)}", "error")
     for said in exposure.troubles(firewall, everything=verbose):
         yield Line(
@@ -119,6 +119,7 @@ _signs: dict[str, tuple[str, Style]] = {
     "reapply": ("~", "attach"),
     "open": ("+", "open"),
     "close": ("-", "close"),
+    "rewrite": ("~", "attach"),
 }
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime
 
 from cloudsync.model.outcome import Report
-from cloudsync.model.plan import Change, Plan
+from cloudsync.model.plan import Change, Guard, Plan
 from cloudsync.planning.sensitive_ports import is_world
 from cloudsync.rules import Rule
 from cloudsync.rules.address_classes import PRIVATE
@@ -61,8 +61,15 @@ def change(one: Change) -> str:
         "adopt": "adopt the firewall",
         "attach": "attach to",
         "reapply": "put in force on",
+        "rewrite": "rewrite",
     }
     return f"{names[one.action]} {one.target or ''}".strip()
+
+
+def withheld(guard: Guard) -> str:
+    """What a guard withholds, as the subject of `left undone`."""
+    what = {"closings": "its closings are", "openings": "some of its openings are"}
+    return what.get(guard.withholds, "this firewall is")
 
 
 def until(moment: datetime | None, now: datetime) -> str:
@@ -91,7 +98,7 @@ def summary(plan: Plan) -> str:
     counts = Counter(change.action for firewall in changing for change in firewall.changes)
     parts = [
         f"{counts[action]} to {action}"
-        for action in ("create", "adopt", "attach", "reapply", "open", "close")
+        for action in ("create", "adopt", "attach", "reapply", "open", "close", "rewrite")
         if counts[action]
     ]
     return f"Plan: {', '.join(parts)} on {len(changing)} {'firewall' if len(changing) == 1 else 'firewalls'}."

@@ -20,8 +20,8 @@ class RuleTableWriter:
     def __init__(self) -> None:
         self._numbers: dict[NetworkSet, int] = {}
 
-    def rules(self, rules: RuleSet) -> list[str]:
-        """The rules of one set, as the file holds them."""
+    def rules(self, rules: Iterable[Rule]) -> list[str]:
+        """The rules of one set, or single rules, as the file holds them."""
         return [f"{rule.protocol}/{rule.ports} from {self._number(rule.sources)}" for rule in rules]
 
     def _number(self, sources: NetworkSet) -> int:

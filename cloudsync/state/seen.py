@@ -75,14 +75,12 @@ def save(state: Path, owner: str, memories: Mapping[str, Memory]) -> None:
 def same(before: Memory | None, now: Memory) -> bool:
     """Whether writing `now` would tell nothing new: while no timer runs, the moment of the last
     look does not matter."""
-    return before is not None and (before.identity, before.hosts, before.missing) == (
-        now.identity,
-        now.hosts,
-        (),
-    ) == (
-        now.identity,
-        now.hosts,
-        now.missing,
+    return (
+        before is not None
+        and not before.missing
+        and not now.missing
+        and (before.identity, before.hosts, before.written)
+        == (now.identity, now.hosts, now.written)
     )
 
 
@@ -105,6 +103,7 @@ def _written(memory: Memory, table: RuleTableWriter) -> dict[str, Any]:
             }
             for missing in memory.missing
         ],
+        "written": table.rules(memory.written),
     }
 
 
@@ -125,6 +124,7 @@ def _memory(value: Mapping[str, Any], rules: Rules) -> Memory:
             )
             for missing in value["missing"]
         ),
+        tuple(rule for one in value.get("written", ()) for rule in rules([one])),
     )
 
 

@@ -85,6 +85,7 @@ class Apply:
     closes: int | None = None
     adopt: bool = False
     attach: bool = False
+    ssh_moved: bool = False
     says: str = ""
     """Words the messages must contain."""
 
@@ -147,9 +148,28 @@ class Attached:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Spells:
+    """Of the vendor's rules for these ports every network is one of these, as they are spelled; and
+    rules with a description (` # words`) are there under it. Only for a stage that `ShowsRules`."""
+
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A machine that is no host of the configuration comes under the firewall. Only for a stage
+    that `HasNeighbours`."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotShared:
+    """The configuration says that other machines need nothing of their own."""
+
+
 Step = (
     There | ByHand | Other | Wants | WantsLimit | Boundary | Goes | Apply | Race | Meanwhile | LetsIn | LetsInWanted | NothingLeft
-    | Untouched | Others | Attached | Release
+    | Untouched | Others | Attached | Release | Spells | Neighbour | NotShared
 )  # fmt: skip
 
 
@@ -205,6 +225,11 @@ def wants(*rules: str, **policy: object) -> Wants:
 def lets_in(*rules: str) -> LetsIn:
     """SSH and exactly these."""
     return LetsIn((SSH, *rules))
+
+
+def spells(*rules: str) -> Spells:
+    """How the vendor's rules are spelled."""
+    return Spells(rules)
 
 
 def goes(

@@ -22,9 +22,10 @@ from cloudsync.provider.marker import Marker, host_digest
 from cloudsync.reconcile import run as reconcile
 from cloudsync.reconcile.release import release
 from cloudsync.rules import NOTHING, RuleSet
+from cloudsync.rules.families import meaningful
 from cloudsync.testing import language as say
 from cloudsync.testing.language import Scenario, meant, spelled
-from cloudsync.testing.stage import Stage, Trouble
+from cloudsync.testing.stage import HasNeighbours, ShowsRules, Stage, Trouble
 
 NAME, BESIDE, OWNER, HOST = "web", "beside", "shop", "web-1"
 DEADLINE, SHORT_DEADLINE = "30s", "6s"
@@ -46,6 +47,8 @@ class Run:
         self.policy: Mapping[str, object] = {}
         self.beside = False
         self.disturbed = False
+        self.neighbours: list[str] = []
+        self.shared_with: list[str] = []
         self.written_before = stage.writes()
 
     def play(self) -> None:
@@ -104,6 +107,13 @@ class Run:
                 assert stage.others(NAME) == count
             case say.Attached(count):
                 assert stage.attached(NAME) == count
+            case say.Spells(rules):
+                self.spells(rules)
+            case say.Neighbour():
+                assert isinstance(stage, HasNeighbours)
+                self.neighbours.append(stage.add_neighbour(NAME))
+            case say.NotShared():
+                self.shared_with = self.neighbours
 
     @property
     def slow(self) -> bool:
@@ -123,6 +133,7 @@ class Run:
             adopt=(NAME,) if step.adopt else (),
             allow_attach=(NAME,) if step.attach else (),
             allow_close=1000,
+            ssh_moved=step.ssh_moved,
         )
         report = reconcile.apply(self.configuration(), reconcile.Options(granted=granted))
         said = _messages(report)
@@ -154,6 +165,25 @@ class Run:
         )
         for state in (*list(self.stage.history(NAME))[seen:], self.stage.lets_in(NAME)):
             assert state == before, "a release changed what the firewall lets in"
+
+    def spells(self, rules: tuple[str, ...]) -> None:
+        """Rules are written as a person would, and keep what people wrote."""
+        assert isinstance(self.stage, ShowsRules)
+        there = self.stage.rules(NAME)
+        for rule in map(spelled, rules):
+            same = [r for r in there if (r.protocol, r.ports) == (rule.protocol, rule.ports)]
+            networks = {network for other in same for network in other.sources}
+            allowed = {
+                network
+                for other in map(spelled, rules)
+                if (other.protocol, other.ports) == (rule.protocol, rule.ports)
+                for network in other.sources
+            }
+            assert networks == allowed, f"{rule.protocol}/{rule.ports} is from {sorted(networks)}"
+            described = {n for r in same if r.description == rule.description for n in r.sources}
+            assert not rule.description or set(rule.sources) <= described, (
+                f"{rule.description!r} is lost: {same}"
+            )
 
     def nothing_left(self) -> None:
         written = self.stage.writes()
@@ -201,9 +231,11 @@ class Run:
             else:
                 ports = f"{rule.ports}/{rule.protocol}" if rule.ports else rule.protocol
             allowed.append({"ports": [ports], "sources": list(rule.sources)})
+        shared = {"shared_with": self.shared_with} if self.shared_with else {}
         return {
             "provider": "vendor",
             "hosts": [HOST],
+            **shared,
             "allow": allowed,
             **self.stage.settings(name),
         }
@@ -224,6 +256,7 @@ def hold_to_the_laws(before: RuleSet, wanted: RuleSet, states: list[RuleSet]) ->
 def assert_equal(found: RuleSet | None, expected: RuleSet) -> None:
     """With the difference in words."""
     assert found is not None, "the firewall does not exist"
+    found, expected = meaningful(found), meaningful(expected)
     assert found == expected, (
         f"beyond: {_text(found - expected)}; missing: {_text(expected - found)}"
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
@@ -125,4 +125,25 @@ class Stage(Protocol):
     def sound(self) -> Sequence[str]:
         """What the vendor's own description of the API has against the calls so far; empty where it
         knows none."""
+        ...
+
+
+@runtime_checkable
+class ShowsRules(Protocol):
+    """What a stage may also be: it shows the firewall's rules one by one, as the console does.
+    Scenarios about how rules are written are for such stages."""
+
+    def rules(self, name: str) -> Sequence[Spelled]:
+        """The firewall's inbound rules from networks, with their descriptions as they stand; a
+        vendor with one object for each network has one rule for each."""
+        ...
+
+
+@runtime_checkable
+class HasNeighbours(Protocol):
+    """What a stage may also be: it puts further machines under a firewall."""
+
+    def add_neighbour(self, name: str) -> str:
+        """A machine that is no host of the configuration comes under the existing firewall, besides
+        one that bears the name of its host; its name at the vendor."""
         ...

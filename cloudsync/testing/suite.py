@@ -20,10 +20,10 @@ import pytest
 from cloudsync.provider import registry
 from cloudsync.provider.contract import Capabilities
 from cloudsync.rules import Rule
-from cloudsync.testing.language import Scenario
+from cloudsync.testing.language import Neighbour, Scenario, Spells
 from cloudsync.testing.run import Run
 from cloudsync.testing.scenarios import SCENARIOS
-from cloudsync.testing.stage import Stage
+from cloudsync.testing.stage import HasNeighbours, ShowsRules, Stage
 
 FLAGS = (
     "icmp_types",
@@ -55,6 +55,8 @@ class Conformance:
         capabilities = registry.load(stage.type).capabilities
         if missing := lacking(scenario, capabilities):
             pytest.skip(f"the provider does not declare: {', '.join(sorted(missing))}")
+        if unable := unable_to(scenario, stage):
+            pytest.skip(f"the stage has no method: {', '.join(sorted(unable))}")
         for name, value in stage.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr("cloudsync.provider.retry._jitter", lambda _: 0.01)
@@ -79,3 +81,15 @@ def lacking(scenario: Scenario, capabilities: Capabilities) -> set[str]:
         known = {Rule.of(name, "", ("0.0.0.0/0",)).protocol for name in capabilities.protocols}
         missing |= scenario.protocols - known
     return missing
+
+
+def unable_to(scenario: Scenario, stage: Stage) -> set[str]:
+    """What the scenario needs of the stage and every stage need not have."""
+    steps = scenario.steps
+    needs = {
+        "rules": any(isinstance(step, Spells) for step in steps)
+        and not isinstance(stage, ShowsRules),
+        "add_neighbour": any(isinstance(step, Neighbour) for step in steps)
+        and not isinstance(stage, HasNeighbours),
+    }
+    return {name for name, missing in needs.items() if missing}

@@ -13,6 +13,7 @@ from tests.conformance.http_stage import HttpStage, rule_set
 from tests.doubles.ec2 import (
     Ec2Double,
     Group,
+    Nic,
     Rule,
     fault_body,
 )
@@ -150,6 +151,24 @@ class AwsStage(HttpStage):
     def lets_in(self, name: str) -> RuleSet | None:
         group = self.cloud.group(name)
         return None if group is None else _let_in(group.rules)
+
+    def rules(self, name: str) -> Sequence[Spelled]:
+        return [
+            Spelled(
+                "all" if rule.protocol == "-1" else rule.protocol,
+                f"{rule.first}-{rule.last}" if rule.first != rule.last else f"{rule.first}",
+                (rule.source,),
+                rule.description or "",
+            )
+            for rule in self._of(name).rules
+            if rule.kind in ("v4", "v6")
+        ]
+
+    def add_neighbour(self, name: str) -> str:
+        for number, machine in enumerate(("web-1", "db-1"), 1):
+            nic = Nic("", [self._of(name).id], f"198.51.100.{number}")
+            self.cloud.add_instance(machine, nic)
+        return "db-1"
 
     def history(self, name: str) -> Sequence[RuleSet]:
         return [_let_in(rules) for of, rules in self.cloud.history if of == name]

@@ -54,6 +54,23 @@ class DigitalOceanStage(HttpStage):
         found = [one for one in self._names() if re.fullmatch(rf"{name}(\..+)?", one)]
         return _meaning(self.cloud.firewall(found[0])["inbound_rules"]) if found else None  # type: ignore[index]
 
+    def rules(self, name: str) -> Sequence[Spelled]:
+        return [
+            Spelled(
+                rule["protocol"],
+                "1-65535" if rule.get("ports") == "0" else rule.get("ports") or "",
+                tuple(rule["sources"]["addresses"]),
+            )
+            for rule in self._of(name)["inbound_rules"]
+            if rule["sources"].get("addresses")
+        ]
+
+    def add_neighbour(self, name: str) -> str:
+        there = self.cloud.firewalls[self._of(name)["id"]]
+        there.droplets = sorted({*there.droplets, *self.cloud.droplets})
+        there.droplets.append(self.cloud.add_droplet("db-1"))
+        return "db-1"
+
     def history(self, name: str) -> Sequence[RuleSet]:
         return [
             _meaning(rules)

@@ -61,6 +61,28 @@ class HetznerStage(HttpStage):
         firewall = self.cloud.firewall(name)
         return None if firewall is None else _meaning(firewall["rules"])
 
+    def rules(self, name: str) -> Sequence[Spelled]:
+        firewall = self.cloud.firewall(name)
+        assert firewall is not None
+        return [
+            Spelled(
+                rule["protocol"],
+                "1-65535" if rule.get("port") == "any" else rule.get("port") or "",
+                tuple(rule["source_ips"]),
+                rule.get("description") or "",
+            )
+            for rule in firewall["rules"]
+            if rule["direction"] == "in"
+        ]
+
+    def add_neighbour(self, name: str) -> str:
+        firewall = self.cloud.firewall(name)
+        assert firewall is not None
+        there = self.cloud.firewalls[firewall["id"]]
+        there.servers |= {self.server, self.cloud.add_server("db-1")}
+        self.cloud._settle("applied")
+        return "db-1"
+
     def history(self, name: str) -> Sequence[RuleSet]:
         return [_meaning(rules) for of, rules in self.cloud.history if of == name]
 

@@ -45,6 +45,12 @@ class LocalStage:
             for one in self._read(name)["rules"]
         )
 
+    def rules(self, name: str) -> Sequence[Spelled]:
+        return [
+            Spelled(one["protocol"], one["ports"], tuple(one["sources"]), one["description"])
+            for one in self._read(name)["rules"]
+        ]
+
     def history(self, name: str) -> Sequence[RuleSet]:
         now = self.lets_in(name)
         return [] if now is None else [now]

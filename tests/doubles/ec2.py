@@ -540,10 +540,12 @@ class Ec2Double(Double):
         return self.groups[id_]
 
     def _tags(self, tags: list[dict[str, str]], before: dict[str, str]) -> dict[str, str]:
-        after = before | {tag["Key"]: tag.get("Value", "") for tag in tags}
+        fresh = {tag["Key"]: tag.get("Value", "") for tag in tags}
+        after = before | fresh
+        # AWS's own tags (`aws:cloudformation:...`) stay; nobody else can write such.
         if any(
             key.lower().startswith("aws:") or not 1 <= len(key) <= 128 or len(value) > 256
-            for key, value in after.items()
+            for key, value in fresh.items()
         ):
             raise error(
                 400,

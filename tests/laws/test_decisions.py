@@ -10,11 +10,12 @@ import pytest
 from cloudsync.model.plan import Granted
 from cloudsync.model.ports import Complete, Malformed, Origin
 from cloudsync.planning.approval import moved
-from cloudsync.planning.diff import changes_of
+from cloudsync.planning.diff import Around, changes_of
 from cloudsync.planning.guards import attaching
 from cloudsync.planning.holds import Holding
 from cloudsync.planning.policy import Desired
 from cloudsync.provider.contract import Absent, Attachment, Machine
+from cloudsync.provider.spelling import Spelling
 from cloudsync.reconcile import run as reconcile
 from cloudsync.reconcile.run import Options
 from cloudsync.rules import NOTHING
@@ -108,7 +109,8 @@ def test_pings_close_unless_they_are_kept(world: World, icmp: str) -> None:
 
 def attachments(*given: Attachment) -> list[tuple[str | None, str, bool]]:
     desired = Desired((), rules("tcp/22"), rules("tcp/22"), NOTHING, NOTHING, (), ())
-    changes = changes_of(Absent(given), desired, hold_nothing(), given, adopt=None, reapply=())
+    spelling = Spelling((), (), (), ())
+    changes = changes_of(Absent(given), desired, hold_nothing(), spelling, Around(attach=given))
     return [
         (change.target, change.reason, change.opens_now)
         for change in changes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cloudsync.model.plan import Granted, Guard
-from cloudsync.planning.guards import attaching, lawful_steps, max_close
+from cloudsync.planning.guards import attaching, closings, lawful_steps, max_close
 from cloudsync.provider.contract import Attachment, Machine, Step, StepKind
 from cloudsync.rules import NOTHING, RuleSet
 from tests.world import rules
@@ -101,7 +101,7 @@ def test_steps_must_end_where_the_plan_ends() -> None:
 @pytest.mark.parametrize(("count", "refused"), [(4, False), (5, False), (6, True)])
 def test_max_close_lets_exactly_its_number_pass(count: int, refused: bool) -> None:
     closing = rules(*(f"tcp/{8000 + 2 * n}" for n in range(count)))
-    assert bool(max_close("web", closing, 5, Granted())) is refused
+    assert bool(max_close("web", closings((), closing), 5, Granted())) is refused
 
 
 def attach(*machines: Machine) -> Guard | None:

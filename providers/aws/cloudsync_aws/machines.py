@@ -58,12 +58,7 @@ def fleet(
         for interface in one.interfaces
         for firewall in interface.firewalls
     }
-    # Where the configuration names instances, only those were asked for: the group may be on others
-    # too.
-    everywhere = [spec for spec in specs if not settings_of(spec).instances]
-    existing = {
-        spec.name for spec in everywhere if any(is_group(spec, one) for one in groups.values())
-    }
+    existing = {spec.name for spec in specs if any(is_group(spec, one) for one in groups.values())}
     return Fleet(machines, frozenset(existing - acting), (*missing, *NOT_EVALUATED))
 
 
@@ -166,6 +161,7 @@ def _machine(
         ),
         unknown=tuple(unknown),
         kept=tuple(kept),
+        listed=frozenset(spec.name for spec in specs if id_ in settings_of(spec).instances),
     )
 
 

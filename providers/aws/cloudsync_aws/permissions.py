@@ -8,15 +8,26 @@ reading.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any, Literal
 
-from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules import Rule, RuleSet, protocols
 from cloudsync.rules.networks import NetworkSet
 
 Family = Literal[4, 6]
+WITHOUT_NARROW_RULES = frozenset({"dccp", "sctp", "udplite"})
+"""Protocols with ports of which AWS lets in all of them or none: any number but those of tcp, udp
+and ICMP opens "all ports" (API_IpPermission). A protocol without ports is exact by that."""
+EXPRESSIBLE = frozenset(
+    name
+    for number in range(256)
+    if (name := protocols.name(number, number)) not in WITHOUT_NARROW_RULES
+)
+"""Protocols that a permission can name without letting in more."""
+_NAMED = ("tcp", "udp", "icmp", "icmpv6")
 _NUMBERED = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
 _SOURCES: tuple[tuple[str, str, Family], ...] = (
     ("IpRanges", "CidrIp", 4),
@@ -25,6 +36,7 @@ _SOURCES: tuple[tuple[str, str, Family], ...] = (
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html; `&` is missing in the
 # list of other sources.
 _NOT_ALLOWED = re.compile(r"[^a-zA-Z0-9 ._\-:/()#,@\[\]+=;{}!$*]")
+_DASHES = re.compile("[\u2010-\u2015]")
 MAX_DESCRIPTION = 255
 
 
@@ -53,11 +65,21 @@ class Permission:
         it."""
         return self.protocol, self.first, self.last, self.rule
 
+    @property
+    def ports(self) -> str:
+        """Protocol and ports as text: what all sources of one rule in the console share."""
+        return f"{self.protocol}/{self.first}-{self.last}"
+
+    @property
+    def key(self) -> str:
+        """Tells it from the group's others; the same at each read."""
+        return f"{self.ports} {self.cidr}"
+
 
 @dataclass(frozen=True, slots=True)
 class Other:
     """A rule whose source is a group or a prefix list. `weight`: what it costs of the quota, in
-    both families. `protocol`, `first`, `last` as the vendor counts."""
+    both families. `protocol`, `first`, `last` as the vendor counts. `source`: for people."""
 
     summary: str
     protocol: str
@@ -65,6 +87,7 @@ class Other:
     last: int | None
     prefix_list: str | None = None
     weight: int = 1
+    source: str = ""
 
     def meaning(self, networks: NetworkSet) -> Rule | None:
         """What it lets in where its source stands for these networks. Raises
@@ -83,6 +106,8 @@ def from_vendor(
             protocol = str(one["IpProtocol"]).lower()
             protocol = _NUMBERED.get(protocol, protocol)
             first, last = one.get("FromPort"), one.get("ToPort")
+            if protocol not in (*_NAMED, "-1"):
+                first = last = None
             for key, name, family in _SOURCES:
                 for source in one.get(key) or ():
                     cidr = str(source[name])
@@ -103,38 +128,37 @@ def to_vendor(rules: RuleSet, target: RuleSet) -> tuple[Permission, ...]:
     everything = NetworkSet.union(rule.sources for rule in rules.where(target.everything_from()))
     whole = [Rule.of("all", "", everything)] if everything else []
     rest = rules.apart_from_everything(everything)
-    found = []
+    permissions: list[Permission] = []
     for family in (4, 6):
         part = RuleSet.of(Rule(r.protocol, r.first, r.last, r.sources.family(family)) for r in rest)
-        said = [
-            rule
-            for protocol in ("tcp", "udp", "icmp", "icmpv6")
-            for rule in part.of_protocols(protocol).fewest()
-        ]
-        for rule in (piece for one in (*said, *whole) for piece in _pieces(one)):
-            protocol, first, last = _spelled(rule)
-            found += [
-                Permission(
-                    protocol,
-                    first,
-                    last,
-                    family,
-                    cidr,
-                    Rule(rule.protocol, rule.first, rule.last, NetworkSet.of((cidr,))),
-                )
-                for cidr in rule.sources.family(family).cidrs()
-            ]
-    return tuple(found)
+        named = [rule for protocol in _NAMED for rule in part.of_protocols(protocol).fewest()]
+        others = part - part.of_protocols(*_NAMED)
+        permissions += permissions_of((*named, *others, *whole), (family,))
+    return tuple(permissions)
+
+
+def permissions_of(
+    rules: Iterable[Rule], families: Iterable[Family] = (4, 6)
+) -> tuple[Permission, ...]:
+    """Rules as AWS has them: each with its own ports, and a permission for every network."""
+    pieces = [piece for rule in rules for piece in _pieces(rule)]
+    return tuple(
+        Permission(
+            *_spelled(rule),
+            family,
+            cidr,
+            Rule(rule.protocol, rule.first, rule.last, NetworkSet.of((cidr,))),
+        )
+        for family in families
+        for rule in pieces
+        for cidr in rule.sources.family(family).cidrs()
+    )
 
 
 def inexpressible(rules: RuleSet) -> RuleSet:
-    """The part AWS has no narrow rule for: other protocols than these are let in on all their
-    ports."""
-    return (
-        rules
-        - rules.of_protocols("tcp", "udp", "icmp", "icmpv6")
-        - rules.where(rules.everything_from())
-    )
+    """The part AWS has no narrow rule for: of protocols with ports other than tcp and udp it lets
+    in all ports."""
+    return rules - rules.of_protocols(*sorted(EXPRESSIBLE)) - rules.where(rules.everything_from())
 
 
 def request(
@@ -156,9 +180,11 @@ def request(
 
 
 def plain(text: str) -> str:
-    """A description as AWS takes it: every character it refuses is `_`, the same for the same
-    text."""
-    return _NOT_ALLOWED.sub("_", text)[:MAX_DESCRIPTION]
+    """A description as AWS takes it: letters lose their accents, dashes are hyphens, and every
+    other character that it refuses is `_`; the same for the same text."""
+    bare = unicodedata.normalize("NFKD", _DASHES.sub("-", text).replace("ß", "ss"))
+    letters = "".join(letter for letter in bare if not unicodedata.combining(letter))
+    return _NOT_ALLOWED.sub("_", letters)[:MAX_DESCRIPTION]
 
 
 def network(cidr: str) -> NetworkSet:
@@ -191,6 +217,8 @@ def _spelled(rule: Rule) -> tuple[str, int | None, int | None]:
         return "-1", None, None
     if rule.has_ports:
         return rule.protocol, 0 if (rule.first, rule.last) == (1, 65535) else rule.first, rule.last
+    if rule.protocol not in ("icmp", "icmpv6"):
+        return str(protocols.numbers(rule.protocol)[0]), None, None
     if not rule.ports:
         return rule.protocol, -1, -1
     return (
@@ -202,7 +230,12 @@ def _spelled(rule: Rule) -> tuple[str, int | None, int | None]:
 
 def _pieces(rule: Rule) -> Iterator[Rule]:
     """AWS says one ICMP type, one code of a type, or all of them; a range of them is several
-    rules."""
+    rules, and so is a range of protocols."""
+    if not rule.is_one_protocol and rule.protocol != "all":
+        low, high = protocols.numbers(rule.protocol)
+        for number in range(low, high + 1):
+            yield Rule.of(protocols.name(number, number), "", rule.sources)
+        return
     if not rule.ports or rule.protocol not in ("icmp", "icmpv6"):
         yield rule
         return
@@ -219,10 +252,12 @@ def _others(
     what = text(protocol, first, last)
     for source in one.get("PrefixListIds") or ():
         name = str(source["PrefixListId"])
-        yield Other(f"{what} from the prefix list {name}", protocol, first, last, name)
+        by = f"the prefix list {name}"
+        yield Other(f"{what} from {by}", protocol, first, last, name, source=by)
     for source in one.get("UserIdGroupPairs") or ():
         name = source.get("GroupId") or source.get("GroupName") or "?"
-        yield Other(f"{what} from the group {name}", protocol, first, last)
+        by = f"the group {name}"
+        yield Other(f"{what} from {by}", protocol, first, last, source=by)
 
 
 def text(protocol: str, first: int | None, last: int | None) -> str:

@@ -15,13 +15,15 @@ from cloudsync.provider.contract import (
     Observation,
     Present,
     Unreadable,
+    VendorRule,
 )
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient, Unsupported
+from cloudsync.provider.owners import owners_of
 from cloudsync.rules import RuleSet
-from cloudsync.rules.networks import NetworkSet
+from cloudsync.rules.networks import ANY, NetworkSet
 from cloudsync_aws.client import Api
 from cloudsync_aws.native import OWNER, Found, marker_of
-from cloudsync_aws.permissions import Other, UnknownPermission, from_vendor, network
+from cloudsync_aws.permissions import Other, Permission, UnknownPermission, from_vendor, network
 from cloudsync_aws.settings import name_of, settings_of
 
 if TYPE_CHECKING:
@@ -107,25 +109,26 @@ class AwsReader:
     def _instances(self, specs: Sequence[FirewallSpec]) -> list[dict[str, Any]]:
         from cloudsync_aws.machines import is_group
 
-        named = sorted({id_ for spec in specs for id_ in settings_of(spec).instances})
-        unnamed = [spec for spec in specs if not settings_of(spec).instances]
-        owned = sorted(
-            id_ for id_, one in self.groups.items() if any(is_group(spec, one) for spec in unnamed)
-        )
-        owned += sorted(
-            {id_ for spec in unnamed if (id_ := settings_of(spec).group_id)} - set(owned)
-        )
-        found: dict[str, dict[str, Any]] = {}
-        for filter_, values in (("instance-id", named), ("network-interface.group-id", owned)):
-            for start in range(0, len(values), VALUES):
-                filters = [
-                    {"Name": filter_, "Values": values[start : start + VALUES]},
-                    {"Name": "instance-state-name", "Values": list(STATES)},
-                ]
-                parameters = {"Filters": filters, "MaxResults": PAGE}
-                for reservation in self.api.pages("DescribeInstances", "Reservations", parameters):
-                    found |= {str(one["InstanceId"]): one for one in reservation["Instances"]}
+        owned = {id_ for id_, one in self.groups.items() if any(is_group(s, one) for s in specs)}
+        owned |= {id_ for spec in specs if (id_ := settings_of(spec).group_id)}
+        found = self._described("network-interface.group-id", sorted(owned))
+        # An instance that the configuration names need not have the group.
+        named = {id_ for spec in specs for id_ in settings_of(spec).instances}
+        found |= self._described("instance-id", sorted(named - found.keys()))
         return list(found.values())
+
+    def _described(self, filter_: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Instances by id."""
+        found: dict[str, dict[str, Any]] = {}
+        for start in range(0, len(values), VALUES):
+            filters = [
+                {"Name": filter_, "Values": list(values[start : start + VALUES])},
+                {"Name": "instance-state-name", "Values": list(STATES)},
+            ]
+            parameters = {"Filters": filters, "MaxResults": PAGE}
+            for reservation in self.api.pages("DescribeInstances", "Reservations", parameters):
+                found |= {str(one["InstanceId"]): one for one in reservation["Instances"]}
+        return found
 
     def _entries(self, id_: str) -> NetworkSet | ProviderError:
         """The networks of a prefix list; the error where it cannot be read (another account's, a
@@ -187,7 +190,12 @@ class AwsReader:
                 rules=RuleSet.of(rules),
                 marker=marker_of(group.get("Tags") or ()),
                 listed=rules,
-                kept=tuple(Kept(other.summary) for other in others),
+                kept=tuple(_kept(other) for other in others),
+                objects=tuple(_object(permission) for permission in permissions),
+                managed_by=owners_of(
+                    {str(tag.get("Key")): str(tag.get("Value")) for tag in group.get("Tags") or ()},
+                    str(group["GroupName"]),
+                ),
                 described=tuple(
                     Description(RuleSet.of((one.rule,)), one.description)
                     for one in permissions
@@ -217,6 +225,21 @@ class AwsReader:
 
     def _name(self, spec: FirewallSpec) -> str:
         return settings_of(spec).group_id or name_of(spec)
+
+
+def _object(permission: Permission) -> VendorRule:
+    """A permission as the rule people see; the console shows one line for each source."""
+    return VendorRule(
+        permission.key,
+        RuleSet.of((permission.rule,) if permission.rule is not None else ()),
+        description=permission.description,
+        counted_with=permission.ports,
+    )
+
+
+def _kept(other: Other) -> Kept:
+    rule = other.meaning(ANY)
+    return Kept(other.summary, RuleSet.of((rule,) if rule is not None else ()), other.source)
 
 
 def _escaped(name: str) -> str:

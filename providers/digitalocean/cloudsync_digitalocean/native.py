@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cloudsync.provider.marker import Marker
-from cloudsync_digitalocean.rules import Listed, VendorRule
+from cloudsync_digitalocean.rules import Listed, NativeRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Found:
     id: str = ""
     name: str = ""
     inbound: tuple[Listed, ...] = ()
-    outbound: tuple[VendorRule, ...] = ()
+    outbound: tuple[NativeRule, ...] = ()
     droplets: frozenset[int] = frozenset()
     tags: frozenset[str] = frozenset()
     failed: bool = False
@@ -34,11 +34,11 @@ class Change:
     verb: Literal["create", "replace", "add", "remove", "attach-droplets", "attach-tags", "wait"]
     id: str | None = None
     name: str = ""
-    inbound: tuple[VendorRule, ...] = ()
-    outbound: tuple[VendorRule, ...] = ()
+    inbound: tuple[NativeRule, ...] = ()
+    outbound: tuple[NativeRule, ...] = ()
     droplets: tuple[int, ...] = ()
     tags: tuple[str, ...] = ()
-    expected: tuple[VendorRule, ...] = ()
+    expected: tuple[NativeRule, ...] = ()
 
 
 def full_name(base: str, marker: Marker) -> str:

@@ -8,7 +8,7 @@ limit of rules, to rename, and where a rule must lose a part of its sources.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from cloudsync.provider.contract import (
@@ -26,19 +26,24 @@ from cloudsync.provider.contract import (
     Step,
     StepKind,
     Target,
+    Touched,
     Writer,
 )
+from cloudsync.provider.rule_list import lines
+from cloudsync.provider.spelling import spell
 from cloudsync.rules import RuleSet
 from cloudsync.rules.networks import ANY4, NetworkSet
 from cloudsync_digitalocean.native import Change, Found, full_name
 from cloudsync_digitalocean.rules import (
     MAX_RULES,
     OUTBOUND,
-    VendorRule,
+    Listed,
+    NativeRule,
     clash,
+    compact,
+    edited,
     to_vendor,
     too_many,
-    without_addresses,
 )
 from cloudsync_digitalocean.settings import (
     RFC1918,
@@ -121,28 +126,31 @@ class DigitalOceanProvider:
             return _releasing(found, target, self.identity(target.spec))
         if (crowded := _crowded(found, target)) is not None:
             return Refusal(crowded)
-        compact = to_vendor(target.rules)
-        if isinstance(compact, Refusal):
-            return compact
+        fewest = to_vendor(target.rules)
+        if isinstance(fewest, Refusal):
+            return fewest
         targets = tuple(attachment.target for attachment in target.attach)
         cut = _cuts_private(observed, target)
         if isinstance(observed, Absent):
-            if (full := too_many(len(compact), len(OUTBOUND))) is not None:
+            natural = edited({}, lines((), spell((), target), target))
+            fits = too_many(len(natural), len(OUTBOUND)) is None
+            inbound = natural if fits else fewest
+            if (full := too_many(len(inbound), len(OUTBOUND))) is not None:
                 return Refusal(full)
             change = Change(
                 "create",
                 None,
                 name,
-                compact,
+                inbound,
                 OUTBOUND,
                 _droplets(target.attach),
                 _tags(target.attach),
             )
-            summary = f'create "{name}" with {len(compact)} rules' + (
+            summary = f'create "{name}" with {len(inbound)} rules' + (
                 f", attached to {', '.join(targets)}" if targets else ""
             )
             return (Step(summary, StepKind.REPLACE, target.rules, targets, change, cut),)
-        rules = _rule_steps(found, observed.rules, target, name, compact)
+        rules = _rule_steps(found, observed, target, name, fewest)
         if isinstance(rules, Refusal):
             return rules
         steps = [*rules]
@@ -205,74 +213,93 @@ def _releasing(found: Found, target: Target, base: str) -> tuple[Step, ...] | Re
     return (Step(f'rename "{found.name}" to "{base}"', StepKind.MARK, target.rules, native=change),)
 
 
+@dataclass(frozen=True, slots=True)
+class RuleChange:
+    """Rules to add and to take away, and the objects that go with them."""
+
+    adding: tuple[NativeRule, ...]
+    leaving: tuple[Listed, ...]
+    touches: tuple[Touched, ...]
+
+
 def _rule_steps(
-    found: Found, before: RuleSet, target: Target, name: str, compact: tuple[VendorRule, ...]
+    found: Found, observed: Present, target: Target, name: str, fewest: tuple[NativeRule, ...]
 ) -> tuple[Step, ...] | Refusal:
-    """How an existing firewall comes to `target.rules` and to its name. Lazy: a rule that is there
-    and wanted stays as it is spelled."""
-    if before == target.rules and target.marker is None:
-        if not target.reapply:
-            return ()
-        if not found.failed:
-            return (
-                Step(
-                    f'wait for "{name}" to be in force',
-                    StepKind.REPLACE,
-                    before,
-                    native=Change("wait", found.id, name),
-                ),
-            )
-    staying = [one for one in found.inbound if target.rules.covers(one.meaning)]
-    removing = [one for one in found.inbound if not target.rules.covers(one.meaning)]
-    adding = to_vendor(target.rules - RuleSet.of(rule for one in staying for rule in one.rules))
-    if isinstance(adding, Refusal):
-        return adding
-    whole = target.marker is not None or target.reapply or any(one.others for one in removing)
-    whole = whole or len(found.inbound) + len(adding) + len(found.outbound) > MAX_RULES
-    if not whole and not clash(removing, [*(one.native for one in staying), *adding]):
-        steps = []
-        if adding:
-            change = Change("add", found.id, name, adding)
-            steps.append(
-                Step(
-                    f'add {len(adding)} rules to "{name}"',
-                    StepKind.WIDEN,
-                    before | target.rules,
-                    native=change,
-                )
-            )
-        if removing:
-            change = Change("remove", found.id, name, tuple(one.native for one in removing))
-            steps.append(
-                Step(
-                    f'remove {len(removing)} rules from "{name}"',
-                    StepKind.NARROW,
-                    target.rules,
-                    native=change,
-                )
-            )
-        return tuple(steps)
-    kept = tuple(rest for one in found.inbound if (rest := without_addresses(one)) is not None)
-    inbound = (*compact, *kept)
-    if (full := too_many(len(inbound), len(found.outbound))) is not None:
-        return Refusal(full)
-    change = Change(
-        "replace",
-        found.id,
-        name,
-        inbound,
-        found.outbound,
-        expected=tuple(one.native for one in found.inbound),
-    )
+    """How an existing firewall comes to `target.rules` and to its name. A rule that is there and
+    fits stays as it is spelled. `fewest`: the fewest rules that say it, if there is no room."""
+    before, there = observed.rules, observed.vendor_rules
+    whole = target.marker is not None or target.reapply
+    if before == target.rules and target.marker is None and target.reapply and not found.failed:
+        wait = Change("wait", found.id, name)
+        summary = f'wait for "{name}" to be in force'
+        return (Step(summary, StepKind.REPLACE, before, native=wait),)
+    spelling = spell(there, target)
+    if before == target.rules and not (whole or spelling.redundant):
+        return ()
+    listed = dict(zip((rule.key for rule in there), found.inbound, strict=True))
+    wanted = lines(there, spelling, target)
+    inbound = edited(listed, wanted)
+    touches = (*spelling.touches(), *_renaming(found, name))
+    room = len(inbound) + len(found.outbound) <= MAX_RULES
+    in_place = any(line.at is not None and line.rule is not None for line in wanted)
+    leaving = [listed[rule.key] for rule in (*spelling.going, *spelling.redundant)]
+    adding = tuple(rule for rule in inbound if not any(rule is one.native for one in found.inbound))
+    if not (whole or in_place or any(one.others for one in leaving)) and (
+        len(found.inbound) + len(adding) + len(found.outbound) <= MAX_RULES
+    ):
+        staying = [one for one in found.inbound if one not in leaving]
+        if not clash(leaving, [*(one.native for one in staying), *adding]):
+            change = RuleChange(adding, tuple(leaving), touches)
+            return _add_then_remove(found, before, target, name, change)
+    if not room:
+        inbound = compact(fewest, found.inbound)
+        if (full := too_many(len(inbound), len(found.outbound))) is not None:
+            return Refusal(full)
+        reason = "there is no room for it: fewer rules say the same"
+        touches = (
+            *(
+                Touched(rule.label, "deletes", reason, rule.key)
+                for rule in there
+                if rule.lets_in and listed[rule.key].native not in inbound
+            ),
+            *_renaming(found, name),
+        )
+    expected = tuple(one.native for one in found.inbound)
+    native = Change("replace", found.id, name, inbound, found.outbound, expected=expected)
     renamed = f', renamed from "{found.name}"' if found.name != name else ""
-    return (
-        Step(
-            f'replace "{name}" with {len(inbound)} rules{renamed}',
-            StepKind.REPLACE,
-            target.rules,
-            native=change,
-        ),
-    )
+    summary = f'replace "{name}" with {len(inbound)} rules{renamed}'
+    return (Step(summary, StepKind.REPLACE, target.rules, native=native, touches=touches),)
+
+
+def _add_then_remove(
+    found: Found, before: RuleSet, target: Target, name: str, change: RuleChange
+) -> tuple[Step, ...]:
+    """One call to add and one to take away, each only if there is something for it."""
+    steps = []
+    if change.adding:
+        native = Change("add", found.id, name, change.adding)
+        summary = f'add {len(change.adding)} rules to "{name}"'
+        steps.append(Step(summary, StepKind.WIDEN, before | target.rules, native=native))
+    if change.leaving:
+        native = Change("remove", found.id, name, tuple(one.native for one in change.leaving))
+        summary = f'remove {len(change.leaving)} rules from "{name}"'
+        steps.append(
+            Step(
+                summary,
+                StepKind.NARROW,
+                target.rules,
+                native=native,
+                touches=change.touches,
+            )
+        )
+    return tuple(steps)
+
+
+def _renaming(found: Found, name: str) -> tuple[Touched, ...]:
+    """To adopt is to rename: the marker can only live in the name."""
+    if found.name == name:
+        return ()
+    return (Touched(found.name, "renames", f"renamed to {name}", counts=False),)
 
 
 def _crowded(found: Found, target: Target) -> str | None:
@@ -305,7 +332,8 @@ def _cuts_private(observed: Present | Absent, target: Target) -> str | None:
     """What to say where machines come, or are, under a firewall that lets nothing in from private
     networks."""
     private = NetworkSet.of(RFC1918)
-    had = isinstance(observed, Present) and bool(_only_private(observed.rules).where(private))
+    closing = observed.rules - target.rules if isinstance(observed, Present) else RuleSet()
+    had = bool(_only_private(closing).where(private))
     if _only_private(target.rules).where(private) or not (had or target.attach):
         return None
     return (

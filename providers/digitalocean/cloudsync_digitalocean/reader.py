@@ -21,12 +21,14 @@ from cloudsync.provider.contract import (
 )
 from cloudsync.provider.errors import AuthError, NotFound, ProviderError, Transient, Unsupported
 from cloudsync.provider.machines import Fleet, Marked
+from cloudsync.provider.owners import owners_of
+from cloudsync.provider.rule_list import keyed
 from cloudsync.rules import Rule, RuleSet
-from cloudsync.rules.networks import NetworkSet
+from cloudsync.rules.networks import ANY, ANY4, ANY6, NetworkSet
 from cloudsync_digitalocean.client import Api
 from cloudsync_digitalocean.machines import covers, fleet, marked
 from cloudsync_digitalocean.native import Found, best_fit, marker_of
-from cloudsync_digitalocean.rules import UnknownRule, from_vendor
+from cloudsync_digitalocean.rules import Listed, UnknownRule, from_vendor, ports_of, what
 from cloudsync_digitalocean.settings import settings_of
 
 
@@ -137,7 +139,15 @@ class Team:
             marker=marker,
             listed=tuple(rule for one in inbound for rule in one.rules),
             attachments=self._attachments(spec, firewall),
-            kept=tuple(Kept(text) for one in inbound for text in one.others),
+            kept=tuple(
+                Kept(text, _ports(listed), text.partition(" from ")[2])
+                for listed in inbound
+                for text in listed.others
+            ),
+            objects=keyed([(_spelled(listed), listed.meaning, "") for listed in inbound]),
+            managed_by=owners_of(
+                dict.fromkeys(map(str, firewall.get("tags") or ()), ""), str(firewall["name"])
+            ),
             pending=tuple(_pending(firewall)),
             private=private,
             native=Found(
@@ -236,6 +246,20 @@ class Team:
     def _machine(self, droplet: Mapping[str, Any]) -> Machine:
         protected = any(covers(firewall, droplet) for firewall in self.firewalls.values())
         return Machine(str(droplet["id"]), str(droplet["name"]), protected, "droplet")
+
+
+def _spelled(listed: Listed) -> str:
+    """A rule as it stands at DigitalOcean: rules have no ids."""
+    addresses = (listed.native.get("sources") or {}).get("addresses") or ()
+    return f"{what(listed.native)} from {', '.join((*map(str, addresses), *listed.others))}"
+
+
+def _ports(listed: Listed) -> RuleSet:
+    """The ports of a rule, as if from everywhere."""
+    protocol = str(listed.native["protocol"])
+    if protocol == "icmp":
+        return RuleSet.of((Rule.of("icmp", "", ANY4), Rule.of("icmpv6", "", ANY6)))
+    return RuleSet.of((Rule.of(protocol, ports_of(listed.native), ANY),))
 
 
 def visible(api: Api, what: str, scope: str) -> None:

@@ -12,6 +12,7 @@ from ipaddress import ip_network
 from typing import Any, TypeAlias
 
 from cloudsync.provider.contract import Refusal
+from cloudsync.provider.rule_list import Line
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NOWHERE, NetworkSet
 
@@ -26,7 +27,7 @@ OUTBOUND: tuple[Mapping[str, Any], ...] = (
 )
 """A firewall without outbound rules lets nothing out, no name lookup either: a new one lets
 everything out."""
-VendorRule: TypeAlias = Mapping[str, Any]
+NativeRule: TypeAlias = Mapping[str, Any]
 _OTHER_SOURCES = {
     "tags": "tag",
     "droplet_ids": "droplet",
@@ -44,7 +45,7 @@ class Listed:
     """One inbound rule of the vendor. `rules`: what its addresses let in. `others`: its sources
     that are no networks."""
 
-    native: VendorRule
+    native: NativeRule
     rules: tuple[Rule, ...]
     others: tuple[str, ...]
 
@@ -54,7 +55,7 @@ class Listed:
         return RuleSet.of(self.rules)
 
 
-def from_vendor(rule: VendorRule) -> Listed:
+def from_vendor(rule: NativeRule) -> Listed:
     """One inbound rule as it is listed. Raises `UnknownRule`."""
     try:
         protocol, sources = str(rule["protocol"]), rule.get("sources") or {}
@@ -89,13 +90,13 @@ def from_vendor(rule: VendorRule) -> Listed:
         raise UnknownRule("a rule that cannot be understood") from None
 
 
-def ports_of(rule: VendorRule) -> str:
+def ports_of(rule: NativeRule) -> str:
     """The ports as we write them: the vendor says "0", "all" or nothing for all of them."""
     ports = rule.get("ports")
     return EVERY_PORT if ports in (None, "", "0", 0, "all") else str(ports)
 
 
-def what(rule: VendorRule) -> str:
+def what(rule: NativeRule) -> str:
     """`tcp/80`, for people."""
     return (
         str(rule["protocol"])
@@ -104,7 +105,7 @@ def what(rule: VendorRule) -> str:
     )
 
 
-def written(rule: VendorRule) -> dict[str, Any]:
+def written(rule: NativeRule) -> dict[str, Any]:
     """A rule as it was read, in the form the vendor takes: it does not accept everything it
     says."""
     kept = {key: value for key, value in rule.items() if key != "ports"}
@@ -114,14 +115,14 @@ def written(rule: VendorRule) -> dict[str, Any]:
     return kept if rule["protocol"] == "icmp" else {**kept, "ports": ports_of(rule)}
 
 
-def to_vendor(rules: RuleSet) -> tuple[VendorRule, ...] | Refusal:
+def to_vendor(rules: RuleSet) -> tuple[NativeRule, ...] | Refusal:
     """The fewest inbound rules that mean `rules`, or why that cannot be said at DigitalOcean."""
     said = rules.of_protocols("tcp", "udp", "icmp", "icmpv6")
     if rest := rules - said:
         return Refusal(
             f"DigitalOcean has rules for tcp, udp and icmp only; it cannot say: {', '.join(map(str, rest))}"
         )
-    found: list[VendorRule] = []
+    found: list[NativeRule] = []
     for protocol in ("tcp", "udp"):
         for rule in said.of_protocols(protocol).fewest():
             found += _rules(protocol, rule.ports, rule.sources)
@@ -136,7 +137,74 @@ def to_vendor(rules: RuleSet) -> tuple[VendorRule, ...] | Refusal:
     return (*found, *_rules("icmp", None, sources))
 
 
-def without_addresses(listed: Listed) -> VendorRule | None:
+def edited(there: Mapping[str, Listed], wanted: Sequence[Line]) -> tuple[NativeRule, ...]:
+    """The inbound rules with those that fit as they are, by key; what changes or is new as
+    DigitalOcean has it. A rule's sources that are no addresses stay in it, and ICMP of both address
+    families is one rule."""
+    natives: list[NativeRule] = []
+    pings: list[int] = []
+    for line in wanted:
+        before = there[line.at.key] if line.at is not None else None
+        if line.rule is None:
+            if before is not None:
+                natives.append(before.native)
+            continue
+        if not (written := _line(line.rule)):
+            continue
+        if before is not None and (others := without_addresses(before)) is not None:
+            written = (_with_sources(written[0], others), *written[1:])
+        if line.rule.protocol in ("icmp", "icmpv6"):
+            if pings:
+                natives[pings[0]] = _united(natives[pings[0]], written[0])
+                continue
+            pings.append(len(natives))
+        natives += written
+    return (*natives, *_left_over(there, wanted))
+
+
+def compact(rules: Sequence[NativeRule], there: Sequence[Listed]) -> tuple[NativeRule, ...]:
+    """`rules`, with the sources of those that are there which are no addresses: in the rule with
+    the same protocol and ports, or as rules of their own."""
+    found = list(rules)
+    for listed in there:
+        if (others := without_addresses(listed)) is None:
+            continue
+        same = (n for n, rule in enumerate(found) if what(rule) == what(listed.native))
+        if (at := next(same, None)) is None:
+            found.append(others)
+        else:
+            found[at] = _with_sources(found[at], others)
+    return tuple(found)
+
+
+def _left_over(there: Mapping[str, Listed], wanted: Sequence[Line]) -> Iterator[NativeRule]:
+    """What stays of rules whose addresses all go: their other sources."""
+    lasting = {line.at.key for line in wanted if line.at is not None}
+    for key, listed in there.items():
+        if key not in lasting and (others := without_addresses(listed)) is not None:
+            yield others
+
+
+def _line(rule: Rule) -> tuple[NativeRule, ...]:
+    if rule.protocol in ("icmp", "icmpv6"):
+        return tuple(_rules("icmp", None, rule.sources.family(4 if rule.protocol == "icmp" else 6)))
+    return tuple(_rules(rule.protocol, rule.ports, rule.sources))
+
+
+def _united(a: NativeRule, b: NativeRule) -> NativeRule:
+    """Two rules for the same ports as one."""
+    addresses = dict.fromkeys((*a["sources"]["addresses"], *b["sources"]["addresses"]))
+    return {**a, "sources": {**a["sources"], "addresses": list(addresses)}}
+
+
+def _with_sources(rule: NativeRule, others: NativeRule) -> NativeRule:
+    sources = {key: list(value) for key, value in rule["sources"].items()}
+    for key, values in others["sources"].items():
+        sources[key] = list(dict.fromkeys((*sources.get(key, ()), *values)))
+    return {**rule, "sources": sources}
+
+
+def without_addresses(listed: Listed) -> NativeRule | None:
     """What of a rule is kept whatever happens to its addresses; None where nothing is."""
     sources = {
         key: value
@@ -146,7 +214,7 @@ def without_addresses(listed: Listed) -> VendorRule | None:
     return {**listed.native, "sources": sources} if sources else None
 
 
-def clash(removing: Sequence[Listed], staying: Sequence[VendorRule]) -> bool:
+def clash(removing: Sequence[Listed], staying: Sequence[NativeRule]) -> bool:
     """Whether to remove these by value could take a part of those with it. How the vendor matches a
     rule in DELETE is not written down: it may go by each (protocol, ports, address)."""
     triples = {triple for one in staying for triple in _triples(one)}
@@ -163,7 +231,7 @@ def too_many(inbound: int, outbound: int) -> str | None:
     )
 
 
-def _rules(protocol: str, ports: str | None, networks: NetworkSet) -> Iterator[VendorRule]:
+def _rules(protocol: str, ports: str | None, networks: NetworkSet) -> Iterator[NativeRule]:
     cidrs = networks.cidrs()
     for start in range(0, len(cidrs), MAX_ADDRESSES):
         rule = {
@@ -173,6 +241,6 @@ def _rules(protocol: str, ports: str | None, networks: NetworkSet) -> Iterator[V
         yield rule if ports is None else rule | {"ports": ports}
 
 
-def _triples(rule: VendorRule) -> Iterator[tuple[str, str, str]]:
+def _triples(rule: NativeRule) -> Iterator[tuple[str, str, str]]:
     for address in (rule.get("sources") or {}).get("addresses") or ():
         yield str(rule["protocol"]), ports_of(rule), str(ip_network(address, strict=False))

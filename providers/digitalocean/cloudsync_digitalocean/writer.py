@@ -12,7 +12,7 @@ from cloudsync.provider.errors import Conflict, ProviderError, Transient
 from cloudsync_digitalocean.client import Api, plain
 from cloudsync_digitalocean.native import Change
 from cloudsync_digitalocean.reader import visible
-from cloudsync_digitalocean.rules import UnknownRule, VendorRule, from_vendor, written
+from cloudsync_digitalocean.rules import NativeRule, UnknownRule, from_vendor, written
 
 FIRST_POLL_SECONDS = 0.1
 LONGEST_POLL_SECONDS = 5.0
@@ -112,7 +112,7 @@ class DigitalOceanWriter:
         return firewall
 
 
-def _meanings(rules: Iterable[VendorRule]) -> set[object]:
+def _meanings(rules: Iterable[NativeRule]) -> set[object]:
     try:
         listed = [from_vendor(rule) for rule in rules]
     except UnknownRule as error:

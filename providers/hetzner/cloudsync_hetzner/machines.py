@@ -23,7 +23,7 @@ from cloudsync.provider.machines import (
 from cloudsync.rules import RuleSet
 from cloudsync.rules.networks import Family
 from cloudsync_hetzner.native import marker_of
-from cloudsync_hetzner.rules import UnknownRule, VendorRule, from_vendor, plain
+from cloudsync_hetzner.rules import NativeRule, UnknownRule, from_vendor, plain
 from cloudsync_hetzner.settings import settings_of
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _rules(
             unknown.append(f'the firewall "{plain(firewall.name)}" has {error}')
 
 
-def _text(rule: VendorRule) -> str:
+def _text(rule: NativeRule) -> str:
     what = f"{rule['protocol']}/{rule['port']}" if rule.get("port") else str(rule["protocol"])
     return f'{what} "{plain(str(rule["description"]))}"' if rule.get("description") else what
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cloudsync.provider.marker import Marker
-from cloudsync_hetzner.rules import VendorRule
+from cloudsync_hetzner.rules import NativeRule
 
 OWNER, FIREWALL, HOSTS = "cloudsync/owner", "cloudsync/firewall", "cloudsync/hosts"
 
@@ -20,8 +20,10 @@ class Found:
 
     id: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
-    outbound: tuple[VendorRule, ...] = ()
+    outbound: tuple[NativeRule, ...] = ()
     foreign_effective: int = 0
+    inbound: tuple[NativeRule, ...] = ()
+    """The inbound rules as they were read, in the order of `Present.objects`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Wanted:
     """What one write sends."""
 
     name: str
-    rules: tuple[VendorRule, ...] = ()
+    rules: tuple[NativeRule, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     resources: tuple[Mapping[str, Any], ...] = ()
 

@@ -23,8 +23,11 @@ from cloudsync.provider.contract import (
     Step,
     StepKind,
     Target,
+    Touched,
     Writer,
 )
+from cloudsync.provider.rule_list import lines
+from cloudsync.provider.spelling import spell
 from cloudsync_hetzner.native import (
     Change,
     Found,
@@ -32,7 +35,7 @@ from cloudsync_hetzner.native import (
     labels_of,
     unmarked,
 )
-from cloudsync_hetzner.rules import limits_broken, to_vendor
+from cloudsync_hetzner.rules import NativeRule, edited, limits_broken, to_vendor
 from cloudsync_hetzner.settings import HetznerAccount, HetznerFirewall, settings_of
 
 if TYPE_CHECKING:
@@ -99,11 +102,10 @@ class HetznerProvider:
             )
             summary = f'take the owner marker off "{self.identity(target.spec)}"'
             return (Step(summary, StepKind.MARK, target.rules, native=change),)
-        rules = to_vendor(target)
-        if isinstance(rules, Refusal):
-            return rules
-        if (broken := limits_broken(rules, found.outbound, found.foreign_effective)) is not None:
-            return Refusal(broken)
+        spelled = _spelled(observed, found, target)
+        if isinstance(spelled, Refusal):
+            return spelled
+        rules, touches, redundant = spelled
         if (crowded := _crowded(target)) is not None:
             return Refusal(crowded)
         name = self.identity(target.spec)
@@ -129,12 +131,14 @@ class HetznerProvider:
                     native=change,
                 )
             )
-        if observed.rules != target.rules or target.reapply:
+        if observed.rules != target.rules or target.reapply or redundant:
             change = Change("set_rules", found.id, Wanted(name, (*found.outbound, *rules)))
             summary = f'set the {len(rules)} rules of "{name}"' + (
                 " and put them in force" if target.reapply else ""
             )
-            steps.append(Step(summary, StepKind.REPLACE, target.rules, native=change))
+            steps.append(
+                Step(summary, StepKind.REPLACE, target.rules, native=change, touches=touches)
+            )
         if target.attach:
             change = Change("attach", found.id, Wanted(name, resources=resources))
             steps.append(
@@ -167,6 +171,31 @@ class HetznerProvider:
         from cloudsync_hetzner.writer import HetznerWriter
 
         return HetznerWriter(Api(account, self.endpoint(account)))
+
+
+def _spelled(
+    observed: Present | Absent, found: Found, target: Target
+) -> tuple[tuple[NativeRule, ...], tuple[Touched, ...], bool] | Refusal:
+    """The inbound rules to have, the objects that go for it, and whether some only because a wider
+    rule of ours covers them. If they do not fit, the fewest that say the same."""
+    there = observed.vendor_rules if isinstance(observed, Present) else ()
+    fewest = to_vendor(target)
+    if isinstance(fewest, Refusal):
+        return fewest
+    spelling = spell(there, target)
+    natives = dict(zip((rule.key for rule in there), found.inbound, strict=True))
+    rules = edited(natives, lines(there, spelling, target))
+    if limits_broken(rules, found.outbound, found.foreign_effective) is None:
+        return rules, spelling.touches(), bool(spelling.redundant)
+    if (broken := limits_broken(fewest, found.outbound, found.foreign_effective)) is not None:
+        return Refusal(broken)
+    reason = "there is no room for it: fewer rules say the same"
+    touches = tuple(
+        Touched(rule.label, "deletes", reason, rule.key)
+        for rule in there
+        if natives[rule.key] not in fewest
+    )
+    return fewest, touches, False
 
 
 def _crowded(target: Target) -> str | None:

@@ -21,6 +21,8 @@ from cloudsync.provider.contract import (
 )
 from cloudsync.provider.errors import NotFound, ProviderError, Transient, Unsupported
 from cloudsync.provider.machines import Fleet, Marked
+from cloudsync.provider.owners import owners_of
+from cloudsync.provider.rule_list import keyed
 from cloudsync.rules import RuleSet
 from cloudsync_hetzner.client import Api
 from cloudsync_hetzner.machines import covered_by, firewalls_on, fleet, is_public, marked
@@ -132,7 +134,15 @@ class Project:
             described=tuple(
                 Description(RuleSet.of(meant), text) for meant, text in understood if text
             ),
+            objects=keyed(
+                [
+                    (_spelled(native), RuleSet.of(meant), text)
+                    for native, (meant, text) in zip(inbound, understood, strict=True)
+                ]
+            ),
+            managed_by=owners_of(dict(firewall["labels"]), str(firewall["name"])),
             native=Found(
+                inbound=tuple(inbound),
                 id=int(firewall["id"]),
                 labels=dict(firewall["labels"]),
                 outbound=tuple(rule for rule in firewall["rules"] if rule["direction"] != "in"),
@@ -239,3 +249,8 @@ class Project:
             for one in others
             for rule in one["rules"]
         )
+
+
+def _spelled(rule: Mapping[str, Any]) -> str:
+    """A rule as it stands at Hetzner: rules have no ids."""
+    return f"{rule['protocol']}/{rule.get('port') or ''} from {', '.join(rule['source_ips'])}"

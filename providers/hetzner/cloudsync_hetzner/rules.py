@@ -12,6 +12,7 @@ from ipaddress import ip_network
 from typing import Any, TypeAlias
 
 from cloudsync.provider.contract import Refusal, Target
+from cloudsync.provider.rule_list import Line
 from cloudsync.rules import Rule
 from cloudsync.rules.networks import NOWHERE, NetworkSet
 
@@ -19,14 +20,14 @@ MAX_RULES = 50
 MAX_NETWORKS = 100
 MAX_EFFECTIVE = 500
 MAX_DESCRIPTION = 255
-VendorRule: TypeAlias = Mapping[str, Any]
+NativeRule: TypeAlias = Mapping[str, Any]
 
 
 class UnknownRule(ValueError):
     """A rule of the vendor that cannot be understood; the message is one line."""
 
 
-def from_vendor(rule: VendorRule) -> tuple[Rule, ...]:
+def from_vendor(rule: NativeRule) -> tuple[Rule, ...]:
     """One inbound rule; an `icmp` rule with both families is two. Raises `UnknownRule`."""
     protocol, port, sources = rule.get("protocol"), rule.get("port"), rule.get("source_ips")
     if (
@@ -48,7 +49,7 @@ def from_vendor(rule: VendorRule) -> tuple[Rule, ...]:
         raise UnknownRule(f"a rule that cannot be understood ({protocol[:20]!r})") from None
 
 
-def to_vendor(target: Target) -> tuple[VendorRule, ...] | Refusal:
+def to_vendor(target: Target) -> tuple[NativeRule, ...] | Refusal:
     """The fewest rules that say what `target` says, each with at most 100 networks; or why that
     cannot be said at Hetzner."""
     said = target.rules.of_protocols("tcp", "udp", "icmp", "icmpv6", "esp", "gre")
@@ -56,7 +57,7 @@ def to_vendor(target: Target) -> tuple[VendorRule, ...] | Refusal:
         return Refusal(
             f"Hetzner has rules for tcp, udp, icmp, esp and gre only; it cannot say: {', '.join(map(str, rest))}"
         )
-    rules: list[VendorRule] = []
+    rules: list[NativeRule] = []
     for protocol in ("tcp", "udp", "esp", "gre"):
         for rule in said.of_protocols(protocol).fewest():
             rules += _written(protocol, rule.ports or None, rule.sources, target.describe(rule))
@@ -78,8 +79,40 @@ def to_vendor(target: Target) -> tuple[VendorRule, ...] | Refusal:
     return tuple(rules)
 
 
+def edited(there: Mapping[str, NativeRule], wanted: Sequence[Line]) -> tuple[NativeRule, ...]:
+    """The inbound rules with those that fit as they are, by key; what changes or is new as Hetzner
+    has it. ICMP of both address families is one rule."""
+    found: list[NativeRule] = []
+    pings: list[NativeRule] = []
+    for line in wanted:
+        before = there[line.at.key] if line.at is not None else None
+        if line.rule is None:
+            if before is not None:
+                found.append({**before, "description": plain(line.description) or None})
+            continue
+        protocol, sources = line.rule.protocol, line.rule.sources
+        if protocol in ("icmp", "icmpv6"):
+            sources = sources.family(4 if protocol == "icmp" else 6)
+            written = list(_written("icmp", None, sources, line.description))
+            if pings and len(written) == 1:
+                found[found.index(pings[0])] = pings[0] = _united(pings[0], written[0])
+                continue
+            pings += written[:1]
+        else:
+            written = list(_written(protocol, line.rule.ports or None, sources, line.description))
+        found += written
+    return tuple(found)
+
+
+def _united(a: NativeRule, b: NativeRule) -> NativeRule:
+    """Two rules for pings as one."""
+    texts = dict.fromkeys(filter(None, (a["description"], b["description"])))
+    sources = [*a["source_ips"], *(one for one in b["source_ips"] if one not in a["source_ips"])]
+    return {**a, "source_ips": sources, "description": ", ".join(texts) or None}
+
+
 def limits_broken(
-    rules: Sequence[VendorRule], outbound: Sequence[VendorRule], foreign_effective: int
+    rules: Sequence[NativeRule], outbound: Sequence[NativeRule], foreign_effective: int
 ) -> str | None:
     """Which limit of the vendor the rules would pass, with the numbers and the way out.
 
@@ -109,7 +142,7 @@ def limits_broken(
 
 def _written(
     protocol: str, port: str | None, sources: NetworkSet, description: str
-) -> Iterator[VendorRule]:
+) -> Iterator[NativeRule]:
     cidrs = sources.cidrs()
     for start in range(0, len(cidrs), MAX_NETWORKS):
         yield {

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -32,7 +32,9 @@ from cloudsync.provider.contract import (
 )
 from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.machines import Fleet
+from cloudsync.provider.rule_list import Line, keyed, lines
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
+from cloudsync.provider.spelling import spell
 from cloudsync.rules import RuleSet
 from cloudsync_local.file import Content, ListedRule, read, write
 
@@ -105,40 +107,36 @@ class LocalProvider:
 
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
         """One replacement for everything; a step of its own where only the owner marker changes."""
-        found = observed.native if isinstance(observed, Present) else None
-        before = found if isinstance(found, Content) else Content(marker=None, rules=(), kept=())
-        rules = tuple(ListedRule(rule, target.describe(rule)) for rule in target.rules.fewest())
-        marker = target.marker or before.marker
+        content = observed.native if isinstance(observed, Present) else None
+        before = content if isinstance(content, Content) else Content(None, (), ())
         path = _path(target.spec)
         if target.release:
             released = Write(path, Content(None, before.rules, before.kept))
-            return (
-                Step(
-                    f"take the owner marker out of {path}",
-                    StepKind.MARK,
-                    target.rules,
-                    native=released,
-                ),
-            )
-        if isinstance(observed, Present) and observed.rules == target.rules:
+            summary = f"take the owner marker out of {path}"
+            return (Step(summary, StepKind.MARK, target.rules, native=released),)
+        there = observed.vendor_rules if isinstance(observed, Present) else ()
+        spelling = spell(there, target)
+        marker = target.marker or before.marker
+        if (
+            isinstance(observed, Present)
+            and observed.rules == target.rules
+            and not spelling.redundant
+        ):
             if target.marker is None:
                 return ()
             marked = Write(path, Content(marker, before.rules, before.kept))
-            return (
-                Step(
-                    f"write the owner marker into {path}",
-                    StepKind.MARK,
-                    target.rules,
-                    native=marked,
-                ),
-            )
-        summary = f"{'create' if isinstance(observed, Absent) else 'replace'} {path} with {len(rules)} rules"
+            summary = f"write the owner marker into {path}"
+            return (Step(summary, StepKind.MARK, target.rules, native=marked),)
+        listed = dict(zip((rule.key for rule in there), before.rules, strict=True))
+        rules = tuple(_line(line, listed) for line in lines(there, spelling, target))
+        verb = "create" if isinstance(observed, Absent) else "replace"
         return (
             Step(
-                summary,
+                f"{verb} {path} with {len(rules)} rules",
                 StepKind.REPLACE,
                 target.rules,
                 native=Write(path, Content(marker, rules, before.kept)),
+                touches=spelling.touches(),
             ),
         )
 
@@ -207,6 +205,12 @@ class LocalReader:
                 if one.description
             ),
             native=content,
+            objects=keyed(
+                [
+                    (str(listed.rule), RuleSet.of((listed.rule,)), listed.description)
+                    for listed in content.rules
+                ]
+            ),
         )
 
     def _identified(self, path: str) -> str:
@@ -227,6 +231,15 @@ class LocalWriter:
         if not isinstance(step.native, Write):
             raise ProviderError("this step was not made by the provider local")
         write(self.base / step.native.path, step.native.content)
+
+
+def _line(line: Line, listed: Mapping[str, ListedRule]) -> ListedRule:
+    """A rule of the list as the file has it."""
+    if line.rule is not None:
+        return ListedRule(line.rule, line.description)
+    if line.at is None:
+        raise ValueError("a new line without a rule")
+    return replace(listed[line.at.key], description=line.description)
 
 
 def _path(spec: FirewallSpec) -> str:

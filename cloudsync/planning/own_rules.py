@@ -1,0 +1,86 @@
+"""Whose a rule is, and what is asked for as rules. Pure.
+
+A rule at the vendor is ours if the vendor's own data prove it (a marker, a generated name, our mark
+at the end of its description) or if an apply remembers to have written exactly it. Everything else
+is somebody's, and kept where policy keeps what others made.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from cloudsync.model.memory import Memory
+from cloudsync.planning.policy import Desired
+from cloudsync.provider.contract import Absent, Asked, Present, VendorRule
+from cloudsync.provider.spelling import Ports
+from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.address_classes import PRIVATE
+from cloudsync.rules.families import as_asked
+
+OUR_MARK = "(cloudsync)"
+"""Ends the description of a rule that cloudsync writes for private networks, so that it is told
+from those people make even if the state is lost."""
+
+
+def by_family(desired: Desired) -> Desired:
+    """`desired` with ICMP cut to the family it travels in."""
+    wanted = tuple(replace(one, rules=as_asked(one.rules)) for one in desired.wanted)
+    wanted = tuple(one for one in wanted if one.rules)
+    return replace(
+        desired,
+        wanted=wanted,
+        rules=RuleSet.of(rule for one in wanted for rule in one.rules),
+    )
+
+
+def asked_rules(desired: Desired, within: RuleSet) -> tuple[Asked, ...]:
+    """The rules that are asked for, as far as they are to be open (`within`)."""
+    everything = within.covers(desired.rules)
+    return tuple(
+        Asked(rule, _described(rule, one.description))
+        for one in desired.wanted
+        for rule in one.rules
+        if everything or within.covers(RuleSet.of((rule,)))
+    )
+
+
+def claimed(observed: Present | Absent, memory: Memory | None) -> Present | Absent:
+    """The firewall with its own rules marked as such. What it lets in from private networks since
+    it filters them (`private`) is never taken for ours: it stays."""
+    if isinstance(observed, Absent):
+        return observed
+    written: dict[Ports, set[str]] = defaultdict(set)
+    for rule in memory.written if memory is not None else ():
+        written[rule.protocol, rule.first, rule.last].update(rule.sources.cidrs())
+
+    def ours(rule: VendorRule) -> bool:
+        if rule.ours or rule.description.endswith(OUR_MARK):
+            return True
+        return bool(rule.lets_in) and all(
+            written[part.protocol, part.first, part.last].issuperset(part.sources.cidrs())
+            for part in rule.lets_in
+        )
+
+    rules = tuple(replace(rule, ours=ours(rule)) for rule in observed.vendor_rules)
+    return replace(observed, objects=rules)
+
+
+def still_written(
+    memory: Memory | None, observed: Present | Absent, fresh: Iterable[Rule]
+) -> tuple[Rule, ...]:
+    """What an apply remembers to have written: `fresh`, which it writes now, and what earlier ones
+    wrote and is still open."""
+    there = observed.rules if isinstance(observed, Present) else RuleSet()
+    private = observed.private
+    old = memory.written if memory is not None else ()
+    rules = [rule for rule in old if there & RuleSet.of((rule,))]
+    rules += [rule for rule in fresh if not private.covers(RuleSet.of((rule,)))]
+    return tuple(dict.fromkeys(rules))
+
+
+def _described(rule: Rule, description: str) -> str:
+    if PRIVATE.covers(rule.sources) and not description.endswith(OUR_MARK):
+        return f"{description} {OUR_MARK}".strip()
+    return description

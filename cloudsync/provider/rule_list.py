@@ -1,0 +1,113 @@
+"""A firewall that is one list of rules, replaced as a whole: the list after a change, with every
+rule that fits at its place and as it is (law 4). Pure.
+
+For vendors that replace all rules of a firewall in one call (Hetzner Cloud, DigitalOcean, a file).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from cloudsync.provider.contract import Asked, Target, VendorRule
+from cloudsync.provider.spelling import Spelling, Written
+from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.networks import NetworkSet
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One rule of the list."""
+
+    at: VendorRule | None
+    """The vendor's rule at this place; None for a new one."""
+    rule: Rule | None
+    """What the rule becomes; None if it lets in what it did."""
+    description: str
+    """What its description says."""
+
+    @property
+    def as_it_was(self) -> bool:
+        """Whether the vendor's rule is carried along untouched."""
+        return (
+            self.at is not None and self.rule is None and self.description == (self.at.description)
+        )
+
+
+def lines(rules: Sequence[VendorRule], spelling: Spelling, target: Target) -> tuple[Line, ...]:
+    """The list: what stays in the vendor's order, what is new behind it.
+
+    A rule that is written and completes one with the same ports (the other address family, one more
+    network) is no rule of its own: that one gains its networks. `rules`: as `spell` had them.
+    """
+    staying = {rule.key for rule in spelling.staying}
+    replacing = {written.replaces: written for written in spelling.writing if written.replaces}
+    new = [written for written in spelling.writing if not written.replaces]
+    gaining = _gaining([rule for rule in rules if rule.key in staying], new)
+    texts = _texts(target.asked)
+    found: list[Line] = []
+    for rule in rules:
+        if (written := replacing.get(rule.key)) is not None:
+            found.append(Line(rule, written.rule, written.description))
+        elif (written := gaining.get(rule.key)) is not None:
+            description = rule.description or written.description
+            found.append(Line(rule, _completed(rule, written), description))
+            new.remove(written)
+        elif rule.key in staying:
+            found.append(Line(rule, None, _refreshed(rule, texts)))
+    return (*found, *(Line(None, written.rule, written.description) for written in new))
+
+
+def _gaining(staying: Sequence[VendorRule], new: Sequence[Written]) -> Mapping[str, Written]:
+    """By key, the rules that something written completes to what was asked for."""
+    gaining: dict[str, Written] = {}
+    for written in new:
+        for rule in staying:
+            if rule.key not in gaining and _completed(rule, written) == written.whole:
+                gaining[rule.key] = written
+                break
+    return gaining
+
+
+def _completed(rule: VendorRule, written: Written) -> Rule | None:
+    """The rule with the networks of `written`, if it has the same ports, and networks that are
+    among those asked for."""
+    parts = tuple(rule.lets_in)
+    if len(parts) != 1:
+        return None
+    (part,) = parts
+    whole = written.whole
+    if (part.protocol, part.ports) != (whole.protocol, whole.ports):
+        return None
+    if not set(part.sources.cidrs()) <= set(whole.sources.cidrs()):
+        return None
+    return replace(part, sources=part.sources | written.rule.sources)
+
+
+def _texts(asked: Sequence[Asked]) -> Mapping[tuple[str, str, NetworkSet], str]:
+    texts: dict[tuple[str, str, NetworkSet], list[str]] = {}
+    for one in asked:
+        key = (one.rule.protocol, one.rule.ports, one.rule.sources)
+        texts.setdefault(key, []).append(one.description)
+    return {key: ", ".join(dict.fromkeys(several)) for key, several in texts.items()}
+
+
+def _refreshed(rule: VendorRule, texts: Mapping[tuple[str, str, NetworkSet], str]) -> str:
+    """A rule of ours says who needs it now; what people wrote stays."""
+    parts = tuple(rule.lets_in)
+    if not rule.ours or len(parts) != 1:
+        return rule.description
+    key = (parts[0].protocol, parts[0].ports, parts[0].sources)
+    return texts.get(key) or rule.description
+
+
+def keyed(spelled: Sequence[tuple[str, RuleSet, str]]) -> tuple[VendorRule, ...]:
+    """The rules of a vendor that gives them no id, each with what it lets in and its description:
+    their spelling tells them apart, and equal ones by their order."""
+    times: dict[str, int] = {}
+    found = []
+    for text, lets_in, description in spelled:
+        times[text] = number = times.get(text, 0) + 1
+        key = text if number == 1 else f"{text} #{number}"
+        found.append(VendorRule(key, lets_in, description=description))
+    return tuple(found)
