@@ -1,0 +1,146 @@
+"""The report in a real browser: it filters, prints, fits a phone, and stays quick and accessible."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudsync.planning.status_table import StatusRow
+from cloudsync.render.html.report_page import page
+from cloudsync.render.report import Report
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs chromium and chromium-driver"),
+]
+WEB = StatusRow(
+    "web", "cloud", ("web-1",), "tcp", "443", ("0.0.0.0/0", "::/0"), "open", ("shop/web",), "asked"
+)
+
+
+def report(*rows: StatusRow) -> Report:
+    return Report(
+        created=datetime(2026, 11, 28, 12, 0, tzinfo=UTC),
+        owner="shop",
+        tool_version="1.0",
+        rows=rows,
+        hosts=(("web-1", "complete", ""), ("web-2", "failed", "no answer")),
+        machines=(("web-1", "web", True), ("web-3", "web", False)),
+        runs=({"id": "1a2b", "started": "2026-11-28T11:00", "why": "watch", "outcome": "done"},),
+    )
+
+
+STATES = report(
+    WEB,
+    replace(WEB, ports="8080", state="closes", needed_by=(), reason="nothing requires it"),
+    replace(WEB, ports="5432", state="refused", needed_by=("shop/db",), reason="sensitive"),
+    replace(
+        WEB,
+        ports="9000",
+        state="held",
+        reason="grace",
+        until=datetime(2026, 11, 28, 13, tzinfo=UTC),
+    ),
+    replace(WEB, ports="3389", state="beyond", needed_by=(), reason="group old"),
+)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    from selenium.webdriver import Chrome, ChromeOptions
+    from selenium.webdriver.chrome.service import Service
+
+    options = ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    profile = tmp_path_factory.mktemp("profile")
+    for argument in ("headless=new", "no-sandbox", "disable-gpu", f"user-data-dir={profile}"):
+        options.add_argument(f"--{argument}")
+    driver = Chrome(options=options, service=Service(executable_path=str(DRIVER)))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def opened(browser: Any, folder: Path, shown: Report, width: int = 1200) -> Any:
+    path = folder / "report.html"
+    path.write_text(page(shown))
+    browser.set_window_size(width, 900)
+    browser.get(path.as_uri())
+    return browser
+
+
+def ports(browser: Any) -> list[str]:
+    rows = browser.find_elements("css selector", "tr[data-state] th")
+    return [row.text for row in rows if row.is_displayed()]
+
+
+def test_words_and_states_filter_the_rows(browser: Any, tmp_path: Path) -> None:
+    opened(browser, tmp_path, STATES)
+    assert len(ports(browser)) == 5
+    words = browser.find_element("id", "words")
+    words.send_keys("shop/db 5432")
+    assert [port for port in ports(browser) if "5432" in port] == ports(browser) != []
+    assert browser.find_element("id", "shown").text == "1 of 5"
+    words.clear()
+    words.send_keys(" ")
+    browser.find_element("css selector", "[value=refused]").click()
+    assert not any("5432" in port for port in ports(browser))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1200])
+def test_axe_finds_no_barrier(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    opened(browser, tmp_path, STATES, width)
+    browser.execute_script((files("axe_core_python") / "axe.min.js").read_text())
+    result = browser.execute_async_script(
+        "const done = arguments[0]; axe.run().then(r => done(r.violations.map(v => v.id + ': ' + "
+        "v.nodes.map(n => n.html + ' ' + n.failureSummary).join(' | '))));"
+    )
+    assert result == []
+
+
+def test_the_page_is_not_wider_than_a_phone(browser: Any, tmp_path: Path) -> None:
+    opened(browser, tmp_path, STATES, 500)
+    sizes = "return [document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+    inside, window = browser.execute_script(sizes)
+    assert inside <= window
+
+
+def test_it_prints(browser: Any, tmp_path: Path) -> None:
+    import base64
+
+    opened(browser, tmp_path, STATES)
+    assert base64.b64decode(browser.print_page()).startswith(b"%PDF-")
+
+
+def test_nothing_of_the_page_breaks_its_own_policy(browser: Any, tmp_path: Path) -> None:
+    opened(browser, tmp_path, STATES)
+    problems = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+    assert problems == []
+
+
+def test_a_thousand_machines_filter_within_a_second(browser: Any, tmp_path: Path) -> None:
+    rows = [replace(WEB, machines=(f"web-{number}",)) for number in range(1000)]
+    opened(browser, tmp_path, report(*rows))
+    script = (
+        "const box = document.getElementById('words'), start = performance.now();"
+        "box.value = 'web-77'; box.dispatchEvent(new Event('input', {bubbles: true}));"
+        "return performance.now() - start"
+    )
+    started = time.monotonic()
+    milliseconds = browser.execute_script(script)
+    assert milliseconds < 1000
+    assert time.monotonic() - started < 30
+    assert browser.find_element("id", "shown").text == "11 of 1000"
