@@ -196,7 +196,10 @@ def _of(
             if opening.by.certain
             else "; who exactly it lets in cannot be told, this is the most it can be"
         )
-        advice = f"take the rule out of {firewall} or take that off {machine.name}; if it is right, allow it in the configuration"
+        way_out = firewall.advice or (
+            f"take the rule out of {firewall} or take that off {machine.name}"
+        )
+        advice = f"{way_out}; if it is right, allow it in the configuration"
         for rule in opening.rules - wanted:
             if not (NOT_PUBLIC | machine.spared).covers(rule.sources):
                 yield Beyond(rule, f"{firewall}, rule {opening.by.text}{unknown}", advice, firewall)

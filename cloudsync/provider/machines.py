@@ -28,7 +28,7 @@ How a provider fills them:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import ip_address
 
@@ -69,6 +69,9 @@ class ActingFirewall:
     name: str
     kind: str = "firewall"
     of: str | None = None
+    advice: str = field(default="", compare=False)
+    """What to do about what it lets in and nothing requires, if that is not to take it off the
+    machine: `delete or narrow VPC firewall rule default-allow-ssh`."""
 
     def __str__(self) -> str:
         return (

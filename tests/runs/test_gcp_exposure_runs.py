@@ -86,6 +86,30 @@ def test_law8_what_another_rule_of_the_network_lets_in_is_in_the_plan(shop: Shop
     assert beyond(shop) == []
 
 
+def test_a_machine_with_the_targets_has_the_firewall_before_it_has_a_rule(shop: Shop) -> None:
+    shop.cloud.add_instance("web-1", tags=["web"])
+    assert machine(shop).attached
+    assert "does not have this firewall" not in text.joined(text.reached(shop.plan()), colour=False)
+
+
+def test_the_advice_is_one_that_can_be_followed(shop: Shop) -> None:
+    """A rule for every machine of the network cannot be taken off one of them."""
+    shop.cloud.add_instance("web-1", tags=["web"])
+    shop.cloud.add_firewall("rdp", allowed=tcp("3389"), sourceRanges=["0.0.0.0/0"], priority=65534)
+    shop.cloud.add_firewall("icmp", allowed=[{"IPProtocol": "icmp"}], sourceRanges=["0.0.0.0/0"])
+    assert machine(shop).beyond[-1].advice == (
+        'delete, narrow or retarget VPC firewall rule rdp, or set enforce = "deny-others"; if it is '
+        "right, allow it in the configuration"
+    )
+    shop.enforce = "deny-others"
+    assert all("of web closes it" in one.advice for one in machine(shop).beyond)
+    (firewall,) = shop.plan().firewalls
+    (attach,) = [change for change in firewall.changes if change.action == "attach"]
+    assert attach.reason.endswith("closes there, such as icmp (icmp), tcp/3389 (rdp)")
+    shop.cloud.set_by_hand("rdp", priority=10)
+    assert machine(shop).beyond[0].advice.startswith("delete, narrow or retarget")
+
+
 def test_a_hierarchical_denial_wins_over_our_own_rule_and_an_allowance_over_every_denial(
     shop: Shop,
 ) -> None:

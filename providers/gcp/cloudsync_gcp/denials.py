@@ -27,6 +27,7 @@ from cloudsync_gcp.vpc_rules import VpcRule, marked
 
 TARGET = "deny others"
 _TEXT = "what no rule of this firewall lets in from the Internet is denied here"
+_SHOWN = 5
 PRIVATE4 = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 PRIVATE6 = ("fc00::/7", "fe80::/10")
 GOOGLE4 = (
@@ -91,15 +92,8 @@ def denied_by(mine: Iterable[VpcRule], settings: GcpFirewall) -> RuleSet:
     return RuleSet.of(Rule.of("all", "", DENIED[family]) for family in families) or NOTHING
 
 
-def closed_by(allowances: Iterable[VpcRule], settings: GcpFirewall) -> RuleSet:
-    """What others let in on all the targets that the denial keeps out."""
-    denied = RuleSet.of(Rule.of("all", "", sources) for sources in DENIED.values())
-    behind = [rule for rule in allowances if rule.priority >= denial_priority(settings)]
-    return RuleSet.of(part for rule in behind for part in rule.lets_in & denied)
-
-
 def attachments(firewall: Firewall, settings: GcpFirewall) -> tuple[Attachment, ...]:
-    """The denial as an attachment: nobody has listed what it closes, so that it needs the user's
+    """The denial as an attachment: nothing lists all that it closes, so that it needs the user's
     confirmation. It is there if a rule of it is; the rest is put right."""
     if settings.enforce != "deny-others":
         return ()
@@ -108,7 +102,21 @@ def attachments(firewall: Firewall, settings: GcpFirewall) -> tuple[Attachment, 
         f"on {who}, what other rules let in from the Internet is denied: what no rule of this "
         f"firewall lets in closes there"
     )
+    if closing := list(_closing(firewall.others.allowances, settings)):
+        more = f" and {len(closing) - _SHOWN} more rules" if len(closing) > _SHOWN else ""
+        reason += f", such as {', '.join(closing[:_SHOWN])}{more}"
     return (Attachment(TARGET, bool(_denials(firewall)), reason=reason),)
+
+
+def _closing(allowances: Iterable[VpcRule], settings: GcpFirewall) -> Iterable[str]:
+    """What others let in from the Internet on all the targets, behind the denial."""
+    denied = RuleSet.of(Rule.of("all", "", sources) for sources in DENIED.values())
+    for rule in allowances:
+        if rule.priority >= denial_priority(settings) and (closing := rule.lets_in & denied):
+            ports = dict.fromkeys(
+                f"{part.protocol}/{part.ports}" if part.ports else part.protocol for part in closing
+            )
+            yield f"{' '.join(list(ports)[:_SHOWN])} ({rule.name})"
 
 
 def pending(firewall: Firewall, prefix: str, settings: GcpFirewall) -> tuple[Pending, ...]:

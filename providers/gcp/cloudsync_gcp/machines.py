@@ -144,7 +144,7 @@ def fleet(
     answers = api.aggregated("aggregated/instances", "instances")
     try:
         instances = [Instance.model_validate(answer) for answer in answers]
-        networks = _Networks(api, rules, owned)
+        networks = _Networks(api, rules, owned, specs)
         machines = [
             _machine(instance, networks, specs, concerns)
             for instance in instances
@@ -197,6 +197,7 @@ class _Networks:
     api: Api
     rules: Sequence[VpcRule]
     owned: Mapping[str, FirewallSpec | None]
+    specs: Sequence[FirewallSpec]
     _vpc: dict[str, Layer] = field(default_factory=dict)
     _known: dict[str, tuple[str, tuple[Policy, ...], tuple[str, ...]]] = field(default_factory=dict)
     _layers: dict[tuple[str, str], Layers] = field(default_factory=dict)
@@ -205,7 +206,8 @@ class _Networks:
         """The VPC rules of a network, which need no call."""
         if network not in self._vpc:
             rules = (rule for rule in self.rules if rule.network_name == network)
-            self._vpc[network] = vpc_layer(rules, self.owned)
+            here = [spec for spec in self.specs if settings_of(spec).network == network]
+            self._vpc[network] = vpc_layer(rules, self.owned, here)
         return self._vpc[network]
 
     def layers(self, network: NetworkName, region: str) -> Layers:

@@ -31,7 +31,7 @@ from cloudsync.provider.machines import ActingFirewall, Action, Stage, StageRule
 from cloudsync.rules import RuleSet
 from cloudsync.rules.networks import ANY, NetworkSet
 from cloudsync_gcp.errors import plain
-from cloudsync_gcp.settings import prefix_of
+from cloudsync_gcp.settings import denial_priority, prefix_of, settings_of
 from cloudsync_gcp.vpc_rules import Entry, Texts, UnknownRule, VpcRule, networks_of
 
 BEFORE = "BEFORE_CLASSIC_FIREWALL"
@@ -286,8 +286,13 @@ def in_order(vpc: Layer, policies: Sequence[Policy], order: str, network: Networ
     return Layers(layers, tuple(unknown))
 
 
-def vpc_layer(rules: Iterable[VpcRule], owned: Mapping[str, FirewallSpec | None]) -> Layer:
-    """The VPC rules of one network. `owned`: whose rule it is, by its name."""
+def vpc_layer(
+    rules: Iterable[VpcRule],
+    owned: Mapping[str, FirewallSpec | None],
+    specs: Sequence[FirewallSpec],
+) -> Layer:
+    """The VPC rules of one network. `owned`: whose rule it is, by its name. `specs`: the firewalls
+    of the configuration in this network."""
     levels, kept, unknown = [], [], []
     for rule in rules:
         if not rule.inbound:
@@ -301,7 +306,7 @@ def vpc_layer(rules: Iterable[VpcRule], owned: Mapping[str, FirewallSpec | None]
         if not matches:
             continue
         stage_rule = StageRule(
-            acting_of(rule.name, owned.get(rule.name)),
+            replace(acting_of(rule.name, owned.get(rule.name)), advice=_advice(rule, specs)),
             matches,
             f"{rule.name} (priority {rule.priority})",
             Action.DENY if rule.denied else Action.ALLOW,
@@ -320,6 +325,18 @@ def acting_of(name: str, spec: FirewallSpec | None) -> ActingFirewall:
     if spec is not None:
         return ActingFirewall(prefix_of(spec), prefix_of(spec), of=spec.name)
     return ActingFirewall(name, name, "VPC firewall rule")
+
+
+def _advice(rule: VpcRule, specs: Sequence[FirewallSpec]) -> str:
+    """What to do about what a rule of others lets in; a rule for every machine cannot be taken off
+    one."""
+    settings = [(spec.name, settings_of(spec)) for spec in specs]
+    for name, each in settings:
+        if each.enforce == "deny-others" and rule.priority >= denial_priority(each):
+            return f'apply this plan: enforce = "deny-others" of {name} closes it'
+    by_denial = any(each.enforce == "allow" for _, each in settings)
+    way_out = f"delete, narrow or retarget VPC firewall rule {rule.name}"
+    return way_out + (', or set enforce = "deny-others"' if by_denial else "")
 
 
 def network_name(url: object) -> NetworkName | None:
