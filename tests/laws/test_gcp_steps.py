@@ -4,7 +4,7 @@ whatever is wanted. No call is made."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloudsync.planning.guards import lawful_steps
+from cloudsync.provider.contract import Asked, Present, Step, Target
 from cloudsync.provider.contract import FirewallSpec as Spec
-from cloudsync.provider.contract import Present, Target
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_gcp import provider
@@ -48,16 +48,18 @@ bodies = st.fixed_dictionaries(
     {
         "allowed": entries,
         "sourceRanges": st.sampled_from(SOURCES),
-        "priority": st.sampled_from([900, 900, 1000]),
-        "disabled": st.sampled_from([False, False, True]),
-        "targetTags": st.sampled_from([["web"], ["web"], ["web", "db"], ["db"], []]),
+        "sourceTags": st.sampled_from([[], [], [], ["bastion"]]),
+        "priority": st.sampled_from([900, 1000, 1000, 1100]),
+        "disabled": st.sampled_from([False, False, False, True]),
+        "targetTags": st.sampled_from([["web"], ["web"], ["web"], ["web", "db"], ["db"], []]),
         "network": st.sampled_from(["global/networks/default"] * 4 + ["global/networks/other"]),
         "direction": st.just("INGRESS"),
-        "description": st.just(marked(MARK)),
+        "description": st.sampled_from([marked(MARK), marked(MARK, "by hand"), "by hand"]),
+        "logConfig": st.sampled_from([{"enable": False}, {"enable": True}]),
     }
 )
 firewalls = st.dictionaries(
-    st.sampled_from([f"{PREFIX}-{name}" for name in NAMES]), bodies, max_size=4
+    st.sampled_from([f"{PREFIX}-{name}" for name in NAMES]), bodies, max_size=5
 )
 wanted = st.lists(
     st.tuples(st.sampled_from(PORTS[1:]), st.sampled_from(SOURCES)).map(
@@ -72,11 +74,10 @@ def seen(state: Mapping[str, Rule]) -> Firewall:
     return firewall_of(SPEC, parsed, owners(parsed, [SPEC]))
 
 
-def let_in(state: Mapping[str, Rule]) -> RuleSet:
-    """What the rules let in on the firewall's machines, whosever they are."""
-    return RuleSet.of(
-        rule for name, body in state.items() for rule in effect(name, json.dumps(body))
-    )
+def ours(state: Mapping[str, Rule]) -> RuleSet:
+    """What the firewall's own rules let in."""
+    mine = {owned.name for owned in seen(state).owned}
+    return RuleSet.of(rule for name in mine for rule in effect(name, json.dumps(state[name])))
 
 
 @cache
@@ -93,25 +94,25 @@ def after(state: Mapping[str, Rule], write: Write) -> dict[str, Rule]:
     return {**state, write.name: {key: value for key, value in write.body.items() if key != "name"}}
 
 
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(firewalls, wanted)
 def test_law3_whatever_writes_of_a_step_have_ended_what_is_open_stays_between(
     state: dict[str, Rule], final: RuleSet
 ) -> None:
-    before, found = let_in(state), seen(state)
-    wrong = any(one.wrong for one in found.owned)
+    before, at_first, firewall = ours(state), state, seen(state)
+    wrong = any(owned.wrong for owned in firewall.owned)
     steps = provider.plan_steps(
-        Present(PREFIX, before, MARK, native=found), Target(SPEC, final, SSH, reapply=wrong)
+        Present(PREFIX, before, MARK, native=firewall), target(final, firewall, reapply=wrong)
     )
     assert isinstance(steps, tuple)
-    assert not steps or lawful_steps("web", before, final, SSH, steps) is None
+    assert not steps or lawful_steps("web", ours(state), final, SSH, steps) is None
     for step in steps:
         assert isinstance(step.native, Writes)
         ended = {frozenset[int](): state}
         for number, write in enumerate(step.native.writes):
             for done, then in list(ended.items()):
                 ended[done | {number}] = after(then, write)
-        opened = {done: let_in(then) for done, then in ended.items()}
+        opened = {done: ours(then) for done, then in ended.items()}
         for done, now in opened.items():
             assert now.covers(before & final), "closed for a moment"
             assert (before | final).covers(now), "open for a moment"
@@ -121,11 +122,61 @@ def test_law3_whatever_writes_of_a_step_have_ended_what_is_open_stays_between(
                     "something closed before SSH was open"
                 )
         state = ended[frozenset(range(len(step.native.writes)))]
-        assert let_in(state) == step.after
-    assert let_in(state) == final
+        assert ours(state) == step.after
+    assert ours(state) == final
+    what_stays_is_as_it_was(at_first, state, firewall, final)
+    everything_that_goes_is_named(at_first, state, firewall, steps)
     again = seen(state)
-    assert not any(one.wrong for one in again.owned), "law 4: nothing is left to put right"
-    assert (
-        provider.plan_steps(Present(PREFIX, final, MARK, native=again), Target(SPEC, final, SSH))
-        == ()
-    )
+    assert not any(owned.wrong for owned in again.owned), "law 4: nothing is left to put right"
+    reached = Present(PREFIX, final, MARK, native=again)
+    assert provider.plan_steps(reached, target(final, again)) == ()
+
+
+def target(final: RuleSet, firewall: Firewall, *, reapply: bool = False) -> Target:
+    """As the core asks for it: every rule by itself, and the marker if a rule lacks it."""
+    unmarked = any(owned.rule.marker is None for owned in firewall.owned)
+    asked = tuple(Asked(rule) for rule in final)
+    marker = MARK if unmarked else None
+    return Target(SPEC, final, SSH, asked=asked, marker=marker, reapply=reapply)
+
+
+def what_stays_is_as_it_was(
+    before: Mapping[str, Rule], now: Mapping[str, Rule], firewall: Firewall, final: RuleSet
+) -> None:
+    """Law 4, and whose a rule is (design 5.3)."""
+    owned = {each.name: each for each in firewall.owned}
+    for name, rule in before.items():
+        if name not in owned:
+            assert now[name] == rule, "somebody else's"
+            continue
+        if rule["sourceTags"]:
+            assert now[name]["sourceTags"] == rule["sourceTags"], "tags stay in their rule"
+            assert now[name]["allowed"] == rule["allowed"], "with its ports"
+        if name in now:
+            assert now[name]["priority"] == rule["priority"]
+            assert now[name]["logConfig"] == rule["logConfig"]
+            assert text_of(now[name]) == text_of(rule) or owned[name].generated
+        fits = final.covers(owned[name].effect) and not owned[name].wrong
+        if fits and not owned[name].generated:
+            assert {**now[name], "description": ""} == {**rule, "description": ""}
+
+
+def text_of(rule: Rule) -> str:
+    return parse({"name": "x", "description": rule["description"]}).text
+
+
+def everything_that_goes_is_named(
+    before: Mapping[str, Rule],
+    now: Mapping[str, Rule],
+    firewall: Firewall,
+    steps: Sequence[Step],
+) -> None:
+    """Law 8."""
+    named = {touched.key: touched.effect for step in steps for touched in step.touches}
+    for owned in firewall.owned:
+        name = owned.name
+        if name not in now:
+            assert named[name] == "deletes"
+        elif owned.effect - effect(name, json.dumps(now[name])):
+            assert named[name] == "rewrites"
+    assert named.keys() <= before.keys()

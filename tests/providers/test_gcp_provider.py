@@ -703,7 +703,7 @@ def test_an_operation_that_never_ends_is_given_up_at_the_deadline(
     cloud.slow_waits, cloud.settle_calls = 100_000, 100_000
     with pytest.raises(
         Transient,
-        match=r"accepted by Google, but .* not in force when the run's deadline was reached",
+        match=r"accepted by Google, but .* not in effect when the run's deadline was reached",
     ):
         project.makes("tcp/22", seconds=0.6)
 
@@ -713,7 +713,7 @@ def test_a_wait_that_hangs_is_given_up_at_the_deadline(
 ) -> None:
     cloud.fail(Fault("POST", WAITS, "late", seconds=1.5, times=2))
     start = time.monotonic()
-    with pytest.raises(Transient, match="not in force when the run's deadline was reached"):
+    with pytest.raises(Transient, match="not in effect when the run's deadline was reached"):
         project.makes("tcp/22", seconds=0.6)
     assert time.monotonic() - start < 1.4
 
@@ -859,8 +859,8 @@ SECRET = "-----BEGIN PRIVATE KEY-----\nTOPSECRET\n-----END PRIVATE KEY-----\n"
 FILES = {
     "missing": (None, "is not there"),
     "a folder": ("", "cannot be read"),
-    "no JSON": (f"key: {SECRET}", "is no credentials file"),
-    "no credentials": (json.dumps({"private_key": SECRET}), "is no credentials file"),
+    "no JSON": (f"key: {SECRET}", "is not a credentials file"),
+    "no credentials": (json.dumps({"private_key": SECRET}), "is not a credentials file"),
     "a broken key": (
         json.dumps(
             {
@@ -870,7 +870,7 @@ FILES = {
                 "token_uri": "http://127.0.0.1:1/",
             }
         ),
-        "is no credentials file",
+        "is not a credentials file",
     ),
 }
 

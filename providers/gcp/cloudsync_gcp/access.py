@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from pydantic import BaseModel, ValidationError
+
 from cloudsync.provider.access import Access, NeededFor, of_quota
 from cloudsync.provider.contract import Account, FirewallSpec
 from cloudsync.provider.errors import AuthError, ProviderError
@@ -19,7 +21,7 @@ from cloudsync_gcp.settings import prefix_of, settings_of
 _ROLE = "the role in docs/providers/gcp.md has it"
 _ON_RULES = ("compute.firewalls.create", "compute.firewalls.delete", "compute.firewalls.update")
 _ELSEWHERE = ("compute.networks.updatePolicy", "compute.globalOperations.get")
-_UNTOLD = f"Google tells it only when a rule is written; {_ROLE}"
+_UNKNOWN = f"Google says so only when a rule is written; {_ROLE}"
 
 
 def check(account: Account, base: str, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
@@ -72,9 +74,9 @@ def _writing(
         (str(rule["name"]) for rule in rules),
         key=lambda name: (not name.startswith(prefixes), name),
     )
-    rows = [Access(what, "apply", "unknown", _UNTOLD) for what in _ELSEWHERE]
+    rows = [Access(what, "apply", "unknown", _UNKNOWN) for what in _ELSEWHERE]
     if not names:
-        return [*(Access(what, "apply", "unknown", _UNTOLD) for what in _ON_RULES), *rows]
+        return [*(Access(what, "apply", "unknown", _UNKNOWN) for what in _ON_RULES), *rows]
     try:
         granted = api.granted(f"global/firewalls/{names[0]}", _ON_RULES)
     except ProviderError as error:
@@ -106,21 +108,31 @@ def _tried(what: str, needed_for: NeededFor, ask: Callable[[], Any]) -> Access:
     return Access(what, needed_for, "ok", "granted")
 
 
+class _Quota(BaseModel):
+    metric: str = ""
+    usage: float = 0
+    limit: float = 0
+
+
+class _Project(BaseModel):
+    quotas: tuple[_Quota, ...] = ()
+
+
 def _quota(api: Api) -> Access:
     what = "firewall rules of the project"
     try:
-        quotas = api.get("").get("quotas") or ()
-        found = next((one for one in quotas if one.get("metric") == "FIREWALLS"), None)
-        if found is not None:
-            return of_quota(what, int(found["usage"]), int(found["limit"]))
+        quotas = _Project.model_validate(api.get("")).quotas
     except ProviderError as error:
         return Access(
             what,
             "apply",
             "unknown",
-            f"the quota is told to who has compute.projects.get: {error.message}",
+            f"Google shows the quota to those who have compute.projects.get: {error.message}",
             error.temporary,
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
-        pass
-    return Access(what, "apply", "unknown", "Google did not tell the quota")
+    except ValidationError:
+        quotas = ()
+    quota = next((quota for quota in quotas if quota.metric == "FIREWALLS"), None)
+    if quota is None:
+        return Access(what, "apply", "unknown", "Google does not show the quota")
+    return of_quota(what, int(quota.usage), int(quota.limit))

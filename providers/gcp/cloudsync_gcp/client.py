@@ -51,7 +51,7 @@ def settings_of(account: Account) -> GcpAccount:
 
 
 class Api:
-    """One project, for reading. Raises `AuthError` where there are no credentials."""
+    """One project, for reading. Raises `AuthError` without credentials."""
 
     def __init__(self, account: Account, base: str) -> None:
         self.account, self.project = account, settings_of(account).project
@@ -67,7 +67,7 @@ class Api:
         items: list[dict[str, Any]] = []
         for answer in self._paged(path):
             page = answer.get("items", [])
-            if not isinstance(page, list) or not all(isinstance(one, dict) for one in page):
+            if not isinstance(page, list) or not all(isinstance(item, dict) for item in page):
                 raise Transient(f"GET {path}: an answer that is not the whole list")
             items += page
         return items
@@ -85,7 +85,7 @@ class Api:
                 if (
                     not isinstance(page, list)
                     or _partial(scope)
-                    or not all(isinstance(one, dict) for one in page)
+                    or not all(isinstance(item, dict) for item in page)
                 ):
                     raise Transient(f"GET {path}: an answer that is not the whole list")
                 items += page
@@ -163,7 +163,7 @@ class Api:
                 hint=response.headers.get("Retry-After", ""),
             )
         if not isinstance(answer, dict):
-            raise Transient(f"{what}: an answer that is no JSON object")
+            raise Transient(f"{what}: the answer is not a JSON object")
         return answer
 
 
@@ -181,12 +181,12 @@ def _without_credentials(error: Exception) -> str:
     named = os.environ.get(CREDENTIALS)
     if not named:
         return (
-            f"no Google credentials: set {CREDENTIALS}, log in with gcloud auth application-default login, or run where a service account "
-            f"is attached"
+            f"no Google credentials: set {CREDENTIALS}, log in with gcloud auth application-default "
+            f"login, or run where a service account is attached"
         )
     file = f"the file that {CREDENTIALS} names, {plain(named)},"
     if isinstance(error, OSError):
         return f"{file} cannot be read: {error.strerror}"
     if not Path(named).exists():
         return f"{file} is not there"
-    return f"{file} is no credentials file that Google's library understands"
+    return f"{file} is not a credentials file that Google's library understands"

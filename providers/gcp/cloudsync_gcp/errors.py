@@ -41,29 +41,31 @@ class NotReady(Transient):
 
 
 def of_answer(
-    what: str, status: int, reasons: Iterable[str], message: str, *, write: bool, hint: str = ""
+    what: str, status: int, reasons: Iterable[str], explanation: str, *, write: bool, hint: str = ""
 ) -> ProviderError:
     """An error by its HTTP status and its reasons; 403 is a rate limit as often as a permission,
-    and only the reason tells."""
+    and only the reason says which."""
     named = [reason for reason in reasons if reason]
-    text = f"{what}: {plain(named[0] if named else str(status))[:80]}: {plain(message)[:200]}"
+    message = (
+        f"{what}: {plain(named[0] if named else str(status))[:80]}: {plain(explanation)[:200]}"
+    )
     if status == 429 or any(reason in _RATE for reason in named):
-        return RateLimited(text, retry_after=seconds_of(hint))
+        return RateLimited(message, retry_after=seconds_of(hint))
     if any(reason in _BUSY for reason in named):
-        return NotReady(text)
+        return NotReady(message)
     if any(reason in _QUOTA for reason in named):
-        return QuotaExceeded(text)
+        return QuotaExceeded(message)
     if status == 401:
-        return AuthError(f"{text} (Google does not accept the credentials)")
+        return AuthError(f"{message} (Google does not accept the credentials)")
     if status == 403:
-        return AuthError(f"{text} (the role in docs/providers/gcp.md has what is needed)")
+        return AuthError(f"{message} (the role in docs/providers/gcp.md has what is needed)")
     if status == 404:
-        return NotFound(text)
+        return NotFound(message)
     if status in (409, 412):
-        return Conflict(f"{text} (somebody else changed the rules meanwhile)")
+        return Conflict(f"{message} (somebody else changed the rules meanwhile)")
     if status >= 500 or status == 408:
-        return Transient(text, fate_unknown=write)
-    return Unsupported(text)
+        return Transient(message, fate_unknown=write)
+    return Unsupported(message)
 
 
 def of_body(
@@ -71,15 +73,15 @@ def of_body(
 ) -> ProviderError:
     """An error by its JSON body: `{"error": {"errors": [{"reason", "message"}], "details":
     [{"reason"}]}}`."""
-    said = answer.get("error") if isinstance(answer, Mapping) else None
-    error: Mapping[str, Any] = said if isinstance(said, Mapping) else {}
+    body = answer.get("error") if isinstance(answer, Mapping) else None
+    error: Mapping[str, Any] = body if isinstance(body, Mapping) else {}
     entries = [
-        one
+        entry
         for key in ("errors", "details")
-        for one in error.get(key) or ()
-        if isinstance(one, Mapping)
+        for entry in error.get(key) or ()
+        if isinstance(entry, Mapping)
     ]
-    reasons = [str(one.get("reason") or "") for one in entries]
+    reasons = [str(entry.get("reason") or "") for entry in entries]
     return of_answer(what, status, reasons, str(error.get("message") or ""), write=write, hint=hint)
 
 

@@ -28,7 +28,7 @@ def _firewall(answers: Answers) -> list[str]:
         f'network = "{answers["network"]}"',
         noted(f"target_tags = {words(answers['tags'])}", "the machines it is for; never empty"),
         noted(
-            'enforce = "allow"', "allow rules are added; other rules of the network stay in force"
+            'enforce = "allow"', "allow rules are added; other rules of the network stay in effect"
         ),
     ]
 

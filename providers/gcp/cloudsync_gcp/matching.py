@@ -137,6 +137,7 @@ def _extends(fate: Fate, wish: Wish, _target: Target) -> bool:
         and not fate.rule.other_sources
         and fate.rule.sources == wish.sources
         and all(part.sources == wish.sources for part in fate.stays)
+        and all(gain.sources == wish.sources for gain in fate.gains)
     )
 
 
@@ -176,7 +177,7 @@ def _without_redundant(
     elsewhere = [wish.allowed for wish in new]
     for number, fate in enumerate(fates):
         others = (*elsewhere, *(other.after for other in fates[number + 1 :]))
-        if _unasked(fate, asked, target) and _union(others).covers(fate.content):
+        if _unasked(fate, asked, target) and _union(others).covers(fate.stays):
             yield replace(fate, redundant=True)
         else:
             elsewhere.append(fate.after)
@@ -184,11 +185,11 @@ def _without_redundant(
 
 
 def _unasked(fate: Fate, asked: Collection[NetworkSet], target: Target) -> bool:
-    if not fate.owned.generated or not fate.content or fate.gains or fate.loses:
+    if not fate.owned.generated or not fate.stays or fate.gains or fate.rule.other_sources:
         return False
     if fate.owned.wrong:
-        return target.reapply and not fate.rule.other_sources
-    return bool(asked) and fate.rule.sources not in asked and not fate.rule.other_sources
+        return target.reapply
+    return bool(asked) and not any(part.sources in asked for part in fate.stays)
 
 
 def _union(sets: Iterable[RuleSet]) -> RuleSet:

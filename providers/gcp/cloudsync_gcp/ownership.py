@@ -86,7 +86,7 @@ def _as_owned(rule: VpcRule, spec: FirewallSpec, stopped: RuleSet) -> Owned:
     if denials.is_denial(rule):
         wrong = tuple(denials.wrong(rule, settings))
         return Owned(rule, "denial", generated, NOTHING, wrong)
-    if rule.denied and (rule.marker is None or not generated):
+    if rule.denied and (rule.marker is None or not generated or rule.other_sources):
         return Owned(rule, "strange", generated, NOTHING)
     behind = settings.enforce == "deny-others" and rule.priority >= denial_priority(settings)
     effect = rule.lets_in - stopped if behind else rule.lets_in
@@ -96,7 +96,8 @@ def _as_owned(rule: VpcRule, spec: FirewallSpec, stopped: RuleSet) -> Owned:
 def _wrong(rule: VpcRule, settings: GcpFirewall, *, behind: bool) -> Iterable[str]:
     if rule.denied:
         yield "it denies"
-    if rule.disabled:
+    if rule.disabled and not rule.other_sources:
+        # With tags or service accounts in it, to enable it would let in more than networks.
         yield "it is disabled"
     if behind:
         yield (
@@ -130,11 +131,11 @@ def is_left_over(rule: VpcRule, spec: FirewallSpec) -> bool:
 
 def _left_over(rule: VpcRule) -> str:
     who = ", ".join(rule.targets) or "every machine of the network"
-    where = f" on the network {rule.network_name}" + (
-        ", for some destinations only" if rule.destination_ranges else ""
-    )
+    network = f" on the network {rule.network_name}"
+    if rule.destination_ranges:
+        network += ", for some destinations only"
     return (
-        f"{rule.name} carries this firewall's marker but is for {plain(who)}{where}: it is left as "
+        f"{rule.name} carries this firewall's marker but is for {plain(who)}{network}: it is left as "
         f"it is; delete it if nothing needs it"
     )
 
@@ -162,14 +163,12 @@ def _foreign(rule: VpcRule, *, touches: bool | None) -> str:
         shown = list(rule.lets_in)
         what = "; ".join(map(str, shown[:_SHOWN]))
         what += f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    where = "on these targets"
+    machines = "on these targets"
     if touches is None:
-        where = f"on machines of these targets that are {plain(', '.join(rule.targets))}'s too"
+        machines = f"on machines of these targets that are {plain(', '.join(rule.targets))}'s too"
     if rule.destination_ranges:
-        where += f", to {', '.join(rule.destination_ranges[:_SHOWN])} only"
-    return (
-        f"{rule.name} (not of this firewall, priority {rule.priority}) also lets in {what} {where}"
-    )
+        machines += f", to {', '.join(rule.destination_ranges[:_SHOWN])} only"
+    return f"{rule.name} (not of this firewall, priority {rule.priority}) also lets in {what} {machines}"
 
 
 def _same_firewall(marker: Marker, wanted: Marker) -> bool:

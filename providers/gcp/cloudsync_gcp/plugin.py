@@ -1,8 +1,8 @@
 """What the plugin is: capabilities, settings, and how it plans. Imports no SDK.
 
-One firewall is a group of VPC rules that share a prefix. What only widens is started together and
-waited for, then the rules that gain and lose are replaced (each replacement is atomic; together
-where every order is lawful, else one by one), then what only narrows is started together.
+One firewall is the VPC rules for exactly its targets. How a plan comes about, in order: `ownership`
+(whose a rule is), `matching` (what becomes of each rule, and what is asked for and missing),
+`moves` (one call per rule), `steps` (their order).
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from cloudsync.provider.init import Starter
 
 ENDPOINT = "https://compute.googleapis.com"
-# Any protocol without ports may be named by its number; ports are for tcp and udp only, by the
-# API's description.
+# Any protocol without ports may be named by its number; by the API's description ports are for
+# tcp and udp only.
 _WITH_PORTS_ELSEWHERE = {33, 132, 136}
 _PROTOCOLS = frozenset(
     {"tcp", "udp", *(str(n) for n in range(256) if n not in _WITH_PORTS_ELSEWHERE)}
@@ -69,12 +69,12 @@ class GcpProvider:
             ),
             ("256 networks a rule", "more are written as several rules"),
             (
-                "other rules of the network stay in force",
+                "other rules of the network stay in effect",
                 'enforce = "allow" only adds; "deny-others" denies what others let in from the Internet',
             ),
             (
                 "the quota of rules is the project's",
-                "it is not asked for; where it is reached the write fails and says so",
+                "it is not asked for; if it is reached the write fails and says so",
             ),
         ),
     )
@@ -121,7 +121,7 @@ class GcpProvider:
         return check(account, base_of(account), specs)
 
     def open_reader(self, account: Account) -> Reader:
-        """Raises `AuthError` where there are no credentials."""
+        """Raises `AuthError` without credentials."""
         from cloudsync_gcp.client import Api
         from cloudsync_gcp.reader import GcpReader
 

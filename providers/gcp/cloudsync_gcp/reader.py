@@ -30,6 +30,8 @@ from cloudsync_gcp.ownership import Owners, firewall_of, marker_of, opened_by_ot
 from cloudsync_gcp.settings import prefix_of, settings_of
 from cloudsync_gcp.vpc_rules import UnknownRule, VpcRule, parse
 
+_MANAGERS = {"kubernetes.io/": "Google Kubernetes Engine", "terraform": "Terraform"}
+
 
 @dataclass(slots=True)
 class GcpReader:
@@ -103,6 +105,7 @@ def _observed(spec: FirewallSpec, rules: Sequence[VpcRule], owned: Owners) -> Ob
         kept=tuple(_kept(allowing)),
         pending=(*_pending(allowing), *denials.pending(firewall, prefix_of(spec), settings)),
         foreign=foreign,
+        managed_by=tuple(_managers(allowing)),
         described=tuple(
             Description(each.effect, each.rule.text)
             for each in allowing
@@ -130,6 +133,16 @@ def _kept(allowing: Sequence[Owned]) -> list[Kept]:
         for source in each.rule.other_sources
         if not each.rule.disabled and not each.rule.denied
     ]
+
+
+def _managers(allowing: Sequence[Owned]) -> list[str]:
+    """What else seems to write these rules, by what it writes into descriptions."""
+    return [
+        f"{manager} ({each.name})"
+        for sign, manager in _MANAGERS.items()
+        for each in allowing
+        if sign in each.rule.text.lower()
+    ][:1]
 
 
 def _pending(allowing: Sequence[Owned]) -> list[Pending]:

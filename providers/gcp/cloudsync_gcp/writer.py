@@ -36,7 +36,7 @@ _CALLS = {"insert": "insert_unary", "update": "update_unary", "delete": "delete_
 
 
 class GcpWriter:
-    """Writes to one project. Raises `AuthError` where there are no credentials."""
+    """Writes to one project. Raises `AuthError` without credentials."""
 
     def __init__(self, account: Account, base: str) -> None:
         self.account, self.project = account, settings_of(account).project
@@ -49,7 +49,7 @@ class GcpWriter:
         self._operations: Any = compute_v1.GlobalOperationsClient(**options)
 
     def run(self, step: Step) -> None:
-        """All writes of a step, in force when this returns. Raises `ProviderError`; what was
+        """All writes of a step, in effect when this returns. Raises `ProviderError`; what was
         started is waited for even then."""
         change = step.native
         if not isinstance(change, Writes):
@@ -77,7 +77,7 @@ class GcpWriter:
             raise _worst(failed)
 
     def _start(self, write: Write) -> Any:
-        """The operation; None where there is nothing left to delete."""
+        """The operation; None if there is nothing left to delete."""
         what, request = (
             f"{write.method} {write.name}",
             {"project": self.project, "request_id": str(uuid.uuid4())},
@@ -123,7 +123,7 @@ class GcpWriter:
     def _wait(self, name: str, operation: Any, *, deleting: bool) -> None:
         what = f"waiting for {name}"
         late = Transient(
-            f"accepted by Google, but {name} was not in force when the run's deadline was reached"
+            f"accepted by Google, but {name} was not in effect when the run's deadline was reached"
         )
 
         def once() -> Any:
@@ -157,7 +157,7 @@ class GcpWriter:
         status = int(operation.http_error_status_code or 0)
         if not errors and status < 400:
             return
-        codes = [str(one.code) for one in errors]
+        codes = [str(error.code) for error in errors]
         missing = status == 404 or "RESOURCE_NOT_FOUND" in codes
         if deleting and missing:
             return
@@ -191,7 +191,7 @@ class GcpWriter:
 
 
 def _mapped(what: str, error: GoogleAPICallError, *, write: bool) -> ProviderError:
-    reasons = [str(one.get("reason") or "") for one in error.errors if isinstance(one, Mapping)]
+    reasons = [str(each.get("reason") or "") for each in error.errors if isinstance(each, Mapping)]
     hint = str(getattr(error.response, "headers", {}).get("Retry-After", ""))
     status = int(error.code or 500)
     return of_answer(
