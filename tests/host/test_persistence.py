@@ -77,6 +77,24 @@ def test_watch_puts_back_what_was_applied_last(site: Site, lab: Lab) -> None:
         assert (lab.tcp(8080), lab.tcp(8443)) == ("open", "closed")
 
 
+def test_watch_puts_back_what_was_flushed_before_it_began(site: Site, lab: Lab) -> None:
+    site.ports = ["22/tcp", "443/tcp"]
+    site.apply()
+    flush(lab)
+    with watching(site) as log:
+        wait_for(lambda: lines(log, "put-back"))
+        assert (lab.tcp(443), lab.tcp(8080)) == ("open", "closed")
+
+
+def test_a_saved_file_of_another_firewall_is_not_loaded(site: Site, lab: Lab) -> None:
+    site.apply()
+    flush(lab)
+    site.saved.write_text(site.saved.read_text().replace("owner=shop", "owner=blog"))
+    with watching(site) as log:
+        wait_for(lambda: lines(log, "trouble"))
+        assert lab.listing() == ""
+
+
 def test_what_was_released_is_not_put_back(site: Site, lab: Lab) -> None:
     site.apply()
     assert site.run("release", "web-1-host").returncode == 0

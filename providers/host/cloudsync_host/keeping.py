@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from cloudsync.provider.contract import FirewallSpec, Progress
 from cloudsync.provider.errors import Conflict, ProviderError
@@ -19,7 +20,7 @@ from cloudsync_host.kernel import Kernel
 from cloudsync_host.machine import look
 from cloudsync_host.native import Observed
 from cloudsync_host.settings import address_of, settings_of
-from cloudsync_host.transaction import Goal, install
+from cloudsync_host.transaction import Goal, install, install_saved
 
 _NETFILTER = 12
 _GROUP = 1 << (7 - 1)  # NFNLGRP_NFTABLES
@@ -47,6 +48,8 @@ class Keeper:
         except OSError:
             self._close()
             raise
+        if not self._remember():
+            self._put_back()
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
         self._thread.start()
 
@@ -63,7 +66,6 @@ class Keeper:
                 os.close(end)
 
     def _keep(self) -> None:
-        self._remember()
         changed_at: float | None = None
         while True:
             wait = None if changed_at is None else max(0.0, changed_at + _QUIET_SECONDS - _now())
@@ -86,24 +88,36 @@ class Keeper:
         except OSError:  # ENOBUFS: more commits than the buffer holds
             return None
 
-    def _remember(self) -> None:
-        """What would be put back: the table as it is outside a trial, while it is ours."""
+    def _remember(self) -> bool:
+        """What would be put back: the table as it is outside a trial, while it is ours. False where
+        there is no table."""
         try:
             seen = look(self._kernel(), settings_of(self._spec))
         except ProviderError:
-            return
+            return True
         table = seen.table
         if table is None:
-            return
+            self._text = self._text or self._saved()
+            return False
         owner = table.marker
         wanted = self._spec.marker
         if owner is None or (owner.owner, owner.firewall) != (wanted.owner, wanted.firewall):
             self._text = None
-            return
+            return True
         observed = Observed(seen, settings_of(self._spec))
         if not observed.drift:
             shape = observed.shape(enforced=observed.enforced)
             self._text = install(Goal(table.elements, shape, owner))
+        return True
+
+    def _saved(self) -> str | None:
+        """The saved file, while it is of this firewall: what was flushed before we began to look."""
+        path = settings_of(self._spec).saved_file
+        try:
+            text = Path(path).read_text() if path is not None else ""
+        except (OSError, UnicodeDecodeError):
+            return None
+        return install_saved(text, self._spec.marker)
 
     def _put_back(self) -> None:
         if self._text is None:

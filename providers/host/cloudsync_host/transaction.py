@@ -26,9 +26,16 @@ from cloudsync_host.layout import (
     add_rules,
     add_set,
     all_chains,
+    marker_text,
 )
 from cloudsync_host.listing import Table
 
+_SAVED_HEAD = (
+    "# The host firewall of cloudsync, written when a change was confirmed.",
+    f"table {TABLE}",
+    f"delete table {TABLE}",
+    f"table {TABLE}",
+)
 _TIMED = ("ipv4 . ip", "ipv6 . ip6")
 
 
@@ -49,15 +56,17 @@ def install(goal: Goal) -> str:
 def saved(goal: Goal) -> str:
     """The file that the boot unit loads: whatever is there is replaced, for before the network is
     up nothing can be lost."""
-    return _joined(
-        [
-            "# The host firewall of cloudsync, written when a change was confirmed.",
-            f"table {TABLE}",
-            f"delete table {TABLE}",
-            f"table {TABLE}",
-            *_declared(goal),
-        ]
-    )
+    return _joined([*_SAVED_HEAD, *_declared(goal)])
+
+
+def install_saved(text: str, marker: Marker) -> str | None:
+    """The transaction that makes the table of a saved file, and fails where there is one; None for
+    a file that is not of this firewall."""
+    head = _joined(_SAVED_HEAD)
+    owner = marker_text(marker).rpartition(" ")[0]
+    if not text.startswith(head) or f'comment "{owner} ' not in text:
+        return None
+    return f"create table {TABLE}\n" + text.removeprefix(head)
 
 
 def change(table: Table, goal: Goal, *, rules_only: bool = False) -> str:
