@@ -126,6 +126,12 @@ class Lab:
             self._thread = threading.Thread(target=self._serve, daemon=True)
             self._thread.start()
 
+    def listen_outside(self, *ports: int) -> None:
+        """The same, on the Internet's side."""
+        for port in ports:
+            self._sockets.append(in_namespace(self.inet, lambda port=port: _listener("tcp", port)))
+            self._selector.register(self._sockets[-1], selectors.EVENT_READ, "tcp")
+
     def _serve(self) -> None:
         while not self._stop.is_set():
             for key, _ in self._selector.select(0.05):
