@@ -2,13 +2,14 @@
 requests of a commit.
 
 Every call is repeated while GitHub is busy (429, 403 with a rate limit's headers) or failing (5xx,
-no answer), within a few seconds; a write that may have happened is not repeated here, since a
+no answer), within a minute or two; a write that may have happened is not repeated here, since a
 second comment would be left behind: `comment.py` looks again first.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,13 +17,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from requests.auth import AuthBase
 
+from cloudsync.provider.transport import session
 from cloudsync.render.escape import plain
 
 MOST_CALLS = 4
 MOST_PAGES = 50
-LONGEST_WAIT = 30.0
+LONGEST_WAIT = 90.0
+SECONDARY_WAIT = 60.0
+_SECONDARY = re.compile(r"secondary rate limit|abuse detection|rate limit exceeded", re.IGNORECASE)
 TIMEOUT = 20.0
 API_VERSION = "2022-11-28"
 
@@ -60,18 +63,6 @@ class PullRequest:
     merge_commit: str | None
 
 
-class _Bearer(AuthBase):
-    """The token as requests' own kind of credentials: it would put those of a .netrc over a plain
-    header."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
 class GitHub:
     """One repository seen with one token."""
 
@@ -95,8 +86,7 @@ class GitHub:
             repository,
             sleep,
         )
-        self._session = requests.Session()
-        self._session.auth = _Bearer(token)
+        self._session = session(token)
         self._session.headers.update(
             {
                 "Accept": "application/vnd.github+json",
@@ -177,9 +167,7 @@ class GitHub:
         for number in range(1, MOST_CALLS + 1):
             wait = min(2.0**number / 2, LONGEST_WAIT)
             try:
-                answer = self._session.request(
-                    method, url, json=body, timeout=TIMEOUT, allow_redirects=False
-                )
+                answer = self._session.request(method, url, json=body, timeout=TIMEOUT)
             except requests.RequestException as error:
                 failure = GitHubError(
                     f"GitHub does not answer ({type(error).__name__})",
@@ -208,18 +196,16 @@ def _failure(answer: requests.Response) -> GitHubError:
         return GitHubError("GitHub's rate limit is used up", temporary=True)
     if status >= 500:
         return GitHubError(f"GitHub failed ({status})", temporary=True, fate_unknown=True)
-    try:
-        said = str(answer.json()["message"])
-    except (ValueError, KeyError, TypeError):
-        said = "no reason was given"
     return GitHubError(
-        f"GitHub refused it ({status}): {plain(said, 200)}", forbidden=status in (401, 403, 404)
+        f"GitHub refused it ({status}): {plain(_message(answer) or 'no reason was given', 200)}",
+        forbidden=status in (401, 403, 404),
     )
 
 
 def _rate_limit(answer: requests.Response) -> float | None:
-    """Seconds to wait, where the answer is one about a rate limit (docs.github.com, best practices
-    for the REST API)."""
+    """Seconds to wait, if the answer is one about a rate limit (docs.github.com, "Best practices for
+    using the REST API"). A secondary limit may say so in its body alone: then GitHub asks for a
+    minute at least."""
     try:
         if "retry-after" in answer.headers:
             return max(0.0, float(answer.headers["retry-after"]))
@@ -227,7 +213,16 @@ def _rate_limit(answer: requests.Response) -> float | None:
             return max(1.0, float(answer.headers.get("x-ratelimit-reset", "0")) - time.time())
     except ValueError:
         return None
+    if answer.status_code in (403, 429) and _SECONDARY.search(_message(answer)):
+        return SECONDARY_WAIT
     return None
+
+
+def _message(answer: requests.Response) -> str:
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def _decoded(answer: requests.Response) -> Any:

@@ -6,7 +6,8 @@ import json
 
 import click
 
-from cloudsync.cli.shared import Shell, common
+from cloudsync.cli.shared import ConfigProblems, Shell, common
+from cloudsync.provider.guarded import problem_of
 
 
 @click.group("config")
@@ -20,6 +21,13 @@ def check(shell: Shell) -> int:
     """Say what is wrong with the configuration, line by line (exit 64), or that nothing is. Asks no
     cloud and no engine."""
     configuration = shell.load()
+    broken = [
+        f"{configuration.file}: providers.{table.name}: {problem}"
+        for table in configuration.accounts.values()
+        if (problem := problem_of(table.provider)) is not None
+    ]
+    if broken:
+        raise ConfigProblems(broken)
     if not shell.quiet:
         click.echo(
             f"{configuration.file}: ok, {len(configuration.hosts)} hosts, {len(configuration.firewalls)} firewalls, "

@@ -131,6 +131,7 @@ def run(words: Sequence[str]) -> int:
 
 def _run(words: list[str]) -> int:
     result: Any = cloudsync.main(args=words, prog_name="cloudsync", standalone_mode=False)
+    sys.stdout.flush()  # a full device is told here, and not by Python as it ends
     return result if isinstance(result, int) else exit_codes.DONE
 
 

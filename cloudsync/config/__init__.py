@@ -4,7 +4,8 @@ has it back as text."""
 from __future__ import annotations
 
 from cloudsync.config.configuration import Configuration
-from cloudsync.config.load import find, load
+from cloudsync.config.find import find
+from cloudsync.config.load import load
 from cloudsync.config.problems import ConfigError, Problem
 
 __all__ = ["ConfigError", "Configuration", "Problem", "find", "load"]

@@ -56,40 +56,6 @@ MAX_BYTES = 1024 * 1024
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def candidates(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Where a configuration is looked for when none is named (decision 0002)."""
-    home = environ.get("XDG_CONFIG_HOME") or str(Path(environ.get("HOME", "/root")) / ".config")
-    return (
-        Path("cloudsync.toml"),
-        Path(home) / "cloudsync" / "config.toml",
-        Path("/etc/cloudsync/config.toml"),
-    )
-
-
-def find(explicit: str | None, environ: Mapping[str, str] = os.environ) -> Path:
-    """The configuration file by the search order. Raises `ConfigError` that lists where it was
-    looked for."""
-    named = explicit or environ.get("CLOUDSYNC_CONFIG")
-    if named:
-        return Path(named)
-    for path in candidates(environ):
-        try:
-            if path.is_file():
-                return path
-        except PermissionError:
-            continue
-    looked = ", ".join(str(path) for path in candidates(environ))
-    raise ConfigError(
-        [
-            Problem(
-                Place("cloudsync", 1, 1),
-                "",
-                f"no configuration found; looked for {looked}; --config names one",
-            )
-        ]
-    )
-
-
 def load(
     path: Path, *, name: str | None = None, environ: Mapping[str, str] = os.environ
 ) -> Configuration:
@@ -117,9 +83,13 @@ def _read(path: Path, file: str) -> str:
             raw = opened.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
             raise ConfigError(
-                [Problem(Place(file, 1, 1), "", "is larger than 1 MiB: that is no configuration")]
+                [
+                    Problem(
+                        Place(file, 1, 1), "", "larger than 1 MiB; not a valid configuration file"
+                    )
+                ]
             )
-        return raw.decode().replace("\r\n", "\n")
+        return raw.decode("utf-8-sig").replace("\r\n", "\n")
     except OSError as error:
         raise ConfigError(
             [Problem(Place(file, 1, 1), "", f"cannot be read: {error.strerror}")]

@@ -11,15 +11,11 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from cloudsync import __version__
-from cloudsync.provider.settings import SecretError, SecretRef
+from cloudsync.provider.settings import SecretError, SecretRef, checked_url
 from cloudsync.rules.networks import is_loopback
-
-if TYPE_CHECKING:
-    from requests import PreparedRequest
 
 log = logging.getLogger("cloudsync.notify")
 SECONDS = 5.0
@@ -67,11 +63,12 @@ def post(
     `NotSent` and `SecretError`."""
     import requests
 
+    from cloudsync.provider.transport import session
+
     url = _address(reference.resolve(base).get_secret_value(), suffix)
     try:
-        with requests.Session() as session:
-            session.auth = _as_it_is  # or requests would look for a password in ~/.netrc
-            answer = session.post(
+        with session() as client:
+            answer = client.post(
                 url,
                 data=body,
                 headers={"User-Agent": f"cloudsync/{__version__}", **headers},
@@ -93,19 +90,15 @@ def post(
         raise NotSent(f"the answer was {status}")
 
 
-def _as_it_is(request: PreparedRequest) -> PreparedRequest:
-    return request
-
-
 def _address(url: str, suffix: str) -> str:
     try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        scheme, host = checked_url(url)
     except ValueError:
-        raise NotSent("what the reference names is no URL") from None
-    if not host or parts.fragment or parts.scheme not in ("https", "http"):
-        raise NotSent("what the reference names is no https:// URL")
-    if parts.scheme == "http" and not is_loopback(host):
+        raise NotSent("what the reference names is not an https:// URL") from None
+    parts = urlsplit(url)
+    if parts.fragment or scheme not in ("https", "http"):
+        raise NotSent("what the reference names is not an https:// URL")
+    if scheme == "http" and not is_loopback(host):
         raise NotSent("plain http:// goes to loopback addresses only: use https://")
     path = f"{parts.path.rstrip('/')}/{suffix}" if suffix else parts.path
     return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))

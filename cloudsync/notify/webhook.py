@@ -49,7 +49,9 @@ def send(
     def deliver() -> None:
         headers = {"Content-Type": "application/json", EVENT_HEADER: event}
         if secret is not None:
-            headers[SIGNATURE_HEADER] = signature(secret.resolve(base).get_secret_value(), body)
+            headers[SIGNATURE_HEADER] = signature(
+                secret.resolve(base, for_header=False).get_secret_value(), body
+            )
         post(reference, base, body, headers)
 
     return Sending("webhook", deliver)
@@ -68,8 +70,10 @@ def message(event: Event, run: Run, streak: Streak | None) -> dict[str, Any]:
         "version": 1,
         "id": str(uuid.uuid4()),
         "event": event,
-        "text": f"cloudsync {run.owner}: {run.sentence()}"
-        + (" (recovered)" if event == "recovery" else ""),
+        "text": _for_chat(
+            f"cloudsync {run.owner}: {run.sentence()}"
+            + (" (recovered)" if event == "recovery" else "")
+        ),
         "tool_version": __version__,
         "owner": run.owner,
         "command": run.command,
@@ -110,6 +114,14 @@ def message(event: Event, run: Run, streak: Streak | None) -> dict[str, Any]:
 
 def _said(text: str | None) -> str | None:
     return None if text is None else plain(text)
+
+
+def _for_chat(text: str) -> str:
+    """A sentence that a chat service shows as it is: names in it are strangers' words, and `<!channel>`
+    or a link in them would be carried out (Slack's and Mattermost's rule: these three, escaped)."""
+    return (
+        text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "@\u200b")
+    )
 
 
 def _time(moment: float) -> str:

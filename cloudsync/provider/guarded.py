@@ -292,6 +292,12 @@ class Unusable:
     identity = endpoint = plan_steps = open_reader = open_writer = check_access = _refuse
 
 
+def problem_of(provider: Provider) -> str | None:
+    """Why a provider of the configuration cannot be used at all; None if it can."""
+    stand_in = cast("object", provider)
+    return stand_in.problem if isinstance(stand_in, Unusable) else None
+
+
 class _AnyAccount(AccountSettings, extra="allow"):
     """The settings of an account whose plugin cannot be loaded: nobody can check them."""
 

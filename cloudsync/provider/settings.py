@@ -7,8 +7,13 @@ input, which may be a secret.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import signal
+import stat
 import subprocess
+import threading
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -63,14 +68,19 @@ class SecretRef(Settings):
             raise ValueError("credential is a name, not a path")
         return self
 
-    def resolve(self, base: Path) -> SecretStr:
-        """The secret, without a trailing newline. `base`: the configuration's folder. Raises
-        `SecretError`."""
+    def resolve(self, base: Path, *, for_header: bool = True) -> SecretStr:
+        """The secret, without a trailing newline. `base`: the configuration's folder. `for_header`:
+        it will be sent in a header of HTTP, as tokens are. Raises `SecretError`."""
         value = self._found(base).rstrip("\r\n")
         if not value:
             raise SecretError(f"the secret from {self} is empty")
         if any(ord(character) < 32 or ord(character) == 127 for character in value):
             raise SecretError(f"the secret from {self} has control characters in it")
+        if for_header and (not value.isascii() or value != value.strip()):
+            raise SecretError(
+                f"the secret from {self} cannot be sent as a token: it has a character that is not ASCII "
+                "(a byte order mark, a typographic quote, three dots in one), or a space at its start or end"
+            )
         return SecretStr(value)
 
     def __str__(self) -> str:
@@ -108,42 +118,84 @@ class SecretRef(Settings):
 
     def _from_file(self, path: Path) -> str:
         try:
-            with path.open("rb") as file:
+            # A FIFO that nobody writes would be waited for without end.
+            handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(handle, "rb") as file:
+                if stat.S_ISFIFO(os.fstat(handle).st_mode):
+                    raise SecretError(f'{self} is a FIFO: use command = ["cat", ...] for it')
                 raw = file.read(_MAX_SECRET_BYTES + 1)
         except OSError as error:
             raise SecretError(f"{self} cannot be read: {error.strerror}") from None
         except ValueError:
             raise SecretError(f"{self} cannot be read: its path has a NUL in it") from None
-        if len(raw) > _MAX_SECRET_BYTES:
-            raise SecretError(
-                f"{self} is larger than {_MAX_SECRET_BYTES // 1024} KiB: that is no secret"
-            )
-        return self._text(raw)
+        return self._text(self._bounded(raw))
 
     def _from_command(self, words: list[str]) -> str:
         try:
-            done = subprocess.run(  # noqa: S603 - the user's own words, no shell
+            process = subprocess.Popen(  # noqa: S603 - the user's own words, no shell
                 words,
-                capture_output=True,
-                timeout=_COMMAND_SECONDS,
-                check=False,
                 stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
             )
         except OSError as error:
             raise SecretError(f"{self} cannot be run: {error.strerror}") from None
         except ValueError:
             raise SecretError(f"{self} cannot be run: a word of it has a NUL in it") from None
-        except subprocess.TimeoutExpired:
-            raise SecretError(f"{self} did not end within {_COMMAND_SECONDS} s") from None
-        if done.returncode != 0:
-            raise SecretError(f"{self} ended with {done.returncode}")
-        return self._text(done.stdout)
+        alarm = threading.Timer(_COMMAND_SECONDS, _kill, [process])
+        alarm.start()
+        try:
+            with process:
+                raw = process.stdout.read(_MAX_SECRET_BYTES + 1) if process.stdout else b""
+                if len(raw) > _MAX_SECRET_BYTES:
+                    _kill(process)
+        finally:
+            late = not alarm.is_alive()
+            alarm.cancel()
+        self._bounded(raw)
+        if late:
+            raise SecretError(f"{self} did not end within {_COMMAND_SECONDS} s")
+        if process.returncode != 0:
+            raise SecretError(f"{self} ended with {process.returncode}")
+        return self._text(raw)
+
+    def _bounded(self, raw: bytes) -> bytes:
+        if len(raw) > _MAX_SECRET_BYTES:
+            raise SecretError(
+                f"{self} gives more than {_MAX_SECRET_BYTES // 1024} KiB, too much for a secret"
+            )
+        return raw
 
     def _text(self, raw: bytes) -> str:
         try:
             return raw.decode()
         except UnicodeDecodeError:
             raise SecretError(f"the secret from {self} is not UTF-8 text") from None
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """The command, and whatever it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\[\]:@\s]+)(:[0-9]{1,5})?")
+
+
+def checked_url(value: str) -> tuple[str, str]:
+    """The scheme and the host of an absolute URL, once it is certain that every client reads it in
+    the same way. Raises `ValueError`."""
+    if any(character <= " " or character == "\x7f" for character in value):
+        raise ValueError("must be an URL")
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("must be an URL") from None
+    if not host or not _AUTHORITY.fullmatch(parts.netloc):
+        raise ValueError("must be an URL without credentials, query or fragment")
+    return parts.scheme, host
 
 
 class AccountSettings(Settings):
@@ -157,14 +209,11 @@ class AccountSettings(Settings):
     def _safe(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        try:
-            parts = urlsplit(value)
-            host, _ = parts.hostname, parts.port
-        except ValueError:
-            raise ValueError("must be an URL") from None
-        if not host or parts.username is not None or parts.query or parts.fragment:
+        scheme, host = checked_url(value)
+        parts = urlsplit(value)
+        if parts.query or parts.fragment:
             raise ValueError("must be an URL without credentials, query or fragment")
-        if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)):
+        if scheme == "https" or (scheme == "http" and is_loopback(host)):
             return value.rstrip("/")
         raise ValueError("must begin with https:// (plain http:// only to a loopback address)")
 

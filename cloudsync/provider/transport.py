@@ -1,11 +1,52 @@
-"""What a request of the `requests` library that got no usable answer means, for the providers whose
-SDKs speak through it."""
+"""Requests of the `requests` library as cloudsync makes them, and what one that got no usable answer
+means."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import requests
+from requests.auth import AuthBase
 
 from cloudsync.provider.errors import Transient
+
+
+class Bearer(AuthBase):
+    """A token as requests' own kind of credentials: over a plain header it would put those that the
+    user's ~/.netrc has for the host, or for any host (`default`). `token`: None sends none at
+    all."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token is not None:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+class _Session(requests.Session):
+    """Never follows a redirect, whatever a library asks for: the answer of another address is not
+    the vendor's."""
+
+    def request(self, *args: Any, **options: Any) -> requests.Response:
+        return super().request(*args, **{**options, "allow_redirects": False})
+
+
+def session(token: str | None = None) -> requests.Session:
+    """A session that sends this token and no other credentials, and follows no redirect. Proxies of
+    the environment hold, except on the way to loopback."""
+    made = _Session()
+    made.auth = Bearer(token)
+    return made
+
+
+def secured(made: requests.Session, token: str | None = None) -> requests.Session:
+    """The session of an SDK, with what `session` promises: a redirect is an error of its own
+    (`requests.TooManyRedirects`), and nothing of ~/.netrc is sent."""
+    made.auth = Bearer(token)
+    made.max_redirects = 0
+    return made
 
 
 def lost(what: str, error: Exception, unreadable: str, *, write: bool) -> Transient:

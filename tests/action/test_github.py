@@ -76,6 +76,34 @@ def test_a_short_rate_limit_is_waited_for(
     assert 0 < waits[0] <= 2
 
 
+def test_a_secondary_limit_that_only_its_body_tells_is_waited_for(
+    client: GitHub, github: GitHubDouble, waits: list[float]
+) -> None:
+    github.limit_without_headers(COMMENTS)
+    client.create_comment(7, "text")
+    assert github.on(7) == ["text"]
+    assert waits == [60.0]
+
+
+def test_a_secondary_limit_that_stays_is_temporary_and_no_question_of_permissions(
+    client: GitHub, github: GitHubDouble
+) -> None:
+    github.limit_without_headers(COMMENTS, times=99)
+    with pytest.raises(GitHubError, match="rate limit") as caught:
+        client.comments(7)
+    assert (caught.value.temporary, caught.value.forbidden) == (True, False)
+
+
+def test_a_403_about_something_else_is_not_waited_for(
+    client: GitHub, github: GitHubDouble, waits: list[float]
+) -> None:
+    body = {"message": "Resource not accessible by integration"}
+    github.fail(Fault("GET", COMMENTS, status=403, body=body))
+    with pytest.raises(GitHubError, match="not accessible") as caught:
+        client.comments(7)
+    assert (caught.value.forbidden, waits) == (True, [])
+
+
 def test_a_long_rate_limit_is_told_at_once(
     client: GitHub, github: GitHubDouble, waits: list[float]
 ) -> None:

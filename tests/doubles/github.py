@@ -105,6 +105,11 @@ class GitHubDouble(Double):
             Fault("GET|POST|PATCH", path, status=403, body=body, headers=headers, times=times)
         )
 
+    def limit_without_headers(self, path: str, *, times: int = 1) -> None:
+        """A secondary limit that says so in its body alone, as GitHub's documents allow."""
+        body = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}
+        self.fail(Fault("GET|POST|PATCH", path, status=403, body=body, times=times))
+
     def handle(self, request: Request) -> tuple[int, Any]:
         token = self.tokens.get(request.token or "")
         if token is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -120,3 +121,58 @@ def test_endpoints_that_are_not(endpoint: str) -> None:
     with pytest.raises(ValidationError) as error:
         AccountSettings(endpoint=endpoint)
     assert "u:p" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "token", ["\ufefftoken", "tok…en", "tok\u201den", "tök", " token", "token "]
+)
+def test_what_cannot_be_a_header_is_refused_where_it_is_resolved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("TOKEN", token)
+    with pytest.raises(SecretError, match="cannot be sent as a token") as error:
+        SecretRef(env="TOKEN").resolve(tmp_path)
+    assert "tok" not in str(error.value).replace("token", "")
+    value = SecretRef(env="TOKEN").resolve(tmp_path, for_header=False)
+    assert value.get_secret_value() == token
+
+
+def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t")
+    with pytest.raises(SecretError, match="FIFO"):
+        SecretRef(file="t").resolve(tmp_path)
+
+
+def test_a_command_that_prints_without_end_is_ended(tmp_path: Path) -> None:
+    with pytest.raises(SecretError, match="more than 64 KiB"):
+        SecretRef(command=["cat", "/dev/zero"]).resolve(tmp_path)
+
+
+def test_a_command_that_does_not_end_is_ended_with_what_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cloudsync.provider.settings._COMMAND_SECONDS", 0.2)
+    with pytest.raises(SecretError, match=r"did not end within 0\.2 s"):
+        SecretRef(command=["sh", "-c", "sleep 60 & sleep 60"]).resolve(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://[::1]evil.example",
+        "http://[::1].evil.example/",
+        "http://127.0.0.1\r\nX: y",
+        "https://a b",
+        "https://u@h",
+    ],
+)
+def test_an_endpoint_that_two_readers_could_read_differently_is_refused(endpoint: str) -> None:
+    with pytest.raises(ValidationError):
+        AccountSettings(endpoint=endpoint)
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["http://[::1]:8080/v1", "https://api.example.com", "http://localhost:4110"]
+)
+def test_an_ordinary_endpoint_is_taken(endpoint: str) -> None:
+    assert AccountSettings(endpoint=endpoint).endpoint == endpoint

@@ -3,16 +3,20 @@ the library wraps what they tell."""
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import requests
 
 from cloudsync.provider.errors import Transient
 from cloudsync.provider.retry import seconds_of
-from cloudsync.provider.transport import lost
+from cloudsync.provider.transport import lost, secured, session
 
 
 @pytest.fixture
@@ -70,3 +74,73 @@ def test_so_may_one_whose_answer_cannot_be_read(write: bool) -> None:
 )
 def test_a_hint_in_seconds_is_honoured(hint: str, seconds: float | None) -> None:
     assert seconds_of(hint) == seconds
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Remembers who came with what; sends whoever asks for /moved elsewhere."""
+
+    seen: ClassVar[list[tuple[str, str | None]]] = []
+
+    def do_GET(self) -> None:
+        self.seen.append((self.path, self.headers.get("Authorization")))
+        self.send_response(302 if self.path == "/moved" else 200)
+        self.send_header("Location", "/elsewhere")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Not in the test's output."""
+
+
+@pytest.fixture
+def echo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A server, and a user whose ~/.netrc has a password for every host."""
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("default login bob password geheim\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(netrc))
+    Echo.seen.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize("token", ["t0ken", None])
+@pytest.mark.parametrize("make", [session, lambda token: secured(requests.Session(), token)])
+def test_a_password_of_netrc_goes_nowhere(echo: str, make: Any, token: str | None) -> None:
+    with make(token) as client:
+        client.get(f"{echo}/")
+    assert Echo.seen == [("/", None if token is None else f"Bearer {token}")]
+
+
+def test_a_plain_session_would_have_sent_it(echo: str) -> None:
+    with requests.Session() as client:
+        client.get(f"{echo}/", headers={"Authorization": "Bearer t0ken"})
+    assert (Echo.seen[0][1] or "").startswith("Basic ")
+
+
+def test_a_redirect_is_not_followed(echo: str) -> None:
+    with session("t") as client:
+        assert client.get(f"{echo}/moved", allow_redirects=True).status_code == 302
+    with secured(requests.Session(), "t") as client, pytest.raises(requests.TooManyRedirects):
+        client.get(f"{echo}/moved")
+    assert {path for path, _ in Echo.seen} == {"/moved"}
+
+
+SESSIONS = re.compile(r"requests\.(Session\(|get\(|post\(|put\(|request\()|AuthorizedSession\(")
+
+
+def test_every_session_of_ours_is_one_of_these() -> None:
+    """Whoever opens a session that reads ~/.netrc finds it named here."""
+    root = Path(__file__).parents[2]
+    sources = [*root.glob("cloudsync/**/*.py"), *root.glob("providers/*/cloudsync_*/*.py")]
+    open_ones = [
+        path.name
+        for path in sources
+        if SESSIONS.search(text := path.read_text())
+        and "secured(" not in text
+        and path.name != "transport.py"
+    ]
+    assert open_ones == []

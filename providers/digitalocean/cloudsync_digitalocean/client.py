@@ -26,7 +26,7 @@ from cloudsync.provider.errors import (
 )
 from cloudsync.provider.retry import retried, seconds_of
 from cloudsync.provider.settings import SecretError
-from cloudsync.provider.transport import lost
+from cloudsync.provider.transport import lost, secured
 from cloudsync_digitalocean.settings import DigitalOceanAccount
 
 CALL_SECONDS = 30.0
@@ -109,6 +109,7 @@ class Api:
         self._client = _Client(
             token=token.get_secret_value(), end_point=f"{endpoint}/", deadline=account.deadline
         )
+        secured(self._client._session, token.get_secret_value())
 
     @property
     def rate(self) -> tuple[int, int] | None:

@@ -18,11 +18,13 @@ import requests
 from google.auth.credentials import AnonymousCredentials
 from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import AuthorizedSession
+from google.auth.transport.requests import Request as AuthRequest
 
 from cloudsync import __version__
 from cloudsync.provider.contract import Account
 from cloudsync.provider.errors import AuthError, Transient
 from cloudsync.provider.retry import retried
+from cloudsync.provider.transport import secured
 from cloudsync_gcp.errors import of_body, of_transport, plain
 from cloudsync_gcp.settings import GcpAccount
 
@@ -56,10 +58,13 @@ class Api:
     def __init__(self, account: Account, base: str) -> None:
         self.account, self.project = account, settings_of(account).project
         self._base = f"{base}/compute/v1/projects/{self.project}"
-        self._session: requests.Session = (
+        self._session: requests.Session = secured(
             requests.Session()
             if settings_of(account).anonymous
-            else AuthorizedSession(credentials_of(account))  # type: ignore[no-untyped-call]  # as above
+            else AuthorizedSession(
+                credentials_of(account),
+                auth_request=AuthRequest(secured(requests.Session())),  # type: ignore[no-untyped-call]
+            )
         )
 
     def pages(self, path: str) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from cloudsync.provider.errors import (
 )
 from cloudsync.provider.retry import retried, seconds_of
 from cloudsync.provider.settings import SecretError
-from cloudsync.provider.transport import lost
+from cloudsync.provider.transport import lost, secured
 from cloudsync_hetzner.rules import plain
 from cloudsync_hetzner.settings import HetznerAccount
 
@@ -100,7 +100,7 @@ class Api:
         # policy repeats.
         self._client._client._retry_max_retries = 0
         self._headers = _Headers()
-        session = self._client._client._session
+        session = secured(self._client._client._session, token.get_secret_value())
         session.hooks["response"].append(self._headers.remember)
         # hcloud's clients refer to each other: without a word their connections stay open until
         # garbage is looked for.
