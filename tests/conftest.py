@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import cloudsync.reconcile.make_plan
 from tests.effort import examples
@@ -13,7 +13,13 @@ from tests.world import World, build
 
 pytest_plugins = ["cloudsync.testing"]
 
-settings.register_profile("cloudsync", max_examples=examples(100))
+settings.register_profile(
+    "cloudsync",
+    max_examples=examples(100),
+    deadline=None,
+    # How fast examples are made says how busy the machine is, not what the code does.
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("cloudsync")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
