@@ -18,7 +18,7 @@ LEAST = {
     "tests.runs": 60,
     "tests.conformance": 300,
     "tests.crash": 250,
-    "tests.unit.test_compose_beside_docker": 250,
+    "tests.compose": 300,
 }
 FINE = (
     "the vendor's description is not at hand",

@@ -45,6 +45,27 @@ TARGETS = {
     "rules": Target(
         ("cloudsync/rules/ruleset.py",), "tests/unit/test_rules.py tests/unit/test_rules_algebra.py"
     ),
+    "compose": Target(
+        tuple(
+            f"cloudsync/sources/compose/{name}.py"
+            for name in (
+                "merging",
+                "extends",
+                "includes",
+                "services",
+                "networks",
+                "environment",
+                "interpolation",
+                "documents",
+                "files",
+                "project",
+                "project_files",
+                "ports",
+            )
+        ),
+        "tests/unit/test_compose_examples.py tests/unit/test_compose_source.py tests/unit/test_compose_syntax.py",
+        "tests/compose/test_compose_limits.py tests/compose/test_compose_beside_docker.py",
+    ),
     "local": Target(("providers/local/cloudsync_local/plugin.py",), f"{CONFORMANCE} -k TestLocal"),
     "hetzner": Target(
         ("providers/hetzner/cloudsync_hetzner/plugin.py",),

@@ -398,12 +398,15 @@ def test_all_variables_that_are_not_set_are_named_at_once(tmp_path: Path) -> Non
     lay(
         tmp_path,
         compose="services:\n  a:\n    ports: ['${P}:80', '${BIND}:${Q}:81']\n    labels:\n"
-        "      cloudsync.sources: ${WHO}\n  b: {network_mode: '${MODE}', scale: 1}\n",
+        "      cloudsync.sources: ${WHO}\n  b: {network_mode: '${MODE}', scale: 1}\n"
+        "  c: {profiles: ['${PROFILE}']}\n  d: {scale: '${COUNT}'}\n  e: {networks: [n]}\n"
+        "networks: {n: {internal: '${IN}'}}\n",
         env="R=1\n",
     )
     assert reason(tmp_path) == (
-        "compose.yaml:3: 5 variables are not set and have no default: P, BIND (compose.yaml:3), "
-        "Q (compose.yaml:3), WHO (compose.yaml:5), MODE (compose.yaml:6); looked for in .env"
+        "compose.yaml:7: 8 variables are not set and have no default: PROFILE, "
+        "COUNT (compose.yaml:8), P (compose.yaml:3), BIND (compose.yaml:3), Q (compose.yaml:3), "
+        "WHO (compose.yaml:5), MODE (compose.yaml:6), IN (compose.yaml:10); looked for in .env"
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cloudsync.sources.compose.merging import merge, settled
+from cloudsync.sources.compose.missing import missing_in, refuse_missing
 from cloudsync.sources.compose.nodes import ComposeError, Mapping, Node, Place, Scalar, size
 from cloudsync.sources.compose.reading import Reading
 from cloudsync.sources.compose.relevant import relevant
@@ -106,8 +107,5 @@ def _value(extends: Mapping, key: str) -> Scalar:
     node = extends.get(key)
     if not isinstance(node, Scalar):
         raise ComposeError(extends.place, f"extends: {key} must be a single value")
-    for variable in node.missing:
-        raise ComposeError(
-            node.place, f"the variable {variable.name} is not set and has no default"
-        )
+    refuse_missing(missing_in(node))
     return node

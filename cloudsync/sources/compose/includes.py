@@ -13,6 +13,7 @@ from pathlib import Path
 from cloudsync.sources.compose.environment import read_environment
 from cloudsync.sources.compose.extends import Extending
 from cloudsync.sources.compose.merging import merge, settled
+from cloudsync.sources.compose.missing import missing_in, refuse_missing
 from cloudsync.sources.compose.nodes import ComposeError, Mapping, Node, Place, Scalar, Sequence
 from cloudsync.sources.compose.reading import Reading
 from cloudsync.sources.compose.relevant import relevant
@@ -147,9 +148,6 @@ def _values(table: Mapping, key: str) -> tuple[Scalar, ...]:
             raise ComposeError(
                 table.place, f"include: {key} must be a single value or a list of them"
             )
-        for variable in value.missing:
-            raise ComposeError(
-                value.place, f"the variable {variable.name} is not set and has no default"
-            )
         values.append(value)
+    refuse_missing(missing_in(*values))
     return tuple(values)

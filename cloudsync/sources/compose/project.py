@@ -13,7 +13,6 @@ from pathlib import Path
 from cloudsync.sources.compose.environment import Environment, read_environment
 from cloudsync.sources.compose.files import Files, refuse_remote
 from cloudsync.sources.compose.includes import load
-from cloudsync.sources.compose.missing import missing_in, refuse_missing
 from cloudsync.sources.compose.networks import Network, network_of
 from cloudsync.sources.compose.nodes import ComposeError, Mapping, Scalar
 from cloudsync.sources.compose.profiles import active_profiles
@@ -113,16 +112,14 @@ def _project(
     networks = model.get("networks")
     declared = networks if isinstance(networks, Mapping) else Mapping({}, model.place, {})
     active = active_profiles(named.profiles, environment)
-    context = Context(files, environment, active, declared.entries.keys())
+    context = Context(files, environment, active, declared)
     running = running_services(services, context)
     return Project(name, running, _networks(declared, running))
 
 
 def _networks(declared: Mapping, running: tuple[Service, ...]) -> dict[str, Network]:
     used = {network for service in running for network in service.networks}
-    nodes = {name: node for name, node in declared.entries.items() if name in used}
-    refuse_missing(found for node in nodes.values() for found in missing_in(node))
-    return {name: network_of(name, node) for name, node in nodes.items()}
+    return {name: network_of(name, node) for name, node in declared.entries.items() if name in used}
 
 
 def _environment(files: Files, folder: Path, named: Named) -> Environment:

@@ -7,7 +7,7 @@ variables and networks that this project does not have: docker compose starts th
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Mapping as Table
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,30 +65,26 @@ class Context:
     environment: Environment
     active: frozenset[str]
     """Profiles."""
-    networks: Collection[str]
-    """That the project declares."""
+    networks: Mapping
+    """That the project declares, by name."""
 
 
 def running_services(services: Mapping, context: Context) -> tuple[Service, ...]:
-    """The services that run. Raises `ComposeError` for all their variables that are missing, else
-    for the first thing that is wrong."""
+    """The services that run. Raises `ComposeError` for all variables that are missing, else for the
+    first thing that is wrong."""
     tables = {name: _table(name, node) for name, node in services.entries.items()}
-    refuse_missing(
-        found for table in tables.values() for found in missing_in(table.get("profiles"))
-    )
     active = {
         name: table for name, table in tables.items() if runs(_profiles(table), context.active)
     }
+    counted = {name: table for name, table in active.items() if not missing_in(*_counts(table))}
+    running = {name: table for name, table in counted.items() if _replicas(table, name) > 0}
     refuse_missing(
-        found
-        for table in active.values()
-        for found in missing_in(table.get("scale"), table.get("deploy", "replicas"))
-    )
-    running = {name: table for name, table in active.items() if _replicas(table, name) > 0}
-    refuse_missing(
-        found
-        for table in running.values()
-        for found in missing_in(*(table.get(key) for key in _DECIDES))
+        (
+            *missing_in(*(table.get("profiles") for table in tables.values())),
+            *missing_in(*(count for table in active.values() for count in _counts(table))),
+            *missing_in(*(table.get(key) for table in running.values() for key in _DECIDES)),
+            *missing_in(*(context.networks.get(name) for name in _used(running.values()))),
+        )
     )
     for name, table in tables.items():
         if name not in running:
@@ -96,6 +92,16 @@ def running_services(services: Mapping, context: Context) -> tuple[Service, ...]
     return tuple(
         _service(name, table, services.keys[name], context) for name, table in running.items()
     )
+
+
+def _used(tables: Iterable[Mapping]) -> Iterable[str]:
+    """The names of the networks that services are on, each once."""
+    names: dict[str, None] = {}
+    for table in tables:
+        networks = table.get("networks")
+        own = networks.entries if isinstance(networks, Mapping) else {}
+        names |= dict.fromkeys(own or (DEFAULT_NETWORK,))
+    return names
 
 
 def _table(name: str, node: Node) -> Mapping:
@@ -120,7 +126,7 @@ def _network_names(name: str, node: Mapping, context: Context) -> tuple[str, ...
     if _text(node, "network_mode"):
         raise ComposeError(networks.place, f"the service {name} has both network_mode and networks")
     for network, membership in networks.entries.items():
-        if network not in context.networks and network != DEFAULT_NETWORK:
+        if network not in context.networks.entries and network != DEFAULT_NETWORK:
             written = membership.written if isinstance(membership, Scalar) else ""
             raise ComposeError(
                 networks.keys[network],
@@ -219,12 +225,17 @@ def _profiles(node: Mapping) -> tuple[str, ...]:
     return tuple(item.text for item in items if isinstance(item, Scalar))
 
 
+def _counts(node: Mapping) -> tuple[Node, ...]:
+    counts = (node.get("scale"), node.get("deploy", "replicas"))
+    return tuple(count for count in counts if count is not None)
+
+
 def _replicas(node: Mapping, name: str) -> int:
-    scale, replicas = node.get("scale"), node.get("deploy", "replicas")
-    counts = {_count(count) for count in (scale, replicas) if count is not None}
+    nodes = _counts(node)
+    counts = {_count(count) for count in nodes}
     if len(counts) > 1:
         raise ComposeError(
-            (scale or node).place,
+            nodes[0].place,
             f"the service {name} has both scale and deploy.replicas, and they differ",
         )
     return counts.pop() if counts else 1

@@ -19,14 +19,14 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
 
 from cloudsync.sources.compose import ComposeError, read_projects
 from cloudsync.sources.compose.budget import Budget
 from cloudsync.sources.compose.environment import Environment, read_environment
-from tests.unit.compose_projects import Generated, project
-from tests.unit.compose_reference import (
+from tests.compose.compose_projects import Generated, project
+from tests.compose.compose_reference import (
     Meaning,
     Reading,
     Refused,
@@ -412,10 +412,15 @@ def same(folder: Path, files: Mapping[str, str]) -> None:
 
 
 @pytest.mark.timeout(300)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.randoms(use_true_random=False))
-def test_docker_compose_makes_the_same_of_any_project(random: Random) -> None:
-    made = project(random, v5=needed_reference().version >= V5)
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.reuse, Phase.generate],  # a seed does not shrink
+)
+@given(st.integers(0, 2**32), st.sampled_from([1.0, 1.0, 2.0]))
+def test_docker_compose_makes_the_same_of_any_project(seed: int, density: float) -> None:
+    made = project(Random(seed), v5=needed_reference().version >= V5, density=density)
     note("\n".join(f"##### {name}\n{text}" for name, text in made.files.items()))
     with tempfile.TemporaryDirectory() as folder:
         agree(Path(folder), made)

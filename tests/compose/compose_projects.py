@@ -64,23 +64,23 @@ class Alias:
     value: Any = None
 
 
-def project(random: Random, *, v5: bool) -> Generated:
+def project(random: Random, *, v5: bool, density: float = 1.0) -> Generated:
     """A project. `v5`: also what docker compose takes since v5 only: an include whose services the
-    file changes."""
+    file changes. `density`: how much more of everything that is rare."""
     made = Generated()
-    maker = _Maker(random, made, v5=v5)
+    maker = _Maker(random, made, v5=v5, density=density)
     maker.project()
     return made
 
 
 class _Maker:
-    def __init__(self, random: Random, made: Generated, *, v5: bool) -> None:
-        self.random, self.made, self.v5 = random, made, v5
+    def __init__(self, random: Random, made: Generated, *, v5: bool, density: float) -> None:
+        self.random, self.made, self.v5, self.density = random, made, v5, density
         self.depth = 0
         self.names = 0
 
     def chance(self, of: float) -> bool:
-        return self.random.random() < of
+        return self.random.random() < min(of * self.density, 0.85)
 
     def pick(self, values: Sequence[Any]) -> Any:
         return self.random.choice(values)
@@ -120,7 +120,7 @@ class _Maker:
         """Write a file. `known`: the services of the files before; returned with its own. `folder`:
         what its paths are relative to."""
         documents = [self.document(folder, known, over=over)]
-        while self.chance(0.08):
+        if self.chance(0.08):
             known = known | set(documents[-1]["services"])
             documents.append(self.document(folder, known, over=True))
         self.made.files[path] = "---\n".join(emit(document) for document in documents)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cloudsync.sources.compose import ComposeError, read_projects
-from tests.unit.compose_reference import lay
+from tests.compose.compose_reference import lay
 from tests.unit.compose_world import configured, judged, read
 
 WEB = "services:\n  web:\n    image: web\n    ports: ['80:80']\n"
