@@ -10,7 +10,7 @@ retargets, rewrites or renames (law 8). In sum they are the exact difference of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cloudsync.model.plan import Change, Refused
@@ -160,16 +160,34 @@ def _closing(observed: Present, desired: Desired, closing: RuleSet) -> Iterable[
     for rule in observed.vendor_rules:
         if rule.lets_in & closing:
             together.setdefault(rule.counted_with or rule.key, []).append(rule)
-    shown: dict[Rule, None] = {}
+    parts: dict[Rule, str] = {}
     for rules in together.values():
         whole = RuleSet.of(part for rule in rules for part in rule.lets_in)
         title = _title(whole, rules)
         for part in whole & closing:
-            if part not in shown:
-                shown[part] = None
-                yield Change("close", _why_closing(part, desired), part, vendor_rule=title)
-    for part in closing - RuleSet.of(shown):
-        yield Change("close", _why_closing(part, desired), part)
+            parts.setdefault(part, title)
+    for part in closing - RuleSet.of(parts):
+        parts[part] = ""
+    for part, title in _families_together(parts).items():
+        yield Change("close", _why_closing(part, desired), part, vendor_rule=title)
+
+
+def _families_together(parts: Mapping[Rule, str]) -> Mapping[Rule, str]:
+    """IPv4 and IPv6 of the same ports as one, if the vendor has a rule for each."""
+    joined: list[tuple[Rule, str]] = []
+    waiting: dict[tuple[str, str, bool], int] = {}
+    for part, title in parts.items():
+        only4, only6 = not part.sources.v6, not part.sources.v4
+        at = waiting.pop((part.protocol, part.ports, only4), None) if only4 or only6 else None
+        if at is None:
+            if only4 or only6:
+                waiting[part.protocol, part.ports, only6] = len(joined)
+            joined.append((part, title))
+            continue
+        other, called = joined[at]
+        both = Rule(part.protocol, part.first, part.last, other.sources | part.sources)
+        joined[at] = (both, "; ".join(dict.fromkeys(filter(None, (called, title)))))
+    return dict(joined)
 
 
 def _title(whole: RuleSet, rules: Sequence[VendorRule]) -> str:

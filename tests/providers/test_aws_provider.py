@@ -20,6 +20,7 @@ from cloudsync.provider.contract import (
     Present,
     Refusal,
     Step,
+    StepKind,
     Target,
     Unreadable,
 )
@@ -327,12 +328,23 @@ def test_outbound_rules_are_never_named_in_a_call(region: Region, cloud: Ec2Doub
     assert not [call for call in cloud.calls if "Egress" in call.path or "Egress" in str(call.body)]
 
 
-@pytest.mark.parametrize("wanted", ["sctp/3868", "esp from 192.0.2.1/32", "gre"])
+@pytest.mark.parametrize("wanted", ["sctp/3868", "dccp/5004", "udplite/7000"])
 def test_what_aws_would_open_on_all_ports_is_refused(
     region: Region, cloud: Ec2Double, wanted: str
 ) -> None:
     cloud.add_group("cloudsync-web", permissions=[SSH], tags=TAGS)
     assert wanted.split("/", maxsplit=1)[0].split(maxsplit=1)[0] in region.refusal("tcp/22", wanted)
+
+
+@pytest.mark.parametrize("wanted", ["esp from 192.0.2.1/32", "gre", "ah from 2001:db8::/32"])
+def test_a_protocol_without_ports_is_let_in_by_its_number(
+    region: Region, cloud: Ec2Double, wanted: str
+) -> None:
+    cloud.add_group("cloudsync-web", permissions=[SSH], tags=TAGS)
+    region.makes("tcp/22", wanted)
+    assert region.present().rules == rules("tcp/22", wanted)
+    region.makes("tcp/22")
+    assert region.present().rules == rules("tcp/22")
 
 
 # Quotas
@@ -367,25 +379,36 @@ def test_a_prefix_list_weighs_its_most_entries_in_both_families(
     assert reason.count("59 rules are there and 2 are to be added") == 2
 
 
-def test_at_quota_a_swap_is_refused_with_what_would_fit(region: Region, cloud: Ec2Double) -> None:
+def test_at_quota_what_nothing_needs_goes_first(region: Region, cloud: Ec2Double) -> None:
     cloud.add_group(
-        "cloudsync-web", permissions=[SSH, *(tcp(9000 + 2 * n) for n in range(59))], tags=TAGS
+        "cloudsync-web",
+        permissions=[SSH, *(tcp(9000 + 2 * n) for n in range(59))],
+        tags=TAGS,
     )
-    reason = region.refusal("tcp/22", *(f"tcp/{8000 + 2 * n}" for n in range(10)))
-    assert "After the 59 closings it would be 11, which fits" in reason
-    assert "there is room for 0 now. Take 10 of the unwanted rules away first" in reason
+    ports = [f"tcp/{8000 + 2 * n}" for n in range(10)]
+    steps = region.steps(rules("tcp/22", *ports))
+    assert isinstance(steps, tuple)
+    assert [step.kind for step in steps] == [StepKind.NARROW, StepKind.WIDEN]
+    region.makes("tcp/22", *ports)
+    assert region.present().rules == rules("tcp/22", *ports)
 
 
-@pytest.mark.parametrize(
-    ("closing", "opening", "said"),
-    [
-        (1, 1, "After the 1 closings it would be 60, which fits"),
-        (0, 1, ", and 61 would be left after all closings: 1 too many."),
-        (1, 3, ", and 62 would be left after all closings: 2 too many."),
-    ],
-)
+def test_law3_at_quota_nothing_that_stays_wanted_is_taken_away_first(
+    region: Region, cloud: Ec2Double
+) -> None:
+    """The only rule that could make room is one of which a part stays open."""
+    cloud.add_group(
+        "cloudsync-web",
+        permissions=[SSH, tcp(7000, 7010), *(tcp(9000 + 2 * n) for n in range(58))],
+        tags=TAGS,
+    )
+    reason = region.refusal("tcp/22", "tcp/7000-7004", *(f"tcp/{9000 + 2 * n}" for n in range(58)))
+    assert "After the closings it would be 60, which fits" in reason
+
+
+@pytest.mark.parametrize(("closing", "opening", "over"), [(0, 1, 1), (1, 3, 2)])
 def test_the_last_rule_that_a_group_has_room_for(
-    region: Region, cloud: Ec2Double, closing: int, opening: int, said: str
+    region: Region, cloud: Ec2Double, closing: int, opening: int, over: int
 ) -> None:
     cloud.add_group(
         "cloudsync-web", permissions=[SSH, *(tcp(9000 + 2 * n) for n in range(59))], tags=TAGS
@@ -396,7 +419,7 @@ def test_the_last_rule_that_a_group_has_room_for(
         *(f"tcp/{8000 + 2 * n}" for n in range(opening)),
     )
     assert f"60 rules are there and {opening} are to be added, AWS allows 60 a group" in reason
-    assert said in reason
+    assert f", and {60 + over} would be left after all closings: {over} too many" in reason
 
 
 def test_at_quota_a_shorter_spelling_is_taken(region: Region, cloud: Ec2Double) -> None:

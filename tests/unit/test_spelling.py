@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloudsync.provider.contract import Asked, FirewallSpec, Target, VendorRule
@@ -110,6 +110,7 @@ _texts = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(_texts, _texts, _texts, st.integers(0, 5))
 def test_what_stays_and_what_is_written_is_exactly_the_target(
     there: list[str], asked: list[str], held: list[str], own: int

@@ -58,7 +58,18 @@ def fleet(
         for interface in one.interfaces
         for firewall in interface.firewalls
     }
-    existing = {spec.name for spec in specs if any(is_group(spec, one) for one in groups.values())}
+    # If the configuration names instances, only those were asked for: the group may be on others
+    # too.
+    everywhere = [spec for spec in specs if not settings_of(spec).instances]
+    existing = {
+        spec.name for spec in everywhere if any(is_group(spec, one) for one in groups.values())
+    }
+    missing += [
+        f"whether {spec.name} is on other instances than its key `instances` names was not asked; "
+        f"without that key all of them are looked at"
+        for spec in specs
+        if spec not in everywhere
+    ]
     return Fleet(machines, frozenset(existing - acting), (*missing, *NOT_EVALUATED))
 
 

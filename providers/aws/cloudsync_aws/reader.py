@@ -109,12 +109,12 @@ class AwsReader:
     def _instances(self, specs: Sequence[FirewallSpec]) -> list[dict[str, Any]]:
         from cloudsync_aws.machines import is_group
 
-        owned = {id_ for id_, one in self.groups.items() if any(is_group(s, one) for s in specs)}
-        owned |= {id_ for spec in specs if (id_ := settings_of(spec).group_id)}
-        found = self._described("network-interface.group-id", sorted(owned))
-        # An instance that the configuration names need not have the group.
         named = {id_ for spec in specs for id_ in settings_of(spec).instances}
-        found |= self._described("instance-id", sorted(named - found.keys()))
+        unnamed = [spec for spec in specs if not settings_of(spec).instances]
+        owned = {id_ for id_, one in self.groups.items() if any(is_group(s, one) for s in unnamed)}
+        owned |= {id_ for spec in unnamed if (id_ := settings_of(spec).group_id)}
+        found = self._described("instance-id", sorted(named))
+        found |= self._described("network-interface.group-id", sorted(owned))
         return list(found.values())
 
     def _described(self, filter_: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:
