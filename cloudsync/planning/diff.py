@@ -123,7 +123,7 @@ def _opening(
         rule = RuleSet.of((one.rule,))
         if not rule & missing:
             continue
-        reasons, origins = _wanting(wanted.overlapping(one.rule))
+        reasons, origins = _wanting(_asking(wanted.overlapping(one.rule), one.whole))
         if today := _today(one.rule, kept, before):
             reasons = f"{reasons}; {today}" if reasons else today
         opening.append(Change("open", reasons, one.rule, origins))
@@ -133,7 +133,18 @@ def _opening(
 
 
 def _is_ssh(change: Change, desired: Desired) -> bool:
-    return change.rule is not None and bool(desired.ssh & RuleSet.of((change.rule,)))
+    ports = RuleSet.of(Rule(rule.protocol, rule.first, rule.last, ANY) for rule in desired.ssh)
+    return change.rule is not None and ports.covers(RuleSet.of((change.rule,)))
+
+
+def _asking(overlapping: Sequence[Wanted], whole: Rule) -> Sequence[Wanted]:
+    """Those that asked for the rule, or for a part of it; what merely overlaps has another rule of
+    its own."""
+    written = RuleSet.of((whole,))
+    asking = [
+        one for one in overlapping if any(written.covers(RuleSet.of((rule,))) for rule in one.rules)
+    ]
+    return asking or overlapping
 
 
 def _today(rule: Rule, kept: Sequence[Kept], before: RuleSet) -> str:

@@ -66,12 +66,14 @@ def hold(
     kept: list[str] = []
     if policy.icmp == "keep":
         pings = extra.of_protocols("icmp", "icmpv6")
-        kept.extend(f'{rule} (policy.icmp = "keep")' for rule in _listed(observed, pings))
+        kept.extend(f'{rule} (policy.icmp = "keep")' for rule in _listed(observed, pings, desired))
         extra = extra - pings
     if policy.private == "keep":
         gone_ssh = (old_ssh - desired.ssh).where(PRIVATE)
         private = _private(observed, extra) - desired.denied - gone_ssh
-        kept.extend(f'{rule} (policy.private = "keep")' for rule in _listed(observed, private))
+        kept.extend(
+            f'{rule} (policy.private = "keep")' for rule in _listed(observed, private, desired)
+        )
         extra = extra - private
     kept.extend(one.summary for one in observed.kept)
     closing, held = _held(extra, desired, policy, unknown, waiting)
@@ -138,12 +140,14 @@ def _private(observed: Present, extra: RuleSet) -> RuleSet:
     return (extra & whole) | left
 
 
-def _listed(observed: Present, stays: RuleSet) -> Iterable[str]:
-    """What is kept, rule by rule as the vendor has them; pieces of rules as they are."""
+def _listed(observed: Present, stays: RuleSet, desired: Desired) -> Iterable[str]:
+    """What is kept, rule by rule as the vendor has them, even if a part of the rule is desired
+    too; pieces of rules that close otherwise as they are."""
     rest = stays
+    lasting = stays | desired.rules if stays else stays
     for rule in observed.vendor_rules if stays else ():
         matters = meaningful(rule.lets_in)
-        if matters and stays.covers(matters):
+        if matters & rest and lasting.covers(matters):
             yield rule.label
             rest = rest - matters
     yield from (str(rule) for rule in rest)

@@ -12,7 +12,7 @@ from cloudsync.model.outcome import Report
 from cloudsync.model.plan import Granted, Plan
 from cloudsync.reconcile import run as reconcile
 from cloudsync.render import text
-from tests.brownfield.vendors import CASES, Vendor
+from tests.brownfield.vendors import Vendor
 
 NAME = "web"
 
@@ -20,9 +20,9 @@ NAME = "web"
 class Shop:
     """One case in a folder of its own, with its vendor."""
 
-    def __init__(self, case: str, vendor: Vendor, folder: Path) -> None:
+    def __init__(self, case: Path, vendor: Vendor, folder: Path) -> None:
         self.vendor, self.folder = vendor, folder
-        shutil.copytree(CASES / case, folder, dirs_exist_ok=True)
+        shutil.copytree(case, folder, dirs_exist_ok=True)
         self.now = "config.toml"
 
     @property
@@ -59,6 +59,6 @@ def granted(words: str) -> Granted:
     )
 
 
-def on_screen(plan: Plan) -> str:
+def on_screen(plan: Plan, *, verbose: bool = True) -> str:
     """The plan as a person reads it."""
-    return text.joined(text.plan(plan, verbose=True), colour=False)
+    return text.joined(text.plan(plan, verbose=verbose), colour=False)

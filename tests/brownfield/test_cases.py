@@ -135,10 +135,10 @@ def test_a_firewall_as_people_have_it(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = EXPECTED[case]
-    with vendor_of(case) as vendor:
+    with vendor_of(CASES / case) as vendor:
         for name, value in vendor.environment.items():
             monkeypatch.setenv(name, value)
-        shop = Shop(case, vendor, tmp_path / "shop")
+        shop = Shop(CASES / case, vendor, tmp_path / "shop")
         if "adopt" in expected.words:
             _asks_first(shop, vendor, expected)
         _applied(shop, vendor, expected, 0)

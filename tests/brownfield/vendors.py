@@ -26,6 +26,8 @@ from tests.doubles.hetzner import Firewall as HetznerFirewall
 from tests.doubles.hetzner import HetznerDouble, Server
 
 CASES = Path(__file__).resolve().parents[2].parent / "shared" / "cases" / "brownfield"
+SHAPES = Path(__file__).parent / "shapes"
+"""The five commonest shapes, whose plans stand in docs/taking-over.md."""
 WHERE = "the cases are not part of this checkout (../shared/cases/brownfield)"
 
 
@@ -60,9 +62,9 @@ class Vendor(Protocol):
 
 
 @contextmanager
-def vendor_of(case: str) -> Iterator[Vendor]:
-    """The double of the case's vendor, in the state the case begins with."""
-    before = json.loads((CASES / case / "before.json").read_text())
+def vendor_of(case: Path) -> Iterator[Vendor]:
+    """The double of the case's vendor, in the state the case begins with. `case`: its folder."""
+    before = json.loads((case / "before.json").read_text())
     kinds: dict[str, Any] = {
         "aws": _Aws, "hetzner": _Hetzner, "digitalocean": _DigitalOcean, "gcp": _Gcp
     }  # fmt: skip

@@ -1,11 +1,11 @@
 """From a group as it is to the group as it should be, in calls that fit into its quota. Pure.
 
-| there is room                          | then                                                     |
-|----------------------------------------|----------------------------------------------------------|
-| for all that is to be added            | it is added, then what goes is taken away                |
-| once what nothing needs is taken away  | SSH is added, that goes, the rest is added, the rest goes |
-| in a spelling with fewer rules         | that is added, and all other rules go, shown one by one  |
-| for none of these                      | refused, with the numbers                                |
+| there is room                         | then                                                     |
+|---------------------------------------|----------------------------------------------------------|
+| for all that is to be added           | it is added, then what goes is taken away                |
+| once what nothing needs is taken away | SSH is added, that goes, the rest follows         |
+| in a spelling with fewer rules        | that is added, all other rules go, shown rule by rule    |
+| for none of these                     | refused, with the numbers                                |
 """
 
 from __future__ import annotations
@@ -172,8 +172,8 @@ def _over_quota(found: Found, change: Difference) -> str:
             f"rule can be taken away before what it lets in is open by another"
         )
     return (
-        f"{'; '.join(problems)}. Each network of each port is a rule. What helps: a second security "
-        f"group on the same instances, as another firewall here, with some containers labelled "
+        f"{'; '.join(problems)}. Each network of each port is a rule. What helps: a second "
+        f"security group on the same instances, as another firewall here, with some containers labelled "
         f"cloudsync.firewall (5 groups an interface, up to 16); one port behind a reverse proxy; "
         f"consecutive ports, which are one rule; fewer networks; or a higher quota, which is "
         f"rules_per_group (rules times groups an interface at most 1000)"
