@@ -340,7 +340,9 @@ def _otherwise_reached(case: Case, observed: Present) -> RuleSet:
     because none acts on them."""
     from cloudsync.planning.exposure import EVERYTHING, exposure_of
 
-    coming = [machine for one in observed.attachments for machine in one.newly_covered]
+    coming = [
+        machine for attachment in observed.attachments for machine in attachment.newly_covered
+    ]
     if any(not machine.protected for machine in coming):
         return EVERYTHING
     if case.fleet is None or isinstance(case.fleet, Unreadable):
@@ -413,7 +415,7 @@ def _target(
         spec=case.spec,
         rules=rules,
         ssh=desired.ssh,
-        descriptions=tuple(Description(one.rules, one.description) for one in desired.wanted),
+        descriptions=tuple(Description(wish.rules, wish.description) for wish in desired.wanted),
         attach=around.attach,
         marker=case.spec.marker if adopting else None,
         reapply=any(not pending.lifts for pending in around.reapply),
@@ -449,12 +451,17 @@ def _steps(
     if not steps or not (changing or touched):
         return written, None
     name, granted = case.firewall.name, case.granted
-    found = (
+    verdicts = (
         guards.lawful_steps(name, before, target.rules, desired.ssh, steps),
-        guards.rewriting(name, touched, case.configuration.policy.max_close, granted),
+        guards.rewriting(
+            name,
+            guards.rewritten(rules, touched),
+            case.configuration.policy.max_close,
+            granted,
+        ),
         guards.passing_denials(name, steps),
     )
-    refusing = tuple(guard for guard in found if guard is not None)
+    refusing = tuple(guard for guard in verdicts if guard is not None)
     return replace(written, steps=steps, touched=touched, guards=refusing), None
 
 

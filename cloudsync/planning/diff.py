@@ -82,20 +82,23 @@ def rewrites(
         closes = {rule.key for rule in observed.vendor_rules if rule.lets_in & closing}
     touched: dict[str, Touched] = {}
     for step in steps:
-        for one in step.touches:
-            if not one.key or one.key not in closes:
-                touched.setdefault(one.target, one)
+        for vendor_object in step.touches:
+            if not vendor_object.key or vendor_object.key not in closes:
+                touched.setdefault(vendor_object.target, vendor_object)
     return tuple(touched.values())
 
 
 def rewriting(touched: Iterable[Touched]) -> tuple[Change, ...]:
     """Those as changes."""
-    return tuple(Change("rewrite", one.reason, target=one.target) for one in touched)
+    return tuple(
+        Change("rewrite", vendor_object.reason, target=vendor_object.target)
+        for vendor_object in touched
+    )
 
 
 def no_room(desired: Desired, unopened: RuleSet) -> tuple[Refused, ...]:
     """What is asked for and not opened since the vendor cannot take all of it."""
-    wanted = RuleIndex((one.rules, one) for one in desired.wanted)
+    wanted = RuleIndex((wish.rules, wish) for wish in desired.wanted)
     return tuple(
         Refused(
             rule.protocol,
@@ -116,17 +119,17 @@ def _opening(
     missing = meaningful(holding.final) - before
     if not missing:
         return []
-    wanted = RuleIndex((one.rules, one) for one in desired.wanted)
+    wanted = RuleIndex((written.rules, written) for written in desired.wanted)
     kept = observed.kept if isinstance(observed, Present) else ()
     opening: list[Change] = []
-    for one in spelling.writing:
-        rule = RuleSet.of((one.rule,))
+    for written in spelling.writing:
+        rule = RuleSet.of((written.rule,))
         if not rule & missing:
             continue
-        reasons, origins = _wanting(_asking(wanted.overlapping(one.rule), one.whole))
-        if today := _today(one.rule, kept, before):
+        reasons, origins = _wanting(_asking(wanted.overlapping(written.rule), written.whole))
+        if today := _today(written.rule, kept, before):
             reasons = f"{reasons}; {today}" if reasons else today
-        opening.append(Change("open", reasons, one.rule, origins))
+        opening.append(Change("open", reasons, written.rule, origins))
     if isinstance(observed, Absent):
         opening.sort(key=lambda change: not _is_ssh(change, desired))
     return opening
@@ -142,7 +145,9 @@ def _asking(overlapping: Sequence[Wanted], whole: Rule) -> Sequence[Wanted]:
     its own."""
     written = RuleSet.of((whole,))
     asking = [
-        one for one in overlapping if any(written.covers(RuleSet.of((rule,))) for rule in one.rules)
+        wish
+        for wish in overlapping
+        if any(written.covers(RuleSet.of((rule,))) for rule in wish.rules)
     ]
     return asking or overlapping
 
@@ -150,11 +155,13 @@ def _asking(overlapping: Sequence[Wanted], whole: Rule) -> Sequence[Wanted]:
 def _today(rule: Rule, kept: Sequence[Kept], before: RuleSet) -> str:
     """Who reaches a port today that opens to networks for the first time (a load balancer's group,
     say)."""
-    part = RuleSet.of((rule,))
+    opening = RuleSet.of((rule,))
     ports = RuleSet.of((Rule(rule.protocol, rule.first, rule.last, ANY),))
     if ports & before:
         return ""
-    sources = dict.fromkeys(one.source for one in kept if one.source and one.reaches & part)
+    sources = dict.fromkeys(
+        other.source for other in kept if other.source and other.reaches & opening
+    )
     if not sources:
         return ""
     return (
@@ -173,30 +180,30 @@ def _closing(observed: Present, desired: Desired, closing: RuleSet) -> Iterable[
             together.setdefault(rule.counted_with or rule.key, []).append(rule)
     parts: dict[Rule, str] = {}
     for rules in together.values():
-        whole = RuleSet.of(part for rule in rules for part in rule.lets_in)
+        whole = RuleSet.of(piece for rule in rules for piece in rule.lets_in)
         title = _title(whole, rules)
-        for part in whole & closing:
-            parts.setdefault(part, title)
-    for part in closing - RuleSet.of(parts):
-        parts[part] = ""
-    for part, title in _families_together(parts).items():
-        yield Change("close", _why_closing(part, desired), part, vendor_rule=title)
+        for piece in whole & closing:
+            parts.setdefault(piece, title)
+    for piece in closing - RuleSet.of(parts):
+        parts[piece] = ""
+    for piece, title in _families_together(parts).items():
+        yield Change("close", _why_closing(piece, desired), piece, vendor_rule=title)
 
 
 def _families_together(parts: Mapping[Rule, str]) -> Mapping[Rule, str]:
     """IPv4 and IPv6 of the same ports as one, if the vendor has a rule for each."""
     joined: list[tuple[Rule, str]] = []
     waiting: dict[tuple[str, str, bool], int] = {}
-    for part, title in parts.items():
-        only4, only6 = not part.sources.v6, not part.sources.v4
-        at = waiting.pop((part.protocol, part.ports, only4), None) if only4 or only6 else None
+    for piece, title in parts.items():
+        only4, only6 = not piece.sources.v6, not piece.sources.v4
+        at = waiting.pop((piece.protocol, piece.ports, only4), None) if only4 or only6 else None
         if at is None:
             if only4 or only6:
-                waiting[part.protocol, part.ports, only6] = len(joined)
-            joined.append((part, title))
+                waiting[piece.protocol, piece.ports, only6] = len(joined)
+            joined.append((piece, title))
             continue
         other, called = joined[at]
-        both = Rule(part.protocol, part.first, part.last, other.sources | part.sources)
+        both = Rule(piece.protocol, piece.first, piece.last, other.sources | piece.sources)
         joined[at] = (both, "; ".join(dict.fromkeys(filter(None, (called, title)))))
     return dict(joined)
 
@@ -242,8 +249,8 @@ def _attach(target: str, name: str, open_now: bool) -> Change:
 
 
 def _wanting(wanting: Sequence[Wanted]) -> tuple[str, tuple[Origin, ...]]:
-    reasons = dict.fromkeys(one.reason for one in wanting)
-    origins = dict.fromkeys(origin for one in wanting for origin in one.origins)
+    reasons = dict.fromkeys(wish.reason for wish in wanting)
+    origins = dict.fromkeys(origin for wish in wanting for origin in wish.origins)
     return "; ".join(reasons), tuple(sorted(origins, key=_by_name))
 
 

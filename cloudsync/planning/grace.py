@@ -73,10 +73,10 @@ def by_description(described: Iterable[Description], hosts: Iterable[str] = ()) 
     SSH, for ICMP, for what a file or the table of a host asks for."""
     names = set(hosts)
     of_containers = NOTHING
-    for one in described:
-        words = one.text.removesuffix(" (cloudsync)").split(", ")
-        if one.text and not all(_NOT_A_CONTAINER.fullmatch(w) or w in names for w in words):
-            of_containers = of_containers | one.rules
+    for description in described:
+        words = description.text.removesuffix(" (cloudsync)").split(", ")
+        if description.text and not all(_NOT_A_CONTAINER.fullmatch(w) or w in names for w in words):
+            of_containers = of_containers | description.rules
     return of_containers
 
 
@@ -88,18 +88,20 @@ def waits(
     if not grace:
         return ()
     left = extra & _all(known.values())
-    found = []
+    waiting = []
     for timer in past.memory.missing if past.memory is not None else ():
-        part = left & timer.rules
-        left = left - part
+        piece = left & timer.rules
+        left = left - piece
         remaining = grace.total_seconds() - _waited(timer, past)
         if remaining <= 0:
-            part, remaining = part & past.still, 0
-        if part:
-            found.append(Waiting(part, past.now.wall + timedelta(seconds=remaining), first=False))
+            piece, remaining = piece & past.still, 0
+        if piece:
+            waiting.append(
+                Waiting(piece, past.now.wall + timedelta(seconds=remaining), first=False)
+            )
     if left:
-        found.append(Waiting(left, past.now.wall + grace, first=True))
-    return tuple(found)
+        waiting.append(Waiting(left, past.now.wall + grace, first=True))
+    return tuple(waiting)
 
 
 def remembered(
@@ -123,9 +125,9 @@ def remembered(
     missed = _all(hosts.values()) - _all(desired.engines.values())
     timers = []
     for timer in past.memory.missing if past.memory is not None else ():
-        if part := timer.rules & missed:
-            timers.append(Missing(part, timer.since, _waited(timer, past)))
-            missed = missed - part
+        if piece := timer.rules & missed:
+            timers.append(Missing(piece, timer.since, _waited(timer, past)))
+            missed = missed - piece
     if complete and desired.doubtful is not None and (fresh := missed - desired.doubtful):
         timers.append(Missing(fresh, past.now.wall, 0.0))
     return Memory(
@@ -144,6 +146,6 @@ def _waited(timer: Missing, past: Past) -> float:
 
 def _all(parts: Iterable[RuleSet]) -> RuleSet:
     total = NOTHING
-    for one in parts:
-        total = total | one
+    for rules in parts:
+        total = total | rules
     return total

@@ -99,28 +99,33 @@ def ownership(
     waits for `--adopt`."""
     if isinstance(observed, Absent) or observed.marker == wanted:
         return None
-    found = observed.marker
-    if found is not None and found.owner != wanted.owner:
+    marker = observed.marker
+    if marker is not None and marker.owner != wanted.owner:
         return _refuse(
             "foreign-owner",
             name,
-            f'the firewall at the vendor ({observed.id}) belongs to the owner "{found.owner}", not to "{wanted.owner}": nothing of it is '
-            f"touched. Give this one another name, or have the other owner release it",
+            f'the firewall at the vendor ({observed.id}) belongs to the owner "{marker.owner}", '
+            f'not to "{wanted.owner}": nothing of it is touched. Give this one another name, or '
+            f"have the other owner release it",
         )
     if name in granted.adopt:
         return None
     go_on = f"If it is right that this configuration takes it over, pass --adopt {name}"
-    if found is None:
+    if marker is None:
         message = (
             f"the firewall exists at the vendor ({observed.id}) without the mark of cloudsync: somebody made it by hand, and rules "
             f"nobody here asks for would close. {go_on}"
         )
         return _refuse("ownership", name, message)
-    if found.firewall != wanted.firewall:
-        message = f'the firewall at the vendor ({observed.id}) is managed as "{found.firewall}" of the same owner. {go_on}'
+    if marker.firewall != wanted.firewall:
+        message = (
+            f'the firewall at the vendor ({observed.id}) is managed as "{marker.firewall}" of the '
+            f"same owner. {go_on}"
+        )
         return _refuse("ownership", name, message)
     message = (
-        f"the firewall at the vendor ({observed.id}) was last managed for another set of hosts (digest {found.hosts}, here "
+        f"the firewall at the vendor ({observed.id}) was last managed for another set of hosts "
+        f"(digest {marker.hosts}, here "
         f"{wanted.hosts}): another machine may be managing it for itself, or the hosts of this configuration changed. {go_on}"
     )
     return _refuse("host-digest", name, message)
@@ -129,8 +134,8 @@ def ownership(
 def releasing(name: str, observed: Present, wanted: Marker) -> Guard | None:
     """A mark is taken off by whom it names only: an owner, a firewall of the configuration, a set
     of hosts."""
-    found = ownership(name, observed, wanted, Granted())
-    if found is None:
+    refusal = ownership(name, observed, wanted, Granted())
+    if refusal is None:
         return None
     holder = observed.marker or wanted
     mark = f'owner "{holder.owner}", firewall "{holder.firewall}", hosts {holder.hosts}'
@@ -138,7 +143,7 @@ def releasing(name: str, observed: Present, wanted: Marker) -> Guard | None:
         f"the firewall at the vendor ({observed.id}) carries another mark ({mark}) than this configuration writes: releasing it "
         f"would take it from whoever manages it. Release it by the configuration that manages it"
     )
-    return _refuse(found.id, name, message)
+    return _refuse(refusal.id, name, message)
 
 
 def adopting(observed: Present | Absent, wanted: Marker) -> str | None:
@@ -186,7 +191,7 @@ def closings(rules: Sequence[VendorRule], closing: RuleSet) -> int:
     if not closing:
         return 0
     losing = [rule for rule in rules if rule.lets_in & closing]
-    rest = closing - RuleSet.of(part for rule in losing for part in rule.lets_in)
+    rest = closing - RuleSet.of(piece for rule in losing for piece in rule.lets_in)
     return len({rule.counted_with or rule.key for rule in losing}) + len(tuple(rest))
 
 
@@ -204,10 +209,9 @@ def max_close(name: str, count: int, limit: int, granted: Granted) -> Guard | No
     )
 
 
-def rewriting(name: str, touched: Sequence[Touched], limit: int, granted: Granted) -> Guard | None:
+def rewriting(name: str, count: int, limit: int, granted: Granted) -> Guard | None:
     """The same for vendor objects that a plan deletes, retargets or rewrites although no port
-    closes by it (law 8)."""
-    count = sum(one.counts for one in touched)
+    closes by it (law 8). `count`: see `rewritten`."""
     if count <= limit or (granted.allow_close is not None and granted.allow_close >= count):
         return None
     guard = _refuse(
@@ -217,6 +221,12 @@ def rewriting(name: str, touched: Sequence[Touched], limit: int, granted: Grante
         f"{limit}, although no port closes by it. If it is right, pass --allow-close {count}",
     )
     return replace(guard, withholds="firewall")
+
+
+def rewritten(rules: Sequence[VendorRule], touched: Sequence[Touched]) -> int:
+    """How many of the objects that are touched count, those of one rule with many sources once."""
+    together = {rule.key: rule.counted_with or rule.key for rule in rules}
+    return len({together.get(each.key, each.target) for each in touched if each.counts})
 
 
 def everything_would_close(
@@ -322,10 +332,10 @@ def foreign(
     for machine in standing.machines:
         problems += [f"{machine.machine}: {text}" for text in machine.unknown]
         problems += [
-            f"{one.rule} on {machine.machine} ({one.through})"
-            for one in machine.beyond
-            if RuleSet.of((one.rule,)) - keep
-            and (one.firewall is not None or machine.target not in attaching)
+            f"{opening.rule} on {machine.machine} ({opening.through})"
+            for opening in machine.beyond
+            if RuleSet.of((opening.rule,)) - keep
+            and (opening.firewall is not None or machine.target not in attaching)
         ]
     if not problems:
         return None

@@ -75,7 +75,7 @@ def hold(
             f'{rule} (policy.private = "keep")' for rule in _listed(observed, private, desired)
         )
         extra = extra - private
-    kept.extend(one.summary for one in observed.kept)
+    kept.extend(kept_rule.summary for kept_rule in observed.kept)
     closing, held = _held(extra, desired, policy, unknown, waiting)
     closing = closing | _with_them(observed, closing)
     stays = desired.rules | (meaningful(observed.rules) - closing)
@@ -102,25 +102,25 @@ def _held(
         return NOTHING, _all(extra, "additive", 'policy.mode = "additive" closes nothing')
     held: tuple[Held, ...] = ()
     if unknown:
-        part = extra - desired.denied
+        piece = extra - desired.denied
         why = "; ".join(
             f"{host} was not read completely: {reason}" for host, reason in sorted(unknown.items())
         )
-        held = _all(part, "unknown-host", why)
-        extra = extra - part
+        held = _all(piece, "unknown-host", why)
+        extra = extra - piece
     elif desired.doubtful is None:
-        part = extra - desired.denied
+        piece = extra - desired.denied
         why = "a container on the host network has labels that do not parse"
-        held = _all(part, "malformed-label", why)
-        extra = extra - part
+        held = _all(piece, "malformed-label", why)
+        extra = extra - piece
     elif desired.doubtful:
-        part = (extra & desired.doubtful) - desired.denied
+        piece = (extra & desired.doubtful) - desired.denied
         why = "a container that publishes it has labels that do not parse"
-        held = _all(part, "malformed-label", why)
-        extra = extra - part
-    for one in waiting(extra - desired.denied - desired.deliberate):
-        held += tuple(Held(rule, "grace", _missed(one), one.until) for rule in one.rules)
-        extra = extra - one.rules
+        held = _all(piece, "malformed-label", why)
+        extra = extra - piece
+    for grace in waiting(extra - desired.denied - desired.deliberate):
+        held += tuple(Held(rule, "grace", _missed(grace), grace.until) for rule in grace.rules)
+        extra = extra - grace.rules
     return extra, held
 
 
@@ -134,9 +134,9 @@ def _private(observed: Present, extra: RuleSet) -> RuleSet:
     theirs = [rule for rule in observed.vendor_rules if not rule.ours]
     own = _union(rule.lets_in for rule in observed.vendor_rules if rule.ours)
     whole = RuleSet.of(
-        part for rule in theirs for part in rule.lets_in if PRIVATE.covers(part.sources)
+        piece for rule in theirs for piece in rule.lets_in if PRIVATE.covers(piece.sources)
     )
-    left = RuleSet.of(part for part in extra - own if PRIVATE.covers(part.sources))
+    left = RuleSet.of(piece for piece in extra - own if PRIVATE.covers(piece.sources))
     return (extra & whole) | left
 
 
@@ -159,7 +159,7 @@ def _with_them(observed: Present, closing: RuleSet) -> RuleSet:
         rule.lets_in
         for rule in observed.vendor_rules
         if rule.lets_in & NO_PACKET
-        and all(part.is_one_protocol for part in rule.lets_in)
+        and all(piece.is_one_protocol for piece in rule.lets_in)
         and (matters := meaningful(rule.lets_in))
         and closing.covers(matters)
     )
@@ -176,7 +176,7 @@ def _as_it_stands(observed: Present, stays: RuleSet) -> RuleSet:
 
 
 def _union(sets: Iterable[RuleSet]) -> RuleSet:
-    return RuleSet.of(rule for one in sets for rule in one)
+    return RuleSet.of(rule for rules in sets for rule in rules)
 
 
 def _missed(waiting: Waiting) -> str:

@@ -47,15 +47,15 @@ class LoginWay:
 def ways_in(observed: Present, ssh: Ssh, within: RuleSet) -> tuple[LoginWay, ...]:
     """The ways people may log in by, as far as they are part of `within`."""
     ports = _from_anywhere({*ssh.ports, 22})
-    found = []
+    ways = []
     for rule in observed.vendor_rules:
-        if not (part := rule.lets_in & within):
+        if not (piece := rule.lets_in & within):
             continue
         if not _CALLS_ITSELF_SSH.search(rule.title):
-            part = part & ports
-        if part:
-            found.append(LoginWay(part, rule.title))
-    return tuple(found)
+            piece = piece & ports
+        if piece:
+            ways.append(LoginWay(piece, rule.title))
+    return tuple(ways)
 
 
 def together(ways: Iterable[LoginWay]) -> RuleSet:
@@ -66,7 +66,7 @@ def together(ways: Iterable[LoginWay]) -> RuleSet:
 def unreached(observed: Present, ssh: Ssh, elsewhere: RuleSet) -> tuple[int, ...]:
     """The declared SSH ports that nothing lets in today: neither the firewall, other sources than
     networks included, nor another one on its machines (`elsewhere`)."""
-    kept = RuleSet.of(rule for one in observed.kept for rule in one.reaches)
+    kept = RuleSet.of(rule for kept_rule in observed.kept for rule in kept_rule.reaches)
     reached = observed.rules | kept | elsewhere
     return tuple(port for port in ssh.ports if not _from_anywhere((port,)) & reached)
 

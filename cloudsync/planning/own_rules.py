@@ -26,12 +26,12 @@ from those people make even if the state is lost."""
 
 def by_family(desired: Desired) -> Desired:
     """`desired` with ICMP cut to the family it travels in."""
-    wanted = tuple(replace(one, rules=as_asked(one.rules)) for one in desired.wanted)
-    wanted = tuple(one for one in wanted if one.rules)
+    wanted = tuple(replace(wish, rules=as_asked(wish.rules)) for wish in desired.wanted)
+    wanted = tuple(wish for wish in wanted if wish.rules)
     return replace(
         desired,
         wanted=wanted,
-        rules=RuleSet.of(rule for one in wanted for rule in one.rules),
+        rules=RuleSet.of(rule for wish in wanted for rule in wish.rules),
     )
 
 
@@ -39,9 +39,9 @@ def asked_rules(desired: Desired, within: RuleSet) -> tuple[Asked, ...]:
     """The rules that are asked for, as far as they are to be open (`within`)."""
     everything = within.covers(desired.rules)
     return tuple(
-        Asked(rule, _described(rule, one.description))
-        for one in desired.wanted
-        for rule in one.rules
+        Asked(rule, _described(rule, wish.description))
+        for wish in desired.wanted
+        for rule in wish.rules
         if everything or within.covers(RuleSet.of((rule,)))
     )
 
@@ -59,8 +59,8 @@ def claimed(observed: Present | Absent, memory: Memory | None) -> Present | Abse
         if rule.ours or rule.description.endswith(OUR_MARK):
             return True
         return bool(rule.lets_in) and all(
-            written[part.protocol, part.first, part.last].issuperset(part.sources.cidrs())
-            for part in rule.lets_in
+            written[piece.protocol, piece.first, piece.last].issuperset(piece.sources.cidrs())
+            for piece in rule.lets_in
         )
 
     rules = tuple(replace(rule, ours=ours(rule)) for rule in observed.vendor_rules)

@@ -294,7 +294,7 @@ class Target:
 
     @cached_property
     def _described(self) -> RuleIndex[str]:
-        return RuleIndex((one.rules, one.text) for one in self.descriptions)
+        return RuleIndex((description.rules, description.text) for description in self.descriptions)
 
     def describe(self, rule: Rule) -> str:
         """The texts of all descriptions that touch `rule`, each once, in order, joined by `, `."""

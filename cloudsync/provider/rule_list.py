@@ -45,17 +45,17 @@ def lines(rules: Sequence[VendorRule], spelling: Spelling, target: Target) -> tu
     new = [written for written in spelling.writing if not written.replaces]
     gaining = _gaining([rule for rule in rules if rule.key in staying], new)
     texts = _texts(target.asked)
-    found: list[Line] = []
+    listed: list[Line] = []
     for rule in rules:
         if (written := replacing.get(rule.key)) is not None:
-            found.append(Line(rule, written.rule, written.description))
+            listed.append(Line(rule, written.rule, written.description))
         elif (written := gaining.get(rule.key)) is not None:
             description = rule.description or written.description
-            found.append(Line(rule, _completed(rule, written), description))
+            listed.append(Line(rule, _completed(rule, written), description))
             new.remove(written)
         elif rule.key in staying:
-            found.append(Line(rule, None, _refreshed(rule, texts)))
-    return (*found, *(Line(None, written.rule, written.description) for written in new))
+            listed.append(Line(rule, None, _refreshed(rule, texts)))
+    return (*listed, *(Line(None, written.rule, written.description) for written in new))
 
 
 def _gaining(staying: Sequence[VendorRule], new: Sequence[Written]) -> Mapping[str, Written]:
@@ -75,20 +75,20 @@ def _completed(rule: VendorRule, written: Written) -> Rule | None:
     parts = tuple(rule.lets_in)
     if len(parts) != 1:
         return None
-    (part,) = parts
+    (piece,) = parts
     whole = written.whole
-    if (part.protocol, part.ports) != (whole.protocol, whole.ports):
+    if (piece.protocol, piece.ports) != (whole.protocol, whole.ports):
         return None
-    if not set(part.sources.cidrs()) <= set(whole.sources.cidrs()):
+    if not set(piece.sources.cidrs()) <= set(whole.sources.cidrs()):
         return None
-    return replace(part, sources=part.sources | written.rule.sources)
+    return replace(piece, sources=piece.sources | written.rule.sources)
 
 
 def _texts(asked: Sequence[Asked]) -> Mapping[tuple[str, str, NetworkSet], str]:
     texts: dict[tuple[str, str, NetworkSet], list[str]] = {}
-    for one in asked:
-        key = (one.rule.protocol, one.rule.ports, one.rule.sources)
-        texts.setdefault(key, []).append(one.description)
+    for wish in asked:
+        key = (wish.rule.protocol, wish.rule.ports, wish.rule.sources)
+        texts.setdefault(key, []).append(wish.description)
     return {key: ", ".join(dict.fromkeys(several)) for key, several in texts.items()}
 
 
@@ -105,9 +105,9 @@ def keyed(spelled: Sequence[tuple[str, RuleSet, str]]) -> tuple[VendorRule, ...]
     """The rules of a vendor that gives them no id, each with what it lets in and its description:
     their spelling tells them apart, and equal ones by their order."""
     times: dict[str, int] = {}
-    found = []
+    vendor_rules = []
     for text, lets_in, description in spelled:
         times[text] = number = times.get(text, 0) + 1
         key = text if number == 1 else f"{text} #{number}"
-        found.append(VendorRule(key, lets_in, description=description))
-    return tuple(found)
+        vendor_rules.append(VendorRule(key, lets_in, description=description))
+    return tuple(vendor_rules)

@@ -61,7 +61,7 @@ class Spelling:
 
     def touches(self) -> tuple[Touched, ...]:
         """The vendor objects that go, as a step has to name them (law 8)."""
-        replaced = {one.replaces for one in self.writing}
+        replaced = {written.replaces for written in self.writing}
         going = (
             Touched(
                 rule.label,
@@ -92,7 +92,7 @@ def spell(rules: Sequence[VendorRule], target: Target) -> Spelling:
         (staying if wanted.covers(rule.lets_in) else going).append(rule)
     covered = _union(rule.lets_in for rule in staying)
     writing = _joined(_uncovered(target.asked, covered))
-    rest = target.rules - covered - RuleSet.of(one.rule for one in writing)
+    rest = target.rules - covered - RuleSet.of(written.rule for written in writing)
     writing += _remainders(going, rest, target)
     redundant = _redundant(staying, writing, target.asked)
     return Spelling(
@@ -106,38 +106,41 @@ def spell(rules: Sequence[VendorRule], target: Target) -> Spelling:
 def _uncovered(asked: Sequence[Asked], covered: RuleSet) -> list[Written]:
     """What is asked for and not let in: per rule the networks that are not. A network that is let
     in partly is written whole."""
-    missing = _Nearby(RuleSet.of(one.rule for one in asked) - covered)
-    found: list[Written] = []
-    for one in asked:
-        closed = missing.sources(one.rule) & one.rule.sources
+    missing = _Nearby(RuleSet.of(wish.rule for wish in asked) - covered)
+    uncovered: list[Written] = []
+    for wish in asked:
+        closed = missing.sources(wish.rule) & wish.rule.sources
         if not closed:
             continue
-        cidrs = (NetworkSet.of((cidr,)) for cidr in one.rule.sources.cidrs())
+        cidrs = (NetworkSet.of((cidr,)) for cidr in wish.rule.sources.cidrs())
         sources = NetworkSet.union(cidr for cidr in cidrs if cidr & closed)
-        found.append(Written(replace(one.rule, sources=sources), one.description, one.rule))
-    return found
+        uncovered.append(Written(replace(wish.rule, sources=sources), wish.description, wish.rule))
+    return uncovered
 
 
 def _joined(writing: Iterable[Written]) -> list[Written]:
     """The same with fewer rules, as a person would put them: one for the same ports, none for what
     another covers, one range for neighbours with the same sources."""
     by_ports: dict[Ports, Written] = {}
-    for one in writing:
-        key = _ports(one.rule)
-        by_ports[key] = _together(by_ports[key], one) if key in by_ports else one
+    for written in writing:
+        key = _ports(written.rule)
+        by_ports[key] = _together(by_ports[key], written) if key in by_ports else written
     left = _not_covered(list(by_ports.values()))
     ranges: list[Written] = []
-    for one in sorted(left, key=lambda w: (w.rule.protocol, w.rule.sources.cidrs(), w.rule.first)):
+    for written in sorted(
+        left, key=lambda w: (w.rule.protocol, w.rule.sources.cidrs(), w.rule.first)
+    ):
         last = ranges[-1] if ranges else None
         if (
             last is not None
-            and last.rule.protocol == one.rule.protocol
-            and (last.rule.sources, last.whole.sources) == (one.rule.sources, one.whole.sources)
-            and one.rule.first <= last.rule.last + 1
+            and last.rule.protocol == written.rule.protocol
+            and (last.rule.sources, last.whole.sources)
+            == (written.rule.sources, written.whole.sources)
+            and written.rule.first <= last.rule.last + 1
         ):
-            ranges[-1] = _together(last, one)
+            ranges[-1] = _together(last, written)
         else:
-            ranges.append(one)
+            ranges.append(written)
     return ranges
 
 
@@ -154,39 +157,44 @@ def _together(a: Written, b: Written) -> Written:
 def _not_covered(writing: list[Written]) -> list[Written]:
     """Without those that a single other one covers."""
     by_sources: dict[tuple[str, NetworkSet], list[Written]] = defaultdict(list)
-    for one in writing:
-        by_sources[one.rule.protocol, one.rule.sources].append(one)
+    for written in writing:
+        by_sources[written.rule.protocol, written.rule.sources].append(written)
 
-    def covered(one: Written) -> bool:
+    def covered(written: Written) -> bool:
         for (protocol, sources), others in by_sources.items():
-            if protocol not in (one.rule.protocol, "all") or not sources.covers(one.rule.sources):
+            if protocol not in (written.rule.protocol, "all") or not sources.covers(
+                written.rule.sources
+            ):
                 continue
             for other in others:
-                if other is not one and (
-                    protocol == "all" != one.rule.protocol
-                    or other.rule.first <= one.rule.first <= one.rule.last <= other.rule.last
+                if other is not written and (
+                    protocol == "all" != written.rule.protocol
+                    or other.rule.first
+                    <= written.rule.first
+                    <= written.rule.last
+                    <= other.rule.last
                 ):
                     return True
         return False
 
-    return [one for one in writing if not covered(one)]
+    return [written for written in writing if not covered(written)]
 
 
 def _remainders(going: Iterable[VendorRule], rest: RuleSet, target: Target) -> list[Written]:
     """What stays open of rules that go and nobody asks for as a rule (it is held, or kept): each
     part with the description it had."""
-    found: list[Written] = []
+    remainders: list[Written] = []
     for rule in going:
         if not rest:
             break
-        if part := rule.lets_in & rest:
-            rest = rest - part
-            found += [
+        if left_open := rule.lets_in & rest:
+            rest = rest - left_open
+            remainders += [
                 Written(piece, rule.description or target.describe(piece), piece)
-                for piece in part.fewest()
+                for piece in left_open.fewest()
             ]
-    found += [Written(piece, target.describe(piece), piece) for piece in rest.fewest()]
-    return found
+    remainders += [Written(piece, target.describe(piece), piece) for piece in rest.fewest()]
+    return remainders
 
 
 def _redundant(
@@ -194,12 +202,12 @@ def _redundant(
 ) -> frozenset[str]:
     """Keys of rules of ours that are not asked for any more and that others cover."""
     wanted: dict[Ports, set[str]] = defaultdict(set)
-    for one in asked:
-        wanted[_ports(one.rule)].update(one.rule.sources.cidrs())
+    for wish in asked:
+        wanted[_ports(wish.rule)].update(wish.rule.sources.cidrs())
 
     def unasked(rule: VendorRule) -> bool:
         return rule.ours and any(
-            not wanted[_ports(part)].issuperset(part.sources.cidrs()) for part in rule.lets_in
+            not wanted[_ports(piece)].issuperset(piece.sources.cidrs()) for piece in rule.lets_in
         )
 
     candidates = [rule for rule in staying if unasked(rule)]
@@ -207,7 +215,7 @@ def _redundant(
         return frozenset()
     keys = {rule.key for rule in candidates}
     others = _union(rule.lets_in for rule in staying if rule.key not in keys)
-    others = others | RuleSet.of(one.rule for one in writing)
+    others = others | RuleSet.of(wish.rule for wish in writing)
     return frozenset(rule.key for rule in candidates if others.covers(rule.lets_in))
 
 
@@ -215,25 +223,27 @@ def _in_place(going: Iterable[VendorRule], writing: Iterable[Written]) -> Iterat
     """A rule with the ports of one that goes, and some of its sources, takes its place."""
     places: dict[tuple[str, str], list[VendorRule]] = defaultdict(list)
     for rule in going:
-        for selector in {(part.protocol, part.ports) for part in rule.lets_in}:
+        for selector in {(piece.protocol, piece.ports) for piece in rule.lets_in}:
             places[selector].append(rule)
     taken: set[str] = set()
-    for one in writing:
-        selector = (one.rule.protocol, one.rule.ports)
-        part = RuleSet.of((one.rule,))
+    for written in writing:
+        selector = (written.rule.protocol, written.rule.ports)
+        piece = RuleSet.of((written.rule,))
         fitting = next(
             (
                 rule
                 for rule in places.get(selector, ())
-                if rule.key not in taken and rule.lets_in & part
+                if rule.key not in taken and rule.lets_in & piece
             ),
             None,
         )
         if fitting is None:
-            yield one
+            yield written
             continue
         taken.add(fitting.key)
-        yield replace(one, replaces=fitting.key, description=fitting.description or one.description)
+        yield replace(
+            written, replaces=fitting.key, description=fitting.description or written.description
+        )
 
 
 class _Nearby:
@@ -259,15 +269,15 @@ class _Nearby:
 
     def sources(self, rule: Rule) -> NetworkSet:
         """All sources of rules that have a port in common with `rule`."""
-        found = [one.sources for one in self._sharing_ports(rule)]
-        return NetworkSet.union(found) if found else NOWHERE
+        networks = [near.sources for near in self._sharing_ports(rule)]
+        return NetworkSet.union(networks) if networks else NOWHERE
 
     def _sharing_ports(self, rule: Rule) -> Iterator[Rule]:
         low, high = protocols.numbers(rule.protocol)
-        for one in self._wide:
-            first, last = protocols.numbers(one.protocol)
+        for near in self._wide:
+            first, last = protocols.numbers(near.protocol)
             if first <= high and low <= last:
-                yield one
+                yield near
         if not rule.is_one_protocol:
             for protocol, several in self._rules.items():
                 if low <= protocols.numbers(protocol)[0] <= high:
@@ -275,10 +285,10 @@ class _Nearby:
             return
         several = self._rules.get(rule.protocol, [])
         start = bisect_left(self._lasts.get(rule.protocol, []), rule.first)
-        for one in several[start:]:
-            if one.first > rule.last:
+        for near in several[start:]:
+            if near.first > rule.last:
                 break
-            yield one
+            yield near
 
 
 def _ports(rule: Rule) -> Ports:
@@ -291,4 +301,4 @@ def _order(written: Written) -> tuple[int, int, int, tuple[str, ...]]:
 
 
 def _union(sets: Iterable[RuleSet]) -> RuleSet:
-    return RuleSet.of(rule for one in sets for rule in one)
+    return RuleSet.of(rule for rules in sets for rule in rules)

@@ -58,12 +58,18 @@ class Run:
         assert list(self.stage.sound()) == []
 
     def do(self, step: say.Step) -> None:
+        """One step of the scenario. Raises `AssertionError`."""
+        if not (self.set_up(step) or self.disturb(step) or self.act(step) or self.check(step)):
+            raise AssertionError(f"no such step: {step}")
+
+    def set_up(self, step: say.Step) -> bool:
+        """What is there, and what is asked for."""
         stage = self.stage
         match step:
             case say.There(rules, mark):
-                stage.put(NAME, [spelled(one) for one in rules], _MARKS[mark])
+                stage.put(NAME, [spelled(text) for text in rules], _MARKS[mark])
             case say.ByHand(rules):
-                stage.edit(NAME, [spelled(one) for one in rules])
+                stage.edit(NAME, [spelled(text) for text in rules])
             case say.Other():
                 stage.put_other(NAME)
             case say.Wants(rules, policy):
@@ -74,33 +80,55 @@ class Run:
                 self.beside = True
                 stage.put(BESIDE, [spelled(say.SSH)], replace(_OURS, firewall=BESIDE))
                 stage.boundary(beyond)
+            case say.Neighbour():
+                assert isinstance(stage, HasNeighbours)
+                self.neighbours.append(stage.add_neighbour(NAME))
+            case say.NotShared():
+                self.shared_with = self.neighbours
+            case _:
+                return False
+        return True
+
+    def disturb(self, step: say.Step) -> bool:
+        """What goes wrong, or happens at the same time."""
+        stage = self.stage
+        match step:
             case say.Goes(kind, on, times, skip, hint, seconds):
-                self.disturbed = True
-                stage.trouble(Trouble(kind, on, times, skip, hint, seconds))  # type: ignore[arg-type]  # checked by `goes`
+                trouble = Trouble(kind, on, times, skip, hint, seconds)  # type: ignore[arg-type]  # checked by `goes`
             case say.Race():
-                self.disturbed = True
                 other = Run(self.scenario, stage, self.folder / "other")
                 other.rules, other.policy = self.rules, self.policy
-                stage.trouble(Trouble("meanwhile", "write", action=lambda: other.do(say.Apply())))
+                trouble = Trouble("meanwhile", "write", action=lambda: other.do(say.Apply()))
             case say.Meanwhile(rules):
-                self.disturbed = True
-                stage.trouble(
-                    Trouble(
-                        "meanwhile",
-                        "write",
-                        action=lambda: stage.edit(NAME, [spelled(one) for one in rules]),
-                    )
-                )
+                by_hand = [spelled(text) for text in rules]
+                trouble = Trouble("meanwhile", "write", action=lambda: stage.edit(NAME, by_hand))
+            case _:
+                return False
+        self.disturbed = True
+        stage.trouble(trouble)
+        return True
+
+    def act(self, step: say.Step) -> bool:
+        """The commands."""
+        match step:
             case say.Apply():
                 self.apply(step)
             case say.Release(ends):
                 self.release(ends)
+            case say.NothingLeft():
+                self.nothing_left()
+            case _:
+                return False
+        return True
+
+    def check(self, step: say.Step) -> bool:
+        """What the vendor has now."""
+        stage = self.stage
+        match step:
             case say.LetsIn(rules):
                 assert_equal(stage.lets_in(NAME), meant(*rules))
             case say.LetsInWanted():
                 assert_equal(stage.lets_in(NAME), self.wanted)
-            case say.NothingLeft():
-                self.nothing_left()
             case say.Untouched():
                 assert stage.writes() == self.written_before, "something was written"
             case say.Others(count):
@@ -109,11 +137,9 @@ class Run:
                 assert stage.attached(NAME) == count
             case say.Spells(rules):
                 self.spells(rules)
-            case say.Neighbour():
-                assert isinstance(stage, HasNeighbours)
-                self.neighbours.append(stage.add_neighbour(NAME))
-            case say.NotShared():
-                self.shared_with = self.neighbours
+            case _:
+                return False
+        return True
 
     @property
     def slow(self) -> bool:

@@ -117,23 +117,23 @@ class AwsProvider:
                 f"AWS lets in all ports of a protocol other than tcp and udp, or none; it has no "
                 f"rule for: {', '.join(map(str, rest))}"
             )
-        found = observed.native if isinstance(observed.native, Found) else Found(DEFAULT_QUOTA)
+        group = observed.native if isinstance(observed.native, Found) else Found(DEFAULT_QUOTA)
         present = observed if isinstance(observed, Present) else None
         before = present.rules if present is not None else NOTHING
         identity = self.identity(target.spec)
-        change = difference(found, present, target)
-        ordered = calls(found, before, target, change)
+        change = difference(group, present, target)
+        ordered = calls(group, before, target, change)
         if isinstance(ordered, str):
             return Refusal(ordered)
         if present is None:
             create = (name_of(target.spec), settings_of(target.spec).vpc_id or "")
-            texts = {one: plain(text) for one, text in change.texts.items()}
+            texts = {permission: plain(text) for permission, text in change.texts.items()}
             new = Change("authorize", None, create, change.adding, texts, target.spec.marker)
             summary = f'create the group "{identity}" with {len(change.adding)} rules'
             return (Step(summary, StepKind.WIDEN, target.rules, native=new),)
-        steps = [_step(call, identity, found) for call in ordered]
+        steps = [_step(call, identity, group) for call in ordered]
         if target.marker is not None:
-            mark = Change("mark", found.group_id, marker=target.marker)
+            mark = Change("mark", group.group_id, marker=target.marker)
             summary = f'write the owner marker of "{identity}"'
             steps.insert(0, Step(summary, StepKind.MARK, before, native=mark))
         return tuple(steps)
@@ -159,13 +159,13 @@ class AwsProvider:
         return AwsWriter(Api(account))
 
 
-def _step(call: Call, identity: str, found: Found) -> Step:
+def _step(call: Call, identity: str, group: Found) -> Step:
     """One call as a step."""
     count = len(call.permissions)
     if call.kind is StepKind.NARROW:
-        native = Change("revoke", found.group_id, permissions=call.permissions)
+        native = Change("revoke", group.group_id, permissions=call.permissions)
         summary = f'remove {count} rules from "{identity}"'
         return Step(summary, call.kind, call.after, native=native, touches=call.touches)
-    texts = {one: plain(call.texts.get(one, "")) for one in call.permissions}
-    native = Change("authorize", found.group_id, permissions=call.permissions, descriptions=texts)
+    texts = {permission: plain(call.texts.get(permission, "")) for permission in call.permissions}
+    native = Change("authorize", group.group_id, permissions=call.permissions, descriptions=texts)
     return Step(f'add {count} rules to "{identity}"', call.kind, call.after, native=native)

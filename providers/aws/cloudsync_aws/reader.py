@@ -111,15 +111,17 @@ class AwsReader:
 
         named = {id_ for spec in specs for id_ in settings_of(spec).instances}
         unnamed = [spec for spec in specs if not settings_of(spec).instances]
-        owned = {id_ for id_, one in self.groups.items() if any(is_group(s, one) for s in unnamed)}
+        owned = {
+            id_ for id_, group in self.groups.items() if any(is_group(s, group) for s in unnamed)
+        }
         owned |= {id_ for spec in unnamed if (id_ := settings_of(spec).group_id)}
-        found = self._described("instance-id", sorted(named))
-        found |= self._described("network-interface.group-id", sorted(owned))
-        return list(found.values())
+        instances = self._described("instance-id", sorted(named))
+        instances |= self._described("network-interface.group-id", sorted(owned))
+        return list(instances.values())
 
     def _described(self, filter_: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Instances by id."""
-        found: dict[str, dict[str, Any]] = {}
+        instances: dict[str, dict[str, Any]] = {}
         for start in range(0, len(values), VALUES):
             filters = [
                 {"Name": filter_, "Values": list(values[start : start + VALUES])},
@@ -127,8 +129,10 @@ class AwsReader:
             ]
             parameters = {"Filters": filters, "MaxResults": PAGE}
             for reservation in self.api.pages("DescribeInstances", "Reservations", parameters):
-                found |= {str(one["InstanceId"]): one for one in reservation["Instances"]}
-        return found
+                instances |= {
+                    str(instance["InstanceId"]): instance for instance in reservation["Instances"]
+                }
+        return instances
 
     def _entries(self, id_: str) -> NetworkSet | ProviderError:
         """The networks of a prefix list; the error where it cannot be read (another account's, a

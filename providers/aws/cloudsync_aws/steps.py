@@ -45,33 +45,35 @@ class Difference:
     touches: tuple[Touched, ...] = ()
 
 
-def difference(found: Found, observed: Present | None, target: Target) -> Difference:
+def difference(group: Found, observed: Present | None, target: Target) -> Difference:
     """What to add and what to take away: what is there and fits stays, what is asked for is added
     as it was asked for."""
     spelling = spell(observed.vendor_rules if observed is not None else (), target)
     leaving = {rule.key for rule in (*spelling.going, *spelling.redundant)}
-    staying = {one.identity for one in found.permissions if one.key not in leaving}
+    staying = {
+        permission.identity for permission in group.permissions if permission.key not in leaving
+    }
     adding, texts = _added(spelling, target, staying)
     return Difference(
         adding,
-        tuple(one for one in found.permissions if one.key in leaving),
+        tuple(permission for permission in group.permissions if permission.key in leaving),
         texts,
         spelling.touches(),
     )
 
 
 def calls(
-    found: Found, before: RuleSet, target: Target, change: Difference
+    group: Found, before: RuleSet, target: Target, change: Difference
 ) -> tuple[Call, ...] | str:
     """The calls in order; or why they do not fit."""
-    if not crowded(found, change.adding):
+    if not crowded(group, change.adding):
         return _add_then_remove(before, target, change)
-    if (freeing := _make_room(found, before, target, change)) is not None:
+    if (freeing := _make_room(group, before, target, change)) is not None:
         return freeing
-    compact = _compact(found, target)
-    if not crowded(found, compact.adding):
+    compact = _compact(group, target)
+    if not crowded(group, compact.adding):
         return _add_then_remove(before, target, compact)
-    return _over_quota(found, change)
+    return _over_quota(group, change)
 
 
 def _added(
@@ -80,13 +82,17 @@ def _added(
     if not target.asked:
         rules = RuleSet.of(written.rule for written in spelling.writing)
         adding = to_vendor(rules, target.rules)
-        return adding, {one: target.describe(one.rule) for one in adding if one.rule is not None}
+        return adding, {
+            permission: target.describe(permission.rule)
+            for permission in adding
+            if permission.rule is not None
+        }
     texts: dict[Permission, str] = {}
     for written in spelling.writing:
-        for one in permissions_of((written.rule,)):
-            if one.identity not in staying:
-                texts.setdefault(one, written.description)
-    return tuple(sorted(texts, key=lambda one: one.family)), texts
+        for permission in permissions_of((written.rule,)):
+            if permission.identity not in staying:
+                texts.setdefault(permission, written.description)
+    return tuple(sorted(texts, key=lambda permission: permission.family)), texts
 
 
 def _add_then_remove(before: RuleSet, target: Target, change: Difference) -> tuple[Call, ...]:
@@ -96,21 +102,27 @@ def _add_then_remove(before: RuleSet, target: Target, change: Difference) -> tup
 
 
 def _make_room(
-    found: Found, before: RuleSet, target: Target, change: Difference
+    group: Found, before: RuleSet, target: Target, change: Difference
 ) -> tuple[Call, ...] | None:
     """Take away first what nothing needs (law 3: nothing of what stays wanted closes by it), once
     SSH is open (law 2). None if that makes no room."""
-    ssh = tuple(one for one in change.adding if _meaning((one,)) & target.ssh)
-    others = tuple(one for one in change.adding if one not in ssh)
+    ssh = tuple(permission for permission in change.adding if _meaning((permission,)) & target.ssh)
+    others = tuple(permission for permission in change.adding if permission not in ssh)
     leaving = set(change.removing)
-    stays = _meaning((*(one for one in found.permissions if one not in leaving), *ssh))
-    free = tuple(one for one in change.removing if stays.covers(_meaning((one,)) & target.rules))
-    late = tuple(one for one in change.removing if one not in free)
+    stays = _meaning(
+        (*(permission for permission in group.permissions if permission not in leaving), *ssh)
+    )
+    free = tuple(
+        permission
+        for permission in change.removing
+        if stays.covers(_meaning((permission,)) & target.rules)
+    )
+    late = tuple(permission for permission in change.removing if permission not in free)
     opened = before | _meaning(ssh)
-    if not free or not opened.covers(target.ssh) or crowded(found, ssh):
+    if not free or not opened.covers(target.ssh) or crowded(group, ssh):
         return None
     if any(
-        _now(found, family) + _of((*ssh, *others), family) - _of(free, family) > found.quota
+        _now(group, family) + _of((*ssh, *others), family) - _of(free, family) > group.quota
         for family in FAMILIES
         if _of(others, family)
     ):
@@ -125,50 +137,58 @@ def _make_room(
     return tuple(step for step in steps if step.permissions)
 
 
-def _compact(found: Found, target: Target) -> Difference:
+def _compact(group: Found, target: Target) -> Difference:
     """The whole group in as few rules as there can be; what is not part of that goes, whoever made
     it."""
-    fewest = {one.identity: one for one in to_vendor(target.rules, target.rules)}
-    there = {one.identity for one in found.permissions}
-    adding = tuple(one for identity, one in fewest.items() if identity not in there)
+    fewest = {
+        permission.identity: permission for permission in to_vendor(target.rules, target.rules)
+    }
+    there = {permission.identity for permission in group.permissions}
+    adding = tuple(permission for identity, permission in fewest.items() if identity not in there)
     removing = tuple(
-        one for one in found.permissions if one.rule is not None and one.identity not in fewest
+        permission
+        for permission in group.permissions
+        if permission.rule is not None and permission.identity not in fewest
     )
     touches = tuple(
         Touched(
-            str(one.rule),
+            str(permission.rule),
             "deletes",
             "there is no room for it: rules with fewer networks say the same",
-            one.key,
+            permission.key,
         )
-        for one in removing
+        for permission in removing
     )
-    texts = {one: target.describe(one.rule) for one in adding if one.rule is not None}
+    texts = {
+        permission: target.describe(permission.rule)
+        for permission in adding
+        if permission.rule is not None
+    }
     return Difference(adding, removing, texts, touches)
 
 
-def crowded(found: Found, adding: Sequence[Permission]) -> tuple[Family, ...]:
+def crowded(group: Found, adding: Sequence[Permission]) -> tuple[Family, ...]:
     """The families in which what is there and what is added together pass the quota."""
     return tuple(
         family
         for family in FAMILIES
-        if _of(adding, family) and _now(found, family) + _of(adding, family) > found.quota
+        if _of(adding, family) and _now(group, family) + _of(adding, family) > group.quota
     )
 
 
-def _over_quota(found: Found, change: Difference) -> str:
+def _over_quota(group: Found, change: Difference) -> str:
     """The numbers, by family, and what would fit."""
     problems = []
-    for family in crowded(found, change.adding):
-        now, more = _now(found, family), _of(change.adding, family)
+    for family in crowded(group, change.adding):
+        now, more = _now(group, family), _of(change.adding, family)
         left = now + more - _of(change.removing, family)
         problems.append(
             f"IPv{family}: {now} rules are there and {more} are to be added, AWS allows "
-            f"{found.quota} a group, and {left} would be left after all closings: "
-            f"{left - found.quota} too many"
-            if left > found.quota
+            f"{group.quota} a group, and {left} would be left after all closings: "
+            f"{left - group.quota} too many"
+            if left > group.quota
             else f"IPv{family}: {now} rules are there and {more} are to be added, AWS allows "
-            f"{found.quota} a group. After the closings it would be {left}, which fits; but no "
+            f"{group.quota} a group. After the closings it would be {left}, which fits; but no "
             f"rule can be taken away before what it lets in is open by another"
         )
     return (
@@ -181,18 +201,18 @@ def _over_quota(found: Found, change: Difference) -> str:
 
 
 def _touching(permissions: Iterable[Permission], touches: Iterable[Touched]) -> tuple[Touched, ...]:
-    keys = {one.key for one in permissions}
-    return tuple(one for one in touches if one.key in keys)
+    keys = {named.key for named in permissions}
+    return tuple(named for named in touches if named.key in keys)
 
 
 def _meaning(permissions: Iterable[Permission]) -> RuleSet:
-    rules = [one.rule for one in permissions if one.rule is not None]
+    rules = [permission.rule for permission in permissions if permission.rule is not None]
     return RuleSet.of(rules) if rules else NOTHING
 
 
-def _now(found: Found, family: Family) -> int:
-    return _of(found.permissions, family) + sum(other.weight for other in found.others)
+def _now(group: Found, family: Family) -> int:
+    return _of(group.permissions, family) + sum(other.weight for other in group.others)
 
 
 def _of(permissions: Sequence[Permission], family: Family) -> int:
-    return sum(one.family == family for one in permissions)
+    return sum(permission.family == family for permission in permissions)

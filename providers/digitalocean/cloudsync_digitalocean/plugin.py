@@ -120,11 +120,11 @@ class DigitalOceanProvider:
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
         """Create in one call; else add, remove and attach by one call each, or one full replace.
         Refused where the vendor has no room."""
-        found = observed.native if isinstance(observed.native, Found) else Found()
+        firewall = observed.native if isinstance(observed.native, Found) else Found()
         name = full_name(self.identity(target.spec), target.spec.marker)
         if target.release:
-            return _releasing(found, target, self.identity(target.spec))
-        if (crowded := _crowded(found, target)) is not None:
+            return _releasing(firewall, target, self.identity(target.spec))
+        if (crowded := _crowded(firewall, target)) is not None:
             return Refusal(crowded)
         fewest = to_vendor(target.rules)
         if isinstance(fewest, Refusal):
@@ -150,13 +150,13 @@ class DigitalOceanProvider:
                 f", attached to {', '.join(targets)}" if targets else ""
             )
             return (Step(summary, StepKind.REPLACE, target.rules, targets, change, cut),)
-        rules = _rule_steps(found, observed, target, name, fewest)
+        rules = _rule_steps(firewall, observed, target, name, fewest)
         if isinstance(rules, Refusal):
             return rules
         steps = [*rules]
         if droplets := _droplets(target.attach):
             names = tuple(f"droplet {id_}" for id_ in droplets)
-            change = Change("attach-droplets", found.id, name, droplets=droplets)
+            change = Change("attach-droplets", firewall.id, name, droplets=droplets)
             steps.append(
                 Step(
                     f'attach "{name}" to {", ".join(names)}',
@@ -168,7 +168,7 @@ class DigitalOceanProvider:
             )
         if tags := _tags(target.attach):
             names = tuple(f"tag {tag}" for tag in tags)
-            change = Change("attach-tags", found.id, name, tags=tags)
+            change = Change("attach-tags", firewall.id, name, tags=tags)
             steps.append(
                 Step(
                     f'attach "{name}" to {", ".join(names)}',
@@ -201,16 +201,18 @@ class DigitalOceanProvider:
         return DigitalOceanWriter(Api(account, self.endpoint(account)))
 
 
-def _releasing(found: Found, target: Target, base: str) -> tuple[Step, ...] | Refusal:
+def _releasing(firewall: Found, target: Target, base: str) -> tuple[Step, ...] | Refusal:
     """To take the marker off is to rename, and only a full replace renames: with the rules as they
     are spelled."""
-    if found.bare_taken:
+    if firewall.bare_taken:
         return Refusal(
             f'there is another firewall named "{base}": rename or delete it first, or nobody could tell the two apart'
         )
-    inbound = tuple(one.native for one in found.inbound)
-    change = Change("replace", found.id, base, inbound, found.outbound, expected=inbound)
-    return (Step(f'rename "{found.name}" to "{base}"', StepKind.MARK, target.rules, native=change),)
+    inbound = tuple(listed_rule.native for listed_rule in firewall.inbound)
+    change = Change("replace", firewall.id, base, inbound, firewall.outbound, expected=inbound)
+    return (
+        Step(f'rename "{firewall.name}" to "{base}"', StepKind.MARK, target.rules, native=change),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,37 +225,41 @@ class RuleChange:
 
 
 def _rule_steps(
-    found: Found, observed: Present, target: Target, name: str, fewest: tuple[NativeRule, ...]
+    firewall: Found, observed: Present, target: Target, name: str, fewest: tuple[NativeRule, ...]
 ) -> tuple[Step, ...] | Refusal:
     """How an existing firewall comes to `target.rules` and to its name. A rule that is there and
     fits stays as it is spelled. `fewest`: the fewest rules that say it, if there is no room."""
     before, there = observed.rules, observed.vendor_rules
     whole = target.marker is not None or target.reapply
-    if before == target.rules and target.marker is None and target.reapply and not found.failed:
-        wait = Change("wait", found.id, name)
+    if before == target.rules and target.marker is None and target.reapply and not firewall.failed:
+        wait = Change("wait", firewall.id, name)
         summary = f'wait for "{name}" to be in force'
         return (Step(summary, StepKind.REPLACE, before, native=wait),)
     spelling = spell(there, target)
     if before == target.rules and not (whole or spelling.redundant):
         return ()
-    listed = dict(zip((rule.key for rule in there), found.inbound, strict=True))
+    listed = dict(zip((rule.key for rule in there), firewall.inbound, strict=True))
     wanted = lines(there, spelling, target)
     inbound = edited(listed, wanted)
-    touches = (*spelling.touches(), *_renaming(found, name))
-    room = len(inbound) + len(found.outbound) <= MAX_RULES
+    touches = (*spelling.touches(), *_renaming(firewall, name))
+    room = len(inbound) + len(firewall.outbound) <= MAX_RULES
     in_place = any(line.at is not None and line.rule is not None for line in wanted)
     leaving = [listed[rule.key] for rule in (*spelling.going, *spelling.redundant)]
-    adding = tuple(rule for rule in inbound if not any(rule is one.native for one in found.inbound))
-    if not (whole or in_place or any(one.others for one in leaving)) and (
-        len(found.inbound) + len(adding) + len(found.outbound) <= MAX_RULES
+    adding = tuple(
+        rule
+        for rule in inbound
+        if not any(rule is listed_rule.native for listed_rule in firewall.inbound)
+    )
+    if not (whole or in_place or any(listed_rule.others for listed_rule in leaving)) and (
+        len(firewall.inbound) + len(adding) + len(firewall.outbound) <= MAX_RULES
     ):
-        staying = [one for one in found.inbound if one not in leaving]
-        if not clash(leaving, [*(one.native for one in staying), *adding]):
+        staying = [listed_rule for listed_rule in firewall.inbound if listed_rule not in leaving]
+        if not clash(leaving, [*(listed_rule.native for listed_rule in staying), *adding]):
             change = RuleChange(adding, tuple(leaving), touches)
-            return _add_then_remove(found, before, target, name, change)
+            return _add_then_remove(firewall, before, target, name, change)
     if not room:
-        inbound = compact(fewest, found.inbound)
-        if (full := too_many(len(inbound), len(found.outbound))) is not None:
+        inbound = compact(fewest, firewall.inbound)
+        if (full := too_many(len(inbound), len(firewall.outbound))) is not None:
             return Refusal(full)
         reason = "there is no room for it: fewer rules say the same"
         touches = (
@@ -262,26 +268,28 @@ def _rule_steps(
                 for rule in there
                 if rule.lets_in and listed[rule.key].native not in inbound
             ),
-            *_renaming(found, name),
+            *_renaming(firewall, name),
         )
-    expected = tuple(one.native for one in found.inbound)
-    native = Change("replace", found.id, name, inbound, found.outbound, expected=expected)
-    renamed = f', renamed from "{found.name}"' if found.name != name else ""
+    expected = tuple(listed_rule.native for listed_rule in firewall.inbound)
+    native = Change("replace", firewall.id, name, inbound, firewall.outbound, expected=expected)
+    renamed = f', renamed from "{firewall.name}"' if firewall.name != name else ""
     summary = f'replace "{name}" with {len(inbound)} rules{renamed}'
     return (Step(summary, StepKind.REPLACE, target.rules, native=native, touches=touches),)
 
 
 def _add_then_remove(
-    found: Found, before: RuleSet, target: Target, name: str, change: RuleChange
+    firewall: Found, before: RuleSet, target: Target, name: str, change: RuleChange
 ) -> tuple[Step, ...]:
     """One call to add and one to take away, each only if there is something for it."""
     steps = []
     if change.adding:
-        native = Change("add", found.id, name, change.adding)
+        native = Change("add", firewall.id, name, change.adding)
         summary = f'add {len(change.adding)} rules to "{name}"'
         steps.append(Step(summary, StepKind.WIDEN, before | target.rules, native=native))
     if change.leaving:
-        native = Change("remove", found.id, name, tuple(one.native for one in change.leaving))
+        native = Change(
+            "remove", firewall.id, name, tuple(listed_rule.native for listed_rule in change.leaving)
+        )
         summary = f'remove {len(change.leaving)} rules from "{name}"'
         steps.append(
             Step(
@@ -295,16 +303,16 @@ def _add_then_remove(
     return tuple(steps)
 
 
-def _renaming(found: Found, name: str) -> tuple[Touched, ...]:
+def _renaming(firewall: Found, name: str) -> tuple[Touched, ...]:
     """To adopt is to rename: the marker can only live in the name."""
-    if found.name == name:
+    if firewall.name == name:
         return ()
-    return (Touched(found.name, "renames", f"renamed to {name}", counts=False),)
+    return (Touched(firewall.name, "renames", f"renamed to {name}", counts=False),)
 
 
-def _crowded(found: Found, target: Target) -> str | None:
-    droplets = found.droplets | set(_droplets(target.attach))
-    tags = found.tags | set(_tags(target.attach))
+def _crowded(firewall: Found, target: Target) -> str | None:
+    droplets = firewall.droplets | set(_droplets(target.attach))
+    tags = firewall.tags | set(_tags(target.attach))
     if target.attach and len(droplets) > MAX_DROPLETS:
         return f"{len(droplets)} droplets would be attached by id, DigitalOcean allows {MAX_DROPLETS} a firewall; attach by a tag instead"
     if target.attach and len(tags) > MAX_TAGS:

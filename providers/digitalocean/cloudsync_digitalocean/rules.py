@@ -117,16 +117,16 @@ def written(rule: NativeRule) -> dict[str, Any]:
 
 def to_vendor(rules: RuleSet) -> tuple[NativeRule, ...] | Refusal:
     """The fewest inbound rules that mean `rules`, or why that cannot be said at DigitalOcean."""
-    said = rules.of_protocols("tcp", "udp", "icmp", "icmpv6")
-    if rest := rules - said:
+    expressible = rules.of_protocols("tcp", "udp", "icmp", "icmpv6")
+    if rest := rules - expressible:
         return Refusal(
             f"DigitalOcean has rules for tcp, udp and icmp only; it cannot say: {', '.join(map(str, rest))}"
         )
-    found: list[NativeRule] = []
+    natives: list[NativeRule] = []
     for protocol in ("tcp", "udp"):
-        for rule in said.of_protocols(protocol).fewest():
-            found += _rules(protocol, rule.ports, rule.sources)
-    pings = [*said.of_protocols("icmp"), *said.of_protocols("icmpv6")]
+        for rule in expressible.of_protocols(protocol).fewest():
+            natives += _rules(protocol, rule.ports, rule.sources)
+    pings = [*expressible.of_protocols("icmp"), *expressible.of_protocols("icmpv6")]
     if types := [rule for rule in pings if rule.ports]:
         return Refusal(
             f"DigitalOcean cannot let in single ICMP types: {', '.join(map(str, types))}"
@@ -134,7 +134,7 @@ def to_vendor(rules: RuleSet) -> tuple[NativeRule, ...] | Refusal:
     sources = NOWHERE
     for rule in pings:
         sources = sources | rule.sources.family(4 if rule.protocol == "icmp" else 6)
-    return (*found, *_rules("icmp", None, sources))
+    return (*natives, *_rules("icmp", None, sources))
 
 
 def edited(there: Mapping[str, Listed], wanted: Sequence[Line]) -> tuple[NativeRule, ...]:
@@ -165,16 +165,16 @@ def edited(there: Mapping[str, Listed], wanted: Sequence[Line]) -> tuple[NativeR
 def compact(rules: Sequence[NativeRule], there: Sequence[Listed]) -> tuple[NativeRule, ...]:
     """`rules`, with the sources of those that are there which are no addresses: in the rule with
     the same protocol and ports, or as rules of their own."""
-    found = list(rules)
+    compacted = list(rules)
     for listed in there:
         if (others := without_addresses(listed)) is None:
             continue
-        same = (n for n, rule in enumerate(found) if what(rule) == what(listed.native))
+        same = (n for n, rule in enumerate(compacted) if what(rule) == what(listed.native))
         if (at := next(same, None)) is None:
-            found.append(others)
+            compacted.append(others)
         else:
-            found[at] = _with_sources(found[at], others)
-    return tuple(found)
+            compacted[at] = _with_sources(compacted[at], others)
+    return tuple(compacted)
 
 
 def _left_over(there: Mapping[str, Listed], wanted: Sequence[Line]) -> Iterator[NativeRule]:
