@@ -15,8 +15,10 @@ import click
 from cloudsync import exit_codes
 from cloudsync.cli.reported import reported
 from cloudsync.cli.shared import Shell, common, log, options_for, planning
+from cloudsync.cli.terminal import clear_progress
 from cloudsync.model.plan import Granted, Plan
 from cloudsync.render.escape import plain
+from cloudsync.render.words import Vocabulary
 from cloudsync.runtime.signals import listening
 from cloudsync.state import StateError
 from cloudsync.state.lock import LockHeld
@@ -96,6 +98,7 @@ def command(
         if auto_approve
         else "approved on a terminal"
     )
+    screen = _Screen(shell, Vocabulary(configuration.networks))
     with reported(configuration, metrics_file) as ended:
         try:
             with listening() as interruption:
@@ -107,9 +110,9 @@ def command(
                 )
                 terms = Terms(approved, expect, lock_timeout, f"apply, {how}")
                 report = (
-                    _ask_and_apply(shell, configuration, options, terms, run)
+                    _ask_and_apply(screen, configuration, options, terms, run)
                     if asks
-                    else run(options, terms)
+                    else run(options, terms, announce=screen.announce)
                 )
         except LockHeld as error:
             log.error("cloudsync: %s", error, extra={"event": "locked"})
@@ -119,7 +122,7 @@ def command(
             raise click.ClickException(str(error)) from None
         code = ended(exit_codes.of_report(report), report)
         try:
-            _print(shell, report, shown=asks)
+            screen.result(report)
         except OSError as error:
             # What was done is done: a full disk or a pipe nobody reads behind stdout must not turn
             # the code into a lie.
@@ -128,28 +131,87 @@ def command(
         return code
 
 
+class _Screen:
+    """What this command prints, in this order: the plan before the first write, the question if
+    there is one, the result."""
+
+    def __init__(self, shell: Shell, vocabulary: Vocabulary) -> None:
+        self.shell, self._vocabulary = shell, vocabulary
+        self._shown = False
+
+    def plan(self, plan: Plan) -> None:
+        from cloudsync.render import text
+
+        self._shown = True
+        self.shell.print(
+            text.plan(
+                plan,
+                verbose=self.shell.verbose,
+                vocabulary=self._vocabulary,
+                changes_only=self.shell.quiet,
+            )
+        )
+
+    def announce(self, plan: Plan) -> None:
+        """Show what is about to be done."""
+        if not self.shell.quiet:
+            try:
+                self.plan(plan)
+                sys.stdout.flush()
+            except OSError as error:
+                # Nobody reads it: no reason to leave a firewall undone.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                log.warning("the plan could not be printed: %s", error.strerror)
+
+    def result(self, report: Report) -> None:
+        from cloudsync.render import text
+
+        trouble = exit_codes.of_report(report) != exit_codes.DONE
+        if self.shell.quiet and not trouble:
+            for line in text.brief(report):
+                click.echo(line)
+            return
+        if not self._shown:
+            self.plan(report.plan)
+        if report.plan.has_changes or report.moved is not None or report.declined:
+            click.echo("")
+            self.shell.print(text.report(report))
+        elif report.notes:
+            self.shell.print(text.report(replace(report, outcomes=())))
+
+
 def _ask_and_apply(
-    shell: Shell,
+    screen: _Screen,
     configuration: Configuration,
     options: Options,
     terms: Terms,
     run: Callable[[Options, Terms], Report],
 ) -> Report:
     from cloudsync.reconcile import run as reconcile
-    from cloudsync.render.text import plan as text
+    from cloudsync.render.verdict import feasible, needs_yes
 
-    shown = reconcile.plan(configuration, options, shell.progress).plan
-    shell.print(text(shown, verbose=shell.verbose))
-    attaching = tuple(guard.firewall for guard in shown.guards if guard.id == "attach")
-    if not shown.has_changes:
+    shown = reconcile.plan(configuration, options, screen.shell.progress).plan
+    screen.plan(shown)
+    if not (shown.has_changes and feasible(shown)):
         return run(options, replace(terms, approved=shown))
-    question = "Attach and apply these changes" if attaching else "Apply these changes"
+    attaching = needs_yes(shown)
+    clear_progress()
+    if attaching:
+        names = ", ".join(plain(name, 60) for name in attaching)
+        click.echo(
+            f"\nA yes also attaches what is shown above (--allow-attach {names}): everything that "
+            f"is not listed closes on those machines."
+        )
     if (
-        click.prompt(f"\n{question}? Only 'yes' is accepted", default="", show_default=False)
+        click.prompt(
+            f"{'' if attaching else chr(10)}Apply these changes? Only 'yes' is accepted",
+            default="",
+            show_default=False,
+        )
         != "yes"
     ):
         return reconcile.Report(shown, declined=True)
-    # The typed yes is the user's word for the attachments that were shown (decision 0004).
+    # The typed yes allows the attachments that were shown (decision 0004).
     granted = replace(
         options.granted, allow_attach=tuple(sorted({*options.granted.allow_attach, *attaching}))
     )
@@ -168,17 +230,3 @@ def _read(path: Path) -> Plan:
         raise click.UsageError(f"the plan file {path} is not text") from None
     except PlanFileError as error:
         raise click.UsageError(f"{path}: {error}") from None
-
-
-def _print(shell: Shell, report: Report, *, shown: bool) -> None:
-    from cloudsync.render import text
-
-    trouble = exit_codes.of_report(report) != exit_codes.DONE
-    if shell.quiet and not trouble:
-        if (line := text.one_line(report)) is not None:
-            click.echo(line)
-        return
-    if not shown and (not shell.quiet or trouble):
-        shell.print(text.plan(report.plan, verbose=shell.verbose))
-        click.echo("")
-    shell.print(text.report(report))

@@ -11,10 +11,11 @@ import click
 from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common
 from cloudsync.render.escape import plain
+from cloudsync.render.words import count
 
 if TYPE_CHECKING:
     from cloudsync.provider.access import Access
-    from cloudsync.render.text import Line
+    from cloudsync.render.blocks import Block
 
 
 @click.command("check-access")
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 )
 @common
 def command(shell: Shell, *, purpose: Literal["plan", "apply"], output: str) -> int:
-    """Say for every account whether its credentials are valid, which permissions are missing, and
+    """Check for every account whether its credentials are valid, which permissions are missing, and
     whether a quota is near.
 
     Writes nothing. Exit codes: 0 nothing that is needed is missing, 1 something is, or could not be
@@ -71,27 +72,24 @@ def _document(rows: Mapping[str, Sequence[Access]], bad: Mapping[str, Sequence[b
 
 def _table(
     rows: Mapping[str, Sequence[Access]], bad: Mapping[str, Sequence[bool]]
-) -> Iterator[Line]:
-    from cloudsync.render.text import Line, Style
+) -> Iterator[Block]:
+    from cloudsync.render.blocks import BLANK, Line, Row, Style, Table
 
-    cells = [
-        ("account", "what", "needed for", "state", ""),
-        *((n, r.what, r.needed_for, r.state, r.detail) for n in rows for r in rows[n]),
-    ]
-    harmless = [tuple(plain(text, 300) for text in row) for row in cells]
-    widths = [max(len(row[column]) for row in harmless) for column in range(4)]
-    failing = [False, *(one for name in rows for one in bad[name])]
-    for row, wrong in zip(harmless, failing, strict=True):
-        text = "  ".join(
-            [*(word.ljust(width) for word, width in zip(row[:4], widths, strict=True)), row[4]]
-        ).rstrip()
-        style: Style = (
-            "title"
-            if row is harmless[0]
-            else "error"
-            if wrong
-            else "warning"
-            if row[3] in ("near", "missing")
-            else "plain"
-        )
-        yield Line(text, style)
+    shown = [Row(("ACCOUNT", "NEEDED FOR", "STATE", "WHAT"), "quiet")]
+    for name, checks in rows.items():
+        for check, wrong in zip(checks, bad[name], strict=True):
+            style: Style = "plain"
+            if wrong or check.state in ("near", "missing"):
+                style = "error" if wrong else "warning"
+            detail = f": {check.detail}" if check.detail else ""
+            cells = (name, check.needed_for, check.state, f"{check.what}{detail}")
+            shown.append(Row(tuple(plain(cell, 400) for cell in cells), style))
+    yield Table(tuple(shown), indent=0)
+    failing = sum(map(sum, bad.values()))
+    yield BLANK
+    yield Line(
+        f"{count(failing, 'thing is', 'things are')} missing."
+        if failing
+        else "Nothing is missing.",
+        "error" if failing else "title",
+    )

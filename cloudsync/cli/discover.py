@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudsync import exit_codes
+from cloudsync.cli.next_step import following, typed
 from cloudsync.cli.shared import ConfigProblems, Shell, common, log
 from cloudsync.render.escape import plain
+from cloudsync.render.words import Vocabulary
 from cloudsync.state import StateError
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ HERE = "this engine"
 )
 @common
 def command(shell: Shell, *, output: str) -> int:
-    """Show the ports that containers need, who asks for them, and what would happen to each.
+    """Show the ports that containers need, who needs them, and what would happen to each.
 
     Of all hosts of the configuration; without one, of the engine the docker command would use
     (DOCKER_HOST, DOCKER_CONTEXT, the current context, the local socket). No cloud is read, and
@@ -38,17 +40,21 @@ def command(shell: Shell, *, output: str) -> int:
 
     configuration = _configuration(shell)
     if configuration is None:
-        discoveries = _here()
+        place, discoveries = _here()
         hosts = inventory(without_configuration(HERE), discoveries)
     else:
-        discoveries = _read(shell, configuration)
+        place, discoveries = None, _read(shell, configuration)
         hosts = inventory(configuration, discoveries)
     from cloudsync.render import discovery as render
 
     if output == "json":
         click.echo(json.dumps(render.document(hosts), indent=2))
     else:
-        shell.print(render.text(hosts, configured=configuration is not None))
+        networks = configuration.networks if configuration is not None else {}
+        blocks = list(render.text(hosts, place=place, vocabulary=Vocabulary(networks)))
+        if not shell.quiet and any(host.rows for host in hosts):
+            blocks += following(typed(shell, "plan" if configuration is not None else "init"))
+        shell.print(blocks)
     return max(
         (_code(one) for one in discoveries.values()),
         key=lambda one: (one == exit_codes.FAILED, one),
@@ -67,7 +73,8 @@ def _configuration(shell: Shell) -> Configuration | None:
     return shell.load()
 
 
-def _here() -> Mapping[str, Discovery]:
+def _here() -> tuple[str, Mapping[str, Discovery]]:
+    """The engine that was read, by name, and what it needs."""
     from cloudsync.model.ports import LabelScope
     from cloudsync.sources.docker.endpoint import EndpointError, docker_endpoint, way_to
     from cloudsync.sources.docker.engine import read_engine
@@ -78,12 +85,11 @@ def _here() -> Mapping[str, Discovery]:
     except EndpointError as error:
         raise ConfigProblems([str(error)]) from None
     shown = engine if engine == way.url else f"{engine} ({way.url})"
-    log.warning("no configuration: reading %s", plain(shown))
-    return {
-        HERE: read_engine(
-            HERE, engine, LabelScope({}, frozenset(), lenient=True), timeout=10.0, concurrency=16
-        )
-    }
+    log.info("no configuration: reading %s", plain(shown), extra={"event": "progress"})
+    discovery = read_engine(
+        HERE, engine, LabelScope({}, frozenset(), lenient=True), timeout=10.0, concurrency=16
+    )
+    return shown, {HERE: discovery}
 
 
 def _read(shell: Shell, configuration: Configuration) -> Mapping[str, Discovery]:

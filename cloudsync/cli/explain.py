@@ -9,6 +9,7 @@ import click
 
 from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common, options_for
+from cloudsync.render.words import Vocabulary
 from cloudsync.state import StateError
 
 if TYPE_CHECKING:
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
 )
 @common
 def command(shell: Shell, *, port: str, firewalls: tuple[str, ...], output: str) -> int:
-    """Tell the whole story of one port: where it is open, who wants it, what refuses or holds it,
-    and what would change that.
+    """Explain one port: where it is open, who needs it, what refuses or holds it, and what would
+    change that.
 
-    PORT is 8080, 8080/tcp, 8000-8010/udp, icmp, esp, …; without a protocol tcp, and udp where there
-    is something to tell. Writes nothing.
+    PORT is 8080, 8080/tcp, 8000-8010/udp, icmp, esp, …; without a protocol it is tcp, and udp too if
+    anything about it is known. Writes nothing.
     """
     from cloudsync.model.plan import Granted
     from cloudsync.planning.explain import explain
@@ -67,7 +68,7 @@ def command(shell: Shell, *, port: str, firewalls: tuple[str, ...], output: str)
         for number, one in enumerate(told):
             if number:
                 click.echo("")
-            shell.print(render.text(one))
+            shell.print(render.text(one, vocabulary=Vocabulary(configuration.networks)))
     return exit_codes.of_reading(planned.plan)
 
 
@@ -76,7 +77,7 @@ def _asked(port: str) -> tuple[Asked, ...]:
     from cloudsync.planning.explain import Asked
 
     try:
-        first = Asked(*allowed(port))
+        first = Asked(*allowed(_docker_notation(port)))
     except ValueError:
         raise click.UsageError(
             "PORT must be a port such as 8080/tcp or 8000-8010/udp, or a protocol such as icmp or esp"
@@ -84,6 +85,12 @@ def _asked(port: str) -> tuple[Asked, ...]:
     if first.protocol == "tcp" and "/" not in port:
         return first, Asked("udp", first.first, first.last)
     return (first,)
+
+
+def _docker_notation(port: str) -> str:
+    """`tcp/443` is read as `443/tcp`."""
+    first, slash, second = port.partition("/")
+    return f"{second}/{first}" if slash and first.isalpha() and second[:1].isdigit() else port
 
 
 def _has_something(one: Explanation) -> bool:

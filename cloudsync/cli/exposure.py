@@ -10,6 +10,7 @@ import click
 from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common, options_for
 from cloudsync.model.plan import Granted
+from cloudsync.render.words import Vocabulary
 from cloudsync.state import StateError
 
 
@@ -32,7 +33,7 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:
     """Show what the Internet reaches on the machines behind the firewalls: over all firewalls that
     act on them, ours and others'.
 
-    Writes nothing. Exit codes: 0 all of it is known, 3 something is open that nobody wants and
+    Writes nothing. Exit codes: 0 all of it is known, 3 something is open that nothing requires and
     policy.foreign is "fail", 1 or 75 something could not be read (75: try again), 64 usage or
     configuration.
     """
@@ -58,7 +59,7 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:
 
         click.echo(markdown.reached(plan), nl=False)
     else:
-        from cloudsync.render import text
+        from cloudsync.render.exposure import reached
 
-        shell.print(text.reached(plan))
+        shell.print(reached(plan, vocabulary=Vocabulary(configuration.networks)))
     return exit_codes.of_exposure(plan)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cloudsync import exit_codes
+from cloudsync.cli.next_step import following, typed
 from cloudsync.cli.shared import Shell, common, options_for, planning
 from cloudsync.model.plan import Granted, Plan
+from cloudsync.render.words import Vocabulary
 from cloudsync.runtime.files import open_file, write_named
 from cloudsync.state import StateError
+
+if TYPE_CHECKING:
+    from cloudsync.config import Configuration
 
 
 @click.command("plan")
@@ -55,8 +61,17 @@ def command(
         raise click.ClickException(str(error)) from None
     if out is not None:
         _write(out, plan)
-    if out is None or open_file(out) != 1:
-        _print(shell, plan, output)
+    if out is not None and open_file(out) == 1:
+        return exit_codes.of_plan(plan, detailed=detailed_exitcode)  # stdout holds the plan
+    if output == "text":
+        applying = (
+            typed(shell, "apply", firewalls=options.firewalls, granted=options.granted)
+            if out is None
+            else typed(shell, "apply", str(out))
+        )
+        _print(shell, configuration, plan, applying)
+    else:
+        _dump(plan, output, configuration)
     return exit_codes.of_plan(plan, detailed=detailed_exitcode)
 
 
@@ -69,17 +84,26 @@ def _write(path: Path, plan: Plan) -> None:
         raise click.UsageError(f"the plan cannot be written to {path}: {error.strerror}") from None
 
 
-def _print(shell: Shell, plan: Plan, output: str) -> None:
+def _print(shell: Shell, configuration: Configuration, plan: Plan, applying: str) -> None:
+    from cloudsync.render import text
+
+    if shell.quiet and not plan.has_changes and exit_codes.of_plan(plan) == exit_codes.DONE:
+        return
+    vocabulary = Vocabulary(configuration.networks)
+    blocks = list(
+        text.plan(plan, verbose=shell.verbose, vocabulary=vocabulary, changes_only=shell.quiet)
+    )
+    if text.feasible(plan) and not shell.quiet:
+        blocks += following(applying)
+    shell.print(blocks)
+
+
+def _dump(plan: Plan, output: str, configuration: Configuration) -> None:
     if output == "json":
         from cloudsync.model.plan_json import to_document
 
         click.echo(json.dumps(to_document(plan), indent=2))
-    elif output == "markdown":
+    else:
         from cloudsync.render.markdown import plan as markdown
 
-        click.echo(markdown(plan), nl=False)
-    else:
-        from cloudsync.render.text import plan as text
-
-        if not shell.quiet or plan.has_changes or exit_codes.of_plan(plan) != exit_codes.DONE:
-            shell.print(text(plan, verbose=shell.verbose))
+        click.echo(markdown(plan, Vocabulary(configuration.networks)), nl=False)

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cloudsync.cli.shared import Shell, common
 from cloudsync.render.escape import plain
+from cloudsync.render.words import listed
+
+if TYPE_CHECKING:
+    from cloudsync.render.blocks import Block
+
+_LINK = re.compile(r":? ?https?://\S+")
+"""A vendor's page: in the documentation, in the JSON and with -v; it would not fit a terminal."""
 
 
 @click.command("providers")
@@ -16,28 +25,45 @@ from cloudsync.render.escape import plain
     "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
 )
 @common
-def command(shell: Shell, *, output: str) -> int:  # noqa: ARG001 - every command takes it
+def command(shell: Shell, *, output: str) -> int:
     """List the providers and what they can do. One that cannot be loaded is listed with the
     reason."""
     found = [_row(name) for name in _names()]
     if output == "json":
         click.echo(json.dumps(found, indent=2))
         return 0
-    for row in found:
-        if row["problem"] is not None and row["capabilities"] is None:
-            click.echo(f"{row['type']:<14} cannot be used: {plain(row['problem'])}")
-            continue
-        can = row["capabilities"]
-        protocols = "all protocols" if can["protocols"] is None else ", ".join(can["protocols"])
-        attach = "attaches machines" if can["attaches"] else "attaches nothing"
-        click.echo(
-            f"{row['type']:<14} {protocols}; {attach}; single ICMP types: {'yes' if can['icmp_types'] else 'no'}"
-        )
-        for what, why in can["notes"]:
-            click.echo(f"{'':<14} {plain(what)}: {plain(why)}")
-        if row["problem"] is not None:
-            click.echo(f"{'':<14} ! {plain(row['problem'])}")
+    shell.print(_screen(found, verbose=shell.verbose))
     return 0
+
+
+def _screen(rows: list[dict[str, Any]], *, verbose: bool) -> Iterator[Block]:
+    from cloudsync.render.blocks import BLANK, Line
+
+    for number, row in enumerate(rows):
+        if number:
+            yield BLANK
+        problem, can = row["problem"], row["capabilities"]
+        yield Line(plain(row["type"]), "title")
+        if can is not None:
+            protocols = port_list_of(can["protocols"])
+            attach = "attaches machines" if can["attaches"] else "attaches nothing"
+            types = "single ICMP types" if can["icmp_types"] else "no single ICMP types"
+            yield Line(f"{protocols}; {attach}; {types}", indent=2)
+            for what, why in can["notes"]:
+                note = why if verbose else _LINK.sub("", why)
+                yield Line(f"{plain(what)}{': ' if note else ''}{plain(note)}", "quiet", "- ", 2)
+        if problem is not None:
+            yield Line(plain(problem), "error", "! ", 2)
+
+
+def port_list_of(protocols: list[str] | None) -> str:
+    """`all protocols`, `tcp, udp, icmp`, `tcp, udp, icmp, esp and 246 more`: the usual ones first."""
+    if protocols is None:
+        return "all protocols"
+    usual = ("tcp", "udp", "icmp", "icmpv6", "esp", "ah", "sctp", "gre", "ipip")
+    rest = [name for name in protocols if name not in usual]
+    names = [name for name in usual if name in protocols]
+    return listed([*names, *rest], max(len(names), 6))
 
 
 def _names() -> tuple[str, ...]:

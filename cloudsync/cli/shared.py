@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cloudsync.cli import terminal
 from cloudsync.render.escape import plain
 from cloudsync.runtime import signals as interruption
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from cloudsync.config import Configuration
     from cloudsync.model.plan import Granted
     from cloudsync.reconcile.run import Options
-    from cloudsync.render.text import Line
+    from cloudsync.render.blocks import Block
 
 R = TypeVar("R")
 log = logging.getLogger("cloudsync")
@@ -49,14 +50,17 @@ class Shell:
         except ConfigError as error:
             raise ConfigProblems([str(problem) for problem in error.problems]) from None
 
-    def print(self, lines: Iterable[Line]) -> None:
-        """A result, on stdout."""
-        from cloudsync.render.text import joined
+    def print(self, blocks: Iterable[Block]) -> None:
+        """A result, on stdout, as wide as the terminal."""
+        from cloudsync.render.screen import joined
 
-        click.echo(joined(lines, colour=colours(self.color, os.environ, sys.stdout)), color=True)
+        colour = colours(self.color, os.environ, sys.stdout)
+        screen = joined(blocks, colour=colour, width=terminal.width(os.environ, sys.stdout))
+        terminal.clear_progress()
+        click.echo(screen, color=True)
 
     def progress(self, text: str) -> None:
-        """What is being waited for: on a terminal, and in the logs with -v."""
+        """What is being waited for: one rewritten line on a terminal, and in the logs with -v."""
         log.info("%s", plain(text), extra={"event": "progress"})
 
 
@@ -188,7 +192,11 @@ def colours(choice: str, environ: Mapping[str, str], stream: IO[Any] | None) -> 
 
 def set_up_logs(log_format: str, *, verbose: bool, quiet: bool) -> None:
     """Logs on stderr: warnings always, progress on a terminal or with -v."""
-    handler = logging.StreamHandler(sys.stderr) if sys.stderr is not None else logging.NullHandler()
+    handler = (
+        terminal.log_handler(verbose=verbose, as_json=log_format == "json")
+        if sys.stderr is not None
+        else logging.NullHandler()
+    )
     handler.setFormatter(JsonLines() if log_format == "json" else logging.Formatter("%(message)s"))
     log.handlers[:] = [handler]
     log.propagate = False

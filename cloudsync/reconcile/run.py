@@ -8,7 +8,7 @@ in `execute.py`, what an apply leaves behind in `audit_log.py` and `state/`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -69,6 +69,10 @@ class Terms:
         }
 
 
+def unannounced(_: Plan) -> None:
+    """Nobody looks at the plan before it is carried out."""
+
+
 def plan(configuration: Configuration, options: Options, progress: Progress = silent) -> Planned:
     """What an apply would change now, and why. Writes nothing, anywhere.
 
@@ -85,9 +89,11 @@ def apply(
     terms: Terms = Terms(),
     progress: Progress = silent,
     interruption: Interruption | None = None,
+    announce: Callable[[Plan], None] = unannounced,
 ) -> Report:
     """Plan again, see that it is what was approved, write it, read it back.
 
+    `announce` is shown the plan before the first write, if there is anything to change.
     Raises `LockHeld` and `StateError`, both before anything is written to a cloud, and
     `Interrupted` if nothing was begun.
     """
@@ -106,6 +112,8 @@ def apply(
         )
         if (why := _not_approved(configuration, planned.plan, terms)) is not None:
             return entry.ends(Report(planned.plan, moved=why))
+        if planned.plan.has_changes:
+            announce(planned.plan)
         if any(judged.steps and not judged.withheld for judged in planned.considered):
             entry.begins(planned.plan, planned.considered)
         with stop.writing():

@@ -1,146 +1,194 @@
-"""The table of `discover` for a terminal, and as JSON. Every text of a stranger is made
-harmless."""
+"""The screen of `discover`, grouped by what would happen to each port, and the same as JSON. Every
+text of a stranger is made harmless."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from cloudsync.model.ports import Origin, Routed, name_of
 from cloudsync.planning.port_table import HostInventory, Row, Verdict
+from cloudsync.planning.sensitive_ports import ADMIN, is_world
 from cloudsync.render import words
+from cloudsync.render.blocks import BLANK, Block, Line, Style, Table
+from cloudsync.render.blocks import Row as Cells
 from cloudsync.render.escape import plain
-from cloudsync.render.text import Line, Style
+from cloudsync.render.words import PLAIN, Vocabulary
 
 FORMAT_VERSION = "1.0"
-_TITLES = ("PORT", "WHO", "REACHABLE FROM", "ASKED BY", "WHAT HAPPENS")
-_WIDEST = 40
+_NOT_OPENED = ("refused", "elsewhere", "unassigned")
+_UNNUMBERED = "random-port"
+_WIDE = 1000
+"""Ports of a range that is so wide that an admin port in it means nothing."""
 
 
-def text(hosts: Iterable[HostInventory], *, configured: bool) -> Iterator[Line]:
-    """One table a host: what is not known first, then the ports, then the notes. `configured`: the
-    verdicts come from a configuration."""
-    for number, host in enumerate(hosts):
-        if number:
-            yield Line("")
-        yield Line(plain(host.host), "title")
+def text(
+    hosts: Iterable[HostInventory], *, place: str | None = None, vocabulary: Vocabulary = PLAIN
+) -> Iterator[Block]:
+    """A section for each host. `place`: the engine that was read, without a configuration."""
+    for host in hosts:
+        yield BLANK
+        yield Line(_heading(host, place), "title")
         for problem in host.problems:
-            yield Line(
-                f"  ! not read{' completely' if host.status == 'partial' else ''}: {plain(problem, 1500)}",
-                "error",
-            )
+            how = "read completely" if host.status == "partial" else "read"
+            yield Line(f"could not be {how}: {plain(problem, 1500)}", "warning", "! ")
         if host.status == "failed":
             continue
-        yield from _table(host, configured=configured)
-        for bad in host.malformed:
-            yield Line(
-                f"  ! malformed label of {plain(name_of(bad.origin))}: {plain(bad.problem)}",
-                "error",
-            )
-        yield from (Line(f"  note: {plain(remark, 1500)}", "quiet") for remark in host.remarks)
+        yield from _opened(host, vocabulary)
+        yield from _not_opened(host)
+        yield from _local(host, place)
+        yield from _unparsed(host)
+        yield from _unknown(host)
+        yield from _proxied(host.routed)
+        for remark in host.remarks:
+            yield Line(plain(remark, 1500), "quiet", "note: ")
 
 
-class _Shown(NamedTuple):
-    """A row of the table as text: four cells, then a line for every verdict."""
+def _heading(host: HostInventory, place: str | None) -> str:
+    name = plain(place or host.host)
+    if host.status == "failed":
+        return name
+    numbered = [row for row in host.rows if row.ports or _code(row) == _UNNUMBERED]
+    if not numbered:
+        return f"{name}: nothing is published"
+    containers = {
+        name_of(row.origin) for row in numbered if row.origin.container or row.origin.service
+    }
+    by = f" of {words.count(len(containers), 'container')}" if containers else ""
+    return f"{name}: {words.count(len(numbered), 'port')}{by}"
 
-    cells: tuple[str, str, str, str]
-    happens: list[str]
-    style: Style
+
+def _group(title: str, rows: Sequence[Cells], style: Style = "plain") -> Iterator[Block]:
+    if rows:
+        yield BLANK
+        yield Line(title, style)
+        yield Table(tuple(rows))
 
 
-def _table(host: HostInventory, *, configured: bool) -> Iterator[Line]:
-    shown = [
-        _Shown(_cells(row), _happens(row.verdicts, configured=configured), _style(row.verdicts))
+def _opened(host: HostInventory, vocabulary: Vocabulary) -> Iterator[Block]:
+    several = len({v.firewall for row in host.rows for v in row.verdicts if v.firewall}) > 1
+    rows = [
+        Cells((_port(row), plain(_who(row.origin)), plain(_from(row, vocabulary, several))), "open")
         for row in host.rows
+        if _has(row, "opened")
     ]
-    shown += [
-        _Shown(_routed(one), [_past(one)], "warning" if one.beside else "quiet")
-        for one in host.routed
-    ]
-    if not shown:
-        if not host.malformed:
-            yield Line("  nothing is needed", "quiet")
-        return
-    columns = zip(_TITLES[:4], zip(*(row.cells for row in shown), strict=True), strict=True)
-    widths = [min(_WIDEST, max(len(title), *map(len, cells))) for title, cells in columns]
-    yield Line("  " + _joined(_TITLES[:4], widths) + _TITLES[4], "quiet")
-    for row in shown:
-        first, *more = row.happens
-        yield Line("  " + _joined(row.cells, widths) + first, row.style)
-        yield from (
-            Line("  " + _joined(("", "", "", ""), widths) + line, row.style) for line in more
-        )
+    yield from _group(f"Would be opened ({len(rows)})", rows)
 
 
-def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "".join(
-        f"{cell if len(cell) <= width else cell[: width - 1] + '…':<{width}}  "
-        for cell, width in zip(cells, widths, strict=True)
-    )
-
-
-def _cells(row: Row) -> tuple[str, str, str, str]:
-    reach = (
-        words.sources(row.sources)
-        if row.sources
-        else "this machine"
-        if row.verdicts[0].outcome == "loopback"
-        else "-"
-    )
+def _from(row: Row, vocabulary: Vocabulary, several: bool) -> str:
+    """Who would get in, and what to think about."""
+    reach = vocabulary.sources(row.sources)
     if row.addresses and row.addresses not in (("0.0.0.0",), ("::",)):  # noqa: S104 - not bound here
         reach += f" at {', '.join(row.addresses)}"
-    return (
-        f"{row.ports or '?'}/{row.protocol}",
-        plain(_who(row.origin)),
-        plain(reach),
-        plain(_asked(row.origin)),
+    if several:
+        names = (v.firewall for v in row.verdicts if v.outcome == "opened" and v.firewall)
+        reach += f", on {', '.join(dict.fromkeys(names))}"
+    if row.origin.label:
+        reach += f" (label {row.origin.label})"
+    if row.origin.file:
+        reach += f" ({row.origin.file}:{row.origin.line})"
+    first, _, last = row.ports.partition("-")
+    if row.protocol == "tcp" and is_world(row.sources) and first.isdecimal():
+        low, high = int(first), int(last or first)
+        if high - low < _WIDE and any(low <= port <= high for port in ADMIN):
+            reach += "  ! often an admin page: publish it on 127.0.0.1 instead"
+    return reach
+
+
+def _not_opened(host: HostInventory) -> Iterator[Block]:
+    rows = [
+        Cells((_port(row), plain(_who(row.origin)), plain(_why(verdict), 1500)), "warning")
+        for row in host.rows
+        for verdict in _distinct(row.verdicts)
+        if verdict.outcome in _NOT_OPENED and (row.ports or verdict.code == _UNNUMBERED)
+    ]
+    observed = any(
+        row.origin.container and not row.origin.file for row in host.rows if _has(row, *_NOT_OPENED)
     )
+    today = ": what is published of it is open today, unless another firewall is in front"
+    yield from _group(f"Would not be opened ({len(rows)}){today if observed else ''}", rows)
 
 
-def _routed(one: Routed) -> tuple[str, str, str, str]:
-    return "-", plain(_who(one.origin)), plain(f"behind {one.by}"), "proxy"
+def _distinct(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
+    """One of those that differ in the firewall only."""
+    found: dict[tuple[object, ...], Verdict] = {}
+    for verdict in verdicts:
+        found.setdefault((verdict.outcome, verdict.code, verdict.reason), verdict)
+    return tuple(found.values())
 
 
-def _past(one: Routed) -> str:
-    return (
-        f"needs nothing, but publishes {', '.join(one.beside)} past the proxy"
-        if one.beside
-        else "needs nothing"
-    )
+def _why(verdict: Verdict) -> str:
+    if verdict.outcome == "unassigned":
+        return "its host feeds no firewall"
+    return verdict.reason or verdict.code or verdict.outcome
+
+
+def _local(host: HostInventory, place: str | None) -> Iterator[Block]:
+    local = [
+        f"{_port(row)} {plain(_who(row.origin))}" for row in host.rows if _has(row, "loopback")
+    ]
+    if local:
+        where = "this machine" if place else f"{plain(host.host)} itself"
+        yield BLANK
+        yield Line(f"Only on {where} ({len(local)})")
+        yield Line(", ".join(local), "quiet", indent=2)
+
+
+def _unparsed(host: HostInventory) -> Iterator[Block]:
+    rows = [
+        Cells(
+            (
+                ", ".join(_held_ports(host, bad.origin)),
+                plain(name_of(bad.origin)),
+                plain(bad.problem),
+            ),
+            "error",
+        )
+        for bad in host.malformed
+    ]
+    title = f"Labels that do not parse ({len(rows)}): nothing of it opens, what is open stays open"
+    yield from _group(title, rows)
+
+
+def _held_ports(host: HostInventory, origin: Origin) -> list[str]:
+    return [_port(row) for row in host.rows if row.origin == origin and _has(row, "held")]
+
+
+def _unknown(host: HostInventory) -> Iterator[Block]:
+    rows = [
+        Cells((plain(_who(row.origin)), plain(verdict.reason, 1500)), "warning")
+        for row in host.rows
+        for verdict in _distinct(row.verdicts)
+        if not row.ports and verdict.outcome == "refused" and verdict.code != _UNNUMBERED
+    ]
+    yield from _group(f"Not known ({len(rows)})", rows)
+
+
+def _proxied(routed: Iterable[Routed]) -> Iterator[Block]:
+    shown = [
+        f"{plain(_who(one.origin))} (behind {plain(one.by)}"
+        + (f", but publishes {', '.join(one.beside)} past the proxy)" if one.beside else ")")
+        for one in routed
+    ]
+    if shown:
+        yield BLANK
+        yield Line(", ".join(shown), mark="Needs no port: ")
+
+
+def _has(row: Row, *outcomes: str) -> bool:
+    return any(verdict.outcome in outcomes for verdict in row.verdicts)
+
+
+def _code(row: Row) -> str | None:
+    return row.verdicts[0].code if row.verdicts else None
+
+
+def _port(row: Row) -> str:
+    return words.port(row.protocol, row.ports or "?")
 
 
 def _who(origin: Origin) -> str:
     return name_of(origin) if origin.container or origin.service else "declared"
-
-
-def _asked(origin: Origin) -> str:
-    if origin.file:
-        return f"{origin.file}:{origin.line}" if origin.line else origin.file
-    return origin.label or "published"
-
-
-def _happens(verdicts: Sequence[Verdict], *, configured: bool) -> list[str]:
-    return [_verdict(one, configured=configured) for one in verdicts] or ["nothing"]
-
-
-def _verdict(one: Verdict, *, configured: bool) -> str:
-    where = f" on {plain(one.firewall)}" if one.firewall else ""
-    if one.outcome == "opened":
-        return f"opened{where}" if configured else "would be opened"
-    if one.outcome == "refused":
-        return f"refused{where} ({one.code}): {plain(one.reason)}"
-    if one.outcome == "loopback":
-        return "never opened: " + plain(one.reason)
-    if one.outcome == "held":
-        return "what of it is open stays open: its labels do not parse"
-    return f"not opened{where}: {plain(one.reason)}"
-
-
-def _style(verdicts: Sequence[Verdict]) -> Style:
-    outcomes = {one.outcome for one in verdicts}
-    if outcomes & {"refused", "held"}:
-        return "warning"
-    return "open" if "opened" in outcomes else "quiet"
 
 
 def document(hosts: Iterable[HostInventory]) -> dict[str, Any]:

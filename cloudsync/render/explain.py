@@ -10,109 +10,114 @@ from cloudsync.model.plan import Refused
 from cloudsync.model.ports import Origin, RequiredPort, name_of
 from cloudsync.planning.explain import Explanation, Reason, Story
 from cloudsync.render import words
+from cloudsync.render.blocks import BLANK, Block, Line, Row, Table
 from cloudsync.render.escape import plain
-from cloudsync.render.text import Line
-from cloudsync.rules import Rule
+from cloudsync.render.words import PLAIN, Vocabulary, listed
+from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NetworkSet
 
 
-def text(explanation: Explanation) -> Iterator[Line]:
-    """What is not known first, then every firewall, then hosts without one."""
-    yield Line(f"{words.port(explanation.asked.protocol, _ports(explanation))}", "title")
+def text(explanation: Explanation, *, vocabulary: Vocabulary = PLAIN) -> Iterator[Block]:
+    """What is not known first, then every firewall with its verdict, then hosts without one."""
+    yield Line(words.port(explanation.asked.protocol, _ports(explanation)), "title")
     for name, status in explanation.unread:
         yield Line(
-            f"! host {plain(name)} was not read completely: it may need the port too: {plain(status.reason or '')}",
+            f"{plain(name)} could not be read completely, and may need the port too: "
+            f"{plain(status.reason or '', 1500)}",
             "warning",
+            "! ",
         )
     for story in explanation.stories:
-        yield Line("")
-        yield from _story(story, _ports(explanation))
-    for port in explanation.local:
-        yield Line("")
+        yield BLANK
         yield Line(
-            f"{plain(name_of(port.origin))} on {plain(port.origin.host)} publishes it on {port.address} only: never opened",
+            f"{plain(story.firewall)}  ({plain(story.provider)}: {plain(story.identity)}): "
+            f"{plain(story.verdict)}",
+            "title",
+        )
+        if story.read.status != "complete":
+            yield Line(plain(story.read.reason or "", 1500), "error", "! ", 2)
+        yield Table(tuple(_facts(story, _ports(explanation), vocabulary)))
+    for port in explanation.local:
+        yield BLANK
+        yield Line(
+            f"{plain(name_of(port.origin))} on {plain(port.origin.host)} publishes it on "
+            f"{port.address} only: never opened",
             "quiet",
         )
     for one in explanation.unassigned:
-        yield Line("")
+        yield BLANK
         yield Line(f"needed by {_who(one)}, whose host feeds no firewall", "warning")
 
 
-def _story(story: Story, asked: str) -> Iterator[Line]:
-    yield Line(
-        f"{plain(story.firewall)}  ({plain(story.provider)}: {plain(story.identity)}): {plain(story.verdict)}",
-        "title",
-    )
-    if story.read.status != "complete":
-        yield Line(f"  ! {plain(story.read.reason or '')}", "error")
+def _facts(story: Story, asked: str, vocabulary: Vocabulary) -> Iterator[Row]:
+    """A row for each fact: what kind of fact it is, and the fact."""
     for rule in story.open or ():
-        yield Line(f"  open now to {words.sources(rule.sources)}{_narrower(rule, asked)}", "open")
+        yield Row(("open now", f"to {_reach(rule, asked, vocabulary)}"), "open")
     for rule in story.vendor:
-        yield Line(f"    by the vendor's rule {plain(words.rule(rule))}", "quiet")
+        yield Row(("", f"by the vendor's rule {plain(vocabulary.rule(rule))}"), "quiet")
     if story.after != story.open:
-        yield from (
-            Line(
-                f"  after an apply open to {words.sources(rule.sources)}{_narrower(rule, asked)}",
-                "open",
-            )
-            for rule in story.after
-        )
+        for rule in story.after:
+            yield Row(("after an apply", f"open to {_reach(rule, asked, vocabulary)}"), "open")
         if not story.after and story.open:
-            yield Line("  after an apply closed", "close")
-    for reason in story.reasons:
-        yield from _reason(reason)
+            yield Row(("after an apply", "closed"), "close")
+    for reason in _merged(story.reasons):
+        yield Row(("needed by", _needed(reason, vocabulary)))
     for one in story.refused:
-        yield Line(f"  x not opened for {_who(one)} ({one.code}): {plain(one.reason)}", "warning")
+        yield Row(("not opened", f"for {_who(one)} ({one.code}): {plain(one.reason)}"), "warning")
     for held in story.held:
-        until = f" until {held.until:%Y-%m-%d %H:%M}" if held.until else ""
-        yield Line(
-            f"  = {plain(words.rule(held.rule))} stays open{until} ({plain(held.reason)}): {plain(held.detail)}",
-            "warning",
-        )
-    yield from (Line(f"  ! open on {plain(through)}", "warning") for through in story.through)
+        until = f" until {held.until:%Y-%m-%d %H:%M} UTC" if held.until else ""
+        what = f"{plain(vocabulary.rule(held.rule))}{until} ({plain(held.reason)})"
+        yield Row(("stays open", f"{what}: {plain(held.detail, 1500)}"), "warning")
+    yield from (Row(("open beyond", f"on {plain(way, 1500)}"), "beyond") for way in story.through)
     for event in story.since:
         when, who = plain(event.when[:16].replace("T", " "), 20), plain(event.who, 60)
-        yield Line(
-            f"  {event.verb} by an apply of {who} at {when} UTC (cloudsync history {plain(event.entry, 40)})",
+        yield Row(
+            (event.verb, f"{when} UTC, by {who} (cloudsync history {plain(event.entry, 40)})"),
             "quiet",
         )
-    yield from (Line(f"  kept: {plain(kept)}", "quiet") for kept in story.kept)
-    yield from (Line(f"  policy: {plain(line)}") for line in story.policy)
+    yield from (Row(("stays as it is", plain(kept)), "quiet") for kept in story.kept)
+    yield from (Row(("policy", plain(line))) for line in story.policy)
     yield from (
-        Line(f"  ! {guard.id}: {plain(guard.message, 1500)}", "error") for guard in story.guards
+        Row(("guard", f"{guard.id}: {plain(guard.message, 1500)}"), "error")
+        for guard in story.guards
     )
-    yield from (Line(f"  > {plain(advice)}", "quiet") for advice in story.advice)
+    for advice in dict.fromkeys(story.advice):
+        to, colon, how = advice.partition(": ")
+        cells = (to, how) if colon and to.startswith("to ") else ("", advice)
+        yield Row((plain(cells[0]), plain(cells[1], 1500)), "quiet")
 
 
-def _reason(reason: Reason) -> Iterator[Line]:
-    what = ", ".join(words.rule(rule) for rule in reason.rules)
-    yield Line(f"  + wanted ({plain(what)}): {plain(reason.text)}")
-    for origin in reason.origins:
-        parts = [
-            f"host {origin.host}" if origin.host else "",
-            name_of(origin),
-            f"container {origin.container}" if origin.container else "",
-        ]
-        label = f"label {origin.label}" if origin.label else ""
-        place = f"{origin.file}:{origin.line}" if origin.file and origin.line else origin.file or ""
-        said = ", ".join(dict.fromkeys(part for part in (*parts, label, place) if part))
-        yield Line(f"      {plain(said)}", "quiet")
+def _reach(rule: Rule, asked: str, vocabulary: Vocabulary) -> str:
+    """Who gets in, and to which ports if they are not all that was asked about."""
+    narrower = "" if rule.ports == asked else f" on {words.port(rule.protocol, rule.ports)}"
+    return plain(vocabulary.sources(rule.sources)) + narrower
 
 
-def _narrower(rule: Rule, asked: str) -> str:
-    """The ports, where they are not all that was asked about."""
-    return "" if rule.ports == asked else f" on {words.port(rule.protocol, rule.ports)}"
+def _merged(reasons: Iterable[Reason]) -> Iterator[Reason]:
+    """Reasons that differ in the address family only (IPv4 and IPv6 of a published port) as one."""
+    found: dict[tuple[object, ...], list[Rule]] = {}
+    for reason in reasons:
+        found.setdefault((reason.text, reason.origins), []).extend(reason.rules)
+    for reason in reasons:
+        rules = found.pop((reason.text, reason.origins), None)
+        if rules is not None:
+            yield Reason(reason.text, tuple(RuleSet.of(rules)), reason.origins)
+
+
+def _needed(reason: Reason, vocabulary: Vocabulary) -> str:
+    what = ", ".join(plain(vocabulary.rule(rule)) for rule in reason.rules)
+    containers = (
+        origin.container
+        for origin in reason.origins
+        if origin.container and origin.container != name_of(origin)
+    )
+    names = listed(dict.fromkeys(f"container {plain(name)}" for name in containers), 4)
+    return f"{plain(reason.text)}: {what}{f' ({names})' if names else ''}"
 
 
 def _who(one: Refused) -> str:
-    return plain(
-        ", ".join(
-            dict.fromkeys(
-                f"{name_of(o)} on {o.host}" if o.host else name_of(o) for o in one.origins
-            )
-        )
-        or "somebody"
-    )
+    names = (f"{name_of(o)} on {o.host}" if o.host else name_of(o) for o in one.origins)
+    return plain(", ".join(dict.fromkeys(names)) or "the configuration")
 
 
 def _span(port: RequiredPort) -> str:

@@ -1,137 +1,212 @@
-"""What is said of machines: the same sentences for the terminal and for Markdown, not yet made
-harmless."""
+"""What the Internet reaches on machines: the same sentences for the terminal and for Markdown, not
+yet harmless."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
-from cloudsync.model.plan import (
-    FirewallPlan,
-    MachineExposure,
-    Orphan,
-    Plan,
-    Shared,
-)
+from cloudsync.model.plan import Beyond, FirewallPlan, MachineExposure, Orphan, Plan, Shared
 from cloudsync.render import words
+from cloudsync.render.blocks import BLANK, Block, Line, Row, Table
+from cloudsync.render.escape import plain
+from cloudsync.render.words import PLAIN, Vocabulary
 from cloudsync.rules import Rule
 from cloudsync.rules.networks import NetworkSet
 
-Weight = Literal["title", "warning", "error", "quiet", "plain"]
+Weight = Literal["title", "beyond", "warning", "error", "quiet", "plain"]
 _SHOWN = 10
 
 
-class Said(NamedTuple):
-    """One sentence. `depth`: how far it is indented."""
+class Remark(NamedTuple):
+    """One sentence about machines."""
 
     text: str
     weight: Weight = "plain"
     depth: int = 0
+    """How far it is indented."""
 
 
-def troubles(firewall: FirewallPlan, *, everything: bool = False) -> Iterator[Said]:
-    """What of a firewall's machines somebody should look at. `everything`: without end, and what
-    was not evaluated."""
+def troubles(
+    firewall: FirewallPlan, *, everything: bool = False, vocabulary: Vocabulary = PLAIN
+) -> Iterator[Remark]:
+    """What somebody should look at on a firewall's machines. `everything`: also what is open on
+    machines that share the firewall, and what was not evaluated."""
     standing = firewall.standing
     if standing.read is not None and standing.read.status != "complete":
         why = standing.read.reason or standing.read.status
-        yield Said(f"what the Internet reaches on its machines is not known: {why}", "warning")
+        yield Remark(f"what the Internet reaches on its machines is not known: {why}", "warning")
         return
     if standing.unattached:
-        yield Said(
-            "the firewall is attached to no machine: it protects nothing; attach it, or take it out",
+        yield Remark(
+            "not attached to any machine, so it protects nothing: attach it, or remove it "
+            "from the configuration",
             "warning",
         )
     coming = {change.target for change in firewall.changes if change.action == "attach"}
     for machine in standing.machines:
-        yield from _machine(machine, coming=machine.target in coming, everything=everything)
-    yield from (Said(_shared(one), "warning") for one in firewall.shared)
+        yield from _machine(machine, coming=machine.target in coming, vocabulary=vocabulary)
     if everything:
-        yield from (Said(f"not evaluated: {text}", "quiet") for text in standing.not_evaluated)
+        yield from _shared(firewall.shared, vocabulary)
+        yield from (Remark(f"not evaluated: {text}", "quiet") for text in standing.not_evaluated)
 
 
-def _machine(machine: MachineExposure, *, coming: bool, everything: bool) -> Iterator[Said]:
-    """`coming`: this plan puts the firewall on it."""
-    if not machine.protected:
-        pending = " yet" if machine.pending or coming else ""
-        yield Said(
-            f"{_name(machine)} is NOT protected{pending}: no firewall is in force on it, all of it is open",
-            "error",
+def _machine(machine: MachineExposure, *, coming: bool, vocabulary: Vocabulary) -> Iterator[Remark]:
+    """`coming`: this plan puts the firewall on it, which ends what no firewall keeps out now."""
+    if not machine.protected and not coming:
+        pending = " yet" if machine.pending else ""
+        yield Remark(
+            f"{_name(machine)} is NOT protected{pending}: no firewall is in effect on it, "
+            f"everything on it is open",
+            "beyond",
         )
-    elif not machine.attached and not coming:
-        yield Said(
-            f"{_name(machine)} does not have this firewall: only others act on it", "warning"
+    elif machine.protected and not machine.attached and not coming:
+        yield Remark(f"{_name(machine)} does not have this firewall, only others", "warning")
+    groups: dict[str, list[Beyond]] = {}
+    for beyond in machine.beyond:
+        if beyond.firewall is not None:
+            groups.setdefault(str(beyond.firewall), []).append(beyond)
+        elif not coming and machine.protected:
+            groups.setdefault(beyond.through, []).append(beyond)
+    for firewall, several in sorted(groups.items()):
+        ports = _by_sources([beyond.rule for beyond in several], vocabulary)
+        yield Remark(
+            f"{machine.machine} is open beyond the configuration, through {firewall}: {ports}",
+            "beyond",
         )
-    ways: dict[tuple[str, str, NetworkSet], list[Rule]] = {}
-    for one in machine.beyond:
-        ways.setdefault((one.through, one.advice, one.rule.sources), []).append(one.rule)
-    for (through, advice, sources), rules in ways.items():
-        shown = rules if everything else rules[:_SHOWN]
-        what = ", ".join(words.port(rule.protocol, rule.ports) for rule in shown)
-        what += f" and {len(rules) - len(shown)} more" if len(shown) < len(rules) else ""
-        yield Said(
-            f"beyond what is wanted, {machine.machine} lets in {what} from {words.sources(sources)}, through: {through}",
-            "error",
-        )
-        yield Said(f"to do: {advice}", "quiet", 1)
-    yield from (Said(f"{machine.machine}: {text}", "warning") for text in machine.pending)
+        yield from (Remark(_fix(advice), "quiet", 1) for advice in _advices(several))
+    yield from (Remark(f"{machine.machine}: {text}", "warning") for text in machine.pending)
     yield from (
-        Said(f"{machine.machine}: more may be open: {text}", "warning") for text in machine.unknown
+        Remark(f"{machine.machine}: more may be open: {text}", "warning")
+        for text in machine.unknown
     )
 
 
-def report(shown: Plan) -> Iterator[Said]:
-    """The whole exposure, firewall by firewall and machine by machine, for `cloudsync exposure`."""
-    for firewall in shown.firewalls:
-        yield Said(f"{firewall.name}  ({firewall.provider}: {firewall.identity})", "title")
-        standing = firewall.standing
-        if firewall.read.status != "complete":
-            yield Said(
-                f"the firewall could not be read: {firewall.read.reason or firewall.read.status}",
-                "error",
-                1,
-            )
-        elif standing.read is None:
-            yield Said(
-                f"the provider {firewall.type} does not tell what acts on machines", "quiet", 1
-            )
-        for machine in standing.machines:
-            yield from (Said(one.text, one.weight, one.depth + 1) for one in _whole(machine))
-        yield from (
-            Said(one.text, one.weight, one.depth + 1) for one in troubles(firewall, everything=True)
-        )
-        if (
-            standing.read is not None
-            and standing.read.status == "complete"
-            and not standing.machines
-            and not standing.unattached
-        ):
-            yield Said("no machine is behind it", "quiet", 1)
-    yield from orphans(shown.orphans)
+def _advices(several: Iterable[Beyond]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(beyond.advice for beyond in several))
 
 
-def _whole(machine: MachineExposure) -> Iterator[Said]:
-    addresses = ", ".join(machine.addresses) or "no public address"
-    yield Said(f"{_name(machine)}: {addresses}; {', '.join(machine.firewalls) or 'no firewall'}")
-    yield from (Said(words.rule(rule), "plain", 1) for rule in machine.reachable)
-    if not machine.reachable:
-        yield Said("nothing reaches it from the Internet", "plain", 1)
-    yield from (Said(f"{text}: not the Internet", "quiet", 1) for text in machine.kept)
+def _fix(advice: str) -> str:
+    return f"fix: {advice}"
 
 
-def orphans(found: tuple[Orphan, ...]) -> Iterator[Said]:
-    """Firewalls of ours that the configuration does not name."""
-    for one in found:
-        yield Said(
-            f'{one.provider}: the firewall "{one.name}" ({one.id}) has this owner\'s marker, as "{one.firewall}", and the configuration '
-            f"does not name it: left over, or another configuration's; nothing of it is touched",
+def _by_sources(rules: Iterable[Rule], vocabulary: Vocabulary) -> str:
+    """`22, 3389/tcp from everyone; 53/udp from 203.0.113.0/24`."""
+    return "; ".join(
+        f"{words.port_list(several, _SHOWN)} from {vocabulary.sources(sources)}"
+        for sources, several in _grouped(rules).items()
+    )
+
+
+def _grouped(rules: Iterable[Rule]) -> dict[NetworkSet, list[Rule]]:
+    groups: dict[NetworkSet, list[Rule]] = {}
+    for rule in rules:
+        groups.setdefault(rule.sources, []).append(rule)
+    return groups
+
+
+def _shared(shared: Iterable[Shared], vocabulary: Vocabulary) -> Iterator[Remark]:
+    """Once for each machine: what is open there only because another host needs it."""
+    groups: dict[tuple[str, tuple[str, ...]], list[Rule]] = {}
+    for each in shared:
+        groups.setdefault((each.host, each.needed_by), []).append(each.rule)
+    for (host, needed_by), rules in groups.items():
+        verb = "needs" if len(needed_by) == 1 else "need"
+        yield Remark(
+            f"open on {host} too, which does not need it: {_by_sources(rules, vocabulary)} "
+            f"({', '.join(needed_by)} behind the same firewall {verb} it)",
             "warning",
         )
 
 
-def _shared(one: Shared) -> str:
-    by = ", ".join(one.needed_by)
-    return f"{words.rule(one.rule)} is open on {one.host} too, which does not need it: {by} behind the same firewall does"
+def reached(shown: Plan, *, vocabulary: Vocabulary = PLAIN) -> Iterator[Block]:
+    """What the Internet reaches, for `cloudsync exposure` on a terminal."""
+    beyond = 0
+    for firewall in shown.firewalls:
+        yield BLANK
+        title = f"{plain(firewall.name)}  ({plain(firewall.provider)}: {plain(firewall.identity)})"
+        yield Line(title, "title")
+        for machine in firewall.standing.machines:
+            yield Line(plain(_heading(machine), 1500), indent=2)
+            yield Table(tuple(_reach(machine, vocabulary)), indent=4)
+            beyond += bool(machine.beyond) or not machine.protected
+        for remark in remarks(firewall, vocabulary):
+            mark = "! " if remark.weight in ("warning", "beyond", "error") else ""
+            yield Line(plain(remark.text, 1500), remark.weight, mark, 2 + 2 * remark.depth)
+    for orphan in orphans(shown.orphans):
+        yield BLANK
+        yield Line(plain(orphan.text), "warning", "! ")
+    yield BLANK
+    machines = sum(len(firewall.standing.machines) for firewall in shown.firewalls)
+    if beyond:
+        verb = "is" if beyond == 1 else "are"
+        yield Line(
+            f"{beyond} of {words.count(machines, 'machine')} {verb} open beyond the configuration.",
+            "beyond",
+        )
+    elif machines:
+        yield Line("Nothing is open beyond the configuration.", "title")
+
+
+def remarks(firewall: FirewallPlan, vocabulary: Vocabulary = PLAIN) -> Iterator[Remark]:
+    """Everything there is to say about a firewall's machines, except what reaches them."""
+    standing = firewall.standing
+    if firewall.read.status != "complete":
+        why = firewall.read.reason or firewall.read.status
+        yield Remark(f"the firewall could not be read: {why}", "error")
+    elif standing.read is None:
+        yield Remark(f"the provider {firewall.type} does not report what acts on machines", "quiet")
+    yield from troubles(firewall, everything=True, vocabulary=vocabulary)
+    if (
+        standing.read is not None
+        and standing.read.status == "complete"
+        and not standing.machines
+        and not standing.unattached
+    ):
+        yield Remark("no machine is behind it", "quiet")
+
+
+def report(shown: Plan) -> Iterator[Remark]:
+    """The whole exposure, firewall by firewall and machine by machine, for Markdown."""
+    for firewall in shown.firewalls:
+        yield Remark(f"{firewall.name}  ({firewall.provider}: {firewall.identity})", "title")
+        for machine in firewall.standing.machines:
+            yield Remark(_heading(machine), "plain", 1)
+            if not machine.reachable:
+                yield Remark("nothing reaches it from the Internet", "plain", 2)
+            for sources, rules in _grouped(machine.reachable).items():
+                text = f"{words.port_list(rules)} from {words.sources(sources)}"
+                yield Remark(text, "plain", 2)
+            yield from (Remark(f"{text}: not the Internet", "quiet", 2) for text in machine.kept)
+        yield from (
+            Remark(remark.text, remark.weight, remark.depth + 1) for remark in remarks(firewall)
+        )
+    yield from orphans(shown.orphans)
+
+
+def _heading(machine: MachineExposure) -> str:
+    addresses = ", ".join(machine.addresses) or "no public address"
+    firewalls = ", ".join(machine.firewalls) or "no firewall"
+    return f"{_name(machine)}: {addresses}; {firewalls}"
+
+
+def _reach(machine: MachineExposure, vocabulary: Vocabulary) -> Iterator[Row]:
+    for rule in machine.reachable:
+        yield Row((words.port(rule.protocol, rule.ports), vocabulary.sources(rule.sources)))
+    if not machine.reachable:
+        yield Row(("nothing", "reaches it from the Internet"))
+    yield from (Row(("not public", plain(text)), "quiet") for text in machine.kept)
+
+
+def orphans(found: tuple[Orphan, ...]) -> Iterator[Remark]:
+    """Firewalls of ours that the configuration does not name."""
+    for orphan in found:
+        yield Remark(
+            f'{orphan.provider}: the firewall "{orphan.name}" ({orphan.id}) carries this owner\'s '
+            f'marker, as "{orphan.firewall}", and the configuration does not name it: left over, '
+            f"or another configuration's. It is left as it is",
+            "warning",
+        )
 
 
 def _name(machine: MachineExposure) -> str:

@@ -7,127 +7,159 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cloudsync.render import words
+from cloudsync.render.blocks import BLANK, Block, Line, Row, Style, Table
 from cloudsync.render.escape import plain
-from cloudsync.render.text import Line, Style
 from cloudsync.rules.networks import NetworkSet
 
 _STYLES: dict[str, Style] = {"done": "open", "nothing-to-do": "quiet", "released": "attach"}
 _MANY = 30
 
 
-def listing(entries: Iterable[Mapping[str, Any]], *, hidden: int) -> Iterator[Line]:
-    """One line an entry, oldest first. `hidden`: how many found nothing to do and are not shown."""
-    shown = False
-    for one in entries:
-        shown = True
-        counts = _counts(one)
-        yield Line(
-            f"{_text(one, 'id')}  {_text(one, 'started')}  {_text(one, 'outcome'):<12} {counts}  {_who(one)}",
-            _style(one),
+def listing(entries: Iterable[Mapping[str, Any]], *, hidden: int) -> Iterator[Block]:
+    """A row for each entry, oldest first. `hidden`: how many found nothing to do and are not
+    shown."""
+    rows = [
+        Row(
+            (_when(entry, "started"), _text(entry, "id"), _text(entry, "outcome"), _summary(entry)),
+            _style(entry),
         )
-    if not shown:
+        for entry in entries
+    ]
+    if rows:
+        yield Table((Row(("TIME (UTC)", "ID", "OUTCOME", "WHAT"), "quiet"), *rows), indent=0)
+    else:
         yield Line(
             "No apply has changed anything yet." if hidden else "No apply has left an entry yet.",
             "quiet",
         )
     if hidden:
-        yield Line(f"{hidden} runs that found nothing to do are not shown (--all).", "quiet")
+        runs = words.count(hidden, "run that", "runs that")
+        verb = "is" if hidden == 1 else "are"
+        yield Line(f"{runs} found nothing to do {verb} not shown (--all).", "quiet")
 
 
-def entry(one: Mapping[str, Any]) -> Iterator[Line]:
+def entry(entry: Mapping[str, Any]) -> Iterator[Block]:
     """Everything of one entry, and how to get back what it closed."""
-    yield Line(f"{_text(one, 'id')}: {_text(one, 'outcome')}", "title")
+    yield Line(f"{_text(entry, 'id')}: {_text(entry, 'outcome')}", "title")
     yield Line(
-        f"  from {_text(one, 'started')} to {_text(one, 'ended')}, {_who(one)}, {_text(one, 'why')}"
+        f"{_when(entry, 'started')} to {_when(entry, 'ended')} UTC, {_who(entry)}, "
+        f"{_text(entry, 'why')}",
+        indent=2,
     )
-    if one.get("digest"):
-        yield Line(f"  changes {_text(one, 'digest')}", "quiet")
-    if one.get("message"):
-        yield Line(f"  {plain(str(one['message']), 1500)}", "warning")
-    for guard in _tables(one.get("guards")):
-        yield Line(f"  ! {_text(guard, 'id')} refused at {_text(guard, 'firewall')}", "warning")
-    for firewall in _tables(one.get("firewalls")):
+    if entry.get("digest"):
+        yield Line(f"changes {_text(entry, 'digest')}", "quiet", indent=2)
+    if entry.get("message"):
+        yield Line(plain(str(entry["message"]), 1500), "warning", indent=2)
+    for guard in _tables(entry.get("guards")):
+        refusal = f"the guard {_text(guard, 'id')} refused something of {_text(guard, 'firewall')}"
+        yield Line(refusal, "warning", "! ", 2)
+    for firewall in _tables(entry.get("firewalls")):
         yield from _firewall(firewall)
 
 
-def _firewall(one: Mapping[str, Any]) -> Iterator[Line]:
-    yield Line("")
-    yield Line(
-        f"{_text(one, 'name')}  ({_text(one, 'provider')} {_text(one, 'id')}): {_text(one, 'status')}",
-        "title",
+def _firewall(firewall: Mapping[str, Any]) -> Iterator[Block]:
+    yield BLANK
+    id_ = f" {_text(firewall, 'id')}" if firewall.get("id") else ""
+    name = f"{_text(firewall, 'name')}  ({_text(firewall, 'provider')}{id_})"
+    yield Line(f"{name}: {_text(firewall, 'status')}", "title")
+    if firewall.get("message"):
+        yield Line(plain(str(firewall["message"]), 1500), "warning", indent=2)
+    planned = list(_tables(firewall.get("planned")))
+    if firewall.get("status") == "done":
+        yield from (Line(act, "attach", "~ ", 2) for act in _acts(planned))
+    if firewall.get("opened") is None:
+        rows = (
+            Row((f"planned: {_text(change, 'action')}", _rule(change), _text(change, "reason")))
+            for change in planned
+        )
+        yield Table(tuple(rows))
+    yield Table(
+        tuple(Row(("+ opened", _rule(rule)), "open") for rule in _tables(firewall.get("opened")))
     )
-    if one.get("message"):
-        yield Line(f"  {plain(str(one['message']), 1500)}", "warning")
-    if one.get("opened") is None:
-        for change in _tables(one.get("planned")):
-            yield Line(
-                f"  planned: {_text(change, 'action')} {_rule(change)}   {_text(change, 'reason')}",
-                "quiet",
-            )
-    for rule in _tables(one.get("opened")):
-        yield Line(f"  + {_rule(rule)} opened", "open")
-    for rule in _tables(one.get("closed")):
-        yield Line(f"  - {_rule(rule)} closed   {_text(rule, 'reason')}", "close")
+    for rule in _tables(firewall.get("closed")):
+        yield Table((Row(("- closed", f"{_rule(rule)}: {_text(rule, 'reason')}"), "close"),))
         ways = rule.get("way_back")
         for number, way in enumerate(ways if isinstance(ways, list) else ()):
-            yield Line(f"      {'to get it back: ' if not number else ''}{plain(str(way), 1000)}")
-    if one.get("truncated"):
-        yield Line("  there was more than an entry of the history holds", "quiet")
+            yield Line(f"{'' if number else 'to get it back: '}{plain(str(way), 1000)}", indent=6)
+    if firewall.get("truncated"):
+        yield Line("there was more than an entry of the history holds", "quiet", indent=2)
 
 
-def _counts(one: Mapping[str, Any]) -> str:
-    firewalls = list(_tables(one.get("firewalls")))
-    totals = one.get("totals")
-    if not isinstance(totals, Mapping):  # an entry of an earlier cloudsync
-        totals = {
-            name: sum(len(list(_tables(f.get(name)))) for f in firewalls)
-            for name in ("opened", "closed")
-        }
-    opened, closed = (plain(str(totals.get(name, 0)), 20) for name in ("opened", "closed"))
-    names = ", ".join(_text(f, "name") for f in firewalls[:3]) + (
-        " …" if len(firewalls) > 3 else ""
-    )
-    return f"+{opened} -{closed} {names}".rstrip()
+def _acts(planned: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """What was done besides opening and closing: `created`, `attached to server 42`."""
+    verbs = {
+        "create": "created",
+        "adopt": "adopted",
+        "attach": "attached to",
+        "reapply": "put into effect on",
+        "rewrite": "rewrote",
+    }
+    for change in planned:
+        if (verb := verbs.get(str(change.get("action")))) is not None:
+            yield f"{verb} {_text(change, 'target')}".rstrip()
 
 
-def _who(one: Mapping[str, Any]) -> str:
-    who = one.get("who")
+def _summary(entry: Mapping[str, Any]) -> str:
+    """`web: created, attached, +7 -0; by root on vm`."""
+    firewalls = list(_tables(entry.get("firewalls")))
+    acts: dict[str, None] = {}
+    for firewall in firewalls:
+        if firewall.get("status") == "done":
+            for act in _acts(_tables(firewall.get("planned"))):
+                acts[act.split(" ")[0]] = None
+    opened, closed = (_total(entry, firewalls, name) for name in ("opened", "closed"))
+    changes = [*acts, *([f"+{opened} -{closed}"] if firewalls else [])]
+    names = words.listed((_text(firewall, "name") for firewall in firewalls), 3)
+    what = f"{names}: {', '.join(changes)}; " if names else ""
+    return f"{what}{_who(entry)}"
+
+
+def _total(entry: Mapping[str, Any], firewalls: list[Mapping[str, Any]], name: str) -> str:
+    totals = entry.get("totals")
+    if isinstance(totals, Mapping):
+        return plain(str(totals.get(name, 0)), 20)
+    return str(sum(len(list(_tables(firewall.get(name)))) for firewall in firewalls))
+
+
+def _when(entry: Mapping[str, Any], key: str) -> str:
+    """`2026-03-01 03:10:07`, of a moment as the history writes it."""
+    return plain(str(entry.get(key) or "?")[:19].replace("T", " "), 19)
+
+
+def _who(entry: Mapping[str, Any]) -> str:
+    who = entry.get("who")
     if not isinstance(who, Mapping):
         return "by ?"
     user = f"{_text(who, 'sudo_user')} (sudo)" if who.get("sudo_user") else _text(who, "user")
     return f"by {user} on {_text(who, 'host')}" + (f", {_text(who, 'ci')}" if who.get("ci") else "")
 
 
-def _rule(one: Mapping[str, Any]) -> str:
-    if one.get("protocol") is None:
-        return _text(one, "target")
-    found = one.get("sources")
-    sources = [str(cidr) for cidr in (found if isinstance(found, list) else ())]
+def _rule(rule: Mapping[str, Any]) -> str:
+    if rule.get("protocol") is None:
+        return _text(rule, "target")
+    listed = rule.get("sources")
+    sources = [str(cidr) for cidr in (listed if isinstance(listed, list) else ())]
     try:
-        text = words.sources(NetworkSet.of(sources))
+        reach = words.sources(NetworkSet.of(sources))
     except ValueError:
-        text = ", ".join(sources[:4])
+        reach = ", ".join(sources[:4])
     more = (
-        f" and {plain(str(one['further_sources']))} further networks"
-        if one.get("further_sources")
+        f" and {plain(str(rule['further_sources']))} further networks"
+        if rule.get("further_sources")
         else ""
     )
-    return f"{words.port(_text(one, 'protocol'), plain(str(one.get('ports') or '')))} from {plain(text, _MANY * 20)}{more}"
+    port = words.port(_text(rule, "protocol"), plain(str(rule.get("ports") or "")))
+    return f"{port} from {plain(reach, _MANY * 20)}{more}"
 
 
-def _style(one: Mapping[str, Any]) -> Style:
-    return _STYLES.get(str(one.get("outcome")), "warning")
+def _style(entry: Mapping[str, Any]) -> Style:
+    return _STYLES.get(str(entry.get("outcome")), "warning")
 
 
-def _text(one: Mapping[str, Any], key: str) -> str:
-    return (
-        plain(str(one.get(key) or "?"), 200)
-        if key != "target"
-        else plain(str(one.get(key) or ""), 200)
-    )
+def _text(table: Mapping[str, Any], key: str) -> str:
+    return plain(str(table.get(key) or ("" if key == "target" else "?")), 200)
 
 
 def _tables(value: object) -> Iterator[Mapping[str, Any]]:
-    yield from (
-        one for one in (value if isinstance(value, list) else ()) if isinstance(one, Mapping)
-    )
+    rows = value if isinstance(value, list) else ()
+    yield from (row for row in rows if isinstance(row, Mapping))

@@ -1,10 +1,15 @@
-"""A plan as Markdown, for pull requests and summaries. Every text of a stranger is escaped."""
+"""A plan as Markdown, for pull requests and summaries: the verdict and what needs a person first.
+Every text of a stranger is escaped."""
 
 from __future__ import annotations
 
-from cloudsync.model.plan import FirewallPlan, Plan
+from collections.abc import Iterator
+
+from cloudsync.model.plan import Change, FirewallPlan, Held, Plan
 from cloudsync.render import exposure, words
 from cloudsync.render.escape import markdown
+from cloudsync.render.verdict import incomplete, not_opened, summary
+from cloudsync.render.words import PLAIN, Vocabulary
 
 _SIGNS = {
     "create": "➕",
@@ -13,91 +18,118 @@ _SIGNS = {
     "adopt": "🔗",
     "attach": "🔗",
     "reapply": "🔁",
+    "rewrite": "✏️",
 }
+_MARKS = {"beyond": "❌", "error": "❌", "warning": "⚠️"}
 
 
-def plan(shown: Plan) -> str:
-    """The whole plan: the sum first, then what is not known, then every firewall."""
-    lines = [f"### {words.summary(shown)}", ""]
-    for name, status in shown.hosts:
-        if status.status != "complete":
-            lines.append(
-                f"> ⚠️ host **{markdown(name)}** was not read completely: {markdown(status.reason or status.status)}"
-            )
-    lines += [f"> ⚠️ malformed label: {markdown(text)}" for text in shown.malformed]
+def plan(shown: Plan, vocabulary: Vocabulary = PLAIN) -> str:
+    """The whole plan: the sum, what a person must decide or repair, then every firewall."""
+    lines = [f"### {_sum(shown)}", "", *_needs_a_person(shown)]
     for firewall in shown.firewalls:
-        lines += ["", *_firewall(firewall, shown)]
+        lines += ["", *_firewall(firewall, shown, vocabulary)]
     if shown.unassigned:
         lines += ["", "#### Required, but the host feeds no firewall", ""]
         lines += [
-            f"- {markdown(words.port(one.protocol, one.ports))}: {markdown(one.reason)}"
-            for one in shown.unassigned
+            f"- {markdown(words.port(refused.protocol, refused.ports))}: {markdown(refused.reason)}"
+            for refused in shown.unassigned
         ]
-    lines += [f"> ⚠️ {markdown(said.text)}" for said in exposure.orphans(shown.orphans)]
-    if shown.guards:
-        lines += ["", f"**{len(shown.guards)} refused by a guard.**"]
     if shown.warnings:
-        lines += ["", *(f"- note: {markdown(text)}" for text in shown.warnings)]
+        notes = [f"- {markdown(text)}" for text in shown.warnings]
+        lines += ["", *_folded(words.count(len(notes), "note"), notes)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _sum(shown: Plan) -> str:
+    refused = not_opened(shown)
+    if not (refused and shown.has_changes):
+        return summary(shown)
+    return f"{summary(shown)} {words.count(refused, 'port is', 'ports are')} not opened."
+
+
+def _needs_a_person(shown: Plan) -> Iterator[str]:
+    """Refusals, what could not be read, and what does not parse."""
+    for guard in shown.guards:
+        what = "its closings wait" if guard.withholds == "closings" else "nothing of it is applied"
+        yield (
+            f"> ❌ **{markdown(guard.firewall)}**: **{guard.id}**, {what}. "
+            f"{markdown(guard.message, 1500)}"
+        )
+    for name, status in shown.hosts:
+        if status.status != "complete":
+            yield (
+                f"> ⚠️ **{markdown(name)}** could not be read completely "
+                f"({markdown(status.reason or status.status, 1500)}). What is open for it stays open."
+            )
+    for firewall in shown.firewalls:
+        if firewall.read.status != "complete":
+            yield (
+                f"> ❌ **{markdown(firewall.name)}** could not be read, so nothing of it is changed: "
+                f"{markdown(firewall.read.reason or '', 1500)}"
+            )
+    yield from (f"> ⚠️ malformed label: {markdown(text)}" for text in shown.malformed)
+    yield from (f"> ⚠️ {markdown(orphan.text)}" for orphan in exposure.orphans(shown.orphans))
+    if (unread := incomplete(shown)) is not None:
+        yield f"> ⚠️ {markdown(unread)}"
+
+
+def _folded(title: str, lines: list[str]) -> list[str]:
+    return [f"<details><summary>{title}</summary>", "", *lines, "", "</details>"]
 
 
 def reached(shown: Plan) -> str:
     """What the Internet reaches, for `cloudsync exposure`."""
     lines: list[str] = []
-    for said in exposure.report(shown):
-        if said.weight == "title":
-            lines += ["", f"### {markdown(said.text)}", ""]
+    for remark in exposure.report(shown):
+        if remark.weight == "title":
+            lines += ["", f"### {markdown(remark.text)}", ""]
         else:
-            mark = {"error": "❌ ", "warning": "⚠️ "}.get(said.weight, "")
-            lines.append(f"{'  ' * max(said.depth - 1, 0)}- {mark}{markdown(said.text, 1500)}")
+            mark = f"{_MARKS[remark.weight]} " if remark.weight in _MARKS else ""
+            lines.append(f"{'  ' * max(remark.depth - 1, 0)}- {mark}{markdown(remark.text, 1500)}")
     return "\n".join(lines).strip() + "\n"
 
 
-def _firewall(firewall: FirewallPlan, shown: Plan) -> list[str]:
-    lines = [
-        f"#### {markdown(firewall.name)} ({markdown(firewall.provider)}: {markdown(firewall.identity)})",
-        "",
-    ]
+def _firewall(firewall: FirewallPlan, shown: Plan, vocabulary: Vocabulary) -> list[str]:
+    place = f"({markdown(firewall.provider)}: {markdown(firewall.identity)})"
+    lines = [f"#### {markdown(firewall.name)} {place}", ""]
     if firewall.read.status != "complete":
-        return [
-            *lines,
-            f"> ❌ not read, so nothing is changed: {markdown(firewall.read.reason or '')}",
-        ]
+        return [*lines, "Not read, see above."]
     if firewall.changes:
-        lines += ["| | change | why |", "|---|---|---|"]
-        lines += [
-            f"| {_SIGNS[c.action]} | {markdown(words.change(c))} | {markdown(c.reason)} |"
-            for c in firewall.changes
-        ]
+        lines += ["| | what | from | why |", "|---|---|---|---|"]
+        lines += [_row(change, firewall, vocabulary) for change in firewall.changes]
     else:
-        lines.append(f"No changes, {firewall.unchanged} unchanged.")
+        lines.append(f"No changes, {words.count(firewall.unchanged, 'rule')} unchanged.")
     lines += [
-        f"> ❌ **{guard.id}**: {markdown(guard.message, 1500)}"
-        for guard in shown.guards
-        if guard.firewall == firewall.name
+        f"> {_MARKS.get(trouble.weight, '')} {markdown(trouble.text, 1500)}"
+        for trouble in exposure.troubles(firewall, vocabulary=vocabulary)
+        if trouble.weight != "quiet"
     ]
-    lines += [
-        f"> {'❌' if said.weight == 'error' else '⚠️'} {markdown(said.text, 1500)}"
-        for said in exposure.troubles(firewall)
-        if said.weight != "quiet"
-    ]
-    more = [
-        f"- {markdown(words.rule(held.rule))} stays open{words.until(held.until, shown.created)} ({markdown(held.reason)}): "
-        f"{markdown(held.detail)}"
-        for held in firewall.held
-    ]
+    more = [f"- {_held(held, shown, vocabulary)}" for held in firewall.held]
     more += [
-        f"- {markdown(words.port(r.protocol, r.ports))} not opened ({r.code}): {markdown(r.reason)}"
-        for r in firewall.refused
+        f"- {markdown(words.port(refused.protocol, refused.ports))} not opened ({refused.code}): "
+        f"{markdown(refused.reason)}"
+        for refused in firewall.refused
     ]
-    more += [f"- kept: {markdown(text)}" for text in firewall.kept]
+    more += [f"- stays as it is: {markdown(text)}" for text in firewall.kept]
     if more:
-        lines += [
-            "",
-            f"<details><summary>{len(more)} held, refused or kept</summary>",
-            "",
-            *more,
-            "",
-            "</details>",
-        ]
+        lines += ["", *_folded(f"{len(more)} held, refused or left as they are", more)]
     return lines
+
+
+def _row(change: Change, firewall: FirewallPlan, vocabulary: Vocabulary) -> str:
+    why = words.who(change, len(firewall.hosts)) if change.action == "open" else change.reason
+    if change.rule is None:
+        what, sources = words.change(change), ""
+    else:
+        what = words.port(change.rule.protocol, change.rule.ports)
+        sources = vocabulary.sources(change.rule.sources)
+    sign = f"{_SIGNS[change.action]}{' closes' if change.action == 'close' else ''}"
+    return f"| {sign} | {markdown(what)} | {markdown(sources)} | {markdown(why)} |"
+
+
+def _held(held: Held, shown: Plan, vocabulary: Vocabulary) -> str:
+    until = words.until(held.until, shown.created)
+    return (
+        f"{markdown(vocabulary.rule(held.rule))} stays open{until} ({markdown(held.reason)}): "
+        f"{markdown(held.detail)}"
+    )

@@ -1,210 +1,311 @@
-"""A plan and a report for a terminal: pure functions to lines with a style each; `cli` decides
-about colours."""
+"""A plan for a terminal: what could not be read first, then every firewall, then what it comes to.
+Pure: `screen` lays it out, `cli` prints it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
 
-from cloudsync.model.outcome import Report
-from cloudsync.model.plan import FirewallPlan, Plan, Refused
-from cloudsync.model.ports import Origin
+from cloudsync.model.plan import Change, FirewallPlan, Guard, Held, Plan, Refused
+from cloudsync.model.ports import name_of
+from cloudsync.planning.sensitive_ports import ADMIN, is_world
 from cloudsync.render import exposure, words
+from cloudsync.render.blocks import BLANK, Block, Line, Row, Style, Table
 from cloudsync.render.escape import plain
+from cloudsync.render.exposure import reached
+from cloudsync.render.result import brief
+from cloudsync.render.result import lines as report
+from cloudsync.render.screen import joined
+from cloudsync.render.verdict import (
+    feasible,
+    incomplete,
+    needs_yes,
+    not_opened,
+    summary,
+)
+from cloudsync.render.words import PLAIN, Vocabulary
+from cloudsync.rules import Rule
 
-Style = Literal["plain", "title", "open", "close", "attach", "quiet", "warning", "error"]
-_ANSI: dict[str, str] = {
-    "title": "1",
-    "open": "32",
-    "close": "31",
-    "attach": "33",
-    "quiet": "2",
-    "warning": "33",
-    "error": "1;31",
-}
-
-
-class Line(NamedTuple):
-    """One line of output, already harmless."""
-
-    text: str
-    style: Style = "plain"
-
-
-def plan(shown: Plan, *, verbose: bool = False) -> Iterator[Line]:
-    """The plan as a tired person understands it: what is not known first, then every firewall, then
-    what refuses, then the sum."""
-    for name, status in shown.hosts:
-        if status.status != "complete":
-            yield Line(
-                f"! host {plain(name)} was not read completely ({status.status}): {plain(status.reason or '')}",
-                "warning",
-            )
-            yield Line("  Its open ports stay open; nothing closes because of it.", "quiet")
-    for text in shown.malformed:
-        yield Line(f"! malformed label: {plain(text)}", "warning")
-    for firewall in shown.firewalls:
-        yield from _firewall(firewall, shown, verbose=verbose)
-    if shown.unassigned:
-        yield Line("")
-        yield Line("Required, but the host feeds no firewall:", "title")
-        yield from _refusals(shown.unassigned)
-    yield from (
-        Line(f"! {plain(said.text)}", said.weight) for said in exposure.orphans(shown.orphans)
-    )
-    if shown.warnings:
-        yield Line("")
-        yield from (Line(f"note: {plain(text)}", "quiet") for text in shown.warnings)
-    yield Line("")
-    yield Line(words.summary(shown), "title")
-    if shown.guards:
-        yield Line(f"{len(shown.guards)} refused by a guard, see above.", "warning")
-
-
-def _firewall(firewall: FirewallPlan, shown: Plan, *, verbose: bool) -> Iterator[Line]:
-    guards = [guard for guard in shown.guards if guard.firewall == firewall.name]
-    yield Line("")
-    yield Line(
-        f"{plain(firewall.name)}  ({plain(firewall.provider)}: {plain(firewall.identity)})", "title"
-    )
-    if firewall.read.status != "complete":
-        yield Line(
-            f"  ! not read, so nothing is changed: {plain(firewall.read.reason or '')}", "error"
-        )
-        return
-    for change in firewall.changes:
-        sign, style = _signs[change.action]
-        yield Line(f"  {sign} {plain(words.change(change))}   {plain(change.reason)}", style)
-    for held in firewall.held:
-        until = words.until(held.until, shown.created)
-        yield Line(
-            f"  = {plain(words.rule(held.rule))} stays open{until} ({plain(held.reason)}): {plain(held.detail)}",
-            "warning",
-        )
-    yield from _refusals(firewall.refused)
-    if verbose:
-        yield from (Line(f"  kept: {plain(text)}", "quiet") for text in firewall.kept)
-        yield from (
-            Line(f"  step: {plain(step.summary)} ({step.kind})", "quiet") for step in firewall.steps
-        )
-    elif firewall.kept:
-        yield Line(
-            f"  {len(firewall.kept)} kept: by policy, for their sources that are no networks, or as somebody else's (-v lists them)",
-            "quiet",
-        )
-    for guard in guards:
-        what = words.withheld(guard)
-        yield Line(f"  ! {guard.id}: {what} left undone: {plain(guard.message, 1500)}", "error")
-    for said in exposure.troubles(firewall, everything=verbose):
-        yield Line(
-            f"  {'  ' * said.depth}{_MARKS[said.weight]}{plain(said.text, 1500)}", said.weight
-        )
-    if firewall.unchanged:
-        yield Line(f"  {firewall.unchanged} unchanged", "quiet")
-
-
-def reached(shown: Plan) -> Iterator[Line]:
-    """What the Internet reaches, for `cloudsync exposure`."""
-    for said in exposure.report(shown):
-        if said.weight == "title":
-            yield Line("")
-        yield Line(f"{'  ' * said.depth}{_MARKS[said.weight]}{plain(said.text, 1500)}", said.weight)
-
-
-_MARKS = {"title": "", "plain": "", "quiet": "", "warning": "! ", "error": "! "}
-_signs: dict[str, tuple[str, Style]] = {
+__all__ = ["Line", "brief", "feasible", "joined", "plan", "reached", "report"]
+_SIGNS: dict[str, tuple[str, Style]] = {
     "create": ("+", "open"),
     "adopt": ("~", "attach"),
     "attach": ("~", "attach"),
     "reapply": ("~", "attach"),
+    "rewrite": ("~", "attach"),
     "open": ("+", "open"),
     "close": ("-", "close"),
-    "rewrite": ("~", "attach"),
 }
+_ADMIN_REMARK = "is often an admin page"
+_CUT_OFF = 5
+"""Published ports that are named as those that an attachment closes."""
 
 
-def _refusals(refused: Iterable[Refused]) -> Iterator[Line]:
-    for one in refused:
-        who = ", ".join(dict.fromkeys(_who(origin) for origin in one.origins))
+def plan(
+    shown: Plan,
+    *,
+    verbose: bool = False,
+    vocabulary: Vocabulary = PLAIN,
+    changes_only: bool = False,
+) -> Iterator[Block]:
+    """The plan as a tired person understands it. `changes_only`: nothing but changes and trouble."""
+    yield from _unread(shown)
+    for text in shown.malformed:
+        yield Line(f"malformed label: {plain(text)}", "warning", "! ")
+    for firewall in shown.firewalls:
+        if not changes_only or _has_something(firewall, shown):
+            yield from _firewall(firewall, shown, vocabulary, verbose=verbose)
+    if shown.unassigned and not changes_only:
+        yield BLANK
+        yield Line("Required, but the host feeds no firewall:", "title")
+        yield Table(tuple(_refusals(shown.unassigned, 2)))
+    orphans = tuple(exposure.orphans(shown.orphans))
+    if orphans:
+        yield BLANK
+        yield from (Line(plain(orphan.text), "warning", "! ") for orphan in orphans)
+    if not changes_only:
+        yield from _notes(shown, verbose=verbose)
+    yield from _sum(shown)
+
+
+def _unread(shown: Plan) -> Iterator[Line]:
+    for name, status in shown.hosts:
+        if status.status != "complete":
+            how = "read completely" if status.status == "partial" else "read"
+            yield Line(
+                f"{plain(name)} could not be {how} ({plain(status.reason or '', 1500)}). What is "
+                f"open for it stays open; nothing closes.",
+                "warning",
+                "! ",
+            )
+
+
+def _has_something(firewall: FirewallPlan, shown: Plan) -> bool:
+    return (
+        bool(firewall.changes)
+        or firewall.read.status != "complete"
+        or any(guard.firewall == firewall.name for guard in shown.guards)
+        or any(trouble.weight == "beyond" for trouble in exposure.troubles(firewall))
+    )
+
+
+def _firewall(
+    firewall: FirewallPlan, shown: Plan, vocabulary: Vocabulary, *, verbose: bool
+) -> Iterator[Block]:
+    guards = [guard for guard in shown.guards if guard.firewall == firewall.name]
+    yield BLANK
+    name = f"{plain(firewall.name)}  ({plain(firewall.provider)}: {plain(firewall.identity)})"
+    yield Line(name, "title", aside=_state(firewall))
+    if firewall.read.status != "complete":
+        reason = plain(firewall.read.reason or "", 1500)
+        yield Line(f"not read, so nothing is changed: {reason}", "error", "! ", 2)
+        return
+    yield from _acts(firewall, guards)
+    rows = [_change(change, firewall, vocabulary) for change in firewall.changes if _is_row(change)]
+    rows += _held(firewall, shown, vocabulary)
+    rows += _refusals(firewall.refused, len(firewall.hosts))
+    yield Table(tuple(rows))
+    for guard in guards:
+        if guard.id != "attach":
+            yield Line(_guard(guard), "error", "! ", 2)
+    yield from _standing(firewall, verbose=verbose)
+    if verbose:
+        yield from (Line(plain(text), "quiet", "kept: ", 2) for text in firewall.kept)
+        yield from (
+            Line(f"{plain(step.summary)} ({step.kind})", "quiet", "step: ", 2)
+            for step in firewall.steps
+        )
+    elif firewall.kept:
+        rules = words.count(
+            len(firewall.kept), "rule of others stays as it is", "rules of others stay as they are"
+        )
+        yield Line(f"{rules} (-v lists them)", "quiet", indent=2)
+    if firewall.unchanged and firewall.changes:
+        yield Line(f"{words.count(firewall.unchanged, 'rule')} unchanged", "quiet", indent=2)
+
+
+def _state(firewall: FirewallPlan) -> str:
+    if firewall.exists is False:
+        return "does not exist yet"
+    if firewall.read.status == "complete" and not firewall.changes:
+        return f"nothing to do, {words.count(firewall.unchanged, 'rule')} unchanged"
+    return ""
+
+
+def _acts(firewall: FirewallPlan, guards: list[Guard]) -> Iterator[Line]:
+    """What happens to the firewall as a whole, and what an attachment means for its machines."""
+    attaching = [change for change in firewall.changes if change.action == "attach"]
+    names = {machine.target: machine.machine for machine in firewall.standing.machines}
+    targets = [_machine(change, names) for change in attaching]
+    for change in firewall.changes:
+        if change.action == "create":
+            attach = f", and attach it to {words.listed(targets, 5)}" if targets else ""
+            yield Line(f"create it{attach}", "open", "+ ", 2)
+        elif change.action == "adopt":
+            yield Line(f"adopt it: {plain(change.reason)}", "attach", "~ ", 2)
+        elif change.action == "reapply":
+            what = plain(words.change(change))
+            yield Line(f"{what}: {plain(change.reason)}", "attach", "~ ", 2)
+    if targets and firewall.exists is not False:
+        yield Line(f"attach it to {words.listed(targets, 5)}", "attach", "~ ", 2)
+    opened_now = [change for change in attaching if change.opens_now]
+    if opened_now:
+        reasons = "; ".join(dict.fromkeys(plain(change.reason) for change in opened_now[:3]))
+        more = f" and {len(opened_now) - 3} more" if len(opened_now) > 3 else ""
         yield Line(
-            f"  x {plain(words.port(one.protocol, one.ports))} not opened ({one.code}): {plain(one.reason)}   {plain(who)}".rstrip(),
+            f"{reasons}{more}. What is not listed here closes{_such_as(firewall)}.", indent=4
+        )
+    if any(guard.id == "attach" for guard in guards):
+        if others := [guard.id for guard in guards if guard.withholds == "firewall"][1:]:
+            yield Line(f"Not possible yet: {', '.join(others)}, see below", "error", indent=4)
+        else:
+            yield Line(
+                f"Needs your yes: answer yes to `cloudsync apply`, or pass --allow-attach "
+                f"{plain(firewall.name)}",
+                "attach",
+                indent=4,
+            )
+
+
+def _machine(change: Change, names: dict[str, str]) -> str:
+    target = plain(change.target or "?")
+    name = names.get(change.target or "")
+    return f"{plain(name)} ({target})" if name and name != target else target
+
+
+def _such_as(firewall: FirewallPlan) -> str:
+    """The published ports that are not opened: they are open today, and people use them."""
+    closing = [
+        f"{words.port(refused.protocol, refused.ports)} ({plain(name_of(refused.origins[0]))})"
+        for refused in firewall.refused
+        if refused.ports and refused.origins
+    ]
+    return f", such as {', '.join(closing[:_CUT_OFF])}" if closing else ""
+
+
+def _is_row(change: Change) -> bool:
+    return change.action in ("open", "close", "rewrite")
+
+
+def _change(change: Change, firewall: FirewallPlan, vocabulary: Vocabulary) -> Row:
+    sign, style = _SIGNS[change.action]
+    if change.rule is None:
+        return Row((f"{sign} rewrite", plain(change.target or ""), plain(change.reason)), style)
+    what = words.port(change.rule.protocol, change.rule.ports)
+    reason = words.who(change, len(firewall.hosts)) if change.action == "open" else change.reason
+    if change.action == "open" and _admin(change.rule):
+        reason += f"  ! {_ADMIN_REMARK.removeprefix('is ')}"
+    return Row(
+        (f"{sign} {what}", vocabulary.sources(change.rule.sources), plain(reason, 1500)), style
+    )
+
+
+def _admin(rule: Rule) -> bool:
+    return (
+        rule.protocol == "tcp"
+        and is_world(rule.sources)
+        and any(rule.first <= port <= rule.last for port in ADMIN)
+        and rule.last - rule.first < 1000
+    )
+
+
+def _held(firewall: FirewallPlan, shown: Plan, vocabulary: Vocabulary) -> list[Row]:
+    """Rules that stay open although nothing requires them: those with the same reason as one."""
+    groups: dict[tuple[object, ...], list[Held]] = {}
+    for held in firewall.held:
+        groups.setdefault((held.reason, held.detail, held.until), []).append(held)
+    return [_holding(several, firewall, shown, vocabulary) for several in groups.values()]
+
+
+def _holding(
+    several: list[Held], firewall: FirewallPlan, shown: Plan, vocabulary: Vocabulary
+) -> Row:
+    first = several[0]
+    why = _why_held(first, firewall, shown)
+    if len(several) == 1:
+        what = f"= {words.port(first.rule.protocol, first.rule.ports)}"
+        return Row((what, vocabulary.sources(first.rule.sources), f"stays open{why}"), "warning")
+    ports = words.port_list(held.rule for held in several)
+    return Row((f"= {len(several)} rules", "stay open", f"{why.strip(' :,')}: {ports}"), "warning")
+
+
+def _why_held(held: Held, firewall: FirewallPlan, shown: Plan) -> str:
+    if held.reason == "unknown-host":
+        unread = [
+            name
+            for name, status in shown.hosts
+            if status.status != "complete" and name in firewall.hosts
+        ]
+        return f" because {plain(', '.join(unread))} could not be read"
+    if any(guard.id == held.reason for guard in shown.guards):
+        return f": the guard {plain(held.reason)} refuses to close it, see below"
+    return f"{words.until(held.until, shown.created)}: {plain(held.detail)}"
+
+
+def _refusals(refused: Iterable[Refused], hosts: int) -> list[Row]:
+    return [
+        Row(
+            (
+                f"x {plain(_asked_port(one))}",
+                "not opened",
+                f"{plain(_who(one, hosts))}: {plain(one.reason)}",
+            ),
             "quiet",
         )
+        for one in refused
+    ]
 
 
-def _who(origin: Origin) -> str:
-    name = (
-        f"{origin.project}/{origin.service}"
-        if origin.project and origin.service
-        else origin.container
-    )
-    place = f", {origin.file}:{origin.line}" if origin.file else ""
-    return (f"{name} on {origin.host}" if name else origin.host) + place
+def _asked_port(refused: Refused) -> str:
+    """The port; `?/tcp` if only the engine will know the number."""
+    unknown = not refused.ports and refused.protocol in ("tcp", "udp", "sctp")
+    return words.port(refused.protocol, "?" if unknown else refused.ports)
 
 
-def report(done: Report) -> Iterator[Line]:
-    """What was really done, firewall by firewall."""
-    if done.moved is not None:
-        yield Line(
-            f"Nothing was applied, this is not the approved plan any more: {plain(done.moved, 1500)}",
-            "error",
-        )
+def _who(refused: Refused, hosts: int = 1) -> str:
+    names = dict.fromkeys(words.origin_name(origin, hosts) for origin in refused.origins)
+    return words.listed(names, 4) or "configuration"
+
+
+def _guard(guard: Guard) -> str:
+    what = "its closings wait" if guard.withholds == "closings" else "nothing of it is applied"
+    return f"{guard.id}: {what}. {plain(guard.message[:1].upper() + guard.message[1:], 1500)}"
+
+
+def _standing(firewall: FirewallPlan, *, verbose: bool) -> Iterator[Line]:
+    for trouble in exposure.troubles(firewall, everything=verbose or bool(firewall.changes)):
+        if trouble.weight == "quiet" and not verbose:
+            continue
+        mark = "! " if trouble.weight in ("warning", "beyond") else ""
+        yield Line(plain(trouble.text, 1500), trouble.weight, mark, 2 + 2 * trouble.depth)
+
+
+def _notes(shown: Plan, *, verbose: bool) -> Iterator[Line]:
+    rows = {change.rule for f in shown.firewalls for change in f.changes if change.action == "open"}
+    on_rows = any(rule is not None and _admin(rule) for rule in rows)
+    notes = [text for text in shown.warnings if verbose or not (on_rows and _ADMIN_REMARK in text)]
+    if not notes:
         return
-    if done.declined:
-        yield Line("Nothing was applied.", "title")
-        return
-    for outcome in done.outcomes:
-        counts = f"{outcome.opened} opened, {outcome.closed} closed"
-        text = {
-            "done": f"done: {counts}",
-            "unchanged": "nothing to do",
-            "refused": "left undone, a guard refuses it",
-            "failed": f"failed ({counts})",
-            "unknown": f"unknown ({counts} as far as known)",
-            "not-begun": "not begun",
-        }[outcome.status]
-        detail = (
-            f": {plain(outcome.message, 1500)}"
-            if outcome.message and outcome.status != "refused"
-            else ""
-        )
-        style: Style = (
-            "open"
-            if outcome.status == "done"
-            else "quiet"
-            if outcome.status == "unchanged"
-            else "error"
-        )
-        yield Line(f"{plain(outcome.firewall)}: {text}{detail}", style)
-    trouble = any(
-        outcome.status in ("failed", "unknown") or outcome.stopped for outcome in done.outcomes
-    )
-    if trouble and len(done.outcomes) > 1:
-        yield Line(
-            f"Not all of it was applied: {words.sum_of(done)}. The next run finishes it.", "error"
-        )
-    yield from (Line(f"note: {plain(text)}", "warning") for text in done.notes)
+    yield BLANK
+    settled = not (shown.has_changes or shown.guards or incomplete(shown))
+    if verbose or not settled:
+        yield from (Line(plain(text, 1500), "quiet", "note: ") for text in notes)
+    else:
+        yield Line(f"{words.count(len(notes), 'note')} (-v shows them)", "quiet")
 
 
-def one_line(done: Report) -> str | None:
-    """For `--quiet`: what changed, in one line; None where nothing did."""
-    changed = [outcome for outcome in done.outcomes if outcome.status == "done"]
-    if not changed:
-        return None
-    opened, closed = (
-        sum(outcome.opened for outcome in changed),
-        sum(outcome.closed for outcome in changed),
-    )
-    return f"cloudsync apply: {opened} opened, {closed} closed on {', '.join(plain(outcome.firewall) for outcome in changed)}"
-
-
-def joined(lines: Iterable[Line], *, colour: bool) -> str:
-    """Lines as text, with ANSI styles where `colour` says so."""
-    if not colour:
-        return "\n".join(line.text for line in lines).strip("\n")
-    return "\n".join(
-        f"\x1b[{_ANSI[line.style]}m{line.text}\x1b[0m"
-        if line.style in _ANSI and line.text
-        else line.text
-        for line in lines
-    ).strip("\n")
+def _sum(shown: Plan) -> Iterator[Line]:
+    yield BLANK
+    refused = not_opened(shown)
+    closed = f" {words.count(refused, 'port is', 'ports are')} not opened." if refused else ""
+    yield Line(summary(shown) + (closed if shown.has_changes else ""), "title")
+    waiting = needs_yes(shown)
+    if waiting:
+        what = words.count(len(waiting), "thing needs", "things need")
+        yield Line(f"{what} your yes (attach {words.listed(map(plain, waiting), 5)}).", "attach")
+    others = [guard for guard in shown.guards if guard.firewall not in waiting]
+    if others:
+        names = dict.fromkeys(f"{guard.id} ({plain(guard.firewall)})" for guard in others)
+        refuse = words.count(len(others), "guard refuses", "guards refuse")
+        yield Line(f"{refuse} something: {words.listed(names, 5)}; see above.", "error")
+    if (unread := incomplete(shown)) is not None:
+        yield Line(unread, "warning")

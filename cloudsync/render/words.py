@@ -1,79 +1,211 @@
-"""The words all renderings share: what a rule opens, who needs it, what a plan comes to."""
+"""The words all renderings share: what a rule opens, who needs it, what a plan comes to.
+
+One notation everywhere, Docker's: `443/tcp`. `everyone` is every address of both families.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from cloudsync.model.outcome import Report
-from cloudsync.model.plan import Change, Guard, Plan
+from cloudsync.model.plan import Change
+from cloudsync.model.ports import Origin, name_of
+from cloudsync.planning.policy import SSH_REASON
 from cloudsync.planning.sensitive_ports import is_world
-from cloudsync.rules import Rule
+from cloudsync.rules import Rule, protocols
 from cloudsync.rules.address_classes import PRIVATE
-from cloudsync.rules.networks import ANY, NetworkSet
+from cloudsync.rules.networks import ANY, ANY4, ANY6, NetworkSet
 
+EVERYONE = "everyone"
 _SHOWN_SOURCES = 4
+_SHOWN_PORTS = 8
+_MISSING_PROTOCOLS = 8
+
+
+def count(number: int, singular: str, plural: str | None = None) -> str:
+    """`1 firewall`, `2 firewalls`."""
+    return f"{number} {singular if number == 1 else plural or singular + 's'}"
+
+
+def listed(items: Iterable[str], most: int = _SHOWN_PORTS) -> str:
+    """`a, b, c and 4 more`."""
+    every = tuple(items)
+    shown = ", ".join(every[:most])
+    return shown if len(every) <= most else f"{shown} and {len(every) - most} more"
 
 
 def port(protocol: str, ports: str) -> str:
-    """`tcp/443`, `icmp`, `udp/all ports`."""
+    """`443/tcp`, `all tcp`, `icmp`, `icmp type 8`, `protocol 143`, `everything`."""
+    if protocol == "all":
+        return "everything"
+    if protocol in ("icmp", "icmpv6") and ports:
+        return f"{protocol} type {ports}"
     if not ports:
-        return protocol
-    return f"{protocol}/all ports" if ports == "1-65535" else f"{protocol}/{ports}"
+        if not protocol[:1].isdigit():
+            return protocol
+        return f"protocols {protocol}" if "-" in protocol else f"protocol {protocol}"
+    return f"all {protocol}" if ports == "1-65535" else f"{ports}/{protocol}"
+
+
+def port_list(rules: Iterable[Rule], most: int | None = None) -> str:
+    """Many rules in one line, each protocol named once: `22, 80, 8000-8010/tcp, 443/udp, icmp`.
+    `most`: how many are shown, followed by how many there are: `22, 80/tcp … (11)`."""
+    selectors = tuple(dict.fromkeys((rule.protocol, rule.ports) for rule in rules))
+    if (group := protocol_group(selectors)) is not None:
+        return group
+    found: dict[str, list[str]] = {}
+    for protocol, selector in selectors[:most]:
+        found.setdefault(protocol, []).append(selector)
+    shown = []
+    for protocol, chosen in found.items():
+        if protocol in ("tcp", "udp", "sctp") and "1-65535" not in chosen:
+            shown.append(f"{', '.join(chosen)}/{protocol}")
+        else:
+            shown += [port(protocol, selector) for selector in chosen]
+    more = f" … ({len(selectors)})" if most is not None and len(selectors) > most else ""
+    return ", ".join(shown) + more
+
+
+def protocol_group(selectors: Sequence[tuple[str, str]]) -> str | None:
+    """`everything but tcp, udp, icmp` for whole protocols that together are nearly all there are;
+    None for anything else."""
+    spans = []
+    for protocol, selector in selectors:
+        low, high = protocols.numbers(protocol)
+        if protocols.selector(low, high, selector) != protocols.full_selector(low, high):
+            return None
+        spans.append((low, high))
+    covered = {number for low, high in spans for number in range(low, high + 1)}
+    missing = [number for number in range(256) if number not in covered]
+    if len(spans) < 2 or len(missing) > _MISSING_PROTOCOLS:
+        return None
+    names = sorted((protocols.name(number, number) for number in missing), key=_protocol_order)
+    return f"everything but {', '.join(names)}" if names else "everything"
+
+
+def _protocol_order(name: str) -> tuple[int, str]:
+    usual = ("tcp", "udp", "icmp", "icmpv6")
+    return (usual.index(name) if name in usual else len(usual), name)
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Words for rules, with the names that the configuration gives to networks."""
+
+    networks: Mapping[str, NetworkSet] = field(default_factory=dict)
+    """`[networks]` of the configuration; shown as `@name`."""
+
+    def sources(self, networks: NetworkSet) -> str:
+        """`everyone`, `everyone (IPv4)`, `203.0.113.0/24`, `@office`, `@cloudflare (22 networks)`,
+        `the Internet except 10.0.0.0/8`; whatever is shorter, never less exact unless it says how
+        many networks are left out."""
+        if networks == ANY:
+            return EVERYONE
+        if networks in (ANY4, ANY6):
+            return f"{EVERYONE} (IPv{4 if networks == ANY4 else 6})"
+        for name, known in self.networks.items():
+            if known == networks:
+                return _named(name, known)
+        cidrs = networks.cidrs()
+        universe = _universe(networks)
+        missing = universe - networks
+        if is_world(networks) and len(missing.cidrs()) < len(cidrs):
+            only = "" if universe == ANY else f" (IPv{4 if universe == ANY4 else 6})"
+            absent = "private networks" if missing == PRIVATE else self._networks(missing)
+            return f"the Internet{only} except {absent}"
+        shown = self._networks(networks)
+        return f"{shown} (as good as everyone)" if is_world(networks) else shown
+
+    def _networks(self, networks: NetworkSet) -> str:
+        """A few CIDRs as they are; of many those that have names by their names."""
+        cidrs = networks.cidrs()
+        if len(cidrs) <= _SHOWN_SOURCES:
+            return ", ".join(cidrs)
+        names, rest = self._names_in(networks)
+        if names:
+            return ", ".join((*names, *((listed(rest.cidrs(), _SHOWN_SOURCES),) if rest else ())))
+        more = "networks" if len(cidrs) - _SHOWN_SOURCES > 1 else "network"
+        return f"{listed(cidrs, _SHOWN_SOURCES)} {more}"
+
+    def _names_in(self, networks: NetworkSet) -> tuple[list[str], NetworkSet]:
+        """The named networks that `networks` covers, the largest first, and what they leave."""
+        names, rest = [], networks
+        for name, known in sorted(
+            self.networks.items(), key=lambda item: (-len(item[1].cidrs()), item[0])
+        ):
+            if known and rest.covers(known):
+                names.append(_named(name, known))
+                rest -= known
+        return names, rest
+
+    def rule(self, rule: Rule) -> str:
+        """`443/tcp from everyone`."""
+        return f"{port(rule.protocol, rule.ports)} from {self.sources(rule.sources)}"
+
+
+def _named(name: str, networks: NetworkSet) -> str:
+    number = len(networks.cidrs())
+    return f"@{name}" if number == 1 else f"@{name} ({number} networks)"
+
+
+def _universe(networks: NetworkSet) -> NetworkSet:
+    if networks.v4 and networks.v6:
+        return ANY
+    return ANY4 if networks.v4 else ANY6
+
+
+PLAIN = Vocabulary()
 
 
 def sources(networks: NetworkSet) -> str:
-    """`the Internet`, `the Internet (IPv4 only)`, `203.0.113.0/24 and 3 more networks`."""
-    whole4, whole6 = (
-        networks.family(4).cidrs() == ("0.0.0.0/0",),
-        networks.family(6).cidrs() == ("::/0",),
-    )
-    if whole4 and whole6:
-        return "the Internet"
-    if (whole4 and not networks.family(6)) or (whole6 and not networks.family(4)):
-        return f"the Internet (IPv{4 if whole4 else 6} only)"
-    if networks and PRIVATE.covers(ANY - networks):
-        return "the Internet, except private networks"
-    cidrs = networks.cidrs()
-    shown = ", ".join(cidrs[:_SHOWN_SOURCES])
-    text = (
-        shown
-        if len(cidrs) <= _SHOWN_SOURCES
-        else f"{shown} and {len(cidrs) - _SHOWN_SOURCES} more networks"
-    )
-    return f"{text} (as good as the Internet)" if is_world(networks) else text
+    """Who may reach something, without the names of a configuration."""
+    return PLAIN.sources(networks)
 
 
-def rule(one: Rule) -> str:
-    """`tcp/443 from the Internet`."""
-    return f"{port(one.protocol, one.ports)} from {sources(one.sources)}"
+def rule(rule: Rule) -> str:
+    """`443/tcp from everyone`."""
+    return PLAIN.rule(rule)
 
 
-def change(one: Change) -> str:
-    """What one change does."""
-    if one.rule is not None:
-        verb = "opens to" if one.action == "open" else "closes to"
-        return f"{port(one.rule.protocol, one.rule.ports)} {verb} {sources(one.rule.sources)}"
-    if one.action == "reapply" and one.opens_now:
-        return f"lift {one.target}"
-    names = {
+def who(change: Change, hosts: int = 1) -> str:
+    """Who needs what a change opens: `shop/web`, `shop/web on web-1`, `SSH ([ssh])`. `hosts`: of
+    the firewall; with several of them each name says where."""
+    names = [origin_name(origin, hosts) for origin in change.origins]
+    if SSH_REASON in change.reason.split("; "):
+        names.insert(0, "SSH ([ssh])")
+    return listed(dict.fromkeys(names), 4) if names else change.reason
+
+
+def origin_name(origin: Origin, hosts: int = 1) -> str:
+    """`shop/web`, and ` on web-1` if there are several hosts; a file with its line for what a file
+    declared."""
+    name = name_of(origin)
+    if name == origin.host or not (origin.container or origin.service):
+        return f"declared ({name})" if name != origin.host else f"declared for {origin.host}"
+    place = f" ({origin.file}:{origin.line})" if origin.file and origin.line else ""
+    return (f"{name} on {origin.host}" if hosts > 1 and origin.host else name) + place
+
+
+def change(change: Change, vocabulary: Vocabulary = PLAIN) -> str:
+    """What one change does, as a phrase."""
+    if change.rule is not None:
+        verb = {"open": "opens to", "close": "closes to"}.get(change.action, "is rewritten:")
+        what = port(change.rule.protocol, change.rule.ports)
+        return f"{what} {verb} {vocabulary.sources(change.rule.sources)}"
+    if change.action == "reapply":
+        return f"{'lift' if change.opens_now else 'put into effect on'} {change.target or ''}"
+    phrase = {
         "create": "create the firewall",
         "adopt": "adopt the firewall",
         "attach": "attach to",
-        "reapply": "put in force on",
         "rewrite": "rewrite",
-    }
-    return f"{names[one.action]} {one.target or ''}".strip()
-
-
-def withheld(guard: Guard) -> str:
-    """What a guard withholds, as the subject of `left undone`."""
-    what = {"closings": "its closings are", "openings": "some of its openings are"}
-    return what.get(guard.withholds, "this firewall is")
+    }[change.action]
+    return f"{phrase} {change.target or ''}".strip()
 
 
 def until(moment: datetime | None, now: datetime) -> str:
-    """` until 2026-03-01 03:10 UTC (9 min left)`; nothing where there is no such moment."""
+    """` until 2026-03-01 03:10 UTC (9 min left)`; nothing if there is no such moment."""
     if moment is None:
         return ""
     left = max(0, round((moment - now).total_seconds()))
@@ -81,33 +213,3 @@ def until(moment: datetime | None, now: datetime) -> str:
         if left >= 2 * seconds:
             return f" until {moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC ({left // seconds} {unit} left)"
     return f" until {moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC ({left} s left)"
-
-
-def summary(plan: Plan) -> str:
-    """The last line: `Plan: 2 to open, 1 to close on 1 firewall.`"""
-    changing = [firewall for firewall in plan.firewalls if firewall.changes]
-    if not changing:
-        unread = any(status.status != "complete" for _, status in plan.hosts) or any(
-            f.read.status != "complete" for f in plan.firewalls
-        )
-        return (
-            "Nothing to do for what is known; not everything could be read, see above."
-            if unread
-            else "Nothing to do."
-        )
-    counts = Counter(change.action for firewall in changing for change in firewall.changes)
-    parts = [
-        f"{counts[action]} to {action}"
-        for action in ("create", "adopt", "attach", "reapply", "open", "close", "rewrite")
-        if counts[action]
-    ]
-    return f"Plan: {', '.join(parts)} on {len(changing)} {'firewall' if len(changing) == 1 else 'firewalls'}."
-
-
-def sum_of(report: Report) -> str:
-    """`2 done, 1 not begun, 1 unknown`: firewalls by how they ended."""
-    counts: Counter[str] = Counter(outcome.status for outcome in report.outcomes)
-    order = ("done", "failed", "unknown", "not-begun", "refused", "unchanged")
-    return ", ".join(
-        f"{counts[status]} {status.replace('-', ' ')}" for status in order if counts[status]
-    )

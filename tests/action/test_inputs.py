@@ -141,7 +141,7 @@ def test_a_fork_gets_a_summary_and_no_comment(repository: Repository, github: Gi
     done = repository.plans(7, fork="mallory/shop")
     assert (done.code, github.on(7)) == (0, [])
     assert "::warning title=cloudsync::the pull request comes from a fork" in done.log
-    assert "tcp/443 opens" in done.summary
+    assert "443/tcp | everyone" in done.summary
 
 
 def test_pull_request_target_is_refused_before_anything_is_read(

@@ -25,14 +25,14 @@ def test_a_plan_is_shown_updated_by_the_next_push_and_applied_by_the_merge(
         first.log
     )
     (body,) = github.on(7)
-    assert "tcp/443 opens to the Internet" in body
+    assert "443/tcp | everyone" in body
     assert first.outputs["digest"] in body
-    assert "tcp/443 opens" in first.summary
+    assert "443/tcp | everyone" in first.summary
 
     repository.needs("443/tcp", "25/tcp")
     second = repository.plans(7, head="b" * 40)
     (body,) = github.on(7)
-    assert "tcp/25 opens to the Internet" in body
+    assert "25/tcp | everyone" in body
     assert "bbbbbbbbbbbb" in body
     assert second.outputs["digest"] != first.outputs["digest"]
 
@@ -46,8 +46,8 @@ def test_a_plan_is_shown_updated_by_the_next_push_and_applied_by_the_merge(
     assert repository.open == {"22/tcp", "25/tcp", "443/tcp"}
     (body,) = github.on(7)
     assert "✅ **Applied**" in body
-    assert "tcp/25 opens to the Internet" in body
-    assert "web: done: 3 opened, 0 closed" in done.summary
+    assert "25/tcp | everyone" in body
+    assert "web: created; opened 22, 25, 443/tcp" in done.summary
 
 
 def test_law6_what_changed_since_it_was_shown_is_not_applied(
@@ -62,7 +62,7 @@ def test_law6_what_changed_since_it_was_shown_is_not_applied(
     assert repository.open == set()
     (body,) = github.on(7)
     assert "**Nothing was applied** (plan-changed)" in body
-    assert "tcp/25 opens" in done.summary
+    assert "25/tcp | everyone" in done.summary
 
 
 def test_law6_a_cloud_that_changed_since_it_was_shown_is_not_touched(

@@ -48,6 +48,7 @@ path = "{path}"
     def types(
         self, *words: str, stdin: str | None = None, **environ: str
     ) -> subprocess.CompletedProcess[str]:
+        """What it prints, so wide that a sentence is one line unless COLUMNS is given."""
         environment = {
             key: value
             for key, value in os.environ.items()

@@ -74,10 +74,7 @@ def test_discover_shows_static_ports_with_their_place(shell: Shell) -> None:
 
 
 def test_markdown_of_a_plan_is_a_table(shell: Shell) -> None:
-    assert (
-        "| ➕ | tcp/443 opens to the Internet |"
-        in shell.types("plan", "--output", "markdown").stdout
-    )
+    assert "| ➕ | 443/tcp | everyone |" in shell.types("plan", "--output", "markdown").stdout
 
 
 def test_logs_can_be_json_lines() -> None:
@@ -88,7 +85,7 @@ def test_logs_can_be_json_lines() -> None:
 def test_explain_tells_one_port_and_takes_its_protocol_from_the_text(shell: Shell) -> None:
     done = shell.types("explain", "443")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("tcp/443\n")
+    assert done.stdout.startswith("443/tcp\n")
     assert "an apply would open it" in done.stdout
     document = json.loads(shell.types("explain", "443/udp", "--output", "json").stdout)
     assert [(one["protocol"], one["ports"]) for one in document["explained"]] == [("udp", "443")]

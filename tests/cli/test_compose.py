@@ -52,19 +52,11 @@ def edit(shell: Shell, old: str, new: str) -> None:
 def test_plan_shows_the_line_of_every_port_and_writes_nothing(shop: Shell) -> None:
     done = shop.types("plan")
     assert done.returncode == 0
-    assert (
-        "+ tcp/80 opens to the Internet   shop/web on web-1 (published, compose.yaml:6)"
-        in done.stdout
-    )
-    assert (
-        "+ tcp/443 opens to the Internet   shop/web on web-1 (published, compose.yaml:7)"
-        in done.stdout
-    )
-    assert "x tcp/5432 not opened (sensitive)" in done.stdout
-    assert (
-        "x tcp not opened (random-port): the engine picks the host port of 80/tcp among 8000-8010"
-        in done.stdout
-    )
+    assert "+ 80/tcp    everyone    shop/web (compose.yaml:6)" in done.stdout
+    assert "+ 443/tcp   everyone    shop/web (compose.yaml:7)" in done.stdout
+    assert "x 5432/tcp  not opened  shop/db" in done.stdout
+    assert "x ?/tcp     not opened  shop/" in done.stdout
+    assert "the engine picks the host port of 80/tcp among 8000-8010" in done.stdout
     assert not (shop.folder / "fw.json").exists()
 
 
@@ -84,9 +76,9 @@ def test_what_the_file_no_longer_says_closes_at_once(shop: Shell) -> None:
 
 
 def test_variables_come_from_the_file_beside_it_not_from_the_shell(shop: Shell) -> None:
-    assert "tcp/443" in shop.types("plan", TLS="8443").stdout
+    assert "443/tcp" in shop.types("plan", TLS="8443").stdout
     (shop.folder / ".env").write_text("TLS=8443\n")
-    assert "tcp/8443" in shop.types("plan").stdout
+    assert "8443/tcp" in shop.types("plan").stdout
 
 
 def test_law1_a_mistake_in_the_file_closes_nothing_opens_nothing_and_ends_with_1(

@@ -14,9 +14,9 @@ def test_history_lists_what_applies_did_and_not_the_runs_that_found_nothing(shel
     shell.code("apply", "--auto-approve")
     done = shell.types("history")
     assert done.returncode == 0
-    assert [line.split()[2] for line in done.stdout.splitlines()[:-1]] == ["done", "done"]
-    assert "+1 -1 web" in done.stdout
-    assert "1 runs that found nothing to do are not shown" in done.stdout
+    assert [line.split()[3] for line in done.stdout.splitlines()[1:-1]] == ["done", "done"]
+    assert "web: +1 -1; by " in done.stdout
+    assert "1 run that found nothing to do is not shown" in done.stdout
     assert "nothing-to-do" in shell.types("history", "--all").stdout
     assert len(json.loads(shell.types("history", "-n", "1", "--output", "json").stdout)) == 1
 
@@ -28,7 +28,7 @@ def test_history_of_one_entry_says_how_to_get_a_port_back(shell: Shell) -> None:
     entry = json.loads(shell.types("history", "--output", "json").stdout)[-1]
     done = shell.types("history", entry["id"])
     assert done.returncode == 0
-    assert "- tcp/443 from the Internet closed" in done.stdout
+    assert "- closed  443/tcp from everyone" in done.stdout
     assert "to get it back: take it out of policy.deny" in done.stdout
     assert '[[firewalls.web.allow]] ports = ["443/tcp"] sources = ["any"]' in done.stdout
     assert entry["firewalls"][0]["closed"][0]["way_back"][0] == "take it out of policy.deny"

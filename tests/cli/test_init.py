@@ -33,6 +33,7 @@ def environment(folder: Path, **environ: str) -> dict[str, str]:
         "HOME": str(folder),
         "DOCKER_HOST": f"unix://{folder}/none.sock",
         "NO_COLOR": "1",
+        "COLUMNS": "400",
         **environ,
     }
 
@@ -84,8 +85,8 @@ def test_every_provider_of_ours_can_be_started_with() -> None:
 
 def test_it_shows_what_plan_would_do_and_writes_nothing_but_the_file(tmp_path: Path) -> None:
     done = init(tmp_path, "--ports", "443", XDG_STATE_HOME=str(tmp_path / "state"))
-    assert "tcp/443 opens to the Internet" in done.stdout
-    assert "Plan: 1 to create, 2 to open on 1 firewall." in done.stdout
+    assert "+ 443/tcp  everyone" in done.stdout
+    assert "Plan: create 1 firewall, open 2 ports." in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["cloudsync.toml"]
 
 
@@ -93,7 +94,7 @@ def test_the_engine_of_the_docker_command_is_found_and_its_ports_are_shown(tmp_p
     with FakeEngine(tmp_path, containers=2) as engine:
         done = init(tmp_path, DOCKER_HOST=engine.endpoint)
         assert f"engine: {engine.endpoint}, whose containers need 8000/tcp, 8001/tcp" in done.stdout
-        assert "tcp/8000-8001 opens to the Internet" in done.stdout
+        assert "+ 8000-8001/tcp  everyone" in done.stdout
     assert tomllib.loads((tmp_path / "cloudsync.toml").read_text())["hosts"]
     assert f'docker = "{engine.endpoint}"' in (tmp_path / "cloudsync.toml").read_text()
 
@@ -249,8 +250,8 @@ def test_return_alone_takes_what_is_suggested(tmp_path: Path) -> None:
             SSH_CONNECTION="203.0.113.5 4000 203.0.113.9 2222",
         )
     assert code == 0, shown
-    assert "tcp/8000 opens to the Internet" in shown
-    assert "tcp/2222 opens to the Internet" in shown  # the port this very session came in by
+    assert "+ 8000/tcp  everyone" in shown
+    assert "+ 2222/tcp  everyone" in shown  # the port this very session came in by
 
 
 def test_answers_that_end_too_early_write_nothing(tmp_path: Path) -> None:

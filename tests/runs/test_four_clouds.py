@@ -171,7 +171,7 @@ def test_one_run_fills_four_clouds_and_the_next_one_is_empty(clouds: Clouds) -> 
     web, both = {"tcp/22", "tcp/443"}, {"tcp/22", "tcp/443", "udp/53"}
     assert clouds.open() == {"aws": both, "digitalocean": web, "gcp": both, "hetzner": web}
     for name in ACCOUNTS:
-        assert f"on-{name}: done" in done.stdout
+        assert f"on-{name}: " in done.stdout
         getattr(clouds, name).reset_calls()
     assert clouds.types("plan", "--detailed-exitcode").returncode == 0
     # Nothing to do costs one list an account (and Hetzner's servers, DigitalOcean's droplets, which
@@ -256,7 +256,7 @@ def test_an_account_that_refuses_to_write_does_not_stop_the_others(clouds: Cloud
     )
     done = clouds.applies()
     assert done.returncode == 6, done.stdout + done.stderr
-    assert "on-digitalocean: failed (0 opened, 0 closed)" in done.stdout
+    assert "on-digitalocean: failed, nothing was changed" in done.stdout
     now = clouds.open()
     assert now.pop("digitalocean") == {"tcp/22", "tcp/443"}
     assert all("tcp/80" in ports for ports in now.values())

@@ -77,8 +77,8 @@ def test_law8_what_another_rule_of_the_network_lets_in_is_in_the_plan(shop: Shop
     assert [str(one) for one in found.reachable] == [
         "tcp/22 from 0.0.0.0/0", "tcp/443 from 0.0.0.0/0", "tcp/3389 from 0.0.0.0/0",
     ]  # fmt: skip
-    assert "tcp/3389 from the Internet (IPv4 only)" in text.joined(
-        text.reached(shop.plan()), colour=False
+    assert "3389/tcp from everyone (IPv4)" in text.joined(
+        text.reached(shop.plan()), colour=False, width=400
     )
     shop.cloud.add_firewall(
         "no-rdp", denied=tcp("3389"), sourceRanges=["0.0.0.0/0"], priority=65534
@@ -201,7 +201,9 @@ def test_law8_a_host_whose_instance_has_not_the_tag_is_not_under_the_firewall(sh
     shop.applies()
     found = machine(shop)
     assert not found.attached
-    assert "does not have this firewall" in text.joined(text.reached(shop.plan()), colour=False)
+    assert "does not have this firewall" in text.joined(
+        text.reached(shop.plan()), colour=False, width=400
+    )
 
 
 def test_law8_orphans_are_told_out_of_the_list_that_is_read_anyway(shop: Shop) -> None:

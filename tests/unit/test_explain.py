@@ -40,7 +40,7 @@ def told(
     explanation = explain(
         world.configuration, planned.plan, planned.considered, Asked(protocol, first, last or first)
     )
-    assert joined(render.text(explanation), colour=False) != ""
+    assert joined(render.text(explanation), colour=False, width=400) != ""
     assert render.document([explanation])["format_version"] == "1.0"
     return explanation.stories[0]
 
@@ -206,7 +206,7 @@ def test_no_control_character_of_a_name_reaches_the_terminal(world: World) -> No
     explanation = explain(
         world.configuration, planned.plan, planned.considered, Asked("tcp", 8080, 8080)
     )
-    assert "\x1b" not in joined(render.text(explanation), colour=False)
+    assert "\x1b" not in joined(render.text(explanation), colour=False, width=400)
 
 
 def entry(number: int, firewall: str, **lists: object) -> dict[str, object]:
@@ -253,7 +253,7 @@ def test_since_when_is_told_after_an_apply(world: World) -> None:
     )
     (event,) = explanation.stories[0].since
     assert event.verb == "opened"
-    assert "opened by an apply of" in joined(render.text(explanation), colour=False)
+    assert "by root" in joined(render.text(explanation), colour=False, width=400)
 
 
 def test_a_port_that_is_published_on_loopback_only(world: World) -> None:
@@ -276,5 +276,6 @@ def test_a_port_that_is_published_on_loopback_only(world: World) -> None:
         )
         assert len(told.local) == count
         assert (
-            "db on web-1 publishes it on 127.0.0.1 only" in joined(render.text(told), colour=False)
+            "db on web-1 publishes it on 127.0.0.1 only"
+            in joined(render.text(told), colour=False, width=400)
         ) is bool(count)

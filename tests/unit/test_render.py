@@ -31,7 +31,7 @@ from tests.world import World, both, rules
 
 
 def shown(plan: Plan) -> str:
-    return text.joined(text.plan(plan, verbose=True), colour=False)
+    return text.joined(text.plan(plan, verbose=True), colour=False, width=400)
 
 
 def planned(world: World) -> Plan:
@@ -100,9 +100,9 @@ def test_a_plan_says_in_words_what_opens_to_whom(world: World) -> None:
     world.has("tcp/22", "tcp/8080")
     world.needs("443", project="shop", service="web")
     out = shown(planned(world))
-    assert "+ tcp/443 opens to the Internet   shop/web on web-1 (published)" in out
-    assert "- tcp/8080 closes to the Internet" in out
-    assert out.endswith("Plan: 1 to open, 1 to close on 1 firewall.")
+    assert "+ 443/tcp   everyone  shop/web" in out
+    assert "- 8080/tcp  everyone  no container and no configuration asks for it" in out
+    assert out.endswith("Plan: open 1 port, close 1 port.")
 
 
 def test_an_empty_plan_says_so(world: World) -> None:
@@ -114,16 +114,20 @@ def test_a_host_that_is_unknown_stands_first_and_its_ports_are_shown_as_held(wor
     world.has("tcp/22", "tcp/443")
     world.discoveries["web-1"] = Failed("connection refused")
     out = shown(planned(world))
-    assert (
-        out.splitlines()[0] == "! host web-1 was not read completely (failed): connection refused"
+    assert out.splitlines()[0] == (
+        "! web-1 could not be read (connection refused). What is open for it stays open; nothing "
+        "closes."
     )
-    assert "= tcp/443 from the Internet stays open (unknown-host)" in out
+    assert "= 443/tcp  everyone  stays open because web-1 could not be read" in out
 
 
 def test_nothing_to_do_is_not_said_of_what_could_not_be_read(world: World) -> None:
     world.has("tcp/22")
     world.discoveries["web-1"] = Failed("down")
-    assert shown(planned(world)).endswith("not everything could be read, see above.")
+    assert shown(planned(world)).endswith(
+        "Nothing to do for what is known.\n"
+        "Incomplete: 1 of 1 host could not be read completely. Try again (exit 75)."
+    )
 
 
 def test_markdown_shows_guards_notes_and_what_feeds_no_firewall(world: World) -> None:
@@ -133,27 +137,27 @@ def test_markdown_shows_guards_notes_and_what_feeds_no_firewall(world: World) ->
     plan = replace(planned(world), unassigned=unassigned(world.configuration, world.discoveries))
     out = markdown.plan(plan)
     assert "**ownership**" in out
-    assert "1 refused by a guard" in out
-    assert "tcp/9000" in out
-    assert "tcp/4443" in out
+    assert out.index("**ownership**") < out.index("####"), "what needs a person is on top"
+    assert "9000/tcp" in out
+    assert "4443/tcp" in out
 
 
 def test_a_guard_says_what_it_saw_and_how_to_go_on(world: World) -> None:
     world.has("tcp/22", mine=False)
     out = shown(planned(world))
-    assert "! ownership: this firewall is left undone" in out
+    assert "! ownership: nothing of it is applied. The firewall exists" in out
     assert "--adopt web" in out
 
 
 @pytest.mark.parametrize(
     ("sources", "said"),
     [
-        ("any", "the Internet"),
-        ("any4", "the Internet (IPv4 only)"),
-        ("any6", "the Internet (IPv6 only)"),
-        (",".join((ANY - PRIVATE).cidrs()), "the Internet, except private networks"),
+        ("any", "everyone"),
+        ("any4", "everyone (IPv4)"),
+        ("any6", "everyone (IPv6)"),
+        (",".join((ANY - PRIVATE).cidrs()), "the Internet except private networks"),
         ("203.0.113.0/24", "203.0.113.0/24"),
-        ("0.0.0.0/1,128.0.0.0/2", "0.0.0.0/1, 128.0.0.0/2 (as good as the Internet)"),
+        ("0.0.0.0/1,128.0.0.0/2", "the Internet (IPv4) except 192.0.0.0/2"),
         ("10.0.0.0/24,10.0.2.0/24,10.0.4.0/24,10.0.6.0/24,10.0.8.0/24,10.0.10.0/24",
          "10.0.0.0/24, 10.0.2.0/24, 10.0.4.0/24, 10.0.6.0/24 and 2 more networks"),
     ],
@@ -166,15 +170,14 @@ def test_sources_in_words(sources: str, said: str) -> None:
 def test_a_report_says_what_was_really_done(world: World) -> None:
     report = Report(planned(world), (Outcome("web", "unknown", 1, 0, "the connection\nfailed"),))
     (line,) = text.report(report)
-    assert (
-        line.text == "web: unknown (1 opened, 0 closed as far as known): the connection\\x0afailed"
-    )
+    assert line.text == "web: unknown (opened 1 port as far as known): the connection\\x0afailed"
 
 
 def test_quiet_has_one_line_only_where_something_changed(world: World) -> None:
+    world.has("tcp/22")
     report = Report(planned(world), (Outcome("web", "done", 2, 1),))
-    assert text.one_line(report) == "cloudsync apply: 2 opened, 1 closed on web"
-    assert text.one_line(replace(report, outcomes=(Outcome("web", "unchanged"),))) is None
+    assert text.brief(report) == ("web: opened 2 ports; closed 1 port",)
+    assert text.brief(replace(report, outcomes=(Outcome("web", "unchanged"),))) == ()
 
 
 @pytest.mark.parametrize(

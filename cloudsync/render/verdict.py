@@ -1,0 +1,70 @@
+"""What a plan comes to: the sums at its end, and what would have to be said or done before an apply
+does all of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from cloudsync.model.plan import Plan
+from cloudsync.render.words import count
+
+_VERBS = (
+    ("create", "create", "firewall"),
+    ("adopt", "adopt", "firewall"),
+    ("attach", "attach", "machine"),
+    ("reapply", "put into effect on", "machine"),
+    ("rewrite", "rewrite", "rule"),
+    ("open", "open", "port"),
+    ("close", "close", "port"),
+)
+
+
+def summary(plan: Plan) -> str:
+    """`Plan: create 1 firewall, attach 1 machine, open 9 ports.`"""
+    changing = [firewall for firewall in plan.firewalls if firewall.changes]
+    if not changing:
+        return "Nothing to do for what is known." if incomplete(plan) else "Nothing to do."
+    counts: Counter[str] = Counter(
+        change.action for firewall in changing for change in firewall.changes
+    )
+    phrases = [
+        f"{verb} {count(counts[action], noun)}" for action, verb, noun in _VERBS if counts[action]
+    ]
+    where = f" on {count(len(changing), 'firewall')}" if len(changing) > 1 else ""
+    return f"Plan: {', '.join(phrases)}{where}."
+
+
+def not_opened(plan: Plan) -> int:
+    """How many required ports the plan refuses to open."""
+    return sum(len(firewall.refused) for firewall in plan.firewalls)
+
+
+def incomplete(plan: Plan) -> str | None:
+    """`Incomplete: 1 of 3 hosts could not be read. Try again.`; None if everything was read."""
+    hosts = [status for _, status in plan.hosts if status.status != "complete"]
+    firewalls = [f.read for f in plan.firewalls if f.read.status != "complete"]
+    if not hosts and not firewalls:
+        return None
+    unread = []
+    if hosts:
+        unread.append(f"{len(hosts)} of {count(len(plan.hosts), 'host')}")
+    if firewalls:
+        unread.append(f"{len(firewalls)} of {count(len(plan.firewalls), 'firewall')}")
+    again = all(status.temporary for status in (*hosts, *firewalls))
+    advice = " Try again (exit 75)." if again else " Trying again will not help (exit 1)."
+    return f"Incomplete: {' and '.join(unread)} could not be read completely.{advice}"
+
+
+def needs_yes(plan: Plan) -> tuple[str, ...]:
+    """The firewalls that only wait for a yes: nothing but the guard `attach` withholds them."""
+    withheld: dict[str, set[str]] = {}
+    for guard in plan.guards:
+        if guard.withholds == "firewall":
+            withheld.setdefault(guard.firewall, set()).add(guard.id)
+    return tuple(name for name, ids in withheld.items() if ids == {"attach"})
+
+
+def feasible(plan: Plan) -> bool:
+    """Whether an apply of this plan that is answered with yes would do anything."""
+    blocked = {g.firewall for g in plan.guards if g.withholds == "firewall"} - set(needs_yes(plan))
+    return any(f.changes and f.name not in blocked for f in plan.firewalls)
