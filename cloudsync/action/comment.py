@@ -18,7 +18,8 @@ MOST_BYTES = 60_000
 """GitHub takes 65,536 characters; bytes are never fewer than characters, and the rest is room for
 the state line."""
 _MARKER = re.compile(r"<!-- cloudsync v1 key=([0-9a-f]{16}) seal=([0-9a-f]{64}|none) -->")
-_STATE = "\n\n<!-- cloudsync state -->\n"
+_STATE = "<!-- cloudsync state -->"
+_STATE_ENDS = "<!-- end of cloudsync state -->"
 _LOOKS = 2
 
 
@@ -105,8 +106,13 @@ def shown(comments: list[Comment]) -> str | None:
 
 
 def with_state(comment: Comment, state: str) -> str:
-    """The comment's text with the line about what became of it, instead of an older such line."""
-    return comment.body.split(_STATE)[0] + _STATE + state
+    """The comment's text with the line about what became of it on top, instead of an older such
+    line. The seal stays the first line."""
+    seal, _, rest = comment.body.partition("\n")
+    before, begins, after = rest.partition(f"{_STATE}\n")
+    if begins and not before:
+        _, _, rest = after.partition(f"\n{_STATE_ENDS}\n\n")
+    return f"{seal}\n{_STATE}\n{state}\n{_STATE_ENDS}\n\n{rest}"
 
 
 def _key(comment: Comment) -> str | None:

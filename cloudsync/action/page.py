@@ -31,14 +31,35 @@ def comment(label: str, plan: Plan | None, problem: str, event: Event) -> str:
                 *_problem(problem),
             ]
         )
-    if plan.has_changes:
-        lines += [
-            f"Merging approves exactly these changes{head}: `{digest(plan)}`. [Run]({event.run_url})",
-            "",
-        ]
-    else:
-        lines += [f"Nothing would change{head}. [Run]({event.run_url})", ""]
-    return "\n".join([*lines, *_problem(problem), rendered(plan)])
+    lines += [f"{_verdict(plan, head)} [Run]({event.run_url})", ""]
+    folded = (
+        [f"<details><summary>Digest</summary>\n\n`{digest(plan)}`\n\n</details>", ""]
+        if plan.has_changes
+        else []
+    )
+    return "\n".join([*lines, *_problem(problem), rendered(plan), *folded])
+
+
+def _verdict(plan: Plan, head: str) -> str:
+    """What merging does, in a sentence; what a guard refuses comes first."""
+    if not plan.has_changes:
+        return f"Nothing would change{head}."
+    waiting = ", ".join(
+        dict.fromkeys(f"{markdown(guard.firewall)} ({guard.id})" for guard in plan.guards)
+    )
+    approves = f"Merging approves exactly these changes{head}."
+    if not waiting:
+        return f"✅ {approves}"
+    if not any(
+        firewall.changes
+        and not any(
+            guard.firewall == firewall.name and guard.withholds == "firewall"
+            for guard in plan.guards
+        )
+        for firewall in plan.firewalls
+    ):
+        return f"⚠️ **Merging will apply nothing of this{head}: a guard waits at {waiting}, see below.**"
+    return f"⚠️ **Merging will not apply all of this: a guard waits at {waiting}, see below.** {approves}"
 
 
 def summary(label: str, plan: Plan | None, problem: str, applied: str | None) -> str:

@@ -98,7 +98,8 @@ def command(
         if auto_approve
         else "approved on a terminal"
     )
-    screen = _Screen(shell, Vocabulary(configuration.networks))
+    unattended = shell.quiet and auto_approve and approved is None and expect is None
+    screen = _Screen(shell, configuration, unattended=unattended)
     with reported(configuration, metrics_file) as ended:
         try:
             with listening() as interruption:
@@ -135,8 +136,10 @@ class _Screen:
     """What this command prints, in this order: the plan before the first write, the question if
     there is one, the result."""
 
-    def __init__(self, shell: Shell, vocabulary: Vocabulary) -> None:
-        self.shell, self._vocabulary = shell, vocabulary
+    def __init__(self, shell: Shell, configuration: Configuration, *, unattended: bool) -> None:
+        """`unattended`: cron mails what is printed, so the same trouble is printed once a day."""
+        self.shell, self._configuration, self._unattended = shell, configuration, unattended
+        self._vocabulary = Vocabulary(configuration.networks)
         self._shown = False
 
     def plan(self, plan: Plan) -> None:
@@ -166,8 +169,7 @@ class _Screen:
     def result(self, report: Report) -> None:
         from cloudsync.render import text
 
-        trouble = exit_codes.of_report(report) != exit_codes.DONE
-        if self.shell.quiet and not trouble:
+        if self.shell.quiet and not self._is_news(report):
             for line in text.brief(report):
                 click.echo(line)
             return
@@ -178,6 +180,21 @@ class _Screen:
             self.shell.print(text.report(report))
         elif report.notes:
             self.shell.print(text.report(replace(report, outcomes=())))
+
+    def _is_news(self, report: Report) -> bool:
+        """Whether there is trouble that was not reported already; the end of such is reported
+        here."""
+        code = exit_codes.of_report(report)
+        if not self._unattended:
+            return code != exit_codes.DONE
+        from cloudsync.cli.streak import noted, trouble_of
+
+        trouble = trouble_of(code, report)
+        news, before = noted(self._configuration.state, self._configuration.owner, trouble)
+        if news and not trouble and before is not None:
+            what = ", ".join(plain(word, 200) for word in before.trouble)
+            click.echo(f"recovered: {what} (since {before.since:%Y-%m-%d %H:%M} UTC)")
+        return news and bool(trouble)
 
 
 def _ask_and_apply(

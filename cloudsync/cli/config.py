@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 
 import click
 
+from cloudsync import exit_codes
 from cloudsync.cli.shared import ConfigProblems, Shell, common
+from cloudsync.cli.terminal import width
 from cloudsync.provider.guarded import problem_of
+from cloudsync.render.escape import plain
 
 
 @click.group("config")
@@ -18,8 +23,12 @@ def command() -> None:
 @command.command("check")
 @common
 def check(shell: Shell) -> int:
-    """Say what is wrong with the configuration, line by line (exit 64), or that nothing is. Asks no
-    cloud and no engine."""
+    """Report what is wrong with the configuration, line by line (exit 64), or that nothing is. Asks
+    no cloud and no engine."""
+    from cloudsync.provider.registry import sdk_missing
+    from cloudsync.render.blocks import Line
+    from cloudsync.render.words import count
+
     configuration = shell.load()
     broken = [
         f"{configuration.file}: providers.{table.name}: {problem}"
@@ -28,12 +37,27 @@ def check(shell: Shell) -> int:
     ]
     if broken:
         raise ConfigProblems(broken)
+    missing = dict.fromkeys(
+        problem
+        for table in configuration.accounts.values()
+        if (problem := sdk_missing(table.provider)) is not None
+    )
+    if missing:
+        shell.print([Line(plain(problem), "error", "! ") for problem in missing])
     if not shell.quiet:
-        click.echo(
-            f"{configuration.file}: ok, {len(configuration.hosts)} hosts, {len(configuration.firewalls)} firewalls, "
-            f"{len(configuration.accounts)} accounts"
+        parts = (
+            count(len(configuration.hosts), "host"),
+            count(len(configuration.firewalls), "firewall"),
+            count(len(configuration.accounts), "account"),
         )
-    return 0
+        verdict = "valid" if missing else "ok"
+        summary = f"{configuration.file}: {verdict}, {', '.join(parts)}"
+        line = f"{plain(summary)} (owner {configuration.owner})"
+        if len(line) <= width(os.environ, sys.stdout):
+            click.echo(line)  # no reason to import what lays out screens
+        else:
+            shell.print([Line(line)])
+    return exit_codes.FAILED if missing else exit_codes.DONE
 
 
 @command.command("show")

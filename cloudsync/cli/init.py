@@ -39,7 +39,7 @@ class Asker:
         default: str | None,
         problem: Callable[[str], str | None],
     ) -> str:
-        """Raises `click.UsageError` where the flag is wrong, or nobody can be asked and there is no
+        """Raises `click.UsageError` if the flag is wrong, or nobody can be asked and there is no
         default."""
         if given is not None:
             if (wrong := problem(given)) is not None:
@@ -47,7 +47,7 @@ class Asker:
             return given
         if not self.interactive:
             if default is None:
-                raise click.UsageError(f"there is no terminal to ask on: {flag} is needed")
+                raise click.UsageError(f"nobody can be asked: {flag} is needed")
             return default
 
         def checked(answer: str) -> str:
@@ -95,7 +95,7 @@ class Asker:
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="The answer to a provider's question (repeatable).",
+    help="The answer to a provider's question (repeatable); --no-input lists those that it needs.",
 )
 @click.option("--no-input", is_flag=True, help="Ask nothing: flags and defaults only.")
 @click.option("--no-plan", is_flag=True, help="Do not show what plan would do.")
@@ -124,7 +124,7 @@ def command(
     path = Path(shell.config or "cloudsync.toml")
     if path.exists() or path.is_symlink():
         raise click.UsageError(
-            f"{plain(str(path))} is there already, and is never written over; --config FILE names another one"
+            f"{plain(str(path))} exists already, and is never overwritten; --config FILE names another"
         )
     if engine is not None and ports is not None:
         raise click.UsageError("--engine and --ports exclude each other")
@@ -133,6 +133,13 @@ def command(
     kind, starter = _provider(ask, provider)
     answers = _answers(ask, starter, _settings(settings, starter))
     machine = socket.gethostname()
+    named = ask.text(
+        "Name of the machine with the containers",
+        "--host",
+        host,
+        first_run.host_of(machine),
+        first_run.name_problem,
+    )
     made = first_run.FirstRun(
         owner=ask.text(
             "Owner, written into every firewall",
@@ -141,14 +148,8 @@ def command(
             first_run.owner_of(machine),
             first_run.owner_problem,
         ),
-        host=ask.text(
-            "Name of the machine with the containers",
-            "--host",
-            host,
-            first_run.host_of(machine),
-            first_run.name_problem,
-        ),
-        firewall_name="web",
+        host=named,
+        firewall_name=first_run.firewall_of(named),
         provider=kind,
         engine=endpoint,
         ports=() if endpoint is not None else _ports(ask, ports),
@@ -179,7 +180,7 @@ def command(
         first_run.write(path, made.text())
     except FileExistsError:
         raise click.UsageError(
-            f"{plain(str(path))} has come into being meanwhile, and is not written over"
+            f"{plain(str(path))} was created meanwhile, and is not overwritten"
         ) from None
     except OSError as error:
         raise click.UsageError(f"{plain(str(path))} cannot be written: {error.strerror}") from None
@@ -292,6 +293,9 @@ def _settings(given: tuple[str, ...], starter: Starter) -> dict[str, str]:
 
 
 def _answers(ask: Asker, starter: Starter, given: dict[str, str]) -> dict[str, str]:
+    if not ask.interactive:
+        _all_at_once(starter, given)
+
     def one(question: Question) -> str:
         suggested = question.suggested(os.environ)
         return ask.text(
@@ -303,6 +307,25 @@ def _answers(ask: Asker, starter: Starter, given: dict[str, str]) -> dict[str, s
         )
 
     return {question.key: one(question) for question in starter.questions}
+
+
+def _all_at_once(starter: Starter, given: dict[str, str]) -> None:
+    """Without a person to ask, every answer that is missing is named in one message, with what it
+    is and which others there are."""
+    missing = [
+        question
+        for question in starter.questions
+        if question.key not in given and question.suggested(os.environ) is None
+    ]
+    if not missing:
+        return
+    others = [question for question in starter.questions if question not in missing]
+    lines = [f"nobody can be asked, so {starter.title} needs:"]
+    lines += [f"  --set {question.key}=…   {question.text}" for question in missing]
+    if others:
+        lines.append("and takes, if the default does not fit:")
+        lines += [f"  --set {question.key}=…   {question.text}" for question in others]
+    raise click.UsageError("\n".join(lines))
 
 
 def _ports(ask: Asker, given: str | None) -> tuple[str, ...]:
@@ -359,6 +382,7 @@ def _plan(shell: Shell, path: Path) -> None:
 
 def _next(shell: Shell, kind: str, starter: Starter, option: str) -> None:
     from cloudsync.provider import registry
+    from cloudsync.render.blocks import Line, Row, Table
 
     config = f" -c {plain(shell.config)}" if shell.config else ""
     rows = [
@@ -367,10 +391,13 @@ def _next(shell: Shell, kind: str, starter: Starter, option: str) -> None:
     ]
     if starter.credentials and starter.found(os.environ) is None:
         names = ", ".join(one.name for one in starter.credentials)
-        rows.insert(0, ("set up its credentials", f"none were found here of {names}"))
+        rows.insert(0, ("set up its credentials", f"none of {names} were found here"))
     if (lacking := registry.sdk_missing(registry.load(kind))) is not None:
         rows.insert(0, ("install its library", lacking))
-    width = max(len(left) for left, _ in rows)
-    click.echo("\nNext:")
-    for left, right in rows:
-        click.echo(f"  {left:<{width}}   # {right}")
+    rows.append(
+        (f"cloudsync doctor{config}", "checks the installation, and says what keeps it in step")
+    )
+    click.echo("")
+    shell.print(
+        [Line("Next:", "title"), Table(tuple(Row((left, f"# {right}")) for left, right in rows))]
+    )

@@ -21,7 +21,15 @@ COMMANDS = {
     ),
     "watch": (
         "cloudsync.cli.watch",
-        "Apply again and again: when containers change, and at an interval.",
+        "Run continuously: on container events and at an interval.",
+    ),
+    "status": (
+        "cloudsync.cli.status",
+        "Show what is open: every port, who needs it, where, and since when.",
+    ),
+    "doctor": (
+        "cloudsync.cli.doctor",
+        "Check the whole installation, and say how to fix what is wrong.",
     ),
     "history": (
         "cloudsync.cli.history",
@@ -35,7 +43,7 @@ COMMANDS = {
         "cloudsync.cli.discover",
         "Show the ports that containers need; needs no configuration.",
     ),
-    "explain": ("cloudsync.cli.explain", "Tell the whole story of one port."),
+    "explain": ("cloudsync.cli.explain", "Explain one port: where it is open, and why."),
     "exposure": (
         "cloudsync.cli.exposure",
         "Show what the Internet reaches on the machines, over all firewalls.",
@@ -58,7 +66,7 @@ COMMANDS = {
     ),
     "check-access": (
         "cloudsync.cli.check_access",
-        "Say what the credentials are good for, and what is missing.",
+        "Check what the credentials are good for, and what is missing.",
     ),
     "config": (
         "cloudsync.cli.config",

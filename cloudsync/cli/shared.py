@@ -46,9 +46,13 @@ class Shell:
 
         try:
             path = find(self.config)
-            return load(path, name=str(path))
+            configuration = load(path, name=str(path))
         except ConfigError as error:
             raise ConfigProblems([str(problem) for problem in error.problems]) from None
+        if self.verbose:
+            named = path if path.is_absolute() else f"./{path}"
+            log.info("configuration: %s (owner %s)", named, configuration.owner)
+        return configuration
 
     def print(self, blocks: Iterable[Block]) -> None:
         """A result, on stdout, as wide as the terminal."""

@@ -104,6 +104,13 @@ def host_of(hostname: str) -> str:
     return text if re.fullmatch(_NAME, text) else "web-1"
 
 
+def firewall_of(host: str) -> str:
+    """The name of the firewall of one machine: each machine has its own, so that a second machine
+    with the same file does not take over the first one's."""
+    text = re.sub(r"[^a-z0-9-]+", "-", host).strip("-")
+    return text or "web"
+
+
 def owner_problem(text: str) -> str | None:
     return (
         None

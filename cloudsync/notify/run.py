@@ -9,6 +9,7 @@ from typing import Literal
 from cloudsync import exit_codes
 from cloudsync.model.outcome import Report
 from cloudsync.render.escape import plain
+from cloudsync.render.result import changes
 
 Command = Literal["apply", "watch"]
 ErrorKind = Literal[
@@ -38,6 +39,7 @@ ERROR_KINDS: dict[ErrorKind, str] = {
     "write": "a write to a firewall failed, or nobody knows whether it took effect",
 }
 _CAUSES = 3
+_CHANGES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +103,13 @@ class Run:
         return +found
 
     def sentence(self) -> str:
-        """`2 opened, 1 closed on web; exit 75: host db-1 was not read completely: …`, harmless to
-        show anywhere."""
+        """`web: opened 443/tcp (shop/web); exit 75: db-1 could not be read completely: …`, harmless
+        to show anywhere."""
         said = []
-        if self.changed:
-            said.append(
-                f"{self.opened} opened, {self.closed} closed on {', '.join(plain(name) for name in self.changed)}"
-            )
+        if self.report is not None:
+            said += [plain(phrase, 600) for phrase in changes(self.report)[:_CHANGES]]
+            if len(self.changed) > _CHANGES:
+                said.append(f"and {len(self.changed) - _CHANGES} more firewalls changed")
         if not self.succeeded:
             causes = self.causes() or ["see the log"]
             more = f" (and {len(causes) - _CAUSES} more)" if len(causes) > _CAUSES else ""
@@ -139,7 +141,7 @@ class Run:
             if f.read.status != "complete"
         ]
         causes += [
-            f"host {name} was not read completely: {s.reason}"
+            f"{name} could not be read completely: {s.reason}"
             for name, s in report.plan.hosts
             if s.status != "complete"
         ]

@@ -39,7 +39,8 @@ from cloudsync.provider.contract import (
     Unreadable,
     Writer,
 )
-from cloudsync.provider.errors import PluginDefect, ProviderError
+from cloudsync.provider.errors import PluginDefect, ProviderError, Unsupported
+from cloudsync.provider.installation import install_command
 from cloudsync.provider.plugin_values import (
     Check,
     anything,
@@ -65,6 +66,16 @@ log = logging.getLogger("cloudsync.provider")
 Value = TypeVar("Value")
 
 
+def _sdk_of(plugin: Provider) -> tuple[str, str | None] | None:
+    try:
+        sdk, extra = plugin.sdk, plugin.extra
+    except (Exception, SystemExit):  # noqa: BLE001 - named when the attribute is asked for
+        return None
+    if not isinstance(sdk, str):
+        return None
+    return sdk.partition(".")[0], extra if isinstance(extra, str) else None
+
+
 def guarded(plugin: Provider, name: str) -> Provider:
     """The plugin behind the wrapper. `name`: its type, as the configuration calls it."""
     kind = _PROVIDERS[hasattr(plugin, "check_access"), isinstance(plugin, OnMachine)]
@@ -79,7 +90,7 @@ class GuardedProvider:
     """
 
     def __init__(self, plugin: Provider, name: str) -> None:
-        self._plugin, self._guard = plugin, _Guard(name)
+        self._plugin, self._guard = plugin, _Guard(name, _sdk_of(plugin))
 
     @property
     def api_version(self) -> int:
@@ -309,8 +320,9 @@ class _AnyFirewall(FirewallSettings, extra="allow"):
 class _Guard:
     """Calls a plugin. `name`: its type."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, sdk: tuple[str, str | None] | None = None) -> None:
+        """`sdk`: the import package it needs, and the extra of ours that brings it."""
+        self._name, self._sdk = name, sdk
 
     def call(
         self, what: str, action: Callable[[], Value], check: Check, *, fate_unknown: bool = False
@@ -323,6 +335,13 @@ class _Guard:
             if isinstance(error.message, str):
                 raise
             self._refuse(what, "raises an error without a message", error, fate_unknown)
+        except ModuleNotFoundError as error:
+            if self._sdk is None or (error.name or "").partition(".")[0] != self._sdk[0]:
+                self._refuse(what, type(error).__name__, error, fate_unknown)
+            sdk, extra = self._sdk
+            raise Unsupported(
+                f"{self._name} needs {sdk}, which is not installed: {install_command(extra, sdk)}"
+            ) from error
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin's bug raises
             self._refuse(what, type(error).__name__, error, fate_unknown)
         if problem is not None:

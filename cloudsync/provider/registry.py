@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from cloudsync.provider.contract import API_VERSION, Provider
 from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.guarded import guarded
+from cloudsync.provider.installation import install_command, packages_of
 
 GROUP = "cloudsync_firewall.providers"
 log = logging.getLogger("cloudsync.provider")
@@ -72,9 +73,9 @@ def _imported(point: EntryPoint, name: str) -> Provider:
     try:
         plugin = point.load()
     except ModuleNotFoundError as error:
-        hint = f'pip install "cloudsync-firewall[{name}]"'
+        package = (error.name or "?").partition(".")[0]
         raise PluginError(
-            f'the provider "{name}" needs the Python package {error.name!r}, which is not installed: {hint}'
+            f"{name} needs {package}, which is not installed: {install_command(name, package)}"
         ) from None
     except (Exception, SystemExit) as error:
         log.debug("%s", where, exc_info=error, extra={"event": "plugin"})
@@ -96,14 +97,18 @@ def _imported(point: EntryPoint, name: str) -> Provider:
 
 
 def sdk_missing(provider: Provider) -> str | None:
-    """What to install where the provider's SDK is not there; None where it is."""
+    """What to type if the provider's SDK is not installed; None if it is."""
+    sdk, extra = provider.sdk, provider.extra
+    if sdk is None:
+        return None
     try:
-        if provider.sdk is None or find_spec(provider.sdk) is not None:
+        if find_spec(sdk) is not None:
             return None
     except ModuleNotFoundError:
         pass  # a dotted name whose parent is missing
-    extra = f"cloudsync-firewall[{provider.extra}]" if provider.extra else provider.sdk
-    return f'the provider "{provider.type}" needs {provider.sdk}: pip install "{extra}"'
+    package = (packages_of(extra) if extra else ()) or (sdk,)
+    command = install_command(extra, sdk)
+    return f"{provider.type} needs {package[0]}, which is not installed: {command}"
 
 
 def _points() -> tuple[EntryPoint, ...]:

@@ -50,9 +50,8 @@ def _sum(shown: Plan) -> str:
 def _needs_a_person(shown: Plan) -> Iterator[str]:
     """Refusals, what could not be read, and what does not parse."""
     for guard in shown.guards:
-        what = "its closings wait" if guard.withholds == "closings" else "nothing of it is applied"
         yield (
-            f"> ❌ **{markdown(guard.firewall)}**: **{guard.id}**, {what}. "
+            f"> ❌ **{markdown(guard.firewall)}**: **{guard.id}**, {words.withheld(guard)}. "
             f"{markdown(guard.message, 1500)}"
         )
     for name, status in shown.hosts:

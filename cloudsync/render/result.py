@@ -129,11 +129,16 @@ def _trouble(report: Report) -> bool:
     )
 
 
-def brief(report: Report) -> tuple[str, ...]:
-    """For `--quiet`: what changed, a line for each firewall; empty if nothing did."""
+def changes(report: Report) -> tuple[str, ...]:
+    """`web: opened 443/tcp`, for each firewall that is not what it was before; not yet harmless."""
     plans = {firewall.name: firewall for firewall in report.plan.firewalls}
     return tuple(
-        f"{plain(one.firewall)}: {plain(result(one, plans.get(one.firewall)), 1500) or 'done'}"
-        for one in report.outcomes
-        if one.status == "done"
+        f"{outcome.firewall}: {result(outcome, plans.get(outcome.firewall)) or 'done'}"
+        for outcome in report.outcomes
+        if outcome.status == "done" or outcome.opened or outcome.closed
     )
+
+
+def brief(report: Report) -> tuple[str, ...]:
+    """For `--quiet`: what changed, a line for each firewall; empty if nothing did."""
+    return tuple(plain(phrase, 1500) for phrase in changes(report))

@@ -126,6 +126,8 @@ def _firewall(
 def _state(firewall: FirewallPlan) -> str:
     if firewall.exists is False:
         return "does not exist yet"
+    if any(held.reason == "unknown-host" for held in firewall.held):
+        return ""
     if firewall.read.status == "complete" and not firewall.changes:
         return f"nothing to do, {words.count(firewall.unchanged, 'rule')} unchanged"
     return ""
@@ -267,8 +269,7 @@ def _who(refused: Refused, hosts: int = 1) -> str:
 
 
 def _guard(guard: Guard) -> str:
-    what = "its closings wait" if guard.withholds == "closings" else "nothing of it is applied"
-    return f"{guard.id}: {what}. {plain(guard.message[:1].upper() + guard.message[1:], 1500)}"
+    return f"{guard.id}: {words.withheld(guard)}. {plain(guard.message[:1].upper() + guard.message[1:], 1500)}"
 
 
 def _standing(firewall: FirewallPlan, *, verbose: bool) -> Iterator[Line]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from cloudsync.model.plan import Change
+from cloudsync.model.plan import Change, Guard
 from cloudsync.model.ports import Origin, name_of
 from cloudsync.planning.policy import SSH_REASON
 from cloudsync.planning.sensitive_ports import is_world
@@ -202,6 +202,12 @@ def change(change: Change, vocabulary: Vocabulary = PLAIN) -> str:
         "rewrite": "rewrite",
     }[change.action]
     return f"{phrase} {change.target or ''}".strip()
+
+
+def withheld(guard: Guard) -> str:
+    """What a guard withholds: `its closings wait`."""
+    what = {"closings": "its closings wait", "openings": "some of its openings wait"}
+    return what.get(guard.withholds, "nothing of it is applied")
 
 
 def until(moment: datetime | None, now: datetime) -> str:

@@ -18,6 +18,7 @@ MOST_BYTES = {
     "engines.json": 32 * _MIB,
     "seen.json": 64 * _MIB,
     "report.json": 16 * _MIB,
+    "told.json": _MIB,
 }
 """How large each state file may become, in bytes: the bound holds when it is written, so that what
 one run wrote every later run can read."""

@@ -9,7 +9,10 @@ from cloudsync.action import comment, page
 from cloudsync.action.comment import MOST_BYTES, Place
 from cloudsync.action.event import Event
 from cloudsync.action.runner import MOST_SUMMARY_BYTES, Runner
+from cloudsync.reconcile import run as reconcile
+from cloudsync.reconcile.run import Options
 from tests.doubles.github import MOST_CHARACTERS
+from tests.world import World
 
 EVENT = Event(
     "pull_request",
@@ -57,8 +60,22 @@ def test_the_state_takes_the_place_of_the_one_before() -> None:
     )
     second = comment.with_state(comment.Comment(1, "x", first, ""), "applied")
     assert "plan" in second
-    assert second.endswith("applied")
+    assert second.index("applied") < second.index("plan"), "what became of it is on top"
+    assert second.startswith("<!-- cloudsync v1 key="), "the seal stays the first line"
     assert "stopped" not in second
+
+
+def test_the_first_line_says_what_merging_does_and_which_guard_waits(world: World) -> None:
+    world.needs("443")
+    free = page.comment("", reconcile.plan(world.configuration, Options()).plan, "", EVENT)
+    assert free.splitlines()[2].startswith("✅ Merging approves exactly these changes of commit")
+    world.has("tcp/22", mine=False)
+    held = page.comment("", reconcile.plan(world.configuration, Options()).plan, "", EVENT)
+    assert held.splitlines()[2].startswith("⚠️ **Merging will apply nothing of this")
+    assert "web (ownership)" in held.splitlines()[2]
+    for text in (free, held):
+        assert text.rstrip().endswith("</details>"), "the digest is folded away, at the end"
+        assert "sha256:" in text.partition("<summary>Digest</summary>")[2]
 
 
 def test_a_summary_is_cut_to_what_github_takes(tmp_path) -> None:  # type: ignore[no-untyped-def]

@@ -162,7 +162,7 @@ def test_the_health_check_is_told_of_start_and_success(shell: Shell, receiver: R
     assert shell.code("apply", "--auto-approve", "-q") == 0
     pings = [one for one in receiver.told if one.path.startswith("/ping")]
     assert [one.path for one in pings] == ["/ping/uuid-secret/start", "/ping/uuid-secret"]
-    assert b"2 opened, 0 closed on web" in pings[1].body
+    assert b"web: created; opened 22, 443/tcp" in pings[1].body
 
 
 def test_the_health_check_is_told_of_failure_with_the_exit_code(

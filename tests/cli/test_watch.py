@@ -432,7 +432,7 @@ def test_systemd_is_told_ready_watchdog_status_reload_and_stopping(
     watch = watching(NOTIFY_SOCKET=str(systemd.path), WATCHDOG_USEC="400000")
     systemd.hears("READY=1")
     systemd.hears("WATCHDOG=1", 3)
-    systemd.hears("2 opened, 0 closed on web")
+    systemd.hears("web: created; opened 22, 443/tcp")
     watch.process.send_signal(signal.SIGHUP)
     systemd.hears("RELOADING=1")
     systemd.hears("READY=1", 2)

@@ -1,0 +1,269 @@
+"""`cloudsync doctor`: the whole installation in one table, each line with its cure."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from cloudsync import __version__, exit_codes
+from cloudsync.cli.shared import ConfigProblems, Shell, common
+from cloudsync.render.escape import plain
+from cloudsync.render.words import count, listed
+
+if TYPE_CHECKING:
+    from cloudsync.config import Configuration
+    from cloudsync.render.blocks import Block
+
+State = Literal["ok", "look", "broken"]
+_STALE = timedelta(hours=1)
+_UNITS = ("cloudsync.timer", "cloudsync-watch.service")
+_CRON_FILES = ("/etc/crontab", "/etc/cron.d", "/var/spool/cron")
+_ASK_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the table."""
+
+    area: str
+    """configuration, credentials, engine, state, schedule or version."""
+    state: State
+    finding: str
+    """What was seen."""
+    cure: str = ""
+    """What to do about it; empty if nothing is to be done."""
+
+
+@click.command("doctor")
+@click.option(
+    "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
+)
+@common
+def command(shell: Shell, *, output: str) -> int:
+    """Check the configuration, credentials, engines, the state directory, what keeps the firewalls
+    in step, and versions; say how to fix what is wrong.
+
+    Writes nothing. Exit codes: 0 nothing is broken, 1 something is.
+    """
+    checks = list(_checks(shell))
+    broken = sum(check.state == "broken" for check in checks)
+    if output == "json":
+        rows = [
+            {"area": c.area, "state": c.state, "finding": c.finding, "cure": c.cure or None}
+            for c in checks
+        ]
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        shown = [check for check in checks if not shell.quiet or check.state != "ok"]
+        shell.print(_screen(shown, broken))
+    return exit_codes.FAILED if broken else exit_codes.DONE
+
+
+def _screen(checks: list[Check], broken: int) -> Iterator[Block]:
+    from cloudsync.render.blocks import BLANK, Line, Row, Style, Table
+
+    styles: dict[State, Style] = {"ok": "plain", "look": "warning", "broken": "error"}
+    rows = []
+    for check in checks:
+        cure = f"  → {check.cure}" if check.cure else ""
+        finding = plain(check.finding + cure, 1500)
+        rows.append(Row((check.area, check.state, finding), styles[check.state]))
+    yield Table(tuple(rows), indent=0)
+    yield BLANK
+    look = sum(check.state == "look" for check in checks)
+    verdict = (
+        f"{count(broken, 'thing is', 'things are')} broken." if broken else "Nothing is broken."
+    )
+    if look:
+        verdict += f" {count(look, 'thing deserves', 'things deserve')} a look."
+    yield Line(verdict, "error" if broken else "title")
+
+
+def _checks(shell: Shell) -> Iterator[Check]:
+    yield _versions()
+    try:
+        configuration = shell.load()
+    except ConfigProblems as error:
+        for problem in error.lines:
+            yield Check(
+                "configuration", "broken", problem, "cloudsync config check, cloudsync init"
+            )
+        return
+    parts = f"{count(len(configuration.hosts), 'host')}, {count(len(configuration.firewalls), 'firewall')}"
+    found = f"{configuration.file} (owner {configuration.owner}, {parts})"
+    yield Check("configuration", "ok", found)
+    yield from _libraries(configuration)
+    yield from _secrets(configuration)
+    yield from _credentials(shell, configuration)
+    yield from _engines(shell, configuration)
+    yield from _state(configuration)
+    yield _schedule(configuration)
+
+
+def _versions() -> Check:
+    python = platform.python_version()
+    return Check("version", "ok", f"cloudsync {__version__}, Python {python} in {sys.prefix}")
+
+
+def _libraries(configuration: Configuration) -> Iterator[Check]:
+    from cloudsync.provider.registry import sdk_missing
+
+    for provider in {
+        table.type: table.provider for table in configuration.accounts.values()
+    }.values():
+        if (missing := sdk_missing(provider)) is not None:
+            finding, _, cure = missing.partition(": ")
+            yield Check("version", "broken", finding, cure)
+
+
+def _secrets(configuration: Configuration) -> Iterator[Check]:
+    """Files of secrets that everybody on the machine can read."""
+    from cloudsync.provider.settings import SecretRef
+
+    for account in configuration.accounts.values():
+        for name in type(account.settings).model_fields:
+            reference = getattr(account.settings, name)
+            if not isinstance(reference, SecretRef) or reference.file is None:
+                continue
+            path = configuration.base / reference.file
+            try:
+                readable = path.stat().st_mode & 0o004
+            except OSError:
+                continue  # the credentials' own check names it
+            if readable:
+                cure = f"chmod 600 {path}"
+                yield Check("credentials", "look", f"everybody can read {path}", cure)
+
+
+def _credentials(shell: Shell, configuration: Configuration) -> Iterator[Check]:
+    from cloudsync.reconcile import check_access as access
+
+    for name, rows in access.check(configuration, shell.progress).items():
+        failing = [row for row in rows if access.failing(row, "apply", exposure=True)]
+        near = [row for row in rows if row.state == "near"]
+        for row in failing:
+            yield Check(
+                "credentials",
+                "broken",
+                f"{name}: {row.what} is {row.state}: {row.detail}",
+                "cloudsync check-access lists what is needed",
+            )
+        for row in near:
+            yield Check("credentials", "look", f"{name}: {row.what}: {row.detail}")
+        if not failing:
+            yield Check("credentials", "ok", f"{name}: good for plan and apply")
+
+
+def _engines(shell: Shell, configuration: Configuration) -> Iterator[Check]:
+    from cloudsync.model.ports import Complete, Failed
+    from cloudsync.sources.read_hosts import read_hosts
+
+    names = [host.name for host in configuration.hosts.values() if not host.retired]
+    for name, discovery in read_hosts(configuration, names, shell.progress).items():
+        if isinstance(discovery, Failed):
+            yield Check("engine", "broken", f"{name}: {discovery.reason}", "cloudsync discover")
+        elif not isinstance(discovery, Complete):
+            reasons = "; ".join(discovery.reasons)
+            yield Check("engine", "broken", f"{name}: {reasons}", "cloudsync discover")
+        elif discovery.malformed:
+            bad = count(len(discovery.malformed), "container has", "containers have")
+            finding = f"{name}: {bad} labels that do not parse"
+            yield Check("engine", "broken", finding, "cloudsync discover names them")
+        else:
+            yield Check("engine", "ok", f"{name}: {count(len(discovery.required), 'port')}")
+
+
+def _state(configuration: Configuration) -> Iterator[Check]:
+    folder = configuration.state
+    if not folder.exists():
+        yield Check("state", "look", f"{folder} does not exist yet", "the first apply makes it")
+    elif not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        owner = folder.stat().st_uid
+        finding = f"{folder} belongs to user {owner} and cannot be written"
+        yield Check("state", "broken", finding, "run as that user, or name another state directory")
+    else:
+        yield Check("state", "ok", f"{folder} can be written")
+
+
+def _schedule(configuration: Configuration) -> Check:
+    """What keeps the firewalls in step on this machine, and when an apply last ran."""
+    keepers = [*_active_units(), *_cron_lines()]
+    last = _last_apply(configuration)
+    if not keepers:
+        finding = f"no cloudsync timer, service or cron line on this machine; {_ago(last)}"
+        cure = "docs/unattended.md (cron, systemd timer), or cloudsync watch"
+        return Check("schedule", "look", finding, cure)
+    finding = f"{listed(keepers, 3)}; {_ago(last)}"
+    if last is None or datetime.now(UTC) - last > _STALE:
+        return Check("schedule", "look", finding, "journalctl -u cloudsync, or the mail of cron")
+    return Check("schedule", "ok", finding)
+
+
+def _active_units() -> Iterator[str]:
+    systemctl = shutil.which("systemctl")
+    if systemctl is None:
+        return
+    for unit in _UNITS:
+        try:
+            asked = subprocess.run(  # noqa: S603 - words of this file
+                [systemctl, "is-active", "--quiet", unit],
+                timeout=_ASK_SECONDS,
+                check=False,
+                capture_output=True,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            continue
+        if asked.returncode == 0:
+            yield f"systemd: {unit}"
+
+
+def _cron_lines() -> Iterator[str]:
+    for name in _CRON_FILES:
+        path = Path(name)
+        files = [path] if path.is_file() else sorted(path.rglob("*")) if path.is_dir() else []
+        for file in files:
+            try:
+                lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
+            except OSError:
+                continue
+            if any("cloudsync" in line and not line.lstrip().startswith("#") for line in lines):
+                yield f"cron: {file}"
+
+
+def _last_apply(configuration: Configuration) -> datetime | None:
+    from cloudsync.state import StateError
+    from cloudsync.state.history import entries
+
+    try:
+        found = entries(configuration.state, configuration.owner)
+    except StateError:
+        return None
+    return _moment(found[-1]) if found else None
+
+
+def _moment(entry: Mapping[str, object]) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(entry.get("ended") or entry.get("started")))
+    except ValueError:
+        return None
+
+
+def _ago(last: datetime | None) -> str:
+    if last is None:
+        return "no apply has run yet"
+    seconds = int((datetime.now(UTC) - last).total_seconds())
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            return f"the last apply ran {count(seconds // length, unit)} ago"
+    return "the last apply ran less than a minute ago"

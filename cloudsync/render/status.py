@@ -1,0 +1,99 @@
+"""The table of `cloudsync status`, and the same as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from cloudsync.model.plan import Plan
+from cloudsync.model.ports import name_of
+from cloudsync.planning.policy import SSH_REASON
+from cloudsync.planning.status import StatusRow
+from cloudsync.render import words
+from cloudsync.render.blocks import BLANK, Block, Line, Row, Style, Table
+from cloudsync.render.escape import plain
+from cloudsync.render.verdict import incomplete, summary
+from cloudsync.render.words import PLAIN, Vocabulary
+
+FORMAT_VERSION = "1.0"
+_STYLES: dict[str, Style] = {"open": "plain", "held": "warning", "closes": "close", "opens": "open"}
+
+
+def text(
+    plan: Plan, rows: Sequence[StatusRow], *, vocabulary: Vocabulary = PLAIN
+) -> Iterator[Block]:
+    """The verdict first, then one table over all firewalls."""
+    yield Line(f"Status: {_verdict(plan)}", "title")
+    if (unread := incomplete(plan)) is not None:
+        yield Line(unread, "warning", "! ")
+    absent = [firewall.name for firewall in plan.firewalls if firewall.exists is False]
+    if absent:
+        yield Line(f"not created yet: {plain(', '.join(absent))}", "warning", "! ")
+    if not rows:
+        return
+    hosts = max((len(firewall.hosts) for firewall in plan.firewalls), default=1)
+    yield BLANK
+    shown = [
+        Row(
+            (
+                words.port(row.rule.protocol, row.rule.ports),
+                plain(vocabulary.sources(row.rule.sources)),
+                plain(row.firewall),
+                (row.opened or "")[:10] or "-",
+                plain(_who(row, hosts), 1500),
+            ),
+            _STYLES[row.state],
+        )
+        for row in rows
+    ]
+    yield Table((Row(("PORT", "FROM", "FIREWALL", "SINCE", "FOR"), "quiet"), *shown), indent=0)
+
+
+def _verdict(plan: Plan) -> str:
+    if plan.guards:
+        return f"a person is needed ({words.listed(dict.fromkeys(g.id for g in plan.guards), 3)})"
+    if plan.has_changes:
+        phrase = summary(plan).removeprefix("Plan: ").rstrip(".")
+        return f"an apply would {phrase}"
+    return "not everything is known" if incomplete(plan) else "in step"
+
+
+def _who(row: StatusRow, hosts: int) -> str:
+    names = [
+        name_of(origin) + (f" on {origin.host}" if hosts > 1 and origin.host else "")
+        for origin in row.origins
+    ]
+    if SSH_REASON in row.reasons:
+        names.insert(0, "SSH ([ssh])")
+    who = words.listed(dict.fromkeys(names), 4) if names else "; ".join(row.reasons)
+    if row.state == "opens":
+        return f"{who}: not open yet"
+    if row.state == "closes":
+        return "nothing requires it: an apply closes it"
+    if row.state == "held":
+        until = f" until {row.until:%Y-%m-%d %H:%M} UTC" if row.until else ""
+        return f"nothing requires it: held{until}, {row.detail}"
+    return who or "kept by policy"
+
+
+def document(plan: Plan, rows: Iterable[StatusRow]) -> dict[str, Any]:
+    """The same as JSON values; minor versions add keys."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "owner": plan.owner,
+        "in_step": not (plan.has_changes or plan.guards or incomplete(plan)),
+        "rules": [
+            {
+                "firewall": row.firewall,
+                "protocol": row.rule.protocol,
+                "ports": row.rule.ports,
+                "sources": list(row.rule.sources.cidrs()),
+                "state": row.state,
+                "for": list(row.reasons),
+                "since": row.opened,
+                "held_until": row.until.isoformat(timespec="seconds") if row.until else None,
+                "held_because": row.detail or None,
+            }
+            for row in rows
+        ],
+    }

@@ -1,0 +1,214 @@
+"""Whole screens as they are recorded, at 80 and at 120 columns, and every command at every width.
+
+`CLOUDSYNC_RECORD=1 pytest tests/cli/test_screens.py` records them anew; the diff is the review.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudsync.cli.main import run
+from cloudsync.cli.shared import Shell as Options
+from cloudsync.render.blocks import BLANK, Block, Line, Row, Table
+from cloudsync.render.screen import joined
+from tests.cli.conftest import Shell
+from tests.cli.test_discover import container
+from tests.doubles.engine import FakeEngine
+from tests.doubles.hetzner import HetznerDouble
+
+SCREENS = Path(__file__).parent / "screens"
+CONFIGURATION = """version = 1
+owner = "vm"
+state = "file://{folder}/state"
+[ssh]
+ports = [22]
+sources = ["any"]
+[networks]
+partner = ["203.0.113.0/24"]
+[policy]
+expose = "published"
+grace = "10m"
+[providers.hetzner]
+token = {{ env = "HCLOUD_TOKEN" }}
+endpoint = "{endpoint}"
+[hosts.web-1]
+docker = "{engine}"
+[firewalls.web]
+provider = "hetzner"
+hosts = ["web-1"]
+servers = ["web-1"]
+"""
+
+
+class Machine(Shell):
+    """A machine with containers, whose token can see one server."""
+
+    def __init__(self, folder: Path, engine: FakeEngine, cloud: HetznerDouble) -> None:
+        super().__init__(folder)
+        self.engine, self.cloud = engine, cloud
+        self.reads(engine.endpoint)
+
+    def reads(self, engine: str) -> None:
+        (self.folder / "cloudsync.toml").write_text(
+            CONFIGURATION.format(folder=self.folder, endpoint=self.cloud.endpoint, engine=engine)
+        )
+
+    def shows(self, *words: str, columns: int = 80) -> str:
+        """The command and its screen, times of the day taken out."""
+        done = self.types(*words, HCLOUD_TOKEN=self.cloud.token, COLUMNS=str(columns))
+        screen = done.stdout.replace(str(self.folder), "/srv")
+        screen = re.sub(r"20\d\d-\d\d-\d\d", "2026-03-01", screen)
+        return f"$ cloudsync {' '.join(words)}\n{screen}"
+
+
+def named(name: str, number: int, ports: dict[str, str], **more: Any) -> dict[str, Any]:
+    made = container(number, ports, **more)
+    made["Name"] = f"/{name}"
+    return made
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    (tmp_path / "e").mkdir()
+    with FakeEngine(tmp_path / "e", containers=0) as engine, HetznerDouble() as cloud:
+        cloud.add_server("web-1")
+        engine.routes["/info"] = {"ID": "first", "Swarm": {"LocalNodeState": "inactive"}}
+        containers = [
+            named("ftp", 0, {"21/tcp": "21", **{f"{n}/tcp": str(n) for n in range(8000, 8005)}}),
+            named("traefik", 1, {"80/tcp": "80", "443/tcp": "443", "443/udp": "443"}),
+            named("shop-admin", 2, {"3000/tcp": "3000"}),
+            named("db", 3, {"5432/tcp": "5432"}),
+            named("debug", 4, {"9000/tcp": "9000"}, **{"cloudsync.expose": "false"}),
+            named("partner-api", 5, {"8443/tcp": "8443"}, **{"cloudsync.sources": "@partner"}),
+            named("cache", 6, {"6379/tcp": "6379"}, address="127.0.0.1"),
+        ]
+        engine.routes["/containers/json"] = [{"Id": one["Id"]} for one in containers]
+        engine.routes |= {f"/containers/{one['Id']}/json": one for one in containers}
+        engine.routes["/images/sha256:1/json"] = {"Config": {"Labels": {}}}
+        yield Machine(tmp_path, engine, cloud)
+
+
+def recorded(name: str, screen: str) -> None:
+    path = SCREENS / f"{name}.txt"
+    if os.environ.get("CLOUDSYNC_RECORD"):
+        path.write_text(screen)
+    assert screen == path.read_text()
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_first_hour(machine: Machine, columns: int) -> None:
+    """From the first look to the first apply, and what one asks afterwards."""
+    recorded(f"discover-{columns}", machine.shows("discover", columns=columns))
+    recorded(f"plan-first-{columns}", machine.shows("plan", columns=columns))
+    apply = ("apply", "--auto-approve", "--allow-attach", "web")
+    recorded(f"apply-first-{columns}", machine.shows(*apply, columns=columns))
+    recorded(f"plan-again-{columns}", machine.shows("plan", columns=columns))
+    recorded(f"status-{columns}", machine.shows("status", columns=columns))
+    recorded(f"exposure-{columns}", machine.shows("exposure", columns=columns))
+    recorded(f"check-access-{columns}", machine.shows("check-access", columns=columns))
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_an_engine_that_is_down_is_one_reason_and_one_row(machine: Machine, columns: int) -> None:
+    machine.shows("apply", "--auto-approve", "--allow-attach", "web")
+    machine.reads("unix:///nowhere.sock")
+    screen = machine.shows("plan", columns=columns)
+    recorded(f"engine-down-{columns}", screen)
+    assert len(screen.splitlines()) < 16
+    assert screen.count("could not be read") == 3
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_what_closes_and_what_another_firewall_leaves_open(machine: Machine, columns: int) -> None:
+    machine.shows("apply", "--auto-approve", "--allow-attach", "web")
+    rules = [
+        {
+            "direction": "in",
+            "protocol": "tcp",
+            "port": port,
+            "source_ips": ["0.0.0.0/0", "::/0"],
+        }
+        for port in ("22", "80", "443", "8888", "3389")
+    ]
+    (made,) = machine.cloud.firewalls
+    machine.cloud.set_rules_by_hand(made, rules)
+    recorded(f"plan-drift-{columns}", machine.shows("plan", columns=columns))
+
+
+COMMANDS = (
+    ("discover",),
+    ("plan",),
+    ("plan", "-v"),
+    ("apply", "--auto-approve"),
+    ("explain", "5432"),
+    ("explain", "tcp/443"),
+    ("exposure",),
+    ("status",),
+    ("doctor",),
+    ("history",),
+    ("history", "--all"),
+    ("check-access",),
+    ("providers",),
+)
+
+
+def test_no_command_breaks_a_word_or_goes_beyond_the_width(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(machine.folder)
+    monkeypatch.setenv("HCLOUD_TOKEN", machine.cloud.token)
+    monkeypatch.setenv("HOME", "/srv")
+    monkeypatch.delenv("CLOUDSYNC_CONFIG", raising=False)
+    screens: list[tuple[str, list[Block]]] = []
+    monkeypatch.setattr(
+        Options, "print", lambda _, blocks: screens.append((" ".join(words), list(blocks)))
+    )
+    for words in COMMANDS:
+        run(words)
+    assert {name for name, _ in screens} == {" ".join(words) for words in COMMANDS}
+    for name, blocks in screens:
+        whole = Counter(joined(blocks, colour=False, width=1000).split())
+        for width in (60, *range(61, 200, 9), 200):
+            screen = joined(blocks, colour=False, width=width)
+            beyond = [line for line in screen.splitlines() if len(line) > width]
+            longest = max(map(len, whole))
+            if longest <= width - 10:
+                assert not beyond, (name, width)
+                assert Counter(screen.split()) == whole, (name, width)
+
+
+def test_a_word_that_is_wider_than_the_page_is_the_only_one_that_breaks() -> None:
+    screen = joined([Line("to /" + "x" * 70 + " and back")], colour=False, width=60)
+    assert all(len(line) <= 60 for line in screen.splitlines())
+    assert screen.splitlines()[0] == "to"
+    assert screen.endswith(" and back")
+
+
+def test_wide_characters_count_as_two_columns() -> None:
+    table = Table((Row(("全角文字", "a " * 40)), Row(("ab", "b " * 40))), indent=0)
+    lines = joined([table], colour=False, width=60).splitlines()
+    assert lines[0].startswith("全角文字  a")
+    assert lines[2].startswith("ab        b")
+
+
+def test_prose_without_room_stands_beneath_its_row() -> None:
+    table = Table((Row(("x" * 20, "y" * 26, "a reason of several long words")),))
+    assert joined([BLANK, table], colour=False, width=60).splitlines() == [
+        f"  {'x' * 20}  {'y' * 26}",
+        "      a reason of several long words",
+    ]
+
+
+def test_red_is_only_for_what_closes_or_is_open_beyond() -> None:
+    for style, code in (("close", "31"), ("beyond", "1;31")):
+        line = Line("web", style)  # type: ignore[arg-type]  # of the list above
+        assert f"\x1b[{code}m" in joined([line], colour=True)
+    for style in ("error", "warning", "attach", "open", "quiet", "title"):
+        assert "31m" not in joined([Line("web", style)], colour=True)  # type: ignore[arg-type]
