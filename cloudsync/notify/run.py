@@ -10,6 +10,7 @@ from cloudsync import exit_codes
 from cloudsync.model.outcome import Report
 from cloudsync.render.escape import plain
 from cloudsync.render.result import changes
+from cloudsync.render.words import message
 
 Command = Literal["apply", "watch"]
 ErrorKind = Literal[
@@ -114,7 +115,7 @@ class Run:
             causes = self.causes() or ["see the log"]
             more = f" (and {len(causes) - _CAUSES} more)" if len(causes) > _CAUSES else ""
             said.append(
-                f"exit {self.code}: {'; '.join(plain(cause) for cause in causes[:_CAUSES])}{more}"
+                f"exit {self.code}: {'; '.join(message(cause, 500) for cause in causes[:_CAUSES])}{more}"
             )
         return "; ".join(said) or "nothing to do"
 

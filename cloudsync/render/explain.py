@@ -67,18 +67,18 @@ def _facts(story: Story, asked: str, vocabulary: Vocabulary) -> Iterator[Row]:
     for held in story.held:
         until = f" until {held.until:%Y-%m-%d %H:%M} UTC" if held.until else ""
         what = f"{plain(vocabulary.rule(held.rule))}{until} ({plain(held.reason)})"
-        yield Row(("stays open", f"{what}: {plain(held.detail, 1500)}"), "warning")
-    yield from (Row(("open beyond", f"on {plain(way, 1500)}"), "beyond") for way in story.through)
+        yield Row(("stays open", f"{what}: {words.message(held.detail)}"), "warning")
+    yield from (Row(("open beyond", f"on {words.message(way)}"), "beyond") for way in story.through)
     for event in story.since:
         when, who = plain(event.when[:16].replace("T", " "), 20), plain(event.who, 60)
         yield Row(
             (event.verb, f"{when} UTC, by {who} (cloudsync history {plain(event.entry, 40)})"),
             "quiet",
         )
-    yield from (Row(("stays as it is", plain(kept)), "quiet") for kept in story.kept)
+    yield from (Row(("stays as it is", words.message(kept)), "quiet") for kept in story.kept)
     yield from (Row(("policy", plain(line))) for line in story.policy)
     yield from (
-        Row(("guard", f"{guard.id}: {plain(guard.message, 1500)}"), "error")
+        Row(("guard", f"{guard.id}: {words.message(guard.message)}"), "error")
         for guard in story.guards
     )
     for advice in dict.fromkeys(story.advice):

@@ -132,7 +132,7 @@ def reached(shown: Plan, *, vocabulary: Vocabulary = PLAIN) -> Iterator[Block]:
             beyond += bool(machine.beyond) or not machine.protected
         for remark in remarks(firewall, vocabulary):
             mark = "! " if remark.weight in ("warning", "beyond", "error") else ""
-            yield Line(plain(remark.text, 1500), remark.weight, mark, 2 + 2 * remark.depth)
+            yield Line(words.message(remark.text), remark.weight, mark, 2 + 2 * remark.depth)
     for orphan in orphans(shown.orphans):
         yield BLANK
         yield Line(plain(orphan.text), "warning", "! ")

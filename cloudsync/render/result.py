@@ -9,7 +9,7 @@ from cloudsync.model.outcome import Outcome, Report
 from cloudsync.model.plan import FirewallPlan
 from cloudsync.render.blocks import Line, Style
 from cloudsync.render.escape import plain
-from cloudsync.render.words import count, listed, origin_name, port_list
+from cloudsync.render.words import count, listed, message, origin_name, port_list
 from cloudsync.rules import NOTHING, Rule
 
 _SHOWN = 8
@@ -87,8 +87,7 @@ def lines(report: Report) -> Iterator[Line]:
     changed."""
     if report.moved is not None:
         yield Line(
-            f"Nothing was applied, this is not the approved plan any more: "
-            f"{plain(report.moved, 1500)}",
+            f"Nothing was applied, this is not the approved plan any more: {message(report.moved)}",
             "error",
         )
         return
@@ -102,7 +101,7 @@ def lines(report: Report) -> Iterator[Line]:
         yield Line(
             f"Not all of it was applied: {sum_of(report)}. The next run finishes it.", "error"
         )
-    yield from (Line(plain(note), "warning", "! ") for note in report.notes)
+    yield from (Line(message(note), "warning", "! ") for note in report.notes)
 
 
 def _outcome(outcome: Outcome, firewall: FirewallPlan | None) -> Line:
@@ -116,7 +115,7 @@ def _outcome(outcome: Outcome, firewall: FirewallPlan | None) -> Line:
         "not-begun": "not begun",
     }[outcome.status]
     if outcome.message and outcome.status != "refused":
-        phrase += f": {plain(outcome.message, 1500)}"
+        phrase += f": {message(outcome.message)}"
     style: Style = "error"
     if outcome.status in ("done", "unchanged"):
         style = "open" if outcome.status == "done" else "quiet"

@@ -109,9 +109,9 @@ def _firewall(
             yield Line(_guard(guard), "error", "! ", 2)
     yield from _standing(firewall, verbose=verbose)
     if verbose:
-        yield from (Line(plain(text), "quiet", "kept: ", 2) for text in firewall.kept)
+        yield from (Line(words.message(text), "quiet", "kept: ", 2) for text in firewall.kept)
         yield from (
-            Line(f"{plain(step.summary)} ({step.kind})", "quiet", "step: ", 2)
+            Line(f"{words.message(step.summary)} ({step.kind})", "quiet", "step: ", 2)
             for step in firewall.steps
         )
     elif firewall.kept:
@@ -240,7 +240,7 @@ def _why_held(held: Held, firewall: FirewallPlan, shown: Plan) -> str:
         return f" because {plain(', '.join(unread))} could not be read"
     if any(guard.id == held.reason for guard in shown.guards):
         return f": the guard {plain(held.reason)} refuses to close it, see below"
-    return f"{words.until(held.until, shown.created)}: {plain(held.detail)}"
+    return f"{words.until(held.until, shown.created)}: {words.message(held.detail)}"
 
 
 def _refusals(refused: Iterable[Refused], hosts: int) -> list[Row]:
@@ -269,7 +269,7 @@ def _who(refused: Refused, hosts: int = 1) -> str:
 
 
 def _guard(guard: Guard) -> str:
-    return f"{guard.id}: {words.withheld(guard)}. {plain(guard.message[:1].upper() + guard.message[1:], 1500)}"
+    return f"{guard.id}: {words.withheld(guard)}. {words.message(guard.message[:1].upper() + guard.message[1:])}"
 
 
 def _standing(firewall: FirewallPlan, *, verbose: bool) -> Iterator[Line]:
@@ -277,7 +277,7 @@ def _standing(firewall: FirewallPlan, *, verbose: bool) -> Iterator[Line]:
         if trouble.weight == "quiet" and not verbose:
             continue
         mark = "! " if trouble.weight in ("warning", "beyond") else ""
-        yield Line(plain(trouble.text, 1500), trouble.weight, mark, 2 + 2 * trouble.depth)
+        yield Line(words.message(trouble.text), trouble.weight, mark, 2 + 2 * trouble.depth)
 
 
 def _notes(shown: Plan, *, verbose: bool) -> Iterator[Line]:
@@ -289,7 +289,7 @@ def _notes(shown: Plan, *, verbose: bool) -> Iterator[Line]:
     yield BLANK
     settled = not (shown.has_changes or shown.guards or incomplete(shown))
     if verbose or not settled:
-        yield from (Line(plain(text, 1500), "quiet", "note: ") for text in notes)
+        yield from (Line(words.message(text), "quiet", "note: ") for text in notes)
     else:
         yield Line(f"{words.count(len(notes), 'note')} (-v shows them)", "quiet")
 

@@ -5,6 +5,7 @@ One notation everywhere, Docker's: `443/tcp`. `everyone` is every address of bot
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from cloudsync.model.plan import Change, Guard
 from cloudsync.model.ports import Origin, name_of
 from cloudsync.planning.policy import SSH_REASON
 from cloudsync.planning.sensitive_ports import is_world
+from cloudsync.render.escape import plain
 from cloudsync.rules import Rule, protocols
 from cloudsync.rules.address_classes import PRIVATE
 from cloudsync.rules.networks import ANY, ANY4, ANY6, NetworkSet
@@ -21,6 +23,8 @@ EVERYONE = "everyone"
 _SHOWN_SOURCES = 4
 _SHOWN_PORTS = 8
 _MISSING_PROTOCOLS = 8
+_PROTOCOL_FIRST = re.compile(r"\b(tcp|udp|sctp)/(\d{1,5}(?:-\d{1,5})?)(?![\d/])")
+_EVERYONE = re.compile(r"from 0\.0\.0\.0/0, ::/0(?!\w)")
 
 
 def count(number: int, singular: str, plural: str | None = None) -> str:
@@ -202,6 +206,13 @@ def change(change: Change, vocabulary: Vocabulary = PLAIN) -> str:
         "rewrite": "rewrite",
     }[change.action]
     return f"{phrase} {change.target or ''}".strip()
+
+
+def message(text: str, limit: int = 1500) -> str:
+    """A message of planning, of a provider or of a stranger's plugin, harmless and in the notation
+    of the screens: `tcp/443 from 0.0.0.0/0, ::/0` is `443/tcp from everyone`."""
+    text = _EVERYONE.sub(f"from {EVERYONE}", plain(text, limit))
+    return _PROTOCOL_FIRST.sub(r"\2/\1", text)
 
 
 def withheld(guard: Guard) -> str:

@@ -78,7 +78,7 @@ def test_what_moved_is_shown(planned: Shell) -> None:
     planned.configure('"8443/tcp", "9443/tcp", "25/tcp"')
     done = planned.types("apply", "plan.json")
     assert done.returncode == 4
-    assert "now also opens tcp/25" in done.stdout
+    assert "now also opens 25/tcp" in done.stdout
     assert rules(planned) == {"22", "443"}
 
 

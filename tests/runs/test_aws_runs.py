@@ -167,7 +167,7 @@ def test_planning_again_does_not_go_beyond_what_was_approved(run: Run) -> None:
     )
     done = run.types("apply", "--auto-approve")
     assert done.returncode == 6
-    assert "planned again: web-0: now also closes tcp/3389" in done.stdout
+    assert "planned again: web-0: now also closes 3389/tcp" in done.stdout
     assert 3389 in run.ports()
     assert run.applies() == 0
     assert run.ports() == {22, 80, 443}

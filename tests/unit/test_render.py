@@ -24,8 +24,9 @@ from cloudsync.reconcile.run import Options, Outcome, Report
 from cloudsync.render import markdown, text, words
 from cloudsync.render.escape import markdown as escaped
 from cloudsync.render.escape import plain
+from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.address_classes import PRIVATE
-from cloudsync.rules.networks import ANY
+from cloudsync.rules.networks import ANY, NetworkSet
 from tests.effort import examples
 from tests.world import World, both, rules
 
@@ -165,6 +166,46 @@ def test_a_guard_says_what_it_saw_and_how_to_go_on(world: World) -> None:
 def test_sources_in_words(sources: str, said: str) -> None:
     (rule,) = rules(f"tcp/443 from {sources}")
     assert words.sources(rule.sources) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("now also opens tcp/25", "now also opens 25/tcp"),
+        ("tcp/80 from 0.0.0.0/0, ::/0 is not open", "80/tcp from everyone is not open"),
+        ("udp/8000-8010 of ftp", "8000-8010/udp of ftp"),
+        ("https://example.com/tcp/443/x", "https://example.com/tcp/443/x"),
+        ("443/tcp stays", "443/tcp stays"),
+        ("from 0.0.0.0/0 alone", "from 0.0.0.0/0 alone"),
+    ],
+)
+def test_messages_of_others_are_shown_in_one_notation(text: str, shown: str) -> None:
+    assert words.message(text) == shown
+
+
+def test_names_of_networks_and_what_is_left_out(world: World) -> None:
+    edge = NetworkSet.of(f"198.51.{n}.0/24" for n in range(0, 44, 2))
+    vocabulary = words.Vocabulary({"cloudflare": edge, "office": NetworkSet.of(["203.0.113.0/24"])})
+    assert vocabulary.sources(edge) == "@cloudflare (22 networks)"
+    assert vocabulary.sources(NetworkSet.of(["203.0.113.0/24"])) == "@office"
+    more = edge | NetworkSet.of(["192.0.2.1/32"])
+    assert vocabulary.sources(more) == "@cloudflare (22 networks), 192.0.2.1/32"
+    assert vocabulary.sources(ANY - NetworkSet.of(["10.0.0.0/8"])) == (
+        "the Internet except 10.0.0.0/8"
+    )
+    assert words.sources(ANY - edge).startswith("the Internet except 198.51.0.0/24, ")
+
+
+def test_whole_protocols_are_named_by_what_is_missing() -> None:
+    everything = RuleSet.of((Rule.of("all", "", ANY),))
+    rest = everything - RuleSet.of(
+        Rule.of(protocol, "", ANY) for protocol in ("tcp", "udp", "icmp")
+    )
+    assert words.port_list(rest) == "everything but tcp, udp, icmp"
+    assert words.port_list(everything) == "everything"
+    assert (
+        words.port_list(rules("tcp/22", "tcp/80", "udp/443", "icmp")) == "icmp, 22, 80/tcp, 443/udp"
+    )
 
 
 def test_a_report_says_what_was_really_done(world: World) -> None:
