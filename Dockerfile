@@ -13,7 +13,7 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY cloudsync cloudsync
 COPY providers providers
-# Which providers' libraries are in it: aws, digitalocean, gcp, hetzner with commas between, or all.
+# Which providers' libraries are in it: aws, digitalocean, gcp, hetzner, openstack with commas between, or all.
 ARG EXTRAS=all
 RUN python -m venv /opt/cloudsync \
     && /opt/cloudsync/bin/python -m pip install --no-cache-dir --disable-pip-version-check --constraint constraints.txt ".[${EXTRAS}]" \

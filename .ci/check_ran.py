@@ -19,6 +19,7 @@ LEAST = {
     "tests.conformance": 300,
     "tests.crash": 250,
     "tests.compose": 300,
+    "tests.openstack": 220,
 }
 FINE = (
     "the vendor's description is not at hand",

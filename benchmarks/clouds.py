@@ -23,6 +23,7 @@ MODULES = {
     "digitalocean": "community.digitalocean.digital_ocean_firewall",
     "gcp": "google.cloud.gcp_compute_firewall",
     "hetzner": "hetzner.hcloud.firewall",
+    "openstack": "openstack.cloud.security_group",
 }
 _ANY = ["0.0.0.0/0", "::/0"]
 
@@ -42,7 +43,7 @@ class World:
         kept = {
             key: value
             for key, value in os.environ.items()
-            if not key.startswith(("AWS_", "PYTHON", "ANSIBLE_"))
+            if not key.startswith(("AWS_", "OS_", "PYTHON", "ANSIBLE_"))
         }
         return kept | {
             "HCLOUD_TOKEN": about.get("secret", ""),
@@ -56,6 +57,8 @@ class World:
             "AWS_DEFAULT_REGION": "eu-central-1",
             "AWS_EC2_METADATA_DISABLED": "true",
             "VPC_ID": about.get("vpc", ""),
+            "OS_ENDPOINT": about["endpoint"],
+            "OS_PROJECT_ID": about.get("project", ""),
             "HOME": str(self.folder),
             "NO_COLOR": "1",
         }
@@ -68,12 +71,18 @@ class World:
             "digitalocean": {"token": {"env": "DIGITALOCEAN_TOKEN"}, "endpoint": endpoint},
             "gcp": {"project": "p", "anonymous": True, "endpoint": endpoint},
             "hetzner": {"token": {"env": "HCLOUD_TOKEN"}, "endpoint": endpoint},
+            "openstack": {
+                "endpoint": endpoint,
+                "anonymous": True,
+                "project_id": self.double.about.get("project", ""),
+            },
         }[self.cloud]
         own: dict[str, Any] = {
             "aws": {"vpc_id": self.double.about.get("vpc", "")},
             "digitalocean": {"private": "cut"},
             "gcp": {"target_tags": ["web"], "enforce": "allow"},
             "hetzner": {},
+            "openstack": {},
         }[self.cloud]
         any_ = ["any4"] if self.cloud == "gcp" else ["any"]
         wanted = [{"ports": [f"{port}/tcp" for port in _ports(state)[1:]], "sources": any_}]
@@ -142,6 +151,23 @@ class World:
                 "rules": [
                     {"direction": "in", "protocol": "tcp", "port": port, "source_ips": _ANY}
                     for port in ports
+                ],
+            },
+            "openstack": {
+                "state": "present",
+                "auth_type": "none",
+                "auth": {"endpoint": self.double.about["endpoint"]},
+                "security_group_rules": [
+                    {
+                        "direction": "ingress",
+                        "ether_type": family,
+                        "protocol": "tcp",
+                        "port_range_min": int(port),
+                        "port_range_max": int(port),
+                        "remote_ip_prefix": prefix,
+                    }
+                    for port in ports
+                    for family, prefix in zip(("IPv4", "IPv6"), _ANY, strict=True)
                 ],
             },
         }[self.cloud]

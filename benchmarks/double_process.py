@@ -6,11 +6,13 @@ for every line on its standard input; it ends when that ends. `DoubleProcess` is
 
 from __future__ import annotations
 
+import atexit
 import json
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -21,12 +23,26 @@ from tests.doubles.digitalocean import DigitalOceanDouble
 from tests.doubles.ec2 import Ec2Double
 from tests.doubles.hetzner import HetznerDouble
 from tests.doubles.http import Double, Request
+from tests.openstack.proxy import NeutronProxy
+from tests.openstack.shared import shared_server
 
-DOUBLES: dict[str, type[Double]] = {
+
+def _neutron() -> NeutronProxy:
+    """A project of the real server, without limits, until this process ends."""
+    server = shared_server()
+    proxy = NeutronProxy(server.__enter__())
+    atexit.register(server.__exit__, None, None, None)
+    proxy.watching = False
+    proxy.project.quota(security_group=-1, security_group_rule=-1)
+    return proxy
+
+
+DOUBLES: dict[str, Callable[[], Double]] = {
     "aws": Ec2Double,
     "digitalocean": DigitalOceanDouble,
     "gcp": ComputeDouble,
     "hetzner": HetznerDouble,
+    "openstack": _neutron,
 }
 
 _IDENTITY = b"""<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>
@@ -152,6 +168,8 @@ class _Server:
             return found | {"secret": self.double.access_key, "vpc": self.double.vpc}
         if isinstance(self.double, ComputeDouble):
             return found
+        if isinstance(self.double, NeutronProxy):
+            return found | {"project": self.double.project.id}
         return found | {"secret": getattr(self.double, "token", "")}
 
     def does(self, question: dict[str, Any]) -> dict[str, Any]:

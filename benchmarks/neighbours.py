@@ -1,4 +1,4 @@
-"""The neighbours in a virtual environment of their own: Ansible with its collections for the four
+"""The neighbours in a virtual environment of their own: Ansible with its collections for the
 clouds, and what draws the charts.
 
 It lies in `.bench/`, is made when it is missing, and is no part of the project's environment.
@@ -20,6 +20,7 @@ _COLLECTIONS = {
     "digitalocean": "community/digitalocean",
     "gcp": "google/cloud",
     "hetzner": "hetzner/hcloud",
+    "openstack": "openstack/cloud",
 }
 _REAL = "https://compute.googleapis.com"
 _FROM_ENVIRONMENT = '__import__("os").environ["GCP_ENDPOINT"]'
@@ -59,7 +60,7 @@ def versions() -> dict[str, str]:
 
 
 def _sdks() -> list[str]:
-    names = ("boto3", "botocore", "google-auth", "python-dateutil", "requests")
+    names = ("boto3", "botocore", "google-auth", "openstacksdk", "python-dateutil", "requests")
     pins = dict(
         line.strip().split("==")
         for line in (ROOT / "constraints.txt").read_text().splitlines()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from benchmarks.compare import CASES
@@ -32,6 +32,7 @@ https://cloud.google.com/compute/api-quota."""
 TITLES = {
     "twenty": "20 firewalls in one account",
     "many": "As many as an account has",
+    "openstack": "On a real Neutron",
     "startup": "Start",
     "growth": "Growth",
     "fleet": "A fleet",
@@ -72,11 +73,22 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[str]:
         yield "| " + " | ".join(line) + " |"
 
 
-def compared(measured: Rows) -> Iterator[str]:
+def on_neutron() -> Iterator[str]:
+    """One group, and 20: the part has both."""
+    measured = rows("openstack")
+    for count in (1, 20):
+        part = [row for row in measured if row["count"] == count]
+        yield from compared(part, {"openstack": "OpenStack"}, latencies=(0.0,))
+        yield ""
+
+
+def compared(
+    measured: Rows, clouds: Mapping[str, str] = CLOUDS, latencies: Sequence[float] = (0.0, 0.05)
+) -> Iterator[str]:
     """What three contenders took, and how often they called."""
     lines = []
-    for cloud, name in CLOUDS.items():
-        for latency in (0.0, 0.05):
+    for cloud, name in clouds.items():
+        for latency in latencies:
             for case in CASES:
                 of = {"cloud": cloud, "latency": latency, "case": case}
                 us, floor, ansible = (
@@ -251,6 +263,7 @@ def write() -> None:
         "small": lambda: compared(rows("small")),
         "twenty": lambda: compared(rows("twenty")),
         "many": lambda: compared(rows("many")),
+        "openstack": on_neutron,
         "started": started,
         "grown": grown,
         "flown": flown,

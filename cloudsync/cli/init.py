@@ -63,7 +63,9 @@ class Asker:
 
 @click.command("init")
 @click.option(
-    "--provider", metavar="TYPE", help="aws, digitalocean, gcp, hetzner, local, or a plugin's."
+    "--provider",
+    metavar="TYPE",
+    help="aws, digitalocean, gcp, hetzner, local, openstack, or a plugin's.",
 )
 @click.option(
     "--owner", metavar="NAME", help="Whose firewalls these are; written into each one's marker."

@@ -52,7 +52,7 @@ class Question:
         found = (
             environ[name]
             for name in self.variables
-            if re.fullmatch(self.pattern, environ.get(name, ""))
+            if name in environ and re.fullmatch(self.pattern, environ[name])
         )
         return next(found, self.default)
 

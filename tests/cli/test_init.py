@@ -24,6 +24,7 @@ SETTINGS = {
     "gcp": ("project=shop-prod-123", "tags=web,db"),
     "hetzner": ("servers=web-1",),
     "local": (),
+    "openstack": ("cloud=prod", "servers=web-1"),
 }
 
 

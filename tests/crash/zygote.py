@@ -145,6 +145,12 @@ _MODULES = {
     "gcp": ("cloudsync_gcp.reader", "cloudsync_gcp.writer"),
     "hetzner": ("cloudsync_hetzner.reader", "cloudsync_hetzner.writer"),
     "local": ("cloudsync_local.plugin",),
+    "openstack": (
+        "cloudsync_openstack.access",
+        "cloudsync_openstack.machines",
+        "cloudsync_openstack.reader",
+        "cloudsync_openstack.writer",
+    ),
     "engine": ("docker", "cloudsync.sources.docker.engine", "cloudsync.sources.docker.client"),
 }
 _SHORTER = {
@@ -155,6 +161,8 @@ _SHORTER = {
     "cloudsync_gcp.client": {"CALL_SECONDS": CALL_SECONDS},
     "cloudsync_gcp.writer": {"CALL_SECONDS": CALL_SECONDS},
     "cloudsync_aws.client": {"READ_SECONDS": CALL_SECONDS},
+    # A real server, and not a double.
+    "cloudsync_openstack.client": {"READ_SECONDS": 4 * CALL_SECONDS},
     "cloudsync.provider.retry": {"LEAST_SECONDS": 0.1},
     "cloudsync.state.lock": {"_POLL_SECONDS": 0.01},
 }

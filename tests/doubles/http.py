@@ -12,7 +12,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -103,6 +103,7 @@ class Request:
     query: dict[str, list[str]]
     body: Any
     token: str | None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def one(self, name: str) -> str | None:
         return self.query.get(name, [None])[0]  # type: ignore[list-item]
@@ -233,7 +234,14 @@ class _Handler(BaseHTTPRequestHandler):
         path = parts.path.removeprefix(self.owner.base_path)
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
         request = self.owner.named(
-            Request(self.command, path, parse_qs(parts.query, keep_blank_values=True), body, token)
+            Request(
+                self.command,
+                path,
+                parse_qs(parts.query, keep_blank_values=True),
+                body,
+                token,
+                dict(self.headers),
+            )
         )
         status, answer, more, fault = self.owner.answer(request)
         self.owner.calls.append(

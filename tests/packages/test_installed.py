@@ -20,6 +20,7 @@ ACCOUNTS = {
     "digitalocean": ('token = { env = "T" }', ""),
     "gcp": ('project = "shop-prod"\nanonymous = true', 'target_tags = ["web"]\nenforce = "allow"'),
     "hetzner": ('token = { env = "T" }', ""),
+    "openstack": ('anonymous = true\nproject_id = "shop"', ""),
 }
 EC2_SAYS_NO = b"<Response><Errors><Error><Code>AuthFailure</Code><Message>no</Message></Error></Errors><RequestID>1</RequestID></Response>"
 CONFIGURATION = """version = 1

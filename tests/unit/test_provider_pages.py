@@ -40,7 +40,7 @@ def test_every_provider_of_the_house_has_a_page() -> None:
     ours = {
         one.name for one in entry_points(group=registry.GROUP) if one.value.startswith("cloudsync_")
     }
-    assert {"aws", "digitalocean", "gcp", "hetzner", "local"} <= set(NAMES)
+    assert {"aws", "digitalocean", "gcp", "hetzner", "local", "openstack"} <= set(NAMES)
     assert set(NAMES) <= ours
 
 

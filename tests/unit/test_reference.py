@@ -40,7 +40,7 @@ def test_every_command_and_every_provider_has_its_part(generate: ModuleType) -> 
         assert f"## cloudsync {name}\n" in commands
     assert "`--allow-attach NAME`" in commands
     configuration = (DOCS / "reference" / "configuration.md").read_text()
-    for kind in ("aws", "digitalocean", "gcp", "hetzner", "local"):
+    for kind in ("aws", "digitalocean", "gcp", "hetzner", "local", "openstack"):
         assert f'## type = "{kind}"\n' in configuration
 
 

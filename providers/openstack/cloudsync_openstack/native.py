@@ -1,0 +1,133 @@
+"""This provider's own frozen values: what the reader found, what a step wants; and the owner
+marker, as a tag or in the description."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from cloudsync.provider.marker import Marker
+from cloudsync_openstack.answers import Group, Quotas
+from cloudsync_openstack.rules import NewRule
+
+CREATED = "managed by cloudsync"
+MAX_TAG = 60
+"""Characters of a tag on every release; newer ones take 255."""
+_MARK = re.compile(r"cloudsync:([a-z0-9-]{1,20}):([a-z0-9._-]{1,40}):([0-9a-f]{8})")
+_IN_TEXT = re.compile(rf" ?\[{_MARK.pattern}\]")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A port that a group is to be attached to."""
+
+    port: str
+    groups: tuple[str, ...]
+    """The list it has now."""
+    secured: bool
+    """Whether port security is on."""
+    revision: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the planner needs of a group besides its rules, of an absent one too."""
+
+    project: str
+    quotas: Quotas | None = None
+    """None if the cloud does not report them."""
+    group: Group | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """A group that does not exist yet, with its rules."""
+
+    name: str
+    project: str
+    marker: Marker
+    rules: tuple[NewRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    group: str
+    rules: tuple[NewRule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    rules: tuple[str, ...]
+    """Ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Put `marker` on a group, or take every marker off it."""
+
+    group: Group
+    marker: Marker | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """`group`: an id; None for the one that an earlier step creates, known by project and name."""
+
+    group: str | None
+    project: str
+    name: str
+    places: tuple[Place, ...]
+
+
+Change = Create | Add | Delete | Mark | Attach
+Kind = Literal["tag", "description"]
+
+
+def tag_of(marker: Marker) -> str:
+    """The marker as text without blanks."""
+    return f"cloudsync:{marker.owner}:{marker.firewall}:{marker.hosts}"
+
+
+def kind_of(marker: Marker, *, tags: bool) -> Kind:
+    """Where the marker goes on this cloud."""
+    return "tag" if tags and len(tag_of(marker)) <= MAX_TAG else "description"
+
+
+def markers_of(group: Group) -> tuple[Marker, ...]:
+    """Every marker on a group: those of its tags, or else the one of its description."""
+    tags = [match for tag in group.tags or () if (match := _MARK.fullmatch(tag))]
+    found = tags or list(_IN_TEXT.finditer(group.description or ""))
+    return tuple(dict.fromkeys(Marker(*match.groups()) for match in found))
+
+
+def marker_of(group: Group, ours: Marker) -> Marker | None:
+    """The marker of a group. Of several, the one that is not `ours`: it is not ours alone."""
+    return min(markers_of(group), key=lambda marker: marker == ours, default=None)
+
+
+def mark_tags(tags: Sequence[str] | None) -> list[str]:
+    """The tags that are markers."""
+    return [tag for tag in tags or () if _MARK.fullmatch(tag)]
+
+
+def marked(text: str | None, marker: Marker | None) -> str:
+    """A description with this marker instead of any it has."""
+    bare = _IN_TEXT.sub("", text or "").strip()
+    return f"{bare} [{tag_of(marker)}]".strip() if marker is not None else bare
+
+
+def has_mark(text: str | None) -> bool:
+    """Whether a description has a marker in it."""
+    return _IN_TEXT.search(text or "") is not None
+
+
+def oldest(groups: Iterable[Group]) -> Group:
+    """The group that stays if several were created at once."""
+    return min(groups, key=lambda group: (group.created_at, group.id))
+
+
+def same_id(a: str, b: str) -> bool:
+    """Ids are written with dashes and without."""
+    return a.replace("-", "") == b.replace("-", "")

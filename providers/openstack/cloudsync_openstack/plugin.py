@@ -1,0 +1,311 @@
+"""What the plugin is: capabilities, settings, and how it plans. Imports no SDK.
+
+One firewall is one security group. Any number of rules is added in one call, all of them or none;
+each rule that goes is a call. What is wanted is opened before anything closes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import urlsplit
+
+from cloudsync.provider.contract import (
+    API_VERSION,
+    Absent,
+    Account,
+    AccountModel,
+    Capabilities,
+    FirewallModel,
+    FirewallSpec,
+    Present,
+    Reader,
+    Refusal,
+    Step,
+    StepKind,
+    Target,
+    Writer,
+)
+from cloudsync.provider.spelling import Spelling, spell
+from cloudsync.rules import NetworkSet, Rule, RuleSet
+from cloudsync_openstack.settings import (
+    OpenStackAccount,
+    OpenStackFirewall,
+    account_settings_of,
+    name_of,
+    settings_of,
+)
+
+if TYPE_CHECKING:
+    from cloudsync.provider.access import Access
+    from cloudsync.provider.init import Starter
+    from cloudsync_openstack.answers import Group
+    from cloudsync_openstack.native import Found
+    from cloudsync_openstack.rules import NewRule
+
+EGRESS_OF_NEW_GROUP = 2
+"""Rules that Neutron gives a new group by itself, which count for the quota."""
+_API = "https://docs.openstack.org/api-ref/network/v2/"
+
+
+class OpenStackProvider:
+    """Security groups of OpenStack's Neutron."""
+
+    api_version: ClassVar[int] = API_VERSION
+    type: ClassVar[str] = "openstack"
+    sdk: ClassVar[str | None] = "openstack"
+    extra: ClassVar[str | None] = "openstack"
+    account_settings: ClassVar[AccountModel] = OpenStackAccount
+    firewall_settings: ClassVar[FirewallModel] = OpenStackFirewall
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        protocols=None,
+        icmp_types=True,
+        private_is_public=True,
+        attaches=True,
+        descriptions=True,
+        all_protocols=True,
+        other_sources=True,
+        limited=True,
+        paged=True,
+        at_once=4,
+        notes=(
+            (
+                "protocol 0 is refused",
+                "Neutron's iptables driver lets every protocol in for it; a rule of it counts as all",
+            ),
+            (
+                "the quota counts the rules of all groups of the project",
+                f"what does not fit is refused in the plan: {_API}#quotas-extension-quotas",
+            ),
+            (
+                "groups are attached to ports and never detached",
+                f"a port's other groups stay, and all of them are united: {_API}#ports",
+            ),
+            (
+                "connections that are open stay open",
+                "a stateful group tracks them; how soon the agents follow the API is not reported",
+            ),
+        ),
+    )
+
+    @property
+    def starter(self) -> Starter:
+        """What `cloudsync init` asks."""
+        from cloudsync_openstack.init import STARTER
+
+        return STARTER
+
+    def identity(self, spec: FirewallSpec) -> str:
+        """The group's id, or its name, in its project if that is not the login's."""
+        settings = settings_of(spec)
+        which = settings.id or name_of(spec)
+        return f"{settings.project}/{which}" if settings.project else which
+
+    def endpoint(self, account: Account) -> str:
+        """Neutron's URL if the configuration has it, else Keystone's or the name of the cloud."""
+        settings = account_settings_of(account.settings)
+        if settings.endpoint is not None:
+            return settings.endpoint
+        cloud = settings.cloud or os.environ.get("OS_CLOUD")
+        region = settings.region or os.environ.get("OS_REGION_NAME")
+        where = f"cloud {cloud}" if cloud else _without_credentials(os.environ.get("OS_AUTH_URL"))
+        return f"{where} {region}" if region else where
+
+    def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
+        """Marker, one call for what opens, one for each rule that goes, attachments."""
+        from cloudsync_openstack.native import Found
+        from cloudsync_openstack.rules import inexpressible
+
+        if not isinstance(observed.native, Found):
+            raise TypeError("an observation of another provider")
+        found = observed.native
+        identity = self.identity(target.spec)
+        if target.release:
+            return _released(found, identity, target)
+        if rest := inexpressible(target.rules):
+            said = ", ".join(map(str, rest))
+            return Refusal(f"Neutron has no rule that lets in only this: {said}")
+        rules = observed.vendor_rules if isinstance(observed, Present) else ()
+        spelling = spell(rules, target)
+        adding = _new(spelling, target)
+        if (full := _over_quota(found, len(adding), spelling)) is not None:
+            return Refusal(full)
+        if isinstance(observed, Absent) or found.group is None:
+            steps = [_create(found, target, adding)]
+        else:
+            marking = _marked(found.group, identity, target, observed.rules)
+            if isinstance(marking, Refusal):
+                return marking
+            steps = [*marking, *_changed(found.group, identity, target, observed.rules, spelling)]
+        return (*steps, *_attached(found, identity, target))
+
+    def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
+        """By reading, and by a write that cannot take effect."""
+        from cloudsync_openstack.access import check
+
+        return check(account, specs)
+
+    def open_reader(self, account: Account) -> Reader:
+        """Raises `AuthError` if there are no credentials."""
+        from cloudsync_openstack.client import Api
+        from cloudsync_openstack.reader import OpenStackReader
+
+        return OpenStackReader(Api(account))
+
+    def open_writer(self, account: Account) -> Writer:
+        """As `open_reader`."""
+        from cloudsync_openstack.client import Api
+        from cloudsync_openstack.writer import OpenStackWriter
+
+        return OpenStackWriter(Api(account))
+
+
+def _new(spelling: Spelling, target: Target) -> tuple[NewRule, ...]:
+    """The rules of Neutron to write, each once: its identity has no description. What is left of
+    "everything" besides rules that are there is written as everything again: one rule instead of
+    one for each of 250 protocols."""
+    from cloudsync_openstack.rules import new_rules
+
+    everything = target.rules.everything_from()
+    whole = NetworkSet.union(
+        written.rule.sources
+        for written in spelling.writing
+        if not written.rule.is_one_protocol and everything.covers(written.rule.sources)
+    )
+    everything_rule = Rule.of("all", "", whole)
+    rules = [
+        rule
+        for written in spelling.writing
+        if not whole.covers(written.rule.sources)
+        for rule in new_rules(written.rule, written.description)
+    ]
+    rules += new_rules(everything_rule, target.describe(everything_rule)) if whole else ()
+    return tuple({rule.meaning: rule for rule in rules}.values())
+
+
+def _create(found: Found, target: Target, adding: tuple[NewRule, ...]) -> Step:
+    from cloudsync_openstack.native import Create
+
+    name = name_of(target.spec)
+    change = Create(name, found.project, target.spec.marker, adding)
+    summary = f'create the group "{name}" with {len(adding)} rules'
+    return Step(summary, StepKind.WIDEN, target.rules, native=change)
+
+
+def _marked(
+    group: Group, identity: str, target: Target, now: RuleSet
+) -> tuple[Step, ...] | Refusal:
+    from cloudsync_openstack.native import Mark, kind_of, marked
+    from cloudsync_openstack.rules import MAX_DESCRIPTION
+
+    if target.marker is None:
+        return ()
+    kind = kind_of(target.marker, tags=group.tags is not None)
+    if kind == "description" and len(marked(group.description, target.marker)) > MAX_DESCRIPTION:
+        return Refusal(
+            f"the owner marker does not fit into the description of {identity!r} any more "
+            f"({MAX_DESCRIPTION} characters at most): shorten it"
+        )
+    warning = None
+    if group.name == "default":
+        warning = (
+            f'"{identity}" is the default group of the project: every port that is created without '
+            f"a list of groups gets it"
+        )
+    summary = f'write the owner marker of "{identity}"'
+    change = Mark(group, target.marker)
+    return (Step(summary, StepKind.MARK, now, native=change, warning=warning),)
+
+
+def _changed(
+    group: Group, identity: str, target: Target, now: RuleSet, spelling: Spelling
+) -> list[Step]:
+    from cloudsync_openstack.native import Add, Delete
+
+    steps = []
+    if adding := _new(spelling, target):
+        summary = f'add {len(adding)} rules to "{identity}"'
+        after = now | target.rules
+        steps.append(Step(summary, StepKind.WIDEN, after, native=Add(group.id, adding)))
+    if removing := tuple(rule.key for rule in (*spelling.going, *spelling.redundant)):
+        steps.append(
+            Step(
+                f'delete {len(removing)} rules of "{identity}"',
+                StepKind.NARROW,
+                target.rules,
+                native=Delete(removing),
+                touches=spelling.touches(),
+            )
+        )
+    return steps
+
+
+def _attached(found: Found, identity: str, target: Target) -> list[Step]:
+    from cloudsync_openstack.native import Attach
+
+    if not target.attach:
+        return []
+    places = tuple(
+        place
+        for attachment in target.attach
+        if isinstance(attachment.native, tuple)
+        for place in attachment.native
+    )
+    targets = tuple(attachment.target for attachment in target.attach)
+    group = found.group.id if found.group is not None else None
+    change = Attach(
+        group,
+        found.project,
+        name_of(target.spec),
+        tuple({place.port: place for place in places}.values()),
+    )
+    summary = f'attach "{identity}" to {", ".join(targets)}'
+    return [Step(summary, StepKind.ATTACH, target.rules, targets, change)]
+
+
+def _released(found: Found, identity: str, target: Target) -> tuple[Step, ...]:
+    from cloudsync_openstack.native import Mark
+
+    if found.group is None:
+        return ()
+    summary = f'take the owner marker off "{identity}"'
+    return (Step(summary, StepKind.MARK, target.rules, native=Mark(found.group, None)),)
+
+
+def _over_quota(found: Found, adding: int, spelling: Spelling) -> str | None:
+    """The numbers and the way out; None if everything fits, or the cloud reports no quota."""
+    if found.quotas is None or not adding:
+        return None
+    groups, rules = found.quotas.security_group, found.quotas.security_group_rule
+    if found.group is None:
+        if groups.free == 0:
+            return (
+                f"the project has {groups.used} of {groups.limit} security groups: no room for one "
+                f"more. Delete one that nothing uses, or have the quota raised"
+            )
+        adding += EGRESS_OF_NEW_GROUP
+    if rules.free is None or adding <= rules.free:
+        return None
+    text = (
+        f"{adding} rules are to be added, and the quota of the project leaves {rules.free} "
+        f"({rules.used} of {rules.limit} rules of all its groups are used)"
+    )
+    going = len(spelling.going) + len(spelling.redundant)
+    if adding <= rules.free + going:
+        return (
+            f"{text}. After the {going} closings they would fit; but what is wanted is opened before "
+            f"anything closes. Delete {adding - rules.free} of the unwanted rules first"
+        )
+    return (
+        f"{text}. Publish consecutive ports, name fewer sources, delete groups that nothing uses, "
+        f"or have the quota raised"
+    )
+
+
+def _without_credentials(url: str | None) -> str:
+    if not url:
+        return "the cloud of clouds.yaml"
+    parts = urlsplit(url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"

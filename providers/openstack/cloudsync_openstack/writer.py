@@ -1,0 +1,208 @@
+"""Writing: rules are added in one call, all of them or none; deleted one call each; a group is
+created so that of several runs that create it at once one group is left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from pydantic import TypeAdapter, ValidationError
+
+from cloudsync.provider.contract import Step
+from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient
+from cloudsync.rules import RuleSet
+from cloudsync_openstack.answers import Group, GroupAnswer, PortAnswer
+from cloudsync_openstack.client import Api
+from cloudsync_openstack.native import (
+    CREATED,
+    Add,
+    Attach,
+    Create,
+    Delete,
+    Mark,
+    Place,
+    has_mark,
+    kind_of,
+    mark_tags,
+    marked,
+    oldest,
+    tag_of,
+)
+from cloudsync_openstack.rules import NewRule, from_vendor
+
+DELETES_AT_ONCE = 4
+CLOCK_SECONDS = 1.0
+"""`created_at` counts whole seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStackWriter:
+    """Writes to one login."""
+
+    api: Api
+    created: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Ids of the groups this run created, by project and name."""
+
+    def run(self, step: Step) -> None:
+        """One step. Neutron answers once it has stored a change; its agents follow within seconds,
+        and no call reports that. Raises `ProviderError`."""
+        match step.native:
+            case Create() as change:
+                self._create(change)
+            case Add(group, rules):
+                self._add(group, rules)
+            case Delete(rules):
+                self._delete(rules)
+            case Mark() as change:
+                self._mark(change)
+            case Attach() as change:
+                self._attach(change)
+            case _:
+                raise ProviderError("this step was not made by the provider openstack")
+
+    def _create(self, change: Create) -> None:
+        """Neutron takes several groups with one name. Each run marks its group, waits until a later
+        one has a later `created_at`, and looks: the oldest stays, the others take theirs back."""
+        body = {
+            "name": change.name,
+            "description": marked(CREATED, change.marker),
+            "project_id": change.project,
+        }
+        group = _group_of(self.api.write("POST", "security-groups", {"security_group": body}))
+        answered = time.monotonic()
+        self.created[change.project, change.name] = group.id
+        self._complete(group, change.rules)
+        if kind_of(change.marker, tags=group.tags is not None) == "tag":
+            self._tag(group, tag_of(change.marker))
+        time.sleep(max(0.0, answered + CLOCK_SECONDS - time.monotonic()))
+        rivals = self.api.list(
+            "security-groups",
+            "security_groups",
+            Group,
+            project_id=change.project,
+            name=change.name,
+        )
+        if (first := oldest([group, *rivals])).id != group.id:
+            del self.created[change.project, change.name]
+            self._withdraw(group)
+            raise Conflict(f"another run created the group {change.name!r} ({first.id}) meanwhile")
+
+    def _complete(self, group: Group, wanted: tuple[NewRule, ...]) -> None:
+        """Bring a new group to the wanted rules. A cloud may give new groups inbound rules of its
+        own: those that are not wanted go, those that are need not be written."""
+        given, _ = from_vendor(group.security_group_rules)
+        target = RuleSet.of(rule.meaning for rule in wanted)
+        staying = RuleSet.of(
+            rule for one in given if target.covers(one.lets_in) for rule in one.lets_in
+        )
+        self._add(
+            group.id,
+            tuple(rule for rule in wanted if not staying.covers(RuleSet.of((rule.meaning,)))),
+        )
+        self._delete(tuple(one.key for one in given if not target.covers(one.lets_in)))
+
+    def _withdraw(self, group: Group) -> None:
+        try:
+            self.api.write("DELETE", f"security-groups/{group.id}", idempotent=True)
+        except NotFound:
+            return
+
+    def _add(self, group: str, rules: tuple[NewRule, ...]) -> None:
+        if not rules:
+            return
+        body = {"security_group_rules": [rule.body(group) for rule in rules]}
+        self._still_there(lambda: self.api.write("POST", "security-group-rules", body))
+
+    def _delete(self, rules: tuple[str, ...]) -> None:
+        """All of them are tried; what is gone already is as it should be."""
+
+        def delete(rule: str) -> ProviderError | None:
+            try:
+                self.api.write("DELETE", f"security-group-rules/{rule}", idempotent=True)
+            except NotFound:
+                return None
+            except ProviderError as error:
+                return error
+            return None
+
+        with ThreadPoolExecutor(DELETES_AT_ONCE, thread_name_prefix="delete") as pool:
+            failures = [error for error in pool.map(delete, rules) if error is not None]
+        if failures:
+            raise max(failures, key=lambda error: (error.fate_unknown, not error.temporary))
+
+    def _mark(self, change: Mark) -> None:
+        """The new marker first, so that a run that dies leaves a marked group. A tag is added or
+        taken off by itself: nobody else's tags are in the request."""
+        group, marker = change.group, change.marker
+        kind = kind_of(marker, tags=group.tags is not None) if marker is not None else None
+        tag = tag_of(marker) if marker is not None and kind == "tag" else None
+        if tag is not None:
+            self._tag(group, tag)
+        if kind == "description":
+            self._describe(group, marked(group.description, marker))
+        for old in mark_tags(group.tags):
+            if old != tag:
+                self._untag(group, old)
+        if kind != "description" and has_mark(group.description):
+            self._describe(group, marked(group.description, None))
+
+    def _describe(self, group: Group, description: str) -> None:
+        """Compare and set: by the text, and by the revision from then on."""
+        path = f"security-groups/{group.id}"
+
+        def compare_and_set() -> None:
+            now = self.api.get(path, GroupAnswer).security_group
+            if now.description != group.description:
+                raise Conflict(f"the description of the group {group.name!r} changed meanwhile")
+            body = {"security_group": {"description": description}}
+            self.api.write("PUT", path, body, if_revision=now.revision_number)
+
+        self._still_there(compare_and_set)
+
+    def _tag(self, group: Group, tag: str) -> None:
+        path = f"security-groups/{group.id}/tags/{tag}"
+        self._still_there(lambda: self.api.write("PUT", path, idempotent=True))
+
+    def _untag(self, group: Group, tag: str) -> None:
+        try:
+            self.api.write("DELETE", f"security-groups/{group.id}/tags/{tag}", idempotent=True)
+        except NotFound:
+            return
+
+    def _attach(self, change: Attach) -> None:
+        group = change.group or self.created.get((change.project, change.name))
+        if group is None:
+            raise Conflict(f"the group {change.name!r} was not created by this run")
+        for place in change.places:
+            self._still_there(lambda place=place: self._put(place, group))  # type: ignore[misc]
+
+    def _put(self, place: Place, group: str) -> None:
+        """The port's whole list and ours, if it still is the list that was read."""
+        body: dict[str, object] = {"security_groups": [*place.groups, group]}
+        if not place.secured:
+            body["port_security_enabled"] = True
+        if place.revision is None:
+            # Without revisions there is no compare and set: look as late as possible.
+            now = self.api.get(f"ports/{place.port}", PortAnswer).port
+            if set(now.security_groups) != set(place.groups):
+                raise Conflict(f"the groups of the port {place.port} changed meanwhile")
+        self.api.write("PUT", f"ports/{place.port}", {"port": body}, if_revision=place.revision)
+
+    def _still_there(self, call: Callable[[], object]) -> None:
+        """What is not found any more was there when the plan was made."""
+        try:
+            call()
+        except NotFound as error:
+            raise Conflict(f"{error.message} (it was there a moment ago)") from None
+
+
+def _group_of(answer: object) -> Group:
+    try:
+        return TypeAdapter(dict[str, Group]).validate_python(answer)["security_group"]
+    except (ValidationError, KeyError):
+        raise Transient(
+            "POST security-groups: an answer that does not say what was created",
+            fate_unknown=True,
+        ) from None
