@@ -9,7 +9,7 @@ from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
 from cloudsync.testing import Spelled
 from tests.conformance.http_stage import HttpStage
-from tests.openstack.cloud import Json, by_hand, is_network_rule, lets_in, tag_of
+from tests.openstack.cloud import Json, by_hand, is_network_rule, lets_in, spelled, tag_of
 from tests.openstack.proxy import NeutronProxy, fault_body
 
 SINGLES = 12
@@ -58,6 +58,21 @@ class OpenStackStage(HttpStage):
     def lets_in(self, name: str) -> RuleSet | None:
         group = self.project.group(name)
         return None if group is None else lets_in(group)
+
+    def rules(self, name: str) -> Sequence[Spelled]:
+        return [
+            spelled(rule)
+            for rule in self._of(name)["security_group_rules"]
+            if is_network_rule(rule)
+        ]
+
+    def add_neighbour(self, name: str) -> str:
+        network = self.project.add_network()
+        for number, machine in enumerate(("web-1", "db-1"), 1):
+            owner = {"device_id": f"{number:08}-0000-4000-8000-000000000000"}
+            groups = {"device_owner": "compute:nova", "security_groups": [self._of(name)["id"]]}
+            self.project.add_port(network, name=machine, **owner, **groups)
+        return "db-1"
 
     def history(self, name: str) -> Sequence[RuleSet]:
         return [rules for of, rules in self.cloud.history if of == name]

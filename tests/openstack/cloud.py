@@ -136,20 +136,29 @@ def is_network_rule(rule: Json) -> bool:
 
 
 def lets_in(group: Json) -> RuleSet:
-    """What a group lets in from networks, as Neutron's documents say it."""
-    found = []
-    for rule in filter(is_network_rule, group["security_group_rules"]):
-        six = rule["ethertype"] == "IPv6"
-        source = rule["remote_ip_prefix"] or ("::/0" if six else "0.0.0.0/0")
-        protocol = {"ipv6-icmp": "icmpv6", None: "all"}.get(rule["protocol"], rule["protocol"])
-        low, high = rule["port_range_min"], rule["port_range_max"]
-        if protocol in ("icmp", "icmpv6"):
-            ports = "" if low is None else f"{low}" if high is None else f"{low}/{high}"
-        else:
-            ports = "" if low is None else f"{low}-{high}"
-        networks = NetworkSet.of((str(ip_network(source, strict=False)),))
-        found.append(Rule.of(protocol, ports, networks))
-    return RuleSet.of(found)
+    """What a group lets in from networks."""
+    rules = map(spelled, filter(is_network_rule, group["security_group_rules"]))
+    return RuleSet.of(
+        Rule.of(
+            rule.protocol,
+            rule.ports,
+            NetworkSet.of(str(ip_network(source, strict=False)) for source in rule.sources),
+        )
+        for rule in rules
+    )
+
+
+def spelled(rule: Json) -> Spelled:
+    """One rule as Neutron's documents say it."""
+    six = rule["ethertype"] == "IPv6"
+    source = rule["remote_ip_prefix"] or ("::/0" if six else "0.0.0.0/0")
+    protocol = {"ipv6-icmp": "icmpv6", None: "all"}.get(rule["protocol"], rule["protocol"])
+    low, high = rule["port_range_min"], rule["port_range_max"]
+    if protocol in ("icmp", "icmpv6"):
+        ports = "" if low is None else f"{low}" if high is None else f"{low}/{high}"
+    else:
+        ports = "" if low is None else f"{low}" if low == high else f"{low}-{high}"
+    return Spelled(protocol, ports, (source,), rule.get("description") or "")
 
 
 def tag_of(marker: Marker) -> str:
