@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloudsync.rules import ANY, Rule, RuleSet, protocols
@@ -51,6 +51,7 @@ def _codes(first: int, last: int) -> str:
 rules = st.builds(lambda selector, sources: Rule.of(*selector, sources), selectors, networks)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(rules, min_size=1, max_size=5))
 def test_law7_what_is_written_means_what_was_asked_for_or_is_refused(asked: list[Rule]) -> None:
     wanted = RuleSet.of(asked)
