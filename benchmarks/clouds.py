@@ -57,8 +57,8 @@ class World:
             "AWS_DEFAULT_REGION": "eu-central-1",
             "AWS_EC2_METADATA_DISABLED": "true",
             "VPC_ID": about.get("vpc", ""),
-            "OS_ENDPOINT": about["endpoint"],
-            "OS_PROJECT_ID": about.get("project", ""),
+            "NEUTRON_ENDPOINT": about["endpoint"],
+            "NEUTRON_PROJECT": about.get("project", ""),
             "HOME": str(self.folder),
             "NO_COLOR": "1",
         }

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.compare import CASES
 from benchmarks.processes import ratio
-from benchmarks.recorded import CLOUDS, ROOT, Rows, by_axis, find, record, rows
+from benchmarks.recorded import CLOUDS, ROOT, Rows, by_axis, find, is_measured, record, rows
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 HOUR = 3600
@@ -249,7 +249,8 @@ def on() -> str:
     versions = ", ".join(
         f"{name} {version}" for name, version in {**said["versions"], **said["neighbours"]}.items()
     )
-    dates = {title: record(part)["on"]["date"] for part, title in TITLES.items()}
+    measured = {part: title for part, title in TITLES.items() if is_measured(part)}
+    dates = {title: record(part)["on"]["date"] for part, title in measured.items()}
     apart = "".join(f" {title}: {date}." for title, date in dates.items() if date != said["date"])
     return f"Measured on {said['date']}: {said['machine']}, Python {said['python']}; {versions}.{apart}"
 

@@ -16,8 +16,12 @@ Rows = list[dict[str, Any]]
 
 
 def rows(part: str) -> Rows:
-    """The rows of a part."""
-    return list(record(part)["rows"])
+    """The rows of a part; none if it was not measured."""
+    return list(record(part)["rows"]) if is_measured(part) else []
+
+
+def is_measured(part: str) -> bool:
+    return (RESULTS / f"{part}.json").exists()
 
 
 def record(part: str) -> dict[str, Any]:

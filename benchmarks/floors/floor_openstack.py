@@ -1,5 +1,5 @@
-"""The shortest script: `floor_openstack.py create|no-op|write COUNT PORT,PORT,…` at OS_ENDPOINT, a
-Neutron without Keystone, for the project OS_PROJECT_ID."""
+"""The shortest script: `floor_openstack.py create|no-op|write COUNT PORT,PORT,…` at NEUTRON_ENDPOINT, a
+Neutron without Keystone, for the project NEUTRON_PROJECT."""
 
 import os
 import sys
@@ -8,9 +8,9 @@ from keystoneauth1.adapter import Adapter
 from keystoneauth1.noauth import NoAuth
 from keystoneauth1.session import Session
 
-who = {"X-Project-Id": os.environ["OS_PROJECT_ID"], "X-Roles": "member,reader", "X-User-Id": "u"}
+who = {"X-Project-Id": os.environ["NEUTRON_PROJECT"], "X-Roles": "member,reader", "X-User-Id": "u"}
 session = Session(auth=NoAuth(), additional_headers=who)
-neutron = Adapter(session, endpoint_override=f"{os.environ['OS_ENDPOINT']}/v2.0")
+neutron = Adapter(session, endpoint_override=f"{os.environ['NEUTRON_ENDPOINT']}/v2.0")
 mode, count, ports = sys.argv[1], int(sys.argv[2]), sys.argv[3].split(",")
 families = {"IPv4": "0.0.0.0/0", "IPv6": "::/0"}
 
