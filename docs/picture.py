@@ -1,7 +1,7 @@
 """Records the picture in the README from a real run: containers on a double of an engine, the
 firewall at the double of Hetzner's API.
 
-`python docs/picture.py` in a checkout with the development dependencies (rich comes with twine).
+`python docs/picture.py` in a checkout with the development dependencies.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ provider = "hetzner"
 hosts = ["web-1"]
 servers = ["web-1"]
 """
+COLUMNS = 84
 ANYWHERE = ["0.0.0.0/0", "::/0"]
 
 
@@ -62,7 +63,7 @@ def main() -> None:
         (Path(folder) / "cloudsync.toml").write_text(
             CONFIGURATION.format(folder=folder, endpoint=cloud.endpoint)
         )
-        environment = {**os.environ, "HCLOUD_TOKEN": cloud.token}
+        environment = {**os.environ, "HCLOUD_TOKEN": cloud.token, "COLUMNS": str(COLUMNS)}
 
         def types(*words: str) -> str:
             command = [sys.executable, "-m", "cloudsync", *words]
@@ -77,7 +78,7 @@ def main() -> None:
             for port in ("22", "80", "8080")
         ]
         cloud.set_rules_by_hand(made, rules)
-        console = Console(record=True, width=118, file=io.StringIO())
+        console = Console(record=True, width=COLUMNS, file=io.StringIO())
         console.print(Text.from_ansi("$ cloudsync plan\n" + types("plan", "--color", "always")))
         picture = console.export_svg(title="cloudsync", unique_id="plan")
         # Fonts and the name of the tool are links to other sites.

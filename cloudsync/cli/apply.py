@@ -169,6 +169,7 @@ class _Screen:
     def result(self, report: Report) -> None:
         from cloudsync.render import text
 
+        clear_progress()
         if self.shell.quiet and not self._is_news(report):
             for line in text.brief(report):
                 click.echo(line)

@@ -90,8 +90,8 @@ def common(function: Callable[..., R]) -> Callable[..., R]:
         default="auto",
         help="Colours on stdout.",
     )
-    @click.option("-q", "--quiet", is_flag=True, help="Say only what changed or went wrong.")
-    @click.option("-v", "--verbose", is_flag=True, help="Say more; show tracebacks.")
+    @click.option("-q", "--quiet", is_flag=True, help="Only print changes and errors.")
+    @click.option("-v", "--verbose", is_flag=True, help="Print more, and tracebacks.")
     @click.option(
         "--log-format",
         type=click.Choice(["text", "json"]),
@@ -116,7 +116,9 @@ def planning(function: Callable[..., R]) -> Callable[..., R]:
     @click.option("--firewall", "firewalls", help="Only this firewall (repeatable).", **named)
     @click.option("--adopt", help="Take over an existing firewall (repeatable).", **named)
     @click.option(
-        "--allow-attach", help="Put open machines under this firewall (repeatable).", **named
+        "--allow-attach",
+        help="Attach machines that no firewall protects yet (repeatable).",
+        **named,
     )
     @click.option(
         "--allow-close",
@@ -124,7 +126,7 @@ def planning(function: Callable[..., R]) -> Callable[..., R]:
         metavar="N",
         help="Let up to N rules of a firewall close at once.",
     )
-    @click.option("--ssh-moved", is_flag=True, help="SSH that was declared before may close.")
+    @click.option("--ssh-moved", is_flag=True, help="Let SSH close that an earlier apply declared.")
     @click.option("--now", is_flag=True, help="Do not wait for grace.")
     @functools.wraps(function)
     def wrapped(

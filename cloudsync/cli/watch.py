@@ -75,10 +75,10 @@ def command(
     listen: tuple[str, int] | None,
     metrics_file: Path | None,
 ) -> int:
-    """Apply again and again: soon after containers changed, and at an interval. Runs until SIGTERM
-    or Ctrl-C, then exits 0.
+    """Run continuously: soon after containers changed, and at an interval. Runs until SIGTERM or
+    Ctrl-C, then exits 0.
 
-    It never asks: what needs a person's word (--adopt, --allow-attach, --allow-close, --ssh-moved)
+    It never asks: what a person must allow (--adopt, --allow-attach, --allow-close, --ssh-moved)
     is reported and left undone, until somebody runs `cloudsync apply` with it. SIGHUP, or a change
     of the file, reads the configuration again.
     """

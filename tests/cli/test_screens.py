@@ -5,8 +5,13 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
+import pty
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +21,7 @@ import pytest
 
 from cloudsync.cli.main import run
 from cloudsync.cli.shared import Shell as Options
+from cloudsync.cli.terminal import Log, rewrites, width
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Table
 from cloudsync.render.screen import joined
 from tests.cli.conftest import Shell
@@ -66,6 +72,30 @@ class Machine(Shell):
         screen = done.stdout.replace(str(self.folder), "/srv")
         screen = re.sub(r"20\d\d-\d\d-\d\d", "2026-03-01", screen)
         return f"$ cloudsync {' '.join(words)}\n{screen}"
+
+    def asks(self, *words: str, answer: str) -> tuple[int, str]:
+        """The command on a terminal, with an answer typed; its code and what the terminal
+        showed."""
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cloudsync", *words],
+            cwd=self.folder,
+            env={**os.environ, "HCLOUD_TOKEN": self.cloud.token, "TERM": "xterm", "NO_COLOR": "1"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        os.write(ours, answer.encode())
+        shown = b""
+        try:
+            while chunk := os.read(ours, 65536):
+                shown += chunk
+        except OSError:  # the other end of a terminal that closed
+            pass
+        os.close(ours)
+        return process.wait(60), shown.decode().replace("\r\n", "\n")
 
 
 def named(name: str, number: int, ports: dict[str, str], **more: Any) -> dict[str, Any]:
@@ -175,13 +205,11 @@ def test_no_command_breaks_a_word_or_goes_beyond_the_width(
     assert {name for name, _ in screens} == {" ".join(words) for words in COMMANDS}
     for name, blocks in screens:
         whole = Counter(joined(blocks, colour=False, width=1000).split())
-        for width in (60, *range(61, 200, 9), 200):
-            screen = joined(blocks, colour=False, width=width)
-            beyond = [line for line in screen.splitlines() if len(line) > width]
-            longest = max(map(len, whole))
-            if longest <= width - 10:
-                assert not beyond, (name, width)
-                assert Counter(screen.split()) == whole, (name, width)
+        for columns in (60, *range(61, 200, 9), 200):
+            screen = joined(blocks, colour=False, width=columns)
+            assert not [line for line in screen.splitlines() if len(line) > columns], name
+            if max(map(len, whole)) <= columns - 10:  # a path of this test may be wider
+                assert Counter(screen.split()) == whole, (name, columns)
 
 
 def test_a_word_that_is_wider_than_the_page_is_the_only_one_that_breaks() -> None:
@@ -212,3 +240,48 @@ def test_red_is_only_for_what_closes_or_is_open_beyond() -> None:
         assert f"\x1b[{code}m" in joined([line], colour=True)
     for style in ("error", "warning", "attach", "open", "quiet", "title"):
         assert "31m" not in joined([Line("web", style)], colour=True)  # type: ignore[arg-type]
+
+
+def test_progress_is_one_line_that_is_gone_before_anything_else_is_printed() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    handler = Log(stream, rewriting=True)
+    for message, event in (("reading", "progress"), ("waiting", "progress"), ("note", "log")):
+        record = logging.LogRecord("cloudsync", logging.INFO, "", 0, message, None, None)
+        record.event = event
+        handler.emit(record)
+    assert stream.getvalue() == "\r\x1b[Kreading\r\x1b[Kwaiting\r\x1b[Knote\n"
+    assert rewrites({"TERM": "xterm"}, stream)
+    assert not rewrites({"TERM": "dumb"}, stream)
+    assert not rewrites({"TERM": "xterm"}, io.StringIO())
+
+
+@pytest.mark.parametrize(
+    ("environ", "columns"), [({"COLUMNS": "97"}, 97), ({"COLUMNS": "x"}, 80), ({}, 80)]
+)
+def test_the_width_is_columns_or_the_terminals_or_80(environ: dict[str, str], columns: int) -> None:
+    assert width(environ, io.StringIO()) == columns
+
+
+def test_a_question_is_asked_only_if_a_yes_would_do_something(machine: Machine) -> None:
+    (machine.folder / "cloudsync.toml").write_text(
+        (machine.folder / "cloudsync.toml")
+        .read_text()
+        .replace("servers =", 'name = "x"\nservers =')
+    )
+    made = machine.cloud.add_firewall("x")
+    asked, screen = machine.asks("apply", answer="yes\n")
+    assert "ownership: nothing of it is applied" in screen
+    assert "Only 'yes' is accepted" not in screen
+    assert asked == 3
+    assert machine.cloud.firewalls[made].rules == []
+
+
+def test_a_yes_says_what_it_grants_and_does_it(machine: Machine) -> None:
+    code, screen = machine.asks("apply", answer="yes\n")
+    assert "A yes also attaches what is shown above (--allow-attach web)" in screen
+    assert "web: created, attached to web-1; opened " in screen
+    assert code == 0
