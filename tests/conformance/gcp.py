@@ -67,6 +67,26 @@ class GcpStage(HttpStage):
         mine = self._of(name)
         return _let_in(mine) if mine else None
 
+    def rules(self, name: str) -> Sequence[Spelled]:
+        return [
+            Spelled(
+                _NAMES.get(entry["IPProtocol"], entry["IPProtocol"]),
+                ports,
+                tuple(rule["sourceRanges"]),
+                rule.get("description", "").partition(": ")[2] or rule.get("description", ""),
+            )
+            for rule in self._of(name)
+            if rule.get("sourceRanges")
+            for entry in rule["allowed"]
+            for ports in entry.get("ports") or [""]
+        ]
+
+    def add_neighbour(self, name: str) -> str:
+        for number, machine in enumerate(("web-1", "db-1"), 1):
+            nic = ("default", f"198.51.100.{number}", None)
+            self.cloud.add_instance(machine, nic, tags=TARGET)
+        return "db-1"
+
     def history(self, name: str) -> Sequence[RuleSet]:
         return [_let_in(_with_prefix(state, name)) for state in list(self.cloud.history)]
 

@@ -89,7 +89,8 @@ ports = [{ports}]
         return exit_codes.of_report(report), "; ".join(said)
 
     def applies(self, **granted: Any) -> None:
-        assert self.apply(**granted) == (0, "; ".join(["done"] * len(self.firewalls)))
+        outcome = self.apply(**granted)
+        assert outcome == (0, "; ".join(["done"] * len(self.firewalls))), outcome
 
     def rules(self) -> dict[str, dict[str, Any]]:
         return self.cloud.firewalls()

@@ -418,6 +418,40 @@ def test_a_private_rule_of_others_is_as_it_was_after_a_port_opened_and_closed(
         assert is_as_it_was(before, project.rules()["web-internal"]), now
 
 
+@pytest.mark.parametrize("deny", [False, True])
+def test_what_we_opened_to_a_private_network_closes_like_everything_of_ours(
+    project: Project, deny: bool
+) -> None:
+    project.usual()
+    project.rule("web-internal", "9100", sources=["10.20.0.0/16"])
+    project.more = '[[firewalls.web.allow]]\nports = ["9100-9101/tcp"]\nsources = ["10.20.0.0/16"]'
+    project.applies()
+    (ours,) = [name for name, rule in project.rules().items() if ports(rule) == ["9100-9101"]]
+    project.more, project.policy = "", 'deny = ["9101/tcp"]' if deny else ""
+    project.applies()
+    assert ours not in project.rules()
+    assert ports(project.rules()["web-internal"]) == ["9100"], "what others made stays"
+
+
+# Machines that are no hosts
+
+
+def test_law1_closings_wait_while_a_machine_that_is_no_host_has_the_targets(
+    project: Project,
+) -> None:
+    project.usual()
+    project.rule("web-reporting", "5432", sources=OFFICE)
+    project.cloud.add_instance("build-1", tags=["web", "build"])
+    project.cloud.add_instance("db-1", tags=["db"])
+    message = project.applies(code=3)
+    assert "build-1" in message
+    assert "db-1" not in message
+    assert "web-reporting" in project.rules()
+    project.keys = 'shared_with = ["build-1"]'
+    project.applies()
+    assert "web-reporting" not in project.rules()
+
+
 # Priorities and denials of others
 
 
@@ -475,7 +509,7 @@ def passes(project: Project, **granted: Any) -> list[str]:
 
 @pytest.mark.parametrize("kind", PASSED)
 @pytest.mark.parametrize("priority", [1001, 65534])
-def test_law8_a_plan_that_lets_in_what_a_denial_keeps_out_says_so_rule_by_rule(
+def test_law8_a_plan_that_lets_in_what_a_denial_keeps_out_says_so_and_is_left_undone(
     project: Project, kind: str, priority: int
 ) -> None:
     fields, text = PASSED[kind]
@@ -484,6 +518,8 @@ def test_law8_a_plan_that_lets_in_what_a_denial_keeps_out_says_so_rule_by_rule(
     assert sentence.startswith(f"block-abuse (priority {priority}) {text}") or text in sentence
     assert "which web-any" in sentence
     assert "(priority 1000) would let in" in sentence
+    assert sentence in project.applies(code=3, adopt=())
+    assert sorted(project.rules()) == ["block-abuse"]
     project.keys = "priority = 1000"
     assert passes(project) == []
     assert any("would let in" in text for text in project.plan().warnings), "still said"

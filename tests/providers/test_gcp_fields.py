@@ -58,7 +58,7 @@ FIELDS = [
         "close udp/443 from 0.0.0.0/0",
     ),
     ("allowed", [*SSH_AND_443, {"IPProtocol": "47"}], "close gre from 0.0.0.0/0"),
-    ("sourceRanges", ["0.0.0.0/1"], "open tcp/443 from 128.0.0.0/1"),
+    ("sourceRanges", ["0.0.0.0/1"], "open tcp/443 from 0.0.0.0/0"),
 ]
 
 
@@ -86,7 +86,11 @@ def test_a_disabled_rule_that_would_be_right_is_no_duplicate_of_one_that_is(shop
         "cloudsync-web-v4-00000000", **{key: shop.rules()[V4][key] for key in ("allowed", "sourceRanges", "targetTags", "description")},
         priority=900, disabled=True,
     )  # fmt: skip
-    see(shop, "rule cloudsync-web-v4-00000000: not as configured: it is disabled")
+    see(
+        shop,
+        "rule cloudsync-web-v4-00000000: not as configured: it is disabled",
+        "rewrite rule cloudsync-web-v4-00000000: other rules let in the same",
+    )
     shop.applies()
     assert sorted(shop.rules()) == [V4, V6]
 

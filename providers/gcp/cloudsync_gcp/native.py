@@ -35,7 +35,7 @@ class Others:
     """What somebody else's rules do on the firewall's machines."""
 
     denials: tuple[VpcRule, ...] = ()
-    """Rules that deny something on some of them."""
+    """Rules that deny something on some of them; not those of the same owner's firewalls."""
     allowances: tuple[VpcRule, ...] = ()
     """Rules that let something in on all of them."""
     left_over: tuple[str, ...] = ()

@@ -69,6 +69,7 @@ def firewall_of(spec: FirewallSpec, rules: Sequence[VpcRule], owned: Owners) -> 
                 and rule.denied
                 and not rule.disabled
                 and rule.touches(settings) is not False
+                and not _is_owners(rule, spec.marker)
             ),
             allowances=tuple(
                 rule
@@ -169,6 +170,11 @@ def _foreign(rule: VpcRule, *, touches: bool | None) -> str:
     if rule.destination_ranges:
         machines += f", to {', '.join(rule.destination_ranges[:_SHOWN])} only"
     return f"{rule.name} (not of this firewall, priority {rule.priority}) also lets in {what} {machines}"
+
+
+def _is_owners(rule: VpcRule, wanted: Marker) -> bool:
+    """Whether it belongs to some firewall of the same owner."""
+    return rule.marker is not None and rule.marker.owner == wanted.owner
 
 
 def _same_firewall(marker: Marker, wanted: Marker) -> bool:
