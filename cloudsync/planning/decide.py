@@ -447,7 +447,10 @@ def _steps(
     )
     if isinstance(steps, Refusal):
         return written, steps if changing else None
-    touched = rewrites(observed, closing, steps)
+    reapplied = {pending.target for pending in around.reapply}
+    touched = tuple(
+        touch for touch in rewrites(observed, closing, steps) if touch.target not in reapplied
+    )
     if not steps or not (changing or touched):
         return written, None
     name, granted = case.firewall.name, case.granted

@@ -72,19 +72,23 @@ def foreign_guards(policy: PolicySettings, considered: Iterable[Considered]) -> 
 def _settled(standing: Standing, judged: Considered, keep: RuleSet) -> Standing:
     """Without what this very plan changes, and what policy keeps."""
     coming = _attaching(judged)
-    machines = tuple(
-        replace(
-            machine,
-            beyond=tuple(
-                opening
-                for opening in machine.beyond
-                if RuleSet.of((opening.rule,)) - keep
-                and (opening.firewall is not None or machine.target not in coming)
-            ),
+    machines = []
+    for machine in standing.machines:
+        remaining = [
+            opening
+            for opening in machine.beyond
+            if opening.firewall is not None or machine.target not in coming
+        ]
+        pings = [opening for opening in remaining if not RuleSet.of((opening.rule,)) - keep]
+        kept = (f'{ping.rule} by {ping.through} (policy.icmp = "keep")' for ping in pings)
+        machines.append(
+            replace(
+                machine,
+                beyond=tuple(opening for opening in remaining if opening not in pings),
+                kept=(*machine.kept, *kept),
+            )
         )
-        for machine in standing.machines
-    )
-    return replace(standing, machines=machines)
+    return replace(standing, machines=tuple(machines))
 
 
 def _standing(name: str, fleet: Fleet, beside: Sequence[Considered]) -> Standing:

@@ -523,6 +523,7 @@ SCENARIOS = (
         wants("tcp/8080"),
         Apply(opens=1, closes=0),
         lets_in("tcp/8080"),
+        spells("tcp/8080", "tcp/8080 from 10.20.0.0/16"),
         wants(),
         Apply(opens=0),
         lets_in("tcp/8080 from 10.20.0.0/16"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import tempfile
@@ -25,10 +26,14 @@ def recorded(text: str) -> str:
 
 def plan_of(shape: str, when: str) -> str:
     """What `cloudsync plan` shows of a shape: when it is taken over, or of the change after it."""
-    with vendor_of(SHAPES / shape) as vendor, tempfile.TemporaryDirectory() as folder:
+    with (
+        vendor_of(SHAPES / shape) as vendor,
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.chdir(folder),  # the file is shown as it is named
+    ):
         for name, value in vendor.environment.items():
             os.environ[name] = value
-        shop = Shop(SHAPES / shape, vendor, Path(folder) / "shop")
+        shop = Shop(SHAPES / shape, vendor, Path())
         if when == "later":
             shop.apply("adopt attach")
             shop.now = "config-2.toml"

@@ -33,7 +33,7 @@ class Shop:
     def configuration(self) -> Configuration:
         source = (self.folder / self.now).read_text()
         path = self.folder / "cloudsync.toml"
-        state = f'state = "file://{self.folder}/state"\n'
+        state = f'state = "file://{self.folder.resolve()}/state"\n'
         path.write_text(state + source.replace("ENDPOINT", self.vendor.endpoint))
         return load(path)
 
