@@ -561,6 +561,25 @@ def test_an_address_of_a_network_that_is_none_fails_the_host(tmp_path: Path) -> 
     assert "host_binding_ipv4 must be an IPv4 address" in reason(tmp_path)
 
 
+# Where relative paths start
+
+
+def test_relative_paths_start_in_the_folder_of_the_first_file(tmp_path: Path) -> None:
+    lay(
+        tmp_path,
+        deploy__compose_yaml="include: [in.yaml]\nservices: {web: {label_file: w.labels}}\n",
+        deploy__in_yaml="services: {a: {ports: ['81:81']}}\n",
+        deploy__base_yaml="services: {b: {ports: ['80:80']}}\n",
+        deploy__w_labels="cloudsync.sources=any4\n",
+        over__prod_yaml="services: {web: {extends: {file: base.yaml, service: b}}}\n",
+        over__base_yaml="services: {b: {ports: ['90:90']}}\n",
+    )
+    assert opens(tmp_path, "deploy/compose.yaml", "over/prod.yaml") == [
+        "80/tcp any4 web deploy/base.yaml:1",
+        "81/tcp any a deploy/in.yaml:1",
+    ]
+
+
 # Labels that the image will carry
 
 
