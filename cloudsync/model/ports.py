@@ -81,30 +81,46 @@ RefusalCode = Literal[
 @dataclass(frozen=True, slots=True)
 class UnopenedPort:
     """A required port that the source itself knows cannot be opened: a random host port, one that a
-    label names but nobody publishes.
-
-    `ports` as in the plan document; `""` where the number is not known.
-    """
+    label names and the container does not publish."""
 
     protocol: str
     ports: str
+    """As in the plan document; `""` if the number is not known."""
     origin: Origin
     code: RefusalCode
     reason: str
+    by_image: bool = False
+    """A label of the image keeps it closed, not the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A container whose `cloudsync.*` labels do not parse: nothing of it opens, what is open of it
-    stays.
-
-    `ports`: what it publishes; None where that is not known (host network), and then anything might
-    be its own.
-    """
+    """A container whose `cloudsync.*` labels, or the ports it asks for, cannot be understood:
+    nothing of it opens, what is open of it stays."""
 
     origin: Origin
     problem: str
     ports: tuple[RequiredPort, ...] | None
+    """What it publishes; None if that is not known (host network): anything might be its own."""
+
+
+UnpublishedNetwork = Literal["host", "container", "none", "macvlan", "ipvlan", "internal", "routed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unpublished:
+    """A running container whose ports the engine cannot list, because of its network."""
+
+    origin: Origin
+    network: UnpublishedNetwork
+    reason: str
+    exposed: tuple[str, ...] = ()
+    """What it or its image exposes (`9100/tcp`): a hint at what it listens on, no more."""
+
+    @property
+    def listens_here(self) -> bool:
+        """Whether it may listen at the machine's own addresses, on ports that are not known."""
+        return self.network == "host"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +144,20 @@ class EngineSeen:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """Everything of the host was read. `local`: ports on loopback addresses, never opened, for
-    people who want to see everything."""
+    """Everything of the host was read."""
 
     required: tuple[RequiredPort, ...] = ()
     unopened: tuple[UnopenedPort, ...] = ()
     malformed: tuple[Malformed, ...] = ()
     remarks: tuple[str, ...] = ()
     local: tuple[RequiredPort, ...] = ()
+    """Ports on loopback addresses, never opened, for people who want to see everything."""
     routed: tuple[Routed, ...] = ()
     engines: tuple[EngineSeen, ...] = ()
+    unpublished: tuple[Unpublished, ...] = ()
+    narrowed: tuple[RequiredPort, ...] = ()
+    """What labels of images take away from `required`. It is never opened, and counts wherever
+    something is decided over everything that is asked for: an image cannot make room for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +171,17 @@ class Partial:
     malformed: tuple[Malformed, ...] = ()
     remarks: tuple[str, ...] = ()
     temporary: bool = True
+    """Trying again may help: exit 75 rather than 1."""
     local: tuple[RequiredPort, ...] = ()
     routed: tuple[Routed, ...] = ()
     engines: tuple[EngineSeen, ...] = ()
+    unpublished: tuple[Unpublished, ...] = ()
+    narrowed: tuple[RequiredPort, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Nothing of the host was read. `temporary`: trying again may mend it (exit 75 rather than
-    1)."""
+    """Nothing of the host was read. `temporary`: trying again may help (exit 75 rather than 1)."""
 
     reason: str
     temporary: bool = True
@@ -191,6 +213,30 @@ def name_of(origin: Origin) -> str:
     if origin.file:
         return f"{origin.file}:{origin.line}" if origin.line else origin.file
     return origin.host or "configuration"
+
+
+def incomplete(
+    discovery: Complete | Partial, reasons: tuple[str, ...], *, temporary: bool
+) -> Complete | Partial:
+    """The same discovery, for these further reasons not complete."""
+    if not reasons:
+        return discovery
+    before: tuple[str, ...] = ()
+    if isinstance(discovery, Partial):
+        before, temporary = discovery.reasons, temporary and discovery.temporary
+    return Partial(
+        (*before, *reasons),
+        discovery.required,
+        discovery.unopened,
+        discovery.malformed,
+        discovery.remarks,
+        temporary,
+        discovery.local,
+        discovery.routed,
+        discovery.engines,
+        discovery.unpublished,
+        discovery.narrowed,
+    )
 
 
 def port_rules(port: RequiredPort) -> RuleSet:

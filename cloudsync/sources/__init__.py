@@ -10,41 +10,39 @@ from cloudsync.model.ports import (
     Discovery,
     Failed,
     Partial,
+    incomplete,
 )
 
 
 def united(discoveries: Sequence[Discovery]) -> Discovery:
-    """Several sources of one host as one: everything they say together, and as complete as the
+    """Several sources of one host as one: everything they know together, and as complete as the
     worst of them."""
     if len(discoveries) == 1:
         return discoveries[0]
     read = [one for one in discoveries if not isinstance(one, Failed)]
     lacking = [one for one in discoveries if not isinstance(one, Complete)]
-    if lacking and not read:
-        failed = [one for one in discoveries if isinstance(one, Failed)]
-        return Failed(
-            "; ".join(one.reason for one in failed),
-            temporary=all(one.temporary for one in failed),
-            skipped=all(one.skipped for one in failed),
-        )
-    required = tuple(port for one in read for port in one.required)
-    unopened = tuple(port for one in read for port in one.unopened)
-    malformed = tuple(one for part in read for one in part.malformed)
-    remarks = tuple(remark for one in read for remark in one.remarks)
-    local = tuple(port for one in read for port in one.local)
-    routed = tuple(one for part in read for one in part.routed)
-    engines = tuple(one for part in read for one in part.engines)
-    if not lacking:
-        return Complete(required, unopened, malformed, remarks, local, routed, engines)
-    reasons = tuple(
-        reason
-        for one in lacking
-        for reason in ((one.reason,) if isinstance(one, Failed) else one.reasons)
-    )
+    reasons = tuple(reason for one in lacking for reason in reasons_of(one))
     temporary = all(one.temporary for one in lacking)
-    return Partial(
-        reasons, required, unopened, malformed, remarks, temporary, local, routed, engines
+    if lacking and not read:
+        skipped = all(isinstance(one, Failed) and one.skipped for one in lacking)
+        return Failed("; ".join(reasons), temporary=temporary, skipped=skipped)
+    whole = Complete(
+        required=tuple(port for one in read for port in one.required),
+        unopened=tuple(port for one in read for port in one.unopened),
+        malformed=tuple(bad for one in read for bad in one.malformed),
+        remarks=tuple(remark for one in read for remark in one.remarks),
+        local=tuple(port for one in read for port in one.local),
+        routed=tuple(behind for one in read for behind in one.routed),
+        engines=tuple(engine for one in read for engine in one.engines),
+        unpublished=tuple(container for one in read for container in one.unpublished),
+        narrowed=tuple(port for one in read for port in one.narrowed),
     )
+    return incomplete(whole, reasons, temporary=temporary)
 
 
-__all__ = ["Complete", "Discovery", "Failed", "Partial", "united"]
+def reasons_of(discovery: Partial | Failed) -> tuple[str, ...]:
+    """Why it is not complete."""
+    return (discovery.reason,) if isinstance(discovery, Failed) else discovery.reasons
+
+
+__all__ = ["Complete", "Discovery", "Failed", "Partial", "reasons_of", "united"]

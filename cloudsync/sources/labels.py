@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from typing import Generic, TypeVar
 
 from cloudsync.model.ports import LabelScope
-from cloudsync.rules.networks import ANY, NOWHERE, NetworkSet
+from cloudsync.rules.networks import ANY, NetworkSet
+
+Value = TypeVar("Value")
 
 PREFIX = "cloudsync."
 LABELS = (
@@ -38,9 +42,17 @@ LABELS = (
 )
 """Every label without its prefix, its value, and what it means."""
 MAX_VALUE = 4096
+"""Characters of one value."""
+MAX_LABELS = 1000
+"""`cloudsync.*` labels of one container, image or service."""
+MAX_LETTERS = 256 * 1024
+"""Characters of all of them together: they are a stranger's, and take time to read."""
 _KEYS = tuple(name for name, _, _ in LABELS if "<" not in name)
-_PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?")
-_PORT_KEY = re.compile(r"port\.([0-9]{1,5}(?:-[0-9]{1,5})?(?:/(?:tcp|udp|sctp))?)\.sources")
+_PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/(tcp|udp|sctp))?", re.ASCII)
+_PORT_KEY = re.compile(
+    r"port\.([0-9]{1,5}(?:-[0-9]{1,5})?(?:/(?:tcp|udp|sctp))?)\.sources", re.ASCII
+)
+_MAPPED = NetworkSet.of(["::ffff:0:0/96"])
 
 
 class LabelError(ValueError):
@@ -64,32 +76,93 @@ class LabelledPorts:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """`networks` of a label; `families`: the families it names on purpose (`any` names none: it
-    takes what is published)."""
+    """Who a label lets in."""
 
     networks: NetworkSet
     families: frozenset[int]
+    """The families it names on purpose (`any` names none: it takes what is published)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortSteps(Generic[Value]):
+    """A value for every port of one protocol, in steps: from `starts[i]` on, `values[i]`."""
+
+    starts: tuple[int, ...]
+    values: tuple[Value, ...]
+
+    def at(self, port: int) -> Value:
+        """The value for one port."""
+        return self.values[bisect_right(self.starts, port) - 1]
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerLabels:
-    """What the labels of one container say; None and empty where they say nothing."""
+    """What the labels of one container say; None and empty if they say nothing."""
 
     expose: bool | None = None
     ports: tuple[LabelledPorts, ...] | None = None
+    """Disjoint unless they overlapped in the label."""
     sources: Sources | None = None
     port_sources: tuple[tuple[LabelledPorts, Sources], ...] = ()
+    """Of each protocol disjoint, or one within the other."""
     firewalls: frozenset[str] | None = None
     description: str | None = None
 
-    def sources_for(self, protocol: str, port: int) -> Sources | None:
-        """The most specific sources for one host port."""
-        matching = [
-            (part.last - part.first, sources)
-            for part, sources in self.port_sources
-            if (protocol, port) in part
-        ]
-        return min(matching, key=lambda one: one[0])[1] if matching else self.sources
+    def sources_for(self, protocol: str) -> PortSteps[Sources | None]:
+        """The most specific sources for every host port of a protocol."""
+        starts: list[int] = [0]
+        values: list[Sources | None] = [self.sources]
+        around: list[tuple[int, Sources]] = []  # the ranges that are open, the innermost last
+
+        def step(port: int, value: Sources | None) -> None:
+            if starts[-1] == port:
+                values[-1] = value
+            else:
+                starts.append(port)
+                values.append(value)
+
+        def leave(port: int) -> None:
+            while around and around[-1][0] < port:
+                last, _ = around.pop()
+                step(last + 1, around[-1][1] if around else self.sources)
+
+        mine = [(part, value) for part, value in self.port_sources if part.protocol == protocol]
+        for part, value in sorted(mine, key=lambda one: (one[0].first, -one[0].last)):
+            leave(part.first)
+            step(part.first, value)
+            around.append((part.last, value))
+        leave(_AFTER_LAST_PORT)
+        return PortSteps(tuple(starts), tuple(values))
+
+    def lists(self, protocol: str) -> PortSteps[bool]:
+        """Whether `cloudsync.ports` lists a host port; everywhere if there is no such label."""
+        if self.ports is None:
+            return PortSteps((0,), (True,))
+        listed = (part for part in self.ports if part.protocol == protocol)
+        starts, values = [0], [False]
+        for first, last in port_spans(listed):
+            starts += [first, last + 1]
+            values += [True, False]
+        return PortSteps(tuple(starts), tuple(values))
+
+
+_AFTER_LAST_PORT = 65536
+
+
+def port_spans(parts: Iterable[LabelledPorts]) -> list[tuple[int, int]]:
+    """The ports of ranges of one protocol as `spans`."""
+    return spans((part.first, part.last) for part in parts)
+
+
+def spans(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges in any order, overlapping or not, as the fewest (first, last), in order."""
+    united: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if united and first <= united[-1][1] + 1:
+            united[-1] = (united[-1][0], max(united[-1][1], last))
+        else:
+            united.append((first, last))
+    return united
 
 
 def ours(labels: Mapping[str, str]) -> dict[str, str]:
@@ -100,34 +173,92 @@ def ours(labels: Mapping[str, str]) -> dict[str, str]:
 def parse_labels(labels: Mapping[str, str], scope: LabelScope) -> ContainerLabels:
     """The meaning of `cloudsync.*` labels. Raises `LabelError` for the first that is unknown or
     malformed."""
-    expose: bool | None = None
-    ports: tuple[LabelledPorts, ...] | None = None
-    sources: Sources | None = None
+    mine = ours(labels)
+    check_amount(mine)
+    parsed = ContainerLabels()
     port_sources: list[tuple[LabelledPorts, Sources]] = []
-    firewalls: frozenset[str] | None = None
-    description: str | None = None
-    for key, value in sorted(ours(labels).items()):
-        if len(value) > MAX_VALUE:
-            raise LabelError(f"{_shown(key)}: longer than {MAX_VALUE} characters")
-        name = key.removeprefix(PREFIX)
-        if name == "expose":
+    for key, value in sorted(mine.items()):
+        label = parse_label(key, value, scope)
+        if isinstance(label, ContainerLabels):
+            parsed = merged(parsed, label)
+        else:
+            port_sources.append(label)
+    check_overlap(port_sources)
+    return replace(parsed, port_sources=tuple(port_sources))
+
+
+def check_amount(mine: Mapping[str, str]) -> None:
+    """Raise `LabelError` if there are more labels, or longer ones, than anybody writes."""
+    if len(mine) > MAX_LABELS:
+        raise LabelError(f"more than {MAX_LABELS} {PREFIX}* labels")
+    if sum(map(len, mine.values())) > MAX_LETTERS:
+        raise LabelError(f"{PREFIX}* labels of more than {MAX_LETTERS // 1024} KiB")
+
+
+def parse_label(
+    key: str, value: str, scope: LabelScope
+) -> ContainerLabels | tuple[LabelledPorts, Sources]:
+    """One label: what it says, or the sources it gives some ports. Raises `LabelError`."""
+    if len(value) > MAX_VALUE:
+        raise LabelError(f"{_shown(key)}: longer than {MAX_VALUE} characters")
+    name = key.removeprefix(PREFIX)
+    match name:
+        case "expose":
             if value not in ("true", "false"):
                 raise LabelError(f"{key}: must be true or false")
-            expose = value == "true"
-        elif name == "ports":
-            ports = tuple(_ports(key, part) for part in value.split(","))
-        elif name == "sources":
-            sources = _sources(key, value, scope)
-        elif match := _PORT_KEY.fullmatch(name):
-            port_sources.append((_ports(key, match.group(1)), _sources(key, value, scope)))
-        elif name == "firewall":
-            firewalls = None if scope.lenient else _firewalls(key, value, scope)
-        elif name == "description":
-            description = value
-        else:
-            raise LabelError(_unknown(key, name))
-    _check_overlap(port_sources)
-    return ContainerLabels(expose, ports, sources, tuple(port_sources), firewalls, description)
+            return ContainerLabels(expose=value == "true")
+        case "ports":
+            return ContainerLabels(ports=_disjoint(_ports(key, part) for part in value.split(",")))
+        case "sources":
+            return ContainerLabels(sources=_sources(key, value, scope))
+        case "firewall":
+            names = None if scope.lenient else _firewalls(key, value, scope)
+            return ContainerLabels(firewalls=names)
+        case "description":
+            return ContainerLabels(description=value)
+    if port_key := _PORT_KEY.fullmatch(name):
+        return _ports(key, port_key.group(1)), _sources(key, value, scope)
+    raise LabelError(_unknown(key, name))
+
+
+def merged(labels: ContainerLabels, label: ContainerLabels) -> ContainerLabels:
+    """Both together; no key is in both."""
+    return ContainerLabels(
+        labels.expose if label.expose is None else label.expose,
+        labels.ports if label.ports is None else label.ports,
+        labels.sources if label.sources is None else label.sources,
+        labels.port_sources,
+        labels.firewalls if label.firewalls is None else label.firewalls,
+        labels.description if label.description is None else label.description,
+    )
+
+
+def check_overlap(port_sources: Iterable[tuple[LabelledPorts, Sources]]) -> None:
+    """Ranges may lie within one another, where the smaller one wins; any other overlap raises
+    `LabelError`."""
+    around: list[LabelledPorts] = []
+    for part, _ in sorted(
+        port_sources, key=lambda one: (one[0].protocol, one[0].first, -one[0].last)
+    ):
+        while around and (around[-1].protocol != part.protocol or around[-1].last < part.first):
+            around.pop()
+        if around and (around[-1].last < part.last or around[-1] == part):
+            raise LabelError(
+                f"{PREFIX}port.{part}.sources: overlaps with {PREFIX}port.{around[-1]}.sources"
+            )
+        around.append(part)
+
+
+def _disjoint(parts: Iterable[LabelledPorts]) -> tuple[LabelledPorts, ...]:
+    """As they are written, unless they overlap: then united."""
+    listed = tuple(dict.fromkeys(parts))
+    united = [
+        LabelledPorts(protocol, first, last)
+        for protocol in dict.fromkeys(part.protocol for part in listed)
+        for first, last in port_spans(part for part in listed if part.protocol == protocol)
+    ]
+    ports = sum(part.last - part.first + 1 for part in listed)
+    return listed if ports == sum(u.last - u.first + 1 for u in united) else tuple(united)
 
 
 def _ports(key: str, text: str) -> LabelledPorts:
@@ -143,7 +274,8 @@ def _ports(key: str, text: str) -> LabelledPorts:
 
 
 def _sources(key: str, value: str, scope: LabelScope) -> Sources:
-    found, families = NOWHERE, set()
+    parts: list[NetworkSet] = []
+    families: set[int] = set()
     for word in value.split(","):
         if word.startswith("@"):
             if word[1:] not in scope.networks and not scope.lenient:
@@ -157,10 +289,12 @@ def _sources(key: str, value: str, scope: LabelScope) -> Sources:
             except ValueError:
                 message = "sources are any, any4, any6, CIDRs without host bits, or @name, separated by commas, without spaces"
                 raise LabelError(f"{_shown(key)}: {message}") from None
-        found = found | networks
+            if networks and _MAPPED.covers(networks):
+                raise LabelError(f"{_shown(key)}: write IPv4 networks as IPv4, not ::ffff:…")
+        parts.append(networks)
         if word != "any":
             families |= {family for family in (4, 6) if networks.family(family)}
-    return Sources(found, frozenset(families))
+    return Sources(NetworkSet.union(parts), frozenset(families))
 
 
 def _firewalls(key: str, value: str, scope: LabelScope) -> frozenset[str]:
@@ -172,23 +306,6 @@ def _firewalls(key: str, value: str, scope: LabelScope) -> frozenset[str]:
             + (f', did you mean "{near[0]}"?' if near else "")
         )
     return names
-
-
-def _check_overlap(port_sources: list[tuple[LabelledPorts, Sources]]) -> None:
-    """Ranges may lie within one another, where the smaller one wins; to overlap otherwise is
-    malformed."""
-    for number, (one, _) in enumerate(port_sources):
-        for other, _ in port_sources[number + 1 :]:
-            if one.protocol != other.protocol or one.last < other.first or other.last < one.first:
-                continue
-            same = (one.first, one.last) == (other.first, other.last)
-            nested = (one.first <= other.first and other.last <= one.last) or (
-                other.first <= one.first and one.last <= other.last
-            )
-            if same or not nested:
-                raise LabelError(
-                    f"{PREFIX}port.{one}.sources: overlaps with {PREFIX}port.{other}.sources"
-                )
 
 
 def _unknown(key: str, name: str) -> str:

@@ -1,12 +1,13 @@
-"""All hosts of a run read side by side, each engine within its own time, and what earlier applies
-remember of them said."""
+"""Read all hosts of a run in parallel, each engine within its own time, and add what earlier
+applies remember of them."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from cloudsync.model.ports import (
     Failed,
     LabelScope,
     Partial,
+    incomplete,
 )
 from cloudsync.provider.contract import Progress, silent
 from cloudsync.sources import united
@@ -26,7 +28,14 @@ if TYPE_CHECKING:
     from cloudsync.sources.docker.engine import Survey
     from cloudsync.sources.docker.swarm import Cluster
 
+log = logging.getLogger("cloudsync.sources")
 _PROGRESS_SECONDS = 1.0
+_LOOK_SECONDS = 0.5
+_SLACK_SECONDS = 2.0
+"""An engine ends its own reading in time; only what has no time limit of its own (the resolver)
+comes to this."""
+Engine = tuple[str, int]
+"""A host's name, and which of its engines."""
 
 
 def read_hosts(
@@ -36,7 +45,7 @@ def read_hosts(
     memory: EngineMemory = EngineMemory(),  # noqa: B008 - frozen
 ) -> Mapping[str, Discovery]:
     """What every named host needs. Never raises for a host: what cannot be read is `Failed` or
-    `Partial`.
+    `Partial`, and a defect of ours in judging one host is that host's failure.
 
     `memory`: what earlier applies remember of the hosts' engines.
     """
@@ -44,15 +53,25 @@ def read_hosts(
     if not hosts:
         return {}
     surveys = _surveys(configuration, hosts, progress)
-    clusters = _clusters(surveys)
-    found: dict[str, Discovery] = {}
+    managers = _managers(surveys)
+    discoveries: dict[str, Discovery] = {}
     for host in hosts:
-        discovery = united(
-            _of_host(configuration, host, surveys.get(host.name, []), clusters, progress)
-        )
-        down = any(isinstance(one, Failed) for one in surveys.get(host.name, ()))
-        found[host.name] = _with_memory(host, discovery, memory, down=down)
-    return found
+        answers = surveys.get(host.name, [])
+        try:
+            discovery = united(_of_host(configuration, host, answers, managers, progress))
+        except Exception as error:  # noqa: BLE001 - one host must not end the run
+            discovery = _defect(host, error)
+        down = any(isinstance(one, Failed) for one in answers)
+        discoveries[host.name] = _with_memory(host, discovery, memory, down=down)
+    return discoveries
+
+
+def _defect(host: Host, error: Exception) -> Failed:
+    log.debug("%s: internal error", host.name, exc_info=error)
+    return Failed(
+        f"internal error in judging it: {type(error).__name__} (-v shows more); please report it",
+        temporary=False,
+    )
 
 
 def label_scope(configuration: Configuration, host: str) -> LabelScope:
@@ -65,10 +84,10 @@ def _of_host(
     configuration: Configuration,
     host: Host,
     surveys: list[Survey | Failed],
-    clusters: Mapping[str, Cluster],
+    managers: Mapping[str, Cluster | str],
     progress: Progress,
 ) -> list[Discovery]:
-    """One discovery a source of the host."""
+    """One discovery for each source of the host."""
     discoveries: list[Discovery] = []
     if host.ports:
         from cloudsync.sources.static import read_static
@@ -84,13 +103,13 @@ def _of_host(
             )
         )
     if surveys:
-        from cloudsync.sources.docker.engine import discovery_of
+        from cloudsync.sources.docker.discovery import discovery_of
 
         scope = label_scope(configuration, host.name)
         discoveries += [
             one
             if isinstance(one, Failed)
-            else discovery_of(host.name, one, scope, clusters.get(one.membership.node))
+            else discovery_of(host.name, one, scope, managers.get(one.membership.node))
             for one in surveys
         ]
     return discoveries or [Complete()]
@@ -100,94 +119,125 @@ def _surveys(
     configuration: Configuration, hosts: list[Host], progress: Progress
 ) -> dict[str, list[Survey | Failed]]:
     """Every engine of every host, at most `run.concurrency` at once, and at most so many requests
-    at once over all of them."""
-    engines = [
-        (host.name, number, engine) for host in hosts for number, engine in enumerate(host.docker)
-    ]
+    at once over all of them. An engine that is not through when its time is over (a name that does
+    not resolve, say) is given up, and its thread left behind."""
+    engines = [(host.name, number) for host in hosts for number, _ in enumerate(host.docker)]
     if not engines:
         return {}
-    from cloudsync.sources.docker.engine import survey
-    from cloudsync.sources.docker.request_slots import Share
-
-    run = configuration.run
-    slots = threading.BoundedSemaphore(run.concurrency)
-    until = time.monotonic() + run.deadline
-    told = _Told(len(engines), progress)
-
-    def read(name: str, number: int) -> Survey | Failed:
-        engine = configuration.hosts[name].docker[number]
-        with Share(slots, run.concurrency) as share:  # its time begins with its turn
-            left = until - time.monotonic()
-            if left <= 0:
-                return Failed("the run's deadline had passed before it was its turn", skipped=True)
-            return survey(
-                engine, timeout=min(run.host_timeout, left), share=share, base=configuration.base
+    reading = _Reading(configuration)
+    heard = _Heard(len(engines), progress)
+    pool = ThreadPoolExecutor(
+        min(len(engines), configuration.run.concurrency), thread_name_prefix="host"
+    )
+    try:
+        futures = {pool.submit(reading.read, engine): engine for engine in engines}
+        answers: dict[Engine, Survey | Failed] = {}
+        while len(answers) < len(engines):
+            waiting = [future for future, engine in futures.items() if engine not in answers]
+            done, _ = wait(waiting, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
+            fresh = {futures[future]: future.result() for future in done} or reading.overdue(
+                futures[future] for future in waiting
             )
+            for (host, _), answer in fresh.items():
+                heard.count(host, answer)
+            answers |= fresh
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    surveys: dict[str, list[Survey | Failed]] = {name: [] for name, _ in engines}
+    for engine in engines:
+        surveys[engine[0]].append(answers[engine])
+    return surveys
 
-    found: dict[str, list[Survey | Failed]] = {name: [] for name, _, _ in engines}
-    with ThreadPoolExecutor(min(len(engines), run.concurrency), thread_name_prefix="host") as pool:
-        readings = {(name, number): pool.submit(read, name, number) for name, number, _ in engines}
-        names = {reading: name for (name, _), reading in readings.items()}
-        for reading in as_completed(names):
-            told.one(names[reading], reading.result())
-        for (name, _), reading in readings.items():
-            found[name].append(reading.result())
-    return found
+
+class _Reading:
+    """Reads engines, several at once."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        from cloudsync.sources.docker.request_slots import Share
+
+        run = configuration.run
+        self._configuration = configuration
+        self._until = time.monotonic() + run.deadline
+        self._share = Share(threading.BoundedSemaphore(run.concurrency), run.concurrency)
+        self._ends: dict[Engine, float] = {}
+
+    def read(self, engine: Engine) -> Survey | Failed:
+        """One engine of one host, within what is left of the run's time."""
+        from cloudsync.sources.docker.engine import survey
+
+        configuration = self._configuration
+        host = configuration.hosts[engine[0]]
+        with self._share as share:  # its time begins with its turn
+            now = time.monotonic()
+            left = min(configuration.run.host_timeout, self._until - now)
+            if left <= 0:
+                return _NO_TURN
+            self._ends[engine] = now + left
+            try:
+                return survey(
+                    host.docker[engine[1]], timeout=left, share=share, base=configuration.base
+                )
+            except Exception as error:  # noqa: BLE001 - one host must not end the run
+                return _defect(host, error)
+
+    def overdue(self, engines: Iterable[Engine]) -> dict[Engine, Survey | Failed]:
+        """Those of the engines whose time is over, as failed."""
+        now = time.monotonic() - _SLACK_SECONDS
+        late: dict[Engine, Survey | Failed] = {}
+        for engine in engines:
+            if self._ends.get(engine, now) < now:
+                late[engine] = Failed("the engine did not answer within host_timeout")
+            elif engine not in self._ends and self._until < now:
+                late[engine] = _NO_TURN
+        return late
 
 
-def _clusters(surveys: Mapping[str, list[Survey | Failed]]) -> dict[str, Cluster]:
-    """By node id, what a manager of the node's Swarm said: a worker does not know its services
-    itself."""
-    found: dict[str, Cluster] = {}
-    for several in surveys.values():
-        for one in several:
-            if not isinstance(one, Failed) and one.cluster is not None:
-                found.update(dict.fromkeys(one.cluster.nodes, one.cluster))
-    return found
+_NO_TURN = Failed("the run's deadline had passed before it was its turn", skipped=True)
+
+
+def _managers(surveys: Mapping[str, list[Survey | Failed]]) -> dict[str, Cluster | str]:
+    """By the node id of each worker that was read, what a manager of its Swarm knows: a worker does
+    not know its services itself."""
+    answers = [
+        one for several in surveys.values() for one in several if not isinstance(one, Failed)
+    ]
+    claims = [(one.membership, one.cluster) for one in answers if one.cluster is not None]
+    workers = [one.membership for one in answers if one.membership.role == "worker"]
+    if not workers:
+        return {}
+    from cloudsync.sources.docker.swarm import manager_of
+
+    managers = {worker.node: manager_of(worker, claims) for worker in workers}
+    return {node: manager for node, manager in managers.items() if manager is not None}
 
 
 def _with_memory(
     host: Host, discovery: Discovery, memory: EngineMemory, *, down: bool
 ) -> Discovery:
-    """The discovery, not complete where another engine answers than before, and with since when the
-    host is unknown. `down`: an engine of the host said nothing at all."""
+    """The discovery, not complete if another engine answers than before, and with since when the
+    host is unknown. `down`: an engine of the host did not answer at all."""
     known = memory.hosts.get(host.name, Remembered())
     if isinstance(discovery, Complete | Partial):
-        reasons = [
+        reasons = tuple(
             f"another engine answers at {seen.engine} than at the last apply: if that is right, remove the host's line "
             f'"{seen.engine}" from {memory.kept_in}, and the next apply remembers the new one'
             for seen in discovery.engines
             if known.engines.get(seen.engine, seen.id) != seen.id
-        ]
-        if reasons:
-            discovery = _partial(discovery, tuple(reasons))
+        )
+        discovery = incomplete(discovery, reasons, temporary=False)
     if isinstance(discovery, Complete):
         return discovery
-    more = (
-        ""
-        if known.unknown_since is None
-        else f"; unknown since {known.unknown_since:%Y-%m-%d %H:%M} UTC"
-    )
-    more += (
-        f"; if the host is gone for good, say so: retired = true in [hosts.{host.name}]"
-        if down
-        else ""
-    )
+    more = ""
+    if known.unknown_since is not None:
+        more = f"; unknown since {known.unknown_since:%Y-%m-%d %H:%M} UTC"
+    if down:
+        more += f"; if the host is gone for good, say so: retired = true in [hosts.{host.name}]"
     if isinstance(discovery, Failed):
         return replace(discovery, reason=discovery.reason + more)
     return replace(discovery, reasons=(*discovery.reasons[:-1], discovery.reasons[-1] + more))
 
 
-def _partial(found: Complete | Partial, reasons: tuple[str, ...]) -> Partial:
-    """The same as not complete, for good: nobody but the user can mend it."""
-    before = found.reasons if isinstance(found, Partial) else ()
-    return Partial(
-        (*before, *reasons), found.required, found.unopened, found.malformed, found.remarks, temporary=False,
-        local=found.local, routed=found.routed, engines=found.engines,
-    )  # fmt: skip
-
-
-class _Told:
+class _Heard:
     """Progress: who failed, at once; how many are read, once a second and at the end."""
 
     def __init__(self, total: int, progress: Progress) -> None:
@@ -195,7 +245,8 @@ class _Told:
         self._last = time.monotonic()
         progress(f"reading {total} {'engine' if total == 1 else 'engines'}")
 
-    def one(self, host: str, result: Survey | Failed) -> None:
+    def count(self, host: str, result: Survey | Failed) -> None:
+        """One engine more is through."""
         self._done += 1
         if isinstance(result, Failed):
             self._progress(f"{host}: {result.reason}")

@@ -151,7 +151,7 @@ _MODULES = {
         "cloudsync_openstack.reader",
         "cloudsync_openstack.writer",
     ),
-    "engine": ("docker", "cloudsync.sources.docker.engine", "cloudsync.sources.docker.client"),
+    "engine": ("cloudsync.sources.docker.engine", "cloudsync.sources.docker.client"),
 }
 _SHORTER = {
     "cloudsync_hetzner.client": {"CALL_SECONDS": CALL_SECONDS},

@@ -50,22 +50,11 @@ def test_only_get_is_ever_sent(engine: FakeEngine) -> None:
     assert {method for method, _ in engine.requests} == {"GET"}
 
 
-def test_anything_but_get_is_refused_before_it_is_sent(engine: FakeEngine) -> None:
-    from cloudsync.sources.docker.client import ReadOnlyClient, WriteRefused
+def test_the_client_knows_no_other_method(engine: FakeEngine) -> None:
+    from cloudsync.sources.docker.client import Engine
 
-    client = ReadOnlyClient(
-        base_url=engine.endpoint.replace("unix://", "http+unix://"), version="1.41"
-    )
-    before = list(engine.requests)
-    for act in (
-        lambda: client.stop(engine.id(0)),
-        lambda: client.remove_container("x"),
-        lambda: client.post(f"{client.base_url}/x"),
-    ):
-        with pytest.raises(WriteRefused):
-            act()
-    client.close()
-    assert engine.requests == before
+    public = {name for name in vars(Engine) if not name.startswith("_")}
+    assert public == {"get", "close", "connected"}
 
 
 @pytest.mark.parametrize("path", ["/info", "/networks", "/containers/json"])
@@ -130,11 +119,24 @@ def test_an_image_that_cannot_be_inspected_makes_its_labels_untrusted_and_the_ho
     assert not any(port.asked for port in found.required)
 
 
-def test_an_image_that_is_gone_makes_its_labels_untrusted(engine: FakeEngine) -> None:
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_law1_an_image_that_cannot_be_found_was_not_read(engine: FakeEngine, status: int) -> None:
+    """A container's image exists, whatever the engine answers (moby 46866, 44624)."""
     engine.routes[first(engine)] = engine.container(0, **{"cloudsync.expose": "true"})
+    engine.routes["/images/sha256:1/json"] = (status, {"message": "No such image"})
     found = read(engine)
-    assert isinstance(found, Complete)
+    assert isinstance(found, Partial)
     assert not any(port.asked for port in found.required)
+
+
+def test_law1_a_container_that_is_still_listed_as_running_was_not_read(engine: FakeEngine) -> None:
+    del engine.routes[first(engine)]
+    engine.routes["/containers/json"] = [
+        {"Id": engine.id(number), "State": "running"} for number in range(3)
+    ]
+    found = read(engine)
+    assert isinstance(found, Partial)
+    assert "404" in found.reasons[0]
 
 
 def test_a_swarm_node_is_not_known_completely(engine: FakeEngine) -> None:

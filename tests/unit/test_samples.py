@@ -10,13 +10,10 @@ from typing import Any
 import pytest
 
 from cloudsync.model.ports import LabelScope
-from cloudsync.sources.docker.containers import (
-    container_of,
-    counts,
-    needs_of,
-    networks_of,
-)
-from cloudsync.sources.docker.podman import is_podman, is_rootless
+from cloudsync.sources.docker.containers import container_of, counts
+from cloudsync.sources.docker.needs import needs_of
+from cloudsync.sources.docker.networks import networks_of
+from cloudsync.sources.docker.podman import kind_of
 from cloudsync.sources.docker.swarm import (
     SERVICE_LABEL,
     cluster_of,
@@ -70,13 +67,14 @@ def answer(sample: str, name: str) -> Any:
 
 def required(sample: str) -> Ports:
     """By container: (protocol, port, IP version) of every required port."""
-    podman = is_podman(answer(sample, "version"))
-    known = networks_of(
-        answer(sample, "networks"), podman=podman and not is_rootless(answer(sample, "info"))
+    kind = kind_of(answer(sample, "version"), answer(sample, "info"))
+    known, problems = networks_of(
+        answer(sample, "networks"), podman=kind.podman and not kind.rootless
     )
+    assert problems == ()
     found = {}
     for one in answer(sample, "inspect"):
-        container = container_of(one, podman=podman)
+        container = container_of(one, left_out=kind.left_out)
         needs = needs_of("host", container, known, {}, SCOPE) if counts(container) else None
         found[container.name] = {
             (port.protocol, number, port.address.version)

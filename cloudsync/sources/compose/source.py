@@ -31,13 +31,9 @@ from cloudsync.sources.compose import (
     Service,
     read_projects,
 )
-from cloudsync.sources.docker.containers import (
-    Binding,
-    Container,
-    Needs,
-    needs_of,
-)
-from cloudsync.sources.docker.containers import Network as DockerNetwork
+from cloudsync.sources.docker.containers import Binding, Container
+from cloudsync.sources.docker.needs import Needs, needs_of
+from cloudsync.sources.docker.networks import Network as DockerNetwork
 
 _UNREACHABLE_DRIVERS = ("macvlan", "ipvlan", "null", "none", "host")
 _DOCKER0 = DockerNetwork("bridge", "bridge", publishes=True, inner=NetworkSet.of(["172.17.0.1"]))

@@ -1,8 +1,9 @@
-"""One container engine read: list plus inspect, side by side, and what could not be read said (law
-1).
+"""One container engine read: list plus inspect, in parallel, and what could not be read reported
+(law 1).
 
-`survey` is all that asks the engine; `discovery_of` decides what its answers come to, and asks
-nothing.
+`survey` is all that asks the engine; what its answers come to is decided in `discovery.py`, which
+asks nothing. A 404 about something that exists (the image of a running container, a container that
+is still listed) is a failed read, never an absence.
 """
 
 from __future__ import annotations
@@ -12,68 +13,62 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloudsync.config.engines import TlsEngine
-from cloudsync.model.ports import (
-    Complete,
-    Discovery,
-    EngineSeen,
-    Failed,
-    LabelScope,
-    Partial,
-    UnopenedPort,
-)
+from cloudsync.model.ports import Discovery, Failed, LabelScope
+from cloudsync.sources.docker.answers import Unexpected, identifier, table
 from cloudsync.sources.docker.containers import (
+    ONE_OFF,
+    REPLACES,
     Container,
-    Needs,
-    Network,
-    Unexpected,
     container_of,
     counts,
-    needs_of,
-    networks_of,
-    origin_of,
+    may_count,
 )
 from cloudsync.sources.docker.endpoint import EndpointError, way_to
-from cloudsync.sources.docker.podman import is_podman, is_rootless, without_picked
-from cloudsync.sources.docker.proxies import Served, routed
+from cloudsync.sources.docker.networks import Network, networks_of
+from cloudsync.sources.docker.podman import EngineKind, as_commanded, kind_of
 from cloudsync.sources.docker.request_slots import Share
 from cloudsync.sources.docker.swarm import (
     DESIRED,
-    SERVICE_LABEL,
     Cluster,
     Membership,
     cluster_of,
-    containers_of,
     membership_of,
-    peers_remark,
-    with_service_labels,
 )
 from cloudsync.sources.labels import ours
 
 if TYPE_CHECKING:
     from cloudsync.sources.docker.client import Engine
 
+_NOT_FOUND = 404
+_THERE = ("running", "paused", "restarting")
+
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What one engine answered. `engine`: as the configuration names it; `id`: as it calls itself.
-    `images`: the labels of the images that matter, by image. `cluster`: a manager's view of its
-    Swarm. `reasons`: what could not be read; `lasting`: trying again mends not all of it."""
+    """What one engine answered."""
 
     engine: str
+    """As the configuration names it."""
     id: str
+    """As it calls itself; "" if it does not."""
     containers: tuple[Container, ...]
     networks: Mapping[str, Network]
     images: Mapping[str, Mapping[str, str] | None]
+    """The labels of the images that matter, by image; None if they could not be read."""
     membership: Membership
     cluster: Cluster | None
+    """A manager's view of its Swarm."""
     reasons: tuple[str, ...]
+    """What could not be read."""
     lasting: bool
+    """Trying again does not help with all of it."""
+    kind: EngineKind
 
 
 def read_engine(
@@ -87,9 +82,11 @@ def read_engine(
 ) -> Discovery:
     """What the containers of one engine need. Never raises for an engine: `Failed` or `Partial` say
     why. See `survey`."""
+    from cloudsync.sources.docker.discovery import discovery_of
+
     with Share(threading.BoundedSemaphore(concurrency), concurrency) as share:
-        found = survey(engine, timeout=timeout, share=share, base=base)
-    return found if isinstance(found, Failed) else discovery_of(host, found, scope)
+        answers = survey(engine, timeout=timeout, share=share, base=base)
+    return answers if isinstance(answers, Failed) else discovery_of(host, answers, scope)
 
 
 def survey(
@@ -110,11 +107,13 @@ def survey(
         return Failed(str(error), temporary=error.temporary)
     except Unexpected as error:
         return Failed(f"the engine answered with {error}")
+    except MemoryError:
+        return Failed("the engine's answers do not fit into memory", temporary=False)
 
 
 @contextlib.contextmanager
 def reached(engine: str | TlsEngine, deadline: float, base: Path) -> Iterator[Engine]:
-    """The engine, however it is reached; what ssh says explains what fails behind it."""
+    """The engine, however it is reached; what ssh reports explains what fails behind it."""
     from cloudsync.sources.docker.client import Engine, EngineError
 
     way = way_to(engine, os.environ, base)
@@ -134,219 +133,191 @@ def reached(engine: str | TlsEngine, deadline: float, base: Path) -> Iterator[En
             raise (tunnel.why() if error.status is None else None) or error from None
 
 
-def _asked(name: str, engine: Engine, share: Share) -> Survey:
-    podman = is_podman(engine.about)
-    lacks = _Lacks()
-    info = engine.get("/info")
-    membership = membership_of(info)
-    cluster = _cluster(engine, lacks) if membership.role == "manager" else None
-    networks = networks_of(engine.get("/networks"), podman=podman and not is_rootless(info))
-    listed = _ids(engine.get("/containers/json", all="1"))
-    inspected = share.each(lambda id_: _inspect(engine, id_, lacks, podman=podman), listed)
-    containers = tuple(
-        container for container in inspected if container is not None and counts(container)
-    )
-    images = sorted({container.image for container in containers if ours(container.labels)})
-    labels = dict(
-        zip(
-            images,
-            share.each(lambda image: _image_labels(engine, image, lacks), images),
-            strict=True,
-        )
-    )
-    reasons = tuple(dict.fromkeys(sorted(lacks.reasons)))
-    return Survey(
-        name,
-        _id(info, podman=podman),
-        containers,
-        networks,
-        labels,
-        membership,
-        cluster,
-        reasons,
-        lacks.lasting,
-    )
-
-
-def discovery_of(
-    host: str, found: Survey, scope: LabelScope, cluster: Cluster | None = None
-) -> Discovery:
-    """What the engine's answers come to. `cluster`: what a manager of the same Swarm said, where
-    this engine cannot."""
-    cluster = found.cluster or cluster
-    reasons, lasting = list(found.reasons), found.lasting
-    if found.membership.role == "unsettled":
-        reasons.append(
-            f"the engine's part in its Swarm is not settled ({found.membership.state}): its services are not known"
-        )
-    elif found.membership.role == "worker" and cluster is None:
-        reasons.append(
-            "the engine is a Swarm worker: only a manager knows the ports of services; name a manager of this Swarm as a host too"
-        )
-        lasting = True
-    needs = [_needs(host, found, container, scope, cluster) for container in found.containers]
-    served = [_served(host, c, one) for c, one in zip(found.containers, needs, strict=True)]
-    if cluster is not None:
-        there = [container.id for container in found.containers]
-        services = containers_of(cluster, found.membership.node, there)
-        needs += [needs_of(host, service, {}, {}, scope) for service in services]
-        served += [
-            _served(host, c, one) for c, one in zip(services, needs[len(there) :], strict=True)
-        ]
-    behind, about_proxies = routed(served)
-    remarks = [remark for one in needs for remark in one.remarks]
-    peers = None if cluster is None else peers_remark(cluster, found.membership.node)
-    remarks += [peers] if peers is not None else []
-    parts = (
-        tuple(dict.fromkeys(port for one in needs for port in one.required)),
-        tuple(dict.fromkeys(port for one in needs for port in one.unopened)),
-        tuple(bad for one in needs for bad in one.malformed),
-        (*dict.fromkeys(remarks), *about_proxies),
-    )
-    local = tuple(port for one in needs for port in one.local)
-    seen = (EngineSeen(found.engine, found.id),) if found.id else ()
-    if not reasons:
-        return Complete(*parts, local, behind, seen)
-    return Partial(
-        tuple(reasons), *parts, temporary=not lasting, local=local, routed=behind, engines=seen
-    )
-
-
-def _needs(
-    host: str, found: Survey, container: Container, scope: LabelScope, cluster: Cluster | None
-) -> Needs:
-    image = found.images.get(container.image)
-    if SERVICE_LABEL not in container.labels or found.membership.role == "none":
-        return needs_of(host, container, found.networks, image, scope)
-    if cluster is not None:
-        labelled, image = with_service_labels(container, cluster, image)
-        return needs_of(host, labelled, found.networks, image, scope)
-    needs = needs_of(host, container, found.networks, image, scope)
-    why = "its service may say otherwise by its labels, which only a manager of the Swarm knows"
-    unknown = tuple(
-        UnopenedPort(
-            p.protocol,
-            str(p.first) if p.first == p.last else f"{p.first}-{p.last}",
-            p.origin,
-            "service-unknown",
-            why,
-        )
-        for p in needs.required
-    )
-    return Needs(
-        unopened=(*needs.unopened, *unknown),
-        malformed=needs.malformed,
-        remarks=needs.remarks,
-        local=needs.local,
-    )
-
-
-def _served(host: str, container: Container, needs: Needs) -> Served:
-    return Served(
-        origin_of(host, container),
-        container.traits,
-        container.network_mode == "host",
-        needs.required,
-    )
-
-
+@dataclass(slots=True)
 class _Lacks:
-    """Collects what could not be read; `list.append` is safe from several threads."""
+    """Collects what could not be read; several threads may add."""
 
-    def __init__(self) -> None:
-        self.reasons: list[str] = []
-        self.lasting = False
+    reasons: list[str] = field(default_factory=list)
+    lasting: bool = False
 
     def add(self, reason: str, *, temporary: bool = True) -> None:
         self.reasons.append(reason)
         self.lasting = self.lasting or not temporary
 
 
-def _id(info: object, *, podman: bool) -> str:
+def _asked(name: str, engine: Engine, share: Share) -> Survey:
+    lacks = _Lacks()
+    info = table(engine.get("/info"))
+    kind = kind_of(engine.about, info)
+    membership = membership_of(info)
+    cluster = _cluster(engine, lacks) if membership.role == "manager" else None
+    networks = _Networks(engine, kind, lacks)
+    containers = _containers(engine, share, kind, lacks)
+    networks.check(containers)
+    images = _images(engine, share, containers, lacks)
+    return Survey(
+        name,
+        _id(info, podman=kind.podman),
+        tuple(c for c in containers if counts(c, images.get(c.image, {}))),
+        networks.known,
+        images,
+        membership,
+        cluster,
+        tuple(dict.fromkeys(sorted(lacks.reasons))),
+        lacks.lasting,
+        kind,
+    )
+
+
+def _id(info: Mapping[str, object], *, podman: bool) -> str:
     """Docker keeps an id; Podman makes a new one up for every answer, so its host's name and
     storage stand for it."""
-    if not isinstance(info, dict):
-        raise Unexpected("a description of itself that is none")
-    parts = ("Name", "DockerRootDir") if podman else ("ID",)
-    words = [word for part in parts if isinstance(word := info.get(part), str) and word]
-    return (
-        " ".join(("podman", *words) if podman else words)[:200] if len(words) == len(parts) else ""
-    )
+    keys = ("Name", "DockerRootDir") if podman else ("ID",)
+    words = [word for key in keys if isinstance(word := info.get(key), str) and word]
+    if len(words) != len(keys):
+        return ""
+    return " ".join(("podman", *words) if podman else words)[:200]
 
 
 def _cluster(engine: Engine, lacks: _Lacks) -> Cluster | None:
     from cloudsync.sources.docker.client import EngineError
 
+    filters = json.dumps({"desired-state": dict.fromkeys(DESIRED, True)})
     try:
         return cluster_of(
-            engine.get("/services"),
-            engine.get(
-                "/tasks", filters=json.dumps({"desired-state": dict.fromkeys(DESIRED, True)})
-            ),
-            engine.get("/nodes"),
+            engine.get("/services"), engine.get("/tasks", filters=filters), engine.get("/nodes")
         )
     except EngineError as error:
-        lacks.add(
-            f"the services of the Swarm could not be read: {error}", temporary=error.temporary
-        )
+        reason = f"the services of the Swarm could not be read: {error}"
+        lacks.add(reason, temporary=error.temporary)
     except Unexpected as error:
         lacks.add(f"the engine described the services of the Swarm with {error}")
     return None
 
 
-def _ids(answer: object) -> list[str]:
+def _listed(engine: Engine) -> dict[str, object]:
+    """The state of every container by its id."""
+    answer = engine.get("/containers/json", all="1")
     if not isinstance(answer, list):
-        raise Unexpected("a list of containers that is no list")
-    ids = [one.get("Id") if isinstance(one, dict) else None for one in answer]
-    found = [id_ for id_ in ids if isinstance(id_, str) and id_.isalnum()]
-    if len(found) != len(ids):
-        raise Unexpected("a container without an id")
-    return found
+        raise Unexpected("something else instead of a list of containers")
+    return {identifier(table(entry).get("Id")): entry.get("State") for entry in answer}
 
 
-def _inspect(engine: Engine, container: str, lacks: _Lacks, *, podman: bool) -> Container | None:
-    """One container; None where it is gone by now (a normal race) or could not be read (then the
-    host is partial)."""
-    from cloudsync.sources.docker.client import EngineError
+def _containers(
+    engine: Engine, share: Share, kind: EngineKind, lacks: _Lacks
+) -> tuple[Container, ...]:
+    """Every container that may count. One that is gone by the time it is inspected is a normal
+    race, unless the engine still lists it as running afterwards."""
+    inspect = _Inspection(engine, kind, lacks)
+    inspected = share.each(inspect, list(_listed(engine)))
+    if inspect.missing:
+        states = _listed(engine)
+        still = [id_ for id_ in inspect.missing if states.get(id_) in _THERE]
+        if still:
+            number = f"{len(still)} containers run" if len(still) > 1 else "a container runs"
+            lacks.add(f"{number} by the engine's list, but cannot be inspected (404)")
+    return tuple(container for container in inspected if container and may_count(container))
 
-    try:
-        found = container_of(engine.get(f"/containers/{container}/json"), podman=podman)
-        return _without_picked(engine, found) if podman and counts(found) and found.bound else found
-    except EngineError as error:
-        if error.status != 404:
-            lacks.add(f"a container could not be inspected: {error}", temporary=error.temporary)
-    except Unexpected as error:
-        lacks.add(f"the engine described a container with {error}")
-    return None
+
+class _Inspection:
+    """Inspects containers, several at once. `missing`: the ids that the engine did not know."""
+
+    def __init__(self, engine: Engine, kind: EngineKind, lacks: _Lacks) -> None:
+        self._engine, self._kind, self._lacks = engine, kind, lacks
+        self.missing: list[str] = []
+
+    def __call__(self, id_: str) -> Container | None:
+        from cloudsync.sources.docker.client import EngineError
+
+        name = id_[:12]
+        try:
+            answer = self._engine.get(f"/containers/{id_}/json")
+            name = _name(answer) or name
+            container = container_of(answer, left_out=self._kind.left_out)
+            return self._as_commanded(container)
+        except EngineError as error:
+            if error.status == _NOT_FOUND:
+                self.missing.append(id_)
+            else:
+                reason = f"a container could not be inspected: {error}"
+                self._lacks.add(reason, temporary=error.temporary)
+        except Unexpected as error:
+            reason = f"the engine described the container {name} with {error}"
+            self._lacks.add(reason, temporary=False)
+        return None
+
+    def _as_commanded(self, container: Container) -> Container:
+        """As Podman's own API knows it better."""
+        if not (self._kind.podman and may_count(container) and container.bound):
+            return container
+        answer = self._engine.get(f"/libpod/containers/{container.id}/json", api="v4.0.0")
+        return as_commanded(container, answer, rootless=self._kind.rootless)
 
 
-def _without_picked(engine: Engine, container: Container) -> Container:
-    """As Podman's own API knows it better; where that cannot be had, as it is."""
-    from cloudsync.sources.docker.client import EngineError
+def _name(answer: object) -> str:
+    name = answer.get("Name") if isinstance(answer, dict) else None
+    return name.removeprefix("/")[:100] if isinstance(name, str) else ""
 
-    try:
-        return without_picked(
-            container, engine.get(f"/libpod/containers/{container.id}/json", api="v4.0.0")
-        )
-    except EngineError:
-        return container
+
+class _Networks:
+    """The networks of an engine, `known` by id and by name."""
+
+    def __init__(self, engine: Engine, kind: EngineKind, lacks: _Lacks) -> None:
+        self._engine, self._lacks = engine, lacks
+        self._podman = kind.podman and not kind.rootless
+        self.known = self._read()
+
+    def check(self, containers: Sequence[Container]) -> None:
+        """A network that a container is on exists: one that is not known was made since they were
+        listed, or could not be read."""
+        if not any(self._unknown(container) for container in containers):
+            return
+        self.known |= self._read()
+        for container in containers:
+            if self._unknown(container):
+                reason = f"a network of the container {container.name} is not listed by the engine"
+                self._lacks.add(reason)
+
+    def _unknown(self, container: Container) -> bool:
+        return any(name not in self.known for name in container.networks)
+
+    def _read(self) -> dict[str, Network]:
+        networks, problems = networks_of(self._engine.get("/networks"), podman=self._podman)
+        for problem in problems:
+            self._lacks.add(problem, temporary=False)
+        return networks
+
+
+def _images(
+    engine: Engine, share: Share, containers: Sequence[Container], lacks: _Lacks
+) -> dict[str, Mapping[str, str] | None]:
+    """The labels of the images of containers whose labels matter: the engine merges both without a
+    trace."""
+    wanted = sorted({c.image for c in containers if _matters(c.labels)})
+
+    def labels(image: str) -> Mapping[str, str] | None:
+        return _image_labels(engine, image, lacks)
+
+    return dict(zip(wanted, share.each(labels, wanted), strict=True))
+
+
+def _matters(labels: Mapping[str, str]) -> bool:
+    return bool(ours(labels) or labels.get(ONE_OFF) == "True" or REPLACES in labels)
 
 
 def _image_labels(engine: Engine, image: str, lacks: _Lacks) -> Mapping[str, str] | None:
-    """The labels an image carries; None where it cannot be inspected, and then every label counts
-    as the image's."""
+    """The labels an image carries; None if it cannot be inspected, and then every label counts as
+    the image's. A container's image exists, so 404 is a failed read too: engines forget the image
+    of a container when its tag moves (moby 46866)."""
     from cloudsync.sources.docker.client import EngineError
 
     try:
-        answer = engine.get(f"/images/{image}/json")
-        config = answer.get("Config") if isinstance(answer, dict) else None
-        labels = (config or {}).get("Labels") if isinstance(config or {}, dict) else None
-        return (
-            {str(key): str(value) for key, value in labels.items()}
-            if isinstance(labels, dict)
-            else {}
-        )
+        answer = table(engine.get(f"/images/{image}/json")) if image else {}
+        labels = table(table(answer.get("Config") or {}).get("Labels") or {})
+        return {str(key): str(value) for key, value in labels.items()}
     except EngineError as error:
-        if error.status != 404:
-            lacks.add(f"an image could not be inspected: {error}", temporary=error.temporary)
-        return None
+        reason = f"the image of a container could not be inspected: {error}"
+        lacks.add(reason, temporary=error.temporary)
+    except Unexpected as error:
+        lacks.add(f"the engine described an image with {error}", temporary=False)
+    return None

@@ -1,8 +1,8 @@
 """Which labels were born in the image.
 
 Engines merge image labels into container labels without a trace (moby `daemon/commit.go`), so a
-label counts as the image's where the image has the same key with the same value; where the image
-cannot be inspected, all of them do.
+label counts as the image's if the image has the same key with the same value. If the image cannot be
+inspected, all of them do.
 """
 
 from __future__ import annotations
@@ -12,13 +12,23 @@ from dataclasses import replace
 
 from cloudsync.model.ports import LabelScope
 from cloudsync.rules.networks import NetworkSet
-from cloudsync.sources.labels import ContainerLabels, LabelError, Sources, ours, parse_labels
+from cloudsync.sources.labels import (
+    ContainerLabels,
+    LabelError,
+    LabelledPorts,
+    Sources,
+    check_amount,
+    check_overlap,
+    merged,
+    ours,
+    parse_label,
+)
 
 
 def split(
     labels: Mapping[str, str], image: Mapping[str, str] | None
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """(trusted, image-born) `cloudsync.*` labels. `image`: the image's labels; None where they are
+    """(trusted, image-born) `cloudsync.*` labels. `image`: the image's labels; None if they are
     not known."""
     mine = ours(labels)
     if image is None:
@@ -33,32 +43,50 @@ def narrowing(
     """The part of image-born labels that narrows, and remarks on the ones that were ignored.
 
     `expose=true` asks and a description is the image's text: neither counts. What does not parse is
-    ignored.
+    ignored, and so are sources of ports that overlap, and labels without end.
     """
-    good: dict[str, str] = {}
-    remarks = []
-    for key, value in sorted(born.items()):
+    try:
+        check_amount(ours(born))
+    except LabelError as error:
+        return ContainerLabels(), (f"the labels of the image are ignored: {error}",)
+    parsed = ContainerLabels()
+    port_sources: list[tuple[LabelledPorts, Sources]] = []
+    ignored: list[str] = []
+    for key, value in sorted(ours(born).items()):
         try:
-            parse_labels(good | {key: value}, scope)
+            label = parse_label(key, value, scope)
         except LabelError as error:
-            remarks.append(f"a label of the image is ignored: {error}")
+            ignored.append(str(error))
             continue
-        good[key] = value
-    parsed = parse_labels(good, scope)
-    if parsed.expose or parsed.ports is not None:
-        remarks.append(
-            "labels of the image ask for ports: that counts only where the container itself asks, by a label of its own"
-        )
-    return replace(
-        parsed, expose=False if parsed.expose is False else None, description=None
-    ), tuple(remarks)
+        if isinstance(label, ContainerLabels):
+            parsed = merged(parsed, label)
+        else:
+            port_sources.append(label)
+    try:
+        check_overlap(port_sources)
+    except LabelError as error:
+        port_sources = []
+        ignored.append(str(error))
+    asks = parsed.expose or parsed.ports is not None
+    limits = replace(
+        parsed,
+        expose=False if parsed.expose is False else None,
+        port_sources=tuple(port_sources),
+        description=None,
+    )
+    return limits, (*_remarks(ignored), *((_ASKS,) if asks else ()))
 
 
-def narrower(sources: Sources | None, image: Sources | None) -> Sources | None:
+_ASKS = "labels of the image ask for ports: that counts only if the container itself asks, by a label of its own"
+_SHOWN = 3
+
+
+def _remarks(ignored: list[str]) -> tuple[str, ...]:
+    more = len(ignored) - _SHOWN
+    shown = tuple(f"a label of the image is ignored: {problem}" for problem in ignored[:_SHOWN])
+    return (*shown, f"{more} more labels of the image are ignored") if more > 0 else shown
+
+
+def narrower(sources: NetworkSet, image: Sources | None) -> NetworkSet:
     """Both together: what an image says can only take away."""
-    if image is None:
-        return sources
-    if sources is None:
-        return image
-    networks: NetworkSet = sources.networks & image.networks
-    return Sources(networks, sources.families)
+    return sources if image is None else sources & image.networks

@@ -1,55 +1,117 @@
-"""What Podman answers otherwise than Docker, beyond its states, networks and addresses
-(`containers.py`).
+"""Which engine answers, and what Podman answers differently from Docker beyond its states and
+networks.
 
-Podman writes a host port that it picked itself into the container's settings, where it looks like
-one that was asked for (4.3.1, seen). Its own API keeps the command line that made the container: a
-port that no word of it mentions was picked.
+Podman writes a host port that it chose itself into the container's settings, where it looks like
+one that was asked for (4.3.1, seen), and 0.0.0.0 for an address that was left out (5.x). Its own API
+keeps the command line that made the container: a port that no word of it mentions was chosen, and an
+address that none mentions was left out.
+
+| engine           | a port without an address is bound to | neighbours reach a container's own address |
+|------------------|---------------------------------------|--------------------------------------------|
+| Docker 28 and up | what its network says                 | no                                         |
+| Docker before    | the same                              | yes                                        |
+| Podman as root   | 0.0.0.0                               | yes                                        |
+| Podman rootless  | 0.0.0.0 and :: (pasta, rootlessport)  | no                                         |
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from cloudsync.sources.docker.containers import Container
+from cloudsync.sources.docker.answers import Address
+from cloudsync.sources.docker.containers import Binding, Container
+from cloudsync.sources.docker.networks import ANY_IPV4
 
-_NUMBERS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+_NUMBERS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
+_MAJOR = re.compile(r"([0-9]{1,4})\.", re.ASCII)
+_GUARDED_SINCE = 28
+"""The first Docker Engine that drops what comes from outside to a container's own address (moby
+49325; seen on 28.5, not on 26.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineKind:
+    """Which engine it is."""
+
+    podman: bool = False
+    rootless: bool = False
+    version: str = ""
+
+    @property
+    def left_out(self) -> Address | None:
+        """What an address that is left out means; None if the networks decide, or every address."""
+        return ANY_IPV4 if self.podman and not self.rootless else None
+
+    @property
+    def neighbours(self) -> bool:
+        """Whether machines on the same network reach containers' own addresses, past the address
+        that a port is published on."""
+        if self.rootless:
+            return False
+        major = _MAJOR.match(self.version)
+        return self.podman or (major is not None and int(major[1]) < _GUARDED_SINCE)
+
+    def __str__(self) -> str:
+        return f"{'Podman' if self.podman else 'Docker'} {self.version}".strip()
+
+
+def kind_of(about: Mapping[str, Any], info: object) -> EngineKind:
+    """By the answers to `GET /version` and `GET /info`."""
+    version = about.get("Version")
+    return EngineKind(
+        is_podman(about), is_rootless(info), version[:40] if isinstance(version, str) else ""
+    )
 
 
 def is_podman(about: Mapping[str, Any]) -> bool:
     """By the answer to `GET /version`."""
-    parts = about.get("Components")
+    components = about.get("Components")
     return any(
-        isinstance(one, dict) and one.get("Name") == "Podman Engine"
-        for one in (parts if isinstance(parts, list) else [])
+        isinstance(component, dict) and component.get("Name") == "Podman Engine"
+        for component in (components if isinstance(components, list) else [])
     )
 
 
 def is_rootless(info: object) -> bool:
     """By the answer to `GET /info`."""
-    return isinstance(info, dict) and (
-        info.get("Rootless") is True or "name=rootless" in (info.get("SecurityOptions") or [])
+    if not isinstance(info, dict):
+        return False
+    options = info.get("SecurityOptions")
+    return info.get("Rootless") is True or (
+        isinstance(options, list) and "name=rootless" in options
     )
 
 
-def without_picked(container: Container, answer: object) -> Container:
-    """The container with the ports that Podman picked as not asked for. `answer`: of `GET
-    /libpod/containers/{id}/json`; a container that was not made by a command line (through the API,
-    in a pod) is taken as it is."""
+def as_commanded(container: Container, answer: object, *, rootless: bool) -> Container:
+    """The container with the ports that Podman chose as not asked for, and, on a rootless one, with
+    the addresses it filled in as left out. `answer`: of `GET /libpod/containers/{id}/json`; a
+    container that no command line made (through the API, in a pod) is taken as it is."""
     config = answer.get("Config") if isinstance(answer, dict) else None
     command = config.get("CreateCommand") if isinstance(config, dict) else None
-    if not isinstance(command, list) or not {"run", "create"} & set(map(str, command)):
+    words = [str(word) for word in command] if isinstance(command, list) else []
+    if not {"run", "create"} & set(words):
         return container
-    spans = [
-        (int(m[1]), int(m[2] or m[1])) for word in command for m in _NUMBERS.finditer(str(word))
-    ]
+    ranges = [(int(m[1]), int(m[2] or m[1])) for word in words for m in _NUMBERS.finditer(word)]
+    filled_in = rootless and not any("0.0.0.0:" in word for word in words)
 
     def mentioned(port: str) -> bool:
-        return not port.isdecimal() or any(first <= int(port) <= last for first, last in spans)
+        return not port.isdecimal() or any(first <= int(port) <= last for first, last in ranges)
 
-    asked = tuple(
-        one if mentioned(one.host_port) else replace(one, host_port="") for one in container.asked
+    def bindings(known: Iterable[Binding], *, asked: bool) -> tuple[Binding, ...]:
+        return tuple(
+            replace(
+                binding,
+                address=None if filled_in and binding.address == ANY_IPV4 else binding.address,
+                host_port="" if asked and not mentioned(binding.host_port) else binding.host_port,
+            )
+            for binding in known
+        )
+
+    return replace(
+        container,
+        asked=bindings(container.asked, asked=True),
+        bound=bindings(container.bound, asked=False),
     )
-    return replace(container, asked=asked)

@@ -8,9 +8,11 @@ managers only).
 | `mode=host`, of a running task      | the node of the task, by the task's container                                             |
 | `mode=host`, of a task that starts  | the node of the task: a service that crashes has no container most of the time            |
 
-A worker cannot know its services. A manager of the same Swarm that is read in the same run tells
-it; without one the worker is not known completely. The labels of a service (and of its container
-specification) count as the container's own: no image can set them.
+A worker cannot know its services. A manager of the same Swarm that is read in the same run does;
+without one the worker is not known completely. An engine is believed to be that manager only if the
+worker itself names it, and several of them only if they agree. The labels of a service (and of its
+container specification) count as the container's own: no image can set them. Of a container that the manager
+does not list as one of a service's tasks, whatever its labels claim, they only narrow.
 """
 
 from __future__ import annotations
@@ -20,7 +22,15 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Literal
 
-from cloudsync.sources.docker.containers import Binding, Container, Unexpected
+from cloudsync.sources.docker.answers import (
+    Unexpected,
+    items,
+    port,
+    protocol,
+    table,
+    table_at,
+)
+from cloudsync.sources.docker.containers import Binding, Container
 from cloudsync.sources.docker.proxies import routed_by_labels
 
 Role = Literal["none", "manager", "worker", "unsettled"]
@@ -32,23 +42,26 @@ _EVERYWHERE = ip_address("0.0.0.0")  # noqa: S104 - not bound here
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """What `GET /info` says. `state`: the engine's word for an unsettled one (`locked`, `pending`,
-    `error`)."""
+    """What `GET /info` says of a Swarm."""
 
     role: Role
     node: str = ""
     state: str = ""
+    """The engine's word for an unsettled one (`locked`, `pending`, `error`)."""
+    managers: frozenset[str] = frozenset()
+    """The node ids of the managers that this node knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedPort:
-    """`asked`: the fixed port of the specification; None where Swarm or the engine picks one.
-    `now`: the port in force."""
+    """A port of a service."""
 
     protocol: str
     target: int
     asked: int | None
+    """The fixed port of the specification; None if Swarm or the engine chooses one."""
     now: int | None
+    """The port in effect."""
     ingress: bool
 
 
@@ -65,7 +78,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task that is to run. `container`: its id, "" before there is one."""
+    """A task that is to run. `container`: its id, "" if there is none yet."""
 
     service: str
     node: str
@@ -75,51 +88,79 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What a manager knows. `nodes`: node id -> address."""
+    """What a manager knows."""
 
     services: Mapping[str, Service]
     tasks: tuple[Task, ...]
     nodes: Mapping[str, str]
+    """Addresses by node id."""
+    contained: frozenset[tuple[str, str]] = frozenset()
+    """The containers of tasks, each with the id of its service."""
+
+    def lists(self, container: Container) -> bool:
+        """Whether the manager's own list of tasks has the container, for the service that its label
+        names."""
+        return (container.id, container.labels.get(SERVICE_LABEL)) in self.contained
 
 
-def membership_of(info: object) -> Membership:
+def membership_of(info: Mapping[str, object]) -> Membership:
     """The engine's part in a Swarm, of `GET /info`."""
-    swarm = info.get("Swarm") if isinstance(info, dict) else None
+    swarm = info.get("Swarm")
     swarm = swarm if isinstance(swarm, dict) else {}
-    state, node = swarm.get("LocalNodeState"), swarm.get("NodeID")
+    state, node = swarm.get("LocalNodeState"), str(swarm.get("NodeID") or "")[:128]
     if state in (None, "", "inactive"):
         return Membership("none")
     if state != "active":
-        return Membership("unsettled", str(node or ""), str(state)[:40])
-    return Membership(
-        "manager" if swarm.get("ControlAvailable") is True else "worker", str(node or "")
+        return Membership("unsettled", node, str(state)[:40])
+    remote = swarm.get("RemoteManagers")
+    managers = frozenset(
+        str(entry.get("NodeID") or "")[:128]
+        for entry in (remote if isinstance(remote, list) else [])
+        if isinstance(entry, dict)
     )
+    role: Role = "manager" if swarm.get("ControlAvailable") is True else "worker"
+    return Membership(role, node, managers=managers)
+
+
+def manager_of(
+    worker: Membership, claims: Iterable[tuple[Membership, Cluster]]
+) -> Cluster | str | None:
+    """What a worker's services are, by the engines that claim to manage it: a cluster, None if
+    none does, or why they are not believed."""
+    trusted = [
+        cluster
+        for manager, cluster in claims
+        if worker.node in cluster.nodes and (not worker.managers or manager.node in worker.managers)
+    ]
+    if not trusted:
+        return None
+    if any(cluster.services != trusted[0].services for cluster in trusted[1:]):
+        return "several engines that were read claim to manage its Swarm, and they disagree"
+    return trusted[0]
 
 
 def cluster_of(services: object, tasks: object, nodes: object) -> Cluster:
     """The three answers as one. Raises `Unexpected`."""
-    found = [_service(one) for one in _tables(services)]
+    known = [_service(table(entry)) for entry in items(services)]
     addresses = {
-        _text(one, "ID"): str(_part(one, "Status").get("Addr") or "") for one in _tables(nodes)
+        _text(node, "ID"): str(table_at(node, "Status").get("Addr") or "")[:100]
+        for node in map(table, items(nodes))
     }
-    running = tuple(_task(one) for one in _tables(tasks) if one.get("DesiredState") in DESIRED)
-    return Cluster({service.id: service for service in found}, running, addresses)
+    running = tuple(
+        _task(task) for task in map(table, items(tasks)) if task.get("DesiredState") in DESIRED
+    )
+    contained = frozenset((task.container, task.service) for task in running if task.container)
+    return Cluster({service.id: service for service in known}, running, addresses, contained)
 
 
 def with_service_labels(
-    container: Container, cluster: Cluster, image: Mapping[str, str] | None
+    container: Container, service: Service, image: Mapping[str, str] | None
 ) -> tuple[Container, Mapping[str, str] | None]:
     """A task's container with its service's labels as its own, and its image's labels without those
-    the service set anew."""
-    service = cluster.services.get(container.labels.get(SERVICE_LABEL, ""))
-    if service is None:
-        return container, image
+    that the service set again."""
     own = {key: value for key, value in container.labels.items() if key not in service.labels}
-    born = (
-        own
-        if image is None
-        else {key: value for key, value in image.items() if key not in service.labels}
-    )
+    born = own if image is None else image
+    born = {key: value for key, value in born.items() if key not in service.labels}
     traits = container.traits | routed_by_labels(dict(service.labels))
     return replace(container, labels={**own, **service.labels}, traits=frozenset(traits)), born
 
@@ -128,19 +169,19 @@ def containers_of(cluster: Cluster, node: str, present: Iterable[str]) -> list[C
     """What the services need on one node beyond its containers, as containers. `present`: ids of
     the containers that count there."""
     there = frozenset(present)
-    found = [
-        _as_container(service, [p for p in service.ports if p.ingress])
-        for service in cluster.services.values()
+    starting = {
+        task.service
+        for task in cluster.tasks
+        if task.node == node and task.state in _STARTING and task.container not in there
+    }
+    services = cluster.services.values()
+    ingress = [_as_container(one, [p for p in one.ports if p.ingress]) for one in services]
+    host_mode = [
+        _as_container(one, [p for p in one.ports if not p.ingress and p.asked is not None])
+        for one in services
+        if one.id in starting
     ]
-    for service in cluster.services.values():
-        tasks = [task for task in cluster.tasks if task.service == service.id and task.node == node]
-        if any(task.state in _STARTING and task.container not in there for task in tasks):
-            found.append(
-                _as_container(
-                    service, [p for p in service.ports if not p.ingress and p.asked is not None]
-                )
-            )
-    return [one for one in found if one.bound]
+    return [container for container in (*ingress, *host_mode) if container.bound]
 
 
 def peers_remark(cluster: Cluster, node: str) -> str | None:
@@ -174,67 +215,50 @@ def _as_container(service: Service, ports: Iterable[PublishedPort]) -> Container
     )
 
 
-def _service(table: Mapping[str, object]) -> Service:
-    spec, endpoint = _part(table, "Spec"), _part(table, "Endpoint")
-    template = _part(_part(spec, "TaskTemplate"), "ContainerSpec")
-    asked = [_port(one) for one in _tables(_part(spec, "EndpointSpec").get("Ports") or [])]
-    now = [_port(one) for one in _tables(endpoint.get("Ports") or [])]
+def _service(entry: Mapping[str, object]) -> Service:
+    spec, endpoint = table_at(entry, "Spec"), table_at(entry, "Endpoint")
+    template = table_at(table_at(spec, "TaskTemplate"), "ContainerSpec")
+    asked = [_port(table(p)) for p in items(table_at(spec, "EndpointSpec").get("Ports") or [])]
+    now = [_port(table(p)) for p in items(endpoint.get("Ports") or [])]
     ports = []
-    for protocol, target, number, ingress in now or asked:
-        fixed = (protocol, target, number, ingress) in asked and number is not None
-        ports.append(PublishedPort(protocol, target, number if fixed else None, number, ingress))
-    labels = {**_labels(template), **_labels(spec)}
+    for word, target, number, ingress in now or asked:
+        fixed = (word, target, number, ingress) in asked and number is not None
+        ports.append(PublishedPort(word, target, number if fixed else None, number, ingress))
     return Service(
-        _text(table, "ID"),
+        _text(entry, "ID"),
         _text(spec, "Name"),
         str(template.get("Image") or ""),
-        labels,
+        {**_labels(template), **_labels(spec)},
         tuple(dict.fromkeys(ports)),
     )
 
 
-def _port(table: Mapping[str, object]) -> tuple[str, int, int | None, bool]:
-    target, published = table.get("TargetPort"), table.get("PublishedPort")
-    if not isinstance(target, int) or not isinstance(published, int | None):
-        raise Unexpected("a service's port that is no number")
+def _port(entry: Mapping[str, object]) -> tuple[str, int, int | None, bool]:
+    chosen = entry.get("PublishedPort")
     return (
-        str(table.get("Protocol") or "tcp"),
-        target,
-        published or None,
-        table.get("PublishMode") != "host",
+        protocol(entry.get("Protocol") or "tcp"),
+        port(entry.get("TargetPort")),
+        port(chosen) if chosen else None,
+        entry.get("PublishMode") != "host",
     )
 
 
-def _task(table: Mapping[str, object]) -> Task:
-    status = _part(table, "Status")
-    container = str(_part(status, "ContainerStatus").get("ContainerID") or "")
+def _task(entry: Mapping[str, object]) -> Task:
+    status = table_at(entry, "Status")
     return Task(
-        str(table.get("ServiceID") or ""),
-        str(table.get("NodeID") or ""),
-        container,
+        str(entry.get("ServiceID") or ""),
+        str(entry.get("NodeID") or ""),
+        str(table_at(status, "ContainerStatus").get("ContainerID") or ""),
         str(status.get("State") or ""),
     )
 
 
-def _labels(table: Mapping[str, object]) -> dict[str, str]:
-    return {str(key): str(value) for key, value in _part(table, "Labels").items()}
+def _labels(entry: Mapping[str, object]) -> dict[str, str]:
+    return {str(key): str(value) for key, value in table_at(entry, "Labels").items()}
 
 
-def _tables(value: object) -> list[Mapping[str, object]]:
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise Unexpected("a list of another shape")
-    return value
-
-
-def _part(table: Mapping[str, object], name: str) -> Mapping[str, object]:
-    value = table.get(name) or {}
-    if not isinstance(value, dict):
-        raise Unexpected("a part that is no object")
-    return value
-
-
-def _text(table: Mapping[str, object], name: str) -> str:
-    value = table.get(name)
+def _text(entry: Mapping[str, object], name: str) -> str:
+    value = entry.get(name)
     if not isinstance(value, str) or not value:
-        raise Unexpected("a part that is no text")
+        raise Unexpected("something else instead of a text")
     return value
