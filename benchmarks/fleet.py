@@ -6,7 +6,6 @@ chain of calls.
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 import subprocess
@@ -57,24 +56,16 @@ def survey(endpoint: str) -> float:
 def bare(endpoint: str) -> float:
     """The same requests by the same client over the same connections, as many at once, every answer
     parsed and thrown away."""
-    from docker import APIClient
-
-    from cloudsync.sources.docker.client import OneSocket
+    from cloudsync.sources.docker.client import Engine
 
     began = time.perf_counter()
-    url = endpoint.replace("unix:///", "http+unix:///", 1)
-    client = APIClient(url, "1.41", 120)
-    client.mount("http+docker://", OneSocket(url, 120, max_pool_size=64))
-    client.trust_env = False
-
-    def get(path: str) -> Any:
-        return json.loads(client.get(f"{client.base_url}{path}").content)
-
-    for path in ("/version", "/v1.41/info", "/v1.41/networks"):
-        get(path)
-    listed = get("/v1.41/containers/json?all=1")
+    client = Engine(endpoint, time.monotonic() + 120)
+    client.get("/info")
+    client.get("/networks")
+    listed = client.get("/containers/json", all="1")
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        found = list(pool.map(get, (f"/v1.41/containers/{one['Id']}/json" for one in listed)))
+        found = list(pool.map(client.get, (f"/containers/{c['Id']}/json" for c in listed)))
+    client.close()
     took = time.perf_counter() - began
     assert len(found) == CONTAINERS
     return took

@@ -34,6 +34,8 @@ class Memory:
     written: tuple[Rule, ...] = ()
     """Rules that cloudsync itself wrote and that are still open, as they were written: what tells
     its own rules from those of others."""
+    expose: str = ""
+    """`policy.expose` of the last apply that looked; "" if it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

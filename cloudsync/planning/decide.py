@@ -25,7 +25,7 @@ from cloudsync.model.ports import Discovery
 from cloudsync.model.ssh_login import Login
 from cloudsync.planning import guards
 from cloudsync.planning.diff import Around, changes_of, no_room, rewrites, rewriting
-from cloudsync.planning.grace import Past, attributed, remembered, waits
+from cloudsync.planning.grace import Past, attributed, remembered, waits, with_switched_policy
 from cloudsync.planning.holds import Holding, hold, withhold
 from cloudsync.planning.login_ways import together, unreached, ways_in
 from cloudsync.planning.own_rules import asked_rules, by_family, claimed, still_written
@@ -141,6 +141,7 @@ def consider(case: Case, foreign: Guard | None = None) -> Considered:
             _private(case.configuration, case.observed),
         )
     )
+    desired = with_switched_policy(desired, case.past)
     blank = _blank(case, desired)
     if isinstance(case.observed, Unreadable):
         error = case.observed.error

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from cloudsync.model.memory import Memory, Missing
@@ -135,7 +135,18 @@ def remembered(
         past.now,
         {host: rules for host, rules in sorted(hosts.items()) if rules},
         tuple(timers),
+        expose=desired.expose,
     )
+
+
+def with_switched_policy(desired: Desired, past: Past) -> Desired:
+    """A port without a label is closed on purpose if the user has switched `policy.expose` since
+    the last apply. Otherwise it had a label once, and a label that disappears has grace like a port
+    that does."""
+    before = past.memory.expose if past.memory is not None else ""
+    if before in ("", desired.expose):
+        return desired
+    return replace(desired, deliberate=desired.deliberate | desired.unlabelled)
 
 
 def _waited(timer: Missing, past: Past) -> float:

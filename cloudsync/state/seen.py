@@ -79,8 +79,8 @@ def same(before: Memory | None, now: Memory) -> bool:
         before is not None
         and not before.missing
         and not now.missing
-        and (before.identity, before.hosts, before.written)
-        == (now.identity, now.hosts, now.written)
+        and (before.identity, before.hosts, before.written, before.expose)
+        == (now.identity, now.hosts, now.written, now.expose)
     )
 
 
@@ -94,6 +94,7 @@ def _written(memory: Memory, table: RuleTableWriter) -> dict[str, Any]:
             "up": looked.up,
             "machine": looked.machine,
         },
+        "expose": memory.expose,
         "hosts": {host: table.rules(rules) for host, rules in memory.hosts.items()},
         "missing": [
             {
@@ -125,6 +126,7 @@ def _memory(value: Mapping[str, Any], rules: Rules) -> Memory:
             for missing in value["missing"]
         ),
         tuple(rule for one in value.get("written", ()) for rule in rules([one])),
+        str(value.get("expose", "")),
     )
 
 

@@ -118,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(engine.slow)
             answer = engine.routes.get(path, (404, {"message": "no such thing"}))
             answer = answer() if isinstance(answer, Callable) else answer  # type: ignore[arg-type]
-            if isinstance(answer, Stream):
+            if hasattr(answer, "serve"):
                 answer.serve(self)
                 return
             status, value = answer if isinstance(answer, tuple) else (200, answer)

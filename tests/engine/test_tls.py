@@ -186,7 +186,7 @@ def test_a_stranger_is_told_that_the_engine_does_not_accept_the_certificate(
     [
         ("missing", "cannot be read"),
         ("mixed", "cannot be used together"),
-        ("password", "has a password"),
+        ("password", "encrypted"),
     ],
 )
 def test_unusable_files_are_named_and_none_of_their_content(

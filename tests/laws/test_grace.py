@@ -268,6 +268,47 @@ def test_a_port_that_the_policy_stops_opening_closes_at_once(shop: World) -> Non
     assert open_(shop) == WITHOUT_8080
 
 
+def labelled(*numbers: str, missing: tuple[str, ...] = ()) -> Complete:
+    return Complete(
+        (
+            *(port for number in numbers for port in both(number, asked=True)),
+            *(port for number in missing for port in both(number)),
+        )
+    )
+
+
+def test_law1_a_label_that_disappears_has_grace_as_a_port_that_does(
+    shop: World, time: Time
+) -> None:
+    """An image that cannot be read any more, a stack deployed again without its labels: not a word
+    of the user."""
+    shop.policy(expose="labelled")
+    shop.discoveries["web-1"] = labelled("443", "8080")
+    apply(shop)
+    shop.discoveries["web-1"] = labelled("443", missing=("8080",))
+    apply(shop)
+    assert open_(shop) == WITHOUT_8080 | rules("tcp/8080")
+    time.passes(601)
+    apply(shop)
+    assert open_(shop) == WITHOUT_8080
+
+
+def test_law1_many_labels_that_disappear_at_once_look_like_a_mistake(
+    shop: World, time: Time
+) -> None:
+    numbers = ("25", "80", "443", "993", "8080")
+    shop.policy(expose="labelled")
+    shop.discoveries["web-1"] = labelled(*numbers)
+    apply(shop)
+    before = open_(shop)
+    shop.discoveries["web-1"] = labelled(missing=numbers)
+    apply(shop)
+    time.passes(601)
+    report = apply(shop)
+    assert open_(shop) == before
+    assert {guard.id for guard in report.plan.guards} == {"everything-would-close"}
+
+
 def test_ports_of_a_host_that_the_user_took_away_close_at_once(shop: World) -> None:
     shop.configuration = replace(
         shop.configuration,

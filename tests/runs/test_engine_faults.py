@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -166,6 +167,151 @@ def test_the_timeout_is_for_all_requests_together(tmp_path: Path) -> None:
         found = read(engine, timeout=1.5, concurrency=2)
         assert isinstance(found, Partial)
         assert time.monotonic() - start < 3.5
+
+
+class Trickle:
+    """Answers with a byte every tenth of a second: in the body, or in a header that never ends."""
+
+    def __init__(self, part: str) -> None:
+        self.part, self.over = part, threading.Event()
+
+    def serve(self, handler: Any) -> None:
+        handler.close_connection = True
+        if self.part == "body":
+            handler.send_response(200)
+            handler.send_header("Content-Length", "100000")
+            handler.end_headers()
+        else:
+            handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        with contextlib.suppress(OSError):
+            while not self.over.wait(0.1):
+                handler.wfile.write(b"1")
+
+
+@pytest.mark.parametrize("part", ["body", "header"])
+@pytest.mark.parametrize("path", ["/info", "/containers/json", "one"])
+def test_the_time_of_a_host_is_over_however_slowly_bytes_arrive(
+    engine: FakeEngine, part: str, path: str
+) -> None:
+    trickle = Trickle(part)
+    engine.routes[first(engine) if path == "one" else path] = trickle
+    start = time.monotonic()
+    found = read(engine, timeout=1.2)
+    took = time.monotonic() - start
+    trickle.over.set()
+    assert isinstance(found, Partial if path == "one" else Failed)
+    assert took < 3.0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"[" + b"{}," * 600_000 + b"{}]", b"[" + b"[]," * 600_000 + b"[]]", b" " * (17 << 20)],
+    ids=["objects", "lists", "bytes"],
+)
+def test_an_answer_that_does_not_fit_is_not_taken_apart(engine: FakeEngine, answer: bytes) -> None:
+    """21 MB of `{}` became 640 MB of memory."""
+    engine.routes["/containers/json"] = (200, answer)
+    found = read(engine)
+    assert isinstance(found, Failed)
+    assert not found.temporary
+
+
+def test_the_answers_of_a_host_are_bounded_together(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cloudsync.sources.docker import client
+
+    monkeypatch.setattr(client, "MAX_TOTAL", 100_000)
+    big = engine.container(0) | {"Unused": "x" * 60_000}
+    for number in range(3):
+        engine.routes[f"/containers/{engine.id(number)}/json"] = big
+    found = read(engine, concurrency=1)
+    assert isinstance(found, Partial)
+    assert "larger" in found.reasons[0]
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_an_engine_sends_us_nowhere_else(engine: FakeEngine, status: int) -> None:
+    class Redirect:
+        def serve(self, handler: Any) -> None:
+            handler.send_response(status)
+            handler.send_header("Location", "/networks")
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
+
+    engine.routes["/info"] = Redirect()
+    before = len(engine.requests)
+    assert isinstance(read(engine), Failed)
+    assert [path for _, path in engine.requests[before:]] == ["/version", "/info"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        '{"auths": {"registry.example": {"auth": ""}}}',
+        '{"auths": {"registry.example": {"auth": "bm9jb2xvbg=="}}}',
+        '{"auths": {"registry.example": {"auth": "no base64"}}}',
+        '{"auths": {"registry.example": "text"}}',
+        '{"proxies": null}',
+        "[]",
+    ],
+)
+def test_the_docker_commands_settings_are_not_looked_at(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str
+) -> None:
+    """docker-py 927, 1022: a registry's password made every engine unreadable."""
+    (tmp_path / "config.json").write_text(config)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert isinstance(read(engine), Complete)
+
+
+def test_nothing_of_the_users_environment_is_sent(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".netrc").write_text("default login anonymous password hunter2")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    sent: list[str] = []
+
+    class Listening:
+        def serve(self, handler: Any) -> None:
+            sent.extend(f"{key}: {value}" for key, value in handler.headers.items())
+            handler.close_connection = True
+
+    engine.routes["/info"] = Listening()
+    read(engine)
+    assert set(sent) == {"Host: docker", "Accept-Encoding: identity"}
+
+
+def test_a_container_that_makes_no_sense_is_named(engine: FakeEngine) -> None:
+    strange = engine.container(0)
+    strange["NetworkSettings"]["Ports"] = {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "70000"}]}
+    engine.routes[first(engine)] = strange
+    found = read(engine)
+    assert isinstance(found, Partial)
+    assert not found.temporary
+    assert "c0" in found.reasons[0]
+    assert sorted(port.first for port in found.required) == [8001, 8002]
+
+
+def test_a_network_made_after_the_list_is_looked_up(engine: FakeEngine) -> None:
+    late = engine.container(0)
+    late["NetworkSettings"]["Networks"] = {"late": {"NetworkID": "n2"}}
+    engine.routes[first(engine)] = late
+    lists = iter([[], [{"Id": "n2", "Name": "late", "Driver": "bridge"}]])
+    known = engine.routes["/networks"]
+    engine.routes["/networks"] = lambda: [*known, *next(lists)]
+    assert isinstance(read(engine), Complete)
+
+
+def test_law1_a_network_that_is_not_listed_though_a_container_is_on_it_was_not_read(
+    engine: FakeEngine,
+) -> None:
+    engine.routes["/networks"] = []
+    found = read(engine)
+    assert isinstance(found, Partial)
+    assert "network" in found.reasons[0]
 
 
 def test_no_more_requests_at_once_than_told(tmp_path: Path) -> None:

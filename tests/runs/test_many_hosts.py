@@ -366,6 +366,130 @@ def test_a_manager_of_the_same_run_tells_a_worker_its_services(
     assert ports[8888].origin.host == "worker"
 
 
+def claiming(engines: Engines, name: str, node: str, port: int) -> FakeEngine:
+    """An engine that says it manages the Swarm of w1, with another service."""
+    engine = engines.start(
+        name, Swarm={"LocalNodeState": "active", "ControlAvailable": True, "NodeID": node}
+    )
+    text = json.dumps(SERVICE).replace("8888", str(port)).replace("shop_web", "backdoor")
+    engine.routes |= {"/services": [json.loads(text)], "/tasks": [], "/nodes": NODES}
+    return engine
+
+
+def test_law1_engines_that_disagree_about_a_worker_are_not_believed(
+    tmp_path: Path, engines: Engines
+) -> None:
+    hosts = {
+        "manager": (manager(engines).endpoint,),
+        "worker": (worker(engines).endpoint,),
+        "zevil": (claiming(engines, "zevil", "z1", 4444).endpoint,),
+    }
+    found = read(configured(tmp_path, hosts))
+    assert isinstance(found["worker"], Partial)
+    assert "disagree" in found["worker"].reasons[-1]
+    assert 4444 not in {port.first for port in found["worker"].required}
+    assert 8888 in {port.first for port in found["manager"].required}  # type: ignore[union-attr]
+
+
+def test_a_worker_says_who_its_managers_are(tmp_path: Path, engines: Engines) -> None:
+    member = worker(engines)
+    member.routes["/info"]["Swarm"]["RemoteManagers"] = [{"NodeID": "m1", "Addr": "192.0.2.1:2377"}]
+    hosts = {
+        "manager": (manager(engines).endpoint,),
+        "worker": (member.endpoint,),
+        "zevil": (claiming(engines, "zevil", "z1", 4444).endpoint,),
+    }
+    found = read(configured(tmp_path, hosts))
+    assert isinstance(found["worker"], Complete)
+    assert {port.first for port in found["worker"].required} == {8000, 8001, 8888}
+
+
+@pytest.mark.parametrize("own", [{"cloudsync.expose": "false"}, {}])
+def test_a_label_that_names_a_service_widens_nothing(
+    tmp_path: Path, engines: Engines, own: dict[str, str]
+) -> None:
+    """`com.docker.swarm.service.id` on a container that the manager does not list as a task: an
+    image can say so."""
+    service = json.loads(json.dumps(SERVICE))
+    service["Spec"]["Labels"] = {"cloudsync.expose": "true"}
+    engine = manager(engines)
+    engine.routes |= {"/services": [service], "/images/sha256:1/json": {"Config": {}}}
+    labels = {"com.docker.swarm.service.id": "s1"} | own
+    engine.routes[f"/containers/{engine.id(0)}/json"] = engine.container(0, **labels)
+    engine.routes["/containers/json"] = [{"Id": engine.id(0)}]
+    found = read(configured(tmp_path, {"manager": (engine.endpoint,)}))["manager"]
+    assert isinstance(found, Complete)
+    assert [port.asked for port in found.required if port.first == 8000] == [False] * (not own)
+
+
+def test_a_task_that_the_manager_lists_has_its_services_labels(
+    tmp_path: Path, engines: Engines
+) -> None:
+    engine = manager(engines)
+    labels = {"com.docker.swarm.service.id": "s1"}
+    engine.routes[f"/containers/{engine.id(0)}/json"] = engine.container(0, **labels)
+    engine.routes["/containers/json"] = [{"Id": engine.id(0)}]
+    engine.routes["/tasks"] = [
+        {
+            "ServiceID": "s1",
+            "NodeID": "m1",
+            "DesiredState": "running",
+            "Status": {"State": "running", "ContainerStatus": {"ContainerID": engine.id(0)}},
+        }
+    ]
+    found = read(configured(tmp_path, {"manager": (engine.endpoint,)}))["manager"]
+    assert isinstance(found, Complete)
+    ports = {port.first: port for port in found.required}
+    assert ports[8000].sources.cidrs() == ("203.0.113.0/24",)
+
+
+def test_a_defect_in_judging_one_host_is_that_hosts_failure(
+    tmp_path: Path, engines: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cloudsync.sources.docker import discovery
+
+    original = discovery.discovery_of
+
+    def defective(host: str, *more: Any) -> Discovery:
+        if host == "bad":
+            raise ValueError("hunter2")
+        return original(host, *more)
+
+    monkeypatch.setattr(discovery, "discovery_of", defective)
+    hosts = {name: (engines.start(name).endpoint,) for name in ("bad", "good")}
+    found = read(configured(tmp_path, hosts))
+    assert isinstance(found["good"], Complete)
+    assert isinstance(found["bad"], Failed)
+    assert not found["bad"].temporary
+    assert "ValueError" in found["bad"].reason
+    assert "hunter2" not in found["bad"].reason
+
+
+def test_an_engine_whose_name_does_not_resolve_in_time_is_given_up(
+    tmp_path: Path, engines: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has no time limit of its own does not hold up the others."""
+    from cloudsync.sources.docker import engine as reading
+
+    release = threading.Event()
+    original = reading.way_to
+
+    def way_to(engine: str, *more: Any) -> Any:
+        if "slow" in engine:
+            release.wait(20)
+        return original(engine, *more)
+
+    monkeypatch.setattr(reading, "way_to", way_to)
+    hosts = {"slow": ("unix:///slow",), "good": (engines.start("good").endpoint,)}
+    start = time.monotonic()
+    found = read(configured(tmp_path, hosts, host_timeout=1.0))
+    took = time.monotonic() - start
+    release.set()
+    assert isinstance(found["good"], Complete)
+    assert isinstance(found["slow"], Failed)
+    assert took < 6.0
+
+
 def test_a_manager_says_what_the_other_nodes_need_and_never_opens_it(
     tmp_path: Path, engines: Engines
 ) -> None:

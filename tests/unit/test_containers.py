@@ -478,3 +478,114 @@ def test_the_gateway_of_a_docker_network_is_reached_by_containers_only() -> None
     found = needs_of("web-1", container, {**NETWORKS, "b": bridge, "l": lan}, {}, SCOPE)
     assert ports(found) == {("8081/tcp", "10.0.0.5", None)}
     assert codes(found) == {("8080", "private-address")}
+
+
+# Labels that are void by their position
+
+
+def test_sources_of_the_port_inside_the_container_never_end_in_an_opening() -> None:
+    """`cloudsync.port.80.sources` with `-p 8080:80` narrows nothing: held, not opened to anyone."""
+    found = needs(
+        answer(("80/tcp", "", "8080"), labels={"cloudsync.port.80.sources": "203.0.113.0/24"})
+    )
+    assert found.required == ()
+    (bad,) = found.malformed
+    assert "8080" in bad.problem
+    assert {port.first for port in bad.ports or ()} == {8080}
+
+
+def test_sources_of_a_port_that_is_published_elsewhere_too_are_what_they_say() -> None:
+    rows = (("80/tcp", "0.0.0.0", "8080"), ("443/tcp", "0.0.0.0", "80"))
+    found = needs(answer(*rows, labels={"cloudsync.port.80.sources": "203.0.113.0/24"}))
+    assert found.malformed == ()
+    assert {p.first: p.sources.cidrs() for p in found.required} == {
+        8080: ("0.0.0.0/0",),
+        80: ("203.0.113.0/24",),
+    }
+
+
+# What an image cannot hide
+
+
+def test_an_image_that_calls_its_containers_one_off_is_not_believed() -> None:
+    labels = {"com.docker.compose.oneoff": "True"}
+    container = container_of(answer(("80/tcp", "", "8080"), labels=labels))
+    assert counts(container, labels)
+    assert not counts(container, {})
+    assert not counts(container, None), "nothing is opened while it is not known"
+
+
+def test_an_image_that_says_it_replaces_a_container_is_not_believed() -> None:
+    labels = {"com.docker.compose.replace": "x"}
+    container = container_of(answer(("80/tcp", "", "8080"), labels=labels, state="created"))
+    assert not counts(container, labels)
+    assert counts(container, {})
+    assert not counts(container, None)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        {"cloudsync.sources": "any6"},
+        {"cloudsync.expose": "false"},
+        {"cloudsync.ports": "9999"},
+        {"cloudsync.port.8080.sources": "2001:db8::/32"},
+    ],
+)
+def test_what_an_image_keeps_closed_is_listed(labels: dict[str, str]) -> None:
+    found = needs(answer(("80/tcp", "0.0.0.0", "8080"), labels=labels), image=labels)
+    assert found.required == ()
+    assert [(one.ports, one.by_image) for one in found.unopened] == [("8080", True)]
+
+
+def test_what_an_image_takes_away_is_still_asked_for() -> None:
+    labels = {"cloudsync.sources": "198.51.100.7/32"}
+    found = needs(answer(("80/tcp", "0.0.0.0", "5432"), labels=labels), image=labels)
+    asked = NetworkSet.union(port.sources for port in (*found.required, *found.narrowed))
+    assert asked.cidrs() == ("0.0.0.0/0",)
+    assert found.required[0].sources.cidrs() == ("198.51.100.7/32",)
+
+
+def test_an_image_that_names_a_firewall_takes_the_port_away_from_the_others() -> None:
+    scope = LabelScope({}, frozenset({"web", "other"}))
+    labels = {"cloudsync.firewall": "web"}
+    container = container_of(answer(("80/tcp", "0.0.0.0", "8080"), labels=labels))
+    found = needs_of("web-1", container, NETWORKS, labels, scope)
+    assert [port.firewalls for port in found.required] == [{"web"}]
+    assert [port.firewalls for port in found.narrowed] == [{"other"}]
+
+
+# Bounds on strangers' labels
+
+
+def test_more_labels_than_anybody_writes_are_malformed() -> None:
+    labels = {f"cloudsync.port.{number}.sources": "any" for number in range(1, 2000)}
+    assert len(needs(answer(("80/tcp", "", "8080"), labels=labels)).malformed) == 1
+
+
+def test_more_labels_of_an_image_than_anybody_writes_are_ignored_and_reported() -> None:
+    labels = {f"cloudsync.port.{number}.sources": "any" for number in range(1, 60000)}
+    found = needs(answer(("80/tcp", "", "8080"), labels=labels), image=labels)
+    assert len(found.required) == 2
+    assert len(found.remarks) == 1
+
+
+@pytest.mark.parametrize("mode", ["bridge", "host"])
+def test_a_list_that_repeats_itself_is_the_list(mode: str) -> None:
+    """`1-65535` four hundred times over took half an hour."""
+    labels = {"cloudsync.ports": ",".join(["1-65535"] * 400)}
+    published = (("80/tcp", "", "8080"),) if mode == "bridge" else ()
+    found = needs(answer(*published, mode=mode, labels=labels))
+    assert {(p.first, p.last) for p in found.required} == (
+        {(8080, 8080)} if mode == "bridge" else {(1, 65535)}
+    )
+
+
+def test_nested_ranges_are_looked_up_and_not_gone_through() -> None:
+    labels = {f"cloudsync.port.{n}-{40000 - n}.sources": f"10.{n}.0.0/16" for n in range(1, 250)}
+    rows = tuple((f"{n}/tcp", "0.0.0.0", str(n)) for n in range(1, 40000, 500))
+    found = needs(answer(*rows, labels=labels))
+    sources = {p.first: p.sources.cidrs() for p in found.required}
+    assert sources[1] == ("10.1.0.0/16",)
+    assert sources[20001] == ("10.249.0.0/16",)
+    assert sources[39501] == ("10.249.0.0/16",)

@@ -15,7 +15,7 @@ from cloudsync.model.ports import (
 )
 from cloudsync.planning.policy import Desired, desire, unassigned
 from cloudsync.rules import NOTHING, Rule, RuleSet
-from cloudsync.rules.networks import NetworkSet
+from cloudsync.rules.networks import ANY4, NetworkSet
 from tests.world import World, both, ports, required, rules
 
 
@@ -111,6 +111,97 @@ def test_two_halves_of_the_internet_are_the_world(world: World) -> None:
 def test_a_network_shorter_than_8_is_the_world(world: World, sources: str, is_open: bool) -> None:
     world.discoveries["web-1"] = Complete((required("5432", sources=[sources]),))
     assert bool(opened(world)) is is_open
+
+
+@pytest.mark.parametrize(
+    ("sources", "is_open"),
+    [
+        (["10.0.0.0/8", "11.0.0.0/32"], False),
+        ([f"{n}.0.0.0/8" for n in range(0, 256, 2)], False),
+        ([f"11.{n}.0.0/16" for n in range(256)], True),
+        (["2001::/20"], True),
+        (["2001::/20", "2002::/128"], False),
+        (["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"], True),
+    ],
+    ids=["one more", "every second", "a whole one", "a whole six", "one more six", "private"],
+)
+def test_the_world_is_counted_in_addresses(world: World, sources: list[str], is_open: bool) -> None:
+    address = "::" if ":" in sources[0] else "0.0.0.0"
+    world.discoveries["web-1"] = Complete((required("5432", sources=sources, address=address),))
+    assert bool(opened(world)) is is_open
+
+
+EVEN = [f"{n}.0.0.0/8" for n in range(0, 256, 2)]
+ODD = [f"{n}.0.0.0/8" for n in range(1, 256, 2)]
+
+
+@pytest.mark.parametrize("other", ["web-1", "web-2"])
+def test_a_sensitive_port_is_judged_by_all_who_ask_for_it(world: World, other: str) -> None:
+    """Neither of them is the world; both together are."""
+    world.firewall(hosts=("web-1", "web-2"))
+    halves = [
+        required("2375", sources=EVEN, container="a"),
+        required("2375", sources=ODD, container="b", host=other),
+    ]
+    world.discoveries["web-1"] = Complete(tuple(p for p in halves if p.origin.host == "web-1"))
+    world.discoveries["web-2"] = Complete(tuple(p for p in halves if p.origin.host == "web-2"))
+    assert opened(world) == NOTHING
+    assert {code for _, code in codes(world)} == {"sensitive"}
+
+
+def test_what_the_configuration_opens_counts_among_all_who_ask(world: World) -> None:
+    world.allow("tcp/6379 from 11.0.0.0/8")
+    world.discoveries["web-1"] = Complete((required("6379", sources=["12.0.0.0/8"]),))
+    assert opened(world) == rules("tcp/6379 from 11.0.0.0/8")
+
+
+def test_a_container_that_asks_for_what_the_configuration_opens_is_not_refused(
+    world: World,
+) -> None:
+    world.allow("tcp/6379")
+    world.discoveries["web-1"] = Complete((required("6379", sources=["12.0.0.0/8"]),))
+    assert codes(world) == []
+
+
+def test_another_port_behind_the_same_number_does_not_close_a_web_server(world: World) -> None:
+    """A container on one host that hides a database behind 443 costs nobody else their 443."""
+    world.firewall(hosts=("web-1", "web-2"))
+    world.discoveries["web-1"] = Complete(both("443", container="web"))
+    world.discoveries["web-2"] = Complete(
+        (required("443", behind=5432, sources=["203.0.113.0/24"], host="web-2", container="db"),)
+    )
+    assert opened(world) == rules("tcp/443")
+    assert [
+        (c, o.container) for r in judged(world).refused for c, o in [(r.code, r.origins[0])]
+    ] == [("sensitive", "db")]
+
+
+def test_an_image_does_not_lift_a_refusal_by_narrowing(world: World) -> None:
+    """`LABEL cloudsync.sources=198.51.100.7/32` on an image whose port is published to the world."""
+    world.discoveries["web-1"] = Complete(
+        (required("5432", sources=["198.51.100.7/32"]),),
+        narrowed=(replace(required("5432"), sources=ANY4 - NetworkSet.of(["198.51.100.7/32"])),),
+    )
+    assert opened(world) == NOTHING
+
+
+def test_what_an_image_takes_away_from_one_makes_no_room_for_another(world: World) -> None:
+    half = [f"11.{n}.0.0/16" for n in range(200)]
+    other = [f"12.{n}.0.0/16" for n in range(100)]
+    world.discoveries["web-1"] = Complete(
+        (required("2375", sources=other, container="b"),),
+        narrowed=(required("2375", sources=half, container="a"),),
+    )
+    assert opened(world) == NOTHING
+
+
+def test_thousands_of_ports_cost_one_decision_a_container(world: World) -> None:
+    """32,000 ports of one container took 18 seconds; a group is judged as a whole."""
+    published = tuple(port for n in range(1, 8001, 2) for port in both(str(n)))
+    world.discoveries["web-1"] = Complete(published)
+    verdict = judged(world)
+    assert len([w for w in verdict.wanted if w.origins]) == 2, "one for each address"
+    assert len(tuple(verdict.rules)) > 3900
 
 
 def test_allow_sensitive_names_the_host_port(world: World) -> None:
