@@ -147,8 +147,8 @@ class _View:
             return self._refused(binding, binding.host_port, "loopback", "")
         among = f" among {binding.host_port}" if "-" in binding.host_port else ""
         reason = (
-            f"the engine chooses the host port of {binding.container_port}/{binding.protocol}"
-            f"{among}, and it changes; publish it on a fixed port"
+            f"the engine picks the host port of {binding.container_port}/{binding.protocol}"
+            f"{among}: it changes; publish it on a fixed port"
         )
         shown = binding.host_port if self._container.runs else ""
         return self._refused(binding, shown, "random-port", reason)
