@@ -116,6 +116,8 @@ class Unpublished:
     reason: str
     exposed: tuple[str, ...] = ()
     """What it or its image exposes (`9100/tcp`): a hint at what it listens on, no more."""
+    asks: bool = False
+    """A label of its own asks in vain for its ports to be opened."""
 
     @property
     def listens_here(self) -> bool:

@@ -33,7 +33,7 @@ class ConfiguredRules:
         """It is opened, with a warning for every sensitive port of it that the world is let in to.
         `world`: the ports that it is, by all that is asked for."""
         warnings = tuple(
-            f"{_ports(protocol, numbers)} is opened to everyone, {wanted.reason}"
+            f"{_ports(protocol, numbers)} is opened to the world, {wanted.reason}"
             for wanted in self.wanted
             for protocol, numbers in _sensitive(wanted.rules & world).items()
         )
@@ -90,4 +90,4 @@ def _sensitive(rules: RuleSet) -> dict[str, list[int]]:
 def _ports(protocol: str, numbers: list[int]) -> str:
     shown = ", ".join(map(str, numbers[:_SHOWN]))
     more = len(numbers) - _SHOWN
-    return (f"{shown} and {more} more" if more > 0 else shown) + f"/{protocol}"
+    return f"{protocol}/{shown}" + (f" and {more} more" if more > 0 else "")

@@ -191,7 +191,7 @@ def _key(port: RequiredPort) -> tuple[object, ...]:
 
 def _admin_pages(opened: RuleSet, origin: Origin) -> tuple[str, ...]:
     return tuple(
-        f"{number}/tcp of {name_of(origin)} on {origin.host} is often an admin page, and is open to everyone"
+        f"tcp/{number} of {name_of(origin)} on {origin.host} is often an admin page, and is open to the world"
         for rule in opened
         for number in range(rule.first, rule.last + 1)
     )

@@ -115,7 +115,13 @@ def desire(
     opened = judge(groups, world, allowed, bounds, RuleSet.of(own.rules()))
 
     verdict = Verdict.all(
-        (_fixed(ssh, private), own.verdict(world), closed, opened, *map(_listed, read))
+        (
+            _fixed(ssh, private),
+            own.verdict(world),
+            closed,
+            opened,
+            *(_listed(discovery, policy.expose) for discovery in read),
+        )
     )
     return Desired(
         wanted=verdict.wanted,
@@ -151,7 +157,7 @@ def _asked_for(own: ConfiguredRules, groups: Sequence[Group]) -> Iterable[Rule]:
         yield from judged & group.asked
 
 
-def _listed(discovery: Complete | Partial) -> Verdict:
+def _listed(discovery: Complete | Partial, expose: str) -> Verdict:
     """What the sources themselves know cannot be opened."""
     refused, deliberate = [], []
     for port in discovery.unopened:
@@ -160,6 +166,12 @@ def _listed(discovery: Complete | Partial) -> Verdict:
         refused.append(
             Refused(port.protocol, port.ports, (), port.code, port.reason, (port.origin,))
         )
+    for container in discovery.unpublished:
+        if container.asks and expose == "labelled":
+            reason = f"the label on it asks in vain: {container.reason}"
+            refused.append(
+                Refused("tcp", "", (), "unsupported-network", reason, (container.origin,))
+            )
     for bad in discovery.malformed:
         for held in bad.ports or ():
             refused += refusals(port_rules(held), "malformed", bad.problem, bad.origin)

@@ -32,7 +32,8 @@ from cloudsync.sources.compose import (
     read_projects,
 )
 from cloudsync.sources.docker.containers import Binding, Container
-from cloudsync.sources.docker.needs import Needs, needs_of
+from cloudsync.sources.docker.joined import Judged, joined
+from cloudsync.sources.docker.needs import needs_of
 from cloudsync.sources.docker.networks import Network as DockerNetwork
 
 _UNREACHABLE_DRIVERS = ("macvlan", "ipvlan", "null", "none", "host")
@@ -53,22 +54,24 @@ def read_compose(host: str, table: ComposeTable, base: Path, scope: LabelScope) 
             temporary=False,
         )
     needs = [
-        _needs(host, project, service, scope)
+        need
         for project in projects
-        for service in project.services
+        for need in joined([_judged(host, project, service, scope) for service in project.services])
     ]
     return Complete(
-        tuple(replace(port, from_file=True) for need in needs for port in need.required),
-        tuple(port for need in needs for port in need.unopened),
-        tuple(bad for need in needs for bad in need.malformed),
-        (
+        required=tuple(replace(port, from_file=True) for need in needs for port in need.required),
+        unopened=tuple(port for need in needs for port in need.unopened),
+        malformed=tuple(bad for need in needs for bad in need.malformed),
+        remarks=(
             *(remark for project in projects for remark in project.remarks),
             *(remark for need in needs for remark in need.remarks),
         ),
+        unpublished=tuple(n.unpublished for n in needs if n.unpublished is not None),
+        narrowed=tuple(replace(port, from_file=True) for need in needs for port in need.narrowed),
     )
 
 
-def _needs(host: str, project: Project, service: Service, scope: LabelScope) -> Needs:
+def _judged(host: str, project: Project, service: Service, scope: LabelScope) -> Judged:
     listed = service.labels.get("cloudsync.ports") if service.network_mode == "host" else None
     place = listed.place if listed else service.place
     origin = Origin(host, project.name, service.name, file=place.file, line=place.line)
@@ -80,7 +83,7 @@ def _needs(host: str, project: Project, service: Service, scope: LabelScope) -> 
         state="declared",
         image="",
         labels={**image, **own},
-        network_mode=_mode(service.network_mode),
+        network_mode=_mode(project.name, service.network_mode),
         networks=service.networks,
         asked=tuple(_binding(port, _default_address(project, service)) for port in service.ports),
         bound=(),
@@ -92,7 +95,8 @@ def _needs(host: str, project: Project, service: Service, scope: LabelScope) -> 
             "the label cloudsync.ports is the list"
         )
         needs = replace(needs, remarks=(*needs.remarks, remark))
-    return replace(needs, malformed=tuple(_located(bad, service) for bad in needs.malformed))
+    needs = replace(needs, malformed=tuple(_located(bad, service) for bad in needs.malformed))
+    return Judged(container, origin, needs)
 
 
 def _located(malformed: Malformed, service: Service) -> Malformed:
@@ -104,10 +108,10 @@ def _located(malformed: Malformed, service: Service) -> Malformed:
     return malformed
 
 
-def _mode(written: str) -> str:
+def _mode(project: str, written: str) -> str:
     """`service:x` shares the network of another service's container."""
     return (
-        f"container:{written.removeprefix('service:')}"
+        f"container:{project}/{written.removeprefix('service:')}"
         if written.startswith("service:")
         else written
     )
@@ -141,8 +145,19 @@ def _networks(project: Project) -> dict[str, DockerNetwork]:
     }
     for name, network in project.networks.items():
         inner = _inner(network.subnets) if network.driver in ("", "bridge") else NOWHERE
-        networks[name] = DockerNetwork(name, name, _publishes(network), inner)
+        networks[name] = DockerNetwork(
+            name, name, _publishes(network), inner, kind=_kind(network), routed=network.routed
+        )
     return networks
+
+
+def _kind(network: Network) -> str:
+    """Why a network does not publish."""
+    if network.driver in _UNREACHABLE_DRIVERS:
+        return "none" if network.driver == "null" else network.driver
+    if network.internal:
+        return "internal"
+    return "" if _publishes(network) else "routed"
 
 
 def _publishes(network: Network) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from cloudsync.model.ports import (
@@ -12,7 +12,6 @@ from cloudsync.model.ports import (
     LabelScope,
     RequiredPort,
     UnopenedPort,
-    Unpublished,
     incomplete,
     name_of,
 )
@@ -48,12 +47,11 @@ def discovery_of(
         )
         for one, need in zip(judged, needs, strict=True)
     )
-    unpublished = tuple(need.unpublished for need in needs if need.unpublished is not None)
     local = tuple(port for need in needs for port in need.local)
     remarks = [remark for need in needs for remark in need.remarks]
     if cluster is not None and (peers := peers_remark(cluster, answers.membership.node)):
         remarks.append(peers)
-    remarks += [*about_proxies, *about_unpublished(unpublished), *_about_local(local, answers.kind)]
+    remarks += [*about_proxies, *_about_local(local, answers.kind)]
     discovery = Complete(
         required=tuple(dict.fromkeys(port for need in needs for port in need.required)),
         unopened=tuple(dict.fromkeys(port for need in needs for port in need.unopened)),
@@ -62,7 +60,7 @@ def discovery_of(
         local=local,
         routed=behind,
         engines=(EngineSeen(answers.engine, answers.id),) if answers.id else (),
-        unpublished=unpublished,
+        unpublished=tuple(n.unpublished for n in needs if n.unpublished is not None),
         narrowed=tuple(dict.fromkeys(port for need in needs for port in need.narrowed)),
     )
     lacking = _lacking(answers, manager)
@@ -147,41 +145,19 @@ def _service_unknown(needs: Needs, cluster: Cluster | None) -> Needs:
     return replace(needs, required=(), narrowed=(), unopened=(*needs.unopened, *unopened))
 
 
-def about_unpublished(unpublished: Iterable[Unpublished]) -> tuple[str, ...]:
-    """Remarks on containers whose ports the engine cannot list: by name if they may listen at the
-    machine's addresses, the others counted."""
-    remarks, others = [], []
-    for one in unpublished:
-        if one.network in ("host", "macvlan", "ipvlan"):
-            remarks.append(f"{name_of(one.origin)}: {one.reason}{_hint(one)}")
-        else:
-            others.append(f"{name_of(one.origin)} ({one.network})")
-    if others:
-        shown = _shown(sorted(others))
-        remarks.append(f"publishing nothing at this machine's addresses by their network: {shown}")
-    return tuple(dict.fromkeys(remarks))
-
-
-def _hint(one: Unpublished) -> str:
-    exposed = f" (it exposes {_shown(one.exposed)})" if one.exposed else ""
-    if not one.listens_here:
-        return exposed
-    return f"{exposed}; the label cloudsync.ports on it lists what to open"
-
-
 def _about_local(local: Sequence[RequiredPort], kind: EngineKind) -> tuple[str, ...]:
     """A remark if neighbours reach what is published on loopback."""
     if not local or not kind.neighbours:
         return ()
     ports = {f"{span(p.first, p.last)}/{p.protocol} of {name_of(p.origin)}" for p in local}
     remark = (
-        f"published on loopback only: {_shown(sorted(ports))}; with {kind}, machines on the same "
+        f"published on loopback only: {_first_of(sorted(ports))}; with {kind}, machines on the same "
         "network can still reach these containers at their own addresses (Docker drops that from "
         "version 28 on)"
     )
     return (remark,)
 
 
-def _shown(words: Sequence[str]) -> str:
+def _first_of(words: Sequence[str]) -> str:
     more = len(words) - _SHOWN
     return ", ".join(words[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -17,6 +17,7 @@ from cloudsync.model.ports import (
     RequiredPort,
     UnopenedPort,
     Unpublished,
+    name_of,
 )
 from cloudsync.rules.networks import ANY, ANY4, ANY6, NOWHERE, NetworkSet
 from cloudsync.sources.docker.containers import Binding, Container, origin_of
@@ -94,6 +95,8 @@ def needs_of(
     rules = _Rules(labels, limits, scope)
     if container.network_mode == "host":
         return _on_host_network(rules, origin, needs)
+    if container.joined is not None:
+        return _of_member(needs, trusted, rules)
     if not publishes(container, networks):
         return replace(needs, unopened=_asked_in_vain(container, labels, origin))
     return _of_published(ports, rules, origin, needs)
@@ -304,17 +307,28 @@ def _unopened(out: Iterable[_Out]) -> Iterable[UnopenedPort]:
             )
 
 
+def _of_member(needs: Needs, trusted: Mapping[str, str], rules: _Rules) -> Needs:
+    """A container that shares the network of another one has no ports of its own; `joined.py` looks
+    at what its labels mean for that one."""
+    if not trusted or needs.unpublished is None:
+        return needs
+    name = needs.unpublished.origin.container or name_of(needs.unpublished.origin)
+    remark = f"{name}: {_VOID}"
+    asking = replace(needs.unpublished, asks=rules.asked)
+    return replace(needs, remarks=(*needs.remarks, remark), unpublished=asking)
+
+
+_VOID = "its labels count for nothing, its ports belong to the container whose network it shares"
+
+
 def _asked_in_vain(
     container: Container, labels: ContainerLabels, origin: Origin
 ) -> tuple[UnopenedPort, ...]:
     """What labels ask for on a container that publishes nothing."""
     if labels.expose is not True and labels.ports is None:
         return ()
-    if container.joined is not None:
-        reason = "it shares the network of another container: the label belongs on that one"
-    else:
-        network = container.network_mode or "none"
-        reason = f"its network ({network}) does not publish ports at the host's addresses"
+    network = container.network_mode or "none"
+    reason = f"its network ({network}) does not publish ports at the host's addresses"
     listed = [(part.protocol, span(part.first, part.last)) for part in labels.ports or ()]
     return tuple(
         UnopenedPort(protocol, ports, origin, "unsupported-network", reason)

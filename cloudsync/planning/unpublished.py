@@ -1,0 +1,37 @@
+"""Remarks on containers whose ports the engine, or the file, cannot list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from cloudsync.model.ports import Unpublished, name_of
+
+_SHOWN = 5
+
+
+def about_unpublished(unpublished: Iterable[Unpublished]) -> tuple[str, ...]:
+    """Remarks on containers whose ports the engine cannot list: by name if they may listen at the
+    machine's addresses, the others counted."""
+    remarks, others = [], []
+    for one in unpublished:
+        if one.network in ("host", "macvlan", "ipvlan"):
+            remarks.append(f"{name_of(one.origin)}: {one.reason}{_hint(one)}")
+        else:
+            others.append(f"{name_of(one.origin)} ({one.network})")
+    if others:
+        shown = first_of(sorted(others))
+        remarks.append(f"publishing nothing at this machine's addresses by their network: {shown}")
+    return tuple(dict.fromkeys(remarks))
+
+
+def _hint(one: Unpublished) -> str:
+    exposed = f" (it exposes {first_of(one.exposed)})" if one.exposed else ""
+    if not one.listens_here:
+        return exposed
+    return f"{exposed}; the label cloudsync.ports on it lists what to open"
+
+
+def first_of(words: Sequence[str]) -> str:
+    """The first few words, and how many more there are."""
+    more = len(words) - _SHOWN
+    return ", ".join(words[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
