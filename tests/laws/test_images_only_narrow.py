@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloudsync.model.ports import Complete, LabelScope
@@ -123,7 +123,7 @@ def opened(folder: Path, found: Complete, expose: str) -> RuleSet:
     return verdict.rules
 
 
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(runs, st.sampled_from(["published", "labelled"]))
 def test_law7_for_any_labels_of_images_no_more_is_open_than_without_them(
     tmp_path_factory: Any, world: list[Run], expose: str

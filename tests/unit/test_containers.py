@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloudsync.model.ports import LabelScope
@@ -433,6 +433,7 @@ def test_nulls_are_tolerated() -> None:
     assert needs(value) == Needs()
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # of the machine, not of the code
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloudsync.planning.policy import desire
@@ -133,6 +133,7 @@ tables = st.dictionaries(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(tables, tables, st.sampled_from(["running", "restarting", "created"]))
 def test_whatever_ports_an_engine_shows_the_run_goes_on(
     asked: dict[str, Any], bound: dict[str, Any], state: str
