@@ -35,8 +35,8 @@ from cloudsync.model.ports import (
     Unpublished,
     port_rules,
 )
-from cloudsync.planning.container_ports import Group, judge, matters, wishes
 from cloudsync.planning.configured_rules import ConfiguredRules, configured_rules
+from cloudsync.planning.container_ports import Group, judge, matters, wishes
 from cloudsync.planning.sensitive_ports import asked_by_the_world
 from cloudsync.planning.verdicts import Bounds, Verdict, Wanted, refusals
 from cloudsync.provider.contract import Capabilities
