@@ -8,7 +8,7 @@ every value's place.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
@@ -191,3 +191,6 @@ class Configuration:
     report: ReportSettings = ReportSettings()
     watch: WatchSettings = WatchSettings()
     audit_ignores: tuple[AuditIgnore, ...] = ()
+    identities: Mapping[str, str] = field(default_factory=dict)
+    """By host, who answers at its local sockets: read from the engines, not from the file (see
+    `cloudsync.reconcile.identities`)."""

@@ -11,7 +11,11 @@ from cloudsync.provider.marker import Marker, host_digest
 
 def spec_of(configuration: Configuration, firewall: Firewall) -> FirewallSpec:
     """One firewall of the configuration, as its provider sees it."""
-    marker = Marker(configuration.owner, firewall.name, host_digest(firewall.marker_hosts))
+    names = host_digest(firewall.marker_hosts)
+    hosts = host_digest(firewall.marker_hosts, configuration.identities)
+    marker = Marker(
+        configuration.owner, firewall.name, hosts, formerly=names if names != hosts else ""
+    )
     engines = engines_of(configuration.hosts, firewall.marker_hosts)
     return FirewallSpec(firewall.name, firewall.settings, marker, firewall.hosts, engines)
 

@@ -21,7 +21,7 @@ from cloudsync.model.plan import (
     Refused,
     StepSummary,
 )
-from cloudsync.model.ports import Discovery
+from cloudsync.model.ports import Discovery, Failed, Unpublished
 from cloudsync.model.ssh_login import Login
 from cloudsync.planning import guards
 from cloudsync.planning.diff import Around, changes_of, no_room, rewrites, rewriting
@@ -356,6 +356,16 @@ def _otherwise_reached(case: Case, observed: Present) -> RuleSet:
     )
 
 
+def _unpublished(case: Case) -> tuple[Unpublished, ...]:
+    discoveries = (case.discoveries[host] for host in case.firewall.hosts)
+    return tuple(
+        container
+        for discovery in discoveries
+        if not isinstance(discovery, Failed)
+        for container in discovery.unpublished
+    )
+
+
 def _about_the_firewall(
     case: Case, observed: Present | Absent, holding: Holding, around: Around
 ) -> tuple[Guard | None, ...]:
@@ -363,7 +373,7 @@ def _about_the_firewall(
     name = case.firewall.name
     before = observed.rules if isinstance(observed, Present) else NOTHING
     return (
-        guards.attaching(name, around.attach, case.granted),
+        guards.attaching(name, around.attach, case.granted, _unpublished(case)),
         guards.same_firewall(name, observed.id if isinstance(observed, Present) else "", case.same),
         guards.own_ssh(
             name,

@@ -25,6 +25,7 @@ from cloudsync.model.ports import (
     Failed,
     Origin,
     RequiredPort,
+    Unpublished,
     name_of,
 )
 from cloudsync.planning.decide import Considered
@@ -111,6 +112,8 @@ class Explanation:
     unread: tuple[tuple[str, ReadStatus], ...] = ()
     unassigned: tuple[Refused, ...] = ()
     local: tuple[RequiredPort, ...] = ()
+    unpublished: tuple[Unpublished, ...] = ()
+    """Containers on the machine's own network: whether they listen on the port is not known."""
 
 
 def explain(
@@ -140,6 +143,13 @@ def explain(
             if port.protocol == asked.protocol
             and port.first <= asked.last
             and asked.first <= port.last
+        ),
+        tuple(
+            container
+            for discovery in discoveries.values()
+            if not isinstance(discovery, Failed)
+            for container in discovery.unpublished
+            if container.listens_here
         ),
     )
 

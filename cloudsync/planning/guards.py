@@ -16,6 +16,7 @@ from cloudsync.model.plan import (
     Standing,
     Withholds,
 )
+from cloudsync.model.ports import Unpublished, name_of
 from cloudsync.model.ssh_login import Login
 from cloudsync.planning.login_ways import LoginWay
 from cloudsync.planning.policy import Desired
@@ -117,6 +118,8 @@ def ownership(
             f"nobody here asks for would close. {go_on}"
         )
         return _refuse("ownership", name, message)
+    if marker == wanted.unnamed:
+        return None  # of a version whose marks did not know engines
     if marker.firewall != wanted.firewall:
         message = (
             f'the firewall at the vendor ({observed.id}) is managed as "{marker.firewall}" of the '
@@ -126,7 +129,8 @@ def ownership(
     message = (
         f"the firewall at the vendor ({observed.id}) was last managed for another set of hosts "
         f"(digest {marker.hosts}, here "
-        f"{wanted.hosts}): another machine may be managing it for itself, or the hosts of this configuration changed. {go_on}"
+        f"{wanted.hosts}): another machine may be managing it for itself, maybe by a copy of this configuration, or the hosts of this "
+        f"configuration, or the engine of one, changed. {go_on}"
     )
     return _refuse("host-digest", name, message)
 
@@ -153,14 +157,21 @@ def adopting(observed: Present | Absent, wanted: Marker) -> str | None:
         return None
     if observed.marker is None:
         return "takes over a firewall that cloudsync did not create"
+    if observed.marker == wanted.unnamed:
+        return "its mark is to name the engine that is read here too"
     if observed.marker.firewall != wanted.firewall:
         return f'takes over what was managed as "{observed.marker.firewall}"'
     return "takes over from another set of hosts"
 
 
-def attaching(name: str, attach: Sequence[Attachment], granted: Granted) -> Guard | None:
+def attaching(
+    name: str,
+    attach: Sequence[Attachment],
+    granted: Granted,
+    unpublished: Sequence[Unpublished] = (),
+) -> Guard | None:
     """Law 1: to put an open machine under a firewall closes everything not desired on it; it needs
-    the user's word."""
+    the user's word. `unpublished`: containers whose ports are not known, and may be cut."""
     machines = {
         m.id: m.name for attachment in attach for m in attachment.newly_covered if not m.protected
     }
@@ -171,7 +182,7 @@ def attaching(name: str, attach: Sequence[Attachment], granted: Granted) -> Guar
         return _refuse(
             "attach",
             name,
-            f"{'; '.join(reasons)}. If the list is complete, pass --allow-attach {name}",
+            f"{'; '.join(reasons)}. {_unknown_ports(unpublished)}If the list is complete, pass --allow-attach {name}",
         )
     names = list(machines.values())
     shown = ", ".join(names[:_MANY]) + (
@@ -181,7 +192,7 @@ def attaching(name: str, attach: Sequence[Attachment], granted: Granted) -> Guar
         "attach",
         name,
         f"{shown} would newly come under this firewall and is under none now: every port that is not listed here would close on it. "
-        f"If the list is complete, pass --allow-attach {name}",
+        f"{_unknown_ports(unpublished)}If the list is complete, pass --allow-attach {name}",
     )
 
 
@@ -193,6 +204,18 @@ def closings(rules: Sequence[VendorRule], closing: RuleSet) -> int:
     losing = [rule for rule in rules if rule.lets_in & closing]
     rest = closing - RuleSet.of(piece for rule in losing for piece in rule.lets_in)
     return len({rule.counted_with or rule.key for rule in losing}) + len(tuple(rest))
+
+
+def _unknown_ports(unpublished: Sequence[Unpublished]) -> str:
+    names = [f"{name_of(u.origin)} on {u.origin.host}" for u in unpublished if u.listens_here]
+    if not names:
+        return ""
+    more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
+    use = "uses" if len(names) == 1 else "use"
+    return (
+        f"{', '.join(names[:_MANY])}{more} {use} the machine's own network: what it listens on is not known and would close, unless "
+        "the label cloudsync.ports lists it. "
+    )
 
 
 def max_close(name: str, count: int, limit: int, granted: Granted) -> Guard | None:

@@ -38,9 +38,11 @@ from cloudsync.model.ports import (
     RequiredPort,
     Routed,
     UnopenedPort,
+    Unpublished,
     port_rules,
 )
 from cloudsync.planning.policy import Desired, desire
+from cloudsync.planning.unpublished import about_unpublished
 from cloudsync.provider.contract import Capabilities
 from cloudsync.provider.settings import FirewallSettings
 from cloudsync.rules import NOTHING, RuleSet
@@ -86,6 +88,8 @@ class HostInventory:
     routed: tuple[Routed, ...] = ()
     malformed: tuple[Malformed, ...] = ()
     remarks: tuple[str, ...] = ()
+    unpublished: tuple[Unpublished, ...] = ()
+    """Containers whose ports are not known because of their network; `remarks` name them too."""
 
 
 def inventory(
@@ -170,7 +174,8 @@ def _host(
         tuple(rows),
         discovery.routed,
         discovery.malformed,
-        discovery.remarks,
+        (*discovery.remarks, *about_unpublished(discovery.unpublished)),
+        discovery.unpublished,
     )
 
 

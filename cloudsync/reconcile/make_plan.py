@@ -26,6 +26,7 @@ from cloudsync.planning.machine_exposure import foreign_guards, with_standings
 from cloudsync.planning.orphans import orphans, unlooked
 from cloudsync.planning.policy import unassigned
 from cloudsync.planning.shared_ports import shared_ports
+from cloudsync.planning.unpublished import about_unpublished
 from cloudsync.provider.contract import (
     Account,
     FirewallSpec,
@@ -36,6 +37,7 @@ from cloudsync.provider.contract import (
     silent,
 )
 from cloudsync.provider.errors import ProviderError
+from cloudsync.reconcile.identities import identified
 from cloudsync.reconcile.observe import accounts_of, observe, twins
 from cloudsync.reconcile.ssh_session import own_login
 from cloudsync.rules import NOTHING, RuleSet
@@ -96,6 +98,7 @@ def make_plan(
 ) -> Planned:
     """What an apply would change now, and why. `until`: when reading must be over
     (`time.monotonic()`). Raises `StateError` if the state cannot be read."""
+    configuration = identified(configuration)
     question = _question(configuration, request.firewalls, until, progress)
     past, damaged = _past(configuration, question, request.still)
     engines = recall(configuration.state, configuration.owner)
@@ -339,5 +342,6 @@ def _warnings(
     warnings = [f"{judged.plan.name}: {text}" for judged in considered for text in judged.warnings]
     for host, discovery in discoveries.items():
         if isinstance(discovery, Complete | Partial):
-            warnings += [f"{host}: {remark}" for remark in discovery.remarks]
+            unpublished = about_unpublished(discovery.unpublished)
+            warnings += [f"{host}: {text}" for text in (*discovery.remarks, *unpublished)]
     return tuple(dict.fromkeys(warnings))

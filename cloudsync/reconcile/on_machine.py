@@ -11,6 +11,7 @@ from cloudsync.config.specs import spec_of
 from cloudsync.provider.contract import Account, FirewallSpec, OnMachine, Progress, silent
 from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.trace import Trace
+from cloudsync.reconcile.identities import identified
 
 
 def on_machines(configuration: Configuration, chosen: Iterable[str] = ()) -> tuple[str, ...]:
@@ -40,6 +41,7 @@ def traces(
 def confirm(configuration: Configuration, name: str, environ: Mapping[str, str]) -> str | None:
     """Keep the change of one firewall that is on trial; None if there is none. Raises
     `ProviderError`, with the trial going on."""
+    configuration = identified(configuration)
     firewall = configuration.firewalls[name]
     provider = _table(configuration, name).provider
     if not isinstance(provider, OnMachine):

@@ -35,6 +35,7 @@ from cloudsync.provider.contract import (
 from cloudsync.provider.errors import ProviderError
 from cloudsync.reconcile.audit_log import recording
 from cloudsync.reconcile.execute import Conditions, carry_out
+from cloudsync.reconcile.identities import identified
 from cloudsync.reconcile.make_plan import unusable
 from cloudsync.reconcile.observe import accounts_of, observe
 from cloudsync.runtime.deadline import Deadline
@@ -102,6 +103,7 @@ def release(
 def _consider(
     configuration: Configuration, name: str, deadline: Deadline, progress: Progress
 ) -> Considered:
+    configuration = identified(configuration)
     firewall = configuration.firewalls[name]
     spec = spec_of(configuration, firewall)
     accounts = accounts_of(configuration, (firewall.account,), deadline.reading, progress)

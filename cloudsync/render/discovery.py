@@ -231,6 +231,15 @@ def _host(host: HostInventory) -> dict[str, Any]:
         "malformed": [
             {"origin": _origin(bad.origin), "problem": bad.problem} for bad in host.malformed
         ],
+        "unpublished": [
+            {
+                "origin": _origin(one.origin),
+                "network": one.network,
+                "reason": one.reason,
+                "exposed": list(one.exposed),
+            }
+            for one in host.unpublished
+        ],
         "remarks": list(host.remarks),
     }
 

@@ -9,6 +9,7 @@ from typing import Any
 from cloudsync.model.plan import Refused
 from cloudsync.model.ports import Origin, RequiredPort, name_of
 from cloudsync.planning.explain import Explanation, Reason, Story
+from cloudsync.planning.unpublished import about_unpublished
 from cloudsync.render import words
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Table
 from cloudsync.render.escape import plain
@@ -27,6 +28,8 @@ def text(explanation: Explanation, *, vocabulary: Vocabulary = PLAIN) -> Iterato
             "warning",
             "! ",
         )
+    for remark in about_unpublished(explanation.unpublished):
+        yield Line(f"! it may be listened on unseen: {plain(remark)}", "warning")
     for story in explanation.stories:
         yield BLANK
         yield Line(
@@ -144,6 +147,10 @@ def _document(explanation: Explanation) -> dict[str, Any]:
         },
         "firewalls": [_story_document(story) for story in explanation.stories],
         "unassigned": [_refused(one) for one in explanation.unassigned],
+        "unpublished": [
+            {"origin": asdict(one.origin), "network": one.network, "exposed": list(one.exposed)}
+            for one in explanation.unpublished
+        ],
         "local": [
             {
                 "protocol": port.protocol,

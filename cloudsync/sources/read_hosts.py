@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cloudsync.config.configuration import Configuration, Host
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("cloudsync.sources")
 _PROGRESS_SECONDS = 1.0
+_GONE_AFTER = timedelta(days=1)
+"""From then on a host that does not answer may be gone for good, and not only restarting."""
 _LOOK_SECONDS = 0.5
 _SLACK_SECONDS = 2.0
 """An engine ends its own reading in time; only what has no time limit of its own (the resolver)
@@ -230,8 +233,8 @@ def _with_memory(
     more = ""
     if known.unknown_since is not None:
         more = f"; unknown since {known.unknown_since:%Y-%m-%d %H:%M} UTC"
-    if down:
-        more += f"; if the host is gone for good, say so: retired = true in [hosts.{host.name}]"
+        if down and datetime.now(UTC) - known.unknown_since >= _GONE_AFTER:
+            more += f"; if the host is gone for good, say so: retired = true in [hosts.{host.name}]"
     if isinstance(discovery, Failed):
         return replace(discovery, reason=discovery.reason + more)
     return replace(discovery, reasons=(*discovery.reasons[:-1], discovery.reasons[-1] + more))

@@ -178,3 +178,10 @@ def test_files_of_a_table_are_relative_to_the_configuration(tmp_path: Path) -> N
     assert found.tls == TlsFiles(None, tmp_path / "tls/c.pem", tmp_path / "tls/k.pem")
     with pytest.raises(EndpointError, match="No such file"):
         way(TlsEngine("tcp://127.0.0.1:2376", "no.pem", "tls/c.pem", "tls/k.pem"), tmp_path)
+
+
+@pytest.mark.parametrize("path", ["/a%00b", "/a%0Ab", "/%1b%5b31m"])
+def test_a_socket_elsewhere_has_no_control_characters_in_its_path(path: str) -> None:
+    """NUL ends a word of ssh's command line: Python refuses to start it, and the run ended."""
+    with pytest.raises(EndpointError, match="control characters"):
+        way_to(f"ssh://web-1{path}", {}, Path())

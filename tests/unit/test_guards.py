@@ -121,3 +121,17 @@ def test_every_open_machine_under_a_selector_is_named() -> None:
 
 def test_a_machine_that_is_under_another_firewall_needs_no_word() -> None:
     assert attach(Machine("8", "web-2", protected=True)) is None
+
+
+def test_law8_containers_whose_ports_are_not_known_are_named_before_an_attach() -> None:
+    from cloudsync.model.ports import Origin, Unpublished
+
+    machine = Machine("7", "web-1", protected=False)
+    attach = (Attachment("server 7", False, (machine,)),)
+    exporter = Unpublished(Origin("web-1", container="node-exporter"), "host", "", ("9100/tcp",))
+    sidecar = Unpublished(Origin("web-1", container="sidecar"), "container", "")
+    guard = attaching("web", attach, Granted(), (exporter, sidecar))
+    assert guard is not None
+    assert "node-exporter on web-1" in guard.message
+    assert "cloudsync.ports" in guard.message
+    assert "sidecar" not in guard.message

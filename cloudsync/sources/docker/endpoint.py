@@ -137,6 +137,8 @@ def _route(url: str) -> SshRoute:
         else host.strip("[]")
     )
     path = unquote(parts.path)
+    if not path.isprintable():
+        raise EndpointError("the engine's socket has a path with control characters")
     return SshRoute(
         host, parts.username, parts.port, path if path not in ("", "/") else REMOTE_SOCKET
     )

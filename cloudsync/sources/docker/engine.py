@@ -31,7 +31,7 @@ from cloudsync.sources.docker.containers import (
 )
 from cloudsync.sources.docker.endpoint import EndpointError, way_to
 from cloudsync.sources.docker.networks import Network, networks_of
-from cloudsync.sources.docker.podman import EngineKind, as_commanded, kind_of
+from cloudsync.sources.docker.podman import EngineKind, as_commanded, is_podman, kind_of
 from cloudsync.sources.docker.request_slots import Share
 from cloudsync.sources.docker.swarm import (
     DESIRED,
@@ -167,6 +167,11 @@ def _asked(name: str, engine: Engine, share: Share) -> Survey:
         lacks.lasting,
         kind,
     )
+
+
+def id_of(engine: Engine) -> str:
+    """As the engine calls itself; "" if it does not. Raises `EngineError` and `Unexpected`."""
+    return _id(table(engine.get("/info")), podman=is_podman(engine.about))
 
 
 def _id(info: Mapping[str, object], *, podman: bool) -> str:
