@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +261,28 @@ def test_since_when_a_host_is_unknown_is_remembered_by_applies_and_forgotten_whe
     assert isinstance(back["web-1"], Complete)
     remember(configuration.state, "shop", back, NOW)
     assert remembered(configuration.state, "shop")["web-1"].unknown_since is None
+
+
+def test_a_host_that_answered_before_is_called_gone_after_a_day_only(
+    tmp_path: Path, engines: Engines
+) -> None:
+    """An engine that restarts is not to be retired, which closes everything it needs."""
+    engine = engines.start("web-1", ID="first")
+    configuration = configured(tmp_path, {"web-1": (engine.endpoint,)})
+    remember(configuration.state, "shop", read(configuration), NOW)
+    engine.routes["/info"] = (500, {})
+    found = read(configuration)["web-1"]
+    assert isinstance(found, Failed)
+    assert "retired" not in found.reason
+    for since, advised in ((timedelta(hours=23), False), (timedelta(hours=25), True)):
+        path_of(configuration.state, "shop").unlink()
+        engine.routes["/info"] = {"ID": "first", "Swarm": {}}
+        remember(configuration.state, "shop", read(configuration), NOW)
+        engine.routes["/info"] = (500, {})
+        remember(configuration.state, "shop", {"web-1": found}, datetime.now(UTC) - since)
+        again = read(configuration)["web-1"]
+        assert isinstance(again, Failed)
+        assert ("retired" in again.reason) is advised
 
 
 def test_reading_hosts_writes_nothing_into_the_state(tmp_path: Path, engines: Engines) -> None:
