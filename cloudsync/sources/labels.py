@@ -134,6 +134,22 @@ class ContainerLabels:
         leave(_AFTER_LAST_PORT)
         return PortSteps(tuple(starts), tuple(values))
 
+    def limits_for(self, protocol: str) -> PortSteps[NetworkSet]:
+        """What all sources together let reach every host port of a protocol: of labels that may
+        only narrow none wins over another."""
+        mine = [(part, value) for part, value in self.port_sources if part.protocol == protocol]
+        edges = sorted({edge for part, _ in mine for edge in (part.first, part.last + 1)})
+        everywhere = ANY if self.sources is None else self.sources.networks
+        starts, values = [0], [everywhere]
+        for start in edges:
+            limit = everywhere
+            for part, value in mine:
+                if part.first <= start <= part.last:
+                    limit = limit & value.networks
+            starts.append(start)
+            values.append(limit)
+        return PortSteps(tuple(starts), tuple(values))
+
     def lists(self, protocol: str) -> PortSteps[bool]:
         """Whether `cloudsync.ports` lists a host port; everywhere if there is no such label."""
         if self.ports is None:

@@ -564,11 +564,28 @@ def test_more_labels_than_anybody_writes_are_malformed() -> None:
     assert len(needs(answer(("80/tcp", "", "8080"), labels=labels)).malformed) == 1
 
 
-def test_more_labels_of_an_image_than_anybody_writes_are_ignored_and_reported() -> None:
+def test_more_labels_of_an_image_than_anybody_writes_keep_it_closed() -> None:
     labels = {f"cloudsync.port.{number}.sources": "any" for number in range(1, 60000)}
     found = needs(answer(("80/tcp", "", "8080"), labels=labels), image=labels)
-    assert len(found.required) == 2
+    assert found.required == ()
     assert len(found.remarks) == 1
+
+
+def test_an_image_that_repeats_the_users_label_does_not_override_it_with_another() -> None:
+    """Repeated, the user's label counts as the image's; the image's own is more specific."""
+    image = {"cloudsync.sources": "@office", "cloudsync.port.8000-8100.sources": "any"}
+    labels = {**image, "cloudsync.sources": "@office"}
+    found = needs(answer(("80/tcp", "0.0.0.0", "8080"), labels=labels), image=image)
+    assert [port.sources for port in found.required] == [SCOPE.networks["office"]]
+
+
+def test_sources_of_an_image_that_overlap_all_narrow() -> None:
+    labels = {
+        "cloudsync.port.8000-8080.sources": "@office",
+        "cloudsync.port.8080-8090.sources": "any",
+    }
+    found = needs(answer(("80/tcp", "0.0.0.0", "8080"), labels=labels), image=labels)
+    assert [port.sources for port in found.required] == [SCOPE.networks["office"]]
 
 
 @pytest.mark.parametrize("mode", ["bridge", "host"])

@@ -11,14 +11,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from cloudsync.model.ports import LabelScope
-from cloudsync.rules.networks import NetworkSet
 from cloudsync.sources.labels import (
     ContainerLabels,
     LabelError,
     LabelledPorts,
     Sources,
     check_amount,
-    check_overlap,
     merged,
     ours,
     parse_label,
@@ -43,12 +41,14 @@ def narrowing(
     """The part of image-born labels that narrows, and remarks on the ones that were ignored.
 
     `expose=true` asks and a description is the image's text: neither counts. What does not parse is
-    ignored, and so are sources of ports that overlap, and labels without end.
+    ignored. An image may repeat a label of the user's, which is not to be told from its own then:
+    so none of its labels wins over another, all of them narrow, and labels without end keep
+    everything closed.
     """
     try:
         check_amount(ours(born))
     except LabelError as error:
-        return ContainerLabels(), (f"the labels of the image are ignored: {error}",)
+        return ContainerLabels(expose=False), (f"nothing of it is opened: its image has {error}",)
     parsed = ContainerLabels()
     port_sources: list[tuple[LabelledPorts, Sources]] = []
     ignored: list[str] = []
@@ -62,11 +62,6 @@ def narrowing(
             parsed = merged(parsed, label)
         else:
             port_sources.append(label)
-    try:
-        check_overlap(port_sources)
-    except LabelError as error:
-        port_sources = []
-        ignored.append(str(error))
     asks = parsed.expose or parsed.ports is not None
     limits = replace(
         parsed,
@@ -85,8 +80,3 @@ def _remarks(ignored: list[str]) -> tuple[str, ...]:
     more = len(ignored) - _SHOWN
     shown = tuple(f"a label of the image is ignored: {problem}" for problem in ignored[:_SHOWN])
     return (*shown, f"{more} more labels of the image are ignored") if more > 0 else shown
-
-
-def narrower(sources: NetworkSet, image: Sources | None) -> NetworkSet:
-    """Both together: what an image says can only take away."""
-    return sources if image is None else sources & image.networks

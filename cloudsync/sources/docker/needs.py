@@ -21,7 +21,7 @@ from cloudsync.model.ports import (
 )
 from cloudsync.rules.networks import ANY, ANY4, ANY6, NOWHERE, NetworkSet
 from cloudsync.sources.docker.containers import Binding, Container, origin_of
-from cloudsync.sources.docker.image_labels import narrower, narrowing, split
+from cloudsync.sources.docker.image_labels import narrowing, split
 from cloudsync.sources.docker.networks import ANY_IPV4, ANY_IPV6, Network
 from cloudsync.sources.docker.publishing import (
     Published,
@@ -143,7 +143,7 @@ class _Rules:
             self._steps[protocol] = _Steps(
                 self.labels.sources_for(protocol),
                 self.labels.lists(protocol),
-                self.limits.sources_for(protocol),
+                self.limits.limits_for(protocol),
                 self.limits.lists(protocol),
             )
         return self._steps[protocol]
@@ -177,7 +177,7 @@ class _Rules:
         )
         why = self.left_out_by_image(port)
         limit = self.of(port.protocol).image_sources.at(port.first)
-        final = NOWHERE if why is not None else narrower(port.sources, limit)
+        final = NOWHERE if why is not None else port.sources & limit
         if port.sources and not final and why is None:
             why = "the label cloudsync.sources of its image lets nobody reach it"
         narrowed = []
@@ -195,7 +195,7 @@ class _Steps:
 
     sources: PortSteps[Sources | None]
     listed: PortSteps[bool]
-    image_sources: PortSteps[Sources | None]
+    image_sources: PortSteps[NetworkSet]
     image_listed: PortSteps[bool]
 
     def cut(self, first: int, last: int) -> Iterable[tuple[int, int]]:
