@@ -508,10 +508,13 @@ def test_sources_of_a_port_that_is_published_elsewhere_too_are_what_they_say() -
 # What an image cannot hide
 
 
-def test_an_image_that_calls_its_containers_one_off_is_not_believed() -> None:
+def test_an_image_that_calls_its_containers_one_off_hides_nothing() -> None:
     labels = {"com.docker.compose.oneoff": "True"}
     container = container_of(answer(("80/tcp", "", "8080"), labels=labels))
     assert counts(container, labels)
+    found = needs_of("web-1", container, NETWORKS, labels, SCOPE)
+    assert found.required == ()
+    assert codes(found) == {("8080", "labelled-out")}
     assert not counts(container, {})
     assert not counts(container, None), "nothing is opened while it is not known"
 

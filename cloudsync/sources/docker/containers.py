@@ -138,17 +138,20 @@ def origin_of(host: str, container: Container) -> Origin:
 
 
 def counts(container: Container, image: Mapping[str, str] | None = _NONE) -> bool:
-    """Whether the container's ports are required at all in its state. `image`: the labels of its
-    image, None if they are not known: an image that calls its containers one-off or replaced is not
-    believed."""
+    """Whether the container's ports are looked at in its state. `image`: the labels of its image,
+    None if they are not known: an image that says its containers replace others is not believed."""
     labels = container.labels
-    one_off = labels.get(ONE_OFF) == "True"
-    if one_off and (image is None or image.get(ONE_OFF) != "True"):
+    if labels.get(ONE_OFF) == "True" and not hidden_by_image(container, image):
         return False
     if container.state in (*_RUNS, "restarting"):
         return True
     recreated = container.state == "created" and REPLACES in labels
     return recreated and image is not None and image.get(REPLACES) != labels[REPLACES]
+
+
+def hidden_by_image(container: Container, image: Mapping[str, str] | None) -> bool:
+    """Whether its image calls it a one-off container: then its ports are listed, and not opened."""
+    return container.labels.get(ONE_OFF) == "True" and (image or {}).get(ONE_OFF) == "True"
 
 
 def may_count(container: Container) -> bool:

@@ -20,7 +20,7 @@ from cloudsync.model.ports import (
     name_of,
 )
 from cloudsync.rules.networks import ANY, ANY4, ANY6, NOWHERE, NetworkSet
-from cloudsync.sources.docker.containers import Binding, Container, origin_of
+from cloudsync.sources.docker.containers import Binding, Container, hidden_by_image, origin_of
 from cloudsync.sources.docker.image_labels import narrowing, split
 from cloudsync.sources.docker.networks import ANY_IPV4, ANY_IPV6, Network
 from cloudsync.sources.docker.publishing import (
@@ -92,7 +92,7 @@ def needs_of(
             None if container.network_mode == "host" else coalesced(_ports_of(ports.fixed, origin))
         )
         return replace(needs, malformed=(Malformed(origin, str(error), known),))
-    rules = _Rules(labels, limits, scope)
+    rules = _Rules(labels, limits, scope, hidden=hidden_by_image(container, image))
     if container.network_mode == "host":
         return _on_host_network(rules, origin, needs)
     if container.joined is not None:
@@ -130,8 +130,10 @@ def _check_ports(labels: ContainerLabels, ports: Published) -> None:
 class _Rules:
     """What a container's own labels ask for, and what its image's take away."""
 
-    def __init__(self, labels: ContainerLabels, limits: ContainerLabels, scope: LabelScope) -> None:
-        self.labels, self.limits = labels, limits
+    def __init__(
+        self, labels: ContainerLabels, limits: ContainerLabels, scope: LabelScope, *, hidden: bool
+    ) -> None:
+        self.labels, self.limits, self._hidden = labels, limits, hidden
         self.asked = labels.expose is True or labels.ports is not None
         self.firewalls = _both(labels.firewalls, limits.firewalls)
         self._elsewhere = _without(labels.firewalls, limits.firewalls, scope.firewalls)
@@ -156,6 +158,8 @@ class _Rules:
 
     def left_out_by_image(self, port: RequiredPort) -> str | None:
         """Why its image's labels do."""
+        if self._hidden:
+            return "its image calls it a one-off container (com.docker.compose.oneoff)"
         if self.limits.expose is False:
             return f"{_FALSE}, in its image"
         listed = self.of(port.protocol).image_listed.at(port.first)
