@@ -69,8 +69,9 @@ def shared_server() -> Iterator[int]:
     python = environment()
     lock, leases = STATE / "lock", STATE / "leases"
     with _locked(lock):
-        _write_leases(leases, [*_leases(leases), os.getpid()])
-        port = _running()
+        others = _leases(leases)
+        _write_leases(leases, [*others, os.getpid()])
+        port = _running(used=bool(others))
         if port is None:
             port = _started(python, leases)
     try:
@@ -107,12 +108,15 @@ def _process() -> int | None:
     return process if str(HERE / "serve.py").encode() in title else None
 
 
-def _running() -> int | None:
+def _running(*, used: bool) -> int | None:
+    """The port of a server that runs. One that others use is never stopped, however slow it is to
+    answer on a busy machine."""
     if _process() is None:
         return None
     try:
         port = int((STATE / "run" / "port").read_text())
-        answers(port)
+        if not used:
+            answers(port)
     except (OSError, ValueError):
         _stop()
         return None
