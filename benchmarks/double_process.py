@@ -87,7 +87,7 @@ class DoubleProcess:
     ) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(30)  # the real Neutron takes a few seconds to stop
 
     def latency(self, seconds: float) -> None:
         """From now on every call takes so much longer."""

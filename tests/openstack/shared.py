@@ -165,6 +165,8 @@ def _stop() -> None:
         while _process() is not None and time.monotonic() < until:
             _reap(process)
             time.sleep(0.05)
+        if _process() is not None:
+            os.kill(process, signal.SIGKILL)
     shutil.rmtree(STATE / "run", ignore_errors=True)
 
 
