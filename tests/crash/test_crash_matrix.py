@@ -126,6 +126,7 @@ def scene(vendor: Vendor, course: Course, zygote: Zygote, folder: Path) -> Itera
     with vendor.stage() as stage:
         site = Site(zygote, stage, folder, course.wants, course.attach)
         site.words += course.grants
+        site.deadline = vendor.deadline
         if course.has is not None:
             site.has(*course.has, mine=course.mine)
         yield site

@@ -28,13 +28,15 @@ from tests.doubles.http import Double
 
 @dataclass(frozen=True, eq=False)
 class Vendor:
-    """`broken`: what it answers when it fails (500). `attaches`: firewalls are put on machines."""
+    """`broken`: what it answers when it fails (500). `attaches`: firewalls are put on machines.
+    `deadline`: of a run; a real server needs more than a double on a busy machine."""
 
     name: str
     double: Callable[[], Double]
     on_stage: Callable[[Any], HttpStage]
     broken: Mapping[str, Any]
     attaches: bool = False
+    deadline: str = "8s"
 
     @contextmanager
     def stage(self) -> Iterator[HttpStage]:

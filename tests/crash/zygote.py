@@ -162,7 +162,7 @@ _SHORTER = {
     "cloudsync_gcp.writer": {"CALL_SECONDS": CALL_SECONDS},
     "cloudsync_aws.client": {"READ_SECONDS": CALL_SECONDS},
     # A real server, and not a double.
-    "cloudsync_openstack.client": {"READ_SECONDS": 4 * CALL_SECONDS},
+    "cloudsync_openstack.client": {"READ_SECONDS": 8 * CALL_SECONDS},
     "cloudsync.provider.retry": {"LEAST_SECONDS": 0.1},
     "cloudsync.state.lock": {"_POLL_SECONDS": 0.01},
 }

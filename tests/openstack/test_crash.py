@@ -58,6 +58,7 @@ def vendor_at(neutron: int) -> Vendor:
         OpenStackStage,
         fault_body("HTTPInternalServerError"),
         attaches=True,
+        deadline="30s",
     )
 
 
