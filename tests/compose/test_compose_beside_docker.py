@@ -445,6 +445,7 @@ def test_docker_compose_makes_the_same_of_the_corpus(tmp_path: Path) -> None:
     assert read >= len(CORPUS) * 3 // 4
 
 
+@pytest.mark.timeout(900)
 def test_discover_shows_the_ports_that_docker_compose_publishes(tmp_path: Path) -> None:
     """The command itself, over all projects as hosts of one configuration."""
     expected = {}
