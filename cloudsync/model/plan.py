@@ -114,6 +114,16 @@ class Beyond:
 
 
 @dataclass(frozen=True, slots=True)
+class Halted:
+    """Something that one wall in front of a machine lets in and the other stops."""
+
+    rule: Rule
+    let_in_by: str
+    """For people: `the cloud`, `the machine's own firewall`."""
+    stopped_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class MachineExposure:
     """What the Internet reaches on one machine, over all firewalls that act on it. `target`:
     `server 7`. `attached`: the plan's own firewall is one of them. `reachable`: all of it;
@@ -131,6 +141,8 @@ class MachineExposure:
     pending: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    halted: tuple[Halted, ...] = ()
+    """What only one of the two walls lets in, where there are two; no part of `reachable`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,13 @@ class RulePart(_Part):
     sources: list[str]
 
 
+class HaltedPart(RulePart):
+    """What one of two walls in front of a machine lets in and the other stops."""
+
+    let_in_by: str
+    stopped_by: str
+
+
 class ExposurePart(_Part):
     """What the Internet reaches on one machine. `protected`: a firewall acts on every interface it
     reaches."""
@@ -129,6 +136,7 @@ class ExposurePart(_Part):
     pending: list[str] = Field(default_factory=list)
     unknown: list[str] = Field(default_factory=list)
     kept: list[str] = Field(default_factory=list)
+    halted: list[HaltedPart] = Field(default_factory=list)
 
 
 class StandingPart(_Part):
@@ -390,6 +398,10 @@ def _exposure(machine: MachineExposure) -> ExposurePart:
         pending=list(machine.pending),
         unknown=list(machine.unknown),
         kept=list(machine.kept),
+        halted=[
+            HaltedPart(let_in_by=one.let_in_by, stopped_by=one.stopped_by, **_rule(one.rule))
+            for one in machine.halted
+        ],
     )
 
 

@@ -143,19 +143,45 @@ class Exposure:
         )
 
 
-def exposure_of(machine: ObservedMachine) -> Exposure:
-    """The exposure of one machine."""
+def exposure_of(machine: ObservedMachine, inner: ObservedMachine | None = None) -> Exposure:
+    """The exposure of one machine. `inner`: the same machine as its own kernel filters it."""
     reached = []
+    own = Open() if inner is None else _of_kernel(inner)
     for interface in machine.interfaces:
         if not interface.families:
             continue
-        verdict = evaluate(interface.stages)
+        verdict = behind(evaluate(interface.stages), own)
         if isinstance(verdict, Filtered):
             within = _within(interface)
             openings = (Opening(one.by, one.rules & within) for one in verdict.openings)
             verdict = Filtered(verdict.rules & within, tuple(one for one in openings if one.rules))
         reached.append(Reached(interface, verdict))
     return Exposure(machine, tuple(reached))
+
+
+def _of_kernel(inner: ObservedMachine) -> Verdict:
+    """What the kernel of a machine lets in, on any of its interfaces."""
+    verdicts = [evaluate(interface.stages) for interface in inner.interfaces]
+    filtered = [verdict for verdict in verdicts if isinstance(verdict, Filtered)]
+    if len(filtered) < len(verdicts) or not filtered:
+        return Open()
+    openings = tuple(opening for verdict in filtered for opening in verdict.openings)
+    return Filtered(_union(verdict.rules for verdict in filtered), openings)
+
+
+def sendable(machine: ObservedMachine) -> RuleSet:
+    """Everything that can be sent to a machine, by the address families it has."""
+    return _union(_within(interface) for interface in machine.interfaces)
+
+
+def behind(outer: Verdict, inner: Verdict) -> Verdict:
+    """What passes two walls one after the other."""
+    if isinstance(inner, Open):
+        return outer
+    if isinstance(outer, Open):
+        return inner
+    openings = (Opening(opening.by, opening.rules & inner.rules) for opening in outer.openings)
+    return Filtered(outer.rules & inner.rules, tuple(o for o in openings if o.rules))
 
 
 def beyond(

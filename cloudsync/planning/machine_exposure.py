@@ -6,7 +6,8 @@ is not empty). Only `policy.foreign = "fail"` makes a guard of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from cloudsync.config.configuration import PolicySettings
 from cloudsync.model.observed import Seen
 from cloudsync.model.plan import (
     Guard,
+    Halted,
     MachineExposure,
     ReadStatus,
     Standing,
@@ -39,7 +41,14 @@ def with_standings(
     open, and with `policy.icmp = "keep"` pings are not beyond what is wanted.
     """
     keep = _PINGS if policy is not None and policy.icmp == "keep" else NOTHING
-    found = []
+    fleets = {
+        account: answer.fleet
+        for account, answer in seen.items()
+        if answer.fleet is not None and not isinstance(answer.fleet, Unreadable)
+    }
+    machines = [machine for fleet in fleets.values() for machine in fleet.machines]
+    walls = _Walls(considered, machines)
+    standings = []
     for judged in considered:
         account = judged.account.name
         fleet = seen.get(account, Seen()).fleet
@@ -49,10 +58,42 @@ def with_standings(
                 ReadStatus("failed", fleet.error.message, temporary=fleet.error.temporary)
             )
         elif fleet is not None:
-            beside = [other for other in considered if other.account.name == account]
-            standing = _settled(_standing(judged.plan.name, fleet, beside), judged, keep)
-        found.append(replace(judged, plan=replace(judged.plan, standing=standing)))
-    return tuple(found)
+            standing = _standing(judged.plan.name, fleet, considered, walls)
+            standing = _settled(standing, judged, keep)
+        standings.append(replace(judged, plan=replace(judged.plan, standing=standing)))
+    return tuple(standings)
+
+
+class _Walls:
+    """Which machines are one and the same, seen once by its cloud and once by its own kernel."""
+
+    def __init__(
+        self, considered: Sequence[Considered], machines: Sequence[ObservedMachine]
+    ) -> None:
+        self._hosts = {judged.plan.name: judged.spec.hosts for judged in considered}
+        self._inner = {machine.name: machine for machine in machines if machine.inside}
+        clouds = [machine for machine in machines if not machine.inside]
+        self._behind = Counter(name for machine in clouds for name in machine.concerns)
+        self._outer: dict[str, list[ObservedMachine]] = {}
+        for machine in clouds:
+            if (inner := self.inner(machine)) is not None:
+                self._outer.setdefault(inner.name, []).append(machine)
+
+    def inner(self, machine: ObservedMachine) -> ObservedMachine | None:
+        """The kernel of a cloud's machine: it has the name of the host, or is the only one behind
+        a firewall of one host."""
+        alone = (
+            self._hosts[name][0]
+            for name in sorted(machine.concerns)
+            if self._behind[name] == 1 and len(self._hosts.get(name, ())) == 1
+        )
+        names = () if machine.inside else (machine.name, *alone)
+        return next((self._inner[name] for name in names if name in self._inner), None)
+
+    def outer(self, machine: ObservedMachine) -> ObservedMachine | None:
+        """The one machine of a cloud that this kernel is of."""
+        clouds = self._outer.get(machine.name, ()) if machine.inside else ()
+        return clouds[0] if len(clouds) == 1 else None
 
 
 def foreign_guards(policy: PolicySettings, considered: Iterable[Considered]) -> dict[str, Guard]:
@@ -91,43 +132,53 @@ def _settled(standing: Standing, judged: Considered, keep: RuleSet) -> Standing:
     return replace(standing, machines=tuple(machines))
 
 
-def _standing(name: str, fleet: Fleet, beside: Sequence[Considered]) -> Standing:
-    """`beside`: all firewalls of the account that are looked at in this run; what any of them wants
-    on a machine is wanted there."""
-    strangers = {
-        one.plan.name for one in beside if any(guard.id == "foreign-owner" for guard in one.guards)
-    }
-
-    def ours(firewall: ActingFirewall) -> bool:
-        return firewall.of is not None and firewall.of not in strangers
-
+def _standing(name: str, fleet: Fleet, considered: Sequence[Considered], walls: _Walls) -> Standing:
+    """`considered`: all firewalls that are looked at in this run; what any of them wants on a
+    machine is wanted there."""
     machines = tuple(
-        _exposed(name, machine, ours, [one for one in beside if one.plan.name in machine.concerns])
-        for machine in sorted(fleet.machines, key=lambda one: (one.name, one.id))
+        _exposed(name, machine, considered, walls)
+        for machine in sorted(fleet.machines, key=lambda machine: (machine.name, machine.id))
         if name in machine.concerns
     )
     return Standing(ReadStatus("complete"), machines, name in fleet.unattached, fleet.not_evaluated)
 
 
 def _exposed(
-    name: str,
-    machine: ObservedMachine,
-    ours: Callable[[ActingFirewall], bool],
-    concerned: Iterable[Considered],
+    name: str, machine: ObservedMachine, considered: Sequence[Considered], walls: _Walls
 ) -> MachineExposure:
     from cloudsync.planning.exposure import beyond, exposure_of
 
-    exposure = exposure_of(machine)
+    strangers = {
+        judged.plan.name
+        for judged in considered
+        if any(guard.id == "foreign-owner" for guard in judged.guards)
+    }
+
+    def ours(firewall: ActingFirewall) -> bool:
+        return firewall.of is not None and firewall.of not in strangers
+
+    outer, inner = walls.outer(machine) or machine, walls.inner(machine)
+    inner = machine if outer is not machine else inner
+    concerns = machine.concerns | outer.concerns | (inner.concerns if inner else frozenset())
+    exposure = exposure_of(outer, inner)
     # A firewall that waits for a host, or for the user's word, wants no less for it.
     wanted = RuleSet.of(
         rule
-        for one in concerned
-        for part in (one.target.rules, one.desired.rules if one.desired is not None else NOTHING)
-        for rule in part
+        for judged in considered
+        if judged.plan.name in concerns
+        for rules in (
+            judged.target.rules,
+            judged.desired.rules if judged.desired is not None else NOTHING,
+        )
+        for rule in rules
     )
     acting = dict.fromkeys(
-        firewall for interface in machine.interfaces for firewall in interface.firewalls
+        firewall
+        for wall in ((outer, inner) if inner is not None and inner is not outer else (outer,))
+        for interface in wall.interfaces
+        for firewall in interface.firewalls
     )
+    addresses = (address for interface in outer.interfaces for address in interface.addresses)
     return MachineExposure(
         machine=machine.name,
         target=machine.target,
@@ -135,15 +186,28 @@ def _exposed(
         attached=any(firewall.of == name for firewall in acting),
         beyond=beyond(exposure, wanted, ours),
         reachable=tuple(exposure.rules),
-        addresses=tuple(
-            dict.fromkeys(
-                address for interface in machine.interfaces for address in interface.addresses
-            )
-        ),
+        addresses=tuple(dict.fromkeys(addresses)),
         firewalls=tuple(str(firewall) for firewall in acting),
         pending=machine.pending,
         unknown=machine.unknown,
         kept=machine.kept,
+        halted=_halted(outer, inner) if inner is not None and inner is not outer else (),
+    )
+
+
+def _halted(outer: ObservedMachine, inner: ObservedMachine) -> tuple[Halted, ...]:
+    """What only one of two walls lets in; nothing while one of them is not there."""
+    from cloudsync.planning.exposure import exposure_of, sendable
+
+    cloud, kernel = exposure_of(outer), exposure_of(inner)
+    if not (cloud.protected and kernel.protected):
+        return ()
+    # A kernel lets IPv6 in on a machine that has none.
+    arriving = kernel.rules & sendable(outer)
+    names = ("the cloud", "the machine's own firewall")
+    return (
+        *(Halted(rule, names[0], names[1]) for rule in cloud.rules - kernel.rules),
+        *(Halted(rule, names[1], names[0]) for rule in arriving - cloud.rules),
     )
 
 

@@ -144,6 +144,9 @@ class ObservedMachine:
     unknown: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
     spared: NetworkSet = NOWHERE
+    inside: bool = False
+    """What filters it is on the machine itself: whatever is let in on the way there, by the cloud's
+    firewalls for a machine of the same host, must pass it too."""
     listed: frozenset[str] = frozenset()
     """Names of firewalls of the configuration whose own keys name this very machine (`instances`,
     say), so that it is one of their hosts whatever it is called. Attachments need not be repeated

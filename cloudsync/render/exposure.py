@@ -177,6 +177,7 @@ def report(shown: Plan) -> Iterator[Remark]:
             for sources, rules in _grouped(machine.reachable).items():
                 text = f"{words.port_list(rules)} from {words.sources(sources)}"
                 yield Remark(text, "plain", 2)
+            yield from (Remark(text, "quiet", 2) for text in _halted(machine, PLAIN))
             yield from (Remark(f"{text}: not the Internet", "quiet", 2) for text in machine.kept)
         yield from (
             Remark(remark.text, remark.weight, remark.depth + 1) for remark in remarks(firewall)
@@ -195,7 +196,18 @@ def _reach(machine: MachineExposure, vocabulary: Vocabulary) -> Iterator[Row]:
         yield Row((words.port(rule.protocol, rule.ports), vocabulary.sources(rule.sources)))
     if not machine.reachable:
         yield Row(("nothing", "reaches it from the Internet"))
+    yield from (Row(("stopped", text), "quiet") for text in _halted(machine, vocabulary))
     yield from (Row(("not public", plain(text)), "quiet") for text in machine.kept)
+
+
+def _halted(machine: MachineExposure, vocabulary: Vocabulary) -> Iterator[str]:
+    """What only one of two walls lets in."""
+    for halted in machine.halted:
+        port = words.port(halted.rule.protocol, halted.rule.ports)
+        yield (
+            f"{port} from {vocabulary.sources(halted.rule.sources)}: {halted.let_in_by} lets it in, "
+            f"{halted.stopped_by} stops it"
+        )
 
 
 def orphans(found: tuple[Orphan, ...]) -> Iterator[Remark]:

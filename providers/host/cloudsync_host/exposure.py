@@ -55,6 +55,7 @@ def _machine(spec: FirewallSpec, seen: Seen) -> ObservedMachine:
         interfaces=(Interface("uplinks", BOTH_FAMILIES, stages, firewalls=acting),),
         concerns=frozenset({spec.name}),
         unknown=tuple(table.strangers) if table is not None else (),
+        inside=True,
     )
 
 

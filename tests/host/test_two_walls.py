@@ -1,0 +1,129 @@
+"""A machine behind a cloud's firewall and its own: exposure is what passes both, and what one of
+them stops is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.doubles.hetzner import HetznerDouble
+from tests.host.namespace import Namespace, needs
+
+pytestmark = pytest.mark.engine
+WORLD = ["0.0.0.0/0", "::/0"]
+
+
+class Machine:
+    """`web-1` at Hetzner, whose kernel is a namespace."""
+
+    def __init__(self, folder: Path, kernel: Namespace, cloud: HetznerDouble) -> None:
+        self.folder, self.kernel, self.cloud = folder, kernel, cloud
+        self.enforce = "enforce"
+        cloud.add_server("web-1")
+
+    def types(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """`cloudsync …` with both firewalls in the configuration."""
+        (self.folder / "cloudsync.toml").write_text(f"""
+version = 1
+owner = "shop"
+state = "file://{self.folder}/state"
+[ssh]
+ports = [22]
+sources = ["any"]
+[policy]
+expose = "published"
+[providers.hetzner]
+token = {{ env = "CLOUDSYNC_DOUBLE_TOKEN" }}
+endpoint = "{self.cloud.endpoint}"
+[providers.host]
+[hosts.web-1]
+ports = ["443/tcp"]
+[firewalls.web]
+provider = "hetzner"
+hosts = ["web-1"]
+servers = ["web-1"]
+[firewalls.web-host]
+provider = "host"
+hosts = ["web-1"]
+enforce = "{self.enforce}"
+interfaces = ["eth0"]
+confirm = "off"
+save = "off"
+""")
+        environ = {k: v for k, v in os.environ.items() if k != "SSH_CONNECTION"}
+        environ |= {
+            "CLOUDSYNC_DOUBLE_TOKEN": self.cloud.token,
+            "PATH": f"{self.kernel.bin}:{environ['PATH']}",
+            "COLUMNS": "400",
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "cloudsync", *words],
+            cwd=self.folder, env=environ, capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    def apply(self) -> None:
+        grants = ("--allow-attach", "web", "--allow-attach", "web-host")
+        done = self.types("apply", "--auto-approve", *grants)
+        assert done.returncode == 0, (done.stdout, done.stderr)
+
+    def exposure(self) -> dict[str, Any]:
+        """By firewall, its one machine."""
+        document = json.loads(self.types("exposure", "--output", "json").stdout)
+        return {f["name"]: f["exposure"][0] for f in document["firewalls"]}
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    needs()
+    with Namespace() as kernel, HetznerDouble() as cloud:
+        yield Machine(tmp_path, kernel, cloud)
+
+
+def ports(rules: list[dict[str, Any]]) -> set[str]:
+    return {rule["ports"] for rule in rules}
+
+
+def test_what_the_cloud_lets_in_and_the_kernel_stops_is_not_reachable(machine: Machine) -> None:
+    machine.apply()
+    stranger = {"direction": "in", "protocol": "tcp", "port": "3389", "source_ips": WORLD}
+    firewall = machine.cloud.firewall("cloudsync-web")
+    assert firewall is not None
+    machine.cloud.set_rules_by_hand(firewall["id"], [*firewall["rules"], stranger])
+    for exposed in machine.exposure().values():
+        assert ports(exposed["reachable"]) == {"22", "443"}
+        (halted,) = exposed["halted"]
+        assert (halted["ports"], halted["let_in_by"]) == ("3389", "the cloud")
+    shown = machine.types("exposure").stdout
+    assert "the cloud lets it in, the machine's own firewall stops it" in shown
+
+
+def test_what_the_kernel_lets_in_and_the_cloud_stops_is_not_reachable(machine: Machine) -> None:
+    machine.apply()
+    machine.kernel.nft("add element inet cloudsync open4 { tcp . 8080 . 0.0.0.0/0 }")
+    for exposed in machine.exposure().values():
+        assert ports(exposed["reachable"]) == {"22", "443"}
+        (halted,) = exposed["halted"]
+        assert (halted["ports"], halted["stopped_by"]) == ("8080", "the cloud")
+
+
+def test_while_the_kernel_only_observes_the_cloud_decides_alone(machine: Machine) -> None:
+    machine.enforce = "observe"
+    machine.apply()
+    for exposed in machine.exposure().values():
+        assert exposed["protected"] is True
+        assert ports(exposed["reachable"]) == {"22", "443"}
+        assert exposed["beyond"] == exposed["halted"] == []
+
+
+def test_without_a_cloud_firewall_an_observing_machine_is_open(machine: Machine) -> None:
+    machine.enforce = "observe"
+    done = machine.types("apply", "--auto-approve", "--firewall", "web-host")
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    assert machine.exposure()["web-host"]["protected"] is False
