@@ -34,6 +34,9 @@ class Site:
             **keys,
         }
         self.host: dict[str, Any] = {}
+        self.inside = lab.inside
+        self.deadline = "2m"
+        self.more_environment: dict[str, str] = {}
 
     def write(self) -> Path:
         """The configuration as it is now."""
@@ -43,6 +46,7 @@ class Site:
             "state": f"file://{self.folder}/state",
             "ssh": self.ssh,
             "policy": self.policy,
+            "run": {"deadline": self.deadline},
             "providers": {"host": {}},
             "hosts": {"web-1": {"ports": self.ports, **self.host}},
             "firewalls": {NAME: {"provider": "host", "hosts": ["web-1"], **self.keys}},
@@ -54,7 +58,7 @@ class Site:
     def words(self, *words: str) -> list[str]:
         """The command line that runs `cloudsync` on the machine."""
         return [
-            *self.lab.inside, sys.executable, "-m", "cloudsync", words[0],
+            *self.inside, sys.executable, "-m", "cloudsync", words[0],
             "-c", str(self.write()), *words[1:],
         ]  # fmt: skip
 
@@ -75,7 +79,7 @@ class Site:
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """Ours, without the login of whoever runs the tests."""
         environ = {k: v for k, v in os.environ.items() if k not in ("SSH_CONNECTION", "SSH_CLIENT")}
-        return {**environ, **(more or {})}
+        return {**environ, **self.more_environment, **(more or {})}
 
     def start(self, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """As `run`, and does not wait."""

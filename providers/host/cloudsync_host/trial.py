@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cloudsync.provider.contract import Progress
 from cloudsync.provider.errors import Conflict, ProviderError, Transient
@@ -56,11 +56,13 @@ class Proving:
         self.kernel.write(start_trial(table, self.goal, self.seconds, login_of(os.environ)))
         ends = time.monotonic() + self.seconds
         self.progress(self._invitation())
+        polling = replace(self, kernel=replace(self.kernel, deadline=ends + _LEAST_LEFT))
         while time.monotonic() < ends:
-            if self._is_over():
+            if polling._is_over():
                 return
             time.sleep(max(0.0, min(_POLL_SECONDS, ends - time.monotonic())))
-        self._clean_up()
+        if self._settled():
+            return
         raise ProviderError(
             f"no new connection confirmed it within {self.seconds} s: the kernel went back to the "
             f"rules before, and nothing is changed. Is SSH reachable by what [ssh] declares?"
@@ -83,7 +85,7 @@ class Proving:
             if not table.trial.seconds:
                 return False
             if not still_as_begun(table):
-                self._clean_up()
+                self.kernel.write(withdraw(table))
                 raise Touched(
                     "the list was changed by somebody else while the trial ran; the trial is over, nothing is changed"
                 )
@@ -101,22 +103,30 @@ class Proving:
         return True
 
     def _ended_by_others(self, table: Table | None) -> bool:
-        if (
-            table is not None
-            and set(table.elements) == set(self.goal.elements)
-            and not table.differs_from(self.goal.shape)
-        ):
+        if table is not None and self._is_reached(table):
             return True
         raise Touched("the trial was withdrawn by somebody else; nothing is changed")
 
-    def _clean_up(self) -> None:
+    def _settled(self) -> bool:
+        """Whether it was confirmed after all, by a call whose answer was lost; what a trial that ran
+        out left behind is removed. Raises `ProviderError` where the machine cannot be reached."""
         try:
             table = look(self.kernel, self.settings).table
             if table is not None and (text := withdraw(table)):
                 self.kernel.write(text)
-        except ProviderError:
-            # The next plan sees it and removes it.
-            return
+                return False
+        except ProviderError as error:
+            raise ProviderError(
+                f"no new connection confirmed it within {self.seconds} s, so the kernel goes back to "
+                f"the rules before; that could not be looked at: {error.message}",
+                fate_unknown=True,
+            ) from None
+        return table is not None and self._is_reached(table)
+
+    def _is_reached(self, table: Table) -> bool:
+        return set(table.elements) == set(self.goal.elements) and not table.differs_from(
+            self.goal.shape
+        )
 
 
 def proved(table: Table, ssh: RuleSet) -> bool:

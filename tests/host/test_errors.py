@@ -1,0 +1,152 @@
+"""What goes wrong is one line for the person who must act, and nothing is written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.host.lab import Lab
+from tests.host.namespace import Program, Trouble
+from tests.host.site import NAME, Site
+
+pytestmark = pytest.mark.engine
+NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+
+
+@pytest.fixture
+def program(lab: Lab) -> Iterator[Program]:
+    program = Program(lab.host)
+    yield program
+    program.close()
+
+
+def plan(site: Site, *before: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+    site.inside = (*site.lab.inside, *before)
+    site.folder.chmod(0o755)
+    for folder in site.folder.parents:
+        if str(folder).startswith("/tmp/pytest"):
+            folder.chmod(0o755)
+    return site.run("plan", environ={"PATH": path} if path else None)
+
+
+def test_without_the_right_the_message_has_the_sudoers_line(site: Site, tmp_path: Path) -> None:
+    sudo = tmp_path / "bin" / "sudo"
+    sudo.parent.mkdir()
+    sudo.write_text("#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n")
+    sudo.chmod(0o755)
+    done = plan(site, *NOBODY, path=f"{sudo.parent}:{os.environ['PATH']}")
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert "needs root or CAP_NET_ADMIN, for reading too" in said
+    assert "NOPASSWD: /usr/sbin/nft -j -n list table inet cloudsync" in said
+
+
+def test_cap_net_admin_is_enough(site: Site) -> None:
+    site.apply()
+    shutil.rmtree(site.folder / "state")
+    caps = ("--inh-caps", "+net_admin", "--ambient-caps", "+net_admin")
+    done = plan(site, *NOBODY, *caps)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+
+
+def test_without_nft_it_says_what_to_install(site: Site, tmp_path: Path) -> None:
+    broken = tmp_path / "tools" / "nft"
+    broken.parent.mkdir()
+    broken.write_text("#!/bin/sh\nexec /nonexistent/nft\n")
+    broken.chmod(0o755)
+    done = plan(site, path=f"{broken.parent}:{os.environ['PATH']}")
+    assert done.returncode == 1
+    assert "install nftables" in done.stdout + done.stderr
+
+
+def test_an_nft_that_crashes_is_named_with_the_way_out(site: Site, program: Program) -> None:
+    site.apply()
+    Trouble(program, lambda words: "crash")
+    done = plan(site, path=f"{program.bin}:{os.environ['PATH']}")
+    assert done.returncode == 1
+    assert "Install nftables 1.0.9 or newer" in done.stdout + done.stderr
+    assert program.writes() == 0
+
+
+def test_a_table_that_cannot_be_understood_gets_no_write(site: Site, lab: Lab) -> None:
+    lab.nft(
+        "table inet cloudsync { set open4 { type ipv4_addr . inet_service; flags interval;"
+        " elements = { 10.0.0.1 . 22 }; }\n }\n"
+    )
+    before = lab.listing("-a")
+    done = site.run("apply", "--auto-approve", "--allow-attach", NAME, "--adopt", NAME)
+    assert done.returncode == 1
+    assert lab.listing("-a") == before
+
+
+def test_a_machine_without_a_default_route_is_asked_again(site: Site, lab: Lab) -> None:
+    for family in ("-4", "-6"):
+        subprocess.run(["ip", "-n", lab.host, family, "route", "del", "default"], check=True)
+    done = plan(site)
+    assert done.returncode == 75
+    assert "no default route" in done.stdout + done.stderr
+
+
+def test_exactly_one_host(site: Site) -> None:
+    text = site.write().read_text()
+    (site.folder / "two.toml").write_text(
+        text.replace('hosts = ["web-1"]', 'hosts = ["web-1", "web-2"]')
+        + '[hosts.web-2]\nports = ["80/tcp"]\n'
+    )
+    words = [*site.lab.inside, sys.executable, "-m", "cloudsync", "config", "check"]
+    done = subprocess.run(
+        [*words, "-c", str(site.folder / "two.toml")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 64
+    assert "must name exactly one host" in done.stderr
+
+
+def test_rules_of_somebody_else_in_our_chains_are_listed_and_left_alone(
+    site: Site, lab: Lab
+) -> None:
+    site.apply()
+    lab.nft('insert rule inet cloudsync judge ip saddr 192.0.2.9 drop comment "by hand"')
+    (firewall,) = site.plan()["firewalls"]
+    assert "by hand" in firewall["kept"][0]["summary"]
+    site.ports.append("443/tcp")
+    site.apply()
+    assert 'comment "by hand"' in lab.listing()
+    # What would have to be written around it is refused.
+    site.keys["peers"] = ["10.0.0.0/24"]
+    done = site.run("apply", "--auto-approve", "--allow-attach", NAME)
+    assert done.returncode == 3
+    assert "somebody else" in done.stdout + done.stderr
+    assert 'comment "by hand"' in lab.listing()
+
+
+def test_chains_that_somebody_changed_are_put_right(site: Site, lab: Lab) -> None:
+    site.apply()
+    lab.nft("flush chain inet cloudsync judge")
+    assert lab.tcp(8080) == "open"
+    assert site.actions() == ["reapply table inet cloudsync"]
+    site.apply()
+    assert (lab.tcp(22), lab.tcp(8080)) == ("open", "closed")
+    assert site.actions() == []
+
+
+def test_an_interface_that_becomes_an_uplink_needs_the_word_of_the_user(
+    site: Site, lab: Lab
+) -> None:
+    site.apply()
+    words = ["ip", "-n", lab.host, "link", "add", "up1", "type", "veth", "peer", "name", "up2"]
+    subprocess.run(words, check=True)
+    for line in ("link set up1 up", "link set up2 up", "addr add 192.0.2.1/24 dev up1"):
+        subprocess.run(["ip", "-n", lab.host, *line.split()], check=True)
+    route = "route add default via 192.0.2.2 metric 500"
+    subprocess.run(["ip", "-n", lab.host, *route.split()], check=True)
+    assert site.actions() == ["attach interfaces of web-1"]
+    assert site.run("apply", "--auto-approve").returncode == 3
+    site.apply()
+    assert 'iifname "up1" goto judge' in lab.listing()
+    assert site.actions() == []
