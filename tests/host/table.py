@@ -15,6 +15,7 @@ from tests.host.namespace import Namespace
 _SET = re.compile(r"\tset (\w+) \{\n(.*?)\n\t\}", re.DOTALL)
 _ELEMENTS = re.compile(r"elements = \{(.*)\}", re.DOTALL)
 _NOISE = re.compile(r' counter packets \d+ bytes \d+| comment "[^"]*"')
+_LISTS = {f"{kind}{family}" for kind in ("open", "bare", "icmp") for family in "46"}
 _TYPES = {
     "icmp": {"echo-request": 8, "destination-unreachable": 3, "frag-needed": 4},
     "icmpv6": {"echo-request": 128},
@@ -28,10 +29,10 @@ def lets_in(listing: str, prefix: str = "") -> RuleSet | None:
     return RuleSet.of(
         rule
         for name, body in _SET.findall(listing)
-        if name
-        in {f"{prefix}{kind}{family}" for kind in ("open", "bare", "icmp") for family in "46"}
+        if name.startswith(prefix)
+        and (plain := name.removeprefix(prefix).removeprefix("wide_")) in _LISTS
         for key in _keys(body)
-        for rule in _rules(name.removeprefix(prefix), key)
+        for rule in _rules(plain, key)
     )
 
 
@@ -84,9 +85,9 @@ def set_rules(machine: Namespace, rules: Iterable[Spelled]) -> None:
     """Exactly these, in one transaction. What overlaps what is there already is left out, as a
     person would have to."""
     lines = [
-        f"flush set inet cloudsync {kind}{family}"
-        for kind in ("open", "bare", "icmp")
-        for family in "46"
+        f"flush set inet cloudsync {layer}{name}"
+        for layer in ("", "wide_")
+        for name in sorted(_LISTS)
     ]
     covered = RuleSet()
     for rule in rules:

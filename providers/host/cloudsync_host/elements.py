@@ -7,14 +7,15 @@
 | `icmp4`, `icmp6` | type(s) . code(s) . source            | single types of ICMP and ICMPv6          |
 
 The elements of a set must not overlap (the kernel refuses the whole transaction), which canonical
-rules never do. Keys are concatenated even where one field would do: nft 1.0.6 dies on single-key
+rules never do. A rule of ours that overlaps one of somebody else's, which stays as it is, goes into
+the set's second layer, `wide_open4` and so on. Keys are concatenated even where one field would do: nft 1.0.6 dies on single-key
 sets that a newer nft made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address, summarize_address_range
 from typing import Any
 
@@ -22,7 +23,9 @@ from cloudsync.provider.contract import VendorRule
 from cloudsync.rules import Rule, RuleSet, protocols
 from cloudsync.rules.networks import Family, NetworkSet
 
-SETS = ("open4", "open6", "bare4", "bare6", "icmp4", "icmp6")
+_FIRST = ("open4", "open6", "bare4", "bare6", "icmp4", "icmp6")
+WIDE = "wide_"
+SETS = (*_FIRST, *(WIDE + name for name in _FIRST))
 NEXT = "next_"
 LONGEST_COMMENT = 120
 """Characters of a comment; the kernel takes 128."""
@@ -157,7 +160,7 @@ def _rules(name: str, key: tuple[tuple[int, int], ...], sources: NetworkSet) -> 
     """What an element lets in. A protocol that has no ports and stands with some counts in full:
     never less than the truth."""
     low, high = key[0]
-    kind = name[:-1]
+    kind = name.removeprefix(WIDE)[:-1]
     if kind == "bare":
         return RuleSet.of((Rule.of(protocols.name(low, high), "", sources),))
     if kind == "icmp":
@@ -198,29 +201,47 @@ def rules_of(elements: Iterable[Element]) -> RuleSet:
 
 
 def settled(
-    present: Iterable[Element], wanted: RuleSet, written: Iterable[Element]
+    present: Sequence[Element],
+    wanted: RuleSet,
+    written: Iterable[Element],
+    ours: Container[str] = (),
 ) -> tuple[Element, ...]:
     """The elements that are to be there: what is present and fits stays as it is; what is missing
     comes as `written`, whole.
 
-    `written` are the elements a person would write for `wanted`. One of them that is missing in
-    part is written whole, and what overlaps it goes.
+    `written` are the elements a person would write for `wanted`. `ours`: keys (`key_of`) of those
+    present that cloudsync made; what overlaps one of them takes its place.
     """
     staying = [element for element in present if wanted.covers(element.rules)]
     waiting = list(written)
     coming: list[Element] = []
-    missing = wanted - rules_of(staying)
-    while missing:
+    while missing := wanted - rules_of([*staying, *coming]):
         chosen = [element for element in waiting if element.rules & missing]
         if not chosen:
             raise UnknownElement("the elements written do not add up to the rules wanted")
         waiting = [element for element in waiting if not element.rules & missing]
-        coming += chosen
-        together = rules_of(chosen)
-        staying = [element for element in staying if not element.rules & together]
-        missing = wanted - rules_of([*staying, *coming])
+        for element in chosen:
+            placed = _placed(element, [e for e in staying if key_of(e) not in ours])
+            staying = [e for e in staying if not _gives_way(e, placed, ours)]
+            coming.append(placed)
     unchanged = {element: element for element in present}
     return (*staying, *(unchanged.get(element, element) for element in coming))
+
+
+def _placed(element: Element, others: Iterable[Element]) -> Element:
+    """In the first layer, unless somebody else's elements are in the way only there."""
+    crowded = {other.set for other in others if other.rules & element.rules}
+    wide = WIDE + element.set
+    return replace(element, set=wide) if element.set in crowded and wide not in crowded else element
+
+
+def _gives_way(element: Element, placed: Element, ours: Container[str]) -> bool:
+    """Whether an element goes for one that comes: they overlap in one set, or it is ours and
+    covered."""
+    return bool(element.rules & placed.rules) and (
+        element.set == placed.set
+        or (key_of(element) in ours and placed.rules.covers(element.rules))
+    )
 
 
 def comment_of(description: str) -> str:

@@ -4,11 +4,12 @@
     gate        while a trial runs goto next_entry, else goto entry
     entry       which interfaces are filtered
     judge       replies, what a network needs, peers, the allow-list; the rest is recorded
+    listed      the allow-list: a look into each set
     verdict     drop, or accept while observing
 
-`next_entry`, `next_judge`, `next_verdict` and the `next_*` sets exist during a trial only. Every
-rule of ours carries a comment with a digest of its text: so a rule of ours is told from one that
-somebody else put into the table, and one that is out of date from one that is not.
+`next_entry` and so on, and the `next_*` sets, exist during a trial only. Every rule of ours carries
+a comment with a digest of its text: so a rule of ours is told from one that somebody else put into
+the table, and one that is out of date from one that is not.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cloudsync.provider.marker import Marker
-from cloudsync_host.elements import NEXT, SETS
+from cloudsync_host.elements import NEXT, SETS, WIDE
 
 TABLE = "inet cloudsync"
 TAG = "cloudsync "
 HOOK = "type filter hook prerouting priority -150; policy accept;"
 TRIAL = "trial"
 MARKER = "marker"
-STAGED = ("entry", "judge", "verdict")
+STAGED = ("entry", "judge", "listed", "verdict")
 """Chains that a trial has a second set of, in the order in which they may be deleted."""
 SHARED = ("record", "gate", "prerouting")
 CUT_SIZE = 65535
@@ -77,6 +78,7 @@ class Shape:
         return {
             f"{prefix}entry": self._entry(prefix),
             f"{prefix}judge": self._judge(prefix),
+            f"{prefix}listed": _list(prefix),
             f"{prefix}verdict": ("counter drop" if self.enforced else "counter accept",),
         }
 
@@ -106,17 +108,25 @@ class Shape:
             _DHCP4,
             _DHCP6,
             *peers,
-            f"{_HERE} meta l4proto . th dport . ip saddr @{prefix}open4 accept",
-            f"{_HERE} meta l4proto . th dport . ip6 saddr @{prefix}open6 accept",
-            f"{_HERE} meta l4proto . ip saddr @{prefix}bare4 accept",
-            f"{_HERE} meta l4proto . ip6 saddr @{prefix}bare6 accept",
-            f"{_HERE} icmp type . icmp code . ip saddr @{prefix}icmp4 accept",
-            f"{_HERE} icmpv6 type . icmpv6 code . ip6 saddr @{prefix}icmp6 accept",
+            f"{_HERE} jump {prefix}listed",
             "jump record",
             f"goto {prefix}verdict",
         )
 
 
+def _list(prefix: str) -> tuple[str, ...]:
+    """Within one packet's family only the sets of that family can match."""
+    return tuple(f"{_LOOK[name.removeprefix(WIDE)]} @{prefix}{name} accept" for name in SETS)
+
+
+_LOOK = {
+    "open4": "meta l4proto . th dport . ip saddr",
+    "open6": "meta l4proto . th dport . ip6 saddr",
+    "bare4": "meta l4proto . ip saddr",
+    "bare6": "meta l4proto . ip6 saddr",
+    "icmp4": "icmp type . icmp code . ip saddr",
+    "icmp6": "icmpv6 type . icmpv6 code . ip6 saddr",
+}
 _RECORD = (
     f"meta l4proto {_WITH_PORTS} update @cut4 {{ meta l4proto . th dport . ip saddr counter }}",
     f"meta l4proto {_WITH_PORTS} update @cut6 {{ meta l4proto . th dport . ip6 saddr counter }}",
@@ -163,7 +173,7 @@ def add_chain(chain: str, verb: str = "add") -> str:
 def add_set(name: str, verb: str = "add", prefix: str = "") -> str:
     """The command that makes one of the sets."""
     flags = _OPEN if name in SETS else _CUT
-    return f"{verb} set {TABLE} {prefix}{name} {{ type {_KEYS[name]}; {flags} }}"
+    return f"{verb} set {TABLE} {prefix}{name} {{ type {_KEYS[name.removeprefix(WIDE)]}; {flags} }}"
 
 
 def add_marker(marker: Marker) -> str:

@@ -112,7 +112,7 @@ class HostProvider:
         if not isinstance(native, Observed):
             raise TypeError("an observation of another provider")
         try:
-            elements = _elements(native, target)
+            elements = _elements(native, observed, target)
         except UnknownElement as error:
             return Refusal(f"{error}: nftables cannot express it")
         if native.seen.table is None:
@@ -158,7 +158,7 @@ class HostProvider:
         return keeper(spec, notice)
 
 
-def _elements(native: Observed, target: Target) -> tuple[Element, ...]:
+def _elements(native: Observed, observed: Present | Absent, target: Target) -> tuple[Element, ...]:
     """Raises `UnknownElement`."""
     present = native.seen.table.elements if native.seen.table is not None else ()
     if target.release:
@@ -168,7 +168,13 @@ def _elements(native: Observed, target: Target) -> tuple[Element, ...]:
         for rule in target.rules
         for element in elements_of(rule, comment_of(target.describe(rule)))
     )
-    return settled(present, target.rules, written)
+    return settled(present, target.rules, written, _ours(observed))
+
+
+def _ours(observed: Present | Absent) -> frozenset[str]:
+    """Keys of the elements that cloudsync remembers to have made."""
+    rules = observed.vendor_rules if isinstance(observed, Present) else ()
+    return frozenset(rule.key for rule in rules if rule.ours)
 
 
 def _creating(native: Observed, target: Target, elements: tuple[Element, ...]) -> tuple[Step, ...]:
