@@ -14,7 +14,7 @@ from cloudsync_host.layout import Shape
 from cloudsync_host.transaction import Goal, install
 from tests.host import namespace
 from tests.host.namespace import Namespace
-from tests.host.table import by_hand, drops, lets_in, set_rules
+from tests.host.table import by_hand, drops, lets_in, rules_in, set_rules
 
 # How a vendor's failures look with nft.
 _KINDS = {"throttled": "busy", "unavailable": "busy", "meanwhile": "go", "short": "cut-short"}
@@ -49,6 +49,9 @@ class HostStage:
 
     def lets_in(self, name: str) -> RuleSet | None:
         return lets_in(self.machine.listing())
+
+    def rules(self, name: str) -> Sequence[Spelled]:
+        return rules_in(self.machine.listing())
 
     def history(self, name: str) -> Sequence[RuleSet]:
         return [state for text in self.machine.history() if (state := lets_in(text)) is not None]

@@ -36,6 +36,24 @@ def lets_in(listing: str, prefix: str = "") -> RuleSet | None:
     )
 
 
+def rules_in(listing: str) -> list[Spelled]:
+    """The elements one by one, with their comments."""
+    return [
+        Spelled(rule.protocol, rule.ports, rule.sources.cidrs(), comment)
+        for name, body in _SET.findall(listing)
+        if (plain := name.removeprefix("wide_")) in _LISTS
+        for key, comment in _commented(body)
+        for rule in _rules(plain, key)
+    ]
+
+
+def _commented(body: str) -> Iterator[tuple[list[str], str]]:
+    found = _ELEMENTS.search(body)
+    for line in found[1].split(",\n") if found else ():
+        comment = re.search(r'comment "([^"]*)"', line)
+        yield _NOISE.sub("", line).strip().split(" . "), comment[1] if comment else ""
+
+
 def drops(listing: str) -> bool:
     """Whether what no rule lets in is dropped."""
     verdict = listing.partition("\tchain verdict {")[2].partition("\t}")[0]
@@ -82,29 +100,30 @@ def by_hand(
 
 
 def set_rules(machine: Namespace, rules: Iterable[Spelled]) -> None:
-    """Exactly these, in one transaction. What overlaps what is there already is left out, as a
-    person would have to."""
+    """Exactly these, in one transaction. Elements of a set must not overlap: what does goes into the
+    second layer, and what finds no room there either is cut to what is not let in yet."""
     lines = [
         f"flush set inet cloudsync {layer}{name}"
         for layer in ("", "wide_")
         for name in sorted(_LISTS)
     ]
-    covered = RuleSet()
+    covered = {"": RuleSet(), "wide_": RuleSet()}
     for rule in rules:
         for source in rule.sources:
-            whole = Rule.of(rule.protocol, rule.ports, [source])
-            for piece in RuleSet.of([whole]) - covered:
+            whole = RuleSet.of([Rule.of(rule.protocol, rule.ports, [source])])
+            free = [layer for layer, taken in covered.items() if not taken & whole]
+            layer, pieces = (free[0], whole) if free else ("", whole - covered[""])
+            covered[layer] = covered[layer] | pieces
+            for piece in pieces:
                 lines += [
-                    _element(piece, cidr, source, rule.description, whole=piece == whole)
-                    for cidr in piece.sources.cidrs()
+                    _element(layer, piece, source if free else cidr, rule.description)
+                    for cidr in ([source] if free else piece.sources.cidrs())
                 ]
-            covered = covered | RuleSet.of([whole])
     machine.nft("\n".join(lines) + "\n")
 
 
-def _element(rule: Rule, cidr: str, source: str, description: str, *, whole: bool) -> str:
-    family = "6" if ":" in cidr else "4"
-    address = source if whole else cidr
+def _element(layer: str, rule: Rule, address: str, description: str) -> str:
+    family = "6" if ":" in address else "4"
     comment = f' comment "{description}"' if description else ""
     if rule.has_ports:
         name, key = f"open{family}", f"{rule.protocol} . {rule.ports} . {address}"
@@ -114,4 +133,4 @@ def _element(rule: Rule, cidr: str, source: str, description: str, *, whole: boo
     else:
         protocol = "0-255" if rule.protocol == "all" else rule.protocol
         name, key = f"bare{family}", f"{protocol} . {address}"
-    return f"add element inet cloudsync {name} {{ {key}{comment} }}"
+    return f"add element inet cloudsync {layer}{name} {{ {key}{comment} }}"
