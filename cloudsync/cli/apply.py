@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,6 +26,17 @@ from cloudsync.state.lock import LockHeld
 if TYPE_CHECKING:
     from cloudsync.config import Configuration
     from cloudsync.reconcile.run import Options, Report, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """The options of this command alone."""
+
+    planfile: Path | None
+    expect: str | None
+    auto_approve: bool
+    lock_timeout: float
+    metrics_file: Path | None
 
 
 @click.command("apply")
@@ -49,17 +60,7 @@ if TYPE_CHECKING:
     help="Write Prometheus metrics there.",
 )
 @common
-def command(
-    shell: Shell,
-    *,
-    planfile: Path | None,
-    firewalls: tuple[str, ...],
-    granted: Granted,
-    expect: str | None,
-    auto_approve: bool,
-    lock_timeout: float,
-    metrics_file: Path | None,
-) -> int:
+def command(shell: Shell, *, firewalls: tuple[str, ...], granted: Granted, **options: Any) -> int:
     """Make the firewalls allow what the containers need, and only that plus SSH.
 
     With PLANFILE only what that plan shows is done. Without a terminal it needs --auto-approve,
@@ -67,14 +68,15 @@ def command(
     """
     from cloudsync.reconcile.run import Terms, apply
 
+    given = _Given(**options)
     configuration = shell.load()
     approved = None
-    if planfile is not None:
+    if given.planfile is not None:
         if firewalls or granted != Granted():
             raise click.UsageError(
                 "a plan file carries what it was granted, and accepts no more: leave the other options away"
             )
-        approved = _read(planfile)
+        approved = _read(given.planfile)
         granted = approved.granted
         firewalls = tuple(f.name for f in approved.firewalls if f.name in configuration.firewalls)
         if gone := [f.name for f in approved.firewalls if f.name not in configuration.firewalls]:
@@ -83,24 +85,24 @@ def command(
                 f"Nothing was applied, this is not the approved plan any more: not in the configuration: {names}"
             )
             return exit_codes.NOT_APPROVED
-    asks = not (auto_approve or expect is not None or approved is not None)
+    asks = not (given.auto_approve or given.expect is not None or approved is not None)
     if asks and not sys.stdin.isatty():
         raise click.UsageError(
             "there is no terminal to ask on: pass --auto-approve, --expect DIGEST or a plan file"
         )
-    options = options_for(configuration, firewalls, granted)
+    chosen = options_for(configuration, firewalls, granted)
     how = (
         "a plan file"
         if approved
         else "--expect"
-        if expect
+        if given.expect
         else "--auto-approve"
-        if auto_approve
+        if given.auto_approve
         else "approved on a terminal"
     )
-    unattended = shell.quiet and auto_approve and approved is None and expect is None
+    unattended = shell.quiet and given.auto_approve and not (approved or given.expect)
     screen = _Screen(shell, configuration, unattended=unattended)
-    with reported(configuration, metrics_file) as ended:
+    with reported(configuration, given.metrics_file) as ended:
         try:
             with listening() as interruption:
                 run = partial(
@@ -109,11 +111,11 @@ def command(
                     progress=shell.progress,
                     interruption=interruption,
                 )
-                terms = Terms(approved, expect, lock_timeout, f"apply, {how}")
+                terms = Terms(approved, given.expect, given.lock_timeout, f"apply, {how}")
                 report = (
-                    _ask_and_apply(screen, configuration, options, terms, run)
+                    _ask_and_apply(screen, configuration, chosen, terms, run)
                     if asks
-                    else run(options, terms, announce=screen.announce)
+                    else run(chosen, terms, announce=screen.announce)
                 )
         except LockHeld as error:
             log.error("cloudsync: %s", error, extra={"event": "locked"})

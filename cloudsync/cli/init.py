@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -61,6 +61,23 @@ class Asker:
         return answer
 
 
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What the flags say; None for what is asked, or found."""
+
+    provider: str | None
+    owner: str | None
+    host: str | None
+    engine: str | None
+    ports: str | None
+    ssh_port: str | None
+    ssh_source: str | None
+    expose: str | None
+    settings: tuple[str, ...]
+    no_input: bool
+    no_plan: bool
+
+
 @click.command("init")
 @click.option(
     "--provider",
@@ -102,43 +119,30 @@ class Asker:
 @click.option("--no-input", is_flag=True, help="Ask nothing: flags and defaults only.")
 @click.option("--no-plan", is_flag=True, help="Do not show what plan would do.")
 @common
-def command(
-    shell: Shell,
-    *,
-    provider: str | None,
-    owner: str | None,
-    host: str | None,
-    engine: str | None,
-    ports: str | None,
-    ssh_port: str | None,
-    ssh_source: str | None,
-    expose: str | None,
-    settings: tuple[str, ...],
-    no_input: bool,
-    no_plan: bool,
-) -> int:
+def command(shell: Shell, **options: Any) -> int:
     """Write a first configuration, with comments, and show what plan would do with it.
 
     Asks a few questions, or takes the flags. Writes cloudsync.toml (or the file of --config), and
     never over a file that is there. Credentials are looked for by the names of their variables and
     files; no value is read or written.
     """
+    given = _Given(**options)
     path = Path(shell.config or "cloudsync.toml")
     if path.exists() or path.is_symlink():
         raise click.UsageError(
             f"{plain(str(path))} exists already, and is never overwritten; --config FILE names another"
         )
-    if engine is not None and ports is not None:
+    if given.engine is not None and given.ports is not None:
         raise click.UsageError("--engine and --ports exclude each other")
-    ask = Asker(interactive=not no_input and sys.stdin.isatty())
-    endpoint = None if ports is not None else _engine(engine)
-    kind, starter = _provider(ask, provider)
-    answers = _answers(ask, starter, _settings(settings, starter))
+    ask = Asker(interactive=not given.no_input and sys.stdin.isatty())
+    endpoint = None if given.ports is not None else _engine(given.engine)
+    kind, starter = _provider(ask, given.provider)
+    answers = _answers(ask, starter, _settings(given.settings, starter))
     machine = socket.gethostname()
     named = ask.text(
         "Name of the machine with the containers",
         "--host",
-        host,
+        given.host,
         first_run.host_of(machine),
         first_run.name_problem,
     )
@@ -146,7 +150,7 @@ def command(
         owner=ask.text(
             "Owner, written into every firewall",
             "--owner",
-            owner,
+            given.owner,
             first_run.owner_of(machine),
             first_run.owner_problem,
         ),
@@ -154,13 +158,15 @@ def command(
         firewall_name=first_run.firewall_of(named),
         provider=kind,
         engine=endpoint,
-        ports=() if endpoint is not None else _ports(ask, ports),
-        ssh_port=int(ask.text("Port of SSH", "--ssh-port", ssh_port, _ssh_port(), _port_problem)),
+        ports=() if endpoint is not None else _ports(ask, given.ports),
+        ssh_port=int(
+            ask.text("Port of SSH", "--ssh-port", given.ssh_port, _ssh_port(), _port_problem)
+        ),
         ssh_sources=first_run.split(
             ask.text(
                 "Who may reach SSH (any, or networks with commas)",
                 "--ssh-source",
-                ssh_source,
+                given.ssh_source,
                 "any",
                 first_run.sources_problem,
             )
@@ -168,7 +174,7 @@ def command(
         expose=ask.text(
             "Open every published port (published), or only where a label asks (labelled)",
             "--expose",
-            expose,
+            given.expose,
             "published",
             lambda text: (
                 None if text in ("published", "labelled") else "must be published or labelled"
@@ -187,7 +193,7 @@ def command(
     except OSError as error:
         raise click.UsageError(f"{plain(str(path))} cannot be written: {error.strerror}") from None
     click.echo(f"\nWritten: {plain(str(path))}")
-    if not no_plan:
+    if not given.no_plan:
         _plan(shell, path)
     _next(
         shell,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -65,16 +66,7 @@ def _address(
     help="Also write Prometheus metrics there.",
 )
 @common
-def command(
-    shell: Shell,
-    *,
-    firewalls: tuple[str, ...],
-    interval: float | None,
-    debounce_min: float | None,
-    debounce_max: float | None,
-    listen: tuple[str, int] | None,
-    metrics_file: Path | None,
-) -> int:
+def command(shell: Shell, *, firewalls: tuple[str, ...], **overriding: Any) -> int:
     """Run continuously: soon after containers changed, and at an interval. Runs until SIGTERM or
     Ctrl-C, then exits 0.
 
@@ -86,9 +78,7 @@ def command(
     from cloudsync.watch.service import ListenProblem, Overrides, Service
 
     _set_up_logs(shell)
-    overrides = Overrides(
-        interval, debounce_min, debounce_max, listen, metrics_file, tuple(sorted(set(firewalls)))
-    )
+    overrides = Overrides(**overriding, firewalls=tuple(sorted(set(firewalls))))
     try:
         service = Service(find(shell.config).absolute(), overrides, shell.progress)
     except ConfigError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from cloudsync.config.configuration import (
     AccountTable,
@@ -189,9 +190,7 @@ class _Loader:
                 where = (*path, *_in_the_file(value, one["loc"]))
                 self.problem(
                     where,
-                    _in_words(
-                        one["type"], one["msg"], one.get("ctx", {}), model, where, path, more
-                    ),
+                    _in_words(one, model, where, path, more),
                 )
             return None
 
@@ -435,15 +434,14 @@ def _is_key(part: str | int) -> bool:
 
 
 def _in_words(
-    kind: str,
-    message: str,
-    context: Mapping[str, Any],
+    details: ErrorDetails,
     model: type[BaseModel],
     where: KeyPath,
     path: KeyPath,
     more: Iterable[str],
 ) -> str:
     """A pydantic error for people, without the value."""
+    kind, message, context = details["type"], details["msg"], details.get("ctx", {})
     if kind == "extra_forbidden":
         known = {
             *_fields_at(model, where[len(path) : -1]),

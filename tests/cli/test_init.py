@@ -23,6 +23,7 @@ SETTINGS = {
     "digitalocean": ("droplets=web-1, 4711",),
     "gcp": ("project=shop-prod-123", "tags=web,db"),
     "hetzner": ("servers=web-1",),
+    "host": (),
     "local": (),
     "openstack": ("cloud=prod", "servers=web-1"),
 }

@@ -14,7 +14,7 @@ import pytest
 
 from tests.packages.conftest import ROOT, build
 
-PROVIDERS = ("aws", "digitalocean", "gcp", "hetzner", "local", "openstack")
+PROVIDERS = ("aws", "digitalocean", "gcp", "hetzner", "host", "local", "openstack")
 PACKAGES = tuple(f"cloudsync_{name}" for name in PROVIDERS)
 
 
