@@ -105,9 +105,9 @@ def test_each_extra_alone_is_enough_for_its_provider(
             environment.types("cloudsync", "providers", "--output=json", cwd=tmp_path).stdout
         )
     }
-    assert set(rows) == {*ACCOUNTS, "local"}
+    assert set(rows) == {*ACCOUNTS, "host", "local"}
     usable = {name for name, row in rows.items() if row["problem"] is None}
-    assert usable == {"local", extra} - {""}
+    assert usable == {"host", "local", extra} - {""}
     assert all(
         f'pip install "cloudsync-firewall[{name}]"' in rows[name]["problem"]
         for name in set(rows) - usable
