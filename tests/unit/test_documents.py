@@ -63,3 +63,16 @@ def test_the_list_of_decisions_is_complete() -> None:
 
 def test_nothing_refers_to_a_document_that_readers_do_not_have() -> None:
     assert [page_id(path) for path in CODE if re.search(r"\bdesign \d", path.read_text())] == []
+
+
+def test_every_function_in_the_life_of_a_port_exists() -> None:
+    named = re.findall(
+        r"`(cloudsync/[\w/]+\.py)`:\s+`(\w+)`", (DOCS / "life-of-a-port.md").read_text()
+    )
+    missing = [
+        f"{path}: {name}"
+        for path, name in named
+        if not re.search(rf"^(?:def|class) {name}\b", (ROOT / path).read_text(), re.MULTILINE)
+    ]
+    assert missing == []
+    assert len(named) > 15
