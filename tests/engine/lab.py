@@ -66,7 +66,7 @@ class Lab:
         """Start the daemon, unless it runs; back when it answers."""
         if self._daemon is not None:
             return
-        words = [*self.inside, "dockerd", *self.options]
+        words = [*self.inside, *self.program(), *self.options]
         words += [
             "--data-root",
             str(self.folder / "data"),
@@ -90,6 +90,10 @@ class Lab:
                     "dockerd did not start: " + (self.folder / "log").read_text()[-2000:]
                 )
             time.sleep(0.05)
+
+    def program(self) -> tuple[str, ...]:
+        """The words that start the daemon, before its options."""
+        return ("dockerd",)
 
     def stop(self) -> None:
         """Stop the daemon and with it every container."""
@@ -190,8 +194,8 @@ def _run(*words: str) -> None:
     subprocess.run(words, check=True, capture_output=True)
 
 
-def started_or_skipped() -> Lab:
-    """A lab, or the test skipped with the reason."""
+def started_or_skipped(*options: str) -> Lab:
+    """A lab, or the test skipped with the reason. `options`: for dockerd."""
     if (reason := missing()) is not None:
         pytest.skip(reason)
-    return Lab()
+    return Lab(*options)
