@@ -224,7 +224,10 @@ def test_law1_nothing_closes_because_of_another_engine_and_the_message_says_how_
     assert "stays open because web-1 could not be read" in done.stdout
     memory = shell.folder / "state" / "shop.engines.json"
     memory.write_text(json.dumps({"version": 1, "hosts": {"web-1": {"engines": {}}}}))
-    accepted = shell.types("plan")
+    refused = shell.types("plan")
+    assert refused.returncode == 3, "the mark of the firewall names the first engine"
+    assert "--adopt web" in refused.stdout
+    accepted = shell.types("plan", "--adopt", "web")
     assert accepted.returncode == 0
     assert "- 8088/tcp" in accepted.stdout
 
