@@ -74,6 +74,12 @@ def approved(
             "look at the plan of this run, and apply it by hand or with the input expect",
             comments=tuple(found),
         )
+    if seal == comment.USED:
+        raise NotApproved(
+            f"the changes shown in pull request #{pull.number} were applied already, and a merge approves them once: "
+            "what changed since then needs a plan of its own",
+            changed=True,
+        )
     if seal != place.seal(digest):
         raise NotApproved(
             f"the changes are not those shown in pull request #{pull.number} any more: their digest is {digest} now",

@@ -17,7 +17,11 @@ from cloudsync.action.github import Comment, GitHub, GitHubError
 MOST_BYTES = 60_000
 """GitHub takes 65,536 characters; bytes are never fewer than characters, and the rest is room for
 the state line."""
-_MARKER = re.compile(r"<!-- cloudsync v1 key=([0-9a-f]{16}) seal=([0-9a-f]{64}|none) -->")
+USED = "used"
+"""In place of a seal: what the comment shows was applied, and is approved no second time."""
+_MARKER = re.compile(
+    rf"<!-- cloudsync v1 key=([0-9a-f]{{16}}) seal=([0-9a-f]{{64}}|none|{USED}) -->"
+)
 _STATE = "<!-- cloudsync state -->"
 _STATE_ENDS = "<!-- end of cloudsync state -->"
 _LOOKS = 2
@@ -99,20 +103,28 @@ def put(github: GitHub, place: Place, text: str) -> Comment:
 
 
 def shown(comments: list[Comment]) -> str | None:
-    """The seal that a merge approved; None where no comment has one, or two say different
+    """The seal that a merge approved, or `USED`; None if no comment has one, or two say different
     things."""
     seals = {match[2] for one in comments if (match := _MARKER.match(one.body)) is not None}
     return seals.pop() if len(seals) == 1 and "none" not in seals else None
 
 
-def with_state(comment: Comment, state: str) -> str:
+def with_state(comment: Comment, state: str, *, used: bool = False) -> str:
     """The comment's text with the line about what became of it on top, instead of an older such
-    line. The seal stays the first line."""
+    line. The seal stays the first line. `used`: its changes were applied; a run that is started
+    again approves them no second time."""
     seal, _, rest = comment.body.partition("\n")
+    if used and (match := _MARKER.match(seal)) is not None:
+        seal = f"<!-- cloudsync v1 key={match[1]} seal={USED} -->"
     before, begins, after = rest.partition(f"{_STATE}\n")
     if begins and not before:
         _, _, rest = after.partition(f"\n{_STATE_ENDS}\n\n")
     return f"{seal}\n{_STATE}\n{state}\n{_STATE_ENDS}\n\n{rest}"
+
+
+def fits(markdown: str) -> bool:
+    """Whether a comment can show all of it: a merge approves only what could be read."""
+    return len(markdown.encode()) <= MOST_BYTES
 
 
 def _key(comment: Comment) -> str | None:

@@ -69,15 +69,25 @@ def commands(environ: Mapping[str, str], folder: Path) -> list[list[str]]:
                 "install",
                 "--quiet",
             ]
-            return [[sys.executable, "-m", "venv", str(folder)], [*pip, *pinned, wanted]]
+            # -I: a file venv.py or logging.py of the checkout is not the standard library's.
+            make = [sys.executable, "-I", "-m", "venv", str(folder)]
+            if not pinned:
+                return [make, [*pip, wanted]]
+            # pip does not hold what it builds with to the constraints: that is installed first.
+            return [
+                make,
+                [*pip, *pinned, "hatchling"],
+                [*pip, *pinned, "--no-build-isolation", wanted],
+            ]
         case "uv":
             if (uv := shutil.which("uv")) is None:
                 raise InstallError(
                     "the input install is uv, but there is no uv: add a step with astral-sh/setup-uv before"
                 )
+            built = ["--build-constraint", pinned[1]] if pinned else []
             return [
                 [uv, "venv", "--quiet", "--python", sys.executable, str(folder)],
-                [uv, "pip", "install", "--quiet", "--python", python, *pinned, wanted],
+                [uv, "pip", "install", "--quiet", "--python", python, *pinned, *built, wanted],
             ]
         case _:
             raise InstallError("the input install must be pip, uv or none")

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from cloudsync.action.run import Result
 
 
-def comment(label: str, plan: Plan | None, problem: str, event: Event) -> str:
-    """The plan as the pull request shows it. The part that must not be cut away stands first."""
+def comment(
+    label: str, plan: Plan | None, problem: str, event: Event, *, whole: bool = True
+) -> str:
+    """The plan as the pull request shows it. The part that must not be cut away stands first.
+    `whole`: the comment has room for all of it; otherwise merging approves nothing."""
     head = (
         f" of commit `{plain(event.head[:12], 12)}`" if event.head and event.head.isalnum() else ""
     )
@@ -31,13 +34,21 @@ def comment(label: str, plan: Plan | None, problem: str, event: Event) -> str:
                 *_problem(problem),
             ]
         )
-    lines += [f"{_verdict(plan, head)} [Run]({event.run_url})", ""]
+    verdict = _verdict(plan, head) if whole or not plan.has_changes else _too_long(plan, head)
+    lines += [f"{verdict} [Run]({event.run_url})", ""]
     folded = (
         [f"<details><summary>Digest</summary>\n\n`{digest(plan)}`\n\n</details>", ""]
         if plan.has_changes
         else []
     )
     return "\n".join([*lines, *_problem(problem), rendered(plan), *folded])
+
+
+def _too_long(plan: Plan, head: str) -> str:
+    return (
+        f"⚠️ **This plan is too long for a comment, so merging does not approve it{head}.** The job summary has all of it; "
+        f"to apply it, name its digest in the input `expect`: `{digest(plan)}`."
+    )
 
 
 def _verdict(plan: Plan, head: str) -> str:

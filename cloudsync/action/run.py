@@ -38,6 +38,16 @@ REASONS = {
 not-approved, comment."""
 
 
+_WITH_SECRETS = (
+    "pull_request_target",
+    "pull_request_review",
+    "pull_request_review_comment",
+    "issue_comment",
+    "workflow_run",
+)
+"""Events that anybody may cause, a stranger with a fork too, and whose runs have secrets."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """How the step ends. `plan`: what was planned, None where nothing could be. `problem`: the line
@@ -61,8 +71,8 @@ def main(environ: Mapping[str, str]) -> int:
             exit_codes.USAGE, "inputs" if isinstance(error, InputError) else "event", str(error)
         )
         return _end(runner, result)
-    if event.name == "pull_request_target":
-        text = "pull_request_target would give a stranger's configuration this repository's secrets: use pull_request"
+    if event.name in _WITH_SECRETS:
+        text = f"{event.name} would give a stranger's configuration this repository's secrets: use pull_request"
         return _end(runner, Result(exit_codes.USAGE, "event", text))
     result = _plan(inputs, environ, runner)
     if inputs.command == "plan":
@@ -117,10 +127,12 @@ def _commented(
         )
         return result
     place = Place(event.repository, event.pull_request, inputs.label)
+    shown = page.comment(inputs.label, result.plan, result.problem, event)
     approvable = digest(result.plan) if result.plan is not None else None
-    text = comment.body(
-        place, approvable, page.comment(inputs.label, result.plan, result.problem, event)
-    )
+    if not comment.fits(shown):
+        shown = page.comment(inputs.label, result.plan, result.problem, event, whole=False)
+        approvable = None
+    text = comment.body(place, approvable, shown)
     try:
         if (github := _github(inputs, event, environ)) is None:
             raise GitHubError("the input token is empty", forbidden=True)
@@ -183,16 +195,19 @@ def _apply(
         applied=done.stdout,
     )
     if where is not None:
-        _state(github, where, page.state(event, result), runner)
+        used = result.code == exit_codes.DONE
+        _state(github, where, page.state(event, result), runner, used=used)
     return result
 
 
-def _state(github: GitHub | None, shown: Comment, state: str, runner: Runner) -> None:
+def _state(
+    github: GitHub | None, shown: Comment, state: str, runner: Runner, *, used: bool = False
+) -> None:
     """What became of it, in the pull request. Everything that counts is done: a failure here is a
     warning."""
     try:
         if github is not None:
-            github.update_comment(shown, comment.with_state(shown, state))
+            github.update_comment(shown, comment.with_state(shown, state, used=used))
     except GitHubError as error:
         runner.warning(f"the pull request could not be told what became of its plan: {error}")
 

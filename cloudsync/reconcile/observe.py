@@ -3,6 +3,7 @@ others."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from cloudsync.provider.machines import Fleet, Marked
 
 _GRACE_SECONDS = 1.0
-"""A provider ends its calls by the account's deadline; so much later nobody waits for it any more."""
+"""A provider ends its calls by the account's deadline; so much later, or a tenth of its time later if
+that is less, nobody waits for it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ def observe(
         for name, account in accounts.items()
     }
     until = max((account.deadline for account in accounts.values()), default=0.0)
-    done = gather(tasks, "account", until + _GRACE_SECONDS)
+    grace = min(_GRACE_SECONDS, max(0.0, until - time.monotonic()) / 10)
+    done = gather(tasks, "account", until + grace)
     late = Unreadable(Transient("the vendor's answers did not end within the run's time"))
     observed: dict[str, Observation] = {}
     for name, wanted in asked.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -16,6 +17,8 @@ from cloudsync.rules.networks import is_loopback
 from cloudsync.state import StateError
 
 _SECONDS = 5.0
+"""For a whole request."""
+MOST_CONNECTIONS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,35 @@ class Server:
 
 
 class _Server(ThreadingHTTPServer):
+    """Answers a few connections at once and closes all others: whoever can reach loopback could
+    otherwise take every thread and file that the service may have."""
+
     daemon_threads = True
     block_on_close = False
+    request_queue_size = MOST_CONNECTIONS
+
+    def __init__(self, *address_and_handler: Any) -> None:
+        self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        super().__init__(*address_and_handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """In a thread of its own, if one is free."""
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """One request, cut when its time is over: the time-out of a socket is about silence, and a
+        byte now and then would hold the thread for ever."""
+        alarm = threading.Timer(_SECONDS, _cut, [request])
+        alarm.daemon = True
+        alarm.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            alarm.cancel()
+            self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is nothing to tell."""
@@ -73,6 +103,11 @@ class _Server(ThreadingHTTPServer):
 
 class _Server6(_Server):
     address_family = socket.AF_INET6
+
+
+def _cut(request: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        request.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -41,6 +41,7 @@ from cloudsync.watch.listen import Board, Health, Server
 from cloudsync.watch.notify import Systemd
 from cloudsync.watch.reloading import Reloading
 from cloudsync.watch.rhythm import Pace, Rhythm, Trouble
+from cloudsync.watch.room import room_for_listeners
 from cloudsync.watch.status_page import StatusPage
 
 log = logging.getLogger("cloudsync.watch")
@@ -322,8 +323,17 @@ class Service:
         }
         for key in self.listeners.keys() - wanted:
             self.listeners.pop(key).stop()
-        for host, endpoint in sorted(wanted - self.listeners.keys()):
+        room = room_for_listeners() - len(self.listeners)
+        fresh = sorted(wanted - self.listeners.keys())
+        for host, endpoint in fresh[: max(room, 0)]:
             self.listeners[host, endpoint] = Listener(host, endpoint, self._hint)
+        if (beyond := len(fresh) - max(room, 0)) > 0:
+            log.warning(
+                "%d engines are read at the interval only: this process may not open enough files to "
+                "listen to all of them (LimitNOFILE= of the unit, ulimit -n)",
+                beyond,
+                extra={"event": "events"},
+            )
         self.keepers.attend(self.configuration, chosen)
 
     def _hint(self) -> None:

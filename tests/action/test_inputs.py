@@ -144,10 +144,13 @@ def test_a_fork_gets_a_summary_and_no_comment(repository: Repository, github: Gi
     assert "443/tcp | everyone" in done.summary
 
 
-def test_pull_request_target_is_refused_before_anything_is_read(
-    repository: Repository, github: GitHubDouble
+@pytest.mark.parametrize(
+    "event", ["pull_request_target", "issue_comment", "pull_request_review", "workflow_run"]
+)
+def test_events_of_strangers_that_have_secrets_are_refused_before_anything_is_read(
+    repository: Repository, github: GitHubDouble, event: str
 ) -> None:
-    job = repository.job("pull_request_target", {"pull_request": {"number": 7}}, sha="e" * 40)
+    job = repository.job(event, {"pull_request": {"number": 7}}, sha="e" * 40)
     done = job.action({"install": "none"}, github.token(pull_requests="write"))
     assert (done.code, done.outputs["failure-reason"], done.outputs["digest"]) == (64, "event", "")
 
@@ -226,9 +229,11 @@ def test_nothing_else_is_installed(version: str, extras: str) -> None:
 
 def test_the_action_s_own_code_comes_with_the_versions_it_was_tested_with(tmp_path: Path) -> None:
     environ = {"GITHUB_ACTION_PATH": str(tmp_path), "CLOUDSYNC_EXTRAS": "aws, gcp"}
-    make, fill = install.commands(environ, Path("/venv"))
-    assert make == [sys.executable, "-m", "venv", "/venv"]
-    assert fill[-3:] == ["--constraint", f"{tmp_path}/constraints.txt", f"{tmp_path}[aws,gcp]"]
+    make, builder, fill = install.commands(environ, Path("/venv"))
+    assert make == [sys.executable, "-I", "-m", "venv", "/venv"]
+    pinned = ["--constraint", f"{tmp_path}/constraints.txt"]
+    assert builder[-3:] == [*pinned, "hatchling"]
+    assert fill[-4:] == [*pinned, "--no-build-isolation", f"{tmp_path}[aws,gcp]"]
     assert (
         "--constraint"
         not in install.commands({**environ, "CLOUDSYNC_VERSION": "1.0"}, Path("/venv"))[1]

@@ -10,6 +10,7 @@ import pytest
 from cloudsync.action import run
 from cloudsync.action.inputs import PREFIX, Inputs
 from cloudsync.action.runner import Runner
+from cloudsync.state import history
 from tests.action.conftest import EXAMPLES, Repository
 from tests.doubles.github import GitHubDouble
 
@@ -271,3 +272,55 @@ def test_law6_a_compose_file_that_changed_since_it_was_shown_is_not_applied(
     repository.composes(service.format(more=""))
     assert repository.applies(MERGE).code == 0
     assert repository.open == {"22/tcp", "443/tcp"}
+
+
+def test_law6_a_run_that_is_started_again_does_not_bring_an_old_plan_back(
+    repository: Repository, github: GitHubDouble
+) -> None:
+    """A merge opens 25, a later one closes it; "Re-run all jobs" on the first has the same commit
+    and the same approval, for a month."""
+    repository.needs("443/tcp", "25/tcp")
+    github.open_pull(7, "a" * 40)
+    repository.plans(7)
+    github.merge(7, MERGE)
+    repository.applies(MERGE)
+    assert "25/tcp" in repository.open
+    repository.needs("443/tcp")
+    later = "d" * 40
+    github.open_pull(8, "b" * 40)
+    repository.plans(8)
+    github.merge(8, later)
+    assert repository.applies(later).code == 0
+    assert "25/tcp" not in repository.open
+    repository.needs("443/tcp", "25/tcp")
+    again = repository.applies(MERGE)
+    assert (again.code, again.outputs["failure-reason"]) == (4, "plan-changed")
+    assert "25/tcp" not in repository.open
+
+
+def test_law6_a_plan_that_does_not_fit_into_the_comment_is_not_approved_by_merging(
+    repository: Repository, github: GitHubDouble
+) -> None:
+    repository.needs("443/tcp", *(f"{number}/udp" for number in range(20000, 22400, 2)))
+    github.open_pull(7, "a" * 40)
+    repository.plans(7)
+    (text,) = github.on(7)
+    assert "merging does not approve it" in text
+    assert "Merging approves exactly" not in text
+    github.merge(7, MERGE)
+    assert repository.applies(MERGE).code == 4
+    assert repository.open == set()
+
+
+def test_law6_the_apply_is_held_to_the_digest_that_was_approved(
+    repository: Repository, github: GitHubDouble
+) -> None:
+    """Not to "whatever is planned by then": the command line says so."""
+    github.open_pull(7, "a" * 40)
+    planned = repository.plans(7)
+    github.merge(7, MERGE)
+    applied = repository.applies(MERGE)
+    assert applied.code == 0
+    (entry,) = history.entries(repository.folder / "state", "shop")
+    assert entry["why"] == "apply, --expect"
+    assert entry["digest"] == planned.outputs["digest"]
