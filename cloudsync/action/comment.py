@@ -78,9 +78,9 @@ def ours(github: GitHub, place: Place, author: str) -> list[Comment]:
     """The comments of this place that the token's own user wrote; others may hold the same first
     line, and count for nothing."""
     return [
-        one
-        for one in github.comments(place.pull_request)
-        if one.author == author and _key(one) == place.key
+        comment
+        for comment in github.comments(place.pull_request)
+        if comment.author == author and _key(comment) == place.key
     ]
 
 
@@ -105,7 +105,7 @@ def put(github: GitHub, place: Place, text: str) -> Comment:
 def shown(comments: list[Comment]) -> str | None:
     """The seal that a merge approved, or `USED`; None if no comment has one, or two say different
     things."""
-    seals = {match[2] for one in comments if (match := _MARKER.match(one.body)) is not None}
+    seals = {match[2] for comment in comments if (match := _MARKER.match(comment.body)) is not None}
     return seals.pop() if len(seals) == 1 and "none" not in seals else None
 
 

@@ -173,8 +173,8 @@ def _apply(
     except NotApproved as error:
         reason = "plan-changed" if error.changed else "not-approved"
         result = replace(result, code=exit_codes.NOT_APPROVED, reason=reason, problem=str(error))
-        for one in error.comments[:1]:
-            _state(github, one, page.state(event, result), runner)
+        for comment in error.comments[:1]:
+            _state(github, comment, page.state(event, result), runner)
         return result
     except GitHubError as error:
         code = exit_codes.TRY_AGAIN if error.temporary else exit_codes.FAILED

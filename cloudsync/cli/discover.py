@@ -56,8 +56,8 @@ def command(shell: Shell, *, output: str) -> int:
             blocks += following(typed(shell, "plan" if configuration is not None else "init"))
         shell.print(blocks)
     return max(
-        (_code(one) for one in discoveries.values()),
-        key=lambda one: (one == exit_codes.FAILED, one),
+        (_code(discovery) for discovery in discoveries.values()),
+        key=lambda discovery: (discovery == exit_codes.FAILED, discovery),
         default=exit_codes.DONE,
     )
 

@@ -93,7 +93,8 @@ def _docker_notation(port: str) -> str:
     return f"{second}/{first}" if slash and first.isalpha() and second[:1].isdigit() else port
 
 
-def _has_something(one: Explanation) -> bool:
-    return bool(one.unassigned or one.local) or any(
-        s.open or s.reasons or s.refused or s.held or s.kept or s.through for s in one.stories
+def _has_something(explanation: Explanation) -> bool:
+    return bool(explanation.unassigned or explanation.local) or any(
+        s.open or s.reasons or s.refused or s.held or s.kept or s.through
+        for s in explanation.stories
     )

@@ -77,7 +77,10 @@ def _with_ways_back(entry: dict[str, Any]) -> dict[str, Any]:
         return entry
     return {
         **entry,
-        "firewalls": [_with_way_back(one) if isinstance(one, dict) else one for one in firewalls],
+        "firewalls": [
+            _with_way_back(firewall) if isinstance(firewall, dict) else firewall
+            for firewall in firewalls
+        ],
     }
 
 

@@ -233,12 +233,12 @@ def _engine(given: str | None) -> str | None:
     return endpoint
 
 
-def _needs(found: Discovery) -> str:
+def _needs(discovery: Discovery) -> str:
     from cloudsync.model.ports import Failed
 
-    if isinstance(found, Failed) or not found.required:
+    if isinstance(discovery, Failed) or not discovery.required:
         return "whose containers need no public port now"
-    ports = sorted({(one.first, one.last, one.protocol) for one in found.required})
+    ports = sorted({(one.first, one.last, one.protocol) for one in discovery.required})
     texts = [
         f"{first}/{protocol}" if first == last else f"{first}-{last}/{protocol}"
         for first, last, protocol in ports
@@ -288,7 +288,7 @@ def _provider(ask: Asker, given: str | None) -> tuple[str, Starter]:
 
 
 def _settings(given: tuple[str, ...], starter: Starter) -> dict[str, str]:
-    found = {}
+    settings = {}
     keys = [question.key for question in starter.questions]
     for one in given:
         key, equals, value = one.partition("=")
@@ -296,8 +296,8 @@ def _settings(given: tuple[str, ...], starter: Starter) -> dict[str, str]:
             raise click.UsageError(
                 f"--set takes KEY=VALUE, and of this provider the keys {', '.join(keys)}"
             )
-        found[key] = value
-    return found
+        settings[key] = value
+    return settings
 
 
 def _answers(ask: Asker, starter: Starter, given: dict[str, str]) -> dict[str, str]:
@@ -398,7 +398,7 @@ def _next(shell: Shell, kind: str, starter: Starter, option: str) -> None:
         (f"cloudsync apply{config} {option}".rstrip(), "shows it, and asks before it does it"),
     ]
     if starter.credentials and starter.found(os.environ) is None:
-        names = ", ".join(one.name for one in starter.credentials)
+        names = ", ".join(credential.name for credential in starter.credentials)
         rows.insert(0, ("set up its credentials", f"none of {names} were found here"))
     if (lacking := registry.sdk_missing(registry.load(kind))) is not None:
         rows.insert(0, ("install its library", lacking))

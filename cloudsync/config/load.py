@@ -248,7 +248,7 @@ class _Loader:
         return found
 
     def accounts(self, file: File) -> dict[str, AccountTable]:
-        found = {}
+        accounts = {}
         for name, table in file.providers.items():
             path: KeyPath = ("providers", name)
             rest = dict(table)
@@ -263,8 +263,8 @@ class _Loader:
                 continue
             settings = self.validate(plugin.account_settings, rest, path, ("type",))
             if isinstance(settings, AccountSettings):
-                found[name] = AccountTable(name, kind, plugin, settings)
-        return found
+                accounts[name] = AccountTable(name, kind, plugin, settings)
+        return accounts
 
     def host(self, name: str, table: HostTable) -> Host:
         path: KeyPath = ("hosts", name)

@@ -30,7 +30,7 @@ def duration(text: str) -> timedelta:
     match = _DURATION.fullmatch(text)
     if not text or match is None:
         raise ValueError('must be a duration such as "90s", "10m", "1h30m" or "0s"')
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    days, hours, minutes, seconds = (int(group or 0) for group in match.groups())
     return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
 
 

@@ -87,7 +87,7 @@ class _Walk:
 
     def keys(self) -> list[tuple[str, int]]:
         """A dotted key up to its `=` or `]`."""
-        found = []
+        keys = []
         while True:
             start = self.skip(_SPACE)
             if match := _BARE.match(self.text, start):
@@ -96,10 +96,10 @@ class _Walk:
             else:
                 raw = self.string()
                 key = tomllib.loads(f"k = {raw}")["k"]
-            found.append((key, start))
+            keys.append((key, start))
             self.skip(_SPACE)
             if self.text[self.at] != ".":
-                return found
+                return keys
             self.at += 1
 
     def value(self, path: KeyPath) -> None:

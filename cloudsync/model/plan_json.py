@@ -331,14 +331,14 @@ def _change(change: Change) -> ChangePart:
     )
 
 
-def _refused(one: Refused) -> RefusedPart:
+def _refused(refused: Refused) -> RefusedPart:
     return RefusedPart(
-        protocol=one.protocol,
-        ports=one.ports,
-        sources=list(one.sources),
-        origins=_origins(one.origins),
-        code=one.code,
-        reason=one.reason,
+        protocol=refused.protocol,
+        ports=refused.ports,
+        sources=list(refused.sources),
+        origins=_origins(refused.origins),
+        code=refused.code,
+        reason=refused.reason,
     )
 
 
@@ -460,7 +460,7 @@ def _plan(document: PlanDocument) -> Plan:
             now=granted.now,
         ),
         hosts=tuple((name, _read_status(status)) for name, status in document.hosts.items()),
-        firewalls=tuple(_read_firewall(part) for part in document.firewalls),
+        firewalls=tuple(_read_firewall(firewall) for firewall in document.firewalls),
         guards=tuple(Guard(g.id, g.firewall, g.withholds, g.message) for g in document.guards),
         unassigned=tuple(_read_refused(part) for part in document.unassigned),
         malformed=tuple(document.malformed),
@@ -468,8 +468,8 @@ def _plan(document: PlanDocument) -> Plan:
     )
 
 
-def _read_status(part: StatusPart) -> ReadStatus:
-    return ReadStatus(part.status, part.reason, temporary=part.temporary is not False)
+def _read_status(status: StatusPart) -> ReadStatus:
+    return ReadStatus(status.status, status.reason, temporary=status.temporary is not False)
 
 
 def _read_origins(parts: Iterable[OriginPart]) -> tuple[Origin, ...]:
@@ -479,41 +479,45 @@ def _read_origins(parts: Iterable[OriginPart]) -> tuple[Origin, ...]:
     )
 
 
-def _read_change(part: ChangePart) -> Change:
-    if part.action in ("open", "close"):
-        if part.protocol is None or part.ports is None or not part.sources:
+def _read_change(change: ChangePart) -> Change:
+    if change.action in ("open", "close"):
+        if change.protocol is None or change.ports is None or not change.sources:
             raise ValueError("a rule without its parts")
-        rule = Rule.of(part.protocol, part.ports, NetworkSet.of(part.sources))
-        origins = _read_origins(part.origins or ())
-        return Change(part.action, part.reason, rule, origins, vendor_rule=part.vendor_rule or "")
-    return Change(part.action, part.reason, target=part.target, opens_now=bool(part.opens_now))
-
-
-def _read_refused(part: RefusedPart) -> Refused:
-    return Refused(
-        part.protocol,
-        part.ports,
-        tuple(part.sources),
-        part.code,
-        part.reason,
-        _read_origins(part.origins),
+        rule = Rule.of(change.protocol, change.ports, NetworkSet.of(change.sources))
+        origins = _read_origins(change.origins or ())
+        return Change(
+            change.action, change.reason, rule, origins, vendor_rule=change.vendor_rule or ""
+        )
+    return Change(
+        change.action, change.reason, target=change.target, opens_now=bool(change.opens_now)
     )
 
 
-def _read_firewall(part: FirewallPart) -> FirewallPlan:
+def _read_refused(refused: RefusedPart) -> Refused:
+    return Refused(
+        refused.protocol,
+        refused.ports,
+        tuple(refused.sources),
+        refused.code,
+        refused.reason,
+        _read_origins(refused.origins),
+    )
+
+
+def _read_firewall(firewall: FirewallPart) -> FirewallPlan:
     return FirewallPlan(
-        name=part.name,
-        provider=part.provider,
-        type=part.type,
-        endpoint=part.endpoint,
-        identity=part.identity,
-        id=part.id,
-        exists=part.exists,
-        read=_read_status(part.read),
-        hosts=tuple(part.hosts),
-        changes=tuple(_read_change(change) for change in part.changes),
-        steps=tuple(StepSummary(step.summary, step.kind) for step in part.steps),
-        unchanged=part.unchanged,
+        name=firewall.name,
+        provider=firewall.provider,
+        type=firewall.type,
+        endpoint=firewall.endpoint,
+        identity=firewall.identity,
+        id=firewall.id,
+        exists=firewall.exists,
+        read=_read_status(firewall.read),
+        hosts=tuple(firewall.hosts),
+        changes=tuple(_read_change(change) for change in firewall.changes),
+        steps=tuple(StepSummary(step.summary, step.kind) for step in firewall.steps),
+        unchanged=firewall.unchanged,
         held=tuple(
             Held(
                 Rule.of(held.protocol, held.ports, NetworkSet.of(held.sources)),
@@ -521,8 +525,8 @@ def _read_firewall(part: FirewallPart) -> FirewallPlan:
                 held.detail,
                 datetime.fromisoformat(held.until) if held.until else None,
             )
-            for held in part.held
+            for held in firewall.held
         ),
-        refused=tuple(_read_refused(one) for one in part.refused),
-        kept=tuple(kept.summary for kept in part.kept),
+        refused=tuple(_read_refused(one) for one in firewall.refused),
+        kept=tuple(kept.summary for kept in firewall.kept),
     )

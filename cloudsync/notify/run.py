@@ -72,16 +72,26 @@ class Run:
         """The firewalls that are not what they were before, as far as known."""
         outcomes = self.report.outcomes if self.report is not None else ()
         return tuple(
-            one.firewall for one in outcomes if one.status == "done" or one.opened or one.closed
+            outcome.firewall
+            for outcome in outcomes
+            if outcome.status == "done" or outcome.opened or outcome.closed
         )
 
     @property
     def opened(self) -> int:
-        return sum(one.opened for one in self.report.outcomes) if self.report is not None else 0
+        return (
+            sum(outcome.opened for outcome in self.report.outcomes)
+            if self.report is not None
+            else 0
+        )
 
     @property
     def closed(self) -> int:
-        return sum(one.closed for one in self.report.outcomes) if self.report is not None else 0
+        return (
+            sum(outcome.closed for outcome in self.report.outcomes)
+            if self.report is not None
+            else 0
+        )
 
     def errors(self) -> Counter[ErrorKind]:
         """What went wrong, by kind."""
@@ -130,9 +140,9 @@ class Run:
         if report.declined:
             return ["a person said no"]
         causes = [
-            f"{one.firewall}: {one.message or one.status}"
-            for one in report.outcomes
-            if one.status in ("failed", "unknown")
+            f"{outcome.firewall}: {outcome.message or outcome.status}"
+            for outcome in report.outcomes
+            if outcome.status in ("failed", "unknown")
         ]
         causes += [f"{guard.firewall}: {guard.id}: {guard.message}" for guard in report.plan.guards]
         causes += [f"malformed label: {text}" for text in report.plan.malformed]

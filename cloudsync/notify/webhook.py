@@ -85,14 +85,14 @@ def message(event: Event, run: Run, streak: Streak | None) -> dict[str, Any]:
         "closed": run.closed,
         "firewalls": [
             {
-                "name": one.firewall,
-                "status": one.status,
-                "opened": one.opened,
-                "closed": one.closed,
-                "message": _said(one.message),
+                "name": outcome.firewall,
+                "status": outcome.status,
+                "opened": outcome.opened,
+                "closed": outcome.closed,
+                "message": _said(outcome.message),
             }
-            for one in (report.outcomes if report is not None else ())
-            if one.status != "unchanged"
+            for outcome in (report.outcomes if report is not None else ())
+            if outcome.status != "unchanged"
         ][:_MOST],
         "guards": [
             {

@@ -130,8 +130,11 @@ def explain(
     return Explanation(
         asked,
         tuple(
-            replace(_story(configuration, one, asked), since=since(history, one.plan.name, asked))
-            for one in considered
+            replace(
+                _story(configuration, firewall, asked),
+                since=since(history, firewall.plan.name, asked),
+            )
+            for firewall in considered
         ),
         tuple((name, status) for name, status in plan.hosts if status.status != "complete"),
         tuple(one for one in plan.unassigned if _touches(one, asked)),
@@ -157,22 +160,24 @@ def explain(
 def since(history: Sequence[Mapping[str, Any]], firewall: str, asked: Asked) -> tuple[Event, ...]:
     """The last apply that opened a part of it on a firewall, and the last that closed one, the
     later one first."""
-    found: dict[str, Event] = {}
+    events: dict[str, Event] = {}
     for entry in reversed(history):
         for done in _listed(entry.get("firewalls")):
             if done.get("name") != firewall:
                 continue
             verbs: tuple[Literal["opened", "closed"], ...] = ("opened", "closed")
             for verb in verbs:
-                if verb not in found and any(
+                if verb not in events and any(
                     _is_about(rule, asked) for rule in _listed(done.get(verb))
                 ):
                     who = entry.get("who")
                     user = str(who.get("user", "?")) if isinstance(who, Mapping) else "?"
-                    found[verb] = Event(verb, str(entry.get("started")), user, str(entry.get("id")))
-        if len(found) == 2:
+                    events[verb] = Event(
+                        verb, str(entry.get("started")), user, str(entry.get("id"))
+                    )
+        if len(events) == 2:
             break
-    return tuple(found.values())
+    return tuple(events.values())
 
 
 def _listed(value: object) -> list[Mapping[str, Any]]:
@@ -190,18 +195,26 @@ def _is_about(rule: Mapping[str, Any], asked: Asked) -> bool:
         return False
 
 
-def _story(configuration: Configuration, one: Considered, asked: Asked) -> Story:
-    part, plan = asked.part, one.plan
-    known = isinstance(one.observed, Present)
-    before = one.observed.rules & part if isinstance(one.observed, Present) else NOTHING
-    wanted = tuple(w for w in (one.desired.wanted if one.desired else ()) if w.rules & part)
+def _story(configuration: Configuration, considered: Considered, asked: Asked) -> Story:
+    part, plan = asked.part, considered.plan
+    known = isinstance(considered.observed, Present)
+    before = (
+        considered.observed.rules & part if isinstance(considered.observed, Present) else NOTHING
+    )
+    wanted = tuple(
+        w for w in (considered.desired.wanted if considered.desired else ()) if w.rules & part
+    )
     refused = tuple(r for r in plan.refused if _touches(r, asked))
     held = tuple(h for h in plan.held if RuleSet.of((h.rule,)) & part)
     unread = plan.read.status != "complete"
-    after = before if one.withheld or unread or not one.steps else one.target.rules & part
+    after = (
+        before
+        if considered.withheld or unread or not considered.steps
+        else considered.target.rules & part
+    )
     listed = (
-        (one.observed.listed or tuple(one.observed.rules))
-        if isinstance(one.observed, Present)
+        (considered.observed.listed or tuple(considered.observed.rules))
+        if isinstance(considered.observed, Present)
         else ()
     )
     return Story(
@@ -210,7 +223,7 @@ def _story(configuration: Configuration, one: Considered, asked: Asked) -> Story
         identity=plan.identity,
         id=plan.id,
         read=plan.read,
-        verdict=_verdict(plan.read, plan.exists, before, after, held, withheld=one.withheld),
+        verdict=_verdict(plan.read, plan.exists, before, after, held, withheld=considered.withheld),
         open=tuple(before) if known or plan.exists is False else None,
         after=tuple(after),
         vendor=tuple(rule for rule in listed if RuleSet.of((rule,)) & part),
@@ -218,7 +231,7 @@ def _story(configuration: Configuration, one: Considered, asked: Asked) -> Story
         refused=refused,
         held=held,
         kept=tuple(text for text in plan.kept if _named_in(text, asked)),
-        guards=one.guards,
+        guards=considered.guards,
         through=tuple(
             f"{machine.machine}: {beyond.through}"
             for machine in plan.standing.machines
@@ -279,7 +292,9 @@ def _policy(
     codes = {one.code for one in refused}
     if "not-labelled" in codes and (place := places.get(("policy", "expose"))):
         yield f'{place}: policy.expose = "{policy.expose}"'
-    if any(one.reason == "additive" for one in held) and (place := places.get(("policy", "mode"))):
+    if any(hold.reason == "additive" for hold in held) and (
+        place := places.get(("policy", "mode"))
+    ):
         yield f'{place}: policy.mode = "{policy.mode}"'
 
 
@@ -313,8 +328,8 @@ def _advice(
     held: Sequence[Held],
     before: RuleSet,
 ) -> Iterable[str]:
-    for one in wanted:
-        yield from _to_close(asked, one)
+    for wish in wanted:
+        yield from _to_close(asked, wish)
     for refusal in refused:
         who = (
             ", ".join(dict.fromkeys(name_of(origin) for origin in refusal.origins))
@@ -322,7 +337,7 @@ def _advice(
         )
         if text := _AFTER_REFUSAL.get(refusal.code):
             yield text.format(who=who)
-    yield from (_WHILE_HELD.get(one.reason, f"it is held: {one.detail}") for one in held)
+    yield from (_WHILE_HELD.get(hold.reason, f"it is held: {hold.detail}") for hold in held)
     if not (wanted or refused or held or before):
         yield (
             f"to open it: publish it from a container on a host of this firewall, or write [[firewalls.{firewall}.allow]] with "
@@ -368,9 +383,9 @@ def _named_in(text: str, asked: Asked) -> bool:
         return False
 
 
-def _text(one: PortRange) -> str:
+def _text(port_range: PortRange) -> str:
     return (
-        f"{one.first}/{one.protocol}"
-        if one.first == one.last
-        else f"{one.first}-{one.last}/{one.protocol}"
+        f"{port_range.first}/{port_range.protocol}"
+        if port_range.first == port_range.last
+        else f"{port_range.first}-{port_range.last}/{port_range.protocol}"
     )

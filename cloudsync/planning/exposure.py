@@ -85,15 +85,15 @@ def evaluate(stages: Sequence[Stage]) -> Verdict:
     here = EVERYTHING
     for stage in stages:
         here = _through(stage, here, openings)
-    return Filtered(_union(one.rules for one in openings), tuple(openings))
+    return Filtered(_union(opening.rules for opening in openings), tuple(openings))
 
 
 def _through(stage: Stage, arriving: RuleSet, openings: list[Opening]) -> RuleSet:
     """What the stage hands on to the next one; what it lets in is added to `openings`."""
     here, on = arriving, NOTHING
     for rule in sorted(
-        (one for one in stage.rules if not one.disabled),
-        key=lambda one: (one.priority, _ORDER[one.action]),
+        (rule for rule in stage.rules if not rule.disabled),
+        key=lambda rule: (rule.priority, _ORDER[rule.action]),
     ):
         part = rule.matches & here
         if not part:
@@ -153,8 +153,10 @@ def exposure_of(machine: ObservedMachine, inner: ObservedMachine | None = None) 
         verdict = behind(evaluate(interface.stages), own)
         if isinstance(verdict, Filtered):
             within = _within(interface)
-            openings = (Opening(one.by, one.rules & within) for one in verdict.openings)
-            verdict = Filtered(verdict.rules & within, tuple(one for one in openings if one.rules))
+            openings = (Opening(opening.by, opening.rules & within) for opening in verdict.openings)
+            verdict = Filtered(
+                verdict.rules & within, tuple(opening for opening in openings if opening.rules)
+            )
         reached.append(Reached(interface, verdict))
     return Exposure(machine, tuple(reached))
 

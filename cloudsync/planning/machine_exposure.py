@@ -211,8 +211,10 @@ def _halted(outer: ObservedMachine, inner: ObservedMachine) -> tuple[Halted, ...
     )
 
 
-def _attaching(one: Considered) -> frozenset[str]:
+def _attaching(considered: Considered) -> frozenset[str]:
     """Targets of the machines that come under the firewall by this plan."""
     return frozenset(
-        machine.target for attachment in one.target.attach for machine in attachment.newly_covered
+        machine.target
+        for attachment in considered.target.attach
+        for machine in attachment.newly_covered
     )

@@ -32,7 +32,7 @@ def orphans(
         if isinstance(judged.observed, Present)
     }
     unread = set(configuration.firewalls) - {judged.plan.name for judged in considered}
-    found: dict[tuple[str, str, str], Orphan] = {}
+    orphans: dict[tuple[str, str, str], Orphan] = {}
     for account, reported in sorted(seen.items()):
         if reported.marked is None or isinstance(reported.marked, Unreadable):
             continue
@@ -50,7 +50,7 @@ def orphans(
                 and not elsewhere
             ):
                 type_ = configuration.accounts[account].type
-                found.setdefault(
+                orphans.setdefault(
                     key,
                     Orphan(
                         account,
@@ -60,7 +60,7 @@ def orphans(
                         marked.marker.firewall,
                     ),
                 )
-    return tuple(found.values())
+    return tuple(orphans.values())
 
 
 def _vendor(judged: Considered) -> tuple[str, str]:

@@ -245,13 +245,13 @@ def _overlaps(refused: Refused, port: RequiredPort) -> bool:
     )
 
 
-def _unopened(one: UnopenedPort) -> Row:
-    outcome: Outcome = "loopback" if one.code == "loopback" else "refused"
+def _unopened(unopened_port: UnopenedPort) -> Row:
+    outcome: Outcome = "loopback" if unopened_port.code == "loopback" else "refused"
     return Row(
-        one.protocol,
-        one.ports,
-        one.origin,
+        unopened_port.protocol,
+        unopened_port.ports,
+        unopened_port.origin,
         (),
         NOWHERE,
-        (Verdict(outcome, None, (), one.code, one.reason),),
+        (Verdict(outcome, None, (), unopened_port.code, unopened_port.reason),),
     )

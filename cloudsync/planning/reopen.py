@@ -42,11 +42,11 @@ def _list(value: object) -> Sequence[Any]:
 
 
 def _allow(port: str, sources: Sequence[Any], firewall: str) -> str:
-    sources = [str(one) for one in sources]
+    sources = [str(source) for source in sources]
     names = (
         '"any"'
         if set(sources) == {"0.0.0.0/0", "::/0"}
-        else ", ".join(f'"{one}"' for one in sources[:20])
+        else ", ".join(f'"{source}"' for source in sources[:20])
     )
     more = ", …" if len(sources) > 20 else ""
     return f'or open it whatever containers say: [[firewalls.{firewall}.allow]] ports = ["{port}"] sources = [{names}{more}]'

@@ -32,12 +32,12 @@ def shared_ports(
         for part in (configuration.ssh.rules, *(allow.rules for allow in firewall.allow))
         for rule in part
     )
-    needed = RuleSet.of(rule for part in needs.values() for rule in part)
+    needed = RuleSet.of(rule for need in needs.values() for rule in need)
     index = RuleIndex((part, host) for host, part in needs.items())
     found: list[Shared] = []
     for host, own in needs.items():
-        said = discoveries[host]
-        if not isinstance(said, Complete) or said.malformed:
+        discovery = discoveries[host]
+        if not isinstance(discovery, Complete) or discovery.malformed:
             continue
         # What nobody but this host needs goes with `own`, so that needed by anybody means needed by
         # others.

@@ -58,7 +58,7 @@ def _by_port(row: StatusRow) -> tuple[str, int, int, tuple[str, ...]]:
 
 def _rows(judged: Considered, history: Sequence[Mapping[str, Any]]) -> Iterable[StatusRow]:
     wanted = RuleIndex(
-        (one.rules, one) for one in (judged.desired.wanted if judged.desired else ())
+        (wish.rules, wish) for wish in (judged.desired.wanted if judged.desired else ())
     )
     closing = RuleSet.of(
         change.rule
@@ -99,7 +99,7 @@ def _needed(wanted: Iterable[Wanted]) -> tuple[tuple[str, ...], tuple[Origin, ..
 
 def _held(rule: Rule, held: Iterable[Held]) -> Held | None:
     asked = RuleSet.of((rule,))
-    return next((one for one in held if asked & RuleSet.of((one.rule,))), None)
+    return next((hold for hold in held if asked & RuleSet.of((hold.rule,))), None)
 
 
 def _opened(firewall: str, rule: Rule, history: Sequence[Mapping[str, Any]]) -> str | None:

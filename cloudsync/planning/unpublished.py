@@ -24,9 +24,9 @@ def about_unpublished(unpublished: Iterable[Unpublished]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(remarks))
 
 
-def _hint(one: Unpublished) -> str:
-    exposed = f" (it exposes {first_of(one.exposed)})" if one.exposed else ""
-    if not one.listens_here:
+def _hint(unpublished: Unpublished) -> str:
+    exposed = f" (it exposes {first_of(unpublished.exposed)})" if unpublished.exposed else ""
+    if not unpublished.listens_here:
         return exposed
     return f"{exposed}; the label cloudsync.ports on it lists what to open"
 

@@ -77,7 +77,10 @@ class Starter:
 
     def found(self, environ: Mapping[str, str]) -> str | None:
         """The name of the first credential that is there."""
-        return next((one.name for one in self.credentials if one.is_there(environ)), None)
+        return next(
+            (credential.name for credential in self.credentials if credential.is_there(environ)),
+            None,
+        )
 
 
 def noted(line: str, comment: str) -> str:

@@ -43,12 +43,14 @@ BOTH_FAMILIES: frozenset[Family] = frozenset((4, 6))
 def public_addresses(addresses: Iterable[str]) -> tuple[str, ...]:
     """Those that packets from the Internet can be sent to: nobody's private, link-local or loopback
     ones; each once."""
-    return tuple(dict.fromkeys(one for one in addresses if classify(ip_address(one)) == "public"))
+    return tuple(
+        dict.fromkeys(address for address in addresses if classify(ip_address(address)) == "public")
+    )
 
 
 def families_of(addresses: Iterable[str]) -> frozenset[Family]:
     """The address families of some addresses."""
-    return frozenset(4 if ip_address(one).version == 4 else 6 for one in addresses)
+    return frozenset(4 if ip_address(address).version == 4 else 6 for address in addresses)
 
 
 class Action(StrEnum):

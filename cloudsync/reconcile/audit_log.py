@@ -78,15 +78,15 @@ class Recorder:
     def begins(self, plan: Plan, considered: tuple[Considered, ...]) -> None:
         """Put what is about to be written on the disk, before the first write. Raises
         `StateError`."""
-        found = {
-            one.plan.name: one.observed.rules
-            for one in considered
-            if isinstance(one.observed, Present)
+        begins = {
+            firewall.plan.name: firewall.observed.rules
+            for firewall in considered
+            if isinstance(firewall.observed, Present)
         }
         outcomes = tuple(
-            Outcome(one.plan.name, "unknown", before=found.get(one.plan.name, NOTHING))
-            for one in considered
-            if one.plan.changes
+            Outcome(firewall.plan.name, "unknown", before=begins.get(firewall.plan.name, NOTHING))
+            for firewall in considered
+            if firewall.plan.changes
         )
         entry = self._entry("begun", plan, outcomes, None)
         history.begin(self.configuration.state, self.configuration.owner, entry)
@@ -200,15 +200,19 @@ def who(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _body(plan: Plan, outcomes: tuple[Outcome, ...], most: int) -> dict[str, Any]:
     plans = {firewall.name: firewall for firewall in plan.firewalls}
-    shown = [one for one in outcomes if one.status != "unchanged"] or [
-        Outcome(one.name, "not-begun") for one in plan.firewalls if one.changes and not outcomes
+    shown = [outcome for outcome in outcomes if outcome.status != "unchanged"] or [
+        Outcome(firewall.name, "not-begun")
+        for firewall in plan.firewalls
+        if firewall.changes and not outcomes
     ]
     body: dict[str, Any] = {
         "totals": _totals(shown),
         "hosts": {name: status.status for name, status in plan.hosts[:most]},
         "guards": [{"id": g.id, "firewall": g.firewall} for g in plan.guards[:most]],
         "firewalls": [_firewall(plans[one.firewall], one, most) for one in shown[:most]],
-        "unchanged": [one.firewall for one in outcomes if one.status == "unchanged"][:most],
+        "unchanged": [outcome.firewall for outcome in outcomes if outcome.status == "unchanged"][
+            :most
+        ],
     }
     dropped = {
         name: len(whole) - most
@@ -229,7 +233,9 @@ def _counted(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _totals(outcomes: Iterable[Outcome]) -> dict[str, int]:
     """What the run came to as a whole, however much of it the lists hold."""
-    changed = [one for one in outcomes if one.before is not None and one.after is not None]
+    changed = [
+        outcome for outcome in outcomes if outcome.before is not None and outcome.after is not None
+    ]
     return {
         "firewalls": len(changed),
         "opened": sum(one.opened for one in changed),
@@ -292,11 +298,11 @@ def _closed(rule: Rule, plan: FirewallPlan, most: int) -> dict[str, Any]:
         "",
     )
     refusals = [one for one in plan.refused if _touches(one, rule)]
-    names = dict.fromkeys(name_of(origin) for one in refusals for origin in one.origins)
+    names = dict.fromkeys(name_of(origin) for refusal in refusals for origin in refusal.origins)
     return {
         **_rule(rule, most),
         "reason": reason[:200],
-        **({"codes": sorted({one.code for one in refusals})} if refusals else {}),
+        **({"codes": sorted({refusal.code for refusal in refusals})} if refusals else {}),
         **({"of": [name[:100] for name in list(names)[:10]]} if names else {}),
     }
 

@@ -220,12 +220,12 @@ def _lag(configuration: Configuration, judged: Considered) -> float:
     return configuration.accounts[judged.account.name].provider.capabilities.lag_seconds
 
 
-def _may_lag(judged: Considered, found: Observation) -> bool:
+def _may_lag(judged: Considered, observation: Observation) -> bool:
     """Whether what was read may be the firewall as it was before, or on its way: then nothing is
     open that was open neither before nor is to be, and nothing lacks that was open all along."""
-    if isinstance(found, Unreadable):
+    if isinstance(observation, Unreadable):
         return False
-    before, now = _rules(judged.observed), _rules(found)
+    before, now = _rules(judged.observed), _rules(observation)
     target = judged.target.rules
     return (before | target).covers(now) and now.covers(before & target)
 
@@ -234,18 +234,18 @@ def _rules(observation: Observation) -> RuleSet:
     return observation.rules if isinstance(observation, Present) else NOTHING
 
 
-def _read_back(outcome: Outcome, judged: Considered, found: Observation) -> Outcome:
+def _read_back(outcome: Outcome, judged: Considered, observation: Observation) -> Outcome:
     """What was really done: the difference between what was seen before and what is there now."""
     before = _rules(judged.observed)
     outcome = replace(outcome, before=before)
-    if isinstance(found, Unreadable):
-        message = f"{outcome.message or 'written'}; what is there now could not be read: {found.error.message}"
+    if isinstance(observation, Unreadable):
+        message = f"{outcome.message or 'written'}; what is there now could not be read: {observation.error.message}"
         return replace(outcome, status="unknown", message=message)
-    now = _rules(found)
+    now = _rules(observation)
     outcome = replace(
         outcome, after=now, opened=len(tuple(now - before)), closed=len(tuple(before - now))
     )
-    differs = _compared(judged, found)
+    differs = _compared(judged, observation)
     if outcome.status != "done":
         return replace(outcome, message=f"{outcome.message}; found afterwards: {differs}")
     if differs != AS_PLANNED:
@@ -253,27 +253,27 @@ def _read_back(outcome: Outcome, judged: Considered, found: Observation) -> Outc
     return outcome
 
 
-def _compared(judged: Considered, found: Present | Absent) -> str:
+def _compared(judged: Considered, present: Present | Absent) -> str:
     """How what is there compares with what was to be there, in words."""
-    if isinstance(found, Absent):
+    if isinstance(present, Absent):
         return "the firewall does not exist"
-    missing, beyond = judged.target.rules - found.rules, found.rules - judged.target.rules
+    missing, beyond = judged.target.rules - present.rules, present.rules - judged.target.rules
     problems = [f"{rule} is not open" for rule in missing] + [f"{rule} is open" for rule in beyond]
     asked = {attachment.target for attachment in judged.target.attach}
     problems += [
         f"{attachment.target} is not attached"
-        for attachment in found.attachments
+        for attachment in present.attachments
         if attachment.target in asked and not attachment.attached
     ]
     postponed = _postponed(judged)
     problems += [
         f"{pending.target}: {pending.reason}"
-        for pending in found.pending
+        for pending in present.pending
         if pending.target not in postponed
     ]
     if judged.target.release:
-        problems += ["the owner marker is still there"] if found.marker is not None else []
-    elif found.marker != judged.spec.marker:
+        problems += ["the owner marker is still there"] if present.marker is not None else []
+    elif present.marker != judged.spec.marker:
         problems.append("the owner marker is not there")
     return (
         ", ".join(problems[:5]) + (f" and {len(problems) - 5} more" if len(problems) > 5 else "")

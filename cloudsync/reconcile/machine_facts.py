@@ -64,15 +64,15 @@ def of_hosts(
     """The facts of the hosts of a configuration, with what the clouds let in."""
     plan = _planned(configuration, progress)
     chosen = names or [host.name for host in configuration.hosts.values() if not host.retired]
-    found = []
+    of_hosts = []
     for name in chosen:
         host = configuration.hosts[name]
         progress(f"looking at {name}")
         facts = _of_host(configuration, host)
-        found.append(_with_plan(facts, configuration, host, plan))
-    if compose and found:
-        found[0] = _with_compose(found[0], Path(), compose)
-    return tuple(found)
+        of_hosts.append(_with_plan(facts, configuration, host, plan))
+    if compose and of_hosts:
+        of_hosts[0] = _with_compose(of_hosts[0], Path(), compose)
+    return tuple(of_hosts)
 
 
 def _planned(configuration: Configuration, progress: Progress) -> run.Planned | str:

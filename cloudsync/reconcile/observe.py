@@ -129,17 +129,20 @@ def twins(
 
 
 def look(
-    configuration: Configuration, account: str, reader: Reader, found: Mapping[str, Observation]
+    configuration: Configuration,
+    account: str,
+    reader: Reader,
+    observations: Mapping[str, Observation],
 ) -> Seen:
-    """Ask a reader that has just read its account, and `found` this, for machines and marks. What
+    """Ask a reader that has just read its account, and `observations` this, for machines and marks. What
     fails is `Unreadable`.
 
     An account of which nothing could be read is not asked further: it would only fail once more, as
     slowly.
     """
     ask = configuration.policy.foreign != "ignore"
-    unread = [firewall for firewall in found.values() if isinstance(firewall, Unreadable)]
-    if found and len(unread) == len(found):
+    unread = [firewall for firewall in observations.values() if isinstance(firewall, Unreadable)]
+    if observations and len(unread) == len(observations):
         return Seen(unread[0] if ask and isinstance(reader, MachineReader) else None)
     specs = [
         spec_of(configuration, f) for f in configuration.firewalls.values() if f.account == account

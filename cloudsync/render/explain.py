@@ -118,8 +118,8 @@ def _needed(reason: Reason, vocabulary: Vocabulary) -> str:
     return f"{plain(reason.text)}: {what}{f' ({names})' if names else ''}"
 
 
-def _who(one: Refused) -> str:
-    names = (f"{name_of(o)} on {o.host}" if o.host else name_of(o) for o in one.origins)
+def _who(refused: Refused) -> str:
+    names = (f"{name_of(o)} on {o.host}" if o.host else name_of(o) for o in refused.origins)
     return plain(", ".join(dict.fromkeys(names)) or "the configuration")
 
 
@@ -134,7 +134,10 @@ def _ports(explanation: Explanation) -> str:
 
 def document(explanations: Iterable[Explanation]) -> dict[str, Any]:
     """All of it as plain values; rules as in the plan document."""
-    return {"format_version": "1.0", "explained": [_document(one) for one in explanations]}
+    return {
+        "format_version": "1.0",
+        "explained": [_document(explanation) for explanation in explanations],
+    }
 
 
 def _document(explanation: Explanation) -> dict[str, Any]:
@@ -214,12 +217,12 @@ def _origin(origin: Origin) -> dict[str, Any]:
     return {name: value or None for name, value in asdict(origin).items()}
 
 
-def _refused(one: Refused) -> dict[str, Any]:
+def _refused(refused: Refused) -> dict[str, Any]:
     return {
-        "protocol": one.protocol,
-        "ports": one.ports,
-        "sources": list(NetworkSet.of(one.sources).cidrs()),
-        "code": one.code,
-        "reason": one.reason,
-        "origins": [_origin(origin) for origin in one.origins],
+        "protocol": refused.protocol,
+        "ports": refused.ports,
+        "sources": list(NetworkSet.of(refused.sources).cidrs()),
+        "code": refused.code,
+        "reason": refused.reason,
+        "origins": [_origin(origin) for origin in refused.origins],
     }

@@ -210,9 +210,9 @@ def _halted(machine: MachineExposure, vocabulary: Vocabulary) -> Iterator[str]:
         )
 
 
-def orphans(found: tuple[Orphan, ...]) -> Iterator[Remark]:
+def orphans(orphans: tuple[Orphan, ...]) -> Iterator[Remark]:
     """Firewalls of ours that the configuration does not name."""
-    for orphan in found:
+    for orphan in orphans:
         yield Remark(
             f'{orphan.provider}: the firewall "{orphan.name}" ({orphan.id}) carries this owner\'s '
             f'marker, as "{orphan.firewall}", and the configuration does not name it: left over, '

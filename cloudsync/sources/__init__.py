@@ -19,8 +19,8 @@ def united(discoveries: Sequence[Discovery]) -> Discovery:
     worst of them."""
     if len(discoveries) == 1:
         return discoveries[0]
-    read = [one for one in discoveries if not isinstance(one, Failed)]
-    lacking = [one for one in discoveries if not isinstance(one, Complete)]
+    read = [discovery for discovery in discoveries if not isinstance(discovery, Failed)]
+    lacking = [discovery for discovery in discoveries if not isinstance(discovery, Complete)]
     reasons = tuple(reason for one in lacking for reason in reasons_of(one))
     temporary = all(one.temporary for one in lacking)
     if lacking and not read:

@@ -154,7 +154,7 @@ class ContainerLabels:
         """Whether `cloudsync.ports` lists a host port; everywhere if there is no such label."""
         if self.ports is None:
             return PortSteps((0,), (True,))
-        listed = (part for part in self.ports if part.protocol == protocol)
+        listed = (port for port in self.ports if port.protocol == protocol)
         starts, values = [0], [False]
         for first, last in port_spans(listed):
             starts += [first, last + 1]
@@ -224,7 +224,7 @@ def parse_label(
                 raise LabelError(f"{key}: must be true or false")
             return ContainerLabels(expose=value == "true")
         case "ports":
-            return ContainerLabels(ports=_disjoint(_ports(key, part) for part in value.split(",")))
+            return ContainerLabels(ports=_disjoint(_ports(key, word) for word in value.split(",")))
         case "sources":
             return ContainerLabels(sources=_sources(key, value, scope))
         case "firewall":
@@ -254,7 +254,12 @@ def check_overlap(port_sources: Iterable[tuple[LabelledPorts, Sources]]) -> None
     `LabelError`."""
     around: list[LabelledPorts] = []
     for part, _ in sorted(
-        port_sources, key=lambda one: (one[0].protocol, one[0].first, -one[0].last)
+        port_sources,
+        key=lambda port_source: (
+            port_source[0].protocol,
+            port_source[0].first,
+            -port_source[0].last,
+        ),
     ):
         while around and (around[-1].protocol != part.protocol or around[-1].last < part.first):
             around.pop()

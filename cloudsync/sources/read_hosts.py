@@ -64,7 +64,7 @@ def read_hosts(
             discovery = united(_of_host(configuration, host, answers, managers, progress))
         except Exception as error:  # noqa: BLE001 - one host must not end the run
             discovery = _defect(host, error)
-        down = any(isinstance(one, Failed) for one in answers)
+        down = any(isinstance(answer, Failed) for answer in answers)
         discoveries[host.name] = _with_memory(host, discovery, memory, down=down)
     return discoveries
 
@@ -110,10 +110,10 @@ def _of_host(
 
         scope = label_scope(configuration, host.name)
         discoveries += [
-            one
-            if isinstance(one, Failed)
-            else discovery_of(host.name, one, scope, managers.get(one.membership.node))
-            for one in surveys
+            survey
+            if isinstance(survey, Failed)
+            else discovery_of(host.name, survey, scope, managers.get(survey.membership.node))
+            for survey in surveys
         ]
     return discoveries or [Complete()]
 
@@ -204,8 +204,10 @@ def _managers(surveys: Mapping[str, list[Survey | Failed]]) -> dict[str, Cluster
     answers = [
         one for several in surveys.values() for one in several if not isinstance(one, Failed)
     ]
-    claims = [(one.membership, one.cluster) for one in answers if one.cluster is not None]
-    workers = [one.membership for one in answers if one.membership.role == "worker"]
+    claims = [
+        (answer.membership, answer.cluster) for answer in answers if answer.cluster is not None
+    ]
+    workers = [answer.membership for answer in answers if answer.membership.role == "worker"]
     if not workers:
         return {}
     from cloudsync.sources.docker.swarm import manager_of

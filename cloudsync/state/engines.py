@@ -50,13 +50,13 @@ def remembered(state: Path, owner: str) -> dict[str, Remembered]:
         raise StateError(f"the state file {path} {message}") from None
 
 
-def remember(state: Path, owner: str, found: Mapping[str, Discovery], now: datetime) -> None:
+def remember(state: Path, owner: str, discoveries: Mapping[str, Discovery], now: datetime) -> None:
     """Take in what an apply met; written only where it differs. A known id is never replaced here.
     Raises `StateError`."""
     before = remembered(state, owner)
     after = before | {
         host: _taken_in(before.get(host, Remembered()), discovery, now)
-        for host, discovery in found.items()
+        for host, discovery in discoveries.items()
     }
     if after == before:
         return

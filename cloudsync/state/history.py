@@ -116,7 +116,7 @@ def _packed(entry: Mapping[str, Any]) -> Mapping[str, Any]:
         return {**rule, "sources": numbers.setdefault(tuple(rule["sources"]), len(numbers))}
 
     firewalls = [_with_rules(firewall, numbered) for firewall in entry["firewalls"]]
-    return {**entry, "firewalls": firewalls, "source_sets": [list(one) for one in numbers]}
+    return {**entry, "firewalls": firewalls, "source_sets": [list(number) for number in numbers]}
 
 
 def _unpacked(entry: dict[str, Any]) -> dict[str, Any]:

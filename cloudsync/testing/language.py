@@ -256,5 +256,5 @@ def spelled(text: str) -> Spelled:
     text, _, description = text.partition(" # ")
     what, _, sources = text.partition(" from ")
     protocol, _, ports = what.strip().partition("/")
-    networks = tuple(one.strip() for one in sources.split(",")) if sources else ANY.cidrs()
+    networks = tuple(word.strip() for word in sources.split(",")) if sources else ANY.cidrs()
     return Spelled(protocol, ports, networks, description)

@@ -180,7 +180,7 @@ class Run:
             assert sum(change.action == "close" for change in changes) == step.closes, [
                 str(c.rule) for c in changes
             ]
-        if not any(isinstance(one, say.Race | say.Meanwhile) for one in self.scenario.steps):
+        if not any(isinstance(step, say.Race | say.Meanwhile) for step in self.scenario.steps):
             hold_to_the_laws(before, self.wanted, list(self.stage.history(NAME))[seen:])
 
     def release(self, ends: tuple[str, ...]) -> None:
@@ -279,12 +279,12 @@ def hold_to_the_laws(before: RuleSet, wanted: RuleSet, states: list[RuleSet]) ->
         )
 
 
-def assert_equal(found: RuleSet | None, expected: RuleSet) -> None:
+def assert_equal(rule_set: RuleSet | None, expected: RuleSet) -> None:
     """With the difference in words."""
-    assert found is not None, "the firewall does not exist"
-    found, expected = meaningful(found), meaningful(expected)
-    assert found == expected, (
-        f"beyond: {_text(found - expected)}; missing: {_text(expected - found)}"
+    assert rule_set is not None, "the firewall does not exist"
+    rule_set, expected = meaningful(rule_set), meaningful(expected)
+    assert rule_set == expected, (
+        f"beyond: {_text(rule_set - expected)}; missing: {_text(expected - rule_set)}"
     )
 
 

@@ -88,7 +88,9 @@ def _lacking(answers: Survey, manager: Cluster | str | None) -> tuple[str, ...]:
 
 def _judged(host: str, answers: Survey, scope: LabelScope, cluster: Cluster | None) -> list[Judged]:
     """Every container, and whatever services need beyond their containers."""
-    judged = [_of_container(host, answers, one, scope, cluster) for one in answers.containers]
+    judged = [
+        _of_container(host, answers, container, scope, cluster) for container in answers.containers
+    ]
     if cluster is not None:
         present = [container.id for container in answers.containers]
         for service in containers_of(cluster, answers.membership.node, present):

@@ -333,7 +333,7 @@ def _asked_in_vain(
         return ()
     network = container.network_mode or "none"
     reason = f"its network ({network}) does not publish ports at the host's addresses"
-    listed = [(part.protocol, span(part.first, part.last)) for part in labels.ports or ()]
+    listed = [(port.protocol, span(port.first, port.last)) for port in labels.ports or ()]
     return tuple(
         UnopenedPort(protocol, ports, origin, "unsupported-network", reason)
         for protocol, ports in listed or [("tcp", "")]

@@ -133,7 +133,7 @@ def _subnets(entry: Mapping[str, object]) -> NetworkSet:
     if entry.get("Driver") != "bridge":
         return NOWHERE
     configured = table_at(entry, "IPAM").get("Config") or []
-    subnets = [table(one).get("Subnet") for one in items(configured)]
+    subnets = [table(item).get("Subnet") for item in items(configured)]
     try:
         return NetworkSet.of(subnet for subnet in subnets if isinstance(subnet, str) and subnet)
     except ValueError:

@@ -47,34 +47,34 @@ class Served:
 def traits_of(config: Mapping[str, object], arguments: object) -> frozenset[Trait]:
     """What of a container's settings speaks of proxies. Of the environment only whether
     `VIRTUAL_HOST` is there is kept."""
-    found: set[Trait] = set()
+    traits: set[Trait] = set()
     image = config.get("Image")
-    found |= {
+    traits |= {
         trait for trait, pattern in _IMAGES if isinstance(image, str) and pattern.search(image)
     }
     words = [
         word for word in (arguments if isinstance(arguments, list) else []) if isinstance(word, str)
     ]
     if any(word.lower().startswith(("--providers.docker", "--providers.swarm")) for word in words):
-        found.add("is-traefik")
+        traits.add("is-traefik")
     if any(
         word.lower().startswith("--entrypoints.") and ".http3" in word.lower() for word in words
     ):
-        found.add("http3")
+        traits.add("http3")
     if "docker-proxy" in words:
-        found.add("is-caddy")
+        traits.add("is-caddy")
     environment = config.get("Env")
     if any(
         isinstance(one, str) and one.startswith("VIRTUAL_HOST=")
         for one in (environment if isinstance(environment, list) else [])
     ):
-        found.add("by-nginx-proxy")
-    return frozenset(found | routed_by_labels(config.get("Labels")))
+        traits.add("by-nginx-proxy")
+    return frozenset(traits | routed_by_labels(config.get("Labels")))
 
 
 def routed_by_labels(labels: object) -> set[Trait]:
     """The proxies that these labels speak to."""
-    found: set[Trait] = set()
+    traits: set[Trait] = set()
     known = (
         {str(key): str(value) for key, value in labels.items()} if isinstance(labels, dict) else {}
     )
@@ -84,10 +84,10 @@ def routed_by_labels(labels: object) -> set[Trait]:
     if enable in ("true", "1") or (
         enable is None and any(_TRAEFIK_ROUTER.fullmatch(key) for key in known)
     ):
-        found.add("by-traefik")
+        traits.add("by-traefik")
     if any(_CADDY.fullmatch(key) for key in known):
-        found.add("by-caddy")
-    return found
+        traits.add("by-caddy")
+    return traits
 
 
 def routed(containers: Iterable[Served]) -> tuple[tuple[Routed, ...], tuple[str, ...]]:
@@ -106,7 +106,7 @@ def routed(containers: Iterable[Served]) -> tuple[tuple[Routed, ...], tuple[str,
             for one in seen
             if f"by-{kind}" in one.traits and one not in proxies and f"is-{kind}" not in one.traits
         ]
-        found = [Routed(one.origin, label, _ports(one.required)) for one in backends]
+        found = [Routed(backend.origin, label, _ports(backend.required)) for backend in backends]
         behind += found
         if quiet := sorted({_who(one.origin) for one in found if not one.beside}):
             remarks.append(f"{label} serves {', '.join(quiet)}: they need no port of their own")
@@ -118,17 +118,17 @@ def routed(containers: Iterable[Served]) -> tuple[tuple[Routed, ...], tuple[str,
         ]
         remarks += [
             f"{label} speaks HTTP/3, but does not publish 443/udp: it stays closed"
-            for one in proxies
-            if "http3" in one.traits
-            and not one.host_network
-            and not any(_covers(port, "udp", 443) for port in one.required)
+            for proxy in proxies
+            if "http3" in proxy.traits
+            and not proxy.host_network
+            and not any(_covers(port, "udp", 443) for port in proxy.required)
         ]
     return tuple(behind), tuple(remarks)
 
 
-def _in_front(one: Served) -> bool:
-    return one.host_network or any(
-        _covers(port, "tcp", number) for port in one.required for number in _FRONT
+def _in_front(served: Served) -> bool:
+    return served.host_network or any(
+        _covers(port, "tcp", number) for port in served.required for number in _FRONT
     )
 
 

@@ -175,11 +175,13 @@ def containers_of(cluster: Cluster, node: str, present: Iterable[str]) -> list[C
         if task.node == node and task.state in _STARTING and task.container not in there
     }
     services = cluster.services.values()
-    ingress = [_as_container(one, [p for p in one.ports if p.ingress]) for one in services]
+    ingress = [
+        _as_container(service, [p for p in service.ports if p.ingress]) for service in services
+    ]
     host_mode = [
-        _as_container(one, [p for p in one.ports if not p.ingress and p.asked is not None])
-        for one in services
-        if one.id in starting
+        _as_container(service, [p for p in service.ports if not p.ingress and p.asked is not None])
+        for service in services
+        if service.id in starting
     ]
     return [container for container in (*ingress, *host_mode) if container.bound]
 

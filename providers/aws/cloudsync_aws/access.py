@@ -81,7 +81,7 @@ def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
     for group in groups:
         if isinstance(found := group.native, Found):
             for family in families:
-                used = sum(one.family == family for one in found.permissions) + sum(
+                used = sum(permission.family == family for permission in found.permissions) + sum(
                     other.weight for other in found.others
                 )
                 rows.append(of_quota(f"rules of {group.id} for IPv{family}", used, found.quota))

@@ -44,8 +44,8 @@ def fleet(
     region: str,
 ) -> Fleet:
     """Raises what an answer of a strange shape raises."""
-    machines = tuple(_machine(one, specs, groups, lists) for one in instances)
-    there = {one.id for one in machines}
+    machines = tuple(_machine(instance, specs, groups, lists) for instance in instances)
+    there = {machine.id for machine in machines}
     missing = [
         f"there is no instance {id_} in {region}, which the firewall {spec.name} names"
         for spec in specs
@@ -54,15 +54,15 @@ def fleet(
     ]
     acting = {
         firewall.of
-        for one in machines
-        for interface in one.interfaces
+        for machine in machines
+        for interface in machine.interfaces
         for firewall in interface.firewalls
     }
     # If the configuration names instances, only those were asked for: the group may be on others
     # too.
     everywhere = [spec for spec in specs if not settings_of(spec).instances]
     existing = {
-        spec.name for spec in everywhere if any(is_group(spec, one) for one in groups.values())
+        spec.name for spec in everywhere if any(is_group(spec, group) for group in groups.values())
     }
     missing += [
         f"whether {spec.name} is on other instances than its key `instances` names was not asked; "
@@ -75,7 +75,7 @@ def fleet(
 
 def marked(groups: Iterable[Group], specs: Sequence[FirewallSpec]) -> tuple[Marked, ...]:
     """The groups that carry a marker."""
-    found = ((_acting(one, specs), marker_of(one.get("Tags") or ())) for one in groups)
+    found = ((_acting(group, specs), marker_of(group.get("Tags") or ())) for group in groups)
     return tuple(Marked(firewall, marker) for firewall, marker in found if marker is not None)
 
 
@@ -103,7 +103,7 @@ def prefix_lists(
     groups: Mapping[str, Group], instances: Iterable[Mapping[str, Any]]
 ) -> tuple[str, ...]:
     """Every prefix list a group on an instance names, once."""
-    acting = {id_ for one in instances for id_ in groups_on(one)}
+    acting = {id_ for instance in instances for id_ in groups_on(instance)}
     return tuple(
         sorted(
             {
@@ -125,10 +125,10 @@ def _machine(
     unknown: dict[str, None] = {}
     kept: dict[str, None] = {}
     interfaces = []
-    for one in instance["NetworkInterfaces"]:
+    for network_interface in instance["NetworkInterfaces"]:
         rules: list[StageRule] = []
         firewalls = []
-        for said in one["Groups"]:
+        for said in network_interface["Groups"]:
             group = groups.get(str(said["GroupId"]))
             if group is None:
                 firewalls.append(
@@ -142,10 +142,10 @@ def _machine(
             firewalls.append(firewall)
             rules += _rules(firewall, group, lists, unknown, kept)
         stages = (union_stage(rules),) if firewalls else ()
-        addresses = public_addresses(_addresses(one))
+        addresses = public_addresses(_addresses(network_interface))
         interfaces.append(
             Interface(
-                str(one["NetworkInterfaceId"]),
+                str(network_interface["NetworkInterfaceId"]),
                 families_of(addresses),
                 stages,
                 addresses,
@@ -153,7 +153,7 @@ def _machine(
             )
         )
     id_ = str(instance["InstanceId"])
-    on_it = {firewall.of for one in interfaces for firewall in one.firewalls}
+    on_it = {firewall.of for interface in interfaces for firewall in interface.firewalls}
     name = next(
         (
             str(tag["Value"])
@@ -188,12 +188,12 @@ def _rules(
     except UnknownPermission as error:
         unknown[f"{firewall} has {error}"] = None
         return
-    for one in permissions:
-        if one.rule is not None:
+    for permission in permissions:
+        if permission.rule is not None:
             yield StageRule(
                 firewall,
-                RuleSet.of((one.rule,)),
-                f"{text(one.protocol, one.first, one.last)} from {one.cidr}",
+                RuleSet.of((permission.rule,)),
+                f"{text(permission.protocol, permission.first, permission.last)} from {permission.cidr}",
             )
     for other in others:
         if other.prefix_list is None:

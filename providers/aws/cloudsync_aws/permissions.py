@@ -101,20 +101,20 @@ def from_vendor(
     """The inbound permissions of a group, one by one. Raises `UnknownPermission`."""
     networks: list[Permission] = []
     others: list[Other] = []
-    for one in permissions:
+    for permission in permissions:
         try:
-            protocol = str(one["IpProtocol"]).lower()
+            protocol = str(permission["IpProtocol"]).lower()
             protocol = _NUMBERED.get(protocol, protocol)
-            first, last = one.get("FromPort"), one.get("ToPort")
+            first, last = permission.get("FromPort"), permission.get("ToPort")
             if protocol not in (*_NAMED, "-1"):
                 first = last = None
             for key, name, family in _SOURCES:
-                for source in one.get(key) or ():
+                for source in permission.get(key) or ():
                     cidr = str(source[name])
                     rule = _meaning(protocol, first, last, network(cidr))
                     said = str(source.get("Description") or "")
                     networks.append(Permission(protocol, first, last, family, cidr, rule, said))
-            others += _others(one, protocol, first, last)
+            others += _others(permission, protocol, first, last)
         except UnknownPermission:
             raise
         except (KeyError, TypeError, ValueError):
@@ -167,15 +167,15 @@ def request(
     """`IpPermissions` of an API call: grouped by protocol and ports. With `describe`, each source
     carries its text."""
     grouped: dict[tuple[str, int | None, int | None], dict[str, Any]] = {}
-    for one in permissions:
-        key = (one.protocol, one.first, one.last)
-        entry = grouped.setdefault(key, {"IpProtocol": one.protocol})
-        if one.first is not None and one.last is not None:
-            entry |= {"FromPort": one.first, "ToPort": one.last}
-        source = {"CidrIp" if one.family == 4 else "CidrIpv6": one.cidr}
-        if describe is not None and (text := describe.get(one)):
+    for permission in permissions:
+        key = (permission.protocol, permission.first, permission.last)
+        entry = grouped.setdefault(key, {"IpProtocol": permission.protocol})
+        if permission.first is not None and permission.last is not None:
+            entry |= {"FromPort": permission.first, "ToPort": permission.last}
+        source = {"CidrIp" if permission.family == 4 else "CidrIpv6": permission.cidr}
+        if describe is not None and (text := describe.get(permission)):
             source["Description"] = text
-        entry.setdefault("IpRanges" if one.family == 4 else "Ipv6Ranges", []).append(source)
+        entry.setdefault("IpRanges" if permission.family == 4 else "Ipv6Ranges", []).append(source)
     return list(grouped.values())
 
 

@@ -67,7 +67,7 @@ class AwsReader:
             )
         except ProviderError as error:
             return {spec.name: Unreadable(error) for spec in specs}
-        self.groups |= {str(one["GroupId"]): one for one in groups if one.get("GroupId")}
+        self.groups |= {str(group["GroupId"]): group for group in groups if group.get("GroupId")}
         return {spec.name: self._one(spec, groups) for spec in specs}
 
     def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
@@ -78,10 +78,10 @@ class AwsReader:
         try:
             instances = self._instances(specs)
             missing = sorted(
-                {id_ for one in instances for id_ in groups_on(one)} - self.groups.keys()
+                {id_ for instance in instances for id_ in groups_on(instance)} - self.groups.keys()
             )
             self.groups |= {
-                str(one["GroupId"]): one for one in self._groups("group-id", missing, {})
+                str(group["GroupId"]): group for group in self._groups("group-id", missing, {})
             }
             lists = {id_: self._entries(id_) for id_ in prefix_lists(self.groups, instances)}
             return fleet(specs, instances, self.groups, lists, self.api.settings.region)
@@ -143,7 +143,7 @@ class AwsReader:
                 "Entries",
                 {"PrefixListId": id_, "MaxResults": ENTRIES},
             )
-            return NetworkSet.union(network(str(one["Cidr"])) for one in entries)
+            return NetworkSet.union(network(str(entry["Cidr"])) for entry in entries)
         except ProviderError as error:
             return error
 
@@ -165,7 +165,7 @@ class AwsReader:
         quota = self.api.settings.rules_per_group
         try:
             if settings.group_id is not None:
-                fitting = [one for one in groups if one["GroupId"] == settings.group_id]
+                fitting = [group for group in groups if group["GroupId"] == settings.group_id]
                 if not fitting:
                     return Unreadable(
                         NotFound(
@@ -175,9 +175,9 @@ class AwsReader:
             else:
                 name = name_of(spec).lower()
                 fitting = [
-                    one
-                    for one in groups
-                    if one["VpcId"] == settings.vpc_id and str(one["GroupName"]).lower() == name
+                    group
+                    for group in groups
+                    if group["VpcId"] == settings.vpc_id and str(group["GroupName"]).lower() == name
                 ]
                 if not fitting:
                     return Absent(native=Found(quota))
@@ -188,7 +188,9 @@ class AwsReader:
                 )
             permissions, others = from_vendor(group["IpPermissions"])
             others = self._weighed(others)
-            rules = tuple(one.rule for one in permissions if one.rule is not None)
+            rules = tuple(
+                permission.rule for permission in permissions if permission.rule is not None
+            )
             return Present(
                 id=str(group["GroupId"]),
                 rules=RuleSet.of(rules),
@@ -201,9 +203,9 @@ class AwsReader:
                     str(group["GroupName"]),
                 ),
                 described=tuple(
-                    Description(RuleSet.of((one.rule,)), one.description)
-                    for one in permissions
-                    if one.rule is not None and one.description
+                    Description(RuleSet.of((permission.rule,)), permission.description)
+                    for permission in permissions
+                    if permission.rule is not None and permission.description
                 ),
                 native=Found(quota, str(group["GroupId"]), permissions, others),
             )
@@ -217,7 +219,7 @@ class AwsReader:
     def _weighed(self, others: tuple[Other, ...]) -> tuple[Other, ...]:
         """A prefix list costs its `MaxEntries` of the quota, not one rule; asked for only where a
         group has one."""
-        ids = sorted({one.prefix_list for one in others if one.prefix_list})
+        ids = sorted({other.prefix_list for other in others if other.prefix_list})
         lists: list[dict[str, Any]] = []
         for start in range(0, len(ids), VALUES):
             parameters = {
@@ -225,7 +227,9 @@ class AwsReader:
             }
             lists += self.api.pages("DescribeManagedPrefixLists", "PrefixLists", parameters)
         weights = {str(one["PrefixListId"]): int(one.get("MaxEntries") or 1) for one in lists}
-        return tuple(replace(one, weight=weights.get(one.prefix_list or "", 1)) for one in others)
+        return tuple(
+            replace(other, weight=weights.get(other.prefix_list or "", 1)) for other in others
+        )
 
     def _name(self, spec: FirewallSpec) -> str:
         return settings_of(spec).group_id or name_of(spec)

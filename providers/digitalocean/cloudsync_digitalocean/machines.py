@@ -56,7 +56,7 @@ def fleet(
         if not any(_acts(firewalls[id_], droplet) for droplet in droplets.values())
     }
     return Fleet(
-        tuple(one for one in machines if one.concerns),
+        tuple(machine for machine in machines if machine.concerns),
         frozenset(unattached),
         (*missing, *NOT_EVALUATED),
     )
@@ -159,9 +159,9 @@ def _acts(firewall: Mapping[str, Any], droplet: Mapping[str, Any]) -> bool:
 def _changing(firewall: Mapping[str, Any], droplet: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return next(
         (
-            one
-            for one in firewall.get("pending_changes") or ()
-            if one.get("droplet_id") == droplet["id"]
+            pending_change
+            for pending_change in firewall.get("pending_changes") or ()
+            if pending_change.get("droplet_id") == droplet["id"]
         ),
         None,
     )

@@ -321,7 +321,7 @@ def _crowded(firewall: Found, target: Target) -> str | None:
 
 
 def _droplets(attachments: Iterable[Attachment]) -> tuple[int, ...]:
-    natives = (one.native for one in attachments)
+    natives = (attachment.native for attachment in attachments)
     return tuple(
         n[1]
         for n in natives
@@ -330,7 +330,7 @@ def _droplets(attachments: Iterable[Attachment]) -> tuple[int, ...]:
 
 
 def _tags(attachments: Iterable[Attachment]) -> tuple[str, ...]:
-    natives = (one.native for one in attachments)
+    natives = (attachment.native for attachment in attachments)
     return tuple(
         n[1] for n in natives if isinstance(n, tuple) and n[0] == "tag" and isinstance(n[1], str)
     )

@@ -110,7 +110,7 @@ class Team:
 
     def __init__(self, api: Api, firewalls: list[dict[str, Any]]) -> None:
         self.api = api
-        self.firewalls = {str(one["id"]): one for one in firewalls}
+        self.firewalls = {str(firewall["id"]): firewall for firewall in firewalls}
         self._droplets: dict[str, dict[int, dict[str, Any]]] = {}
         self._tags_visible = False
 
@@ -192,7 +192,7 @@ class Team:
         looks no further than the plain list."""
         for query in ({}, {"type": "gpus"}):
             droplets = self._listed(query.get("type", "plain"), query)
-            named = [one for one in droplets.values() if one["name"] == wanted]
+            named = [droplet for droplet in droplets.values() if droplet["name"] == wanted]
             if len(named) > 1:
                 raise Unsupported(f"several droplets are named {str(wanted)[:64]!r}; give the id")
             if named or (id_ or 0) in droplets:
@@ -205,9 +205,11 @@ class Team:
         self, spec: FirewallSpec, firewall: Mapping[str, Any]
     ) -> tuple[Attachment, ...]:
         settings = settings_of(spec)
-        found = [self._droplet(wanted, firewall) for wanted in dict.fromkeys(settings.droplets)]
-        found += [self._tag(tag, firewall) for tag in dict.fromkeys(settings.tags)]
-        return tuple({one.target: one for one in found}.values())
+        attachments = [
+            self._droplet(wanted, firewall) for wanted in dict.fromkeys(settings.droplets)
+        ]
+        attachments += [self._tag(tag, firewall) for tag in dict.fromkeys(settings.tags)]
+        return tuple({one.target: one for one in attachments}.values())
 
     def _droplet(self, wanted: str | int, firewall: Mapping[str, Any]) -> Attachment:
         direct = set(firewall.get("droplet_ids") or ())
@@ -232,9 +234,9 @@ class Team:
         except AuthError as error:
             raise hidden("tag:read", error) from None
         fresh = [
-            one
-            for one in self.droplets.values()
-            if tag in (one.get("tags") or ()) and not covers(firewall, one)
+            droplet
+            for droplet in self.droplets.values()
+            if tag in (droplet.get("tags") or ()) and not covers(firewall, droplet)
         ]
         return Attachment(
             f"tag {tag}",
@@ -282,9 +284,10 @@ def _pending(firewall: Mapping[str, Any]) -> list[Pending]:
     """What is not in force: the vendor works on it, or gave up."""
     found = [
         Pending(
-            f"droplet {one['droplet_id']}", f"the change is {one.get('status') or 'waiting'} there"
+            f"droplet {pending_change['droplet_id']}",
+            f"the change is {pending_change.get('status') or 'waiting'} there",
         )
-        for one in firewall.get("pending_changes") or ()
+        for pending_change in firewall.get("pending_changes") or ()
     ]
     status = firewall.get("status")
     if not found and status in ("failed", "waiting"):

@@ -60,7 +60,7 @@ def from_vendor(rule: NativeRule) -> Listed:
     try:
         protocol, sources = str(rule["protocol"]), rule.get("sources") or {}
         networks = NetworkSet.of(
-            str(ip_network(one, strict=False)) for one in sources.get("addresses") or ()
+            str(ip_network(address, strict=False)) for address in sources.get("addresses") or ()
         )
         others = tuple(
             f"{what(rule)} from the {word} {one}"

@@ -58,7 +58,7 @@ class Fate:
         if self.redundant:
             return NOTHING
         return RuleSet.of(
-            rule for part in (self.stays, *(wish.allowed for wish in self.gains)) for rule in part
+            rule for gain in (self.stays, *(wish.allowed for wish in self.gains)) for rule in gain
         )
 
 
@@ -93,8 +93,8 @@ def _fate(owned: Owned, target: Target) -> Fate:
 def _one_rule(rule: VpcRule, stays: RuleSet, owned: Owned) -> RuleSet:
     """The part of `stays` that is ports x sources and is left to the rule."""
     by_sources: dict[NetworkSet, list[RuleSet]] = {}
-    for part in stays:
-        by_sources.setdefault(part.sources, []).append(RuleSet.of((part,)))
+    for stay in stays:
+        by_sources.setdefault(stay.sources, []).append(RuleSet.of((stay,)))
     parts = {sources: _union(rules) for sources, rules in by_sources.items()}
     if rule.other_sources:
         # Its tags and accounts keep all its ports, so that only sources may go.
@@ -136,7 +136,7 @@ def _extends(fate: Fate, wish: Wish, _target: Target) -> bool:
         fate.owned.generated
         and not fate.rule.other_sources
         and fate.rule.sources == wish.sources
-        and all(part.sources == wish.sources for part in fate.stays)
+        and all(stay.sources == wish.sources for stay in fate.stays)
         and all(gain.sources == wish.sources for gain in fate.gains)
     )
 
@@ -189,7 +189,7 @@ def _unasked(fate: Fate, asked: Collection[NetworkSet], target: Target) -> bool:
         return False
     if fate.owned.wrong:
         return target.reapply
-    return bool(asked) and not any(part.sources in asked for part in fate.stays)
+    return bool(asked) and not any(stay.sources in asked for stay in fate.stays)
 
 
 def _union(sets: Iterable[RuleSet]) -> RuleSet:

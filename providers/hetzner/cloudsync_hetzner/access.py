@@ -31,9 +31,9 @@ def check(account: Account, endpoint: str, specs: Mapping[str, FirewallSpec]) ->
     rows = [Access("token", "plan", "ok", "the project can be read"), _writing(api)]
     rows.append(of_quota("firewalls of the project", len(firewalls), MAX_FIREWALLS))
     rows += [
-        of_quota(f"rules of {one['name']}", len(one.get("rules") or ()), MAX_RULES)
-        for one in firewalls
-        if one.get("name") in specs
+        of_quota(f"rules of {firewall['name']}", len(firewall.get("rules") or ()), MAX_RULES)
+        for firewall in firewalls
+        if firewall.get("name") in specs
     ]
     if api.rate is not None:
         left, most = api.rate

@@ -51,7 +51,7 @@ def fleet(project: Project, specs: Mapping[str, FirewallSpec]) -> Fleet:
         if name in project.firewalls and not covered_by(project.firewalls[name])
     }
     return Fleet(
-        tuple(one for one in machines if one.concerns),
+        tuple(machine for machine in machines if machine.concerns),
         frozenset(unattached),
         (*missing, *NOT_EVALUATED),
     )
@@ -59,7 +59,10 @@ def fleet(project: Project, specs: Mapping[str, FirewallSpec]) -> Fleet:
 
 def marked(project: Project, owner: str, specs: Mapping[str, FirewallSpec]) -> tuple[Marked, ...]:
     """The firewalls that carry the owner's marker."""
-    found = ((_acting(one, specs), marker_of(one["labels"])) for one in project.firewalls.values())
+    found = (
+        (_acting(firewall, specs), marker_of(firewall["labels"]))
+        for firewall in project.firewalls.values()
+    )
     return tuple(
         Marked(firewall, marker)
         for firewall, marker in found

@@ -107,10 +107,10 @@ class Project:
         self, api: Api, firewalls: list[dict[str, Any]], servers: list[dict[str, Any]]
     ) -> None:
         self.api = api
-        self.firewalls = {str(one["name"]): one for one in firewalls}
-        self.by_id = {int(one["id"]): one for one in firewalls}
-        self.servers = {int(one["id"]): one for one in servers}
-        self.names = {str(one["name"]): one for one in servers}
+        self.firewalls = {str(firewall["name"]): firewall for firewall in firewalls}
+        self.by_id = {int(firewall["id"]): firewall for firewall in firewalls}
+        self.servers = {int(server["id"]): server for server in servers}
+        self.names = {str(server["name"]): server for server in servers}
         self.selected: dict[str, frozenset[int]] = {}
 
     def observe(self, spec: FirewallSpec, name: str) -> Observation:
@@ -162,7 +162,7 @@ class Project:
             for one in (firewall or {"applied_to": []})["applied_to"]
             if one["type"] == "server"
         }
-        found = []
+        attachments = []
         for wanted in dict.fromkeys(settings.servers):
             server = self._server(wanted)
             id_ = int(server["id"])
@@ -170,12 +170,12 @@ class Project:
             native = {"type": "server", "server": {"id": id_}} | self._full(
                 [server] if machines else []
             )
-            found.append(
+            attachments.append(
                 Attachment(f"server {id_}", id_ in direct or id_ in covered, machines, native)
             )
         if (selector := settings.label_selector) is not None:
-            found.append(self._selected(selector, firewall, covered))
-        return tuple({one.target: one for one in found}.values())
+            attachments.append(self._selected(selector, firewall, covered))
+        return tuple({one.target: one for one in attachments}.values())
 
     def _selected(
         self, selector: str, firewall: dict[str, Any] | None, covered: set[int]
@@ -219,7 +219,12 @@ class Project:
 
     def _full(self, servers: list[dict[str, Any]]) -> dict[str, Any]:
         full = next(
-            (str(one["name"]) for one in servers if len(firewalls_on(one)) >= MAX_FIREWALLS), None
+            (
+                str(server["name"])
+                for server in servers
+                if len(firewalls_on(server)) >= MAX_FIREWALLS
+            ),
+            None,
         )
         return {"_full": full} if full else {}
 
@@ -246,8 +251,8 @@ class Project:
         ]
         return sum(
             len(rule["source_ips"]) + len(rule["destination_ips"])
-            for one in others
-            for rule in one["rules"]
+            for other in others
+            for rule in other["rules"]
         )
 
 

@@ -33,12 +33,12 @@ def from_vendor(rule: NativeRule) -> tuple[Rule, ...]:
     if (
         not isinstance(protocol, str)
         or not isinstance(sources, list)
-        or not all(isinstance(one, str) for one in sources)
+        or not all(isinstance(source, str) for source in sources)
     ):
         raise UnknownRule("a rule without protocol or sources")
     try:
         # The API refuses host bits; an old rule that has them means the network.
-        networks = NetworkSet.of(str(ip_network(one, strict=False)) for one in sources)
+        networks = NetworkSet.of(str(ip_network(source, strict=False)) for source in sources)
         if protocol in ("tcp", "udp"):
             return (Rule.of(protocol, "" if port in (None, "", "any") else str(port), networks),)
         if protocol == "icmp":
@@ -82,32 +82,37 @@ def to_vendor(target: Target) -> tuple[NativeRule, ...] | Refusal:
 def edited(there: Mapping[str, NativeRule], wanted: Sequence[Line]) -> tuple[NativeRule, ...]:
     """The inbound rules with those that fit as they are, by key; what changes or is new as Hetzner
     has it. ICMP of both address families is one rule."""
-    found: list[NativeRule] = []
+    native_rules: list[NativeRule] = []
     pings: list[NativeRule] = []
     for line in wanted:
         before = there[line.at.key] if line.at is not None else None
         if line.rule is None:
             if before is not None:
-                found.append({**before, "description": plain(line.description) or None})
+                native_rules.append({**before, "description": plain(line.description) or None})
             continue
         protocol, sources = line.rule.protocol, line.rule.sources
         if protocol in ("icmp", "icmpv6"):
             sources = sources.family(4 if protocol == "icmp" else 6)
             written = list(_written("icmp", None, sources, line.description))
             if pings and len(written) == 1:
-                found[found.index(pings[0])] = pings[0] = _united(pings[0], written[0])
+                native_rules[native_rules.index(pings[0])] = pings[0] = _united(
+                    pings[0], written[0]
+                )
                 continue
             pings += written[:1]
         else:
             written = list(_written(protocol, line.rule.ports or None, sources, line.description))
-        found += written
-    return tuple(found)
+        native_rules += written
+    return tuple(native_rules)
 
 
 def _united(a: NativeRule, b: NativeRule) -> NativeRule:
     """Two rules for pings as one."""
     texts = dict.fromkeys(filter(None, (a["description"], b["description"])))
-    sources = [*a["source_ips"], *(one for one in b["source_ips"] if one not in a["source_ips"])]
+    sources = [
+        *a["source_ips"],
+        *(source_ip for source_ip in b["source_ips"] if source_ip not in a["source_ips"]),
+    ]
     return {**a, "source_ips": sources, "description": ", ".join(texts) or None}
 
 

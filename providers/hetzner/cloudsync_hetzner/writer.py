@@ -40,8 +40,8 @@ class HetznerWriter:
     def _send(self, change: Change) -> dict[str, Any]:
         wanted = change.wanted
         resources = [
-            {key: value for key, value in one.items() if not key.startswith("_")}
-            for one in wanted.resources
+            {key: value for key, value in resource.items() if not key.startswith("_")}
+            for resource in wanted.resources
         ]
         rules = [
             {key: value for key, value in rule.items() if value is not None}

@@ -145,7 +145,7 @@ class LocalProvider:
         rows = []
         for spec in specs:
             path = account.base / _path(spec)
-            folder = next(one for one in path.parents if one.exists())
+            folder = next(parent for parent in path.parents if parent.exists())
             readable = not path.exists() or os.access(path, os.R_OK)
             rows.append(Access(f"read {_path(spec)}", "plan", "ok" if readable else "missing"))
             rows.append(
@@ -200,9 +200,9 @@ class LocalReader:
             listed=tuple(listed.rule for listed in content.rules),
             kept=tuple(Kept(text) for text in content.kept),
             described=tuple(
-                Description(RuleSet.of((one.rule,)), one.description)
-                for one in content.rules
-                if one.description
+                Description(RuleSet.of((rule.rule,)), rule.description)
+                for rule in content.rules
+                if rule.description
             ),
             native=content,
             objects=keyed(

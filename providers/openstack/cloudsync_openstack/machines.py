@@ -225,9 +225,9 @@ def _stage_rule(
 def _addresses(port: Port, account: Account) -> list[str]:
     """Its own addresses and the floating ones that are mapped to it; those that can be read."""
     floating = () if isinstance(account.floating, ProviderError) else account.floating
-    found = [fixed.ip_address for fixed in port.fixed_ips]
-    found += [one.floating_ip_address for one in floating if one.port_id == port.id]
-    return [address for address in found if _is_address(address)]
+    addresses = [fixed.ip_address for fixed in port.fixed_ips]
+    addresses += [one.floating_ip_address for one in floating if one.port_id == port.id]
+    return [address for address in addresses if _is_address(address)]
 
 
 def _is_address(text: str) -> bool:

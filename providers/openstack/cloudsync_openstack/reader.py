@@ -246,7 +246,7 @@ class OpenStackReader:
         if not settings.ports and not settings.servers:
             return ()
         ports = _raised(self.ports[project])
-        found = [
+        attachments = [
             _attachment(f"port {port.id}", (port,), group) for port in self._ports(spec, ports)
         ]
         for wanted in dict.fromkeys(settings.servers):
@@ -256,8 +256,8 @@ class OpenStackReader:
                 raise NotFound(
                     f"the server {wanted!r} has no port in the project: nothing to attach to"
                 )
-            found.append(_attachment(f"server {server}", theirs, group, name))
-        return tuple({attachment.target: attachment for attachment in found}.values())
+            attachments.append(_attachment(f"server {server}", theirs, group, name))
+        return tuple({attachment.target: attachment for attachment in attachments}.values())
 
     def _ports(self, spec: FirewallSpec, ports: Sequence[Port]) -> list[Port]:
         found = []
