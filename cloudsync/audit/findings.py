@@ -46,4 +46,6 @@ class Finding:
 def graded(reachable: Reachable, worst: Severity, unknown: Severity, latent: Severity) -> Severity:
     """The severity of a port by who reaches it: `worst` from the Internet, `latent` if something in
     front of it stops the Internet."""
-    return {"internet": worst, "unknown": unknown}.get(reachable, latent)
+    if reachable == "internet":
+        return worst
+    return unknown if reachable == "unknown" else latent

@@ -68,8 +68,10 @@ def finding_of(
 
 def _reach(facts: Facts, publishes: tuple[Publish, ...]) -> tuple[Reachable, Publish]:
     """Who reaches them, and the one of them that lets in most."""
-    verdicts = [(of_publish(facts, publish), publish) for publish in publishes]
-    reachable = worst(verdict for verdict, _ in verdicts)
+    verdicts: list[tuple[Reachable, Publish]] = [
+        (of_publish(facts, publish), publish) for publish in publishes
+    ]
+    reachable = worst([verdict for verdict, _ in verdicts])
     return reachable, next(publish for verdict, publish in verdicts if verdict == reachable)
 
 

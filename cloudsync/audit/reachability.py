@@ -15,7 +15,11 @@ _WORST_FIRST: tuple[Reachable, ...] = ("internet", "unknown", "neighbours", "hos
 
 def worst(verdicts: Iterable[Reachable]) -> Reachable:
     """The verdict that lets in most."""
-    return min(verdicts, key=_WORST_FIRST.index, default="none")
+    present = frozenset(verdicts)
+    for verdict in _WORST_FIRST:
+        if verdict in present:
+            return verdict
+    return "none"
 
 
 def of_port(facts: Facts, protocol: str, ports: str, families: Iterable[int] = (4, 6)) -> Reachable:
@@ -52,7 +56,8 @@ def of_publish(facts: Facts, publish: Publish) -> Reachable:
 
 def of_workload(facts: Facts, workload: Workload) -> Reachable:
     """Who reaches anything of a container: by its published ports, or by the host's network."""
-    verdicts = [of_publish(facts, publish) for publish in workload.published]
+    verdicts: list[Reachable] = []
+    verdicts += (of_publish(facts, publish) for publish in workload.published)
     if workload.on_host_network:
         listening = [
             listener

@@ -188,5 +188,6 @@ def marker_text(marker: Marker) -> str:
 
 def marker_from(comment: str) -> Marker:
     """The marker of a comment; with a part missing it is still somebody's, and fits nobody."""
-    parts = dict(word.partition("=")[::2] for word in comment.split())
+    pairs = (word.partition("=") for word in comment.split())
+    parts = {key: value for key, _, value in pairs}
     return Marker(parts.get("owner", "?"), parts.get("firewall", "?"), parts.get("hosts", "?"))

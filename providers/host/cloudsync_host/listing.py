@@ -217,7 +217,8 @@ def _trial(
     comments = [str(element["comment"]) for element in elements if "comment" in element]
     # Both families run together; a second that has begun counts.
     seconds = max((int(element["expires"]) + 1 for element in elements), default=0)
-    words = dict(word.partition("=")[::2] for word in " ".join(comments).split())
+    pairs = (word.partition("=") for word in " ".join(comments).split())
+    words = {key: value for key, _, value in pairs}
     return Trial(seconds, words.get("ssh", ""), words.get("before", ""))
 
 
