@@ -61,7 +61,7 @@ COURSES = (
     Course(
         "attaches", (SSH, "tcp/8080"), ("tcp/443",), attach=True, grants=("--allow-attach", NAME), everything=False
     ),
-    Course("adopts", ("tcp/80", "tcp/8080", "tcp/3389"), ("tcp/80", "tcp/443"), False, grants=("--adopt", NAME)),
+    Course("adopts", ("tcp/80", "tcp/8080", "tcp/3389"), ("tcp/80", "tcp/443"), False, grants=("--adopt", NAME, "--ssh-moved")),
     Course("adopts-as-it-is", (SSH, "tcp/80"), ("tcp/80",), False, grants=("--adopt", NAME), everything=False),
 )  # fmt: skip
 LONG = bool(os.environ.get("CLOUDSYNC_LONG"))
