@@ -57,14 +57,16 @@ def of_publish(facts: Facts, publish: Publish) -> Reachable:
 def of_workload(facts: Facts, workload: Workload) -> Reachable:
     """Who reaches anything of a container: by its published ports, or by the host's network."""
     verdicts: list[Reachable] = []
-    verdicts += (of_publish(facts, publish) for publish in workload.published)
+    for publish in workload.published:
+        verdicts.append(of_publish(facts, publish))  # noqa: PERF401 - pyright widens a comprehension to str
     if workload.on_host_network:
         listening = [
             listener
             for listener in facts.listeners
             if listener.is_everywhere and workload.id and listener.container == workload.id
         ]
-        verdicts += [of_port(facts, socket.protocol, str(socket.port)) for socket in listening]
+        for socket in listening:
+            verdicts.append(of_port(facts, socket.protocol, str(socket.port)))  # noqa: PERF401 - as above
         if not listening:
             verdicts.append("unknown")
     return worst(verdicts)
