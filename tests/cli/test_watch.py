@@ -168,7 +168,7 @@ def test_an_event_is_a_hint_and_a_full_read_decides(
     )
     until(lambda: "8001" in ports(shell), watch.lines)
     assert "9999" not in ports(shell)
-    assert "1 opened" in watch.heard("change", 2)["message"]
+    assert "opened 8001/tcp" in watch.heard("change", 2)["message"]
     assert watch.stop() == 0
 
 
@@ -244,7 +244,7 @@ def test_an_engine_that_goes_away_and_comes_back_closes_nothing_and_is_heard_aga
     engine.routes["/events"].send(START)
     until(lambda: "8001" in ports(shell), watch.lines)
     assert "8005" in ports(shell)
-    assert "not read completely" in watch.heard("trouble")["message"]
+    assert "could not be read completely" in watch.heard("trouble")["message"]
     again = FakeEngine(tmp_path / "second", containers=0)
     add_container(again, 5)
     again.routes["/events"] = Stream()

@@ -8,7 +8,7 @@ rule for every rule a scenario names.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 # The import takes longer than a scenario's whole deadline.
@@ -18,6 +18,7 @@ from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
 from cloudsync.rules.networks import ANY4, ANY6
 from cloudsync.testing import Spelled
+from cloudsync.testing.run import OWNER
 from tests.conformance.http_stage import HttpStage, networks, rule_set
 from tests.doubles.compute import ComputeDouble, fault_body
 
@@ -55,13 +56,20 @@ class GcpStage(HttpStage):
             if marker is None
             else f"cloudsync owner={marker.owner} firewall={marker.firewall} hosts={marker.hosts}"
         )
-        self._add(name, rules, mark)
+        # What a scenario says is there was made by people: it has names that people give.
+        hand = "" if marker is not None and marker.owner != OWNER else "-by-hand"
+        for made, body in self._named(name, rules, mark):
+            self.cloud.add_firewall(f"{made}{hand}", **body)
 
     def edit(self, name: str, rules: Sequence[Spelled]) -> None:
+        """What is there already keeps its name; a person names the rest as a person does."""
         mine = self._of(name)
         for one in mine:
             self.cloud.remove_by_hand(one["name"])
-        self._add(name, rules, mine[0]["description"].partition(": ")[0])
+        mark = mine[0]["description"].partition(": ")[0]
+        for made, body in self._named(name, rules, mark):
+            same = [one["name"] for one in mine if _essence(one) == _essence(body)]
+            self.cloud.add_firewall(same[0] if same else f"{made}-by-hand", **body)
 
     def lets_in(self, name: str) -> RuleSet | None:
         mine = self._of(name)
@@ -128,11 +136,16 @@ class GcpStage(HttpStage):
         }
         return [*self.double.violations, *sorted(astray)]
 
-    def _add(self, name: str, rules: Sequence[Spelled], mark: str) -> None:
+    def _named(
+        self, name: str, rules: Sequence[Spelled], mark: str
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
         """As cloudsync makes them: the ports of one source set and family in one rule, whose name
         ends by what the sources are."""
         for suffix, group in _by_sources(rules).items():
-            self.cloud.add_firewall(f"{name}-{suffix}", **_body(group, mark))
+            for number, text in enumerate(dict.fromkeys(rule.description for rule in group)):
+                described = [rule for rule in group if rule.description == text]
+                more = f"-{number}" if number else ""
+                yield f"{name}-{suffix}{more}", _body(described, mark)
 
     def _of(self, name: str) -> list[dict[str, Any]]:
         return _with_prefix(self.cloud.firewalls(), name)
@@ -142,13 +155,19 @@ class OneRuleEachStage(GcpStage):
     """One VPC rule for every rule and family, under names that cloudsync would not choose for these
     sources."""
 
-    def _add(self, name: str, rules: Sequence[Spelled], mark: str) -> None:
+    def _named(
+        self, name: str, rules: Sequence[Spelled], mark: str
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
         number = 0
         for rule in rules:
             for family in (4, 6):
                 if (part := _of_family(rule, family)) is not None:
-                    self.cloud.add_firewall(f"{name}-v{family}-{number:08x}", **_body([part], mark))
+                    yield f"{name}-v{family}-{number:08x}", _body([part], mark)
                     number += 1
+
+
+def _essence(rule: Mapping[str, Any]) -> tuple[object, object]:
+    return rule.get("allowed"), rule.get("sourceRanges")
 
 
 def _with_prefix(state: Mapping[str, Mapping[str, Any]], name: str) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ For faults only: what a good engine answers is tested on a real one.
 from __future__ import annotations
 
 import json
-import os
 import socketserver
 import sys
 import threading
@@ -79,7 +78,7 @@ class FakeEngine:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-        os.unlink(self.socket)  # noqa: PTH108 - the server is closed, the path remains
+        Path(self.socket).unlink(missing_ok=True)  # the server is closed, the path may remain
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

@@ -109,7 +109,7 @@ def test_each_extra_alone_is_enough_for_its_provider(
     usable = {name for name, row in rows.items() if row["problem"] is None}
     assert usable == {"host", "local", extra} - {""}
     assert all(
-        f'pip install "cloudsync-firewall[{name}]"' in rows[name]["problem"]
+        f"-m pip install 'cloudsync-firewall[{name}]'" in rows[name]["problem"]
         for name in set(rows) - usable
     )
     if extra:

@@ -203,7 +203,7 @@ def test_what_the_vendor_has_not_put_in_force_is_said_and_protects_nothing_yet(
     (machine,) = site.web().standing.machines
     assert not machine.protected
     assert machine.pending
-    assert "Needs your yes" in site.said()
+    assert "put into effect on server 2" in site.said()
 
 
 def test_law8_a_firewall_with_our_mark_that_nobody_names_is_an_orphan(
