@@ -113,7 +113,9 @@ MOTO_CANNOT = {
 FOR_MOTO = tuple(
     one
     for one in SCENARIOS
-    if not one.needs & MOTO_CANNOT.keys() and one.name != "another spelling of IPv6 is the same"
+    if not one.needs & MOTO_CANNOT.keys()
+    and one.name != "another spelling of IPv6 is the same"
+    and "esp" not in one.protocols  # moto fails on a protocol that has no ports
 )
 
 

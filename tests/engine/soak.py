@@ -201,7 +201,7 @@ servers = ["web-1"]
             time.sleep(0.5)
         for port, state in down.items():
             self.seen.lost.append(f"c{port} after outage {self.seen.outages}: {state}")
-            self._bring_up(port, time.monotonic() + 10.0)
+            self._bring_up(port, time.monotonic() + 60.0)
 
     def _bring_up(self, port: int, until: float) -> None:
         """An engine that was killed may find its own port still taken for a moment."""
