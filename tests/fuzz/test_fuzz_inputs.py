@@ -127,7 +127,7 @@ def test_law7_labels_of_any_text_never_open_more_than_is_published(
     engine.routes = {
         "/version": {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24"},
         "/info": {"Swarm": {"LocalNodeState": "inactive"}},
-        "/networks": NETWORKS,
+        "/networks": [{"Id": "n1", "Name": "bridge", "Driver": "bridge", "Options": {}}],
         "/containers/json": [{"Id": engine.id(0)}],
         f"/containers/{engine.id(0)}/json": container,
         "/images/sha256:1/json": {"Config": {"Labels": {}}},
