@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from cloudsync.audit import tables
 from cloudsync.audit.findings import Finding, Reachable, Severity, graded
@@ -94,8 +95,6 @@ def _sensitive(facts: Facts, workload: Workload, publishes: tuple[Publish, ...])
 
 
 def _with_hint(finding: Finding, publish: Publish) -> Finding:
-    from dataclasses import replace
-
     if publish.file is None or publish.first == 0:
         return finding
     suffix = "" if publish.protocol == "tcp" else f"/{publish.protocol}"
@@ -225,8 +224,6 @@ def _loopback(facts: Facts, workload: Workload) -> Iterator[Finding]:
         f"{publish.address}:{publish.ports}/{publish.protocol} is meant for this machine only; "
         f"{engine.kind} {engine.version} lets machines of the same network reach it",
     )  # fmt: skip
-    from dataclasses import replace
-
     yield replace(finding, reachable="neighbours")
 
 

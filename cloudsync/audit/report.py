@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 from cloudsync.audit import containers, machine, published, walls
@@ -82,8 +82,3 @@ def _expired(ignore: Ignore) -> Finding:
         "CS046", "low", "configuration", f"ignore {ignore.id} {ignore.object}",
         f"ignored until {ignore.until} because: {ignore.reason}; the date has passed",
     )  # fmt: skip
-
-
-def moved_to(finding: Finding, file: str, line: int) -> Finding:
-    """The finding at a place: one of a machine stands at its line of the configuration."""
-    return finding if finding.file else replace(finding, file=file, line=line)

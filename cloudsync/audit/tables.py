@@ -13,7 +13,6 @@ ADMIN_IMAGES = (
     "pgadmin4", "redis-commander", "mongo-express", "rabbitmq-management", "dozzle", "netdata",
     "uptime-kuma", "vault", "consul", "minio", "cockpit", "webmin", "nginx-proxy-manager", "alertmanager",
 )  # fmt: skip
-ADMIN_PORTS = frozenset((3000, 5601, 8081, 8888, 9000, 9090, 9443, 19999))
 DATABASE_IMAGES = (
     "postgres", "postgresql", "mysql", "mariadb", "mongo", "mongodb", "redis", "valkey", "memcached",
     "elasticsearch", "opensearch", "rabbitmq", "cassandra", "couchdb", "influxdb", "clickhouse-server",
