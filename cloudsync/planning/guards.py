@@ -27,6 +27,7 @@ from cloudsync.provider.contract import (
     Refusal,
     Step,
     StepKind,
+    Target,
     Touched,
     VendorRule,
 )
@@ -473,10 +474,14 @@ def passing_denials(name: str, steps: Sequence[Step]) -> Guard | None:
 
 
 def lawful_steps(
-    name: str, before: RuleSet, after: RuleSet, ssh: RuleSet, steps: Sequence[Step]
+    name: str,
+    before: RuleSet,
+    target: Target,
+    steps: Sequence[Step],
 ) -> Guard | None:
-    """Laws 2 and 3 over the steps of a provider, checked before the first write."""
-    problem = _unlawful(before, after, ssh, steps)
+    """Laws 2 and 3 over the steps of a provider, checked before the first write. `before`: what
+    the firewall lets in now."""
+    problem = _unlawful(before, target.rules, target.ssh, steps) or _unattached(target, steps)
     if problem is None:
         return None
     rule, text = problem
@@ -493,23 +498,60 @@ def _unlawful(
     lowest, highest = before & after, before | after
     now = before
     for step in steps:
-        if not step.after.covers(ssh & before):
-            return "ssh", f'"{step.summary}" would close SSH'
-        closes = bool(now - step.after)
-        safe = step.after.covers(ssh) if step.kind is StepKind.REPLACE else now.covers(ssh)
-        if (closes or step.attaches) and not safe:
-            return "ssh", f'"{step.summary}" would close or attach before SSH is open'
+        problem = _closes_ssh(now, step, ssh, before) or _misdeclared(now, step)
+        if problem is not None:
+            return problem
         if not step.after.covers(lowest):
             return "steps", f'"{step.summary}" would close for a moment what stays wanted'
         if not highest.covers(step.after):
             return "steps", f'"{step.summary}" would open for a moment what nobody wants'
-        if step.kind is StepKind.WIDEN and closes:
-            return "steps", f'"{step.summary}" says it widens, but closes'
-        if step.kind in (StepKind.NARROW, StepKind.ATTACH, StepKind.MARK) and step.after - now:
-            return "steps", f'"{step.summary}" says it is a {step.kind}, but opens'
-        if step.kind in (StepKind.ATTACH, StepKind.MARK) and closes:
-            return "steps", f'"{step.summary}" says it is a {step.kind}, but closes'
+        if step.attaches:
+            # A machine under no firewall is open: what it is to let in must be let in by the
+            # firewall from the moment on at which it comes under it.
+            lowest = after
+            open_then = step.after if step.kind is StepKind.REPLACE else now & step.after
+            if not open_then.covers(after):
+                closed = _some(after - open_then)
+                early = f'"{step.summary}" would attach a machine before its rules are in effect'
+                return "steps", f"{early}: {closed} would be closed there for a moment"
         now = step.after
     if now != after:
         return "steps", "they do not end where the plan ends"
     return None
+
+
+def _closes_ssh(now: RuleSet, step: Step, ssh: RuleSet, before: RuleSet) -> tuple[str, str] | None:
+    if not step.after.covers(ssh & before):
+        return "ssh", f'"{step.summary}" would close SSH'
+    safe = step.after.covers(ssh) if step.kind is StepKind.REPLACE else now.covers(ssh)
+    if (step.attaches or now - step.after) and not safe:
+        return "ssh", f'"{step.summary}" would close or attach before SSH is open'
+    return None
+
+
+def _misdeclared(now: RuleSet, step: Step) -> tuple[str, str] | None:
+    """A step whose kind says something else than its rules."""
+    closes, opens = bool(now - step.after), bool(step.after - now)
+    if step.kind is StepKind.WIDEN and closes:
+        return "steps", f'"{step.summary}" says it widens, but closes'
+    if step.kind in (StepKind.NARROW, StepKind.ATTACH, StepKind.MARK) and opens:
+        return "steps", f'"{step.summary}" says it is a {step.kind}, but opens'
+    if step.kind in (StepKind.ATTACH, StepKind.MARK) and closes:
+        return "steps", f'"{step.summary}" says it is a {step.kind}, but closes'
+    return None
+
+
+def _unattached(target: Target, steps: Sequence[Step]) -> tuple[str, str] | None:
+    """Every attachment of the plan is some step's, and no step attaches anything else."""
+    wanted = {attachment.target for attachment in target.attach}
+    attached = {name for step in steps for name in step.attaches}
+    if missing := sorted(wanted - attached):
+        return "steps", f"no step attaches {', '.join(missing)}, which the plan shows"
+    if unasked := sorted(attached - wanted):
+        return "steps", f"a step attaches {', '.join(unasked)}, which the plan does not show"
+    return None
+
+
+def _some(rules: RuleSet) -> str:
+    shown = [str(rule) for rule in rules]
+    return ", ".join(shown[:_MANY]) + (f" and {len(shown) - _MANY} more" if shown[_MANY:] else "")

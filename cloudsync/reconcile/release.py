@@ -145,9 +145,7 @@ def _decided(
         steps = Refusal(f'the provider "{table.type}" cannot take its mark off')
     refusal = guards.unsupported(name, steps)
     steps = () if isinstance(steps, Refusal) else steps
-    refusal = refusal or guards.lawful_steps(
-        name, observed.rules, observed.rules, target.ssh, steps
-    )
+    refusal = refusal or guards.lawful_steps(name, observed.rules, target, steps)
     plan = replace(plan, steps=tuple(StepSummary(step.summary, step.kind) for step in steps))
     return replace(
         nothing,

@@ -101,11 +101,10 @@ def test_law3_whatever_writes_of_a_step_have_ended_what_is_open_stays_between(
 ) -> None:
     before, at_first, firewall = ours(state), state, seen(state)
     wrong = any(owned.wrong for owned in firewall.owned)
-    steps = provider.plan_steps(
-        Present(PREFIX, before, MARK, native=firewall), target(final, firewall, reapply=wrong)
-    )
+    wish = target(final, firewall, reapply=wrong)
+    steps = provider.plan_steps(Present(PREFIX, before, MARK, native=firewall), wish)
     assert isinstance(steps, tuple)
-    assert not steps or lawful_steps("web", ours(state), final, SSH, steps) is None
+    assert not steps or lawful_steps("web", ours(state), wish, steps) is None
     for step in steps:
         assert isinstance(step.native, Writes)
         ended = {frozenset[int](): state}

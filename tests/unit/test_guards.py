@@ -6,7 +6,9 @@ import pytest
 
 from cloudsync.model.plan import Granted, Guard
 from cloudsync.planning.guards import attaching, closings, lawful_steps, max_close
-from cloudsync.provider.contract import Attachment, Machine, Step, StepKind
+from cloudsync.provider.contract import Attachment, FirewallSpec, Machine, Step, StepKind, Target
+from cloudsync.provider.marker import Marker
+from cloudsync.provider.settings import FirewallSettings
 from cloudsync.rules import NOTHING, RuleSet
 from tests.world import rules
 
@@ -17,8 +19,16 @@ def step(kind: StepKind, *after: str, attaches: tuple[str, ...] = ()) -> Step:
     return Step(f"{kind} something", kind, rules(*after), attaches)
 
 
-def checked(before: RuleSet, after: RuleSet, *steps: Step) -> str | None:
-    guard = lawful_steps("web", before, after, SSH, steps)
+def checked(
+    before: RuleSet, after: RuleSet, *steps: Step, attach: tuple[str, ...] | None = None
+) -> str | None:
+    """`attach`: what the plan attaches; left out, what the steps do."""
+    if attach is None:
+        attach = tuple(dict.fromkeys(name for step in steps for name in step.attaches))
+    spec = FirewallSpec("web", FirewallSettings(), Marker("shop", "web", "0badcafe"))
+    attachments = tuple(Attachment(name, attached=False) for name in attach)
+    target = Target(spec, after, SSH, attach=attachments)
+    guard = lawful_steps("web", before, target, steps)
     return guard.id if guard else None
 
 
@@ -42,6 +52,40 @@ def test_creating_with_rules_and_attachment_at_once_is_lawful() -> None:
 def test_attaching_without_ssh_is_not_lawful() -> None:
     steps = step(StepKind.ATTACH, attaches=("server 7",)), step(StepKind.WIDEN, "tcp/22")
     assert checked(NOTHING, SSH, *steps) == "ssh"
+
+
+def test_law2_a_machine_is_attached_only_once_all_its_rules_are_in_effect() -> None:
+    after = rules("tcp/22", "tcp/443")
+    attach = step(StepKind.ATTACH, "tcp/22", attaches=("server 7",))
+    assert checked(SSH, after, attach, step(StepKind.REPLACE, "tcp/22", "tcp/443")) == "steps"
+    lawful = step(StepKind.ATTACH, "tcp/22", "tcp/443", attaches=("server 7",))
+    assert checked(SSH, after, step(StepKind.WIDEN, "tcp/22", "tcp/443"), lawful) is None
+
+
+def test_law2_several_calls_in_any_order_may_not_open_and_attach_in_one_step() -> None:
+    after = rules("tcp/22", "tcp/443")
+    step_of_both = step(StepKind.WIDEN, "tcp/22", "tcp/443", attaches=("server 7",))
+    assert checked(SSH, after, step_of_both) == "steps"
+    at_once = step(StepKind.REPLACE, "tcp/22", "tcp/443", attaches=("server 7",))
+    assert checked(SSH, after, at_once) is None
+
+
+def test_law2_what_an_attached_machine_needs_does_not_close_after_the_attachment() -> None:
+    after = rules("tcp/22", "tcp/443")
+    steps = (
+        step(StepKind.WIDEN, "tcp/22", "tcp/443"),
+        step(StepKind.ATTACH, "tcp/22", "tcp/443", attaches=("server 7",)),
+        step(StepKind.REPLACE, "tcp/22"),
+        step(StepKind.REPLACE, "tcp/22", "tcp/443"),
+    )
+    assert checked(SSH, after, *steps) == "steps"
+
+
+def test_law8_the_steps_attach_what_the_plan_shows_and_nothing_else() -> None:
+    steps = (step(StepKind.ATTACH, "tcp/22", attaches=("server 7",)),)
+    assert checked(SSH, SSH, *steps, attach=("server 7", "server 8")) == "steps"
+    assert checked(SSH, SSH, *steps, attach=()) == "steps"
+    assert checked(SSH, SSH, *steps, attach=("server 7",)) is None
 
 
 def test_ssh_that_is_open_stays_open_even_if_it_comes_back() -> None:
