@@ -159,6 +159,7 @@ def _not_covered(writing: list[Written]) -> list[Written]:
     by_sources: dict[tuple[str, NetworkSet], list[Written]] = defaultdict(list)
     for written in writing:
         by_sources[written.rule.protocol, written.rule.sources].append(written)
+    nested = _inside_another(writing)
 
     def covered(written: Written) -> bool:
         for (protocol, sources), others in by_sources.items():
@@ -166,18 +167,35 @@ def _not_covered(writing: list[Written]) -> list[Written]:
                 written.rule.sources
             ):
                 continue
-            for other in others:
-                if other is not written and (
-                    protocol == "all" != written.rule.protocol
-                    or other.rule.first
-                    <= written.rule.first
-                    <= written.rule.last
-                    <= other.rule.last
-                ):
-                    return True
+            if any(
+                other is not written
+                and (protocol == "all" != written.rule.protocol or _holds(other.rule, written.rule))
+                for other in others
+            ):
+                return True
         return False
 
-    return [written for written in writing if not covered(written)]
+    return [
+        written for written in writing if _ports(written.rule) not in nested or not covered(written)
+    ]
+
+
+def _inside_another(writing: Iterable[Written]) -> set[Ports]:
+    """The ports, all different, that lie in another's, whoever may reach them: the rest is covered
+    by no other. One pass in order, since pair by pair takes too long for a thousand ports."""
+    nested: set[Ports] = set()
+    reached: dict[str, int] = {}
+    ports = sorted((_ports(written.rule) for written in writing), key=lambda p: (p[0], p[1], -p[2]))
+    everything = any(protocol == "all" for protocol, _, _ in ports)
+    for protocol, first, last in ports:
+        if everything or last <= reached.get(protocol, -1):
+            nested.add((protocol, first, last))
+        reached[protocol] = max(last, reached.get(protocol, -1))
+    return nested
+
+
+def _holds(outer: Rule, inner: Rule) -> bool:
+    return outer.first <= inner.first <= inner.last <= outer.last
 
 
 def _remainders(going: Iterable[VendorRule], rest: RuleSet, target: Target) -> list[Written]:

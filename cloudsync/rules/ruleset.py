@@ -25,6 +25,9 @@ from functools import lru_cache
 
 from cloudsync.rules import protocols
 from cloudsync.rules.canonical import (
+    DIFFERENCE,
+    INTERSECTION,
+    UNION,
     Band,
     Region,
     Regions,
@@ -125,13 +128,13 @@ class RuleSet:
         return bool(self.regions)
 
     def __or__(self, other: RuleSet) -> RuleSet:
-        return RuleSet(combine(self.regions, other.regions, NetworkSet.__or__))
+        return RuleSet(combine(self.regions, other.regions, UNION))
 
     def __and__(self, other: RuleSet) -> RuleSet:
-        return RuleSet(combine(self.regions, other.regions, NetworkSet.__and__))
+        return RuleSet(combine(self.regions, other.regions, INTERSECTION))
 
     def __sub__(self, other: RuleSet) -> RuleSet:
-        return RuleSet(combine(self.regions, other.regions, NetworkSet.__sub__))
+        return RuleSet(combine(self.regions, other.regions, DIFFERENCE))
 
     def covers(self, other: RuleSet) -> bool:
         """Whether every point of `other` is in this set."""

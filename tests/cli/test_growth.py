@@ -51,11 +51,11 @@ def test_ports_that_open_or_are_open(tmp_path: Path, there: bool) -> None:
         for count in found
     ]
     assert changes == ([0, 0] if there else [SMALL + 2, 4 * SMALL + 2])
-    assert growth(lambda count: reconcile.plan(found[count], reconcile.Options()), SMALL) < 10
+    assert growth(lambda count: reconcile.plan(found[count], reconcile.Options()), SMALL) < 6
 
 
 def test_ports_that_close(tmp_path: Path) -> None:
     for count in (SMALL, 4 * SMALL):
         reconcile.apply(loaded(tmp_path, count, of=count), reconcile.Options())
     found = {count: loaded(tmp_path, 1, of=count) for count in (SMALL, 4 * SMALL)}
-    assert growth(lambda count: reconcile.plan(found[count], reconcile.Options()), SMALL) < 10
+    assert growth(lambda count: reconcile.plan(found[count], reconcile.Options()), SMALL) < 6

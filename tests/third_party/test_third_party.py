@@ -69,7 +69,9 @@ def test_from_pip_install_to_plan_and_apply(installed: dict[str, str], tmp_path:
     (tmp_path / "files").mkdir()
     assert "acme" in types(installed, tmp_path, "providers").stdout
     done = types(installed, tmp_path, "plan", "--detailed-exitcode")
-    assert (done.returncode, "tcp/443 opens" in done.stdout) == (2, True), done.stdout + done.stderr
+    assert (done.returncode, "443/tcp  everyone" in done.stdout) == (2, True), (
+        done.stdout + done.stderr
+    )
     assert types(installed, tmp_path, "apply", "--auto-approve").returncode == 0
     assert "tcp 443 0.0.0.0/0,::/0" in (tmp_path / "files" / "web").read_text()
     assert types(installed, tmp_path, "plan", "--detailed-exitcode").returncode == 0

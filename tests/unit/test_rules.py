@@ -348,15 +348,15 @@ def many_rules(count: int, width: int, networks: int) -> list[Rule]:
 
 
 @pytest.mark.parametrize(("width", "networks"), [(0, 5000), (300, 40), (20000, 4)])
-def test_four_times_the_rules_take_not_much_more_than_four_times_as_long(
+def test_four_times_the_rules_take_not_much_more_than_four_times_the_work(
     width: int, networks: int
 ) -> None:
-    rules = {count: many_rules(count, width, networks) for count in (2_500, 10_000)}
+    rules = {count: many_rules(count, width, networks) for count in (500, 2_000)}
     assert growth(lambda count: RuleSet.of(rules[count])) < 10
 
 
 def test_rules_with_sources_of_their_own_too() -> None:
-    rules = [Rule.of("tcp", "1-65535", [f"10.{n >> 8}.{n & 255}.0/28"]) for n in range(10_000)]
+    rules = [Rule.of("tcp", "1-65535", [f"10.{n >> 8}.{n & 255}.0/28"]) for n in range(2_000)]
     assert len(list(RuleSet.of(rules))) == 1
     assert growth(lambda count: RuleSet.of(rules[:count])) < 10
 
@@ -364,7 +364,7 @@ def test_rules_with_sources_of_their_own_too() -> None:
 def test_combining_and_making_few_too() -> None:
     pairs = {
         count: (RuleSet.of(many_rules(count, 0, 5000)), RuleSet.of(many_rules(count - 1, 0, 5000)))
-        for count in (2_500, 10_000)
+        for count in (500, 2_000)
     }
     assert (
         growth(lambda count: (pairs[count][0] | pairs[count][1], pairs[count][0] & pairs[count][1]))

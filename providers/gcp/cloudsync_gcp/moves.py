@@ -157,8 +157,9 @@ def _updated(owned: Owned, allowed: RuleSet, target: Target) -> dict[str, Any]:
         "disabled": False,
         "description": marked(target.spec.marker, who),
     }
-    if rule.denied or allowed != rule.matches:
-        body["allowed"] = allowed_entries(allowed)
+    entries = allowed_entries(allowed)
+    if rule.denied or entries != allowed_entries(rule.matches):
+        body["allowed"] = entries
     if (sources := _sources(allowed)) != rule.sources:
         body["sourceRanges"] = list(sources.cidrs())
     body.pop("denied", None)
