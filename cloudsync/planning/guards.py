@@ -54,6 +54,10 @@ GUARDS: Mapping[str, tuple[Withholds, str]] = {
         "a machine that is under no firewall would come under this one; --allow-attach is the user's word",
     ),
     "own-ssh": ("firewall", "the SSH connection this run was started through would be shut out"),
+    "no-ssh-server": (
+        "firewall",
+        "no SSH server listens on a declared port of the machine whose own firewall would drop the rest",
+    ),
     "ssh-moved": (
         "firewall",
         "SSH of the last applied plan would close; --ssh-moved is the user's word",

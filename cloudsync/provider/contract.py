@@ -356,7 +356,7 @@ class Refusal:
 
     reason: str
     guard: str = "unsupported"
-    """The guard that shows it: `unsupported`, or `passes-denial`."""
+    """The guard that shows it: `unsupported`, `passes-denial`, `no-ssh-server` or `own-ssh`."""
 
 
 Progress = Callable[[str], None]

@@ -47,9 +47,21 @@ class Program:
         self.inside = ("nsenter", f"--net=/run/netns/{namespace}", "--")
         self.trouble: Trouble | None = None
         self.bin.mkdir()
-        program = self.bin / "nft"
-        program.write_text(self._text())
-        program.chmod(0o755)
+        self.listens()
+        listing = f"#!/bin/sh\necho ss >> {self.folder}/reads\nexec cat {self.folder}/listening\n"
+        for name, text in (("nft", self._text()), ("ss", listing)):
+            program = self.bin / name
+            program.write_text(text)
+            program.chmod(0o755)
+
+    def listens(self, *listeners: str) -> None:
+        """What `ss -Hltnp` lists; without any, an sshd on port 22."""
+        (self.folder / "listening").write_text(
+            "".join(
+                f"LISTEN 0 128 {listener}\n"
+                for listener in listeners or ('*:22 *:* users:(("sshd",pid=7,fd=3))',)
+            )
+        )
 
     def _text(self) -> str:
         nft = f"{' '.join(self.inside)} {NFT}"

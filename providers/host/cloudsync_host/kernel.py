@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,6 +82,18 @@ class Kernel:
             raise self._failure(done, command)
         return done.stdout
 
+    def list_table(self) -> str:
+        """The output of `READ` on this machine, with no shell around it. Raises `ProviderError`."""
+        program = shutil.which("nft", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+        if program is None:
+            raise NotFound(f"{self.where} has no nft: install nftables. Nothing was changed")
+        _, *options = READ.split()
+        words = [program, *options] if _may_administer() else ["sudo", "-n", "nft", *options]
+        done = self._done(words, "")
+        if done.returncode != 0:
+            raise self._failure(done, READ)
+        return done.stdout
+
     def write(self, text: str) -> None:
         """One transaction. Raises `ProviderError`: the kernel carried out all of it or none."""
         done = self._run(f"exec $as {WRITE}", text, writes=True)
@@ -106,7 +120,11 @@ class Kernel:
     def _run(
         self, script: str, text: str, *, writes: bool = False
     ) -> subprocess.CompletedProcess[str]:
-        words = self._words(script)
+        return self._done(self._words(script), text, writes=writes)
+
+    def _done(
+        self, words: Sequence[str], text: str, *, writes: bool = False
+    ) -> subprocess.CompletedProcess[str]:
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise Transient(f"the run's deadline was reached before {self.where} was asked")

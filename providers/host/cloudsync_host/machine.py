@@ -1,12 +1,15 @@
 """One look at a machine: the table, the interfaces of a default route, and what is saved for boot,
-in one call."""
+in one call. A machine that does not drop anything yet, and is to, is asked once more: whether an SSH
+server listens.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from cloudsync.provider.errors import ProviderError, Transient
 from cloudsync_host.kernel import READ, Kernel, is_absent
@@ -14,19 +17,26 @@ from cloudsync_host.layout import Shape
 from cloudsync_host.listing import Table, UnknownListing, table_from
 from cloudsync_host.settings import HostFirewall
 from cloudsync_host.transaction import Goal, saved
+from cloudsync_host.ways_in import WaysIn, listeners_from, login_from
 
 _ROUTES, _SAVED, _TABLE = "@cloudsync routes", "@cloudsync saved", "@cloudsync table"
+_LOGIN, _UNKNOWN = "@cloudsync login", "@cloudsync unknown"
+_WAYS_IN = (
+    f"echo {_LOGIN} $SSH_CONNECTION; {{ ss -Hltnp || ss -Hltn; }} 2>/dev/null || echo '{_UNKNOWN}'"
+)
+_ROUTE_FILES = (Path("/proc/net/route"), Path("/proc/net/ipv6_route"))
 _REJECT = 0x0200  # RTF_REJECT: an unreachable route has no interface
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """`table`: None where there is none. `uplinks`: sorted. `saved`: the SHA-256 of the saved file,
-    None where there is none."""
+    None where there is none. `ways_in`: None while dropping is not what comes next."""
 
     table: Table | None
     uplinks: tuple[str, ...] = ()
     saved: str | None = None
+    ways_in: WaysIn | None = None
 
     def is_saved(self, shape: Shape) -> bool:
         """Whether the next boot loads the table as it is outside a trial."""
@@ -35,6 +45,61 @@ class Seen:
 
 def look(kernel: Kernel, settings: HostFirewall) -> Seen:
     """Raises `ProviderError`: what was not read completely is not known (law 1)."""
+    seen = _look_here if kernel.destination is None else _look_there
+    return seen(kernel, settings)
+
+
+def look_before_dropping(kernel: Kernel, settings: HostFirewall) -> Seen:
+    """`look`, and where the configuration wants a machine to drop that does not yet, what people
+    log in by. Raises `ProviderError`."""
+    seen = look(kernel, settings)
+    drops = seen.table is not None and not seen.table.observes
+    if settings.enforce == "observe" or drops:
+        return seen
+    return replace(seen, ways_in=read_ways_in(kernel))
+
+
+def read_ways_in(kernel: Kernel) -> WaysIn:
+    """What listens for SSH, and how cloudsync came in. Raises `ProviderError`."""
+    first, _, listing = kernel.read(_WAYS_IN).partition("\n")
+    if not first.startswith(_LOGIN):
+        raise Transient(f"the answer of {kernel.where} is not complete")
+    words = first.removeprefix(_LOGIN).split()
+    login = login_from(words) if kernel.destination is not None else None
+    try:
+        return WaysIn(listeners_from(listing), login)
+    except ValueError:
+        return WaysIn(None, login)
+
+
+def _look_here(kernel: Kernel, settings: HostFirewall) -> Seen:
+    """Files are read without a program: nft is the only one that is started."""
+    routes = [line for path in _ROUTE_FILES for line in _lines(path)]
+    saved_file = None
+    if settings.saved_file is not None:
+        try:
+            saved_file = hashlib.sha256(Path(settings.saved_file).read_bytes()).hexdigest()
+        except OSError:
+            saved_file = None  # written again, which says why if it cannot be
+    try:
+        listing = kernel.list_table()
+    except ProviderError as error:
+        if not is_absent(error):
+            raise
+        return Seen(None, uplinks_of(routes), saved_file)
+    return Seen(_table(kernel, listing), uplinks_of(routes), saved_file)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().splitlines()
+    except FileNotFoundError:  # a kernel without IPv6
+        return []
+    except OSError as error:
+        raise ProviderError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _look_there(kernel: Kernel, settings: HostFirewall) -> Seen:
     path = settings.saved_file
     file = f"sha256sum -- {shlex.quote(path)} 2>/dev/null" if path is not None else ":"
     script = (
@@ -51,8 +116,12 @@ def look(kernel: Kernel, settings: HostFirewall) -> Seen:
         routes, file_digest, _ = _parts(answer, kernel)
         return Seen(None, uplinks_of(routes), file_digest)
     routes, file_digest, listing = _parts(answer, kernel)
+    return Seen(_table(kernel, listing), uplinks_of(routes), file_digest)
+
+
+def _table(kernel: Kernel, listing: str) -> Table:
     try:
-        return Seen(table_from(listing), uplinks_of(routes), file_digest)
+        return table_from(listing)
     except UnknownListing as error:
         message = f"{kernel.where}: {error}; nothing is written while the table is not understood"
         raise (Transient if error.temporary else ProviderError)(message) from None

@@ -46,6 +46,7 @@ from cloudsync_host.listing import Table
 from cloudsync_host.native import Change, Observed
 from cloudsync_host.settings import HostFirewall, address_of, settings_of
 from cloudsync_host.transaction import Goal
+from cloudsync_host.ways_in import no_server, shuts_out
 
 if TYPE_CHECKING:
     from cloudsync.provider.access import Access
@@ -115,6 +116,8 @@ class HostProvider:
             elements = _elements(native, observed, target)
         except UnknownElement as error:
             return Refusal(f"{error}: nftables cannot express it")
+        if target.attach and (refusal := _lockout(native, target)) is not None:
+            return refusal
         if native.seen.table is None:
             return _creating(native, target, elements)
         return _changing(native, native.seen.table, target, elements)
@@ -175,6 +178,22 @@ def _ours(observed: Present | Absent) -> frozenset[str]:
     """Keys of the elements that cloudsync remembers to have made."""
     rules = observed.vendor_rules if isinstance(observed, Present) else ()
     return frozenset(rule.key for rule in rules if rule.ours)
+
+
+def _lockout(native: Observed, target: Target) -> Refusal | None:
+    """Why nobody could log in any more once the rest is dropped."""
+    ways, where = native.seen.ways_in, _where(target.spec)
+    if ways is None:
+        return None
+    if (problem := no_server(ways, target.ssh)) is not None:
+        return Refusal(
+            f"{problem}, {where}: nobody could log in once the rest is dropped. Let [ssh] name the "
+            f"port that the SSH server listens on, or start it",
+            guard="no-ssh-server",
+        )
+    if (problem := shuts_out(ways, target.rules, native.settings.peers)) is not None:
+        return Refusal(problem, guard="own-ssh")
+    return None
 
 
 def _creating(native: Observed, target: Target, elements: tuple[Element, ...]) -> tuple[Step, ...]:

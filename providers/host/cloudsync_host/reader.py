@@ -28,7 +28,7 @@ from cloudsync_host.elements import rules_of, vendor_rule
 from cloudsync_host.exposure import fleet
 from cloudsync_host.kernel import Kernel
 from cloudsync_host.listing import Table
-from cloudsync_host.machine import Seen, look
+from cloudsync_host.machine import Seen, look_before_dropping
 from cloudsync_host.native import Observed
 from cloudsync_host.settings import address_of, settings_of
 
@@ -75,7 +75,9 @@ def look_at(spec: FirewallSpec, deadline: float) -> Seen:
         )
     kernel = Kernel(destination_of(address), deadline)
     seen = retried(
-        lambda: look(kernel, settings), deadline=deadline, safe=lambda error: error.temporary
+        lambda: look_before_dropping(kernel, settings),
+        deadline=deadline,
+        safe=lambda error: error.temporary,
     )
     if settings.interfaces == "uplinks" and not seen.uplinks:
         raise Transient(

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from cloudsync.provider.contract import Account, Step
 from cloudsync.provider.errors import Conflict, ProviderError, RateLimited, Transient
 from cloudsync.provider.retry import retried
+from cloudsync_host.elements import rules_of
 from cloudsync_host.kernel import Kernel
 from cloudsync_host.listing import Table
-from cloudsync_host.machine import look
+from cloudsync_host.machine import look, read_ways_in
 from cloudsync_host.native import Change
 from cloudsync_host.settings import HostFirewall
 from cloudsync_host.transaction import change, install, saved
 from cloudsync_host.trial import Proving
+from cloudsync_host.ways_in import no_server
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class HostWriter:
             kernel.save(wanted.save, saved(wanted.goal))
 
     def _change(self, kernel: Kernel, wanted: Change, table: Table) -> None:
+        self._refuse_without_server(kernel, wanted, table)
         if wanted.trial is not None:
             settings = HostFirewall(enforce="enforce", save="off")
             Proving(
@@ -45,6 +48,23 @@ class HostWriter:
         text = change(table, wanted.goal, rules_only=wanted.rules_only)
         if text:
             self._write(kernel, text)
+
+    def _refuse_without_server(self, kernel: Kernel, wanted: Change, table: Table) -> None:
+        """Before dropping begins, and before the declared SSH becomes another: a server listens.
+        Raises `ProviderError`."""
+        fresh = wanted.ssh - rules_of(table.elements)
+        if wanted.rules_only or not wanted.goal.shape.enforced or not (table.observes or fresh):
+            return
+        ways = retried(
+            lambda: read_ways_in(kernel),
+            deadline=kernel.deadline,
+            safe=lambda error: error.temporary,
+        )
+        if (problem := no_server(ways, wanted.ssh)) is not None:
+            raise ProviderError(
+                f"{problem}, on {kernel.where}: nobody could log in any more; nothing was changed. "
+                f"Let [ssh] name the port that the SSH server listens on, or start it"
+            )
 
     def _write(self, kernel: Kernel, text: str) -> None:
         retried(lambda: kernel.write(text), deadline=self.account.deadline, safe=_took_no_effect)
