@@ -95,6 +95,6 @@ def _docker_notation(port: str) -> str:
 
 def _has_something(explanation: Explanation) -> bool:
     return bool(explanation.unassigned or explanation.local) or any(
-        s.open or s.reasons or s.refused or s.held or s.kept or s.through
+        s.open or s.reasons or s.refused or s.held or s.kept or s.through or s.halted
         for s in explanation.stories
     )

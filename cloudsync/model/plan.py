@@ -121,6 +121,8 @@ class Halted:
     let_in_by: str
     """For people: `the cloud`, `the machine's own firewall`."""
     stopped_by: str
+    needed: bool = False
+    """Whether the configuration wants any of it: then nothing reaches what should be reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,10 @@ class MachineExposure:
     kept: tuple[str, ...] = ()
     halted: tuple[Halted, ...] = ()
     """What only one of the two walls lets in, where there are two; no part of `reachable`."""
+    halted_after: tuple[Halted, ...] = ()
+    """The same once the plan is applied."""
+    inside: bool = False
+    """Whether the plan's own firewall is the machine's kernel, behind its cloud's."""
 
 
 @dataclass(frozen=True, slots=True)

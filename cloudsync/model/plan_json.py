@@ -18,6 +18,7 @@ from cloudsync.model.plan import (
     FirewallPlan,
     Granted,
     Guard,
+    Halted,
     Held,
     MachineExposure,
     Plan,
@@ -119,6 +120,7 @@ class HaltedPart(RulePart):
 
     let_in_by: str
     stopped_by: str
+    needed: bool = False
 
 
 class ExposurePart(_Part):
@@ -137,6 +139,7 @@ class ExposurePart(_Part):
     unknown: list[str] = Field(default_factory=list)
     kept: list[str] = Field(default_factory=list)
     halted: list[HaltedPart] = Field(default_factory=list)
+    halted_after: list[HaltedPart] = Field(default_factory=list)
 
 
 class StandingPart(_Part):
@@ -398,10 +401,17 @@ def _exposure(machine: MachineExposure) -> ExposurePart:
         pending=list(machine.pending),
         unknown=list(machine.unknown),
         kept=list(machine.kept),
-        halted=[
-            HaltedPart(let_in_by=one.let_in_by, stopped_by=one.stopped_by, **_rule(one.rule))
-            for one in machine.halted
-        ],
+        halted=[_halted(halted) for halted in machine.halted],
+        halted_after=[_halted(halted) for halted in machine.halted_after],
+    )
+
+
+def _halted(halted: Halted) -> HaltedPart:
+    return HaltedPart(
+        let_in_by=halted.let_in_by,
+        stopped_by=halted.stopped_by,
+        needed=halted.needed,
+        **_rule(halted.rule),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from cloudsync.config.configuration import Configuration, PortRange
 from cloudsync.model.plan import (
     Guard,
+    Halted,
     Held,
     Plan,
     ReadStatus,
@@ -96,6 +97,8 @@ class Story:
     kept: tuple[str, ...] = ()
     guards: tuple[Guard, ...] = ()
     through: tuple[str, ...] = ()
+    halted: tuple[tuple[str, Halted], ...] = ()
+    """By machine, what of it only one of two walls lets in."""
     policy: tuple[str, ...] = ()
     since: tuple[Event, ...] = ()
     advice: tuple[str, ...] = ()
@@ -237,6 +240,12 @@ def _story(configuration: Configuration, considered: Considered, asked: Asked) -
             for machine in plan.standing.machines
             for beyond in machine.beyond
             if RuleSet.of((beyond.rule,)) & part
+        ),
+        halted=tuple(
+            (machine.machine, halted)
+            for machine in plan.standing.machines
+            for halted in machine.halted
+            if RuleSet.of((halted.rule,)) & part
         ),
         policy=tuple(_policy(configuration, asked, refused, held)),
         advice=tuple(dict.fromkeys(_advice(plan.name, asked, wanted, refused, held, before))),

@@ -15,7 +15,6 @@ from cloudsync.config.configuration import PolicySettings
 from cloudsync.model.observed import Seen
 from cloudsync.model.plan import (
     Guard,
-    Halted,
     MachineExposure,
     ReadStatus,
     Standing,
@@ -147,6 +146,7 @@ def _exposed(
     name: str, machine: ObservedMachine, considered: Sequence[Considered], walls: _Walls
 ) -> MachineExposure:
     from cloudsync.planning.exposure import beyond, exposure_of
+    from cloudsync.planning.two_walls import halted_after, halted_now
 
     strangers = {
         judged.plan.name
@@ -191,23 +191,13 @@ def _exposed(
         pending=machine.pending,
         unknown=machine.unknown,
         kept=machine.kept,
-        halted=_halted(outer, inner) if inner is not None and inner is not outer else (),
-    )
-
-
-def _halted(outer: ObservedMachine, inner: ObservedMachine) -> tuple[Halted, ...]:
-    """What only one of two walls lets in; nothing while one of them is not there."""
-    from cloudsync.planning.exposure import exposure_of, sendable
-
-    cloud, kernel = exposure_of(outer), exposure_of(inner)
-    if not (cloud.protected and kernel.protected):
-        return ()
-    # A kernel lets IPv6 in on a machine that has none.
-    arriving = kernel.rules & sendable(outer)
-    names = ("the cloud", "the machine's own firewall")
-    return (
-        *(Halted(rule, names[0], names[1]) for rule in cloud.rules - kernel.rules),
-        *(Halted(rule, names[1], names[0]) for rule in arriving - cloud.rules),
+        inside=machine.inside,
+        halted=halted_now(outer, inner) if inner is not None and inner is not outer else (),
+        halted_after=(
+            halted_after(outer, inner, considered, wanted)
+            if inner is not None and inner is not outer
+            else ()
+        ),
     )
 
 

@@ -72,6 +72,10 @@ def _facts(story: Story, asked: str, vocabulary: Vocabulary) -> Iterator[Row]:
         what = f"{plain(vocabulary.rule(held.rule))}{until} ({plain(held.reason)})"
         yield Row(("stays open", f"{what}: {words.message(held.detail)}"), "warning")
     yield from (Row(("open beyond", f"on {words.message(way)}"), "beyond") for way in story.through)
+    for machine, halted in story.halted:
+        reach = _reach(halted.rule, asked, vocabulary)
+        who = f"{halted.let_in_by} lets it in, {halted.stopped_by} stops it"
+        yield Row(("stopped", f"on {plain(machine)}, to {reach}: {who}"), "warning")
     for event in story.since:
         when, who = plain(event.when[:16].replace("T", " "), 20), plain(event.who, 60)
         yield Row(
@@ -200,6 +204,15 @@ def _story_document(story: Story) -> dict[str, Any]:
             for guard in story.guards
         ],
         "through": list(story.through),
+        "halted": [
+            _rule(halted.rule)
+            | {
+                "machine": machine,
+                "let_in_by": halted.let_in_by,
+                "stopped_by": halted.stopped_by,
+            }
+            for machine, halted in story.halted
+        ],
         "policy": list(story.policy),
         "since": [
             {"verb": one.verb, "when": one.when, "who": one.who, "entry": one.entry}

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
-from cloudsync.model.plan import Beyond, FirewallPlan, MachineExposure, Orphan, Plan, Shared
+from cloudsync.model.plan import Beyond, FirewallPlan, Halted, MachineExposure, Orphan, Plan, Shared
+from cloudsync.planning.two_walls import KERNEL
 from cloudsync.render import words
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Table
 from cloudsync.render.escape import plain
@@ -75,11 +76,21 @@ def _machine(machine: MachineExposure, *, coming: bool, vocabulary: Vocabulary) 
             "beyond",
         )
         yield from (Remark(_fix(advice), "quiet", 1) for advice in _advices(several))
+    yield from _apart(machine, vocabulary)
     yield from (Remark(f"{machine.machine}: {text}", "warning") for text in machine.pending)
     yield from (
         Remark(f"{machine.machine}: more may be open: {text}", "warning")
         for text in machine.unknown
     )
+
+
+def _apart(machine: MachineExposure, vocabulary: Vocabulary) -> Iterator[Remark]:
+    """What only one of two walls will let in, said once: at the firewall that stops it."""
+    for halted in machine.halted_after:
+        if (halted.stopped_by == KERNEL) == machine.inside:
+            outage = ", so it cannot be reached although it is needed" if halted.needed else ""
+            weight: Weight = "warning" if halted.needed else "plain"
+            yield Remark(f"{machine.machine}: {_sentence(halted, vocabulary)}{outage}", weight)
 
 
 def _advices(several: Iterable[Beyond]) -> tuple[str, ...]:
@@ -202,12 +213,15 @@ def _reach(machine: MachineExposure, vocabulary: Vocabulary) -> Iterator[Row]:
 
 def _halted(machine: MachineExposure, vocabulary: Vocabulary) -> Iterator[str]:
     """What only one of two walls lets in."""
-    for halted in machine.halted:
-        port = words.port(halted.rule.protocol, halted.rule.ports)
-        yield (
-            f"{port} from {vocabulary.sources(halted.rule.sources)}: {halted.let_in_by} lets it in, "
-            f"{halted.stopped_by} stops it"
-        )
+    return (_sentence(halted, vocabulary) for halted in machine.halted)
+
+
+def _sentence(halted: Halted, vocabulary: Vocabulary) -> str:
+    port = words.port(halted.rule.protocol, halted.rule.ports)
+    return (
+        f"{port} from {vocabulary.sources(halted.rule.sources)}: {halted.let_in_by} lets it in, "
+        f"{halted.stopped_by} stops it"
+    )
 
 
 def orphans(orphans: tuple[Orphan, ...]) -> Iterator[Remark]:

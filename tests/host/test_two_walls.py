@@ -26,6 +26,7 @@ class Machine:
     def __init__(self, folder: Path, kernel: Namespace, cloud: HetznerDouble) -> None:
         self.folder, self.kernel, self.cloud = folder, kernel, cloud
         self.enforce = "enforce"
+        self.ports = ["443/tcp"]
         cloud.add_server("web-1")
 
     def types(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -44,7 +45,7 @@ token = {{ env = "CLOUDSYNC_DOUBLE_TOKEN" }}
 endpoint = "{self.cloud.endpoint}"
 [providers.host]
 [hosts.web-1]
-ports = ["443/tcp"]
+ports = {json.dumps(self.ports)}
 [firewalls.web]
 provider = "hetzner"
 hosts = ["web-1"]
@@ -72,6 +73,14 @@ save = "off"
         grants = ("--allow-attach", "web", "--allow-attach", "web-host")
         done = self.types("apply", "--auto-approve", *grants)
         assert done.returncode == 0, (done.stdout, done.stderr)
+
+    def apply_cloud(self) -> None:
+        done = self.types("apply", "--auto-approve", "--firewall", "web", "--allow-attach", "web")
+        assert done.returncode == 0, (done.stdout, done.stderr)
+
+    def stranger(self, rule: dict[str, Any]) -> None:
+        """Another firewall of the cloud on the machine, by somebody else."""
+        self.cloud.add_firewall("office", [rule], servers=list(self.cloud.servers))
 
     def exposure(self) -> dict[str, Any]:
         """By firewall, its one machine."""
@@ -111,6 +120,51 @@ def test_what_the_kernel_lets_in_and_the_cloud_stops_is_not_reachable(machine: M
         assert ports(exposed["reachable"]) == {"22", "443"}
         (halted,) = exposed["halted"]
         assert (halted["ports"], halted["stopped_by"]) == ("8080", "the cloud")
+
+
+def test_a_plan_says_what_only_one_wall_will_let_in_and_explain_says_it_of_a_port(
+    machine: Machine,
+) -> None:
+    machine.apply()
+    stranger = {"direction": "in", "protocol": "tcp", "port": "3389", "source_ips": WORLD}
+    machine.stranger(stranger)
+    shown = machine.types("plan").stdout
+    stopped = "the cloud lets it in, the machine's own firewall stops it"
+    assert f"web-1: 3389/tcp from everyone (IPv4): {stopped}" in shown
+    assert shown.count(stopped) == 1
+    explained = machine.types("explain", "3389").stdout
+    assert f"on web-1, to everyone (IPv4): {stopped}" in explained
+
+
+def test_a_plan_that_opens_one_wall_only_says_that_it_does_not_help(machine: Machine) -> None:
+    machine.apply()
+    machine.ports = ["443/tcp", "8443/tcp"]
+    both = json.loads(machine.types("plan", "--output", "json").stdout)
+    assert [f["exposure"][0]["halted_after"] for f in both["firewalls"]] == [[], []]
+    done = machine.types("apply", "--auto-approve", "--firewall", "web-host")
+    assert done.returncode == 0, done.stderr
+    # Without its marker the cloud's firewall is withheld as a whole.
+    for firewall in machine.cloud.firewalls.values():
+        firewall.labels.clear()
+    shown = machine.types("plan").stdout
+    assert (
+        "web-1: 8443/tcp from everyone (IPv4): the machine's own firewall lets it in, the cloud stops it, "
+        "so it cannot be reached although it is needed" in shown
+    )
+    document = json.loads(machine.types("explain", "8443", "--output", "json").stdout)
+    (halted, _) = (story["halted"][0] for story in document["explained"][0]["firewalls"])
+    assert (halted["machine"], halted["stopped_by"]) == ("web-1", "the cloud")
+
+
+def test_before_the_kernel_drops_its_plan_says_what_of_the_cloud_it_will_stop(
+    machine: Machine,
+) -> None:
+    machine.apply_cloud()
+    stranger = {"direction": "in", "protocol": "tcp", "port": "3389", "source_ips": WORLD}
+    machine.stranger(stranger)
+    assert "3389/tcp from everyone (IPv4): the cloud lets it in" not in machine.types("plan").stdout
+    words = ("plan", "--allow-attach", "web-host")
+    assert "3389/tcp from everyone (IPv4): the cloud lets it in" in machine.types(*words).stdout
 
 
 def test_while_the_kernel_only_observes_the_cloud_decides_alone(machine: Machine) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 
 import pytest
 
-from cloudsync_host.ways_in import Listener, WaysIn, listeners_from, login_from, no_server, shuts_out
+from cloudsync_host.ways_in import (
+    Listener,
+    WaysIn,
+    listeners_from,
+    login_from,
+    no_server,
+    shuts_out,
+)
 from tests.host.lab import PEER4, Lab
 from tests.host.site import Site
 from tests.host.test_over_ssh import PORT, remote
@@ -85,7 +92,9 @@ def test_what_ss_lists_is_read() -> None:
     )
 
 
-@pytest.mark.parametrize("listing", ["@cloudsync unknown", "LISTEN 0 1 nonsense:x *:*", "Usage: ss"])
+@pytest.mark.parametrize(
+    "listing", ["@cloudsync unknown", "LISTEN 0 1 nonsense:x *:*", "Usage: ss"]
+)
 def test_law1_a_listing_that_is_none_is_not_an_empty_one(listing: str) -> None:
     with pytest.raises(ValueError):
         listeners_from(listing)

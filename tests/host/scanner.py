@@ -1,0 +1,238 @@
+"""Every port of a machine in seconds: raw packets from outside, judged by kernels on the way.
+
+No answer is waited for. The referees are two tables in the machine's own namespace. Right behind
+cloudsync's (−149) they count, and note the protocol and port of every probe that got so far, and
+drop it. Counters on the router and at −151 show that no probe was lost on the way: what the router
+took in is every port once, what it let out is what arrived at the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any, Literal, Self
+
+from tests.host.lab import HOST4, HOST6, PEER4, PEER6, Lab, in_namespace
+
+Protocol = Literal["tcp", "udp"]
+ALL = range(1, 65536)
+_NUMBERS: dict[Protocol, int] = {"tcp": 6, "udp": 17}
+_KINDS: tuple[tuple[Protocol, int], ...] = (("tcp", 4), ("udp", 4), ("tcp", 6), ("udp", 6))
+_ENDS = {4: (PEER4, HOST4), 6: (PEER6, HOST6)}
+_SOURCE_PORT = 40001
+"""What a probe is known by: the referee leaves every other connection alone."""
+_COUNTS, _NOTES = "referee_counts", "referee_notes"
+_TRIES = 4
+_PATIENCE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """The ports whose probes got past cloudsync's table."""
+
+    tcp4: frozenset[int] = frozenset()
+    udp4: frozenset[int] = frozenset()
+    tcp6: frozenset[int] = frozenset()
+    udp6: frozenset[int] = frozenset()
+
+    def __str__(self) -> str:
+        kinds = (f"{protocol}{version}" for protocol, version in _KINDS)
+        return "; ".join(f"{kind}: {spans(getattr(self, kind))}" for kind in kinds)
+
+    def __le__(self, other: Passed) -> bool:
+        kinds = [f"{protocol}{version}" for protocol, version in _KINDS]
+        return all(getattr(self, kind) <= getattr(other, kind) for kind in kinds)
+
+
+def everywhere(tcp: Iterable[int] = (), udp: Iterable[int] = ()) -> Passed:
+    """The same ports in both families."""
+    both = frozenset(tcp), frozenset(udp)
+    return Passed(*both, *both)
+
+
+EVERYTHING = everywhere(ALL, ALL)
+
+
+def spans(ports: Iterable[int]) -> str:
+    """`22, 80-90`."""
+    shown: list[list[int]] = []
+    for port in sorted(ports):
+        if shown and shown[-1][1] == port - 1:
+            shown[-1][1] = port
+        else:
+            shown.append([port, port])
+    return ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in shown) or "nothing"
+
+
+class Scanner:
+    """`with Scanner(lab) as scanner:`; what was flushed of it comes back with the next scan."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self._router = ("nsenter", f"--net=/run/netns/{lab.cloud}", "--")
+
+    def __enter__(self) -> Self:
+        self._load(self._router, _ROUTER)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for inside in (self._router, self.lab.inside):
+            for table in (_COUNTS, _NOTES):
+                words = [*inside, "nft", "delete", "table", "inet", table]
+                subprocess.run(words, check=False, capture_output=True)
+
+    def scan(self, ports: Sequence[int] = ALL) -> Passed:
+        """Every port, both protocols, both families. Raises where probes were lost on the way."""
+        passed: dict[str, frozenset[int]] = {}
+        for protocol, version in _KINDS:
+            for _ in range(_TRIES):
+                self._load(self._router, _ROUTER)
+                self._load(self.lab.inside, _MACHINE)
+                if (ports_passed := self._pass(protocol, version, ports)) is not None:
+                    passed[f"{protocol}{version}"] = ports_passed
+                    break
+            else:
+                raise AssertionError(f"probes were lost on the way {_TRIES} times")
+        return Passed(**passed)
+
+    def _pass(
+        self, protocol: Protocol, version: int, ports: Sequence[int]
+    ) -> frozenset[int] | None:
+        """None where a probe was lost."""
+        kind = f"{protocol}{version}"
+        in_namespace(self.lab.inet, lambda: _send(protocol, version, ports))
+        until = time.monotonic() + _PATIENCE
+        while (router := _counters(self._router))[f"in_{kind}"] < len(ports):
+            if time.monotonic() > until:
+                return None
+            time.sleep(0.01)
+        machine = _counters(self.lab.inside)
+        arrived = machine[f"arrived_{kind}"]
+        if router[f"in_{kind}"] != len(ports) or arrived != router[f"out_{kind}"]:
+            return None
+        if machine[f"passed_{kind}"] == len(ports):
+            return frozenset(ports)
+        return frozenset(self._noted(version)) if machine[f"passed_{kind}"] else frozenset()
+
+    def _noted(self, version: int) -> Iterator[int]:
+        words = ["nft", "-j", "-n", "list", "set", "inet", _NOTES, f"passed{version}"]
+        for item in _listed([*self.lab.inside, *words]):
+            for element in item.get("set", {}).get("elem", ()):
+                yield int(element["concat"][1])
+
+    def _load(self, inside: Sequence[str], tables: str) -> None:
+        fresh = (f"table inet {name}\ndelete table inet {name}\n" for name in (_COUNTS, _NOTES))
+        text = "".join(fresh) + tables
+        subprocess.run([*inside, "nft", "-f", "-"], input=text, text=True, check=True)
+
+
+def _counters(inside: Sequence[str]) -> Mapping[str, int]:
+    listing = _listed([*inside, "nft", "-j", "list", "counters", "table", "inet", _COUNTS])
+    return {
+        item["counter"]["name"]: int(item["counter"]["packets"])
+        for item in listing
+        if "counter" in item
+    }
+
+
+def _listed(words: Sequence[str]) -> list[dict[str, Any]]:
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    return list(json.loads(done.stdout)["nftables"])
+
+
+def _rules(prefix: str) -> str:
+    return "\n".join(
+        f"meta nfproto ipv{version} {protocol} sport {_SOURCE_PORT} {prefix}{protocol}{version}"
+        for protocol, version in _KINDS
+    )
+
+
+def _named(*prefixes: str) -> str:
+    names = (f"{prefix}{protocol}{version}" for prefix in prefixes for protocol, version in _KINDS)
+    return "\n".join(f"counter {name} {{ }}" for name in names)
+
+
+_ROUTER = f"""table inet {_COUNTS} {{
+{_named("in_", "out_")}
+chain in {{
+type filter hook prerouting priority -310;
+{_rules("counter name in_")}
+meta l4proto {{ tcp, udp }} th sport {_SOURCE_PORT} notrack
+}}
+chain out {{
+type filter hook postrouting priority 300;
+{_rules("counter name out_")}
+}}
+}}
+"""
+_PROBE = f"meta l4proto {{ tcp, udp }} th sport {_SOURCE_PORT}"
+_MACHINE = f"""table inet {_COUNTS} {{
+{_named("arrived_", "passed_")}
+chain before {{
+type filter hook prerouting priority -151;
+{_rules("counter name arrived_")}
+}}
+chain behind {{
+type filter hook prerouting priority -149;
+{_rules("counter name passed_")}
+}}
+}}
+table inet {_NOTES} {{
+set passed4 {{ type inet_proto . inet_service; size 65535; flags dynamic; }}
+set passed6 {{ type inet_proto . inet_service; size 65535; flags dynamic; }}
+chain behind {{
+type filter hook prerouting priority -148;
+meta nfproto ipv4 {_PROBE} update @passed4 {{ meta l4proto . th dport }} drop
+meta nfproto ipv6 {_PROBE} update @passed6 {{ meta l4proto . th dport }} drop
+}}
+}}
+"""
+
+
+def _send(protocol: Protocol, version: int, ports: Iterable[int]) -> None:
+    source, target = _ENDS[version]
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_RAW, _NUMBERS[protocol]) as raw:
+        raw.bind((source, 0))
+        raw.connect((target, 0))
+        for packet in _packets(protocol, source, target, ports):
+            raw.send(packet)
+
+
+def _packets(protocol: Protocol, source: str, target: str, ports: Iterable[int]) -> Iterator[bytes]:
+    """A SYN, or an empty datagram, to each port, with the checksum that conntrack insists on."""
+    length = 20 if protocol == "tcp" else 8
+    pseudo = ip_address(source).packed + ip_address(target).packed
+    pseudo += struct.pack("!II", length, _NUMBERS[protocol])
+    if protocol == "tcp":
+        rest = struct.pack("!IIBBHHH", 7, 0, 5 << 4, 2, 65535, 0, 0)
+        at = 16
+    else:
+        rest = struct.pack("!HH", 8, 0)
+        at = 6
+    fixed = pseudo + struct.pack("!HH", _SOURCE_PORT, 0) + rest
+    total = sum(struct.unpack(f"!{len(fixed) // 2}H", fixed))
+    head = struct.Struct("!HH")
+    for port in ports:
+        folded = total + port
+        folded = (folded & 0xFFFF) + (folded >> 16)
+        folded = (folded & 0xFFFF) + (folded >> 16)
+        checksum = (0xFFFF - folded) or 0xFFFF
+        body = head.pack(_SOURCE_PORT, port) + rest
+        yield body[:at] + checksum.to_bytes(2, "big") + body[at + 2 :]
+
+
+@contextmanager
+def timed() -> Iterator[list[float]]:
+    """How long the block took, in the list afterwards."""
+    seconds: list[float] = []
+    begun = time.monotonic()
+    yield seconds
+    seconds.append(time.monotonic() - begun)
