@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloudsync.cli.asking import Asker
 from cloudsync.cli.shared import ConfigProblems, Shell, common, log
 from cloudsync.config import init_file as first_run
 from cloudsync.render.escape import plain
@@ -23,42 +25,6 @@ if TYPE_CHECKING:
     from cloudsync.provider.init import Question, Starter
 
 _ENGINE_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Takes an answer from a flag, from the person, or from the default, in this order."""
-
-    interactive: bool
-
-    def text(
-        self,
-        question: str,
-        flag: str,
-        given: str | None,
-        default: str | None,
-        problem: Callable[[str], str | None],
-    ) -> str:
-        """Raises `click.UsageError` if the flag is wrong, or nobody can be asked and there is no
-        default."""
-        if given is not None:
-            if (wrong := problem(given)) is not None:
-                raise click.UsageError(f"{flag} {wrong}")
-            return given
-        if not self.interactive:
-            if default is None:
-                raise click.UsageError(f"nobody can be asked: {flag} is needed")
-            return default
-
-        def checked(answer: str) -> str:
-            if (wrong := problem(answer.strip())) is not None:
-                raise click.BadParameter(wrong)
-            return answer.strip()
-
-        answer: str = click.prompt(
-            question, default=default, value_proc=checked, show_default=bool(default)
-        )
-        return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +42,16 @@ class _Given:
     settings: tuple[str, ...]
     no_input: bool
     no_plan: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Provider:
+    """The provider that was chosen."""
+
+    kind: str
+    starter: Starter
+    extra: list[str]
+    """Lines for further keys of the account's table."""
 
 
 @click.command("init")
@@ -114,7 +90,8 @@ class _Given:
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="The answer to a provider's question (repeatable); --no-input lists those that it needs.",
+    help="The answer to a provider's question, or a key of its account's table such as endpoint "
+    "(repeatable); --no-input lists those that it needs.",
 )
 @click.option("--no-input", is_flag=True, help="Ask nothing: flags and defaults only.")
 @click.option("--no-plan", is_flag=True, help="Do not show what plan would do.")
@@ -124,7 +101,8 @@ def command(shell: Shell, **options: Any) -> int:
 
     Asks a few questions, or takes the flags. Writes cloudsync.toml (or the file of --config), and
     never over a file that is there. Credentials are looked for by the names of their variables and
-    files; no value is read or written.
+    files, and no value of them is shown or written. On a terminal those of the chosen provider are
+    used to list the machines they see; nothing is changed there.
     """
     given = _Given(**options)
     path = Path(shell.config or "cloudsync.toml")
@@ -135,9 +113,10 @@ def command(shell: Shell, **options: Any) -> int:
     if given.engine is not None and given.ports is not None:
         raise click.UsageError("--engine and --ports exclude each other")
     ask = Asker(interactive=not given.no_input and sys.stdin.isatty())
-    endpoint = None if given.ports is not None else _engine(given.engine)
-    kind, starter = _provider(ask, given.provider)
-    answers = _answers(ask, starter, _settings(given.settings, starter))
+    endpoint = None if given.ports is not None else _engine(shell, given.engine)
+    kind, starter = _provider(shell, ask, given.provider)
+    answers, extra = _settings(given.settings, kind, starter)
+    answers = _answers(shell, ask, _Provider(kind, starter, extra), answers)
     machine = socket.gethostname()
     named = ask.text(
         "Name of the machine with the containers",
@@ -180,7 +159,7 @@ def command(shell: Shell, **options: Any) -> int:
                 None if text in ("published", "labelled") else "must be published or labelled"
             ),
         ),
-        account=tuple(starter.account(answers, starter.found(os.environ))),
+        account=(*starter.account(answers, starter.found(os.environ)), *extra),
         firewall=tuple(starter.firewall(answers)),
     )
     _check(path, made.text())
@@ -192,7 +171,8 @@ def command(shell: Shell, **options: Any) -> int:
         ) from None
     except OSError as error:
         raise click.UsageError(f"{plain(str(path))} cannot be written: {error.strerror}") from None
-    click.echo(f"\nWritten: {plain(str(path))}")
+    click.echo("")
+    _say(shell, f"Written: {plain(str(path))}")
     if not given.no_plan:
         _plan(shell, path)
     _next(
@@ -204,7 +184,7 @@ def command(shell: Shell, **options: Any) -> int:
     return 0
 
 
-def _engine(given: str | None) -> str | None:
+def _engine(shell: Shell, given: str | None) -> str | None:
     """The engine that answers, or the one named; None where there is none and ports must be
     listed."""
     from cloudsync.config.engines import engine_problem
@@ -229,7 +209,7 @@ def _engine(given: str | None) -> str | None:
     if isinstance(found, Failed):
         log.warning("engine: %s is not read: %s", plain(endpoint), plain(found.reason))
         return given
-    click.echo(f"engine: {plain(endpoint)}, {_needs(found)}")
+    _say(shell, f"engine: {plain(endpoint)}, {_needs(found)}")
     return endpoint
 
 
@@ -247,9 +227,10 @@ def _needs(discovery: Discovery) -> str:
     return f"whose containers need {', '.join(texts[:8])}{more}"
 
 
-def _provider(ask: Asker, given: str | None) -> tuple[str, Starter]:
+def _provider(shell: Shell, ask: Asker, given: str | None) -> tuple[str, Starter]:
     """The provider by its type: the first whose credentials are there is suggested."""
     from cloudsync.provider import registry
+    from cloudsync.render.blocks import Row, Table
 
     starters: dict[str, Starter] = {}
     for name in registry.names():
@@ -261,23 +242,18 @@ def _provider(ask: Asker, given: str | None) -> tuple[str, Starter]:
         if starter is not None:
             starters[name] = starter
     found = {
-        name: where
+        name: place
         for name, starter in starters.items()
-        if (where := starter.found(os.environ)) is not None
+        if (place := starter.found(os.environ)) is not None
     }
-    click.echo(
-        "credentials: "
-        + (
-            ", ".join(f"{name} ({where})" for name, where in found.items())
-            or "none of the usual ones are here"
-        )
-    )
+    where = ", ".join(f"{name} ({place})" for name, place in found.items())
+    _say(shell, f"credentials: {where or 'none of the usual ones are here'}")
     if ask.interactive and given is None:
-        for name, starter in starters.items():
-            click.echo(
-                f"  {name:<14} {starter.title}"
-                + (f"   found: {found[name]}" if name in found else "")
-            )
+        rows = [
+            (name, starter.title + (f" (found: {found[name]})" if name in found else ""))
+            for name, starter in starters.items()
+        ]
+        shell.print([Table(tuple(Row(cells) for cells in rows))])
     default = next(iter(found), "local" if "local" in starters else None)
 
     def problem(text: str) -> str | None:
@@ -287,37 +263,75 @@ def _provider(ask: Asker, given: str | None) -> tuple[str, Starter]:
     return kind, starters[kind]
 
 
-def _settings(given: tuple[str, ...], starter: Starter) -> dict[str, str]:
-    settings = {}
+def _settings(
+    given: tuple[str, ...], kind: str, starter: Starter
+) -> tuple[dict[str, str], list[str]]:
+    """The answers given by flags, and lines for further keys of the account's table."""
+    from cloudsync.provider import registry
+
     keys = [question.key for question in starter.questions]
-    for one in given:
-        key, equals, value = one.partition("=")
-        if not equals or key not in keys:
+    further = [
+        name for name in registry.load(kind).account_settings.model_fields if name not in keys
+    ]
+    answers, lines = {}, []
+    for setting in given:
+        key, equals, value = setting.partition("=")
+        if not equals or key not in (*keys, *further):
             raise click.UsageError(
-                f"--set takes KEY=VALUE, and of this provider the keys {', '.join(keys)}"
+                f"--set takes KEY=VALUE, and of this provider the keys "
+                f"{', '.join((*keys, *further))}"
             )
-        settings[key] = value
-    return settings
+        if key in keys:
+            answers[key] = value
+        else:
+            lines.append(f"{key} = {value if value in ('true', 'false') else json.dumps(value)}")
+    return answers, lines
 
 
-def _answers(ask: Asker, starter: Starter, given: dict[str, str]) -> dict[str, str]:
+def _answers(
+    shell: Shell, ask: Asker, chosen: _Provider, given: Mapping[str, str]
+) -> dict[str, str]:
+    """What the provider's questions are answered with."""
     if not ask.interactive:
-        _all_at_once(starter, given)
-
-    def one(question: Question) -> str:
+        _all_at_once(chosen.starter, given)
+    answers: dict[str, str] = {}
+    for question in chosen.starter.questions:
         suggested = question.suggested(os.environ)
-        return ask.text(
+        if question.chooses_machines and ask.interactive and question.key not in given:
+            suggested = _machines(shell, chosen, answers, question) or suggested
+        answers[question.key] = ask.text(
             question.text,
             f"--set {question.key}=…",
             given.get(question.key),
             suggested,
             question.problem,
         )
+    return answers
 
-    return {question.key: one(question) for question in starter.questions}
+
+def _machines(
+    shell: Shell, chosen: _Provider, answers: Mapping[str, str], question: Question
+) -> str | None:
+    """Show the machines that the credentials see; the answer for this machine if it is one."""
+    from cloudsync.cli import visible
+    from cloudsync.provider import registry
+    from cloudsync.provider.errors import ProviderError
+
+    starter = chosen.starter
+    if starter.machines is None:
+        return None
+    table = [*starter.account(answers, starter.found(os.environ)), *chosen.extra]
+    try:
+        machines = visible.machines_of(registry.load(chosen.kind), starter, table, shell.progress)
+    except ProviderError as error:
+        log.warning("note: %s", visible.not_listed(error))
+        return None
+    shell.print(visible.screen(machines))
+    answer = visible.suggestion(machines)
+    return answer if answer is not None and question.problem(answer) is None else None
 
 
-def _all_at_once(starter: Starter, given: dict[str, str]) -> None:
+def _all_at_once(starter: Starter, given: Mapping[str, str]) -> None:
     """Without a person to ask, every answer that is missing is named in one message, with what it
     is and which others there are."""
     missing = [
@@ -374,6 +388,13 @@ def _check(path: Path, text: str) -> None:
         ) from None
 
 
+def _say(shell: Shell, text: str) -> None:
+    """One paragraph, as wide as the terminal."""
+    from cloudsync.render.blocks import Line
+
+    shell.print([Line(text)])
+
+
 def _plan(shell: Shell, path: Path) -> None:
     from cloudsync.config import load
     from cloudsync.reconcile import run as reconcile
@@ -385,7 +406,7 @@ def _plan(shell: Shell, path: Path) -> None:
     try:
         shell.print(text(reconcile.plan(configuration, reconcile.Options(), shell.progress).plan))
     except StateError as error:
-        click.echo(f"it cannot be planned yet: {plain(str(error))}")
+        _say(shell, f"it cannot be planned yet: {plain(str(error))}")
 
 
 def _next(shell: Shell, kind: str, starter: Starter, option: str) -> None:

@@ -58,7 +58,7 @@ from cloudsync.provider.settings import AccountSettings, FirewallSettings
 
 if TYPE_CHECKING:
     from cloudsync.provider.access import Access
-    from cloudsync.provider.init import Starter
+    from cloudsync.provider.init import Starter, VisibleMachine
     from cloudsync.provider.machines import Fleet, Marked
     from cloudsync.provider.trace import Trace
 
@@ -373,6 +373,16 @@ class _Guard:
             account=lines("account", starter.account),
             firewall=lines("firewall", starter.firewall),
             first_apply=first_apply,
+            machines=None if starter.machines is None else self._lister(starter.machines),
+        )
+
+    def _lister(
+        self, lister: Callable[[Account], Sequence[VisibleMachine]]
+    ) -> Callable[[Account], Sequence[VisibleMachine]]:
+        from cloudsync.provider.init import VisibleMachine
+
+        return lambda account: self.call(
+            "init (machines)", lambda: lister(account), each(VisibleMachine)
         )
 
     def _refuse(

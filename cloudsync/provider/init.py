@@ -8,9 +8,11 @@ Credentials are looked for by name only: no value of a variable and no content o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from cloudsync.provider.contract import Account
 
 Answers = Mapping[str, str]
 
@@ -46,6 +48,8 @@ class Question:
     hint: str
     default: str | None = None
     variables: tuple[str, ...] = ()
+    chooses_machines: bool = False
+    """The answer names machines: those that the credentials see are listed before it is asked."""
 
     def suggested(self, environ: Mapping[str, str]) -> str | None:
         """The default; None where the question must be answered."""
@@ -62,6 +66,20 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class VisibleMachine:
+    """A machine that the credentials see, as a choice for the question that `chooses_machines`."""
+
+    name: str
+    answer: str
+    """What to answer to choose it: its name, its tags, the network it is in; empty if it cannot be
+    chosen as it is (a machine without tags, say)."""
+    addresses: tuple[str, ...] = ()
+    """Its addresses, public ones first; also what tells that it is the machine this runs on."""
+    detail: str = ""
+    """What else tells it from others, in a few words: where it is, what is on it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Starter:
     """`account` and `firewall` make the lines of the two tables, below their headers, out of the
     answers and the credential found."""
@@ -74,6 +92,9 @@ class Starter:
     first_apply: Callable[[Answers], str | None] = lambda _: None
     """The option that the first apply has to be given, with NAME for the firewall: `--adopt
     NAME`."""
+    machines: Callable[[Account], Sequence[VisibleMachine]] | None = None
+    """Lists the machines that the account's credentials see; reads only. Raises `ProviderError`.
+    None if the provider has no machines to choose from."""
 
     def found(self, environ: Mapping[str, str]) -> str | None:
         """The name of the first credential that is there."""

@@ -355,8 +355,10 @@ class Ec2Double(Double):
             "stopped": 80,
         }
         gone = instance.state in ("terminated", "shutting-down")
+        vpcs = [self.groups[nic.groups[0]].vpc for nic in instance.nics]
         return {
             "InstanceId": instance.id,
+            **({"VpcId": vpcs[0], "PrivateIpAddress": "10.0.0.10"} if vpcs and not gone else {}),
             "State": {"Code": code[instance.state], "Name": instance.state},
             "Tags": [{"Key": "Name", "Value": instance.name}] if instance.name else [],
             "NetworkInterfaces": []
@@ -380,6 +382,8 @@ class Ec2Double(Double):
             private.append(more)
         return {
             "NetworkInterfaceId": nic.id,
+            "VpcId": self.groups[nic.groups[0]].vpc,
+            "PrivateIpAddress": f"10.0.{at}.10",
             "Status": "in-use",
             "Attachment": {"DeviceIndex": at, "Status": "attached"},
             "Groups": [

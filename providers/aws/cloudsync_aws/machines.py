@@ -142,7 +142,7 @@ def _machine(
             firewalls.append(firewall)
             rules += _rules(firewall, group, lists, unknown, kept)
         stages = (union_stage(rules),) if firewalls else ()
-        addresses = public_addresses(_addresses(network_interface))
+        addresses = public_addresses(addresses_of(network_interface))
         interfaces.append(
             Interface(
                 str(network_interface["NetworkInterfaceId"]),
@@ -154,17 +154,9 @@ def _machine(
         )
     id_ = str(instance["InstanceId"])
     on_it = {firewall.of for interface in interfaces for firewall in interface.firewalls}
-    name = next(
-        (
-            str(tag["Value"])
-            for tag in instance.get("Tags") or ()
-            if tag.get("Key") == "Name" and tag.get("Value")
-        ),
-        id_,
-    )
     return ObservedMachine(
         id=id_,
-        name=name,
+        name=name_of_instance(instance),
         kind="instance",
         interfaces=tuple(interfaces),
         concerns=frozenset(
@@ -174,6 +166,16 @@ def _machine(
         kept=tuple(kept),
         listed=frozenset(spec.name for spec in specs if id_ in settings_of(spec).instances),
     )
+
+
+def name_of_instance(instance: Mapping[str, Any]) -> str:
+    """Its tag `Name`; its id if it has none."""
+    names = (
+        str(tag["Value"])
+        for tag in instance.get("Tags") or ()
+        if tag.get("Key") == "Name" and tag.get("Value")
+    )
+    return next(names, str(instance["InstanceId"]))
 
 
 def _rules(
@@ -221,7 +223,7 @@ def _acting(group: Group, specs: Sequence[FirewallSpec]) -> ActingFirewall:
     return ActingFirewall(str(group["GroupId"]), str(group["GroupName"]), "security group", of)
 
 
-def _addresses(interface: Mapping[str, Any]) -> Iterator[str]:
+def addresses_of(interface: Mapping[str, Any]) -> Iterator[str]:
     """The address of a whole interface is said again with its private one."""
     for one in (interface, *(interface.get("PrivateIpAddresses") or ())):
         if (association := one.get("Association")) and association.get("PublicIp"):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from cloudsync.provider.contract import Account
+from cloudsync.provider.errors import Transient
 from cloudsync.provider.init import (
     NAMES,
     Answers,
     Credential,
     Question,
     Starter,
+    VisibleMachine,
     noted,
     words,
 )
@@ -31,6 +37,35 @@ def _firewall(answers: Answers) -> list[str]:
     ]
 
 
+def _droplets(account: Account) -> list[VisibleMachine]:
+    """The droplets of the token's team. Raises `ProviderError`."""
+    from cloudsync_digitalocean.client import Api, plain
+    from cloudsync_digitalocean.machines import addresses_of
+    from cloudsync_digitalocean.plugin import ENDPOINT
+
+    listed = Api(account, account.settings.endpoint or ENDPOINT).pages("droplets", "droplets")
+    try:
+        return [
+            VisibleMachine(
+                plain(str(droplet["name"])),
+                str(droplet["name"]),
+                tuple(addresses_of(droplet)),
+                _detail(droplet),
+            )
+            for droplet in listed
+        ]
+    except (KeyError, TypeError, AttributeError):
+        raise Transient("the droplets of DigitalOcean cannot be understood") from None
+
+
+def _detail(droplet: Mapping[str, Any]) -> str:
+    from cloudsync_digitalocean.client import plain
+
+    region = str((droplet.get("region") or {}).get("slug") or "")
+    tags = ", ".join(map(str, droplet.get("tags") or ()))
+    return plain(", ".join(filter(None, (region, f"tags {tags}" if tags else ""))))
+
+
 STARTER = Starter(
     title="DigitalOcean",
     account=_account,
@@ -43,7 +78,9 @@ STARTER = Starter(
             NAMES,
             "names or ids with commas",
             "",
+            chooses_machines=True,
         ),
     ),
+    machines=_droplets,
     first_apply=lambda answers: "--allow-attach NAME" if answers["droplets"] else None,
 )

@@ -124,7 +124,7 @@ def _machine(
                 "public",
                 _families(droplet),
                 (union_stage(rules),) if in_force else (),
-                tuple(_addresses(droplet)),
+                tuple(addresses_of(droplet)),
                 tuple(_acting(id_, one, owned) for id_, one in acting.items()),
             ),
         ),
@@ -206,7 +206,7 @@ def _families(droplet: Mapping[str, Any]) -> frozenset[Family]:
     )
 
 
-def _addresses(droplet: Mapping[str, Any]) -> Iterator[str]:
+def addresses_of(droplet: Mapping[str, Any]) -> Iterator[str]:
     for key in ("v4", "v6"):
         for one in (droplet.get("networks") or {}).get(key) or ():
             if one.get("type") == "public":

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from cloudsync.provider.contract import Account
+from cloudsync.provider.errors import Transient
 from cloudsync.provider.init import (
     Answers,
     Credential,
     Question,
     Starter,
+    VisibleMachine,
     noted,
     words,
 )
+
+if TYPE_CHECKING:
+    from cloudsync_gcp.machines import Instance
 
 _TAG = r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"
 
@@ -31,6 +39,35 @@ def _firewall(answers: Answers) -> list[str]:
             'enforce = "allow"', "allow rules are added; other rules of the network stay in effect"
         ),
     ]
+
+
+def _instances(account: Account) -> list[VisibleMachine]:
+    """The instances of the project over all zones, with their network tags. Raises
+    `ProviderError`."""
+    from cloudsync_gcp.client import Api
+    from cloudsync_gcp.machines import Instance
+    from cloudsync_gcp.plugin import base_of
+
+    listed = Api(account, base_of(account)).aggregated("aggregated/instances", "instances")
+    try:
+        instances = [Instance.model_validate(answer) for answer in listed]
+    except ValueError:
+        raise Transient("the instances of Google Cloud cannot be understood") from None
+    return [_visible(instance) for instance in instances]
+
+
+def _visible(instance: Instance) -> VisibleMachine:
+    nics = instance.network_interfaces
+    networks = dict.fromkeys(nic.network.rsplit("/", 1)[-1] for nic in nics)
+    tags = ", ".join(instance.tags.items)
+    zone = instance.zone.rsplit("/", 1)[-1]
+    tagged = f"tags {tags}" if tags else "no network tags yet"
+    return VisibleMachine(
+        instance.name,
+        tags,
+        tuple(address for nic in nics for address in nic.external),
+        f"{zone}, network {', '.join(networks)}, {tagged}",
+    )
 
 
 STARTER = Starter(
@@ -55,6 +92,8 @@ STARTER = Starter(
             "Network tags of the machines, with commas",
             f"{_TAG}( *, *{_TAG})*",
             "tags with commas",
+            chooses_machines=True,
         ),
     ),
+    machines=_instances,
 )

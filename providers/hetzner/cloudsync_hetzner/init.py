@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from cloudsync.provider.contract import Account
+from cloudsync.provider.errors import Transient
 from cloudsync.provider.init import (
     NAMES,
     Answers,
     Credential,
     Question,
     Starter,
+    VisibleMachine,
     noted,
     words,
 )
@@ -28,6 +31,28 @@ def _firewall(answers: Answers) -> list[str]:
     return [noted('# servers = ["web-1"]', "names or ids of servers to attach it to")]
 
 
+def _servers(account: Account) -> list[VisibleMachine]:
+    """The servers of the token's project. Raises `ProviderError`."""
+    from cloudsync_hetzner.client import Api
+    from cloudsync_hetzner.machines import addresses_of
+    from cloudsync_hetzner.plugin import ENDPOINT
+    from cloudsync_hetzner.rules import plain
+
+    listed = Api(account, account.settings.endpoint or ENDPOINT).pages("/servers", "servers")
+    try:
+        return [
+            VisibleMachine(
+                plain(str(server["name"])),
+                str(server["name"]),
+                tuple(addresses_of(server)),
+                plain(str((server.get("datacenter") or {}).get("name") or "")),
+            )
+            for server in listed
+        ]
+    except (KeyError, TypeError, AttributeError):
+        raise Transient("the servers of Hetzner cannot be understood") from None
+
+
 STARTER = Starter(
     title="Hetzner Cloud",
     account=_account,
@@ -40,7 +65,9 @@ STARTER = Starter(
             NAMES,
             "names or ids with commas",
             "",
+            chooses_machines=True,
         ),
     ),
+    machines=_servers,
     first_apply=lambda answers: "--allow-attach NAME" if answers["servers"] else None,
 )

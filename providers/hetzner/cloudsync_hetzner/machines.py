@@ -103,7 +103,7 @@ def _machine(
         kind="server",
         interfaces=(
             Interface(
-                "public", _families(server), stages, tuple(_addresses(server)), tuple(firewalls)
+                "public", _families(server), stages, tuple(addresses_of(server)), tuple(firewalls)
             ),
         ),
         concerns=frozenset(
@@ -168,7 +168,7 @@ def _families(server: Mapping[str, Any]) -> frozenset[Family]:
     return frozenset(family for family, key in families if net.get(key))
 
 
-def _addresses(server: Mapping[str, Any]) -> Iterator[str]:
+def addresses_of(server: Mapping[str, Any]) -> Iterator[str]:
     for key in ("ipv4", "ipv6"):
         if said := server["public_net"].get(key):
             yield str(said["ip"])

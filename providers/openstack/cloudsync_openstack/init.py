@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from cloudsync.provider.init import NAMES, Answers, Credential, Question, Starter, noted, words
+from cloudsync.provider.contract import Account
+from cloudsync.provider.init import (
+    NAMES,
+    Answers,
+    Credential,
+    Question,
+    Starter,
+    VisibleMachine,
+    noted,
+    words,
+)
 
 
 def _account(answers: Answers, found: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
@@ -17,8 +27,37 @@ def _account(answers: Answers, found: str | None) -> list[str]:  # noqa: ARG001 
 
 def _firewall(answers: Answers) -> list[str]:
     return [
-        noted(f'name = "{answers["name"]}"', "created if absent; an existing one needs --adopt"),
+        noted(
+            '# name = "cloudsync-web"',
+            "the group's own name, if not cloudsync- and the table's; an existing one needs --adopt",
+        ),
         noted(f"servers = {words(answers['servers'])}", "names or ids; their other groups stay"),
+    ]
+
+
+def _servers(account: Account) -> list[VisibleMachine]:
+    """The servers of the project by their names, with the addresses of their ports. Raises
+    `ProviderError`."""
+    from cloudsync_openstack.answers import Port, Server
+    from cloudsync_openstack.client import Api
+    from cloudsync_openstack.rules import plain
+
+    api = Api(account)
+    if not api.has_compute:
+        return []
+    ports = api.list("ports", "ports", Port)
+    return [
+        VisibleMachine(
+            plain(server.name),
+            server.name,
+            tuple(
+                address.ip_address
+                for port in ports
+                if port.device_id == server.id
+                for address in port.fixed_ips
+            ),
+        )
+        for server in api.servers(Server)
     ]
 
 
@@ -41,18 +80,13 @@ STARTER = Starter(
             variables=("OS_CLOUD",),
         ),
         Question(
-            "name",
-            "Security group",
-            r"[A-Za-z0-9._-]{1,255}",
-            "a name of letters, digits, dots and dashes",
-            default="cloudsync-web",
-        ),
-        Question(
             "servers",
             "Servers to attach it to (names or ids, with commas between)",
             NAMES,
             "names with commas between them",
             default="",
+            chooses_machines=True,
         ),
     ),
+    machines=_servers,
 )
