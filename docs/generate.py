@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from cloudsync import exit_codes
 from cloudsync.audit.catalogue import KINDS
+from cloudsync.cli.examples import EXAMPLES
 from cloudsync.cli.main import COMMANDS, cloudsync
 from cloudsync.config import models, show
 from cloudsync.model import plan_json
@@ -26,7 +27,9 @@ from cloudsync.sources.labels import LABELS, PREFIX
 
 DOCS = Path(__file__).parent
 PACKAGE = DOCS.parent / "cloudsync"
+DEPLOY = DOCS.parent / "deploy"
 sys.path.insert(0, str(DOCS))
+from manual import completion_scripts, manual_pages  # noqa: E402 - beside this file, no package
 from rooms import rooms  # noqa: E402 - beside this file, which is no package
 
 GENERATED = "<!-- written by docs/generate.py from the code; change it there -->"
@@ -64,6 +67,8 @@ def pages() -> Mapping[Path, str]:
         DOCS / "reference" / "configuration.md": _configuration(),
         PACKAGE / "config" / "schema.json": _json(show.json_schema()),
         PACKAGE / "model" / "plan.schema.json": _json(plan_json.json_schema()),
+        **{DEPLOY / "man" / name: text for name, text in manual_pages().items()},
+        **{DEPLOY / "completion" / name: text for name, text in completion_scripts().items()},
         **{DOCS / name: _with_block(DOCS / name, block, text) for name, block, text in _blocks()},
     }
 
@@ -147,11 +152,20 @@ def _command(command: click.Command, name: str, parent: click.Context) -> Iterat
     options = [one for one in shown if one.name not in _COMMON and "--help" not in one.opts]
     if options:
         yield _table(("option", ""), ((_option(one), one.help or "") for one in options)).rstrip()
+    yield from _examples(name if parent.parent is None else f"{parent.info_name} {name}")
     if isinstance(command, click.Group):
         for inner in command.list_commands(context):
             found = command.get_command(context, inner)
             if found is not None:
                 yield from _command(found, inner, context)
+
+
+def _examples(command: str) -> Iterator[str]:
+    examples = EXAMPLES.get(command, ())
+    if examples:
+        width = max(len(example.typed) for example in examples)
+        lines = (f"{example.typed:<{width}}  # {example.why}" for example in examples)
+        yield "```sh\n" + "\n".join(lines) + "\n```"
 
 
 _COMMON = ("config", "color", "quiet", "verbose", "log_format")
@@ -233,7 +247,7 @@ def _cell(text: str) -> str:
 def main() -> None:
     """Write what differs."""
     for path, text in pages().items():
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
             print(path.relative_to(DOCS.parent))

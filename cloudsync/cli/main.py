@@ -6,7 +6,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
@@ -84,22 +84,63 @@ COMMANDS = {
 }
 
 
+class _Formatter(click.HelpFormatter):
+    """Help whose lines are not broken within `--no-input`."""
+
+    def write_dl(
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        super().write_dl([(name, _unbroken(text)) for name, text in rows], col_max, col_spacing)
+
+    def write_text(self, text: str) -> None:
+        super().write_text(_unbroken(text))
+
+    def write(self, string: str) -> None:
+        super().write(string.replace(_HYPHEN, "-"))
+
+
+_HYPHEN = "\N{NON-BREAKING HYPHEN}"
+
+
+def _unbroken(text: str) -> str:
+    return text.replace("-", _HYPHEN)
+
+
+class _Context(click.Context):
+    formatter_class = _Formatter
+
+
 class Lazy(click.Group):
     """A group whose commands are imported when one of them is called; its help needs none of
     them."""
 
+    context_class = _Context
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        command.context_class = _Context
+        _with_examples(command, cmd_name, ctx.make_formatter().width)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def _with_examples(command: click.Command, words: str, width: int) -> None:
+    """Put examples at the end of the help of a command and of its own commands."""
+    from cloudsync.cli.examples import epilog
+
+    command.epilog = epilog(words, width) or None
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            inner.context_class = _Context
+            _with_examples(inner, f"{words} {name}", width)
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
