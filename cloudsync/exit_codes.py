@@ -65,7 +65,7 @@ def of_exposure(plan: Plan) -> int:
     if any(guard.id == "foreign" for guard in plan.guards):
         return GUARD
     return _of_reads(
-        one for f in plan.firewalls for one in (f.read, f.standing.read) if one is not None
+        error for f in plan.firewalls for error in (f.read, f.standing.read) if error is not None
     )
 
 

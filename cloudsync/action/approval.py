@@ -66,13 +66,13 @@ def approved(
         raise NotApproved("the pull request cannot be asked: the input token is empty")
     pull = _merged(event, github, sleep)
     place = Place(event.repository, pull.number, inputs.label)
-    found = comment.ours(github, place, github.user())
-    seal = comment.shown(found)
+    comments = comment.ours(github, place, github.user())
+    seal = comment.shown(comments)
     if seal is None:
         raise NotApproved(
             f"pull request #{pull.number} has no plan of this configuration that could be approved by merging it; "
             "look at the plan of this run, and apply it by hand or with the input expect",
-            comments=tuple(found),
+            comments=tuple(comments),
         )
     if seal == comment.USED:
         raise NotApproved(
@@ -84,9 +84,9 @@ def approved(
         raise NotApproved(
             f"the changes are not those shown in pull request #{pull.number} any more: their digest is {digest} now",
             changed=True,
-            comments=tuple(found),
+            comments=tuple(comments),
         )
-    return Approved(found[0])
+    return Approved(comments[0])
 
 
 def _merged(event: Event, github: GitHub, sleep: Callable[[float], None]) -> PullRequest:
@@ -94,13 +94,13 @@ def _merged(event: Event, github: GitHub, sleep: Callable[[float], None]) -> Pul
     for attempt in range(_TRIES):
         if attempt:
             sleep(_WAIT_SECONDS)
-        found = [
-            one
-            for one in github.pull_requests_of(event.sha)
-            if one.base == event.branch and one.merge_commit == event.sha
+        merged = [
+            pull_request
+            for pull_request in github.pull_requests_of(event.sha)
+            if pull_request.base == event.branch and pull_request.merge_commit == event.sha
         ]
-        if found:
-            return found[0]
+        if merged:
+            return merged[0]
     raise NotApproved(
         f"the commit {event.sha[:12]} was not made by merging a pull request, so nobody was shown its changes; look at the plan of this "
         "run, and apply it by hand or with the input expect"

@@ -75,7 +75,9 @@ class Inputs:
             expect=expect,
             branch=text("branch") or None,
             label=text("label")
-            or "/".join(part for part in (text("working-directory").strip("./"), config) if part),
+            or "/".join(
+                piece for piece in (text("working-directory").strip("./"), config) if piece
+            ),
             args=_arguments(text("args")),
             token=text("token") or None,
         )

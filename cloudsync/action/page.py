@@ -89,9 +89,9 @@ def state(event: Event, result: Result) -> str:
         return f"✅ **Applied** in [this run]({event.run_url})."
     if result.code == exit_codes.NOT_APPROVED:
         return f"❌ **Nothing was applied** ({result.reason}): {markdown(result.problem, 600)}. [Run]({event.run_url})"
-    said = f"❌ **{result.reason}** while it was applied; [the run]({event.run_url}) says what was done and what was not."
+    sentence = f"❌ **{result.reason}** while it was applied; [the run]({event.run_url}) says what was done and what was not."
     return (
-        said
+        sentence
         if result.code != exit_codes.GUARD
         else f"⚠️ **Applied, except what a guard refused**: [the run]({event.run_url})."
     )

@@ -43,30 +43,30 @@ def command(shell: Shell, *, purpose: Literal["plan", "apply"], output: str) -> 
     rows = access.check(configuration, shell.progress)
     exposure = configuration.policy.foreign != "ignore"
     bad = {
-        name: [access.failing(row, purpose, exposure=exposure) for row in found]
-        for name, found in rows.items()
+        name: [access.failing(row, purpose, exposure=exposure) for row in accesses]
+        for name, accesses in rows.items()
     }
     if output == "json":
         click.echo(json.dumps(_document(rows, bad), indent=2))
     else:
         lines = list(_table(rows, bad))
-        if not shell.quiet or any(any(one) for one in bad.values()):
+        if not shell.quiet or any(any(failing) for failing in bad.values()):
             shell.print(lines)
-    return exit_codes.FAILED if any(any(one) for one in bad.values()) else exit_codes.DONE
+    return exit_codes.FAILED if any(any(failing) for failing in bad.values()) else exit_codes.DONE
 
 
 def _document(rows: Mapping[str, Sequence[Access]], bad: Mapping[str, Sequence[bool]]) -> object:
     return [
         {
             "provider": name,
-            "what": one.what,
-            "needed_for": one.needed_for,
-            "state": one.state,
-            "detail": one.detail,
+            "what": access.what,
+            "needed_for": access.needed_for,
+            "state": access.state,
+            "detail": access.detail,
             "failing": failing,
         }
-        for name, found in rows.items()
-        for one, failing in zip(found, bad[name], strict=True)
+        for name, accesses in rows.items()
+        for access, failing in zip(accesses, bad[name], strict=True)
     ]
 
 

@@ -101,8 +101,8 @@ def _checks(shell: Shell) -> Iterator[Check]:
             )
         return
     parts = f"{count(len(configuration.hosts), 'host')}, {count(len(configuration.firewalls), 'firewall')}"
-    found = f"{configuration.file} (owner {configuration.owner}, {parts})"
-    yield Check("configuration", "ok", found)
+    summary = f"{configuration.file} (owner {configuration.owner}, {parts})"
+    yield Check("configuration", "ok", summary)
     yield from _libraries(configuration)
     yield from _secrets(configuration)
     yield from _credentials(shell, configuration)
@@ -246,10 +246,10 @@ def _last_apply(configuration: Configuration) -> datetime | None:
     from cloudsync.state.history import entries
 
     try:
-        found = entries(configuration.state, configuration.owner)
+        history = entries(configuration.state, configuration.owner)
     except StateError:
         return None
-    return _moment(found[-1]) if found else None
+    return _moment(history[-1]) if history else None
 
 
 def _moment(entry: Mapping[str, object]) -> datetime | None:

@@ -50,25 +50,27 @@ def command(shell: Shell, *, port: str, firewalls: tuple[str, ...], output: str)
         history = entries(configuration.state, configuration.owner)
     except StateError as error:
         raise click.ClickException(str(error)) from None
-    told = [
+    explanations = [
         explain(
             configuration,
             planned.plan,
             planned.considered,
-            one,
+            explanation,
             discoveries=planned.discoveries,
             history=history,
         )
-        for one in asked
+        for explanation in asked
     ]
-    told = told[:1] + [one for one in told[1:] if _has_something(one)]
+    explanations = explanations[:1] + [
+        explanation for explanation in explanations[1:] if _has_something(explanation)
+    ]
     if output == "json":
-        click.echo(json.dumps(render.document(told), indent=2))
+        click.echo(json.dumps(render.document(explanations), indent=2))
     else:
-        for number, one in enumerate(told):
+        for number, explanation in enumerate(explanations):
             if number:
                 click.echo("")
-            shell.print(render.text(one, vocabulary=Vocabulary(configuration.networks)))
+            shell.print(render.text(explanation, vocabulary=Vocabulary(configuration.networks)))
     return exit_codes.of_reading(planned.plan)
 
 

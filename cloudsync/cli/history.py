@@ -37,31 +37,32 @@ def command(shell: Shell, *, id_: str | None, all_: bool, limit: int, output: st
     """
     configuration = shell.load()
     try:
-        found = entries(configuration.state, configuration.owner)
+        listed = entries(configuration.state, configuration.owner)
     except StateError as error:
         raise click.ClickException(str(error)) from None
     if id_ is not None:
-        entry = _with_ways_back(_one(found, id_))
+        entry = _with_ways_back(_entry_with(listed, id_))
         if output == "json":
             click.echo(json.dumps(entry, indent=2))
         else:
             shell.print(render.entry(entry))
         return 0
-    shown = [entry for entry in found if all_ or entry.get("outcome") != "nothing-to-do"][-limit:]
+    shown = [entry for entry in listed if all_ or entry.get("outcome") != "nothing-to-do"][-limit:]
     if output == "json":
         click.echo(json.dumps([_with_ways_back(entry) for entry in shown], indent=2))
     else:
         shell.print(
             render.listing(
-                shown, hidden=0 if all_ else sum(e.get("outcome") == "nothing-to-do" for e in found)
+                shown,
+                hidden=0 if all_ else sum(e.get("outcome") == "nothing-to-do" for e in listed),
             )
         )
     return 0
 
 
-def _one(found: list[dict[str, Any]], id_: str) -> dict[str, Any]:
-    fitting = [entry for entry in found if entry["id"] == id_] or [
-        entry for entry in found if entry["id"].startswith(id_)
+def _entry_with(listed: list[dict[str, Any]], id_: str) -> dict[str, Any]:
+    fitting = [entry for entry in listed if entry["id"] == id_] or [
+        entry for entry in listed if entry["id"].startswith(id_)
     ]
     if len(fitting) != 1:
         raise click.UsageError(
@@ -90,7 +91,9 @@ def _with_way_back(firewall: dict[str, Any]) -> dict[str, Any]:
         return firewall
     name = str(firewall.get("name"))
     shown = [
-        {**one, "way_back": list(way_back(one, name))} if isinstance(one, dict) else one
-        for one in closed
+        {**closing, "way_back": list(way_back(closing, name))}
+        if isinstance(closing, dict)
+        else closing
+        for closing in closed
     ]
     return {**firewall, "closed": shown}

@@ -159,7 +159,7 @@ def command(shell: Shell, **options: Any) -> int:
                 None if text in ("published", "labelled") else "must be published or labelled"
             ),
         ),
-        account=(*starter.account(answers, starter.found(os.environ)), *extra),
+        account=(*starter.account(answers, starter.detected(os.environ)), *extra),
         firewall=tuple(starter.firewall(answers)),
     )
     _check(path, made.text())
@@ -199,17 +199,17 @@ def _engine(shell: Shell, given: str | None) -> str | None:
     except EndpointError as error:
         log.warning("engine: %s", plain(str(error)))
         return None
-    found = read_engine(
+    discovery = read_engine(
         "this machine",
         endpoint,
         LabelScope({}, frozenset()),
         timeout=_ENGINE_SECONDS,
         concurrency=16,
     )
-    if isinstance(found, Failed):
-        log.warning("engine: %s is not read: %s", plain(endpoint), plain(found.reason))
+    if isinstance(discovery, Failed):
+        log.warning("engine: %s is not read: %s", plain(endpoint), plain(discovery.reason))
         return given
-    _say(shell, f"engine: {plain(endpoint)}, {_needs(found)}")
+    _say(shell, f"engine: {plain(endpoint)}, {_needs(discovery)}")
     return endpoint
 
 
@@ -218,7 +218,7 @@ def _needs(discovery: Discovery) -> str:
 
     if isinstance(discovery, Failed) or not discovery.required:
         return "whose containers need no public port now"
-    ports = sorted({(one.first, one.last, one.protocol) for one in discovery.required})
+    ports = sorted({(port.first, port.last, port.protocol) for port in discovery.required})
     texts = [
         f"{first}/{protocol}" if first == last else f"{first}-{last}/{protocol}"
         for first, last, protocol in ports
@@ -241,20 +241,23 @@ def _provider(shell: Shell, ask: Asker, given: str | None) -> tuple[str, Starter
             continue
         if starter is not None:
             starters[name] = starter
-    found = {
+    credentials = {
         name: place
         for name, starter in starters.items()
-        if (place := starter.found(os.environ)) is not None
+        if (place := starter.detected(os.environ)) is not None
     }
-    where = ", ".join(f"{name} ({place})" for name, place in found.items())
+    where = ", ".join(f"{name} ({place})" for name, place in credentials.items())
     _say(shell, f"credentials: {where or 'none of the usual ones are here'}")
     if ask.interactive and given is None:
         rows = [
-            (name, starter.title + (f" (found: {found[name]})" if name in found else ""))
+            (
+                name,
+                starter.title + (f" (found: {credentials[name]})" if name in credentials else ""),
+            )
             for name, starter in starters.items()
         ]
         shell.print([Table(tuple(Row(cells) for cells in rows))])
-    default = next(iter(found), "local" if "local" in starters else None)
+    default = next(iter(credentials), "local" if "local" in starters else None)
 
     def problem(text: str) -> str | None:
         return None if text in starters else f"must be one of {', '.join(starters)}"
@@ -320,7 +323,7 @@ def _machines(
     starter = chosen.starter
     if starter.machines is None:
         return None
-    table = [*starter.account(answers, starter.found(os.environ)), *chosen.extra]
+    table = [*starter.account(answers, starter.detected(os.environ)), *chosen.extra]
     try:
         machines = visible.machines_of(registry.load(chosen.kind), starter, table, shell.progress)
     except ProviderError as error:
@@ -418,7 +421,7 @@ def _next(shell: Shell, kind: str, starter: Starter, option: str) -> None:
         (f"cloudsync plan{config}", "again, whenever you like: it writes nothing"),
         (f"cloudsync apply{config} {option}".rstrip(), "shows it, and asks before it does it"),
     ]
-    if starter.credentials and starter.found(os.environ) is None:
+    if starter.credentials and starter.detected(os.environ) is None:
         names = ", ".join(credential.name for credential in starter.credentials)
         rows.insert(0, ("set up its credentials", f"none of {names} were found here"))
     if (lacking := registry.sdk_missing(registry.load(kind))) is not None:

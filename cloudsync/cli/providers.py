@@ -28,11 +28,11 @@ _LINK = re.compile(r":? ?https?://\S+")
 def command(shell: Shell, *, output: str) -> int:
     """List the providers and what they can do. One that cannot be loaded is listed with the
     reason."""
-    found = [_row(name) for name in _names()]
+    rows = [_row(name) for name in _names()]
     if output == "json":
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(rows, indent=2))
         return 0
-    shell.print(_screen(found, verbose=shell.verbose))
+    shell.print(_screen(rows, verbose=shell.verbose))
     return 0
 
 

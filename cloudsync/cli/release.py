@@ -58,12 +58,12 @@ def command(shell: Shell, *, name: str, lock_timeout: float) -> int:
         return exit_codes.GUARD
     if outcome.status in ("done", "unchanged"):
         if not shell.quiet or outcome.status == "done":
-            said = (
+            sentence = (
                 "released; its rules stay as they are"
                 if outcome.status == "done"
                 else "nothing to release: it carries no mark"
             )
-            click.echo(f"{name}: {said}")
+            click.echo(f"{name}: {sentence}")
         return exit_codes.DONE
     log.error("%s: %s: %s", name, outcome.status, plain(outcome.message or "", 1500))
     if outcome.status == "not-begun" and interruption.number is not None:

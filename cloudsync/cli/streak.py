@@ -57,12 +57,12 @@ def trouble_of(code: int, report: Report) -> tuple[str, ...]:
     )
 
 
-def is_news(trouble: tuple[str, ...], told: Told | None, now: datetime) -> bool:
+def is_news(trouble: tuple[str, ...], reported: Told | None, now: datetime) -> bool:
     """Whether to report it: it is new, or a day has passed. A clock that was set back counts as a
     day."""
-    if told is None or told.trouble != trouble:
+    if reported is None or reported.trouble != trouble:
         return bool(trouble)
-    return not timedelta() <= now - told.reported < AGAIN
+    return not timedelta() <= now - reported.reported < AGAIN
 
 
 def noted(state: Path, owner: str, trouble: tuple[str, ...]) -> tuple[bool, Told | None]:
@@ -70,25 +70,25 @@ def noted(state: Path, owner: str, trouble: tuple[str, ...]) -> tuple[bool, Told
     Remembers that it is reported. What cannot be remembered is reported again."""
     file = StateFile.of(state, owner, "told.json")
     now = datetime.now(UTC)
-    told = _recall(file)
-    news = is_news(trouble, told, now) if trouble else told is not None
+    reported = _recall(file)
+    news = is_news(trouble, reported, now) if trouble else reported is not None
     if news:
-        same = told is not None and told.trouble == trouble
-        since = told.since if told is not None and same else now
+        same = reported is not None and reported.trouble == trouble
+        since = reported.since if reported is not None and same else now
         try:
             file.write(_document(Told(trouble, since, now) if trouble else None))
         except (OSError, StateError) as error:
             log.warning("what was reported cannot be remembered: %s", error)
-    return news, told
+    return news, reported
 
 
-def _document(told: Told | None) -> bytes:
+def _document(reported: Told | None) -> bytes:
     value: dict[str, Any] = {"version": 1}
-    if told is not None:
+    if reported is not None:
         value |= {
-            "trouble": list(told.trouble),
-            "since": told.since.isoformat(timespec="seconds"),
-            "reported": told.reported.isoformat(timespec="seconds"),
+            "trouble": list(reported.trouble),
+            "since": reported.since.isoformat(timespec="seconds"),
+            "reported": reported.reported.isoformat(timespec="seconds"),
         }
     return json.dumps(value, indent=1).encode()
 

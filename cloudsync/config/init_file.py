@@ -40,7 +40,7 @@ class FirstRun:
             if self.engine is not None
             else f"ports = {_list(self.ports)}"
         )
-        said = (
+        sentence = (
             "what its containers publish"
             if self.engine is not None
             else "a static list; docker = … reads an engine instead"
@@ -77,7 +77,7 @@ class FirstRun:
                 *self.account,
                 "",
                 f"[hosts.{_key(self.host)}]",
-                noted(source, said),
+                noted(source, sentence),
                 "",
                 f"[firewalls.{self.firewall_name}]",
                 f'provider = "{self.provider}"',

@@ -122,7 +122,7 @@ class _Loader:
         return place_of(path, self.known, self.file)
 
     def problem(self, path: KeyPath, text: str) -> None:
-        self.problems.append(Problem(self.at(*path), ".".join(str(part) for part in path), text))
+        self.problems.append(Problem(self.at(*path), ".".join(str(key) for key in path), text))
 
     def load(self, raw: dict[str, Any]) -> Configuration | None:
         file = self.validate(File, raw, ())
@@ -186,11 +186,11 @@ class _Loader:
         try:
             return model.model_validate(value)
         except ValidationError as error:
-            for one in error.errors(include_input=False, include_url=False):
-                where = (*path, *_in_the_file(value, one["loc"]))
+            for detail in error.errors(include_input=False, include_url=False):
+                where = (*path, *_in_the_file(value, detail["loc"]))
                 self.problem(
                     where,
-                    _in_words(one, model, where, path, more),
+                    _in_words(detail, model, where, path, more),
                 )
             return None
 
@@ -235,17 +235,17 @@ class _Loader:
         )
 
     def sources(self, texts: Iterable[str], path: KeyPath) -> NetworkSet:
-        found = NOWHERE
+        networks = NOWHERE
         for number, text in enumerate(texts):
             if not text.startswith("@"):
-                found = found | NetworkSet.of([text])
+                networks = networks | NetworkSet.of([text])
             elif text[1:] in self.networks:
-                found = found | self.networks[text[1:]]
+                networks = networks | self.networks[text[1:]]
             else:
                 self.problem((*path, number), f'[networks] has no "{text[1:41]}"')
-        if not found and not self.problems:
+        if not networks and not self.problems:
             self.problem(path, "name no address at all")
-        return found
+        return networks
 
     def accounts(self, file: File) -> dict[str, AccountTable]:
         accounts = {}
@@ -270,7 +270,9 @@ class _Loader:
         path: KeyPath = ("hosts", name)
         written, at = table.docker, (*path, "docker")
         if isinstance(written, list):
-            engines = tuple(self.engine(one, (*at, number)) for number, one in enumerate(written))
+            engines = tuple(
+                self.engine(engine, (*at, number)) for number, engine in enumerate(written)
+            )
         else:
             engines = () if written is None else (self.engine(written, at),)
         if not engines and table.ports is None and table.compose is None and not table.retired:
@@ -321,7 +323,7 @@ class _Loader:
             account.provider.firewall_settings, rest, path, FirewallTable.model_fields
         )
         allow = tuple(
-            self.allow(one, (*path, "allow", number)) for number, one in enumerate(table.allow)
+            self.allow(allow, (*path, "allow", number)) for number, allow in enumerate(table.allow)
         )
         if not isinstance(settings, FirewallSettings):
             return None
@@ -416,21 +418,21 @@ def _in_the_file(value: Any, path: Iterable[str | int]) -> KeyPath:
     missing; a branch that comes last says nothing more than what is before it, and no branch is
     spelled like a key of ours.
     """
-    parts, found = tuple(path), list[str | int]()
-    for number, part in enumerate(parts):
+    parts, keys = tuple(path), list[str | int]()
+    for number, key in enumerate(parts):
         below: Mapping[str | int, Any] = (
             dict(enumerate(value)) if isinstance(value, list) else value
         )
-        if isinstance(below, dict) and part in below:
-            value = below[part]
-        elif number + 1 < len(parts) or not _is_key(part):
+        if isinstance(below, dict) and key in below:
+            value = below[key]
+        elif number + 1 < len(parts) or not _is_key(key):
             continue
-        found.append(part)
-    return tuple(found)
+        keys.append(key)
+    return tuple(keys)
 
 
-def _is_key(part: str | int) -> bool:
-    return isinstance(part, int) or (part.isidentifier() and part != "str")
+def _is_key(key: str | int) -> bool:
+    return isinstance(key, int) or (key.isidentifier() and key != "str")
 
 
 def _in_words(
@@ -480,10 +482,10 @@ _patterns = {
 
 def _fields_at(model: type[BaseModel], path: KeyPath) -> Iterable[str]:
     """The keys a model knows at a path below it."""
-    for part in path:
-        if isinstance(part, int):
+    for key in path:
+        if isinstance(key, int):
             continue
-        field = model.model_fields.get(part)
+        field = model.model_fields.get(key)
         nested = None if field is None else _model_in(field.annotation)
         if nested is not None:
             model = nested
@@ -495,9 +497,9 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
         return annotation
     return next(
         (
-            found
-            for part in getattr(annotation, "__args__", ())
-            if (found := _model_in(part)) is not None
+            model
+            for argument in getattr(annotation, "__args__", ())
+            if (model := _model_in(argument)) is not None
         ),
         None,
     )

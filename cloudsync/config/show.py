@@ -122,9 +122,9 @@ def _report(report: ReportSettings) -> dict[str, Any]:
         "webhook_secret": report.webhook_secret,
     }
     shown: dict[str, Any] = {
-        name: one.model_dump(exclude_none=True)
-        for name, one in references.items()
-        if one is not None
+        name: reference.model_dump(exclude_none=True)
+        for name, reference in references.items()
+        if reference is not None
     }
     return shown | (
         {"metrics_file": report.metrics_file} if report.metrics_file is not None else {}

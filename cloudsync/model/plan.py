@@ -233,14 +233,19 @@ class Plan:
 
 def merged(refused: Iterable[Refused]) -> tuple[Refused, ...]:
     """Refusals that differ in their sources only (IPv4 and IPv6 of one published port) as one."""
-    found: dict[tuple[object, ...], Refused] = {}
-    for one in refused:
-        key = (one.protocol, one.ports, one.code, one.reason, one.origins)
-        if (before := found.get(key)) is None:
-            found[key] = one
+    by_meaning: dict[tuple[object, ...], Refused] = {}
+    for refusal in refused:
+        key = (refusal.protocol, refusal.ports, refusal.code, refusal.reason, refusal.origins)
+        if (before := by_meaning.get(key)) is None:
+            by_meaning[key] = refusal
         else:
-            sources = NetworkSet.of((*before.sources, *one.sources)).cidrs()
-            found[key] = Refused(
-                one.protocol, one.ports, sources, one.code, one.reason, one.origins
+            sources = NetworkSet.of((*before.sources, *refusal.sources)).cidrs()
+            by_meaning[key] = Refused(
+                refusal.protocol,
+                refusal.ports,
+                sources,
+                refusal.code,
+                refusal.reason,
+                refusal.origins,
             )
-    return tuple(found.values())
+    return tuple(by_meaning.values())

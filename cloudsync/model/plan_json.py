@@ -248,7 +248,7 @@ def to_document(plan: Plan) -> dict[str, Any]:
         ),
         hosts={name: _status(status) for name, status in plan.hosts},
         firewalls=[_firewall(firewall) for firewall in plan.firewalls],
-        unassigned=[_refused(one) for one in plan.unassigned],
+        unassigned=[_refused(refusal) for refusal in plan.unassigned],
         orphans=[
             OrphanPart(provider=o.provider, type=o.type, id=o.id, name=o.name, firewall=o.firewall)
             for o in plan.orphans
@@ -370,7 +370,7 @@ def _firewall(firewall: FirewallPlan) -> FirewallPart:
             )
             for held in firewall.held
         ],
-        refused=[_refused(one) for one in firewall.refused],
+        refused=[_refused(entry) for entry in firewall.refused],
         kept=[KeptPart(summary=summary) for summary in firewall.kept],
         exposure=[_exposure(machine) for machine in firewall.standing.machines],
         standing=StandingPart(
@@ -379,8 +379,8 @@ def _firewall(firewall: FirewallPlan) -> FirewallPart:
             not_evaluated=list(firewall.standing.not_evaluated),
         ),
         shared=[
-            SharedPart(host=one.host, needed_by=list(one.needed_by), **_rule(one.rule))
-            for one in firewall.shared
+            SharedPart(host=entry.host, needed_by=list(entry.needed_by), **_rule(entry.rule))
+            for entry in firewall.shared
         ],
     )
 
@@ -391,8 +391,8 @@ def _exposure(machine: MachineExposure) -> ExposurePart:
         protected=machine.protected,
         attached=machine.attached,
         beyond=[
-            BeyondPart(through=one.through, advice=one.advice, **_rule(one.rule))
-            for one in machine.beyond
+            BeyondPart(through=entry.through, advice=entry.advice, **_rule(entry.rule))
+            for entry in machine.beyond
         ],
         target=machine.target,
         addresses=list(machine.addresses),
@@ -440,7 +440,7 @@ def from_document(text: str) -> Plan:
         document = PlanDocument.model_validate(value)
         plan = _plan(document)
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])
+        where = ".".join(str(key) for key in error.errors(include_input=False)[0]["loc"])
         raise PlanFileError(f"the plan file is malformed at {where[:200]!r}") from None
     except (ValueError, RecursionError, OverflowError):
         raise PlanFileError(
@@ -472,7 +472,7 @@ def _plan(document: PlanDocument) -> Plan:
         hosts=tuple((name, _read_status(status)) for name, status in document.hosts.items()),
         firewalls=tuple(_read_firewall(firewall) for firewall in document.firewalls),
         guards=tuple(Guard(g.id, g.firewall, g.withholds, g.message) for g in document.guards),
-        unassigned=tuple(_read_refused(part) for part in document.unassigned),
+        unassigned=tuple(_read_refused(refusal) for refusal in document.unassigned),
         malformed=tuple(document.malformed),
         warnings=tuple(document.warnings),
     )
@@ -537,6 +537,6 @@ def _read_firewall(firewall: FirewallPart) -> FirewallPlan:
             )
             for held in firewall.held
         ),
-        refused=tuple(_read_refused(one) for one in firewall.refused),
+        refused=tuple(_read_refused(refusal) for refusal in firewall.refused),
         kept=tuple(kept.summary for kept in firewall.kept),
     )

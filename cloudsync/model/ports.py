@@ -128,12 +128,12 @@ class Unpublished:
 @dataclass(frozen=True, slots=True)
 class Routed:
     """A container that a reverse proxy of the same engine serves: it needs no port of its own.
-    `by`: the proxy, for people. `beside`: the ports it publishes all the same, past the proxy
-    (`8080/tcp`)."""
+    `by`: the proxy, for people. `published`: the ports that it publishes all the same, past the
+    proxy (`8080/tcp`)."""
 
     origin: Origin
     by: str
-    beside: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cloudsync.state import StateError
 from cloudsync.state.directory import StateFile
@@ -43,11 +43,14 @@ class Figures(_Kept):
 
 
 class Streak(_Kept):
-    """Runs that failed one after the other. `since`: Unix seconds. `told`: the exit codes a webhook
-    was told of. `over`: a run succeeded since, and the webhook could not be told yet."""
+    """Runs that failed one after the other. `since`: Unix seconds. `reported`: the exit codes that
+    a webhook has delivered, under its old name `told` in the file. `over`: a run succeeded since,
+    and the webhook does not know yet."""
+
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
     since: float
-    told: list[int] = []
+    reported: list[int] = Field(default=[], alias="told")
     over: bool = False
 
 

@@ -60,8 +60,8 @@ def text(memory: Memory) -> str:
     samples = _samples(memory)
     lines: list[str] = []
     for metric in METRICS:
-        found = list(samples[metric.name])
-        if not found:
+        values = list(samples[metric.name])
+        if not values:
             continue
         lines += [
             f"# HELP {metric.name} {_help(metric.help)}",
@@ -70,7 +70,7 @@ def text(memory: Memory) -> str:
         owner = {} if metric.name == "cloudsync_build_info" else {"owner": memory.owner}
         lines += [
             f"{metric.name}{_labels({**owner, **labels})} {_number(value)}"
-            for labels, value in found
+            for labels, value in values
         ]
     return "\n".join(lines) + "\n"
 
@@ -95,13 +95,13 @@ def _samples(memory: Memory) -> dict[str, Iterable[Sample]]:
             ({"exit_code": str(code)}, count) for code, count in sorted(memory.runs.items())
         ],
         "cloudsync_changes_total": _each(memory, "action", "changes", ACTIONS),
-        "cloudsync_drift_rules": _one(memory, "drift"),
-        "cloudsync_pending_rules": _one(memory, "pending"),
+        "cloudsync_drift_rules": _single(memory, "drift"),
+        "cloudsync_pending_rules": _single(memory, "pending"),
         "cloudsync_held_rules": _each(memory, "reason", "held"),
         "cloudsync_refused_ports": _each(memory, "code", "refused"),
         "cloudsync_guards": _each(memory, "guard", "guards"),
-        "cloudsync_firewall_read": _one(memory, "read"),
-        "cloudsync_foreign_rules": _one(memory, "foreign"),
+        "cloudsync_firewall_read": _single(memory, "read"),
+        "cloudsync_foreign_rules": _single(memory, "foreign"),
         "cloudsync_host_complete": [
             ({"host": name}, complete) for name, complete in sorted(memory.hosts.items())
         ],
@@ -114,7 +114,7 @@ def _samples(memory: Memory) -> dict[str, Iterable[Sample]]:
     }
 
 
-def _one(memory: Memory, field: str) -> Iterator[Sample]:
+def _single(memory: Memory, field: str) -> Iterator[Sample]:
     for name, figures in memory.firewalls.items():
         value: float | None = getattr(figures, field)
         if value is not None:

@@ -98,6 +98,6 @@ class Reporting:
         with remembering(self.configuration.state, self.configuration.owner) as memory:
             if run.succeeded:
                 memory.streak = None
-            elif memory.streak is not None and run.code not in memory.streak.told:
-                memory.streak.told.append(run.code)
+            elif memory.streak is not None and run.code not in memory.streak.reported:
+                memory.streak.reported.append(run.code)
         return memory

@@ -95,39 +95,39 @@ class Run:
 
     def errors(self) -> Counter[ErrorKind]:
         """What went wrong, by kind."""
-        found: Counter[ErrorKind] = Counter()
+        counts: Counter[ErrorKind] = Counter()
         if self.kind is not None:
-            found[self.kind] += 1
+            counts[self.kind] += 1
         if (report := self.report) is None:
-            return found
+            return counts
         if report.moved is not None or report.declined:
-            found["not-approved"] += 1
-        found["host"] += sum(status.status != "complete" for _, status in report.plan.hosts)
-        found["malformed-label"] += len(report.plan.malformed)
-        found["firewall"] += sum(
+            counts["not-approved"] += 1
+        counts["host"] += sum(status.status != "complete" for _, status in report.plan.hosts)
+        counts["malformed-label"] += len(report.plan.malformed)
+        counts["firewall"] += sum(
             firewall.read.status != "complete" for firewall in report.plan.firewalls
         )
-        found["guard"] += len(report.plan.guards)
-        found["write"] += sum(
+        counts["guard"] += len(report.plan.guards)
+        counts["write"] += sum(
             outcome.status in ("failed", "unknown") for outcome in report.outcomes
         )
-        return +found
+        return +counts
 
     def sentence(self) -> str:
         """`web: opened 443/tcp (shop/web); exit 75: db-1 could not be read completely: …`, harmless
         to show anywhere."""
-        said = []
+        phrases = []
         if self.report is not None:
-            said += [plain(phrase, 600) for phrase in changes(self.report)[:_CHANGES]]
+            phrases += [plain(phrase, 600) for phrase in changes(self.report)[:_CHANGES]]
             if len(self.changed) > _CHANGES:
-                said.append(f"and {len(self.changed) - _CHANGES} more firewalls changed")
+                phrases.append(f"and {len(self.changed) - _CHANGES} more firewalls changed")
         if not self.succeeded:
             causes = self.causes() or ["see the log"]
             more = f" (and {len(causes) - _CAUSES} more)" if len(causes) > _CAUSES else ""
-            said.append(
+            phrases.append(
                 f"exit {self.code}: {'; '.join(message(cause, 500) for cause in causes[:_CAUSES])}{more}"
             )
-        return "; ".join(said) or "nothing to do"
+        return "; ".join(phrases) or "nothing to do"
 
     def causes(self) -> list[str]:
         """Why the run did not succeed, a sentence each."""

@@ -34,7 +34,7 @@ def tally(memory: Memory, run: Run, firewalls: Iterable[str]) -> None:
         memory.last_success = memory.last_run
         memory.streak = (
             memory.streak.model_copy(update={"over": True})
-            if memory.streak and memory.streak.told
+            if memory.streak and memory.streak.reported
             else None
         )
     elif not run.skipped and (memory.streak is None or memory.streak.over):

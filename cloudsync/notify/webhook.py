@@ -32,7 +32,12 @@ def event_of(run: Run, streak: Streak | None) -> Event | None:
     entered."""
     if run.succeeded and streak is not None and streak.over:
         return "recovery"
-    if not run.succeeded and not run.skipped and streak is not None and run.code not in streak.told:
+    if (
+        not run.succeeded
+        and not run.skipped
+        and streak is not None
+        and run.code not in streak.reported
+    ):
         return "failure"
     return "change" if run.changed else None
 
@@ -89,7 +94,7 @@ def message(event: Event, run: Run, streak: Streak | None) -> dict[str, Any]:
                 "status": outcome.status,
                 "opened": outcome.opened,
                 "closed": outcome.closed,
-                "message": _said(outcome.message),
+                "message": _described(outcome.message),
             }
             for outcome in (report.outcomes if report is not None else ())
             if outcome.status != "unchanged"
@@ -99,20 +104,20 @@ def message(event: Event, run: Run, streak: Streak | None) -> dict[str, Any]:
                 "id": guard.id,
                 "firewall": guard.firewall,
                 "withholds": guard.withholds,
-                "message": _said(guard.message),
+                "message": _described(guard.message),
             }
             for guard in (plan.guards if plan is not None else ())
         ][:_MOST],
         "hosts": [
-            {"name": name, "status": status.status, "reason": _said(status.reason)}
+            {"name": name, "status": status.status, "reason": _described(status.reason)}
             for name, status in (plan.hosts if plan is not None else ())
             if status.status != "complete"
         ][:_MOST],
-        "error": _said(run.error),
+        "error": _described(run.error),
     }
 
 
-def _said(text: str | None) -> str | None:
+def _described(text: str | None) -> str | None:
     return None if text is None else plain(text)
 
 

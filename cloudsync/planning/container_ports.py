@@ -82,7 +82,7 @@ def judge(
 def matters(groups: Iterable[Group]) -> RuleSet:
     """The ports about which it matters whether the world reaches them."""
     always = (_ADMIN, sensitive("tcp", None), sensitive("udp", None))
-    return RuleSet.of(rule for part in (*always, *map(_sensitive, groups)) for rule in part)
+    return RuleSet.of(rule for rules in (*always, *map(_sensitive, groups)) for rule in rules)
 
 
 def _sensitive(group: Group) -> RuleSet:
@@ -156,7 +156,7 @@ def _groups(discovery: Complete | Partial) -> list[Group]:
             parts.setdefault(_key(port), _Parts(port)).rules.append(_rule(port))
     for port in discovery.narrowed:
         parts.setdefault(_key(port), _Parts(port)).narrowed.append(_rule(port))
-    return [one.group() for one in parts.values()]
+    return [members.group() for members in parts.values()]
 
 
 @dataclass(slots=True)

@@ -46,12 +46,12 @@ class Asked:
     last: int
 
     @property
-    def part(self) -> RuleSet:
+    def rules(self) -> RuleSet:
         """The whole of it, from everywhere."""
         return RuleSet.of((Rule(self.protocol, self.first, self.last, ANY),))
 
     def __str__(self) -> str:
-        (rule,) = self.part
+        (rule,) = self.rules
         return f"{rule.ports}/{self.protocol}" if rule.ports else self.protocol
 
 
@@ -140,7 +140,7 @@ def explain(
             for firewall in considered
         ),
         tuple((name, status) for name, status in plan.hosts if status.status != "complete"),
-        tuple(one for one in plan.unassigned if _touches(one, asked)),
+        tuple(refusal for refusal in plan.unassigned if _touches(refusal, asked)),
         tuple(
             port
             for discovery in discoveries.values()
@@ -185,35 +185,37 @@ def since(history: Sequence[Mapping[str, Any]], firewall: str, asked: Asked) -> 
 
 def _listed(value: object) -> list[Mapping[str, Any]]:
     """A list of the history, which is a file and may hold anything."""
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+    return (
+        [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
+    )
 
 
 def _is_about(rule: Mapping[str, Any], asked: Asked) -> bool:
     try:
         return bool(
             RuleSet.of((Rule.of(str(rule.get("protocol")), str(rule.get("ports")), ANY),))
-            & asked.part
+            & asked.rules
         )
     except ValueError:
         return False
 
 
 def _story(configuration: Configuration, considered: Considered, asked: Asked) -> Story:
-    part, plan = asked.part, considered.plan
+    rules, plan = asked.rules, considered.plan
     known = isinstance(considered.observed, Present)
     before = (
-        considered.observed.rules & part if isinstance(considered.observed, Present) else NOTHING
+        considered.observed.rules & rules if isinstance(considered.observed, Present) else NOTHING
     )
     wanted = tuple(
-        w for w in (considered.desired.wanted if considered.desired else ()) if w.rules & part
+        w for w in (considered.desired.wanted if considered.desired else ()) if w.rules & rules
     )
     refused = tuple(r for r in plan.refused if _touches(r, asked))
-    held = tuple(h for h in plan.held if RuleSet.of((h.rule,)) & part)
+    held = tuple(h for h in plan.held if RuleSet.of((h.rule,)) & rules)
     unread = plan.read.status != "complete"
     after = (
         before
         if considered.withheld or unread or not considered.steps
-        else considered.target.rules & part
+        else considered.target.rules & rules
     )
     listed = (
         (considered.observed.listed or tuple(considered.observed.rules))
@@ -229,8 +231,8 @@ def _story(configuration: Configuration, considered: Considered, asked: Asked) -
         verdict=_verdict(plan.read, plan.exists, before, after, held, withheld=considered.withheld),
         open=tuple(before) if known or plan.exists is False else None,
         after=tuple(after),
-        vendor=tuple(rule for rule in listed if RuleSet.of((rule,)) & part),
-        reasons=tuple(Reason(w.reason, tuple(w.rules & part), w.origins) for w in wanted),
+        vendor=tuple(rule for rule in listed if RuleSet.of((rule,)) & rules),
+        reasons=tuple(Reason(w.reason, tuple(w.rules & rules), w.origins) for w in wanted),
         refused=refused,
         held=held,
         kept=tuple(text for text in plan.kept if _named_in(text, asked)),
@@ -239,13 +241,13 @@ def _story(configuration: Configuration, considered: Considered, asked: Asked) -
             f"{machine.machine}: {beyond.through}"
             for machine in plan.standing.machines
             for beyond in machine.beyond
-            if RuleSet.of((beyond.rule,)) & part
+            if RuleSet.of((beyond.rule,)) & rules
         ),
         halted=tuple(
             (machine.machine, halted)
             for machine in plan.standing.machines
             for halted in machine.halted
-            if RuleSet.of((halted.rule,)) & part
+            if RuleSet.of((halted.rule,)) & rules
         ),
         policy=tuple(_policy(configuration, asked, refused, held)),
         advice=tuple(dict.fromkeys(_advice(plan.name, asked, wanted, refused, held, before))),
@@ -294,11 +296,11 @@ def _policy(
     policy, places = configuration.policy, configuration.places
     for name, ranges in (("deny", policy.deny), ("allow_sensitive", policy.allow_sensitive)):
         yield from (
-            f"{one.place}: policy.{name} names {_text(one)}"
-            for one in ranges
-            if listed_ports((one,)) & asked.part
+            f"{ports.place}: policy.{name} names {_text(ports)}"
+            for ports in ranges
+            if listed_ports((ports,)) & asked.rules
         )
-    codes = {one.code for one in refused}
+    codes = {refusal.code for refusal in refused}
     if "not-labelled" in codes and (place := places.get(("policy", "expose"))):
         yield f'{place}: policy.expose = "{policy.expose}"'
     if any(hold.reason == "additive" for hold in held) and (
@@ -374,7 +376,7 @@ def _touches(refused: Refused, asked: Asked) -> bool:
     """A refusal without a number (a random host port) is about no port that can be asked for."""
     try:
         return (
-            bool(RuleSet.of((Rule.of(refused.protocol, refused.ports, ANY),)) & asked.part)
+            bool(RuleSet.of((Rule.of(refused.protocol, refused.ports, ANY),)) & asked.rules)
             and refused.ports != ""
         )
     except ValueError:
@@ -387,7 +389,7 @@ def _named_in(text: str, asked: Asked) -> bool:
     what, _, _ = text.partition(" ")
     protocol, _, ports = what.partition("/")
     try:
-        return bool(RuleSet.of((Rule.of(protocol, ports, ANY),)) & asked.part)
+        return bool(RuleSet.of((Rule.of(protocol, ports, ANY),)) & asked.rules)
     except ValueError:
         return False
 

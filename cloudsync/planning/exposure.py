@@ -95,16 +95,16 @@ def _through(stage: Stage, arriving: RuleSet, openings: list[Opening]) -> RuleSe
         (rule for rule in stage.rules if not rule.disabled),
         key=lambda rule: (rule.priority, _ORDER[rule.action]),
     ):
-        part = rule.matches & here
-        if not part:
+        passing = rule.matches & here
+        if not passing:
             continue
         if rule.action is Action.ALLOW:
-            openings.append(Opening(rule, part))
+            openings.append(Opening(rule, passing))
             continue
         if rule.action is Action.NEXT:
-            on = on | part
+            on = on | passing
         if rule.certain:
-            here = here - part
+            here = here - passing
     if stage.otherwise is Action.ALLOW:
         default = StageRule(
             ActingFirewall(stage.name, stage.name, "stage"), EVERYTHING, "what no rule matches"
@@ -132,14 +132,16 @@ class Exposure:
     @property
     def protected(self) -> bool:
         """Whether a firewall acts on every interface the Internet reaches."""
-        return not any(isinstance(one.verdict, Open) for one in self.reached)
+        return not any(isinstance(reached.verdict, Open) for reached in self.reached)
 
     @property
     def rules(self) -> RuleSet:
         """Everything reachable; an open interface is everything its address families allow."""
         return _union(
-            _within(one.interface) if isinstance(one.verdict, Open) else one.verdict.rules
-            for one in self.reached
+            _within(reached.interface)
+            if isinstance(reached.verdict, Open)
+            else reached.verdict.rules
+            for reached in self.reached
         )
 
 
@@ -195,11 +197,11 @@ def beyond(
     plan. Rules for private networks only are not the Internet's and are left out, those for what
     the machine's firewall spares too.
     """
-    found: dict[tuple[object, ...], Beyond] = {}
-    for one in exposure.reached:
-        for each in _of(one, exposure.machine, wanted, ours):
-            found.setdefault((each.rule, each.firewall, each.through), each)
-    return tuple(found.values())
+    distinct: dict[tuple[object, ...], Beyond] = {}
+    for reached in exposure.reached:
+        for each in _of(reached, exposure.machine, wanted, ours):
+            distinct.setdefault((each.rule, each.firewall, each.through), each)
+    return tuple(distinct.values())
 
 
 def _of(
@@ -241,4 +243,4 @@ def _within(interface: Interface) -> RuleSet:
 
 
 def _union(sets: Iterable[RuleSet]) -> RuleSet:
-    return RuleSet.of(rule for one in sets for rule in one)
+    return RuleSet.of(rule for rules in sets for rule in rules)

@@ -81,7 +81,7 @@ def _of_another_table(configuration: Configuration, account: str, firewall: str)
 def unlooked(seen: Mapping[str, Seen]) -> tuple[str, ...]:
     """Accounts in which nobody could look for them, in words."""
     return tuple(
-        f"{account}: firewalls that the configuration does not name any more could not be looked for: {told.marked.error.message}"
-        for account, told in sorted(seen.items())
-        if isinstance(told.marked, Unreadable)
+        f"{account}: firewalls that the configuration does not name any more could not be looked for: {memory.marked.error.message}"
+        for account, memory in sorted(seen.items())
+        if isinstance(memory.marked, Unreadable)
     )

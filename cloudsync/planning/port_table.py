@@ -149,7 +149,7 @@ def _host(
         )
         for group in _groups(discovery.local)
     ]
-    rows += [_unopened(one) for one in discovery.unopened]
+    rows += [_unopened(port) for port in discovery.unopened]
     for bad in discovery.malformed:
         verdict = Verdict("held", code="malformed", reason=bad.problem)
         rows += [
@@ -181,7 +181,7 @@ def _host(
 
 def _groups(ports: Iterable[RequiredPort]) -> list[list[RequiredPort]]:
     """The same port of the same container at several addresses (`0.0.0.0` and `::`) is one row."""
-    found: dict[tuple[object, ...], list[RequiredPort]] = {}
+    groups: dict[tuple[object, ...], list[RequiredPort]] = {}
     for port in ports:
         key = (
             port.protocol,
@@ -191,29 +191,29 @@ def _groups(ports: Iterable[RequiredPort]) -> list[list[RequiredPort]]:
             port.firewalls,
             port.container_first,
         )
-        found.setdefault(key, []).append(port)
-    return list(found.values())
+        groups.setdefault(key, []).append(port)
+    return list(groups.values())
 
 
 def _required(group: list[RequiredPort], firewalls: list[tuple[Firewall, Desired]]) -> Row:
-    one = group[0]
+    port = group[0]
     addresses = _addresses(port.address for port in group)
     sources = NetworkSet.union(port.sources for port in group)
     verdicts = tuple(verdict for pair in firewalls for verdict in _at(group, *pair))
     if not firewalls:
         verdicts = (Verdict("unassigned", reason="its host feeds no firewall"),)
-    ports = str(one.first) if one.first == one.last else f"{one.first}-{one.last}"
-    return Row(one.protocol, ports, one.origin, addresses, sources, verdicts)
+    ports = str(port.first) if port.first == port.last else f"{port.first}-{port.last}"
+    return Row(port.protocol, ports, port.origin, addresses, sources, verdicts)
 
 
-def _addresses(found: Iterable[IPv4Address | IPv6Address | None]) -> tuple[str, ...]:
-    named = {"" if address is None else str(address) for address in found}
+def _addresses(addresses: Iterable[IPv4Address | IPv6Address | None]) -> tuple[str, ...]:
+    named = {"" if address is None else str(address) for address in addresses}
     return () if "" in named or {"0.0.0.0", "::"} <= named else tuple(sorted(named))  # noqa: S104 - not bound here
 
 
 def _at(group: list[RequiredPort], firewall: Firewall, desired: Desired) -> list[Verdict]:
-    one = group[0]
-    if one.firewalls is not None and firewall.name not in one.firewalls:
+    port = group[0]
+    if port.firewalls is not None and firewall.name not in port.firewalls:
         return [
             Verdict(
                 "elsewhere", firewall.name, reason="the label cloudsync.firewall does not name it"
@@ -221,7 +221,7 @@ def _at(group: list[RequiredPort], firewall: Firewall, desired: Desired) -> list
         ]
     rules = RuleSet.of(rule for port in group for rule in port_rules(port))
     wanted = RuleSet.of(
-        rule for want in desired.wanted if one.origin in want.origins for rule in want.rules
+        rule for want in desired.wanted if port.origin in want.origins for rule in want.rules
     )
     verdicts = []
     if opened := rules & wanted:
@@ -230,7 +230,7 @@ def _at(group: list[RequiredPort], firewall: Firewall, desired: Desired) -> list
                 "opened", firewall.name, NetworkSet.union(rule.sources for rule in opened).cidrs()
             )
         )
-    refused = merged(r for r in desired.refused if one.origin in r.origins and _overlaps(r, one))
+    refused = merged(r for r in desired.refused if port.origin in r.origins and _overlaps(r, port))
     verdicts += [Verdict("refused", firewall.name, r.sources, r.code, r.reason) for r in refused]
     return verdicts
 

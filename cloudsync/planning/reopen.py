@@ -25,16 +25,16 @@ def way_back(closed: Mapping[str, Any], firewall: str) -> tuple[str, ...]:
     number, protocol = str(closed.get("ports") or ""), str(closed.get("protocol") or "")
     port = f"{number}/{protocol}" if number else protocol
     of = ", ".join(map(str, _list(closed.get("of")))) or "the container"
-    found = [
+    ways = [
         _BY_CODE[code].format(of=of, port=port)
         for code in _list(closed.get("codes"))
         if code in _BY_CODE
     ]
-    if not found and "policy.deny" in str(closed.get("reason") or ""):
-        found.append(_BY_CODE["denied"])
-    if not found:
-        found.append("start the container again that publishes it, if it is to be there")
-    return (*found, _allow(port, _list(closed.get("sources")), firewall))
+    if not ways and "policy.deny" in str(closed.get("reason") or ""):
+        ways.append(_BY_CODE["denied"])
+    if not ways:
+        ways.append("start the container again that publishes it, if it is to be there")
+    return (*ways, _allow(port, _list(closed.get("sources")), firewall))
 
 
 def _list(value: object) -> Sequence[Any]:

@@ -29,23 +29,23 @@ def shared_ports(
     needs = {host: _needs(firewall, discoveries[host]) for host in firewall.hosts}
     everybody = RuleSet.of(
         rule
-        for part in (configuration.ssh.rules, *(allow.rules for allow in firewall.allow))
-        for rule in part
+        for rules in (configuration.ssh.rules, *(allow.rules for allow in firewall.allow))
+        for rule in rules
     )
     needed = RuleSet.of(rule for need in needs.values() for rule in need)
-    index = RuleIndex((part, host) for host, part in needs.items())
-    found: list[Shared] = []
+    index = RuleIndex((rules, host) for host, rules in needs.items())
+    shared: list[Shared] = []
     for host, own in needs.items():
         discovery = discoveries[host]
         if not isinstance(discovery, Complete) or discovery.malformed:
             continue
         # What nobody but this host needs goes with `own`, so that needed by anybody means needed by
         # others.
-        found += [
+        shared += [
             Shared(host, rule, tuple(other for other in index.overlapping(rule) if other != host))
             for rule in (needed & opened) - own - everybody
         ]
-    return tuple(found)
+    return tuple(shared)
 
 
 def _needs(firewall: Firewall, discovery: Discovery) -> RuleSet:

@@ -13,11 +13,11 @@ def about_unpublished(unpublished: Iterable[Unpublished]) -> tuple[str, ...]:
     """Remarks on containers whose ports the engine cannot list: by name if they may listen at the
     machine's addresses, the others counted."""
     remarks, others = [], []
-    for one in unpublished:
-        if one.network in ("host", "macvlan", "ipvlan"):
-            remarks.append(f"{name_of(one.origin)}: {one.reason}{_hint(one)}")
+    for container in unpublished:
+        if container.network in ("host", "macvlan", "ipvlan"):
+            remarks.append(f"{name_of(container.origin)}: {container.reason}{_hint(container)}")
         else:
-            others.append(f"{name_of(one.origin)} ({one.network})")
+            others.append(f"{name_of(container.origin)} ({container.network})")
     if others:
         shown = first_of(sorted(others))
         remarks.append(f"publishing nothing at this machine's addresses by their network: {shown}")

@@ -230,8 +230,8 @@ class _GuardedReader:
 
     def _observation(self, name: str, answer: Mapping[str, Observation]) -> Observation:
         try:
-            found = self._guard.call("read", lambda: answer.get(name), is_observation)
-            return cast("Observation", found)
+            observation = self._guard.call("read", lambda: answer.get(name), is_observation)
+            return cast("Observation", observation)
         except ProviderError as error:
             return Unreadable(error)
 

@@ -53,12 +53,12 @@ class Question:
 
     def suggested(self, environ: Mapping[str, str]) -> str | None:
         """The default; None where the question must be answered."""
-        found = (
+        suggestions = (
             environ[name]
             for name in self.variables
             if name in environ and re.fullmatch(self.pattern, environ[name])
         )
-        return next(found, self.default)
+        return next(suggestions, self.default)
 
     def problem(self, answer: str) -> str | None:
         """What is wrong with an answer."""
@@ -96,7 +96,7 @@ class Starter:
     """Lists the machines that the account's credentials see; reads only. Raises `ProviderError`.
     None if the provider has no machines to choose from."""
 
-    def found(self, environ: Mapping[str, str]) -> str | None:
+    def detected(self, environ: Mapping[str, str]) -> str | None:
         """The name of the first credential that is there."""
         return next(
             (credential.name for credential in self.credentials if credential.is_there(environ)),

@@ -67,7 +67,7 @@ def each(kind: type) -> Check:
     def check(value: object) -> str | None:
         if not isinstance(value, Sequence) or isinstance(value, str | bytes):
             return f"it gives {type(value).__name__} instead of a sequence of {kind.__name__}"
-        return next((problem for one in value if (problem := item(one)) is not None), None)
+        return next((problem for element in value if (problem := item(element)) is not None), None)
 
     return check
 
@@ -79,7 +79,9 @@ def each_value(kind: type) -> Check:
     def check(value: object) -> str | None:
         if not isinstance(value, Mapping):
             return f"it gives {type(value).__name__} instead of a mapping to {kind.__name__}"
-        return next((problem for one in value.values() if (problem := item(one)) is not None), None)
+        return next(
+            (problem for element in value.values() if (problem := item(element)) is not None), None
+        )
 
     return check
 

@@ -45,8 +45,8 @@ def names() -> tuple[str, ...]:
 @cache
 def load(name: str) -> Provider:
     """The plugin of one type. Raises `PluginError`."""
-    found = [point for point in _points() if point.name == name]
-    if not found:
+    points = [point for point in _points() if point.name == name]
+    if not points:
         near = get_close_matches(name, names(), 1)
         hint = (
             f', did you mean "{near[0]}"?'
@@ -54,12 +54,12 @@ def load(name: str) -> Provider:
             else f"; installed are {', '.join(names()) or 'none'}"
         )
         raise PluginError(f'no provider of type "{name}" is installed{hint}')
-    if len({point.dist.name if point.dist else None for point in found}) > 1:
-        owners = ", ".join(sorted(str(point.dist.name) if point.dist else "?" for point in found))
+    if len({point.dist.name if point.dist else None for point in points}) > 1:
+        owners = ", ".join(sorted(str(point.dist.name) if point.dist else "?" for point in points))
         raise PluginError(
             f'several distributions offer the provider type "{name}": {owners}; remove all but one'
         )
-    plugin = _imported(found[0], name)
+    plugin = _imported(points[0], name)
     if plugin.api_version != API_VERSION:
         raise PluginError(
             f'the provider "{name}" is made for plugin API {plugin.api_version}, this cloudsync has {API_VERSION}: update it'

@@ -71,7 +71,7 @@ class SecretRef(Settings):
     def resolve(self, base: Path, *, for_header: bool = True) -> SecretStr:
         """The secret, without a trailing newline. `base`: the configuration's folder. `for_header`:
         it will be sent in a header of HTTP, as tokens are. Raises `SecretError`."""
-        value = self._found(base).rstrip("\r\n")
+        value = self._located(base).rstrip("\r\n")
         if not value:
             raise SecretError(f"the secret from {self} is empty")
         if any(ord(character) < 32 or ord(character) == 127 for character in value):
@@ -92,7 +92,7 @@ class SecretRef(Settings):
             return f"the credential {self.credential}"
         return f"the command {(self.command or ['?'])[0]}"
 
-    def _found(self, base: Path) -> str:
+    def _located(self, base: Path) -> str:
         if self.env is not None:
             return self._from_env(self.env, base)
         if self.file is not None:

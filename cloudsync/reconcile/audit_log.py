@@ -187,15 +187,15 @@ def who(environ: Mapping[str, str]) -> dict[str, Any]:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         user = str(os.getuid())
-    found: dict[str, Any] = {"user": user, "host": socket.gethostname(), "pid": os.getpid()}
+    caller: dict[str, Any] = {"user": user, "host": socket.gethostname(), "pid": os.getpid()}
     if sudo := environ.get("SUDO_USER"):
-        found["sudo_user"] = sudo[:100]
+        caller["sudo_user"] = sudo[:100]
     for system, names in _CI.items():
         if (values := [environ[name][:100] for name in names if environ.get(name)]) and environ.get(
             names[2]
         ):
-            found["ci"] = " ".join((system, *values))
-    return found
+            caller["ci"] = " ".join((system, *values))
+    return caller
 
 
 def _body(plan: Plan, outcomes: tuple[Outcome, ...], most: int) -> dict[str, Any]:
@@ -209,7 +209,9 @@ def _body(plan: Plan, outcomes: tuple[Outcome, ...], most: int) -> dict[str, Any
         "totals": _totals(shown),
         "hosts": {name: status.status for name, status in plan.hosts[:most]},
         "guards": [{"id": g.id, "firewall": g.firewall} for g in plan.guards[:most]],
-        "firewalls": [_firewall(plans[one.firewall], one, most) for one in shown[:most]],
+        "firewalls": [
+            _firewall(plans[outcome.firewall], outcome, most) for outcome in shown[:most]
+        ],
         "unchanged": [outcome.firewall for outcome in outcomes if outcome.status == "unchanged"][
             :most
         ],
@@ -238,8 +240,8 @@ def _totals(outcomes: Iterable[Outcome]) -> dict[str, int]:
     ]
     return {
         "firewalls": len(changed),
-        "opened": sum(one.opened for one in changed),
-        "closed": sum(one.closed for one in changed),
+        "opened": sum(outcome.opened for outcome in changed),
+        "closed": sum(outcome.closed for outcome in changed),
     }
 
 
@@ -288,16 +290,16 @@ def _change(change: Change, most: int) -> dict[str, Any]:
 
 def _closed(rule: Rule, plan: FirewallPlan, most: int) -> dict[str, Any]:
     """A rule that closed, with why: what `cloudsync history` says how to get it back by."""
-    part = RuleSet.of((rule,))
+    closed = RuleSet.of((rule,))
     reason = next(
         (
             c.reason
             for c in plan.changes
-            if c.action == "close" and c.rule is not None and RuleSet.of((c.rule,)) & part
+            if c.action == "close" and c.rule is not None and RuleSet.of((c.rule,)) & closed
         ),
         "",
     )
-    refusals = [one for one in plan.refused if _touches(one, rule)]
+    refusals = [refusal for refusal in plan.refused if _touches(refusal, rule)]
     names = dict.fromkeys(name_of(origin) for refusal in refusals for origin in refusal.origins)
     return {
         **_rule(rule, most),

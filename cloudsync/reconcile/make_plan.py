@@ -111,7 +111,9 @@ def make_plan(
             created=datetime.now(UTC),
             owner=configuration.owner,
             granted=request.granted,
-            hosts=tuple((name, _status(found)) for name, found in answer.discoveries.items()),
+            hosts=tuple(
+                (name, _status(discovery)) for name, discovery in answer.discoveries.items()
+            ),
             firewalls=tuple(judged.plan for judged in considered),
             guards=tuple(guard for judged in considered for guard in judged.guards),
             unassigned=unassigned(configuration, answer.discoveries),

@@ -81,7 +81,7 @@ def observe(
     for name, wanted in asked.items():
         answers = done[name][0] if name in done else {}
         observed.update({spec.name: answers.get(spec.name, late) for spec in wanted})
-    seen = {name: found for name, (_, found) in done.items() if found is not None}
+    seen = {name: observation for name, (_, observation) in done.items() if observation is not None}
     return Readings(observed, seen)
 
 
@@ -112,14 +112,14 @@ def twins(
     """By firewall, the others of the configuration that are the same one at the vendor."""
     by_vendor: dict[tuple[str, str, str], list[str]] = {}
     for firewall in firewalls:
-        found, table = observed[firewall.name], configuration.accounts[firewall.account]
-        if not isinstance(found, Present):
+        observation, table = observed[firewall.name], configuration.accounts[firewall.account]
+        if not isinstance(observation, Present):
             continue
         try:
             endpoint = table.provider.endpoint(accounts[firewall.account])
         except ProviderError:
             continue  # it cannot be planned at all
-        by_vendor.setdefault((table.type, endpoint, found.id), []).append(firewall.name)
+        by_vendor.setdefault((table.type, endpoint, observation.id), []).append(firewall.name)
     return {
         name: tuple(other for other in names if other != name)
         for names in by_vendor.values()

@@ -77,12 +77,22 @@ def release(
         recording(configuration, "release", Granted()) as entry,
     ):
         deadline = Deadline.start(configuration.run.deadline)
-        one = _consider(configuration, name, deadline, progress)
-        plan = Plan("", entry.started, configuration.owner, Granted(), (), (one.plan,), one.guards)
-        if one.steps:
-            entry.begins(plan, (one,))
+        considered = _consider(configuration, name, deadline, progress)
+        plan = Plan(
+            "",
+            entry.started,
+            configuration.owner,
+            Granted(),
+            (),
+            (considered.plan,),
+            considered.guards,
+        )
+        if considered.steps:
+            entry.begins(plan, (considered,))
         with stop.writing():
-            (outcome,) = carry_out(configuration, (one,), Conditions(deadline, stop, progress))
+            (outcome,) = carry_out(
+                configuration, (considered,), Conditions(deadline, stop, progress)
+            )
             notes = _forget(configuration, name) if outcome.status in ("done", "unchanged") else ()
             word = {
                 "done": "released",
@@ -91,10 +101,10 @@ def release(
                 "not-begun": "failed",
             }.get(outcome.status, outcome.status)
             problem = entry.says(word, plan, (outcome,))
-        error = one.observed.error if isinstance(one.observed, Unreadable) else None
+        error = considered.observed.error if isinstance(considered.observed, Unreadable) else None
         return Released(
             outcome,
-            one.guards[0] if one.guards else None,
+            considered.guards[0] if considered.guards else None,
             error,
             (*notes, *((problem,) if problem else ())),
         )

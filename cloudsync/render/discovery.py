@@ -111,10 +111,10 @@ def _not_opened(host: HostInventory) -> Iterator[Block]:
 
 def _distinct(verdicts: Iterable[Verdict]) -> tuple[Verdict, ...]:
     """One of those that differ in the firewall only."""
-    found: dict[tuple[object, ...], Verdict] = {}
+    distinct: dict[tuple[object, ...], Verdict] = {}
     for verdict in verdicts:
-        found.setdefault((verdict.outcome, verdict.code, verdict.reason), verdict)
-    return tuple(found.values())
+        distinct.setdefault((verdict.outcome, verdict.code, verdict.reason), verdict)
+    return tuple(distinct.values())
 
 
 def _why(verdict: Verdict) -> str:
@@ -166,9 +166,13 @@ def _unknown(host: HostInventory) -> Iterator[Block]:
 
 def _proxied(routed: Iterable[Routed]) -> Iterator[Block]:
     shown = [
-        f"{plain(_who(one.origin))} (behind {plain(one.by)}"
-        + (f", but publishes {', '.join(one.beside)} past the proxy)" if one.beside else ")")
-        for one in routed
+        f"{plain(_who(backend.origin))} (behind {plain(backend.by)}"
+        + (
+            f", but publishes {', '.join(backend.published)} past the proxy)"
+            if backend.published
+            else ")"
+        )
+        for backend in routed
     ]
     if shown:
         yield BLANK
@@ -225,20 +229,20 @@ def _host(host: HostInventory) -> dict[str, Any]:
             for row in host.rows
         ],
         "routed": [
-            {"origin": _origin(one.origin), "by": one.by, "beside": list(one.beside)}
-            for one in host.routed
+            {"origin": _origin(entry.origin), "by": entry.by, "beside": list(entry.published)}
+            for entry in host.routed
         ],
         "malformed": [
             {"origin": _origin(bad.origin), "problem": bad.problem} for bad in host.malformed
         ],
         "unpublished": [
             {
-                "origin": _origin(one.origin),
-                "network": one.network,
-                "reason": one.reason,
-                "exposed": list(one.exposed),
+                "origin": _origin(entry.origin),
+                "network": entry.network,
+                "reason": entry.reason,
+                "exposed": list(entry.exposed),
             }
-            for one in host.unpublished
+            for entry in host.unpublished
         ],
         "remarks": list(host.remarks),
     }

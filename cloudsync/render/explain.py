@@ -47,9 +47,9 @@ def text(explanation: Explanation, *, vocabulary: Vocabulary = PLAIN) -> Iterato
             f"{port.address} only: never opened",
             "quiet",
         )
-    for one in explanation.unassigned:
+    for refusal in explanation.unassigned:
         yield BLANK
-        yield Line(f"needed by {_who(one)}, whose host feeds no firewall", "warning")
+        yield Line(f"needed by {_who(refusal)}, whose host feeds no firewall", "warning")
 
 
 def _facts(story: Story, asked: str, vocabulary: Vocabulary) -> Iterator[Row]:
@@ -65,8 +65,11 @@ def _facts(story: Story, asked: str, vocabulary: Vocabulary) -> Iterator[Row]:
             yield Row(("after an apply", "closed"), "close")
     for reason in _merged(story.reasons):
         yield Row(("needed by", _needed(reason, vocabulary)))
-    for one in story.refused:
-        yield Row(("not opened", f"for {_who(one)} ({one.code}): {plain(one.reason)}"), "warning")
+    for refusal in story.refused:
+        yield Row(
+            ("not opened", f"for {_who(refusal)} ({refusal.code}): {plain(refusal.reason)}"),
+            "warning",
+        )
     for held in story.held:
         until = f" until {held.until:%Y-%m-%d %H:%M} UTC" if held.until else ""
         what = f"{plain(vocabulary.rule(held.rule))}{until} ({plain(held.reason)})"
@@ -102,11 +105,11 @@ def _reach(rule: Rule, asked: str, vocabulary: Vocabulary) -> str:
 
 def _merged(reasons: Iterable[Reason]) -> Iterator[Reason]:
     """Reasons that differ in the address family only (IPv4 and IPv6 of a published port) as one."""
-    found: dict[tuple[object, ...], list[Rule]] = {}
+    by_reason: dict[tuple[object, ...], list[Rule]] = {}
     for reason in reasons:
-        found.setdefault((reason.text, reason.origins), []).extend(reason.rules)
+        by_reason.setdefault((reason.text, reason.origins), []).extend(reason.rules)
     for reason in reasons:
-        rules = found.pop((reason.text, reason.origins), None)
+        rules = by_reason.pop((reason.text, reason.origins), None)
         if rules is not None:
             yield Reason(reason.text, tuple(RuleSet.of(rules)), reason.origins)
 
@@ -132,7 +135,7 @@ def _span(port: RequiredPort) -> str:
 
 
 def _ports(explanation: Explanation) -> str:
-    (rule,) = explanation.asked.part
+    (rule,) = explanation.asked.rules
     return rule.ports
 
 
@@ -153,10 +156,14 @@ def _document(explanation: Explanation) -> dict[str, Any]:
             for name, status in explanation.unread
         },
         "firewalls": [_story_document(story) for story in explanation.stories],
-        "unassigned": [_refused(one) for one in explanation.unassigned],
+        "unassigned": [_refused(entry) for entry in explanation.unassigned],
         "unpublished": [
-            {"origin": asdict(one.origin), "network": one.network, "exposed": list(one.exposed)}
-            for one in explanation.unpublished
+            {
+                "origin": asdict(entry.origin),
+                "network": entry.network,
+                "exposed": list(entry.exposed),
+            }
+            for entry in explanation.unpublished
         ],
         "local": [
             {
@@ -188,7 +195,7 @@ def _story_document(story: Story) -> dict[str, Any]:
             }
             for reason in story.reasons
         ],
-        "refused": [_refused(one) for one in story.refused],
+        "refused": [_refused(entry) for entry in story.refused],
         "held": [
             _rule(held.rule)
             | {
@@ -215,8 +222,8 @@ def _story_document(story: Story) -> dict[str, Any]:
         ],
         "policy": list(story.policy),
         "since": [
-            {"verb": one.verb, "when": one.when, "who": one.who, "entry": one.entry}
-            for one in story.since
+            {"verb": entry.verb, "when": entry.when, "who": entry.who, "entry": entry.entry}
+            for entry in story.since
         ],
         "advice": list(story.advice),
     }

@@ -247,13 +247,13 @@ def _refusals(refused: Iterable[Refused], hosts: int) -> list[Row]:
     return [
         Row(
             (
-                f"x {plain(_asked_port(one))}",
+                f"x {plain(_asked_port(refusal))}",
                 "not opened",
-                f"{plain(_who(one, hosts))}: {plain(one.reason)}",
+                f"{plain(_who(refusal, hosts))}: {plain(refusal.reason)}",
             ),
             "quiet",
         )
-        for one in refused
+        for refusal in refused
     ]
 
 

@@ -58,11 +58,11 @@ def port_list(rules: Iterable[Rule], most: int | None = None) -> str:
     selectors = tuple(dict.fromkeys((rule.protocol, rule.ports) for rule in rules))
     if (group := protocol_group(selectors)) is not None:
         return group
-    found: dict[str, list[str]] = {}
+    selectors_by_protocol: dict[str, list[str]] = {}
     for protocol, selector in selectors[:most]:
-        found.setdefault(protocol, []).append(selector)
+        selectors_by_protocol.setdefault(protocol, []).append(selector)
     shown = []
-    for protocol, chosen in found.items():
+    for protocol, chosen in selectors_by_protocol.items():
         if protocol in ("tcp", "udp", "sctp") and "1-65535" not in chosen:
             shown.append(f"{', '.join(chosen)}/{protocol}")
         else:

@@ -21,21 +21,21 @@ def united(discoveries: Sequence[Discovery]) -> Discovery:
         return discoveries[0]
     read = [discovery for discovery in discoveries if not isinstance(discovery, Failed)]
     lacking = [discovery for discovery in discoveries if not isinstance(discovery, Complete)]
-    reasons = tuple(reason for one in lacking for reason in reasons_of(one))
-    temporary = all(one.temporary for one in lacking)
+    reasons = tuple(reason for discovery in lacking for reason in reasons_of(discovery))
+    temporary = all(discovery.temporary for discovery in lacking)
     if lacking and not read:
-        skipped = all(isinstance(one, Failed) and one.skipped for one in lacking)
+        skipped = all(isinstance(discovery, Failed) and discovery.skipped for discovery in lacking)
         return Failed("; ".join(reasons), temporary=temporary, skipped=skipped)
     whole = Complete(
-        required=tuple(port for one in read for port in one.required),
-        unopened=tuple(port for one in read for port in one.unopened),
-        malformed=tuple(bad for one in read for bad in one.malformed),
-        remarks=tuple(remark for one in read for remark in one.remarks),
-        local=tuple(port for one in read for port in one.local),
-        routed=tuple(behind for one in read for behind in one.routed),
-        engines=tuple(engine for one in read for engine in one.engines),
-        unpublished=tuple(container for one in read for container in one.unpublished),
-        narrowed=tuple(port for one in read for port in one.narrowed),
+        required=tuple(port for discovery in read for port in discovery.required),
+        unopened=tuple(port for discovery in read for port in discovery.unopened),
+        malformed=tuple(bad for discovery in read for bad in discovery.malformed),
+        remarks=tuple(remark for discovery in read for remark in discovery.remarks),
+        local=tuple(port for discovery in read for port in discovery.local),
+        routed=tuple(behind for discovery in read for behind in discovery.routed),
+        engines=tuple(engine for discovery in read for engine in discovery.engines),
+        unpublished=tuple(container for discovery in read for container in discovery.unpublished),
+        narrowed=tuple(port for discovery in read for port in discovery.narrowed),
     )
     return incomplete(whole, reasons, temporary=temporary)
 

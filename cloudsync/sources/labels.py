@@ -126,25 +126,25 @@ class ContainerLabels:
                 last, _ = around.pop()
                 step(last + 1, around[-1][1] if around else self.sources)
 
-        mine = [(part, value) for part, value in self.port_sources if part.protocol == protocol]
-        for part, value in sorted(mine, key=lambda one: (one[0].first, -one[0].last)):
-            leave(part.first)
-            step(part.first, value)
-            around.append((part.last, value))
+        mine = [(ports, value) for ports, value in self.port_sources if ports.protocol == protocol]
+        for ports, value in sorted(mine, key=lambda entry: (entry[0].first, -entry[0].last)):
+            leave(ports.first)
+            step(ports.first, value)
+            around.append((ports.last, value))
         leave(_AFTER_LAST_PORT)
         return PortSteps(tuple(starts), tuple(values))
 
     def limits_for(self, protocol: str) -> PortSteps[NetworkSet]:
         """What all sources together let reach every host port of a protocol: of labels that may
         only narrow none wins over another."""
-        mine = [(part, value) for part, value in self.port_sources if part.protocol == protocol]
-        edges = sorted({edge for part, _ in mine for edge in (part.first, part.last + 1)})
+        mine = [(ports, value) for ports, value in self.port_sources if ports.protocol == protocol]
+        edges = sorted({edge for ports, _ in mine for edge in (ports.first, ports.last + 1)})
         everywhere = ANY if self.sources is None else self.sources.networks
         starts, values = [0], [everywhere]
         for start in edges:
             limit = everywhere
-            for part, value in mine:
-                if part.first <= start <= part.last:
+            for ports, value in mine:
+                if ports.first <= start <= ports.last:
                     limit = limit & value.networks
             starts.append(start)
             values.append(limit)
@@ -167,7 +167,7 @@ _AFTER_LAST_PORT = 65536
 
 def port_spans(parts: Iterable[LabelledPorts]) -> list[tuple[int, int]]:
     """The ports of ranges of one protocol as `spans`."""
-    return spans((part.first, part.last) for part in parts)
+    return spans((ports.first, ports.last) for ports in parts)
 
 
 def spans(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -253,7 +253,7 @@ def check_overlap(port_sources: Iterable[tuple[LabelledPorts, Sources]]) -> None
     """Ranges may lie within one another, where the smaller one wins; any other overlap raises
     `LabelError`."""
     around: list[LabelledPorts] = []
-    for part, _ in sorted(
+    for ports, _ in sorted(
         port_sources,
         key=lambda port_source: (
             port_source[0].protocol,
@@ -261,13 +261,13 @@ def check_overlap(port_sources: Iterable[tuple[LabelledPorts, Sources]]) -> None
             -port_source[0].last,
         ),
     ):
-        while around and (around[-1].protocol != part.protocol or around[-1].last < part.first):
+        while around and (around[-1].protocol != ports.protocol or around[-1].last < ports.first):
             around.pop()
-        if around and (around[-1].last < part.last or around[-1] == part):
+        if around and (around[-1].last < ports.last or around[-1] == ports):
             raise LabelError(
-                f"{PREFIX}port.{part}.sources: overlaps with {PREFIX}port.{around[-1]}.sources"
+                f"{PREFIX}port.{ports}.sources: overlaps with {PREFIX}port.{around[-1]}.sources"
             )
-        around.append(part)
+        around.append(ports)
 
 
 def _disjoint(parts: Iterable[LabelledPorts]) -> tuple[LabelledPorts, ...]:
@@ -275,10 +275,10 @@ def _disjoint(parts: Iterable[LabelledPorts]) -> tuple[LabelledPorts, ...]:
     listed = tuple(dict.fromkeys(parts))
     united = [
         LabelledPorts(protocol, first, last)
-        for protocol in dict.fromkeys(part.protocol for part in listed)
-        for first, last in port_spans(part for part in listed if part.protocol == protocol)
+        for protocol in dict.fromkeys(entry.protocol for entry in listed)
+        for first, last in port_spans(entry for entry in listed if entry.protocol == protocol)
     ]
-    ports = sum(part.last - part.first + 1 for part in listed)
+    ports = sum(entry.last - entry.first + 1 for entry in listed)
     return listed if ports == sum(u.last - u.first + 1 for u in united) else tuple(united)
 
 

@@ -202,7 +202,10 @@ def _managers(surveys: Mapping[str, list[Survey | Failed]]) -> dict[str, Cluster
     """By the node id of each worker that was read, what a manager of its Swarm knows: a worker does
     not know its services itself."""
     answers = [
-        one for several in surveys.values() for one in several if not isinstance(one, Failed)
+        survey
+        for several in surveys.values()
+        for survey in several
+        if not isinstance(survey, Failed)
     ]
     claims = [
         (answer.membership, answer.cluster) for answer in answers if answer.cluster is not None

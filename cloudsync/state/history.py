@@ -76,14 +76,14 @@ def settle(state: Path, owner: str) -> None:
 def entries(state: Path, owner: str) -> list[dict[str, Any]]:
     """All entries, oldest first; a line that cannot be read is left out. Of a run that is under way
     or died there is what it was about to write. Raises `StateError`."""
-    found: dict[str, dict[str, Any]] = {}
+    by_id: dict[str, dict[str, Any]] = {}
     for name in ("quiet", "history"):
         path = state / f"{owner}.{name}.jsonl"
-        for part in (path.with_suffix(".jsonl.1"), path):
-            found.update((entry["id"], entry) for entry in _read(part))
+        for file in (path.with_suffix(".jsonl.1"), path):
+            by_id.update((entry["id"], entry) for entry in _read(file))
     if (left := _left_over(state, owner)) is not None:
-        found.setdefault(left["id"], left)
-    return sorted(found.values(), key=lambda entry: str(entry.get("started")))
+        by_id.setdefault(left["id"], left)
+    return sorted(by_id.values(), key=lambda entry: str(entry.get("started")))
 
 
 def _running(state: Path, owner: str) -> Path:
@@ -91,8 +91,8 @@ def _running(state: Path, owner: str) -> Path:
 
 
 def _left_over(state: Path, owner: str) -> dict[str, Any] | None:
-    found = _read(_running(state, owner))
-    return {**found[0], "outcome": "died", "message": _DIED} if found else None
+    running = _read(_running(state, owner))
+    return {**running[0], "outcome": "died", "message": _DIED} if running else None
 
 
 def size_of(entry: Mapping[str, Any]) -> int:
@@ -177,12 +177,12 @@ def _read(path: Path) -> list[dict[str, Any]]:
         return []
     except OSError as error:
         raise StateError(f"the history {path} cannot be read: {error.strerror}") from None
-    found = []
+    readable = []
     for line in raw.splitlines():
         try:
             entry = json.loads(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(entry, dict) and isinstance(entry.get("id"), str):
-            found.append(_unpacked(entry))
-    return found
+            readable.append(_unpacked(entry))
+    return readable

@@ -51,7 +51,9 @@ def load(state: Path, owner: str) -> Seen:
                 f"the state file {file.path} is of version {version}, which this cloudsync does not know"
             )
         rules = spelled_out if version == 1 else RuleTableReader(value["sources"]).rules
-        return Seen({str(name): _memory(one, rules) for name, one in value["firewalls"].items()})
+        return Seen(
+            {str(name): _memory(document, rules) for name, document in value["firewalls"].items()}
+        )
     except (
         ValueError,
         KeyError,
@@ -125,7 +127,7 @@ def _memory(value: Mapping[str, Any], rules: Rules) -> Memory:
             )
             for missing in value["missing"]
         ),
-        tuple(rule for one in value.get("written", ()) for rule in rules([one])),
+        tuple(rule for document in value.get("written", ()) for rule in rules([document])),
         str(value.get("expose", "")),
     )
 

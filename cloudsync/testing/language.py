@@ -247,7 +247,8 @@ def goes(
 def meant(*texts: str) -> RuleSet:
     """The rule set that texts mean."""
     return RuleSet.of(
-        Rule.of(one.protocol, one.ports, NetworkSet.of(one.sources)) for one in map(spelled, texts)
+        Rule.of(rule.protocol, rule.ports, NetworkSet.of(rule.sources))
+        for rule in map(spelled, texts)
     )
 
 

@@ -162,10 +162,10 @@ class Run:
             ssh_moved=step.ssh_moved,
         )
         report = reconcile.apply(self.configuration(), reconcile.Options(granted=granted))
-        said = _messages(report)
+        messages = _messages(report)
         code = exit_codes.of_report(report)
-        assert code in step.ends, f"ended with {code}, not with {step.ends}: {said}"
-        assert step.says in said
+        assert code in step.ends, f"ended with {code}, not with {step.ends}: {messages}"
+        assert step.says in messages
         changes = [
             change
             for firewall in report.plan.firewalls
@@ -213,11 +213,11 @@ class Run:
 
     def nothing_left(self) -> None:
         written = self.stage.writes()
-        found = reconcile.plan(self.configuration(), reconcile.Options()).plan
-        assert not found.has_changes, _changes(found)
-        assert found.guards == (), [guard.message for guard in found.guards]
-        assert exit_codes.of_plan(found, detailed=True) == 0, [
-            firewall.read for firewall in found.firewalls
+        plan = reconcile.plan(self.configuration(), reconcile.Options()).plan
+        assert not plan.has_changes, _changes(plan)
+        assert plan.guards == (), [guard.message for guard in plan.guards]
+        assert exit_codes.of_plan(plan, detailed=True) == 0, [
+            firewall.read for firewall in plan.firewalls
         ]
         report = reconcile.apply(self.configuration(), reconcile.Options())
         assert exit_codes.of_report(report) == 0, _messages(report)

@@ -23,10 +23,10 @@ MOST_CONNECTIONS = 8
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`healthy`: a successful run is not long ago. `said` says so in words."""
+    """`healthy`: a successful run is not long ago. `reason` says so in words."""
 
     healthy: bool
-    said: str
+    reason: str
     values: dict[str, Any]
 
 
@@ -38,7 +38,7 @@ class Board:
         self.metrics = ""
         self.page: Callable[[], str] = lambda: ""
         """Makes the report; raises `StateError`."""
-        self.health = Health(healthy=False, said="no run has ended yet", values={})
+        self.health = Health(healthy=False, reason="no run has ended yet", values={})
 
 
 class Server:
@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, CONTENT_TYPE, self.board.metrics)
         elif path == "/healthz":
             health = self.board.health
-            body = json.dumps({"healthy": health.healthy, "reason": health.said, **health.values})
+            body = json.dumps({"healthy": health.healthy, "reason": health.reason, **health.values})
             self._answer(200 if health.healthy else 503, "application/json", body + "\n")
         elif path == "/":
             self._answer_page()

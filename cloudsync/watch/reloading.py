@@ -52,7 +52,7 @@ class Reloading:
 
 def _print(path: Path) -> Print:
     try:
-        found = os.stat(path)  # noqa: PTH116 - the same call, said plainly
+        status = os.stat(path)  # noqa: PTH116 - the same call, said plainly
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -206,12 +206,12 @@ class Service:
 
     def _say(self, run: Run) -> None:
         """A line for every change, and for trouble when it is not the same as before."""
-        said = run.sentence()
-        trouble = "" if run.succeeded else said
+        sentence = run.sentence()
+        trouble = "" if run.succeeded else sentence
         if run.changed and run.succeeded:
-            log.info("cloudsync watch: %s", said, extra={"event": "change"})
+            log.info("cloudsync watch: %s", sentence, extra={"event": "change"})
         elif trouble and not run.skipped and (trouble != self._told or run.changed):
-            log.warning("cloudsync watch: %s", said, extra={"event": "trouble"})
+            log.warning("cloudsync watch: %s", sentence, extra={"event": "trouble"})
         elif not trouble and self._told:
             log.info("cloudsync watch: all is well again", extra={"event": "recovery"})
         if not run.skipped:
@@ -229,7 +229,7 @@ class Service:
         )
         self.systemd.status(f"{broken}{at}: {run.sentence()[:300]}")
 
-    def _judge(self, said: str | None = None) -> None:
+    def _judge(self, sentence: str | None = None) -> None:
         now = time.monotonic()
         watch, run = self.overrides.over(self.configuration), self.configuration.run
         allowed = 2 * watch.interval + run.deadline
@@ -241,12 +241,13 @@ class Service:
             "allowed_seconds": allowed,
             "last_exit_code": self._last_code,
             "engines": {
-                f"{host} {place}": one.connected for (host, place), one in self.listeners.items()
+                f"{host} {place}": listener.connected
+                for (host, place), listener in self.listeners.items()
             },
             "configuration": self.reloading.problem or "in effect",
         }
-        if said is not None:
-            values["last_run"] = said
+        if sentence is not None:
+            values["last_run"] = sentence
         reason = (
             "a recent run succeeded"
             if healthy

@@ -71,7 +71,7 @@ def test_a_backend_of_a_proxy_that_is_open_needs_nothing() -> None:
     behind, remarks = routed(
         [served("traefik", "is-traefik", ports=("80/tcp", "443/tcp")), served("shop", "by-traefik")]
     )
-    assert [(one.origin.container, one.by, one.beside) for one in behind] == [
+    assert [(one.origin.container, one.by, one.published) for one in behind] == [
         ("shop", "Traefik (traefik)", ())
     ]
     assert remarks == ("Traefik (traefik) serves shop: they need no port of their own",)
@@ -84,7 +84,7 @@ def test_a_backend_that_publishes_a_port_past_the_proxy_is_pointed_out() -> None
             served("api", "by-nginx-proxy", ports=("8080/tcp", "9000-9001/udp")),
         ]
     )
-    assert behind[0].beside == ("8080/tcp", "9000-9001/udp")
+    assert behind[0].published == ("8080/tcp", "9000-9001/udp")
     assert len(remarks) == 1
     assert "api publishes 8080/tcp, 9000-9001/udp although nginx-proxy (p) serves it" in remarks[0]
 

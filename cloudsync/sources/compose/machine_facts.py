@@ -69,9 +69,9 @@ def _files(base: Path, paths: Several[str]) -> Iterator[Path]:
             yield path
             continue
         for names in (NAMES, OVERRIDES):
-            found = next((path / name for name in names if (path / name).is_file()), None)
-            if found is not None:
-                yield found
+            chosen = next((path / name for name in names if (path / name).is_file()), None)
+            if chosen is not None:
+                yield chosen
 
 
 def _workload(project: Project, service: Service, node: Table[str, Node] | None) -> Workload:

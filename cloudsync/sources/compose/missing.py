@@ -21,10 +21,10 @@ def missing_in(*nodes: Node | None) -> tuple[tuple[Place, Missing], ...]:
     )
 
 
-def refuse_missing(found: Iterable[tuple[Place, Missing]]) -> None:
+def refuse_missing(missing: Iterable[tuple[Place, Missing]]) -> None:
     """Raises `ComposeError` if anything is missing."""
     first: dict[str, tuple[Place, Missing]] = {}
-    for place, variable in found:
+    for place, variable in missing:
         first.setdefault(variable.name, (place, variable))
     if not first:
         return

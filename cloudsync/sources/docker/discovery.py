@@ -43,9 +43,12 @@ def discovery_of(
     needs = joined(judged)
     behind, about_proxies = routed(
         Served(
-            one.origin, one.container.traits, one.container.network_mode == "host", need.required
+            judgement.origin,
+            judgement.container.traits,
+            judgement.container.network_mode == "host",
+            need.required,
         )
-        for one, need in zip(judged, needs, strict=True)
+        for judgement, need in zip(judged, needs, strict=True)
     )
     local = tuple(port for need in needs for port in need.local)
     remarks = [remark for need in needs for remark in need.remarks]

@@ -32,8 +32,10 @@ class Judged:
 
 def joined(judged: Sequence[Judged]) -> tuple[Needs, ...]:
     """What every container needs once the labels of those that join others are looked at."""
-    by_name = {one.container.name: one for one in judged}
-    by_id = by_name | {one.container.id: one for one in judged if one.container.id}
+    by_name = {judgement.container.name: judgement for judgement in judged}
+    by_id = by_name | {
+        judgement.container.id: judgement for judgement in judged if judgement.container.id
+    }
     narrowed: dict[int, list[Malformed]] = {}
     for member in judged:
         labels = narrowing_labels(member.container.labels)
@@ -52,7 +54,7 @@ def joined(judged: Sequence[Judged]) -> tuple[Needs, ...]:
         narrowed.setdefault(id(owner), []).append(
             Malformed(member.origin, problem, None if unknown else ports)
         )
-    return tuple(_held(one.needs, narrowed.get(id(one), ())) for one in judged)
+    return tuple(_held(judgement.needs, narrowed.get(id(judgement), ())) for judgement in judged)
 
 
 def narrowing_labels(labels: Mapping[str, str]) -> tuple[str, ...]:

@@ -118,11 +118,11 @@ def _check_ports(labels: ContainerLabels, ports: Published) -> None:
     behind: dict[tuple[str, int], str] = {}
     for binding in ports.fixed:
         behind.setdefault((binding.protocol, binding.container_port), binding.host_port)
-    for part, _ in labels.port_sources:
-        inside = (part.protocol, part.first)
-        if part.first == part.last and inside in behind and inside not in hosts:
+    for labelled, _ in labels.port_sources:
+        inside = (labelled.protocol, labelled.first)
+        if labelled.first == labelled.last and inside in behind and inside not in hosts:
             raise LabelError(
-                f"{PREFIX}port.{part}.sources: {part.first} is the port inside the container; "
+                f"{PREFIX}port.{labelled}.sources: {labelled.first} is the port inside the container; "
                 f"name the host port, {behind[inside]}"
             )
 
@@ -238,7 +238,7 @@ def _on_host_network(rules: _Rules, origin: Origin, needs: Needs) -> Needs:
     origin = replace(origin, label="cloudsync.ports")
     ports = (
         RequiredPort(protocol, low, high, ANY, origin)
-        for protocol in dict.fromkeys(part.protocol for part in listed)
+        for protocol in dict.fromkeys(labelled.protocol for labelled in listed)
         for first, last in port_spans(p for p in listed if p.protocol == protocol)
         for low, high in rules.of(protocol).cut(first, last)
     )
@@ -300,10 +300,10 @@ class _Out:
 def _unopened(out: Iterable[_Out]) -> Iterable[UnopenedPort]:
     """Consecutive ports that are kept closed for the same reason, as ranges."""
     groups: dict[tuple[str, Origin, str, bool], list[RequiredPort]] = {}
-    for one in out:
-        origin = replace(one.port.origin, label=None)
-        key = one.port.protocol, origin, one.reason, one.by_image
-        groups.setdefault(key, []).append(one.port)
+    for candidate in out:
+        origin = replace(candidate.port.origin, label=None)
+        key = candidate.port.protocol, origin, candidate.reason, candidate.by_image
+        groups.setdefault(key, []).append(candidate.port)
     for (protocol, origin, reason, by_image), ports in groups.items():
         for first, last in spans((port.first, port.last) for port in ports):
             yield UnopenedPort(
@@ -352,18 +352,22 @@ def _in_vain(
     for port in ports:
         version = port.address.version if port.address else 4
         families.setdefault((port.protocol, port.first), set()).add(version)
-    for part in rules.labels.ports or ():
+    for labelled in rules.labels.ports or ():
         missing = [
-            n for n in range(part.first, part.last + 1) if (part.protocol, n) not in families
+            n
+            for n in range(labelled.first, labelled.last + 1)
+            if (labelled.protocol, n) not in families
         ]
-        here = [n for n in missing if (part.protocol, n) in loopback]
+        here = [n for n in missing if (labelled.protocol, n) in loopback]
         reason = "it is published on a loopback address only"
         for first, last in spans((n, n) for n in here):
-            yield UnopenedPort(part.protocol, span(first, last), origin, "loopback", reason)
-        nowhere = [n for n in missing if (part.protocol, n) not in loopback]
+            yield UnopenedPort(labelled.protocol, span(first, last), origin, "loopback", reason)
+        nowhere = [n for n in missing if (labelled.protocol, n) not in loopback]
         reason = "the label cloudsync.ports names it, but the container does not publish it"
         for first, last in spans((n, n) for n in nowhere):
-            yield UnopenedPort(part.protocol, span(first, last), origin, "not-published", reason)
+            yield UnopenedPort(
+                labelled.protocol, span(first, last), origin, "not-published", reason
+            )
     lacking: dict[tuple[str, int], list[int]] = {}
     for (protocol, number), versions in families.items():
         steps = rules.of(protocol)

@@ -65,8 +65,8 @@ def traits_of(config: Mapping[str, object], arguments: object) -> frozenset[Trai
         traits.add("is-caddy")
     environment = config.get("Env")
     if any(
-        isinstance(one, str) and one.startswith("VIRTUAL_HOST=")
-        for one in (environment if isinstance(environment, list) else [])
+        isinstance(variable, str) and variable.startswith("VIRTUAL_HOST=")
+        for variable in (environment if isinstance(environment, list) else [])
     ):
         traits.add("by-nginx-proxy")
     return frozenset(traits | routed_by_labels(config.get("Labels")))
@@ -97,24 +97,35 @@ def routed(containers: Iterable[Served]) -> tuple[tuple[Routed, ...], tuple[str,
     behind: list[Routed] = []
     remarks: list[str] = []
     for kind, name in _NAMES.items():
-        proxies = [one for one in seen if f"is-{kind}" in one.traits and _in_front(one)]
+        proxies = [
+            container
+            for container in seen
+            if f"is-{kind}" in container.traits and _in_front(container)
+        ]
         if not proxies:
             continue
         label = f"{name} ({_who(proxies[0].origin)})"
         backends = [
-            one
-            for one in seen
-            if f"by-{kind}" in one.traits and one not in proxies and f"is-{kind}" not in one.traits
+            container
+            for container in seen
+            if f"by-{kind}" in container.traits
+            and container not in proxies
+            and f"is-{kind}" not in container.traits
         ]
-        found = [Routed(backend.origin, label, _ports(backend.required)) for backend in backends]
-        behind += found
-        if quiet := sorted({_who(one.origin) for one in found if not one.beside}):
+        backends_here = [
+            Routed(backend.origin, label, _ports(backend.required)) for backend in backends
+        ]
+        behind += backends_here
+        if quiet := sorted(
+            {_who(backend.origin) for backend in backends_here if not backend.published}
+        ):
             remarks.append(f"{label} serves {', '.join(quiet)}: they need no port of their own")
         remarks += [
-            f"{_who(one.origin)} publishes {', '.join(one.beside)} although {label} serves it: whoever knows the port goes past the "
-            "proxy; leave the port away, or publish it on 127.0.0.1"
-            for one in found
-            if one.beside
+            f"{_who(backend.origin)} publishes {', '.join(backend.published)} although "
+            f"{label} serves it: clients that know the port bypass the proxy; do not publish it, or "
+            "publish it on 127.0.0.1"
+            for backend in backends_here
+            if backend.published
         ]
         remarks += [
             f"{label} speaks HTTP/3, but does not publish 443/udp: it stays closed"
@@ -137,10 +148,10 @@ def _covers(port: RequiredPort, protocol: str, number: int) -> bool:
 
 
 def _ports(required: Iterable[RequiredPort]) -> tuple[str, ...]:
-    found = sorted({(port.first, port.last, port.protocol) for port in required})
+    ports = sorted({(port.first, port.last, port.protocol) for port in required})
     return tuple(
         f"{first if first == last else f'{first}-{last}'}/{protocol}"
-        for first, last, protocol in found
+        for first, last, protocol in ports
     )
 
 

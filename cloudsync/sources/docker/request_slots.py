@@ -65,6 +65,6 @@ class Share:
                 running = [pool.submit(help_out) for _ in range(helpers)]
                 while take():
                     pass
-                for one in running:
-                    one.result()
+                for future in running:
+                    future.result()
         return [done[number] for number in range(len(items))]

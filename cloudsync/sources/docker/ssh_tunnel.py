@@ -108,7 +108,7 @@ class Tunnel:
     def why(self) -> EngineError | None:
         """What ssh has to say about a connection that failed; None where it says nothing that is
         known."""
-        said = self._heard().lower()
+        output = self._heard().lower()
         route = self._route
         names = {
             "to": str(route),
@@ -118,7 +118,7 @@ class Tunnel:
             "command": route.command,
         }
         for words, reason, temporary in _WHYS:
-            if words in said:
+            if words in output:
                 return EngineError(reason.format(**names), temporary=temporary)
         return None
 

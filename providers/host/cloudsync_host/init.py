@@ -5,7 +5,7 @@ from __future__ import annotations
 from cloudsync.provider.init import Answers, Starter, noted
 
 
-def _account(answers: Answers, found: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
+def _account(answers: Answers, credential: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
     return []
 
 

@@ -77,16 +77,16 @@ def read(path: Path) -> Content | None:
     if len(raw) > _MAX_BYTES:
         raise ProviderError(f"{path} is larger than {_MAX_BYTES // (1024 * 1024)} MiB")
     try:
-        part = _FilePart.model_validate_json(raw)
+        stored = _FilePart.model_validate_json(raw)
         return Content(
             marker=None
-            if part.marker is None
-            else Marker(part.marker.owner, part.marker.firewall, part.marker.hosts),
+            if stored.marker is None
+            else Marker(stored.marker.owner, stored.marker.firewall, stored.marker.hosts),
             rules=tuple(
                 ListedRule(Rule.of(r.protocol, r.ports, NetworkSet.of(r.sources)), r.description)
-                for r in part.rules
+                for r in stored.rules
             ),
-            kept=tuple(part.kept),
+            kept=tuple(stored.kept),
         )
     except ValidationError as error:
         where = (

@@ -175,7 +175,7 @@ class LocalReader:
     def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
         """A file that is not there is `Absent`; one that cannot be understood is `Unreadable`,
         never empty."""
-        return {spec.name: self._one(_path(spec)) for spec in specs}
+        return {spec.name: self._observed(_path(spec)) for spec in specs}
 
     def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet:  # noqa: ARG002 - the contract's signature
         """There is none: a file filters no packet."""
@@ -186,7 +186,7 @@ class LocalReader:
             ),
         )
 
-    def _one(self, path: str) -> Observation:
+    def _observed(self, path: str) -> Observation:
         try:
             content = read(self.base / path)
         except ProviderError as error:

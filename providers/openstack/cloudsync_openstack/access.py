@@ -38,12 +38,12 @@ def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
         Access(
             f"the group of {name}",
             "plan",
-            _state(one.error),
-            one.error.message,
-            one.error.temporary,
+            _state(observation.error),
+            observation.error.message,
+            observation.error.temporary,
         )
-        for name, one in observed.items()
-        if isinstance(one, Unreadable) and not isinstance(one.error, AuthError)
+        for name, observation in observed.items()
+        if isinstance(observation, Unreadable) and not isinstance(observation.error, AuthError)
     ]
     rows.append(_ports(api, specs))
     rows.append(_writing(api))
@@ -56,11 +56,11 @@ def _state(error: ProviderError) -> State:
 
 def _reading(observed: Sequence[object]) -> Access:
     what = "get_security_group"
-    for one in observed:
-        if isinstance(one, Unreadable) and isinstance(one.error, AuthError):
-            return Access(what, "plan", "missing", one.error.message)
-    if any(isinstance(one, Unreadable) for one in observed) and not any(
-        isinstance(one, Present) for one in observed
+    for observation in observed:
+        if isinstance(observation, Unreadable) and isinstance(observation.error, AuthError):
+            return Access(what, "plan", "missing", observation.error.message)
+    if any(isinstance(observation, Unreadable) for observation in observed) and not any(
+        isinstance(observation, Present) for observation in observed
     ):
         return Access(what, "plan", "unknown", "the groups could not be read")
     return Access(what, "plan", "ok", "granted")

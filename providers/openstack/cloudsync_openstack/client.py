@@ -66,13 +66,13 @@ class Api:
     def project(self) -> str:
         """The id of the project that the login is for. Raises `ProviderError`."""
         if self._project is None:
-            found = self._login(self._session.get_project_id)
-            if not found:
+            identity = self._login(self._session.get_project_id)
+            if not identity:
                 raise AuthError(
                     f"the login of the account {self.account.name} is for no project: set "
                     f"project_id or project_name in clouds.yaml (OS_PROJECT_ID, OS_PROJECT_NAME)"
                 )
-            self._project = str(found)
+            self._project = str(identity)
         return self._project
 
     @property
@@ -92,8 +92,8 @@ class Api:
     def get(self, path: str, model: type[Model]) -> Model:
         """One answer of Neutron's. Raises `ProviderError`."""
         answer = self._read(self._network_call, f"/v2.0/{path}", {})
-        found: Model = _understood(f"GET {path}", TypeAdapter(model), answer)
-        return found
+        value: Model = _understood(f"GET {path}", TypeAdapter(model), answer)
+        return value
 
     def write(
         self,
@@ -216,25 +216,25 @@ class Api:
 
     def _base(self, service: Adapter) -> str:
         """The service's URL. Raises `ProviderError`."""
-        found = self._endpoint(service)
-        if found is None:
+        endpoint = self._endpoint(service)
+        if endpoint is None:
             raise AuthError(
                 f"the cloud of the account {self.account.name} has no {service.service_type} "
                 f"service in its catalog"
                 + (f" for the region {self.settings.region}" if self.settings.region else "")
             )
-        return found.rstrip("/")
+        return endpoint.rstrip("/")
 
     def _endpoint(self, service: Adapter) -> str | None:
         """None if the catalog does not have the service."""
 
-        def found() -> str | None:
+        def discovered() -> str | None:
             try:
                 return service.get_endpoint()
             except (ks.EndpointNotFound, ks.EmptyCatalog):
                 return None
 
-        endpoint = self._login(found)
+        endpoint = self._login(discovered)
         return None if endpoint is None else str(endpoint)
 
     def _login(self, call: Callable[[], Any]) -> Any:
@@ -267,7 +267,7 @@ def mapped(what: str, response: requests.Response, *, write: bool) -> ProviderEr
     """Neutron's and Nova's errors (`{"NeutronError": {"type": …, "message": …}}`) as provider
     errors."""
     status = response.status_code
-    type_, message = _said(response)
+    type_, message = _error_of(response)
     text = f"{what}: {status} {type_}{': ' if message else ''}{message}".rstrip()
     hint = seconds_of(response.headers.get("Retry-After", ""))
     if status in (413, 429):
@@ -292,7 +292,7 @@ def mapped(what: str, response: requests.Response, *, write: bool) -> ProviderEr
     return Unsupported(text)
 
 
-def _said(response: requests.Response) -> tuple[str, str]:
+def _error_of(response: requests.Response) -> tuple[str, str]:
     """The type and the message of an error, short and printable."""
     try:
         answer = response.json()

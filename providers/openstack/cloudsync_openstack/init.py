@@ -15,7 +15,7 @@ from cloudsync.provider.init import (
 )
 
 
-def _account(answers: Answers, found: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
+def _account(answers: Answers, credential: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
     lines = []
     if answers["cloud"]:
         lines.append(noted(f'cloud = "{answers["cloud"]}"', "an entry of clouds.yaml"))

@@ -109,18 +109,18 @@ def fleet(account: Account) -> Fleet:
 
 def _unread(account: Account) -> list[str]:
     """What could not be read, and what that means."""
-    found = []
+    unread = []
     if isinstance(account.servers, ProviderError):
-        found.append(
+        unread.append(
             f"servers are known by id, not by name: {account.servers.message}; a server that only "
             f"bears the name of a host was not recognized"
         )
     if isinstance(account.floating, ProviderError):
-        found.append(
+        unread.append(
             f"floating addresses could not be read: {account.floating.message}; a port that has "
             f"one counts as unreachable"
         )
-    return found
+    return unread
 
 
 def marked(account: Account, owner: str) -> tuple[Marked, ...]:
@@ -226,7 +226,7 @@ def _addresses(port: Port, account: Account) -> list[str]:
     """Its own addresses and the floating ones that are mapped to it; those that can be read."""
     floating = () if isinstance(account.floating, ProviderError) else account.floating
     addresses = [fixed.ip_address for fixed in port.fixed_ips]
-    addresses += [one.floating_ip_address for one in floating if one.port_id == port.id]
+    addresses += [address.floating_ip_address for address in floating if address.port_id == port.id]
     return [address for address in addresses if _is_address(address)]
 
 

@@ -98,8 +98,8 @@ def kind_of(marker: Marker, *, tags: bool) -> Kind:
 def markers_of(group: Group) -> tuple[Marker, ...]:
     """Every marker on a group: those of its tags, or else the one of its description."""
     tags = [match for tag in group.tags or () if (match := _MARK.fullmatch(tag))]
-    found = tags or list(_IN_TEXT.finditer(group.description or ""))
-    return tuple(dict.fromkeys(Marker(*match.groups()) for match in found))
+    matches = tags or list(_IN_TEXT.finditer(group.description or ""))
+    return tuple(dict.fromkeys(Marker(*match.groups()) for match in matches))
 
 
 def marker_of(group: Group, ours: Marker) -> Marker | None:

@@ -119,26 +119,26 @@ class OpenStackProvider:
 
         if not isinstance(observed.native, Found):
             raise TypeError("an observation of another provider")
-        found = observed.native
+        state = observed.native
         identity = self.identity(target.spec)
         if target.release:
-            return _released(found, identity, target)
+            return _released(state, identity, target)
         if rest := inexpressible(target.rules):
-            said = ", ".join(map(str, rest))
-            return Refusal(f"Neutron has no rule that lets in only this: {said}")
+            rest_text = ", ".join(map(str, rest))
+            return Refusal(f"Neutron has no rule that lets in only this: {rest_text}")
         rules = observed.vendor_rules if isinstance(observed, Present) else ()
         spelling = spell(rules, target)
         adding = _new(spelling, target)
-        if (full := _over_quota(found, len(adding), spelling)) is not None:
+        if (full := _over_quota(state, len(adding), spelling)) is not None:
             return Refusal(full)
-        if isinstance(observed, Absent) or found.group is None:
-            steps = [_create(found, target, adding)]
+        if isinstance(observed, Absent) or state.group is None:
+            steps = [_create(state, target, adding)]
         else:
-            marking = _marked(found.group, identity, target, observed.rules)
+            marking = _marked(state.group, identity, target, observed.rules)
             if isinstance(marking, Refusal):
                 return marking
-            steps = [*marking, *_changed(found.group, identity, target, observed.rules, spelling)]
-        return (*steps, *_attached(found, identity, target))
+            steps = [*marking, *_changed(state.group, identity, target, observed.rules, spelling)]
+        return (*steps, *_attached(state, identity, target))
 
     def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
         """By reading, and by a write that cannot take effect."""
@@ -184,11 +184,11 @@ def _new(spelling: Spelling, target: Target) -> tuple[NewRule, ...]:
     return tuple({rule.meaning: rule for rule in rules}.values())
 
 
-def _create(found: Found, target: Target, adding: tuple[NewRule, ...]) -> Step:
+def _create(state: Found, target: Target, adding: tuple[NewRule, ...]) -> Step:
     from cloudsync_openstack.native import Create
 
     name = name_of(target.spec)
-    change = Create(name, found.project, target.spec.marker, adding)
+    change = Create(name, state.project, target.spec.marker, adding)
     summary = f'create the group "{name}" with {len(adding)} rules'
     return Step(summary, StepKind.WIDEN, target.rules, native=change)
 
@@ -241,7 +241,7 @@ def _changed(
     return steps
 
 
-def _attached(found: Found, identity: str, target: Target) -> list[Step]:
+def _attached(state: Found, identity: str, target: Target) -> list[Step]:
     from cloudsync_openstack.native import Attach
 
     if not target.attach:
@@ -253,10 +253,10 @@ def _attached(found: Found, identity: str, target: Target) -> list[Step]:
         for place in attachment.native
     )
     targets = tuple(attachment.target for attachment in target.attach)
-    group = found.group.id if found.group is not None else None
+    group = state.group.id if state.group is not None else None
     change = Attach(
         group,
-        found.project,
+        state.project,
         name_of(target.spec),
         tuple({place.port: place for place in places}.values()),
     )
@@ -264,21 +264,21 @@ def _attached(found: Found, identity: str, target: Target) -> list[Step]:
     return [Step(summary, StepKind.ATTACH, target.rules, targets, change)]
 
 
-def _released(found: Found, identity: str, target: Target) -> tuple[Step, ...]:
+def _released(state: Found, identity: str, target: Target) -> tuple[Step, ...]:
     from cloudsync_openstack.native import Mark
 
-    if found.group is None:
+    if state.group is None:
         return ()
     summary = f'take the owner marker off "{identity}"'
-    return (Step(summary, StepKind.MARK, target.rules, native=Mark(found.group, None)),)
+    return (Step(summary, StepKind.MARK, target.rules, native=Mark(state.group, None)),)
 
 
-def _over_quota(found: Found, adding: int, spelling: Spelling) -> str | None:
+def _over_quota(state: Found, adding: int, spelling: Spelling) -> str | None:
     """The numbers and the way out; None if everything fits, or the cloud reports no quota."""
-    if found.quotas is None or not adding:
+    if state.quotas is None or not adding:
         return None
-    groups, rules = found.quotas.security_group, found.quotas.security_group_rule
-    if found.group is None:
+    groups, rules = state.quotas.security_group, state.quotas.security_group_rule
+    if state.group is None:
         if groups.free == 0:
             return (
                 f"the project has {groups.used} of {groups.limit} security groups: no room for one "

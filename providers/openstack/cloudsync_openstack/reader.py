@@ -149,14 +149,14 @@ class OpenStackReader:
         names = {name_of(spec) for spec in specs if settings_of(spec).id is None}
 
         def settled() -> Project:
-            found = Project(self._groups_of(project), quotas.result())
+            read = Project(self._groups_of(project), quotas.result())
             for _ in range(LOOKS - 1):
-                if all(len(found.named(name)) <= 1 for name in names):
+                if all(len(read.named(name)) <= 1 for name in names):
                     break
                 # Runs that created one group at once settle that among themselves in a second.
                 time.sleep(LOOK_SECONDS)
-                found = Project(self._groups_of(project), found.quotas)
-            return found
+                read = Project(self._groups_of(project), read.quotas)
+            return read
 
         return _caught(settled)
 
@@ -203,7 +203,7 @@ class OpenStackReader:
             if group is None:
                 return Absent(attachments, native=Found(project, read.quotas))
             objects, kept = from_vendor(group.security_group_rules)
-            listed = tuple(rule for one in objects for rule in one.lets_in)
+            listed = tuple(rule for rule_object in objects for rule in rule_object.lets_in)
             return Present(
                 id=group.id,
                 rules=RuleSet.of(listed),
@@ -212,7 +212,9 @@ class OpenStackReader:
                 attachments=attachments,
                 kept=kept,
                 described=tuple(
-                    Description(one.lets_in, one.description) for one in objects if one.description
+                    Description(rule_object.lets_in, rule_object.description)
+                    for rule_object in objects
+                    if rule_object.description
                 ),
                 objects=objects,
                 managed_by=_managed_by(group),
@@ -260,7 +262,7 @@ class OpenStackReader:
         return tuple({attachment.target: attachment for attachment in attachments}.values())
 
     def _ports(self, spec: FirewallSpec, ports: Sequence[Port]) -> list[Port]:
-        found = []
+        chosen = []
         for wanted in dict.fromkeys(settings_of(spec).ports):
             fitting = [port for port in ports if port.id == wanted] or [
                 port for port in ports if port.name == wanted
@@ -271,8 +273,8 @@ class OpenStackReader:
                     f"the project has {many} {wanted!r}, which the configuration attaches the "
                     f"firewall to"
                 )
-            found += fitting
-        return found
+            chosen += fitting
+        return chosen
 
     def _server(self, wanted: str, ports: Sequence[Port]) -> tuple[str, str]:
         """Id and name. An id needs no compute service: ports say whose they are."""

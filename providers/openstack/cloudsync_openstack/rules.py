@@ -144,8 +144,12 @@ def inexpressible(rules: RuleSet) -> RuleSet:
     """The part of a target that no rule of Neutron says without letting more in. `all` is fine: it
     is every protocol of its family."""
     everything = rules.everything_from()
-    part = rules & INEXPRESSIBLE
-    return part - RuleSet.of((Rule.of("all", "", everything),)) if everything and part else part
+    beyond_vendor = rules & INEXPRESSIBLE
+    return (
+        beyond_vendor - RuleSet.of((Rule.of("all", "", everything),))
+        if everything and beyond_vendor
+        else beyond_vendor
+    )
 
 
 def network(cidr: str) -> NetworkSet:

@@ -95,13 +95,20 @@ class OpenStackWriter:
         given, _ = from_vendor(group.security_group_rules)
         target = RuleSet.of(rule.meaning for rule in wanted)
         staying = RuleSet.of(
-            rule for one in given if target.covers(one.lets_in) for rule in one.lets_in
+            rule
+            for rule_object in given
+            if target.covers(rule_object.lets_in)
+            for rule in rule_object.lets_in
         )
         self._add(
             group.id,
             tuple(rule for rule in wanted if not staying.covers(RuleSet.of((rule.meaning,)))),
         )
-        self._delete(tuple(one.key for one in given if not target.covers(one.lets_in)))
+        self._delete(
+            tuple(
+                rule_object.key for rule_object in given if not target.covers(rule_object.lets_in)
+            )
+        )
 
     def _withdraw(self, group: Group) -> None:
         try:
