@@ -138,14 +138,13 @@ def _cloud(facts: Facts) -> Iterator[Finding]:
 
 
 def _metadata(facts: Facts) -> Iterator[Finding]:
-    if facts.cloud is None or facts.cloud.metadata_hops is None or facts.engine is None:
+    if facts.cloud is None or not facts.cloud.metadata or facts.engine is None:
         return
-    if facts.cloud.metadata_hops <= 1 or _drops_metadata(facts):
+    if not facts.engine.containers or _drops_metadata(facts):
         return
     yield Finding(
         "CS030", "medium", facts.host, "metadata service",
-        f"its answers travel {facts.cloud.metadata_hops} hops: containers get the machine's credentials",
-        "none",
+        f"containers get the machine's credentials: {facts.cloud.metadata}", "none",
     )  # fmt: skip
 
 

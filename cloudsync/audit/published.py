@@ -1,4 +1,5 @@
-"""Findings about published ports: who publishes what, and who reaches it."""
+"""Findings about published ports: who publishes what, and who reaches it (CS001, CS002, CS016, CS027,
+CS032 to CS035, CS042)."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from dataclasses import replace
 
 from cloudsync.audit import tables
 from cloudsync.audit.findings import Finding, Reachable, Severity, graded
-from cloudsync.audit.reachability import of_publish, worst
+from cloudsync.audit.reachability import is_narrowed, of_publish, of_workload, worst
 from cloudsync.model.machine_facts import Facts, Publish, Workload
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import ANY
@@ -67,6 +68,30 @@ def finding_of(
     )
 
 
+def about_workload(
+    kind: str, severity: Severity, facts: Facts, workload: Workload, reason: str
+) -> Finding:
+    """A finding about a container or service as a whole."""
+    return Finding(
+        id=kind,
+        severity=severity,
+        host=facts.host,
+        object=workload.name,
+        reason=reason,
+        reachable=of_workload(facts, workload),
+        file=workload.file,
+        line=workload.line,
+    )
+
+
+def is_meant(workload: Workload) -> bool:
+    """Whether its user asked, by a label of their own, for its ports to be open."""
+    return any(
+        workload.labels.get(key) not in (None, "false") and key not in workload.image_labels
+        for key in ("cloudsync.expose", "cloudsync.ports")
+    )
+
+
 def _reach(facts: Facts, publishes: tuple[Publish, ...]) -> tuple[Reachable, Publish]:
     """Who reaches them, and the one of them that lets in most."""
     verdicts: list[tuple[Reachable, Publish]] = [
@@ -116,6 +141,8 @@ def _dashboard(facts: Facts, workload: Workload, publishes: tuple[Publish, ...])
 def _admin(facts: Facts, workload: Workload, publishes: tuple[Publish, ...]) -> Finding | None:
     if publishes[0].first == 0 or not tables.is_image(workload, tables.ADMIN_IMAGES):
         return None
+    if is_meant(workload) or is_narrowed(facts, publishes[0].protocol, publishes[0].ports):
+        return None
     reachable, publish = _reach(facts, publishes)
     if reachable in ("host", "none"):
         return None
@@ -130,6 +157,8 @@ def _debugger(facts: Facts, workload: Workload, publishes: tuple[Publish, ...]) 
     by_argument = any(tables.DEBUG_ARGUMENTS.search(word) for word in workload.command)
     port = publishes[0].container_port
     if port not in tables.DEBUG_PORTS or (port in (4000, 5678) and not by_argument):
+        return None
+    if is_meant(workload) or is_narrowed(facts, publishes[0].protocol, publishes[0].ports):
         return None
     reachable, publish = _reach(facts, publishes)
     severity = graded(reachable, "high", "high", "medium")
@@ -216,7 +245,7 @@ def _loopback(facts: Facts, workload: Workload) -> Iterator[Finding]:
         return
     if engine.rootless or (engine.kind == "docker" and not engine.is_before(28)):
         return
-    if facts.host_table is not None and facts.host_table.enforces:
+    if not facts.neighbours or (facts.host_table is not None and facts.host_table.enforces):
         return
     publish = loopback[0]
     finding = finding_of(

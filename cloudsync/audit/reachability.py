@@ -8,8 +8,11 @@ from cloudsync.audit.findings import Reachable
 from cloudsync.model.machine_facts import Chain, Facts, Publish, Workload
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.address_classes import NOT_PUBLIC
-from cloudsync.rules.networks import ANY4, ANY6
+from cloudsync.rules.networks import ANY4, ANY6, Family
 
+_WORLD: dict[Family, int] = {4: 5, 6: 6}
+"""The largest network of the whole Internet without private and reserved ones is at least this
+large; so is what is left of it when some networks are denied."""
 _WORST_FIRST: tuple[Reachable, ...] = ("internet", "unknown", "neighbours", "host", "none")
 
 
@@ -37,7 +40,22 @@ def _of_family(facts: Facts, protocol: str, ports: str, family: int) -> Reachabl
         return "neighbours"
     if facts.cloud is None:
         return "unknown"
-    return "internet" if wanted & facts.cloud.reachable else "neighbours"
+    return "internet" if _is_wide(wanted & facts.cloud.reachable, family) else "neighbours"
+
+
+def _is_wide(rules: RuleSet, family: int) -> bool:
+    """Whether so much of the Internet gets in that it is no list of chosen networks."""
+    kind: Family = 4 if family == 4 else 6
+    prefixes = [rule.sources.shortest_prefix(kind) for rule in rules]
+    return any(prefix is not None and prefix <= _WORLD[kind] for prefix in prefixes)
+
+
+def is_narrowed(facts: Facts, protocol: str, ports: str) -> bool:
+    """Whether the cloud lets in chosen networks only: somebody decided who may reach it."""
+    if facts.cloud is None:
+        return False
+    reachable = RuleSet.of((Rule.of(protocol, ports, ANY4 | ANY6),)) & facts.cloud.reachable
+    return bool(reachable) and not (_is_wide(reachable, 4) or _is_wide(reachable, 6))
 
 
 def of_publish(facts: Facts, publish: Publish) -> Reachable:

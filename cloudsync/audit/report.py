@@ -6,11 +6,31 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from cloudsync.audit import containers, machine, published, walls
+from cloudsync.audit import (
+    containers,
+    docker_user,
+    engine_rules,
+    machine,
+    networks,
+    proxies,
+    published,
+    walls,
+)
 from cloudsync.audit.findings import SEVERITIES, Finding, Severity
 from cloudsync.model.machine_facts import Blind, Facts
 
-_FAMILIES = (published.find, containers.find, walls.find, machine.find)
+_FAMILIES = (
+    published.find,
+    proxies.find,
+    containers.find,
+    networks.find,
+    docker_user.find,
+    walls.find,
+    engine_rules.find,
+    machine.find,
+)
+PASSING = frozenset(("CS019", "CS041"))
+"""Findings that a container which is being recreated, or is slow to start, causes for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +64,23 @@ class Audit:
         return tuple(f for f in self.findings if SEVERITIES.index(f.severity) <= bound)
 
 
-def audit(machines: Sequence[Facts], ignores: Iterable[Ignore], today: date) -> Audit:
-    """Everything that is wrong with the machines."""
+def may_pass(machines: Iterable[Facts]) -> bool:
+    """Whether there is a finding that may pass by itself: the machines are worth a second look."""
+    return any(finding.id in PASSING for facts in machines for finding in of_machine(facts))
+
+
+def audit(
+    machines: Sequence[Facts],
+    ignores: Iterable[Ignore],
+    today: date,
+    earlier: Sequence[Facts] = (),
+) -> Audit:
+    """Everything that is wrong with the machines. `earlier`: a first look at the same machines;
+    with one, a finding of `PASSING` counts only if both looks have it."""
     everything = [finding for facts in machines for finding in of_machine(facts)]
+    if earlier:
+        seen = {finding.fingerprint for facts in earlier for finding in of_machine(facts)}
+        everything = [f for f in everything if f.id not in PASSING or f.fingerprint in seen]
     ignores = tuple(ignores)
     expired = [ignore for ignore in ignores if ignore.until is not None and ignore.until < today]
     current = [ignore for ignore in ignores if ignore not in expired]

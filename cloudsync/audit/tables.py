@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cloudsync.model.machine_facts import Publish, Workload
+from cloudsync.model.machine_facts import Mount, Publish, Workload
 from cloudsync.planning.sensitive_ports import SENSITIVE
 
 PROXIES = ("traefik", "nginx", "nginx-proxy", "caddy", "haproxy", "envoy", "nginx-proxy-manager")
@@ -25,7 +25,12 @@ SOCKET_DIRECTORIES = ("/", "/run", "/var/run", "/run/podman", "/var/run/podman",
 SECRET_NAME = re.compile(
     r"PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIAL", re.IGNORECASE
 )
-POWERS = frozenset(("NET_ADMIN", "SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SYS_ADMIN", "ALL"))
+POWERS = frozenset(("NET_ADMIN", "SYS_ADMIN", "ALL"))
+NETWORK_TOOLS = (
+    "wireguard", "wg-easy", "openvpn", "tailscale", "headscale", "netbird", "zerotier", "strongswan",
+    "gluetun", "pihole", "adguardhome", "keepalived", "frr",
+)  # fmt: skip
+TUNNELS = ("cloudflared", "ngrok", "tailscale", "frpc", "inlets", "zrok")
 
 
 def is_image(workload: Workload, names: tuple[str, ...]) -> bool:
@@ -42,13 +47,13 @@ def is_sensitive(publish: Publish) -> bool:
     return publish.container_port in known or any(port in known for port in host)
 
 
-def socket_of(workload: Workload) -> str | None:
-    """The path of the engine's socket, or of a directory that has it, that is mounted; None without
-    one. Read-only mounts count: connecting needs no writing."""
+def socket_of(workload: Workload) -> Mount | None:
+    """The mount of the engine's socket, or of a directory that has it; None without one. Read-only
+    mounts count: connecting needs no writing."""
     for mount in workload.mounts:
         source = mount.source.rstrip("/") or "/"
         if source.rpartition("/")[2] in SOCKETS or source in SOCKET_DIRECTORIES:
-            return mount.source
+            return mount
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from cloudsync.audit.report import Audit, Ignore
     from cloudsync.config import Configuration
     from cloudsync.model.machine_facts import Facts
+
+
+SECOND_LOOK_SECONDS = 2.0
+"""After which a container that is being recreated, or starts slowly, is looked at again."""
 
 
 class Form(NamedTuple):
@@ -65,14 +70,18 @@ def command(shell: Shell, *, hosts: tuple[str, ...], fail_on: str, **options: ob
     Examples: cloudsync audit; cloudsync audit web-1; cloudsync audit --compose compose.yaml
     --output sarif --out audit.sarif
     """
-    from cloudsync.audit.report import audit
+    from cloudsync.audit.report import audit, may_pass
 
     compose = tuple(str(path) for path in options["compose"])  # type: ignore[attr-defined]
     root = options["root"]
     configuration = None if root or (compose and not hosts) else _configuration(shell, hosts)
-    facts = _facts(shell, configuration, hosts, compose, str(root) if root else None)
+    facts = earlier = _facts(shell, configuration, hosts, compose, str(root) if root else None)
+    if root is None and may_pass(facts):
+        shell.progress("a container may be starting: looking once more")
+        time.sleep(SECOND_LOOK_SECONDS)
+        facts = _facts(shell, configuration, hosts, compose, None)
     ignores = _ignores(shell, configuration)
-    result = audit(facts, ignores, datetime.now(UTC).date())
+    result = audit(facts, ignores, datetime.now(UTC).date(), earlier)
     form = Form(str(options["output"]), options["out"], bool(options["fix_hints"]))  # type: ignore[arg-type]
     _print(shell, result, form, configuration)
     return _code(result, fail_on, facts)

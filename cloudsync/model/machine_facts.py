@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.address_classes import classify
 from cloudsync.rules.networks import is_loopback
 
 Version = tuple[int, ...]
+HostUnit = Literal["unknown", "missing", "disabled", "late", "ready"]
+"""`late`: enabled, and not ordered before network-pre.target."""
 
 
 def version_of(written: str) -> Version:
@@ -82,8 +85,9 @@ def classify_word(address: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Mount:
+    """A path of the machine that a container sees."""
+
     source: str
-    target: str
     read_only: bool
 
 
@@ -98,6 +102,8 @@ class Workload:
     state: str = "running"
     """`running`, `restarting`, … ; `declared` for a service of a file."""
     id: str = ""
+    pid: int = 0
+    """Of its first process on the machine; 0 if that is not known."""
     network_mode: str = ""
     networks: tuple[str, ...] = ()
     published: tuple[Publish, ...] = ()
@@ -115,7 +121,7 @@ class Workload:
     command: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     image_labels: frozenset[str] = frozenset()
-    """Keys of the labels that come from the image."""
+    """Keys of `cloudsync.*` labels that the image has with the same value."""
     listening: frozenset[tuple[str, int]] | None = None
     """Protocol and port of what listens inside; None if that is not known."""
     file: str | None = None
@@ -147,9 +153,10 @@ class Workload:
 @dataclass(frozen=True, slots=True)
 class Network:
     name: str
-    driver: str = "bridge"
     internal: bool = False
     ipv6: bool = False
+    subnets: tuple[str, ...] = ()
+    """CIDRs."""
     bridge: str = ""
     """The name of its interface on the machine; `` if that is not known."""
     options: Mapping[str, str] = field(default_factory=dict)
@@ -248,10 +255,10 @@ class Tables:
 class Nftables:
     """What matters of `nft -j list ruleset`."""
 
-    tables: tuple[tuple[str, str], ...] = ()
-    """Family and name."""
     host_table: HostTable | None = None
+    """Our own table; None without it."""
     drops_metadata: bool = False
+    """Whether a rule drops what is sent to 169.254.169.254."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,9 +273,13 @@ class HostTable:
 class Ufw:
     enabled: bool
     forward_policy: str = "DROP"
+    """`DEFAULT_FORWARD_POLICY`."""
     ipv6: bool = True
+    """`IPV6`: whether it filters IPv6 too."""
     after_rules: tuple[str, ...] = ()
+    """The lines of after.rules that count."""
     after6_rules: tuple[str, ...] = ()
+    """The lines of after6.rules that count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +310,8 @@ class Listener:
     process: str = ""
     container: str = ""
     """The id of the container whose process it is; `` for the machine's own."""
+    pid: int = 0
+    """Of the process; 0 if that is not known."""
 
     @property
     def is_everywhere(self) -> bool:
@@ -340,8 +353,22 @@ class Cloud:
     reachable: RuleSet = NOTHING
     beyond: tuple[tuple[str, str, str], ...] = ()
     """Protocol, ports and `firewall, rule` of what is open although nothing requires it."""
-    metadata_hops: int | None = None
-    """The hop limit of the metadata service's answers; None if that is not known."""
+    metadata: str = ""
+    """Why containers get the machine's credentials from the vendor's metadata service; `` if they
+    do not, or if the vendor does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFirewall:
+    """What a plan says of the firewall of the provider `host` that stands for the machine."""
+
+    name: str
+    """In the configuration."""
+    exists: bool = True
+    differs: tuple[str, ...] = ()
+    """What is not as it was applied, a sentence each: rules that an apply would open or close,
+    rules of others in our chains, a trial that ran out, a file for the boot that is not the
+    table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,8 +377,8 @@ class Policy:
 
     required: RuleSet = NOTHING
     allow_sensitive: RuleSet = NOTHING
-    host_firewall: bool = False
-    """Whether a firewall of the provider `host` stands for this machine."""
+    host_firewall: HostFirewall | None = None
+    """None without one, or if it belongs to another owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +405,10 @@ class Facts:
     service_networks: tuple[Network, ...] = ()
     daemon: Daemon | None = None
     ip4: Tables | None = None
+    """Of the backend that Docker writes to."""
     ip6: Tables | None = None
+    other4: Tables | None = None
+    """IPv4 rules of the other backend (iptables-legacy beside iptables-nft); None without any."""
     nft: Nftables | None = None
     nft_version: str = ""
     ufw: Ufw | None = None
@@ -389,8 +419,15 @@ class Facts:
     sshd: Sshd | None = None
     cloud: Cloud | None = None
     policy: Policy | None = None
+    host_unit: HostUnit = "unknown"
+    """Whether a boot loads our own table before the network is up."""
     global_ipv6: bool = True
     """Whether the machine has a global IPv6 address; True if that is not known."""
+    neighbours: bool = True
+    """Whether other machines share a network with it, which can route to its containers; True if
+    that is not known."""
+    backports: frozenset[str] = frozenset()
+    """Faults that the changelog of an installed package says are fixed: `CVE-2025-54388`."""
     blind: tuple[Blind, ...] = ()
 
     @property

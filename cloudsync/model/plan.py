@@ -149,6 +149,8 @@ class MachineExposure:
     """The same once the plan is applied."""
     inside: bool = False
     """Whether the plan's own firewall is the machine's kernel, behind its cloud's."""
+    metadata: str = ""
+    """As `ObservedMachine.metadata`; for an audit, and no part of the plan document."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,6 +191,7 @@ def _exposed(
         pending=machine.pending,
         unknown=machine.unknown,
         kept=machine.kept,
+        metadata=outer.metadata,
         inside=machine.inside,
         halted=halted_now(outer, inner) if inner is not None and inner is not outer else (),
         halted_after=(

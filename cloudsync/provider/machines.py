@@ -153,6 +153,9 @@ class ObservedMachine:
     """Names of firewalls of the configuration whose own keys name this very machine (`instances`,
     say), so that it is one of their hosts whatever it is called. Attachments need not be repeated
     here; a selector or a tag names no machine."""
+    metadata: str = ""
+    """Why containers on it get the machine's credentials from the vendor's metadata service, a
+    clause for people; empty if they do not, or if the vendor does not say."""
 
     @property
     def target(self) -> str:

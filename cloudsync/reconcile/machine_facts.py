@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from cloudsync.config.configuration import Configuration, Host
-from cloudsync.model.machine_facts import Blind, Cloud, Facts, Policy
-from cloudsync.model.plan import Plan, ReadStatus
-from cloudsync.provider.contract import Progress, silent
+from cloudsync.model.machine_facts import Blind, Cloud, Facts, HostFirewall, Policy
+from cloudsync.model.plan import FirewallPlan, ReadStatus
+from cloudsync.planning.decide import Considered
+from cloudsync.provider.contract import Present, Progress, silent
 from cloudsync.reconcile import run
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.networks import ANY
@@ -20,6 +21,8 @@ from cloudsync.sources.machine.root import Root, Unreadable
 from cloudsync.state import StateError
 
 _ENGINE_SECONDS = 10.0
+_ANOTHERS = ("foreign-owner", "ownership", "host-digest")
+"""Guards of a table that this configuration did not apply."""
 
 
 def of_copy(path: Path, compose: Sequence[str]) -> tuple[Facts, ...]:
@@ -29,12 +32,23 @@ def of_copy(path: Path, compose: Sequence[str]) -> tuple[Facts, ...]:
     root = Root(path)
     facts = machine.read(path.name or str(path), root)
     try:
-        facts = replace(facts, engine=from_dumps(root))
+        facts = _attributed(replace(facts, engine=from_dumps(root)))
         if facts.engine is None:
             facts = _blind(facts, "engine", "dumps/inspect.json is not in the copy")
     except Unreadable as error:
         facts = _blind(facts, "engine", str(error))
     return (_with_compose(facts, Path(), compose),)
+
+
+def _attributed(facts: Facts) -> Facts:
+    """Sockets of a copied machine with the containers whose first process has them."""
+    containers = facts.engine.containers if facts.engine else ()
+    by_pid = {container.pid: container.id for container in containers if container.pid}
+    listeners = (
+        replace(listener, container=by_pid.get(listener.pid, listener.container))
+        for listener in facts.listeners
+    )
+    return replace(facts, listeners=tuple(listeners))
 
 
 def of_files(compose: Sequence[str]) -> tuple[Facts, ...]:
@@ -61,9 +75,10 @@ def of_hosts(
     compose: Sequence[str],
     progress: Progress = silent,
 ) -> tuple[Facts, ...]:
-    """The facts of the hosts of a configuration, with what the clouds let in."""
-    plan = _planned(configuration, progress)
+    """The facts of the hosts of a configuration, with what the clouds let in. Only the firewalls of
+    these hosts are read."""
     chosen = names or [host.name for host in configuration.hosts.values() if not host.retired]
+    plan = _planned(configuration, chosen, progress)
     of_hosts = []
     for name in chosen:
         host = configuration.hosts[name]
@@ -75,11 +90,22 @@ def of_hosts(
     return tuple(of_hosts)
 
 
-def _planned(configuration: Configuration, progress: Progress) -> run.Planned | str:
-    """The plan, for what is required and what the clouds let in; or why there is none."""
+def _planned(
+    configuration: Configuration, hosts: Sequence[str], progress: Progress
+) -> run.Planned | str:
+    """The plan of the hosts' firewalls, for what is required and what the clouds let in; or why
+    there is none."""
+    names = tuple(
+        firewall.name
+        for firewall in configuration.firewalls.values()
+        if set(hosts) & set(firewall.hosts)
+    )
+    if not names:
+        return "no firewall of the configuration has the host"
     policy = replace(configuration.policy, foreign="report")
+    options = run.Options(firewalls=names)
     try:
-        return run.plan(replace(configuration, policy=policy), run.Options(), progress)
+        return run.plan(replace(configuration, policy=policy), options, progress)
     except StateError as error:
         return str(error)
 
@@ -142,28 +168,53 @@ def _with_plan(
 ) -> Facts:
     if isinstance(planned, str):
         return _blind(facts, "cloud", planned)
-    firewalls = [f for f in configuration.firewalls.values() if host.name in f.hosts]
+    own = [judged for judged in planned.considered if host.name in judged.spec.hosts]
     required = [
-        rule
-        for considered in planned.considered
-        if considered.plan.name in {firewall.name for firewall in firewalls}
-        and considered.desired is not None
-        for rule in considered.desired.rules
+        rule for judged in own if judged.desired is not None for rule in judged.desired.rules
     ]
+    kernels = [judged for judged in own if judged.plan.type == "host"]
     policy = Policy(
         required=RuleSet.of(required),
         allow_sensitive=_ports(configuration.policy.allow_sensitive),
-        host_firewall=any(configuration.accounts[f.account].type == "host" for f in firewalls),
+        host_firewall=next(filter(None, map(_host_firewall, kernels)), None),
     )
     facts = replace(facts, policy=policy)
-    return _with_cloud(facts, planned.plan, [firewall.name for firewall in firewalls])
+    for judged in kernels:
+        if judged.plan.read.status != "complete":
+            facts = _blind(
+                facts,
+                "host table",
+                judged.plan.read.reason or judged.plan.read.status,
+                hides="whether the machine's own table is what was applied",
+                temporary=judged.plan.read.temporary,
+            )
+    clouds = [judged.plan for judged in own if judged.plan.type != "host"]
+    return _with_cloud(facts, clouds)
 
 
-def _with_cloud(facts: Facts, plan: Plan, firewalls: Iterable[str]) -> Facts:
+def _host_firewall(judged: Considered) -> HostFirewall | None:
+    """None if it could not be read, or if the table belongs to another owner or firewall."""
+    plan = judged.plan
+    foreign = any(guard.id in _ANOTHERS for guard in judged.guards)
+    if plan.exists is None or (foreign and plan.exists):
+        return None
+    changes = [
+        f"an apply would {change.action} {change.rule.ports or 'all'}/{change.rule.protocol}"
+        for change in plan.changes
+        if change.action in ("open", "close") and change.rule is not None
+    ]
+    observed = judged.observed
+    pending = [entry.reason for entry in observed.pending] if isinstance(observed, Present) else []
+    strangers = [
+        f"it has a rule of others: {kept}" for kept in plan.kept if not kept.endswith("(peers)")
+    ]
+    differs = (*pending, *strangers, *changes) if plan.exists else ()
+    return HostFirewall(plan.name, exists=plan.exists, differs=tuple(differs))
+
+
+def _with_cloud(facts: Facts, firewalls: Iterable[FirewallPlan]) -> Facts:
     machines = []
-    for firewall in plan.firewalls:
-        if firewall.name not in firewalls:
-            continue
+    for firewall in firewalls:
         read = firewall.standing.read or ReadStatus("failed", "its provider cannot tell")
         if read.status != "complete":
             facts = _blind(facts, "cloud", read.reason or read.status, temporary=read.temporary)
@@ -183,6 +234,7 @@ def _with_cloud(facts: Facts, plan: Plan, firewalls: Iterable[str]) -> Facts:
             for exposed in machines
             for beyond in exposed.beyond
         ),
+        metadata=next((exposed.metadata for exposed in machines if exposed.metadata), ""),
     )
     return replace(facts, cloud=cloud)
 

@@ -87,6 +87,14 @@ class Instance:
     name: str | None
     nics: list[Nic]
     state: str = "running"
+    metadata: dict[str, Any] = field(
+        default_factory=lambda: {
+            "HttpTokens": "required",
+            "HttpPutResponseHopLimit": 1,
+            "HttpEndpoint": "enabled",
+        }
+    )
+    """InstanceMetadataOptionsResponse."""
 
 
 class Ec2Double(Double):
@@ -361,6 +369,8 @@ class Ec2Double(Double):
             **({"VpcId": vpcs[0], "PrivateIpAddress": "10.0.0.10"} if vpcs and not gone else {}),
             "State": {"Code": code[instance.state], "Name": instance.state},
             "Tags": [{"Key": "Name", "Value": instance.name}] if instance.name else [],
+            "MetadataOptions": {"State": "applied", "HttpProtocolIpv6": "disabled"}
+            | instance.metadata,
             "NetworkInterfaces": []
             if gone
             else [self._nic(at, nic) for at, nic in enumerate(instance.nics)],

@@ -104,7 +104,8 @@ def _included(item: Node, reading: Reading, chain: Chain) -> Mapping:
     files = reading.files
     texts = [(files.name(path), files.text(path, place)) for path, place in include.env_files]
     environment = read_environment(reading.environment, texts, files.budget)
-    return load(include.paths, Reading(files, include.folder, environment), chain)
+    inside = replace(reading, folder=include.folder, environment=environment)
+    return load(include.paths, inside, chain)
 
 
 def _include(item: Node, reading: Reading) -> _Include:

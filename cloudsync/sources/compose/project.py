@@ -43,6 +43,7 @@ class Named:
     """The folder of the configuration."""
     env_files: tuple[Path, ...]
     profiles: tuple[str, ...] | None
+    for_audit: bool = False
 
 
 def read_projects(
@@ -50,11 +51,14 @@ def read_projects(
     paths: Iterable[str],
     env_files: Iterable[str] = (),
     profiles: Iterable[str] | None = None,
+    *,
+    for_audit: bool = False,
 ) -> tuple[Project, ...]:
     """What a host runs: the files of the list together as one project, in their order, and every
     folder as one of its own.
 
-    All paths are relative to `base`, the folder of the configuration. Raises `ComposeError` for
+    All paths are relative to `base`, the folder of the configuration. `for_audit`: the services
+    also say what is `written` of them. Raises `ComposeError` for
     whatever is wrong in any of them.
     """
     base, paths, env_files = Path(os.path.realpath(base)), tuple(paths), tuple(env_files)
@@ -65,6 +69,7 @@ def read_projects(
         base,
         tuple(Path(os.path.normpath(base / path)) for path in env_files),
         None if profiles is None else tuple(profiles),
+        for_audit,
     )
     files = tuple(path for path in places if not path.is_dir())
     projects = [_of_folder(path, named) for path in places if path.is_dir()]
@@ -104,7 +109,7 @@ def _project(
     name, known = _name(files, paths, environment)
     if known:
         environment = environment.having("COMPOSE_PROJECT_NAME", name)
-    reading = Reading(files, paths[0].parent, environment)
+    reading = Reading(files, paths[0].parent, environment, named.for_audit)
     model = load(paths, reading)
     services = model.get("services")
     if not isinstance(services, Mapping):

@@ -19,6 +19,8 @@ class Reading:
     folder: Path
     """What their paths are relative to."""
     environment: Environment
+    for_audit: bool = False
+    """Whether what only an audit reads is kept too (`as_written.py`)."""
 
 
 def filled(node: Node, reading: Reading) -> Node:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
+from cloudsync.sources.compose.as_written import as_written
 from cloudsync.sources.compose.files import join
 from cloudsync.sources.compose.nodes import ComposeError, Mapping, Node, Scalar, Sequence
 from cloudsync.sources.compose.own_labels import our_labels
@@ -72,6 +73,8 @@ def _service(node: Node, name: str, reading: Reading) -> Node:
             entries[key] = child
         elif child is not None and not is_null(child):
             entries[key] = read(child, key, reading)
+    if reading.for_audit:
+        entries |= as_written(table, reading)
     return table.having(entries)
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Mapping as Table
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from cloudsync.sources.compose.as_written import PREFIX as PREFIX_WRITTEN
 from cloudsync.sources.compose.environment import Environment, read_environment
 from cloudsync.sources.compose.files import Files
 from cloudsync.sources.compose.missing import missing_in, refuse_missing
@@ -55,6 +56,8 @@ class Service:
     """As written; empty without one."""
     networks: tuple[str, ...]
     """By the names of the file, the one that publishes the ports first."""
+    written: Table[str, Node] = field(default_factory=dict)
+    """What only an audit reads, by key (`as_written.py`); empty unless it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +150,11 @@ def _service(name: str, node: Mapping, place: Place, context: Context) -> Servic
         },
         network_mode=_text(node, "network_mode"),
         networks=_network_names(name, node, context),
+        written={
+            key.removeprefix(PREFIX_WRITTEN): child
+            for key, child in node.entries.items()
+            if key.startswith(PREFIX_WRITTEN)
+        },
     )
 
 

@@ -85,7 +85,7 @@ def _judged(host: str, project: Project, service: Service, scope: LabelScope) ->
         labels={**image, **own},
         network_mode=_mode(project.name, service.network_mode),
         networks=service.networks,
-        asked=tuple(_binding(port, _default_address(project, service)) for port in service.ports),
+        asked=tuple(_binding(port, default_address(project, service)) for port in service.ports),
         bound=(),
     )
     needs = needs_of(host, container, _networks(project), image, scope, origin)
@@ -128,7 +128,7 @@ def _binding(port: PublishedPort, default: IPv4Address | None) -> Binding:
     )
 
 
-def _default_address(project: Project, service: Service) -> IPv4Address | None:
+def default_address(project: Project, service: Service) -> IPv4Address | None:
     """What a port without an address is bound to: an option of the network that publishes it, the
     first of the service that publishes anything."""
     for name in service.networks:

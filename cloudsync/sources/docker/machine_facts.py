@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cloudsync.model.machine_facts import Engine, Mount, Network, Publish, Workload
+from cloudsync.sources.labels import PREFIX
 from cloudsync.sources.machine.root import Root, Unreadable
 
 Get = Callable[[str], Any]
@@ -30,14 +31,21 @@ def read(engine: object, timeout: float, base: Path) -> Engine:
 
 
 def from_dumps(root: Root) -> Engine | None:
-    """From `dumps/` of a copied machine: the answers `version.json`, `info.json`, `networks.json`
-    and `inspect.json` (of all containers); None without the last. Raises `Unreadable`."""
+    """From `dumps/` of a copied machine: the answers `version.json`, `info.json`, `networks.json`,
+    `inspect.json` (of all containers), `images.json` and `services.json`; None without
+    `inspect.json`. Raises `Unreadable`."""
     inspected = root.dump("inspect")
     if inspected is None:
         return None
     answers = {
         "/info": _json(root.dump("info") or "{}", "info"),
         "/networks": _json(root.dump("networks") or "[]", "networks"),
+        "/services": _json(root.dump("services") or "[]", "services"),
+    }
+    images = {
+        str(image.get("Id")): image
+        for image in _json(root.dump("images") or "[]", "images")
+        if isinstance(image, dict)
     }
     containers = {str(c.get("Id")): c for c in _json(inspected, "inspect") if isinstance(c, dict)}
 
@@ -46,6 +54,8 @@ def from_dumps(root: Root) -> Engine | None:
             return [{"Id": id_} for id_ in containers]
         if path.startswith("/containers/"):
             return containers[path.split("/")[2]]
+        if path.startswith("/images/"):
+            return images.get(path.split("/")[2], {})
         return answers.get(path, {})
 
     return _engine(_json(root.dump("version") or "{}", "version"), get)
@@ -66,7 +76,7 @@ def _engine(about: Mapping[str, Any], get: Get) -> Engine:
         containers = tuple(
             workload
             for entry in listed
-            if (workload := _container(_table(get(f"/containers/{entry['Id']}/json")))).state
+            if (workload := _container(_table(get(f"/containers/{entry['Id']}/json")), get)).state
             in _REMEMBERED_STATES
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -107,15 +117,29 @@ def _network(value: Mapping[str, Any]) -> Network:
     name = options.get("com.docker.network.bridge.name") or f"br-{str(value.get('Id') or '')[:12]}"
     return Network(
         name=str(value.get("Name") or ""),
-        driver=str(value.get("Driver") or ""),
         internal=bool(value.get("Internal")),
         ipv6=bool(value.get("EnableIPv6")),
+        subnets=tuple(
+            str(_table(entry).get("Subnet"))
+            for entry in _table(value.get("IPAM")).get("Config") or ()
+            if _table(entry).get("Subnet")
+        ),
         bridge=name if value.get("Driver") == "bridge" else "",
         options=options,
     )
 
 
-def _container(value: Mapping[str, Any]) -> Workload:
+def _image_labels(image: object, labels: Mapping[str, str], get: Get) -> frozenset[str]:
+    """Our labels that the image has with the same value; asked only of a container that has any."""
+    ours = {key: value for key, value in labels.items() if key.startswith(PREFIX)}
+    if not ours or not image:
+        return frozenset()
+    config = _table(_table(get(f"/images/{image}/json")).get("Config"))
+    born = _table(config.get("Labels"))
+    return frozenset(key for key, value in ours.items() if born.get(key) == value)
+
+
+def _container(value: Mapping[str, Any], get: Get) -> Workload:
     config, host = _table(value.get("Config")), _table(value.get("HostConfig"))
     settings, state = _table(value.get("NetworkSettings")), _table(value.get("State"))
     labels = {str(k): str(v) for k, v in _table(config.get("Labels")).items()}
@@ -136,7 +160,7 @@ def _container(value: Mapping[str, Any]) -> Workload:
             str(network.get("IPAddress")) for network in map(_table, attached.values()) if network.get("IPAddress")
         ),
         mounts=tuple(
-            Mount(str(m.get("Source") or ""), str(m.get("Destination") or ""), not m.get("RW", True))
+            Mount(str(m.get("Source") or ""), read_only=not m.get("RW", True))
             for m in map(_table, value.get("Mounts") or ())
             if m.get("Type") == "bind"
         ),
@@ -146,7 +170,9 @@ def _container(value: Mapping[str, Any]) -> Workload:
         environment=tuple(str(entry).partition("=")[0] for entry in config.get("Env") or ()),
         command=tuple(str(word) for word in (value.get("Path") or "", *(value.get("Args") or ()))),
         labels=labels,
-        listening=_listening(state.get("Pid")),
+        image_labels=_image_labels(value.get("Image"), labels, get),
+        pid=_pid(state.get("Pid")),
+        listening=_listening(_pid(state.get("Pid")), str(value.get("Id") or "")),
     )  # fmt: skip
 
 
@@ -165,10 +191,15 @@ def _publishes(value: object) -> tuple[Publish, ...]:
     return tuple(publishes)
 
 
-def _listening(pid: object) -> frozenset[tuple[str, int]] | None:
-    """What listens in the network namespace of a process, as the kernel lists it; None if that
-    cannot be read (another machine, no permission)."""
-    if not isinstance(pid, int) or pid <= 0:
+def _pid(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _listening(pid: int, container: str) -> frozenset[tuple[str, int]] | None:
+    """What listens in the network namespace of a container's process, as the kernel lists it; None
+    if that cannot be read (another machine, whose process of that number is another one, no
+    permission)."""
+    if not pid or not _is_of(pid, container):
         return None
     listening: set[tuple[str, int]] = set()
     for name, state in (("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")):
@@ -185,6 +216,13 @@ def _listening(pid: object) -> frozenset[tuple[str, int]] | None:
             if words[3] == state:
                 listening.add((name.rstrip("6"), int(words[1].rpartition(":")[2], 16)))
     return frozenset(listening)
+
+
+def _is_of(pid: int, container: str) -> bool:
+    try:
+        return bool(container) and container in Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return False
 
 
 def _table(value: object) -> Mapping[str, Any]:

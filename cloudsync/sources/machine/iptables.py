@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import NamedTuple
 
 from cloudsync.model.machine_facts import Chain, FilterRule, Tables
 from cloudsync.sources.machine.root import Root
@@ -33,22 +34,44 @@ def _words(line: str) -> list[str]:
         return line.split()
 
 
-def read(root: Root, family: int) -> Tables | None:
-    """The rules of one family; None if there are none to be had. Legacy tables are asked for only
-    if the kernel has them already: the legacy command would load its modules. Raises
-    `Unreadable`."""
+class Backends(NamedTuple):
+    """The rules of one family by the backend that made them."""
+
+    used: Tables | None = None
+    """Of the backend that Docker writes to; of the only one; None without rules."""
+    other: Tables | None = None
+    """Of the other one, if it has rules too."""
+
+
+NONE = Backends()
+
+
+def read(root: Root, family: int) -> Backends:
+    """The rules of one family. Legacy tables are asked for only if the kernel has them already: the
+    legacy command would load its modules. Raises `Unreadable`."""
     name = "iptables" if family == 4 else "ip6tables"
-    dumped = root.dump(f"{name}-save", f"{name}-legacy-save", name)
-    if dumped is not None:
-        return parse(dumped)
-    outputs = []
-    if (output := root.output([f"{name}-nft-save"])) is not None:
-        outputs.append(output)
-    loaded = (
-        root.text(f"/proc/net/{'ip' if family == 4 else 'ip6'}_tables_names")
-        if root.is_live
-        else None
-    )
-    if loaded and loaded.strip() and (legacy := root.output([f"{name}-legacy-save"])) is not None:
-        outputs.append(legacy)
-    return parse("\n".join(outputs)) if outputs else None
+    nft = root.dump(f"{name}-save", f"{name}-nft-save") or root.output([f"{name}-nft-save"])
+    return _by_use([parse(output) for output in (nft, _legacy(root, name)) if output is not None])
+
+
+def _legacy(root: Root, name: str) -> str | None:
+    if not root.is_live:
+        return root.dump(f"{name}-legacy-save")
+    loaded = root.text(f"/proc/net/{name.removesuffix('tables')}_tables_names")
+    return root.output([f"{name}-legacy-save"]) if loaded and loaded.strip() else None
+
+
+def _by_use(backends: list[Tables]) -> Backends:
+    """Docker's own chain in `nat` shows which backend it writes to; without one it is the one that
+    has any rules."""
+    ordered = sorted(backends, key=lambda tables: (not _is_dockers(tables), not _has_rules(tables)))
+    other = ordered[1] if len(ordered) > 1 and _has_rules(ordered[1]) else None
+    return Backends(ordered[0] if ordered else None, other)
+
+
+def _is_dockers(tables: Tables) -> bool:
+    return tables.chain("nat", "DOCKER") is not None
+
+
+def _has_rules(tables: Tables) -> bool:
+    return any(chain.rules for chain in tables.chains.values())

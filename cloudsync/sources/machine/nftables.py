@@ -13,6 +13,8 @@ from cloudsync.sources.machine import units
 from cloudsync.sources.machine.root import Root, Unreadable
 
 _OURS = ("inet", "cloudsync")
+_METADATA = "169.254.169.254"
+_OPEN = re.compile(r"(wide_)?(open|bare)[46]")
 
 
 def read(root: Root) -> Nftables | None:
@@ -25,41 +27,59 @@ def parse(content: str) -> Nftables:
     """From nft's JSON. Raises `Unreadable`."""
     try:
         entries = json.loads(content)["nftables"]
-        tables = tuple(
-            (str(e["table"]["family"]), str(e["table"]["name"])) for e in entries if "table" in e
+        rules = [entry["rule"] for entry in entries if "rule" in entry]
+        present = any(_is_ours(entry.get("table"), "name") for entry in entries)
+        return Nftables(
+            host_table=_host_table(entries) if present else None,
+            drops_metadata=any(_drops_metadata(rule) for rule in rules),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise Unreadable("nft -j list ruleset did not print what it should") from None
-    drops = "169.254.169.254" in content and '"drop"' in content
-    return Nftables(tables, _host_table(entries) if _OURS in tables else None, drops)
+
+
+def _drops_metadata(rule: dict[str, Any]) -> bool:
+    """Whether it drops or rejects what goes to the metadata service."""
+    expressions = rule.get("expr", ())
+    ends = any("drop" in expression or "reject" in expression for expression in expressions)
+    return ends and any(
+        _METADATA in json.dumps(expression["match"].get("right"))
+        for expression in expressions
+        if "match" in expression and expression["match"].get("op") in ("==", "in")
+    )
 
 
 def _host_table(entries: list[dict[str, Any]]) -> HostTable:
-    """Our own table: it enforces if its verdict drops."""
-    rules = [e["rule"] for e in entries if _is_ours(e.get("rule"))]
+    """Our own table: it enforces if its verdict drops. What a trial under way lets in is not what
+    stays."""
+    rules = [
+        entry["rule"]
+        for entry in entries
+        if _is_ours(entry.get("rule")) and entry["rule"].get("chain") == "verdict"
+    ]
     enforces = any("drop" in expression for rule in rules for expression in rule.get("expr", ()))
     lets_in = RuleSet.of(
         rule
         for entry in entries
-        if _is_ours(entry.get("set")) and str(entry["set"].get("name", "")).startswith("open")
+        if _is_ours(entry.get("set")) and _OPEN.fullmatch(str(entry["set"].get("name", "")))
         for rule in _elements(entry["set"])
     )
     return HostTable(enforces, lets_in)
 
 
-def _is_ours(value: object) -> bool:
-    return isinstance(value, dict) and (value.get("family"), value.get("table")) == _OURS
+def _is_ours(value: object, key: str = "table") -> bool:
+    return isinstance(value, dict) and (value.get("family"), value.get(key)) == _OURS
 
 
 def _elements(table: dict[str, Any]) -> Iterator[Rule]:
     for element in table.get("elem", ()):
         inner = element.get("elem", {}).get("val", element) if isinstance(element, dict) else {}
         words = inner.get("concat") if isinstance(inner, dict) else None
-        if not isinstance(words, list) or len(words) != 3:
+        if not isinstance(words, list) or len(words) not in (2, 3):
             continue
-        protocol, port, source = words
+        protocol, *port, source = words
+        name = "all" if isinstance(protocol, dict) else str(protocol)
         try:
-            yield Rule.of(str(protocol), _range(port), [_network(source)])
+            yield Rule.of(name, _range(port[0]) if port else "", [_network(source)])
         except ValueError:
             continue
 

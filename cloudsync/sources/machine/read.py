@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from cloudsync.model.machine_facts import Blind, Facts
 from cloudsync.sources.machine import (
+    addresses,
+    backports,
     daemon,
     firewalld,
     iptables,
@@ -17,6 +19,7 @@ from cloudsync.sources.machine import (
     sockets,
     sshd,
     ufw,
+    units,
 )
 from cloudsync.sources.machine.root import Root, Unreadable
 
@@ -44,11 +47,15 @@ def read(host: str, root: Root) -> Facts:
             blind.append(Blind(name, str(error), _HIDES.get(name, "")))
             return None
 
+    ip4 = attempt("iptables", lambda: iptables.read(root, 4)) or iptables.NONE
+    ip6 = attempt("iptables", lambda: iptables.read(root, 6)) or iptables.NONE
+    situation = addresses.read(root)
     facts = Facts(
         host=host,
         daemon=attempt("daemon", lambda: daemon.read(root)),
-        ip4=attempt("iptables", lambda: iptables.read(root, 4)),
-        ip6=attempt("iptables", lambda: iptables.read(root, 6)),
+        ip4=ip4.used,
+        ip6=ip6.used,
+        other4=ip4.other,
         nft=attempt("nftables", lambda: nftables.read(root)),
         nft_version=_version(root),
         ufw=attempt("ufw", lambda: ufw.read(root)),
@@ -57,7 +64,10 @@ def read(host: str, root: Root) -> Facts:
         saved=attempt("saved rules", lambda: saved.read(root)) or (),
         nft_files=attempt("nftables.conf", lambda: nftables.files(root)) or (),
         sshd=attempt("sshd", lambda: sshd.read(root)),
-        global_ipv6=_has_global_ipv6(root),
+        host_unit=attempt("units", lambda: units.host_unit(root)) or "unknown",
+        global_ipv6=situation.global_ipv6,
+        neighbours=situation.neighbours,
+        backports=backports.read(root),
     )
     if not root.is_live:
         for name, present in (("iptables", facts.ip4), ("nftables", facts.nft)):
@@ -72,17 +82,3 @@ def _version(root: Root) -> str:
     except Unreadable:
         return ""
     return words[1].lstrip("v") if len(words) > 1 else ""
-
-
-def _has_global_ipv6(root: Root) -> bool:
-    """By /proc/net/if_inet6: scope 00 is global. True if that is not known."""
-    if not root.is_live:
-        return True
-    try:
-        content = root.text("/proc/net/if_inet6")
-    except Unreadable:
-        return True
-    if content is None:
-        return False
-    addresses = (line.split() for line in content.splitlines())
-    return any(len(w) > 3 and w[3] == "00" and w[0][:2] not in ("fc", "fd") for w in addresses)

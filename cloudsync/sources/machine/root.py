@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import subprocess
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,22 @@ class Root:
 
     def text(self, name: str) -> str | None:
         """A file by its absolute name; None if it does not exist. Raises `Unreadable`."""
+        content = self._content(name)
+        return None if content is None else content.decode(errors="replace")
+
+    def unpacked(self, name: str) -> str | None:
+        """A gzip file, its first 8 MiB at most; None if it does not exist. Raises `Unreadable`."""
+        content = self._content(name)
+        if content is None:
+            return None
+        try:
+            return (
+                zlib.decompressobj(wbits=31).decompress(content, MAX_BYTES).decode(errors="replace")
+            )
+        except zlib.error:
+            raise Unreadable(f"{name} is not a gzip file") from None
+
+    def _content(self, name: str) -> bytes | None:
         path = self.path / name.lstrip("/")
         try:
             mode = path.stat().st_mode
@@ -48,7 +65,7 @@ class Root:
             raise Unreadable(f"{name}: {error.strerror}") from None
         if len(content) > MAX_BYTES:
             raise Unreadable(f"{name} is larger than {MAX_BYTES // 1024 // 1024} MiB")
-        return content.decode(errors="replace")
+        return content
 
     def names(self, directory: str, pattern: str) -> tuple[str, ...]:
         """The absolute names of files in a directory, sorted; none if it does not exist. Raises

@@ -34,6 +34,7 @@ def _listeners(content: str, root: Root) -> list[Listener]:
                 port=int(port),
                 process=process[1] if process else "",
                 container=_container(root, process[2]) if process else "",
+                pid=int(process[2]) if process else 0,
             )
         )
     return listeners

@@ -165,6 +165,7 @@ def _machine(
         unknown=tuple(unknown),
         kept=tuple(kept),
         listed=frozenset(spec.name for spec in specs if id_ in settings_of(spec).instances),
+        metadata=_metadata(instance),
     )
 
 
@@ -176,6 +177,19 @@ def name_of_instance(instance: Mapping[str, Any]) -> str:
         if tag.get("Key") == "Name" and tag.get("Value")
     )
     return next(names, str(instance["InstanceId"]))
+
+
+def _metadata(instance: Mapping[str, Any]) -> str:
+    """Why containers reach the instance metadata service: IMDSv1 answers every hop, IMDSv2 as many
+    as `HttpPutResponseHopLimit` (1 ends at the instance itself). Without the options nothing is
+    known."""
+    options = instance.get("MetadataOptions") or {}
+    if options.get("HttpEndpoint") == "disabled":
+        return ""
+    if options.get("HttpTokens") == "optional":
+        return "IMDSv1 is on, which asks for no token"
+    hops = options.get("HttpPutResponseHopLimit")
+    return f"IMDSv2 answers over {hops} hops" if isinstance(hops, int) and hops > 1 else ""
 
 
 def _rules(
