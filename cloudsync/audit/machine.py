@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cloudsync.audit import tables
 from cloudsync.audit.findings import Finding, graded
 from cloudsync.audit.reachability import of_port
 from cloudsync.model.machine_facts import Facts, Listener, version_of
@@ -13,11 +14,8 @@ from cloudsync.rules.networks import ANY, ANY4, is_loopback
 
 _METADATA = "169.254.169.254"
 _EXPECTED = ("sshd", "dhclient", "dhcpcd", "systemd-network", "systemd-resolve", "chronyd", "ntpd")
-_ENGINES = (
-    "docker-proxy", "rootlessport", "pasta", "passt", "slirp4netns", "conmon", "dockerd", "podman",
-)  # fmt: skip
 _EPHEMERAL = 32768
-_SWARM = (("tcp", 2377), ("tcp", 7946), ("udp", 7946), ("udp", 4789))
+SWARM = (("tcp", 2377), ("tcp", 7946), ("udp", 7946), ("udp", 4789))
 
 
 def find(facts: Facts) -> Iterator[Finding]:
@@ -95,14 +93,14 @@ def _services(facts: Facts) -> Iterator[Finding]:
 def _is_a_service(listener: Listener, facts: Facts) -> bool:
     if not listener.is_everywhere or listener.container:
         return False
-    if listener.process.startswith((*_EXPECTED, *_ENGINES)):
+    if listener.process.startswith((*_EXPECTED, *tables.ENGINES)):
         return False
     if facts.sshd is not None and listener.port in facts.sshd.ports and listener.protocol == "tcp":
         return False
     if listener.protocol == "udp" and (listener.port >= _EPHEMERAL or listener.port in (68, 546)):
         return False
     swarm = facts.engine is not None and facts.engine.swarm
-    if swarm and (listener.protocol, listener.port) in _SWARM:
+    if swarm and (listener.protocol, listener.port) in SWARM:
         return False
     published = facts.engine.containers if facts.engine else ()
     return not any(
@@ -195,7 +193,7 @@ def _swarm(facts: Facts) -> Iterator[Finding]:
     if engine is None or not engine.swarm or engine.swarm_nodes < 2:
         return
     verdicts = {
-        f"{port}/{protocol}": of_port(facts, protocol, str(port)) for protocol, port in _SWARM
+        f"{port}/{protocol}": of_port(facts, protocol, str(port)) for protocol, port in SWARM
     }
     open_ports = [port for port, verdict in verdicts.items() if verdict in ("internet", "unknown")]
     if not open_ports:

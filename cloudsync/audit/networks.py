@@ -51,7 +51,10 @@ def _internal(facts: Facts, engine: Engine) -> Iterator[Finding]:
     services = [
         listener
         for listener in facts.listeners
-        if listener.is_everywhere and not listener.container and listener.protocol == "tcp"
+        if listener.is_everywhere
+        and not listener.container
+        and listener.protocol == "tcp"
+        and not listener.process.startswith(tables.ENGINES)
     ]
     used = {name for container in engine.containers for name in container.networks}
     for network in engine.networks:

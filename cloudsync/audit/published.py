@@ -21,6 +21,7 @@ def find(facts: Facts) -> Iterator[Finding]:
         for finding in _about(facts, workload):
             explained.add((finding.protocol or "", finding.ports or ""))
             yield finding
+        explained |= {(p.protocol, p.ports) for p in workload.published if _is_random(workload, p)}
         yield from _unwanted(facts, workload, explained)
         yield from _dormant(facts, workload)
         yield from _random(facts, workload)
@@ -223,6 +224,15 @@ def _dormant(facts: Facts, workload: Workload) -> Iterator[Finding]:
         f"asks to publish {ports}, which waits: it is on {networks} only; "
         "connecting it to another network opens it",
     )  # fmt: skip
+
+
+def _is_random(workload: Workload, publish: Publish) -> bool:
+    """Whether the engine picked its host port, which CS042 is about."""
+    return any(
+        (asked.protocol, asked.container_port) == (publish.protocol, publish.container_port)
+        for asked in workload.asked
+        if asked.first == 0
+    )
 
 
 def _random(facts: Facts, workload: Workload) -> Iterator[Finding]:

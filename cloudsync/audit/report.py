@@ -18,6 +18,8 @@ from cloudsync.audit import (
 )
 from cloudsync.audit.findings import SEVERITIES, Finding, Severity
 from cloudsync.model.machine_facts import Blind, Facts
+from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.networks import ANY
 
 _FAMILIES = (
     published.find,
@@ -104,7 +106,27 @@ def of_machine(facts: Facts) -> list[Finding]:
             + (f"; unseen: {spot.hides}" if spot.hides else ""),
         )  # fmt: skip
         by_fingerprint.setdefault(finding.fingerprint, finding)
-    return list(by_fingerprint.values())
+    return _one_a_cause(tuple(by_fingerprint.values()))
+
+
+def _one_a_cause(findings: Sequence[Finding]) -> list[Finding]:
+    """Without what the cloud lets in needlessly (CS037) where another finding is about the very
+    port on the machine behind it."""
+    behind = RuleSet.of(
+        Rule.of(finding.protocol, finding.ports, ANY)
+        for finding in findings
+        if finding.id != "CS037" and finding.protocol and finding.ports
+        and finding.reachable == "internet"
+    )  # fmt: skip
+    if any(finding.id == "CS039" for finding in findings):
+        behind |= RuleSet.of(Rule.of(kind, str(port), ANY) for kind, port in machine.SWARM)
+    return [f for f in findings if f.id != "CS037" or not _is_covered(f, behind)]
+
+
+def _is_covered(finding: Finding, behind: RuleSet) -> bool:
+    if not finding.protocol or not finding.ports:
+        return False
+    return behind.covers(RuleSet.of((Rule.of(finding.protocol, finding.ports, ANY),)))
 
 
 def _matches(ignore: Ignore, finding: Finding) -> bool:

@@ -214,10 +214,16 @@ def _host_firewall(judged: Considered) -> HostFirewall | None:
 
 def _with_cloud(facts: Facts, firewalls: Iterable[FirewallPlan]) -> Facts:
     machines = []
+    own: list[tuple[str, str, str]] = []
     for firewall in firewalls:
         read = firewall.standing.read or ReadStatus("failed", "its provider cannot tell")
         if read.status != "complete":
             facts = _blind(facts, "cloud", read.reason or read.status, temporary=read.temporary)
+        own += [
+            (change.rule.protocol, change.rule.ports, f"firewall {firewall.name}")
+            for change in firewall.changes
+            if change.action == "close" and change.rule is not None
+        ]
         machines += [m for m in firewall.standing.machines if _is(m.machine, facts.host)]
     if not machines:
         return facts if _is_blind(facts, "cloud") else _blind(
@@ -229,10 +235,13 @@ def _with_cloud(facts: Facts, firewalls: Iterable[FirewallPlan]) -> Facts:
     cloud = Cloud(
         protected=all(exposed.protected for exposed in machines),
         reachable=reachable,
-        beyond=tuple(
-            (beyond.rule.protocol, beyond.rule.ports, beyond.through)
-            for exposed in machines
-            for beyond in exposed.beyond
+        beyond=(
+            *(
+                (beyond.rule.protocol, beyond.rule.ports, beyond.through)
+                for exposed in machines
+                for beyond in exposed.beyond
+            ),
+            *own,
         ),
         metadata=next((exposed.metadata for exposed in machines if exposed.metadata), ""),
     )

@@ -96,6 +96,32 @@ FINDINGS: tuple[tuple[str, str, Facts], ...] = (
             ip4=chain(ACCEPT_REPLIES, "-i eth0 -j DROP"),
         ),
     ),
+    (
+        "CS010",
+        "high",
+        machine(docker(WEB), ip4=chain(), other4=chain("-j DROP", forward="")),
+    ),
+    (
+        "CS011",
+        "high",
+        machine(
+            ip4=parse("*filter\n:INPUT DROP [0:0]\nCOMMIT"),
+            ip6=parse("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT"),
+            listeners=(replace(LISTENING, address="*"),),
+            ufw=Ufw(True, ipv6=False),
+        ),
+    ),
+    (
+        "CS011",
+        "high",
+        machine(
+            docker(
+                container("web", publish(8080, 80, "::"), networks=("six",)),
+                networks=(Network("six", ipv6=True),),
+            ),
+            ufw=Ufw(True, after_rules=("# BEGIN UFW AND DOCKER", "-A DOCKER-USER -j DROP")),
+        ),
+    ),
     ("CS013", "medium", machine(docker(WEB), ip4=chain("-i eth0 -j DROP"))),
     (
         "CS014",
@@ -152,6 +178,21 @@ FINDINGS: tuple[tuple[str, str, Facts], ...] = (
     ),
     ("CS021", "high", machine(policy=Policy(host_firewall=HostFirewall("web", exists=False)))),
     (
+        "CS021",
+        "high",
+        machine(policy=Policy(host_firewall=HostFirewall("web", differs=("the trial ran out",)))),
+    ),
+    (
+        "CS021",
+        "high",
+        machine(policy=Policy(host_firewall=HostFirewall("web")), host_unit="disabled"),
+    ),
+    (
+        "CS021",
+        "high",
+        machine(policy=Policy(host_firewall=HostFirewall("web")), host_unit="late"),
+    ),
+    (
         "CS022",
         "high",
         machine(
@@ -175,6 +216,21 @@ FINDINGS: tuple[tuple[str, str, Facts], ...] = (
             docker(
                 networks=(
                     Network("r", options={"com.docker.network.bridge.gateway_mode_ipv4": "routed"}),
+                )
+            )
+        ),
+    ),
+    (
+        "CS025",
+        "high",
+        machine(
+            docker(
+                networks=(
+                    Network(
+                        "r",
+                        subnets=("2600:9::/64",),
+                        options={"com.docker.network.bridge.gateway_mode_ipv6": "routed"},
+                    ),
                 )
             )
         ),

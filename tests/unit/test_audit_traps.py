@@ -6,13 +6,18 @@ from dataclasses import replace
 
 import pytest
 
+from cloudsync.audit.catalogue import KINDS
+from cloudsync.audit.report import PASSING, audit, may_pass, of_machine
 from cloudsync.model.machine_facts import (
     Cloud,
     Daemon,
+    Engine,
     Facts,
     Firewalld,
+    HostFirewall,
     Listener,
     Network,
+    Nftables,
     NftablesFile,
     Policy,
     SavedRules,
@@ -27,11 +32,13 @@ from tests.unit.audit_facts import (
     ACCEPTING,
     DATABASE,
     ENFORCED,
+    IMDS,
     INTERNAL,
     LISTENING,
     OPEN_TO_ALL,
     SHUT,
     SOCKET,
+    TODAY,
     UFW,
     WANTS,
     WEB,
@@ -43,6 +50,16 @@ from tests.unit.audit_facts import (
     nat,
     publish,
 )
+
+ROUTED = Network("r", options={"com.docker.network.bridge.gateway_mode_ipv4": "routed"})
+GRAFANA = container("grafana", publish(3000), image="grafana/grafana-oss:11")
+INPUT_DROPS = parse("*filter\n:INPUT DROP [0:0]\nCOMMIT")
+UFW_DOCKER = ("# BEGIN UFW AND DOCKER", "-A DOCKER-USER -j DROP")
+
+
+def only_the_office(port: int) -> RuleSet:
+    return RuleSet.of((Rule.of("tcp", str(port), ["203.0.113.0/24"]),))
+
 
 TRAPS: tuple[tuple[str, str, Facts], ...] = (
     (
@@ -302,9 +319,245 @@ TRAPS: tuple[tuple[str, str, Facts], ...] = (
         machine(docker(container("web", publish(8443), environment=("DB_PASSWORD_FILE",)))),
     ),
     ("CS045", "another version", machine(docker(version="27.4.0"))),
+    ("CS009", "nothing publishes", machine(docker(), ip4=chain(ACCEPT_REPLIES))),
+    (
+        "CS010",
+        "rules of the other backend that FORWARD jumps to",
+        machine(docker(WEB), ip4=chain(), other4=chain("-i eth0 -j DROP")),
+    ),
+    (
+        "CS011",
+        "ufw's after6.rules drop too",
+        machine(
+            docker(
+                container("web", publish(8080, 80, "::"), networks=("six",)),
+                networks=(Network("six", ipv6=True),),
+            ),
+            ufw=replace(UFW, after_rules=UFW_DOCKER, after6_rules=UFW_DOCKER),
+        ),
+    ),
+    (
+        "CS011",
+        "INPUT drops IPv6 too",
+        machine(ip4=INPUT_DROPS, ip6=INPUT_DROPS, listeners=(replace(LISTENING, address="*"),)),
+    ),
+    (
+        "CS016",
+        "no neighbours",
+        machine(
+            docker(container("lo", publish(8081, 80, "127.0.0.1")), version="26.1.5"),
+            neighbours=False,
+        ),
+    ),
+    (
+        "CS017",
+        "the distribution's changelog names the fault",
+        machine(
+            docker(version="26.1.5"),
+            firewalld=Firewalld(True),
+            backports=frozenset(("CVE-2025-54388",)),
+        ),
+    ),
+    (
+        "CS018",
+        "NAT to another machine",
+        machine(
+            saved=(
+                SavedRules(
+                    "/etc/iptables/rules.v4",
+                    4,
+                    parse("*nat\n-A PREROUTING -j DNAT --to-destination 10.0.0.9:80\nCOMMIT"),
+                    True,
+                ),
+            )
+        ),
+    ),
+    (
+        "CS021",
+        "the table is another firewall's",
+        machine(policy=Policy(host_firewall=None), nft=ENFORCED),
+    ),
+    (
+        "CS021",
+        "as applied, and loaded at boot",
+        machine(policy=Policy(host_firewall=HostFirewall("web")), host_unit="ready"),
+    ),
+    (
+        "CS022",
+        "its own label names the port",
+        machine(
+            docker(container("host", network_mode="host", labels={"cloudsync.ports": "9999"})),
+            listeners=(replace(LISTENING, container="host".ljust(64, "0")),),
+        ),
+    ),
+    (
+        "CS024",
+        "published on an IPv4 address",
+        machine(
+            Engine("podman", "5.4.2", (container("web", publish(8080, 80)),), rootless=True),
+            listeners=(Listener("tcp", "0.0.0.0", 8080, "pasta"),),
+        ),
+    ),
+    (
+        "CS025",
+        "a private network on a machine without neighbours",
+        machine(docker(networks=(replace(ROUTED, subnets=("10.9.0.0/24",)),)), neighbours=False),
+    ),
+    (
+        "CS028",
+        "two networks of its own: an internal one, and one that leads outside",
+        machine(
+            docker(
+                replace(WEB, networks=("back", "front")),
+                container("db", image="redis:7", networks=("back", "updates")),
+                networks=(INTERNAL, Network("front"), Network("updates")),
+            )
+        ),
+    ),
+    (
+        "CS030",
+        "a rule drops what goes there",
+        machine(
+            docker(container()),
+            cloud=replace(SHUT, metadata=IMDS),
+            nft=Nftables(drops_metadata=True),
+        ),
+    ),
+    (
+        "CS031",
+        "a tunnel leads to it",
+        machine(
+            docker(
+                container(
+                    "proxy",
+                    publish(80, 80, "127.0.0.1"),
+                    image="traefik:v3",
+                    command=("--certificatesresolvers.le.acme.email=a@example.org",),
+                ),
+                container("tunnel", image="cloudflare/cloudflared:2025.1"),
+            )
+        ),
+    ),
+    (
+        "CS033",
+        "a middleware of a file, and a file provider",
+        machine(
+            docker(
+                container(
+                    "proxy",
+                    publish(443),
+                    image="traefik:v3",
+                    command=("--providers.file.directory=/etc/traefik",),
+                    labels={
+                        "traefik.http.routers.dash.service": "api@internal",
+                        "traefik.http.routers.dash.middlewares": "auth@file",
+                    },
+                )
+            )
+        ),
+    ),
+    (
+        "CS034",
+        "the cloud lets in the office only",
+        machine(docker(GRAFANA), cloud=replace(SHUT, reachable=only_the_office(3000))),
+    ),
+    (
+        "CS034",
+        "its own label asks for it",
+        machine(docker(replace(GRAFANA, labels={"cloudsync.expose": "true"}))),
+    ),
+    (
+        "CS035",
+        "the cloud lets in the office only",
+        machine(
+            docker(container("app", publish(9100))),
+            cloud=replace(SHUT, reachable=only_the_office(9100)),
+        ),
+    ),
+    (
+        "CS035",
+        "metrics that its own label asks for",
+        machine(docker(container("app", publish(9100), labels={"cloudsync.expose": "true"}))),
+    ),
+    (
+        "CS036",
+        "a label of the user's own",
+        machine(docker(container("app", labels={"cloudsync.ports": "443"}))),
+    ),
+    (
+        "CS037",
+        "what only a load balancer reaches is not beyond",
+        machine(cloud=Cloud(protected=True, reachable=only_the_office(80))),
+    ),
+    (
+        "CS040",
+        "the daemon binds every address",
+        machine(docker(ingress_ports=(publish(80),)), daemon=Daemon()),
+    ),
+    (
+        "CS042",
+        "a random port for the machine itself",
+        machine(docker(container("web", publish(0, 80, "127.0.0.1")))),
+    ),
+    (
+        "CS043",
+        "a tunnel needs NET_ADMIN",
+        machine(
+            docker(
+                container(
+                    "vpn",
+                    publish(51820),
+                    image="linuxserver/wireguard:1",
+                    capabilities=("NET_ADMIN",),
+                )
+            )
+        ),
+    ),
+    ("CS044", "nobody reaches it", machine(docker(container("job", environment=("TOKEN",))))),
+    (
+        "CS045",
+        "an old nft without Docker's nftables backend",
+        machine(docker(), nft_version="1.0.6"),
+    ),
+    ("CS046", "everything was read", machine()),
 )
 
 
 @pytest.mark.parametrize(("id_", "why", "facts"), TRAPS, ids=[f"{t[0]}-{t[1]}" for t in TRAPS])
 def test_what_looks_like_it_and_is_fine_is_not_found(id_: str, why: str, facts: Facts) -> None:
     assert id_ not in ids(facts), why
+
+
+def test_every_kind_has_a_trap() -> None:
+    assert {kind.id for kind in KINDS} == {id_ for id_, _, _ in TRAPS}
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        machine(
+            docker(container("db", addresses=("172.17.0.2",))),
+            ip4=nat("-p tcp -m tcp --dport 8080 -j DNAT --to-destination 172.17.0.2:80"),
+        ),
+        machine(docker(container("web", publish(8080, 80), listening=frozenset()))),
+    ],
+    ids=["CS019-recreated", "CS041-starting"],
+)
+def test_what_passes_by_itself_counts_only_if_it_is_seen_twice(facts: Facts) -> None:
+    settled = replace(facts, engine=docker(), ip4=None)
+    assert may_pass([facts])
+    assert not may_pass([settled])
+    once = audit([facts], (), TODAY, [settled])
+    twice = audit([facts], (), TODAY, [facts])
+    assert [finding.id for finding in once.findings if finding.id in PASSING] == []
+    assert [finding.id for finding in twice.findings if finding.id in PASSING] != []
+
+
+def test_a_machine_without_neighbours_has_forwarding_that_hardly_matters() -> None:
+    facts = machine(
+        docker(version="26.1.5"),
+        ip4=parse("*filter\n:FORWARD ACCEPT [0:0]\nCOMMIT"),
+        neighbours=False,
+    )
+    (finding,) = of_machine(facts)
+    assert (finding.id, finding.severity) == ("CS015", "low")

@@ -50,7 +50,11 @@ def read(root: Root, family: int) -> Backends:
     """The rules of one family. Legacy tables are asked for only if the kernel has them already: the
     legacy command would load its modules. Raises `Unreadable`."""
     name = "iptables" if family == 4 else "ip6tables"
-    nft = root.dump(f"{name}-save", f"{name}-nft-save") or root.output([f"{name}-nft-save"])
+    nft = (
+        root.output([f"{name}-nft-save"])
+        if root.is_live
+        else root.dump(f"{name}-save", f"{name}-nft-save")
+    )
     return _by_use([parse(output) for output in (nft, _legacy(root, name)) if output is not None])
 
 
