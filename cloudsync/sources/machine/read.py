@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
 
-from cloudsync.model.machine_facts import Blind, Facts
+from cloudsync.model.machine_facts import Blind, Facts, HostUnit
 from cloudsync.sources.machine import (
     addresses,
     backports,
@@ -49,6 +49,7 @@ def read(host: str, root: Root) -> Facts:
 
     ip4 = attempt("iptables", lambda: iptables.read(root, 4)) or iptables.NONE
     ip6 = attempt("iptables", lambda: iptables.read(root, 6)) or iptables.NONE
+    host_unit: HostUnit | None = attempt("units", lambda: units.host_unit(root))
     situation = addresses.read(root)
     facts = Facts(
         host=host,
@@ -64,7 +65,7 @@ def read(host: str, root: Root) -> Facts:
         saved=attempt("saved rules", lambda: saved.read(root)) or (),
         nft_files=attempt("nftables.conf", lambda: nftables.files(root)) or (),
         sshd=attempt("sshd", lambda: sshd.read(root)),
-        host_unit=attempt("units", lambda: units.host_unit(root)) or "unknown",
+        host_unit="unknown" if host_unit is None else host_unit,
         global_ipv6=situation.global_ipv6,
         neighbours=situation.neighbours,
         backports=backports.read(root),
