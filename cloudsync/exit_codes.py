@@ -54,8 +54,12 @@ def of_plan(plan: Plan, *, detailed: bool = False) -> int:
 
 def of_reading(plan: Plan) -> int:
     """For commands that only tell what was read: whether all of it could be."""
-    return _of_reads(
-        (*(status for _, status in plan.hosts), *(firewall.read for firewall in plan.firewalls))
+    return of_statuses(
+        (
+            *(status for _, status in plan.hosts),
+            *(firewall.read for firewall in plan.firewalls),
+            *(network.status for network in plan.networks),
+        )
     )
 
 
@@ -64,7 +68,7 @@ def of_exposure(plan: Plan) -> int:
     "fail" whether it is wanted."""
     if any(guard.id == "foreign" for guard in plan.guards):
         return GUARD
-    return _of_reads(
+    return of_statuses(
         error for f in plan.firewalls for error in (f.read, f.standing.read) if error is not None
     )
 
@@ -86,7 +90,8 @@ def of_report(report: Report) -> int:
     return of_plan(report.plan)
 
 
-def _of_reads(statuses: Iterable[ReadStatus]) -> int:
+def of_statuses(statuses: Iterable[ReadStatus]) -> int:
+    """Whether everything was read, and if not, whether trying again may help."""
     unread = [status for status in statuses if status.status != "complete"]
     if any(not status.temporary for status in unread):
         return FAILED

@@ -36,6 +36,7 @@ GENERATED = "<!-- written by docs/generate.py from the code; change it there -->
 TABLES = (
     ("version, owner, state", models.File),
     ("[ssh]", models.SshTable),
+    ("[networks] NAME, as a table", models.NetworkTable),
     ("[policy]", models.PolicyTable),
     ("[run]", models.RunTable),
     ("[hosts.NAME]", models.HostTable),

@@ -141,7 +141,6 @@ class _Screen:
     def __init__(self, shell: Shell, configuration: Configuration, *, unattended: bool) -> None:
         """`unattended`: cron mails what is printed, so the same trouble is printed once a day."""
         self.shell, self._configuration, self._unattended = shell, configuration, unattended
-        self._vocabulary = Vocabulary(configuration.networks)
         self._shown = False
 
     def plan(self, plan: Plan) -> None:
@@ -152,7 +151,7 @@ class _Screen:
             text.plan(
                 plan,
                 verbose=self.shell.verbose,
-                vocabulary=self._vocabulary,
+                vocabulary=Vocabulary.of(self._configuration.networks, plan),
                 changes_only=self.shell.quiet,
             )
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,13 +15,17 @@ import click
 from cloudsync import exit_codes
 from cloudsync.cli.next_step import following, typed
 from cloudsync.cli.shared import ConfigProblems, Shell, common, log
+from cloudsync.render.blocks import Line
 from cloudsync.render.escape import plain
+from cloudsync.render.networks import unread
 from cloudsync.render.words import Vocabulary
 from cloudsync.state import StateError
 
 if TYPE_CHECKING:
     from cloudsync.config import Configuration
+    from cloudsync.model.plan import NetworkReading
     from cloudsync.model.ports import Discovery
+    from cloudsync.reconcile.networks import Resolved
 
 HERE = "this engine"
 
@@ -40,23 +46,31 @@ def command(shell: Shell, *, output: str) -> int:
 
     configuration = _configuration(shell)
     if configuration is None:
+        readings: tuple[NetworkReading, ...] = ()
         place, discoveries = _here()
         hosts = inventory(without_configuration(HERE), discoveries)
     else:
-        place, discoveries = None, _read(shell, configuration)
+        networks, discoveries = _read(shell, configuration)
+        configuration, readings, place = networks.configuration, networks.readings, None
         hosts = inventory(configuration, discoveries)
     from cloudsync.render import discovery as render
 
     if output == "json":
         click.echo(json.dumps(render.document(hosts), indent=2))
     else:
-        networks = configuration.networks if configuration is not None else {}
-        blocks = list(render.text(hosts, place=place, vocabulary=Vocabulary(networks)))
+        names = configuration.networks if configuration is not None else {}
+        blocks = [
+            *(Line(line, "warning", "! ") for line in unread(readings, datetime.now(UTC))),
+            *render.text(hosts, place=place, vocabulary=Vocabulary(names)),
+        ]
         if not shell.quiet and any(host.rows for host in hosts):
             blocks += following(typed(shell, "plan" if configuration is not None else "init"))
         shell.print(blocks)
     return max(
-        (_code(discovery) for discovery in discoveries.values()),
+        (
+            *(_code(discovery) for discovery in discoveries.values()),
+            exit_codes.of_statuses(reading.status for reading in readings),
+        ),
         key=lambda discovery: (discovery == exit_codes.FAILED, discovery),
         default=exit_codes.DONE,
     )
@@ -92,15 +106,18 @@ def _here() -> tuple[str, Mapping[str, Discovery]]:
     return shown, {HERE: discovery}
 
 
-def _read(shell: Shell, configuration: Configuration) -> Mapping[str, Discovery]:
+def _read(shell: Shell, configuration: Configuration) -> tuple[Resolved, Mapping[str, Discovery]]:
+    """The configuration with its networks that move as they are, and what its hosts need."""
+    from cloudsync.reconcile.networks import resolved
     from cloudsync.sources.read_hosts import read_hosts
     from cloudsync.state.engines import recall
 
     names = [host.name for host in configuration.hosts.values() if not host.retired]
+    until = time.monotonic() + configuration.run.host_timeout
     try:
-        return read_hosts(
-            configuration, names, shell.progress, recall(configuration.state, configuration.owner)
-        )
+        networks = resolved(configuration, until, shell.progress)
+        engines = recall(configuration.state, configuration.owner)
+        return networks, read_hosts(networks.configuration, names, shell.progress, engines)
     except StateError as error:
         raise click.ClickException(str(error)) from None
 

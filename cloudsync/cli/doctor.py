@@ -8,6 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,10 +20,13 @@ import click
 from cloudsync import __version__, exit_codes
 from cloudsync.cli.shared import ConfigProblems, Shell, common
 from cloudsync.render.escape import plain
+from cloudsync.render.networks import origin
 from cloudsync.render.words import count, listed
+from cloudsync.state import StateError
 
 if TYPE_CHECKING:
     from cloudsync.config import Configuration
+    from cloudsync.model.plan import NetworkReading
     from cloudsync.render.blocks import Block
 
 State = Literal["ok", "look", "broken"]
@@ -37,7 +41,7 @@ class Check:
     """One line of the table."""
 
     area: str
-    """configuration, credentials, engine, state, schedule or version."""
+    """configuration, credentials, networks, engine, state, schedule or version."""
     state: State
     finding: str
     """What was seen."""
@@ -167,8 +171,17 @@ def _credentials(shell: Shell, configuration: Configuration) -> Iterator[Check]:
 
 def _engines(shell: Shell, configuration: Configuration) -> Iterator[Check]:
     from cloudsync.model.ports import Complete, Failed
+    from cloudsync.reconcile.networks import resolved
     from cloudsync.sources.read_hosts import read_hosts
 
+    until = time.monotonic() + configuration.run.host_timeout
+    try:
+        networks = resolved(configuration, until, shell.progress)
+    except StateError as error:
+        yield Check("networks", "broken", str(error))
+        return
+    yield from (_network(reading) for reading in networks.readings)
+    configuration = networks.configuration
     names = [host.name for host in configuration.hosts.values() if not host.retired]
     for name, discovery in read_hosts(configuration, names, shell.progress).items():
         if isinstance(discovery, Failed):
@@ -182,6 +195,13 @@ def _engines(shell: Shell, configuration: Configuration) -> Iterator[Check]:
             yield Check("engine", "broken", finding, "cloudsync discover names them")
         else:
             yield Check("engine", "ok", f"{name}: {count(len(discovery.required), 'port')}")
+
+
+def _network(reading: NetworkReading) -> Check:
+    """A network of `[networks]` that moves."""
+    if reading.status.status != "complete":
+        return Check("networks", "broken", f"@{reading.name}: {reading.status.reason}")
+    return Check("networks", "ok", f"@{reading.name}: {origin(reading, datetime.now(UTC))}")
 
 
 def _state(configuration: Configuration) -> Iterator[Check]:

@@ -52,7 +52,7 @@ def command(shell: Shell, *, port: str, firewalls: tuple[str, ...], output: str)
         raise click.ClickException(str(error)) from None
     explanations = [
         explain(
-            configuration,
+            planned.configuration,
             planned.plan,
             planned.considered,
             explanation,
@@ -70,7 +70,9 @@ def command(shell: Shell, *, port: str, firewalls: tuple[str, ...], output: str)
         for number, explanation in enumerate(explanations):
             if number:
                 click.echo("")
-            shell.print(render.text(explanation, vocabulary=Vocabulary(configuration.networks)))
+            shell.print(
+                render.text(explanation, vocabulary=Vocabulary(planned.configuration.networks))
+            )
     return exit_codes.of_reading(planned.plan)
 
 

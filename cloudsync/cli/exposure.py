@@ -61,5 +61,5 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:
     else:
         from cloudsync.render.exposure import reached
 
-        shell.print(reached(plan, vocabulary=Vocabulary(configuration.networks)))
+        shell.print(reached(plan, vocabulary=Vocabulary.of(configuration.networks, plan)))
     return exit_codes.of_exposure(plan)

@@ -89,7 +89,7 @@ def _print(shell: Shell, configuration: Configuration, plan: Plan, applying: str
 
     if shell.quiet and not plan.has_changes and exit_codes.of_plan(plan) == exit_codes.DONE:
         return
-    vocabulary = Vocabulary(configuration.networks)
+    vocabulary = Vocabulary.of(configuration.networks, plan)
     blocks = list(
         text.plan(plan, verbose=shell.verbose, vocabulary=vocabulary, changes_only=shell.quiet)
     )
@@ -106,4 +106,4 @@ def _dump(plan: Plan, output: str, configuration: Configuration) -> None:
     else:
         from cloudsync.render.markdown import plan as markdown
 
-        click.echo(markdown(plan, Vocabulary(configuration.networks)), nl=False)
+        click.echo(markdown(plan, Vocabulary.of(configuration.networks, plan)), nl=False)

@@ -49,7 +49,7 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:
     if output == "json":
         click.echo(json.dumps(render.document(planned.plan, open_now), indent=2))
     else:
-        vocabulary = Vocabulary(configuration.networks)
+        vocabulary = Vocabulary(planned.configuration.networks)
         blocks = list(render.text(planned.plan, open_now, vocabulary=vocabulary))
         if feasible(planned.plan) and not shell.quiet:
             blocks += following(typed(shell, "apply", firewalls=firewalls))

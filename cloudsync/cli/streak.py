@@ -47,6 +47,11 @@ def trouble_of(code: int, report: Report) -> tuple[str, ...]:
         *sorted(
             f"firewall {f.name} not read" for f in plan.firewalls if f.read.status != "complete"
         ),
+        *sorted(
+            f"network {network.name} not read"
+            for network in plan.networks
+            if network.status.status != "complete"
+        ),
         *sorted(f"label: {text}" for text in plan.malformed),
         *sorted(
             f"firewall {outcome.firewall} {outcome.status}"

@@ -17,7 +17,7 @@ from cloudsync.config.engines import TlsEngine
 from cloudsync.provider.contract import Provider
 from cloudsync.provider.settings import AccountSettings, FirewallSettings, SecretRef
 from cloudsync.rules import RuleSet
-from cloudsync.rules.networks import NetworkSet
+from cloudsync.rules.networks import NOWHERE, NetworkSet
 
 KeyPath = tuple[str | int, ...]
 
@@ -35,12 +35,51 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class MovingNetwork:
+    """One entry of `[networks]` whose addresses are read from somewhere."""
+
+    name: str
+    kind: Literal["file", "url", "dns"]
+    origins: tuple[str, ...]
+    """The path as written, the https addresses or the DNS names; their answers are united."""
+    refresh: float
+    """Seconds for which a remembered answer is used without asking again."""
+    place: Place
+
+    @property
+    def source(self) -> str:
+        """Where it comes from, for people; without the query of an address, which may be a
+        secret."""
+        return (
+            f"{_KINDS[self.kind]}{', '.join(origin.partition('?')[0] for origin in self.origins)}"
+        )
+
+
+_KINDS = {"file": "file ", "url": "", "dns": "DNS "}
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Who may reach something, as the configuration says it: networks as written, and the names of
+    those that move."""
+
+    fixed: NetworkSet = NOWHERE
+    moving: tuple[str, ...] = ()
+
+    def resolved(self, networks: Mapping[str, NetworkSet]) -> NetworkSet:
+        """All of it. `networks`: by name."""
+        return NetworkSet.union((self.fixed, *(networks[name] for name in self.moving)))
+
+
+@dataclass(frozen=True, slots=True)
 class Ssh:
     """The declared SSH: `rules` is its ports (tcp) from its sources."""
 
     ports: tuple[int, ...]
     sources: NetworkSet
     rules: RuleSet
+    written: Sources = Sources()
+    """The sources as written: `sources` is what they come to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +174,15 @@ class Host:
 @dataclass(frozen=True, slots=True)
 class Allow:
     """One `[[firewalls.X.allow]]`: `rules` already crossed with its sources; `place` for the
-    origin; `text` as the user wrote its ports."""
+    origin."""
 
     rules: RuleSet
     description: str | None
     place: Place
+    ports: tuple[tuple[str, int, int], ...] = ()
+    """Its ports as (protocol, first, last)."""
+    written: Sources = Sources()
+    """Its sources as written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +234,12 @@ class Configuration:
     report: ReportSettings = ReportSettings()
     watch: WatchSettings = WatchSettings()
     audit_ignores: tuple[AuditIgnore, ...] = ()
+    moving: Mapping[str, MovingNetwork] = field(default_factory=dict)
+    """The `networks` that are read from somewhere; empty in `networks` until they were read (see
+    `cloudsync.reconcile.networks`)."""
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """By name, why one of `moving` could not be read now: `networks` has its last good answer, or
+    nothing if there never was one. What may come from it is unknown (law 1)."""
     identities: Mapping[str, str] = field(default_factory=dict)
     """By host, who answers at its local sockets: read from the engines, not from the file (see
     `cloudsync.reconcile.identities`)."""

@@ -21,11 +21,13 @@ from cloudsync.config.configuration import (
     Firewall,
     Host,
     KeyPath,
+    MovingNetwork,
     Place,
     PolicySettings,
     PortRange,
     ReportSettings,
     RunSettings,
+    Sources,
     Ssh,
     WatchSettings,
 )
@@ -35,12 +37,14 @@ from cloudsync.config.models import (
     File,
     FirewallTable,
     HostTable,
+    NetworkTable,
     TlsEngineTable,
     allowed,
     duration,
     listen_address,
     port_range,
 )
+from cloudsync.config.networks import allowed_rules, ssh_rules
 from cloudsync.config.places import place_of, places
 from cloudsync.config.problems import ConfigError, Problem, unknown_key
 from cloudsync.config.specs import engines_of
@@ -50,7 +54,6 @@ from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.guarded import Unusable
 from cloudsync.provider.marker import Marker, host_digest
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
-from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NOWHERE, NetworkSet
 
 MAX_BYTES = 1024 * 1024
@@ -117,6 +120,7 @@ class _Loader:
         self.file, self.base, self.known, self.environ = file, base, known, environ
         self.problems: list[Problem] = []
         self.networks: dict[str, NetworkSet] = {}
+        self.moving: dict[str, MovingNetwork] = {}
 
     def at(self, *path: str | int) -> Place:
         return place_of(path, self.known, self.file)
@@ -128,7 +132,12 @@ class _Loader:
         file = self.validate(File, raw, ())
         if file is None:
             return None
-        self.networks = {name: NetworkSet.of(networks) for name, networks in file.networks.items()}
+        for name, network in file.networks.items():
+            if isinstance(network, NetworkTable):
+                self.moving[name] = self.moving_network(name, network)
+                self.networks[name] = NOWHERE  # until it is read
+            else:
+                self.networks[name] = NetworkSet.of(network)
         accounts = self.accounts(file)
         hosts = {name: self.host(name, table) for name, table in file.hosts.items()}
         firewalls = {
@@ -151,10 +160,12 @@ class _Loader:
             state=self.state(file.state),
             ssh=Ssh(
                 tuple(file.ssh.ports),
+                ssh_sources.fixed,
+                ssh_rules(file.ssh.ports, ssh_sources.fixed),
                 ssh_sources,
-                RuleSet.of(Rule("tcp", port, port, ssh_sources) for port in file.ssh.ports),
             ),
             networks=self.networks,
+            moving=self.moving,
             policy=self.policy(file),
             run=RunSettings(
                 duration(file.run.host_timeout).total_seconds(),
@@ -234,18 +245,27 @@ class _Loader:
             for number, text in enumerate(texts)
         )
 
-    def sources(self, texts: Iterable[str], path: KeyPath) -> NetworkSet:
-        networks = NOWHERE
-        for number, text in enumerate(texts):
-            if not text.startswith("@"):
-                networks = networks | NetworkSet.of([text])
-            elif text[1:] in self.networks:
-                networks = networks | self.networks[text[1:]]
+    def moving_network(self, name: str, table: NetworkTable) -> MovingNetwork:
+        origins = table.url or table.dns or ([table.file] if table.file is not None else [])
+        return MovingNetwork(
+            name, table.kind, tuple(origins), table.refresh_seconds, self.at("networks", name)
+        )
+
+    def sources(self, words: Iterable[str], path: KeyPath) -> Sources:
+        fixed, moving = NOWHERE, list[str]()
+        for number, word in enumerate(words):
+            name = word[1:]
+            if not word.startswith("@"):
+                fixed = fixed | NetworkSet.of([word])
+            elif name in self.moving:
+                moving.append(name)
+            elif name in self.networks:
+                fixed = fixed | self.networks[name]
             else:
-                self.problem((*path, number), f'[networks] has no "{text[1:41]}"')
-        if not networks and not self.problems:
+                self.problem((*path, number), f'[networks] has no "{name[:40]}"')
+        if not (fixed or moving or self.problems):
             self.problem(path, "name no address at all")
-        return networks
+        return Sources(fixed, tuple(dict.fromkeys(moving)))
 
     def accounts(self, file: File) -> dict[str, AccountTable]:
         accounts = {}
@@ -356,10 +376,9 @@ class _Loader:
 
     def allow(self, table: AllowTable, path: KeyPath) -> Allow:
         sources = self.sources(table.sources, (*path, "sources"))
-        rules = RuleSet.of(
-            rule for text in table.ports for rule in _crossed(*allowed(text), sources)
-        )
-        return Allow(rules, table.description, self.at(*path))
+        ports = tuple(allowed(word) for word in table.ports)
+        rules = allowed_rules(ports, sources.fixed)
+        return Allow(rules, table.description, self.at(*path), ports, sources)
 
     def check_identities(
         self,
@@ -397,17 +416,6 @@ def _plugin(kind: str) -> Provider:
         return registry.load(kind)
     except registry.PluginBroken as error:
         return cast("Provider", Unusable(kind, str(error)))
-
-
-def _crossed(protocol: str, first: int, last: int, sources: NetworkSet) -> Iterable[Rule]:
-    """A port of an allow table with its sources: ICMP speaks IPv4, ICMPv6 speaks IPv6, and `icmp`
-    without a type means both."""
-    if protocol == "icmp":
-        yield Rule(protocol, first, last, sources.family(4))
-        if (first, last) == (0, 65535):
-            yield Rule("icmpv6", first, last, sources.family(6))
-    else:
-        yield Rule(protocol, first, last, sources.family(6) if protocol == "icmpv6" else sources)
 
 
 def _in_the_file(value: Any, path: Iterable[str | int]) -> KeyPath:

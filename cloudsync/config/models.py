@@ -12,9 +12,17 @@ from datetime import date, timedelta
 from ipaddress import ip_address
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
-from cloudsync.provider.settings import SecretRef, Settings
+from cloudsync.provider.settings import SecretRef, Settings, checked_url
 from cloudsync.rules import Rule
 from cloudsync.rules.networks import ANY, NetworkSet
 
@@ -23,6 +31,11 @@ _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/([a-z]+))?")
 _NAME = r"^[a-z0-9]([a-z0-9._-]{0,38}[a-z0-9])?$"
 _LISTEN = 'must be a loopback address and a port, such as "127.0.0.1:9741" or "[::1]:9741"'
 _WITH_PORTS = ("tcp", "udp", "sctp")
+_DNS_NAME = re.compile(
+    r"(?=.{1,253}\.?$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)*\.?",
+    re.ASCII | re.IGNORECASE,
+)
+_DEFAULT_REFRESH = {"url": "1h"}
 
 
 def duration(text: str) -> timedelta:
@@ -132,6 +145,92 @@ AllowPorts = Annotated[str, AfterValidator(_checked_allow)]
 Network = Annotated[str, AfterValidator(_checked_network)]
 Source = Annotated[str, AfterValidator(_checked_source)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class NetworkTable(Settings):
+    """`[networks]`, a network whose addresses move: read again by every run that needs it."""
+
+    file: Annotated[
+        PathText | None,
+        Field(description="a text file, one network a line, relative to this file"),
+    ] = None
+    url: Annotated[
+        list[str] | None,
+        BeforeValidator(_as_list, json_schema_input_type=str | list[str] | None),
+        Field(
+            min_length=1,
+            max_length=16,
+            description="https:// address of such a text, or several that are united",
+        ),
+    ] = None
+    dns: Annotated[
+        list[str] | None,
+        BeforeValidator(_as_list, json_schema_input_type=str | list[str] | None),
+        Field(
+            min_length=1,
+            max_length=16,
+            description="a DNS name, or several: all of their IPv4 and IPv6 addresses",
+        ),
+    ] = None
+    refresh: Annotated[
+        Duration | None,
+        Field(
+            description="for so long an answer that an apply remembers is used without asking "
+            "again; 1h for url, else 0s"
+        ),
+    ] = None
+
+    @field_validator("url")
+    @classmethod
+    def _https(cls, value: list[str] | None) -> list[str] | None:
+        for url in value or ():
+            problem = 'must be "https://" addresses without credentials or fragment'
+            try:
+                scheme, _ = checked_url(url)
+            except ValueError:
+                raise ValueError(problem) from None
+            if scheme != "https" or "#" in url:
+                raise ValueError(problem)
+        return value
+
+    @field_validator("dns")
+    @classmethod
+    def _names(cls, value: list[str] | None) -> list[str] | None:
+        for name in value or ():
+            if not _DNS_NAME.fullmatch(name) or name.rstrip(".").rpartition(".")[2].isdigit():
+                raise ValueError('must be DNS names such as "home.example.net"')
+        return value
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> NetworkTable:
+        if sum(value is not None for value in (self.file, self.url, self.dns)) != 1:
+            raise ValueError("needs exactly one of file, url and dns")
+        return self
+
+    @property
+    def kind(self) -> Literal["file", "url", "dns"]:
+        """Which of the three it is read from."""
+        return "file" if self.file is not None else "url" if self.url is not None else "dns"
+
+    @property
+    def refresh_seconds(self) -> float:
+        """`refresh`, or its default, in seconds."""
+        return duration(self.refresh or _DEFAULT_REFRESH.get(self.kind, "0s")).total_seconds()
+
+
+def _kind_of_network(value: object) -> str:
+    """So that a mistake is reported once, for the way of writing that was meant."""
+    return "network-table" if isinstance(value, dict | NetworkTable) else "network-list"
+
+
+NamedNetwork = Annotated[
+    Annotated[list[Network], Tag("network-list")] | Annotated[NetworkTable, Tag("network-table")],
+    Discriminator(_kind_of_network),
+]
 
 
 class SshTable(Settings):
@@ -380,7 +479,13 @@ class File(Settings):
         str | None, Field(pattern=r"^file:///.+", description="file:// and the state directory")
     ] = None
     ssh: SshTable
-    networks: dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")], list[Network]] = {}
+    networks: Annotated[
+        dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")], NamedNetwork],
+        Field(
+            description='names for sources, used as "@name": lists of networks, or tables of '
+            "networks that move"
+        ),
+    ] = {}
     policy: PolicyTable
     run: RunTable = RunTable()
     report: ReportTable = ReportTable()

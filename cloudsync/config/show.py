@@ -9,14 +9,18 @@ from typing import Any
 import tomlkit
 
 from cloudsync.config.configuration import (
+    Allow,
     ComposeTable,
     Configuration,
+    MovingNetwork,
     PortRange,
     ReportSettings,
+    Sources,
     WatchSettings,
 )
 from cloudsync.config.engines import TlsEngine
 from cloudsync.config.models import AllowTable, File, FirewallTable
+from cloudsync.config.networks import allowed_rules
 from cloudsync.rules import RuleSet
 from cloudsync.rules.networks import ANY, NetworkSet
 
@@ -31,10 +35,13 @@ def show(configuration: Configuration) -> str:
         "state": f"file://{configuration.state}",
         "ssh": {
             "ports": list(configuration.ssh.ports),
-            "sources": _sources(configuration.ssh.sources),
+            "sources": _written(configuration.ssh.written),
         },
         "networks": {
-            name: list(networks.cidrs()) for name, networks in configuration.networks.items()
+            name: _moving(configuration.moving[name])
+            if name in configuration.moving
+            else list(networks.cidrs())
+            for name, networks in configuration.networks.items()
         },
         "policy": {
             "expose": policy.expose,
@@ -75,15 +82,10 @@ def show(configuration: Configuration) -> str:
         "firewalls": {
             firewall.name: {"provider": firewall.account}
             | ({"static": True} if firewall.static else {"hosts": list(firewall.marker_hosts)})
+            | ({"shared_with": list(firewall.shared_with)} if firewall.shared_with else {})
             | firewall.settings.model_dump(exclude_none=True, mode="json")
             | (
-                {
-                    "allow": [
-                        table
-                        for allow in firewall.allow
-                        for table in _allows(allow.rules, allow.description)
-                    ]
-                }
+                {"allow": [table for allow in firewall.allow for table in _allows(allow)]}
                 if firewall.allow
                 else {}
             )
@@ -173,14 +175,38 @@ def _sources(sources: NetworkSet) -> list[str]:
     return ["any"] if sources == ANY else list(sources.cidrs())
 
 
+def _written(sources: Sources) -> list[str]:
+    fixed = _sources(sources.fixed) if sources.fixed else []
+    return [*(f"@{name}" for name in sources.moving), *fixed]
+
+
+def _moving(network: MovingNetwork) -> dict[str, Any]:
+    origins = list(network.origins)
+    refresh = _duration(timedelta(seconds=network.refresh))
+    return {network.kind: origins[0] if len(origins) == 1 else origins, "refresh": refresh}
+
+
 def _duration(value: timedelta) -> str:
     seconds = int(value.total_seconds())
     parts = [(seconds // 3600, "h"), (seconds % 3600 // 60, "m"), (seconds % 60, "s")]
     return "".join(f"{number}{unit}" for number, unit in parts if number) or "0s"
 
 
-def _allows(rules: RuleSet, description: str | None) -> Iterable[dict[str, Any]]:
-    """An allow table back: one a source set (ICMP of both families has two)."""
+def _allows(allow: Allow) -> Iterable[dict[str, Any]]:
+    """An allow table back: one a source set (ICMP of both families has two). Networks that move
+    stay names."""
+    if allow.written.moving:
+        words = [word for table in _tables(allowed_rules(allow.ports, ANY)) for word in table[1]]
+        tables = [(_written(allow.written), list(dict.fromkeys(words)))]
+    else:
+        tables = list(_tables(allow.rules))
+    for sources, ports in tables:
+        described = {"description": allow.description} if allow.description else {}
+        yield {"ports": ports, "sources": sources} | described
+
+
+def _tables(rules: RuleSet) -> Iterable[tuple[list[str], list[str]]]:
+    """Sources and the ports they reach."""
     by_sources: dict[NetworkSet, list[str]] = {}
     for rule in rules:
         text = (
@@ -195,9 +221,7 @@ def _allows(rules: RuleSet, description: str | None) -> Iterable[dict[str, Any]]
             f"ip/{name}" if name.isdigit() else name for name in names
         )
     for sources, ports in by_sources.items():
-        yield {"ports": ports, "sources": _sources(sources)} | (
-            {"description": description} if description else {}
-        )
+        yield _sources(sources), ports
 
 
 def _each(protocols: str) -> list[str]:

@@ -1,5 +1,5 @@
 """What applies remember: of a firewall, what its containers needed and since when they do not; of a
-host, which engine answered."""
+host, which engine answered; of a network that moves, its last good answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules import NetworkSet, Rule, RuleSet
 from cloudsync.runtime.clock import Moment
 
 
@@ -48,6 +48,17 @@ class Remembered:
     """The first apply that could not read the host completely; None if the last one could."""
     down: bool = False
     """Whether nothing of the host could be read when an apply last tried to."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkMemory:
+    """The last good answer of a network that moves."""
+
+    origin: str
+    """A digest of where it was read; an answer from another place says nothing."""
+    networks: NetworkSet
+    read: datetime
+    """When, UTC."""
 
 
 @dataclass(frozen=True, slots=True)

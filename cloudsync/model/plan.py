@@ -103,6 +103,21 @@ class ReadStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkReading:
+    """A network of the configuration that moves, as this plan used it."""
+
+    name: str
+    source: str
+    """Where it comes from, for people."""
+    status: ReadStatus
+    """Of this run; complete too if a remembered answer was young enough."""
+    networks: NetworkSet
+    """What was used: this run's answer, else the last good one; empty if there is none."""
+    read: datetime | None
+    """When that answer was given; None if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Beyond:
     """Something reachable that nobody wants. `through`: firewall and rule. `firewall`: None where
     no firewall acts at all."""
@@ -227,6 +242,8 @@ class Plan:
     malformed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     orphans: tuple[Orphan, ...] = ()
+    networks: tuple[NetworkReading, ...] = ()
+    """The networks of the configuration that move."""
 
     @property
     def has_changes(self) -> bool:

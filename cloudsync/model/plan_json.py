@@ -21,6 +21,7 @@ from cloudsync.model.plan import (
     Halted,
     Held,
     MachineExposure,
+    NetworkReading,
     Plan,
     ReadStatus,
     Refused,
@@ -190,6 +191,15 @@ class FirewallPart(_Part):
     shared: list[SharedPart] = Field(default_factory=list)
 
 
+class NetworkPart(StatusPart):
+    """A network of the configuration that moves. `sources`: what the plan used: this run's answer,
+    else the last good one. `read`: when that was given; null if there is none."""
+
+    source: str
+    read: str | None = None
+    sources: list[str] = Field(default_factory=list)
+
+
 class GuardPart(_Part):
     id: str
     firewall: str
@@ -220,6 +230,7 @@ class PlanDocument(_Part):
     unassigned: list[RefusedPart]
     orphans: list[OrphanPart] = Field(default_factory=list)
     guards: list[GuardPart]
+    networks: dict[str, NetworkPart] = Field(default_factory=dict)
     malformed: list[str] = Field(default_factory=list)
     warnings: list[str] = Field(default_factory=list)
 
@@ -257,12 +268,17 @@ def to_document(plan: Plan) -> dict[str, Any]:
             GuardPart(id=g.id, firewall=g.firewall, withholds=g.withholds, message=g.message)
             for g in plan.guards
         ],
+        networks={network.name: _network(network) for network in plan.networks},
         malformed=list(plan.malformed),
         warnings=list(plan.warnings),
     )
     return document.model_dump(exclude_none=False) | {
         "hosts": {
             name: status.model_dump(exclude_none=True) for name, status in document.hosts.items()
+        },
+        "networks": {
+            name: network.model_dump(exclude_none=True)
+            for name, network in document.networks.items()
         },
         "firewalls": [_trimmed(firewall) for firewall in document.firewalls],
     }
@@ -298,6 +314,18 @@ def _status(status: ReadStatus) -> StatusPart:
     if status.status == "complete":
         return StatusPart(status="complete")
     return StatusPart(status=status.status, reason=status.reason, temporary=status.temporary)
+
+
+def _network(network: NetworkReading) -> NetworkPart:
+    status = _status(network.status)
+    return NetworkPart(
+        status=status.status,
+        reason=status.reason,
+        temporary=status.temporary,
+        source=network.source,
+        read=None if network.read is None else network.read.isoformat(timespec="seconds"),
+        sources=list(network.networks.cidrs()),
+    )
 
 
 def _origins(origins: Iterable[Origin]) -> list[OriginPart]:

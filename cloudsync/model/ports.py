@@ -75,6 +75,7 @@ RefusalCode = Literal[
     "malformed",
     "unassigned",
     "service-unknown",
+    "unread-network",
 ]
 
 
@@ -102,6 +103,18 @@ class Malformed:
     problem: str
     ports: tuple[RequiredPort, ...] | None
     """What it publishes; None if that is not known (host network): anything might be its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertain:
+    """A container whose labels name networks that could not be read: who may reach its ports is not
+    known. What is open of it stays."""
+
+    origin: Origin
+    networks: tuple[str, ...]
+    """Names in `[networks]`."""
+    ports: tuple[RequiredPort, ...] | None
+    """What it publishes; None if that is not known (host network)."""
 
 
 UnpublishedNetwork = Literal["host", "container", "none", "macvlan", "ipvlan", "internal", "routed"]
@@ -160,6 +173,7 @@ class Complete:
     narrowed: tuple[RequiredPort, ...] = ()
     """What labels of images take away from `required`. It is never opened, and counts wherever
     something is decided over everything that is asked for: an image cannot make room for others."""
+    uncertain: tuple[Uncertain, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +193,7 @@ class Partial:
     engines: tuple[EngineSeen, ...] = ()
     unpublished: tuple[Unpublished, ...] = ()
     narrowed: tuple[RequiredPort, ...] = ()
+    uncertain: tuple[Uncertain, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +218,8 @@ class LabelScope:
     networks: dict[str, NetworkSet]
     firewalls: frozenset[str]
     lenient: bool = False
+    unread: frozenset[str] = frozenset()
+    """Names of `networks` that could not be read now."""
 
 
 def name_of(origin: Origin) -> str:
@@ -238,6 +255,7 @@ def incomplete(
         discovery.engines,
         discovery.unpublished,
         discovery.narrowed,
+        discovery.uncertain,
     )
 
 

@@ -22,6 +22,7 @@ ErrorKind = Literal[
     "interrupted",
     "locked",
     "malformed-label",
+    "network",
     "not-approved",
     "state",
     "write",
@@ -35,6 +36,7 @@ ERROR_KINDS: dict[ErrorKind, str] = {
     "interrupted": "a signal stopped the run",
     "locked": "another run held the lock",
     "malformed-label": "the labels of a container do not parse",
+    "network": "a network of [networks] could not be read",
     "not-approved": "the plan was not the approved one any more, or a person said no",
     "state": "the state directory could not be used",
     "write": "a write to a firewall failed, or nobody knows whether it took effect",
@@ -103,6 +105,9 @@ class Run:
         if report.moved is not None or report.declined:
             counts["not-approved"] += 1
         counts["host"] += sum(status.status != "complete" for _, status in report.plan.hosts)
+        counts["network"] += sum(
+            network.status.status != "complete" for network in report.plan.networks
+        )
         counts["malformed-label"] += len(report.plan.malformed)
         counts["firewall"] += sum(
             firewall.read.status != "complete" for firewall in report.plan.firewalls
@@ -155,5 +160,10 @@ class Run:
             f"{name} could not be read completely: {s.reason}"
             for name, s in report.plan.hosts
             if s.status != "complete"
+        ]
+        causes += [
+            f"@{network.name} could not be read: {network.status.reason}"
+            for network in report.plan.networks
+            if network.status.status != "complete"
         ]
         return causes

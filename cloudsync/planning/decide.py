@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from cloudsync.config.configuration import Configuration, Firewall
+from cloudsync.config.networks import ssh_rules
 from cloudsync.model.memory import Memory
 from cloudsync.model.plan import (
     FirewallPlan,
@@ -26,11 +27,12 @@ from cloudsync.model.ssh_login import Login
 from cloudsync.planning import guards
 from cloudsync.planning.diff import Around, changes_of, no_room, rewrites, rewriting
 from cloudsync.planning.grace import Past, attributed, remembered, waits, with_switched_policy
-from cloudsync.planning.holds import Holding, hold, withhold
+from cloudsync.planning.holds import Holding, hold, keep_ssh, withhold
 from cloudsync.planning.login_ways import together, unreached, ways_in
 from cloudsync.planning.own_rules import asked_rules, by_family, claimed, still_written
 from cloudsync.planning.policy import Desired, desire, unknown_hosts
 from cloudsync.planning.unlisted import unlisted
+from cloudsync.planning.unread_networks import unread_ssh
 from cloudsync.provider.contract import (
     Absent,
     Account,
@@ -48,6 +50,7 @@ from cloudsync.provider.contract import (
 from cloudsync.provider.spelling import Spelling, spell
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.address_classes import PRIVATE
+from cloudsync.rules.networks import ANY
 
 if TYPE_CHECKING:
     from cloudsync.provider.machines import Fleet
@@ -143,6 +146,8 @@ def consider(case: Case, foreign: Guard | None = None) -> Considered:
     )
     desired = with_switched_policy(desired, case.past)
     blank = _blank(case, desired)
+    if (why := unread_ssh(case.configuration)) is not None:
+        return replace(blank, plan=replace(blank.plan, read=ReadStatus("failed", why)))
     if isinstance(case.observed, Unreadable):
         error = case.observed.error
         read = ReadStatus("failed", error.message, temporary=error.temporary)
@@ -281,6 +286,7 @@ def _closings(
         if guard is not None:
             detail = f"the guard {guard.id} withholds it"
             holding = withhold(holding, desired, present, guard.id, detail)
+    holding = keep_ssh(holding, _moving_ssh(case))
     ssh_guard, login_ways = _moved_ssh(case, present, holding.closing)
     return _Closings(holding, refused, notes, ssh_guard, login_ways)
 
@@ -317,6 +323,14 @@ def _unlisted(case: Case, observed: Present, closing: RuleSet) -> Guard | None:
         return None
     machines = unlisted(case.firewall, observed, case.fleet)
     return guards.unlisted_machines(name, machines, closing)
+
+
+def _moving_ssh(case: Case) -> RuleSet:
+    """The SSH of earlier applies, on ports that are still declared, if its sources move."""
+    ssh = case.configuration.ssh
+    if not ssh.written.moving or case.granted.ssh_moved or case.past.ssh is None:
+        return NOTHING
+    return case.past.ssh & ssh_rules(ssh.ports, ANY)
 
 
 def _moved_ssh(case: Case, observed: Present, closing: RuleSet) -> tuple[Guard | None, RuleSet]:
@@ -442,7 +456,7 @@ def _steps(
     around: Around,
 ) -> tuple[_Written, Refusal | None]:
     """Ask the provider, and hold its steps to the laws."""
-    unread = bool(unknown_hosts(case.firewall, case.discoveries))
+    unread = bool(unknown_hosts(case.firewall, case.discoveries)) or bool(desired.unread)
     if isinstance(observed, Present) and (unread or case.configuration.policy.mode == "additive"):
         # What is not known now may need the narrower rule later; additive deletes nothing.
         plain = tuple(replace(rule, ours=False) for rule in observed.objects)
@@ -589,4 +603,6 @@ def _postponing(unknown: Mapping[str, str], desired: Desired) -> str | None:
         )
     if desired.doubtful is None or desired.doubtful:
         return "the labels of a container do not parse"
+    if desired.unread:
+        return desired.unread.reason
     return None

@@ -7,8 +7,9 @@ decided here a second time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from cloudsync.model.plan import (
     Guard,
     Halted,
     Held,
+    NetworkReading,
     Plan,
     ReadStatus,
     Refused,
@@ -33,7 +35,7 @@ from cloudsync.planning.decide import Considered
 from cloudsync.planning.policy import SSH_REASON, Wanted, listed_ports
 from cloudsync.provider.contract import Present
 from cloudsync.rules import NOTHING, Rule, RuleSet
-from cloudsync.rules.networks import ANY
+from cloudsync.rules.networks import ANY, NetworkSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,10 @@ class Explanation:
     local: tuple[RequiredPort, ...] = ()
     unpublished: tuple[Unpublished, ...] = ()
     """Containers on the machine's own network: whether they listen on the port is not known."""
+    networks: tuple[NetworkReading, ...] = ()
+    """Networks that move and have a say about it."""
+    at: datetime | None = None
+    """The moment it is told for."""
 
 
 def explain(
@@ -130,15 +136,16 @@ def explain(
 ) -> Explanation:
     """The story of one port on every firewall that was considered. `history`: the entries of
     earlier applies, oldest first."""
+    stories = tuple(
+        replace(
+            _story(configuration, firewall, asked),
+            since=since(history, firewall.plan.name, asked),
+        )
+        for firewall in considered
+    )
     return Explanation(
         asked,
-        tuple(
-            replace(
-                _story(configuration, firewall, asked),
-                since=since(history, firewall.plan.name, asked),
-            )
-            for firewall in considered
-        ),
+        stories,
         tuple((name, status) for name, status in plan.hosts if status.status != "complete"),
         tuple(refusal for refusal in plan.unassigned if _touches(refusal, asked)),
         tuple(
@@ -157,7 +164,21 @@ def explain(
             for container in discovery.unpublished
             if container.listens_here
         ),
+        tuple(_having_a_say(plan, stories)),
+        plan.created,
     )
+
+
+def _having_a_say(plan: Plan, stories: Iterable[Story]) -> Iterator[NetworkReading]:
+    """The networks that move and that the port is open to, or that could not be read."""
+    wanted = NetworkSet.union(
+        rule.sources for story in stories for reason in story.reasons for rule in reason.rules
+    )
+    for network in plan.networks:
+        if network.status.status != "complete" or (
+            network.networks and wanted.covers(network.networks) and wanted != ANY
+        ):
+            yield network
 
 
 def since(history: Sequence[Mapping[str, Any]], firewall: str, asked: Asked) -> tuple[Event, ...]:
@@ -320,12 +341,15 @@ _AFTER_REFUSAL: Mapping[str, str] = {
     "loopback": "to open it: publish it on another address than loopback on {who}",
     "private-address": "to open it: publish it on every address, or on a public one, on {who}",
     "malformed": "to open it: mend the label of {who}",
+    "unread-network": "it opens once the network can be read",
     "unexpressible": "this provider cannot express it; another firewall product can",
 }
 _WHILE_HELD: Mapping[str, str] = {
     "grace": "it closes by itself when the grace is over and a second complete read misses it; at once with --now",
     "unknown-host": "it closes once every host of the firewall can be read; a host that is gone for good is marked retired = true",
     "malformed-label": "it closes once the labels of the container are mended",
+    "unread-network": "it closes once the network can be read again, if nothing needs it then",
+    "ssh-network-moved": "it closes with --ssh-moved",
     "additive": 'it closes with policy.mode = "sync"',
     "max-close": "it closes with --allow-close",
 }

@@ -128,7 +128,7 @@ def remembered(
         if piece := timer.rules & missed:
             timers.append(Missing(piece, timer.since, _waited(timer, past)))
             missed = missed - piece
-    if complete and desired.doubtful is not None and (fresh := missed - desired.doubtful):
+    if complete and desired.unknown is not None and (fresh := missed - desired.unknown):
         timers.append(Missing(fresh, past.now.wall, 0.0))
     return Memory(
         identity,

@@ -12,6 +12,7 @@ decides:
 | is denied by `policy.deny`                                            | closes                    |
 | anything, and a host of the firewall was not read completely          | held: unknown-host        |
 | may belong to a container whose labels do not parse                   | held: malformed-label     |
+| may be for a network that could not be read                           | held: unread-network      |
 | is published, but a label or the configuration keeps it closed        | closes                    |
 | was a container's, and its grace is not over (`grace.py`)             | held: grace               |
 | anything else                                                         | closes                    |
@@ -90,6 +91,21 @@ def withhold(
     return Holding(NOTHING, desired.rules | observed.rules, held, holding.kept)
 
 
+def keep_ssh(holding: Holding, ssh: RuleSet) -> Holding:
+    """The same with nothing of `ssh` closing: earlier addresses of a network that moves, which stay
+    until the user says that SSH moved (law 2). To withhold the whole firewall would shut the new
+    address out."""
+    piece = holding.closing & ssh
+    if not piece:
+        return holding
+    detail = (
+        "an apply opened it for SSH, and [ssh] names a network that moves; it closes with "
+        "--ssh-moved"
+    )
+    held = (*holding.held, *_all(piece, "ssh-network-moved", detail))
+    return Holding(holding.closing - piece, holding.final | piece, held, holding.kept)
+
+
 def _held(
     extra: RuleSet,
     desired: Desired,
@@ -117,6 +133,11 @@ def _held(
         piece = (extra & desired.doubtful) - desired.denied
         why = "a container that publishes it has labels that do not parse"
         held = _all(piece, "malformed-label", why)
+        extra = extra - piece
+    if desired.unread:
+        may_be = extra if desired.unread.rules is None else extra & desired.unread.rules
+        piece = may_be - desired.denied
+        held += _all(piece, "unread-network", desired.unread.reason)
         extra = extra - piece
     for grace in waiting(extra - desired.denied - desired.deliberate):
         held += tuple(Held(rule, "grace", _missed(grace), grace.until) for rule in grace.rules)

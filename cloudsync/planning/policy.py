@@ -38,6 +38,7 @@ from cloudsync.model.ports import (
 from cloudsync.planning.configured_rules import ConfiguredRules, configured_rules
 from cloudsync.planning.container_ports import Group, judge, matters, wishes
 from cloudsync.planning.sensitive_ports import asked_by_the_world
+from cloudsync.planning.unread_networks import NOTHING_UNREAD, Unread, never_read, unread_needs
 from cloudsync.planning.verdicts import Bounds, Verdict, Wanted, refusals
 from cloudsync.provider.contract import Capabilities
 from cloudsync.rules import NOTHING, Rule, RuleSet
@@ -85,6 +86,16 @@ class Desired:
     """As `policy.expose`."""
     unpublished: tuple[Unpublished, ...] = ()
     """The containers whose ports no engine can list."""
+    unread: Unread = NOTHING_UNREAD
+    """What hangs on networks that could not be read."""
+
+    @property
+    def unknown(self) -> RuleSet | None:
+        """What may be needed although nothing readable asks for it: `doubtful` and `unread`; None:
+        anything may be."""
+        if self.doubtful is None or self.unread.rules is None:
+            return None
+        return self.doubtful | self.unread.rules
 
 
 def listed_ports(ranges: Iterable[PortRange], sources: NetworkSet = ANY) -> RuleSet:
@@ -121,6 +132,7 @@ def desire(
             closed,
             opened,
             *(_listed(discovery, policy.expose) for discovery in read),
+            Verdict(refused=tuple(never_read(firewall, configuration, read))),
         )
     )
     return Desired(
@@ -137,6 +149,7 @@ def desire(
         unlabelled=RuleSet.of(verdict.unlabelled),
         expose=policy.expose,
         unpublished=tuple(container for discovery in read for container in discovery.unpublished),
+        unread=unread_needs(firewall, configuration, read),
     )
 
 

@@ -175,6 +175,7 @@ def outcome_word(report: Report) -> str:
     if (
         "not-begun" in statuses
         or any(status.status != "complete" for _, status in report.plan.hosts)
+        or any(network.status.status != "complete" for network in report.plan.networks)
         or report.plan.malformed
     ):
         return "failed"

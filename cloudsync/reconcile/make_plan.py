@@ -38,6 +38,7 @@ from cloudsync.provider.contract import (
 )
 from cloudsync.provider.errors import ProviderError
 from cloudsync.reconcile.identities import identified
+from cloudsync.reconcile.networks import resolved
 from cloudsync.reconcile.observe import accounts_of, observe, twins
 from cloudsync.reconcile.ssh_session import own_login
 from cloudsync.rules import NOTHING, RuleSet
@@ -67,6 +68,8 @@ class Planned:
 
     plan: Plan
     considered: tuple[Considered, ...]
+    configuration: Configuration
+    """With its networks that move as they were read."""
     discoveries: Mapping[str, Discovery] = field(default_factory=dict)
 
 
@@ -98,7 +101,8 @@ def make_plan(
 ) -> Planned:
     """What an apply would change now, and why. `until`: when reading must be over
     (`time.monotonic()`). Raises `StateError` if the state cannot be read."""
-    configuration = identified(configuration)
+    networks = resolved(identified(configuration), until, progress)
+    configuration = networks.configuration
     question = _question(configuration, request.firewalls, until, progress)
     past, damaged = _past(configuration, question, request.still)
     engines = recall(configuration.state, configuration.owner)
@@ -120,12 +124,15 @@ def make_plan(
             malformed=_malformed(answer.discoveries),
             warnings=(
                 *damaged,
+                *networks.notes,
                 *_warnings(considered, answer.discoveries),
                 *unlooked(answer.seen),
             ),
             orphans=orphans(configuration, considered, answer.seen),
+            networks=networks.readings,
         ),
         considered,
+        configuration,
         answer.discoveries,
     )
 

@@ -22,6 +22,7 @@ from cloudsync.provider.contract import Progress, silent
 from cloudsync.reconcile.audit_log import recording
 from cloudsync.reconcile.execute import Conditions, carry_out
 from cloudsync.reconcile.make_plan import Planned, Request, make_plan
+from cloudsync.reconcile.networks import remember as remember_networks
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.runtime.deadline import Deadline
 from cloudsync.runtime.signals import Interruption
@@ -106,6 +107,8 @@ def apply(
         conditions = Conditions(Deadline.start(configuration.run.deadline), stop, progress)
         request = Request(options.firewalls, options.granted, terms.still)
         planned = make_plan(configuration, request, conditions.deadline.reading, progress)
+        configuration = planned.configuration
+        remember_networks(configuration, planned.plan.networks)
         _remember_seen(configuration, planned.considered)
         remember(
             configuration.state, configuration.owner, planned.discoveries, planned.plan.created

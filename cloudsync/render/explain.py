@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from cloudsync.model.plan import Refused
 from cloudsync.model.ports import Origin, RequiredPort, name_of
 from cloudsync.planning.explain import Explanation, Reason, Story
 from cloudsync.planning.unpublished import about_unpublished
-from cloudsync.render import words
+from cloudsync.render import networks, words
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Table
 from cloudsync.render.escape import plain
 from cloudsync.render.words import PLAIN, Vocabulary, listed
@@ -28,6 +29,10 @@ def text(explanation: Explanation, *, vocabulary: Vocabulary = PLAIN) -> Iterato
             "warning",
             "! ",
         )
+    for sentence in networks.unread(explanation.networks, _at(explanation)):
+        yield Line(sentence, "warning", "! ")
+    for sentence in networks.read(explanation.networks, _at(explanation)):
+        yield Line(sentence, "quiet")
     for remark in about_unpublished(explanation.unpublished):
         yield Line(f"! it may be listened on unseen: {plain(remark)}", "warning")
     for story in explanation.stories:
@@ -50,6 +55,10 @@ def text(explanation: Explanation, *, vocabulary: Vocabulary = PLAIN) -> Iterato
     for refusal in explanation.unassigned:
         yield BLANK
         yield Line(f"needed by {_who(refusal)}, whose host feeds no firewall", "warning")
+
+
+def _at(explanation: Explanation) -> datetime:
+    return explanation.at or datetime.now(UTC)
 
 
 def _facts(story: Story, asked: str, vocabulary: Vocabulary) -> Iterator[Row]:
@@ -154,6 +163,16 @@ def _document(explanation: Explanation) -> dict[str, Any]:
         "hosts_unread": {
             name: {"status": status.status, "reason": status.reason}
             for name, status in explanation.unread
+        },
+        "networks": {
+            network.name: {
+                "source": network.source,
+                "status": network.status.status,
+                "reason": network.status.reason,
+                "read": None if network.read is None else network.read.isoformat("T", "seconds"),
+                "sources": list(network.networks.cidrs()),
+            }
+            for network in explanation.networks
         },
         "firewalls": [_story_document(story) for story in explanation.stories],
         "unassigned": [_refused(entry) for entry in explanation.unassigned],

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cloudsync.model.plan import Change, FirewallPlan, Held, Plan
-from cloudsync.render import exposure, words
+from cloudsync.render import exposure, networks, words
 from cloudsync.render.escape import markdown
 from cloudsync.render.verdict import incomplete, not_opened, summary
 from cloudsync.render.words import PLAIN, Vocabulary
@@ -34,8 +34,8 @@ def plan(shown: Plan, vocabulary: Vocabulary = PLAIN) -> str:
             f"- {markdown(words.port(refused.protocol, refused.ports))}: {markdown(refused.reason)}"
             for refused in shown.unassigned
         ]
-    if shown.warnings:
-        notes = [f"- {markdown(text)}" for text in shown.warnings]
+    origins = tuple(networks.read(shown.networks, shown.created))
+    if notes := [f"- {markdown(text)}" for text in (*origins, *shown.warnings)]:
         lines += ["", *_folded(words.count(len(notes), "note"), notes)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -66,6 +66,7 @@ def _needs_a_person(shown: Plan) -> Iterator[str]:
                 f"> ❌ **{markdown(firewall.name)}** could not be read, so nothing of it is changed: "
                 f"{markdown(firewall.read.reason or '', 1500)}"
             )
+    yield from (f"> ⚠️ {markdown(text)}" for text in networks.unread(shown.networks, shown.created))
     yield from (f"> ⚠️ malformed label: {markdown(text)}" for text in shown.malformed)
     yield from (f"> ⚠️ {markdown(orphan.text)}" for orphan in exposure.orphans(shown.orphans))
     if (unread := incomplete(shown)) is not None:

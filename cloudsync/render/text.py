@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from cloudsync.model.plan import Change, FirewallPlan, Guard, Held, Plan, Refused
 from cloudsync.model.ports import name_of
 from cloudsync.planning.sensitive_ports import ADMIN, is_world
-from cloudsync.render import exposure, words
+from cloudsync.render import exposure, networks, words
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Style, Table
 from cloudsync.render.escape import plain
 from cloudsync.render.exposure import reached
@@ -77,6 +77,10 @@ def _unread(shown: Plan) -> Iterator[Line]:
                 "warning",
                 "! ",
             )
+    yield from (
+        Line(sentence, "warning", "! ")
+        for sentence in networks.unread(shown.networks, shown.created)
+    )
 
 
 def _has_something(firewall: FirewallPlan, shown: Plan) -> bool:
@@ -284,9 +288,14 @@ def _notes(shown: Plan, *, verbose: bool) -> Iterator[Line]:
     rows = {change.rule for f in shown.firewalls for change in f.changes if change.action == "open"}
     on_rows = any(rule is not None and _admin(rule) for rule in rows)
     notes = [text for text in shown.warnings if verbose or not (on_rows and _ADMIN_REMARK in text)]
-    if not notes:
+    if not notes and not shown.networks:
         return
     yield BLANK
+    yield from (
+        Line(sentence, "quiet") for sentence in networks.read(shown.networks, shown.created)
+    )
+    if not notes:
+        return
     settled = not (shown.has_changes or shown.guards or incomplete(shown))
     if verbose or not settled:
         yield from (Line(words.message(text), "quiet", "note: ") for text in notes)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from cloudsync.model.plan import Change, Guard
+from cloudsync.model.plan import Change, Guard, Plan
 from cloudsync.model.ports import Origin, name_of
 from cloudsync.planning.policy import SSH_REASON
 from cloudsync.planning.sensitive_ports import is_world
@@ -99,6 +99,11 @@ class Vocabulary:
 
     networks: Mapping[str, NetworkSet] = field(default_factory=dict)
     """`[networks]` of the configuration; shown as `@name`."""
+
+    @classmethod
+    def of(cls, networks: Mapping[str, NetworkSet], plan: Plan) -> Vocabulary:
+        """With the networks that move as the plan used them."""
+        return cls({**networks, **{read.name: read.networks for read in plan.networks}})
 
     def sources(self, networks: NetworkSet) -> str:
         """`everyone`, `everyone (IPv4)`, `203.0.113.0/24`, `@office`, `@cloudflare (22 networks)`,

@@ -36,6 +36,7 @@ def united(discoveries: Sequence[Discovery]) -> Discovery:
         engines=tuple(engine for discovery in read for engine in discovery.engines),
         unpublished=tuple(container for discovery in read for container in discovery.unpublished),
         narrowed=tuple(port for discovery in read for port in discovery.narrowed),
+        uncertain=tuple(c for discovery in read for c in discovery.uncertain),
     )
     return incomplete(whole, reasons, temporary=temporary)
 

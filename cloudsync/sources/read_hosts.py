@@ -80,7 +80,8 @@ def _defect(host: Host, error: Exception) -> Failed:
 def label_scope(configuration: Configuration, host: str) -> LabelScope:
     """What the labels of one host's containers may name."""
     firewalls = frozenset(f.name for f in configuration.firewalls.values() if host in f.hosts)
-    return LabelScope(dict(configuration.networks), firewalls)
+    unread = frozenset(configuration.unread)
+    return LabelScope(dict(configuration.networks), firewalls, unread=unread)
 
 
 def _of_host(

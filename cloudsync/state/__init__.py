@@ -6,6 +6,7 @@ written so that a crash leaves the old or the new.
 | `OWNER.lock`          | who runs now                                                              |
 | `OWNER.applied.json`  | the SSH of the last applied plans (law 2)                                 |
 | `OWNER.seen.json`     | what containers needed when an apply last looked, and the timers of grace |
+| `OWNER.networks.json` | the last good answers of the networks that move                            |
 | `OWNER.history.jsonl` | what applies did, see `history.py` for it and its neighbours              |
 """
 

@@ -17,6 +17,7 @@ MOST_BYTES = {
     "applied.json": 16 * _MIB,
     "engines.json": 32 * _MIB,
     "seen.json": 64 * _MIB,
+    "networks.json": 32 * _MIB,
     "report.json": 16 * _MIB,
     "told.json": _MIB,
 }

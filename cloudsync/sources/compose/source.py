@@ -68,6 +68,7 @@ def read_compose(host: str, table: ComposeTable, base: Path, scope: LabelScope) 
         ),
         unpublished=tuple(n.unpublished for n in needs if n.unpublished is not None),
         narrowed=tuple(replace(port, from_file=True) for need in needs for port in need.narrowed),
+        uncertain=tuple(n.uncertain for n in needs if n.uncertain is not None),
     )
 
 

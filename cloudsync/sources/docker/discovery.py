@@ -65,6 +65,7 @@ def discovery_of(
         engines=(EngineSeen(answers.engine, answers.id),) if answers.id else (),
         unpublished=tuple(n.unpublished for n in needs if n.unpublished is not None),
         narrowed=tuple(dict.fromkeys(port for need in needs for port in need.narrowed)),
+        uncertain=tuple(n.uncertain for n in needs if n.uncertain is not None),
     )
     lacking = _lacking(answers, manager)
     lasting = answers.lasting or len(lacking) > len(answers.reasons)

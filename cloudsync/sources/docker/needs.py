@@ -15,6 +15,7 @@ from cloudsync.model.ports import (
     Malformed,
     Origin,
     RequiredPort,
+    Uncertain,
     UnopenedPort,
     Unpublished,
     name_of,
@@ -59,6 +60,7 @@ class Needs:
     local: tuple[RequiredPort, ...] = ()
     narrowed: tuple[RequiredPort, ...] = ()
     unpublished: Unpublished | None = None
+    uncertain: Uncertain | None = None
 
 
 def needs_of(
@@ -81,6 +83,7 @@ def needs_of(
         ),
         local=_local(ports.fixed, origin),
         unpublished=unpublished(container, networks, origin),
+        uncertain=_uncertain(container, image, ports, scope, origin),
     )
     try:
         labels = parse_labels(trusted, scope)
@@ -100,6 +103,27 @@ def needs_of(
     if not publishes(container, networks):
         return replace(needs, unopened=_asked_in_vain(container, labels, origin))
     return _of_published(ports, rules, origin, needs)
+
+
+def _uncertain(
+    container: Container,
+    image: Mapping[str, str] | None,
+    ports: Published,
+    scope: LabelScope,
+    origin: Origin,
+) -> Uncertain | None:
+    """Whether who may reach it hangs on a network that could not be read."""
+    if not scope.unread:
+        return None
+    labels = (*ours(container.labels).items(), *ours(image or {}).items())
+    if (f"{PREFIX}expose", "false") in labels:
+        return None  # wins over everything
+    words = {word for key, value in labels if key.endswith("sources") for word in value.split(",")}
+    names = tuple(sorted(name for name in scope.unread if f"@{name}" in words))
+    if not names:
+        return None
+    hidden = container.network_mode == "host" or container.joined is not None
+    return Uncertain(origin, names, None if hidden else coalesced(_ports_of(ports.fixed, origin)))
 
 
 def _by_name(container: Container, scope: LabelScope) -> tuple[str, ...]:
