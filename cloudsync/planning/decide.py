@@ -410,7 +410,7 @@ def _written(
     """The provider's steps to the final rules. If it has no room for all that is asked for, the
     closings alone are written: they need none."""
     target = _target(case, observed, desired, holding.final, around)
-    written, refusal = _steps(case, observed, target, holding.closing, around)
+    written, refusal = _steps(case, observed, desired, target, holding.closing, around)
     if refusal is None:
         return written
     guard = guards.unsupported(case.firewall.name, refusal)
@@ -420,7 +420,7 @@ def _written(
     narrower = _target(
         case, observed, desired, (observed.rules & holding.final) | desired.ssh, around
     )
-    closing_only, too_much = _steps(case, observed, narrower, holding.closing, around)
+    closing_only, too_much = _steps(case, observed, desired, narrower, holding.closing, around)
     if too_much is not None or closing_only.guards or guard is None:
         return replace(written, guards=refusing)
     unopened = no_room(desired, holding.final - narrower.rules)
@@ -451,6 +451,7 @@ def _target(
 def _steps(
     case: Case,
     observed: Present | Absent,
+    desired: Desired,
     target: Target,
     closing: RuleSet,
     around: Around,
