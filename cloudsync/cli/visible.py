@@ -53,15 +53,15 @@ def _addresses(environ: Mapping[str, str]) -> set[str]:
     """Addresses of this machine: the one this SSH session came in by, and those that packets to
     elsewhere leave from. Nothing is sent."""
     session = environ.get("SSH_CONNECTION", "").split()
-    machines = {session[2]} if len(session) == 4 else set()
+    addresses = {session[2]} if len(session) == 4 else set()
     for family, elsewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
         try:
             with socket.socket(family, socket.SOCK_DGRAM) as probe:
                 probe.connect((elsewhere, 9))
-                machines.add(str(probe.getsockname()[0]))
+                addresses.add(str(probe.getsockname()[0]))
         except OSError:
             continue  # no route in that family
-    return machines
+    return addresses
 
 
 def suggestion(machines: Sequence[VisibleMachine]) -> str | None:
