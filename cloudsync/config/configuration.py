@@ -27,8 +27,11 @@ class Place:
     """Where a value stands: 1-based line and column in `file` (as the user named it)."""
 
     file: str
+    """As the user named it."""
     line: int
+    """1-based."""
     column: int
+    """1-based."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
@@ -76,7 +79,9 @@ class Ssh:
     """The declared SSH: `rules` is its ports (tcp) from its sources."""
 
     ports: tuple[int, ...]
+    """tcp."""
     sources: NetworkSet
+    """Who may connect."""
     rules: RuleSet
     written: Sources = Sources()
     """The sources as written: `sources` is what they come to."""
@@ -87,9 +92,13 @@ class PortRange:
     """One entry of a port list: `443/tcp`, `8000-8010/udp`, inclusive."""
 
     protocol: str
+    """tcp, udp or sctp."""
     first: int
+    """Inclusive."""
     last: int
+    """Inclusive."""
     place: Place
+    """Where it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +106,25 @@ class PolicySettings:
     """Which required ports may be opened, and what may close."""
 
     expose: Literal["published", "labelled"]
+    """Whether a published port is opened by itself, or only if a label asks for it."""
     mode: Literal["sync", "additive"]
+    """`additive` closes nothing."""
     grace: timedelta
+    """How long a port stays open after its container disappeared."""
     max_close: int
+    """How many rules one run may close unasked."""
     deny: tuple[PortRange, ...]
+    """Ports that are never opened."""
     allow_sensitive: tuple[PortRange, ...]
+    """Ports of databases and the like that may be opened to everyone."""
     icmp: Literal["keep", "none", "all", "echo"]
+    """What becomes of ICMP."""
     private: Literal["keep", "manage"]
+    """Whether rules for private sources are left alone or kept in step too."""
     foreign: Literal["report", "fail", "ignore"]
+    """What is done about rules of others that let in more than is required."""
     plan_max_age: timedelta
+    """How old a plan file may be when it is applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +132,11 @@ class RunSettings:
     """Seconds, and how many requests at once."""
 
     host_timeout: float
+    """For one host's engine."""
     deadline: float
+    """For the whole run."""
     concurrency: int
+    """How many requests are under way at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +145,11 @@ class ReportSettings:
     `Configuration.base`."""
 
     health: SecretRef | None = None
+    """The URL that is called after each run."""
     webhook: SecretRef | None = None
+    """The URL that gets a message about changes and failures."""
     webhook_secret: SecretRef | None = None
+    """What its messages are signed with."""
     metrics_file: str | None = None
 
 
@@ -134,8 +159,11 @@ class WatchSettings:
     nowhere."""
 
     interval: float = 300.0
+    """Between runs without an event."""
     debounce_min: float = 2.0
+    """Quiet time after an event before a run starts."""
     debounce_max: float = 30.0
+    """The longest that a run is put off while events keep coming."""
     listen: tuple[str, int] | None = None
 
 
@@ -144,9 +172,13 @@ class AccountTable:
     """One `[providers.X]`."""
 
     name: str
+    """X."""
     type: str
+    """The provider's type: `aws`, `hetzner`, ..."""
     provider: Provider
+    """The plugin."""
     settings: AccountSettings
+    """The plugin's own keys, checked by its model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +187,9 @@ class ComposeTable:
     `profiles`: None where the key is left out."""
 
     paths: tuple[str, ...]
+    """Files or folders, globs allowed."""
     env_files: tuple[str, ...]
+    """As `docker compose --env-file`."""
     profiles: tuple[str, ...] | None
 
 
@@ -164,11 +198,16 @@ class Host:
     """One `[hosts.X]`. `docker`: its engines, as `config/engines.py` says they are written."""
 
     name: str
+    """X."""
     docker: tuple[str | TlsEngine, ...]
     ports: tuple[PortRange, ...]
+    """Ports that it needs although no container publishes them."""
     retired: bool
+    """It is gone: its ports close, and its engine is not read."""
     place: Place
+    """Where the table is."""
     compose: ComposeTable | None = None
+    """Compose files that say what it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +217,7 @@ class Allow:
 
     rules: RuleSet
     description: str | None
+    """The text for the vendor's rule."""
     place: Place
     ports: tuple[tuple[str, int, int], ...] = ()
     """Its ports as (protocol, first, last)."""
@@ -192,13 +232,17 @@ class Firewall:
     (`marker_hosts`)."""
 
     name: str
+    """X."""
     account: str
     hosts: tuple[str, ...]
     marker_hosts: tuple[str, ...]
     static: bool
+    """It has no hosts: only its own `allow` and SSH count."""
     allow: tuple[Allow, ...]
+    """Openings beyond what containers need."""
     settings: FirewallSettings
     place: Place
+    """Where the table is."""
     shared_with: tuple[str, ...] = ()
     """Machines that the firewall also acts on and that need nothing of their own: names, ids, or
     `*` for all of them."""
@@ -209,9 +253,13 @@ class AuditIgnore:
     """One `[[audit.ignore]]`."""
 
     id: str
+    """A finding's id, such as CS004."""
     object: str
+    """What it is about, with globs; `*` for everything."""
     reason: str
+    """Why it is accepted."""
     until: date | None
+    """The last day on which it is ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,20 +268,32 @@ class Configuration:
     element's place."""
 
     file: str
+    """As the user named it."""
     base: Path
     owner: str
+    """Who the firewalls' markers say they belong to."""
     state: Path
     ssh: Ssh
+    """What never closes."""
     networks: Mapping[str, NetworkSet]
+    """Named source networks."""
     policy: PolicySettings
+    """`[policy]`."""
     run: RunSettings
+    """`[run]`."""
     accounts: Mapping[str, AccountTable]
+    """`[providers.X]` by name."""
     hosts: Mapping[str, Host]
+    """`[hosts.X]` by name."""
     firewalls: Mapping[str, Firewall]
+    """`[firewalls.X]` by name."""
     places: Mapping[KeyPath, Place]
     report: ReportSettings = ReportSettings()
+    """`[report]`."""
     watch: WatchSettings = WatchSettings()
+    """`[watch]`."""
     audit_ignores: tuple[AuditIgnore, ...] = ()
+    """`[[audit.ignore]]`."""
     moving: Mapping[str, MovingNetwork] = field(default_factory=dict)
     """The `networks` that are read from somewhere; empty in `networks` until they were read (see
     `cloudsync.reconcile.networks`)."""

@@ -24,10 +24,16 @@ class Granted:
     no repetition."""
 
     adopt: tuple[str, ...] = ()
+    """Firewalls that may be taken over although they carry no marker of this owner, or one of
+    another configuration."""
     allow_attach: tuple[str, ...] = ()
+    """Firewalls that may be attached to machines that are open today."""
     allow_close: int | None = None
+    """How many rules may close, instead of `policy.max_close`."""
     ssh_moved: bool = False
+    """SSH may close at its old place."""
     now: bool = False
+    """Whatever grace would hold may close at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +48,12 @@ class Change:
     """
 
     action: Action
+    """What happens."""
     reason: str
+    """Why, in words."""
     rule: Rule | None = None
     origins: tuple[Origin, ...] = ()
+    """Who needs an opening."""
     target: str | None = None
     opens_now: bool = False
     vendor_rule: str = ""
@@ -57,7 +66,9 @@ class StepSummary:
     """One call that is to be made, as a plan tells it."""
 
     summary: str
+    """What the call does, in words."""
     kind: str
+    """`StepKind` of the contract: create, open, close, attach, mark, ..."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +77,11 @@ class Held:
     additive, ...), `detail` says it in words."""
 
     rule: Rule
+    """What stays open."""
     reason: str
     detail: str
     until: datetime | None = None
+    """When grace ends; None if no time was set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +89,16 @@ class Refused:
     """A required port that is not opened. `sources` are CIDRs."""
 
     protocol: str
+    """As in `Rule.protocol`."""
     ports: str
+    """`443`, `8000-8010`; empty if the port is not known or the protocol has none."""
     sources: tuple[str, ...]
     code: str
+    """A `RefusalCode`."""
     reason: str
+    """Why, in words, with what to do."""
     origins: tuple[Origin, ...] = ()
+    """Who asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +106,13 @@ class Guard:
     """A refusal: what it saw, what it fears, how to go on."""
 
     id: str
+    """Its name, as in docs/safety.md: `max-close`, `ssh-moved`, ..."""
     firewall: str
+    """The firewall it speaks about."""
     withholds: Withholds
+    """What is not done because of it: the closings, the openings, or everything of the firewall."""
     message: str
+    """What it saw, what could go wrong, and how to go on; one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +120,9 @@ class ReadStatus:
     """`complete`, `partial` or `failed`; `temporary`: trying again may mend it."""
 
     status: Literal["complete", "partial", "failed"]
+    """Whether everything, some of it or nothing was read."""
     reason: str | None = None
+    """What was not read and why; None if complete."""
     temporary: bool = True
 
 
@@ -123,8 +147,10 @@ class Beyond:
     no firewall acts at all."""
 
     rule: Rule
+    """What is reachable."""
     through: str
     advice: str
+    """How to close it."""
     firewall: ActingFirewall | None = None
 
 
@@ -133,9 +159,11 @@ class Halted:
     """Something that one wall in front of a machine lets in and the other stops."""
 
     rule: Rule
+    """What is let in by one of them."""
     let_in_by: str
     """For people: `the cloud`, `the machine's own firewall`."""
     stopped_by: str
+    """The same for the other."""
     needed: bool = False
     """Whether the configuration wants any of it: then nothing reaches what should be reached."""
 
@@ -148,12 +176,15 @@ class MachineExposure:
     `pending`, `unknown`, `kept`: a sentence each."""
 
     machine: str
+    """Its name at the vendor."""
     target: str
     protected: bool
+    """Whether a firewall acts on every interface that the Internet reaches."""
     attached: bool
     beyond: tuple[Beyond, ...] = ()
     reachable: tuple[Rule, ...] = ()
     addresses: tuple[str, ...] = ()
+    """Its public addresses."""
     firewalls: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
@@ -176,6 +207,7 @@ class Standing:
 
     read: ReadStatus | None = None
     machines: tuple[MachineExposure, ...] = ()
+    """The machines that it acts on or should act on."""
     unattached: bool = False
     not_evaluated: tuple[str, ...] = ()
 
@@ -186,7 +218,9 @@ class Shared:
 
     host: str
     rule: Rule
+    """The rule."""
     needed_by: tuple[str, ...]
+    """The hosts that do need it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +229,13 @@ class Orphan:
     `firewall`: the name in its marker."""
 
     provider: str
+    """The account's name in the configuration."""
     type: str
+    """`aws`, `hetzner`, ..."""
     id: str
+    """The vendor's id."""
     name: str
+    """The vendor's name for it."""
     firewall: str
 
 
@@ -208,22 +246,38 @@ class FirewallPlan:
     judge, and an apply leaves them undone."""
 
     name: str
+    """Its name in the configuration."""
     provider: str
+    """The account's name in the configuration."""
     type: str
+    """`aws`, `hetzner`, ..."""
     endpoint: str
+    """The API's address, without path; part of what the digest approves."""
     identity: str
+    """What the plugin identifies the firewall by: two tables with the same identity are one
+    firewall."""
     id: str | None
+    """The vendor's id; None if it does not exist, or was not read."""
     exists: bool | None
+    """None if it could not be read."""
     read: ReadStatus
+    """Whether the vendor's side could be read."""
     hosts: tuple[str, ...]
+    """The hosts that feed it."""
     changes: tuple[Change, ...] = ()
     steps: tuple[StepSummary, ...] = ()
+    """The calls that an apply would make, in order."""
     unchanged: int = 0
+    """How many rules stay as they are."""
     held: tuple[Held, ...] = ()
     refused: tuple[Refused, ...] = ()
+    """Ports that are required and not opened."""
     kept: tuple[str, ...] = ()
+    """What the vendor has on it that cloudsync leaves alone, a sentence each."""
     standing: Standing = Standing()
+    """What it acts on."""
     shared: tuple[Shared, ...] = ()
+    """What is open on a host for the sake of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,16 +286,25 @@ class Plan:
     people."""
 
     tool_version: str
+    """The version of cloudsync that made it."""
     created: datetime
+    """When, with time zone."""
     owner: str
+    """`owner` of the configuration."""
     granted: Granted
+    """What the user allowed."""
     hosts: tuple[tuple[str, ReadStatus], ...]
+    """Every host's name and how well its needs are known."""
     firewalls: tuple[FirewallPlan, ...]
+    """One for each firewall of the configuration, in its order."""
     guards: tuple[Guard, ...] = ()
+    """What needs a person's decision."""
     unassigned: tuple[Refused, ...] = ()
+    """Ports of hosts that feed no firewall."""
     malformed: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     orphans: tuple[Orphan, ...] = ()
+    """Firewalls with this owner's marker that the configuration lacks."""
     networks: tuple[NetworkReading, ...] = ()
     """The networks of the configuration that move."""
 

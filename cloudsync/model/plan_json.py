@@ -7,6 +7,7 @@ The models below are the document's one description: writing, reading and the sh
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Literal
@@ -49,79 +50,125 @@ class _Part(BaseModel):
 
 class OriginPart(_Part):
     host: str | None = None
+    """Name in the configuration."""
     project: str | None = None
+    """Compose project."""
     service: str | None = None
+    """Compose or Swarm service."""
     container: str | None = None
+    """Its name."""
     label: str | None = None
+    """The label that asks."""
     file: str | None = None
+    """The file that asks."""
     line: int | None = None
+    """1-based line in `file`."""
 
 
 class ChangePart(_Part):
     action: Literal["create", "adopt", "attach", "reapply", "open", "close", "rewrite"]
+    """What happens. `rewrite`: an object of the vendor is deleted, renamed or retargeted without a
+    port opening or closing here."""
     protocol: str | None = None
+    """`tcp`, `udp`, `icmp`, a number, `all`."""
     ports: str | None = None
+    """`443`, `8000-8010`, an ICMP type; empty for all of the protocol."""
     sources: list[str] | None = None
+    """CIDRs."""
     target: str | None = None
+    """The machine to attach, or the object that is rewritten."""
     opens_now: bool | None = None
+    """The machine is under no firewall now."""
     origins: list[OriginPart] | None = None
+    """Who needs it."""
     reason: str = ""
+    """Why, in words."""
     vendor_rule: str | None = None
+    """For close: the vendor's rule that goes or loses this."""
 
 
 class StepPart(_Part):
     summary: str
+    """What the call does, in words."""
     kind: str
+    """create, open, close, attach, mark, ..."""
 
 
 class HeldPart(_Part):
     protocol: str
+    """`tcp`, `udp`, `icmp`, a number, `all`."""
     ports: str
+    """`443`, `8000-8010`, an ICMP type; empty for all of the protocol."""
     sources: list[str]
+    """CIDRs."""
     reason: str
+    """A short word: `grace`, `unknown-host`, `additive`, ..."""
     detail: str = ""
+    """The same in words."""
     until: str | None = None
+    """When grace ends (RFC 3339)."""
 
 
 class RefusedPart(_Part):
     protocol: str
+    """`tcp`, `udp`, `icmp`, a number, `all`."""
     ports: str
+    """`443`, `8000-8010`, an ICMP type; empty for all of the protocol."""
     sources: list[str]
+    """CIDRs."""
     origins: list[OriginPart]
+    """Who asked for it."""
     code: str
+    """Why, for programs."""
     reason: str
+    """Why, for people."""
 
 
 class KeptPart(_Part):
     summary: str
+    """What cloudsync leaves alone, in words."""
 
 
 class StatusPart(_Part):
     status: Literal["complete", "partial", "failed"]
+    """Whether everything, some of it or nothing was read."""
     reason: str | None = None
+    """What was not read and why."""
     temporary: bool | None = None
+    """Trying again may help."""
 
 
 class BeyondPart(_Part):
     protocol: str
+    """`tcp`, `udp`, `icmp`, a number, `all`."""
     ports: str
+    """`443`, `8000-8010`, an ICMP type; empty for all of the protocol."""
     sources: list[str]
+    """CIDRs."""
     through: str
+    """The firewall and rule that let it in."""
     advice: str = ""
+    """How to close it."""
 
 
 class RulePart(_Part):
     protocol: str
+    """`tcp`, `udp`, `icmp`, a number, `all`."""
     ports: str
+    """`443`, `8000-8010`, an ICMP type; empty for all of the protocol."""
     sources: list[str]
+    """CIDRs."""
 
 
 class HaltedPart(RulePart):
     """What one of two walls in front of a machine lets in and the other stops."""
 
     let_in_by: str
+    """The wall that lets it in, for people."""
     stopped_by: str
+    """The wall that stops it, for people."""
     needed: bool = False
+    """The configuration wants some of it."""
 
 
 class ExposurePart(_Part):
@@ -129,18 +176,30 @@ class ExposurePart(_Part):
     reaches."""
 
     machine: str
+    """Its name at the vendor."""
     protected: bool
     attached: bool = True
+    """The plan's own firewall acts on it."""
     beyond: list[BeyondPart]
+    """What is reachable and not wanted."""
     target: str = ""
+    """Its kind and id at the vendor."""
     addresses: list[str] = Field(default_factory=list)
+    """Its public addresses."""
     firewalls: list[str] = Field(default_factory=list)
+    """All firewalls that act on it."""
     reachable: list[RulePart] = Field(default_factory=list)
+    """Everything the Internet reaches."""
     pending: list[str] = Field(default_factory=list)
+    """What the vendor has not put into effect yet."""
     unknown: list[str] = Field(default_factory=list)
+    """What could not be read."""
     kept: list[str] = Field(default_factory=list)
+    """What is left alone."""
     halted: list[HaltedPart] = Field(default_factory=list)
+    """What only one of two walls lets in."""
     halted_after: list[HaltedPart] = Field(default_factory=list)
+    """The same once the plan is applied."""
 
 
 class StandingPart(_Part):
@@ -150,6 +209,7 @@ class StandingPart(_Part):
     read: StatusPart | None
     unattached: bool
     not_evaluated: list[str]
+    """What else may let packets through or stop them."""
 
 
 class SharedPart(_Part):
@@ -157,38 +217,65 @@ class SharedPart(_Part):
 
     host: str
     protocol: str
+    """`tcp`, `udp`, `icmp`, a number, `all`."""
     ports: str
+    """`443`, `8000-8010`, an ICMP type; empty for all of the protocol."""
     sources: list[str]
+    """CIDRs."""
     needed_by: list[str]
+    """The hosts that do need it."""
 
 
 class OrphanPart(_Part):
     provider: str = ""
+    """The account's name in the configuration."""
     type: str = ""
+    """The provider's type."""
     id: str = ""
+    """The vendor's id."""
     name: str = ""
+    """The vendor's name for it."""
     firewall: str = ""
+    """The name in its marker."""
 
 
 class FirewallPart(_Part):
     name: str
+    """Its name in the configuration."""
     provider: str
+    """The account's name in the configuration."""
     type: str
+    """The provider's type."""
     endpoint: str
+    """The API's address."""
     identity: str
+    """What the plugin identifies the firewall by."""
     id: str | None
+    """The vendor's id; null if it does not exist or was not read."""
     exists: bool | None
+    """null if it could not be read."""
     read: StatusPart
+    """Whether the vendor's side could be read."""
     hosts: list[str]
+    """The hosts that feed it."""
     changes: list[ChangePart]
+    """What an apply would change."""
     steps: list[StepPart]
+    """The calls it would make, in order."""
     unchanged: int
+    """How many rules stay as they are."""
     held: list[HeldPart]
+    """What stays open although nothing requires it."""
     refused: list[RefusedPart]
+    """Required ports that are not opened."""
     kept: list[KeptPart]
+    """What cloudsync leaves alone."""
     exposure: list[ExposurePart] = Field(default_factory=list)
+    """What the Internet reaches, machine by machine."""
     standing: StandingPart | None = None
+    """What the firewall acts on."""
     shared: list[SharedPart] = Field(default_factory=list)
+    """What is open on a host for the sake of others."""
 
 
 class NetworkPart(StatusPart):
@@ -202,17 +289,26 @@ class NetworkPart(StatusPart):
 
 class GuardPart(_Part):
     id: str
+    """Its name, as in docs/safety.md."""
     firewall: str
+    """The firewall it speaks about."""
     withholds: Literal["closings", "openings", "firewall"]
+    """What is not done because of it."""
     message: str
+    """What it saw, what could go wrong, how to go on."""
 
 
 class GrantedPart(_Part):
     adopt: list[str]
+    """Firewalls that may be taken over."""
     allow_attach: list[str]
+    """Firewalls that may be attached to open machines."""
     allow_close: int | None
+    """How many rules may close, instead of `policy.max_close`."""
     ssh_moved: bool
+    """SSH may close at its old place."""
     now: bool
+    """Whatever grace would hold may close at once."""
 
 
 class PlanDocument(_Part):
@@ -220,26 +316,41 @@ class PlanDocument(_Part):
     know."""
 
     format_version: str
+    """MAJOR.MINOR of this format."""
     tool_version: str
+    """The version of cloudsync that made it."""
     created: str
+    """When (RFC 3339)."""
     owner: str
+    """`owner` of the configuration."""
     digest: str
+    """Over everything an apply would do: what a person approves."""
     granted: GrantedPart
+    """What the user allowed."""
     hosts: dict[str, StatusPart]
+    """By host: how well its needs are known."""
     firewalls: list[FirewallPart]
+    """In the configuration's order."""
     unassigned: list[RefusedPart]
+    """Required ports of hosts that feed no firewall."""
     orphans: list[OrphanPart] = Field(default_factory=list)
+    """Firewalls with this owner's marker that the configuration lacks."""
     guards: list[GuardPart]
+    """What needs a person's decision."""
     networks: dict[str, NetworkPart] = Field(default_factory=dict)
     malformed: list[str] = Field(default_factory=list)
+    """Containers whose labels do not parse, in words."""
     warnings: list[str] = Field(default_factory=list)
+    """Remarks for people."""
 
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of the document, as shipped in `plan.schema.json`."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema"
-    } | PlanDocument.model_json_schema()
+    from cloudsync.model.field_texts import described
+
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | described(
+        PlanDocument.model_json_schema(), sys.modules[__name__]
+    )
 
 
 def to_document(plan: Plan) -> dict[str, Any]:

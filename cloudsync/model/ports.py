@@ -16,12 +16,19 @@ class Origin:
     ids)."""
 
     host: str
+    """Name in the configuration."""
     project: str | None = None
+    """Compose project."""
     service: str | None = None
+    """Compose or Swarm service."""
     container: str | None = None
+    """Its name."""
     label: str | None = None
+    """The label that asks, if one does."""
     file: str | None = None
+    """The file that asks (Compose, or the configuration), as the user named it."""
     line: int | None = None
+    """1-based line in `file`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +48,12 @@ class RequiredPort:
     """
 
     protocol: str
+    """As in `Rule.protocol`."""
     first: int
     last: int
     sources: NetworkSet
     origin: Origin
+    """Who needs it."""
     address: IPv4Address | IPv6Address | None = None
     container_first: int | None = None
     asked: bool = False
@@ -52,6 +61,7 @@ class RequiredPort:
     from_file: bool = False
     firewalls: frozenset[str] | None = None
     description: str | None = None
+    """The text for the vendor's rule, if labels or the file give one."""
 
     @property
     def observed(self) -> bool:
@@ -85,11 +95,15 @@ class UnopenedPort:
     label names and the container does not publish."""
 
     protocol: str
+    """As in `Rule.protocol`."""
     ports: str
     """As in the plan document; `""` if the number is not known."""
     origin: Origin
+    """Who asked for it."""
     code: RefusalCode
+    """Why, for programs."""
     reason: str
+    """Why, for people."""
     by_image: bool = False
     """A label of the image keeps it closed, not the user."""
 
@@ -100,7 +114,9 @@ class Malformed:
     nothing of it opens, what is open of it stays."""
 
     origin: Origin
+    """The container."""
     problem: str
+    """What cannot be understood, with the label's name."""
     ports: tuple[RequiredPort, ...] | None
     """What it publishes; None if that is not known (host network): anything might be its own."""
 
@@ -125,8 +141,11 @@ class Unpublished:
     """A running container whose ports the engine cannot list, because of its network."""
 
     origin: Origin
+    """The container."""
     network: UnpublishedNetwork
+    """How it is connected."""
     reason: str
+    """Why its ports are not known, and what to do about it."""
     exposed: tuple[str, ...] = ()
     """What it or its image exposes (`9100/tcp`): a hint at what it listens on, no more."""
     asks: bool = False
@@ -145,6 +164,7 @@ class Routed:
     proxy (`8080/tcp`)."""
 
     origin: Origin
+    """The container behind the proxy."""
     by: str
     published: tuple[str, ...] = ()
 
@@ -162,14 +182,21 @@ class Complete:
     """Everything of the host was read."""
 
     required: tuple[RequiredPort, ...] = ()
+    """Ports that the host needs."""
     unopened: tuple[UnopenedPort, ...] = ()
+    """Ports that are asked for and cannot be opened."""
     malformed: tuple[Malformed, ...] = ()
+    """Containers that cannot be understood."""
     remarks: tuple[str, ...] = ()
+    """Sentences for people."""
     local: tuple[RequiredPort, ...] = ()
     """Ports on loopback addresses, never opened, for people who want to see everything."""
     routed: tuple[Routed, ...] = ()
+    """Containers behind a reverse proxy."""
     engines: tuple[EngineSeen, ...] = ()
+    """The engines that answered."""
     unpublished: tuple[Unpublished, ...] = ()
+    """Containers whose ports no engine knows."""
     narrowed: tuple[RequiredPort, ...] = ()
     """What labels of images take away from `required`. It is never opened, and counts wherever
     something is decided over everything that is asked for: an image cannot make room for others."""
@@ -183,6 +210,7 @@ class Partial:
 
     reasons: tuple[str, ...]
     required: tuple[RequiredPort, ...] = ()
+    """As in `Complete`, like the rest."""
     unopened: tuple[UnopenedPort, ...] = ()
     malformed: tuple[Malformed, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -201,6 +229,7 @@ class Failed:
     """Nothing of the host was read. `temporary`: trying again may help (exit 75 rather than 1)."""
 
     reason: str
+    """What failed, in words."""
     temporary: bool = True
     skipped: bool = False
     """Whether nobody tried: the run's time was over before it was the host's turn."""
@@ -216,7 +245,9 @@ class LabelScope:
     nothing."""
 
     networks: dict[str, NetworkSet]
+    """`[networks]` by name."""
     firewalls: frozenset[str]
+    """The names that `cloudsync.firewall` may give."""
     lenient: bool = False
     unread: frozenset[str] = frozenset()
     """Names of `networks` that could not be read now."""
