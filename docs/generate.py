@@ -22,6 +22,7 @@ from cloudsync.cli.examples import EXAMPLES
 from cloudsync.cli.main import COMMANDS, cloudsync
 from cloudsync.config import models, show
 from cloudsync.model import plan_json
+from cloudsync.model.field_texts import text_of
 from cloudsync.provider import registry
 from cloudsync.sources.labels import LABELS, PREFIX
 
@@ -219,11 +220,9 @@ def _keys(model: type[BaseModel]) -> str:
             if field.default in (None, [], {})
             else f"`{_toml(field.default)}`"
         )
-        rows.append(
-            (f"`{name}`", default, _cell(field.description or schema.get("description") or ""))
-        )
-    told = (model.__doc__ or "").strip()
-    intro = re.sub(r"\s*\n\s*", " ", told)
+        text = field.description or schema.get("description") or text_of(model, name)
+        rows.append((f"`{name}`", default, _cell(text)))
+    intro = re.sub(r"\s*\n\s*", " ", (model.__doc__ or "").strip())
     table = _table(("key", "default", ""), rows).rstrip() if rows else ""
     return "\n\n".join(part for part in (intro, table) if part)
 

@@ -425,7 +425,9 @@ class AllowTable(Settings):
         ),
     ]
     sources: Annotated[list[Source], Field(min_length=1, description="as in [ssh]")]
-    description: Annotated[str | None, Field(max_length=200)] = None
+    description: Annotated[
+        str | None, Field(max_length=200, description="the text of the rule at the vendor")
+    ] = None
 
 
 class FirewallTable(Settings):
@@ -441,7 +443,9 @@ class FirewallTable(Settings):
             'names, ids, or "*" for all'
         ),
     ] = []
-    allow: list[AllowTable] = []
+    allow: Annotated[
+        list[AllowTable], Field(description="further rules, whatever containers say")
+    ] = []
 
 
 class IgnoreTable(Settings):
@@ -468,7 +472,7 @@ class AuditTable(Settings):
 class File(Settings):
     """A cloudsync configuration."""
 
-    version: Literal[1]
+    version: Annotated[Literal[1], Field(description="of this format")]
     owner: Annotated[
         str,
         Field(

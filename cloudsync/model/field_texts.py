@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import sys
 from collections.abc import Mapping
 from itertools import pairwise
 from types import ModuleType
@@ -23,6 +24,15 @@ def described(schema: Mapping[str, Any], module: ModuleType) -> dict[str, Any]:
     if "$defs" in schema:
         whole["$defs"] = {name: explained[name] for name in schema["$defs"]}
     return whole
+
+
+def text_of(model: type, field: str) -> str:
+    """The docstring under a field of a class or of one of its base classes; "" if there is none."""
+    for each in model.__mro__:
+        module = sys.modules[each.__module__]
+        if field in inspect.get_annotations(each):
+            return _texts(module).get(each.__name__, {}).get(field, "")
+    return ""
 
 
 def _with_texts(model: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:

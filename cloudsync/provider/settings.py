@@ -203,6 +203,7 @@ class AccountSettings(Settings):
     loopback address."""
 
     endpoint: str | None = None
+    """Another address of the API, https (plain http only to a loopback address)."""
 
     @field_validator("endpoint")
     @classmethod

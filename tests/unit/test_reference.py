@@ -62,3 +62,10 @@ def test_every_label_of_the_list_is_understood(name: str) -> None:
     assert parse_labels({PREFIX + key: value}, LabelScope({}, frozenset({"web"}))) != parse_labels(
         {}, LabelScope({}, frozenset())
     )
+
+
+def test_every_key_of_the_configuration_reference_has_a_text() -> None:
+    page = (DOCS / "reference" / "configuration.md").read_text()
+    keys = [line for line in page.splitlines() if line.startswith("| `")]
+    assert len(keys) > 60
+    assert [line for line in keys if line.endswith("|  |")] == []

@@ -13,32 +13,32 @@ DEFAULT_QUOTA = 60
 
 
 class AwsAccount(AccountSettings):
-    """`[providers.X]`: one account in one region. Credentials come by the SDK's own chain.
-
-    `profile`: a profile of the SDK's configuration. `rules_per_group`: the quota of inbound rules a
-    group and address family, where the account has another than AWS's own.
-    """
+    """`[providers.X]`: one account in one region. Credentials come from the SDK's own chain."""
 
     region: Annotated[str, Field(pattern=r"^[a-z]{2,}(-[a-z]+)+-[0-9]+$")]
+    """The region's name, such as `eu-central-1`."""
     profile: Annotated[str, Field(min_length=1)] | None = None
+    """A profile of the SDK's configuration."""
     rules_per_group: Annotated[int, Field(ge=1, le=1000)] = DEFAULT_QUOTA
+    """The quota of inbound rules for a group and address family, if the account has another than
+    AWS's own."""
 
 
 class AwsFirewall(FirewallSettings):
-    """The keys of a `[firewalls.X]` table.
-
-    `group_id`: an existing group; or `vpc_id` and `name` (`cloudsync-` and the table's name where
-    it is left out), created when absent. `instances`: whose exposure is shown; a group is never
-    attached or detached.
-    """
+    """The keys of a `[firewalls.X]` table: `group_id`, or `vpc_id` with or without `name`."""
 
     group_id: Annotated[str, Field(pattern=r"^sg-[0-9a-f]{8,17}$")] | None = None
+    """An existing group."""
     name: (
         Annotated[str, Field(pattern=r"^[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]+$", max_length=255)]
         | None
     ) = None
+    """Name of the group in its VPC, created if absent; `cloudsync-` and the table's name if left
+    out."""
     vpc_id: Annotated[str, Field(pattern=r"^vpc-[0-9a-f]{8,17}$")] | None = None
+    """The VPC of a group that goes by name."""
     instances: list[Annotated[str, Field(pattern=r"^i-[0-9a-f]{8,17}$")]] = []
+    """Ids of instances whose exposure is shown; a group is never attached or detached."""
 
     @field_validator("name")
     @classmethod

@@ -14,27 +14,27 @@ RFC1918 = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 
 
 class DigitalOceanAccount(AccountSettings):
-    """`[providers.X]`: one team. `token`: with the scopes of docs/providers/digitalocean.md, or
-    full access."""
+    """`[providers.X]`: one team."""
 
     token: SecretRef
+    """With the scopes of docs/providers/digitalocean.md, or full access."""
 
 
 class DigitalOceanFirewall(FirewallSettings):
-    """The keys of a `[firewalls.X]` table.
-
-    `name`: the first part of the name at the vendor (owner and host digest follow it); `cloudsync-`
-    and the table's name where it is left out. `droplets`: ids or names to attach, `tags` to attach
-    by. `private`: who is let in from private networks on create, since this firewall filters the
-    VPC too: `allow` (RFC 1918), `cut` (nobody), or CIDRs.
-    """
+    """The keys of a `[firewalls.X]` table."""
 
     name: Annotated[str, Field(pattern=r"^[a-zA-Z0-9][a-zA-Z0-9.-]*$", max_length=128)] | None = (
         None
     )
+    """First part of the name at the vendor (owner and host digest follow it); `cloudsync-` and the
+    table's name if left out."""
     droplets: list[str | int] = Field(default=[])
+    """Ids or names of droplets to attach."""
     tags: list[Annotated[str, Field(pattern=r"^[a-zA-Z0-9_\-:]{1,255}$")]] = []
+    """Tags to attach by."""
     private: Literal["allow", "cut"] | list[str] = "allow"
+    """Who is let in from private networks when the firewall is created, since it filters the VPC
+    too: `allow` (RFC 1918), `cut` (nobody), or CIDRs."""
 
     @field_validator("droplets")
     @classmethod

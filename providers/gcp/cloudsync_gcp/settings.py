@@ -23,13 +23,12 @@ _PREFIX = r"^[a-z]([-a-z0-9]{0,48}[a-z0-9])?$"
 
 class GcpAccount(AccountSettings):
     """`[providers.X]`: one project (with a shared VPC: the host project, where the rules live).
-    Credentials come by the SDK's own chain.
-
-    `anonymous`: none at all; only with an endpoint on a loopback address.
-    """
+    Credentials come from the SDK's own chain."""
 
     project: Annotated[str, Field(pattern=r"^([a-z0-9.-]+:)?[a-z0-9][a-z0-9-]{0,61}[a-z0-9]?$")]
+    """The project's id."""
     anonymous: bool = False
+    """No credentials at all; only with an endpoint on a loopback address."""
 
     @model_validator(mode="after")
     def _only_on_loopback(self) -> GcpAccount:
@@ -39,22 +38,18 @@ class GcpAccount(AccountSettings):
 
 
 class GcpFirewall(FirewallSettings):
-    """The keys of a `[firewalls.X]` table.
-
-    `name`: the prefix of the names of new rules; `cloudsync-` and the table's name by default.
-    `network`: its name. Exactly one of `target_tags` and `target_service_accounts`: whom the rules
-    are for, never everybody. `priority`: of new rules; by default 1000 with `enforce = "allow"` and
-    900 with `"deny-others"`; setting it permits new rules to pass the denials of others. `enforce`:
-    `allow` only adds allow rules; `deny-others` also denies what other rules let in from the
-    Internet on the same targets.
-    """
+    """The keys of a `[firewalls.X]` table. Exactly one of `target_tags` and
+    `target_service_accounts`: a rule without targets would be for every machine."""
 
     name: Annotated[str, Field(pattern=_PREFIX)] | None = None
+    """Prefix of the names of new rules; `cloudsync-` and the table's name if left out."""
     network: Annotated[str, Field(pattern=_TAG)] = "default"
+    """The network's name."""
     target_tags: (
         Annotated[list[Annotated[str, Field(pattern=_TAG)]], Field(min_length=1, max_length=70)]
         | None
     ) = None
+    """Tags of the machines that the rules are for."""
     target_service_accounts: (
         Annotated[
             list[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]],
@@ -62,8 +57,13 @@ class GcpFirewall(FirewallSettings):
         ]
         | None
     ) = None
+    """Service accounts of the machines that the rules are for."""
     priority: Annotated[int, Field(ge=0, le=65534)] | None = None
+    """Of new rules; by default 1000 with `enforce = "allow"` and 900 with `"deny-others"`. Setting
+    it permits new rules to pass the denials of others."""
     enforce: Literal["allow", "deny-others"]
+    """`allow` only adds allow rules; `deny-others` also denies what other rules let in from the
+    Internet on the same targets."""
 
     @model_validator(mode="after")
     def _one_target(self) -> GcpFirewall:

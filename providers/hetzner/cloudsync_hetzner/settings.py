@@ -9,22 +9,21 @@ from cloudsync.provider.settings import AccountSettings, FirewallSettings, Secre
 
 
 class HetznerAccount(AccountSettings):
-    """`[providers.X]`: one project. `token`: read-only is enough for plan, read and write for
-    apply."""
+    """`[providers.X]`: one project."""
 
     token: SecretRef
+    """Read-only is enough for plan; apply needs read and write."""
 
 
 class HetznerFirewall(FirewallSettings):
-    """The keys of a `[firewalls.X]` table.
-
-    `name`: at the vendor; `cloudsync-` and the table's name where it is left out. `servers`: names
-    or ids to attach. `label_selector`: attach by it.
-    """
+    """The keys of a `[firewalls.X]` table."""
 
     name: str | None = Field(default=None, min_length=1, max_length=128)
+    """Its name at the vendor; `cloudsync-` and the table's name if left out."""
     servers: list[str | int] = Field(default=[])
+    """Names or ids of servers to attach."""
     label_selector: str | None = Field(default=None, min_length=1, max_length=1024)
+    """A label selector to attach by."""
 
     @field_validator("servers")
     @classmethod

@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 
 
 class LocalFirewall(FirewallSettings):
-    """The keys of a `[firewalls.X]` table. `path`: the JSON file, relative to the configuration
-    file."""
+    """The keys of a `[firewalls.X]` table."""
 
     path: str
+    """The file that stands for the firewall, relative to the configuration."""
 
     @field_validator("path")
     @classmethod

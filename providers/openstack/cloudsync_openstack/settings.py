@@ -17,18 +17,16 @@ Name = Annotated[str, Field(min_length=1, max_length=255)]
 
 class OpenStackAccount(AccountSettings):
     """`[providers.X]`: one project in one region. Credentials come from clouds.yaml or the `OS_*`
-    variables, as for the `openstack` command.
-
-    `cloud`: an entry of clouds.yaml; left out, `OS_CLOUD` or the other `OS_*` variables say which.
-    `region`: if the cloud has several. `endpoint`: Neutron's root, instead of the one in the
-    service catalog. `anonymous`: a Neutron without Keystone, only on a loopback `endpoint`, and
-    then for the project `project_id`.
-    """
+    variables, as for the `openstack` command."""
 
     cloud: Name | None = None
+    """An entry of clouds.yaml; if left out, `OS_CLOUD` or the other `OS_*` variables decide."""
     region: Name | None = None
+    """The region, if the cloud has several."""
     anonymous: bool = False
+    """A Neutron without Keystone, only on a loopback `endpoint`."""
     project_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    """The project, with `anonymous`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> OpenStackAccount:
@@ -46,19 +44,18 @@ class OpenStackAccount(AccountSettings):
 
 
 class OpenStackFirewall(FirewallSettings):
-    """The keys of a `[firewalls.X]` table.
-
-    `id`: an existing group; or `name` (`cloudsync-` and the table's name if left out), created if
-    absent. `ports`: names or ids of ports to attach the group to; `servers`: names or ids of
-    servers, with all their ports. `project`: id of the project of the group, if it is not the one
-    of the login.
-    """
+    """The keys of a `[firewalls.X]` table: `id`, or `name`."""
 
     id: Id | None = None
+    """An existing group."""
     name: Name | None = None
+    """Name of the group, created if absent; `cloudsync-` and the table's name if left out."""
     ports: list[Name] = []
+    """Names or ids of ports to attach the group to."""
     servers: list[Name] = []
+    """Names or ids of servers, with all their ports."""
     project: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    """Id of the group's project, if it is not the one of the login."""
 
     @model_validator(mode="after")
     def _which(self) -> OpenStackFirewall:
