@@ -1,20 +1,30 @@
-"""A real Docker engine on the machine of a packet lab."""
+"""A real Docker engine on the machine of a packet lab: this machine's, or that of another Debian
+suite."""
 
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import Self
 
+import pytest
+
+from tests import roots
 from tests.engine import lab as engines
+from tests.engines.rooted import PACKAGES, RootedLab
 from tests.host.lab import Lab
 
 
-class Engine(engines.Lab):
-    """As `tests.engine.lab.Lab`, in the machine's network namespace."""
+class Engine(RootedLab):
+    """As `tests.engine.lab.Lab`, in the machine's network namespace. `root`: where its programs come
+    from; None: from this machine."""
 
-    def __init__(self, lab: Lab, *options: str) -> None:
-        super().__init__("--userland-proxy=true", *options)
+    def __init__(self, lab: Lab, *options: str, root: Path | None = None) -> None:
+        super().__init__(root or Path("/"), "--userland-proxy=true", *options)
         self.namespace, self.inside = lab.host, lab.inside
+
+    def program(self) -> tuple[str, ...]:
+        return ("dockerd",) if self._root == Path("/") else super().program()
 
     def __enter__(self) -> Self:
         try:
@@ -35,3 +45,11 @@ class Engine(engines.Lab):
 def missing() -> str | None:
     """Why no engine can run here."""
     return engines.missing() or (None if shutil.which("iptables") else "needs iptables")
+
+
+def engine_of(suite: str, lab: Lab, *options: str) -> Engine:
+    """The engine of a Debian suite, or this machine's; or the test skipped with the reason."""
+    here = suite == "this-machine"
+    if (reason := missing() or (None if here else roots.unavailable())) is not None:
+        pytest.skip(reason)
+    return Engine(lab, *options, root=None if here else roots.made(suite, PACKAGES))

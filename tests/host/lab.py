@@ -68,6 +68,7 @@ class Lab:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._sockets: list[socket.socket] = []
+        self._forwarders: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
         try:
@@ -146,6 +147,14 @@ class Lab:
                         client.sendall(b"!")
                         self._sockets.append(client)
 
+    def reach(self, port: int) -> None:
+        """A port of 127.0.0.1 out here is one of the machine's loopback too."""
+        server = in_namespace(self.host, lambda: socket.create_server(("127.0.0.1", port)))
+        self._sockets.append(server)
+        thread = threading.Thread(target=_forward, args=(server, port, self._stop), daemon=True)
+        thread.start()
+        self._forwarders.append(thread)
+
     def tcp(self, port: int, address: str = HOST4, source: str | None = None) -> Verdict:
         """Whether a new connection from outside arrives at something: an answer, or a refusal by
         the host itself, which a packet must have reached as well."""
@@ -200,6 +209,8 @@ class Lab:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        for thread in self._forwarders:
+            thread.join()
         self._selector.close()
         for opened in self._sockets:
             opened.close()
@@ -217,6 +228,35 @@ def _listener(kind: str, port: int) -> socket.socket:
     if kind == "tcp":
         server.listen(64)
     return server
+
+
+def _forward(server: socket.socket, port: int, stop: threading.Event) -> None:
+    """Every connection to `server` goes on to the port out here."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(server, selectors.EVENT_READ)
+        while not stop.is_set():
+            for key, _ in selector.select(0.05):
+                source = key.fileobj
+                assert isinstance(source, socket.socket)
+                if source is server:
+                    client, _ = server.accept()
+                    target = socket.create_connection(("127.0.0.1", port))
+                    selector.register(client, selectors.EVENT_READ, target)
+                    selector.register(target, selectors.EVENT_READ, client)
+                    continue
+                data = b""
+                with contextlib.suppress(OSError):
+                    if data := source.recv(65536):
+                        key.data.sendall(data)
+                        continue
+                for end in (source, key.data):
+                    with contextlib.suppress(KeyError, ValueError):
+                        selector.unregister(end)
+                    end.close()
+        for key in list(selector.get_map().values()):
+            if key.fileobj is not server:
+                assert isinstance(key.fileobj, socket.socket)
+                key.fileobj.close()
 
 
 def _family(address: str) -> socket.AddressFamily:

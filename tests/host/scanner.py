@@ -14,7 +14,6 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Literal, Self
@@ -25,6 +24,7 @@ Protocol = Literal["tcp", "udp"]
 ALL = range(1, 65536)
 _NUMBERS: dict[Protocol, int] = {"tcp": 6, "udp": 17}
 _KINDS: tuple[tuple[Protocol, int], ...] = (("tcp", 4), ("udp", 4), ("tcp", 6), ("udp", 6))
+_NAMES = tuple(f"{protocol}{version}" for protocol, version in _KINDS)
 _ENDS = {4: (PEER4, HOST4), 6: (PEER6, HOST6)}
 _SOURCE_PORT = 40001
 """What a probe is known by: the referee leaves every other connection alone."""
@@ -43,12 +43,16 @@ class Passed:
     udp6: frozenset[int] = frozenset()
 
     def __str__(self) -> str:
-        kinds = (f"{protocol}{version}" for protocol, version in _KINDS)
-        return "; ".join(f"{kind}: {spans(getattr(self, kind))}" for kind in kinds)
+        return "; ".join(f"{kind}: {spans(getattr(self, kind))}" for kind in _NAMES)
+
+    def __and__(self, other: Passed) -> Passed:
+        return Passed(*(getattr(self, kind) & getattr(other, kind) for kind in _NAMES))
+
+    def __or__(self, other: Passed) -> Passed:
+        return Passed(*(getattr(self, kind) | getattr(other, kind) for kind in _NAMES))
 
     def __le__(self, other: Passed) -> bool:
-        kinds = [f"{protocol}{version}" for protocol, version in _KINDS]
-        return all(getattr(self, kind) <= getattr(other, kind) for kind in kinds)
+        return all(getattr(self, kind) <= getattr(other, kind) for kind in _NAMES)
 
 
 def everywhere(tcp: Iterable[int] = (), udp: Iterable[int] = ()) -> Passed:
@@ -227,12 +231,3 @@ def _packets(protocol: Protocol, source: str, target: str, ports: Iterable[int])
         checksum = (0xFFFF - folded) or 0xFFFF
         body = head.pack(_SOURCE_PORT, port) + rest
         yield body[:at] + checksum.to_bytes(2, "big") + body[at + 2 :]
-
-
-@contextmanager
-def timed() -> Iterator[list[float]]:
-    """How long the block took, in the list afterwards."""
-    seconds: list[float] = []
-    begun = time.monotonic()
-    yield seconds
-    seconds.append(time.monotonic() - begun)

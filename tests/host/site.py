@@ -38,9 +38,9 @@ class Site:
         self.deadline = "2m"
         self.more_environment: dict[str, str] = {}
 
-    def write(self) -> Path:
+    def document(self) -> dict[str, Any]:
         """The configuration as it is now."""
-        document = {
+        return {
             "version": 1,
             "owner": "shop",
             "state": f"file://{self.folder}/state",
@@ -51,8 +51,11 @@ class Site:
             "hosts": {"web-1": {"ports": self.ports, **self.host}},
             "firewalls": {NAME: {"provider": "host", "hosts": ["web-1"], **self.keys}},
         }
+
+    def write(self) -> Path:
+        """Its file."""
         path = self.folder / "cloudsync.toml"
-        path.write_text(tomlkit.dumps(document))
+        path.write_text(tomlkit.dumps(self.document()))
         return path
 
     def words(self, *words: str) -> list[str]:

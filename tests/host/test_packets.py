@@ -200,8 +200,8 @@ def test_law3_a_port_that_stays_wanted_loses_nothing_over_many_changes(
 class Knocking:
     """Connects to a port from outside, again and again, until the end of the block."""
 
-    def __init__(self, lab: Lab, port: int) -> None:
-        self.lab, self.port, self.tries = lab, port, 0
+    def __init__(self, lab: Lab, port: int, address: str = HOST4) -> None:
+        self.lab, self.port, self.address, self.tries = lab, port, address, 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._knock)
 
@@ -215,7 +215,7 @@ class Knocking:
 
     def _knock(self) -> None:
         while not self._stop.is_set():
-            self.lab.tcp(self.port)
+            self.lab.tcp(self.port, self.address)
             self.tries += 1
 
 
