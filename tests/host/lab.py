@@ -13,6 +13,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, Self, TypeVar
@@ -25,6 +26,8 @@ HOST4, HOST6 = "198.51.100.10", "2001:db8:2::10"
 PEER4, OTHER4, PEER6 = "203.0.113.2", "203.0.113.77", "2001:db8:1::2"
 _NEWNET = 0x40000000
 _PROBE_SECONDS = 0.3
+_CLIENTS = 64
+"""How many connections a server on the machine keeps open."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -68,6 +71,7 @@ class Lab:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._sockets: list[socket.socket] = []
+        self._clients: deque[socket.socket] = deque()
         self._forwarders: list[threading.Thread] = []
 
     def __enter__(self) -> Self:
@@ -145,7 +149,9 @@ class Lab:
                     else:
                         client, _ = server.accept()
                         client.sendall(b"!")
-                        self._sockets.append(client)
+                        self._clients.append(client)
+                        if len(self._clients) > _CLIENTS:
+                            self._clients.popleft().close()
 
     def reach(self, port: int) -> None:
         """A port of 127.0.0.1 out here is one of the machine's loopback too."""
@@ -212,7 +218,7 @@ class Lab:
         for thread in self._forwarders:
             thread.join()
         self._selector.close()
-        for opened in self._sockets:
+        for opened in (*self._sockets, *self._clients):
             opened.close()
         for name in (self.host, self.cloud, self.inet):
             subprocess.run(["ip", "netns", "del", name], check=False, capture_output=True)

@@ -8,12 +8,14 @@ took in is every port once, what it let out is what arrived at the machine.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
 import subprocess
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Literal, Self
@@ -31,6 +33,8 @@ _SOURCE_PORT = 40001
 _COUNTS, _NOTES = "referee_counts", "referee_notes"
 _TRIES = 4
 _PATIENCE = 2.0
+_SLICE = 4096
+_RCVBUFFORCE = 33
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,3 +235,84 @@ def _packets(protocol: Protocol, source: str, target: str, ports: Iterable[int])
         checksum = (0xFFFF - folded) or 0xFFFF
         body = head.pack(_SOURCE_PORT, port) + rest
         yield body[:at] + checksum.to_bytes(2, "big") + body[at + 2 :]
+
+
+class Witness:
+    """What reaches the machine itself while the block runs and every port is probed again and again:
+    seen by raw sockets there, which no flush of a rule set takes away. A probe that is lost on the
+    way, while the machine is off, say, is not counted for or against anything.
+
+    `strays`: the moments (`time.monotonic()`) at which a probe of another port than those `wanted`
+    arrived."""
+
+    def __init__(self, lab: Lab, wanted: Passed) -> None:
+        self.lab, self.wanted = lab, wanted
+        self.sent = 0
+        self.strays: list[float] = []
+        self._seen: dict[str, set[int]] = {kind: set() for kind in _NAMES}
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._receivers: list[socket.socket] = []
+
+    def __enter__(self) -> Self:
+        for protocol, version in _KINDS:
+            receiver = in_namespace(self.lab.host, lambda p=protocol, v=version: _receiver(p, v))
+            self._receivers.append(receiver)
+            kind = f"{protocol}{version}"
+            self._start(lambda r=receiver, k=kind: self._watch(r, k))
+        self._start(lambda: in_namespace(self.lab.inet, self._fire))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        for receiver in self._receivers:
+            receiver.close()
+
+    def passed(self) -> Passed:
+        """So far."""
+        return Passed(**{kind: frozenset(seen) for kind, seen in self._seen.items()})
+
+    def _start(self, action: Callable[[], None]) -> None:
+        thread = threading.Thread(target=action, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _fire(self) -> None:
+        while not self._stop.is_set():
+            for start in range(1, 65536, _SLICE):
+                for protocol, version in _KINDS:
+                    if self._stop.is_set():
+                        return
+                    ports = range(start, min(start + _SLICE, 65536))
+                    # Unreachable while the machine is off.
+                    with contextlib.suppress(OSError):
+                        _send(protocol, version, ports)
+                    self.sent += len(ports)
+
+    @property
+    def gap(self) -> float:
+        """Milliseconds from the first stray to the last one; 0 where there was none."""
+        return (max(self.strays) - min(self.strays)) * 1000 if self.strays else 0.0
+
+    def _watch(self, receiver: socket.socket, kind: str) -> None:
+        seen, wanted = self._seen[kind], getattr(self.wanted, kind)
+        while not self._stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                packet = receiver.recv(128)
+                # IPv4 comes with its header, IPv6 without.
+                at = (packet[0] & 15) * 4 if kind.endswith("4") else 0
+                source, port = struct.unpack_from("!HH", packet, at)
+                if source == _SOURCE_PORT:
+                    seen.add(port)
+                    if port not in wanted:
+                        self.strays.append(time.monotonic())
+
+
+def _receiver(protocol: Protocol, version: int) -> socket.socket:
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    receiver = socket.socket(family, socket.SOCK_RAW, _NUMBERS[protocol])
+    receiver.setsockopt(socket.SOL_SOCKET, _RCVBUFFORCE, 1 << 26)
+    receiver.settimeout(0.1)
+    return receiver

@@ -27,6 +27,7 @@ class Box:
         lines = ["mount --make-rprivate /", "mount -t tmpfs tmpfs /run"]
         for number, path in enumerate(path for path in copies if Path(path).exists()):
             copy = folder / f"copy{number}"
+            folder.mkdir(exist_ok=True)
             shutil.copytree(path, copy, symlinks=True)
             lines.append(f"mount --bind {copy} {path}")
         script = "; ".join([*lines, "echo ready", "exec sleep 1000"])
@@ -74,7 +75,7 @@ def ufw(lab: Lab, tmp_path: Path) -> Iterator[Box]:
     if shutil.which("ufw") is None or os.geteuid():
         pytest.skip("needs root and ufw")
     copies = ("/etc/ufw", "/etc/default", "/lib/ufw", "/var/lib/ufw")
-    box = Box(lab, tmp_path, copies)
+    box = Box(lab, tmp_path / "ufw", copies)
     try:
         yield box
     finally:
@@ -105,7 +106,7 @@ def firewalld(lab: Lab, tmp_path: Path) -> Iterator[Box]:
     lacking = [n for n in ("firewalld", "firewall-cmd", "dbus-daemon") if shutil.which(n) is None]
     if lacking or os.geteuid():
         pytest.skip("needs root, firewalld and dbus")
-    box = Box(lab, tmp_path, ("/etc/firewalld",))
+    box = Box(lab, tmp_path / "firewalld", ("/etc/firewalld",))
     try:
         box.run("mkdir", "-p", "/run/dbus", "/run/firewalld")
         box.start("dbus-daemon", "--system", "--nofork", "--nopidfile")
