@@ -5,7 +5,7 @@ CORE := $(VENV)/.core
 STAMP := $(VENV)/.installed
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
-.PHONY: help demo clouds test unit cov site crash fuzz mutants soak bench lint docs clean
+.PHONY: help demo clouds test unit cov site crash fuzz walls mutants soak bench lint docs clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
 
@@ -33,6 +33,9 @@ crash: $(STAMP) ## Every mishap at every call of every kind of run; `make test` 
 
 fuzz: $(STAMP) ## Input nobody meant and anything in any order, for an hour and at random; `make test` has a little of it
 	CLOUDSYNC_LONG=1 $(VENV)/bin/python -m pytest tests/fuzz tests/crash/test_any_order.py --timeout=0
+
+walls: $(STAMP) ## Every port of a machine over its whole day: engines, ufw, firewalld, flush, reboot, 1,000 changes; needs root
+	CLOUDSYNC_LONG=1 $(VENV)/bin/python -m pytest tests/host --timeout=0
 
 mutants: $(STAMP) ## Break the code on purpose and tell what no test noticed; takes hours (TARGETS="guards holds" for some)
 	$(VENV)/bin/python tests/mutants/run.py $(TARGETS)

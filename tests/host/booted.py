@@ -33,13 +33,15 @@ _NETWORK = f"""[Unit]
 DefaultDependencies=no
 Wants=network-pre.target network.target
 After=network-pre.target
-Before=network.target network-online.target
+Before=network.target network-online.target shutdown.target
+Conflicts=shutdown.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/bin/sh -c 'ip link set eth0 up; ip addr add {HOST4}/24 dev eth0; \
 ip addr add {HOST6}/64 dev eth0 nodad; ip route add default via 198.51.100.1; \
 ip -6 route add default via 2001:db8:2::1'
+ExecStop=/sbin/ip link set eth0 down
 [Install]
 WantedBy=multi-user.target network-online.target
 """
@@ -194,9 +196,10 @@ class Booted:
         return False
 
     def _unplug(self) -> None:
-        subprocess.run([*self.lab.inside, "nft", "flush", "ruleset"], check=True)
-        subprocess.run(["ip", "-n", self.lab.host, "addr", "flush", "dev", "eth0"], check=True)
+        # The interface first: a machine that is off hears nothing.
         subprocess.run(["ip", "-n", self.lab.host, "link", "set", "eth0", "down"], check=True)
+        subprocess.run(["ip", "-n", self.lab.host, "addr", "flush", "dev", "eth0"], check=True)
+        subprocess.run([*self.lab.inside, "nft", "flush", "ruleset"], check=True)
 
     def _end(self) -> None:
         process, self._process = self._process, None
