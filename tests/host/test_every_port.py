@@ -224,12 +224,12 @@ def test_law3_a_client_loses_nothing_over_a_thousand_changes(world: World, lab: 
     world.ports = ["22/tcp", "443/tcp"]
     world.apply()
     lab.nft(REFEREE)
-    with Knocking(lab, 443, HOST4) as one, Knocking(lab, 443, HOST6) as other:
+    with Knocking(lab, 443, HOST4) as over_ipv4, Knocking(lab, 443, HOST6) as over_ipv6:
         for number in range(1000):
             replace_extra_port(lab, 9000 + number)
     before, behind = referee_counts(lab)
     print(f"{before} connections counted over 1,000 changes, {before - behind} lost")
-    assert before >= one.tries + other.tries > 1000
+    assert before >= over_ipv4.tries + over_ipv6.tries > 1000
     assert behind == before
 
 
