@@ -3,6 +3,7 @@ suite."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Self
@@ -19,12 +20,28 @@ class Engine(RootedLab):
     """As `tests.engine.lab.Lab`, in the machine's network namespace. `root`: where its programs come
     from; None: from this machine."""
 
-    def __init__(self, lab: Lab, *options: str, root: Path | None = None) -> None:
+    def __init__(
+        self, lab: Lab, *options: str, root: Path | None = None, legacy: bool = False
+    ) -> None:
         super().__init__(root or Path("/"), "--userland-proxy=true", *options)
         self.namespace, self.inside = lab.host, lab.inside
+        self._legacy = legacy
 
     def program(self) -> tuple[str, ...]:
-        return ("dockerd",) if self._root == Path("/") else super().program()
+        if self._root != Path("/"):
+            return super().program()
+        return (
+            ("env", f"PATH={self._legacy_programs()}", "dockerd") if self._legacy else ("dockerd",)
+        )
+
+    def _legacy_programs(self) -> str:
+        """A PATH whose iptables is that of the older kernel interface."""
+        folder = self.folder / "legacy"
+        folder.mkdir(exist_ok=True)
+        for name in ("iptables", "ip6tables"):
+            if not (link := folder / name).exists():
+                link.symlink_to(shutil.which(f"{name}-legacy") or f"/usr/sbin/{name}-legacy")
+        return f"{folder}:{os.environ['PATH']}"
 
     def __enter__(self) -> Self:
         try:
@@ -42,9 +59,9 @@ class Engine(RootedLab):
         )
 
 
-def missing() -> str | None:
+def missing(iptables: str = "iptables") -> str | None:
     """Why no engine can run here."""
-    return engines.missing() or (None if shutil.which("iptables") else "needs iptables")
+    return engines.missing() or (None if shutil.which(iptables) else f"needs {iptables}")
 
 
 def engine_of(suite: str, lab: Lab, *options: str) -> Engine:

@@ -95,3 +95,30 @@ def test_a_port_that_a_container_publishes_later_opens_at_the_next_apply_and_clo
     site.apply("--now")
     assert lab.scan((8094, *SCANNED)) == {22, 8090}
     assert site.run("plan", "--firewall", NAME).returncode == 0
+
+
+def test_docker_on_the_older_iptables_is_filtered_alike(lab: Lab, site: Site) -> None:
+    """The legacy interface has tables of its own in the kernel; a packet passes both."""
+    if (reason := missing("iptables-legacy")) is not None:
+        pytest.skip(reason)
+    with Engine(lab, legacy=True) as engine:
+        engine.serve("web", 80, "-p", "8090:80", "--label", "cloudsync.expose=true")
+        engine.serve("db", 80, "-p", "8091:80")
+        words = [*lab.inside, "iptables-legacy", "-t", "nat", "-S", "DOCKER"]
+        legacy = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        assert "--dport 8091" in legacy
+        site.ports = ["22/tcp"]
+        site.host = {"docker": f"unix://{engine.socket}"}
+        site.policy["expose"] = "labelled"
+        assert lab.scan((22, 8090, 8091)) == {22, 8090, 8091}
+        site.apply()
+        assert lab.scan((22, 8090, 8091)) == lab.scan((22, 8090, 8091), HOST6) == {22, 8090}
+        engine.stop()
+        engine.start()
+        engine.docker("start", "web", "db")
+        assert lab.scan((22, 8090, 8091)) == {22, 8090}
+        lab.listen_outside(8000)
+        process = engine.docker("inspect", "-f", "{{.State.Pid}}", "web")
+        script = f"import socket; socket.create_connection(('{PEER4}', 8000), 3)"
+        words = ["nsenter", f"--net=/proc/{process}/ns/net", "--", sys.executable, "-c", script]
+        assert subprocess.run(words, check=False).returncode == 0
