@@ -186,7 +186,7 @@ def _fleet() -> list[dict[str, Any]]:
 def _chains(concurrency: int, *, writes: bool) -> dict[str, float]:
     """Seconds of latency that nothing can save. Engines and accounts are read at the same time,
     engines take longer. Then, where there is something to write: a write and what is asked until it
-    is in force, at most two calls (DigitalOcean), and one list to see what is there. Unbounded:
+    is in effect, at most two calls (DigitalOcean), and one list to see what is there. Unbounded:
     everything that need not wait at once. Bounded: `concurrency` requests to engines, four
     firewalls an account."""
     rounds = math.ceil(HOSTS * ENGINE_REQUESTS / concurrency)

@@ -23,12 +23,12 @@ MEANINGS = (
     (USAGE, "usage or configuration error"),
     (LOCKED, "another run holds the lock (the message names it)"),
     (NOT_APPROVED, "not the approved plan any more; nothing was applied"),
-    (PARTLY, "partly applied: a write failed, or nobody knows whether it took effect"),
+    (PARTLY, "partly applied: a write failed, or it is unknown whether it took effect"),
     (GUARD, "a guard refused something; the rest was done"),
     (
         FAILED,
         (
-            "something failed that trying again will not mend: credentials, permission, not found, a malformed label or file; the rest "
+            "something failed that trying again will not fix: credentials, permission, not found, a malformed label or file; the rest "
             "was done, nothing closed because of it"
         ),
     ),

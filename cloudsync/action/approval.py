@@ -102,6 +102,6 @@ def _merged(event: Event, github: GitHub, sleep: Callable[[float], None]) -> Pul
         if merged:
             return merged[0]
     raise NotApproved(
-        f"the commit {event.sha[:12]} was not made by merging a pull request, so nobody was shown its changes; look at the plan of this "
-        "run, and apply it by hand or with the input expect"
+        f"the commit {event.sha[:12]} was not made by merging a pull request, so its "
+        "changes were never shown to anyone; look at the plan of this run, and apply it by hand or with the input expect"
     )

@@ -31,7 +31,7 @@ API_VERSION = "2022-11-28"
 
 
 class GitHubError(Exception):
-    """A call that failed for good. `temporary`: trying again later may mend it. `forbidden`: the
+    """A call that failed for good. `temporary`: trying again later may fix it. `forbidden`: the
     token may not."""
 
     def __init__(
@@ -230,7 +230,9 @@ def _decoded(answer: requests.Response) -> Any:
         return json.loads(answer.content)
     except ValueError:
         raise GitHubError(
-            "GitHub answered with something that is no JSON", temporary=True, fate_unknown=True
+            "GitHub answered with something that is not valid JSON",
+            temporary=True,
+            fate_unknown=True,
         ) from None
 
 

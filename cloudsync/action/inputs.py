@@ -62,7 +62,7 @@ class Inputs:
         directory = workspace / (text("working-directory") or ".")
         if not directory.is_dir():
             raise InputError(
-                "the input working-directory is no folder of the checkout; is there an actions/checkout step before?"
+                "the input working-directory is not a directory in the checkout; did you run actions/checkout first?"
             )
         config = text("config") or None
         return Inputs(

@@ -123,7 +123,7 @@ def _commented(
         return result
     if event.fork:
         runner.warning(
-            "the pull request comes from a fork, whose token may not comment: the plan stands in the job summary"
+            "the pull request comes from a fork, whose token may not comment: the plan is in the job summary"
         )
         return result
     place = Place(event.repository, event.pull_request, inputs.label)
@@ -139,7 +139,7 @@ def _commented(
         comment.put(github, place, text)
     except GitHubError as error:
         hint = "; does the job have `permissions: pull-requests: write`?" if error.forbidden else ""
-        message = f"the plan could not be written into the pull request, where an older one may stand: {error}{hint}"
+        message = f"the plan could not be written into the pull request, and an older one may still be there: {error}{hint}"
         if result.code != exit_codes.DONE:
             runner.error(message)
             return result
@@ -209,7 +209,9 @@ def _state(
         if github is not None:
             github.update_comment(shown, comment.with_state(shown, state, used=used))
     except GitHubError as error:
-        runner.warning(f"the pull request could not be told what became of its plan: {error}")
+        runner.warning(
+            f"the pull request could not be updated with the outcome of its plan: {error}"
+        )
 
 
 def _cloudsync(

@@ -74,7 +74,7 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], granted: Granted, **opt
     if given.planfile is not None:
         if firewalls or granted != Granted():
             raise click.UsageError(
-                "a plan file carries what it was granted, and accepts no more: leave the other options away"
+                "a plan file carries what it was granted, and accepts no more: omit the other options"
             )
         approved = _read(given.planfile)
         granted = approved.granted

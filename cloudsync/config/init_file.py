@@ -69,7 +69,7 @@ class FirstRun:
                     if self.expose == "published"
                     else 'only where the label cloudsync.expose=true asks; "published": every published port',
                 ),
-                '# deny = ["8080/tcp"]                # never opened, whoever asks',
+                '# deny = ["8080/tcp"]                # never opened, no matter who asks',
                 '# allow_sensitive = ["5432/tcp"]     # databases and the like are not opened to the world, except these',
                 '# mode = "additive"                  # never closes anything',
                 "",
@@ -151,7 +151,7 @@ def sources_problem(text: str) -> str | None:
     try:
         NetworkSet.of(words)
     except ValueError:
-        return "has an address that is no network (host bits must be zero)"
+        return "has an address that is not a network (host bits must be zero)"
     return None
 
 

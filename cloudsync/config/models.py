@@ -291,7 +291,7 @@ class ReportTable(Settings):
     ] = None
     webhook: Annotated[
         SecretRef | None,
-        Field(description="reference to the URL that is told of changes and failures"),
+        Field(description="reference to the URL that is notified of changes and failures"),
     ] = None
     webhook_secret: Annotated[
         SecretRef | None, Field(description="reference to the key its messages are signed with")
@@ -307,7 +307,7 @@ class ReportTable(Settings):
     @model_validator(mode="after")
     def _complete(self) -> ReportTable:
         if self.webhook_secret is not None and self.webhook is None:
-            raise ValueError("webhook_secret needs webhook beside it")
+            raise ValueError("webhook_secret needs webhook as well")
         return self
 
 

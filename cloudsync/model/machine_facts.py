@@ -74,7 +74,7 @@ class Publish:
 
 
 def classify_word(address: str) -> str:
-    """The class of an address written as text; `public` for what is no address."""
+    """The class of an address written as text; `public` for what is not an address."""
     from ipaddress import ip_address
 
     try:

@@ -15,7 +15,7 @@ Status = Literal["done", "unchanged", "refused", "failed", "unknown", "not-begun
 class Outcome:
     """What an apply did to one firewall. `not-begun`: an earlier failure or a refusal to go on kept
     it from being touched. `conflict`: somebody else changed it meanwhile; to look and plan again
-    may mend it. `stopped`: a signal kept steps from being begun. `before` and `after`: what it let
+    may fix it. `stopped`: a signal kept steps from being begun. `before` and `after`: what it let
     in as it was read first and last; None where that is not known, or nobody looked again."""
 
     firewall: str

@@ -73,7 +73,7 @@ class StepSummary:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A rule that stays open though nobody wants it. `reason` is a short word (unknown-host,
+    """A rule that stays open although nothing requires it. `reason` is a short word (unknown-host,
     additive, ...), `detail` says it in words."""
 
     rule: Rule
@@ -117,7 +117,7 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class ReadStatus:
-    """`complete`, `partial` or `failed`; `temporary`: trying again may mend it."""
+    """`complete`, `partial` or `failed`; `temporary`: trying again may fix it."""
 
     status: Literal["complete", "partial", "failed"]
     """Whether everything, some of it or nothing was read."""

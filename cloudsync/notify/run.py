@@ -39,7 +39,7 @@ ERROR_KINDS: dict[ErrorKind, str] = {
     "network": "a network of [networks] could not be read",
     "not-approved": "the plan was not the approved one any more, or a person said no",
     "state": "the state directory could not be used",
-    "write": "a write to a firewall failed, or nobody knows whether it took effect",
+    "write": "a write to a firewall failed, or it is unknown whether it took effect",
 }
 _CAUSES = 3
 _CHANGES = 5

@@ -35,7 +35,7 @@ def _beyond(approved: FirewallPlan, fresh: FirewallPlan) -> str | None:
         return f"is another firewall at the vendor now ({fresh.id}, was {approved.id})"
     if approved.exists is not None and fresh.exists is False and approved.exists:
         return "does not exist any more"
-    # What an earlier run began is finished by this one: putting approved rules in force needs no
+    # What an earlier run began is finished by this one: putting approved rules into effect needs no
     # approval of its own.
     others = {
         (c.action, c.target)

@@ -307,7 +307,7 @@ def _verdict(
         )
     if not before:
         return "closed, and stays closed"
-    return "open, and stays open though nobody wants it" if held else "open, and stays open"
+    return "open, and stays open although nothing requires it" if held else "open, and stays open"
 
 
 def _policy(
@@ -336,18 +336,18 @@ _AFTER_REFUSAL: Mapping[str, str] = {
     "not-labelled": "to open it: the label cloudsync.expose=true, or cloudsync.ports, on {who}",
     "labelled-out": "to open it: take the label that keeps it closed from {who}",
     "random-port": "to open it: give it a fixed host port (-p 8080:80) on {who}",
-    "not-published": "to open it: publish the port on {who}, or mend the label",
-    "no-address": "to open it: publish it on an address of that family on {who}, or mend cloudsync.sources",
+    "not-published": "to open it: publish the port on {who}, or fix the label",
+    "no-address": "to open it: publish it on an address of that family on {who}, or fix cloudsync.sources",
     "loopback": "to open it: publish it on another address than loopback on {who}",
     "private-address": "to open it: publish it on every address, or on a public one, on {who}",
-    "malformed": "to open it: mend the label of {who}",
+    "malformed": "to open it: fix the label of {who}",
     "unread-network": "it opens once the network can be read",
     "unexpressible": "this provider cannot express it; another firewall product can",
 }
 _WHILE_HELD: Mapping[str, str] = {
     "grace": "it closes by itself when the grace is over and a second complete read misses it; at once with --now",
     "unknown-host": "it closes once every host of the firewall can be read; a host that is gone for good is marked retired = true",
-    "malformed-label": "it closes once the labels of the container are mended",
+    "malformed-label": "it closes once the labels of the container are fixed",
     "unread-network": "it closes once the network can be read again, if nothing needs it then",
     "ssh-network-moved": "it closes with --ssh-moved",
     "additive": 'it closes with policy.mode = "sync"',

@@ -51,7 +51,7 @@ GUARDS: Mapping[str, tuple[Withholds, str]] = {
     "same-firewall": ("firewall", "two firewalls of the configuration are one at the vendor"),
     "attach": (
         "firewall",
-        "a machine that is under no firewall would come under this one; --allow-attach is the user's word",
+        "a machine that is under no firewall would come under this one; --allow-attach confirms it",
     ),
     "own-ssh": ("firewall", "the SSH connection this run was started through would be shut out"),
     "no-ssh-server": (
@@ -60,7 +60,7 @@ GUARDS: Mapping[str, tuple[Withholds, str]] = {
     ),
     "ssh-moved": (
         "firewall",
-        "SSH of the last applied plan would close; --ssh-moved is the user's word",
+        "SSH of the last applied plan would close; --ssh-moved confirms it",
     ),
     "ssh": ("firewall", "the provider's steps would close SSH (a defect of the provider)"),
     "steps": (
@@ -78,15 +78,15 @@ GUARDS: Mapping[str, tuple[Withholds, str]] = {
     ),
     "max-close": (
         "closings",
-        "more would close at once than policy.max_close; --allow-close is the user's word",
+        "more would close at once than policy.max_close; --allow-close confirms it",
     ),
     "everything-would-close": (
         "closings",
-        "nothing but SSH would stay open, or nothing of a host; --allow-close is the user's word",
+        "nothing but SSH would stay open, or nothing of a host; --allow-close confirms it",
     ),
     "foreign": (
         "closings",
-        'other firewalls leave open what nobody wants, or nobody knows, and policy.foreign is "fail"',
+        'other firewalls leave open what nothing requires, or what they leave open is not known, and policy.foreign is "fail"',
     ),
 }
 """Every guard: what it withholds, and what it saw."""
@@ -150,7 +150,7 @@ def releasing(name: str, observed: Present, wanted: Marker) -> Guard | None:
     mark = f'owner "{holder.owner}", firewall "{holder.firewall}", hosts {holder.hosts}'
     message = (
         f"the firewall at the vendor ({observed.id}) carries another mark ({mark}) than this configuration writes: releasing it "
-        f"would take it from whoever manages it. Release it by the configuration that manages it"
+        f"would take it from the configuration that manages it. Release it by the configuration that manages it"
     )
     return _refuse(refusal.id, name, message)
 
@@ -354,7 +354,7 @@ def foreign(
     `attaching`: targets of machines that come under this firewall by this very plan."""
     problems = []
     if standing.read is None:
-        problems.append("this provider does not tell what acts on machines")
+        problems.append("this provider does not report what acts on machines")
     elif standing.read.status != "complete":
         problems.append(standing.read.reason or standing.read.status)
     for machine in standing.machines:
@@ -382,7 +382,7 @@ def own_ssh(
     name: str, login: Login | None, before: RuleSet, after: RuleSet, *, attaches: bool, here: bool
 ) -> Guard | None:
     """The connection a person sits on. `here`: a host of the firewall is this machine. What was
-    shut already is not ours to mend."""
+    shut already is not ours to fix."""
     if login is None or not (here and login.here) or after.covers(login.rules):
         return None
     if not (attaches or before.covers(login.rules)):
@@ -508,7 +508,7 @@ def _unlawful(
         if not step.after.covers(lowest):
             return "steps", f'"{step.summary}" would close for a moment what stays wanted'
         if not highest.covers(step.after):
-            return "steps", f'"{step.summary}" would open for a moment what nobody wants'
+            return "steps", f'"{step.summary}" would open for a moment what nothing requires'
         if step.attaches:
             # A machine under no firewall is open: what it is to let in must be let in by the
             # firewall from the moment on at which it comes under it.

@@ -15,7 +15,7 @@ _BY_CODE = {
     "loopback": "publish it at {of} on a public address of the host, not on loopback",
     "random-port": "publish it at {of} on a fixed host port",
     "not-published": "publish it at {of}: its label cloudsync.ports names it, but the container does not publish it",
-    "malformed": "mend the labels of {of}",
+    "malformed": "fix the labels of {of}",
 }
 
 
@@ -33,7 +33,7 @@ def way_back(closed: Mapping[str, Any], firewall: str) -> tuple[str, ...]:
     if not ways and "policy.deny" in str(closed.get("reason") or ""):
         ways.append(_BY_CODE["denied"])
     if not ways:
-        ways.append("start the container again that publishes it, if it is to be there")
+        ways.append("start the container again that publishes it, if it should be there")
     return (*ways, _allow(port, _list(closed.get("sources")), firewall))
 
 

@@ -23,7 +23,7 @@ class Access:
     """One thing. `what`: the vendor's own word for it (`ec2:DescribeInstances`, `droplet:read`,
     `token`), `detail` a sentence.
 
-    `temporary`: an `unknown` that trying again may mend.
+    `temporary`: an `unknown` that trying again may fix.
     """
 
     what: str

@@ -169,10 +169,10 @@ class VendorRule:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Something of the firewall's configuration that is not in force: still being applied, or
+    """Something of the firewall's configuration that is not in effect: still being applied, or
     failed, at the vendor.
 
-    `target` is stable text (`server 7`); `reason` is for people. `lifts`: to put it in force opens
+    `target` is stable text (`server 7`); `reason` is for people. `lifts`: to put it into effect opens
     and closes nothing, so that it waits for no host.
     """
 
@@ -478,7 +478,7 @@ class Writer(Protocol):
     """Writes; opened only by apply."""
 
     def run(self, step: Step) -> None:
-        """Do one step and wait until the vendor has it in force. Raises `ProviderError`, with
+        """Do one step and wait until the vendor has it in effect. Raises `ProviderError`, with
         `fate_unknown` where that is so."""
         ...
 

@@ -2,7 +2,7 @@
 
 A message is one line for the person who must act: what failed, on what, what the vendor said (its
 code and its short message), what to do. Never a secret, never a whole payload. `temporary`: trying
-again later may mend it (exit 75); otherwise somebody must act (exit 1).
+again later may fix it (exit 75); otherwise somebody must act (exit 1).
 """
 
 from __future__ import annotations

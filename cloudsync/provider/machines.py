@@ -15,8 +15,8 @@ How a provider fills them:
 - `Interface.stages`: what a packet goes through, in order. Where every firewall only allows (AWS, DigitalOcean, Hetzner) that is
   `(union_stage(rules),)`. Where there are priorities, denials and levels (Google Cloud) it is a stage for every level, in the network's
   order of enforcement, its rules with their priorities, the last stage with `otherwise = DENY`. **No stage at all means that no firewall
-  acts on the interface: it is open.** A firewall that is being attached and not yet in force protects nothing; beside one that is in
-  force its rules count all the same.
+  acts on the interface: it is open.** A firewall that is being attached and not yet in effect protects nothing; beside one that is in
+  effect its rules count all the same.
 - `StageRule.matches` is what a rule is about, as a rule set: protocols, ports, sources. A rule that applies to other machines, by tag or
   account, is left out of this machine's stage; a disabled one may be given with `disabled`. Sources that are networks by another name
   (a prefix list, an address group) are resolved; those that stand for private addresses (a group, a tag) are no rule here but a text in
@@ -131,7 +131,7 @@ class Interface:
 @dataclass(frozen=True, slots=True)
 class ObservedMachine:
     """A machine with everything that filters it. `concerns`: names of firewalls of the
-    configuration. `pending`: what the vendor has not put in force, a sentence each. `unknown`:
+    configuration. `pending`: what the vendor has not put into effect, a sentence each. `unknown`:
     rules on it that could not be understood, so that more may be open than is said. `kept`: what
     other machines of the account may reach (groups, tags, load balancers); not the Internet.
     `spared`: public addresses of the vendor's own services that a firewall of the configuration

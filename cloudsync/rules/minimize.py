@@ -49,7 +49,7 @@ def generators(family: Iterable[Interval]) -> list[Interval]:
     some of them; sorted.
 
     An interval is bad where each of its points lies in two or more members that lie inside it. A
-    minimal bad one is mended by putting the overlaps of neighbours among its maximal members in
+    minimal bad one is fixed by putting the overlaps of neighbours among its maximal members in
     their place: one fewer, and they still generate all. Nothing good becomes bad by that, so one
     pass over the right ends is enough. O((m + n)^2) for m members over n points, near linear where
     few end together.

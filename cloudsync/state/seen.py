@@ -2,7 +2,7 @@
 missed (grace).
 
 Only what an apply knows is written, and only where it differs. A file that is not there, or cannot
-be read, starts all timers anew.
+be read, starts all timers again.
 """
 
 from __future__ import annotations

@@ -384,7 +384,7 @@ SCENARIOS = (
         Untouched(),
     ),
     scenario(
-        "sources that are no networks stay",
+        "sources that are not networks stay",
         there_is("tcp/80"),
         Other(),
         wants("tcp/443"),
@@ -538,7 +538,7 @@ SCENARIOS = (
         NothingLeft(),
     ),
     scenario(
-        "nothing closes on a machine that is no host",
+        "nothing closes on a machine that is not a host",
         there_is("tcp/80", "tcp/5432 from 203.0.113.0/24"),
         Neighbour(),
         wants("tcp/80", "tcp/443"),

@@ -1,5 +1,5 @@
 """Every finding once, each made by hand on a real machine: the right severity, nothing else, and
-nothing at all once it is mended."""
+nothing at all once it is fixed."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from tests.host.lab import in_namespace
 from tests.host.namespace import needs, run
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
-Mend = Callable[[], None]
+Fix = Callable[[], None]
 
 
 class Scene(NamedTuple):
     """`make`: the mistakes; what it returns takes them back."""
 
-    make: Callable[[Site], Mend]
+    make: Callable[[Site], Fix]
     expected: tuple[Found, ...]
     options: tuple[str, ...] = ()
     """For dockerd."""
 
 
-def containers(site: Site) -> Mend:
+def containers(site: Site) -> Fix:
     """What people start in a hurry, all of it open in the cloud too."""
     docker, socket = site.engine.docker, site.engine.socket
     docker("network", "create", "--internal", "back")
@@ -65,7 +65,7 @@ def containers(site: Site) -> Mend:
         "8443", "8444",
     )  # fmt: skip
 
-    def mend() -> None:
+    def fix() -> None:
         site.engine.remove_containers()
         site.stop()
         site.listen(9998, "::1")
@@ -79,22 +79,22 @@ def containers(site: Site) -> Mend:
         site.serve("app", "8444:80", 80, "-e", "DB_PASSWORD_FILE=/run/secrets/db")
         site.lets_in("8080", "80", "8444")
 
-    return mend
+    return fix
 
 
-def ufw(site: Site) -> Mend:
+def ufw(site: Site) -> Fix:
     site.serve("web", "8080:80", 80)
     site.lets_in("8080")
     site.run("ufw", "--force", "enable")
 
-    def mend() -> None:
+    def fix() -> None:
         site.run("ufw", "disable")
         site.iptables("-P FORWARD DROP")  # which ufw leaves at ACCEPT
 
-    return mend
+    return fix
 
 
-def after_rules(site: Site) -> Mend:
+def after_rules(site: Site) -> Fix:
     """A block that drops before it accepts replies, loaded by ufw."""
     site.serve("web", "0.0.0.0:8080:80", 80)
     site.lets_in("8080", sources=["0.0.0.0/0"])
@@ -105,23 +105,23 @@ def after_rules(site: Site) -> Mend:
     )
     site.run("ufw", "--force", "enable")
 
-    def mend() -> None:
+    def fix() -> None:
         site.write("/etc/ufw/after.rules", before)
         site.run("ufw", "disable")
         site.iptables("-P FORWARD DROP")
         site.iptables("-F DOCKER-USER")
 
-    return mend
+    return fix
 
 
-def forwarding(site: Site) -> Mend:
+def forwarding(site: Site) -> Fix:
     site.serve("web", "8080:80", 80)
     site.lets_in("8080")
     site.iptables("-P FORWARD ACCEPT")
     return lambda: site.iptables("-P FORWARD DROP")
 
 
-def firewalld(site: Site) -> Mend:
+def firewalld(site: Site) -> Fix:
     """Docker's bridge in a zone that accepts everything, and a port added to it."""
     site.serve("web", "8080:80", 80)
     site.lets_in("8080")
@@ -134,29 +134,29 @@ def firewalld(site: Site) -> Mend:
     site.firewalld()
     site.run("firewall-cmd", "--permanent", "--zone=docker", "--add-port=8443/tcp")
 
-    def mend() -> None:
+    def fix() -> None:
         site.stop()
         site.remove(zone, "/run/firewalld.pid")
 
-    return mend
+    return fix
 
 
-def user_chain(*lines: str, publish: str = "0.0.0.0:8080:80") -> Callable[[Site], Mend]:
+def user_chain(*lines: str, publish: str = "0.0.0.0:8080:80") -> Callable[[Site], Fix]:
     """Rules in DOCKER-USER."""
 
-    def make(site: Site) -> Mend:
+    def make(site: Site) -> Fix:
         site.serve("web", publish, 80)
         site.lets_in("8080", sources=["0.0.0.0/0"] if publish.startswith("0") else ANYWHERE)
         for line in lines:
             site.iptables(line)
 
-        def mend() -> None:
+        def fix() -> None:
             site.iptables("-F DOCKER-USER")
             site.iptables("-A DOCKER-USER -j RETURN")
             if any("-D FORWARD" in line for line in lines):
                 site.iptables("-I FORWARD -j DOCKER-USER")
 
-        return mend
+        return fix
 
     return make
 
@@ -166,7 +166,7 @@ DROP = "-A DOCKER-USER -i eth0 -j DROP"
 EMPTY = "-F DOCKER-USER"
 
 
-def dual_stack(site: Site) -> Mend:
+def dual_stack(site: Site) -> Fix:
     """A network with IPv6 of its own, filtered for IPv4 only."""
     site.engine.docker("network", "create", "--ipv6", "--subnet", "fd00:8::/64", "six")
     site.serve("web", "8080:80", 80, "--network", "six")
@@ -174,13 +174,13 @@ def dual_stack(site: Site) -> Mend:
     for line in (EMPTY, REPLIES, DROP):
         site.iptables(line)
 
-    def mend() -> None:
+    def fix() -> None:
         site.iptables(EMPTY)
 
-    return mend
+    return fix
 
 
-def at_boot(site: Site) -> Mend:
+def at_boot(site: Site) -> Fix:
     """Rules saved with Docker's own in them, and a flush of everything."""
     site.serve("web", "8080:80", 80)
     site.lets_in("8080")
@@ -189,14 +189,14 @@ def at_boot(site: Site) -> Mend:
     site.write("/etc/nftables.conf", "#!/usr/sbin/nft -f\nflush ruleset\n")
     site.enable("nftables.service")
 
-    def mend() -> None:
+    def fix() -> None:
         site.write("/etc/iptables/rules.v4", "*filter\n:INPUT DROP [0:0]\nCOMMIT\n")
         site.write("/etc/nftables.conf", "#!/usr/sbin/nft -f\n")
 
-    return mend
+    return fix
 
 
-def stale(site: Site) -> Mend:
+def stale(site: Site) -> Fix:
     """Rules of an earlier container loaded again: its address is another one's now."""
     site.serve("web", "8080:80", 80)
     site.lets_in("8080")
@@ -206,16 +206,16 @@ def stale(site: Site) -> Mend:
     site.write("/root/saved", saved)
     site.run("iptables-restore", "/root/saved")
 
-    def mend() -> None:
+    def fix() -> None:
         site.engine.stop()
         site.run("iptables", "-t", "nat", "-F")
         site.engine.start()
         site.engine.remove_containers()
 
-    return mend
+    return fix
 
 
-def daemon(site: Site) -> Mend:
+def daemon(site: Site) -> Fix:
     """What daemon.json can open."""
     site.serve("web", "8080:80", 80)
     site.lets_in("8080")
@@ -225,7 +225,7 @@ def daemon(site: Site) -> Mend:
     return lambda: site.write("/etc/docker/daemon.json", json.dumps(secured))
 
 
-def table(site: Site) -> Mend:
+def table(site: Site) -> Fix:
     """A rule of others in our own table."""
     site.configure(
         end='[providers.host]\n[firewalls.web-1-host]\nprovider = "host"\nhosts = ["web-1"]\n'
@@ -241,28 +241,28 @@ def table(site: Site) -> Mend:
     site.enable(unit)
     site.run("nft", "insert", "rule", "inet", "cloudsync", "judge", "tcp", "dport", "1", "accept")
 
-    def mend() -> None:
+    def fix() -> None:
         listing = site.run("nft", "-a", "list", "chain", "inet", "cloudsync", "judge")
         (handle,) = re.findall(r"tcp dport 1 accept # handle (\d+)", listing)
         site.run("nft", "delete", "rule", "inet", "cloudsync", "judge", "handle", handle)
 
-    return mend
+    return fix
 
 
-def cloud(site: Site) -> Mend:
+def cloud(site: Site) -> Fix:
     """Open in the cloud, and nothing behind it; SSH with passwords."""
     site.serve("web", "8080:80", 80)
     site.lets_in("8080", "3389")
     site.write("/etc/ssh/sshd_config", "PasswordAuthentication yes\n")
 
-    def mend() -> None:
+    def fix() -> None:
         site.lets_in("8080")
         site.write("/etc/ssh/sshd_config", "PasswordAuthentication no\n")
 
-    return mend
+    return fix
 
 
-def swarm(site: Site) -> Mend:
+def swarm(site: Site) -> Fix:
     """Two nodes whose own ports the cloud lets everybody reach, and a port that Swarm publishes
     although the daemon binds to loopback."""
     docker = site.engine.docker
@@ -282,11 +282,11 @@ def swarm(site: Site) -> Mend:
     site.write("/etc/docker/daemon.json", '{"ip": "127.0.0.1"}')
     site.lets_in("8090", "2377", sources=["0.0.0.0/0"])
 
-    def mend() -> None:
+    def fix() -> None:
         site.lets_in("8090", sources=["0.0.0.0/0"])
         site.remove("/etc/docker/daemon.json")
 
-    return mend
+    return fix
 
 
 AWS = """\
@@ -299,7 +299,7 @@ hosts = ["web-1"]
 """
 
 
-def metadata(site: Site) -> Mend:
+def metadata(site: Site) -> Fix:
     """An instance whose metadata service answers containers."""
     cloud = site.enter(in_namespace(site.lab.host, Ec2Double))
     group = cloud.add_group("web")
@@ -317,7 +317,7 @@ def metadata(site: Site) -> Mend:
     return lambda: options.update(HttpPutResponseHopLimit=1)
 
 
-def blind(site: Site) -> Mend:
+def blind(site: Site) -> Fix:
     site.serve("web", "8080:80", 80)
     site.lets_in("8080")
     site.run("sh", "-c", "rm /etc/ufw/ufw.conf; mkdir /etc/ufw/ufw.conf")
@@ -463,9 +463,9 @@ def copied(folder: Path, dumps: dict[str, object]) -> list[Found]:
 def test_a_mistake_in_a_copied_machine_is_found_and_once_mended_is_gone(
     name: str, tmp_path: Path
 ) -> None:
-    wrong, mended, expected = COPIES[name]
+    wrong, fixed, expected = COPIES[name]
     assert copied(tmp_path, wrong) == [expected]
-    assert copied(tmp_path, mended) == []
+    assert copied(tmp_path, fixed) == []
 
 
 def test_the_world_has_every_finding_once() -> None:
@@ -484,8 +484,8 @@ def test_a_mistake_is_found_and_once_mended_is_gone(name: str, tmp_path: Path) -
     if name in tools and shutil.which(tools[name]) is None:
         pytest.skip(f"needs {tools[name]}")
     with Site(tmp_path, *scene.options) as site:
-        mend = scene.make(site)
+        fix = scene.make(site)
         assert site.found() == list(scene.expected)
-        mend()
+        fix()
         assert site.found() == []
         assert site.cloudsync("audit") == "Nothing found.\n"

@@ -2,7 +2,7 @@
 real iptables, ufw and firewalld, and a cloud beside it whose API answers on the machine's loopback.
 
 Everything is as it should be at first: one web server that the configuration wants, and a cloud
-firewall that lets in that and SSH. Each scene of `test_world.py` makes a mistake in it, and mends it.
+firewall that lets in that and SSH. Each scene of `test_world.py` makes a mistake in it, and fixes it.
 """
 
 from __future__ import annotations

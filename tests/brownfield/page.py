@@ -1,4 +1,4 @@
-"""The recorded plans of docs/taking-over.md: `python -m tests.brownfield.page` writes them anew."""
+"""The recorded plans of docs/taking-over.md: `python -m tests.brownfield.page` writes them again."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ def test_a_file_of_credentials_is_found_and_the_region_taken_from_the_environmen
         (("--ports", "99999"), "--ports must lie in 1-65535"),
         (("--ssh-port", "0"), "--ssh-port must be a port"),
         (("--ssh-source", '"]'), "--ssh-source must be"),
-        (("--ssh-source", "203.0.113.1/24"), "--ssh-source has an address that is no network"),
+        (("--ssh-source", "203.0.113.1/24"), "--ssh-source has an address that is not a network"),
         (("--expose", "all"), "--expose must be"),
         (("--provider", "azure"), "--provider must be one of aws"),
         (("--set", 'path=x"\ny'), "--set path=… must be"),

@@ -1,6 +1,6 @@
 """Whole screens as they are recorded, at 80 and at 120 columns, and every command at every width.
 
-`CLOUDSYNC_RECORD=1 pytest tests/cli/test_screens.py` records them anew; the diff is the review.
+`CLOUDSYNC_RECORD=1 pytest tests/cli/test_screens.py` records them again; the diff is the review.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """The provider `aws` on the stage: our double, and moto as a second opinion. Groups are read here
-anew."""
+again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The provider `digitalocean` on the stage: its double, whose rules are read here anew."""
+"""The provider `digitalocean` on the stage: its double, whose rules are read here again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The provider `gcp` on the stage: its double, whose rules are read here anew. One firewall is the
+"""The provider `gcp` on the stage: its double, whose rules are read here again. One firewall is the
 VPC rules whose names share its prefix.
 
 Twice: with rules as cloudsync would have made them, a source set and family each, and with one VPC

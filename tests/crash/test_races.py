@@ -356,7 +356,7 @@ def test_three_machines_that_create_one_firewall_at_once_are_one_owner_and_two_r
 
 
 def _fails_later(one: Site, child: Callable[[], Child]) -> None:
-    """The write is accepted, its caller is killed, and then the vendor cannot put it in force."""
+    """The write is accepted, its caller is killed, and then the vendor cannot put it into effect."""
     cloud = double_of(one)
     if isinstance(cloud, HetznerDouble):
         cloud.failing_servers.update(cloud.servers)
@@ -399,6 +399,6 @@ def test_law4_an_action_that_fails_at_the_vendor_after_its_caller_died_is_done_b
         elif isinstance(cloud, ComputeDouble):
             cloud.settle()
         assert one.types("plan", "--detailed-exitcode").code == 2, (
-            "what is not in force is no empty plan"
+            "what is not in effect is no empty plan"
         )
         one.is_finished()

@@ -224,7 +224,7 @@ def _warm_boto() -> None:
 
 
 def read_once() -> Callable[[Any, str], Any]:
-    """For botocore's `JSONFileLoader.load_file`: every client reads EC2's description anew, for
+    """For botocore's `JSONFileLoader.load_file`: every client reads EC2's description again, for
     half a second; here it is read once."""
     from botocore.loaders import JSONFileLoader
 

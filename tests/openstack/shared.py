@@ -104,7 +104,7 @@ def _process() -> int | None:
         title = Path(f"/proc/{process}/cmdline").read_bytes()
     except (OSError, ValueError):
         return None
-    # Neutron writes its command line anew, as one word.
+    # Neutron writes its command line again, as one word.
     return process if str(HERE / "serve.py").encode() in title else None
 
 

@@ -489,7 +489,7 @@ def test_what_cannot_be_said_is_refused(team: Team, wanted: str) -> None:
     assert wanted.split("/", maxsplit=1)[0].split(maxsplit=1)[0] in team.refusal("tcp/22", wanted)
 
 
-# Attachments and what is in force
+# Attachments and what is in effect
 
 
 def test_a_tag_lists_every_machine_that_newly_comes_under_the_firewall(
@@ -586,7 +586,7 @@ def test_a_change_that_never_ends_is_given_up_at_the_deadline(
 ) -> None:
     cloud.add_firewall(NAME, [SSH], droplets=[cloud.add_droplet("web-1")])
     cloud.polls = 10_000
-    with pytest.raises(Transient, match="not in force when the run's deadline was reached"):
+    with pytest.raises(Transient, match="not in effect when the run's deadline was reached"):
         team.makes("tcp/22", "tcp/443", seconds=0.6)
 
 

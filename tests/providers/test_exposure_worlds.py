@@ -84,7 +84,7 @@ def agree(exposure: Exposure, expected: set[Packet] | None) -> None:
         assert come_through(exposure.rules) == expected
 
 
-# Hetzner: direct and by selector, in force and pending, both families, floating addresses, rules
+# Hetzner: direct and by selector, in effect and pending, both families, floating addresses, rules
 # for what goes out
 
 
@@ -135,7 +135,7 @@ def rules_of(*protocols: str) -> st.SearchStrategy[list[Rule]]:
 
 @dataclass(frozen=True)
 class Wall:
-    """A firewall: who it is on by name and by label, and where it is not in force yet."""
+    """A firewall: who it is on by name and by label, and where it is not in effect yet."""
 
     rules: list[Rule]
     direct: set[int]

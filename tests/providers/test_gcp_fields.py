@@ -38,7 +38,7 @@ def see(shop: Shop, *words: str) -> None:
 
 
 def put_right(shop: Shop, before: dict[str, dict[str, Any]]) -> None:
-    """An apply mends exactly what was changed, and nothing is left to do."""
+    """An apply fixes exactly what was changed, and nothing is left to do."""
     shop.cloud.reset_calls()
     shop.applies()
     assert shop.rules() == before

@@ -189,7 +189,7 @@ def test_a_step_says_in_words_what_it_attaches_and_puts_in_force(
     cloud.add_firewall("cloudsync-web", [SSH], labels=LABELS)
     project.spec = project.named("web")
     assert said() == ['set the 2 rules of "cloudsync-web"']
-    assert said(reapply=True) == ['set the 2 rules of "cloudsync-web" and put them in force']
+    assert said(reapply=True) == ['set the 2 rules of "cloudsync-web" and put them into effect']
 
 
 # Meaning
@@ -306,7 +306,7 @@ def test_a_marker_with_a_part_missing_is_still_somebodys(
     assert project.present().marker == Marker("shop", "?", "?")
 
 
-# Attachment and what is in force
+# Attachment and what is in effect
 
 
 def test_a_selector_lists_every_machine_that_newly_comes_under_the_firewall(
@@ -388,7 +388,7 @@ def test_an_action_that_never_ends_is_given_up_at_the_deadline(
     id_ = cloud.add_server("web-1")
     cloud.add_firewall("cloudsync-web", [SSH], labels=LABELS, servers=[id_])
     cloud.polls = 10_000
-    with pytest.raises(Transient, match="not in force when the run's deadline was reached"):
+    with pytest.raises(Transient, match="not in effect when the run's deadline was reached"):
         project.makes("tcp/22", "tcp/443", seconds=0.6)
 
 

@@ -95,8 +95,8 @@ def test_contexts_of_every_kind(tmp_path: Path) -> None:
         ("tcp://far.example:2376", {}, "plain tcp is for loopback"),
         ("tcp://far.example:2375", {}, "plain tcp is for loopback"),
         ("tcp://far.example:2376", {"SkipTLSVerify": True}, "SkipTLSVerify"),
-        ("other", {}, "is no address"),
-        (7, {}, "is no address"),
+        ("other", {}, "is not an address"),
+        (7, {}, "is not an address"),
         ("npipe:////./pipe/docker_engine", {}, "is not an engine"),
     ],
 )

@@ -137,7 +137,7 @@ def test_the_line_of_expose_and_of_mode(world: World) -> None:
     world.policy(expose="labelled", mode="additive")
     assert told(world).policy == ('c.toml:8:1: policy.expose = "labelled"',)
     story = told(world, first=9999)
-    assert story.verdict == "open, and stays open though nobody wants it"
+    assert story.verdict == "open, and stays open although nothing requires it"
     assert story.policy == ('c.toml:9:1: policy.mode = "additive"',)
 
 
@@ -158,7 +158,7 @@ def test_a_port_that_is_held_while_a_host_is_unknown(world: World) -> None:
     world.has("tcp/22", "tcp/8080")
     world.discoveries["web-1"] = Failed("the engine refuses connections")
     story = told(world)
-    assert story.verdict == "open, and stays open though nobody wants it"
+    assert story.verdict == "open, and stays open although nothing requires it"
     assert [held.reason for held in story.held] == ["unknown-host"]
     assert "retired = true" in story.advice[0]
 

@@ -1,4 +1,4 @@
-"""The truth table of what stays open although nobody wants it."""
+"""The truth table of what stays open alalthough nothing requires it."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def _of_context(name: str, folder: Path) -> Way:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise EndpointError(f'the Docker context "{name}" cannot be read') from None
     problem = (
-        engine_problem(url) if isinstance(url, str) and not is_context(url) else "is no address"
+        engine_problem(url) if isinstance(url, str) and not is_context(url) else "is not an address"
     )
     if problem is not None:
         raise EndpointError(f'the Docker context "{name}" cannot be used: its endpoint {problem}')
@@ -170,7 +170,7 @@ def _of_context(name: str, folder: Path) -> Way:
         return Way(url)
     if unverified:
         raise EndpointError(
-            f'the Docker context "{name}" is told not to verify the engine (SkipTLSVerify): it is not used'
+            f'the Docker context "{name}" is configured not to verify the engine (SkipTLSVerify): it is not used'
         )
     material = folder / "contexts" / "tls" / key / "docker"
     if (material / "cert.pem").exists() or (material / "key.pem").exists():

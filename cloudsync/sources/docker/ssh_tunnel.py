@@ -40,10 +40,10 @@ _NOT_OPENED = (
     "the engine's socket {socket} cannot be opened on {to}: does it exist, may {user} use it (group docker), and does its sshd allow "
     "forwarding to sockets (AllowStreamLocalForwarding)?"
 )
-# What ssh says, the reason for people, and whether trying again may mend it. The first that fits;
+# What ssh says, the reason for people, and whether trying again may fix it. The first that fits;
 # `{to}` is the far end.
 _WHYS = (
-    ("host identification has changed", "the host key of {to} is not the known one: if that is right, mend known_hosts", False),
+    ("host identification has changed", "the host key of {to} is not the known one: if that is right, fix known_hosts", False),
     ("host key verification failed", "the host key of {to} is not known: connect once by hand ({command}) and check it", False),
     ("administratively prohibited", "the sshd of {to} does not allow forwarding to a socket (AllowStreamLocalForwarding)", False),
     ("open failed", _NOT_OPENED, True),

@@ -66,7 +66,9 @@ def _body(answer: object, until: float) -> bytes:
             f"the answer was {answer.status_code}", temporary=answer.status_code in _TRY_AGAIN
         )
     if answer.headers.get("Content-Encoding", "identity") != "identity":
-        raise NetworkUnread("the answer is compressed although nobody asked", temporary=False)
+        raise NetworkUnread(
+            "the answer is compressed although that was not requested", temporary=False
+        )
     # One piece at a time, as it comes: a whole one would be waited for, however slowly it trickles.
     read = getattr(answer.raw, "read1", answer.raw.read)
     body = b""

@@ -250,7 +250,7 @@ def _models() -> Any:
 
 
 def _session(settings: AwsAccount) -> Any:
-    """A session of its own, so that credentials are looked up anew, on models that are read
+    """A session of its own, so that credentials are looked up again, on models that are read
     once."""
     core, models = BotocoreSession(), _models()
     core.register_component("data_loader", models)

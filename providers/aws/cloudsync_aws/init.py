@@ -22,7 +22,7 @@ def _account(answers: Answers, found: str | None) -> list[str]:  # noqa: ARG001 
         f'region = "{answers["region"]}"',
         noted(
             '# profile = "prod"',
-            "credentials come by the SDK's own chain; nothing of them stands here",
+            "credentials come by the SDK's own chain; none of them are stored here",
         ),
     ]
 

@@ -34,7 +34,7 @@ class AwsWriter:
     api: Api
 
     def run(self, step: Step) -> None:
-        """One step. Rules are in force "as quickly as possible" once AWS answered; there is nothing
+        """One step. Rules are in effect "as quickly as possible" once AWS answered; there is nothing
         to wait for. Raises `ProviderError`."""
         change = step.native
         if not isinstance(change, Change):

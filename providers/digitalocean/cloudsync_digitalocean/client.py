@@ -90,7 +90,7 @@ class _Client(BaseAPI):  # type: ignore[misc]  # the library has no types
         if not 200 <= answer.status_code < 300:
             raise mapped(what, answer, write=write)
         if answer.status_code != 204 and not isinstance(_json(answer), dict):
-            raise Transient(f"{what}: an answer that is no JSON object", fate_unknown=write)
+            raise Transient(f"{what}: an answer that is not a JSON object", fate_unknown=write)
         return answer
 
 
@@ -149,7 +149,7 @@ class Api:
                         f"GET /{path}: {len(items)} of {total} {name} arrived; the list changed while it was read, or is cut short"
                     )
                 if not all(isinstance(item, dict) for item in items):
-                    raise Transient(f"GET /{path}: {name} that are no objects")
+                    raise Transient(f"GET /{path}: {name} that are not objects")
                 return items
             self.account.progress(f"{self.account.name}: reading {name}, {len(items)} of {total}")
         raise Transient(f"GET /{path}: more than {MAX_PAGES} pages")

@@ -106,13 +106,15 @@ def _machine(
         # act its rules count.
         in_force = in_force or changing is None
         if changing is not None:
-            verb = "being taken off it" if changing.get("removing") else "being put in force on it"
+            verb = (
+                "being taken off it" if changing.get("removing") else "being put into effect on it"
+            )
             pending.append(
                 f"the firewall {plain(firewall.name)} is {verb} ({plain(str(changing.get('status') or 'waiting'))})"
             )
         elif one.get("status") == "failed":
             pending.append(
-                f"the last change of the firewall {plain(firewall.name)} failed: what is in force may be older"
+                f"the last change of the firewall {plain(firewall.name)} failed: what is in effect may be older"
             )
         rules += _rules(firewall, one, unknown, kept)
     return ObservedMachine(

@@ -15,7 +15,7 @@ from cloudsync_digitalocean.rules import Listed, NativeRule
 @dataclass(frozen=True, slots=True)
 class Found:
     """What the planner needs of an existing firewall beside its rules. `failed`: the vendor gave up
-    putting it in force. `bare_taken`: another one has the name without a marker."""
+    putting it into effect. `bare_taken`: another one has the name without a marker."""
 
     id: str = ""
     name: str = ""

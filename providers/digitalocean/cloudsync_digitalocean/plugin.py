@@ -233,7 +233,7 @@ def _rule_steps(
     whole = target.marker is not None or target.reapply
     if before == target.rules and target.marker is None and target.reapply and not firewall.failed:
         wait = Change("wait", firewall.id, name)
-        summary = f'wait for "{name}" to be in force'
+        summary = f'wait for "{name}" to be in effect'
         return (Step(summary, StepKind.REPLACE, before, native=wait),)
     spelling = spell(there, target)
     if before == target.rules and not (whole or spelling.redundant):

@@ -281,7 +281,7 @@ def hidden(scope: str, error: ProviderError) -> AuthError:
 
 
 def _pending(firewall: Mapping[str, Any]) -> list[Pending]:
-    """What is not in force: the vendor works on it, or gave up."""
+    """What is not in effect: the vendor works on it, or gave up."""
     found = [
         Pending(
             f"droplet {pending_change['droplet_id']}",

@@ -1,4 +1,4 @@
-"""Writing: one call a step, then the firewall is asked until the vendor has it in force."""
+"""Writing: one call a step, then the firewall is asked until the vendor has it in effect."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DigitalOceanWriter:
     api: Api
 
     def run(self, step: Step) -> None:
-        """One write, in force when this returns. Raises `ProviderError`."""
+        """One write, in effect when this returns. Raises `ProviderError`."""
         change = step.native
         if not isinstance(change, Change):
             raise ProviderError("this step was not made by the provider digitalocean")
@@ -93,15 +93,15 @@ class DigitalOceanWriter:
             status, pending = firewall.get("status"), firewall.get("pending_changes") or ()
             if status == "failed":
                 raise Transient(
-                    f"DigitalOcean could not put it in force{_where(pending)}; the next run tries again"
+                    f"DigitalOcean could not put it into effect{_where(pending)}; the next run tries again"
                 )
             if status == "succeeded" and not pending:
                 return
             if time.monotonic() + pause >= self.api.account.deadline:
                 raise Transient(
-                    f"accepted by DigitalOcean, but not in force when the run's deadline was reached{_where(pending)}"
+                    f"accepted by DigitalOcean, but not in effect when the run's deadline was reached{_where(pending)}"
                 )
-            self.api.account.progress(f"{summary}: waiting until it is in force")
+            self.api.account.progress(f"{summary}: waiting until it is in effect")
             time.sleep(pause)
             pause = min(pause * 1.6, LONGEST_POLL_SECONDS)
 

@@ -58,4 +58,4 @@ def _writing(api: Api) -> Access:
         return Access(what, "apply", "missing", error.message)
     except ProviderError as error:
         return Access(what, "apply", "unknown", error.message, error.temporary)
-    return Access(what, "apply", "unknown", "the vendor answered in a way that does not tell")
+    return Access(what, "apply", "unknown", "the vendor answered in a way that does not say")

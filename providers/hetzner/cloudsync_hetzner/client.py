@@ -148,7 +148,7 @@ class Api:
                         f"GET {path}: {len(items)} of {total} {name} arrived; the list changed while it was read, or is cut short"
                     )
                 if not all(isinstance(item, dict) for item in items):
-                    raise Transient(f"GET {path}: {name} that are no objects")
+                    raise Transient(f"GET {path}: {name} that are not objects")
                 return items
             self.account.progress(
                 f"{self.account.name}: reading {name}, {len(items)} of {'?' if total is None else total}"
@@ -178,7 +178,7 @@ class Api:
         except (requests.RequestException, ValueError) as error:
             raise lost(what, error, "an answer that is not JSON", write=write) from None
         if not isinstance(answer, dict):
-            raise Transient(f"{what}: an answer that is no object", fate_unknown=write)
+            raise Transient(f"{what}: an answer that is not an object", fate_unknown=write)
         return answer
 
 

@@ -1,6 +1,6 @@
 """Servers with every firewall that acts on them, out of the lists the reader has. Pure.
 
-A server says itself which firewalls act on its public interface and whether they are in force;
+A server says itself which firewalls act on its public interface and whether they are in effect;
 label selectors are resolved by the vendor.
 """
 
@@ -110,7 +110,7 @@ def _machine(
             spec.name for name, spec in specs.items() if _concerns(project, server, name, spec)
         ),
         pending=tuple(
-            f'the firewall "{plain(names[str(one)])}" is not in force on it yet, or failed to be'
+            f'the firewall "{plain(names[str(one)])}" is not in effect on it yet, or failed to be'
             for one in pending
         ),
         unknown=tuple(unknown),

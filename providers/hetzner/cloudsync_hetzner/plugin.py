@@ -134,7 +134,7 @@ class HetznerProvider:
         if observed.rules != target.rules or target.reapply or redundant:
             change = Change("set_rules", found.id, Wanted(name, (*found.outbound, *rules)))
             summary = f'set the {len(rules)} rules of "{name}"' + (
-                " and put them in force" if target.reapply else ""
+                " and put them into effect" if target.reapply else ""
             )
             steps.append(
                 Step(summary, StepKind.REPLACE, target.rules, native=change, touches=touches)

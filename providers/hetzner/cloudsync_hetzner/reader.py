@@ -229,7 +229,7 @@ class Project:
         return {"_full": full} if full else {}
 
     def _pending(self, firewall: dict[str, Any], id_: int) -> list[Pending]:
-        """What the server itself says is not in force."""
+        """What the server itself says is not in effect."""
         server = self.servers.get(id_)
         if server is None:
             return []
@@ -241,7 +241,7 @@ class Project:
         reason = (
             "is still being applied, or failed to be"
             if status
-            else "is not in force, although the firewall is applied to it"
+            else "is not in effect, although the firewall is applied to it"
         )
         return [Pending(f"server {id_}", f"on {server['name']} it {reason}")]
 

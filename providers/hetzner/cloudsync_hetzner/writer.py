@@ -1,5 +1,5 @@
 """Writing: one call a step, then all its actions awaited together until the vendor has them in
-force."""
+effect."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class HetznerWriter:
     api: Api
 
     def run(self, step: Step) -> None:
-        """One write, in force when this returns. Raises `ProviderError`."""
+        """One write, in effect when this returns. Raises `ProviderError`."""
         change = step.native
         if not isinstance(change, Change):
             raise ProviderError("this step was not made by the provider hetzner")
@@ -82,7 +82,7 @@ class HetznerWriter:
                 break
             if time.monotonic() + pause >= self.api.account.deadline:
                 raise Transient(
-                    f"accepted by Hetzner, but not in force when the run's deadline was reached: {_where(running.values())}"
+                    f"accepted by Hetzner, but not in effect when the run's deadline was reached: {_where(running.values())}"
                 )
             self.api.account.progress(f"{summary}: waiting for {len(running)} actions")
             time.sleep(pause)
@@ -95,7 +95,7 @@ class HetznerWriter:
                     running[int(action["id"])] = action
         if failed:
             raise Transient(
-                f"Hetzner could not put it in force: {'; '.join(failed)}; the next run tries again"
+                f"Hetzner could not put it into effect: {'; '.join(failed)}; the next run tries again"
             )
 
 

@@ -292,7 +292,7 @@ def _touches(table: Table, change: Change, target: Target) -> tuple[Touched, ...
             continue
         key = key_of(element)
         if target.rules.covers(element.rules):
-            reason = "written anew with what is next to it; elements must not overlap"
+            reason = "rewritten together with what is next to it; elements must not overlap"
             touched.append(Touched(labels[key], "rewrites", reason, key, counts=False))
         else:
             touched.append(Touched(labels[key], "deletes", "some of what it lets in closes", key))

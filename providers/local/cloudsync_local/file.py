@@ -94,7 +94,7 @@ def read(path: Path) -> Content | None:
             or "its start"
         )
         raise ProviderError(
-            f"{path} is no firewall file: it is malformed at {where[:100]!r}"
+            f"{path} is not a valid firewall file: it is malformed at {where[:100]!r}"
         ) from None
     except ValueError as error:
         raise ProviderError(

@@ -89,7 +89,7 @@ def _writing(api: Api) -> Access:
         return Access(what, "apply", "missing", f"enough for plan, not for apply; {_ROLES}")
     except ProviderError as error:
         return Access(what, "apply", "unknown", error.message, error.temporary)
-    return Access(what, "apply", "unknown", "the cloud answered in a way that does not tell")
+    return Access(what, "apply", "unknown", "the cloud answered in a way that does not say")
 
 
 def _quotas(api: Api, project: str) -> list[Access]:
