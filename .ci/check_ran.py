@@ -21,6 +21,7 @@ LEAST = {
     "tests.host": 60,
     "tests.compose": 300,
     "tests.openstack": 220,
+    "tests.store": 60,
 }
 FINE = (
     "the vendor's description is not at hand",

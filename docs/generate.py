@@ -36,6 +36,7 @@ from rooms import rooms  # noqa: E402 - beside this file, which is no package
 GENERATED = "<!-- written by docs/generate.py from the code; change it there -->"
 TABLES = (
     ("version, owner, state", models.File),
+    ("state, as a table", models.StateTable),
     ("[ssh]", models.SshTable),
     ("[networks] NAME, as a table", models.NetworkTable),
     ("[policy]", models.PolicyTable),

@@ -121,7 +121,8 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], granted: Granted, **opt
             log.error("cloudsync: %s", error, extra={"event": "locked"})
             return ended(exit_codes.LOCKED, error=str(error), kind="locked")
         except StateError as error:
-            ended(exit_codes.FAILED, error=str(error), kind="state")
+            code = exit_codes.TRY_AGAIN if error.temporary else exit_codes.FAILED
+            ended(code, error=str(error), kind="state")
             raise click.ClickException(str(error)) from None
         code = ended(exit_codes.of_report(report), report)
         try:

@@ -116,7 +116,7 @@ def _read(shell: Shell, configuration: Configuration) -> tuple[Resolved, Mapping
     until = time.monotonic() + configuration.run.host_timeout
     try:
         networks = resolved(configuration, until, shell.progress)
-        engines = recall(configuration.state, configuration.owner)
+        engines = recall(configuration.state, configuration.owner, names)
         return networks, read_hosts(networks.configuration, names, shell.progress, engines)
     except StateError as error:
         raise click.ClickException(str(error)) from None

@@ -19,6 +19,7 @@ import click
 
 from cloudsync import __version__, exit_codes
 from cloudsync.cli.shared import ConfigProblems, Shell, common
+from cloudsync.model.state_url import StateUrl
 from cloudsync.render.escape import plain
 from cloudsync.render.networks import origin
 from cloudsync.render.words import count, listed
@@ -206,7 +207,9 @@ def _network(reading: NetworkReading) -> Check:
 
 def _state(configuration: Configuration) -> Iterator[Check]:
     folder = configuration.state
-    if not folder.exists():
+    if isinstance(folder, StateUrl):
+        yield _store(folder)
+    elif not folder.exists():
         yield Check("state", "look", f"{folder} does not exist yet", "the first apply makes it")
     elif not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         owner = folder.stat().st_uid
@@ -214,6 +217,17 @@ def _state(configuration: Configuration) -> Iterator[Check]:
         yield Check("state", "broken", finding, "run as that user, or name another state directory")
     else:
         yield Check("state", "ok", f"{folder} can be written")
+
+
+def _store(place: StateUrl) -> Check:
+    from cloudsync.state import StateError
+    from cloudsync.state.store.opened import proved
+
+    try:
+        proved(place)
+    except StateError as error:
+        return Check("state", "broken", str(error), "docs/several-machines.md")
+    return Check("state", "ok", f"{place} takes conditional writes")
 
 
 def _schedule(configuration: Configuration) -> Check:

@@ -37,7 +37,7 @@ def code_of(error: BaseException, words: Sequence[str]) -> int:
         return exit_codes.USAGE
     if isinstance(error, click.ClickException):
         complain(words, error.format_message(), "failed")
-        return exit_codes.FAILED
+        return _of_state(error.__context__)
     if isinstance(error, click.Abort | KeyboardInterrupt):
         complain(words, "interrupted, nothing was begun", "interrupted")
         # click wraps what a signal raised.
@@ -51,6 +51,13 @@ def code_of(error: BaseException, words: Sequence[str]) -> int:
         log.error("%s", message, exc_info=error, extra={"event": "internal"})
     else:
         complain(words, message, "internal")
+    return _of_state(error)
+
+
+def _of_state(error: BaseException | None) -> int:
+    """A store that does not answer for now is a reason to try again."""
+    if isinstance(error, StateError) and error.temporary:
+        return exit_codes.TRY_AGAIN
     return exit_codes.FAILED
 
 

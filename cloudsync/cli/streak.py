@@ -8,14 +8,15 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from cloudsync.model.outcome import Report
+from cloudsync.model.state_url import StatePlace
 from cloudsync.state import StateError
-from cloudsync.state.directory import StateFile
+from cloudsync.state.documents import document
 
 log = logging.getLogger("cloudsync")
+_KIND = "told.json"
 AGAIN = timedelta(days=1)
 """How long the same trouble stays unreported."""
 
@@ -70,18 +71,18 @@ def is_news(trouble: tuple[str, ...], reported: Told | None, now: datetime) -> b
     return not timedelta() <= now - reported.reported < AGAIN
 
 
-def noted(state: Path, owner: str, trouble: tuple[str, ...]) -> tuple[bool, Told | None]:
+def noted(state: StatePlace, owner: str, trouble: tuple[str, ...]) -> tuple[bool, Told | None]:
     """Whether to report the trouble, or the end of what was reported before; and what that was.
     Remembers that it is reported. What cannot be remembered is reported again."""
-    file = StateFile.of(state, owner, "told.json")
     now = datetime.now(UTC)
-    reported = _recall(file)
+    reported = _recall(state, owner)
     news = is_news(trouble, reported, now) if trouble else reported is not None
     if news:
         same = reported is not None and reported.trouble == trouble
         since = reported.since if reported is not None and same else now
         try:
-            file.write(_document(Told(trouble, since, now) if trouble else None))
+            data = _document(Told(trouble, since, now) if trouble else None)
+            document(state, owner, _KIND).update(lambda _: data)
         except (OSError, StateError) as error:
             log.warning("what was reported cannot be remembered: %s", error)
     return news, reported
@@ -98,10 +99,10 @@ def _document(reported: Told | None) -> bytes:
     return json.dumps(value, indent=1).encode()
 
 
-def _recall(file: StateFile) -> Told | None:
+def _recall(state: StatePlace, owner: str) -> Told | None:
     """None if nothing was reported, or nobody can say."""
     try:
-        raw = file.read()
+        raw = document(state, owner, _KIND).read()
         value = json.loads(raw) if raw is not None else None
     except (ValueError, RecursionError, StateError):
         return None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from cloudsync.config.engines import TlsEngine
+from cloudsync.model.state_url import StatePlace
 from cloudsync.provider.contract import Provider
 from cloudsync.provider.settings import AccountSettings, FirewallSettings, SecretRef
 from cloudsync.rules import RuleSet
@@ -264,15 +265,15 @@ class AuditIgnore:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """A whole file. `base` is its folder. `state` is the state directory. `places`: every key's and
-    element's place."""
+    """A whole file. `base` is its folder. `state` is the state directory, or the object store.
+    `places`: every key's and element's place."""
 
     file: str
     """As the user named it."""
     base: Path
     owner: str
     """Who the firewalls' markers say they belong to."""
-    state: Path
+    state: StatePlace
     ssh: Ssh
     """What never closes."""
     networks: Mapping[str, NetworkSet]

@@ -38,6 +38,7 @@ from cloudsync.config.models import (
     FirewallTable,
     HostTable,
     NetworkTable,
+    StateTable,
     TlsEngineTable,
     allowed,
     duration,
@@ -48,6 +49,7 @@ from cloudsync.config.networks import allowed_rules, ssh_rules
 from cloudsync.config.places import place_of, places
 from cloudsync.config.problems import ConfigError, Problem, unknown_key
 from cloudsync.config.specs import engines_of
+from cloudsync.model.state_url import StatePlace, StateUrl
 from cloudsync.provider import registry
 from cloudsync.provider.contract import FirewallSpec, Provider
 from cloudsync.provider.errors import ProviderError
@@ -205,9 +207,19 @@ class _Loader:
                 )
             return None
 
-    def state(self, url: str | None) -> Path:
-        if url is not None:
-            return Path(url.removeprefix("file://"))
+    def state(self, state: str | StateTable | None) -> StatePlace:
+        if state is not None:
+            table = StateTable(url=state) if isinstance(state, str) else state
+            if table.url.startswith("file://"):
+                return Path(table.url.removeprefix("file://"))
+            return StateUrl(
+                table.url.rstrip("/"),
+                table.endpoint,
+                table.region,
+                table.access_key_id,
+                table.secret_access_key,
+                self.base,
+            )
         if os.geteuid() == 0:
             return Path("/var/lib/cloudsync")
         home = self.environ.get("XDG_STATE_HOME") or str(
@@ -483,7 +495,6 @@ def _in_words(
 
 _patterns = {
     "owner": "must be 1 to 20 of a-z, 0-9 and -, beginning with a letter and not ending with -",
-    "state": 'must be "file://" and an absolute path',
     "networks": "must be named with a-z, 0-9, _ and -",
 }
 

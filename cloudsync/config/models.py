@@ -11,6 +11,7 @@ import re
 from datetime import date, timedelta
 from ipaddress import ip_address
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -24,12 +25,15 @@ from pydantic import (
 
 from cloudsync.provider.settings import SecretRef, Settings, checked_url
 from cloudsync.rules import Rule
-from cloudsync.rules.networks import ANY, NetworkSet
+from cloudsync.rules.networks import ANY, NetworkSet, is_loopback
 
 _DURATION = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", re.ASCII)
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/([a-z]+))?")
 _NAME = r"^[a-z0-9]([a-z0-9._-]{0,38}[a-z0-9])?$"
 _LISTEN = 'must be a loopback address and a port, such as "127.0.0.1:9741" or "[::1]:9741"'
+_STATE = re.compile(
+    r"file:///.+|(?:s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]{1,62}(?:/[A-Za-z0-9._-]+)*/?", re.DOTALL
+)
 _WITH_PORTS = ("tcp", "udp", "sctp")
 _DNS_NAME = re.compile(
     r"(?=.{1,253}\.?$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)*\.?",
@@ -130,6 +134,36 @@ def _checked_path(text: str) -> str:
 
 def _checked_source(text: str) -> str:
     return text if text.startswith("@") else _checked_network(text)
+
+
+def _checked_state(text: str) -> str:
+    if not _STATE.fullmatch(text) or ".." in text.split("/"):
+        raise ValueError(
+            'must be "file://" and an absolute path, or "s3://bucket/prefix" (gs://, az://)'
+        )
+    return text
+
+
+def _checked_endpoint(text: str) -> str:
+    if (problem := endpoint_problem(text)) is not None:
+        raise ValueError(problem)
+    return text.rstrip("/")
+
+
+def endpoint_problem(endpoint: str) -> str | None:
+    """What is wrong with the address of a store; None if nothing is."""
+    try:
+        parts = urlsplit(endpoint)
+        host = parts.hostname
+    except ValueError:
+        return "must be an https:// URL"
+    if parts.scheme not in ("https", "http") or not host:
+        return "must be an https:// URL"
+    if parts.username or parts.password or parts.query or parts.fragment:
+        return "must be an address only, without credentials and query"
+    if parts.scheme == "http" and not is_loopback(host):
+        return "must be https:// (plain http only to loopback)"
+    return None
 
 
 def _checked_listen(text: str) -> str:
@@ -469,6 +503,43 @@ class AuditTable(Settings):
     ignore: Annotated[list[IgnoreTable], Field(description="accepted findings")] = []
 
 
+class StateTable(Settings):
+    """`state` as a table: an object store, and how it is reached."""
+
+    url: Annotated[str, AfterValidator(_checked_state), Field(description="s3://, gs:// or az://")]
+    endpoint: Annotated[
+        str | None,
+        AfterValidator(_checked_endpoint),
+        Field(description="where the store answers, if it is not the vendor's own"),
+    ] = None
+    region: Annotated[str | None, Field(min_length=1, description="of S3")] = None
+    access_key_id: Annotated[
+        SecretRef | None, Field(description="of S3, instead of AWS_ACCESS_KEY_ID or a role")
+    ] = None
+    secret_access_key: Annotated[
+        SecretRef | None, Field(description="of S3, beside access_key_id")
+    ] = None
+
+    @model_validator(mode="after")
+    def _complete(self) -> StateTable:
+        if (self.access_key_id is None) != (self.secret_access_key is None):
+            raise ValueError("access_key_id and secret_access_key belong together")
+        if self.url.startswith("file:") and self.model_fields_set != {"url"}:
+            raise ValueError("a folder has a url only")
+        return self
+
+
+def _kind_of_state(value: object) -> str:
+    return "state-table" if isinstance(value, dict | StateTable) else "state-url"
+
+
+State = Annotated[
+    Annotated[str, AfterValidator(_checked_state), Tag("state-url")]
+    | Annotated[StateTable, Tag("state-table")],
+    Discriminator(_kind_of_state),
+]
+
+
 class File(Settings):
     """A cloudsync configuration."""
 
@@ -480,7 +551,11 @@ class File(Settings):
         ),
     ]
     state: Annotated[
-        str | None, Field(pattern=r"^file:///.+", description="file:// and the state directory")
+        State | None,
+        Field(
+            description="file:// and the state directory, or an object store: s3://bucket/prefix, "
+            "gs://bucket/prefix, az://container/prefix; a table adds its endpoint"
+        ),
     ] = None
     ssh: SshTable
     networks: Annotated[

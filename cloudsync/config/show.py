@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import tomlkit
@@ -21,6 +22,8 @@ from cloudsync.config.configuration import (
 from cloudsync.config.engines import TlsEngine
 from cloudsync.config.models import AllowTable, File, FirewallTable
 from cloudsync.config.networks import allowed_rules
+from cloudsync.model.state_url import StatePlace
+from cloudsync.provider.settings import SecretRef
 from cloudsync.rules import RuleSet
 from cloudsync.rules.networks import ANY, NetworkSet
 
@@ -32,7 +35,7 @@ def show(configuration: Configuration) -> str:
     document: dict[str, Any] = {
         "version": 1,
         "owner": configuration.owner,
-        "state": f"file://{configuration.state}",
+        "state": _state(configuration.state),
         "ssh": {
             "ports": list(configuration.ssh.ports),
             "sources": _written(configuration.ssh.written),
@@ -115,6 +118,24 @@ def json_schema() -> dict[str, Any]:
         **schema,
         "definitions": definitions,
     }
+
+
+def _state(place: StatePlace) -> str | dict[str, Any]:
+    if isinstance(place, Path):
+        return f"file://{place}"
+    table = {
+        "url": place.url,
+        "endpoint": place.endpoint,
+        "region": place.region,
+        "access_key_id": place.access_key_id,
+        "secret_access_key": place.secret_access_key,
+    }
+    shown = {
+        key: value.model_dump(exclude_none=True) if isinstance(value, SecretRef) else value
+        for key, value in table.items()
+        if value is not None
+    }
+    return shown if len(shown) > 1 else place.url
 
 
 def _report(report: ReportSettings) -> dict[str, Any]:

@@ -13,12 +13,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cloudsync.model.state_url import StatePlace
 from cloudsync.state import StateError
-from cloudsync.state.directory import StateFile
+from cloudsync.state.documents import document, where_documents_are
 from cloudsync.state.lock import LockHeld, locked
 
 log = logging.getLogger("cloudsync.notify")
 _LOCK_SECONDS = 5.0
+_KIND = "report.json"
 
 
 class _Kept(BaseModel):
@@ -70,31 +72,32 @@ class Memory(_Kept):
     streak: Streak | None = None
 
 
-def recall(state: Path, owner: str) -> Memory:
+def recall(state: StatePlace, owner: str) -> Memory:
     """What was remembered; a fresh memory if there is none or it cannot be used."""
-    file = StateFile.of(state, owner, "report.json")
+    where = where_documents_are(state, owner, _KIND)
     try:
-        if (raw := file.read()) is None:
+        if (raw := document(state, owner, _KIND).read()) is None:
             return Memory(owner=owner)
         memory = Memory.model_validate_json(raw)
         if memory.version == 1 and memory.owner == owner:
             return memory
-        log.warning("%s is not of this version or owner: counters start again at 0", file.path)
+        log.warning("%s is not of this version or owner: counters start again at 0", where)
     except StateError as error:
         log.warning("%s: counters start again at 0", error)
     except ValidationError:
-        log.warning("%s is damaged: counters start again at 0", file.path)
+        log.warning("%s is damaged: counters start again at 0", where)
     return Memory(owner=owner)
 
 
 @contextmanager
-def remembering(state: Path, owner: str) -> Iterator[Memory]:
-    """The memory, to be changed in here and kept afterwards. Where the file cannot be locked or
-    kept, that is logged."""
+def remembering(state: StatePlace, owner: str) -> Iterator[Memory]:
+    """The memory, to be changed in here and kept afterwards. Where it cannot be locked or kept,
+    that is logged."""
     with ExitStack() as stack:
         kept = True
         try:
-            stack.enter_context(locked(state, f"{owner}.report", _LOCK_SECONDS))
+            if isinstance(state, Path):  # in a bucket every shard has its own
+                stack.enter_context(locked(state, f"{owner}.report", _LOCK_SECONDS))
         except (LockHeld, StateError) as error:
             log.warning("what is reported cannot be remembered: %s", error)
             kept = False
@@ -103,8 +106,7 @@ def remembering(state: Path, owner: str) -> Iterator[Memory]:
         if not kept:
             return
         try:
-            StateFile.of(state, owner, "report.json").write(
-                memory.model_dump_json(indent=1).encode(), "the counters stay as they were"
-            )
+            data = memory.model_dump_json(indent=1).encode()
+            document(state, owner, _KIND).update(lambda _: data, "the counters stay as they were")
         except StateError as error:
             log.warning("what is reported cannot be remembered: %s", error)

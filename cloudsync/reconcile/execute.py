@@ -31,6 +31,7 @@ from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.runtime.deadline import Deadline
 from cloudsync.runtime.pools import side_by_side
 from cloudsync.runtime.signals import PATIENCE_SECONDS, Interruption
+from cloudsync.state.exclusive import Held
 
 _LOOK_SECONDS = 0.2
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 4.0
@@ -44,6 +45,8 @@ class Conditions:
     deadline: Deadline
     interruption: Interruption
     progress: Progress
+    held: Held | None = None
+    """The right to write; None if nobody else can have it."""
     pause: Callable[[float], object] = time.sleep
     """Waits so many seconds between two looks at a vendor whose reads lag behind its writes."""
 
@@ -75,6 +78,7 @@ class _Writing:
     interruption: Interruption
     until: float
     """When writing must be over, `time.monotonic()`: no step is begun later."""
+    held: Held | None = None
     sofar: dict[str, Outcome] = field(default_factory=dict)
     over: threading.Event = field(default_factory=threading.Event)
     """Set once nobody waits for the steps any more: a step that was abandoned must not be followed
@@ -85,6 +89,8 @@ class _Writing:
         """Why no further step is begun; None if it is."""
         if self.interruption.number is not None:
             return f"stopped by {self.interruption.name}"
+        if self.held is not None and (why := self.held.lost) is not None:
+            return why
         if self.over.is_set() or time.monotonic() >= self.until:
             return "the run's deadline is reached"
         return None
@@ -97,7 +103,7 @@ def _written(
     the deadline allows."""
     deadline, interruption = conditions.deadline, conditions.interruption
     accounts = accounts_of(configuration, todo, deadline.writing, conditions.progress)
-    writing = _Writing(interruption, deadline.writing)
+    writing = _Writing(interruption, deadline.writing, conditions.held)
     abandoned = (deadline.writing + deadline.over) / 2
     pool = ThreadPoolExecutor(len(todo), thread_name_prefix="account")
     running: set[Future[None]] = {

@@ -48,6 +48,7 @@ from cloudsync.sources.read_hosts import read_hosts
 from cloudsync.state import seen
 from cloudsync.state.applied import last_ssh
 from cloudsync.state.engines import recall
+from cloudsync.state.shards import Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,14 @@ class Request:
     """What the user allowed."""
     still: Mapping[str, RuleSet] = field(default_factory=dict)
     """By firewall, what an approved plan showed as held by grace: it stays held (law 6)."""
+    shard: Shard | None = None
+    """Only the firewalls that this shard takes."""
+
+    def takes(self, firewall: str) -> bool:
+        """Whether it is about this firewall."""
+        if self.shard is not None and not self.shard.takes(firewall):
+            return False
+        return not self.firewalls or firewall in self.firewalls
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +112,11 @@ def make_plan(
     (`time.monotonic()`). Raises `StateError` if the state cannot be read."""
     networks = resolved(identified(configuration), until, progress)
     configuration = networks.configuration
-    question = _question(configuration, request.firewalls, until, progress)
+    question = _question(configuration, request, until, progress)
     past, damaged = _past(configuration, question, request.still)
-    engines = recall(configuration.state, configuration.owner)
-    hosts = _in_turn(_hosts(configuration, request.firewalls, question), engines, configuration)
+    wanted = _hosts(configuration, request, question)
+    engines = recall(configuration.state, configuration.owner, wanted)
+    hosts = _in_turn(wanted, engines, configuration)
     answer = _read(configuration, question, hosts, engines, until)
     considered = _decided(configuration, request.granted, question, answer, past)
     return Planned(
@@ -138,12 +148,10 @@ def make_plan(
 
 
 def _question(
-    configuration: Configuration, names: Sequence[str], until: float, progress: Progress
+    configuration: Configuration, request: Request, until: float, progress: Progress
 ) -> Question:
     firewalls = tuple(
-        firewall
-        for firewall in configuration.firewalls.values()
-        if not names or firewall.name in names
+        firewall for firewall in configuration.firewalls.values() if request.takes(firewall.name)
     )
     return Question(
         firewalls,
@@ -152,13 +160,17 @@ def _question(
     )
 
 
-def _hosts(configuration: Configuration, names: Sequence[str], question: Question) -> list[str]:
+def _hosts(configuration: Configuration, request: Request, question: Question) -> list[str]:
     """The hosts behind the firewalls; with all firewalls also those that feed none, since their
-    required ports are reported."""
+    required ports are reported: in shards, each by the shard that takes its name."""
     wanted = {host for firewall in question.firewalls for host in firewall.hosts}
-    if not names:
-        wanted |= {host.name for host in configuration.hosts.values() if not host.retired}
-    return sorted(wanted)
+    if request.firewalls:
+        return sorted(wanted)
+    living = {host.name for host in configuration.hosts.values() if not host.retired}
+    if request.shard is None:
+        return sorted(wanted | living)
+    feeding = {host for firewall in configuration.firewalls.values() for host in firewall.hosts}
+    return sorted(wanted | {host for host in living - feeding if request.shard.takes(host)})
 
 
 def _in_turn(hosts: list[str], memory: EngineMemory, configuration: Configuration) -> list[str]:
@@ -209,8 +221,9 @@ def _past(
     configuration: Configuration, question: Question, still: Mapping[str, RuleSet]
 ) -> tuple[dict[str, Past], tuple[str, ...]]:
     """What earlier runs left of each firewall, and a warning if it cannot be read."""
-    ssh = last_ssh(configuration.state, configuration.owner)
-    loaded = seen.load(configuration.state, configuration.owner)
+    names = [firewall.name for firewall in question.firewalls]
+    ssh = last_ssh(configuration.state, configuration.owner, names)
+    loaded = seen.load(configuration.state, configuration.owner, names)
     now = clock.now()
     past = {}
     for firewall in question.firewalls:

@@ -45,7 +45,7 @@ def resolved(configuration: Configuration, until: float, progress: Progress = si
     moving = configuration.moving
     if not moving:
         return Resolved(configuration)
-    loaded = state.load(configuration.state, configuration.owner)
+    loaded = state.load(configuration.state, configuration.owner, moving)
     now = datetime.now(UTC)
     memories = {
         name: memory

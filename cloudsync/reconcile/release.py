@@ -41,8 +41,7 @@ from cloudsync.reconcile.observe import accounts_of, observe
 from cloudsync.runtime.deadline import Deadline
 from cloudsync.runtime.signals import Interruption
 from cloudsync.state import StateError, seen
-from cloudsync.state.directory import prepare
-from cloudsync.state.lock import locked
+from cloudsync.state.exclusive import exclusive, make_ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +70,12 @@ def release(
     was begun.
     """
     stop = interruption or Interruption()
-    prepare(configuration.state)
+    make_ready(configuration.state)
     with (
-        locked(configuration.state, configuration.owner, lock_timeout),
-        recording(configuration, "release", Granted()) as entry,
+        exclusive(configuration.state, configuration.owner, (name,), timeout=lock_timeout) as held,
+        recording(replace(configuration, state=held.state), "release", Granted()) as entry,
     ):
+        configuration = entry.configuration
         deadline = Deadline.start(configuration.run.deadline)
         considered = _consider(configuration, name, deadline, progress)
         plan = Plan(
@@ -89,10 +89,9 @@ def release(
         )
         if considered.steps:
             entry.begins(plan, (considered,))
-        with stop.writing():
-            (outcome,) = carry_out(
-                configuration, (considered,), Conditions(deadline, stop, progress)
-            )
+        with stop.writing(), held.guarded():
+            conditions = Conditions(deadline, stop, progress, held=held)
+            (outcome,) = carry_out(configuration, (considered,), conditions)
             notes = _forget(configuration, name) if outcome.status in ("done", "unchanged") else ()
             word = {
                 "done": "released",
@@ -169,11 +168,8 @@ def _decided(
 def _forget(configuration: Configuration, name: str) -> tuple[str, ...]:
     """What containers needed of it is nobody's memory any more; the SSH of the last apply stays
     guarded."""
-    known = dict(seen.load(configuration.state, configuration.owner).memories)
-    if known.pop(name, None) is None:
-        return ()
     try:
-        seen.save(configuration.state, configuration.owner, known)
+        seen.forget(configuration.state, configuration.owner, name)
     except StateError as error:
         return (str(error),)
     return ()

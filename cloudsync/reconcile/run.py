@@ -28,9 +28,9 @@ from cloudsync.runtime.deadline import Deadline
 from cloudsync.runtime.signals import Interruption
 from cloudsync.state import StateError, seen
 from cloudsync.state.applied import last_ssh, record_ssh
-from cloudsync.state.directory import prepare
 from cloudsync.state.engines import remember
-from cloudsync.state.lock import locked
+from cloudsync.state.exclusive import exclusive, make_ready
+from cloudsync.state.shards import Shard
 
 __all__ = ["Options", "Outcome", "Planned", "Report", "Status", "Terms", "apply", "plan"]
 _FROM_THE_FUTURE = timedelta(minutes=5)
@@ -44,6 +44,8 @@ class Options:
     """Only these, by their names in the configuration; empty = all."""
     granted: Granted = field(default_factory=Granted)
     """What the user allowed."""
+    shard: Shard | None = None
+    """Only the firewalls that this shard takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def plan(configuration: Configuration, options: Options, progress: Progress = si
     Raises `StateError` if the state cannot be read.
     """
     until = Deadline.start(configuration.run.deadline).over
-    request = Request(options.firewalls, options.granted)
+    request = Request(options.firewalls, options.granted, shard=options.shard)
     return make_plan(configuration, request, until, progress)
 
 
@@ -99,13 +101,23 @@ def apply(
     `Interrupted` if nothing was begun.
     """
     stop = interruption or Interruption()
-    prepare(configuration.state)
+    make_ready(configuration.state)
     with (
-        locked(configuration.state, configuration.owner, terms.lock_timeout),
-        recording(configuration, terms.trigger, options.granted) as entry,
+        exclusive(
+            configuration.state,
+            configuration.owner,
+            options.firewalls,
+            shard=options.shard,
+            timeout=terms.lock_timeout,
+        ) as held,
+        recording(
+            replace(configuration, state=held.state), terms.trigger, options.granted
+        ) as entry,
     ):
-        conditions = Conditions(Deadline.start(configuration.run.deadline), stop, progress)
-        request = Request(options.firewalls, options.granted, terms.still)
+        configuration = entry.configuration
+        deadline = Deadline.start(configuration.run.deadline)
+        conditions = Conditions(deadline, stop, progress, held=held)
+        request = Request(options.firewalls, options.granted, terms.still, options.shard)
         planned = make_plan(configuration, request, conditions.deadline.reading, progress)
         configuration = planned.configuration
         remember_networks(configuration, planned.plan.networks)
@@ -119,7 +131,7 @@ def apply(
             announce(planned.plan)
         if any(judged.steps and not judged.withheld for judged in planned.considered):
             entry.begins(planned.plan, planned.considered)
-        with stop.writing():
+        with stop.writing(), held.guarded():
             outcomes = carry_out(configuration, planned.considered, conditions)
             if stop.number is None:
                 outcomes = _once_more(configuration, request, planned.plan, outcomes, conditions)
@@ -193,14 +205,13 @@ def _not_approved(configuration: Configuration, fresh: Plan, terms: Terms) -> st
 def _remember_seen(configuration: Configuration, considered: tuple[Considered, ...]) -> None:
     """Keep what containers need now, and since when they do not: where a timer starts (law 5: never
     by a plan). Raises `StateError`."""
-    known = seen.load(configuration.state, configuration.owner).memories
     learnt = {judged.plan.name: judged.memory for judged in considered if judged.memory is not None}
+    known = seen.load(configuration.state, configuration.owner, learnt).memories
     fresh = {
         name: memory for name, memory in learnt.items() if not seen.same(known.get(name), memory)
     }
     if fresh:
-        named = {name: memory for name, memory in known.items() if name in configuration.firewalls}
-        seen.save(configuration.state, configuration.owner, {**named, **fresh})
+        seen.save(configuration.state, configuration.owner, fresh, only=configuration.firewalls)
 
 
 def _remember_ssh(
@@ -209,7 +220,8 @@ def _remember_ssh(
     """Keep the SSH that law 2's guard is about; written only where it differs. Clouds are written
     already: what goes wrong here is a note."""
     try:
-        known = last_ssh(configuration.state, configuration.owner)
+        names = [outcome.firewall for outcome in outcomes]
+        known = last_ssh(configuration.state, configuration.owner, names)
         after = {
             outcome.firewall: guarded_ssh(
                 known.get(outcome.firewall) or judged.login_ways or None,

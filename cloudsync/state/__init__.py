@@ -1,5 +1,6 @@
-"""What lasts from run to run, in one directory (0700), as text a person can read, each file (0600)
-written so that a crash leaves the old or the new.
+"""What lasts from run to run: in one directory (0700), as text a person can read, each file (0600)
+written so that a crash leaves the old or the new; or in an object store (`store/`), one object for
+each firewall, host and apply.
 
 | file                  | what it holds                                                             |
 |-----------------------|---------------------------------------------------------------------------|
@@ -14,5 +15,9 @@ from __future__ import annotations
 
 
 class StateError(Exception):
-    """The state directory cannot be used; the message is one line, and nothing was written to a
-    cloud."""
+    """The state cannot be used; the message is one line, and nothing was written to a cloud."""
+
+    def __init__(self, message: str, *, temporary: bool = False) -> None:
+        """`temporary`: trying again may help (exit 75 rather than 1)."""
+        super().__init__(message)
+        self.temporary = temporary

@@ -8,16 +8,18 @@ was seen to be closed. A closing that was held, withheld or failed is not forgot
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
+from cloudsync.model.state_url import StatePlace
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NetworkSet
 from cloudsync.state import StateError
-from cloudsync.state.directory import StateFile
+from cloudsync.state.documents import documents, documents_of, read_all, update_all
 from cloudsync.state.rule_table import RuleTableReader, RuleTableWriter
 
+_KIND = "applied.json"
 _VERSION = 2
 _DAMAGED = (
     "is damaged; if SSH did not move since the last apply, remove it, and the next apply writes it "
@@ -25,42 +27,54 @@ _DAMAGED = (
 )
 
 
-def last_ssh(state: Path, owner: str) -> dict[str, RuleSet]:
+def last_ssh(
+    state: StatePlace, owner: str, names: Iterable[str] | None = None
+) -> dict[str, RuleSet]:
     """By firewall, the declared SSH that was open when an apply last looked; empty if none was
-    recorded.
+    recorded. `names`: the firewalls that matter; None for all.
 
-    Raises `StateError` for a file that is there and cannot be read: a guard that silently forgets
-    guards nothing.
+    Raises `StateError` for a document that is there and cannot be read: a guard that silently
+    forgets guards nothing.
     """
-    file = StateFile.of(state, owner, "applied.json")
-    if (raw := file.read()) is None:
-        return {}
-    try:
-        return _decoded(json.loads(raw), file)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-        raise StateError(f"the state file {file.path} {_DAMAGED}") from None
+    ssh: dict[str, RuleSet] = {}
+    for document, raw in read_all(documents_of(state, owner, _KIND, names)):
+        ssh |= _read(raw, document.where)
+    return ssh
 
 
-def record_ssh(state: Path, owner: str, applied: Mapping[str, RuleSet]) -> None:
+def record_ssh(state: StatePlace, owner: str, applied: Mapping[str, RuleSet]) -> None:
     """Remember the SSH of these firewalls; that of all others stays as it was. Raises
     `StateError`."""
+    changes = [
+        (document, partial(_recorded, document.where, {name: applied[name] for name in names}))
+        for document, names in documents(state, owner, _KIND, applied)
+    ]
+    update_all(changes, "the firewalls are as this run left them")
+
+
+def _recorded(where: str, applied: Mapping[str, RuleSet], raw: bytes | None) -> bytes:
     table = RuleTableWriter()
-    ssh = {
-        name: table.rules(rules)
-        for name, rules in sorted((last_ssh(state, owner) | dict(applied)).items())
-    }
+    merged = sorted((_read(raw, where) | dict(applied)).items())
+    ssh = {name: table.rules(rules) for name, rules in merged}
     value = {"version": _VERSION, "sources": table.sources, "ssh": ssh}
-    StateFile.of(state, owner, "applied.json").write(
-        (json.dumps(value, indent=1) + "\n").encode(), "the firewalls are as this run left them"
-    )
+    return (json.dumps(value, indent=1) + "\n").encode()
 
 
-def _decoded(value: Any, file: StateFile) -> dict[str, RuleSet]:
+def _read(raw: bytes | None, where: str) -> dict[str, RuleSet]:
+    if raw is None:
+        return {}
+    try:
+        return _decoded(json.loads(raw), where)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+        raise StateError(f"the state file {where} {_DAMAGED}") from None
+
+
+def _decoded(value: Any, where: str) -> dict[str, RuleSet]:
     if value["version"] == 1:
         return {str(name): _of_version_1(ssh) for name, ssh in value["ssh"].items()}
     if value["version"] != _VERSION:
         raise StateError(
-            f"the state file {file.path} is of version {value['version']!r}, which this cloudsync "
+            f"the state file {where} is of version {value['version']!r}, which this cloudsync "
             "does not know"
         )
     table = RuleTableReader(value["sources"])

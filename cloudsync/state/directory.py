@@ -41,25 +41,13 @@ class StateFile:
     def read(self) -> bytes | None:
         """All of it; None if there is no such file. Raises `StateError`."""
         try:
-            handle = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            return read_own(self.path, self.most)[0]
         except FileNotFoundError:
             return None
         except OSError as error:
             raise StateError(
                 f"the state file {self.path} cannot be read: {error.strerror}"
             ) from None
-        with os.fdopen(handle, "rb") as file:
-            size = _checked(handle, self.path).st_size
-            if size > self.most:
-                raise StateError(
-                    f"the state file {self.path} is too large: {size} bytes, at most {self.most}"
-                )
-            try:
-                return file.read(self.most)
-            except OSError as error:
-                raise StateError(
-                    f"the state file {self.path} cannot be read: {error.strerror}"
-                ) from None
 
     def write(self, data: bytes, consequence: str = "nothing was changed") -> None:
         """Replace it. `consequence`: what it means that this failed. Raises `StateError`."""
@@ -80,7 +68,7 @@ def prepare(directory: Path) -> None:
     """Make the directory (0700) and prove that it can be written, before anything is written to a
     cloud. Raises `StateError`."""
     try:
-        _make(directory)
+        make_private(directory)
         _refuse_a_folder_of_everybody(directory)
         with tempfile.NamedTemporaryFile(dir=directory, prefix=".probe-") as probe:
             probe.write(b"\0" * 4096)
@@ -106,6 +94,19 @@ def open_own(path: Path, flags: int) -> int:
     return handle
 
 
+def read_own(path: Path, most: int) -> tuple[bytes, os.stat_result]:
+    """A file of the state directory, `most` bytes at most; never through a link. Raises `OSError`
+    and `StateError`."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        status = _checked(handle, path)
+        if status.st_size > most:
+            raise StateError(
+                f"the state file {path} is too large: {status.st_size} bytes, at most {most}"
+            )
+        return file.read(most), status
+
+
 def _checked(handle: int, path: Path) -> os.stat_result:
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
@@ -115,7 +116,7 @@ def _checked(handle: int, path: Path) -> os.stat_result:
     return status
 
 
-def _make(directory: Path) -> None:
+def make_private(directory: Path) -> None:
     """The directory 0700, and parents that nobody else can write, whatever the umask."""
     missing = [parent for parent in directory.parents if not parent.exists()]
     for parent in reversed(missing):

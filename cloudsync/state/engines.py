@@ -8,64 +8,95 @@ engine is met as if for the first time.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from cloudsync.model.memory import EngineMemory, Remembered
 from cloudsync.model.ports import Complete, Discovery, Failed
+from cloudsync.model.state_url import StatePlace
 from cloudsync.state import StateError
-from cloudsync.state.directory import StateFile
+from cloudsync.state.documents import (
+    documents,
+    documents_of,
+    read_all,
+    update_all,
+    where_documents_are,
+)
 
+_KIND = "engines.json"
 _VERSION = 1
 
 
-def recall(state: Path, owner: str) -> EngineMemory:
-    """Everything remembered, to be handed to the sources. Raises `StateError` as `remembered`
-    does."""
-    return EngineMemory(remembered(state, owner), str(path_of(state, owner)))
+def recall(state: StatePlace, owner: str, names: Iterable[str] | None = None) -> EngineMemory:
+    """What is remembered, to be handed to the sources. Raises `StateError` as `remembered` does."""
+    return EngineMemory(remembered(state, owner, names), where_documents_are(state, owner, _KIND))
 
 
-def path_of(state: Path, owner: str) -> Path:
-    """The file, for messages too."""
-    return StateFile.of(state, owner, "engines.json").path
+def path_of(state: StatePlace, owner: str) -> Path:
+    """The file, for messages too; of a bucket what the objects' URLs begin with."""
+    return Path(where_documents_are(state, owner, _KIND))
 
 
-def remembered(state: Path, owner: str) -> dict[str, Remembered]:
-    """By host. Raises `StateError` for a file that is there and cannot be read: a check that
-    silently forgets is none."""
-    file = StateFile.of(state, owner, "engines.json")
-    path = file.path
-    if (raw := file.read()) is None:
-        return {}
-    try:
-        value = json.loads(raw)
-        if value["version"] != _VERSION:
-            raise StateError(
-                f"the state file {path} is of version {value['version']!r}, which this cloudsync does not know"
-            )
-        return {str(name): _host(host) for name, host in value["hosts"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        message = "is damaged; if every host still has its own engine, remove it, and the next apply writes it again"
-        raise StateError(f"the state file {path} {message}") from None
+def remembered(
+    state: StatePlace, owner: str, names: Iterable[str] | None = None
+) -> dict[str, Remembered]:
+    """By host. `names`: the hosts that matter; None for all. Raises `StateError` for a document
+    that is there and cannot be read: a check that silently forgets is none."""
+    hosts: dict[str, Remembered] = {}
+    for document, raw in read_all(documents_of(state, owner, _KIND, names)):
+        hosts |= _read(raw, document.where)
+    return hosts
 
 
-def remember(state: Path, owner: str, discoveries: Mapping[str, Discovery], now: datetime) -> None:
+def remember(
+    state: StatePlace, owner: str, discoveries: Mapping[str, Discovery], now: datetime
+) -> None:
     """Take in what an apply met; written only where it differs. A known id is never replaced here.
     Raises `StateError`."""
-    before = remembered(state, owner)
+    changes = [
+        (
+            document,
+            partial(_merged, document.where, {name: discoveries[name] for name in names}, now),
+        )
+        for document, names in documents(state, owner, _KIND, discoveries)
+    ]
+    update_all(changes, "nothing was changed")
+
+
+def _merged(
+    where: str, discoveries: Mapping[str, Discovery], now: datetime, raw: bytes | None
+) -> bytes | None:
+    before = _read(raw, where)
     after = before | {
         host: _taken_in(before.get(host, Remembered()), discovery, now)
         for host, discovery in discoveries.items()
     }
     if after == before:
-        return
+        return None
     hosts = {host: _written(known) for host, known in after.items()}
-    StateFile.of(state, owner, "engines.json").write(
-        (
-            json.dumps({"version": _VERSION, "hosts": hosts}, indent=1, sort_keys=True) + "\n"
-        ).encode()
-    )
+    value = {"version": _VERSION, "hosts": hosts}
+    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _read(raw: bytes | None, where: str) -> dict[str, Remembered]:
+    if raw is None:
+        return {}
+    try:
+        value = json.loads(raw)
+        if value["version"] != _VERSION:
+            raise StateError(
+                f"the state file {where} is of version {value['version']!r}, "
+                "which this cloudsync does not know"
+            )
+        return {str(name): _host(host) for name, host in value["hosts"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        message = (
+            "is damaged; if every host still has its own engine, remove it, "
+            "and the next apply writes it again"
+        )
+        raise StateError(f"the state file {where} {message}") from None
 
 
 def _taken_in(known: Remembered, discovery: Discovery, now: datetime) -> Remembered:

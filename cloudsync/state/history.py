@@ -8,49 +8,53 @@
 
 A full file becomes `….1`, and the `….1` of before is gone. What a run was about to write is on the
 disk before its first write, so that even one that was killed leaves an entry: the next apply moves
-it into the history. On the disk every list of sources of an entry is written once (`source_sets`),
-and rules name it by its number.
+it into the history. In a bucket it is kept as `fleet_history.py` says.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cloudsync.model.state_url import StatePlace, StateUrl
 from cloudsync.runtime.files import replace, sync_folder
-from cloudsync.state import StateError
+from cloudsync.state import StateError, fleet_history
 from cloudsync.state.directory import open_own
+from cloudsync.state.history_entry import DIED, line, opened, size_of
 
+__all__ = ["MAX_ENTRY_BYTES", "begin", "end", "entries", "settle", "size_of"]
 MAX_ENTRY_BYTES = 8 * 1024 * 1024
 _MAX_BYTES = {"history": 16 * 1024 * 1024, "quiet": 256 * 1024}
 _READ_BYTES = 2 * 16 * 1024 * 1024
-_DIED = "the process ended before it could say what it did; the next apply finishes it"
 _READ_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_RULE_LISTS = ("planned", "before", "after", "opened", "closed")
 
 
-def begin(state: Path, owner: str, entry: Mapping[str, Any]) -> None:
+def begin(state: StatePlace, owner: str, entry: Mapping[str, Any]) -> None:
     """Put on the disk what is about to be written to clouds. Raises `StateError`: then nothing
     was."""
+    if isinstance(state, StateUrl):
+        fleet_history.begin(state, owner, entry)
+        return
     path = _running(state, owner)
     try:
-        replace(path, _line(entry))
+        replace(path, line(entry))
     except OSError as error:
         raise StateError(
             f"the history {path} cannot be written: {error.strerror}; nothing was changed"
         ) from None
 
 
-def end(state: Path, owner: str, entry: Mapping[str, Any], *, quiet: bool) -> str | None:
+def end(state: StatePlace, owner: str, entry: Mapping[str, Any], *, quiet: bool) -> str | None:
     """Append the entry of an apply that ended. Why that could not be done, None where it was: what
     the apply did stays done."""
+    if isinstance(state, StateUrl):
+        return fleet_history.end(state, owner, entry, quiet=quiet)
     path = state / f"{owner}.{'quiet' if quiet else 'history'}.jsonl"
     try:
-        _append(path, _line(entry), _MAX_BYTES["quiet" if quiet else "history"])
+        _append(path, line(entry), _MAX_BYTES["quiet" if quiet else "history"])
         _running(state, owner).unlink(missing_ok=True)
     except OSError as error:
         return f"the history {path} could not be written: {error.strerror}"
@@ -59,9 +63,12 @@ def end(state: Path, owner: str, entry: Mapping[str, Any], *, quiet: bool) -> st
     return None
 
 
-def settle(state: Path, owner: str) -> None:
+def settle(state: StatePlace, owner: str) -> None:
     """Make an entry of what a run that died was about to do. Called with the lock held. Raises
     `StateError`."""
+    if isinstance(state, StateUrl):
+        fleet_history.settle(state, owner)
+        return
     left = _left_over(state, owner)
     if left is not None and all(
         entry["id"] != left["id"] for entry in _read(state / f"{owner}.history.jsonl")
@@ -73,9 +80,11 @@ def settle(state: Path, owner: str) -> None:
         _running(state, owner).unlink(missing_ok=True)
 
 
-def entries(state: Path, owner: str) -> list[dict[str, Any]]:
+def entries(state: StatePlace, owner: str) -> list[dict[str, Any]]:
     """All entries, oldest first; a line that cannot be read is left out. Of a run that is under way
     or died there is what it was about to write. Raises `StateError`."""
+    if isinstance(state, StateUrl):
+        return fleet_history.entries(state, owner)
     by_id: dict[str, dict[str, Any]] = {}
     for name in ("quiet", "history"):
         path = state / f"{owner}.{name}.jsonl"
@@ -92,62 +101,7 @@ def _running(state: Path, owner: str) -> Path:
 
 def _left_over(state: Path, owner: str) -> dict[str, Any] | None:
     running = _read(_running(state, owner))
-    return {**running[0], "outcome": "died", "message": _DIED} if running else None
-
-
-def size_of(entry: Mapping[str, Any]) -> int:
-    """How many bytes the entry takes on the disk."""
-    return len(_line(entry))
-
-
-def _line(entry: Mapping[str, Any]) -> bytes:
-    return (json.dumps(_packed(entry), separators=(",", ":")) + "\n").encode()
-
-
-def _packed(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The entry with every list of sources once: rules name it by its number."""
-    if "firewalls" not in entry:
-        return entry
-    numbers: dict[tuple[str, ...], int] = {}
-
-    def numbered(rule: Mapping[str, Any]) -> Mapping[str, Any]:
-        if "sources" not in rule:
-            return rule
-        return {**rule, "sources": numbers.setdefault(tuple(rule["sources"]), len(numbers))}
-
-    firewalls = [_with_rules(firewall, numbered) for firewall in entry["firewalls"]]
-    return {**entry, "firewalls": firewalls, "source_sets": [list(number) for number in numbers]}
-
-
-def _unpacked(entry: dict[str, Any]) -> dict[str, Any]:
-    """What `_packed` made of an entry, undone; whatever else a file holds is left as it is."""
-    sets = entry.pop("source_sets", None)
-    firewalls = entry.get("firewalls")
-    if not isinstance(sets, list) or not isinstance(firewalls, list):
-        return entry
-
-    def spelled(rule: Mapping[str, Any]) -> Mapping[str, Any]:
-        number = rule.get("sources")
-        if isinstance(number, int) and 0 <= number < len(sets):
-            return {**rule, "sources": sets[number]}
-        return rule
-
-    entry["firewalls"] = [
-        _with_rules(firewall, spelled) if isinstance(firewall, dict) else firewall
-        for firewall in firewalls
-    ]
-    return entry
-
-
-def _with_rules(
-    firewall: Mapping[str, Any], change: Callable[[Mapping[str, Any]], Mapping[str, Any]]
-) -> dict[str, Any]:
-    lists = {
-        name: [change(rule) if isinstance(rule, dict) else rule for rule in firewall[name]]
-        for name in _RULE_LISTS
-        if isinstance(firewall.get(name), list)
-    }
-    return {**firewall, **lists}
+    return {**running[0], "outcome": "died", "message": DIED} if running else None
 
 
 def _append(path: Path, line: bytes, most: int) -> None:
@@ -177,12 +131,4 @@ def _read(path: Path) -> list[dict[str, Any]]:
         return []
     except OSError as error:
         raise StateError(f"the history {path} cannot be read: {error.strerror}") from None
-    readable = []
-    for line in raw.splitlines():
-        try:
-            entry = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(entry, dict) and isinstance(entry.get("id"), str):
-            readable.append(_unpacked(entry))
-    return readable
+    return opened(raw)

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from cloudsync.model.memory import Memory, Missing
+from cloudsync.model.state_url import StatePlace
 from cloudsync.rules import RuleSet
 from cloudsync.runtime.clock import Moment
 from cloudsync.state import StateError
-from cloudsync.state.directory import StateFile
+from cloudsync.state.documents import documents, documents_of, read_all, update_all
 from cloudsync.state.rule_table import RuleTableReader, RuleTableWriter, spelled_out
+from cloudsync.state.store.contract import StoreError
 
+_KIND = "seen.json"
 _VERSION = 2
 Rules = Callable[[Any], RuleSet]
 
@@ -35,24 +38,78 @@ class Seen:
     damaged: str | None = None
 
 
-def load(state: Path, owner: str) -> Seen:
-    """What applies remembered. Raises `StateError` for a file of a newer cloudsync."""
-    file = StateFile.of(state, owner, "seen.json")
+def load(state: StatePlace, owner: str, names: Iterable[str] | None = None) -> Seen:
+    """What applies remembered. `names`: the firewalls that matter; None for all. Raises
+    `StateError` for a document of a newer cloudsync, or if the store cannot be read."""
     try:
-        if (raw := file.read()) is None:
-            return Seen()
+        read = read_all(documents_of(state, owner, _KIND, names))
+    except StoreError:
+        raise
     except StateError as error:
         return Seen(damaged=str(error))
+    answers = [_read(raw, document.where) for document, raw in read]
+    memories = {name: memory for answer in answers for name, memory in answer.memories.items()}
+    damaged = [answer.damaged for answer in answers if answer.damaged is not None]
+    return Seen(memories, damaged[0] if damaged else None)
+
+
+def save(
+    state: StatePlace,
+    owner: str,
+    memories: Mapping[str, Memory],
+    only: Collection[str] | None = None,
+) -> None:
+    """Take these in; those of other firewalls stay, but for names that are not in `only`. Raises
+    `StateError`."""
+    changes = [
+        (
+            document,
+            partial(_merged, document.where, {name: memories[name] for name in names}, only),
+        )
+        for document, names in documents(state, owner, _KIND, memories)
+    ]
+    update_all(changes, "nothing was changed")
+
+
+def forget(state: StatePlace, owner: str, name: str) -> None:
+    """Forget one firewall. Raises `StateError`."""
+    for document, _ in documents(state, owner, _KIND, (name,)):
+        document.update(partial(_without, document.where, name))
+
+
+def _merged(
+    where: str, memories: Mapping[str, Memory], only: Collection[str] | None, raw: bytes | None
+) -> bytes:
+    before = _read(raw, where).memories
+    kept = {name: memory for name, memory in before.items() if only is None or name in only}
+    return _document({**kept, **memories})
+
+
+def _without(where: str, name: str, raw: bytes | None) -> bytes | None:
+    before = dict(_read(raw, where).memories)
+    return None if before.pop(name, None) is None else _document(before)
+
+
+def _document(memories: Mapping[str, Memory]) -> bytes:
+    table = RuleTableWriter()
+    firewalls = {name: _written(memory, table) for name, memory in sorted(memories.items())}
+    value = {"version": _VERSION, "sources": table.sources, "firewalls": firewalls}
+    return (json.dumps(value, indent=1) + "\n").encode()
+
+
+def _read(raw: bytes | None, where: str) -> Seen:
+    if raw is None:
+        return Seen()
     try:
         value = json.loads(raw)
         version = value["version"]
         if isinstance(version, int) and version > _VERSION:
             raise StateError(
-                f"the state file {file.path} is of version {version}, which this cloudsync does not know"
+                f"the state file {where} is of version {version}, which this cloudsync does not know"
             )
         rules = spelled_out if version == 1 else RuleTableReader(value["sources"]).rules
         return Seen(
-            {str(name): _memory(document, rules) for name, document in value["firewalls"].items()}
+            {str(name): _memory(memory, rules) for name, memory in value["firewalls"].items()}
         )
     except (
         ValueError,
@@ -63,15 +120,7 @@ def load(state: Path, owner: str) -> Seen:
         RecursionError,
         OverflowError,
     ):
-        return Seen(damaged=f"{file.path} is damaged")
-
-
-def save(state: Path, owner: str, memories: Mapping[str, Memory]) -> None:
-    """Write it. Raises `StateError`."""
-    table = RuleTableWriter()
-    firewalls = {name: _written(memory, table) for name, memory in sorted(memories.items())}
-    value = {"version": _VERSION, "sources": table.sources, "firewalls": firewalls}
-    StateFile.of(state, owner, "seen.json").write((json.dumps(value, indent=1) + "\n").encode())
+        return Seen(damaged=f"{where} is damaged")
 
 
 def same(before: Memory | None, now: Memory) -> bool:

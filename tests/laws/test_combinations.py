@@ -412,7 +412,7 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     monkeypatch.setattr(
         reconcile,
         "Conditions",
-        lambda *given: execute.Conditions(*given, pause=waited.append),
+        lambda *given, **more: execute.Conditions(*given, **more, pause=waited.append),
     )
     return waited
 

@@ -229,7 +229,12 @@ def test_what_root_writes_in_a_services_folder_belongs_to_the_service(tmp_path: 
         pass
     owners = {path.name: (path.stat().st_uid, path.stat().st_gid) for path in tmp_path.iterdir()}
     assert set(owners.values()) == {(4711, 4712)}
-    assert set(owners) == {"shop.applied.json", "shop.history.jsonl", "shop.lock"}
+    assert set(owners) == {
+        "shop.applied.json",
+        "shop.files.lock",
+        "shop.history.jsonl",
+        "shop.lock",
+    }
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])

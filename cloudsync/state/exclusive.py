@@ -1,0 +1,168 @@
+"""The sole right to write some firewalls of an owner: a lock of the kernel in a folder, leases in a
+bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from cloudsync.model.state_url import StatePlace
+from cloudsync.state.directory import prepare
+from cloudsync.state.lease import Lease, acquire, alive, waiting
+from cloudsync.state.lock import LockHeld, locked
+from cloudsync.state.shards import Layout, Shard, layout_from, layout_kept
+from cloudsync.state.store.contract import Changed, Store
+from cloudsync.state.store.opened import proved
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a run holds. As a fence it is lost as soon as one of its leases is."""
+
+    state: StatePlace
+    """Where state is kept, with this as its fence."""
+    leases: tuple[Lease, ...] = ()
+
+    @property
+    def lost(self) -> str | None:
+        """Why nothing may be written any more; None as long as it may."""
+        return next((why for lease in self.leases if (why := lease.lost) is not None), None)
+
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """In here the process ends before it could write without its lease."""
+        if not self.leases:
+            yield
+            return
+        with min(self.leases, key=lambda lease: lease.until).guarded():
+            yield
+
+
+@dataclass(frozen=True, slots=True)
+class _Fence:
+    leases: tuple[Lease, ...] = field(default=())
+
+    @property
+    def unit(self) -> str:
+        return self.leases[0].unit
+
+    @property
+    def number(self) -> tuple[int, int]:
+        return self.leases[0].number
+
+    @property
+    def lost(self) -> str | None:
+        return next((why for lease in self.leases if (why := lease.lost) is not None), None)
+
+
+def make_ready(state: StatePlace) -> None:
+    """See that state can be written, before anything is written to a cloud. Raises `StateError`."""
+    if isinstance(state, Path):
+        prepare(state)
+    else:
+        proved(state)
+
+
+@contextmanager
+def exclusive(
+    state: StatePlace,
+    owner: str,
+    firewalls: Sequence[str] = (),
+    *,
+    shard: Shard | None = None,
+    timeout: float = 0.0,
+) -> Iterator[Held]:
+    """Hold what the run needs. `firewalls`: empty for all. `timeout`: seconds to wait for another
+    run. Raises `LockHeld`, and `StateError` if it cannot be had at all."""
+    if isinstance(state, Path):
+        with locked(state, owner, timeout):
+            yield Held(state)
+        return
+    store = proved(state)
+    with ExitStack() as stack:
+        leases = _leases(store, owner, firewalls or None, shard, timeout)
+        for lease in leases:
+            stack.enter_context(lease.kept())
+        yield Held(replace(state, fence=_Fence(leases)), leases)
+
+
+def _leases(
+    store: Store, owner: str, firewalls: Sequence[str] | None, shard: Shard | None, timeout: float
+) -> tuple[Lease, ...]:
+    for last in waiting(timeout):
+        try:
+            return _at_once(store, owner, firewalls, shard)
+        except LockHeld:
+            if last:
+                raise
+    raise AssertionError("not reached")
+
+
+def _at_once(
+    store: Store, owner: str, firewalls: Sequence[str] | None, shard: Shard | None
+) -> tuple[Lease, ...]:
+    """All leases, or none. The layout is read before and after: who changes it looks at the old
+    leases after that, so one of both sees the other."""
+    layout = _layout(store, owner, shard)
+    taken: list[Lease] = []
+    try:
+        for unit in layout.units(firewalls, shard):
+            lease = acquire(store, _name(owner, unit), unit.unit, layout.epoch)
+            taken.append(lease)
+        now, _ = _read(store, owner)
+        if (now.count, now.epoch) != (layout.count, layout.epoch):
+            raise LockHeld(f"the firewalls of {owner} were cut into {now.count} shards just now")
+    except BaseException:
+        for lease in taken:
+            lease.release()
+        raise
+    return tuple(taken)
+
+
+def _layout(store: Store, owner: str, shard: Shard | None) -> Layout:
+    """The layout in use, changed to what the shard says once no run of another one is under way.
+    Raises `LockHeld` until then."""
+    layout, version = _read(store, owner)
+    if layout.before is not None:
+        _refuse_if_alive(store, owner, layout.before)
+        layout = replace(layout, before=None)
+        version = _write(store, owner, layout, version)
+    if shard is None or shard.count == layout.count:
+        return layout
+    _refuse_if_alive(store, owner, layout.count)
+    cut = Layout(shard.count, layout.epoch + 1, before=layout.count)
+    _write(store, owner, cut, version)
+    _refuse_if_alive(store, owner, layout.count)
+    return cut
+
+
+def _refuse_if_alive(store: Store, owner: str, count: int) -> None:
+    for number in range(count):
+        if (who := alive(store, _name(owner, Shard(number, count)))) is not None:
+            raise LockHeld(
+                f"{who}; the firewalls are cut into another number of shards once it ended"
+            )
+
+
+def _read(store: Store, owner: str) -> tuple[Layout, str | None]:
+    name = _layout_name(owner)
+    stored = store.get(name)
+    layout = layout_from(None if stored is None else stored.data, store.where(name))
+    return layout, None if stored is None else stored.version
+
+
+def _write(store: Store, owner: str, layout: Layout, version: str | None) -> str:
+    try:
+        return store.put(_layout_name(owner), layout_kept(layout), version)
+    except Changed:
+        raise LockHeld(f"another run cuts the firewalls of {owner} just now") from None
+
+
+def _layout_name(owner: str) -> str:
+    return f"{owner}/shards.json"
+
+
+def _name(owner: str, shard: Shard) -> str:
+    return f"{owner}/leases/{shard.unit}.json"

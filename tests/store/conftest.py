@@ -1,0 +1,114 @@
+"""Stores to test on: a folder, a real Ceph gateway, and moto's server as a second opinion."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import boto3
+import pytest
+import requests
+
+from cloudsync.model.state_url import StateUrl
+from cloudsync.state.store.contract import Store
+from cloudsync.state.store.folder import FolderStore
+from cloudsync.state.store.opened import proved
+from tests.store import ceph as real
+from tests.store.trouble import Proxy
+
+
+@pytest.fixture(scope="session", autouse=True)
+def credentials() -> Iterator[None]:
+    """What every store of these tests knows its user by."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_ACCESS_KEY_ID", real.ACCESS)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", real.SECRET)
+        yield
+
+
+@pytest.fixture(scope="session")
+def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real.Ceph]:
+    if real.MISSING:
+        pytest.skip(f"not installed: {', '.join(real.MISSING)}")
+    cluster = real.Ceph(tmp_path_factory.mktemp("ceph"))
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[str]:
+    """The endpoint of moto's server."""
+    port = real.free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    endpoint = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            try:
+                requests.get(endpoint, timeout=5)
+                break
+            except requests.RequestException:
+                time.sleep(0.1)
+        yield endpoint
+    finally:
+        server.kill()
+        server.wait()
+
+
+def bucket(endpoint: str) -> str:
+    """The name of a new bucket."""
+    name = f"cloudsync-{uuid.uuid4().hex[:12]}"
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id=real.ACCESS,
+        aws_secret_access_key=real.SECRET,
+    )
+    client.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def url(ceph: real.Ceph) -> StateUrl:
+    """A bucket of the real store."""
+    return StateUrl(f"s3://{bucket(ceph.endpoint)}/state", ceph.endpoint)
+
+
+@pytest.fixture
+def troubled(url: StateUrl, ceph: real.Ceph) -> Iterator[tuple[StateUrl, Proxy]]:
+    """The same bucket, behind a proxy that makes trouble."""
+    proved(url)
+    proxy = Proxy(ceph.gateway)
+    proxy.start()
+    troubled = replace(url, endpoint=proxy.endpoint)
+    proved(troubled)
+    try:
+        yield troubled, proxy
+    finally:
+        proxy.stop()
+
+
+@pytest.fixture(params=["folder", pytest.param("ceph", marks=pytest.mark.ceph), "moto"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """Every kind of store, one after the other."""
+    if request.param == "folder":
+        return FolderStore(tmp_path / "store")
+    if request.param == "ceph":
+        return proved(request.getfixturevalue("url"))
+    endpoint = request.getfixturevalue("moto")
+    return proved(StateUrl(f"s3://{bucket(endpoint)}/state", endpoint))
