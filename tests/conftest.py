@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import cloudsync.reconcile.make_plan
+from cloudsync.provider.retry import backoff
 from tests.effort import examples
 from tests.world import World, build
 
@@ -47,6 +49,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
             )
 
     return Together(config, log)
+
+
+@pytest.fixture
+def quick_retries() -> Iterator[None]:
+    """A call that failed is repeated almost at once."""
+    with backoff(0.01, 0.02):
+        yield
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ past the deadline."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from cloudsync.provider.errors import ProviderError, RateLimited
@@ -13,10 +15,38 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 Result = TypeVar("Result")
-FIRST_SECONDS = 0.5
-LONGEST_SECONDS = 20.0
 LEAST_SECONDS = 1.0
 MOST_CALLS = 6
+
+
+@dataclass(slots=True)
+class Backoff:
+    """The waits between calls, in seconds: a random time up to `first`, then up to twice as much,
+    and so on up to `longest` (full jitter)."""
+
+    first: float = 0.5
+    longest: float = 20.0
+
+    def seconds(self, state: RetryCallState) -> float:
+        """How long to wait before the next call."""
+        from tenacity import wait_random_exponential
+
+        return wait_random_exponential(multiplier=self.first, max=self.longest)(state)
+
+
+_backoff = Backoff()
+
+
+@contextmanager
+def backoff(first: float, longest: float) -> Iterator[None]:
+    """Wait this long instead, in all threads of the process, while the context lasts: for tests
+    against a double, which needs no consideration."""
+    before = _backoff.first, _backoff.longest
+    _backoff.first, _backoff.longest = first, longest
+    try:
+        yield
+    finally:
+        _backoff.first, _backoff.longest = before
 
 
 def retried(
@@ -62,8 +92,8 @@ def _again(
     def wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, RateLimited) and error.retry_after is not None:
-            return max(0.0, error.retry_after) + _jitter(state) * 0.1
-        return _jitter(state)
+            return max(0.0, error.retry_after) + _backoff.seconds(state) * 0.1
+        return _backoff.seconds(state)
 
     ended = [first]
 
@@ -79,13 +109,6 @@ def _again(
         reraise=True,
     )
     return retrying(attempt)
-
-
-def _jitter(state: RetryCallState) -> float:
-    """Full jitter, in seconds."""
-    from tenacity import wait_random_exponential
-
-    return wait_random_exponential(multiplier=FIRST_SECONDS, max=LONGEST_SECONDS)(state)
 
 
 def seconds_of(hint: str) -> float | None:

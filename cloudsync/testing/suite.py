@@ -19,6 +19,7 @@ import pytest
 
 from cloudsync.provider import registry
 from cloudsync.provider.contract import Capabilities
+from cloudsync.provider.retry import backoff
 from cloudsync.rules import Rule
 from cloudsync.testing.language import Neighbour, Scenario, Spells
 from cloudsync.testing.run import Run
@@ -59,8 +60,8 @@ class Conformance:
             pytest.skip(f"the stage has no method: {', '.join(sorted(unable))}")
         for name, value in stage.environment.items():
             monkeypatch.setenv(name, value)
-        monkeypatch.setattr("cloudsync.provider.retry._jitter", lambda _: 0.01)
-        Run(scenario, stage, tmp_path).play()
+        with backoff(0.01, 0.02):
+            Run(scenario, stage, tmp_path).play()
         self.shown.setdefault(type(self), set()).update(scenario.needs)
 
     def test_every_declared_capability_was_shown(

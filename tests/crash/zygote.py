@@ -233,10 +233,14 @@ def read_once() -> Callable[[Any, str], Any]:
     return lambda _, path: read(path)
 
 
-def _shorten() -> None:
-    import cloudsync.provider.retry as retry
+_for_good = contextlib.ExitStack()
+"""Never left: the process ends with it."""
 
-    retry._jitter = lambda _: 0.005  # type: ignore[assignment]
+
+def _shorten() -> None:
+    from cloudsync.provider.retry import backoff
+
+    _for_good.enter_context(backoff(0.005, 0.01))
     for module, values in _SHORTER.items():
         if module in sys.modules:
             for name, value in values.items():

@@ -15,10 +15,9 @@ Typed = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def types(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Typed:
+def types(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quick_retries: None) -> Typed:
     """The command typed in this process: its code and all it printed. No bug may show, whatever the
     input."""
-    monkeypatch.setattr("cloudsync.provider.retry._jitter", lambda _: 0.001)
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith(("CLOUDSYNC_CONFIG", "XDG"))]:
         monkeypatch.delenv(name)

@@ -140,8 +140,9 @@ class Region:
 
 
 @pytest.fixture
-def region(cloud: Ec2Double, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Region:
-    monkeypatch.setattr("cloudsync.provider.retry._jitter", lambda _: 0.01)
+def region(
+    cloud: Ec2Double, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_retries: None
+) -> Region:
     return Region(cloud, tmp_path, monkeypatch)
 
 

@@ -137,8 +137,7 @@ class Team:
 
 
 @pytest.fixture
-def team(cloud: DigitalOceanDouble, monkeypatch: pytest.MonkeyPatch) -> Team:
-    monkeypatch.setattr("cloudsync.provider.retry._jitter", lambda _: 0.01)
+def team(cloud: DigitalOceanDouble, monkeypatch: pytest.MonkeyPatch, quick_retries: None) -> Team:
     monkeypatch.setattr("cloudsync_digitalocean.writer.FIRST_POLL_SECONDS", 0.01)
     return Team(cloud, monkeypatch)
 

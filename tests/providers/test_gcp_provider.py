@@ -132,8 +132,7 @@ class Project:
 
 
 @pytest.fixture
-def project(cloud: ComputeDouble, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setattr("cloudsync.provider.retry._jitter", lambda _: 0.01)
+def project(cloud: ComputeDouble, monkeypatch: pytest.MonkeyPatch, quick_retries: None) -> Project:
     monkeypatch.setattr("cloudsync_gcp.writer.PAUSE_SECONDS", 0.01)
     return Project(cloud)
 

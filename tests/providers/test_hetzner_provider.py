@@ -110,9 +110,7 @@ class Project:
 
 
 @pytest.fixture
-def project(cloud: HetznerDouble, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setattr("cloudsync.provider.retry.FIRST_SECONDS", 0.01)
-    monkeypatch.setattr("cloudsync.provider.retry._jitter", lambda _: 0.01)
+def project(cloud: HetznerDouble, monkeypatch: pytest.MonkeyPatch, quick_retries: None) -> Project:
     return Project(cloud, monkeypatch)
 
 

@@ -31,8 +31,7 @@ def cloud() -> Iterator[ComputeDouble]:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, cloud: ComputeDouble, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    monkeypatch.setattr("cloudsync.provider.retry._jitter", lambda _: 0.01)
+def shop(tmp_path: Path, cloud: ComputeDouble, quick_retries: None) -> Shop:
     return Shop(tmp_path, cloud)
 
 
