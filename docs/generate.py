@@ -43,6 +43,8 @@ TABLES = (
     ("[run]", models.RunTable),
     ("[hosts.NAME]", models.HostTable),
     ("[hosts.NAME] docker, as a table", models.TlsEngineTable),
+    ("[hosts-from-store]", models.HostsFromStoreTable),
+    ("[publish]", models.PublishTable),
     ("[firewalls.NAME]", models.FirewallTable),
     ("[[firewalls.NAME.allow]]", models.AllowTable),
     ("[report]", models.ReportTable),
@@ -213,7 +215,7 @@ def _keys(model: type[BaseModel]) -> str:
     for name, field in model.model_fields.items():
         if model is models.File and name in _ELSEWHERE:
             continue
-        schema = model.model_json_schema()["properties"][name]
+        schema = model.model_json_schema()["properties"][field.alias or name]
         default = (
             "required"
             if field.is_required()
@@ -222,7 +224,7 @@ def _keys(model: type[BaseModel]) -> str:
             else f"`{_toml(field.default)}`"
         )
         text = field.description or schema.get("description") or text_of(model, name)
-        rows.append((f"`{name}`", default, _cell(text)))
+        rows.append((f"`{field.alias or name}`", default, _cell(text)))
     intro = re.sub(r"\s*\n\s*", " ", (model.__doc__ or "").strip())
     table = _table(("key", "default", ""), rows).rstrip() if rows else ""
     return "\n\n".join(part for part in (intro, table) if part)

@@ -14,7 +14,7 @@ import click
 
 from cloudsync import exit_codes
 from cloudsync.cli.reported import reported
-from cloudsync.cli.shared import Shell, common, log, options_for, planning
+from cloudsync.cli.shared import Chosen, Shell, common, log, options_for, planning
 from cloudsync.cli.terminal import clear_progress
 from cloudsync.model.plan import Granted, Plan
 from cloudsync.render.escape import plain
@@ -60,7 +60,7 @@ class _Given:
     help="Write Prometheus metrics there.",
 )
 @common
-def command(shell: Shell, *, firewalls: tuple[str, ...], granted: Granted, **options: Any) -> int:
+def command(shell: Shell, *, chosen: Chosen, **options: Any) -> int:
     """Make the firewalls allow what the containers need, and only that plus SSH.
 
     With PLANFILE only what that plan shows is done. Without a terminal it needs --auto-approve,
@@ -69,16 +69,16 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], granted: Granted, **opt
     from cloudsync.reconcile.run import Terms, apply
 
     given = _Given(**options)
-    configuration = shell.load()
+    configuration = shell.load(fleet=True)
     approved = None
     if given.planfile is not None:
-        if firewalls or granted != Granted():
+        if chosen != Chosen((), Granted(), None):
             raise click.UsageError(
                 "a plan file carries what it was granted, and accepts no more: omit the other options"
             )
         approved = _read(given.planfile)
-        granted = approved.granted
-        firewalls = tuple(f.name for f in approved.firewalls if f.name in configuration.firewalls)
+        known = tuple(f.name for f in approved.firewalls if f.name in configuration.firewalls)
+        chosen = Chosen(known, approved.granted, None)
         if gone := [f.name for f in approved.firewalls if f.name not in configuration.firewalls]:
             names = ", ".join(plain(name, 60) for name in gone[:5])
             click.echo(
@@ -90,7 +90,7 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], granted: Granted, **opt
         raise click.UsageError(
             "there is no terminal to ask on: pass --auto-approve, --expect DIGEST or a plan file"
         )
-    chosen = options_for(configuration, firewalls, granted)
+    wanted = options_for(configuration, chosen.firewalls, chosen.granted, chosen.shard)
     how = (
         "a plan file"
         if approved
@@ -113,9 +113,9 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], granted: Granted, **opt
                 )
                 terms = Terms(approved, given.expect, given.lock_timeout, f"apply, {how}")
                 report = (
-                    _ask_and_apply(screen, configuration, chosen, terms, run)
+                    _ask_and_apply(screen, configuration, wanted, terms, run)
                     if asks
-                    else run(chosen, terms, announce=screen.announce)
+                    else run(wanted, terms, announce=screen.announce)
                 )
         except LockHeld as error:
             log.error("cloudsync: %s", error, extra={"event": "locked"})

@@ -39,7 +39,7 @@ def command(shell: Shell, *, purpose: Literal["plan", "apply"], output: str) -> 
     """
     from cloudsync.reconcile import check_access as access
 
-    configuration = shell.load()
+    configuration = shell.load(fleet=True)
     rows = access.check(configuration, shell.progress)
     exposure = configuration.policy.foreign != "ignore"
     bad = {

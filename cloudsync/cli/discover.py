@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,16 +107,10 @@ def _here() -> tuple[str, Mapping[str, Discovery]]:
 
 def _read(shell: Shell, configuration: Configuration) -> tuple[Resolved, Mapping[str, Discovery]]:
     """The configuration with its networks that move as they are, and what its hosts need."""
-    from cloudsync.reconcile.networks import resolved
-    from cloudsync.sources.read_hosts import read_hosts
-    from cloudsync.state.engines import recall
+    from cloudsync.reconcile.discover import discover
 
-    names = [host.name for host in configuration.hosts.values() if not host.retired]
-    until = time.monotonic() + configuration.run.host_timeout
     try:
-        networks = resolved(configuration, until, shell.progress)
-        engines = recall(configuration.state, configuration.owner, names)
-        return networks, read_hosts(networks.configuration, names, shell.progress, engines)
+        return discover(configuration, shell.progress)
     except StateError as error:
         raise click.ClickException(str(error)) from None
 

@@ -8,7 +8,6 @@ import platform
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -172,19 +171,15 @@ def _credentials(shell: Shell, configuration: Configuration) -> Iterator[Check]:
 
 def _engines(shell: Shell, configuration: Configuration) -> Iterator[Check]:
     from cloudsync.model.ports import Complete, Failed
-    from cloudsync.reconcile.networks import resolved
-    from cloudsync.sources.read_hosts import read_hosts
+    from cloudsync.reconcile.discover import discover
 
-    until = time.monotonic() + configuration.run.host_timeout
     try:
-        networks = resolved(configuration, until, shell.progress)
+        networks, discoveries = discover(configuration, shell.progress)
     except StateError as error:
-        yield Check("networks", "broken", str(error))
+        yield Check("state", "broken", str(error))
         return
     yield from (_network(reading) for reading in networks.readings)
-    configuration = networks.configuration
-    names = [host.name for host in configuration.hosts.values() if not host.retired]
-    for name, discovery in read_hosts(configuration, names, shell.progress).items():
+    for name, discovery in discoveries.items():
         if isinstance(discovery, Failed):
             yield Check("engine", "broken", f"{name}: {discovery.reason}", "cloudsync discover")
         elif not isinstance(discovery, Complete):

@@ -32,6 +32,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         Example("cloudsync apply --allow-attach web", "the first time: puts it on the machine"),
         Example("cloudsync apply --auto-approve --quiet", "from cron or a timer"),
         Example("cloudsync apply plan.json", "exactly what was reviewed, or nothing"),
+        Example("cloudsync apply --shard 0/4 --auto-approve", "a quarter of the firewalls"),
         Example("cloudsync apply --now --allow-close 20", "closes at once, up to 20 rules"),
     ),
     "watch": (
@@ -40,6 +41,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
             "cloudsync watch --listen 127.0.0.1:9741", "also serves the status page and /metrics"
         ),
         Example("cloudsync watch --interval 1m", "also looks every minute"),
+    ),
+    "publish": (
+        Example("cloudsync publish", "this machine's containers, into the store"),
+        Example("cloudsync publish --every 1m", "again and again, as a service"),
     ),
     "status": (
         Example("cloudsync status", "every open port, for whom, since when"),

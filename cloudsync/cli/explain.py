@@ -43,7 +43,7 @@ def command(shell: Shell, *, port: str, firewalls: tuple[str, ...], output: str)
     from cloudsync.state.history import entries
 
     asked = _asked(port)
-    configuration = shell.load()
+    configuration = shell.load(fleet=True)
     options = options_for(configuration, firewalls, Granted())
     try:
         planned = reconcile.plan(configuration, options, shell.progress)

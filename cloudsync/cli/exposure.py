@@ -39,7 +39,7 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:
     """
     from cloudsync.reconcile import run as reconcile
 
-    configuration = shell.load()
+    configuration = shell.load(fleet=True)
     options = options_for(configuration, firewalls, Granted())
     if configuration.policy.foreign == "ignore":
         # Who asks wants to know; `ignore` spares plans the calls.

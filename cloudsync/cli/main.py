@@ -23,6 +23,10 @@ COMMANDS = {
         "cloudsync.cli.watch",
         "Run continuously: on container events and at an interval.",
     ),
+    "publish": (
+        "cloudsync.cli.publish",
+        "Write what this machine's containers need into the store.",
+    ),
     "status": (
         "cloudsync.cli.status",
         "Show what is open: every port, who needs it, where, and since when.",

@@ -10,14 +10,15 @@ import click
 
 from cloudsync import exit_codes
 from cloudsync.cli.next_step import following, typed
-from cloudsync.cli.shared import Shell, common, options_for, planning
-from cloudsync.model.plan import Granted, Plan
+from cloudsync.cli.shared import Chosen, Shell, common, options_for, planning
+from cloudsync.model.plan import Plan
 from cloudsync.render.words import Vocabulary
 from cloudsync.runtime.files import open_file, write_named
 from cloudsync.state import StateError
 
 if TYPE_CHECKING:
     from cloudsync.config import Configuration
+    from cloudsync.reconcile.run import Options
 
 
 @click.command("plan")
@@ -39,8 +40,7 @@ if TYPE_CHECKING:
 def command(
     shell: Shell,
     *,
-    firewalls: tuple[str, ...],
-    granted: Granted,
+    chosen: Chosen,
     out: Path | None,
     output: str,
     detailed_exitcode: bool,
@@ -53,8 +53,8 @@ def command(
     """
     from cloudsync.reconcile import run as reconcile
 
-    configuration = shell.load()
-    options = options_for(configuration, firewalls, granted)
+    configuration = shell.load(fleet=True)
+    options = options_for(configuration, chosen.firewalls, chosen.granted, chosen.shard)
     try:
         plan = reconcile.plan(configuration, options, shell.progress).plan
     except StateError as error:
@@ -65,7 +65,13 @@ def command(
         return exit_codes.of_plan(plan, detailed=detailed_exitcode)  # stdout holds the plan
     if output == "text":
         applying = (
-            typed(shell, "apply", firewalls=options.firewalls, granted=options.granted)
+            typed(
+                shell,
+                "apply",
+                *_shard(options),
+                firewalls=options.firewalls,
+                granted=options.granted,
+            )
             if out is None
             else typed(shell, "apply", str(out))
         )
@@ -73,6 +79,10 @@ def command(
     else:
         _dump(plan, output, configuration)
     return exit_codes.of_plan(plan, detailed=detailed_exitcode)
+
+
+def _shard(options: Options) -> tuple[str, ...]:
+    return () if options.shard is None else ("--shard", str(options.shard))
 
 
 def _write(path: Path, plan: Plan) -> None:

@@ -31,7 +31,7 @@ def command(shell: Shell, *, name: str, lock_timeout: float) -> int:
     from cloudsync.model.plan import Granted
     from cloudsync.reconcile.release import release
 
-    configuration = shell.load()
+    configuration = shell.load(fleet=True)
     options_for(configuration, (name,), Granted())
     try:
         with listening() as interruption:

@@ -37,7 +37,7 @@ def command(shell: Shell, *, out: str | None, output: str) -> int:
     from cloudsync.render.report import document, report_of
     from cloudsync.state.history import entries
 
-    configuration = shell.load()
+    configuration = shell.load(fleet=True)
     try:
         planned = reconcile.plan(configuration, reconcile.Options(), shell.progress)
         runs = entries(configuration.state, configuration.owner)[-_RUNS:][::-1]

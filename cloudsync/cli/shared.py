@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cloudsync.model.plan import Granted
     from cloudsync.reconcile.run import Options
     from cloudsync.render.blocks import Block
+    from cloudsync.state.shards import Shard
 
 R = TypeVar("R")
 log = logging.getLogger("cloudsync")
@@ -40,13 +41,16 @@ class Shell:
     quiet: bool
     verbose: bool
 
-    def load(self) -> Configuration:
-        """The configuration; a usage error (64) with every problem on a line of its own."""
+    def load(self, *, fleet: bool = False) -> Configuration:
+        """The configuration; a usage error (64) with every problem on a line of its own. `fleet`:
+        with the hosts that its store knows."""
         from cloudsync.config import ConfigError, find, load
 
         try:
             path = find(self.config)
             configuration = load(path, name=str(path))
+            if fleet and configuration.hosts_from_store is not None:
+                configuration = _with_hosts_from_store(configuration)
         except ConfigError as error:
             raise ConfigProblems([str(problem) for problem in error.problems]) from None
         if self.verbose:
@@ -66,6 +70,16 @@ class Shell:
     def progress(self, text: str) -> None:
         """What is being waited for: one rewritten line on a terminal, and in the logs with -v."""
         log.info("%s", plain(text), extra={"event": "progress"})
+
+
+def _with_hosts_from_store(configuration: Configuration) -> Configuration:
+    from cloudsync.reconcile.inventories import with_hosts_from_store
+    from cloudsync.state import StateError
+
+    try:
+        return with_hosts_from_store(configuration)
+    except StateError as error:
+        raise click.ClickException(str(error)) from None
 
 
 class ConfigProblems(click.UsageError):
@@ -108,8 +122,17 @@ def common(function: Callable[..., R]) -> Callable[..., R]:
     return wrapped
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What the options of plan and apply say."""
+
+    firewalls: tuple[str, ...]
+    granted: Granted
+    shard: Shard | None
+
+
 def planning(function: Callable[..., R]) -> Callable[..., R]:
-    """Give a command the options of plan and apply; it receives `firewalls` and `granted`."""
+    """Give a command the options of plan and apply; it receives them as `chosen`."""
 
     named: dict[str, Any] = {"multiple": True, "metavar": "NAME", "shell_complete": _firewall_names}
 
@@ -126,6 +149,11 @@ def planning(function: Callable[..., R]) -> Callable[..., R]:
         metavar="N",
         help="Let up to N rules of a firewall close at once.",
     )
+    @click.option(
+        "--shard",
+        metavar="I/N",
+        help="Only the firewalls of one of N shards, 0/N to N-1/N (or 1/N to N/N).",
+    )
     @click.option("--ssh-moved", is_flag=True, help="Let SSH close that an earlier apply declared.")
     @click.option("--now", is_flag=True, help="Do not wait for grace.")
     @functools.wraps(function)
@@ -138,6 +166,7 @@ def planning(function: Callable[..., R]) -> Callable[..., R]:
     ) -> R:
         from cloudsync.model.plan import Granted
 
+        shard = shard_of(rest.pop("shard"))
         granted = Granted(
             tuple(sorted(set(adopt))),
             tuple(sorted(set(allow_attach))),
@@ -145,7 +174,7 @@ def planning(function: Callable[..., R]) -> Callable[..., R]:
             ssh_moved=rest.pop("ssh_moved"),
             now=rest.pop("now"),
         )
-        return function(*args, firewalls=firewalls, granted=granted, **rest)
+        return function(*args, chosen=Chosen(firewalls, granted, shard), **rest)
 
     return wrapped
 
@@ -166,8 +195,21 @@ def _firewall_names(
     return [name for name in configuration.firewalls if name.startswith(incomplete)]
 
 
+def shard_of(words: str | None) -> Shard | None:
+    """What `--shard` says. Raises `click.UsageError`."""
+    from cloudsync.state.shards import Shard
+
+    try:
+        return None if words is None else Shard.of(words)
+    except ValueError as error:
+        raise click.UsageError(f"--shard {error}") from None
+
+
 def options_for(
-    configuration: Configuration, firewalls: tuple[str, ...], granted: Granted
+    configuration: Configuration,
+    firewalls: tuple[str, ...],
+    granted: Granted,
+    shard: Shard | None = None,
 ) -> Options:
     """The options with every name checked. Raises `click.UsageError`."""
     from difflib import get_close_matches
@@ -179,7 +221,7 @@ def options_for(
             near = get_close_matches(name, configuration.firewalls, 1)
             hint = f', did you mean "{near[0]}"?' if near else ""
             raise click.UsageError(f'the configuration has no firewall "{plain(name, 60)}"{hint}')
-    return Options(firewalls, granted)
+    return Options(firewalls, granted, shard)
 
 
 def colours(choice: str, environ: Mapping[str, str], stream: IO[Any] | None) -> bool:

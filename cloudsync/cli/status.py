@@ -38,7 +38,7 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:
     from cloudsync.render.verdict import feasible
     from cloudsync.state.history import entries
 
-    configuration = shell.load()
+    configuration = shell.load(fleet=True)
     options = options_for(configuration, firewalls, Granted())
     try:
         planned = reconcile.plan(configuration, options, shell.progress)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from cloudsync.cli.shared import ConfigProblems, Shell, common
+from cloudsync.cli.shared import ConfigProblems, Shell, common, shard_of
 
 
 def _duration(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:  # noqa: ARG001 - click's signature
@@ -42,6 +42,11 @@ def _address(
     help="Only this firewall (repeatable).",
 )
 @click.option(
+    "--shard",
+    metavar="I/N",
+    help="Only the firewalls of one of N shards, 0/N to N-1/N (or 1/N to N/N).",
+)
+@click.option(
     "--interval", callback=_duration, metavar="TIME", help="A run at least so often (5m)."
 )
 @click.option(
@@ -66,7 +71,9 @@ def _address(
     help="Also write Prometheus metrics there.",
 )
 @common
-def command(shell: Shell, *, firewalls: tuple[str, ...], **overriding: Any) -> int:
+def command(
+    shell: Shell, *, firewalls: tuple[str, ...], shard: str | None, **overriding: Any
+) -> int:
     """Run continuously: soon after containers changed, and at an interval. Runs until SIGTERM or
     Ctrl-C, then exits 0.
 
@@ -78,7 +85,9 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], **overriding: Any) -> i
     from cloudsync.watch.service import ListenProblem, Overrides, Service
 
     _set_up_logs(shell)
-    overrides = Overrides(**overriding, firewalls=tuple(sorted(set(firewalls))))
+    overrides = Overrides(
+        **overriding, firewalls=tuple(sorted(set(firewalls))), shard=shard_of(shard)
+    )
     try:
         service = Service(find(shell.config).absolute(), overrides, shell.progress)
     except ConfigError as error:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cloudsync.config.engines import TlsEngine
 from cloudsync.model.state_url import StatePlace
@@ -166,6 +166,28 @@ class WatchSettings:
     debounce_max: float = 30.0
     """The longest that a run is put off while events keep coming."""
     listen: tuple[str, int] | None = None
+    poll: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class PublishSettings:
+    """What `publish` writes."""
+
+    valid_for: float
+    """Seconds after which what was published counts no more."""
+    sign_with: str | None = None
+    """The file of an OpenSSH private key, relative to `Configuration.base`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The files that a configuration was made of, as read."""
+
+    file: str
+    base: Path
+    raw: Mapping[str, Any] = field(hash=False)
+    places: Mapping[KeyPath, Place] = field(hash=False)
+    included: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +231,10 @@ class Host:
     """Where the table is."""
     compose: ComposeTable | None = None
     """Compose files that say what it needs."""
+    inventory: bool = False
+    """Its engines are not asked: the machine publishes what they answer."""
+    trusted_keys: tuple[str, ...] | None = None
+    """Who may sign its inventory; None: whoever may write it is believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +327,12 @@ class Configuration:
     unread: Mapping[str, str] = field(default_factory=dict)
     """By name, why one of `moving` could not be read now: `networks` has its last good answer, or
     nothing if there never was one. What may come from it is unknown (law 1)."""
+    publish: PublishSettings | None = None
+    """`[publish]`."""
+    hosts_from_store: str | None = None
+    """Which published hosts are hosts of it, as a pattern; None: those with a table only."""
+    source: Source | None = None
+    """What it was made of; None for one that was not read from a file."""
     identities: Mapping[str, str] = field(default_factory=dict)
     """By host, who answers at its local sockets: read from the engines, not from the file (see
     `cloudsync.reconcile.identities`)."""

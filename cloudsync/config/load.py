@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -25,13 +26,17 @@ from cloudsync.config.configuration import (
     Place,
     PolicySettings,
     PortRange,
+    PublishSettings,
     ReportSettings,
     RunSettings,
+    Source,
     Sources,
     Ssh,
     WatchSettings,
 )
 from cloudsync.config.engines import TlsEngine, engine_problem
+from cloudsync.config.expansion import Expansion, expanded
+from cloudsync.config.include import with_included
 from cloudsync.config.models import (
     AllowTable,
     File,
@@ -48,6 +53,7 @@ from cloudsync.config.models import (
 from cloudsync.config.networks import allowed_rules, ssh_rules
 from cloudsync.config.places import place_of, places
 from cloudsync.config.problems import ConfigError, Problem, unknown_key
+from cloudsync.config.reading import read_text, syntax_problem
 from cloudsync.config.specs import engines_of
 from cloudsync.model.state_url import StatePlace, StateUrl
 from cloudsync.provider import registry
@@ -58,7 +64,6 @@ from cloudsync.provider.marker import Marker, host_digest
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync.rules.networks import NOWHERE, NetworkSet
 
-MAX_BYTES = 1024 * 1024
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -68,63 +73,50 @@ def load(
     """The configuration in `path`. `name`: how messages call the file. Raises `ConfigError` with
     everything that is wrong."""
     file = name or str(path)
-    text = _read(path, file)
+    text = read_text(path, file)
     try:
         raw = tomllib.loads(text)
         known = places(text, file)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError([_syntax(error, file, text)]) from None
+        raise ConfigError([syntax_problem(error, file, text)]) from None
     except RecursionError:
         raise ConfigError([Problem(Place(file, 1, 1), "", "is nested too deeply")]) from None
-    loader = _Loader(file, path.resolve().parent, known, environ)
-    configuration = loader.load(raw)
+    whole = with_included(raw, known, path, file)
+    source = Source(file, path.resolve().parent, whole.raw, whole.places, whole.included)
+    return _loaded(source, (), environ)
+
+
+def with_published(configuration: Configuration, published: Iterable[str]) -> Configuration:
+    """The same configuration with the hosts that its store knows. Raises `ConfigError`: a published
+    host may make what the file leaves open into something wrong."""
+    if configuration.source is None:
+        return configuration
+    fresh = _loaded(configuration.source, published, os.environ)
+    return replace(configuration, hosts=fresh.hosts, firewalls=fresh.firewalls)
+
+
+def _loaded(source: Source, published: Iterable[str], environ: Mapping[str, str]) -> Configuration:
+    expansion = expanded(source.raw, published)
+    loader = _Loader(source, expansion, environ)
+    configuration = loader.load(expansion.raw)
     if loader.problems or configuration is None:
         raise ConfigError(loader.problems)
     return configuration
 
 
-def _read(path: Path, file: str) -> str:
-    try:
-        with path.open("rb") as opened:
-            raw = opened.read(MAX_BYTES + 1)
-        if len(raw) > MAX_BYTES:
-            raise ConfigError(
-                [
-                    Problem(
-                        Place(file, 1, 1), "", "larger than 1 MiB; not a valid configuration file"
-                    )
-                ]
-            )
-        return raw.decode("utf-8-sig").replace("\r\n", "\n")
-    except OSError as error:
-        raise ConfigError(
-            [Problem(Place(file, 1, 1), "", f"cannot be read: {error.strerror}")]
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigError([Problem(Place(file, 1, 1), "", "is not UTF-8 text")]) from None
-
-
-def _syntax(error: tomllib.TOMLDecodeError, file: str, text: str) -> Problem:
-    """tomllib says `what (at line 3, column 7)`; some of its whats quote keys, none quotes
-    values."""
-    what, _, where = str(error).rpartition(" (at ")
-    numbers = [int(word) for word in where.rstrip(")").replace(",", "").split() if word.isdigit()]
-    line, column = (numbers[0], numbers[1]) if len(numbers) == 2 else (text.count("\n") + 1, 1)
-    return Problem(Place(file, line, column), "", f"is not TOML: {what or 'it ends too early'}")
-
-
 class _Loader:
     """Collects problems while one file is turned into values."""
 
-    def __init__(
-        self, file: str, base: Path, known: Mapping[KeyPath, Place], environ: Mapping[str, str]
-    ) -> None:
-        self.file, self.base, self.known, self.environ = file, base, known, environ
+    def __init__(self, source: Source, expansion: Expansion, environ: Mapping[str, str]) -> None:
+        self.source, self.expansion, self.environ = source, expansion, environ
+        self.file, self.base, self.known = source.file, source.base, source.places
         self.problems: list[Problem] = []
         self.networks: dict[str, NetworkSet] = {}
         self.moving: dict[str, MovingNetwork] = {}
 
     def at(self, *path: str | int) -> Place:
+        if len(path) > 1 and path[0] == "firewalls":
+            path = ("firewalls", self.expansion.tables.get(str(path[1]), path[1]), *path[2:])
         return place_of(path, self.known, self.file)
 
     def problem(self, path: KeyPath, text: str) -> None:
@@ -185,6 +177,9 @@ class _Loader:
                 file.report.metrics_file,
             ),
             watch=self.watch(file),
+            publish=self.publish(file),
+            source=self.source,
+            hosts_from_store=None if file.hosts_from_store is None else file.hosts_from_store.match,
             audit_ignores=tuple(
                 AuditIgnore(entry.id, entry.object, entry.reason, entry.until)
                 for entry in file.audit.ignore
@@ -249,7 +244,13 @@ class _Loader:
             debounce_min=duration(table.debounce_min).total_seconds(),
             debounce_max=duration(table.debounce_max).total_seconds(),
             listen=listen_address(table.listen) if table.listen is not None else None,
+            poll=duration(table.poll).total_seconds(),
         )
+
+    def publish(self, file: File) -> PublishSettings | None:
+        if (table := file.publish) is None:
+            return None
+        return PublishSettings(duration(table.valid_for).total_seconds(), table.sign_with)
 
     def ports(self, texts: Iterable[str], path: KeyPath) -> tuple[PortRange, ...]:
         return tuple(
@@ -307,10 +308,27 @@ class _Loader:
             )
         else:
             engines = () if written is None else (self.engine(written, at),)
-        if not engines and table.ports is None and table.compose is None and not table.retired:
-            self.problem(path, "needs a source of ports: docker, compose or ports")
+        sources = (table.ports, table.compose, table.inventory, table.docker)
+        if all(source is None for source in sources) and not table.retired:
+            self.problem(path, "needs a source of ports: docker, compose, ports or inventory")
+        self.check_inventory(table, path)
         ports = self.ports(table.ports or (), (*path, "ports"))
-        return Host(name, engines, ports, table.retired, self.at(*path), self.compose(table, path))
+        return Host(
+            name,
+            engines,
+            ports,
+            table.retired,
+            self.at(*path),
+            self.compose(table, path),
+            table.inventory is not None,
+            None if table.trusted_keys is None else tuple(table.trusted_keys),
+        )
+
+    def check_inventory(self, table: HostTable, path: KeyPath) -> None:
+        if table.inventory is not None and table.docker is not None:
+            self.problem((*path, "inventory"), "stands for docker: leave one of them out")
+        if table.inventory is None and table.trusted_keys is not None:
+            self.problem((*path, "trusted_keys"), "belongs to inventory, which the host has not")
 
     def compose(self, table: HostTable, path: KeyPath) -> ComposeTable | None:
         if table.compose is None:
@@ -368,7 +386,7 @@ class _Loader:
             name,
             table.provider,
             tuple(living),
-            tuple(sorted(set(table.hosts))),
+            self.expansion.marker_hosts.get(name) or tuple(sorted(set(table.hosts))),
             table.static,
             allow,
             settings,
@@ -466,7 +484,7 @@ def _in_words(
     kind, message, context = details["type"], details["msg"], details.get("ctx", {})
     if kind == "extra_forbidden":
         known = {
-            *_fields_at(model, where[len(path) : -1]),
+            *(_key(name) for name in _fields_at(model, where[len(path) : -1])),
             *(more if len(where) == len(path) + 1 else ()),
         }
         return unknown_key(str(where[-1]), known)
@@ -504,11 +522,17 @@ def _fields_at(model: type[BaseModel], path: KeyPath) -> Iterable[str]:
     for key in path:
         if isinstance(key, int):
             continue
-        field = model.model_fields.get(key)
+        name = "hosts_from_store" if key == "hosts-from-store" else key
+        field = model.model_fields.get(name)
         nested = None if field is None else _model_in(field.annotation)
         if nested is not None:
             model = nested
     return model.model_fields
+
+
+def _key(field: str) -> str:
+    """A field as the file spells it."""
+    return "hosts-from-store" if field == "hosts_from_store" else field
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:

@@ -178,6 +178,12 @@ Ports = Annotated[str, AfterValidator(_checked_ports)]
 AllowPorts = Annotated[str, AfterValidator(_checked_allow)]
 Network = Annotated[str, AfterValidator(_checked_network)]
 Source = Annotated[str, AfterValidator(_checked_source)]
+PublicKey = Annotated[
+    str,
+    Field(
+        pattern=r"^ssh-ed25519 [A-Za-z0-9+/]{60,200}={0,2}( .*)?$", description="ssh-ed25519 AAAA…"
+    ),
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -356,6 +362,9 @@ class WatchTable(Settings):
         Duration,
         Field(description="the longest an event waits, and the time between runs in a storm"),
     ] = "30s"
+    poll: Annotated[
+        Duration, Field(description="how often the store is asked what machines published")
+    ] = "30s"
     listen: Annotated[
         str | None,
         AfterValidator(_checked_listen),
@@ -370,6 +379,8 @@ class WatchTable(Settings):
             )
         ) is not None:
             raise ValueError(problem)
+        if duration(self.poll) < timedelta(seconds=1):
+            raise ValueError("poll must be 1s or more")
         return self
 
 
@@ -446,7 +457,45 @@ class HostTable(Settings):
     ports: Annotated[
         list[Ports] | None, Field(description="ports that are needed whatever containers say")
     ] = None
+    inventory: Annotated[
+        Literal["store"] | None,
+        Field(description='"store": the machine publishes what its engines answer'),
+    ] = None
+    trusted_keys: Annotated[
+        list[PublicKey] | None,
+        Field(description="OpenSSH public keys that may sign its inventory"),
+    ] = None
     retired: Annotated[bool, Field(description="the host is gone: out of the reckoning")] = False
+
+
+class HostsFromStoreTable(Settings):
+    """`[hosts-from-store]`: hosts without a table of their own."""
+
+    match: Annotated[
+        str, Field(min_length=1, max_length=100, description="which published hosts, with *")
+    ] = "*"
+    trusted_keys: Annotated[
+        dict[str, list[PublicKey]] | None,
+        Field(description="by host, or hosts with *: OpenSSH public keys that may sign for it"),
+    ] = None
+
+
+class PublishTable(Settings):
+    """`[publish]`: what this machine writes into the store for others to read."""
+
+    valid_for: Annotated[
+        Duration, Field(description="how long it counts after it was written, 7d at most")
+    ] = "15m"
+    sign_with: Annotated[
+        PathText | None,
+        Field(description="an OpenSSH private key, such as /etc/ssh/ssh_host_ed25519_key"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _in_range(self) -> PublishTable:
+        if not timedelta(minutes=1) <= duration(self.valid_for) <= timedelta(days=7):
+            raise ValueError("valid_for must be 1m to 7d")
+        return self
 
 
 class AllowTable(Settings):
@@ -480,6 +529,9 @@ class FirewallTable(Settings):
     allow: Annotated[
         list[AllowTable], Field(description="further rules, whatever containers say")
     ] = []
+    per_host: Annotated[
+        bool, Field(description="one firewall for each host; {host} in any text is its name")
+    ] = False
 
 
 class IgnoreTable(Settings):
@@ -570,6 +622,17 @@ class File(Settings):
     report: ReportTable = ReportTable()
     watch: WatchTable = WatchTable()
     audit: AuditTable = AuditTable()
+    include: Annotated[
+        list[PathText],
+        Field(description="further files, with *: their hosts, firewalls, networks, providers"),
+    ] = []
+    publish: Annotated[
+        PublishTable | None, Field(description="what this machine writes into the store")
+    ] = None
+    hosts_from_store: Annotated[
+        HostsFromStoreTable | None,
+        Field(alias="hosts-from-store", description="hosts that publish, without a table"),
+    ] = None
     providers: dict[Name, dict[str, object]] = {}
     hosts: dict[Name, HostTable] = {}
     firewalls: dict[Name, dict[str, object]] = {}

@@ -13,6 +13,7 @@ from cloudsync.config.configuration import (
     Allow,
     ComposeTable,
     Configuration,
+    Host,
     MovingNetwork,
     PortRange,
     ReportSettings,
@@ -65,6 +66,7 @@ def show(configuration: Configuration) -> str:
         },
         "report": _report(configuration.report),
         "watch": _watch(configuration.watch),
+        **_fleet(configuration),
         "providers": {
             name: {"type": table.type} | table.settings.model_dump(exclude_none=True, mode="json")
             for name, table in configuration.accounts.items()
@@ -73,10 +75,11 @@ def show(configuration: Configuration) -> str:
             host.name: (
                 {"docker": [_engine(engine) for engine in host.docker]} if host.docker else {}
             )
+            | _inventory(host)
             | _compose(host.compose)
             | (
                 {"ports": _ports(host.ports)}
-                if host.ports or not (host.docker or host.compose)
+                if host.ports or not (host.docker or host.compose or host.inventory)
                 else {}
             )
             | ({"retired": True} if host.retired else {})
@@ -159,6 +162,7 @@ def _watch(watch: WatchSettings) -> dict[str, Any]:
         "interval": watch.interval,
         "debounce_min": watch.debounce_min,
         "debounce_max": watch.debounce_max,
+        "poll": watch.poll,
     }
     shown: dict[str, Any] = {
         name: _duration(timedelta(seconds=value)) for name, value in seconds.items()
@@ -166,6 +170,27 @@ def _watch(watch: WatchSettings) -> dict[str, Any]:
     if watch.listen is not None:
         host, port = watch.listen
         shown["listen"] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return shown
+
+
+def _inventory(host: Host) -> dict[str, Any]:
+    if not host.inventory:
+        return {}
+    keys = {} if host.trusted_keys is None else {"trusted_keys": list(host.trusted_keys)}
+    return {"inventory": "store", **keys}
+
+
+def _fleet(configuration: Configuration) -> dict[str, Any]:
+    """`[publish]` and `[hosts-from-store]`, if there are any; what `include` brought is shown in its
+    place."""
+    shown: dict[str, Any] = {}
+    if (publish := configuration.publish) is not None:
+        shown["publish"] = {"valid_for": _duration(timedelta(seconds=publish.valid_for))}
+        if publish.sign_with is not None:
+            shown["publish"]["sign_with"] = publish.sign_with
+    raw = {} if configuration.source is None else configuration.source.raw
+    if configuration.hosts_from_store is not None:
+        shown["hosts-from-store"] = dict(raw["hosts-from-store"])
     return shown
 
 

@@ -48,6 +48,8 @@ class Remembered:
     """The first apply that could not read the host completely; None if the last one could."""
     down: bool = False
     """Whether nothing of the host could be read when an apply last tried to."""
+    sequence: int = 0
+    """Of the newest inventory of the host that was read; 0 if there was none."""
 
 
 @dataclass(frozen=True, slots=True)

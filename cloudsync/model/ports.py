@@ -201,6 +201,8 @@ class Complete:
     """What labels of images take away from `required`. It is never opened, and counts wherever
     something is decided over everything that is asked for: an image cannot make room for others."""
     uncertain: tuple[Uncertain, ...] = ()
+    sequence: int = 0
+    """Of the inventory it was read from; 0 if the engines themselves were asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +224,7 @@ class Partial:
     unpublished: tuple[Unpublished, ...] = ()
     narrowed: tuple[RequiredPort, ...] = ()
     uncertain: tuple[Uncertain, ...] = ()
+    sequence: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +290,7 @@ def incomplete(
         discovery.unpublished,
         discovery.narrowed,
         discovery.uncertain,
+        discovery.sequence,
     )
 
 

@@ -38,12 +38,14 @@ from cloudsync.provider.contract import (
 )
 from cloudsync.provider.errors import ProviderError
 from cloudsync.reconcile.identities import identified
+from cloudsync.reconcile.inventories import Inventories
 from cloudsync.reconcile.networks import resolved
 from cloudsync.reconcile.observe import accounts_of, observe, twins
 from cloudsync.reconcile.ssh_session import own_login
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.runtime import clock
 from cloudsync.runtime.pools import side_by_side
+from cloudsync.sources.inventory.reading import Published
 from cloudsync.sources.read_hosts import read_hosts
 from cloudsync.state import seen
 from cloudsync.state.applied import last_ssh
@@ -63,6 +65,8 @@ class Request:
     """By firewall, what an approved plan showed as held by grace: it stays held (law 6)."""
     shard: Shard | None = None
     """Only the firewalls that this shard takes."""
+    inventories: Inventories = field(default_factory=Inventories)
+    """How published hosts are read."""
 
     def takes(self, firewall: str) -> bool:
         """Whether it is about this firewall."""
@@ -94,6 +98,14 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Earlier:
+    """What hosts are read with: what is remembered of their engines, and what they published."""
+
+    engines: EngineMemory
+    published: Mapping[str, Published]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The world as it was read."""
 
@@ -117,7 +129,8 @@ def make_plan(
     wanted = _hosts(configuration, request, question)
     engines = recall(configuration.state, configuration.owner, wanted)
     hosts = _in_turn(wanted, engines, configuration)
-    answer = _read(configuration, question, hosts, engines, until)
+    published = request.inventories.read(configuration, hosts, until)
+    answer = _read(configuration, question, hosts, Earlier(engines, published), until)
     considered = _decided(configuration, request.granted, question, answer, past)
     return Planned(
         Plan(
@@ -193,14 +206,17 @@ def _read(
     configuration: Configuration,
     question: Question,
     hosts: list[str],
-    engines: EngineMemory,
+    earlier: Earlier,
     until: float,
 ) -> Answer:
     """Hosts and firewalls, side by side."""
     progress = next((account.progress for account in question.accounts.values()), silent)
     asked = {f.name: (f.account, question.specs[f.name]) for f in question.firewalls}
     with side_by_side(1, "hosts") as pool:
-        reading = pool.submit(read_hosts, _within(configuration, until), hosts, progress, engines)
+        within = _within(configuration, until)
+        reading = pool.submit(
+            read_hosts, within, hosts, progress, earlier.engines, earlier.published
+        )
         readings = observe(configuration, question.accounts, asked, look_further=True)
         discoveries = reading.result()
     return Answer(

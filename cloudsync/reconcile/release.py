@@ -36,6 +36,7 @@ from cloudsync.provider.errors import ProviderError
 from cloudsync.reconcile.audit_log import recording
 from cloudsync.reconcile.execute import Conditions, carry_out
 from cloudsync.reconcile.identities import identified
+from cloudsync.reconcile.inventories import with_hosts_from_store
 from cloudsync.reconcile.make_plan import unusable
 from cloudsync.reconcile.observe import accounts_of, observe
 from cloudsync.runtime.deadline import Deadline
@@ -75,7 +76,7 @@ def release(
         exclusive(configuration.state, configuration.owner, (name,), timeout=lock_timeout) as held,
         recording(replace(configuration, state=held.state), "release", Granted()) as entry,
     ):
-        configuration = entry.configuration
+        configuration = with_hosts_from_store(entry.configuration)
         deadline = Deadline.start(configuration.run.deadline)
         considered = _consider(configuration, name, deadline, progress)
         plan = Plan(

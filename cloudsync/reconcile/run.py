@@ -21,6 +21,7 @@ from cloudsync.planning.decide import Considered
 from cloudsync.provider.contract import Progress, silent
 from cloudsync.reconcile.audit_log import recording
 from cloudsync.reconcile.execute import Conditions, carry_out
+from cloudsync.reconcile.inventories import Inventories, with_hosts_from_store
 from cloudsync.reconcile.make_plan import Planned, Request, make_plan
 from cloudsync.reconcile.networks import remember as remember_networks
 from cloudsync.rules import NOTHING, RuleSet
@@ -30,6 +31,7 @@ from cloudsync.state import StateError, seen
 from cloudsync.state.applied import last_ssh, record_ssh
 from cloudsync.state.engines import remember
 from cloudsync.state.exclusive import exclusive, make_ready
+from cloudsync.state.lease import Standing
 from cloudsync.state.shards import Shard
 
 __all__ = ["Options", "Outcome", "Planned", "Report", "Status", "Terms", "apply", "plan"]
@@ -46,6 +48,8 @@ class Options:
     """What the user allowed."""
     shard: Shard | None = None
     """Only the firewalls that this shard takes."""
+    inventories: Inventories = field(default_factory=Inventories)
+    """How published hosts are read: kept for several runs, only what changed is read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class Terms:
     """How long to wait for another run, in seconds."""
     trigger: str = "apply"
     """Why there is a run, for the history."""
+    standing: Standing | None = None
+    """The service that this is a run of: others of its kind stand by between its runs."""
 
     @property
     def still(self) -> Mapping[str, RuleSet]:
@@ -82,8 +88,12 @@ def plan(configuration: Configuration, options: Options, progress: Progress = si
     Raises `StateError` if the state cannot be read.
     """
     until = Deadline.start(configuration.run.deadline).over
-    request = Request(options.firewalls, options.granted, shard=options.shard)
-    return make_plan(configuration, request, until, progress)
+    request = _request(options, {})
+    return make_plan(with_hosts_from_store(configuration), request, until, progress)
+
+
+def _request(options: Options, still: Mapping[str, RuleSet]) -> Request:
+    return Request(options.firewalls, options.granted, still, options.shard, options.inventories)
 
 
 def apply(
@@ -109,15 +119,16 @@ def apply(
             options.firewalls,
             shard=options.shard,
             timeout=terms.lock_timeout,
+            standing=terms.standing,
         ) as held,
         recording(
             replace(configuration, state=held.state), terms.trigger, options.granted
         ) as entry,
     ):
-        configuration = entry.configuration
+        configuration = with_hosts_from_store(entry.configuration)
         deadline = Deadline.start(configuration.run.deadline)
         conditions = Conditions(deadline, stop, progress, held=held)
-        request = Request(options.firewalls, options.granted, terms.still, options.shard)
+        request = _request(options, terms.still)
         planned = make_plan(configuration, request, conditions.deadline.reading, progress)
         configuration = planned.configuration
         remember_networks(configuration, planned.plan.networks)

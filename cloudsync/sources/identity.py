@@ -56,6 +56,11 @@ def identity_of(id_: str) -> str:
         return id_
 
 
+def is_local(configuration: Configuration, host: Host) -> bool:
+    """Whether all its engines are reached through sockets of this machine."""
+    return len(_local(configuration, host)) == len(host.docker) > 0
+
+
 def _local(configuration: Configuration, host: Host) -> list[str]:
     """The engines of a host that are reached through a socket of this machine."""
     return [

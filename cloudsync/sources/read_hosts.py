@@ -28,6 +28,7 @@ from cloudsync.sources import united
 if TYPE_CHECKING:
     from cloudsync.sources.docker.engine import Survey
     from cloudsync.sources.docker.swarm import Cluster
+    from cloudsync.sources.inventory.reading import Inventory, Published
 
 log = logging.getLogger("cloudsync.sources")
 _PROGRESS_SECONDS = 1.0
@@ -46,16 +47,21 @@ def read_hosts(
     names: Iterable[str],
     progress: Progress = silent,
     memory: EngineMemory = EngineMemory(),  # noqa: B008 - frozen
+    published: Mapping[str, Published] | None = None,
 ) -> Mapping[str, Discovery]:
     """What every named host needs. Never raises for a host: what cannot be read is `Failed` or
     `Partial`, and a defect of ours in judging one host is that host's failure.
 
-    `memory`: what earlier applies remember of the hosts' engines.
+    `memory`: what earlier applies remember of the hosts' engines. `published`: by host, what the
+    store holds of those that are read from there.
     """
     hosts = [configuration.hosts[name] for name in names]
     if not hosts:
         return {}
-    surveys = _surveys(configuration, hosts, progress)
+    inventories = _inventories(configuration, hosts, memory, published or {})
+    surveys = surveys_of(configuration, hosts, progress) | {
+        name: answers_of(inventory) for name, inventory in inventories.items()
+    }
     managers = _managers(surveys)
     discoveries: dict[str, Discovery] = {}
     for host in hosts:
@@ -64,6 +70,9 @@ def read_hosts(
             discovery = united(_of_host(configuration, host, answers, managers, progress))
         except Exception as error:  # noqa: BLE001 - one host must not end the run
             discovery = _defect(host, error)
+        inventory = inventories.get(host.name)
+        if inventory is not None and not isinstance(inventory, Failed):
+            discovery = _as_published(discovery, inventory)
         down = any(isinstance(answer, Failed) for answer in answers)
         discoveries[host.name] = _with_memory(host, discovery, memory, down=down)
     return discoveries
@@ -119,7 +128,46 @@ def _of_host(
     return discoveries or [Complete()]
 
 
-def _surveys(
+def _inventories(
+    configuration: Configuration,
+    hosts: list[Host],
+    memory: EngineMemory,
+    published: Mapping[str, Published],
+) -> dict[str, Inventory | Failed]:
+    """What the hosts that are read from the store published, or why it is not believed."""
+    from_store = [host for host in hosts if host.inventory]
+    if not from_store:
+        return {}
+    from cloudsync.sources.inventory.reading import Expected, inventory_of
+    from cloudsync.sources.inventory.reading import Published as Nothing
+
+    return {
+        host.name: inventory_of(
+            published.get(host.name, Nothing(problem="its inventory was not read")),
+            Expected(
+                configuration.owner,
+                host.name,
+                host.trusted_keys,
+                memory.hosts.get(host.name, Remembered()).sequence,
+            ),
+        )
+        for host in from_store
+    }
+
+
+def answers_of(inventory: Inventory | Failed) -> list[Survey | Failed]:
+    """What the engines of a published host answered."""
+    return [inventory] if isinstance(inventory, Failed) else list(inventory.surveys)
+
+
+def _as_published(discovery: Discovery, inventory: Inventory) -> Discovery:
+    """The same with the number of the inventory, which an apply remembers."""
+    if isinstance(discovery, Failed):
+        return discovery
+    return replace(discovery, sequence=inventory.sequence)
+
+
+def surveys_of(
     configuration: Configuration, hosts: list[Host], progress: Progress
 ) -> dict[str, list[Survey | Failed]]:
     """Every engine of every host, at most `run.concurrency` at once, and at most so many requests

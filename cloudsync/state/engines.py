@@ -20,6 +20,7 @@ from cloudsync.state import StateError
 from cloudsync.state.documents import (
     documents,
     documents_of,
+    names_kept,
     read_all,
     update_all,
     where_documents_are,
@@ -48,6 +49,13 @@ def remembered(
     for document, raw in read_all(documents_of(state, owner, _KIND, names)):
         hosts |= _read(raw, document.where)
     return hosts
+
+
+def hosts_remembered(state: StatePlace, owner: str) -> list[str]:
+    """The names of all hosts that anything is remembered of. Raises `StateError`."""
+    if isinstance(state, Path):
+        return sorted(remembered(state, owner))
+    return names_kept(state, owner, _KIND)
 
 
 def remember(
@@ -109,13 +117,17 @@ def _taken_in(known: Remembered, discovery: Discovery, now: datetime) -> Remembe
     down = isinstance(discovery, Failed)
     if isinstance(discovery, Failed) and discovery.skipped:
         down = known.down
-    return Remembered({**answered, **known.engines}, since, down)
+    read = 0 if isinstance(discovery, Failed) else discovery.sequence
+    sequence = max(known.sequence, read)
+    return Remembered({**answered, **known.engines}, since, down, sequence)
 
 
 def _written(host: Remembered) -> dict[str, object]:
     value: dict[str, object] = {"engines": dict(host.engines)}
     if host.unknown_since is not None:
         value["unknown_since"] = host.unknown_since.isoformat(timespec="seconds")
+    if host.sequence:
+        value["sequence"] = host.sequence
     return value | ({"down": True} if host.down else {})
 
 
@@ -128,4 +140,5 @@ def _host(value: Mapping[str, object]) -> Remembered:
         {str(engine): str(id_) for engine, id_ in engines.items()},
         moment,
         value.get("down") is True,
+        sequence if isinstance(sequence := value.get("sequence", 0), int) else 0,
     )

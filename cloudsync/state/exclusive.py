@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cloudsync.model.state_url import StatePlace
 from cloudsync.state.directory import prepare
-from cloudsync.state.lease import Lease, acquire, alive, waiting
+from cloudsync.state.lease import Lease, Standing, Unit, acquire, alive, waiting
 from cloudsync.state.lock import LockHeld, locked
 from cloudsync.state.shards import Layout, Shard, layout_from, layout_kept
 from cloudsync.state.store.contract import Changed, Store
@@ -73,43 +73,53 @@ def exclusive(
     *,
     shard: Shard | None = None,
     timeout: float = 0.0,
+    standing: Standing | None = None,
 ) -> Iterator[Held]:
     """Hold what the run needs. `firewalls`: empty for all. `timeout`: seconds to wait for another
-    run. Raises `LockHeld`, and `StateError` if it cannot be had at all."""
+    run. `standing`: for one of many runs of a service. Raises `LockHeld`, and `StateError` if it cannot be had at all."""
     if isinstance(state, Path):
         with locked(state, owner, timeout):
             yield Held(state)
         return
     store = proved(state)
     with ExitStack() as stack:
-        leases = _leases(store, owner, firewalls or None, shard, timeout)
+        wanted = _Wanted(owner, tuple(firewalls) or None, shard, standing)
+        leases = _leases(store, wanted, timeout)
         for lease in leases:
             stack.enter_context(lease.kept())
         yield Held(replace(state, fence=_Fence(leases)), leases)
 
 
-def _leases(
-    store: Store, owner: str, firewalls: Sequence[str] | None, shard: Shard | None, timeout: float
-) -> tuple[Lease, ...]:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What leases a run is after."""
+
+    owner: str
+    firewalls: tuple[str, ...] | None
+    shard: Shard | None
+    standing: Standing | None
+
+
+def _leases(store: Store, wanted: _Wanted, timeout: float) -> tuple[Lease, ...]:
     for last in waiting(timeout):
         try:
-            return _at_once(store, owner, firewalls, shard)
+            return _at_once(store, wanted)
         except LockHeld:
             if last:
                 raise
     raise AssertionError("not reached")
 
 
-def _at_once(
-    store: Store, owner: str, firewalls: Sequence[str] | None, shard: Shard | None
-) -> tuple[Lease, ...]:
+def _at_once(store: Store, wanted: _Wanted) -> tuple[Lease, ...]:
     """All leases, or none. The layout is read before and after: who changes it looks at the old
     leases after that, so one of both sees the other."""
-    layout = _layout(store, owner, shard)
+    owner = wanted.owner
+    layout = _layout(store, owner, wanted.shard)
     taken: list[Lease] = []
     try:
-        for unit in layout.units(firewalls, shard):
-            lease = acquire(store, _name(owner, unit), unit.unit, layout.epoch)
+        for shard in layout.units(wanted.firewalls, wanted.shard):
+            unit = Unit(shard.unit, layout.epoch)
+            lease = acquire(store, _name(owner, shard), unit, standing=wanted.standing)
             taken.append(lease)
         now, _ = _read(store, owner)
         if (now.count, now.epoch) != (layout.count, layout.epoch):

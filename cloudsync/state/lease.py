@@ -44,6 +44,16 @@ _MARGIN = 0.15
 _LONGEST_SECONDS = 3600.0
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Who runs again and again, and keeps a lease between its runs from others who do: they stand
+    by. A run of a person may come in between."""
+
+    seconds: float
+    """How long after its last run it is taken to be alive."""
+    nonce: str = field(default_factory=lambda: secrets.token_hex(8))
+
+
 def clock() -> float:
     """Seconds that go on while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -63,6 +73,7 @@ class Lease:
     until: float
     """By `clock`: nothing is written later."""
     why_lost: str | None = None
+    standing: Standing | None = None
     _beat: int = 0
     _over: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -103,7 +114,8 @@ class Lease:
             if self.lost is not None:
                 return
             self.why_lost = "the lease was given back"
-            value = _kept(self.number, 0.0, self.holder, self._beat)
+            seconds = 0.0 if self.standing is None else self.standing.seconds
+            value = _kept(self.number, seconds, self.holder, self._beat, idle=True)
             with contextlib.suppress(Changed, StateError):
                 self.store.put(self.name, value, self.version)
 
@@ -138,9 +150,24 @@ class Lease:
                 self._alarm = False
 
 
-def acquire(store: Store, name: str, unit: str, epoch: int, *, seconds: float = SECONDS) -> Lease:
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a lease is the right to: `3-of-16`, in a layout of this epoch."""
+
+    name: str
+    epoch: int = 0
+
+
+def acquire(
+    store: Store,
+    name: str,
+    unit: Unit,
+    *,
+    seconds: float = SECONDS,
+    standing: Standing | None = None,
+) -> Lease:
     """The lease, if nobody has it. Raises `LockHeld` and `StoreError`."""
-    nonce = secrets.token_hex(8)
+    nonce = secrets.token_hex(8) if standing is None else standing.nonce
     holder = {
         "host": socket.gethostname(),
         "pid": os.getpid(),
@@ -150,8 +177,8 @@ def acquire(store: Store, name: str, unit: str, epoch: int, *, seconds: float = 
     stored = store.get(name)
     last = (0, 0)
     if stored is not None:
-        last = _free(store, name, stored)
-    number = max((epoch, 1), (last[0], last[1] + 1))
+        last = _free(store, name, stored, standing)
+    number = max((unit.epoch, 1), (last[0], last[1] + 1))
     begun = clock()
     try:
         version = store.put(
@@ -161,9 +188,8 @@ def acquire(store: Store, name: str, unit: str, epoch: int, *, seconds: float = 
         )
     except Changed:
         raise LockHeld(f"another run took the lease {store.where(name)} just now") from None
-    return Lease(
-        store, name, unit, number, seconds, holder, version, begun + seconds * (1 - _MARGIN)
-    )
+    until = begun + seconds * (1 - _MARGIN)
+    return Lease(store, name, unit.name, number, seconds, holder, version, until, standing=standing)
 
 
 def alive(store: Store, name: str) -> str | None:
@@ -177,7 +203,9 @@ def alive(store: Store, name: str) -> str | None:
     return None
 
 
-def _free(store: Store, name: str, stored: Stored) -> tuple[int, int]:
+def _free(
+    store: Store, name: str, stored: Stored, standing: Standing | None = None
+) -> tuple[int, int]:
     """The number of a lease that ran out or was given back. Raises `LockHeld`."""
     try:
         value = json.loads(stored.data)
@@ -191,7 +219,8 @@ def _free(store: Store, name: str, stored: Stored) -> tuple[int, int]:
         raise StateError(
             f"the lease {store.where(name)} is damaged; if no run is under way, remove it"
         ) from None
-    if seconds <= 0:
+    mine = standing is None or standing.nonce == holder.get("nonce")
+    if seconds <= 0 or (value.get("idle") is True and mine):
         return last
     unwritten = (store_now(store, name) - stored.modified).total_seconds()
     if unwritten < min(seconds, _LONGEST_SECONDS) + _SLACK_SECONDS:
@@ -225,8 +254,21 @@ def waiting(timeout: float, pause: Callable[[float], object] = time.sleep) -> It
     yield True
 
 
-def _kept(number: tuple[int, int], seconds: float, holder: Mapping[str, Any], beat: int) -> bytes:
-    value = {"number": list(number), "seconds": seconds, "holder": dict(holder), "beat": beat}
+def _kept(
+    number: tuple[int, int],
+    seconds: float,
+    holder: Mapping[str, Any],
+    beat: int,
+    *,
+    idle: bool = False,
+) -> bytes:
+    value = {
+        "number": list(number),
+        "seconds": seconds,
+        "holder": dict(holder),
+        "beat": beat,
+        "idle": idle,
+    }
     return (json.dumps(value) + "\n").encode()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -29,11 +30,15 @@ from cloudsync.notify.notifier import Reporting
 from cloudsync.notify.run import Run
 from cloudsync.provider.contract import Progress
 from cloudsync.reconcile import run as reconcile
+from cloudsync.reconcile.inventories import Inventories
+from cloudsync.reconcile.publish import local_hosts, publish_quietly
 from cloudsync.reconcile.run import Options, Report, Terms
 from cloudsync.render.escape import plain
 from cloudsync.runtime.signals import Interrupted, Interruption
 from cloudsync.state import StateError
+from cloudsync.state.lease import Standing
 from cloudsync.state.lock import LockHeld
+from cloudsync.state.shards import Shard
 from cloudsync.watch.bell import Bell
 from cloudsync.watch.events import Listener, can_listen
 from cloudsync.watch.keepers import Keepers
@@ -43,6 +48,7 @@ from cloudsync.watch.reloading import Reloading
 from cloudsync.watch.rhythm import Pace, Rhythm, Trouble
 from cloudsync.watch.room import room_for_listeners
 from cloudsync.watch.status_page import StatusPage
+from cloudsync.watch.store_poll import StorePoll
 
 log = logging.getLogger("cloudsync.watch")
 LOOK_SECONDS = 2.0
@@ -66,6 +72,7 @@ class Overrides:
     listen: tuple[str, int] | None = None
     metrics_file: Path | None = None
     firewalls: tuple[str, ...] = ()
+    shard: Shard | None = None
 
     def over(self, configuration: Configuration) -> WatchSettings:
         """The rhythm in effect."""
@@ -75,13 +82,14 @@ class Overrides:
             debounce_min=watch.debounce_min if self.debounce_min is None else self.debounce_min,
             debounce_max=watch.debounce_max if self.debounce_max is None else self.debounce_max,
             listen=watch.listen if self.listen is None else self.listen,
+            poll=watch.poll,
         )
 
     def problem(self, configuration: Configuration) -> str | None:
         """Why these and the configuration do not go together; None where they do."""
         watch = self.over(configuration)
         unknown = [name for name in self.firewalls if name not in configuration.firewalls]
-        if unknown:
+        if unknown and configuration.hosts_from_store is None:
             return f'the configuration has no firewall "{plain(unknown[0], 60)}"'
         return rhythm_problem(
             *(
@@ -114,6 +122,10 @@ class Service:
         self._told = ""
         self._last_success: float | None = None
         self._begun = time.monotonic()
+        self._inventories = Inventories()
+        self._poll = StorePoll(self._inventories, self._hint)
+        self._nonce = secrets.token_hex(8)
+        self._not_published = ""
 
     @property
     def configuration(self) -> Configuration:
@@ -146,6 +158,10 @@ class Service:
     def _once(self) -> None:
         """One run, and what follows from how it ended."""
         configuration = self.configuration
+        if configuration.publish is not None:
+            self._publish(configuration)
+        if not configuration.firewalls and configuration.publish is not None:
+            return
         self.systemd.promise(configuration.run.deadline + MARGIN_SECONDS)
         self._take_hints()
         self.rhythm = self.rhythm.begin(time.monotonic())
@@ -162,8 +178,28 @@ class Service:
         self.rhythm = self.rhythm.end(time.monotonic(), _trouble(run), _wake(run.report))
         gc.collect()  # sockets of connections that failed stand in cycles with their errors, and the process is here to stay
 
+    def _publish(self, configuration: Configuration) -> None:
+        """What this machine's engines answer, into the store. What goes wrong is logged, and tried
+        again with the next run."""
+        self._take_hints()
+        self.rhythm = self.rhythm.begin(time.monotonic())
+        problems = publish_quietly(configuration, self.progress)
+        trouble = "; ".join(problems)
+        if trouble and trouble != self._not_published:
+            log.warning("cloudsync watch: %s", plain(trouble, 500), extra={"event": "publish"})
+        elif self._not_published and not trouble:
+            log.info("cloudsync watch: published again", extra={"event": "publish"})
+        self._not_published = trouble
+        if not configuration.firewalls:
+            self._last_success = time.monotonic() if not trouble else self._last_success
+            self.rhythm = self.rhythm.end(time.monotonic(), "some" if trouble else "none", None)
+
     def _apply(self, configuration: Configuration, reporting: Reporting) -> Run:
-        options = Options(self.overrides.firewalls, Granted())
+        options = Options(
+            self.overrides.firewalls, Granted(), self.overrides.shard, self._inventories
+        )
+        interval = self.overrides.over(configuration).interval
+        standing = Standing(2 * interval + MARGIN_SECONDS, self._nonce)
         try:
             self._interruption = Interruption()
             if self._stop is not None:
@@ -171,7 +207,7 @@ class Service:
             report = reconcile.apply(
                 configuration,
                 options,
-                Terms(trigger="watch"),
+                Terms(trigger="watch", standing=standing),
                 progress=self.progress,
                 interruption=self._interruption,
             )
@@ -184,7 +220,8 @@ class Service:
         except LockHeld as error:
             return reporting.over(exit_codes.LOCKED, error=str(error), kind="locked")
         except StateError as error:
-            return reporting.over(exit_codes.FAILED, error=str(error), kind="state")
+            code = exit_codes.TRY_AGAIN if error.temporary else exit_codes.FAILED
+            return reporting.over(code, error=str(error), kind="state")
         except Exception as error:
             log.debug(
                 "internal error", exc_info=True
@@ -310,7 +347,14 @@ class Service:
     def _attend(self) -> None:
         """Listen to the engines of the configuration, and to no other."""
         chosen = self.overrides.firewalls or tuple(self.configuration.firewalls)
-        names = {host for name in chosen for host in self.configuration.firewalls[name].hosts}
+        names = {
+            host
+            for name in chosen
+            if name in self.configuration.firewalls
+            for host in self.configuration.firewalls[name].hosts
+        }
+        if self.configuration.publish is not None:
+            names |= {host.name for host in local_hosts(self.configuration)}
         hosts = [
             host
             for host in self.configuration.hosts.values()
@@ -336,6 +380,7 @@ class Service:
                 extra={"event": "events"},
             )
         self.keepers.attend(self.configuration, chosen)
+        self._poll.attend(self.configuration)
 
     def _hint(self) -> None:
         self._hinted = True
@@ -358,6 +403,7 @@ class Service:
         self.systemd.stopping()
         self.systemd.promise(MARGIN_SECONDS)
         self.keepers.stop()
+        self._poll.stop()
         for listener in self.listeners.values():
             listener.stop()
         if self.server is not None:

@@ -21,7 +21,7 @@ from cloudsync.runtime import clock
 from cloudsync.state import StateError, seen
 from cloudsync.state import lease as leases
 from cloudsync.state.exclusive import exclusive
-from cloudsync.state.lease import acquire
+from cloudsync.state.lease import Standing, Unit, acquire
 from cloudsync.state.lock import LockHeld
 from cloudsync.state.shards import Shard, number_of
 from cloudsync.state.store.contract import Store
@@ -32,11 +32,11 @@ NAME = "shop/leases/0-of-1.json"
 
 
 def test_one_run_holds_a_lease_and_the_next_is_told_who(store: Store) -> None:
-    first = acquire(store, NAME, "0-of-1", 0)
+    first = acquire(store, NAME, Unit("0-of-1"))
     with pytest.raises(LockHeld, match=f"process {os.getpid()} on"):
-        acquire(store, NAME, "0-of-1", 0)
+        acquire(store, NAME, Unit("0-of-1"))
     first.release()
-    second = acquire(store, NAME, "0-of-1", 0)
+    second = acquire(store, NAME, Unit("0-of-1"))
     assert second.number > first.number
     assert first.lost is not None
     assert second.lost is None
@@ -45,7 +45,7 @@ def test_one_run_holds_a_lease_and_the_next_is_told_who(store: Store) -> None:
 def test_of_eight_at_once_one_gets_the_lease(store: Store) -> None:
     def attempt(_: int) -> bool:
         try:
-            acquire(store, NAME, "0-of-1", 0)
+            acquire(store, NAME, Unit("0-of-1"))
         except LockHeld:
             return False
         return True
@@ -58,12 +58,12 @@ def test_a_lease_that_is_not_renewed_is_taken_over_by_the_stores_clock(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leases, "_SLACK_SECONDS", 1.0)
-    first = acquire(store, NAME, "0-of-1", 0, seconds=2.0)
+    first = acquire(store, NAME, Unit("0-of-1"), seconds=2.0)
     until = time.monotonic() + 20
     second = None
     while second is None and time.monotonic() < until:
         try:
-            second = acquire(store, NAME, "0-of-1", 0)
+            second = acquire(store, NAME, Unit("0-of-1"))
         except LockHeld:
             # Whoever may not have it yet: the holder may still have, or stopped already.
             time.sleep(0.3)
@@ -73,19 +73,19 @@ def test_a_lease_that_is_not_renewed_is_taken_over_by_the_stores_clock(
 
 
 def test_a_renewed_lease_lasts(store: Store) -> None:
-    first = acquire(store, NAME, "0-of-1", 0, seconds=2.0)
+    first = acquire(store, NAME, Unit("0-of-1"), seconds=2.0)
     with first.kept():
         until = time.monotonic() + 5
         while time.monotonic() < until:
             assert first.lost is None
             with pytest.raises(LockHeld):
-                acquire(store, NAME, "0-of-1", 0)
+                acquire(store, NAME, Unit("0-of-1"))
             time.sleep(0.5)
-    acquire(store, NAME, "0-of-1", 0)
+    acquire(store, NAME, Unit("0-of-1"))
 
 
 def test_who_was_taken_over_knows_it_at_the_next_renewal(store: Store) -> None:
-    first = acquire(store, NAME, "0-of-1", 0)
+    first = acquire(store, NAME, Unit("0-of-1"))
     stored = store.get(NAME)
     assert stored is not None
     store.put(NAME, stored.data.replace(b'"beat": 0', b'"beat": 7'), stored.version)
@@ -94,10 +94,41 @@ def test_who_was_taken_over_knows_it_at_the_next_renewal(store: Store) -> None:
     assert "taken over" in first.lost
 
 
+def test_a_service_keeps_others_standing_by_between_its_runs_and_lets_a_person_in(
+    store: Store,
+) -> None:
+    active, standby = Standing(60.0), Standing(60.0)
+    acquire(store, NAME, Unit("0-of-1"), standing=active).release()
+    with pytest.raises(LockHeld):
+        acquire(store, NAME, Unit("0-of-1"), standing=standby)
+    again = acquire(store, NAME, Unit("0-of-1"), standing=active)
+    with pytest.raises(LockHeld):
+        acquire(store, NAME, Unit("0-of-1"))
+    again.release()
+    acquire(store, NAME, Unit("0-of-1")).release()
+    acquire(store, NAME, Unit("0-of-1"), standing=standby)
+
+
+def test_a_service_that_died_between_its_runs_is_succeeded(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "_SLACK_SECONDS", 1.0)
+    acquire(store, NAME, Unit("0-of-1"), standing=Standing(1.0)).release()
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        try:
+            acquire(store, NAME, Unit("0-of-1"), standing=Standing(60.0))
+        except LockHeld:
+            time.sleep(0.3)
+        else:
+            return
+    raise AssertionError("nobody took over")
+
+
 def test_a_damaged_lease_is_nobodys_until_a_person_looks(store: Store) -> None:
     store.put(NAME, b"{}", None)
     with pytest.raises(StateError, match="damaged"):
-        acquire(store, NAME, "0-of-1", 0)
+        acquire(store, NAME, Unit("0-of-1"))
 
 
 @pytest.mark.ceph
@@ -201,7 +232,7 @@ def test_a_renewal_that_the_store_does_not_answer_ends_the_lease_in_time(
 ) -> None:
     place, proxy = troubled
     store = replace(open_store(place), pause=lambda _: None)  # type: ignore[type-var]
-    held = acquire(store, NAME, "0-of-1", 0, seconds=2.0)
+    held = acquire(store, NAME, Unit("0-of-1"), seconds=2.0)
     proxy.choose = lambda _: "lost"
     held.renew()
     assert held.lost is None, "a store that is away for a moment ends nothing"
@@ -213,9 +244,9 @@ def test_a_renewal_that_the_store_does_not_answer_ends_the_lease_in_time(
 _FROZEN = """
 import sys, time
 from pathlib import Path
-from cloudsync.state.lease import acquire
+from cloudsync.state.lease import Unit, acquire
 from cloudsync.state.store.folder import FolderStore
-lease = acquire(FolderStore(Path(sys.argv[1])), "shop/leases/0-of-1.json", "0-of-1", 0, seconds=2.0)
+lease = acquire(FolderStore(Path(sys.argv[1])), "shop/leases/0-of-1.json", Unit("0-of-1"), seconds=2.0)
 with lease.guarded():
     print("held", flush=True)
     while True:

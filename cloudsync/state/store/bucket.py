@@ -19,7 +19,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from cloudsync.state.store.contract import Changed, Entry, Stored, StoreError
@@ -94,8 +94,6 @@ class BucketStore:
             try:
                 return self._put(name, data, over, write)
             except Changed:
-                if problem is None:
-                    raise
                 changed = True  # perhaps by an earlier try of this very write
             except (BaseError, OSError) as error:
                 problem = self._problem("written", name, error)
@@ -104,11 +102,15 @@ class BucketStore:
             stored, written_by = self._read(name)
             if stored is not None and written_by == write:
                 return stored.version
-            if changed or (None if stored is None else stored.version) != over:
+            if (None if stored is None else stored.version) != over:
                 raise Changed(name)
-            if pause is None:
+            if changed:
+                if over is None or self.bare_tags:
+                    raise Changed(name)
+                return replace(self, bare_tags=True).put(name, data, over)
+            if pause is None and problem is not None:
                 raise problem
-            self.pause(pause)
+            self.pause(pause or 0.0)
         raise AssertionError("not reached")
 
     def _put(self, name: str, data: bytes, over: str | None, write: str) -> str:

@@ -1,0 +1,109 @@
+"""Inventories in the store of the state: which hosts there are, and what they published."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from cloudsync.config.configuration import Configuration
+from cloudsync.config.load import with_published
+from cloudsync.sources.inventory.reading import Published
+from cloudsync.state.engines import hosts_remembered, remembered
+from cloudsync.state.store.contract import Store, StoreError
+from cloudsync.state.store.opened import open_store
+
+_AT_ONCE = 32
+
+
+def folder_of(owner: str) -> str:
+    """What the names of an owner's inventories begin with."""
+    return f"inventories/{owner}/"
+
+
+def name_of(owner: str, host: str) -> str:
+    """The object of one host."""
+    return f"{folder_of(owner)}{host}.json"
+
+
+def with_hosts_from_store(configuration: Configuration) -> Configuration:
+    """The configuration with every published host that `[hosts-from-store]` takes. A list may lag
+    behind: hosts that an apply read before are hosts all the same, until they are retired. Raises
+    `StateError`, and `ConfigError` as `with_published` does."""
+    if configuration.hosts_from_store is None:
+        return configuration
+    state, owner, match = configuration.state, configuration.owner, configuration.hosts_from_store
+    listed = {
+        entry.name.removeprefix(folder_of(owner)).removesuffix(".json")
+        for entry in open_store(state).list(folder_of(owner))
+    }
+    earlier = {name for name in hosts_remembered(state, owner) if fnmatchcase(name, match)} - listed
+    known = remembered(state, owner, earlier) if earlier else {}
+    return with_published(
+        configuration,
+        sorted(listed | {name for name in earlier if name in known and known[name].sequence}),
+    )
+
+
+@dataclass(slots=True)
+class Inventories:
+    """Reads inventories; one that is kept for several runs reads only what changed."""
+
+    _known: dict[str, tuple[str, Published]] = field(default_factory=dict)
+    """By object, its version and what it held."""
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def read(
+        self, configuration: Configuration, names: Iterable[str], until: float
+    ) -> Mapping[str, Published]:
+        """What the hosts among `names` published that are read from the store. `until`: when that
+        must be over (`time.monotonic()`)."""
+        hosts = [name for name in names if configuration.hosts[name].inventory]
+        if not hosts:
+            return {}
+        try:
+            store = open_store(configuration.state)
+            versions = self._versions(store, configuration.owner)
+        except StoreError as error:
+            return {name: Published(None, str(error), error.temporary) for name in hosts}
+
+        def one_host(host: str) -> Published:
+            name = name_of(configuration.owner, host)
+            if (known := self._known.get(name)) is not None and versions.get(name) == known[0]:
+                return known[1]
+            return self._fresh(store, name, until)
+
+        with ThreadPoolExecutor(min(_AT_ONCE, len(hosts)), thread_name_prefix="store") as pool:
+            return dict(zip(hosts, pool.map(one_host, hosts), strict=True))
+
+    def changed(self, configuration: Configuration) -> bool:
+        """Whether anything was published since the last read. Raises `StateError`."""
+        versions = self._listed(open_store(configuration.state), configuration.owner)
+        return any(
+            versions.get(name) != known for name, (known, _) in tuple(self._known.items())
+        ) or any(name not in self._known for name in versions)
+
+    def _versions(self, store: Store, owner: str) -> Mapping[str, str]:
+        return self._listed(store, owner) if self._known else {}
+
+    def _listed(self, store: Store, owner: str) -> dict[str, str]:
+        return {entry.name: entry.version for entry in store.list(folder_of(owner))}
+
+    def _fresh(self, store: Store, name: str, until: float) -> Published:
+        if time.monotonic() >= until:
+            return Published(None, "the run's time was over before its inventory was read")
+        try:
+            stored = store.get(name)
+        except StoreError as error:
+            return Published(None, str(error), error.temporary)
+        if stored is None:
+            with self._lock:
+                self._known.pop(name, None)
+            return Published()
+        published = Published(stored.data)
+        with self._lock:
+            self._known[name] = (stored.version, published)
+        return published
