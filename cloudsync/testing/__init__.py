@@ -15,13 +15,23 @@ pytest.register_assert_rewrite("cloudsync.testing.run", "cloudsync.testing.suite
 
 from cloudsync.testing.language import Scenario, meant, scenario, spelled  # noqa: E402 - after the assertions are made to speak
 from cloudsync.testing.scenarios import SCENARIOS  # noqa: E402
-from cloudsync.testing.stage import HasNeighbours, ShowsRules, Spelled, Stage, Trouble  # noqa: E402
+from cloudsync.testing.stage import (  # noqa: E402
+    HasAnswerOnly,
+    HasNeighbours,
+    LagsBehind,
+    ShowsRules,
+    Spelled,
+    Stage,
+    Trouble,
+)
 from cloudsync.testing.suite import Conformance  # noqa: E402
 
 __all__ = [
     "SCENARIOS",
     "Conformance",
+    "HasAnswerOnly",
     "HasNeighbours",
+    "LagsBehind",
     "Scenario",
     "ShowsRules",
     "Spelled",

@@ -163,13 +163,27 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True)
+class Lags:
+    """So many reads after each write still show what was there before it. Only for a stage that
+    `LagsBehind`."""
+
+    reads: int
+
+
+@dataclass(frozen=True, slots=True)
+class AnswersMore:
+    """The vendor answers about the existing firewall with a field that it refuses if it is sent
+    back as it was answered. Only for a stage that `HasAnswerOnly` fields."""
+
+
+@dataclass(frozen=True, slots=True)
 class NotShared:
     """The configuration says that other machines need nothing of their own."""
 
 
 Step = (
     There | ByHand | Other | Wants | WantsLimit | Boundary | Goes | Apply | Race | Meanwhile | LetsIn | LetsInWanted | NothingLeft
-    | Untouched | Others | Attached | Release | Spells | Neighbour | NotShared
+    | Untouched | Others | Attached | Release | Spells | Neighbour | NotShared | Lags | AnswersMore
 )  # fmt: skip
 
 

@@ -25,7 +25,14 @@ from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.families import meaningful
 from cloudsync.testing import language as say
 from cloudsync.testing.language import Scenario, meant, spelled
-from cloudsync.testing.stage import HasNeighbours, ShowsRules, Stage, Trouble
+from cloudsync.testing.stage import (
+    HasAnswerOnly,
+    HasNeighbours,
+    LagsBehind,
+    ShowsRules,
+    Stage,
+    Trouble,
+)
 
 NAME, BESIDE, OWNER, HOST = "web", "beside", "shop", "web-1"
 DEADLINE, SHORT_DEADLINE = "30s", "6s"
@@ -85,6 +92,12 @@ class Run:
                 self.neighbours.append(stage.add_neighbour(NAME))
             case say.NotShared():
                 self.shared_with = self.neighbours
+            case say.Lags(reads):
+                assert isinstance(stage, LagsBehind)
+                stage.lag(reads)
+            case say.AnswersMore():
+                assert isinstance(stage, HasAnswerOnly)
+                stage.answer_only(NAME)
             case _:
                 return False
         return True

@@ -147,3 +147,24 @@ class HasNeighbours(Protocol):
         """A machine that is no host of the configuration comes under the existing firewall, besides
         one that bears the name of its host; its name at the vendor."""
         ...
+
+
+@runtime_checkable
+class LagsBehind(Protocol):
+    """What a stage of a provider that declares `lag_seconds` may also be: its reads can be made to
+    lag behind its writes."""
+
+    def lag(self, reads: int) -> None:
+        """From now on so many reads after each write show what was there before it."""
+        ...
+
+
+@runtime_checkable
+class HasAnswerOnly(Protocol):
+    """What a stage may also be: its vendor answers with fields that have write rules of their
+    own."""
+
+    def answer_only(self, name: str) -> None:
+        """The existing firewall is answered with such a field from now on; a write that echoes it
+        is refused by the vendor."""
+        ...

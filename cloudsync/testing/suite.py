@@ -21,10 +21,16 @@ from cloudsync.provider import registry
 from cloudsync.provider.contract import Capabilities
 from cloudsync.provider.retry import backoff
 from cloudsync.rules import Rule
-from cloudsync.testing.language import Neighbour, Scenario, Spells
+from cloudsync.testing.language import AnswersMore, Lags, Neighbour, Scenario, Spells
 from cloudsync.testing.run import Run
 from cloudsync.testing.scenarios import SCENARIOS
-from cloudsync.testing.stage import HasNeighbours, ShowsRules, Stage
+from cloudsync.testing.stage import (
+    HasAnswerOnly,
+    HasNeighbours,
+    LagsBehind,
+    ShowsRules,
+    Stage,
+)
 
 FLAGS = (
     "icmp_types",
@@ -36,6 +42,7 @@ FLAGS = (
     "paged",
     "counted",
     "remote",
+    "lag_seconds",
 )
 
 
@@ -86,11 +93,14 @@ def lacking(scenario: Scenario, capabilities: Capabilities) -> set[str]:
 
 def unable_to(scenario: Scenario, stage: Stage) -> set[str]:
     """What the scenario needs of the stage and every stage need not have."""
-    steps = scenario.steps
-    needs = {
-        "rules": any(isinstance(step, Spells) for step in steps)
-        and not isinstance(stage, ShowsRules),
-        "add_neighbour": any(isinstance(step, Neighbour) for step in steps)
-        and not isinstance(stage, HasNeighbours),
+    able: dict[str, tuple[type, bool]] = {
+        "rules": (Spells, isinstance(stage, ShowsRules)),
+        "add_neighbour": (Neighbour, isinstance(stage, HasNeighbours)),
+        "lag": (Lags, isinstance(stage, LagsBehind)),
+        "answer_only": (AnswersMore, isinstance(stage, HasAnswerOnly)),
     }
-    return {name for name, missing in needs.items() if missing}
+    return {
+        name
+        for name, (step_type, has_it) in able.items()
+        if not has_it and any(isinstance(step, step_type) for step in scenario.steps)
+    }

@@ -193,6 +193,9 @@ class AwsStage(HttpStage):
     def others(self, name: str) -> int:
         return sum(rule.kind in ("group", "list") for rule in self._of(name).rules) // 2
 
+    def lag(self, reads: int) -> None:
+        self.cloud.lag = reads
+
     def limit(self, beyond: int) -> Sequence[str]:
         # 60 for each family, one of them SSH's.
         return [f"tcp/{10000 + 2 * n}" for n in range(59 + beyond)]

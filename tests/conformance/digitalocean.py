@@ -86,6 +86,9 @@ class DigitalOceanStage(HttpStage):
         for number in range(200 + beyond - len(self._names())):
             self.cloud.add_firewall(f"other-{number}", [])
 
+    def answer_only(self, name: str) -> None:
+        self.answer_more("firewalls")
+
     def put_other(self, name: str) -> None:
         self.cloud.add_tag("db")
         rules = [dict(rule) for rule in self._of(name)["inbound_rules"]]

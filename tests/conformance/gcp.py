@@ -98,6 +98,12 @@ class GcpStage(HttpStage):
     def history(self, name: str) -> Sequence[RuleSet]:
         return [_let_in(_with_prefix(state, name)) for state in list(self.cloud.history)]
 
+    def answer_only(self, name: str) -> None:
+        """Logging that was on once: Google answers its metadata on, and refuses them."""
+        for rule in self._of(name):
+            self.cloud.set_by_hand(rule["name"], logConfig={"enable": True})
+            self.cloud.set_by_hand(rule["name"], logConfig={"enable": False})
+
     def put_other(self, name: str) -> None:
         mark = self._of(name)[0]["description"].partition(": ")[0]
         allowed = [{"IPProtocol": "tcp", "ports": ["5432"]}]

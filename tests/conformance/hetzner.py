@@ -94,6 +94,9 @@ class HetznerStage(HttpStage):
         for number in range(50 + beyond - len(self.cloud.firewalls)):
             self.cloud.add_firewall(f"other-{number}", [])
 
+    def answer_only(self, name: str) -> None:
+        self.answer_more("firewalls")
+
     def put_other(self, name: str) -> None:
         raise NotImplementedError("every source at Hetzner is a network")
 

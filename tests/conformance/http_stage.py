@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_network
@@ -22,6 +23,8 @@ _KINDS = {
     "short": "short",
     "meanwhile": "meanwhile",
 }
+ANSWERED_ONLY = "statistics"
+"""A field that a vendor may add to its answers any day, and that no call takes."""
 
 
 class HttpStage:
@@ -61,7 +64,25 @@ class HttpStage:
         self.double.fail(Fault(*where, status=status, body=body, headers=headers, **more))
 
     def sound(self) -> Sequence[str]:
-        return self.double.violations
+        echoed = [
+            f"{call.method} {call.path} sends {ANSWERED_ONLY!r} back"
+            for call in self.double.calls
+            if call.method != "GET" and ANSWERED_ONLY in json.dumps(call.body, default=str)
+        ]
+        return [*self.double.violations, *echoed]
+
+    def answer_more(self, list_of: str) -> None:
+        """Every listed object has one more field in every answer. Its rules do not: a field of a
+        rule may narrow it, so that a rule that stays goes back as it came."""
+
+        def more(answer: bytes) -> bytes:
+            value = json.loads(answer)
+            for listed in value.get(list_of) or [value.get(list_of[:-1]) or {}]:
+                listed[ANSWERED_ONLY] = {"matches": 0}
+            return json.dumps(value).encode()
+
+        method, path = self.reading
+        self.double.fail(Fault(method, f"{path}.*", "mutate", change=more, times=10**6))
 
     def attached(self, name: str) -> int:
         return 0

@@ -109,6 +109,7 @@ MOTO_CANNOT = {
     "limited": "moto counts IPv4 and IPv6 together",
     "paged": "moto does not page",
     "remote": "moto does not fail on demand",
+    "lag_seconds": "moto reads what it wrote",
 }
 FOR_MOTO = tuple(
     one

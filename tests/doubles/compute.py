@@ -204,7 +204,7 @@ class ComputeDouble(Double):
     def set_by_hand(self, name: str, **fields: Any) -> None:
         with self.lock:
             there = self._state[name]
-            self._state[name] = self._normal(there | self._by_hand(fields), there)
+            self._state[name] = self._normal(_sendable(there) | self._by_hand(fields), there)
 
     def remove_by_hand(self, name: str) -> None:
         with self.lock:
@@ -447,7 +447,7 @@ class ComputeDouble(Double):
         if method == "delete":
             return None
         if method == "patch" and there is not None:
-            return self._normal(there | body, there)
+            return self._normal(_sendable(there) | body, there)
         return self._normal(body if there is None else {"name": there["name"]} | body, there)
 
     def _finish(self, operation: Operation) -> None:
@@ -590,6 +590,10 @@ class ComputeDouble(Double):
         }  # fmt: skip
         if log.get("enable"):
             result["logConfig"]["metadata"] = log.get("metadata") or "INCLUDE_ALL_METADATA"
+        elif mine is not None and (metadata := mine["logConfig"].get("metadata")):
+            # Seen at Google: logging that was on once is answered with metadata it does not take
+            # (hashicorp/terraform-provider-google#7220, #7322).
+            result["logConfig"]["metadata"] = metadata
         return result | {
             key: one for key, one in (lists | {"description": description}).items() if one
         }
@@ -722,6 +726,12 @@ def _route(path: str) -> tuple[str, dict[str, str], tuple[str, ...]]:
         if match := re.fullmatch(f"/projects/([^/]+){pattern}", path):
             return resource, methods, match.groups()
     return "", {}, ()
+
+
+def _sendable(there: Resource) -> Resource:
+    """A rule as a write may say it: without metadata of logging that is off."""
+    log = there["logConfig"]
+    return there if log["enable"] else there | {"logConfig": {"enable": False}}
 
 
 def _strings(body: Resource, key: str) -> list[str]:

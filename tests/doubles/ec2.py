@@ -14,9 +14,12 @@ kept canonical, descriptions are held to their characters.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import copy
 import ipaddress
 import random
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -33,6 +36,7 @@ _DESCRIPTION = re.compile(r"[a-zA-Z0-9 ._\-:/()#,@\[\]+=&;{}!$*]{0,255}")
 _GROUP = re.compile(r"sg-([0-9a-f]{8}|[0-9a-f]{17})")
 _NAMES = {"6": "tcp", "17": "udp", "1": "icmp", "58": "icmpv6"}
 _WRITES = re.compile(r"/(Authorize|Revoke|Create|Delete|Modify|Update).*")
+_READS = ("/DescribeSecurityGroups", "/DescribeSecurityGroupRules")
 _SOURCES = {
     "v4": ("IpRanges", "CidrIp"),
     "v6": ("Ipv6Ranges", "CidrIpv6"),
@@ -99,7 +103,8 @@ class Instance:
 
 class Ec2Double(Double):
     """`quota`: inbound rules a group and family. `page`: the most items of any answer, asked for or
-    not. `denied`: actions that the credentials may not do."""
+    not. `denied`: actions that the credentials may not do. `lag`: so many reads of groups after a
+    write still show what was there before it ("eventual consistency")."""
 
     content_type = "text/xml;charset=UTF-8"
 
@@ -120,6 +125,8 @@ class Ec2Double(Double):
             random.Random(seed),
             0,
         )
+        self.lag, self._behind = 0, 0
+        self._earlier: dict[str, Group] = {}
         self.vpc, self.default_vpc = self.add_vpc(), self.add_vpc(default=True)
 
     page: int | None
@@ -218,12 +225,30 @@ class Ec2Double(Double):
             raise error(
                 412, "DryRunOperation", "Request would have succeeded, but DryRun flag is set."
             )
-        value = method(**body)
+        with self._lagging(request.path):
+            value = method(**body)
         try:
             return 200, wire.answer(action, value)
         except ValueError as problem:
             self.violations.append(f"answer to {action}: {problem}")
             raise error(500, "InternalError", str(problem)) from None
+
+    @contextlib.contextmanager
+    def _lagging(self, path: str) -> Iterator[None]:
+        """The first reads after a write see the groups of before it; writes see all of them."""
+        if self.lag and _WRITES.fullmatch(path):
+            if not self._behind:
+                self._earlier = copy.deepcopy(self.groups)
+            self._behind = self.lag
+        elif self._behind and path in _READS:
+            self._behind -= 1
+            now, self.groups = self.groups, self._earlier
+            try:
+                yield
+            finally:
+                self.groups = now
+            return
+        yield
 
     # Reads
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.doubles.compute import ComputeDouble
+from cloudsync.reconcile.release import release
+from tests.doubles.compute import ComputeDouble, fault_body
 from tests.doubles.gcp_shop import Shop
+from tests.doubles.http import Fault
 
 pytestmark = pytest.mark.emulator
 V4, V6 = "cloudsync-web-any4", "cloudsync-web-any6"
@@ -251,6 +253,48 @@ def test_logging_turned_on_by_hand_is_no_change_and_stays_on_when_something_else
     shop.ports = ("443/tcp", "80/tcp")
     shop.applies()
     assert shop.rules()[V4]["logConfig"] == {"enable": True, "metadata": "INCLUDE_ALL_METADATA"}
+
+
+def test_logging_that_was_switched_off_is_answered_with_metadata_that_are_not_sent_back(
+    shop: Shop,
+) -> None:
+    shop.cloud.set_by_hand(V4, logConfig={"enable": True})
+    shop.cloud.set_by_hand(V4, logConfig={"enable": False})
+    assert shop.rules()[V4]["logConfig"] == {"enable": False, "metadata": "INCLUDE_ALL_METADATA"}
+    shop.ports = ("443/tcp", "80/tcp")
+    shop.applies()
+    shop.ports = ("80/tcp",)
+    shop.applies(allow_close=1)
+    assert shop.rules()[V4]["allowed"] == [{"IPProtocol": "tcp", "ports": ["22", "80"]}]
+    assert release(shop.configuration(), "web").outcome.status == "done"
+
+
+def test_words_that_look_like_the_mark_of_another_owner_do_not_become_one_at_release(
+    shop: Shop,
+) -> None:
+    words = "cloudsync owner=mallory firewall=web hosts=00000000: x"
+    mark = shop.rules()[V4]["description"].partition(": ")[0]
+    shop.cloud.set_by_hand(V4, description=f"{mark}: {words}")
+    assert shop.changes() == []
+    assert release(shop.configuration(), "web").outcome.status == "done"
+    assert shop.rules()[V4]["description"] == f"'{words}"
+    shop.applies(adopt=("web",))
+    assert shop.changes() == []
+
+
+def test_a_refused_write_says_googles_reason_not_its_long_address(shop: Shop) -> None:
+    shop.ports = ("443/tcp", "80/tcp")
+    shop.cloud.fail(
+        Fault(
+            "POST|PUT|PATCH",
+            ".*firewalls.*",
+            status=400,
+            body=fault_body(400, "invalid", "Invalid value for field 'resource.logConfig'"),
+        )
+    )
+    code, said = shop.apply()
+    assert code == 6
+    assert "invalid: Invalid value for field 'resource.logConfig'" in said
 
 
 def test_a_description_changed_by_hand_around_the_mark_is_no_change(shop: Shop) -> None:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +198,63 @@ def test_the_plan_shows_the_numbers_of_a_full_group(run: Run) -> None:
     assert "61 are to be added, AWS allows 60 a group" in guard["message"]
     assert run.applies() == 3
     assert run.ports() == set()
+
+
+# EC2 is eventually consistent: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+
+
+@pytest.mark.parametrize("new", [True, False], ids=["creates", "changes"])
+def test_reads_that_lag_behind_the_writes_are_waited_for_and_the_run_is_done(
+    run: Run, new: bool
+) -> None:
+    if not new:
+        assert run.applies() == 0
+        run.configure('"443/tcp"')
+    run.cloud.lag = 3
+    applied = run.types("apply", "--auto-approve")
+    assert applied.returncode == 0, applied.stderr
+    history = run.types("history")
+    assert " done " in history.stdout.splitlines()[1]
+    assert run.types("plan", "--detailed-exitcode").returncode == 0
+    assert run.ports() == {22, 80 if new else 443}
+
+
+def test_a_run_that_reads_what_was_there_before_the_last_one_wrote_ends_in_the_same_state(
+    run: Run,
+) -> None:
+    """The other copy of the group answers: what is already open is opened once more."""
+    assert run.applies() == 0
+    run.configure('"443/tcp"')
+    assert run.applies() == 0
+    run.cloud.lag = 1
+    group = run.cloud.group("cloudsync-web-0")
+    assert group is not None
+    with run.cloud.lock:
+        run.cloud._earlier = {group.id: replace(group, rules=[])}
+        run.cloud._behind = 1
+    assert run.applies() == 0
+    assert run.ports() == {22, 443}
+
+
+def test_rules_that_somebody_takes_away_again_are_reported_when_the_wait_is_over(
+    run: Run,
+) -> None:
+    """Nobody can tell that from a lag: the run waits, and then says what is missing."""
+    assert run.applies() == 0
+    run.configure('"80/tcp", "443/tcp"')
+    path = run.folder / "cloudsync.toml"
+    path.write_text(
+        path.read_text().replace("[providers.aws]", '[run]\ndeadline = "8s"\n[providers.aws]')
+    )
+    run.cloud.fail(
+        Fault(
+            "POST",
+            "/DescribeSecurityGroups",
+            "meanwhile",
+            action=lambda: run.by_hand(22, 80),
+            skip=1,
+        )
+    )
+    applied = run.types("apply", "--auto-approve")
+    assert applied.returncode == 6
+    assert "written, but 443/tcp from everyone is not open" in applied.stdout

@@ -60,6 +60,7 @@ class AwsProvider:
         limited=True,
         paged=True,
         at_once=4,
+        lag_seconds=120.0,
         notes=(
             (
                 "no SCTP, DCCP or UDP-Lite",
@@ -76,6 +77,10 @@ class AwsProvider:
             (
                 "connections that are open stay open",
                 "a closed port is closed to new connections; AWS tracks the others",
+            ),
+            (
+                "reads may lag behind writes",
+                "what AWS accepted is looked at again for up to two minutes: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html",
             ),
         ),
     )

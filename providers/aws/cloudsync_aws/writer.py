@@ -34,8 +34,8 @@ class AwsWriter:
     api: Api
 
     def run(self, step: Step) -> None:
-        """One step. Rules are in effect "as quickly as possible" once AWS answered; there is nothing
-        to wait for. Raises `ProviderError`."""
+        """One step. AWS's answer is the proof that it was accepted: reads may lag behind it (see
+        `lag_seconds`), and the engine waits for them. Raises `ProviderError`."""
         change = step.native
         if not isinstance(change, Change):
             raise ProviderError("this step was not made by the provider aws")
@@ -81,10 +81,13 @@ class AwsWriter:
 
     def _authorize(self, change: Change, group_id: object) -> None:
         permissions = request(change.permissions, change.descriptions)
-        if permissions:
-            self.api.write(
-                "AuthorizeSecurityGroupIngress", {"GroupId": group_id, "IpPermissions": permissions}
-            )
+        if not permissions:
+            return
+        answer = self.api.write(
+            "AuthorizeSecurityGroupIngress", {"GroupId": group_id, "IpPermissions": permissions}
+        )
+        if answer.get("Return") is False:
+            raise ProviderError("AWS did not say that it added the rules", fate_unknown=True)
 
     def _revoke(self, step: Step, change: Change) -> None:
         parameters = {"GroupId": change.group_id, "IpPermissions": request(change.permissions)}

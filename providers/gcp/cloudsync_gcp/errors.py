@@ -3,6 +3,7 @@ families the SDK raises."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -36,6 +37,9 @@ _BUSY = (
 )
 
 
+_REQUEST = re.compile(r"^(?:[A-Z]+ https?://\S+: )+")
+
+
 class NotReady(Transient):
     """Another operation runs on the same rule: nothing was done."""
 
@@ -46,9 +50,9 @@ def of_answer(
     """An error by its HTTP status and its reasons; 403 is a rate limit as often as a permission,
     and only the reason says which."""
     named = [reason for reason in reasons if reason]
-    message = (
-        f"{what}: {plain(named[0] if named else str(status))[:80]}: {plain(explanation)[:200]}"
-    )
+    # The SDK puts "PUT https://…: " in front, which would leave no room for the reason.
+    said = plain(_REQUEST.sub("", explanation))[:200]
+    message = f"{what}: {plain(named[0] if named else str(status))[:80]}: {said}"
     if status == 429 or any(reason in _RATE for reason in named):
         return RateLimited(message, retry_after=seconds_of(hint))
     if any(reason in _BUSY for reason in named):

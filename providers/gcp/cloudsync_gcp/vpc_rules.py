@@ -12,7 +12,14 @@ from functools import cached_property
 from ipaddress import ip_network
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from cloudsync.provider.marker import Marker
@@ -93,6 +100,13 @@ class VpcRule(BaseModel):
     destination_ranges: Texts = ()
     description: str = ""
     log_config: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("log_config")
+    @classmethod
+    def _as_it_may_be_written(cls, answered: dict[str, Any]) -> dict[str, Any]:
+        """Of logging that was switched off Google still answers the metadata, and refuses any write
+        that says them (hashicorp/terraform-provider-google#7220, #7322)."""
+        return answered if answered.get("enable") else {"enable": False}
 
     @property
     def network_name(self) -> str:
@@ -177,9 +191,9 @@ class VpcRule(BaseModel):
 
     @property
     def text(self) -> str:
-        """Its description without the owner marker."""
+        """Its description without the owner marker; words that would be read as one are quoted."""
         match = _MARKER.fullmatch(self.description)
-        return match[4] or "" if match else self.description
+        return _words(match[4] or "") if match else self.description
 
     def is_exactly_for(self, settings: GcpFirewall) -> bool:
         """Whether it acts on the machines of the firewall, on all of them and on no others."""
@@ -247,7 +261,13 @@ def allowed_entries(rules: RuleSet) -> list[dict[str, Any]]:
 def marked(marker: Marker, text: str = "") -> str:
     """A description with the marker, and after it what people wrote or who needs the rule."""
     head = f"cloudsync owner={marker.owner} firewall={marker.firewall} hosts={marker.hosts}"
-    return (f"{head}: {text}" if text else head)[:MAX_DESCRIPTION]
+    return (f"{head}: {_words(text)}" if text else head)[:MAX_DESCRIPTION]
+
+
+def _words(text: str) -> str:
+    """A description that anybody could choose (a label), so that it is never taken for an owner
+    marker once ours is taken off."""
+    return f"'{text}" if _MARKER.match(text) else text
 
 
 def _named(protocol: str) -> str:
