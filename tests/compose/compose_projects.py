@@ -16,6 +16,8 @@ from typing import Any
 SERVICES = ("web", "api", "db", "mail")
 BASES = ("base", "common", "web")
 NETWORKS = ("front", "back")
+MODES = ("host", "none", "bridge", "service:web", "service:db", "service:mail", "service:api")
+EXTENSIONS = ("x", 3, {"a": 1}, {"a": [1]}, [1], None)
 ADDRESSES = (
     "127.0.0.1",
     "203.0.113.7",
@@ -196,13 +198,15 @@ class _Maker:
                 networks if self.chance(0.5) else dict.fromkeys(networks), over
             )
         elif self.chance(0.15):
-            body["network_mode"] = self.tagged(self.pick(("host", "none", "bridge")), over)
+            body["network_mode"] = self.tagged(self.pick(MODES), over)
         if self.chance(0.2):
             body["profiles"] = self.tagged(self.some(("debug", "tools", "${P}")), over)
         if self.chance(0.1):
             body["deploy"] = self.tagged({"replicas": self.pick((0, 1, 2, "${NO:-0}"))}, over)
         if self.chance(0.2):
             body["environment"] = {"SECRET": "${UNSET}", "B": "$$x"}
+        if self.chance(0.08):
+            body["x-more"] = self.tagged(self.pick(EXTENSIONS), over)
         return body
 
     def tagged(self, value: Any, over: bool) -> Any:

@@ -411,6 +411,50 @@ def same(folder: Path, files: Mapping[str, str]) -> None:
     agree(folder, Generated(dict(files)))
 
 
+EXTENSIONS = {
+    "nothing": "",
+    "text": "a",
+    "mapping": "{a: 1}",
+    "deep": "{a: [1]}",
+    "list": "[1]",
+    "reset": "!reset null",
+    "override": "!override {a: 1}",
+}
+
+
+@pytest.mark.parametrize("over", EXTENSIONS.values(), ids=EXTENSIONS)
+@pytest.mark.parametrize("under", EXTENSIONS.values(), ids=EXTENSIONS)
+def test_extension_fields_of_several_files_have_to_fit(
+    tmp_path: Path, under: str, over: str
+) -> None:
+    """At the top and in a service: `cannot override x-web.networks`."""
+    service = "services: {web: {image: x, ports: ['80:80'], x-web: %s}}\n"
+    top = "x-web: %s\nservices: {web: {image: x, ports: ['80:80']}}\n"
+    for number, document in enumerate((top, service)):
+        folder = tmp_path / str(number)
+        same(
+            folder,
+            {"compose.yaml": document % under, "compose.override.yaml": document % over},
+        )
+
+
+@pytest.mark.parametrize(
+    "services",
+    [
+        "web: {image: x, network_mode: 'service:db'}\n  db: {image: x, ports: ['80:80']}",
+        "web: {image: x, network_mode: 'service:web'}",
+        "web: {image: x, network_mode: 'service:db'}\n  db: {image: x, network_mode: 'service:web'}",
+        "web: {image: x, network_mode: 'service:gone'}",
+        "web: {image: x, network_mode: 'service:db'}\n  db: {image: x, profiles: [never]}",
+        "web: {image: x, network_mode: 'service:db', profiles: [never]}",
+        "web: {image: x, network_mode: 'service:db', scale: 0}",
+        "web: {image: x, network_mode: 'service:db'}\n  db: {image: x, scale: 0}",
+    ],
+)
+def test_a_service_shares_the_network_of_one_that_is_there(tmp_path: Path, services: str) -> None:
+    same(tmp_path, {"compose.yaml": f"services:\n  {services}\n  idle: {{image: x}}\n"})
+
+
 @pytest.mark.timeout(300)
 @settings(
     max_examples=20,
@@ -503,7 +547,9 @@ def published(reading: Reading) -> Published:
     return frozenset(
         (name, protocol, int(port))
         for name, meaning in services.items()
-        if meaning.network_mode not in ("host", "none") and meaning.reachable
+        if meaning.network_mode not in ("host", "none")
+        and not meaning.network_mode.startswith("service:")
+        and meaning.reachable
         for address, port, _, protocol in meaning.ports
         if port.isdecimal() and not address.startswith("127.")
     )

@@ -20,13 +20,17 @@ from dataclasses import replace
 
 from cloudsync.sources.compose.nodes import ComposeError, Mapping, Node, Scalar, Sequence
 
+EXTENSION = "x-"
+"""What the names of extension fields begin with."""
+
 
 def merge(under: Mapping, over: Mapping) -> Mapping:
     """`over` laid over `under`, tags kept; a key stays in the place where it was first. Raises
     `ComposeError` if a key is a list in one and not in the other."""
     entries = dict(under.entries)
     for key, node in over.entries.items():
-        entries[key] = _over(key, entries[key], node) if key in entries else node
+        over_it = _over_extension if key.startswith(EXTENSION) else _over
+        entries[key] = over_it(key, entries[key], node) if key in entries else node
     places = {**over.keys, **under.keys}
     return Mapping(entries, over.place, {key: places[key] for key in entries}, over.tag)
 
@@ -56,6 +60,26 @@ def _over(key: str, under: Node, over: Node) -> Node:
     if isinstance(under, Scalar) and under.null:
         return replace(over, tag=under.tag)
     return replace(_merged(key, under, over), tag=under.tag)
+
+
+def _over_extension(key: str, under: Node, over: Node) -> Node:
+    """An extension field (`x-…`), whose values mean nothing to Compose: what is there may become
+    anything, but a mapping or a list stays one."""
+    if over.tag is not None:
+        return over
+    if isinstance(over, Scalar) and over.null:
+        return under
+    if isinstance(under, Scalar) or under.tag == "reset":
+        return over
+    if isinstance(under, Mapping) and isinstance(over, Mapping):
+        entries = {
+            name: _over_extension(f"{key}.{name}", under.entries[name], node)
+            if name in under.entries
+            else node
+            for name, node in over.entries.items()
+        }
+        return over.having({**under.entries, **entries})
+    return _merged(key, under, over)
 
 
 def _merged(key: str, under: Node, over: Node) -> Node:

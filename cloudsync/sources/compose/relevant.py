@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from cloudsync.sources.compose.as_written import as_written
 from cloudsync.sources.compose.files import join
+from cloudsync.sources.compose.merging import EXTENSION
 from cloudsync.sources.compose.nodes import ComposeError, Mapping, Node, Scalar, Sequence
 from cloudsync.sources.compose.own_labels import our_labels
 from cloudsync.sources.compose.reading import (
@@ -37,10 +38,10 @@ _NAME = re.compile(r"[a-zA-Z0-9._-]{1,200}")
 
 
 def relevant(document: Mapping, reading: Reading) -> Mapping:
-    """What counts of a document: `name`, `include`, `services`, `networks`. Raises
-    `ComposeError`."""
+    """What counts of a document: `name`, `include`, `services`, `networks`, and extension fields
+    as they stand, which have to fit those of other files. Raises `ComposeError`."""
     check_spelling(document, TOP)
-    entries: dict[str, Node] = {}
+    entries = _extensions(document)
     if isinstance(name := document.get("name"), Scalar):
         entries["name"] = name
     if (include := document.get("include")) is not None:
@@ -50,6 +51,10 @@ def relevant(document: Mapping, reading: Reading) -> Mapping:
         if node is not None and not is_null(node):
             entries[key] = _named(mapping(node, key), key, read, reading)
     return document.having(entries)
+
+
+def _extensions(table: Mapping) -> dict[str, Node]:
+    return {key: child for key, child in table.entries.items() if key.startswith(EXTENSION)}
 
 
 def _named(tables: Mapping, key: str, read: Reader, reading: Reading) -> Mapping:
@@ -66,7 +71,7 @@ def _named(tables: Mapping, key: str, read: Reader, reading: Reading) -> Mapping
 def _service(node: Node, name: str, reading: Reading) -> Node:
     table = mapping(node, f"the service {name}")
     check_spelling(table, SERVICE)
-    entries: dict[str, Node] = {}
+    entries = _extensions(table)
     for key, read in _SERVICE.items():
         child = table.entries.get(key)
         if child is not None and child.tag == "reset":

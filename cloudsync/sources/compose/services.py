@@ -16,6 +16,7 @@ from cloudsync.sources.compose.as_written import PREFIX as PREFIX_WRITTEN
 from cloudsync.sources.compose.environment import Environment, read_environment
 from cloudsync.sources.compose.files import Files
 from cloudsync.sources.compose.missing import missing_in, refuse_missing
+from cloudsync.sources.compose.joins import check_joins
 from cloudsync.sources.compose.nodes import (
     ComposeError,
     Mapping,
@@ -89,6 +90,7 @@ def running_services(services: Mapping, context: Context) -> tuple[Service, ...]
             *missing_in(*(context.networks.get(name) for name in _used(running.values()))),
         )
     )
+    check_joins(active)
     for name, table in tables.items():
         if name not in running:
             _check_idle(name, table, context, active=name in active)
