@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from cloudsync.model.ports import Origin
+from cloudsync.model.ports import Origin, Unpublished
 from cloudsync.rules import NetworkSet, Rule
 
 if TYPE_CHECKING:
@@ -307,6 +307,9 @@ class Plan:
     """Firewalls with this owner's marker that the configuration lacks."""
     networks: tuple[NetworkReading, ...] = ()
     """The networks of the configuration that move."""
+    unpublished: tuple[Unpublished, ...] = ()
+    """Containers whose ports are not known, or not reached at the machine's addresses, because of
+    their network; `warnings` name them too."""
 
     @property
     def has_changes(self) -> bool:

@@ -29,7 +29,7 @@ from cloudsync.model.plan import (
     StepSummary,
 )
 from cloudsync.model.plan_digest import digest
-from cloudsync.model.ports import Origin
+from cloudsync.model.ports import Origin, Unpublished, UnpublishedNetwork
 from cloudsync.rules import Rule
 from cloudsync.rules.networks import NetworkSet
 
@@ -311,6 +311,19 @@ class GrantedPart(_Part):
     """Whatever grace would hold may close at once."""
 
 
+class UnpublishedPart(_Part):
+    """A container whose ports are not known because of its network."""
+
+    origin: OriginPart
+    """Which container."""
+    network: UnpublishedNetwork
+    """The kind of its network."""
+    reason: str
+    """In words."""
+    exposed: list[str] = Field(default_factory=list)
+    """What it or its image exposes (`9100/tcp`): a hint at what it listens on."""
+
+
 class PlanDocument(_Part):
     """A cloudsync plan. Minor versions of the format add keys; readers ignore keys they do not
     know."""
@@ -342,6 +355,8 @@ class PlanDocument(_Part):
     """Containers whose labels do not parse, in words."""
     warnings: list[str] = Field(default_factory=list)
     """Remarks for people."""
+    unpublished: list[UnpublishedPart] = Field(default_factory=list)
+    """Containers that listen on ports nobody can list, or not at the machine's addresses."""
 
 
 def json_schema() -> dict[str, Any]:
@@ -382,6 +397,15 @@ def to_document(plan: Plan) -> dict[str, Any]:
         networks={network.name: _network(network) for network in plan.networks},
         malformed=list(plan.malformed),
         warnings=list(plan.warnings),
+        unpublished=[
+            UnpublishedPart(
+                origin=_origins((container.origin,))[0],
+                network=container.network,
+                reason=container.reason,
+                exposed=list(container.exposed),
+            )
+            for container in plan.unpublished
+        ],
     )
     return document.model_dump(exclude_none=False) | {
         "hosts": {
@@ -614,6 +638,12 @@ def _plan(document: PlanDocument) -> Plan:
         unassigned=tuple(_read_refused(refusal) for refusal in document.unassigned),
         malformed=tuple(document.malformed),
         warnings=tuple(document.warnings),
+        unpublished=tuple(
+            Unpublished(
+                _read_origins((part.origin,))[0], part.network, part.reason, tuple(part.exposed)
+            )
+            for part in document.unpublished
+        ),
     )
 
 

@@ -212,15 +212,36 @@ def closings(rules: Sequence[VendorRule], closing: RuleSet) -> int:
 
 
 def _unknown_ports(unpublished: Sequence[Unpublished]) -> str:
-    names = [f"{name_of(u.origin)} on {u.origin.host}" for u in unpublished if u.listens_here]
-    if not names:
-        return ""
-    more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
-    use = "uses" if len(names) == 1 else "use"
-    return (
-        f"{', '.join(names[:_MANY])}{more} {use} the machine's own network: what it listens on is not known and would close, unless "
-        "the label cloudsync.ports lists it. "
+    """What cannot be in the list of what stays open, by name."""
+    hosts = [container for container in unpublished if container.listens_here]
+    own = [container for container in unpublished if container.network in ("macvlan", "ipvlan")]
+    others = [container for container in unpublished if container not in (*hosts, *own)]
+    sentences = (
+        (
+            hosts,
+            (
+                "on the machine's own network: what listens there is not known and would close, unless "
+                "the label cloudsync.ports lists it"
+            ),
+        ),
+        (
+            own,
+            (
+                "with an address of their own (macvlan, ipvlan): what listens there is not known, and "
+                "would close if that address is behind this firewall too"
+            ),
+        ),
+        (others, "publishing nothing at the machine's addresses, by their network"),
     )
+    return "".join(
+        f"{_containers(containers)}: {what}. " for containers, what in sentences if containers
+    )
+
+
+def _containers(containers: Sequence[Unpublished]) -> str:
+    names = [f"{name_of(c.origin)} on {c.origin.host} ({c.network})" for c in containers]
+    more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
+    return f"{', '.join(names[:_MANY])}{more}"
 
 
 def max_close(name: str, count: int, limit: int, granted: Granted) -> Guard | None:

@@ -42,7 +42,6 @@ from cloudsync.model.ports import (
     port_rules,
 )
 from cloudsync.planning.policy import Desired, desire
-from cloudsync.planning.unpublished import about_unpublished
 from cloudsync.provider.contract import Capabilities
 from cloudsync.provider.settings import FirewallSettings
 from cloudsync.rules import NOTHING, RuleSet
@@ -89,7 +88,7 @@ class HostInventory:
     malformed: tuple[Malformed, ...] = ()
     remarks: tuple[str, ...] = ()
     unpublished: tuple[Unpublished, ...] = ()
-    """Containers whose ports are not known because of their network; `remarks` name them too."""
+    """Containers whose ports are not known because of their network."""
 
 
 def inventory(
@@ -174,7 +173,7 @@ def _host(
         tuple(rows),
         discovery.routed,
         discovery.malformed,
-        (*discovery.remarks, *about_unpublished(discovery.unpublished)),
+        discovery.remarks,
         discovery.unpublished,
     )
 

@@ -153,6 +153,12 @@ def make_plan(
             ),
             orphans=orphans(configuration, considered, answer.seen),
             networks=networks.readings,
+            unpublished=tuple(
+                container
+                for discovery in answer.discoveries.values()
+                if not isinstance(discovery, Failed)
+                for container in discovery.unpublished
+            ),
         ),
         considered,
         configuration,

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from cloudsync.model.ports import Origin, Routed, name_of
+from cloudsync.model.ports import Origin, Routed, Unpublished, name_of
 from cloudsync.planning.port_table import HostInventory, Row, Verdict
 from cloudsync.planning.sensitive_ports import ADMIN, is_world
 from cloudsync.render import words
@@ -161,7 +161,22 @@ def _unknown(host: HostInventory) -> Iterator[Block]:
         for verdict in _distinct(row.verdicts)
         if not row.ports and verdict.outcome == "refused" and verdict.code != _UNNUMBERED
     ]
+    listed = {cells.cells[0] for cells in rows}
+    rows += [
+        Cells((plain(_who(container.origin)), plain(_unlisted(container), 1500)), "warning")
+        for container in host.unpublished
+        if plain(_who(container.origin)) not in listed
+    ]
     yield from _group(f"Not known ({len(rows)})", rows)
+
+
+def _unlisted(container: Unpublished) -> str:
+    """Why its ports are not known, and what helps."""
+    exposed = f" (it exposes {words.listed(container.exposed)})" if container.exposed else ""
+    hint = (
+        "; list them in its label cloudsync.ports, or they close" if container.listens_here else ""
+    )
+    return f"{container.reason}{exposed}{hint}"
 
 
 def _proxied(routed: Iterable[Routed]) -> Iterator[Block]:

@@ -252,3 +252,39 @@ def test_a_retired_host_is_not_read_any_more(shell: Shell) -> None:
     shell.configure(more='[hosts.old]\ndocker = "unix:///nowhere.sock"\nretired = true')
     assert shell.code("discover") == 0
     assert "old" not in shell.types("discover").stdout
+
+
+def test_law8_containers_whose_ports_nobody_knows_have_a_row_each(
+    shell: Shell, engine: FakeEngine
+) -> None:
+    listening = container(1, {})
+    listening["HostConfig"]["NetworkMode"] = "host"
+    listening["Config"]["ExposedPorts"] = {"9100/tcp": {}}
+    own = container(2, {})
+    own["NetworkSettings"]["Networks"] = {"lan": {"NetworkID": "n2"}}
+    joins = container(3, {})
+    joins["HostConfig"]["NetworkMode"] = f"container:{engine.id(0)}"
+    none = container(4, {})
+    none["HostConfig"]["NetworkMode"] = "none"
+    runs(engine, container(0, {"80/tcp": "8088"}), listening, own, joins, none)
+    engine.routes["/networks"] = [
+        {"Id": "n1", "Name": "bridge", "Driver": "bridge", "Options": {}},
+        {"Id": "n2", "Name": "lan", "Driver": "macvlan", "Options": {}},
+    ]
+    configure(shell, engine)
+    text = shell.types("discover").stdout
+    _, _, unknown = text.partition("Not known (4)")
+    for name, word in (("c1", "9100/tcp"), ("c2", "macvlan"), ("c3", "another"), ("c4", "network")):
+        (row,) = [line for line in unknown.splitlines() if line.strip().startswith(name)]
+        assert word in row
+    assert "cloudsync.ports" in unknown
+    assert "note: " not in unknown
+    document = json.loads(shell.types("discover", "--output", "json").stdout)
+    assert {one["network"] for one in document["hosts"][0]["unpublished"]} == {
+        "host",
+        "macvlan",
+        "container",
+        "none",
+    }
+    plan = json.loads(shell.types("plan", "--output", "json").stdout)
+    assert [one["origin"]["container"] for one in plan["unpublished"]] == ["c1", "c2", "c3", "c4"]

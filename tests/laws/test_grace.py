@@ -427,17 +427,18 @@ def test_without_a_memory_the_descriptions_at_the_vendor_tell_whose_a_rule_is(
         Description(rules("tcp/9000"), ""),
         Description(rules("tcp/9001"), "config.toml:12"),
         Description(rules("tcp/9002"), "allow"),
+        Description(rules("tcp/9003"), "SSH, declared in [ssh], shop/admin"),
     )
     read = type(shop.provider.open_reader(None))._one  # type: ignore[arg-type]
     monkeypatch.setattr(
         "tests.world.MemoryReader._one",
         lambda self, spec: replace(read(self, spec), described=described),
     )
-    shop.cloud.firewalls["web"] = WITH_8080 | rules("tcp/9000", "tcp/9001", "tcp/9002")
+    shop.cloud.firewalls["web"] = WITH_8080 | rules("tcp/9000", "tcp/9001", "tcp/9002", "tcp/9003")
     (shop.configuration.state / "shop.seen.json").unlink()
     shop.needs("443")
     report = apply(shop)
-    assert open_(shop) == WITH_8080
+    assert open_(shop) == WITH_8080 | rules("tcp/9003"), "words of ours beside a container's"
     assert any("ephemeral runner" in warning for warning in report.plan.warnings)
     time.passes(600)
     report = apply(shop)

@@ -41,15 +41,25 @@ valid = st.fixed_dictionaries(
         "com.docker.compose.oneoff": st.sampled_from(["True", "False"]),
     },
 )
+misspelt = st.dictionaries(
+    st.sampled_from(["cloudsync.exposed", "cloudsync.sources", "cloudsync.port.5432.sources"]),
+    st.sampled_from(["false", "no", "@nowhere", "203.0.113.0/33"]),
+    max_size=1,
+)
+"""What the user meant as a wish to keep something closed, and an image may repeat."""
 hostile = st.builds(
-    lambda labels, more: labels | more,
+    lambda labels, words, more: labels | words | more,
     valid,
+    misspelt,
     st.dictionaries(
         st.sampled_from(["cloudsync.exposed", "cloudsync.port.8050-8200.sources", "cloudsync."]),
         st.sampled_from(["yes", "any", "@nowhere"]),
         max_size=2,
     ),
 )
+
+
+users = st.builds(lambda labels, words: labels | words, valid, misspelt)
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ class Run:
 
 
 runs = st.lists(
-    st.builds(Run, valid, hostile, st.sampled_from(["bridge", "bridge", "host", "joins"])),
+    st.builds(Run, users, hostile, st.sampled_from(["bridge", "bridge", "host", "joins"])),
     min_size=1,
     max_size=4,
 )

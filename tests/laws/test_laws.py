@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from cloudsync.model.plan import Granted
-from cloudsync.model.ports import Failed, Partial
+from cloudsync.model.ports import Complete, Failed, Malformed, Origin, Partial
 from cloudsync.provider.contract import Machine, Pending, StepKind
 from cloudsync.provider.errors import AuthError, Transient
 from cloudsync.reconcile import run as reconcile
@@ -96,6 +96,35 @@ def test_law1_a_server_is_not_attached_while_a_host_is_unknown_but_openings_go_o
     apply(world, allow_attach=("web",))
     assert world.cloud.firewalls["web"] == rules("tcp/22", "tcp/443")
     assert world.cloud.attached == {}
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known-ports", "unknown-ports"])
+def test_law1_a_server_is_not_attached_while_labels_of_a_container_do_not_parse(
+    world: World, known: bool
+) -> None:
+    """What it publishes is not opened, and to attach would close it: known ports or not."""
+    world.has("tcp/22")
+    with_server(world)
+    malformed = Malformed(Origin("web-1"), "bad", both("9000") if known else None)
+    world.discoveries["web-1"] = Complete(both("443"), malformed=(malformed,))
+    report = apply(world, allow_attach=("web",))
+    assert world.cloud.attached == {}
+    assert any("labels of a container do not parse" in text for text in report.plan.warnings)
+    assert world.cloud.firewalls["web"] == rules("tcp/22", "tcp/443")
+    world.discoveries["web-1"] = Complete(both("443"))
+    apply(world, allow_attach=("web",))
+    assert world.cloud.attached == {"web": {"7"}}
+
+
+def test_law1_two_containers_with_malformed_labels_are_both_held(world: World) -> None:
+    """One listens nobody knows where, the other on known ports; in either order."""
+    unknown = Malformed(Origin("web-1", container="host-net"), "bad", None)
+    known = Malformed(Origin("web-1", container="app"), "bad", both("9000"))
+    for order in ((unknown, known), (known, unknown), (unknown, unknown)):
+        world.has("tcp/22", "tcp/9000", "tcp/9999")
+        world.discoveries["web-1"] = Complete(both("443"), malformed=order)
+        apply(world)
+        assert world.cloud.firewalls["web"] == rules("tcp/22", "tcp/443", "tcp/9000", "tcp/9999")
 
 
 def test_law1_attaching_an_open_machine_needs_the_users_word(world: World) -> None:

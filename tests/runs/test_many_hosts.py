@@ -465,6 +465,31 @@ def test_a_task_that_the_manager_lists_has_its_services_labels(
     assert ports[8000].sources.cidrs() == ("203.0.113.0/24",)
 
 
+def test_law8_an_image_that_would_narrow_an_ingress_port_is_reported(
+    tmp_path: Path, engines: Engines
+) -> None:
+    """Every node publishes the port, and most have no image of the service: only the service's own
+    labels decide, everywhere alike."""
+    engine = manager(engines)
+    narrow = {"cloudsync.expose": "false"}
+    labels = {"com.docker.swarm.service.id": "s1", **narrow}
+    engine.routes[f"/containers/{engine.id(0)}/json"] = engine.container(0, **labels)
+    engine.routes["/containers/json"] = [{"Id": engine.id(0)}]
+    engine.routes["/images/sha256:1/json"] = {"Config": {"Labels": narrow}}
+    engine.routes["/tasks"] = [
+        {
+            "ServiceID": "s1",
+            "NodeID": "m1",
+            "DesiredState": "running",
+            "Status": {"State": "running", "ContainerStatus": {"ContainerID": engine.id(0)}},
+        }
+    ]
+    found = read(configured(tmp_path, {"manager": (engine.endpoint,)}))["manager"]
+    assert isinstance(found, Complete)
+    assert {port.first for port in found.required} == {8888}, "its own port 8000 is narrowed"
+    assert any("put the label on the service" in remark for remark in found.remarks)
+
+
 def test_a_defect_in_judging_one_host_is_that_hosts_failure(
     tmp_path: Path, engines: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:

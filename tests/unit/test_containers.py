@@ -402,6 +402,38 @@ def test_a_malformed_label_of_an_image_is_ignored_and_reported() -> None:
     assert any("ignored" in remark for remark in found.remarks)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("cloudsync.expose", "no"),
+        ("cloudsync.expose", "False"),
+        ("cloudsync.exposed", "false"),
+        ("cloudsync.sources", "203.0.113.0/33"),
+        ("cloudsync.port.8080.source", "203.0.113.0/24"),
+    ],
+)
+def test_an_image_that_repeats_a_malformed_label_of_the_user_does_not_lift_its_hold(
+    key: str, value: str
+) -> None:
+    row = ("80/tcp", "", "8080")
+    by_user = needs(answer(row, labels={key: value}))
+    repeated = needs(answer(row, labels={key: value}), image={key: value})
+    for found in (by_user, repeated):
+        assert found.required == ()
+        (bad,) = found.malformed
+        assert {port.first for port in bad.ports or ()} == {8080}
+    assert "its image has too" in repeated.malformed[0].problem
+
+
+def test_a_malformed_label_of_an_image_holds_nothing_that_the_user_closes() -> None:
+    labels = {"cloudsync.sources": "nonsense", "cloudsync.expose": "false"}
+    found = needs(
+        answer(("80/tcp", "", "8080"), labels=labels), image={"cloudsync.sources": "nonsense"}
+    )
+    assert (found.required, found.malformed) == ((), ())
+    assert codes(found) == {("8080", "labelled-out")}
+
+
 def test_labels_are_untrusted_when_the_image_cannot_be_inspected() -> None:
     container = container_of(answer(("80/tcp", "", "8080"), labels={"cloudsync.expose": "true"}))
     assert not any(
@@ -503,6 +535,17 @@ def test_sources_of_a_port_that_is_published_elsewhere_too_are_what_they_say() -
         8080: ("0.0.0.0/0",),
         80: ("203.0.113.0/24",),
     }
+
+
+@pytest.mark.parametrize("networks", [["made-just-now"], ["inside", "made-just-now"]])
+def test_law1_a_container_on_a_network_that_was_not_listed_keeps_its_ports(
+    networks: list[str],
+) -> None:
+    """It was made after the engine listed its networks: its ports are required, and nothing of them
+    vanishes."""
+    found = needs(answer(("80/tcp", "", "8080"), networks=networks))
+    assert {port.first for port in found.required} == {8080}
+    assert found.unpublished is None
 
 
 # What an image cannot hide

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cloudsync.model.plan import Granted, Guard
@@ -173,9 +175,17 @@ def test_law8_containers_whose_ports_are_not_known_are_named_before_an_attach() 
     machine = Machine("7", "web-1", protected=False)
     attach = (Attachment("server 7", False, (machine,)),)
     exporter = Unpublished(Origin("web-1", container="node-exporter"), "host", "", ("9100/tcp",))
-    sidecar = Unpublished(Origin("web-1", container="sidecar"), "container", "")
-    guard = attaching("web", attach, Granted(), (exporter, sidecar))
+    others = tuple(
+        Unpublished(Origin("web-1", container=f"in-{network}"), network, "")  # type: ignore[arg-type]
+        for network in ("macvlan", "ipvlan", "container", "none", "internal", "routed")
+    )
+    guard = attaching("web", attach, Granted(), (exporter, *others))
     assert guard is not None
-    assert "node-exporter on web-1" in guard.message
+    assert "node-exporter on web-1 (host)" in guard.message
     assert "cloudsync.ports" in guard.message
-    assert "sidecar" not in guard.message
+    for other in others:
+        assert f"in-{other.network} on web-1 ({other.network})" in guard.message
+    many = tuple(replace(exporter, origin=Origin("web-1", container=f"e{n}")) for n in range(8))
+    guard = attaching("web", attach, Granted(), many)
+    assert guard is not None
+    assert "e4 on web-1 (host) and 3 more" in guard.message

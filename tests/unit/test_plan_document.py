@@ -22,7 +22,7 @@ from cloudsync.model.plan_json import (
     json_schema,
     to_document,
 )
-from cloudsync.model.ports import Failed
+from cloudsync.model.ports import Complete, Failed, Origin, Unpublished
 from cloudsync.reconcile import run as reconcile
 from cloudsync.reconcile.run import Options
 from tests.world import World, ports
@@ -100,6 +100,19 @@ def test_a_host_that_failed_is_in_the_document_with_the_reason(world: World) -> 
     assert document["hosts"]["web-1"]["status"] == "failed"
     assert document["hosts"]["web-1"]["reason"] == "connection refused"
     assert document["firewalls"][0]["held"][0]["reason"] == "unknown-host"
+
+
+def test_law8_containers_whose_ports_are_not_known_have_a_key_of_their_own(world: World) -> None:
+    found = Unpublished(
+        Origin("web-1", container="node-exporter"), "host", "its own words", ("9100/tcp",)
+    )
+    world.has("tcp/22")
+    world.discoveries["web-1"] = Complete(unpublished=(found,))
+    plan = reconcile.plan(world.configuration, Options()).plan
+    (shown,) = to_document(plan)["unpublished"]
+    assert shown["origin"]["container"] == "node-exporter"
+    assert (shown["network"], shown["exposed"]) == ("host", ["9100/tcp"])
+    assert from_document(json.dumps(to_document(plan))).unpublished == (found,)
 
 
 def test_the_document_fits_the_shipped_schema(world: World) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from cloudsync.sources.compose.as_written import PREFIX as PREFIX_WRITTEN
 from cloudsync.sources.compose.environment import Environment, read_environment
 from cloudsync.sources.compose.files import Files
-from cloudsync.sources.compose.missing import missing_in, refuse_missing
 from cloudsync.sources.compose.joins import check_joins
+from cloudsync.sources.compose.missing import missing_in, refuse_missing
 from cloudsync.sources.compose.nodes import (
     ComposeError,
     Mapping,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from cloudsync.model.ports import (
@@ -17,6 +17,7 @@ from cloudsync.model.ports import (
 )
 from cloudsync.sources.docker.containers import Container, origin_of
 from cloudsync.sources.docker.engine import Survey
+from cloudsync.sources.docker.image_labels import split
 from cloudsync.sources.docker.joined import Judged, joined, narrowing_labels
 from cloudsync.sources.docker.needs import Needs, needs_of, span
 from cloudsync.sources.docker.podman import EngineKind
@@ -123,7 +124,25 @@ def _of_container(
         return Judged(container, origin, _service_unknown(needs, cluster))
     container, image = with_service_labels(container, service, image)
     needs = needs_of(host, container, answers.networks, image, scope)
+    needs = replace(needs, remarks=(*needs.remarks, *_about_ingress(container, service, image)))
     return Judged(container, origin_of(host, container), needs if listed else _not_asked(needs))
+
+
+def _about_ingress(
+    container: Container, service: Service, image: Mapping[str, str] | None
+) -> tuple[str, ...]:
+    """A remark if the image would narrow: an ingress port is the service's, published on nodes that
+    have no image of it, so only the service's own labels count there."""
+    _, born = split(container.labels, image)
+    narrows = narrowing_labels(born)
+    if not narrows or not any(port.ingress for port in service.ports):
+        return ()
+    return (
+        (
+            f"{service.name}: {', '.join(narrows)} of its image does not narrow its ingress ports, which "
+            "every node publishes; put the label on the service"
+        ),
+    )
 
 
 def _adds_nothing(container: Container, service: Service) -> bool:

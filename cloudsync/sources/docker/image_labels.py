@@ -8,7 +8,7 @@ inspected, all of them do.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from cloudsync.model.ports import LabelScope
 from cloudsync.sources.labels import (
@@ -35,28 +35,44 @@ def split(
     return {key: value for key, value in mine.items() if key not in born}, born
 
 
-def narrowing(
-    born: Mapping[str, str], scope: LabelScope
-) -> tuple[ContainerLabels, tuple[str, ...]]:
-    """The part of image-born labels that narrows, and remarks on the ones that were ignored.
+@dataclass(frozen=True, slots=True)
+class ImageLabels:
+    """What the labels of an image come to."""
 
-    `expose=true` asks and a description is the image's text: neither counts. What does not parse is
-    ignored. An image may repeat a label of the user's, which is not to be told from its own then:
-    so none of its labels wins over another, all of them narrow, and labels without end keep
-    everything closed.
+    limits: ContainerLabels
+    """The part that narrows."""
+    remarks: tuple[str, ...] = ()
+    """On those that were ignored."""
+    problem: str | None = None
+    """Of one that does not parse and may be meant to narrow."""
+
+
+def narrowing(born: Mapping[str, str], scope: LabelScope) -> ImageLabels:
+    """What the image-born labels narrow.
+
+    `expose=true` asks and a description is the image's text: neither counts. An image may repeat a
+    label of the user's, which cannot be told from its own then: so none of its labels wins over
+    another, all of them narrow, and labels without end keep everything closed. For the same reason
+    one that does not parse is ignored only if it could do no more than ask: any other may be the
+    user's own wish to keep something closed, which an image would lift by repeating it.
     """
     try:
         check_amount(ours(born))
     except LabelError as error:
-        return ContainerLabels(expose=False), (f"nothing of it is opened: its image has {error}",)
+        remark = f"nothing of it is opened: its image has {error}"
+        return ImageLabels(ContainerLabels(expose=False), (remark,))
     parsed = ContainerLabels()
     port_sources: list[tuple[LabelledPorts, Sources]] = []
     ignored: list[str] = []
+    problem: str | None = None
     for key, value in sorted(ours(born).items()):
         try:
             label = parse_label(key, value, scope)
         except LabelError as error:
-            ignored.append(str(error))
+            if value.strip().lower() in _AFFIRMATIVE:
+                ignored.append(str(error))
+            else:
+                problem = problem or f"{error} (a label that its image has too)"
             continue
         if isinstance(label, ContainerLabels):
             parsed = merged(parsed, label)
@@ -69,9 +85,10 @@ def narrowing(
         port_sources=tuple(port_sources),
         description=None,
     )
-    return limits, (*_remarks(ignored), *((_ASKS,) if asks else ()))
+    return ImageLabels(limits, (*_remarks(ignored), *((_ASKS,) if asks else ())), problem)
 
 
+_AFFIRMATIVE = ("true", "yes", "y", "on", "1", "enabled", "")
 _ASKS = "labels of the image ask for ports: that counts only if the container itself asks, by a label of its own"
 _SHOWN = 3
 

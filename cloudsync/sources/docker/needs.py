@@ -76,10 +76,11 @@ def needs_of(
     origin = origin or origin_of(host, container)
     ports = published(container, networks, origin)
     trusted, born = split(container.labels, image)
-    limits, ignored = narrowing(born, scope)
+    of_image = narrowing(born, scope)
     needs = Needs(
         remarks=tuple(
-            f"{container.name}: {remark}" for remark in (*ignored, *_by_name(container, scope))
+            f"{container.name}: {remark}"
+            for remark in (*of_image.remarks, *_by_name(container, scope))
         ),
         local=_local(ports.fixed, origin),
         unpublished=unpublished(container, networks, origin),
@@ -95,14 +96,29 @@ def needs_of(
             None if container.network_mode == "host" else coalesced(_ports_of(ports.fixed, origin))
         )
         return replace(needs, malformed=(Malformed(origin, str(error), known),))
-    rules = _Rules(labels, limits, scope, hidden=hidden_by_image(container, image))
+    rules = _Rules(labels, of_image.limits, scope, hidden=hidden_by_image(container, image))
     if container.network_mode == "host":
-        return _on_host_network(rules, origin, needs)
-    if container.joined is not None:
+        needs = _on_host_network(rules, origin, needs)
+    elif container.joined is not None:
         return _of_member(needs, trusted, rules)
-    if not publishes(container, networks):
+    elif not publishes(container, networks):
         return replace(needs, unopened=_asked_in_vain(container, labels, origin))
-    return _of_published(ports, rules, origin, needs)
+    else:
+        needs = _of_published(ports, rules, origin, needs)
+    return _held_by_image(needs, of_image.problem, origin)
+
+
+def _held_by_image(needs: Needs, problem: str | None, origin: Origin) -> Needs:
+    """What would be opened is held instead if a label of the image does not parse. It still counts
+    in whatever is decided over everything that is asked for."""
+    if problem is None or not needs.required:
+        return needs
+    return replace(
+        needs,
+        required=(),
+        malformed=(*needs.malformed, Malformed(origin, problem, needs.required)),
+        narrowed=(*needs.narrowed, *needs.required),
+    )
 
 
 def _uncertain(
