@@ -12,6 +12,7 @@ from cloudsync.config.specs import spec_of
 from cloudsync.provider.access import Access, NeededFor
 from cloudsync.provider.contract import AccessChecker, Account, Progress, silent
 from cloudsync.provider.errors import PluginDefect, ProviderError
+from cloudsync.reconcile.identities import identified_if_possible
 from cloudsync.runtime.pools import gather
 
 _GRACE_SECONDS = 1.0
@@ -22,6 +23,7 @@ def check(
 ) -> Mapping[str, Sequence[Access]]:
     """The rows of every account a firewall uses, by its name; account by account side by side.
     Writes nothing."""
+    configuration = identified_if_possible(configuration)
     names = sorted({firewall.account for firewall in configuration.firewalls.values()})
     deadline = time.monotonic() + configuration.run.deadline
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from cloudsync.config.configuration import Configuration
 from cloudsync.sources.identity import local_identities
+from cloudsync.state import StateError
 from cloudsync.state.engines import recall
 
 
@@ -15,3 +16,11 @@ def identified(configuration: Configuration) -> Configuration:
     read = [host.name for host in configuration.hosts.values() if host.docker]
     memory = recall(configuration.state, configuration.owner, read)
     return replace(configuration, identities=local_identities(configuration, memory))
+
+
+def identified_if_possible(configuration: Configuration) -> Configuration:
+    """The same where nothing is decided by it: a state that cannot be read changes nothing."""
+    try:
+        return identified(configuration)
+    except StateError:
+        return configuration

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from cloudsync.config.configuration import Configuration
 from cloudsync.config.specs import spec_of
 from cloudsync.provider.contract import Keeper, OnMachine
+from cloudsync.reconcile.identities import identified_if_possible
 from cloudsync.render.escape import plain
 
 log = logging.getLogger("cloudsync.watch")
@@ -23,6 +24,9 @@ class Keepers:
     def attend(self, configuration: Configuration, names: Iterable[str]) -> None:
         """Keep the tables of these firewalls, as the configuration has them now, and no others."""
         self.stop()
+        names = tuple(names)
+        if any(_is_here(configuration, name) for name in names):
+            configuration = identified_if_possible(configuration)
         for name in names:
             firewall = configuration.firewalls[name]
             provider = configuration.accounts[firewall.account].provider
@@ -39,3 +43,8 @@ class Keepers:
     def _notice(self, message: str) -> None:
         log.warning("%s", plain(message, 500), extra={"event": "put-back"})
         self._hint()
+
+
+def _is_here(configuration: Configuration, name: str) -> bool:
+    account = configuration.firewalls[name].account
+    return isinstance(configuration.accounts[account].provider, OnMachine)

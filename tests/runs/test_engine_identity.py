@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +12,16 @@ import pytest
 
 from cloudsync.config.configuration import Host
 from cloudsync.model.plan import Granted
+from cloudsync.provider.access import Access
+from cloudsync.provider.contract import Account, FirewallSpec, OnMachine
 from cloudsync.provider.marker import Marker, host_digest
+from cloudsync.provider.trace import Trace
+from cloudsync.reconcile import check_access
 from cloudsync.reconcile.run import Options, apply, plan
 from cloudsync.sources import identity
+from cloudsync.watch.keepers import Keepers
 from tests.doubles.engine import FakeEngine
-from tests.world import PLACE, World, build, rules
+from tests.world import PLACE, Cloud, MemoryProvider, World, build, rules
 
 pytestmark = pytest.mark.emulator
 
@@ -125,3 +130,51 @@ def test_engines_elsewhere_are_known_by_name_alone(tmp_path: Path) -> None:
     }
     memory = EngineMemory({n: Remembered({e: "ID"}) for n, e in zip("abc", engines, strict=True)})
     assert identity.local_identities(replace(configuration, hosts=hosts), memory) == {}
+
+
+class Watched(MemoryProvider):
+    """Keeps the specs it is asked about besides plans."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        super().__init__(cloud)
+        self.asked: list[FirewallSpec] = []
+
+    def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
+        self.asked += specs
+        return ()
+
+    def is_here(self, spec: FirewallSpec) -> bool:
+        return True
+
+    def keep(self, spec: FirewallSpec, notify: Callable[[str], None]) -> None:
+        self.asked.append(spec)
+
+    def read_trace(self, account: Account, specs: Sequence[FirewallSpec]) -> Mapping[str, Trace]:
+        return {}
+
+    def confirm_trial(self, *_: object) -> None: ...
+
+
+def test_whoever_looks_at_a_mark_knows_the_engine_too(machines: Machines) -> None:
+    """A keeper that knew the names alone would take its own table for somebody else's."""
+    world = machines.new("one", "engine-1")
+    assert applied(world) == set()
+    provider = Watched(world.cloud)
+    table = replace(world.configuration.accounts["memory"], provider=provider)
+    world.configuration = replace(world.configuration, accounts={"memory": table})
+    check_access.check(world.configuration)
+    assert isinstance(provider, OnMachine)
+    Keepers(lambda: None).attend(world.configuration, ("web",))
+    marks = {spec.marker.hosts for spec in provider.asked}
+    assert len(provider.asked) == 2
+    assert marks == {world.cloud.markers["web"].hosts}  # type: ignore[union-attr]
+
+
+def test_access_is_checked_although_the_state_cannot_be_read(machines: Machines) -> None:
+    world = machines.new("one", "engine-1")
+    world.configuration.state.mkdir(parents=True)
+    (world.configuration.state / "shop.engines.json").write_text("{")
+    provider = Watched(world.cloud)
+    table = replace(world.configuration.accounts["memory"], provider=provider)
+    world.configuration = replace(world.configuration, accounts={"memory": table})
+    assert check_access.check(world.configuration) == {"memory": ()}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import stat
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,8 @@ from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NetworkSet
 
 _MAX_BYTES = 16 * 1024 * 1024
+_LONGEST_CHAIN = 40
+_NEW_FILE = 0o600
 
 
 class _RulePart(Settings):
@@ -68,7 +72,10 @@ def read(path: Path) -> Content | None:
     """The file's content; None where there is no file. Raises `ProviderError` for everything
     else."""
     try:
-        with path.open("rb") as file:
+        # Not blocking: to open a FIFO would wait for whoever writes into it.
+        handle = os.open(_followed(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as file:
+            _check_kind(path, os.fstat(handle))
             raw = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         return None
@@ -132,19 +139,51 @@ def write(path: Path, content: Content) -> None:
         raise ProviderError(f"{path} cannot be written: {error.strerror}") from None
 
 
+def _check_kind(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise ProviderError(
+            f"{path} is not a file: a device, a FIFO or a folder cannot hold a firewall; nothing of "
+            f"it was changed"
+        )
+
+
+def _followed(path: Path) -> Path:
+    """The file behind `path`: a link stays, what it points to is the firewall. Raises
+    `ProviderError` for a link of somebody else, who would choose what we overwrite; `OSError`."""
+    current = path
+    for _ in range(_LONGEST_CHAIN):
+        try:
+            link = current.lstat()
+        except FileNotFoundError:
+            return current
+        if not stat.S_ISLNK(link.st_mode):
+            return current
+        if link.st_uid not in (os.geteuid(), 0):
+            raise ProviderError(f"{path} is a symbolic link of another user: it is not followed")
+        current = current.parent / current.readlink()
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
 def _replace(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    real = _followed(path)
+    mode = _NEW_FILE
+    with contextlib.suppress(FileNotFoundError):
+        status = real.stat()
+        _check_kind(path, status)
+        mode = stat.S_IMODE(status.st_mode)
+    handle, temporary = tempfile.mkstemp(dir=real.parent, prefix=f".{real.name}-")
     try:
         with os.fdopen(handle, "wb") as file:
+            os.fchmod(handle, mode)
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
+            os.fsync(handle)
+        Path(temporary).replace(real)
     except BaseException:
         with contextlib.suppress(OSError):
             Path(temporary).unlink()
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
+    folder = os.open(real.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
