@@ -640,9 +640,12 @@ def _plan(document: PlanDocument) -> Plan:
         warnings=tuple(document.warnings),
         unpublished=tuple(
             Unpublished(
-                _read_origins((part.origin,))[0], part.network, part.reason, tuple(part.exposed)
+                _read_origins((container.origin,))[0],
+                container.network,
+                container.reason,
+                tuple(container.exposed),
             )
-            for part in document.unpublished
+            for container in document.unpublished
         ),
     )
 
