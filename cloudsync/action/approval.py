@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cloudsync.action import comment
 from cloudsync.action.comment import Place
 from cloudsync.action.event import Event
-from cloudsync.action.github import Comment, GitHub, PullRequest
+from cloudsync.action.github import Comment, GitHub, GitHubError, PullRequest
 from cloudsync.action.inputs import Inputs
 
 _TRIES = 4
@@ -30,9 +30,11 @@ class NotApproved(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """`comment`: the one that showed the change set, where there is one."""
+    """`comment`: the one that showed the change set, if there is one."""
 
     comment: Comment | None = None
+    remark: str | None = None
+    """What could not be checked, for the log."""
 
 
 def branch_problem(inputs: Inputs, event: Event) -> str | None:
@@ -65,7 +67,13 @@ def approved(
     if github is None:
         raise NotApproved("the pull request cannot be asked: the input token is empty")
     pull = _merged(event, github, sleep)
-    place = Place(event.repository, pull.number, inputs.label)
+    if pull.from_repository not in (event.repository, None):
+        raise NotApproved(
+            f"pull request #{pull.number} came from a fork, whose runs may not comment: no comment in it can be the plan of this "
+            "repository; look at the plan of this run, and apply it by hand or with the input expect"
+        )
+    remark = _refuse_an_old_commit(event, github)
+    place = Place(event.repository, pull.number, inputs.label, inputs.approval_secret)
     comments = comment.ours(github, place, github.user())
     seal = comment.shown(comments)
     if seal is None:
@@ -86,7 +94,27 @@ def approved(
             changed=True,
             comments=tuple(comments),
         )
-    return Approved(comments[0])
+    return Approved(comments[0], remark)
+
+
+def _refuse_an_old_commit(event: Event, github: GitHub) -> str | None:
+    """A run that is started again later has the commit, and the approval, of then. A token that may
+    not ask leaves that to the seal, which is used up by a run that applied: the remark says so."""
+    if event.branch is None:
+        return None
+    try:
+        tip = github.tip(event.branch)
+    except GitHubError as error:
+        if not error.forbidden:
+            raise
+        return f"whether this is the newest commit of {event.branch} was not checked, give the job `contents: read`: {error}"
+    if tip == event.sha:
+        return None
+    raise NotApproved(
+        f"the commit {event.sha[:12]} is not the newest of {event.branch} any more, {tip[:12]} is: what is approved may have been "
+        "taken back since; the run of the newest commit applies",
+        changed=True,
+    )
 
 
 def _merged(event: Event, github: GitHub, sleep: Callable[[float], None]) -> PullRequest:

@@ -3,14 +3,16 @@ approval that a merge gives.
 
 The first line names the configuration and a seal: a hash over repository, pull request,
 configuration and the digest of the change set that the comment shows. Copied to another pull
-request it fits nothing there.
+request it fits nothing there. With a secret of the plan's and the apply's job (the input
+`approval-secret`) nobody else can make one, not even a workflow that writes as the same user.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cloudsync.action.github import Comment, GitHub, GitHubError
 
@@ -34,6 +36,7 @@ class Place:
     repository: str
     pull_request: int
     label: str
+    secret: str | None = field(default=None, repr=False)
 
     @property
     def key(self) -> str:
@@ -41,9 +44,10 @@ class Place:
 
     def seal(self, digest: str) -> str:
         """What the comment holds of the digest it shows."""
-        return hashlib.sha256(
-            f"{self.repository}#{self.pull_request}\n{self.label}\n{digest}".encode()
-        ).hexdigest()
+        text = f"{self.repository}#{self.pull_request}\n{self.label}\n{digest}".encode()
+        if self.secret is None:
+            return hashlib.sha256(text).hexdigest()
+        return hmac.new(self.secret.encode(), text, hashlib.sha256).hexdigest()
 
 
 def body(place: Place, digest: str | None, markdown: str) -> str:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 
@@ -56,11 +56,13 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """`merge_commit`: what it became on `base`, None while it is not merged."""
+    """`merge_commit`: what it became on `base`, None while it is not merged. `from_repository`:
+    where its head lies: "" if that repository is gone, None if GitHub does not say."""
 
     number: int
     base: str
     merge_commit: str | None
+    from_repository: str | None = None
 
 
 class GitHub:
@@ -110,6 +112,14 @@ class GitHub:
         """Those that a commit belongs to, merged ones too."""
         path = f"/repos/{self._repository}/commits/{sha}/pulls"
         return [_pull_request(row) for row in self._pages(path)]
+
+    def tip(self, branch: str) -> str:
+        """The commit that a branch is at now."""
+        path = f"{self._url}/repos/{self._repository}/commits/{quote(branch, safe='')}"
+        sha = self._json("GET", path, None, repeat=True).get("sha")
+        if not isinstance(sha, str):
+            raise GitHubError("GitHub answered with a commit without its sha", temporary=True)
+        return sha
 
     def comments(self, number: int) -> list[Comment]:
         """All comments of a pull request, oldest first."""
@@ -239,7 +249,9 @@ def _decoded(answer: requests.Response) -> Any:
 def _pull_request(row: Mapping[str, Any]) -> PullRequest:
     try:
         merged = str(row["merge_commit_sha"]) if row.get("merged_at") else None
-        return PullRequest(_number(row, "number"), str(row["base"]["ref"]), merged)
+        head = row.get("head") or {}
+        origin = str((head["repo"] or {}).get("full_name") or "") if "repo" in head else None
+        return PullRequest(_number(row, "number"), str(row["base"]["ref"]), merged, origin)
     except (KeyError, TypeError):
         raise GitHubError(
             "GitHub answered with a pull request without its parts", temporary=True

@@ -37,6 +37,8 @@ class Inputs:
     label: str
     args: tuple[str, ...]
     token: str | None
+    approval_secret: str | None = None
+    """With it a comment's seal can be made by nobody else."""
 
     @staticmethod
     def of(environ: Mapping[str, str]) -> Inputs:
@@ -80,6 +82,7 @@ class Inputs:
             ),
             args=_arguments(text("args")),
             token=text("token") or None,
+            approval_secret=text("approval-secret") or None,
         )
 
 

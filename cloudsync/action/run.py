@@ -126,7 +126,7 @@ def _commented(
             "the pull request comes from a fork, whose token may not comment: the plan is in the job summary"
         )
         return result
-    place = Place(event.repository, event.pull_request, inputs.label)
+    place = Place(event.repository, event.pull_request, inputs.label, inputs.approval_secret)
     shown = page.comment(inputs.label, result.plan, result.problem, event)
     approvable = digest(result.plan) if result.plan is not None else None
     if not comment.fits(shown):
@@ -169,7 +169,10 @@ def _apply(
     try:
         github = _github(inputs, event, environ)
         if plan.has_changes:
-            where = approval.approved(inputs, event, planned, github).comment
+            given = approval.approved(inputs, event, planned, github)
+            where = given.comment
+            if given.remark is not None:
+                runner.warning(given.remark)
     except NotApproved as error:
         reason = "plan-changed" if error.changed else "not-approved"
         result = replace(result, code=exit_codes.NOT_APPROVED, reason=reason, problem=str(error))

@@ -76,9 +76,12 @@ class Repository:
         *,
         sha: str,
         ref: str = "refs/heads/main",
+        newest: str | None = None,
         **environ: str,
     ) -> Job:
         self._runs += 1
+        branch = ref.removeprefix("refs/heads/")
+        self.github.tips[branch] = newest or sha
         payload = {
             "repository": {"full_name": self.github.repository, "default_branch": "main"},
             **payload,
@@ -109,11 +112,18 @@ class Repository:
         )  # fmt: skip
         return job.run(EXAMPLES / "cloudsync-plan.yml", "plan", **inputs)
 
-    def applies(self, sha: str, *, ref: str = "refs/heads/main", **inputs: str) -> Ran:
-        """The apply workflow on a push."""
-        return self.job("push", {"after": sha}, sha=sha, ref=ref).run(
-            EXAMPLES / "cloudsync-apply.yml", "apply", **inputs
-        )
+    def applies(
+        self,
+        sha: str,
+        *,
+        ref: str = "refs/heads/main",
+        newest: str | None = None,
+        environ: dict[str, str] | None = None,
+        **inputs: str,
+    ) -> Ran:
+        """The apply workflow on a push. `newest`: the commit that the branch is at by now."""
+        job = self.job("push", {"after": sha}, sha=sha, ref=ref, newest=newest, **(environ or {}))
+        return job.run(EXAMPLES / "cloudsync-apply.yml", "apply", **inputs)
 
 
 @pytest.fixture

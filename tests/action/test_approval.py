@@ -41,7 +41,8 @@ def event(sha: str = MERGE) -> Event:
 
 
 def client(github: GitHubDouble, login: str = "github-actions[bot]", **permissions: str) -> GitHub:
-    token = github.token(login, **(permissions or {"pull_requests": "write"}))
+    permissions = {"contents": "read", **(permissions or {"pull_requests": "write"})}
+    token = github.token(login, **permissions)
     return GitHub(
         github.endpoint, f"{github.endpoint}/graphql", "acme/shop", token, sleep=lambda _: None
     )
@@ -170,6 +171,54 @@ def test_the_approval_is_found_behind_hundreds_of_other_comments(github: GitHubD
     shown(github)
     github.merge(7, MERGE)
     assert approved(inputs(), event(), DIGEST, client(github)).comment is not None
+
+
+def test_a_run_that_is_started_again_does_not_bring_an_old_plan_back(github: GitHubDouble) -> None:
+    """GitHub re-runs a job with the commit of then, for thirty days."""
+    github.open_pull(7, "a" * 40)
+    shown(github)
+    github.merge(7, MERGE)
+    github.open_pull(8, "b" * 40)
+    github.merge(8, "d" * 40)
+    refused = refusal(github)
+    assert refused.changed
+    assert "is not the newest of main any more" in str(refused)
+
+
+def test_a_token_that_may_not_ask_for_the_newest_commit_is_a_remark(github: GitHubDouble) -> None:
+    github.open_pull(7, "a" * 40)
+    shown(github)
+    github.merge(7, MERGE)
+    approval = approved(
+        inputs(), event(), DIGEST, client(github, contents="none", pull_requests="write")
+    )
+    assert approval.comment is not None
+    assert "contents: read" in (approval.remark or "")
+
+
+def test_a_pull_request_of_a_fork_has_no_approval_whatever_is_written_in_it(
+    github: GitHubDouble,
+) -> None:
+    """Some workflow may post a stranger's text as github-actions[bot]."""
+    github.open_pull(7, "a" * 40).fork = "mallory/shop"
+    shown(github)
+    github.merge(7, MERGE)
+    assert "came from a fork" in str(refusal(github))
+
+
+def test_with_a_secret_nobody_else_can_seal_a_comment(github: GitHubDouble) -> None:
+    github.open_pull(7, "a" * 40)
+    github.merge(7, MERGE)
+    secret = Place("acme/shop", 7, "", "a secret of the repository")
+    shown(github)  # sealed without it, by a workflow that writes as the same user
+    with pytest.raises(NotApproved):
+        approved(inputs(approval_secret=secret.secret), event(), DIGEST, client(github))
+    comment.put(client(github), secret, comment.body(secret, DIGEST, "the plan"))
+    approval = approved(inputs(approval_secret=secret.secret), event(), DIGEST, client(github))
+    assert approval.comment is not None
+    assert "a secret" not in repr(secret)
+    other = Place("acme/shop", 7, "", "another")
+    assert other.seal(DIGEST) != secret.seal(DIGEST) != PLACE.seal(DIGEST)
 
 
 def test_without_a_token_nothing_is_approved() -> None:

@@ -174,7 +174,13 @@ def test_the_actions_token_is_kept_from_the_command(
     """A secret reference of the configuration may run a command: it sees what the job set, not the
     action's token."""
     dump = tmp_path / "dump.sh"
-    dump.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen\necho x\n")
+    # It looks into the environment of the processes it descends from, too, up to the runner.
+    dump.write_text(
+        f"#!/bin/sh\nenv > {tmp_path}/seen\npid=$$\n"
+        f"while tr '\\0' '\\n' < /proc/$pid/environ | grep -q GITHUB_RUN_ID=; do\n"
+        f"  tr '\\0' '\\n' < /proc/$pid/environ >> {tmp_path}/seen\n"
+        "  pid=$(cut -d' ' -f4 /proc/$pid/stat)\ndone\necho x\n"
+    )
     dump.chmod(0o755)
     path = repository.checkout / "cloudsync.toml"
     text = path.read_text().replace(
@@ -187,8 +193,10 @@ def test_the_actions_token_is_kept_from_the_command(
         )
     )
     github.open_pull(7, "a" * 40)
-    done = repository.plans(7)
-    assert "GITHUB_RUN_ID" in (tmp_path / "seen").read_text()
+    done = repository.plans(7, approval_secret="a-secret-of-both-jobs")
+    seen = (tmp_path / "seen").read_text()
+    assert seen.count("GITHUB_RUN_ID=") >= 4, "itself, its shell, cloudsync and the action"
+    assert "a-secret-of-both-jobs" not in seen
     assert not [
         token for token in github.tokens if token in (tmp_path / "seen").read_text() + done.log
     ]

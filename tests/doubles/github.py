@@ -43,6 +43,7 @@ class Pull:
     merge_commit: str | None = None
     merged: bool = False
     commits: list[str] = field(default_factory=list)
+    fork: str | None = None
 
 
 class GitHubDouble(Double):
@@ -56,6 +57,7 @@ class GitHubDouble(Double):
         self.tokens: dict[str, Token] = {}
         self.pulls: dict[int, Pull] = {}
         self.comments: list[dict[str, Any]] = []
+        self.tips: dict[str, str] = {}
         self._next = 1000
 
     def token(self, login: str = "github-actions[bot]", **permissions: str) -> str:
@@ -78,6 +80,7 @@ class GitHubDouble(Double):
         """Merged (squashed, rebased or not): the base's new commit is `sha`."""
         pull = self.pulls[number]
         pull.merged, pull.merge_commit = True, sha
+        self.tips[pull.base] = sha
 
     def says(self, login: str, number: int, body: str) -> dict[str, Any]:
         """Somebody comments."""
@@ -133,6 +136,11 @@ class GitHubDouble(Double):
                     p for p in self.pulls.values() if sha in p.commits or sha == p.merge_commit
                 ]
                 return 200, self.paged(request, [self.pull_json(pull) for pull in found])
+            case "GET", "commits", branch:
+                self.allow(token, "read", "contents")
+                if branch not in self.tips:
+                    raise ApiError(422, {"message": f"No commit found for SHA: {branch}"})
+                return 200, {"sha": self.tips[branch]}
             case "GET", "issues", number, "comments":
                 self.allow(token, "read", "pull-requests", "issues")
                 self.known(number)
@@ -206,8 +214,7 @@ class GitHubDouble(Double):
     def comment_json(row: dict[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in row.items() if key != "number"}
 
-    @staticmethod
-    def pull_json(pull: Pull) -> dict[str, Any]:
+    def pull_json(self, pull: Pull) -> dict[str, Any]:
         return {
             "number": pull.number,
             "state": "closed" if pull.merged else "open",
@@ -215,5 +222,5 @@ class GitHubDouble(Double):
             # While a pull request is open this is GitHub's test merge, which is on no branch.
             "merge_commit_sha": pull.merge_commit or "f" * 40,
             "base": {"ref": pull.base},
-            "head": {"sha": pull.head},
+            "head": {"sha": pull.head, "repo": {"full_name": pull.fork or self.repository}},
         }
