@@ -307,6 +307,9 @@ class Plan:
     """Firewalls with this owner's marker that the configuration lacks."""
     networks: tuple[NetworkReading, ...] = ()
     """The networks of the configuration that move."""
+    machines: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """By the name of a provider's table some machines of its account (`server 7`), if they were
+    read: what tells one project of a vendor from another while a firewall does not exist yet."""
     unpublished: tuple[Unpublished, ...] = ()
     """Containers whose ports are not known, or not reached at the machine's addresses, because of
     their network; `warnings` name them too."""

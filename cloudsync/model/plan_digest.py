@@ -8,7 +8,7 @@ from typing import Any
 
 import rfc8785
 
-from cloudsync.model.plan import Change, Plan
+from cloudsync.model.plan import Change, Granted, Plan
 
 
 def digest(plan: Plan) -> str:
@@ -27,6 +27,19 @@ def digest(plan: Plan) -> str:
         if f.changes
     )
     return "sha256:" + hashlib.sha256(rfc8785.dumps([plan.owner, firewalls])).hexdigest()
+
+
+def grants_checksum(granted: Granted) -> str:
+    """`sha256:` over what a plan was granted. It finds a change made by hand, not one by somebody
+    who can compute it again: whoever may write a plan file can write another plan."""
+    values = [
+        sorted(granted.adopt),
+        sorted(granted.allow_attach),
+        granted.allow_close,
+        granted.ssh_moved,
+        granted.now,
+    ]
+    return "sha256:" + hashlib.sha256(rfc8785.dumps(values)).hexdigest()
 
 
 def _essence(change: Change) -> list[Any]:

@@ -28,7 +28,7 @@ from cloudsync.model.plan import (
     Refused,
     StepSummary,
 )
-from cloudsync.model.plan_digest import digest
+from cloudsync.model.plan_digest import digest, grants_checksum
 from cloudsync.model.ports import Origin, Unpublished, UnpublishedNetwork
 from cloudsync.rules import Rule
 from cloudsync.rules.networks import NetworkSet
@@ -355,6 +355,10 @@ class PlanDocument(_Part):
     """Containers whose labels do not parse, in words."""
     warnings: list[str] = Field(default_factory=list)
     """Remarks for people."""
+    machines: dict[str, list[str]] = Field(default_factory=dict)
+    """By provider table: some machines of its account, which tell one project from another."""
+    grants_checksum: str | None = None
+    """Over `granted`: what was granted is changed by planning again, not in the file."""
     unpublished: list[UnpublishedPart] = Field(default_factory=list)
     """Containers that listen on ports nobody can list, or not at the machine's addresses."""
 
@@ -397,6 +401,8 @@ def to_document(plan: Plan) -> dict[str, Any]:
         networks={network.name: _network(network) for network in plan.networks},
         malformed=list(plan.malformed),
         warnings=list(plan.warnings),
+        machines={name: list(targets) for name, targets in plan.machines},
+        grants_checksum=grants_checksum(plan.granted),
         unpublished=[
             UnpublishedPart(
                 origin=_origins((container.origin,))[0],
@@ -613,6 +619,13 @@ def from_document(text: str) -> Plan:
         raise PlanFileError(
             "the plan file's digest does not match its changes: it was altered after it was written"
         )
+    if document.grants_checksum is None and plan.granted == Granted():
+        return plan  # of a version that knew no checksum
+    if document.grants_checksum != grants_checksum(plan.granted):
+        raise PlanFileError(
+            "what the plan file was granted was altered after it was written: plan again with the "
+            "options that grant it"
+        )
     return plan
 
 
@@ -638,6 +651,7 @@ def _plan(document: PlanDocument) -> Plan:
         unassigned=tuple(_read_refused(refusal) for refusal in document.unassigned),
         malformed=tuple(document.malformed),
         warnings=tuple(document.warnings),
+        machines=tuple((name, tuple(targets)) for name, targets in document.machines.items()),
         unpublished=tuple(
             Unpublished(
                 _read_origins((container.origin,))[0],

@@ -24,7 +24,19 @@ def moved(approved: Plan, fresh: Plan) -> str | None:
             beyond.append(f"{firewall.name}: was not in the plan")
         elif (text := _beyond(before, firewall)) is not None:
             beyond.append(f"{firewall.name}: {text}")
+        elif not firewall.exists and _elsewhere(approved, fresh, firewall.provider):
+            beyond.append(
+                f"{firewall.name}: the account {firewall.provider} has none of the machines that "
+                "the plan saw: the credentials are those of another project"
+            )
     return "; ".join(beyond) or None
+
+
+def _elsewhere(approved: Plan, fresh: Plan, provider: str) -> bool:
+    """Whether the account is another one: a firewall that exists tells by its id, one that is to be
+    created has none yet."""
+    before = set(dict(approved.machines).get(provider, ()))
+    return bool(before) and before.isdisjoint(dict(fresh.machines).get(provider, ()))
 
 
 def _beyond(approved: FirewallPlan, fresh: FirewallPlan) -> str | None:

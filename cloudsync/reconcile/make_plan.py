@@ -52,6 +52,8 @@ from cloudsync.state.applied import last_ssh
 from cloudsync.state.engines import recall
 from cloudsync.state.shards import Shard
 
+_SOME_MACHINES = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -153,6 +155,7 @@ def make_plan(
             ),
             orphans=orphans(configuration, considered, answer.seen),
             networks=networks.readings,
+            machines=tuple(_machines(answer.seen)),
             unpublished=tuple(
                 container
                 for discovery in answer.discoveries.values()
@@ -361,6 +364,15 @@ def unusable(
         hosts=firewall.hosts,
     )
     return Considered(plan, account, spec, Unreadable(error), Target(spec, NOTHING))
+
+
+def _machines(seen_by_account: Mapping[str, Seen]) -> Iterable[tuple[str, tuple[str, ...]]]:
+    """Some machines of each account, always the same ones."""
+    for name, account in sorted(seen_by_account.items()):
+        if account.fleet is not None and not isinstance(account.fleet, Unreadable):
+            targets = sorted(machine.target for machine in account.fleet.machines)
+            if targets:
+                yield name, tuple(targets[:_SOME_MACHINES])
 
 
 def _status(discovery: Discovery) -> ReadStatus:

@@ -221,6 +221,31 @@ def test_what_a_file_was_granted_cannot_be_given_to_names_that_are_not_there(
     assert "\x1b" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda granted: granted.update(ssh_moved=True),
+        lambda granted: granted.update(now=True),
+        lambda granted: granted.update(allow_close=1000),
+        lambda granted: granted.update(allow_attach=["web"]),
+    ],
+)
+def test_64_what_a_file_was_granted_is_not_changed_by_hand(
+    planned: Shell, change: Callable[[dict[str, Any]], object]
+) -> None:
+    forge(planned, lambda value: change(value["granted"]))
+    done = planned.types("apply", "plan.json")
+    assert done.returncode == 64
+    assert "granted was altered" in done.stderr
+    forge(planned, lambda value: value.pop("grants_checksum"))
+    assert planned.code("apply", "plan.json") == 64, "to leave the checksum away does not help"
+
+
+def test_a_file_of_a_version_without_checksum_and_grants_is_applied(planned: Shell) -> None:
+    forge(planned, lambda value: value.pop("grants_checksum"))
+    assert planned.code("apply", "plan.json") == 0
+
+
 def test_a_forged_grace_closes_nothing_and_keeps_nothing_open_that_was_approved_to_close(
     planned: Shell,
 ) -> None:

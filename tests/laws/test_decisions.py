@@ -191,3 +191,25 @@ def test_law6_a_firewall_with_nothing_to_do_hides_no_other_that_was_not_approved
     idle = replace(fresh.firewalls[0], name="idle", changes=())
     both_of_them = replace(fresh, firewalls=(idle, *fresh.firewalls))
     assert moved(replace(fresh, firewalls=(idle,)), both_of_them) == "web: was not in the plan"
+
+
+@pytest.mark.parametrize(
+    ("machines", "applies"),
+    [
+        ((("memory", ("server 7", "server 9")),), True),
+        ((("memory", ("server 70",)),), False),
+        ((), False),
+    ],
+    ids=["some-the-same", "all-others", "none"],
+)
+def test_law6_a_plan_of_one_project_is_not_applied_with_the_credentials_of_another(
+    world: World, machines: tuple[tuple[str, tuple[str, ...]], ...], applies: bool
+) -> None:
+    """A firewall that is to be created has no id yet; the machines of the account tell it."""
+    world.needs("443")
+    shown = reconcile.plan(world.configuration, Options()).plan
+    approved = replace(shown, machines=(("memory", ("server 7", "server 8")),))
+    why = moved(approved, replace(shown, machines=machines))
+    assert (why is None) is applies
+    assert why is None or "another project" in why
+    assert moved(shown, replace(shown, machines=machines)) is None, "nothing was known before"
