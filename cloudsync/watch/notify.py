@@ -11,13 +11,18 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 
 class Systemd:
     """READY, STATUS, RELOADING, STOPPING and WATCHDOG."""
 
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str] = os.environ,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         address = environ.get("NOTIFY_SOCKET", "")
         self._address = (
             ("\0" + address[1:] if address.startswith("@") else address)
@@ -56,7 +61,12 @@ class Systemd:
     def promise(self, seconds: float) -> None:
         """The loop looks in again within so many seconds; if it does not, systemd is told nothing
         more and ends it."""
-        self._promised = time.monotonic() + seconds
+        self._promised = self._clock() + seconds
+
+    def watchdog(self) -> None:
+        """Say that the loop lives, if it has looked in as it promised."""
+        if self._clock() < self._promised:
+            self._send("WATCHDOG=1")
 
     def close(self) -> None:
         """End the watchdog's thread."""
@@ -64,8 +74,7 @@ class Systemd:
 
     def _watch(self, every: float) -> None:
         while not self._over.wait(every):
-            if time.monotonic() < self._promised:
-                self._send("WATCHDOG=1")
+            self.watchdog()
 
     def _send(self, message: str) -> None:
         if self._address is None:

@@ -18,12 +18,17 @@ reading it. None where there is none."""
 
 class Reloading:
     """`current` is the configuration in use. `usable`: says what stands in the way of a new one,
-    None where nothing does."""
+    None where nothing does. `clock`: this moment, in seconds."""
 
-    def __init__(self, path: Path, usable: Callable[[Configuration], str | None]) -> None:
-        self.path, self._usable = path, usable
+    def __init__(
+        self,
+        path: Path,
+        usable: Callable[[Configuration], str | None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.path, self._usable, self._clock = path, usable, clock
         self._loaded = self._seen = _print(path)
-        self._since = time.monotonic()
+        self._since = self._clock()
         self.current = load(path, name=str(path))
         self.problem: str | None = None
 
@@ -32,8 +37,8 @@ class Reloading:
         be half written."""
         now = _print(self.path)
         if now != self._seen:
-            self._seen, self._since = now, time.monotonic()
-        return now != self._loaded and time.monotonic() - self._since >= STEADY_SECONDS
+            self._seen, self._since = now, self._clock()
+        return now != self._loaded and self._clock() - self._since >= STEADY_SECONDS
 
     def reload(self) -> bool:
         """Read it; whether `current` is a new one. If not, `problem` says why."""

@@ -49,6 +49,7 @@ from cloudsync.watch.rhythm import Pace, Rhythm, Trouble
 from cloudsync.watch.room import room_for_listeners
 from cloudsync.watch.status_page import StatusPage
 from cloudsync.watch.store_poll import StorePoll
+from cloudsync.watch.ticking import MONOTONIC, Clock
 
 log = logging.getLogger("cloudsync.watch")
 LOOK_SECONDS = 2.0
@@ -103,9 +104,11 @@ class Service:
     """Runs until a signal ends it. Raises `ConfigError` and `ListenProblem` where it cannot
     begin."""
 
-    def __init__(self, path: Path, overrides: Overrides, progress: Progress) -> None:
-        self.overrides, self.progress = overrides, progress
-        self.reloading = Reloading(path, overrides.problem)
+    def __init__(
+        self, path: Path, overrides: Overrides, progress: Progress, clock: Clock = MONOTONIC
+    ) -> None:
+        self.overrides, self.progress, self.clock = overrides, progress, clock
+        self.reloading = Reloading(path, overrides.problem, clock.now)
         self.rhythm = Rhythm(self._pace())
         self.bell, self.board, self.systemd = Bell(), Board(), Systemd()
         self.board.page = StatusPage(lambda: self.configuration).current
@@ -121,7 +124,7 @@ class Service:
         self._last_ping = float("-inf")
         self._told = ""
         self._last_success: float | None = None
-        self._begun = time.monotonic()
+        self._begun = self.clock.now()
         self._inventories = Inventories()
         self._poll = StorePoll(self._inventories, self._hint)
         self._nonce = secrets.token_hex(8)
@@ -142,12 +145,12 @@ class Service:
             try:
                 while self._stop is None:
                     self._look()
-                    if self._stop is None and time.monotonic() >= self.rhythm.due():
+                    if self._stop is None and self.clock.now() >= self.rhythm.due():
                         self._once()
                         continue
-                    left = self.rhythm.due() - time.monotonic()
+                    left = self.rhythm.due() - self.clock.now()
                     self.systemd.promise(LOOK_SECONDS + MARGIN_SECONDS)
-                    self.bell.wait(min(left, LOOK_SECONDS))
+                    self.clock.wait(self.bell, min(left, LOOK_SECONDS))
                     self._take_hints()
             except Interrupted:
                 log.debug("the signal came as a run ended")
@@ -164,7 +167,7 @@ class Service:
             return
         self.systemd.promise(configuration.run.deadline + MARGIN_SECONDS)
         self._take_hints()
-        self.rhythm = self.rhythm.begin(time.monotonic())
+        self.rhythm = self.rhythm.begin(self.clock.now())
         reporting = Reporting(
             configuration, "watch", metrics_file=self.overrides.metrics_file
         ).begin(ping=False)
@@ -172,17 +175,19 @@ class Service:
         memory = reporting.tell(run, ping=self._pings(run))
         self._last_code = run.code
         if run.succeeded:
-            self._last_success = time.monotonic()
+            self._last_success = self.clock.now()
         self._say(run)
         self._show(run, memory)
-        self.rhythm = self.rhythm.end(time.monotonic(), _trouble(run), _wake(run.report))
+        self.rhythm = self.rhythm.end(
+            self.clock.now(), _trouble(run), _wake(run.report, self.clock.now())
+        )
         gc.collect()  # sockets of connections that failed stand in cycles with their errors, and the process is here to stay
 
     def _publish(self, configuration: Configuration) -> None:
         """What this machine's engines answer, into the store. What goes wrong is logged, and tried
         again with the next run."""
         self._take_hints()
-        self.rhythm = self.rhythm.begin(time.monotonic())
+        self.rhythm = self.rhythm.begin(self.clock.now())
         problems = publish_quietly(configuration, self.progress)
         trouble = "; ".join(problems)
         if trouble and trouble != self._not_published:
@@ -191,8 +196,8 @@ class Service:
             log.info("cloudsync watch: published again", extra={"event": "publish"})
         self._not_published = trouble
         if not configuration.firewalls:
-            self._last_success = time.monotonic() if not trouble else self._last_success
-            self.rhythm = self.rhythm.end(time.monotonic(), "some" if trouble else "none", None)
+            self._last_success = self.clock.now() if not trouble else self._last_success
+            self.rhythm = self.rhythm.end(self.clock.now(), "some" if trouble else "none", None)
 
     def _apply(self, configuration: Configuration, reporting: Reporting) -> Run:
         options = Options(
@@ -235,7 +240,7 @@ class Service:
 
     def _pings(self, run: Run) -> bool:
         """Not for every run of a storm, but at once when the exit code is another one."""
-        now = time.monotonic()
+        now = self.clock.now()
         if run.code == self._last_code and now - self._last_ping < PING_SECONDS:
             return False
         self._last_ping = now
@@ -267,7 +272,7 @@ class Service:
         self.systemd.status(f"{broken}{at}: {run.sentence()[:300]}")
 
     def _judge(self, sentence: str | None = None) -> None:
-        now = time.monotonic()
+        now = self.clock.now()
         watch, run = self.overrides.over(self.configuration), self.configuration.run
         allowed = 2 * watch.interval + run.deadline
         age = None if self._last_success is None else now - self._last_success
@@ -389,7 +394,7 @@ class Service:
     def _take_hints(self) -> None:
         if self._hinted:
             self._hinted = False
-            self.rhythm = self.rhythm.event(time.monotonic())
+            self.rhythm = self.rhythm.event(self.clock.now())
 
     def _pace(self) -> Pace:
         watch = self.overrides.over(self.configuration)
@@ -457,8 +462,8 @@ def _trouble(run: Run) -> Trouble:
     return "all" if len(failed) == len(run.report.plan.firewalls) else "some"
 
 
-def _wake(report: Report | None) -> float | None:
-    """When the first of what is held may close, as a `time.monotonic()` moment."""
+def _wake(report: Report | None, now: float) -> float | None:
+    """When the first of what is held may close, as a moment of the clock that says `now`."""
     if report is None:
         return None
     untils = [
@@ -468,4 +473,4 @@ def _wake(report: Report | None) -> float | None:
         if held.until is not None
     ]
     ahead = [(until - datetime.now(until.tzinfo)).total_seconds() for until in untils]
-    return time.monotonic() + max(min(ahead), 1.0) + 1.0 if ahead else None
+    return now + max(min(ahead), 1.0) + 1.0 if ahead else None

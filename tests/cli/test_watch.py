@@ -172,28 +172,6 @@ def test_an_event_is_a_hint_and_a_full_read_decides(
     assert watch.stop() == 0
 
 
-def test_many_events_are_few_runs(
-    shell: Shell, engine: FakeEngine, watching: Callable[..., Watch]
-) -> None:
-    on(shell, engine, watch='interval = "10m"\ndebounce_min = "1s"\ndebounce_max = "5s"')
-    watch = watching()
-    listening(engine)
-    watch.has_run()
-    before, begun = watch.runs(), time.monotonic()
-    while time.monotonic() - begun < 6:
-        engine.routes["/events"].send(START)
-        time.sleep(0.02)
-    assert 1 <= watch.runs() - before <= 4
-
-
-def test_without_events_the_interval_runs(shell: Shell, watching: Callable[..., Watch]) -> None:
-    watch = watching("--interval", "10s", "--debounce-max", "5s")
-    watch.has_run()
-    (shell.folder / "fw.json").unlink()
-    until(lambda: (shell.folder / "fw.json").exists(), watch.lines)
-    assert watch.stop() == 0
-
-
 def test_every_engine_of_the_configuration_is_heard(
     shell: Shell, engine: FakeEngine, tmp_path: Path, watching: Callable[..., Watch]
 ) -> None:
@@ -389,22 +367,6 @@ def test_another_run_at_work_is_waited_for_and_no_trouble(
     assert watch.lines("trouble") == []
 
 
-def test_a_vendor_that_fails_is_asked_less_and_less(
-    shell: Shell, engine: FakeEngine, watching: Callable[..., Watch]
-) -> None:
-    on(shell, engine)
-    (shell.folder / "fw.json").write_text("not json")
-    watch = watching()
-    listening(engine)
-    watch.has_run()
-    begun = time.monotonic()
-    while time.monotonic() - begun < 9:
-        engine.routes["/events"].send(START)
-        time.sleep(0.05)
-    assert 1 <= watch.runs() <= 3
-    assert len(watch.lines("trouble")) == 1
-
-
 class Systemd:
     """The other end of NOTIFY_SOCKET."""
 
@@ -438,24 +400,6 @@ def test_systemd_is_told_ready_watchdog_status_reload_and_stopping(
     systemd.hears("READY=1", 2)
     assert watch.stop() == 0
     systemd.hears("STOPPING=1")
-    systemd.socket.close()
-
-
-def test_the_watchdog_is_silent_for_a_loop_that_does_not_look_in_again(tmp_path: Path) -> None:
-    from cloudsync.watch.notify import Systemd as Client
-
-    systemd = Systemd(tmp_path)
-    client = Client({"NOTIFY_SOCKET": str(systemd.path), "WATCHDOG_USEC": "100000"})
-    systemd.hears("WATCHDOG=1", 2)
-    client.promise(0)
-    time.sleep(0.2)
-    with contextlib.suppress(BlockingIOError):
-        while systemd.socket.recv(4096):
-            pass
-    time.sleep(0.3)
-    with pytest.raises(BlockingIOError):
-        systemd.socket.recv(4096)
-    client.close()
     systemd.socket.close()
 
 
