@@ -257,13 +257,22 @@ def _provider(shell: Shell, ask: Asker, given: str | None) -> tuple[str, Starter
             for name, starter in starters.items()
         ]
         shell.print([Table(tuple(Row(cells) for cells in rows))])
-    default = next(iter(credentials), "local" if "local" in starters else None)
+    default = next(iter(credentials), None) or _without_credentials(
+        starters, interactive=ask.interactive
+    )
 
     def problem(text: str) -> str | None:
         return None if text in starters else f"must be one of {', '.join(starters)}"
 
     kind = ask.text("Where the firewall is, one of these", "--provider", given, default, problem)
     return kind, starters[kind]
+
+
+def _without_credentials(starters: Mapping[str, Starter], *, interactive: bool) -> str | None:
+    """What to suggest then. A machine's own firewall is nothing to begin with unasked."""
+    works = (name for name, starter in starters.items() if starter.works_here(os.environ))
+    here = next(works, None) if interactive else None
+    return here or ("local" if "local" in starters else None)
 
 
 def _settings(
@@ -426,6 +435,10 @@ def _next(shell: Shell, kind: str, starter: Starter, option: str) -> None:
         rows.insert(0, ("set up its credentials", f"none of {names} were found here"))
     if (lacking := registry.sdk_missing(registry.load(kind))) is not None:
         rows.insert(0, ("install its library", lacking))
+    rows += [
+        (words + config if words.startswith("cloudsync ") else words, why)
+        for words, why in starter.later
+    ]
     rows.append(
         (f"cloudsync doctor{config}", "checks the installation, and says what keeps it in step")
     )

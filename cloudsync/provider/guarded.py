@@ -368,8 +368,12 @@ class _Guard:
                 is_a(str, type(None)),
             )
 
+        def works_here(environ: Mapping[str, str]) -> bool:
+            return self.call("init (works_here)", lambda: starter.works_here(environ), is_a(bool))
+
         return replace(
             starter,
+            works_here=works_here,
             account=lines("account", starter.account),
             firewall=lines("firewall", starter.firewall),
             first_apply=first_apply,

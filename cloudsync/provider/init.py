@@ -95,6 +95,11 @@ class Starter:
     machines: Callable[[Account], Sequence[VisibleMachine]] | None = None
     """Lists the machines that the account's credentials see; reads only. Raises `ProviderError`.
     None if the provider has no machines to choose from."""
+    works_here: Callable[[Mapping[str, str]], bool] = lambda _: False
+    """Whether it works on this machine as it is, without credentials. It is then suggested where no
+    cloud's credentials are."""
+    later: tuple[tuple[str, str], ...] = ()
+    """What comes after the first apply: what to type, and why."""
 
     def detected(self, environ: Mapping[str, str]) -> str | None:
         """The name of the first credential that is there."""

@@ -260,6 +260,44 @@ def test_return_alone_takes_what_is_suggested(tmp_path: Path) -> None:
     assert "+ 2222/tcp  everyone" in shown  # the port this very session came in by
 
 
+def a_machine_with_nft(folder: Path) -> str:
+    """A PATH whose `nft` knows no table, of somebody who may use it."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root: nobody else may read the rules of a kernel")
+    program = folder / "bin" / "nft"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 'Error: No such file or directory' >&2\nexit 1\n")
+    program.chmod(0o755)
+    return f"{program.parent}:{os.environ['PATH']}"
+
+
+def test_without_a_clouds_credentials_the_machine_itself_is_offered_and_observes_first(
+    tmp_path: Path,
+) -> None:
+    path = a_machine_with_nft(tmp_path)
+    code, shown = typed(tmp_path, "\n\n\n443\n\n\n\n", PATH=path)
+    assert code == 0, shown
+    assert "one of these [host]:" in shown
+    assert 'enforce = "observe"' in (tmp_path / "cloudsync.toml").read_text()
+    rows = [line.split("#")[0].strip() for line in shown.partition("Next:")[2].splitlines()]
+    order = [row for row in rows if row]
+    assert order.index("cloudsync apply") < order.index("cloudsync observe")
+    assert order.index("cloudsync observe") < order.index('enforce = "enforce"')
+
+
+def test_with_a_clouds_credentials_the_cloud_comes_first(tmp_path: Path) -> None:
+    path = a_machine_with_nft(tmp_path)
+    _, shown = typed(tmp_path, "\x04", PATH=path, HCLOUD_TOKEN="s3cret")
+    assert "one of these [hetzner]:" in shown
+
+
+def test_nobody_is_given_a_machines_firewall_without_a_question(tmp_path: Path) -> None:
+    done = init(tmp_path, "--ports", "443", "--no-input", PATH=a_machine_with_nft(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert 'type = "host"' not in (tmp_path / "cloudsync.toml").read_text()
+    assert "[providers.local]" in (tmp_path / "cloudsync.toml").read_text()
+
+
 def test_answers_that_end_too_early_write_nothing(tmp_path: Path) -> None:
     code, shown = typed(tmp_path, "local\n\x04")
     assert (code, "interrupted" in shown) == (130, True)

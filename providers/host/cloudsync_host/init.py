@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from cloudsync.provider.init import Answers, Starter, noted
 
 
@@ -18,8 +20,20 @@ def _firewall(answers: Answers) -> list[str]:  # noqa: ARG001 - the shape all pr
     ]
 
 
+def _works_here(environ: Mapping[str, str]) -> bool:
+    """Whether this process may use nftables, and there is one."""
+    from cloudsync_host.kernel import may_administer, program_of
+
+    return may_administer() and program_of(environ) is not None
+
+
 STARTER = Starter(
     title="this machine itself: nftables, before Docker's own rules (observes first)",
     account=_account,
     firewall=_firewall,
+    works_here=_works_here,
+    later=(
+        ("cloudsync observe", "after a while: what it would cut, and which openings nobody uses"),
+        ('enforce = "enforce"', "in the file; the next apply asks, and drops what is not listed"),
+    ),
 )

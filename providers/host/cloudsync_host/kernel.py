@@ -14,7 +14,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,11 +84,11 @@ class Kernel:
 
     def list_table(self) -> str:
         """The output of `READ` on this machine, with no shell around it. Raises `ProviderError`."""
-        program = shutil.which("nft", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+        program = program_of(os.environ)
         if program is None:
             raise NotFound(f"{self.where} has no nft: install nftables. Nothing was changed")
         _, *options = READ.split()
-        words = [program, *options] if _may_administer() else ["sudo", "-n", "nft", *options]
+        words = [program, *options] if may_administer() else ["sudo", "-n", "nft", *options]
         done = self._done(words, "")
         if done.returncode != 0:
             raise self._failure(done, READ)
@@ -158,7 +158,7 @@ class Kernel:
         if self.destination is not None:
             remote = f"sh -c {shlex.quote(_PATHS + _BY_ID + script)}"
             return [*_SSH, *self.destination.words, remote]
-        prefix = "as=; " if _may_administer() else 'as="sudo -n"; '
+        prefix = "as=; " if may_administer() else 'as="sudo -n"; '
         return ["/bin/sh", "-c", _PATHS + prefix + script]
 
     def _failure(
@@ -202,7 +202,12 @@ def is_absent(error: ProviderError) -> bool:
     return "No such file or directory" in error.message and "ended with 1" in error.message
 
 
-def _may_administer() -> bool:
+def program_of(environ: Mapping[str, str]) -> str | None:
+    """Where nft is on this machine; None where it is not."""
+    return shutil.which("nft", path=f"{environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+
+
+def may_administer() -> bool:
     """Whether this process may use nftables itself: root with its capabilities, or CAP_NET_ADMIN."""
     try:
         status = Path("/proc/self/status").read_text()
