@@ -70,7 +70,7 @@ class Steps:
 def steps(remote: Site, tmp_path: Path) -> Steps:
     assert shutil.which("ssh", path=remote.more_environment["PATH"]) is not None
     steps = Steps(tmp_path / "steps", remote.more_environment["PATH"])
-    remote.more_environment = {"PATH": steps.path}
+    remote.more_environment, remote.deadline = {"PATH": steps.path}, "2m"
     return steps
 
 
