@@ -30,6 +30,7 @@ from dataclasses import dataclass
 
 from cloudsync.model.plan import Beyond
 from cloudsync.provider.machines import (
+    BOTH_FAMILIES,
     ActingFirewall,
     Action,
     Interface,
@@ -95,7 +96,7 @@ def _through(stage: Stage, arriving: RuleSet, openings: list[Opening]) -> RuleSe
         (rule for rule in stage.rules if not rule.disabled),
         key=lambda rule: (rule.priority, _ORDER[rule.action]),
     ):
-        passing = rule.matches & here
+        passing = rule.matches if here is EVERYTHING else rule.matches & here
         if not passing:
             continue
         if rule.action is Action.ALLOW:
@@ -154,13 +155,18 @@ def exposure_of(machine: ObservedMachine, inner: ObservedMachine | None = None) 
             continue
         verdict = behind(evaluate(interface.stages), own)
         if isinstance(verdict, Filtered):
-            within = _within(interface)
-            openings = (Opening(opening.by, opening.rules & within) for opening in verdict.openings)
-            verdict = Filtered(
-                verdict.rules & within, tuple(opening for opening in openings if opening.rules)
-            )
+            verdict = _arriving(verdict, interface)
         reached.append(Reached(interface, verdict))
     return Exposure(machine, tuple(reached))
+
+
+def _arriving(verdict: Filtered, interface: Interface) -> Filtered:
+    """The part in the families in which packets can be sent to the interface."""
+    if interface.families == BOTH_FAMILIES:
+        return verdict
+    within = _within(interface)
+    openings = (Opening(opening.by, opening.rules & within) for opening in verdict.openings)
+    return Filtered(verdict.rules & within, tuple(opening for opening in openings if opening.rules))
 
 
 def _of_kernel(inner: ObservedMachine) -> Verdict:

@@ -119,8 +119,9 @@ def test_confirming_too_late_changes_nothing(enforcing: Site, lab: Lab) -> None:
     assert (lab.tcp(443), lab.tcp(8080)) == ("closed", "open")
 
 
+@pytest.mark.parametrize("confirm", ["off", "20s"], ids=["at-once", "on-trial-again"])
 def test_a_killed_run_is_rolled_back_by_the_kernel_and_finished_by_the_next(
-    enforcing: Site, lab: Lab
+    enforcing: Site, lab: Lab, confirm: str
 ) -> None:
     enforcing.keys["confirm"] = "2s"
     process = begun(enforcing)
@@ -130,8 +131,12 @@ def test_a_killed_run_is_rolled_back_by_the_kernel_and_finished_by_the_next(
     wait_for_the_end_of_the_trial(lab)
     assert (lab.tcp(443), lab.tcp(8080)) == ("closed", "open")
     assert "reapply trial" in enforcing.actions()
-    enforcing.keys["confirm"] = "off"
-    enforcing.apply()
+    enforcing.keys["confirm"] = confirm
+    process = enforcing.start("apply", "--auto-approve")
+    while process.poll() is None:
+        lab.tcp(22)
+        time.sleep(0.2)
+    ended(process, 0)
     assert not left_over(lab)
     assert (lab.tcp(443), lab.tcp(8080)) == ("open", "closed")
     assert enforcing.actions() == []

@@ -213,9 +213,10 @@ def settled(
     present that cloudsync made; what overlaps one of them takes its place.
     """
     staying = [element for element in present if wanted.covers(element.rules)]
-    waiting = list(written)
+    missing = wanted - rules_of(staying)
+    waiting = list(written) if missing else []
     coming: list[Element] = []
-    while missing := wanted - rules_of([*staying, *coming]):
+    while missing:
         chosen = [element for element in waiting if element.rules & missing]
         if not chosen:
             raise UnknownElement("the elements written do not add up to the rules wanted")
@@ -224,6 +225,7 @@ def settled(
             placed = _placed(element, [e for e in staying if key_of(e) not in ours])
             staying = [e for e in staying if not _gives_way(e, placed, ours)]
             coming.append(placed)
+        missing = wanted - rules_of([*staying, *coming])
     unchanged = {element: element for element in present}
     return (*staying, *(unchanged.get(element, element) for element in coming))
 

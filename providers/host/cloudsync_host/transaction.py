@@ -88,14 +88,14 @@ def start_trial(table: Table, goal: Goal, seconds: int, started_by: str) -> str:
     )
     return _joined(
         [
-            *_teardown(table),
+            *_deleted_rules("gate", _gate_handles(table)),
+            *_leftovers(table),
             *_structure(table, goal.shape, only_missing=True),
             f"create set {TABLE} {TRIAL} {{ type nf_proto . ether_type; flags timeout; }}",
             *(add_set(name, "create", NEXT) for name in SETS),
             *(add_chain(NEXT + name, "create") for name in reversed(STAGED)),
             *(line for name, rules in staged.items() for line in add_rules(name, rules)),
             *_creating(goal.elements, NEXT),
-            *_deleted_rules("gate", _gate_handles(table)),
             *add_rules("gate", GATE_OF_TRIAL),
             f"add element {TABLE} {TRIAL} {{ {timed} }}",
         ]
@@ -185,6 +185,12 @@ def _teardown(table: Table) -> list[str]:
     if gate := _gate_handles(table):
         lines += _deleted_rules("gate", gate)
         lines += add_rules("gate", ("goto entry",))
+    return [*lines, *_leftovers(table)]
+
+
+def _leftovers(table: Table) -> list[str]:
+    """What only a trial has, once nothing leads to it any more."""
+    lines = []
     staged = [NEXT + name for name in STAGED if NEXT + name in table.chains]
     lines += [f"flush chain {TABLE} {name}" for name in staged]
     lines += [f"delete chain {TABLE} {name}" for name in staged]

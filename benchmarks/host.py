@@ -1,0 +1,163 @@
+"""What the host firewall costs, on a real kernel and a real engine: `python -m benchmarks.host`, as
+root. Prints the tables of docs/providers/host.md.
+
+A plan that finds nothing to do is held against what it cannot do without: `nft -j list table` and
+the read of the engine. A packet is timed as the sender of raw ones sees it: the wire of a packet lab
+hands each over to the machine's kernel before the next is sent.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from cloudsync.rules import Rule
+from cloudsync.rules.networks import NetworkSet
+from cloudsync_host.elements import elements_of
+from cloudsync_host.layout import Shape
+from cloudsync_host.transaction import Goal, install
+from tests.host.engine import Engine
+from tests.host.lab import Lab, in_namespace
+from tests.host.scanner import _send
+from tests.host.site import Site
+
+SIZES = (8, 30, 100, 300)
+ROUNDS = 40
+PACKET_SIZES = (3, 100, 1000, 10_000)
+PROBES = 40_000
+
+
+def median_ms(action: Callable[[], object], rounds: int) -> float:
+    """The median of so many calls, in milliseconds."""
+    taken = []
+    for _ in range(rounds):
+        begun = time.perf_counter()
+        action()
+        taken.append((time.perf_counter() - begun) * 1000)
+    return statistics.median(taken)
+
+
+def inside(path: str, socket: str) -> None:
+    """In the machine's namespace: the fastest of each contender as JSON; they take turns."""
+    from cloudsync.config import load
+    from cloudsync.model.ports import LabelScope
+    from cloudsync.reconcile import run as reconcile
+    from cloudsync.sources.docker.engine import read_engine
+
+    configuration = load(Path(path))
+    scope = LabelScope({}, frozenset())
+    listing = ["nft", "-j", "list", "table", "inet", "cloudsync"]
+    actions: dict[str, Callable[[], object]] = {
+        "nft": lambda: subprocess.run(listing, check=True, capture_output=True),
+        "engine": lambda: read_engine("web-1", socket, scope, timeout=20, concurrency=4),
+        "plan": lambda: reconcile.plan(configuration, reconcile.Options(), lambda _: None),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in actions}
+    for action in actions.values():
+        action()
+    for _ in range(ROUNDS):
+        for name, action in actions.items():
+            taken[name].append(median_ms(action, 1))
+    planned = reconcile.plan(configuration, reconcile.Options(), lambda _: None)
+    assert not planned.plan.has_changes, planned.plan
+    print(json.dumps({name: min(values) for name, values in taken.items()}))
+
+
+def plans(lab: Lab, folder: Path) -> Iterable[tuple[int, dict[str, float]]]:
+    """By the number of elements, what each contender takes."""
+    with Engine(lab) as engine:
+        for number in range(3):
+            engine.serve(f"web-{number}", 80, "-p", f"{8090 + number}:80")
+        site = Site(lab, folder)
+        socket = f"unix://{engine.socket}"
+        for size in SIZES:
+            # A rule is an element for IPv4 and one for IPv6; the containers' and SSH are 8.
+            ports = [f"{20_000 + 2 * number}/tcp" for number in range(max((size - 8) // 2, 0))]
+            site.ports = ["22/tcp", *ports]
+            site.host = {"docker": socket}
+            site.apply("--now", "--allow-close", "9999")
+            words = [
+                *lab.inside,
+                sys.executable,
+                "-m",
+                "benchmarks.host",
+                str(site.write()),
+                socket,
+            ]
+            done = subprocess.run(words, check=True, capture_output=True, text=True)
+            yield _elements(lab), json.loads(done.stdout)
+
+
+def _elements(lab: Lab) -> int:
+    listing: list[dict[str, Any]] = json.loads(lab.listing("-j"))["nftables"]
+    return sum(
+        len(item["set"].get("elem", ()))
+        for item in listing
+        if "open" in item.get("set", {}).get("name", "")
+    )
+
+
+def packets(lab: Lab) -> Iterable[tuple[str, float]]:
+    """Microseconds that a new packet to an open port takes, by what it has to pass."""
+    lab.nft(
+        "table inet dropper { chain c { type filter hook prerouting priority -149; "
+        "tcp sport 40001 counter drop; }\n }"
+    )
+    ports = [443] * PROBES
+
+    def per_packet() -> float:
+        return (
+            min(
+                median_ms(lambda: in_namespace(lab.inet, lambda: _send("tcp", 4, ports)), 1)
+                for _ in range(7)
+            )
+            * 1000
+            / PROBES
+        )
+
+    per_packet()
+    yield "no table", per_packet()
+    for size in PACKET_SIZES:
+        sources = (f"10.{number >> 8}.{number & 255}.0/24" for number in range(size - 2))
+        rules = [Rule.of("tcp", "443", ["0.0.0.0/0"])]
+        rules += [Rule.of("tcp", "8443", NetworkSet.of([source])) for source in sources]
+        elements = tuple(element for rule in rules for element in elements_of(rule))
+        shape = Shape(("eth0",), (), (), (), cut_established=False, enforced=True)
+        subprocess.run([*lab.inside, "nft", "delete", "table", "inet", "cloudsync"],
+                       check=False, capture_output=True)  # fmt: skip
+        lab.nft(install(Goal(elements, shape, None)))
+        yield f"{len(elements):,} elements", per_packet()
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="cs-cost-") as name, Lab() as lab:
+        lab.listen(22)
+        print("| elements | `nft -j list table` | engine read | plan | bound |")
+        print("|---|---|---|---|---|")
+        for size, taken in plans(lab, Path(name)):
+            bound = 1.5 * taken["nft"] + taken["engine"]
+            print(
+                f"| {size:,} | {taken['nft']:.1f} ms | {taken['engine']:.1f} ms | "
+                f"{taken['plan']:.1f} ms | {bound:.1f} ms |"
+            )
+    with Lab() as lab:
+        print("\n| what a new packet passes | microseconds | more than without |")
+        print("|---|---|---|")
+        none = 0.0
+        for what, taken in packets(lab):
+            none = none or taken
+            print(f"| {what} | {taken:.1f} | {taken - none:+.1f} |")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        inside(*sys.argv[1:])
+    else:
+        main()
