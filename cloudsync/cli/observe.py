@@ -138,6 +138,8 @@ def _text(configuration: Configuration, met: Mapping[str, Trace]) -> Iterator[st
 
 
 def _stops(trace: Trace) -> Iterator[str]:
+    from cloudsync.render.words import count
+
     verb = "was dropped" if trace.enforced else "would be cut"
     if not trace.stopped:
         yield f"  nothing {verb} in the last 30 days"
@@ -146,7 +148,7 @@ def _stops(trace: Trace) -> Iterator[str]:
     width = max(len(stopped.source) for stopped in trace.stopped[:_SHOWN])
     for stopped in trace.stopped[:_SHOWN]:
         port = _port(stopped.protocol, "" if stopped.port is None else str(stopped.port))
-        yield f"    {port:<18} from {stopped.source:<{width}}  {stopped.packets} packets"
+        yield f"    {port:<18} from {stopped.source:<{width}}  {count(stopped.packets, 'packet')}"
     if (more := len(trace.stopped) - _SHOWN) > 0:
         yield f"    and {more} more (--output json shows all)"
     if trace.full:

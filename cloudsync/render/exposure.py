@@ -38,13 +38,13 @@ def troubles(
         why = standing.read.reason or standing.read.status
         yield Remark(f"what the Internet reaches on its machines is not known: {why}", "warning")
         return
-    if standing.unattached:
+    coming = {change.target for change in firewall.changes if change.action == "attach"}
+    if standing.unattached and not coming:
         yield Remark(
             "not attached to any machine, so it protects nothing: attach it, or remove it "
             "from the configuration",
             "warning",
         )
-    coming = {change.target for change in firewall.changes if change.action == "attach"}
     for machine in standing.machines:
         yield from _machine(machine, coming=machine.target in coming, vocabulary=vocabulary)
     if everything:

@@ -68,8 +68,11 @@ def test_an_opening_that_somebody_used_is_not_called_unused(site: Site, lab: Lab
 def test_law1_to_start_dropping_needs_the_word_of_the_user(site: Site, lab: Lab) -> None:
     site.keys["enforce"] = "observe"
     assert site.run("apply", "--auto-approve").returncode == 0
+    assert lab.tcp(8080) == lab.tcp(8080, source=OTHER4) == "open"
     site.keys["enforce"] = "enforce"
     assert site.actions() == ["attach machine web-1"]
+    shown = " ".join(site.run("plan").stdout.split())
+    assert "what came and would be cut: 8080/tcp (2 sources, 2 packets)" in shown
     assert site.run("apply", "--auto-approve").returncode == 3
     assert lab.tcp(8080) == "open"
     site.apply()

@@ -31,6 +31,7 @@ from cloudsync_host.listing import Table
 from cloudsync_host.machine import Seen, look_before_dropping
 from cloudsync_host.native import Observed
 from cloudsync_host.settings import address_of, settings_of
+from cloudsync_host.tracing import would_be_cut
 
 _AT_ONCE = 8
 
@@ -120,7 +121,11 @@ def _attachments(spec: FirewallSpec, observed: Observed) -> tuple[Attachment, ..
     name = spec.hosts[0] if spec.hosts else spec.name
     machine = Machine(name, name, protected=observed.enforced, kind="machine")
     covered = () if observed.enforced else (machine,)
-    attachments = [Attachment(machine.target, observed.enforced, covered)]
+    table = observed.seen.table
+    reason = None
+    if table is not None and table.observes:
+        reason = f"{name} only observes: everything on it is open now; {would_be_cut(table)}"
+    attachments = [Attachment(machine.target, observed.enforced, covered, reason=reason)]
     if observed.enforced and observed.filters_more:
         shape = observed.shape(enforced=True)
         names = "all but loopback, bridges and trusted ones"

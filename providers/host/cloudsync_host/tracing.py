@@ -10,7 +10,8 @@ from cloudsync.provider.trace import Stopped, Trace, Used
 from cloudsync_host.elements import word_of
 from cloudsync_host.layout import CUT_SIZE
 from cloudsync_host.listing import Table
-from cloudsync_host.reader import look_at
+
+_SHOWN = 6
 
 
 def read_trace(account: Account, specs: Sequence[FirewallSpec]) -> Mapping[str, Trace]:
@@ -19,11 +20,36 @@ def read_trace(account: Account, specs: Sequence[FirewallSpec]) -> Mapping[str, 
 
 
 def _trace(account: Account, spec: FirewallSpec) -> Trace:
+    from cloudsync_host.reader import look_at
+
     try:
         table = look_at(spec, account.deadline).table
     except ProviderError as error:
         return Trace(error=error)
     return Trace() if table is None else trace_of(table)
+
+
+def would_be_cut(table: Table) -> str:
+    """What an observing table has let pass that it would drop, the most packets first, in a phrase."""
+    packets: dict[str, int] = {}
+    sources: dict[str, set[str]] = {}
+    for cut in table.cuts:
+        port = word_of(cut.protocol) if cut.port is None else f"{cut.port}/{word_of(cut.protocol)}"
+        packets[port] = packets.get(port, 0) + cut.packets
+        sources.setdefault(port, set()).add(cut.source)
+    if not packets:
+        return "so far nothing came that would be cut"
+    busiest = sorted(packets, key=lambda port: (-packets[port], port))
+    shown = ", ".join(
+        f"{port} ({_counted(len(sources[port]), 'source')}, {_counted(packets[port], 'packet')})"
+        for port in busiest[:_SHOWN]
+    )
+    more = f" and {len(busiest) - _SHOWN} more" if len(busiest) > _SHOWN else ""
+    return f"what came and would be cut: {shown}{more}; cloudsync observe shows all of it"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def trace_of(table: Table) -> Trace:

@@ -69,12 +69,10 @@ class Proving:
         )
 
     def _invitation(self) -> str:
+        """One line of a terminal of 80 columns."""
         if self.kernel.destination is not None:
             return f"on trial for {self.seconds} s: a new ssh connection confirms it"
-        return (
-            f"on trial for {self.seconds} s: open a new SSH connection, or run `cloudsync confirm` "
-            f"from another login"
-        )
+        return f"on trial for {self.seconds} s: log in by SSH anew, or `cloudsync confirm` there"
 
     def _is_over(self) -> bool:
         """Whether it was confirmed. Raises `Conflict` where somebody else ended it."""
