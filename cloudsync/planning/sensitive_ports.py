@@ -4,6 +4,7 @@ caches, control planes, debuggers. And what the world is."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.address_classes import PRIVATE
@@ -44,6 +45,7 @@ def asked_by_the_world(asked: Iterable[Rule]) -> RuleSet:
     )
 
 
+@lru_cache(maxsize=4096)
 def sensitive(protocol: str, offset: int | None) -> RuleSet:
     """The sensitive host ports of a protocol: by their own number, and by the container port behind
     them, which is `offset` higher (None: no port is behind)."""

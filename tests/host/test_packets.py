@@ -138,6 +138,60 @@ def test_neighbour_discovery_goes_on_under_the_firewall(site: Site, lab: Lab) ->
     assert lab.tcp(22, HOST6) == "open"
 
 
+@pytest.mark.parametrize(
+    ("source", "from_port", "target", "to_port"),
+    [("198.51.100.1", 67, HOST4, 68), ("link-local", 547, HOST6, 546)],
+    ids=["ipv4", "ipv6"],
+)
+def test_an_address_is_leased_under_the_firewall_and_by_nobody_else(
+    site: Site, lab: Lab, source: str, from_port: int, target: str, to_port: int
+) -> None:
+    """What a DHCP server sends comes to the client's port; the same from another port does not."""
+    site.apply()
+    if source == "link-local":
+        source = link_local(lab.cloud, "out0")
+    family = socket.AF_INET6 if ":" in target else socket.AF_INET
+    client = in_namespace(lab.host, lambda: socket.socket(family, socket.SOCK_DGRAM))
+    with client:
+        client.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", to_port))
+        client.settimeout(1)
+        for port, answer in ((from_port + 1000, b""), (from_port, b"lease")):
+            send_from(lab, source, port, target, to_port)
+            assert received(client) == answer
+
+
+def link_local(namespace: str, link: str) -> str:
+    """The address of an interface that its neighbours know it by."""
+    words = ["ip", "-n", namespace, "-j", "-6", "addr", "show", "dev", link, "scope", "link"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return next(
+        str(address["local"])
+        for shown in json.loads(done.stdout)
+        for address in shown.get("addr_info", ())
+        if address
+    )
+
+
+def send_from(lab: Lab, source: str, port: int, target: str, to_port: int) -> None:
+    """A datagram from the router."""
+    family = socket.AF_INET6 if ":" in target else socket.AF_INET
+
+    def send() -> None:
+        with socket.socket(family, socket.SOCK_DGRAM) as server:
+            scope = socket.if_nametoindex("out0")
+            server.bind((source, port, 0, scope) if ":" in source else (source, port))
+            server.sendto(b"lease", (target, to_port))
+
+    in_namespace(lab.cloud, send)
+
+
+def received(client: socket.socket) -> bytes:
+    try:
+        return client.recv(100)
+    except TimeoutError:
+        return b""
+
+
 def test_the_machine_reaches_the_internet_and_itself(site: Site, lab: Lab) -> None:
     site.apply()
     for address in (HOST4, "127.0.0.1", "::1"):
