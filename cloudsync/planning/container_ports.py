@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from cloudsync.model.plan import Refused
 from cloudsync.model.ports import Complete, Origin, Partial, RequiredPort, name_of
@@ -81,8 +82,19 @@ def judge(
 
 def matters(groups: Iterable[Group]) -> RuleSet:
     """The ports about which it matters whether the world reaches them."""
-    always = (_ADMIN, sensitive("tcp", None), sensitive("udp", None))
-    return RuleSet.of(rule for rules in (*always, *map(_sensitive, groups)) for rule in rules)
+    return _matters(frozenset((group.port.protocol, group.offset) for group in groups))
+
+
+@lru_cache(maxsize=256)
+def _matters(behind: frozenset[tuple[str, int | None]]) -> RuleSet:
+    """`behind`: protocols, and how far off container ports are."""
+    sets = (
+        _ADMIN,
+        sensitive("tcp", None),
+        sensitive("udp", None),
+        *(sensitive(protocol, offset) for protocol, offset in behind),
+    )
+    return RuleSet.of(rule for rules in sets for rule in rules)
 
 
 def _sensitive(group: Group) -> RuleSet:

@@ -22,5 +22,7 @@ def meaningful(rules: RuleSet) -> RuleSet:
 def as_asked(rules: RuleSet) -> RuleSet:
     """`rules` with ICMP asked for by name cut to its family; what asks for every protocol at once
     stays whole, since a rule that says so exists at the vendors."""
+    if all(rule.has_ports for rule in rules):
+        return rules  # no ICMP among them
     every = rules.where(rules.everything_from())
     return meaningful(rules - every) | every

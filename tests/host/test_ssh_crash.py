@@ -25,7 +25,7 @@ from tests.host.test_packets import Knocking
 from tests.host.test_trial import left_over, wait_for_the_end_of_the_trial
 
 __all__ = ["remote"]
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(3600)]
 LONG = bool(os.environ.get("CLOUDSYNC_LONG"))
 BEFORE = meant(f"tcp/{PORT}", "tcp/443", "tcp/22")
 AFTER = meant(f"tcp/{PORT}", "tcp/443", "tcp/8080")
