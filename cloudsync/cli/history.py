@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cloudsync.cli.shared import Shell, common
+from cloudsync.config.models import duration
 from cloudsync.planning.reopen import way_back
 from cloudsync.render import history as render
+from cloudsync.render.escape import plain
 from cloudsync.state import StateError
 from cloudsync.state.history import entries
+
+if TYPE_CHECKING:
+    from cloudsync.config import Configuration
 
 
 @click.command("history")
 @click.argument("id_", metavar="[ID]", required=False)
+@click.option(
+    "--firewall",
+    "firewalls",
+    multiple=True,
+    metavar="NAME",
+    help="Only of this firewall (repeatable).",
+)
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Only of the firewalls that this host feeds (repeatable).",
+)
+@click.option(
+    "--since", metavar="WHEN", help="Only since then: 2d, 6h, or a time such as 2026-11-28T12:00."
+)
 @click.option("--all", "all_", is_flag=True, help="Show the runs too that found nothing to do.")
 @click.option(
     "--limit",
@@ -29,13 +53,13 @@ from cloudsync.state.history import entries
     "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
 )
 @common
-def command(shell: Shell, *, id_: str | None, all_: bool, limit: int, output: str) -> int:
+def command(shell: Shell, *, id_: str | None, all_: bool, output: str, **wanted: Any) -> int:
     """Show what applies did: the last ones, or one of them in full, with how to get back a port
     that it closed.
 
     ID is the entry's id or the beginning of one.
     """
-    configuration = shell.load()
+    configuration = shell.load(fleet=bool(wanted["hosts"]))
     try:
         listed = entries(configuration.state, configuration.owner)
     except StateError as error:
@@ -47,7 +71,9 @@ def command(shell: Shell, *, id_: str | None, all_: bool, limit: int, output: st
         else:
             shell.print(render.entry(entry))
         return 0
-    shown = [entry for entry in listed if all_ or entry.get("outcome") != "nothing-to-do"][-limit:]
+    listed = _chosen(configuration, listed, wanted)
+    selected = [entry for entry in listed if all_ or entry.get("outcome") != "nothing-to-do"]
+    shown = selected[-wanted["limit"] :]
     if output == "json":
         click.echo(json.dumps([_with_ways_back(entry) for entry in shown], indent=2))
     else:
@@ -58,6 +84,60 @@ def command(shell: Shell, *, id_: str | None, all_: bool, limit: int, output: st
             )
         )
     return 0
+
+
+def _chosen(
+    configuration: Configuration, listed: list[dict[str, Any]], wanted: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The entries that the options ask for."""
+    of_hosts = {
+        firewall.name
+        for firewall in configuration.firewalls.values()
+        if set(wanted["hosts"]) & set(firewall.hosts)
+    }
+    unknown = [host for host in wanted["hosts"] if host not in configuration.hosts]
+    if unknown:
+        raise click.UsageError(f'the configuration has no host "{plain(unknown[0], 60)}"')
+    since = _moment(wanted["since"])
+    names = set(wanted["firewalls"])
+    return [
+        entry
+        for entry in listed
+        if (not names or names & _firewalls(entry))
+        and (not wanted["hosts"] or of_hosts & _firewalls(entry))
+        and (since is None or _started(entry) >= since)
+    ]
+
+
+def _firewalls(entry: Mapping[str, Any]) -> set[str]:
+    listed = entry.get("firewalls")
+    if not isinstance(listed, list):
+        return set()
+    return {str(firewall.get("name")) for firewall in listed if isinstance(firewall, dict)}
+
+
+def _started(entry: Mapping[str, Any]) -> datetime:
+    try:
+        moment = datetime.fromisoformat(str(entry.get("started")))
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _moment(words: str | None) -> datetime | None:
+    if words is None:
+        return None
+    try:
+        return datetime.now(UTC) - duration(words)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        moment = datetime.fromisoformat(words)
+    except ValueError:
+        raise click.UsageError(
+            "--since must be a duration (2d, 6h) or a time (2026-11-28T12:00)"
+        ) from None
+    return moment.astimezone(UTC)
 
 
 def _entry_with(listed: list[dict[str, Any]], id_: str) -> dict[str, Any]:

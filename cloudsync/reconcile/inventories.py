@@ -5,16 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from cloudsync.config.configuration import Configuration
 from cloudsync.config.load import with_published
-from cloudsync.sources.inventory.reading import Published
+from cloudsync.model.inventory import Published
+from cloudsync.runtime.pools import side_by_side
 from cloudsync.state.engines import hosts_remembered, remembered
 from cloudsync.state.store.contract import Store, StoreError
-from cloudsync.state.store.opened import open_store
 
 _AT_ONCE = 32
 
@@ -35,6 +34,8 @@ def with_hosts_from_store(configuration: Configuration) -> Configuration:
     `StateError`, and `ConfigError` as `with_published` does."""
     if configuration.hosts_from_store is None:
         return configuration
+    from cloudsync.state.store.opened import open_store
+
     state, owner, match = configuration.state, configuration.owner, configuration.hosts_from_store
     listed = {
         entry.name.removeprefix(folder_of(owner)).removesuffix(".json")
@@ -64,6 +65,8 @@ class Inventories:
         hosts = [name for name in names if configuration.hosts[name].inventory]
         if not hosts:
             return {}
+        from cloudsync.state.store.opened import open_store
+
         try:
             store = open_store(configuration.state)
             versions = self._versions(store, configuration.owner)
@@ -76,11 +79,13 @@ class Inventories:
                 return known[1]
             return self._fresh(store, name, until)
 
-        with ThreadPoolExecutor(min(_AT_ONCE, len(hosts)), thread_name_prefix="store") as pool:
+        with side_by_side(min(_AT_ONCE, len(hosts)), "store") as pool:
             return dict(zip(hosts, pool.map(one_host, hosts), strict=True))
 
     def changed(self, configuration: Configuration) -> bool:
         """Whether anything was published since the last read. Raises `StateError`."""
+        from cloudsync.state.store.opened import open_store
+
         versions = self._listed(open_store(configuration.state), configuration.owner)
         return any(
             versions.get(name) != known for name, (known, _) in tuple(self._known.items())

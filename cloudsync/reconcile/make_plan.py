@@ -11,10 +11,12 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from cloudsync import __version__
 from cloudsync.config.configuration import Configuration, Firewall
 from cloudsync.config.specs import spec_of
+from cloudsync.model.inventory import Published
 from cloudsync.model.memory import EngineMemory
 from cloudsync.model.observed import Seen
 from cloudsync.model.plan import FirewallPlan, Granted, Guard, Plan, ReadStatus
@@ -45,14 +47,15 @@ from cloudsync.reconcile.ssh_session import own_login
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.runtime import clock
 from cloudsync.runtime.pools import side_by_side
-from cloudsync.sources.inventory.reading import Published
 from cloudsync.sources.read_hosts import read_hosts
 from cloudsync.state import seen
 from cloudsync.state.applied import last_ssh
 from cloudsync.state.engines import recall
-from cloudsync.state.shards import Shard
 
 _SOME_MACHINES = 50
+
+if TYPE_CHECKING:
+    from cloudsync.state.shards import Shard
 
 
 @dataclass(frozen=True, slots=True)

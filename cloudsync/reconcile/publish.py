@@ -28,7 +28,7 @@ from cloudsync.sources.inventory.document import (
 from cloudsync.sources.inventory.signature import KeyProblem, signed
 from cloudsync.sources.read_hosts import surveys_of
 from cloudsync.state import StateError
-from cloudsync.state.store.contract import Changed, Store, Stored
+from cloudsync.state.store.contract import Changed, Store, Stored, StoreRefused
 from cloudsync.state.store.opened import open_store
 
 DEFAULT = PublishSettings(valid_for=900.0)
@@ -116,7 +116,7 @@ def _write(
 ) -> None:
     """Over the inventory that is there, if it is this machine's. Raises `StateError`."""
     for _ in range(_TRIES):
-        stored = store.get(name)
+        stored = _present(store, name)
         before = _before(stored)
         _refuse_if_anothers(store.where(name), before, document)
         sequence = max(int(document["sequence"]), _sequence(before) + 1)
@@ -127,6 +127,15 @@ def _write(
             continue
         return
     raise StateError(f"{store.where(name)} is written by another process all the time")
+
+
+def _present(store: Store, name: str) -> Stored | None:
+    """What is there. Stores refuse to read an object that is not there to who may list nothing: then
+    it is created, or found to be there after all."""
+    try:
+        return store.get(name)
+    except StoreRefused:
+        return None
 
 
 def _bytes(configuration: Configuration, document: Mapping[str, Any]) -> bytes:

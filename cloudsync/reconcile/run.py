@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from cloudsync.config.configuration import Configuration
 from cloudsync.model.outcome import Outcome, Report, Status
@@ -31,8 +32,10 @@ from cloudsync.state import StateError, seen
 from cloudsync.state.applied import last_ssh, record_ssh
 from cloudsync.state.engines import remember
 from cloudsync.state.exclusive import exclusive, make_ready
-from cloudsync.state.lease import Standing
-from cloudsync.state.shards import Shard
+
+if TYPE_CHECKING:
+    from cloudsync.state.lease import Standing
+    from cloudsync.state.shards import Shard
 
 __all__ = ["Options", "Outcome", "Planned", "Report", "Status", "Terms", "apply", "plan"]
 _FROM_THE_FUTURE = timedelta(minutes=5)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cloudsync.config.configuration import Configuration, Host
+from cloudsync.model.inventory import Published
 from cloudsync.model.memory import EngineMemory, Remembered
 from cloudsync.model.ports import (
     Complete,
@@ -28,7 +29,7 @@ from cloudsync.sources import united
 if TYPE_CHECKING:
     from cloudsync.sources.docker.engine import Survey
     from cloudsync.sources.docker.swarm import Cluster
-    from cloudsync.sources.inventory.reading import Inventory, Published
+    from cloudsync.sources.inventory.reading import Inventory
 
 log = logging.getLogger("cloudsync.sources")
 _PROGRESS_SECONDS = 1.0
@@ -139,11 +140,10 @@ def _inventories(
     if not from_store:
         return {}
     from cloudsync.sources.inventory.reading import Expected, inventory_of
-    from cloudsync.sources.inventory.reading import Published as Nothing
 
     return {
         host.name: inventory_of(
-            published.get(host.name, Nothing(problem="its inventory was not read")),
+            published.get(host.name, Published(problem="its inventory was not read")),
             Expected(
                 configuration.owner,
                 host.name,

@@ -16,16 +16,15 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from cloudsync.model.state_url import Fence, StatePlace, StateUrl
+from cloudsync.runtime.pools import side_by_side
 from cloudsync.state import StateError
 from cloudsync.state.directory import StateFile, open_own
 from cloudsync.state.store.contract import Store, update
-from cloudsync.state.store.opened import open_store
 
 _AT_ONCE = 16
 _WHOLE = "0-of-1"
@@ -114,14 +113,15 @@ class ObjectDocument:
         if self.fence is None:
             return
         if (why := self.fence.lost) is not None:
-            raise StateError(f"{self.where} is not written: {why}; {consequence}")
+            raise StateError(f"{self.where} is not written: {why}; {consequence}", temporary=True)
         if written is None:
             return
         unit, *number = written
         mine = self.fence.number
         if (unit == self.fence.unit and tuple(number) > mine) or number[0] > mine[0]:
             raise StateError(
-                f"{self.where} is not written: another controller took over; {consequence}"
+                f"{self.where} is not written: another controller took over; {consequence}",
+                temporary=True,
             )
 
     def _closed(self, data: bytes) -> bytes:
@@ -147,6 +147,8 @@ def document(place: StatePlace, owner: str, kind: str) -> Document:
     """The document of a whole run: `kind` of `MOST_BYTES`. Raises `StateError`."""
     if isinstance(place, Path):
         return _file(place, owner, kind)
+    from cloudsync.state.store.opened import open_store
+
     unit = _WHOLE if place.fence is None else place.fence.unit
     name = f"{owner}/{kind.removesuffix('.json')}/{unit}.json"
     return ObjectDocument(open_store(place), name, place.fence)
@@ -159,6 +161,8 @@ def documents(
     Raises `StateError`."""
     if isinstance(place, Path):
         return [(_file(place, owner, kind), tuple(names))]
+    from cloudsync.state.store.opened import open_store
+
     store = open_store(place)
     folder = f"{owner}/{kind.removesuffix('.json')}"
     return [
@@ -181,7 +185,7 @@ def read_all(of: Iterable[Document]) -> list[tuple[Document, bytes | None]]:
     several = list(of)
     if len(several) <= 1:
         return [(each, each.read()) for each in several]
-    with ThreadPoolExecutor(min(_AT_ONCE, len(several)), thread_name_prefix="state") as pool:
+    with side_by_side(min(_AT_ONCE, len(several)), "state") as pool:
         return list(zip(several, pool.map(lambda each: each.read(), several), strict=True))
 
 
@@ -192,7 +196,7 @@ def update_all(changes: Iterable[tuple[Document, Change]], consequence: str) -> 
         for each, change in several:
             each.update(change, consequence)
         return
-    with ThreadPoolExecutor(min(_AT_ONCE, len(several)), thread_name_prefix="state") as pool:
+    with side_by_side(min(_AT_ONCE, len(several)), "state") as pool:
         tries = [pool.submit(each.update, change, consequence) for each, change in several]
     for done in tries:
         done.result()
@@ -207,6 +211,8 @@ def where_documents_are(place: StatePlace, owner: str, kind: str) -> str:
 
 def names_kept(place: StateUrl, owner: str, kind: str) -> list[str]:
     """The firewalls or hosts that a bucket holds a document of. Raises `StateError`."""
+    from cloudsync.state.store.opened import open_store
+
     folder = f"{owner}/{kind.removesuffix('.json')}/"
     entries = open_store(place).list(folder)
     return [entry.name.removeprefix(folder).removesuffix(".json") for entry in entries]

@@ -4,17 +4,18 @@ bucket."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cloudsync.model.state_url import StatePlace
 from cloudsync.state.directory import prepare
-from cloudsync.state.lease import Lease, Standing, Unit, acquire, alive, waiting
-from cloudsync.state.lock import LockHeld, locked
-from cloudsync.state.shards import Layout, Shard, layout_from, layout_kept
-from cloudsync.state.store.contract import Changed, Store
-from cloudsync.state.store.opened import proved
+from cloudsync.state.lock import locked
+
+if TYPE_CHECKING:
+    from cloudsync.state.lease import Lease, Standing
+    from cloudsync.state.shards import Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +41,14 @@ class Held:
             yield
 
 
-@dataclass(frozen=True, slots=True)
-class _Fence:
-    leases: tuple[Lease, ...] = field(default=())
-
-    @property
-    def unit(self) -> str:
-        return self.leases[0].unit
-
-    @property
-    def number(self) -> tuple[int, int]:
-        return self.leases[0].number
-
-    @property
-    def lost(self) -> str | None:
-        return next((why for lease in self.leases if (why := lease.lost) is not None), None)
-
-
 def make_ready(state: StatePlace) -> None:
     """See that state can be written, before anything is written to a cloud. Raises `StateError`."""
     if isinstance(state, Path):
         prepare(state)
-    else:
-        proved(state)
+        return
+    from cloudsync.state.store.opened import proved
+
+    proved(state)
 
 
 @contextmanager
@@ -76,103 +62,14 @@ def exclusive(
     standing: Standing | None = None,
 ) -> Iterator[Held]:
     """Hold what the run needs. `firewalls`: empty for all. `timeout`: seconds to wait for another
-    run. `standing`: for one of many runs of a service. Raises `LockHeld`, and `StateError` if it cannot be had at all."""
+    run. `standing`: for one of many runs of a service. Raises `LockHeld`, and `StateError` if it
+    cannot be had at all."""
     if isinstance(state, Path):
         with locked(state, owner, timeout):
             yield Held(state)
         return
-    store = proved(state)
-    with ExitStack() as stack:
-        wanted = _Wanted(owner, tuple(firewalls) or None, shard, standing)
-        leases = _leases(store, wanted, timeout)
-        for lease in leases:
-            stack.enter_context(lease.kept())
-        yield Held(replace(state, fence=_Fence(leases)), leases)
+    from cloudsync.state.shard_leases import Wanted, leased
 
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What leases a run is after."""
-
-    owner: str
-    firewalls: tuple[str, ...] | None
-    shard: Shard | None
-    standing: Standing | None
-
-
-def _leases(store: Store, wanted: _Wanted, timeout: float) -> tuple[Lease, ...]:
-    for last in waiting(timeout):
-        try:
-            return _at_once(store, wanted)
-        except LockHeld:
-            if last:
-                raise
-    raise AssertionError("not reached")
-
-
-def _at_once(store: Store, wanted: _Wanted) -> tuple[Lease, ...]:
-    """All leases, or none. The layout is read before and after: who changes it looks at the old
-    leases after that, so one of both sees the other."""
-    owner = wanted.owner
-    layout = _layout(store, owner, wanted.shard)
-    taken: list[Lease] = []
-    try:
-        for shard in layout.units(wanted.firewalls, wanted.shard):
-            unit = Unit(shard.unit, layout.epoch)
-            lease = acquire(store, _name(owner, shard), unit, standing=wanted.standing)
-            taken.append(lease)
-        now, _ = _read(store, owner)
-        if (now.count, now.epoch) != (layout.count, layout.epoch):
-            raise LockHeld(f"the firewalls of {owner} were cut into {now.count} shards just now")
-    except BaseException:
-        for lease in taken:
-            lease.release()
-        raise
-    return tuple(taken)
-
-
-def _layout(store: Store, owner: str, shard: Shard | None) -> Layout:
-    """The layout in use, changed to what the shard says once no run of another one is under way.
-    Raises `LockHeld` until then."""
-    layout, version = _read(store, owner)
-    if layout.before is not None:
-        _refuse_if_alive(store, owner, layout.before)
-        layout = replace(layout, before=None)
-        version = _write(store, owner, layout, version)
-    if shard is None or shard.count == layout.count:
-        return layout
-    _refuse_if_alive(store, owner, layout.count)
-    cut = Layout(shard.count, layout.epoch + 1, before=layout.count)
-    _write(store, owner, cut, version)
-    _refuse_if_alive(store, owner, layout.count)
-    return cut
-
-
-def _refuse_if_alive(store: Store, owner: str, count: int) -> None:
-    for number in range(count):
-        if (who := alive(store, _name(owner, Shard(number, count)))) is not None:
-            raise LockHeld(
-                f"{who}; the firewalls are cut into another number of shards once it ended"
-            )
-
-
-def _read(store: Store, owner: str) -> tuple[Layout, str | None]:
-    name = _layout_name(owner)
-    stored = store.get(name)
-    layout = layout_from(None if stored is None else stored.data, store.where(name))
-    return layout, None if stored is None else stored.version
-
-
-def _write(store: Store, owner: str, layout: Layout, version: str | None) -> str:
-    try:
-        return store.put(_layout_name(owner), layout_kept(layout), version)
-    except Changed:
-        raise LockHeld(f"another run cuts the firewalls of {owner} just now") from None
-
-
-def _layout_name(owner: str) -> str:
-    return f"{owner}/shards.json"
-
-
-def _name(owner: str, shard: Shard) -> str:
-    return f"{owner}/leases/{shard.unit}.json"
+    wanted = Wanted(owner, tuple(firewalls) or None, shard, standing)
+    with leased(state, wanted, timeout) as (fenced, leases):
+        yield Held(fenced, leases)

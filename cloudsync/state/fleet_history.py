@@ -97,7 +97,7 @@ def _put_once(store: Store, name: str, data: bytes) -> None:
 
 def _refuse_if_lost(place: StateUrl) -> None:
     if place.fence is not None and (why := place.fence.lost) is not None:
-        raise StateError(f"{why}; nothing was changed")
+        raise StateError(f"{why}; nothing was changed", temporary=True)
 
 
 def _running(place: StateUrl, owner: str) -> str:

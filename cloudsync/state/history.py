@@ -21,7 +21,7 @@ from typing import Any
 
 from cloudsync.model.state_url import StatePlace, StateUrl
 from cloudsync.runtime.files import replace, sync_folder
-from cloudsync.state import StateError, fleet_history
+from cloudsync.state import StateError
 from cloudsync.state.directory import open_own
 from cloudsync.state.history_entry import DIED, line, opened, size_of
 
@@ -36,6 +36,8 @@ def begin(state: StatePlace, owner: str, entry: Mapping[str, Any]) -> None:
     """Put on the disk what is about to be written to clouds. Raises `StateError`: then nothing
     was."""
     if isinstance(state, StateUrl):
+        from cloudsync.state import fleet_history
+
         fleet_history.begin(state, owner, entry)
         return
     path = _running(state, owner)
@@ -51,6 +53,8 @@ def end(state: StatePlace, owner: str, entry: Mapping[str, Any], *, quiet: bool)
     """Append the entry of an apply that ended. Why that could not be done, None where it was: what
     the apply did stays done."""
     if isinstance(state, StateUrl):
+        from cloudsync.state import fleet_history
+
         return fleet_history.end(state, owner, entry, quiet=quiet)
     path = state / f"{owner}.{'quiet' if quiet else 'history'}.jsonl"
     try:
@@ -67,6 +71,8 @@ def settle(state: StatePlace, owner: str) -> None:
     """Make an entry of what a run that died was about to do. Called with the lock held. Raises
     `StateError`."""
     if isinstance(state, StateUrl):
+        from cloudsync.state import fleet_history
+
         fleet_history.settle(state, owner)
         return
     left = _left_over(state, owner)
@@ -84,6 +90,8 @@ def entries(state: StatePlace, owner: str) -> list[dict[str, Any]]:
     """All entries, oldest first; a line that cannot be read is left out. Of a run that is under way
     or died there is what it was about to write. Raises `StateError`."""
     if isinstance(state, StateUrl):
+        from cloudsync.state import fleet_history
+
         return fleet_history.entries(state, owner)
     by_id: dict[str, dict[str, Any]] = {}
     for name in ("quiet", "history"):

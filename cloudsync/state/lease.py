@@ -233,7 +233,10 @@ def store_now(store: Store, name: str) -> datetime:
     """The store's own clock: when an object that is written now was written. Raises
     `StoreError`."""
     ticket = f"{name.removesuffix('.json')}.ticket-{secrets.token_hex(8)}"
-    store.put(ticket, ticket.encode(), None)
+    try:
+        store.put(ticket, ticket.encode(), None)
+    except Changed:
+        raise StoreError(f"{store.where(ticket)} could not be written", temporary=True) from None
     try:
         if (stored := store.get(ticket)) is None:
             raise StoreError(f"{store.where(ticket)} was written and is gone", temporary=True)

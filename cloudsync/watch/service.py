@@ -55,6 +55,8 @@ log = logging.getLogger("cloudsync.watch")
 LOOK_SECONDS = 2.0
 """So often the loop looks whether the configuration file changed."""
 MARGIN_SECONDS = 60.0
+STANDBY_SECONDS = 30.0
+"""So much later than two intervals after the last run, one that stands by takes over."""
 PING_SECONDS = 60.0
 """A health check is pinged so often at most while nothing changes about the exit code."""
 
@@ -204,7 +206,7 @@ class Service:
             self.overrides.firewalls, Granted(), self.overrides.shard, self._inventories
         )
         interval = self.overrides.over(configuration).interval
-        standing = Standing(2 * interval + MARGIN_SECONDS, self._nonce)
+        standing = Standing(2 * interval + STANDBY_SECONDS, self._nonce)
         try:
             self._interruption = Interruption()
             if self._stop is not None:

@@ -95,3 +95,16 @@ def test_release_of_what_the_configuration_does_not_name_or_cannot_be_read(shell
     done = shell.types("release", "web")
     assert done.returncode == 1
     assert "not read, so nothing was changed" in done.stderr
+
+
+def test_history_by_firewall_host_and_time(shell: Shell) -> None:
+    shell.code("apply", "--auto-approve")
+
+    def listed(*words: str) -> int:
+        return len(json.loads(shell.types("history", "--output", "json", *words).stdout))
+
+    assert listed() == 1
+    assert listed("--firewall", "web") == listed("--host", "web-1") == listed("--since", "1h") == 1
+    assert listed("--firewall", "other") == listed("--since", "2999-01-01") == 0
+    assert shell.types("history", "--host", "nobody").returncode == 64
+    assert shell.types("history", "--since", "yesterday").returncode == 64

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 
 from cloudsync.config import load
 from cloudsync.config.configuration import Configuration
+from cloudsync.model.inventory import Published
 from cloudsync.model.ports import Complete, Discovery, Failed, Partial
 from cloudsync.reconcile import discover as reading
 from cloudsync.reconcile.inventories import Inventories, name_of
 from cloudsync.reconcile.publish import publish
 from cloudsync.sources.inventory.document import MOST_BYTES
-from cloudsync.sources.inventory.reading import Expected, Inventory, Published, inventory_of
+from cloudsync.sources.inventory.reading import Expected, Inventory, inventory_of
 from cloudsync.state.engines import remember
 from cloudsync.state.store.contract import Store
 from cloudsync.state.store.folder import FolderStore

@@ -20,6 +20,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from cloudsync.model.inventory import Published
 from cloudsync.model.ports import Failed
 from cloudsync.sources.docker.engine import Survey
 from cloudsync.sources.inventory.document import (
@@ -32,16 +33,6 @@ from cloudsync.sources.inventory.signature import KeyProblem, problem_with
 
 _AHEAD = timedelta(minutes=2)
 """How far a machine's clock may be ahead."""
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """What a store holds of one host: `data` is None if there is no inventory, `problem` is why
-    nobody can say."""
-
-    data: bytes | None = None
-    problem: str | None = None
-    temporary: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from cloudsync.state.store.contract import Changed, Entry, Stored, StoreError
+from cloudsync.state.store.contract import Changed, Entry, Stored, StoreError, StoreRefused
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -87,14 +87,13 @@ class BucketStore:
             )
         from obstore.exceptions import BaseError
 
-        problem: StoreError | None = None
         write = secrets.token_hex(8)
         for pause in (*_PAUSES, None):
-            changed = False
+            problem: StoreError | None = None
             try:
                 return self._put(name, data, over, write)
             except Changed:
-                changed = True  # perhaps by an earlier try of this very write
+                pass  # perhaps by an earlier try of this very write, and perhaps the store is wrong
             except (BaseError, OSError) as error:
                 problem = self._problem("written", name, error)
                 if not problem.temporary:
@@ -104,13 +103,11 @@ class BucketStore:
                 return stored.version
             if (None if stored is None else stored.version) != over:
                 raise Changed(name)
-            if changed:
-                if over is None or self.bare_tags:
-                    raise Changed(name)
+            if problem is None and over is not None and not self.bare_tags:
                 return replace(self, bare_tags=True).put(name, data, over)
-            if pause is None and problem is not None:
-                raise problem
-            self.pause(pause or 0.0)
+            if pause is None:
+                raise Changed(name) if problem is None else problem
+            self.pause(pause)
         raise AssertionError("not reached")
 
     def _put(self, name: str, data: bytes, over: str | None, write: str) -> str:
@@ -198,8 +195,9 @@ class BucketStore:
         from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 
         what = f"{self.where(name)} cannot be {done}"
-        if isinstance(error, PermissionDeniedError | UnauthenticatedError):
-            return StoreError(f"{what}: the store refuses the credentials, or what they may do")
+        refused = any(f"status code: {code}" in str(error) for code in (401, 403))
+        if refused or isinstance(error, PermissionDeniedError | UnauthenticatedError):
+            return StoreRefused(f"{what}: the store refuses the credentials, or what they may do")
         if isinstance(error, FileNotFoundError):
             return StoreError(f"{what}: there is no such bucket, or no object store answers there")
         if isinstance(error, BaseError):

@@ -24,6 +24,10 @@ class StoreError(StateError):
     """The store did not answer, or not as it must. What was asked of it may be done or not."""
 
 
+class StoreRefused(StoreError):
+    """The store refuses the credentials, or what they may do."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """An object as it was read."""

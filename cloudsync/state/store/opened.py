@@ -17,7 +17,7 @@ from cloudsync.config.models import endpoint_problem
 from cloudsync.model.state_url import StatePlace, StateUrl
 from cloudsync.provider.settings import SecretError
 from cloudsync.state.store.bucket import BucketStore
-from cloudsync.state.store.contract import Changed, Store, StoreError
+from cloudsync.state.store.contract import Changed, Store, StoreError, StoreRefused
 from cloudsync.state.store.folder import FolderStore
 
 if TYPE_CHECKING:
@@ -118,7 +118,11 @@ def _s3(place: StateUrl, endpoint: str | None, environ: Mapping[str, str]) -> di
 
 
 def _bare_tags(store: BucketStore, place: StateUrl) -> bool:
-    proof = _proof(store, place)
+    """A machine that only publishes may not read it; the store finds out by itself then."""
+    try:
+        proof = _proof(store, place)
+    except StoreRefused:
+        return False
     return proof is not None and proof[1]
 
 
@@ -143,7 +147,8 @@ def _prove(store: BucketStore) -> bool:
     `StoreError`."""
     name = f"conditional-writes-{secrets.token_hex(8)}.json"
     try:
-        store.put(name, b"1", None)
+        if not _accepts(store, name, b"1", None):
+            raise StoreError(f"{store.where(name)} could not be written", temporary=True)
         if _accepts(store, name, b"2", None):
             raise _refusal(store, "an object was created twice")
         stored = store.get(name)

@@ -3,6 +3,7 @@ all of it within a deadline."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from functools import cache
@@ -242,11 +243,25 @@ class Api:
         return str(getattr(error, "kwargs", {}).get("endpoint_url", "AWS")).split("?")[0][:120]
 
 
-@cache
+_reading_models = threading.Lock()
+
+
 def _models() -> Any:
-    """botocore's reader of its models of the API. To parse the one of EC2 takes a tenth of a
-    second, and is done once a process."""
-    return create_loader()
+    """botocore's reader of its models of the API, with those of EC2 read: to parse them takes a
+    tenth of a second and 10 MiB. Accounts are opened side by side, so the first of them holds the
+    others up; else each would parse its own."""
+    with _reading_models:
+        return _read_models()
+
+
+@cache
+def _read_models() -> Any:
+    loader = create_loader()
+    for name in ("service-2", "endpoint-rule-set-1"):
+        loader.load_service_model("ec2", name, api_version=None)
+    for name in ("endpoints", "partitions", "sdk-default-configuration"):
+        loader.load_data(name)
+    return loader
 
 
 def _session(settings: AwsAccount) -> Any:
