@@ -49,7 +49,7 @@ def expanded(raw: Mapping[str, Any], published: Iterable[str]) -> Expansion:
     if isinstance(from_store, dict):
         hosts |= {
             name: _published(name, from_store)
-            for name in published
+            for name in (*published, *_named(raw))
             if name not in hosts and fnmatchcase(name, str(from_store.get("match", "*")))
         }
     firewalls: dict[str, Any] = {}
@@ -80,6 +80,20 @@ def expanded(raw: Mapping[str, Any], published: Iterable[str]) -> Expansion:
             firewalls if isinstance(raw.get("firewalls"), dict) else raw["firewalls"]
         )
     return Expansion(filled, tables, marker_hosts)
+
+
+def _named(raw: Mapping[str, Any]) -> list[str]:
+    """Hosts that firewalls name themselves: they are expected to publish, whether they have or
+    not."""
+    firewalls = raw.get("firewalls")
+    tables = firewalls.values() if isinstance(firewalls, dict) else ()
+    return [
+        host
+        for table in tables
+        if isinstance(table, dict) and _is_list_of_text(table.get("hosts"))
+        for host in table["hosts"]
+        if not is_pattern(host)
+    ]
 
 
 def _published(name: str, table: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,6 +89,8 @@ class Planned:
     configuration: Configuration
     """With its networks that move as they were read."""
     discoveries: Mapping[str, Discovery] = field(default_factory=dict)
+    engines: EngineMemory = field(default_factory=EngineMemory)
+    """What earlier applies remember of the hosts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,7 @@ def make_plan(
         considered,
         configuration,
         answer.discoveries,
+        engines,
     )
 
 

@@ -137,7 +137,11 @@ def apply(
         remember_networks(configuration, planned.plan.networks)
         _remember_seen(configuration, planned.considered)
         remember(
-            configuration.state, configuration.owner, planned.discoveries, planned.plan.created
+            configuration.state,
+            configuration.owner,
+            planned.discoveries,
+            planned.plan.created,
+            planned.engines.hosts,
         )
         if (why := _not_approved(configuration, planned.plan, terms)) is not None:
             return entry.ends(Report(planned.plan, moved=why))

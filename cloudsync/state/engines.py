@@ -59,10 +59,21 @@ def hosts_remembered(state: StatePlace, owner: str) -> list[str]:
 
 
 def remember(
-    state: StatePlace, owner: str, discoveries: Mapping[str, Discovery], now: datetime
+    state: StatePlace,
+    owner: str,
+    discoveries: Mapping[str, Discovery],
+    now: datetime,
+    known: Mapping[str, Remembered] | None = None,
 ) -> None:
     """Take in what an apply met; written only where it differs. A known id is never replaced here.
+    `known`: what the same run has recalled; hosts that add nothing to it are not looked at again.
     Raises `StateError`."""
+    if known is not None:
+        discoveries = {
+            host: discovery
+            for host, discovery in discoveries.items()
+            if host not in known or _taken_in(known[host], discovery, now) != known[host]
+        }
     changes = [
         (
             document,

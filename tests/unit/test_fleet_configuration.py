@@ -94,6 +94,12 @@ def test_law1_a_pattern_that_finds_no_host_is_a_host_that_cannot_be_read(tmp_pat
         assert configuration.hosts[NOBODY].inventory
 
 
+def test_law1_a_host_that_a_firewall_names_is_expected_to_publish(tmp_path: Path) -> None:
+    configuration = configured(tmp_path, ALL.replace('hosts = ["web-*"]', 'hosts = ["web-7"]'))
+    assert configuration.firewalls["all"].hosts == ("web-7",)
+    assert configuration.hosts["web-7"].inventory
+
+
 def test_a_table_of_its_own_wins_over_the_store(tmp_path: Path) -> None:
     tables = ALL + "[hosts.web-1]\nretired = true\n"
     configuration = with_published(configured(tmp_path, tables), ["web-1", "web-2"])
