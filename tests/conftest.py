@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 
 import cloudsync.reconcile.make_plan
 from cloudsync.provider.retry import backoff
+from tests.doubles.http import not_at_hand
 from tests.effort import examples
 from tests.world import World, build
 
@@ -49,6 +50,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
             )
 
     return Together(config, log)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """A run whose doubles are held against nothing must not look like one whose are."""
+    if (why := not_at_hand()) is not None:
+        terminalreporter.write_line(why, red=True, bold=True)
 
 
 @pytest.fixture

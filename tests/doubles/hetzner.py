@@ -23,6 +23,7 @@ from tests.doubles.http import (
     Double,
     Fault,
     Request,
+    strange_query,
     until_interrupted,
     validator,
 )
@@ -174,6 +175,10 @@ class HetznerDouble(Double):
 
     def check(self, request: Request, status: int, answer: Any) -> None:
         path = re.sub(r"/\d+", "/{id}", request.path)
+        self.violations += [
+            f"request {request.method} {path}: {problem}"
+            for problem in strange_query(SPEC, path, request, _PAGES)
+        ]
         if (
             request.body is not None
             and status < 400
@@ -539,6 +544,8 @@ class HetznerDouble(Double):
         }
 
 
+_PAGES = ("page", "per_page")
+"""https://docs.hetzner.cloud/reference/cloud#pagination: of every list."""
 ROUTES: tuple[tuple[str, dict[str, str]], ...] = (
     ("/servers", {"GET": "list_servers"}),
     (r"/servers/(\d+)", {"GET": "get_server"}),
