@@ -21,7 +21,7 @@ CHANGES = 2
 DONE = 0
 MEANINGS = (
     (USAGE, "usage or configuration error"),
-    (LOCKED, "another run holds the lock (the message names it)"),
+    (LOCKED, "another run holds the lock of these firewalls (the message names it)"),
     (NOT_APPROVED, "not the approved plan any more; nothing was applied"),
     (PARTLY, "partly applied: a write failed, or it is unknown whether it took effect"),
     (GUARD, "a guard refused something; the rest was done"),
@@ -75,6 +75,8 @@ def of_exposure(plan: Plan) -> int:
 
 def of_report(report: Report) -> int:
     """How an apply ended. A person who said no ends it like a failure: nothing was done."""
+    if report.busy:
+        return LOCKED
     if report.moved is not None:
         return NOT_APPROVED
     if report.declined:

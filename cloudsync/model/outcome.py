@@ -33,7 +33,8 @@ class Outcome:
 class Report:
     """`moved`: why the approved plan does not fit any more (then nothing was written). `declined`:
     the user said no. `interrupted`: the number of the signal that stopped it. `notes`: what else a
-    person should know."""
+    person should know. `busy`: firewalls that another run was at work on, and that were left
+    alone."""
 
     plan: Plan
     outcomes: tuple[Outcome, ...] = ()
@@ -41,3 +42,4 @@ class Report:
     declined: bool = False
     interrupted: int | None = None
     notes: tuple[str, ...] = ()
+    busy: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloudsync.config.configuration import Configuration
@@ -31,7 +32,7 @@ from cloudsync.runtime.signals import Interruption
 from cloudsync.state import StateError, seen
 from cloudsync.state.applied import last_ssh, record_ssh
 from cloudsync.state.engines import remember
-from cloudsync.state.exclusive import exclusive, make_ready
+from cloudsync.state.exclusive import IfFree, exclusive, make_ready
 
 if TYPE_CHECKING:
     from cloudsync.state.lease import Standing
@@ -119,7 +120,7 @@ def apply(
         exclusive(
             configuration.state,
             configuration.owner,
-            options.firewalls,
+            _locked_names(configuration, options, terms),
             shard=options.shard,
             timeout=terms.lock_timeout,
             standing=terms.standing,
@@ -131,6 +132,9 @@ def apply(
         configuration = with_hosts_from_store(entry.configuration)
         deadline = Deadline.start(configuration.run.deadline)
         conditions = Conditions(deadline, stop, progress, held=held)
+        if held.busy:
+            free = tuple(name for name in configuration.firewalls if name not in held.busy)
+            options = replace(options, firewalls=free)
         request = _request(options, terms.still)
         planned = make_plan(configuration, request, conditions.deadline.reading, progress)
         configuration = planned.configuration
@@ -144,7 +148,7 @@ def apply(
             planned.engines.hosts,
         )
         if (why := _not_approved(configuration, planned.plan, terms)) is not None:
-            return entry.ends(Report(planned.plan, moved=why))
+            return entry.ends(_besides(Report(planned.plan, moved=why), held.busy))
         if planned.plan.has_changes:
             announce(planned.plan)
         if any(judged.steps and not judged.withheld for judged in planned.considered):
@@ -154,7 +158,33 @@ def apply(
             if stop.number is None:
                 outcomes = _once_more(configuration, request, planned.plan, outcomes, conditions)
             notes = _remember_ssh(configuration, planned.considered, outcomes)
-            return entry.ends(Report(planned.plan, outcomes, interrupted=stop.number, notes=notes))
+            report = Report(planned.plan, outcomes, interrupted=stop.number)
+            return entry.ends(_besides(report, held.busy, notes))
+
+
+def _locked_names(
+    configuration: Configuration, options: Options, terms: Terms
+) -> tuple[str, ...]:
+    """The firewalls to lock: of all of them those that are free, unless exactly what was approved
+    is to be done. In a folder each has a lock of its own; a bucket has leases of shards."""
+    if options.firewalls or not isinstance(configuration.state, Path):
+        return options.firewalls
+    shard = options.shard
+    names = (name for name in configuration.firewalls if shard is None or shard.takes(name))
+    exactly = terms.approved is not None or terms.expect is not None
+    return tuple(names) if exactly else IfFree(names)
+
+
+def _besides(report: Report, busy: frozenset[str], notes: tuple[str, ...] = ()) -> Report:
+    """The report with what it leaves to another run."""
+    names = tuple(sorted(busy))
+    if names:
+        note = (
+            f"another run is at work on {', '.join(names)}: left to it; the other firewalls were "
+            "looked after"
+        )
+        notes = (note, *notes)
+    return replace(report, notes=notes, busy=names)
 
 
 def _once_more(

@@ -25,6 +25,8 @@ class Held:
     state: StatePlace
     """Where state is kept, with this as its fence."""
     leases: tuple[Lease, ...] = ()
+    busy: frozenset[str] = frozenset()
+    """Firewalls that another run is at work on: this one leaves them alone."""
 
     @property
     def lost(self) -> str | None:
@@ -39,6 +41,12 @@ class Held:
             return
         with min(self.leases, key=lambda lease: lease.until).guarded():
             yield
+
+
+class IfFree(tuple[str, ...]):
+    """Firewalls of which a run is content with those that no other run is at work on."""
+
+    __slots__ = ()
 
 
 def make_ready(state: StatePlace) -> None:
@@ -61,12 +69,13 @@ def exclusive(
     timeout: float = 0.0,
     standing: Standing | None = None,
 ) -> Iterator[Held]:
-    """Hold what the run needs. `firewalls`: empty for all. `timeout`: seconds to wait for another
-    run. `standing`: for one of many runs of a service. Raises `LockHeld`, and `StateError` if it
-    cannot be had at all."""
+    """Hold what the run needs. `firewalls`: empty for everything. `timeout`: seconds to wait for
+    another run. `standing`: for one of many runs of a service. Raises `LockHeld`, and `StateError`
+    if it cannot be had at all."""
     if isinstance(state, Path):
-        with locked(state, owner, timeout):
-            yield Held(state)
+        some = isinstance(firewalls, IfFree)
+        with locked(state, owner, timeout, firewalls, some=some) as busy:
+            yield Held(state, busy=busy)
         return
     from cloudsync.state.shard_leases import Wanted, leased
 

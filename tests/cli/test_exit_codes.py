@@ -91,6 +91,34 @@ def test_an_expected_digest_that_fits_is_applied(shell: Shell) -> None:
     assert (shell.folder / "fw.json").exists()
 
 
+def test_5_a_busy_firewall_does_not_lock_the_others_out(shell: Shell) -> None:
+    """A run about one firewall, while another is busy, ends as if it were alone; one about all of
+    them does the free ones and says whose the other is."""
+    shell.configure(
+        more='[firewalls.db]\nprovider = "local"\nhosts = ["web-1"]\npath = "db.json"\n'
+    )
+    assert shell.code("apply", "--auto-approve") == 0
+    more = '[firewalls.db]\nprovider = "local"\nhosts = ["web-1"]\npath = "db.json"\n'
+    shell.configure('"8443/tcp"', more=more)
+    with locked(shell.folder / "state", "shop", firewalls=("web",)):
+        one = shell.types("apply", "--auto-approve", "--firewall", "web")
+        assert one.returncode == 5
+        assert "of web: process" in one.stderr
+        assert shell.code("apply", "--auto-approve", "--firewall", "db") == 0
+        shell.configure('"9443/tcp"', more=more)
+        every = shell.types("apply", "--auto-approve")
+        assert every.returncode == 5
+        assert "another run is at work on web: left to it" in every.stdout + every.stderr
+        assert "9443" in (shell.folder / "db.json").read_text()
+        assert "443" in (shell.folder / "fw.json").read_text()
+        assert "9443" not in (shell.folder / "fw.json").read_text()
+        wanted = json.loads(shell.types("plan", "--output", "json").stdout)["digest"]
+        assert shell.code("apply", "--expect", wanted) == 5
+        assert "9443" not in (shell.folder / "fw.json").read_text()
+    assert shell.code("apply", "--auto-approve") == 0
+    assert "9443" in (shell.folder / "fw.json").read_text()
+
+
 def test_5_another_run_holds_the_lock(shell: Shell) -> None:
     (shell.folder / "state").mkdir()
     with locked(shell.folder / "state", "shop"):

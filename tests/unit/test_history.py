@@ -105,7 +105,42 @@ def test_a_run_that_died_leaves_an_entry(world: World) -> None:
     died, done = history.entries(world.configuration.state, "shop")
     assert (died["outcome"], done["outcome"]) == ("died", "done")
     assert [change["ports"] for change in died["firewalls"][0]["planned"]] == ["443"]
-    assert not (world.configuration.state / "shop.running.json").exists()
+    held = [*history._ALIVE]  # this process did not really die: its lock is still there
+    for path in held:
+        history._free(path)
+    apply(world)
+    died, done, *_ = history.entries(world.configuration.state, "shop")
+    assert (died["outcome"], done["outcome"]) == ("died", "done")
+    assert not list(world.configuration.state.glob("shop.running*"))
+
+
+def test_the_file_of_an_earlier_version_is_settled_too(world: World) -> None:
+    apply(world)
+    entry = {"id": "20260101T000000-abcdef", "started": "2026-01-01T00:00:00+00:00"}
+    left = world.configuration.state / "shop.running.json"
+    left.write_text(json.dumps(entry))
+    apply(world)
+    assert not left.exists()
+    (died, *_) = history.entries(world.configuration.state, "shop")
+    assert (died["id"], died["outcome"]) == (entry["id"], "died")
+
+
+def test_a_run_about_other_firewalls_is_not_taken_for_dead(world: World) -> None:
+    """Two runs at once, about different firewalls: neither settles what the other is about."""
+    apply(world)
+    state = world.configuration.state
+    entry = {"id": "20300101T000000-abcdef", "started": "2030-01-01T00:00:00+00:00", "outcome": "x"}
+    history.begin(state, "shop", entry)
+    world.needs("443")
+    apply(world)
+    assert [path.name for path in state.glob("shop.running-*")] == [
+        "shop.running-20300101T000000-abcdef.json"
+    ]
+    assert history.end(state, "shop", {**entry, "outcome": "done"}, quiet=False) is None
+    assert not list(state.glob("shop.running-*"))
+    assert [e["outcome"] for e in history.entries(state, "shop") if e["id"] == entry["id"]] == [
+        "done"
+    ]
 
 
 def test_half_a_line_of_a_killed_run_spoils_no_other(tmp_path: Path) -> None:
