@@ -162,9 +162,7 @@ def apply(
             return entry.ends(_besides(report, held.busy, notes))
 
 
-def _locked_names(
-    configuration: Configuration, options: Options, terms: Terms
-) -> tuple[str, ...]:
+def _locked_names(configuration: Configuration, options: Options, terms: Terms) -> tuple[str, ...]:
     """The firewalls to lock: of all of them those that are free, unless exactly what was approved
     is to be done. In a folder each has a lock of its own; a bucket has leases of shards."""
     if options.firewalls or not isinstance(configuration.state, Path):
