@@ -98,7 +98,22 @@ def show(configuration: Configuration) -> str:
             for firewall in configuration.firewalls.values()
         },
     }
-    return tomlkit.dumps(document)
+    return tomlkit.dumps(_without_words(document))
+
+
+_HIDDEN = "(its other words are not shown)"
+
+
+def _without_words(value: Any) -> Any:
+    """The same, of a secret's command the program alone: its words may be secrets themselves."""
+    if isinstance(value, list):
+        return [_without_words(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    words = value.get("command")
+    if len(value) == 1 and isinstance(words, list) and len(words) > 1:
+        return {"command": [words[0], _HIDDEN]}
+    return {key: _without_words(item) for key, item in value.items()}
 
 
 def json_schema() -> dict[str, Any]:

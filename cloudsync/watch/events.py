@@ -31,6 +31,8 @@ PATH = "/events?filters=" + quote(
     json.dumps({"type": TYPES, "event": EVENTS}, separators=(",", ":"))
 )
 CONNECT_SECONDS = 10.0
+HINT_SECONDS = 0.1
+"""Between two hints of one engine."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 REFUSED_PAUSE = 600.0
 STEADY_SECONDS = 30.0
@@ -105,6 +107,8 @@ class Listener:
             self._hint()
             while not self._over.is_set() and answer.read1(65536):
                 self._hint()
+                # An engine that floods waits meanwhile, and no core is busy with it.
+                self._over.wait(HINT_SECONDS)
         finally:
             self._connection = None
             connection.close()

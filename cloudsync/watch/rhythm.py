@@ -3,7 +3,8 @@
 | what happened                             | the next run                                                                        |
 |-------------------------------------------|-------------------------------------------------------------------------------------|
 | nothing                                   | `interval` after the last one began                                                 |
-| an event                                  | `debounce_min` after the last event of its flock, `debounce_max` after the first    |
+| an event after quiet                      | `LEAD_SECONDS` after the last event of its flock, `debounce_min` after the first    |
+| an event soon after others                | `debounce_min` after the last event of its flock, `debounce_max` after the first    |
 | events without end (a crash loop)         | spaced: the space doubles from `debounce_min` to `debounce_max`, until it is quiet  |
 | another run held the lock                 | `LOCKED_SECONDS` later                                                              |
 | a vendor failed, or there was a bug       | after a pause that doubles, and no event comes before it                            |
@@ -17,6 +18,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+LEAD_SECONDS = 0.25
+"""What `docker run` takes from its first event to the one that its ports are bound, and a little: a
+container that starts out of the blue waits for no more than that."""
 LOCKED_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 300.0
@@ -38,7 +42,7 @@ class Pace:
 @dataclass(frozen=True, slots=True)
 class Rhythm:
     """What happened so far, as far as it matters. `space`: the time between runs of a storm.
-    `failures`: troubled runs in a row."""
+    `leads`: the flock of events came after quiet. `failures`: troubled runs in a row."""
 
     pace: Pace
     space: float = 0.0
@@ -48,6 +52,7 @@ class Rhythm:
     again: float | None = None
     not_before: float = 0.0
     failures: int = 0
+    leads: bool = False
 
     def event(self, now: float) -> Rhythm:
         """Something changed at an engine, maybe."""
@@ -57,6 +62,7 @@ class Rhythm:
         return replace(
             self,
             space=self.pace.debounce_min if quiet else self.space,
+            leads=quiet or (self.leads and self.first_event is not None),
             first_event=now if self.first_event is None else self.first_event,
             last_event=now,
         )
@@ -67,10 +73,11 @@ class Rhythm:
             return 0.0
         moments = [self.last_begun + self.pace.interval]
         if self.first_event is not None and self.last_event is not None:
-            patient = max(self.last_event + self.pace.debounce_min, self.last_begun + self.space)
-            moments.append(
-                min(patient, max(self.first_event, self.last_begun) + self.pace.debounce_max)
-            )
+            calm, longest = self.pace.debounce_min, self.pace.debounce_max
+            if self.leads:
+                calm, longest = min(LEAD_SECONDS, calm), calm
+            patient = max(self.last_event + calm, self.last_begun + self.space)
+            moments.append(min(patient, max(self.first_event, self.last_begun) + longest))
         if self.again is not None:
             moments.append(self.again)
         return max(min(moments), self.not_before)
@@ -78,12 +85,13 @@ class Rhythm:
     def begin(self, now: float) -> Rhythm:
         """A run begins: events until now are seen by it."""
         space = self.space
-        if self.first_event is not None:
+        if self.first_event is not None and not self.leads:
             space = min(max(space, self.pace.debounce_min) * 2, self.pace.debounce_max)
         return replace(
             self,
             last_begun=now,
             space=space,
+            leads=False,
             first_event=None,
             last_event=None,
             again=None,

@@ -288,7 +288,10 @@ class Service:
                 f"{host} {place}": listener.connected
                 for (host, place), listener in self.listeners.items()
             },
-            "configuration": self.reloading.problem or "in effect",
+            # Any user of the machine may ask: what is wrong with it is for the log.
+            "configuration": "the changed one cannot be used (the log says why); the old one is in effect"
+            if self.reloading.problem
+            else "in effect",
         }
         if sentence is not None:
             values["last_run"] = sentence

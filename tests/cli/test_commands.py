@@ -51,6 +51,20 @@ def test_config_show_can_be_loaded_again(shell: Shell) -> None:
     assert shell.types("config", "show", "-c", "shown.toml").stdout == shown
 
 
+def test_config_show_says_of_a_secrets_command_the_program_alone(shell: Shell) -> None:
+    path = shell.folder / "cloudsync.toml"
+    text = path.read_text()
+    token = 'token = { command = ["curl", "-H", "X-Vault-Token: s.hunter2"] }'
+    path.write_text(
+        text.replace("[providers.local]", f"[providers.local]\n[providers.hetzner]\n{token}")
+    )
+    done = shell.types("config", "show")
+    assert done.returncode == 0, done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+    shown = tomllib.loads(done.stdout)["providers"]["hetzner"]["token"]["command"]
+    assert (shown[0], len(shown)) == ("curl", 2)
+
+
 def test_config_schema_is_json(shell: Shell) -> None:
     assert json.loads(shell.types("config", "schema").stdout)["$schema"].startswith(
         "http://json-schema.org/draft-07"

@@ -325,7 +325,8 @@ def test_a_broken_new_file_keeps_the_old_configuration_and_says_so(
     good = (shell.folder / "cloudsync.toml").read_text()
     (shell.folder / "cloudsync.toml").write_text(good + "\nnonsense = 1\n")
     assert "nonsense" in watch.heard("reload")["message"]
-    until(lambda: "nonsense" in watch.health()["configuration"])
+    until(lambda: "cannot be used" in watch.health()["configuration"])
+    assert "nonsense" not in watch.get("/healthz")[1], "any user of the machine may ask"
     (shell.folder / "fw.json").unlink()
     until(lambda: (shell.folder / "fw.json").exists(), watch.lines)
     assert (

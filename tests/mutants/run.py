@@ -35,58 +35,123 @@ class Target:
 
 LAWS = "tests/laws"
 CONFORMANCE = "tests/conformance/test_conformance.py"
+
+
+def _under(folder: str, *without: str) -> tuple[str, ...]:
+    """Every module below a folder."""
+    return tuple(
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if path.name != "__init__.py" and path.stem not in without
+    )
+
+
+def _provider(name: str, first: str, further: str) -> Target:
+    return Target(_under(f"providers/{name}"), first, further)
+
+
 TARGETS = {
     "guards": Target(("cloudsync/planning/guards.py",), f"tests/unit/test_guards.py {LAWS}"),
     "holds": Target(("cloudsync/planning/holds.py",), f"tests/unit/test_holds.py {LAWS}"),
+    "policy": Target(
+        tuple(
+            f"cloudsync/planning/{name}.py"
+            for name in (
+                "policy",
+                "verdicts",
+                "container_ports",
+                "configured_rules",
+                "sensitive_ports",
+            )
+        ),
+        f"tests/unit/test_policy.py {LAWS}",
+        "tests/unit/test_containers.py tests/unit/test_explain.py",
+    ),
+    "grace": Target(
+        ("cloudsync/planning/grace.py", "cloudsync/model/memory.py"),
+        "tests/laws/test_grace.py",
+        LAWS,
+    ),
+    "decide": Target(
+        (
+            "cloudsync/planning/decide.py",
+            "cloudsync/planning/unlisted.py",
+            "cloudsync/planning/own_rules.py",
+        ),
+        LAWS,
+        "tests/runs/test_hetzner_runs.py",
+    ),
     "changes": Target(
         ("cloudsync/planning/diff.py", "cloudsync/model/plan.py", "cloudsync/planning/approval.py"),
         f"{LAWS} tests/unit/test_plan_document.py",
     ),
+    "plans": Target(
+        ("cloudsync/model/plan_json.py", "cloudsync/model/plan_digest.py"),
+        "tests/unit/test_plan_document.py",
+        "tests/cli/test_plan_files.py",
+    ),
+    "reconcile": Target(
+        _under("cloudsync/reconcile", "execute"),
+        LAWS,
+        "tests/unit/test_history.py tests/runs/test_engine_identity.py tests/cli/test_exit_codes.py",
+    ),
+    "execute": Target(
+        ("cloudsync/reconcile/execute.py",),
+        LAWS,
+        "tests/runs/test_side_by_side.py tests/crash/test_races.py",
+    ),
+    "state": Target(
+        _under("cloudsync/state"),
+        "tests/unit/test_state.py tests/unit/test_lock.py tests/unit/test_history.py",
+        "tests/laws/test_grace.py tests/crash/test_crash_files.py",
+    ),
     "rules": Target(
         ("cloudsync/rules/ruleset.py",), "tests/unit/test_rules.py tests/unit/test_rules_algebra.py"
     ),
-    "compose": Target(
-        tuple(
-            f"cloudsync/sources/compose/{name}.py"
-            for name in (
-                "merging",
-                "extends",
-                "includes",
-                "services",
-                "networks",
-                "environment",
-                "interpolation",
-                "documents",
-                "files",
-                "project",
-                "project_files",
-                "ports",
-            )
+    "docker": Target(
+        _under("cloudsync/sources/docker"),
+        "tests/unit/test_containers.py tests/unit/test_docker_networks.py tests/unit/test_joined.py "
+        "tests/unit/test_hostile_answers.py tests/laws/test_images_only_narrow.py",
+        "tests/runs/test_engine_faults.py tests/runs/test_many_hosts.py",
+    ),
+    "labels": Target(
+        (
+            "cloudsync/sources/labels.py",
+            "cloudsync/sources/static.py",
+            "cloudsync/sources/read_hosts.py",
         ),
+        "tests/unit/test_labels.py",
+        "tests/unit/test_containers.py tests/runs/test_many_hosts.py",
+    ),
+    "compose": Target(
+        _under("cloudsync/sources/compose"),
         "tests/unit/test_compose_examples.py tests/unit/test_compose_source.py tests/unit/test_compose_syntax.py",
         "tests/compose/test_compose_limits.py tests/compose/test_compose_beside_docker.py",
     ),
-    "local": Target(("providers/local/cloudsync_local/plugin.py",), f"{CONFORMANCE} -k TestLocal"),
-    "hetzner": Target(
-        ("providers/hetzner/cloudsync_hetzner/plugin.py",),
-        "tests/providers/test_hetzner_provider.py",
-        f"{CONFORMANCE} -k TestHetzner",
+    "action": Target(_under("cloudsync/action"), "tests/action"),
+    "watch": Target(_under("cloudsync/watch"), "tests/unit/test_rhythm.py tests/cli/test_watch.py"),
+    "notify": Target(
+        _under("cloudsync/notify"), "tests/unit -k report", "tests/cli/test_unattended.py"
     ),
-    "digitalocean": Target(
-        ("providers/digitalocean/cloudsync_digitalocean/plugin.py",),
+    "local": _provider(
+        "local", f"{CONFORMANCE} -k TestLocal", "tests/providers/test_local_provider.py"
+    ),
+    "hetzner": _provider(
+        "hetzner", "tests/providers/test_hetzner_provider.py", f"{CONFORMANCE} -k TestHetzner"
+    ),
+    "digitalocean": _provider(
+        "digitalocean",
         "tests/providers/test_digitalocean_provider.py",
         f"{CONFORMANCE} -k TestDigitalOcean",
     ),
-    "aws": Target(
-        ("providers/aws/cloudsync_aws/plugin.py",),
-        "tests/providers/test_aws_provider.py",
-        f"{CONFORMANCE} -k TestAws",
-    ),
-    "gcp": Target(
-        ("providers/gcp/cloudsync_gcp/plugin.py",),
+    "aws": _provider("aws", "tests/providers/test_aws_provider.py", f"{CONFORMANCE} -k TestAws"),
+    "gcp": _provider(
+        "gcp",
         "tests/laws/test_gcp_steps.py tests/providers/test_gcp_provider.py",
         f"tests/providers/test_gcp_deny_others.py tests/providers/test_gcp_fields.py {CONFORMANCE} -k gcp",
     ),
+    "host": _provider("host", "tests/providers/test_host_provider.py", "tests/host"),
+    "openstack": _provider("openstack", "tests/openstack/test_rules.py", "tests/openstack"),
 }
 
 

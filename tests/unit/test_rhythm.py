@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cloudsync.watch.rhythm import (
     FIRST_PAUSE_SECONDS,
+    LEAD_SECONDS,
     LOCKED_SECONDS,
     LONGEST_PAUSE_SECONDS,
     Pace,
@@ -32,12 +33,31 @@ def test_without_events_a_run_comes_at_the_interval() -> None:
     assert rested(1000).due() == 1300
 
 
-def test_an_event_after_quiet_waits_for_the_shortest_debounce() -> None:
-    assert rested(1000).event(1100).due() == 1102
+def test_an_event_after_quiet_waits_for_no_debounce() -> None:
+    """The leading edge: only as long as a container takes to start."""
+    assert rested(1000).event(1100).due() == 1100 + LEAD_SECONDS
+    fast = Pace(interval=300, debounce_min=0.1, debounce_max=30)
+    assert Rhythm(fast).begin(1000).event(1100).due() == 1100.1
+
+
+def test_the_events_of_one_start_are_one_flock() -> None:
+    """`docker run`: create, connect, start. However many come, the run is begun by the debounce."""
+    rhythm = rested(1000)
+    for moment in (1100, 1100.2, 1100.4):
+        rhythm = rhythm.event(moment)
+        assert rhythm.due() == moment + LEAD_SECONDS
+    for moment in (1100.6, 1101.0, 1101.9):
+        rhythm = rhythm.event(moment)
+    assert rhythm.due() == 1102
+
+
+def test_what_comes_during_the_first_run_waits_for_the_shortest_debounce() -> None:
+    rhythm = rested(1000).event(1100).begin(1100.25).event(1100.5).end(1101, "none")
+    assert rhythm.due() == 1102.5
 
 
 def test_further_events_put_the_run_off_but_never_beyond_the_longest_debounce() -> None:
-    rhythm = rested(1000)
+    rhythm = rested(1000).event(1099).begin(1099.5).end(1099.6, "none")
     for second in range(100):
         rhythm = rhythm.event(1100 + second)
         assert rhythm.due() == min(1100 + second + 2, 1130)
@@ -61,7 +81,7 @@ def test_after_quiet_the_next_event_is_answered_fast_again() -> None:
     for moment in (1001, 1040, 1045, 1050):
         rhythm = rhythm.event(moment).begin(moment + 2).end(moment + 2, "none")
     assert rhythm.event(1053).due() > 1055
-    assert rhythm.event(1200).due() == 1202
+    assert rhythm.event(1200).due() == 1200 + LEAD_SECONDS
 
 
 def test_an_event_during_a_run_is_not_lost() -> None:
