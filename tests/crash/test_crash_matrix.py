@@ -76,7 +76,9 @@ def _error(kind: str, times: int = 1) -> Mishap:
     return fault
 
 
+DELAY_SECONDS = 0.01
 MISHAPS: dict[str, Mishap] = {
+    "delayed": lambda _v, _s, call, _: Fault(".*", ".*", "delay", seconds=DELAY_SECONDS, skip=call),
     "killed-before": lambda _v, _s, call, kill: Fault(
         ".*", ".*", "drop-before", action=kill, skip=call
     ),
@@ -89,6 +91,8 @@ MISHAPS: dict[str, Mishap] = {
     "stalled": lambda _v, _s, call, _: Fault(".*", ".*", "stall", skip=call),
     "429": _error("throttled"),
     "503": _error("unavailable"),
+    "404": _error("not-found"),
+    "404-from-then-on": _error("not-found", FOREVER),
     "409": _error("conflict"),
     "403": _error("forbidden"),
     "500": lambda vendor, _s, call, _: Fault(
@@ -101,6 +105,16 @@ MISHAPS: dict[str, Mishap] = {
     ),
 }
 DEATHS = ("killed-before", "killed-after", "dropped-before", "dropped-after")
+LAGS = {
+    "lagging-reads": None,
+    "killed-before-lagging-reads": "killed-before",
+    "killed-after-lagging-reads": "killed-after",
+}
+"""Mishaps of a vendor whose reads show what was there before the last writes."""
+
+
+def _lagging(name: str, course: Course) -> tuple[str, ...]:
+    return tuple(LAGS) if name == "aws" and (course.everything or LONG) else ()
 
 
 def _befits(vendor: Vendor, course: Course) -> bool:
@@ -114,8 +128,8 @@ CASES = [
     for name, vendor in VENDORS.items()
     for course in COURSES
     if _befits(vendor, course)
-    for mishap in MISHAPS
-    if course.everything or LONG or mishap in DEATHS
+    for mishap in (*MISHAPS, *_lagging(name, course))
+    if mishap in LAGS or course.everything or LONG or mishap in DEATHS
 ]
 
 
@@ -155,6 +169,9 @@ def one_case(
 ) -> None:
     with scene(vendor, course, zygote, folder) as site:
         before = site.now
+        if mishap in LAGS:
+            site.stage.lag(1)  # type: ignore[attr-defined]
+            mishap = LAGS[mishap] or "delayed"
         child = befall(site, lambda kill: MISHAPS[mishap](vendor, site, call, kill))
         history = site.stage.history(NAME)
         assert (child.code == -9) is mishap.startswith("killed"), child.output

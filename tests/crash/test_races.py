@@ -278,6 +278,63 @@ def test_law6_containers_that_change_between_plan_and_apply_stop_the_apply(
         assert one.now == meant(SSH, "tcp/8000")
 
 
+@EVERY
+def test_law1_an_engine_that_changed_under_its_hosts_name_closes_nothing(
+    name: str, zygotes: Zygotes, tmp_path: Path
+) -> None:
+    """Another engine answers at the socket, with other containers or none."""
+    with FakeEngine(tmp_path) as engine, VENDORS[name].stage() as stage:
+        one = Site(zygotes(name), stage, tmp_path, host={"docker": engine.endpoint}, patient=True)
+        one.has(SSH)
+        engine.routes["/info"] = {"ID": "AAAA", "Swarm": {"LocalNodeState": "inactive"}}
+        runs(engine, 0, 1)
+        assert one.apply().code == 0
+        assert one.now == meant(SSH, "tcp/8000", "tcp/8001")
+        engine.routes["/info"] = {"ID": "BBBB", "Swarm": {"LocalNodeState": "inactive"}}
+        for containers in ((), (1,), (1, 2)):
+            runs(engine, *containers)
+            assert one.apply().code != 0
+            assert one.now.covers(meant(SSH, "tcp/8000", "tcp/8001"))
+        engine.routes["/info"] = {"ID": "AAAA", "Swarm": {"LocalNodeState": "inactive"}}
+        runs(engine, 0)
+        assert one.apply().code == 0
+        assert one.now == meant(SSH, "tcp/8000")
+
+
+@EVERY
+def test_law1_a_404_about_what_exists_closes_nothing_and_opens_nothing(
+    name: str, zygotes: Zygotes, tmp_path: Path
+) -> None:
+    """The image of a running container, or a container that is still listed."""
+    with FakeEngine(tmp_path) as engine, VENDORS[name].stage() as stage:
+        one = Site(
+            zygotes(name),
+            stage,
+            tmp_path,
+            host={"docker": engine.endpoint},
+            policy={"expose": "labelled"},
+            patient=True,
+        )
+        one.has(SSH)
+        runs(engine, 0)
+        labelled = container(0)
+        labelled["Config"] = {"Labels": {"cloudsync.expose": "true"}}
+        engine.routes[f"/containers/{engine.id(0)}/json"] = labelled
+        engine.routes["/images/sha256:1/json"] = {"Config": {"Labels": {}}}
+        assert one.apply().code == 0
+        assert one.now == meant(SSH, "tcp/8000")
+        seen = len(one.stage.history(NAME))
+        engine.routes["/images/sha256:1/json"] = (404, {"message": "No such image"})
+        for _ in range(2):
+            assert one.apply().code in (1, 75)
+        engine.routes["/images/sha256:1/json"] = {"Config": {"Labels": {}}}
+        engine.routes["/containers/json"] = [{"Id": engine.id(0), "State": "running"}]
+        engine.routes[f"/containers/{engine.id(0)}/json"] = (404, {"message": "No such container"})
+        for _ in range(2):
+            assert one.apply().code in (1, 75)
+        assert len(one.stage.history(NAME)) == seen
+
+
 # Three machines, one firewall
 
 

@@ -84,6 +84,32 @@ def test_law1_an_engine_that_answers_anything_is_read_or_is_unknown(
     sound(read_engine("web-1", engine.endpoint, SCOPE, timeout=5, concurrency=1))
 
 
+@bounded(60)
+@given(dice=DICE)
+def test_law1_a_404_about_something_that_exists_is_never_a_complete_read(
+    engine: FakeEngine, dice: Random
+) -> None:
+    """What else is bent or not: the image of a running container, a listed container, networks."""
+    container = json.loads(json.dumps(dice.choice(CONTAINERS)))
+    container["State"] = {"Status": "running"}
+    container["Config"]["Labels"] = {"cloudsync.expose": dice.choice(["true", "false"])}
+    path, image = f"/containers/{container['Id']}/json", f"/images/{container['Image']}/json"
+    where = dice.choice([path, image, "/networks", "/containers/json", "/info"])
+    missing = (404, dice.choice([{"message": "No such thing"}, {}, b"404 page not found", []]))
+    engine.routes = {
+        "/version": {"ApiVersion": "1.41", "MinAPIVersion": "1.12", "Version": "20.10.24"},
+        "/info": {"ID": dice.choice(["AAAA", "BBBB"]), "Swarm": {"LocalNodeState": "inactive"}},
+        "/networks": NETWORKS,
+        "/containers/json": [{"Id": container["Id"], "State": "running"}],
+        path: container,
+        image: {"Config": {"Labels": {}}},
+        where: missing,
+    }
+    answers = read_engine("web-1", engine.endpoint, SCOPE, timeout=5, concurrency=1)
+    sound(answers)
+    assert not isinstance(answers, Complete), where
+
+
 LABEL_KEYS = st.one_of(
     st.sampled_from(
         [

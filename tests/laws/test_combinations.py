@@ -319,7 +319,7 @@ def test_law1_hosts_that_take_all_the_time_stop_no_write_of_others(
     monkeypatch.setattr(make_plan, "read_hosts", read_hosts)
     world.configuration = replace(
         world.configuration,
-        run=RunSettings(0.5, 2.0, 4),
+        run=RunSettings(0.5, 8.0, 4),
         hosts={
             **world.configuration.hosts,
             "dead": replace(world.configuration.hosts["web-1"], name="dead"),

@@ -427,7 +427,7 @@ def test_without_a_memory_the_descriptions_at_the_vendor_tell_whose_a_rule_is(
         Description(rules("tcp/9000"), ""),
         Description(rules("tcp/9001"), "config.toml:12"),
         Description(rules("tcp/9002"), "allow"),
-        Description(rules("tcp/9003"), "SSH, declared in [ssh], shop/admin"),
+        Description(rules("tcp/9003"), "ssh, shop/admin"),
     )
     read = type(shop.provider.open_reader(None))._one  # type: ignore[arg-type]
     monkeypatch.setattr(
