@@ -89,7 +89,19 @@ def of_report(report: Report) -> int:
             if any(outcome.status == "done" for outcome in report.outcomes)
             else 128 + report.interrupted
         )
+    if _left_undone(report):
+        return PARTLY
     return of_plan(report.plan)
+
+
+def _left_undone(report: Report) -> bool:
+    """Whether the time was over before the first step of a firewall that was read: what was to be
+    written was not, and no guard or error says so."""
+    complete = {f.name for f in report.plan.firewalls if f.read.status == "complete"}
+    return any(
+        outcome.status == "not-begun" and outcome.firewall in complete
+        for outcome in report.outcomes
+    )
 
 
 def of_statuses(statuses: Iterable[ReadStatus]) -> int:

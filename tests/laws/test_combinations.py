@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from cloudsync import exit_codes
 from cloudsync.config.configuration import AccountTable, RunSettings
 from cloudsync.model.memory import EngineMemory, Remembered
 from cloudsync.model.plan import Granted
@@ -328,6 +329,25 @@ def test_law1_hosts_that_take_all_the_time_stop_no_write_of_others(
     world.has("tcp/22")
     assert [outcome.status for outcome in apply(world).outcomes] == ["done"]
     assert world.cloud.firewalls["web"] == rules("tcp/22", "tcp/443")
+
+
+def test_a_write_that_was_never_begun_for_want_of_time_is_no_success(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading took the whole deadline: exit 6, not 0 with nothing done."""
+
+    def read_hosts(configuration: Any, names: Any, *_: Any) -> Any:
+        time.sleep(1.2)
+        return {name: Complete(both("443")) for name in names}
+
+    monkeypatch.setattr(make_plan, "read_hosts", read_hosts)
+    world.configuration = replace(world.configuration, run=RunSettings(0.5, 1.0, 4))
+    world.has("tcp/22")
+    report = apply(world)
+    (outcome,) = report.outcomes
+    assert outcome.status == "not-begun"
+    assert "deadline" in (outcome.message or "")
+    assert exit_codes.of_report(report) == 6
 
 
 def test_nobody_is_always_the_last_to_be_read(world: World) -> None:
