@@ -50,7 +50,7 @@ def engine_problem(endpoint: str) -> str | None:
     if parts.scheme == "unix":
         return (
             None
-            if not parts.netloc and parts.path.startswith("/")
+            if endpoint.startswith("unix:///")
             else "needs an absolute path: unix:///var/run/docker.sock"
         )
     if parts.scheme in ("tcp", "ssh") and (

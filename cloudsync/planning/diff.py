@@ -61,8 +61,7 @@ def changes_of(
         changes.append(Change("create", "the firewall does not exist yet"))
     elif around.adopt is not None:
         changes.append(Change("adopt", around.adopt))
-    for attachment in around.attach:
-        changes.extend(_attaching(attachment))
+    changes.extend(_attachments(around.attach))
     changes.extend(
         Change("reapply", pending.reason, target=pending.target, opens_now=pending.lifts)
         for pending in around.reapply
@@ -213,6 +212,19 @@ def _title(whole: RuleSet, rules: Sequence[VendorRule]) -> str:
     titles = dict.fromkeys(rule.title for rule in rules if rule.title)
     called = ", ".join(titles) if len(titles) <= _FEW else ""
     return " ".join(filter(None, ("; ".join(map(str, whole)), called)))
+
+
+def _attachments(attachments: Sequence[Attachment]) -> Iterable[Change]:
+    """Each target once: a selector may cover a server that is named too, or that another one
+    covers."""
+    named = {attachment.target for attachment in attachments}
+    shown: set[str | None] = set()
+    for attachment in attachments:
+        for change in _attaching(attachment):
+            again = change.target != attachment.target and change.target in named
+            if change.target not in shown and not again:
+                shown.add(change.target)
+                yield change
 
 
 def _attaching(attachment: Attachment) -> Iterable[Change]:

@@ -146,6 +146,17 @@ def test_law8_every_machine_that_comes_under_a_firewall_is_in_the_plan_with_what
         "tag web",
         "server 8",
     ]
+    both_ways = (
+        Attachment("tag web", attached=False, newly_covered=(bare, covered)),
+        Attachment("server 7", attached=False, newly_covered=(bare,)),
+        Attachment("tag blue", attached=False, newly_covered=(covered,)),
+    )
+    assert [target for target, _, _ in attachments(*both_ways)] == [
+        "tag web",
+        "server 8",
+        "server 7",
+        "tag blue",
+    ], "each machine once"
     assert attachments(Attachment("tag web", attached=False)) == [
         ("tag web", "covers 0 more machines now", False)
     ]

@@ -185,3 +185,13 @@ def test_a_socket_elsewhere_has_no_control_characters_in_its_path(path: str) -> 
     """NUL ends a word of ssh's command line: Python refuses to start it, and the run ended."""
     with pytest.raises(EndpointError, match="control characters"):
         way_to(f"ssh://web-1{path}", {}, Path())
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    ["unix:/var/run/docker.sock", "unix://var/run/docker.sock", "unix:docker.sock", "unix://"],
+)
+def test_a_socket_is_written_with_three_slashes(endpoint: str) -> None:
+    """One slash was taken, and then said not to exist."""
+    assert engine_problem(endpoint) == "needs an absolute path: unix:///var/run/docker.sock"
+    assert engine_problem("unix:///var/run/docker.sock") is None
