@@ -42,28 +42,40 @@ def mirror() -> str:
 
 
 def made(suite: str, packages: Sequence[str], variant: str = "minbase") -> Path:
-    """The directory of a root of `suite` with `packages`; made if it is not in the cache."""
+    """The directory of a root of `suite` with `packages` (`NAME`, or `NAME/SUITE` for one of another
+    suite); made if it is not in the cache, where it takes the place of earlier months' roots.
+
+    `variant="extract"`: only the files of the packages, with nothing set up. Raises
+    `CalledProcessError` with mmdebstrap's own words in `stderr`.
+    """
     key = hashlib.sha256(" ".join((variant, *sorted(packages))).encode()).hexdigest()[:8]
     month = datetime.now(UTC).strftime("%Y%m")
     folder = CACHE / "roots" / f"{suite}-{month}-{key}"
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
+    with (folder.parent / f"{suite}-{key}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
             _make(suite, packages, variant, folder)
+            for earlier in folder.parent.glob(f"{suite}-*-{key}"):
+                if earlier != folder:
+                    shutil.rmtree(earlier, ignore_errors=True)
     return folder
 
 
 def _make(suite: str, packages: Sequence[str], variant: str, folder: Path) -> None:
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    source = f"deb [signed-by={KEYRING} check-valid-until=no] {mirror()} {suite} main"
+    others = sorted({package.partition("/")[2] for package in packages} - {"", suite})
+    sources = [
+        f"deb [signed-by={KEYRING} check-valid-until=no] {mirror()} {name} main"
+        for name in (suite, *others)
+    ]
     subprocess.run(
         [
             "mmdebstrap", "--mode=root", f"--variant={variant}", "--quiet",
             "--aptopt=APT::Install-Recommends \"false\"",
             "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
-            f"--include={','.join(packages)}", suite, str(unfinished), source,
+            f"--include={','.join(packages)}", suite, str(unfinished), *sources,
         ],
         check=True, timeout=600, stdin=subprocess.DEVNULL, capture_output=True,
     )  # fmt: skip

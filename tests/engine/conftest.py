@@ -4,12 +4,25 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.engine.lab import Lab, started_or_skipped
+from tests.engine.lab import Lab
+from tests.engine.podman import Podman
+from tests.engines.kinds import Kind, started, tried
+from tests.engines.report import differs
+
+__all__ = ["differs"]
+
+
+@pytest.fixture(scope="session", params=tried("docker"))
+def docker_kind(request: pytest.FixtureRequest) -> Kind:
+    """Which Docker."""
+    kind = request.param
+    assert isinstance(kind, Kind)
+    return kind
 
 
 @pytest.fixture(scope="session")
-def session_engine() -> Iterator[Lab]:
-    with started_or_skipped() as lab:
+def session_engine(docker_kind: Kind) -> Iterator[Lab]:
+    with docker_kind.docker() as lab:
         yield lab
 
 
@@ -21,3 +34,34 @@ def engine(session_engine: Lab) -> Iterator[Lab]:
     yield session_engine
     session_engine.start()
     session_engine.remove_containers()
+
+
+@pytest.fixture
+def bound_to_loopback(docker_kind: Kind) -> Iterator[Lab]:
+    """A running engine whose daemon.json has `"ip": "127.0.0.1"`."""
+    with docker_kind.docker("--ip=127.0.0.1") as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session", params=tried("podman"))
+def podman_kind(request: pytest.FixtureRequest) -> Kind:
+    """Which Podman, and whose."""
+    kind = request.param
+    assert isinstance(kind, Kind)
+    return kind
+
+
+@pytest.fixture(scope="session")
+def session_podman(podman_kind: Kind) -> Iterator[Podman]:
+    engine = podman_kind.podman()
+    started(engine)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def podman(session_podman: Podman) -> Podman:
+    """A running Podman without containers."""
+    session_podman.start()
+    session_podman.remove_containers()
+    return session_podman

@@ -35,23 +35,26 @@ def missing() -> str | None:
 
 class Lab:
     """`with Lab() as lab:` a running engine at `lab.socket`; `stop` and `start` it; `run`
-    containers; `docker(...)` is the command. `options`: more for dockerd. `inside`: the words that
-    make a command run in the engine's network namespace."""
+    containers; `docker(...)` is the command. `options`: more for dockerd. `namespace`: an existing
+    network namespace for it, by name; None for one of its own. `inside`: the words that make a
+    command run in it."""
 
     _count = itertools.count()
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, namespace: str | None = None) -> None:
         self.options = options
         self.folder = Path(tempfile.mkdtemp(prefix="cloudsync-lab-"))
         self.socket = self.folder / "docker.sock"
-        self.namespace = f"cs-{os.getpid()}-{next(Lab._count)}"
+        self._owns_namespace = namespace is None
+        self.namespace = namespace or f"cs-{os.getpid()}-{next(Lab._count)}"
         self.inside = ("nsenter", f"--net=/run/netns/{self.namespace}", "--")
         self._daemon: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         try:
-            _run("ip", "netns", "add", self.namespace)
-            _run("ip", "-n", self.namespace, "link", "set", "lo", "up")
+            if self._owns_namespace:
+                _run("ip", "netns", "add", self.namespace)
+                _run("ip", "-n", self.namespace, "link", "set", "lo", "up")
             self.start()
             self.image("bb:1")
         except BaseException:
@@ -108,13 +111,28 @@ class Lab:
             daemon.wait()
 
     def kill(self) -> None:
-        """The daemon and what it started die at once, as when the machine runs out of memory."""
+        """The daemon and everything it started die at once, as when the machine loses power. What a
+        daemon that was killed leaves behind (docker-proxy, containerd-shim, containers) keeps ports
+        and tasks from the next one, which does not recover from that."""
         daemon, self._daemon = self._daemon, None
         if daemon is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(daemon.pid, signal.SIGKILL)
             daemon.wait()
-            (self.folder / "docker.pid").unlink(missing_ok=True)
+            self._kill_left_over()
+            for left in ("docker.pid", "exec/containerd/containerd.pid"):
+                # A number in it that is taken again, or a zombie's, looks like a daemon that runs.
+                (self.folder / left).unlink(missing_ok=True)
+
+    def _kill_left_over(self) -> None:
+        until = time.monotonic() + 10
+        while left := processes_of(self.folder, Path("/run/netns", self.namespace)):
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if time.monotonic() > until:
+                raise RuntimeError(f"processes of the engine do not end: {left}")
+            time.sleep(0.05)
 
     def docker(self, *words: str) -> str:
         """`docker …` on this engine; its output. Raises `CalledProcessError`."""
@@ -122,6 +140,20 @@ class Lab:
         if done.returncode != 0:
             raise subprocess.CalledProcessError(done.returncode, words, done.stdout, done.stderr)
         return done.stdout.strip()
+
+    cli = docker
+
+    def another(self) -> Lab:
+        """A second engine of the same kind."""
+        return type(self)(*self.options)
+
+    def network_of(self, container: str) -> Path:
+        """The network namespace of a running container."""
+        return Path("/proc", self.docker("inspect", "-f", "{{.State.Pid}}", container), "ns/net")
+
+    def version(self) -> str:
+        """Of the engine."""
+        return self.docker("version", "-f", "{{.Server.Version}}").partition("+")[0]
 
     def run(
         self, name: str, *options: str, image: str = "bb:1", command: tuple[str, ...] = ()
@@ -170,7 +202,8 @@ class Lab:
         for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
             if (place := line.split()[1]).startswith(str(self.folder)):
                 subprocess.run(["umount", "-l", place], check=False, capture_output=True)
-        subprocess.run(["ip", "netns", "del", self.namespace], check=False, capture_output=True)
+        if self._owns_namespace:
+            subprocess.run(["ip", "netns", "del", self.namespace], check=False, capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _docker(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -188,6 +221,28 @@ class Lab:
             timeout=60,
             check=False,
         )
+
+
+def processes_of(folder: Path, network: Path) -> set[int]:
+    """The processes of an engine: those that work in its folder, its docker-proxies in its network,
+    and their children. Zombies do not count."""
+    place = network.stat().st_ino
+    parents: dict[int, int] = {}
+    known: set[int] = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
+            if state == "Z":
+                continue
+            pid = int(process.name)
+            parents[pid] = int(parent)
+            words = (process / "cmdline").read_bytes()
+            proxies = b"docker-proxy" in words and (process / "ns" / "net").stat().st_ino == place
+            if proxies or (b"containerd" in words and bytes(folder) in words):
+                known.add(pid)
+    while children := {pid for pid, parent in parents.items() if parent in known} - known:
+        known |= children
+    return known
 
 
 def _run(*words: str) -> None:

@@ -133,8 +133,8 @@ def test_a_service_that_crashes_keeps_its_host_mode_port_between_its_tasks(swarm
         "true",
     )
     until = time.monotonic() + 30
-    while "Ready" not in swarm.engine.docker(
-        "service", "ps", "crash", "--format", "{{.DesiredState}}"
+    while "Ready on a node" not in swarm.engine.docker(
+        "service", "ps", "crash", "--format", "{{.DesiredState}}{{if .Node}} on a node{{end}}"
     ):
         assert time.monotonic() < until, "the task never waited for its restart"
     assert swarm.engine.docker("ps", "-q") == ""
@@ -149,7 +149,7 @@ def test_control_ports_are_nobodys_requirement(swarm: Swarm) -> None:
 @pytest.fixture
 def worker(engine: Lab) -> Iterator[Lab]:
     """A second engine that joined the first one's Swarm, over a cable between their networks."""
-    with Lab() as other:
+    with engine.another() as other:
         cable = [
             "ip",
             "link",

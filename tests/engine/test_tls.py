@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tests.engine.certificates import Authority
-from tests.engine.lab import Lab, missing
+from tests.engine.lab import Lab
+from tests.engines.kinds import Kind
 
 pytestmark = pytest.mark.engine
 PORT = 2376
@@ -30,12 +31,10 @@ def pki(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="module")
-def engine(pki: Authority) -> Iterator[Lab]:
-    if (reason := missing()) is not None:
-        pytest.skip(reason)
+def engine(pki: Authority, docker_kind: Kind) -> Iterator[Lab]:
     files = {"tlscacert": "ca.pem", "tlscert": "server.pem", "tlskey": "server-key.pem"}
     options = [f"--{name}={pki.folder / file}" for name, file in files.items()]
-    with Lab("--tlsverify", *options, "-H", f"tcp://127.0.0.1:{PORT}") as lab:
+    with docker_kind.docker("--tlsverify", *options, "-H", f"tcp://127.0.0.1:{PORT}") as lab:
         lab.run("web", "-p", "8080:80")
         yield lab
 

@@ -8,10 +8,15 @@ from typing import Any
 import pytest
 
 from cloudsync.sources.docker.answers import Unexpected
-from cloudsync.sources.docker.containers import container_of
+from cloudsync.sources.docker.containers import container_of, counts
 from cloudsync.sources.docker.needs import Needs, needs_of
 from cloudsync.sources.docker.networks import networks_of
-from cloudsync.sources.docker.podman import EngineKind, as_commanded
+from cloudsync.sources.docker.podman import (
+    EngineKind,
+    as_commanded,
+    may_restart,
+    with_own_state,
+)
 from tests.unit.test_containers import SCOPE, answer, codes, ports
 
 OPTION = "com.docker.network.bridge"
@@ -154,28 +159,99 @@ def test_a_container_that_publishes_is_not_among_them() -> None:
     assert needs(answer(("80/tcp", "", "8080")), network("bridge")).unpublished is None
 
 
-def rootless(*command: str, address: str) -> set[str]:
-    kind = EngineKind(podman=True, rootless=True, version="5.8.6")
+ROOT = EngineKind(podman=True, version="5.4.2")
+ROOTLESS = EngineKind(podman=True, rootless=True, version="5.8.6")
+IPV4_ONLY, IPV6_ONLY = ("10.88.0.0/16",), ("fd00:c5::/64",)
+
+
+def bound_by(
+    kind: EngineKind, *command: str, address: str, subnets: tuple[str, ...], **more: object
+) -> set[str]:
+    """Where a port that Podman shows at `address` is required, on a network with these subnets."""
+    entry = {"Id": "n", "Name": "n", "Driver": "bridge", "EnableIPv4": False, **more}
+    entry["IPAM"] = {"Config": [{"Subnet": subnet} for subnet in subnets]}
+    known, _ = networks_of([entry], kind.carrying)
     value = answer(("80/tcp", address, "8080"), bound=(("80/tcp", address, "8080"),))
-    container = container_of(value, left_out=kind.left_out)
+    value["NetworkSettings"]["Networks"] = {"n": {"NetworkID": "n"}}
     libpod = {"Config": {"CreateCommand": ["podman", "run", *command]}}
-    known = needs_of("h", as_commanded(container, libpod, rootless=True), {}, {}, SCOPE)
-    return {address for _, address, _ in ports(known)}
+    container = as_commanded(container_of(value), libpod)
+    return {where for _, where, _ in ports(needs_of("h", container, known, {}, SCOPE))}
 
 
-def test_rootless_podman_listens_in_both_families() -> None:
-    """pasta and rootlessport listen on every address, whatever `podman ps` shows (5.8.6, 6.1.1)."""
-    assert rootless("-p", "8080:80", address="") == {"0.0.0.0", "::"}
-    assert rootless("-p", "8080:80", address="0.0.0.0") == {"0.0.0.0", "::"}
+@pytest.mark.parametrize("address", ["", "0.0.0.0"])
+def test_rootless_podman_listens_in_both_families_on_any_network(address: str) -> None:
+    """pasta and rootlessport listen on every address, whatever `podman ps` shows (4.3 to 6.1)."""
+    words = ("-p", "8080:80")
+    for subnets in (IPV4_ONLY, IPV6_ONLY):
+        for more in ({}, {"Internal": True}, {"Driver": "macvlan"}):
+            where = bound_by(ROOTLESS, *words, address=address, subnets=subnets, **more)
+            assert where == {"0.0.0.0", "::"}
 
 
 def test_rootless_podman_listens_on_the_address_that_was_named() -> None:
-    assert rootless("-p", "0.0.0.0:8080:80", address="0.0.0.0") == {"0.0.0.0"}
-    assert rootless("-p", "198.51.100.10:8080:80", address="198.51.100.10") == {"198.51.100.10"}
+    for address in ("0.0.0.0", "198.51.100.10"):
+        words = ("-p", f"{address}:8080:80")
+        assert bound_by(ROOTLESS, *words, address=address, subnets=IPV4_ONLY) == {address}
 
 
-def test_podman_as_root_listens_on_ipv4() -> None:
-    assert EngineKind(podman=True, version="5.4.2").left_out is not None
+@pytest.mark.parametrize("address", ["", "0.0.0.0"])
+def test_podman_as_root_listens_in_the_families_of_the_network(address: str) -> None:
+    """4.3 leaves the address out of its answers, 5.4 and up fill in 0.0.0.0."""
+    words = ("-p", "8080:80")
+    assert bound_by(ROOT, *words, address=address, subnets=IPV4_ONLY) == {"0.0.0.0"}
+    both = bound_by(ROOT, *words, address=address, subnets=IPV4_ONLY + IPV6_ONLY)
+    assert both == {"0.0.0.0", "::"}
+    assert bound_by(ROOT, *words, address=address, subnets=IPV6_ONLY) == {"::"}
+    assert bound_by(ROOT, *words, address=address, subnets=IPV4_ONLY, Internal=True) == set()
+
+
+def test_podman_as_root_is_taken_at_its_word_for_an_address_that_was_named() -> None:
+    words = ("-p", "0.0.0.0:8080:80")
+    subnets = IPV4_ONLY + IPV6_ONLY
+    assert bound_by(ROOT, *words, address="0.0.0.0", subnets=subnets) == {"0.0.0.0"}
+
+
+@pytest.mark.parametrize(
+    ("version", "where"),
+    [("20.10.24", {"0.0.0.0", "::"}), ("26.1.5", {"0.0.0.0", "::"}), ("28.5.2", {"::"})],
+)
+def test_docker_before_27_does_not_heed_a_gateway_mode(version: str, where: set[str]) -> None:
+    entry = network("n", options={"gateway_mode_ipv4": "routed"})
+    known, _ = networks_of([entry], EngineKind(version=version).carrying)
+    value = answer(
+        ("80/tcp", "", "8080"), bound=(("80/tcp", "0.0.0.0", "8080"), ("80/tcp", "::", "8080"))
+    )
+    value["NetworkSettings"]["Networks"] = {"n": {"NetworkID": entry["Id"]}}
+    needed = needs_of("h", container_of(value), known, {}, SCOPE)
+    assert {address for _, address, _ in ports(needed)} == where
+
+
+@pytest.mark.parametrize(
+    ("status", "own", "policy", "needed"),
+    [
+        ("exited", "stopped", "always", True),
+        ("exited", "running", "on-failure", True),
+        ("exited", "exited", "always", False),
+        ("exited", "stopped", "no", False),
+        ("exited", "nonsense", "always", False),
+        ("stopped", "stopped", "unless-stopped", True),
+    ],
+)
+def test_podmans_own_state_tells_a_crash_loop_from_an_end(
+    status: str, own: str, policy: str, needed: bool
+) -> None:
+    value = answer(("80/tcp", "", "8080"))
+    value["State"] = {"Status": status}
+    value["HostConfig"]["RestartPolicy"] = {"Name": policy}
+    if may_restart(value):
+        value = with_own_state(value, {"State": {"Status": own}})
+    assert counts(container_of(value)) is needed
+
+
+@pytest.mark.parametrize("own", [None, [], {}, {"State": None}, {"State": {"Status": 7}}])
+def test_an_own_answer_that_makes_no_sense_changes_nothing(own: object) -> None:
+    value = answer(("80/tcp", "", "8080"))
+    assert with_own_state(value, own) == value
 
 
 @pytest.mark.parametrize(

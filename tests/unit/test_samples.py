@@ -68,13 +68,11 @@ def answer(sample: str, name: str) -> Any:
 def required(sample: str) -> Ports:
     """By container: (protocol, port, IP version) of every required port."""
     kind = kind_of(answer(sample, "version"), answer(sample, "info"))
-    known, problems = networks_of(
-        answer(sample, "networks"), podman=kind.podman and not kind.rootless
-    )
+    known, problems = networks_of(answer(sample, "networks"), kind.carrying)
     assert problems == ()
     found = {}
     for one in answer(sample, "inspect"):
-        container = container_of(one, left_out=kind.left_out)
+        container = container_of(one)
         needs = needs_of("host", container, known, {}, SCOPE) if counts(container) else None
         found[container.name] = {
             (port.protocol, number, port.address.version)

@@ -37,7 +37,7 @@ from cloudsync.sources.docker.proxies import Trait, traits_of
 ONE_OFF, REPLACES = "com.docker.compose.oneoff", "com.docker.compose.replace"
 _RUNS = ("running", "paused")
 _NONE: Mapping[str, str] = MappingProxyType({})
-_RESTARTS = ("always", "unless-stopped", "on-failure")
+RESTARTS = ("always", "unless-stopped", "on-failure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +92,12 @@ class Container:
         )
 
 
-def container_of(value: object, *, left_out: Address | None = None) -> Container:
-    """One `GET /containers/{id}/json`. `left_out`: what an address that is left out means there;
-    None if the networks decide. Raises `Unexpected`."""
+def container_of(value: object) -> Container:
+    """One `GET /containers/{id}/json`. Raises `Unexpected`."""
     answer = table(value)
     config, host = table(answer.get("Config")), table(answer.get("HostConfig"))
     settings = table_at(answer, "NetworkSettings")
-    asked, problem = _asked(host.get("PortBindings"), left_out)
+    asked, problem = _asked(host.get("PortBindings"))
     labels = table_at(config, "Labels")
     return Container(
         id=identifier(answer.get("Id")),
@@ -115,7 +114,7 @@ def container_of(value: object, *, left_out: Address | None = None) -> Container
             for name, endpoint in table_at(settings, "Networks").items()
         ),
         asked=asked,
-        bound=_bound(settings.get("Ports"), left_out),
+        bound=_bound(settings.get("Ports")),
         traits=traits_of(config, answer.get("Args")),
         problem=problem,
         exposed=_exposed(config.get("ExposedPorts")),
@@ -165,10 +164,10 @@ def _state(status: str, restart: object) -> str:
     """Podman's words in Docker's."""
     if status == "stopping":
         return "running"
-    return "restarting" if status == "stopped" and restart in _RESTARTS else status
+    return "restarting" if status == "stopped" and restart in RESTARTS else status
 
 
-def _bound(value: object, left_out: Address | None) -> tuple[Binding, ...]:
+def _bound(value: object) -> tuple[Binding, ...]:
     """`{"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "443/tcp": null}`; exposed ports
     have null."""
     bindings = []
@@ -178,13 +177,11 @@ def _bound(value: object, left_out: Address | None) -> tuple[Binding, ...]:
         number, protocol = published(name)
         for entry in map(table, items(entries)):
             where = address(entry.get("HostIp"))
-            bindings.append(
-                Binding(protocol, number, where or left_out, host_port(entry.get("HostPort")))
-            )
+            bindings.append(Binding(protocol, number, where, host_port(entry.get("HostPort"))))
     return tuple(bindings)
 
 
-def _asked(value: object, left_out: Address | None) -> tuple[tuple[Binding, ...], str | None]:
+def _asked(value: object) -> tuple[tuple[Binding, ...], str | None]:
     """The ports that the container asks for, and what of them cannot be understood: whoever starts
     a container may write anything there, and the engine keeps it. A port whose address makes no
     sense is among them, without one."""
@@ -198,7 +195,7 @@ def _asked(value: object, left_out: Address | None) -> tuple[tuple[Binding, ...]
                 problem = str(error)
                 continue
             try:
-                where = asked_address(entry.get("HostIp")) or left_out
+                where = asked_address(entry.get("HostIp"))
             except Unexpected as error:
                 problem, where = str(error), None
             bindings.append(Binding(protocol, number, where, fixed))

@@ -31,7 +31,14 @@ from cloudsync.sources.docker.containers import (
 )
 from cloudsync.sources.docker.endpoint import EndpointError, way_to
 from cloudsync.sources.docker.networks import Network, networks_of
-from cloudsync.sources.docker.podman import EngineKind, as_commanded, is_podman, kind_of
+from cloudsync.sources.docker.podman import (
+    EngineKind,
+    as_commanded,
+    is_podman,
+    kind_of,
+    may_restart,
+    with_own_state,
+)
 from cloudsync.sources.docker.request_slots import Share
 from cloudsync.sources.docker.swarm import (
     DESIRED,
@@ -238,7 +245,9 @@ class _Inspection:
         try:
             answer = self._engine.get(f"/containers/{id_}/json")
             name = _name(answer) or name
-            container = container_of(answer, left_out=self._kind.left_out)
+            if self._kind.podman and may_restart(answer):
+                answer = with_own_state(answer, self._own_answer(id_))
+            container = container_of(answer)
             return self._as_commanded(container)
         except EngineError as error:
             if error.status == _NOT_FOUND:
@@ -255,8 +264,11 @@ class _Inspection:
         """As Podman's own API knows it better."""
         if not (self._kind.podman and may_count(container) and container.bound):
             return container
-        answer = self._engine.get(f"/libpod/containers/{container.id}/json", api="v4.0.0")
-        return as_commanded(container, answer, rootless=self._kind.rootless)
+        return as_commanded(container, self._own_answer(container.id))
+
+    def _own_answer(self, id_: str) -> object:
+        """Of Podman's own API."""
+        return self._engine.get(f"/libpod/containers/{id_}/json", api="v4.0.0")
 
 
 def _name(answer: object) -> str:
@@ -269,7 +281,7 @@ class _Networks:
 
     def __init__(self, engine: Engine, kind: EngineKind, lacks: _Lacks) -> None:
         self._engine, self._lacks = engine, lacks
-        self._podman = kind.podman and not kind.rootless
+        self._carrying = kind.carrying
         self.known = self._read()
 
     def check(self, containers: Sequence[Container]) -> None:
@@ -284,10 +296,13 @@ class _Networks:
                 self._lacks.add(reason)
 
     def _unknown(self, container: Container) -> bool:
+        """Podman (5.4 and up) names networks for these modes, and lists no such networks."""
+        if container.network_mode in ("host", "none"):
+            return False
         return any(name not in self.known for name in container.networks)
 
     def _read(self) -> dict[str, Network]:
-        networks, problems = networks_of(self._engine.get("/networks"), podman=self._podman)
+        networks, problems = networks_of(self._engine.get("/networks"), self._carrying)
         for problem in problems:
             self._lacks.add(problem, temporary=False)
         return networks

@@ -9,6 +9,10 @@ and at which of them if it names none.
 | bridge that routes a family (`gateway_mode_ipv4=routed`) | nothing in that family: the container's own address is reached |
 | macvlan, ipvlan, none, host, internal    | nothing                                                    |
 
+Podman as root lacks the proxy for a family that the network lacks: there a bridge without IPv6 is bound to
+0.0.0.0 only. A user's Podman listens itself, and publishes on internal and macvlan networks too (4.3 to 6.1
+seen). Docker before 27 knows no `gateway_mode` and does not heed it.
+
 The daemon's `"ip"` is the `host_binding_ipv4` of the default bridge, and of no other network
 (moby `libnetwork/drivers/bridge/port_mapping.go`; seen on 20.10 and 26.1).
 """
@@ -33,8 +37,24 @@ from cloudsync.sources.docker.answers import (
 
 ANY_IPV4, ANY_IPV6 = IPv4Address(0), IPv6Address(0)
 _BOTH: frozenset[int] = frozenset((4, 6))
-_NO_PUBLISHING = ("macvlan", "ipvlan", "null", "host")
+_NO_NETWORK = ("null", "host")
+_OWN_ADDRESSES = ("macvlan", "ipvlan")
 _OPTION = "com.docker.network.bridge."
+
+
+@dataclass(frozen=True, slots=True)
+class Carrying:
+    """How an engine brings packets into its networks."""
+
+    across_families: bool = True
+    """A network without IPv6 is reached by IPv6 all the same: a proxy carries it."""
+    into_every_network: bool = False
+    """Ports are published on internal, macvlan and ipvlan networks too."""
+    by_routing: bool = True
+    """It heeds `gateway_mode`."""
+    says_ipv4: bool = True
+    """Its answers say whether a network has IPv4. (Podman's say `EnableIPv4: false` of each from 5.8
+    on.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +68,8 @@ class Network:
     inner: NetworkSet = NOWHERE
     """The addresses of a bridge. The machine's own one among them, the gateway, is reached by
     containers only."""
-    only4: bool = False
-    """Nothing carries IPv6 into it: Podman as root has no proxy for the family a network lacks."""
+    carried: frozenset[int] = _BOTH
+    """The families that reach it: Podman as root has no proxy for the family a network lacks."""
     kind: str = ""
     """Why it does not publish: its driver, `internal` or `routed`."""
     host_binding: Address | None = None
@@ -71,23 +91,24 @@ class Network:
     @property
     def bound(self) -> frozenset[int]:
         """The families in which ports are bound at the machine's addresses. A network without IPv6
-        has them too: the engine's proxy carries it."""
-        return _BOTH - self.routed - (frozenset() if 4 in self.families else {4})
+        has them too if the engine's proxy carries it."""
+        return self.carried - self.routed - (frozenset() if 4 in self.families else {4})
 
 
-def network_of(value: object, *, podman: bool = False) -> Network:
-    """One entry of `GET /networks`. `podman`: of a Podman that runs as root. Raises
-    `Unexpected`."""
+def network_of(value: object, carrying: Carrying = Carrying()) -> Network:
+    """One entry of `GET /networks`. Raises `Unexpected`."""
     entry = table(value)
     options = table_at(entry, "Options")
     driver = str(entry.get("Driver"))
     routed = frozenset(
-        number for number in (4, 6) if options.get(f"{_OPTION}gateway_mode_ipv{number}") == "routed"
+        number
+        for number in (4, 6)
+        if carrying.by_routing and options.get(f"{_OPTION}gateway_mode_ipv{number}") == "routed"
     )
     kind = ""
-    if driver in _NO_PUBLISHING:
+    if driver in _NO_NETWORK or (driver in _OWN_ADDRESSES and not carrying.into_every_network):
         kind = "none" if driver == "null" else driver
-    elif entry.get("Internal"):
+    elif entry.get("Internal") and not carrying.into_every_network:
         kind = "internal"
     elif routed == _BOTH:
         kind = "routed"
@@ -97,16 +118,18 @@ def network_of(value: object, *, podman: bool = False) -> Network:
         name=text(entry.get("Name")),
         publishes=not kind,
         inner=inner,
-        only4=podman and bool(inner.family(4)) and not inner.family(6),
+        carried=_BOTH if carrying.across_families or not inner else _families(inner),
         kind=kind,
         host_binding=address(options.get(f"{_OPTION}host_binding_ipv4")),
-        families=_BOTH if entry.get("EnableIPv4") is not False else frozenset((6,)),
+        families=frozenset((6,))
+        if carrying.says_ipv4 and entry.get("EnableIPv4") is False
+        else _BOTH,
         routed=routed,
     )
 
 
 def networks_of(
-    answer: object, *, podman: bool = False
+    answer: object, carrying: Carrying = Carrying()
 ) -> tuple[dict[str, Network], tuple[str, ...]]:
     """`GET /networks` by id and by name, and what is wrong with those that cannot be understood.
     Podman's default network is called `bridge` there and `podman` by its containers. Raises
@@ -114,12 +137,12 @@ def networks_of(
     networks, problems = [], []
     for entry in items(answer):
         try:
-            networks.append(network_of(entry, podman=podman))
+            networks.append(network_of(entry, carrying))
         except Unexpected as error:
             problems.append(f"the engine described a network with {error}")
     known = {network.name: network for network in networks}
     known |= {network.id: network for network in networks}
-    if podman and "bridge" in known:
+    if "bridge" in known:
         known.setdefault("podman", known["bridge"])
     return known, tuple(dict.fromkeys(problems))
 
@@ -127,6 +150,10 @@ def networks_of(
 def of_names(names: Iterable[str], networks: Mapping[str, Network]) -> tuple[Network | None, ...]:
     """The networks of a container; None for one that the engine did not list."""
     return tuple(networks.get(name) for name in names)
+
+
+def _families(inner: NetworkSet) -> frozenset[int]:
+    return frozenset(number for number in (4, 6) if inner.family(number))
 
 
 def _subnets(entry: Mapping[str, object]) -> NetworkSet:

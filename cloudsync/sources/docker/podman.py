@@ -6,12 +6,12 @@ one that was asked for (4.3.1, seen), and 0.0.0.0 for an address that was left o
 keeps the command line that made the container: a port that no word of it mentions was chosen, and an
 address that none mentions was left out.
 
-| engine           | a port without an address is bound to | neighbours reach a container's own address |
-|------------------|---------------------------------------|--------------------------------------------|
-| Docker 28 and up | what its network says                 | no                                         |
-| Docker before    | the same                              | yes                                        |
-| Podman as root   | 0.0.0.0                               | yes                                        |
-| Podman rootless  | 0.0.0.0 and :: (pasta, rootlessport)  | no                                         |
+| engine           | a port without an address is bound to    | neighbours reach a container's own address |
+|------------------|------------------------------------------|--------------------------------------------|
+| Docker 28 and up | what its network says                    | no                                         |
+| Docker before    | the same                                 | yes                                        |
+| Podman as root   | the families that its network has        | yes                                        |
+| Podman rootless  | 0.0.0.0 and :: (pasta, rootlessport)     | no                                         |
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cloudsync.sources.docker.answers import Address
-from cloudsync.sources.docker.containers import Binding, Container
-from cloudsync.sources.docker.networks import ANY_IPV4
+from cloudsync.sources.docker.containers import RESTARTS, Binding, Container
+from cloudsync.sources.docker.networks import ANY_IPV4, Carrying
 
 _NUMBERS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
 _MAJOR = re.compile(r"([0-9]{1,4})\.", re.ASCII)
+_LOOPS = ("stopped", "configured", "created", "initialized", "running", "stopping")
 _GUARDED_SINCE = 28
 """The first Docker Engine that drops what comes from outside to a container's own address (moby
 49325; seen on 28.5, not on 26.1)."""
@@ -41,9 +41,19 @@ class EngineKind:
     version: str = ""
 
     @property
-    def left_out(self) -> Address | None:
-        """What an address that is left out means; None if the networks decide, or every address."""
-        return ANY_IPV4 if self.podman and not self.rootless else None
+    def carrying(self) -> Carrying:
+        """How it brings packets into its networks."""
+        if self.podman:
+            return Carrying(
+                across_families=self.rootless, into_every_network=self.rootless, says_ipv4=False
+            )
+        major = self._major
+        return Carrying(by_routing=major is None or major >= _ROUTES_SINCE)
+
+    @property
+    def _major(self) -> int | None:
+        match = _MAJOR.match(self.version)
+        return None if match is None else int(match[1])
 
     @property
     def neighbours(self) -> bool:
@@ -51,11 +61,14 @@ class EngineKind:
         that a port is published on."""
         if self.rootless:
             return False
-        major = _MAJOR.match(self.version)
-        return self.podman or (major is not None and int(major[1]) < _GUARDED_SINCE)
+        return self.podman or (self._major is not None and self._major < _GUARDED_SINCE)
 
     def __str__(self) -> str:
         return f"{'Podman' if self.podman else 'Docker'} {self.version}".strip()
+
+
+_ROUTES_SINCE = 27
+"""The first Docker Engine with `gateway_mode` (seen on 28.5, not heeded by 20.10 and 26.1)."""
 
 
 def kind_of(about: Mapping[str, Any], info: object) -> EngineKind:
@@ -85,9 +98,29 @@ def is_rootless(info: object) -> bool:
     )
 
 
-def as_commanded(container: Container, answer: object, *, rootless: bool) -> Container:
-    """The container with the ports that Podman chose as not asked for, and, on a rootless one, with
-    the addresses it filled in as left out. `answer`: of `GET /libpod/containers/{id}/json`; a
+def may_restart(answer: object) -> bool:
+    """Whether the Docker answer about a container leaves open if it is about to be restarted."""
+    host, state = _at(answer, "HostConfig"), _at(answer, "State")
+    return state.get("Status") == "exited" and _at(host, "RestartPolicy").get("Name") in RESTARTS
+
+
+def with_own_state(answer: object, own: object) -> dict[str, Any]:
+    """The Docker answer as `stopped` if Podman's own answer (`GET /libpod/containers/{id}/json`)
+    says that the container is being restarted, or runs again by now."""
+    known = dict(answer) if isinstance(answer, dict) else {}
+    if _at(own, "State").get("Status") not in _LOOPS:
+        return known
+    return known | {"State": {**_at(answer, "State"), "Status": "stopped"}}
+
+
+def _at(answer: object, key: str) -> Mapping[str, Any]:
+    value = answer.get(key) if isinstance(answer, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
+def as_commanded(container: Container, answer: object) -> Container:
+    """The container with the ports that Podman chose as not asked for, and with the addresses it
+    filled in as left out. `answer`: of `GET /libpod/containers/{id}/json`; a
     container that no command line made (through the API, in a pod) is taken as it is."""
     config = answer.get("Config") if isinstance(answer, dict) else None
     command = config.get("CreateCommand") if isinstance(config, dict) else None
@@ -95,7 +128,7 @@ def as_commanded(container: Container, answer: object, *, rootless: bool) -> Con
     if not {"run", "create"} & set(words):
         return container
     ranges = [(int(m[1]), int(m[2] or m[1])) for word in words for m in _NUMBERS.finditer(word)]
-    filled_in = rootless and not any("0.0.0.0:" in word for word in words)
+    filled_in = not any("0.0.0.0:" in word for word in words)
 
     def mentioned(port: str) -> bool:
         return not port.isdecimal() or any(first <= int(port) <= last for first, last in ranges)

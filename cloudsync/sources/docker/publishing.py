@@ -49,7 +49,7 @@ def published(container: Container, networks: Mapping[str, Network], origin: Ori
     view = _View(container, networks, origin)
     fixed: list[Binding] = []
     unopened: list[UnopenedPort] = []
-    for binding in container.bound if container.runs else view.expected():
+    for binding in view.settled(container.bound if container.runs else container.asked):
         reason = view.unopened(binding)
         if reason is None:
             fixed.append(binding)
@@ -106,17 +106,19 @@ class _View:
         attached = of_names(container.networks, networks)
         self._publishing = [network for network in attached if network and network.publishes]
         self._unknown = None in attached
-        self._only4 = bool(attached) and all(network and network.only4 for network in attached)
+        reached = [network.carried if network else frozenset({4, 6}) for network in attached]
+        self._carried = frozenset[int]().union(*reached) if reached else frozenset({4, 6})
         self._inner = NetworkSet.union(network.inner for network in set(networks.values()))
         self._asked: dict[tuple[str, int], set[str]] = {}
         for binding in container.asked:
             key = binding.protocol, binding.container_port
             self._asked.setdefault(key, set()).add(binding.host_port)
 
-    def expected(self) -> Iterable[Binding]:
-        """What the engine would bind: a port that names no address is bound to what all of the
-        container's networks agree on, since the engine takes one of them."""
-        for binding in self._container.asked:
+    def settled(self, bindings: Iterable[Binding]) -> Iterable[Binding]:
+        """Each at the address that the engine binds: a port that names none (which Podman leaves
+        out of what is bound, too) is bound to what all of the container's networks agree on, since
+        the engine takes one of them."""
+        for binding in bindings:
             if binding.address is not None or not self._publishing:
                 yield binding
                 continue
@@ -138,8 +140,11 @@ class _View:
         if where is not None and self._inner.covers(NetworkSet.of((str(where),))):
             reason = f"bound to {where}, the gateway of a Docker network: only containers reach it"
             return self._refused(binding, binding.host_port, "private-address", reason)
-        if where is not None and where.version == 6 and self._only4 and not is_loopback(where):
-            reason = f"bound to {where}, but its network has no IPv6: nothing answers there"
+        if where is not None and where.version not in self._carried and not is_loopback(where):
+            reason = (
+                f"bound to {where}, but its network has no IPv{where.version}: "
+                "nothing answers there"
+            )
             return self._refused(binding, binding.host_port, "no-address", reason)
         if self._is_fixed(binding):
             return None

@@ -16,6 +16,7 @@ from cloudsync.rules.networks import NetworkSet
 from cloudsync.sources.docker.client import Engine
 from cloudsync.sources.docker.engine import read_engine
 from tests.engine.lab import Lab
+from tests.engines.report import Differs
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
 SCOPE = LabelScope({"office": NetworkSet.of(["203.0.113.0/24"])}, frozenset({"web"}))
@@ -157,9 +158,16 @@ def test_members_of_a_network_and_the_hosts_are_named(engine: Lab) -> None:
     }
 
 
-def test_a_loopback_publish_of_an_engine_before_28_is_remarked_on(engine: Lab) -> None:
+def test_a_loopback_publish_of_an_engine_before_28_is_remarked_on(
+    engine: Lab, differs: Differs
+) -> None:
     engine.run("web", "-p", "127.0.0.1:8080:80")
-    (remark,) = complete(engine).remarks
+    remarks = complete(engine).remarks
+    if int(engine.version().partition(".")[0]) >= 28:
+        differs("neighbours do not reach loopback publishes: nothing to remark on")
+        assert remarks == ()
+        return
+    (remark,) = remarks
     assert "8080/tcp of web" in remark
     assert engine.docker("version", "-f", "{{.Server.Version}}") in remark
 
