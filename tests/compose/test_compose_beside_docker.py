@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from cloudsync.sources.compose import ComposeError, read_projects
 from cloudsync.sources.compose.budget import Budget
 from cloudsync.sources.compose.environment import Environment, read_environment
+from tests import roots
 from tests.compose.compose_projects import Generated, project
 from tests.compose.compose_reference import (
     Meaning,
@@ -35,6 +36,7 @@ from tests.compose.compose_reference import (
     needed_reference,
     read_by_docker,
     read_by_us,
+    references,
 )
 from tests.unit.compose_world import Expected
 from tests.unit.test_compose_examples import EXAMPLES, FOLDERS
@@ -55,6 +57,39 @@ def test_the_reference_is_docker_compose_2_40_or_newer() -> None:
     assert version >= (2, 40)
 
 
+def test_docker_compose_of_debian_is_at_hand_and_the_newest_is_the_reference() -> None:
+    """The package's binary and Debian's: what both are asked is answered alike (next test)."""
+    if roots.unavailable() is not None:
+        pytest.skip(f"no docker compose of Debian: {roots.unavailable()}")
+    known = references()
+    assert any("libexec" in reference.words[0] for reference in known), known
+    assert needed_reference().version == max(reference.version for reference in known)
+
+
+@pytest.mark.parametrize(
+    "name", [path.name for path in FOLDERS if Expected.of(path).failed is None]
+)
+def test_every_docker_compose_at_hand_reads_an_example_alike(name: str, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(EXAMPLES / name, tmp_path / name))
+    expected = Expected.of(folder)
+    words = words_of(folder, expected)
+    readings = [read_by_docker(folder, *words, by=reference) for reference in references()]
+    refused = [isinstance(reading, Refused) for reading in readings]
+    assert all(refused) or all(reading == readings[0] for reading in readings)
+
+
+def words_of(folder: Path, expected: Expected) -> list[str]:
+    """What is typed to docker compose for an example. What decides no port, but docker compose goes
+    no further without, is there: a required password, a file with variables of a container."""
+    words = [word for profile in expected.profiles or () for word in ("--profile", profile)]
+    words += [word for file in expected.env_file or () for word in ("--env-file", file)]
+    words += [word for file in expected.compose if file != "." for word in ("-f", file)]
+    with (folder / ".env").open("a") as file:
+        file.write("\nDB_PASSWORD=x\n")
+    (folder / "mailserver.env").touch()
+    return words
+
+
 def is_newer_than_the_reference(expected: Expected) -> bool:
     """Whether an example needs a docker compose that is newer than the one at hand."""
     needed = tuple(int(number) for number in expected.needs_compose.split(".") if number)
@@ -67,14 +102,7 @@ def is_newer_than_the_reference(expected: Expected) -> bool:
 def test_docker_compose_sees_the_same_ports_in_an_example(name: str, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(EXAMPLES / name, tmp_path / name))
     expected = Expected.of(folder)
-    words = [word for profile in expected.profiles or () for word in ("--profile", profile)]
-    words += [word for file in expected.env_file or () for word in ("--env-file", file)]
-    words += [word for file in expected.compose if file != "." for word in ("-f", file)]
-    # What decides no port, but docker compose goes no further without: a required password, a file
-    # with variables of a container.
-    with (folder / ".env").open("a") as file:
-        file.write("\nDB_PASSWORD=x\n")
-    (folder / "mailserver.env").touch()
+    words = words_of(folder, expected)
     docker = read_by_docker(folder, *words)
     ours = read_by_us(folder, expected.compose, expected.env_file, expected.profiles)
     if is_newer_than_the_reference(expected):

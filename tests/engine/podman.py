@@ -144,19 +144,19 @@ class Podman:
         """Serve the socket, unless it is served."""
         if self._service is not None:
             return
-        with (self.folder / "log").open("ab") as log:
-            service = self._words(
-                "system", "service", "--time", "0", *self.options, f"unix://{self.socket}"
-            )
-            self._service = subprocess.Popen(
-                service, stdout=log, stderr=log, start_new_session=True
-            )
+        self._service = self.serve(f"unix://{self.socket}", *self.options)
         until = time.monotonic() + READY_SECONDS
         while not self.socket.exists():
             if self._service.poll() is not None or time.monotonic() > until:
                 log_text = (self.folder / "log").read_text()
                 raise CannotRun("podman system service did not start: " + log_text[-300:])
             time.sleep(0.05)
+
+    def serve(self, address: str, *options: str) -> subprocess.Popen[bytes]:
+        """A `podman system service` there; its process, to be ended by the caller."""
+        words = self._words("system", "service", "--time", "0", *options, address)
+        with (self.folder / "log").open("ab") as log:
+            return subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
 
     def stop(self) -> None:
         """Stop serving the socket. Podman's containers go on: nothing of it has to run for them."""

@@ -61,7 +61,7 @@ class Held:
     """The namespaces; `words` makes a command run in them."""
 
     def __init__(self, root: Path, folder: Path, namespace: str) -> None:
-        self.group = _control_groups() / f"cs-{folder.name}"
+        self.group = control_groups() / f"cs-{folder.name}"
         self.group.mkdir()
         folder.chmod(0o755)
         script = 'echo 0 > "$1/cgroup.procs"; shift; exec unshare --cgroup "$@"'
@@ -130,7 +130,7 @@ class Held:
             time.sleep(0.02)
 
 
-def _control_groups() -> Path:
+def control_groups() -> Path:
     """Where this machine has cgroup2."""
     for line in Path("/proc/mounts").read_text().splitlines():
         _, place, kind, *_ = line.split()

@@ -3,6 +3,7 @@ answers."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -108,6 +109,14 @@ def measures(record_property: Callable[[str, object], None]) -> Measures:
         return families
 
     return note
+
+
+def test_which_version_it_is(
+    site: Site, kind: Kind, record_property: Callable[[str, object], None]
+) -> None:
+    version = site.engine.version()
+    record_property("version", version)
+    assert re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", version)
 
 
 @pytest.mark.parametrize("name", CASES)

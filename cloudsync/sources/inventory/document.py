@@ -82,7 +82,7 @@ class NetworkForm(_Form):
     name: Word
     publishes: bool
     inner: list[Word] = []
-    only4: bool = False
+    carried: list[int] = [4, 6]
     kind: Word = ""
     host_binding: IPv4Address | IPv6Address | None = None
     families: list[Family] = [4, 6]
@@ -315,7 +315,7 @@ def _network(network: Network) -> NetworkForm:
         name=network.name,
         publishes=network.publishes,
         inner=list(network.inner.cidrs()),
-        only4=network.only4,
+        carried=sorted(network.carried),
         kind=network.kind,
         host_binding=network.host_binding,
         families=sorted(network.families),
@@ -329,7 +329,7 @@ def _network_of(form: NetworkForm) -> Network:
         name=form.name,
         publishes=form.publishes,
         inner=NetworkSet.of(form.inner),
-        only4=form.only4,
+        carried=frozenset(form.carried),
         kind=form.kind,
         host_binding=form.host_binding,
         families=frozenset(form.families),
