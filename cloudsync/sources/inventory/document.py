@@ -82,7 +82,7 @@ class NetworkForm(_Form):
     name: Word
     publishes: bool
     inner: list[Word] = []
-    carried: list[int] = [4, 6]
+    carried: list[Family] = [4, 6]
     kind: Word = ""
     host_binding: IPv4Address | IPv6Address | None = None
     families: list[Family] = [4, 6]
