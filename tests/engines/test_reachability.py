@@ -14,7 +14,7 @@ from cloudsync.model.ports import Complete, LabelScope
 from cloudsync.sources.docker.engine import read_engine
 from tests.engines.kinds import Kind
 from tests.engines.reached import CASES, NEIGHBOUR, NETWORKS, Case, group_of, of_group
-from tests.engines.report import Differs
+from tests.engines.report import Differs, note
 from tests.engines.site import Site
 from tests.host.lab import HOST4, HOST6
 
@@ -101,21 +101,19 @@ def world(site: Site) -> Iterator[World]:
 
 
 @pytest.fixture
-def measures(record_property: Callable[[str, object], None]) -> Measures:
+def measures(request: pytest.FixtureRequest) -> Measures:
     """Notes what was measured, for the table."""
 
-    def note(families: str) -> str:
-        record_property("measured", families)
+    def noted(families: str) -> str:
+        note(request, "measured", families)
         return families
 
-    return note
+    return noted
 
 
-def test_which_version_it_is(
-    site: Site, kind: Kind, record_property: Callable[[str, object], None]
-) -> None:
+def test_which_version_it_is(site: Site, request: pytest.FixtureRequest) -> None:
     version = site.engine.version()
-    record_property("version", version)
+    note(request, "version", version)
     assert re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+", version)
 
 

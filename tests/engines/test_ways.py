@@ -38,8 +38,8 @@ expose = "published"
 grace = "0s"
 [watch]
 interval = "30s"
-debounce_min = "200ms"
-debounce_max = "1s"
+debounce_min = "1s"
+debounce_max = "2s"
 [providers.local]
 [hosts.web-1]
 docker = {docker}
