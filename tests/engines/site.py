@@ -10,6 +10,7 @@ import selectors
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
@@ -91,7 +92,7 @@ class Site:
     def serve(self, network: Path, *ports: tuple[str, int]) -> None:
         """Answer there with one byte, at every address."""
         for protocol, port in ports:
-            opened = in_network(network, lambda p=protocol, n=port: _listener(p, n))
+            opened = in_network(network, partial(_listener, protocol, port))
             self._sockets.append(opened)
             self._selector.register(opened, selectors.EVENT_READ, protocol)
 
