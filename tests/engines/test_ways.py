@@ -176,7 +176,7 @@ def test_watch_opens_what_starts_closes_what_ends_and_nothing_while_the_engine_i
         quiet.engine.cli("rm", "-f", "passing")
         eventually(lambda: not opens(8081), "the end was not heard")
         quiet.engine.kill()
-        eventually(lambda: "not read" in (tmp_path / "log").read_text(), "it was not missed")
+        eventually(lambda: "exit 75" in (tmp_path / "log").read_text(), "it was not missed")
         assert opens(8080)
         quiet.engine.start()
         eventually(
