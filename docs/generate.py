@@ -24,6 +24,7 @@ from cloudsync.config import models, show
 from cloudsync.model import plan_json
 from cloudsync.model.field_texts import text_of
 from cloudsync.provider import registry
+from cloudsync.render import audit as audit_document
 from cloudsync.sources.labels import LABELS, PREFIX
 
 DOCS = Path(__file__).parent
@@ -72,6 +73,7 @@ def pages() -> Mapping[Path, str]:
         DOCS / "reference" / "configuration.md": _configuration(),
         PACKAGE / "config" / "schema.json": _json(show.json_schema()),
         PACKAGE / "model" / "plan.schema.json": _json(plan_json.json_schema()),
+        PACKAGE / "audit" / "audit.schema.json": _json(audit_document.json_schema()),
         **{DEPLOY / "man" / name: text for name, text in manual_pages().items()},
         **{DEPLOY / "completion" / name: text for name, text in completion_scripts().items()},
         **{DOCS / name: _with_block(DOCS / name, block, text) for name, block, text in _blocks()},

@@ -183,6 +183,8 @@ def _input_chain(facts: Facts) -> Iterator[Finding]:
         ("IPV6=no: " if by_ufw else "") + f"it filters IPv4; by IPv6 these are open: {ports}",
         reachable=worst(of_port(facts, kind, str(port), (6,)) for port, kind in listening),
         file="/etc/default/ufw" if by_ufw else None,
+        line=facts.ufw.lines.get("IPV6") if by_ufw and facts.ufw else None,
+        hint="IPV6=yes" if by_ufw else None,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cloudsync.audit.findings import Finding, Severity
+from cloudsync.audit.findings import DELETE, Finding, Severity
 from cloudsync.audit.walls import about
 from cloudsync.model.machine_facts import Facts, FilterRule, Tables
 
@@ -34,6 +34,8 @@ def _forwarding(facts: Facts) -> Iterator[Finding]:
             facts, "CS015", "high" if facts.neighbours else "low", what,
             f"it accepts, and Docker {engine.version} leaves unpublished ports open to machines that "
             "route", reachable="neighbours" if facts.neighbours else "none", file=file,
+            line=facts.ufw.lines.get(what) if by_ufw and facts.ufw else None,
+            hint='DEFAULT_FORWARD_POLICY="DROP"' if by_ufw else None,
         )  # fmt: skip
 
 
@@ -83,7 +85,7 @@ def _at_boot(facts: Facts) -> Iterator[Finding]:
             yield about(
                 facts, "CS020", "medium", file.path,
                 "flush ruleset deletes the rules of Docker and of every other table too",
-                file=file.path, line=file.line,
+                file=file.path, line=file.line, hint="table inet mine; delete table inet mine",
             )  # fmt: skip
 
 
@@ -118,7 +120,8 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
         yield about(
             facts, "CS026", "high", "dockerd",
             f"{' and '.join(disabled)} off: nothing isolates containers, and publishes work by accident",
-            file=daemon.file,
+            file=daemon.file, line=daemon.lines.get(disabled[0]),
+            hint=f'"{disabled[0]}": true,' if disabled[0] in daemon.lines else None,
         )  # fmt: skip
     direct = [
         name
@@ -132,7 +135,8 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
         yield about(
             facts, "CS025", "medium", "dockerd",
             f"machines that route to container networks reach them: {', '.join(direct)}",
-            reachable="neighbours", file=daemon.file,
+            reachable="neighbours", file=daemon.file, line=daemon.lines.get(direct[0]),
+            hint=DELETE if direct[0] in daemon.lines else None,
         )  # fmt: skip
 
 

@@ -8,6 +8,8 @@ from typing import Literal
 
 Severity = Literal["critical", "high", "medium", "low", "note"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "note")
+DELETE = "(delete this line)"
+"""A hint where nothing takes the place of the line."""
 Reachable = Literal["internet", "neighbours", "host", "none", "unknown"]
 
 
@@ -27,7 +29,7 @@ class Finding:
     file: str | None = None
     line: int | None = None
     hint: str | None = None
-    """The exact line to change, if that is known."""
+    """What `line` of `file` should be, if that is known."""
 
     @property
     def fingerprint(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cloudsync.audit import tables
-from cloudsync.audit.findings import Finding, graded
+from cloudsync.audit.findings import DELETE, Finding, graded
 from cloudsync.audit.reachability import of_port
 from cloudsync.model.machine_facts import Facts, Listener, version_of
 from cloudsync.rules import Rule, RuleSet
@@ -52,6 +52,7 @@ def _engine_api(facts: Facts) -> Iterator[Finding]:
 
 
 def _api(facts: Facts, port: str, file: str | None) -> Finding:
+    line = facts.daemon.lines.get("hosts") if facts.daemon and file else None
     return Finding(
         id="CS003",
         severity="critical",
@@ -62,6 +63,8 @@ def _api(facts: Facts, port: str, file: str | None) -> Finding:
         protocol="tcp",
         ports=port,
         file=file,
+        line=line,
+        hint=DELETE if line else None,
     )
 
 
@@ -176,6 +179,7 @@ def _ssh(facts: Facts) -> Iterator[Finding]:
             ports=str(port),
             file=sshd.file,
             line=sshd.line,
+            hint="PasswordAuthentication no",
         )
         return
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TypedDict, Unpack
 
-from cloudsync.audit.findings import Finding, Reachable, Severity
+from cloudsync.audit.findings import DELETE, Finding, Reachable, Severity
 from cloudsync.audit.reachability import (
     final_drop,
     of_publish,
@@ -145,7 +145,7 @@ def _firewalld(facts: Facts) -> Iterator[Finding]:
             yield about(
                 facts, "CS007", "medium", f"zone {zone.name}",
                 f"it accepts everything, so that adding {opened} changes nothing",
-                file=zone.file or None,
+                file=zone.file or None, line=zone.line, hint=DELETE if zone.line else None,
             )  # fmt: skip
     if engine is None or engine.kind != "docker" or not engine.is_before(28, 3, 3):
         return

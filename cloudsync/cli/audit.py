@@ -148,8 +148,7 @@ def _print(shell: Shell, result: Audit, form: Form, configuration: Configuration
     elif form.output == "sarif":
         from cloudsync.render import sarif
 
-        fallback = Path(configuration.file).name if configuration else "cloudsync.toml"
-        content = json.dumps(sarif.document(result, fallback), indent=2) + "\n"
+        content = json.dumps(sarif.document(result, _places(configuration)), indent=2) + "\n"
     elif form.output == "html":
         from cloudsync.render import audit_html
 
@@ -166,6 +165,14 @@ def _print(shell: Shell, result: Audit, form: Form, configuration: Configuration
         write_named(Path(form.out), content.encode(), 0o644)
     except OSError as error:
         raise click.ClickException(f"{form.out} cannot be written: {error.strerror}") from None
+
+
+def _places(configuration: Configuration | None) -> dict[str, tuple[str, int | None]]:
+    """Where each host stands in the configuration, by a path that a repository knows."""
+    if configuration is None:
+        return {}
+    file = os.path.relpath(configuration.file)
+    return {host.name: (file, host.place.line) for host in configuration.hosts.values()}
 
 
 def _code(result: Audit, fail_on: str, facts: tuple[Facts, ...]) -> int:

@@ -40,6 +40,8 @@ class Publish:
     """What it is bound to: `0.0.0.0`, `::`, an address; `` for every address of both families."""
     file: str | None = None
     line: int | None = None
+    is_long: bool = False
+    """Whether the file has it in the long form."""
 
     @property
     def ports(self) -> str:
@@ -200,6 +202,8 @@ class Daemon:
     raw_disabled: bool = False
     """`DOCKER_INSECURE_NO_IPTABLES_RAW` in its environment."""
     file: str = "/etc/docker/daemon.json"
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Where the keys of daemon.json stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +284,8 @@ class Ufw:
     """The lines of after.rules that count."""
     after6_rules: tuple[str, ...] = ()
     """The lines of after6.rules that count."""
+    lines: Mapping[str, int] = field(default_factory=dict)
+    """Where `DEFAULT_FORWARD_POLICY` and `IPV6` stand in /etc/default/ufw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +296,8 @@ class Zone:
     ports: tuple[str, ...] = ()
     services: tuple[str, ...] = ()
     file: str = ""
+    line: int | None = None
+    """Of the first port or service."""
 
 
 @dataclass(frozen=True, slots=True)

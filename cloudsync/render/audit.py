@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from cloudsync.audit.catalogue import BY_ID
-from cloudsync.audit.findings import SEVERITIES, Finding
+from cloudsync.audit.findings import SEVERITIES, Finding, Reachable, Severity
 from cloudsync.audit.report import Audit
 from cloudsync.render.escape import plain
 
@@ -22,35 +23,85 @@ _STYLE = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class FindingDocument:
+    """One finding in the JSON form."""
+
+    id: str
+    title: str
+    severity: Severity
+    host: str
+    object: str
+    protocol: str | None
+    ports: str | None
+    reachable: Reachable
+    file: str | None
+    line: int | None
+    reason: str
+    fix: str
+    hint: str | None
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlindDocument:
+    """An input that could not be looked at."""
+
+    input: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditDocument:
+    """The JSON form of an audit; its keys are a contract, minor versions add some."""
+
+    format_version: str
+    complete: bool
+    findings: list[FindingDocument]
+    blind: list[BlindDocument]
+    ignored: int
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the document, as shipped in `cloudsync/audit/audit.schema.json`."""
+    from pydantic import TypeAdapter
+
+    schema = TypeAdapter(AuditDocument).json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
 def document(audit: Audit) -> dict[str, Any]:
-    """The JSON form; its keys are a contract."""
-    return {
-        "format_version": FORMAT_VERSION,
-        "complete": audit.complete,
-        "findings": [_finding(finding) for finding in audit.findings],
-        "blind": [{"input": spot.input, "reason": spot.reason} for spot in audit.blind],
-        "ignored": audit.ignored,
-    }
+    """The JSON form."""
+    return asdict(
+        AuditDocument(
+            format_version=FORMAT_VERSION,
+            complete=audit.complete,
+            findings=[finding_document(finding) for finding in audit.findings],
+            blind=[BlindDocument(spot.input, spot.reason) for spot in audit.blind],
+            ignored=audit.ignored,
+        )
+    )
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def finding_document(finding: Finding) -> FindingDocument:
+    """One finding in the JSON form."""
     kind = BY_ID[finding.id]
-    return {
-        "id": finding.id,
-        "title": kind.title,
-        "severity": finding.severity,
-        "host": finding.host,
-        "object": finding.object,
-        "protocol": finding.protocol,
-        "ports": finding.ports,
-        "reachable": finding.reachable,
-        "file": finding.file,
-        "line": finding.line,
-        "reason": finding.reason,
-        "fix": kind.fix,
-        "hint": finding.hint,
-        "fingerprint": finding.fingerprint,
-    }
+    return FindingDocument(
+        id=finding.id,
+        title=kind.title,
+        severity=finding.severity,
+        host=finding.host,
+        object=finding.object,
+        protocol=finding.protocol,
+        ports=finding.ports,
+        reachable=finding.reachable,
+        file=finding.file,
+        line=finding.line,
+        reason=finding.reason,
+        fix=kind.fix,
+        hint=finding.hint,
+        fingerprint=finding.fingerprint,
+    )
 
 
 def summary(audit: Audit) -> str:
@@ -93,7 +144,8 @@ def _lines(finding: Finding, width: int, *, hints: bool, colour: bool) -> Iterat
     yield from _wrapped(f"{finding.object}: {finding.reason}{place}", width)
     yield from _wrapped(f"fix: {kind.fix}", width)
     if hints and finding.hint and finding.file:
-        yield from _wrapped(f"{finding.file}:{finding.line}: {finding.hint}", width)
+        where = f"{finding.file}:{finding.line}" if finding.line else f"{finding.file}, a new line"
+        yield from _wrapped(f"{where}: {finding.hint}", width)
 
 
 def _wrapped(sentence: str, width: int) -> Iterator[str]:

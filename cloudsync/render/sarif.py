@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
 from cloudsync import __version__
-from cloudsync.audit.catalogue import KINDS, Kind
+from cloudsync.audit.catalogue import BY_ID, KINDS, Kind
 from cloudsync.audit.findings import Finding, Severity
 from cloudsync.audit.report import Audit
+from cloudsync.render.escape import plain
 
 _LEVEL = {"critical": "error", "high": "error", "medium": "warning", "low": "note", "note": "note"}
 _SCORE: dict[Severity, str] = {
@@ -19,8 +23,17 @@ _SCORE: dict[Severity, str] = {
 }
 
 
-def document(audit: Audit, fallback: str = "cloudsync.toml") -> dict[str, Any]:
-    """`fallback`: the file where findings stand that no file causes."""
+Place = tuple[str, int | None]
+"""A file, as a path or a URI, and a line."""
+
+
+def document(
+    audit: Audit,
+    hosts: Mapping[str, Place] = MappingProxyType({}),
+    fallback: str = "cloudsync.toml",
+) -> dict[str, Any]:
+    """`hosts`: where each host stands in the configuration, the place of a finding that no file of
+    the repository causes; `fallback`: the file for a host that is in none."""
     index = {kind.id: number for number, kind in enumerate(KINDS)}
     return {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
@@ -42,14 +55,19 @@ def document(audit: Audit, fallback: str = "cloudsync.toml") -> dict[str, Any]:
                             {
                                 "level": "warning",
                                 "message": {
-                                    "text": f"{spot.input} could not be looked at: {spot.reason}"
+                                    "text": plain(
+                                        f"{spot.input} could not be looked at: {spot.reason}"
+                                    )
                                 },
                             }
                             for spot in audit.blind
                         ],
                     }
                 ],
-                "results": [_result(f, index[f.id], fallback) for f in audit.findings],
+                "results": [
+                    _result(f, index[f.id], hosts.get(f.host, (fallback, None)))
+                    for f in audit.findings
+                ],
             }
         ],
     }
@@ -62,27 +80,36 @@ def _rule(kind: Kind) -> dict[str, Any]:
         "name": "".join(word.capitalize() for word in kind.title.split() if word.isalnum()),
         "shortDescription": {"text": kind.title},
         "fullDescription": {"text": f"{kind.title}. Looked at: {kind.inputs}."},
-        "help": {"text": f"Fix: {kind.fix}. Not a finding: {kind.trap}."},
+        "help": {
+            "text": f"Fix: {kind.fix}. Not a finding: {kind.trap}.",
+            "markdown": f"**Fix**: {kind.fix}.\n\n**Not a finding**: {kind.trap}.",
+        },
         "defaultConfiguration": {"level": _LEVEL[worst]},
         "properties": {"security-severity": _SCORE[worst], "tags": ["security", "network"]},
     }
 
 
-def _result(finding: Finding, index: int, fallback: str) -> dict[str, Any]:
-    region = {"region": {"startLine": finding.line}} if finding.line else {}
+def _result(finding: Finding, index: int, host: Place) -> dict[str, Any]:
+    """A file of the machine itself, under `/`, is in no repository: such a finding stands where the
+    host stands."""
+    in_repository = finding.file is not None and not finding.file.startswith("/")
+    path, line = (str(finding.file), finding.line) if in_repository else host
+    message = f"{plain(finding.object)}: {plain(finding.reason)}"
+    if finding.file and not in_repository:
+        message += f" ({plain(finding.file)}{f':{finding.line}' if finding.line else ''})"
     return {
         "ruleId": finding.id,
         "ruleIndex": index,
         "level": _LEVEL[finding.severity],
-        "message": {"text": f"{finding.object}: {finding.reason}"},
+        "message": {"text": f"{message}. Fix: {BY_ID[finding.id].fix}"},
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": (finding.file or fallback).lstrip("/")},
-                    **region,
+                    "artifactLocation": {"uri": quote(path.lstrip("/"))},
+                    "region": {"startLine": line or 1},
                 },
                 "logicalLocations": [
-                    {"fullyQualifiedName": f"host {finding.host} / {finding.object}"}
+                    {"fullyQualifiedName": plain(f"host {finding.host} / {finding.object}")}
                 ],
             }
         ],

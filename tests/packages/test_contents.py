@@ -29,9 +29,11 @@ def test_every_package_is_typed(wheel: zipfile.ZipFile, package: str) -> None:
 
 
 def test_the_schemas_ship(wheel: zipfile.ZipFile) -> None:
-    assert {"cloudsync/model/plan.schema.json", "cloudsync/config/schema.json"} <= set(
-        wheel.namelist()
-    )
+    assert {
+        "cloudsync/audit/audit.schema.json",
+        "cloudsync/config/schema.json",
+        "cloudsync/model/plan.schema.json",
+    } <= set(wheel.namelist())
 
 
 def test_the_entry_points_name_the_command_and_the_providers(wheel: zipfile.ZipFile) -> None:

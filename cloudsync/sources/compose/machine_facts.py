@@ -79,6 +79,7 @@ def _publish(port: PublishedPort, default: IPv4Address | None) -> Publish:
         address="" if address is None else str(address),
         file=port.place.file,
         line=port.place.line,
+        is_long=port.is_long,
     )
 
 

@@ -56,6 +56,8 @@ class PublishedPort:
     address: IPv4Address | IPv6Address | None
     """None for every address."""
     place: Place
+    is_long: bool = False
+    """Whether it is written in the long form, as a mapping."""
 
     @property
     def key(self) -> tuple[str, int, str, str]:
@@ -124,7 +126,7 @@ def _long_form(item: Mapping) -> Iterable[PublishedPort]:
     address = _text(item, "host_ip")
     if address == "":
         raise ValueError("host_ip is empty, which docker compose refuses; leave it out")
-    side = _Side(protocol, _address(address), item.place)
+    side = _Side(protocol, _address(address), item.place, is_long=True)
     yield from _paired(_text(item, "published") or "", first, last, side)
 
 
@@ -135,9 +137,10 @@ class _Side:
     protocol: str
     address: IPv4Address | IPv6Address | None
     place: Place
+    is_long: bool = False
 
     def port(self, target: int, host: str) -> PublishedPort:
-        return PublishedPort(self.protocol, target, host, self.address, self.place)
+        return PublishedPort(self.protocol, target, host, self.address, self.place, self.is_long)
 
 
 def _paired(host: str, first: int, last: int, side: _Side) -> Iterable[PublishedPort]:

@@ -7,7 +7,7 @@ import re
 import shlex
 
 from cloudsync.model.machine_facts import Daemon
-from cloudsync.sources.machine.root import Root, Unreadable
+from cloudsync.sources.machine.root import Root, Unreadable, lines_of
 
 _UNITS = (
     "/etc/systemd/system/docker.service",
@@ -43,6 +43,7 @@ def read(root: Root) -> Daemon | None:
         direct_routing=_switch(table, words, "allow-direct-routing", default=False),
         raw_disabled=bool(re.search(r"DOCKER_INSECURE_NO_IPTABLES_RAW=['\"]?1", unit or "")),
         file=path,
+        lines=lines_of(content or "", r'"([\w-]+)"\s*:'),
     )
 
 

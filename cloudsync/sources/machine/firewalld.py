@@ -6,7 +6,7 @@ import re
 
 from cloudsync.model.machine_facts import Firewalld, Zone
 from cloudsync.sources.machine import units
-from cloudsync.sources.machine.root import Root
+from cloudsync.sources.machine.root import Root, lines_of
 
 _FOLDERS = ("/usr/lib/firewalld/zones", "/etc/firewalld/zones")
 _ELEMENT = re.compile(r"<(zone|interface|port|service)\b([^>]*)>")
@@ -47,4 +47,6 @@ def _zone(path: str, content: str) -> Zone:
         else:
             services.append(values.get("name", ""))
     name = path.rpartition("/")[2].removesuffix(".xml")
-    return Zone(name, target, tuple(interfaces), tuple(ports), tuple(services), path)
+    lines = lines_of(content, r"<(port|service)\b")
+    line = min(lines.values(), default=None)
+    return Zone(name, target, tuple(interfaces), tuple(ports), tuple(services), path, line)

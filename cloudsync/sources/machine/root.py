@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -17,6 +18,16 @@ COMMAND_SECONDS = 10.0
 
 class Unreadable(Exception):
     """An input cannot be read; the message is one line."""
+
+
+def lines_of(content: str, pattern: str) -> dict[str, int]:
+    """The number of the last line where each word stands that the group of `pattern` matches."""
+    expression = re.compile(pattern)
+    return {
+        match[1]: number
+        for number, line in enumerate(content.splitlines(), 1)
+        for match in expression.finditer(line)
+    }
 
 
 @dataclass(frozen=True, slots=True)

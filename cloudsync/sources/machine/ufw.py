@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from cloudsync.model.machine_facts import Ufw
-from cloudsync.sources.machine.root import Root
+from cloudsync.sources.machine.root import Root, lines_of
 
 
 def read(root: Root) -> Ufw | None:
@@ -20,6 +20,7 @@ def read(root: Root) -> Ufw | None:
         ipv6=_value(defaults, "IPV6") != "no",
         after_rules=_rules(root.text("/etc/ufw/after.rules")),
         after6_rules=_rules(root.text("/etc/ufw/after6.rules")),
+        lines=lines_of(defaults, r"^\s*(DEFAULT_FORWARD_POLICY|IPV6)\s*="),
     )
 
 
