@@ -143,12 +143,20 @@ def _filters(facts: Facts, family: int) -> bool:
     """Whether anything in DOCKER-USER of a family drops, live or by a block of ufw's."""
     tables = facts.ip4 if family == 4 else facts.ip6
     chain = tables.chain("filter", "DOCKER-USER") if tables else None
-    if chain is not None and (final_drop(chain) or any(map(_drops, chain.rules))):
+    if chain is not None and any(map(_drops, _reached(chain))):
         return True
     if facts.ufw is None or not facts.ufw.enabled:
         return False
     lines = facts.ufw.after_rules if family == 4 else facts.ufw.after6_rules
     return block_drops(block_of(lines))
+
+
+def _reached(chain: Chain) -> Iterator[FilterRule]:
+    """The rules before the first that ends the chain for every packet."""
+    for rule in chain.rules:
+        yield rule
+        if rule.is_bare:
+            return
 
 
 def _drops(rule: FilterRule) -> bool:
