@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Literal, cast
 
 PREFIX = "CLOUDSYNC_INPUT_"
-Command = Literal["plan", "apply"]
+Command = Literal["plan", "apply", "audit"]
 Approval = Literal["pull-request", "expect", "none"]
 _FLAGS = ("--ssh-moved", "--now", "--verbose", "-v")
+_SEVERITIES = ("critical", "high", "medium", "low", "none")
 _VALUED = ("--firewall", "--adopt", "--allow-attach", "--allow-close")
 
 
@@ -39,6 +40,12 @@ class Inputs:
     token: str | None
     approval_secret: str | None = None
     """With it a comment's seal can be made by nobody else."""
+    compose: tuple[str, ...] = ()
+    """Compose files and folders to audit, relative to the checkout; all of it if empty."""
+    fail_on: str = "high"
+    """The least severity that fails an audit."""
+    upload: bool = True
+    """Whether the findings of an audit go to code scanning."""
 
     @staticmethod
     def of(environ: Mapping[str, str]) -> Inputs:
@@ -52,8 +59,11 @@ class Inputs:
             text("approval") or "pull-request",
             text("expect") or None,
         )
-        if command not in ("plan", "apply"):
-            raise InputError("the input command must be plan or apply")
+        if command not in ("plan", "apply", "audit"):
+            raise InputError("the input command must be plan, apply or audit")
+        fail_on = text("fail-on") or "high"
+        if fail_on not in _SEVERITIES:
+            raise InputError(f"the input fail-on must be one of {', '.join(_SEVERITIES)}")
         if expect is not None:
             approval = "expect"
         if approval not in ("pull-request", "expect", "none"):
@@ -83,6 +93,9 @@ class Inputs:
             args=_arguments(text("args")),
             token=text("token") or None,
             approval_secret=text("approval-secret") or None,
+            compose=tuple(text("compose").split()),
+            fail_on=fail_on,
+            upload=_truth("upload", text("upload"), default=True),
         )
 
 

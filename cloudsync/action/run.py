@@ -14,6 +14,7 @@ from pathlib import Path
 from cloudsync import exit_codes
 from cloudsync.action import approval, comment, page
 from cloudsync.action.approval import NotApproved
+from cloudsync.action.audit import audit
 from cloudsync.action.comment import Place
 from cloudsync.action.event import Event, EventError
 from cloudsync.action.github import Comment, GitHub, GitHubError
@@ -74,6 +75,8 @@ def main(environ: Mapping[str, str]) -> int:
     if event.name in _WITH_SECRETS:
         text = f"{event.name} would give a stranger's configuration this repository's secrets: use pull_request"
         return _end(runner, Result(exit_codes.USAGE, "event", text))
+    if inputs.command == "audit":
+        return audit(inputs, environ, runner)
     result = _plan(inputs, environ, runner)
     if inputs.command == "plan":
         result = _shown(inputs, event, environ, runner, result)

@@ -41,7 +41,7 @@ def test_the_page_has_every_input_and_every_output() -> None:
     assert rows(section("Inputs")) == list(ACTION["inputs"])
     outputs, reasons = section("Outputs").split("| `failure-reason` | exit code")
     assert rows(outputs) == list(ACTION["outputs"])
-    said = {*REASONS.values(), "inputs", "event", "not-approved", "comment"} - {""}
+    said = {*REASONS.values(), "inputs", "event", "not-approved", "comment", "findings"} - {""}
     assert set(rows(reasons)) == said
     assert (
         set(
@@ -74,7 +74,7 @@ def test_every_input_reaches_a_variable_and_none_a_script() -> None:
     assert not [step for step in steps if "${{" in step.get("run", "")]
     named = {
         name.removeprefix(PREFIX).lower().replace("_", "-")
-        for name in steps[-1]["env"]
+        for name in next(step for step in steps if step.get("id") == "run")["env"]
         if name.startswith(PREFIX)
     }
     assert named == set(ACTION["inputs"]) - {"version", "extras", "install", "python-version"}
@@ -105,6 +105,7 @@ def test_every_workflow_has_the_least_permissions_a_concurrency_group_and_an_end
             "pull-requests",
             "id-token",
             "packages",
+            "security-events",
         }
         assert all(
             step.get("with", {}).get("persist-credentials") is False

@@ -26,7 +26,7 @@ from tests.doubles.github import GitHubDouble
 ROOT = Path(__file__).parents[2]
 EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 _TOKEN = re.compile(
-    r"\s*(?:(==|!=|&&|\|\|)|'((?:[^']|'')*)'|([a-z_]+(?:\.[A-Za-z0-9_-]+)*)|(\d+)|(always\(\)))"
+    r"\s*(?:(==|!=|&&|\|\|)|'((?:[^']|'')*)'|(?!always\()([a-z_]+(?:\.[A-Za-z0-9_-]+)*)|(\d+)|(always\(\)))"
 )
 
 
@@ -56,6 +56,8 @@ class Job:
         self.temp.mkdir(parents=True, exist_ok=True)
         (folder / "event.json").write_text(json.dumps(payload))
         self.used: list[str] = []
+        self.given: list[dict[str, str]] = []
+        """The inputs of the actions that are used."""
         self.log = ""
 
     def run(self, workflow: Path, name: str, **changed: str) -> Ran:
@@ -105,10 +107,11 @@ class Job:
                 if "if" in step
                 else True
             )
-            if code or not truth(condition):
+            if (code and "always()" not in str(step.get("if"))) or not truth(condition):
                 continue
             if "uses" in step:
                 self.used.append(step["uses"])
+                self.given.append({k: str(expand(v, context)) for k, v in step["with"].items()})
                 continue
             code, outputs, more = self.step(number, step, context)
             context["steps"][step.get("id", str(number))] = {"outputs": outputs}
@@ -188,6 +191,8 @@ def evaluate(text: str, context: Mapping[str, Any]) -> Any:
         one = (
             match[2].replace("''", "'")
             if match[2] is not None
+            else True
+            if match[5]
             else match[4] or look_up(match[3], context)
         )
         if operator is None:
