@@ -17,6 +17,7 @@ from cloudsync.audit import (
     walls,
 )
 from cloudsync.audit.findings import SEVERITIES, Finding, Severity
+from cloudsync.config.configuration import AuditIgnore
 from cloudsync.model.machine_facts import Blind, Facts
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import ANY
@@ -44,6 +45,11 @@ class Ignore:
     """Of the finding; `*` for any."""
     reason: str
     until: date | None = None
+
+
+def ignores_of(entries: Iterable[AuditIgnore]) -> tuple[Ignore, ...]:
+    """The `[[audit.ignore]]` of a configuration."""
+    return tuple(Ignore(entry.id, entry.object, entry.reason, entry.until) for entry in entries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,12 +114,9 @@ def _ignores(shell: Shell, configuration: Configuration | None) -> tuple[Ignore,
             configuration = load(find(shell.config))
         except ConfigError:
             return ()
-    from cloudsync.audit.report import Ignore
+    from cloudsync.audit.report import ignores_of
 
-    return tuple(
-        Ignore(entry.id, entry.object, entry.reason, entry.until)
-        for entry in configuration.audit_ignores
-    )
+    return ignores_of(configuration.audit_ignores)
 
 
 def _facts(

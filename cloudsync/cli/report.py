@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common
 from cloudsync.state import StateError
+
+if TYPE_CHECKING:
+    from cloudsync.audit.report import Audit
+    from cloudsync.config import Configuration
+    from cloudsync.reconcile.run import Planned
 
 _RUNS = 20
 
@@ -22,8 +28,14 @@ _RUNS = 20
     default="html",
     help="Form of the output (default: html).",
 )
+@click.option(
+    "--audit/--no-audit",
+    "audited",
+    default=True,
+    help="Whether what an audit of the hosts finds is on the page (default: it is).",
+)
 @common
-def command(shell: Shell, *, out: str | None, output: str) -> int:
+def command(shell: Shell, *, out: str | None, output: str, audited: bool) -> int:
     """Write a page that shows what is open on which machines, why, and what is not.
 
     One file, without anything from elsewhere; it reads and prints without script. Nothing is
@@ -43,7 +55,8 @@ def command(shell: Shell, *, out: str | None, output: str) -> int:
         runs = entries(configuration.state, configuration.owner)[-_RUNS:][::-1]
     except StateError as error:
         raise click.ClickException(str(error)) from None
-    report = report_of(planned.plan, status_rows(planned.considered), runs)
+    findings = _audit(shell, configuration, planned) if audited else None
+    report = report_of(planned.plan, status_rows(planned.considered), runs, findings)
     if output == "json":
         content = json.dumps(document(report), indent=2) + "\n"
     else:
@@ -60,3 +73,14 @@ def command(shell: Shell, *, out: str | None, output: str) -> int:
         except OSError as error:
             raise click.ClickException(f"{out} cannot be written: {error.strerror}") from None
     return exit_codes.of_reading(planned.plan)
+
+
+def _audit(shell: Shell, configuration: Configuration, planned: Planned) -> Audit:
+    """What is wrong with the hosts, by the plan that the page shows."""
+    from datetime import UTC, datetime
+
+    from cloudsync.audit.report import audit, ignores_of
+    from cloudsync.reconcile.machine_facts import of_hosts
+
+    facts = of_hosts(configuration, (), (), shell.progress, planned)
+    return audit(facts, ignores_of(configuration.audit_ignores), datetime.now(UTC).date())

@@ -167,6 +167,10 @@ class WatchSettings:
     """The longest that a run is put off while events keep coming."""
     listen: tuple[str, int] | None = None
     poll: float = 30.0
+    audit: float | None = 3600.0
+    """Between audits; None: there is none."""
+    token: SecretRef | None = None
+    """What a reader of the status page must know; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)

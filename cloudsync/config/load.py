@@ -245,6 +245,8 @@ class _Loader:
             debounce_max=duration(table.debounce_max).total_seconds(),
             listen=listen_address(table.listen) if table.listen is not None else None,
             poll=duration(table.poll).total_seconds(),
+            audit=None if table.audit == "off" else duration(table.audit).total_seconds(),
+            token=table.token,
         )
 
     def publish(self, file: File) -> PublishSettings | None:

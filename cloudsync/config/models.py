@@ -370,6 +370,14 @@ class WatchTable(Settings):
         AfterValidator(_checked_listen),
         Field(description="loopback address:port of /metrics, /healthz"),
     ] = None
+    audit: Annotated[
+        Literal["off"] | Duration,
+        Field(description='time between audits, whose findings are metrics; "off": none'),
+    ] = "1h"
+    token: Annotated[
+        SecretRef | None,
+        Field(description="reference to the password of the status page, for a browser or a proxy"),
+    ] = None
 
     @model_validator(mode="after")
     def _in_order(self) -> WatchTable:

@@ -44,6 +44,17 @@ class Figures(_Kept):
     changes: dict[str, int] = {}
 
 
+class AuditFigures(_Kept):
+    """What the last audit of `watch` found."""
+
+    ended: float
+    """Unix seconds."""
+    findings: dict[str, int]
+    """By severity, every one of them."""
+    blind: int
+    """Inputs that could not be looked at."""
+
+
 class Streak(_Kept):
     """Runs that failed one after the other. `since`: Unix seconds. `reported`: the exit codes that
     a webhook has delivered, under its old name `told` in the file. `over`: a run succeeded since,
@@ -70,6 +81,7 @@ class Memory(_Kept):
     firewalls: dict[str, Figures] = {}
     hosts: dict[str, bool] = {}
     streak: Streak | None = None
+    audit: AuditFigures | None = None
 
 
 def recall(state: StatePlace, owner: str) -> Memory:

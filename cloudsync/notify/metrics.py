@@ -52,6 +52,9 @@ METRICS = (
     Metric("cloudsync_host_complete", "gauge", ("host",), "1 where the last run could read the host completely, else 0."),
     Metric("cloudsync_errors_total", "counter", ("kind",), "What went wrong, by kind."),
     Metric("cloudsync_failing_since_timestamp_seconds", "gauge", (), "Since when every run failed, in Unix seconds; 0 while they succeed."),
+    Metric("cloudsync_audit_timestamp_seconds", "gauge", (), "When the last audit of watch ended; absent without one."),
+    Metric("cloudsync_audit_findings", "gauge", ("severity",), "What that audit found, by severity."),
+    Metric("cloudsync_audit_blind_spots", "gauge", (), "Inputs that it could not look at."),
 )  # fmt: skip
 Sample = tuple[Mapping[str, str], float]
 
@@ -112,6 +115,21 @@ def _samples(memory: Memory) -> dict[str, Iterable[Sample]]:
         "cloudsync_failing_since_timestamp_seconds": [
             ({}, memory.streak.since if memory.streak and not memory.streak.over else 0)
         ],
+        **_audit(memory),
+    }
+
+
+def _audit(memory: Memory) -> dict[str, Iterable[Sample]]:
+    audit = memory.audit
+    if audit is None:
+        names = ("timestamp_seconds", "findings", "blind_spots")
+        return {f"cloudsync_audit_{name}": () for name in names}
+    return {
+        "cloudsync_audit_timestamp_seconds": [({}, audit.ended)],
+        "cloudsync_audit_findings": [
+            ({"severity": severity}, count) for severity, count in audit.findings.items()
+        ],
+        "cloudsync_audit_blind_spots": [({}, audit.blind)],
     }
 
 

@@ -74,11 +74,12 @@ def of_hosts(
     names: Sequence[str],
     compose: Sequence[str],
     progress: Progress = silent,
+    planned: run.Planned | None = None,
 ) -> tuple[Facts, ...]:
     """The facts of the hosts of a configuration, with what the clouds let in. Only the firewalls of
-    these hosts are read."""
+    these hosts are read; none, if `planned` is a plan of them already."""
     chosen = names or [host.name for host in configuration.hosts.values() if not host.retired]
-    plan = _planned(configuration, chosen, progress)
+    plan = planned or _planned(configuration, chosen, progress)
     of_hosts = []
     for name in chosen:
         host = configuration.hosts[name]

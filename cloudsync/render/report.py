@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from cloudsync.audit.catalogue import BY_ID
 from cloudsync.audit.findings import Finding
+from cloudsync.audit.report import Audit
 from cloudsync.model.plan import Guard, Plan
 from cloudsync.planning.status_table import STATES, StatusRow
 from cloudsync.render import words
+from cloudsync.render.audit import document as audit_document
 from cloudsync.rules.networks import NetworkSet
 
 FORMAT_VERSION = "1.0"
@@ -44,7 +45,13 @@ class Report:
     warnings: tuple[str, ...] = ()
     runs: tuple[Mapping[str, Any], ...] = ()
     """Entries of the history, the last first."""
-    findings: tuple[Finding, ...] = ()
+    audit: Audit | None = None
+    """What an audit of the same machines found; None if there was none."""
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Of the audit, the worst first."""
+        return self.audit.findings if self.audit else ()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -56,7 +63,7 @@ def report_of(
     plan: Plan,
     rows: Sequence[StatusRow],
     runs: Sequence[Mapping[str, Any]],
-    findings: Sequence[Finding] = (),
+    audit: Audit | None = None,
 ) -> Report:
     """Put together from a plan, its rows, the history and an audit."""
     return Report(
@@ -73,7 +80,7 @@ def report_of(
         guards=plan.guards,
         warnings=plan.warnings,
         runs=tuple(runs),
-        findings=tuple(findings),
+        audit=audit,
     )
 
 
@@ -128,18 +135,7 @@ def document(report: Report) -> dict[str, Any]:
         ],
         "warnings": list(report.warnings),
         "runs": [run_of(entry) for entry in report.runs],
-        "findings": [
-            {
-                "id": finding.id,
-                "title": BY_ID[finding.id].title,
-                "severity": finding.severity,
-                "host": finding.host,
-                "object": finding.object,
-                "reason": finding.reason,
-                "fix": BY_ID[finding.id].fix,
-            }
-            for finding in report.findings
-        ],
+        "audit": audit_document(report.audit) if report.audit else None,
     }
 
 

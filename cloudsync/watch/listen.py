@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hmac
 import json
 import socket
 import threading
@@ -13,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cloudsync.notify.metrics import CONTENT_TYPE
+from cloudsync.provider.settings import SecretError
 from cloudsync.rules.networks import is_loopback
 from cloudsync.state import StateError
 
@@ -38,6 +41,8 @@ class Board:
         self.metrics = ""
         self.page: Callable[[], str] = lambda: ""
         """Makes the report; raises `StateError`."""
+        self.token: Callable[[], str | None] = lambda: None
+        """What a reader of the report must know, None for nothing; raises `SecretError`."""
         self.health = Health(healthy=False, reason="no run has ended yet", values={})
 
 
@@ -138,8 +143,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer_page(self) -> None:
         try:
+            token = self.board.token()
+            if token is not None and not _knows(self.headers.get("Authorization", ""), token):
+                self._answer(401, "text/plain; charset=utf-8", "the page needs its token\n")
+                return
             self._answer(200, "text/html; charset=utf-8", self.board.page())
-        except StateError as error:
+        except (SecretError, StateError) as error:
             self._answer(503, "text/plain; charset=utf-8", f"{error}\n")
 
     def _answer(self, status: int, kind: str, text: str) -> None:
@@ -149,12 +158,27 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "no-store")
         self.send_header("X-Content-Type-Options", "nosniff")
+        if status == 401:
+            self.send_header("WWW-Authenticate", 'Basic realm="cloudsync", charset="UTF-8"')
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the standard library
         """Requests are not logged."""
+
+
+def _knows(authorization: str, token: str) -> bool:
+    """Whether the header has the token: as a bearer token, or as the password of any user."""
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            given = base64.b64decode(given, validate=True).decode().partition(":")[2]
+        except ValueError:
+            return False
+    elif scheme.lower() != "bearer":
+        return False
+    return hmac.compare_digest(given.strip().encode(), token.encode())
 
 
 def _is_here(host: str) -> bool:

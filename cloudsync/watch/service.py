@@ -25,7 +25,7 @@ from cloudsync.config.configuration import Configuration, WatchSettings
 from cloudsync.config.models import rhythm_problem
 from cloudsync.model.plan import Granted
 from cloudsync.notify import metrics
-from cloudsync.notify.counters import Memory, remembering
+from cloudsync.notify.counters import Memory, recall, remembering
 from cloudsync.notify.notifier import Reporting
 from cloudsync.notify.run import Run
 from cloudsync.provider.contract import Progress
@@ -39,6 +39,7 @@ from cloudsync.state import StateError
 from cloudsync.state.lease import Standing
 from cloudsync.state.lock import LockHeld
 from cloudsync.state.shards import Shard
+from cloudsync.watch.auditing import Auditing
 from cloudsync.watch.bell import Bell
 from cloudsync.watch.events import Listener, can_listen
 from cloudsync.watch.keepers import Keepers
@@ -113,7 +114,11 @@ class Service:
         self.reloading = Reloading(path, overrides.problem, clock.now)
         self.rhythm = Rhythm(self._pace())
         self.bell, self.board, self.systemd = Bell(), Board(), Systemd()
-        self.board.page = StatusPage(lambda: self.configuration).current
+        self.auditing = Auditing(lambda: self.configuration, self._audited)
+        self.board.page = StatusPage(
+            lambda: self.configuration, audit=lambda: self.auditing.last
+        ).current
+        self.board.token = self._page_token
         self.listeners: dict[tuple[str, str], Listener] = {}
         self.keepers = Keepers(self._hint)
         self.server: Server | None = None
@@ -142,6 +147,7 @@ class Service:
             if (problem := self._listen()) is not None:
                 raise ListenProblem(problem)
             self._attend()
+            self.auditing.start()
             log.info("watching %s", self._what(), extra={"event": "start"})
             self.systemd.ready("the first run is under way")
             try:
@@ -272,6 +278,17 @@ class Service:
             else ""
         )
         self.systemd.status(f"{broken}{at}: {run.sentence()[:300]}")
+
+    def _page_token(self) -> str | None:
+        """What a reader of the status page must know. Raises `SecretError`."""
+        configuration = self.configuration
+        token = configuration.watch.token
+        return None if token is None else token.resolve(configuration.base).get_secret_value()
+
+    def _audited(self) -> None:
+        """The metrics with what an audit found."""
+        configuration = self.configuration
+        self.board.metrics = metrics.text(recall(configuration.state, configuration.owner))
 
     def _judge(self, sentence: str | None = None) -> None:
         now = self.clock.now()
@@ -412,6 +429,7 @@ class Service:
     def _end(self) -> None:
         self.systemd.stopping()
         self.systemd.promise(MARGIN_SECONDS)
+        self.auditing.stop()
         self.keepers.stop()
         self._poll.stop()
         for listener in self.listeners.values():

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from cloudsync.audit.report import Audit
 from cloudsync.config import Configuration
 
 KEPT_SECONDS = 60.0
@@ -13,14 +14,15 @@ _RUNS = 20
 
 
 class StatusPage:
-    """`configuration`: the one in effect now."""
+    """`configuration`: the one in effect now; `audit`: the last one, None before the first."""
 
     def __init__(
         self,
         configuration: Callable[[], Configuration],
         clock: Callable[[], float] = time.monotonic,
+        audit: Callable[[], Audit | None] = lambda: None,
     ) -> None:
-        self._configuration, self._clock = configuration, clock
+        self._configuration, self._clock, self._audit = configuration, clock, audit
         self._lock = threading.Lock()
         self._page: tuple[float, str] | None = None
 
@@ -42,4 +44,4 @@ class StatusPage:
         configuration = self._configuration()
         planned = reconcile.plan(configuration, reconcile.Options())
         runs = entries(configuration.state, configuration.owner)[-_RUNS:][::-1]
-        return page(report_of(planned.plan, status_rows(planned.considered), runs))
+        return page(report_of(planned.plan, status_rows(planned.considered), runs, self._audit()))

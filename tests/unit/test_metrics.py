@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cloudsync.notify import metrics
 from cloudsync.notify.counters import (
+    AuditFigures,
     Figures,
     Memory,
     Streak,
@@ -43,8 +44,9 @@ def test_every_metric_is_there_under_its_name_and_kind() -> None:
         foreign=3,
     )
     memory = Memory(
-        owner="shop", runs={0: 3, 75: 1}, hosts={"h": False}, firewalls={"web": figures}
-    )
+        owner="shop", runs={0: 3, 75: 1}, hosts={"h": False}, firewalls={"web": figures},
+        audit=AuditFigures(ended=7.0, findings={"critical": 1, "high": 0}, blind=2),
+    )  # fmt: skip
     families = {
         family.name: family.type for family in text_string_to_metric_families(metrics.text(memory))
     }

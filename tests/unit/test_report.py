@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from cloudsync.audit.findings import Finding
+from cloudsync.audit.report import Audit
 from cloudsync.planning.status_table import STATES, StatusRow
 from cloudsync.render.html.report_page import page
 from cloudsync.render.report import Report, document, hops
@@ -85,7 +86,7 @@ def test_hostile_machines_findings_and_hosts_stay_text_too() -> None:
     content = page(
         report(
             replace(WEB, machines=(HOSTILE,), needed_by=(HOSTILE,)),
-            findings=(finding,),
+            audit=Audit((finding,), ()),
             hosts=((HOSTILE, "failed", HOSTILE),),
             warnings=(HOSTILE,),
             runs=({"id": HOSTILE, "why": HOSTILE},),

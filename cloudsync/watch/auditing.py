@@ -1,0 +1,81 @@
+"""The audit of a service: now and then, in a thread of its own, so that no event waits for it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from cloudsync.audit.findings import SEVERITIES
+from cloudsync.audit.report import Audit, audit, ignores_of
+from cloudsync.config import Configuration
+from cloudsync.notify.counters import AuditFigures, remembering
+
+log = logging.getLogger("cloudsync.watch")
+_LOOK_SECONDS = 5.0
+_STOP_SECONDS = 2.0
+
+
+class Auditing:
+    """Audits every host of the configuration that is in effect, every `[watch] audit`. `last`: what
+    the latest one found."""
+
+    def __init__(
+        self, configuration: Callable[[], Configuration], audited: Callable[[], None]
+    ) -> None:
+        """`audited` is called after each audit."""
+        self._configuration, self._audited = configuration, audited
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
+        self.last: Audit | None = None
+
+    def start(self) -> None:
+        """From now on; the first audit follows at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """An audit under way is not waited for: it changes nothing."""
+        self._stop.set()
+        self._thread.join(_STOP_SECONDS)
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._stop.is_set():
+            every = self._configuration().watch.audit
+            if every is not None and time.monotonic() >= due:
+                due = time.monotonic() + every
+                self._once()
+            self._stop.wait(_LOOK_SECONDS)
+
+    def _once(self) -> None:
+        configuration = self._configuration()
+        try:
+            self.last = audit_of(configuration)
+            with remembering(configuration.state, configuration.owner) as memory:
+                memory.audit = _figures(self.last)
+            self._audited()
+        except Exception as error:
+            log.debug("internal error", exc_info=True)  # -v shows it; the service goes on
+            log.warning(
+                "the audit ended with an internal error: %s",
+                type(error).__name__,
+                extra={"event": "audit"},
+            )
+
+
+def audit_of(configuration: Configuration) -> Audit:
+    """Every host of a configuration, with its `[[audit.ignore]]`."""
+    from cloudsync.reconcile.machine_facts import of_hosts
+
+    ignores = ignores_of(configuration.audit_ignores)
+    return audit(of_hosts(configuration, (), ()), ignores, datetime.now(UTC).date())
+
+
+def _figures(result: Audit) -> AuditFigures:
+    counts: dict[str, int] = {
+        severity: sum(finding.severity == severity for finding in result.findings)
+        for severity in SEVERITIES
+    }
+    return AuditFigures(ended=time.time(), findings=counts, blind=len(result.blind))
