@@ -70,6 +70,8 @@ lint: $(STAMP) ## ruff, mypy --strict, pyright, import-linter; the Compose examp
 docs: $(STAMP) ## Write the reference pages from the code, and record the picture of a plan
 	$(VENV)/bin/python docs/generate.py
 	$(VENV)/bin/python docs/picture.py
+	$(VENV)/bin/python docs/cast.py
+	command -v chromium >/dev/null && $(VENV)/bin/python docs/screenshots.py || echo "the screenshots need chromium" >&2
 
 site: $(STAMP) ## The documentation as a site in .site/, and nothing in it that leads nowhere
 	$(PIP) install --quiet -c constraints.txt --group site

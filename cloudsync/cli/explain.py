@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +15,7 @@ from cloudsync.state import StateError
 
 if TYPE_CHECKING:
     from cloudsync.planning.explain import Asked, Explanation
+    from cloudsync.reconcile.run import Planned
 
 
 @click.command("explain")
@@ -28,8 +30,22 @@ if TYPE_CHECKING:
 @click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
 )
+@click.option(
+    "--html",
+    is_flag=True,
+    help="A picture of the way to it, as one HTML file, instead of the story.",
+)
+@click.option("--out", metavar="FILE", help="Write the picture to FILE (with --html).")
 @common
-def command(shell: Shell, *, port: str, firewalls: tuple[str, ...], output: str) -> int:
+def command(
+    shell: Shell,
+    *,
+    port: str,
+    firewalls: tuple[str, ...],
+    output: str,
+    html: bool,
+    out: str | None,
+) -> int:
     """Explain one port: where it is open, who needs it, what refuses or holds it, and what would
     change that.
 
@@ -42,6 +58,8 @@ def command(shell: Shell, *, port: str, firewalls: tuple[str, ...], output: str)
     from cloudsync.render import explain as render
     from cloudsync.state.history import entries
 
+    if out is not None and not html:
+        raise click.UsageError("--out goes with --html")
     asked = _asked(port)
     configuration = shell.load(fleet=True)
     options = options_for(configuration, firewalls, Granted())
@@ -50,6 +68,9 @@ def command(shell: Shell, *, port: str, firewalls: tuple[str, ...], output: str)
         history = entries(configuration.state, configuration.owner)
     except StateError as error:
         raise click.ClickException(str(error)) from None
+    if html:
+        _picture(planned, asked, out)
+        return exit_codes.of_reading(planned.plan)
     explanations = [
         explain(
             planned.configuration,
@@ -102,3 +123,24 @@ def _has_something(explanation: Explanation) -> bool:
         s.open or s.reasons or s.refused or s.held or s.kept or s.through or s.halted
         for s in explanation.stories
     )
+
+
+def _picture(planned: Planned, asked: tuple[Asked, ...], out: str | None) -> None:
+    """The way of what was asked about; of udp too only if anything of it is open or needed."""
+    from cloudsync.planning.path import paths
+    from cloudsync.render.html.path_page import page
+
+    ways = [
+        (str(port), paths(planned.considered, planned.discoveries, port.rules)) for port in asked
+    ]
+    ways = ways[:1] + [way for way in ways[1:] if any(p.verdict == "open" for p in way[1])]
+    content = page(planned.plan, ways)
+    if out is None:
+        click.echo(content, nl=False)
+        return
+    from cloudsync.runtime.files import write_named
+
+    try:
+        write_named(Path(out), content.encode(), 0o644)
+    except OSError as error:
+        raise click.ClickException(f"{out} cannot be written: {error.strerror}") from None

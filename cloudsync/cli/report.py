@@ -44,6 +44,7 @@ def command(shell: Shell, *, out: str | None, output: str, audited: bool) -> int
 
     Example: cloudsync report --out /srv/www/ports.html
     """
+    from cloudsync.planning.path import of_rows
     from cloudsync.planning.status_table import status_rows
     from cloudsync.reconcile import run as reconcile
     from cloudsync.render.report import document, report_of
@@ -56,7 +57,9 @@ def command(shell: Shell, *, out: str | None, output: str, audited: bool) -> int
     except StateError as error:
         raise click.ClickException(str(error)) from None
     findings = _audit(shell, configuration, planned) if audited else None
-    report = report_of(planned.plan, status_rows(planned.considered), runs, findings)
+    rows = status_rows(planned.considered)
+    ways = of_rows(planned.considered, planned.discoveries, rows)
+    report = report_of(planned.plan, rows, runs, findings, ways)
     if output == "json":
         content = json.dumps(document(report), indent=2) + "\n"
     else:

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -22,6 +22,7 @@ from cloudsync.planning.decide import Considered
 from cloudsync.planning.policy import Wanted
 from cloudsync.provider.contract import Present
 from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules.networks import NOWHERE, NetworkSet
 
 State = Literal["open", "opens", "closes", "held", "refused", "beyond"]
 STATES: tuple[State, ...] = ("beyond", "closes", "held", "refused", "opens", "open")
@@ -50,7 +51,16 @@ class StatusRow:
 def status_rows(considered: Iterable[Considered]) -> tuple[StatusRow, ...]:
     """Every row, what needs a person first, then by port."""
     rows = [row for firewall in considered for row in _of_firewall(firewall)]
-    return tuple(sorted(rows, key=_order))
+    return tuple(sorted(_families_merged(rows), key=_order))
+
+
+def _families_merged(rows: Iterable[StatusRow]) -> Iterator[StatusRow]:
+    """Rows that differ in their sources only (both families of one published port) as one."""
+    sources: dict[StatusRow, NetworkSet] = {}
+    for row in rows:
+        key = replace(row, sources=())
+        sources[key] = sources.get(key, NOWHERE) | NetworkSet.of(row.sources)
+    return (replace(row, sources=networks.cidrs()) for row, networks in sources.items())
 
 
 def _order(row: StatusRow) -> tuple[int, str, str, int, str]:

@@ -11,19 +11,20 @@ from cloudsync.audit.findings import SEVERITIES, Finding
 from cloudsync.audit.report import Audit
 from cloudsync.render.audit import summary
 from cloudsync.render.escape import plain
+from cloudsync.render.html.pages import csp_hash
 
 _CSS = """
-:root { color-scheme: light dark; --line: #8884; --critical: #a30021; --high: #b3400f;
-  --medium: #7a5a00; --low: #35618c; --note: #666; }
-@media (prefers-color-scheme: dark) { :root { --critical: #ff8f9f; --high: #ffab7a;
+:root { color-scheme: light dark; --paper: #fff; --ink: #1a1a1a; --line: #8884; --critical: #a30021; --high: #b3400f;
+  --medium: #7a5a00; --low: #35618c; --note: #595959; }
+@media (prefers-color-scheme: dark) { :root { --paper: #16181b; --ink: #ececec; --critical: #ff8f9f; --high: #ffab7a;
   --medium: #f0cf6b; --low: #9cc7f2; --note: #aaa; } }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 1rem; }
+body { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
 article { border-top: 1px solid var(--line); padding: .75rem 0; break-inside: avoid; }
 h3 { font-size: 1rem; margin: 0; } p { margin: .25rem 0; overflow-wrap: anywhere; }
 .severity { font-weight: bold; text-transform: uppercase; font-size: .8rem; }
 code { font-size: .9em; } footer { margin-top: 2rem; font-size: .85rem; }
-@media print { body { max-width: none; font-size: 11pt; } }
+@media print { :root { color-scheme: light; --paper: #fff; --ink: #000; } body { max-width: none; font-size: 11pt; } }
 """
 _CSS += "".join(f".{s} .severity {{ color: var(--{s}); }}\n" for s in SEVERITIES)
 
@@ -42,7 +43,7 @@ def page(audit: Audit) -> str:
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "style-src 'unsafe-inline'\">\n"
+        f"style-src 'sha256-{csp_hash(_CSS)}'; base-uri 'none'; form-action 'none'\">\n"
         f"<title>cloudsync audit</title>\n<style>{_CSS}</style>\n</head>\n<body>\n<main>\n"
         f"<h1>cloudsync audit</h1>\n<p>{_text(summary(audit))}</p>\n{sections}</main>\n"
         f"<footer>cloudsync {_text(__version__)}, {now}</footer>\n</body>\n</html>\n"

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any
 
 from cloudsync.audit.findings import Finding
 from cloudsync.audit.report import Audit
 from cloudsync.model.plan import Guard, Plan
+from cloudsync.planning.path import Hop
 from cloudsync.planning.status_table import STATES, StatusRow
 from cloudsync.render import words
 from cloudsync.render.audit import document as audit_document
 from cloudsync.rules.networks import NetworkSet
 
 FORMAT_VERSION = "1.0"
-Verdict = Literal["open", "closed", "none"]
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """One place a packet passes on its way to a container."""
-
-    name: str
-    """`cloud firewall web`, `host table web-host`, `container shop/web`."""
-    verdict: Verdict
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +39,8 @@ class Report:
     """Entries of the history, the last first."""
     audit: Audit | None = None
     """What an audit of the same machines found; None if there was none."""
+    ways: Mapping[StatusRow, tuple[Hop, ...]] = field(default_factory=dict)
+    """From the Internet to who needs it, of rows whose port has a number."""
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -64,6 +58,7 @@ def report_of(
     rows: Sequence[StatusRow],
     runs: Sequence[Mapping[str, Any]],
     audit: Audit | None = None,
+    ways: Mapping[StatusRow, tuple[Hop, ...]] = MappingProxyType({}),
 ) -> Report:
     """Put together from a plan, its rows, the history and an audit."""
     return Report(
@@ -81,30 +76,48 @@ def report_of(
         warnings=plan.warnings,
         runs=tuple(runs),
         audit=audit,
+        ways=ways,
     )
 
 
-def hops(report: Report, row: StatusRow) -> tuple[Hop, ...]:
-    """The way from the Internet to who needs the port: each firewall that has a row for it on one
-    of the machines, then the container."""
-    same = [
-        other
-        for other in report.rows
-        if (other.protocol, other.ports) == (row.protocol, row.ports)
-        and set(other.machines) & set(row.machines)
-        and other.state != "beyond"
-    ]
-    path = []
-    for wall in ("cloud", "host"):
-        for firewall in dict.fromkeys(other.firewall for other in same if other.wall == wall):
-            states = {other.state for other in same if other.firewall == firewall}
-            is_open = bool(states & {"open", "held", "closes"})
-            name = "cloud firewall" if wall == "cloud" else "host table"
-            reason = next((o.reason for o in same if o.firewall == firewall and o.reason), "")
-            path.append(Hop(f"{name} {firewall}", "open" if is_open else "closed", reason))
-    needed = ", ".join(row.needed_by)
-    path.append(Hop(needed or "nothing needs it", "open" if needed else "none"))
-    return tuple(path)
+@dataclass(frozen=True, slots=True)
+class MachineRow:
+    """One machine in numbers."""
+
+    name: str
+    firewalls: tuple[str, ...]
+    protected: bool
+    counts: Mapping[str, int]
+    """Rows by state, those that there are."""
+    findings: int
+    """Of the audit, notes aside."""
+
+
+def machine_rows(report: Report) -> tuple[MachineRow, ...]:
+    """Every machine, those with most to see to first."""
+    counts: dict[str, Counter[str]] = {}
+    firewalls: dict[str, dict[str, None]] = {}
+    for row in report.rows:
+        for machine in row.machines:
+            counts.setdefault(machine, Counter())[row.state] += 1
+            firewalls.setdefault(machine, {})[row.firewall] = None
+    for name, firewall, _ in report.machines:
+        counts.setdefault(name, Counter())
+        firewalls.setdefault(name, {})[firewall] = None
+    unprotected = {name for name, _, protected in report.machines if not protected}
+    findings = Counter(f.host for f in report.findings if f.severity != "note")
+    machines = (
+        MachineRow(
+            name, tuple(firewalls[name]), name not in unprotected, counts[name], findings[name]
+        )
+        for name in counts
+    )
+    return tuple(sorted(machines, key=_urgency))
+
+
+def _urgency(machine: MachineRow) -> tuple[bool, int, int, str]:
+    open_beyond = machine.counts.get("beyond", 0) + machine.counts.get("closes", 0)
+    return machine.protected, -open_beyond, -machine.findings, machine.name
 
 
 def sources(row: StatusRow) -> str:
@@ -151,7 +164,10 @@ def _row(report: Report, row: StatusRow) -> dict[str, Any]:
         "needed_by": list(row.needed_by),
         "reason": row.reason,
         "until": row.until.isoformat(timespec="seconds") if row.until else None,
-        "path": [{"name": hop.name, "verdict": hop.verdict} for hop in hops(report, row)],
+        "path": [
+            {"name": hop.name, "verdict": hop.verdict, "rule": hop.rule or None}
+            for hop in report.ways.get(row, ())
+        ],
     }
 
 

@@ -35,6 +35,7 @@ class StatusPage:
             return self._page[1]
 
     def _made(self) -> str:
+        from cloudsync.planning.path import of_rows
         from cloudsync.planning.status_table import status_rows
         from cloudsync.reconcile import run as reconcile
         from cloudsync.render.html.report_page import page
@@ -44,4 +45,6 @@ class StatusPage:
         configuration = self._configuration()
         planned = reconcile.plan(configuration, reconcile.Options())
         runs = entries(configuration.state, configuration.owner)[-_RUNS:][::-1]
-        return page(report_of(planned.plan, status_rows(planned.considered), runs, self._audit()))
+        rows = status_rows(planned.considered)
+        ways = of_rows(planned.considered, planned.discoveries, rows)
+        return page(report_of(planned.plan, rows, runs, self._audit(), ways))

@@ -12,9 +12,10 @@ import pytest
 
 from cloudsync.audit.findings import Finding
 from cloudsync.audit.report import Audit
+from cloudsync.planning.path import Hop
 from cloudsync.planning.status_table import STATES, StatusRow
 from cloudsync.render.html.report_page import page
-from cloudsync.render.report import Report, document, hops
+from cloudsync.render.report import Report, document, machine_rows
 from cloudsync.watch.status_page import StatusPage
 
 NOW = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
@@ -96,14 +97,30 @@ def test_hostile_machines_findings_and_hosts_stay_text_too() -> None:
     assert Elements(content).counts["script"] == 1
 
 
-def test_the_way_of_a_port_names_each_wall_and_what_it_does() -> None:
-    host = replace(WEB, firewall="web-1-host", wall="host", state="opens")
-    way = hops(report(WEB, host), WEB)
-    assert [(hop.name, hop.verdict) for hop in way] == [
-        ("cloud firewall web", "open"),
-        ("host table web-1-host", "closed"),
-        ("shop/web", "open"),
-    ]
+def test_the_way_of_a_port_is_on_the_page_with_what_decides() -> None:
+    way = (
+        Hop("internet", "Internet", "open"),
+        Hop("cloud", "cloud firewall web", "open", "443/tcp from everyone"),
+        Hop("host", "host table web-1-host", "closed", "no rule lets it in"),
+        Hop("container", HOSTILE, "unknown", HOSTILE),
+    )
+    content = page(report(WEB, ways={WEB: way}))
+    for words in ("443/tcp from everyone", "✓ lets it through", "✗ stops it", "? not known"):
+        assert words in content
+    assert "<script>alert" not in content
+    assert "\u202e" not in content
+
+
+def test_machines_with_most_to_see_to_come_first() -> None:
+    rows = machine_rows(
+        report(
+            replace(WEB, machines=("calm",)),
+            replace(WEB, machines=("open",), state="beyond"),
+            machines=(("calm", "web", True), ("bare", "web", False), ("open", "web", True)),
+            audit=Audit((Finding("CS002", "high", "calm", "db", "x"),), ()),
+        )
+    )
+    assert [(row.name, row.findings) for row in rows] == [("bare", 0), ("open", 0), ("calm", 1)]
 
 
 def test_law8_what_was_not_read_and_what_is_not_protected_is_said() -> None:
@@ -115,7 +132,8 @@ def test_law8_what_was_not_read_and_what_is_not_protected_is_said() -> None:
 
 
 def test_the_document_counts_every_state() -> None:
-    shown = json.loads(json.dumps(document(report(WEB, HELD))))
+    ways = {WEB: (Hop("internet", "Internet", "open"),)}
+    shown = json.loads(json.dumps(document(report(WEB, HELD, ways=ways))))
     assert shown["counts"] == {**dict.fromkeys(STATES, 0), "open": 1, "held": 1}
     assert shown["rows"][0]["path"][0]["verdict"] == "open"
 

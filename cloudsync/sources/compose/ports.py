@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -56,8 +56,8 @@ class PublishedPort:
     address: IPv4Address | IPv6Address | None
     """None for every address."""
     place: Place
-    is_long: bool = False
-    """Whether it is written in the long form, as a mapping."""
+    is_long: bool = field(default=False, compare=False)
+    """Whether it is written in the long form, as a mapping; the meaning is the same."""
 
     @property
     def key(self) -> tuple[str, int, str, str]:
