@@ -59,15 +59,17 @@ class Path:
 def paths(
     considered: Sequence[Considered],
     discoveries: Mapping[str, Discovery],
-    part: RuleSet,
+    asked: RuleSet,
     hosts: Iterable[str] = (),
 ) -> tuple[Path, ...]:
-    """The ways of `part` (one protocol, some ports) to each of `hosts`; without any to each host of
+    """The ways of `asked` (one protocol, some ports) to each of `hosts`; without any to each host of
     the firewalls."""
     named = tuple(hosts) or tuple(
         dict.fromkeys(host for judged in considered for host in judged.spec.hosts)
     )
-    return tuple(Path(host, _hops(considered, discoveries.get(host), part, host)) for host in named)
+    return tuple(
+        Path(host, _hops(considered, discoveries.get(host), asked, host)) for host in named
+    )
 
 
 def of_rows(
@@ -84,40 +86,40 @@ def of_rows(
     for row in rows:
         host = row.machines[0] if row.machines else ""
         try:
-            part = RuleSet.of((Rule.of(row.protocol, row.ports, ANY),))
+            asked = RuleSet.of((Rule.of(row.protocol, row.ports, ANY),))
         except ValueError:
             continue
-        (way,) = paths(by_host.get(host, ()), discoveries, part, (host,))
+        (way,) = paths(by_host.get(host, ()), discoveries, asked, (host,))
         ways[row] = way.hops
     return ways
 
 
 def _hops(
-    considered: Sequence[Considered], discovery: Discovery | None, part: RuleSet, host: str
+    considered: Sequence[Considered], discovery: Discovery | None, asked: RuleSet, host: str
 ) -> tuple[Hop, ...]:
     own = [judged for judged in considered if host in judged.spec.hosts]
     clouds = [judged for judged in own if judged.plan.type != "host"]
     kernels = [judged for judged in own if judged.plan.type == "host"]
     return (
         Hop("internet", "Internet", "open"),
-        *((_cloud(clouds, part, host),) if clouds or not kernels else ()),
-        *(_kernel(judged, part) for judged in kernels),
-        *_machine(own, discovery, part, host),
+        *((_cloud(clouds, asked, host),) if clouds or not kernels else ()),
+        *(_kernel(judged, asked) for judged in kernels),
+        *_machine(own, discovery, asked, host),
     )
 
 
-def _cloud(clouds: Sequence[Considered], part: RuleSet, host: str) -> Hop:
+def _cloud(clouds: Sequence[Considered], asked: RuleSet, host: str) -> Hop:
     if not clouds:
         return Hop("cloud", "cloud firewall", "unknown", "the configuration has none for the host")
     names = ", ".join(judged.plan.name for judged in clouds)
-    hops = [_of_firewall(judged, part) for judged in clouds]
+    hops = [_of_firewall(judged, asked) for judged in clouds]
     others = [
         f"{beyond.through} lets it in"
         for judged in clouds
         for machine in judged.plan.standing.machines
         if _is(machine.machine, host)
         for beyond in machine.beyond
-        if RuleSet.of((beyond.rule,)) & part
+        if RuleSet.of((beyond.rule,)) & asked
     ]
     verdicts = [verdict for verdict, _ in hops] + ["open"] * bool(others)
     verdict: Verdict = (
@@ -127,7 +129,7 @@ def _cloud(clouds: Sequence[Considered], part: RuleSet, host: str) -> Hop:
     return Hop("cloud", f"cloud firewall {names}", verdict, "; ".join(dict.fromkeys(decides)))
 
 
-def _kernel(judged: Considered, part: RuleSet) -> Hop:
+def _kernel(judged: Considered, asked: RuleSet) -> Hop:
     name = f"host table {judged.plan.name}"
     if isinstance(judged.observed, Absent):
         return Hop("host", name, "open", "it is not there: everything passes")
@@ -135,27 +137,27 @@ def _kernel(judged: Considered, part: RuleSet) -> Hop:
         attachment.attached for attachment in judged.observed.attachments[:1]
     ):
         return Hop("host", name, "open", "it only observes: everything passes")
-    verdict, rule = _of_firewall(judged, part)
+    verdict, rule = _of_firewall(judged, asked)
     return Hop("host", name, verdict, rule)
 
 
-def _of_firewall(judged: Considered, part: RuleSet) -> tuple[Verdict, str]:
+def _of_firewall(judged: Considered, asked: RuleSet) -> tuple[Verdict, str]:
     observed = judged.observed
     if isinstance(observed, Absent):
         return "unknown", f"{judged.plan.name} does not exist yet"
     if not isinstance(observed, Present):
         return "unknown", f"{judged.plan.name} could not be read: {observed.error.message}"
-    if not observed.rules & part:
+    if not observed.rules & asked:
         return "closed", "no rule lets it in"
     rules = [
-        rule for rule in observed.listed or tuple(observed.rules) if RuleSet.of((rule,)) & part
+        rule for rule in observed.listed or tuple(observed.rules) if RuleSet.of((rule,)) & asked
     ]
     more = f" and {len(rules) - _SHOWN} more" if len(rules) > _SHOWN else ""
     return "open", ", ".join(map(str, rules[:_SHOWN])) + more
 
 
 def _machine(
-    own: Sequence[Considered], discovery: Discovery | None, part: RuleSet, host: str
+    own: Sequence[Considered], discovery: Discovery | None, asked: RuleSet, host: str
 ) -> tuple[Hop, ...]:
     """The engine and the container, or what else on the machine needs it."""
     name = f"engine of {host}"
@@ -163,7 +165,7 @@ def _machine(
         reason = discovery.reason if isinstance(discovery, Failed) else ""
         rule = f"it was not read: {reason}" if reason else "it was not read"
         return (Hop("engine", name, "unknown", rule),)
-    needed = [port for port in discovery.required if _touches(port, part)]
+    needed = [port for port in discovery.required if _touches(port, asked)]
     if needed:
         who = ", ".join(dict.fromkeys(name_of(port.origin) for port in needed))
         if all(port.container_first is None for port in needed):
@@ -172,30 +174,30 @@ def _machine(
             Hop("engine", name, "open", _published(needed)),
             Hop("container", who, "open"),
         )
-    local = [port for port in discovery.local if _touches(port, part)]
+    local = [port for port in discovery.local if _touches(port, asked)]
     if local:
         return (Hop("engine", name, "closed", _published(local)),)
     for unopened in discovery.unopened:
-        if _is_about(unopened, part):
+        if _is_about(unopened, asked):
             published = "published, and not opened: " if unopened.code == "labelled-out" else ""
             verdict: Verdict = "open" if published else "closed"
             return (
                 Hop("engine", name, verdict, f"{published}{unopened.reason}"),
                 Hop("container", name_of(unopened.origin), "open"),
             )
-    declared = _declared(own, part)
+    declared = _declared(own, asked)
     if declared:
         return (Hop("container", declared, "open"),)
     return (Hop("engine", name, "closed", "no container publishes it"),)
 
 
-def _declared(own: Sequence[Considered], part: RuleSet) -> str:
+def _declared(own: Sequence[Considered], asked: RuleSet) -> str:
     """Who else the configuration says needs it."""
     wanted = [
         wanted
         for judged in own
         for wanted in (judged.desired.wanted if judged.desired is not None else ())
-        if wanted.rules & part
+        if wanted.rules & asked
     ]
     return ", ".join(dict.fromkeys(entry.reason for entry in wanted))
 
@@ -218,16 +220,16 @@ def _where(addresses: Iterable[str]) -> str:
     return "every address" if "" in bound or bound == ["0.0.0.0", "::"] else ", ".join(bound)  # noqa: S104 - compared
 
 
-def _touches(port: RequiredPort, part: RuleSet) -> bool:
-    return bool(RuleSet.of((Rule(port.protocol, port.first, port.last, ANY),)) & part)
+def _touches(port: RequiredPort, asked: RuleSet) -> bool:
+    return bool(RuleSet.of((Rule(port.protocol, port.first, port.last, ANY),)) & asked)
 
 
-def _is_about(unopened: UnopenedPort, part: RuleSet) -> bool:
+def _is_about(unopened: UnopenedPort, asked: RuleSet) -> bool:
     try:
         rules = RuleSet.of((Rule.of(unopened.protocol, unopened.ports, ANY),))
     except ValueError:
         rules = NOTHING
-    return bool(unopened.ports) and bool(rules & part)
+    return bool(unopened.ports) and bool(rules & asked)
 
 
 def _is(machine: str, host: str) -> bool:
