@@ -13,6 +13,7 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY cloudsync cloudsync
 COPY providers providers
+COPY deploy deploy
 # Which providers' libraries are in it: aws, digitalocean, gcp, hetzner, openstack with commas between, or all.
 ARG EXTRAS=all
 RUN python -m venv /opt/cloudsync \

@@ -41,6 +41,19 @@ def mirror() -> str:
     return next(address for address in addresses if address.rstrip("/").endswith("/debian"))
 
 
+UBUNTU = {"jammy": "22.04", "noble": "24.04", "resolute": "26.04"}
+_UBUNTU_KEYRING = "/usr/share/keyrings/ubuntu-archive-keyring.gpg"
+
+
+def source(suite: str) -> str:
+    """The line of apt's sources for a suite of Debian or Ubuntu."""
+    if suite not in UBUNTU:
+        return f"deb [signed-by={KEYRING} check-valid-until=no] {mirror()} {suite} main"
+    # Debian 12 does not package Ubuntu's keys. What runs in such a root is thrown away.
+    signed = f"signed-by={_UBUNTU_KEYRING}" if Path(_UBUNTU_KEYRING).exists() else "trusted=yes"
+    return f"deb [{signed}] http://archive.ubuntu.com/ubuntu {suite} main universe"
+
+
 def made(suite: str, packages: Sequence[str], variant: str = "minbase") -> Path:
     """The directory of a root of `suite` with `packages` (`NAME`, or `NAME/SUITE` for one of another
     suite); made if it is not in the cache, where it takes the place of earlier months' roots.
@@ -66,10 +79,7 @@ def _make(suite: str, packages: Sequence[str], variant: str, folder: Path) -> No
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     others = sorted({package.partition("/")[2] for package in packages} - {"", suite})
-    sources = [
-        f"deb [signed-by={KEYRING} check-valid-until=no] {mirror()} {name} main"
-        for name in (suite, *others)
-    ]
+    sources = [source(name) for name in (suite, *others)]
     subprocess.run(
         [
             "mmdebstrap", "--mode=root", f"--variant={variant}", "--quiet",

@@ -123,7 +123,12 @@ def with_state(comment: Comment, state: str, *, used: bool = False) -> str:
     before, begins, after = rest.partition(f"{_STATE}\n")
     if begins and not before:
         _, _, rest = after.partition(f"\n{_STATE_ENDS}\n\n")
-    return f"{seal}\n{_STATE}\n{state}\n{_STATE_ENDS}\n\n{rest}"
+    return "\n".join((seal, *state_block(state), "", rest))
+
+
+def state_block(state: str) -> tuple[str, ...]:
+    """The lines on top of a comment: what a merge would do, and later what became of it."""
+    return _STATE, state, _STATE_ENDS
 
 
 def fits(markdown: str) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cloudsync import exit_codes
+from cloudsync.action.comment import state_block
 from cloudsync.action.event import Event
 from cloudsync.model.plan import Plan
 from cloudsync.model.plan_digest import digest
@@ -35,7 +36,7 @@ def comment(
             ]
         )
     verdict = _verdict(plan, head) if whole or not plan.has_changes else _too_long(plan, head)
-    lines += [f"{verdict} [Run]({event.run_url})", ""]
+    lines = [*state_block(f"{verdict} [Run]({event.run_url})"), "", *lines]
     folded = (
         [f"<details><summary>Digest</summary>\n\n`{digest(plan)}`\n\n</details>", ""]
         if plan.has_changes

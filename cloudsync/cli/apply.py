@@ -14,6 +14,7 @@ import click
 
 from cloudsync import exit_codes
 from cloudsync.cli.reported import reported
+from cloudsync.cli.schedule import hint
 from cloudsync.cli.shared import Chosen, Shell, common, log, options_for, planning
 from cloudsync.cli.terminal import clear_progress
 from cloudsync.model.plan import Granted, Plan
@@ -180,7 +181,8 @@ class _Screen:
             self.plan(report.plan)
         if report.plan.has_changes or report.moved is not None or report.declined:
             click.echo("")
-            self.shell.print(text.report(report))
+            done = any(outcome.status == "done" for outcome in report.outcomes)
+            self.shell.print([*text.report(report), *(hint() if done else ())])
         elif report.notes:
             self.shell.print(text.report(replace(report, outcomes=())))
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import os
 import platform
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from cloudsync import __version__, exit_codes
+from cloudsync.cli import schedule
 from cloudsync.cli.shared import ConfigProblems, Shell, common
 from cloudsync.model.state_url import StateUrl
 from cloudsync.render.escape import plain
@@ -31,9 +29,6 @@ if TYPE_CHECKING:
 
 State = Literal["ok", "look", "broken"]
 _STALE = timedelta(hours=1)
-_UNITS = ("cloudsync.timer", "cloudsync-watch.service")
-_CRON_FILES = ("/etc/crontab", "/etc/cron.d", "/var/spool/cron")
-_ASK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +222,7 @@ def _store(place: StateUrl) -> Check:
 
 def _schedule(configuration: Configuration) -> Check:
     """What keeps the firewalls in step on this machine, and when an apply last ran."""
-    keepers = [*_active_units(), *_cron_lines()]
+    keepers = schedule.keepers()
     last = _last_apply(configuration)
     if not keepers:
         finding = f"no cloudsync timer, service or cron line on this machine; {_ago(last)}"
@@ -237,37 +232,6 @@ def _schedule(configuration: Configuration) -> Check:
     if last is None or datetime.now(UTC) - last > _STALE:
         return Check("schedule", "look", finding, "journalctl -u cloudsync, or the mail of cron")
     return Check("schedule", "ok", finding)
-
-
-def _active_units() -> Iterator[str]:
-    systemctl = shutil.which("systemctl")
-    if systemctl is None:
-        return
-    for unit in _UNITS:
-        try:
-            asked = subprocess.run(  # noqa: S603 - words of this file
-                [systemctl, "is-active", "--quiet", unit],
-                timeout=_ASK_SECONDS,
-                check=False,
-                capture_output=True,
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            continue
-        if asked.returncode == 0:
-            yield f"systemd: {unit}"
-
-
-def _cron_lines() -> Iterator[str]:
-    for name in _CRON_FILES:
-        path = Path(name)
-        files = [path] if path.is_file() else sorted(path.rglob("*")) if path.is_dir() else []
-        for file in files:
-            try:
-                lines = file.read_text(errors="replace").splitlines() if file.is_file() else []
-            except OSError:
-                continue
-            if any("cloudsync" in line and not line.lstrip().startswith("#") for line in lines):
-                yield f"cron: {file}"
 
 
 def _last_apply(configuration: Configuration) -> datetime | None:

@@ -15,6 +15,7 @@ import click
 
 from cloudsync import exit_codes
 from cloudsync.cli.shared import ConfigProblems, complain, wants_json
+from cloudsync.cli.terminal import error_lines
 from cloudsync.provider.errors import ProviderError
 from cloudsync.render.escape import plain
 from cloudsync.state import StateError
@@ -27,13 +28,19 @@ def code_of(error: BaseException, words: Sequence[str]) -> int:
     """Say what happened, in the format that `words` (the command line) ask for, and give the exit
     code. `-v` adds the traceback."""
     if isinstance(error, ConfigProblems):
-        for line in error.lines:
-            complain(words, line, "configuration") if wants_json(words) else print(
-                plain(line), file=sys.stderr
-            )
+        if wants_json(words):
+            for line in error.lines:
+                complain(words, line, "configuration")
+        else:
+            error.show()
         return exit_codes.USAGE
     if isinstance(error, click.UsageError):
-        complain(words, error.format_message(), "usage") if wants_json(words) else error.show()
+        problem = error.format_message()
+        if wants_json(words):
+            complain(words, problem, "usage")
+        else:
+            wrapped = error_lines(f"Error: {problem}", os.environ, sys.stderr)
+            click.UsageError(wrapped.removeprefix("Error: "), error.ctx).show()
         return exit_codes.USAGE
     if isinstance(error, click.ClickException):
         complain(words, error.format_message(), "failed")

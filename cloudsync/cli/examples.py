@@ -57,6 +57,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "history": (
         Example("cloudsync history", "the last applies"),
+        Example("cloudsync history last", "the last one in full, with ways back"),
         Example("cloudsync history 7c1", "the one whose id begins with 7c1, in full"),
         Example("cloudsync history --host web-1 --since 2d", "of the firewalls that it feeds"),
         Example("cloudsync history --all -n 100", "also runs that changed nothing"),

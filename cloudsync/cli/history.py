@@ -57,7 +57,7 @@ def command(shell: Shell, *, id_: str | None, all_: bool, output: str, **wanted:
     """Show what applies did: the last ones, or one of them in full, with how to get back a port
     that it closed.
 
-    ID is the entry's id or the beginning of one.
+    ID is the entry's id, the beginning of one, or `last` (that did something).
     """
     configuration = shell.load(fleet=bool(wanted["hosts"]))
     try:
@@ -141,6 +141,9 @@ def _moment(words: str | None) -> datetime | None:
 
 
 def _entry_with(listed: list[dict[str, Any]], id_: str) -> dict[str, Any]:
+    if id_ == "last" and listed:
+        did = [entry for entry in listed if entry.get("outcome") != "nothing-to-do"]
+        return (did or listed)[-1]
     fitting = [entry for entry in listed if entry["id"] == id_] or [
         entry for entry in listed if entry["id"].startswith(id_)
     ]

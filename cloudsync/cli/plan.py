@@ -11,6 +11,7 @@ import click
 from cloudsync import exit_codes
 from cloudsync.cli.next_step import following, typed
 from cloudsync.cli.shared import Chosen, Shell, common, options_for, planning
+from cloudsync.cli.terminal import clear_progress
 from cloudsync.model.plan import Plan
 from cloudsync.render.words import Vocabulary
 from cloudsync.runtime.files import open_file, write_named
@@ -77,6 +78,7 @@ def command(
         )
         _print(shell, configuration, plan, applying)
     else:
+        clear_progress()
         _dump(plan, output, configuration)
     return exit_codes.of_plan(plan, detailed=detailed_exitcode)
 
@@ -88,6 +90,7 @@ def _shard(options: Options) -> tuple[str, ...]:
 def _write(path: Path, plan: Plan) -> None:
     from cloudsync.model.plan_json import to_document
 
+    clear_progress()
     try:
         write_named(path, (json.dumps(to_document(plan), indent=2) + "\n").encode())
     except OSError as error:

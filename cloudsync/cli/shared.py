@@ -90,8 +90,9 @@ class ConfigProblems(click.UsageError):
         self.lines = lines
 
     def show(self, file: IO[Any] | None = None) -> None:
+        stream = file or sys.stderr
         for line in self.lines:
-            click.echo(plain(line), file=file or sys.stderr)
+            click.echo(terminal.error_lines(plain(line), os.environ, stream), file=stream)
 
 
 def common(function: Callable[..., R]) -> Callable[..., R]:
@@ -293,7 +294,8 @@ def complain(words: Sequence[str], message: str, event: str) -> None:
     if wants_json(words):
         print(_json(message, event, logging.ERROR), file=sys.stderr)
     else:
-        print(f"cloudsync: {message}", file=sys.stderr)
+        line = terminal.error_lines(f"cloudsync: {message}", os.environ, sys.stderr)
+        print(line, file=sys.stderr)
 
 
 def _json(message: str, event: str, level: int) -> str:

@@ -31,9 +31,9 @@ class Log(logging.StreamHandler[Any]):
     """Logs on stderr. On a terminal, progress is one line that is rewritten and gone at the end;
     everywhere else each step is a line of its own."""
 
-    def __init__(self, stream: IO[Any], *, rewriting: bool) -> None:
+    def __init__(self, stream: IO[Any], *, rewriting: bool, wrapping: bool = False) -> None:
         super().__init__(stream)
-        self._rewriting, self._shown = rewriting, False
+        self._rewriting, self._wrapping, self._shown = rewriting, wrapping, False
         self._writing = threading.RLock()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -49,6 +49,13 @@ class Log(logging.StreamHandler[Any]):
             self.clear()
             super().emit(record)
 
+    def format(self, record: logging.LogRecord) -> str:
+        """A line of the log; wrapped on a terminal, but for what is for machines."""
+        line = super().format(record)
+        if not self._wrapping or record.exc_info:
+            return line
+        return error_lines(line, os.environ, self.stream)
+
     def clear(self) -> None:
         """Take the progress line away, before anything else is printed."""
         with self._writing:
@@ -56,6 +63,18 @@ class Log(logging.StreamHandler[Any]):
                 self._shown = False
                 self.stream.write(_CLEAR)
                 self.stream.flush()
+
+
+def error_lines(text: str, environ: Mapping[str, str], stream: IO[Any] | None) -> str:
+    """A message for stderr: wrapped at words on a terminal, and one line everywhere else, so that
+    logs and scripts find it whole."""
+    if stream is None or not stream.isatty():
+        return text
+    from cloudsync.render.blocks import Line
+    from cloudsync.render.screen import joined
+
+    lines = (Line(line) for line in text.splitlines())
+    return joined(lines, colour=False, width=width(environ, stream))
 
 
 def rewrites(environ: Mapping[str, str], stream: IO[Any]) -> bool:
@@ -72,4 +91,5 @@ def clear_progress() -> None:
 
 def log_handler(*, verbose: bool, as_json: bool) -> Log:
     """The handler of this process. With -v, progress is kept line by line."""
-    return Log(sys.stderr, rewriting=not (verbose or as_json) and rewrites(os.environ, sys.stderr))
+    rewriting = not (verbose or as_json) and rewrites(os.environ, sys.stderr)
+    return Log(sys.stderr, rewriting=rewriting, wrapping=not as_json)

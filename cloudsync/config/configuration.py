@@ -25,7 +25,8 @@ KeyPath = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a value stands: 1-based line and column in `file` (as the user named it)."""
+    """Where a value stands: 1-based line and column in `file` (as the user named it). Line 0 is the
+    file as a whole."""
 
     file: str
     """As the user named it."""
@@ -35,7 +36,7 @@ class Place:
     """1-based."""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 @dataclass(frozen=True, slots=True)

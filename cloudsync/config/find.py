@@ -40,14 +40,15 @@ def find(explicit: str | None, environ: Mapping[str, str] = os.environ) -> Path:
                 continue
         except PermissionError:
             continue
+        named = path if path.is_absolute() else f"./{path}"
         if (why := unsafe(path)) is not None:
             raise ConfigError(
                 [
                     Problem(
-                        Place(str(path), 1, 1),
+                        Place("", 0, 0),
                         "",
-                        f"{why}, so it is not used: it could run commands as you. If it is the right "
-                        f"one, name it: --config {path}",
+                        f"{named} {why}: not used, since it could run commands as you. "
+                        f"--config {named} takes it",
                     )
                 ]
             )
@@ -56,10 +57,10 @@ def find(explicit: str | None, environ: Mapping[str, str] = os.environ) -> Path:
     raise ConfigError(
         [
             Problem(
-                Place("cloudsync", 1, 1),
+                Place("", 0, 0),
                 "",
-                f"no configuration found; looked for {looked}; --config names one, and `cloudsync "
-                "init` writes one",
+                f"no configuration (looked for {looked}). `cloudsync init` writes one; --config "
+                "names another",
             )
         ]
     )

@@ -19,9 +19,7 @@ class Problem:
     text: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.place}: {self.key}: {self.text}" if self.key else f"{self.place}: {self.text}"
-        )
+        return ": ".join(filter(None, (str(self.place), self.key, self.text)))
 
 
 class ConfigError(Exception):

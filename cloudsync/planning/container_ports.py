@@ -108,8 +108,8 @@ def _judged(group: Group, closed: RuleSet, world: RuleSet, bounds: Bounds) -> Ve
     refused: list[Refused] = []
     for rule in cut:
         reason = (
-            "a sensitive port is not opened to the world; name it in policy.allow_sensitive "
-            f'("{rule.ports}/{rule.protocol}") or narrow it with the label cloudsync.sources'
+            f'sensitive, so not for everyone: allow_sensitive = ["{rule.ports}/{rule.protocol}"] '
+            "opens it, the label cloudsync.sources narrows it"
         )
         refused += refusals((rule,), "sensitive", reason, origin)
     opened, beyond = bounds.within(group.rules - cut if cut else group.rules, origin)

@@ -46,7 +46,7 @@ GUARDS: Mapping[str, tuple[Withholds, str]] = {
     ),
     "host-digest": (
         "firewall",
-        "it was last managed for another set of hosts; --adopt takes it over",
+        "another machine manages it: it was last applied for other hosts; --adopt takes it over",
     ),
     "same-firewall": ("firewall", "two firewalls of the configuration are one at the vendor"),
     "attach": (
@@ -132,10 +132,10 @@ def ownership(
         )
         return _refuse("ownership", name, message)
     message = (
-        f"the firewall at the vendor ({observed.id}) was last managed for another set of hosts "
-        f"(digest {marker.hosts}, here "
-        f"{wanted.hosts}): another machine may be managing it for itself, maybe by a copy of this configuration, or the hosts of this "
-        f"configuration, or the engine of one, changed. {go_on}"
+        f"another machine manages it: the firewall at the vendor ({observed.id}) was last applied "
+        f"for other hosts, or another engine (digest {marker.hosts}, here {wanted.hosts}). Give "
+        f"this machine a firewall with another name; --adopt {name} only if the other machine is "
+        f"gone, or if it is the same one and its hosts or its engine changed"
     )
     return _refuse("host-digest", name, message)
 
@@ -166,7 +166,7 @@ def adopting(observed: Present | Absent, wanted: Marker) -> str | None:
         return "its mark is to name the engine that is read here too"
     if observed.marker.firewall != wanted.firewall:
         return f'takes over what was managed as "{observed.marker.firewall}"'
-    return "takes over from another set of hosts"
+    return "other hosts, or another engine, were managed by it until now"
 
 
 def attaching(

@@ -157,7 +157,7 @@ def _fixed(ssh: RuleSet, private: RuleSet) -> Verdict:
     """What is open whatever the hosts say."""
     wanted = [Wanted(ssh, SSH_REASON, "ssh")]
     if private:
-        reason = "private networks, which this firewall filters too (its key `private`)"
+        reason = 'private networks, which this firewall filters too; private = "cut" keeps them out'
         wanted.append(Wanted(private, reason, "private networks"))
     return Verdict(wanted=tuple(wanted) if ssh else tuple(wanted[1:]))
 

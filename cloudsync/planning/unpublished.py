@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from cloudsync.model.ports import Unpublished, name_of
 
 _SHOWN = 5
+_LISTED = "the label cloudsync.ports on it lists what to open"
 
 
 def about_unpublished(unpublished: Iterable[Unpublished]) -> tuple[str, ...]:
@@ -28,7 +29,13 @@ def _hint(unpublished: Unpublished) -> str:
     exposed = f" (it exposes {first_of(unpublished.exposed)})" if unpublished.exposed else ""
     if not unpublished.listens_here:
         return exposed
-    return f"{exposed}; the label cloudsync.ports on it lists what to open"
+    return f"{exposed}; {_LISTED}"
+
+
+def is_unnamed(remark: str) -> bool:
+    """Whether it is about a container that listens at the machine's own addresses, nobody knows
+    where: what it needs closes with the rest."""
+    return remark.endswith(_LISTED)
 
 
 def first_of(words: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 DISTRIBUTION = "cloudsync-firewall"
 _IMAGE = "/opt/cloudsync"
-"""Where the image of the Dockerfile has it."""
+"""Where the image of the Dockerfile has it, without pip."""
 _EXTRA = re.compile(r"""^([A-Za-z0-9._\[\],-]+).*extra\s*==\s*['"]([a-z]+)['"]""")
 
 
@@ -24,6 +24,15 @@ def packages_of(extra: str) -> tuple[str, ...]:
     return tuple(match[1] for match in matches if match is not None and match[2] == extra)
 
 
+def _pipx_home(prefix: Path) -> str:
+    """`PIPX_HOME=/opt/pipx `, if the environment is not where pipx looks by itself."""
+    home = prefix.parent.parent
+    usual = (Path(".local/pipx"), Path(".local/share/pipx"))
+    if home in (Path.home() / path for path in usual):
+        return ""
+    return f"PIPX_HOME={shlex.quote(str(home))} "
+
+
 def install_command(extra: str | None, sdk: str, prefix: str = sys.prefix) -> str:
     """What to type to have the library: by pipx, uv, in the image, or by pip. `extra`: of this
     distribution; None for a stranger's plugin. `sdk`: the import package that is missing."""
@@ -31,10 +40,10 @@ def install_command(extra: str | None, sdk: str, prefix: str = sys.prefix) -> st
     wanted = shlex.join(packages or (sdk,))
     own = f"{DISTRIBUTION}[{extra}]" if extra is not None else sdk
     if (Path(prefix) / "pipx_metadata.json").is_file():
-        return f"pipx inject {DISTRIBUTION} {wanted}"
+        return f"{_pipx_home(Path(prefix))}pipx inject {DISTRIBUTION} {wanted}"
     if (Path(prefix) / "uv-receipt.toml").is_file():
         return f"uv tool install {DISTRIBUTION} {' '.join(f'--with {name}' for name in packages or (sdk,))}"
-    if prefix == _IMAGE:
+    if prefix == _IMAGE and not (Path(prefix) / "bin" / "pip").exists():
         return f"build the image with --build-arg EXTRAS={extra or 'all'}"
     python = "python3" if prefix == sys.base_prefix else str(Path(prefix) / "bin" / "python")
     return f"{shlex.quote(python)} -m pip install {shlex.quote(own)}"

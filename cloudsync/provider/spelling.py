@@ -120,7 +120,9 @@ def _uncovered(asked: Sequence[Asked], covered: RuleSet) -> list[Written]:
 
 def _joined(writing: Iterable[Written]) -> list[Written]:
     """The same with fewer rules, as a person would put them: one for the same ports, none for what
-    another covers, one range for neighbours with the same sources."""
+    another covers, one range for neighbours that are for the same thing and from the same sources.
+    Ports that lie side by side by chance stay apart (21 of a container, 22 of SSH), so that each
+    rule says what it is for."""
     by_ports: dict[Ports, Written] = {}
     for written in writing:
         key = _ports(written.rule)
@@ -134,6 +136,7 @@ def _joined(writing: Iterable[Written]) -> list[Written]:
         if (
             last is not None
             and last.rule.protocol == written.rule.protocol
+            and last.description == written.description
             and (last.rule.sources, last.whole.sources)
             == (written.rule.sources, written.whole.sources)
             and written.rule.first <= last.rule.last + 1

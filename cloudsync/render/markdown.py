@@ -25,17 +25,19 @@ _MARKS = {"beyond": "❌", "error": "❌", "warning": "⚠️"}
 
 def plan(shown: Plan, vocabulary: Vocabulary = PLAIN) -> str:
     """The whole plan: the sum, what a person must decide or repair, then every firewall."""
-    lines = [f"### {_sum(shown)}", "", *_needs_a_person(shown)]
+    lines = [f"### {_sum(shown)}"]
+    if people := list(_needs_a_person(shown)):
+        lines += ["", *people]
     for firewall in shown.firewalls:
         lines += ["", *_firewall(firewall, shown, vocabulary)]
     if shown.unassigned:
         lines += ["", "#### Required, but the host feeds no firewall", ""]
         lines += [
-            f"- {markdown(words.port(refused.protocol, refused.ports))}: {markdown(refused.reason)}"
+            f"- {markdown(words.port(refused.protocol, refused.ports))}: {_said(refused.reason)}"
             for refused in shown.unassigned
         ]
     origins = tuple(networks.read(shown.networks, shown.created))
-    if notes := [f"- {markdown(text)}" for text in (*origins, *shown.warnings)]:
+    if notes := [f"- {_said(text)}" for text in (*origins, *shown.warnings)]:
         lines += ["", *_folded(words.count(len(notes), "note"), notes)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -52,7 +54,7 @@ def _needs_a_person(shown: Plan) -> Iterator[str]:
     for guard in shown.guards:
         yield (
             f"> ❌ **{markdown(guard.firewall)}**: **{guard.id}**, {words.withheld(guard)}. "
-            f"{markdown(guard.message, 1500)}"
+            f"{_said(guard.message)}"
         )
     for name, status in shown.hosts:
         if status.status != "complete":
@@ -68,9 +70,14 @@ def _needs_a_person(shown: Plan) -> Iterator[str]:
             )
     yield from (f"> ⚠️ {markdown(text)}" for text in networks.unread(shown.networks, shown.created))
     yield from (f"> ⚠️ malformed label: {markdown(text)}" for text in shown.malformed)
-    yield from (f"> ⚠️ {markdown(orphan.text)}" for orphan in exposure.orphans(shown.orphans))
+    yield from (f"> ⚠️ {_said(orphan.text)}" for orphan in exposure.orphans(shown.orphans))
     if (unread := incomplete(shown)) is not None:
         yield f"> ⚠️ {markdown(unread)}"
+
+
+def _said(text: str) -> str:
+    """A message in the notation of the screens (`443/tcp from everyone`), harmless in Markdown."""
+    return markdown(words.message(text), 1500)
 
 
 def _folded(title: str, lines: list[str]) -> list[str]:
@@ -85,7 +92,7 @@ def reached(shown: Plan) -> str:
             lines += ["", f"### {markdown(remark.text)}", ""]
         else:
             mark = f"{_MARKS[remark.weight]} " if remark.weight in _MARKS else ""
-            lines.append(f"{'  ' * max(remark.depth - 1, 0)}- {mark}{markdown(remark.text, 1500)}")
+            lines.append(f"{'  ' * max(remark.depth - 1, 0)}- {mark}{_said(remark.text)}")
     return "\n".join(lines).strip() + "\n"
 
 
@@ -100,17 +107,17 @@ def _firewall(firewall: FirewallPlan, shown: Plan, vocabulary: Vocabulary) -> li
     else:
         lines.append(f"No changes, {words.count(firewall.unchanged, 'rule')} unchanged.")
     lines += [
-        f"> {_MARKS.get(trouble.weight, '')} {markdown(trouble.text, 1500)}"
+        f"> {_MARKS.get(trouble.weight, '')} {_said(trouble.text)}"
         for trouble in exposure.troubles(firewall, vocabulary=vocabulary)
         if trouble.weight != "quiet"
     ]
     more = [f"- {_held(held, shown, vocabulary)}" for held in firewall.held]
     more += [
         f"- {markdown(words.port(refused.protocol, refused.ports))} not opened ({refused.code}): "
-        f"{markdown(refused.reason)}"
+        f"{_said(refused.reason)}"
         for refused in firewall.refused
     ]
-    more += [f"- stays as it is: {markdown(text)}" for text in firewall.kept]
+    more += [f"- stays as it is: {_said(text)}" for text in firewall.kept]
     if more:
         lines += ["", *_folded(f"{len(more)} held, refused or left as they are", more)]
     return lines
@@ -124,12 +131,12 @@ def _row(change: Change, firewall: FirewallPlan, vocabulary: Vocabulary) -> str:
         what = words.port(change.rule.protocol, change.rule.ports)
         sources = vocabulary.sources(change.rule.sources)
     sign = f"{_SIGNS[change.action]}{' closes' if change.action == 'close' else ''}"
-    return f"| {sign} | {markdown(what)} | {markdown(sources)} | {markdown(why)} |"
+    return f"| {sign} | {markdown(what)} | {markdown(sources)} | {_said(why)} |"
 
 
 def _held(held: Held, shown: Plan, vocabulary: Vocabulary) -> str:
     until = words.until(held.until, shown.created)
     return (
         f"{markdown(vocabulary.rule(held.rule))} stays open{until} ({markdown(held.reason)}): "
-        f"{markdown(held.detail)}"
+        f"{_said(held.detail)}"
     )

@@ -10,7 +10,7 @@ from cloudsync.model.plan import FirewallPlan
 from cloudsync.render.blocks import Line, Style
 from cloudsync.render.escape import plain
 from cloudsync.render.words import count, listed, message, origin_name, port_list
-from cloudsync.rules import NOTHING, Rule
+from cloudsync.rules import NOTHING, Rule, RuleSet
 
 _SHOWN = 8
 
@@ -22,7 +22,7 @@ def result(outcome: Outcome, firewall: FirewallPlan | None = None) -> str:
     if firewall is not None and outcome.status == "done":
         done = _besides_ports(firewall)
     phrases = [", ".join(done)] if done else []
-    opened, closed = _difference(outcome)
+    opened, closed = _difference(outcome, firewall)
     if opened:
         phrases.append(f"opened {port_list(opened, _SHOWN)}{_openers(firewall, opened)}")
     elif outcome.opened:
@@ -52,11 +52,24 @@ def _besides_ports(firewall: FirewallPlan) -> list[str]:
     return done
 
 
-def _difference(outcome: Outcome) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
+def _difference(
+    outcome: Outcome, firewall: FirewallPlan | None
+) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
+    """What opened and what closed: by the rules of the plan if they say just that, else as the
+    difference of the sets."""
     if outcome.after is None:
         return (), ()
     before = outcome.before if outcome.before is not None else NOTHING
-    return tuple(outcome.after - before), tuple(before - outcome.after)
+    opened, closed = outcome.after - before, before - outcome.after
+    return _as_planned(opened, "open", firewall), _as_planned(closed, "close", firewall)
+
+
+def _as_planned(what: RuleSet, action: str, firewall: FirewallPlan | None) -> tuple[Rule, ...]:
+    changes = firewall.changes if firewall is not None else ()
+    rules = tuple(c.rule for c in changes if c.action == action and c.rule is not None)
+    if RuleSet.of(rules) != what:
+        return tuple(what)
+    return tuple(sorted(rules, key=lambda rule: (rule.protocol, rule.first)))
 
 
 def _openers(firewall: FirewallPlan | None, opened: tuple[Rule, ...]) -> str:

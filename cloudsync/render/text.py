@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from cloudsync.model.plan import Change, FirewallPlan, Guard, Held, Plan, Refused
 from cloudsync.model.ports import name_of
 from cloudsync.planning.sensitive_ports import ADMIN, is_world
+from cloudsync.planning.unpublished import is_unnamed
 from cloudsync.render import exposure, networks, words
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Style, Table
 from cloudsync.render.escape import plain
@@ -103,8 +104,8 @@ def _firewall(
         reason = plain(firewall.read.reason or "", 1500)
         yield Line(f"not read, so nothing is changed: {reason}", "error", "! ", 2)
         return
-    yield from _acts(firewall, guards)
-    rows = [_change(change, firewall, vocabulary) for change in firewall.changes if _is_row(change)]
+    yield from _acts(firewall, guards, shown)
+    rows = list(_changes(firewall, vocabulary))
     rows += _held(firewall, shown, vocabulary)
     rows += _refusals(firewall.refused, len(firewall.hosts))
     yield Table(tuple(rows))
@@ -137,7 +138,7 @@ def _state(firewall: FirewallPlan) -> str:
     return ""
 
 
-def _acts(firewall: FirewallPlan, guards: list[Guard]) -> Iterator[Line]:
+def _acts(firewall: FirewallPlan, guards: list[Guard], shown: Plan) -> Iterator[Line]:
     """What happens to the firewall as a whole, and what an attachment means for its machines."""
     attaching = [change for change in firewall.changes if change.action == "attach"]
     names = {machine.target: machine.machine for machine in firewall.standing.machines}
@@ -160,6 +161,9 @@ def _acts(firewall: FirewallPlan, guards: list[Guard]) -> Iterator[Line]:
         yield Line(
             f"{reasons}{more}. What is not listed here closes{_such_as(firewall)}.", indent=4
         )
+    if targets or firewall.exists is False:
+        for text in _unnamed(firewall, shown):
+            yield Line(f"{plain(text, 1500)}. What is not named closes.", "warning", "! ", 4)
     if any(guard.id == "attach" for guard in guards):
         if others := [guard.id for guard in guards if guard.withholds == "firewall"][1:]:
             yield Line(f"Not possible yet: {', '.join(others)}, see below", "error", indent=4)
@@ -188,8 +192,38 @@ def _such_as(firewall: FirewallPlan) -> str:
     return f", such as {', '.join(closing[:_CUT_OFF])}" if closing else ""
 
 
-def _is_row(change: Change) -> bool:
-    return change.action in ("open", "close", "rewrite")
+def _unnamed(firewall: FirewallPlan, shown: Plan) -> Iterator[str]:
+    """Remarks on containers of its hosts that listen where no engine tells."""
+    for host in firewall.hosts:
+        for text in shown.warnings:
+            if text.startswith(f"{host}: ") and is_unnamed(text):
+                yield text.removeprefix(f"{host}: ")
+
+
+def _changes(firewall: FirewallPlan, vocabulary: Vocabulary) -> Iterator[Row]:
+    """A row for each rule; whole protocols that the same reason opens from the same networks are
+    one row."""
+    changes = [change for change in firewall.changes if change.action in _ROWS]
+    for change in changes:
+        same = [other for other in changes if _whole(other) is not None]
+        same = [other for other in same if _whole(other) == _whole(change)]
+        if len(same) < 2:
+            yield _change(change, firewall, vocabulary)
+        elif change is same[0]:
+            ports = words.port_list(other.rule for other in same if other.rule is not None)
+            row = _change(change, firewall, vocabulary)
+            yield Row((f"{row.cells[0][0]} {ports}", *row.cells[1:]), row.style)
+
+
+_ROWS = ("open", "close", "rewrite")
+
+
+def _whole(change: Change) -> tuple[object, ...] | None:
+    """What rules of whole protocols must have in common to be one row; None for another rule."""
+    rule = change.rule
+    if rule is None or rule.ports not in ("", "1-65535"):
+        return None
+    return change.action, rule.sources, change.reason, change.origins
 
 
 def _change(change: Change, firewall: FirewallPlan, vocabulary: Vocabulary) -> Row:
@@ -288,6 +322,14 @@ def _notes(shown: Plan, *, verbose: bool) -> Iterator[Line]:
     rows = {change.rule for f in shown.firewalls for change in f.changes if change.action == "open"}
     on_rows = any(rule is not None and _admin(rule) for rule in rows)
     notes = [text for text in shown.warnings if verbose or not (on_rows and _ADMIN_REMARK in text)]
+    named = {
+        f"{host}: {text}"
+        for firewall in shown.firewalls
+        if any(change.action in ("create", "attach") for change in firewall.changes)
+        for host in firewall.hosts
+        for text in _unnamed(firewall, shown)
+    }
+    notes = [text for text in notes if text not in named]
     if not notes and not shown.networks:
         return
     yield BLANK

@@ -20,6 +20,7 @@ from cloudsync.rules.address_classes import PRIVATE
 from cloudsync.rules.networks import ANY, ANY4, ANY6, NetworkSet
 
 EVERYONE = "everyone"
+_RFC_1918 = NetworkSet.of(("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 _SHOWN_SOURCES = 4
 _SHOWN_PORTS = 8
 _MISSING_PROTOCOLS = 8
@@ -111,6 +112,8 @@ class Vocabulary:
         many networks are left out."""
         if networks == ANY:
             return EVERYONE
+        if networks == _RFC_1918:
+            return "private (RFC 1918)"
         if networks in (ANY4, ANY6):
             return f"{EVERYONE} (IPv{4 if networks == ANY4 else 6})"
         for name, known in self.networks.items():

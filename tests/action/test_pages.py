@@ -65,14 +65,25 @@ def test_the_state_takes_the_place_of_the_one_before() -> None:
     assert "stopped" not in second
 
 
+def test_what_became_of_it_takes_the_place_of_what_merging_would_do(world: World) -> None:
+    world.needs("443")
+    text = page.comment("", reconcile.plan(world.configuration, Options()).plan, "", EVENT)
+    there = comment.Comment(1, "x", comment.body(PLACE, "sha256:1", text), "")
+    after = comment.with_state(there, "applied")
+    assert "Merging approves" in there.body
+    assert "Merging approves" not in after
+    assert after.splitlines()[2] == "applied"
+    assert "## cloudsync" in after
+
+
 def test_the_first_line_says_what_merging_does_and_which_guard_waits(world: World) -> None:
     world.needs("443")
     free = page.comment("", reconcile.plan(world.configuration, Options()).plan, "", EVENT)
-    assert free.splitlines()[2].startswith("✅ Merging approves exactly these changes of commit")
+    assert free.splitlines()[1].startswith("✅ Merging approves exactly these changes of commit")
     world.has("tcp/22", mine=False)
     held = page.comment("", reconcile.plan(world.configuration, Options()).plan, "", EVENT)
-    assert held.splitlines()[2].startswith("⚠️ **Merging will apply nothing of this")
-    assert "web (ownership)" in held.splitlines()[2]
+    assert held.splitlines()[1].startswith("⚠️ **Merging will apply nothing of this")
+    assert "web (ownership)" in held.splitlines()[1]
     for text in (free, held):
         assert text.rstrip().endswith("</details>"), "the digest is folded away, at the end"
         assert "sha256:" in text.partition("<summary>Digest</summary>")[2]

@@ -71,7 +71,7 @@ def test_without_a_configuration_the_docker_commands_engine_is_shown(
     assert done.stdout.splitlines()[0] == f"{engine.endpoint}: 2 ports of 1 container"
     opened, refused = done.stdout.split("Would not be opened (1)")
     assert "Would be opened (1)\n  8088/tcp  c0  everyone (IPv4)" in opened
-    assert "  5432/tcp  c0  a sensitive port" in refused
+    assert "  5432/tcp  c0  sensitive, so not for everyone" in refused
     assert done.stdout.endswith("Next: cloudsync init\n")
 
 

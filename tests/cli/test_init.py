@@ -96,7 +96,8 @@ def test_the_engine_of_the_docker_command_is_found_and_its_ports_are_shown(tmp_p
     with FakeEngine(tmp_path, containers=2) as engine:
         done = init(tmp_path, DOCKER_HOST=engine.endpoint)
         assert f"engine: {engine.endpoint}, whose containers need 8000/tcp, 8001/tcp" in done.stdout
-        assert "+ 8000-8001/tcp  everyone" in done.stdout
+        assert "+ 8000/tcp  everyone" in done.stdout
+        assert "+ 8001/tcp  everyone" in done.stdout
     assert tomllib.loads((tmp_path / "cloudsync.toml").read_text())["hosts"]
     assert f'docker = "{engine.endpoint}"' in (tmp_path / "cloudsync.toml").read_text()
 

@@ -85,7 +85,7 @@ def test_64_for_a_configuration_that_anybody_could_have_put_there(shell: Shell, 
     shell.folder.chmod(mode)
     done = shell.types("plan")
     assert done.returncode == (64 if mode == 0o777 else 0)
-    assert ("--config cloudsync.toml" in done.stderr) is (mode == 0o777)
+    assert ("--config ./cloudsync.toml" in done.stderr) is (mode == 0o777)
     assert shell.code("plan", "--config", "cloudsync.toml") == 0
 
 

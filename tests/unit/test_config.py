@@ -423,7 +423,7 @@ def test_the_search_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     home = tmp_path / "xdg" / "cloudsync"
     home.mkdir(parents=True)
     environ = {"XDG_CONFIG_HOME": str(tmp_path / "xdg")}
-    with pytest.raises(ConfigError, match="no configuration found"):
+    with pytest.raises(ConfigError, match=r"no configuration \(looked for cloudsync.toml, "):
         find(None, environ)
     (home / "config.toml").touch()
     assert find(None, environ) == home / "config.toml"

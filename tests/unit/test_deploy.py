@@ -40,11 +40,17 @@ def installed(tmp_path: Path) -> list[str]:
     command = tmp_path / "cloudsync"
     command.write_text("#!/bin/sh\n")
     command.chmod(0o755)
-    for unit in UNITS.iterdir():
+    units = sorted(path for path in UNITS.iterdir() if path.is_file())
+    for unit in units:
         (tmp_path / unit.name).write_text(
             unit.read_text().replace("/usr/local/bin/cloudsync", str(command))
         )
-    return [str(tmp_path / unit.name) for unit in sorted(UNITS.iterdir())]
+    for name in SERVICES:  # with the drop-ins of every cloud
+        folder = tmp_path / f"{name}.d"
+        folder.mkdir()
+        for conf in (UNITS / "clouds").iterdir():
+            (folder / conf.name).write_text(conf.read_text())
+    return [str(tmp_path / unit.name) for unit in units]
 
 
 @needs_systemd

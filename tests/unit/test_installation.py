@@ -14,13 +14,15 @@ from cloudsync.provider.installation import install_command, packages_of
 @pytest.mark.parametrize(
     ("receipt", "command"),
     [
-        ("pipx_metadata.json", "pipx inject cloudsync-firewall boto3"),
+        ("pipx_metadata.json", "PIPX_HOME={home} pipx inject cloudsync-firewall boto3"),
         ("uv-receipt.toml", "uv tool install cloudsync-firewall --with boto3"),
     ],
 )
 def test_the_receipt_of_the_installer_decides(tmp_path: Path, receipt: str, command: str) -> None:
     (tmp_path / receipt).touch()
-    assert install_command("aws", "boto3", str(tmp_path)) == command
+    assert install_command("aws", "boto3", str(tmp_path)) == command.format(
+        home=tmp_path.parents[1]
+    )
 
 
 def test_a_virtual_environment_is_named_by_its_own_python(tmp_path: Path) -> None:
@@ -50,3 +52,13 @@ def test_a_missing_library_is_named_with_its_command(monkeypatch: pytest.MonkeyP
     missing = registry.sdk_missing(provider)
     assert missing is not None
     assert missing.startswith("aws needs boto3, which is not installed: ")
+
+
+def test_an_environment_in_pipxs_own_place_needs_no_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    prefix = tmp_path / ".local" / "share" / "pipx" / "venvs" / "cloudsync-firewall"
+    prefix.mkdir(parents=True)
+    (prefix / "pipx_metadata.json").touch()
+    assert install_command("aws", "boto3", str(prefix)) == "pipx inject cloudsync-firewall boto3"

@@ -23,6 +23,12 @@ def _spelled(there: list[str], asked: list[str], *, held: str = "", ours: str = 
     return spell(rules, Target(_SPEC, target, asked=wanted))
 
 
+def _for(asked: dict[str, str]) -> Target:
+    """A target that asks for rules, each with what it is for."""
+    wanted = tuple(Asked(rule, what) for text, what in asked.items() for rule in meant(text))
+    return Target(_SPEC, meant(*asked), asked=wanted)
+
+
 def _written(spelling: Spelling) -> list[str]:
     return [str(one.rule) for one in spelling.writing]
 
@@ -46,14 +52,22 @@ def test_law4_a_rule_that_fits_stays_and_only_the_family_that_is_missing_is_writ
     assert str(spelling.writing[0].whole) == "tcp/443 from 0.0.0.0/0, ::/0"
 
 
-def test_neighbours_that_open_together_are_one_range_and_one_that_is_there_is_not_rewritten() -> (
+def test_neighbours_for_the_same_thing_are_one_range_and_one_that_is_there_is_not_rewritten() -> (
     None
 ):
-    assert _written(_spelled([], ["tcp/80", "tcp/81", "tcp/83"])) == [
+    assert _written(spell([], _for({"tcp/80": "web", "tcp/81": "web", "tcp/83": "web"}))) == [
         "tcp/80-81 from 0.0.0.0/0, ::/0",
         "tcp/83 from 0.0.0.0/0, ::/0",
     ]
     assert _written(_spelled(["tcp/80"], ["tcp/80", "tcp/81"])) == ["tcp/81 from 0.0.0.0/0, ::/0"]
+
+
+def test_neighbours_for_different_things_stay_apart() -> None:
+    """21 of a container and 22 of SSH: a range would say neither."""
+    assert _written(spell([], _for({"tcp/21": "ftp", "tcp/22": "SSH"}))) == [
+        "tcp/21 from 0.0.0.0/0, ::/0",
+        "tcp/22 from 0.0.0.0/0, ::/0",
+    ]
 
 
 def test_what_another_rule_asks_for_anyway_is_not_written_twice() -> None:
