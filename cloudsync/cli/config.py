@@ -20,7 +20,7 @@ def command() -> None:
     """Check or show the configuration, or print its JSON Schema."""
 
 
-@command.command("check")
+@command.command("check", short_help="Report what is wrong, line by line.")
 @common
 def check(shell: Shell) -> int:
     """Report what is wrong with the configuration, line by line (exit 64), or that nothing is. Asks
@@ -60,7 +60,7 @@ def check(shell: Shell) -> int:
     return exit_codes.FAILED if missing else exit_codes.DONE
 
 
-@command.command("show")
+@command.command("show", short_help="Print it with every default.")
 @common
 def show(shell: Shell) -> int:
     """Print the configuration with every default filled in. Secrets stay references."""
@@ -70,7 +70,7 @@ def show(shell: Shell) -> int:
     return 0
 
 
-@command.command("schema")
+@command.command("schema", short_help="Print its JSON Schema.")
 @common
 def schema(shell: Shell) -> int:  # noqa: ARG001 - every command takes it
     """Print the JSON Schema of the configuration file, for editors."""

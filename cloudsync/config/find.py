@@ -40,15 +40,15 @@ def find(explicit: str | None, environ: Mapping[str, str] = os.environ) -> Path:
                 continue
         except PermissionError:
             continue
-        named = path if path.is_absolute() else f"./{path}"
+        shown = str(path) if path.is_absolute() else f"./{path}"
         if (why := unsafe(path)) is not None:
             raise ConfigError(
                 [
                     Problem(
                         Place("", 0, 0),
                         "",
-                        f"{named} {why}: not used, since it could run commands as you. "
-                        f"--config {named} takes it",
+                        f"{shown} {why}: not used, since it could run commands as you. "
+                        f"--config {shown} takes it",
                     )
                 ]
             )

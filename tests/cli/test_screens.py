@@ -17,9 +17,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from cloudsync.cli.main import run
+from cloudsync.cli.main import COMMANDS as COMMANDS_BY_NAME
+from cloudsync.cli.main import cloudsync, run
 from cloudsync.cli.shared import Shell as Options
 from cloudsync.cli.terminal import Log, rewrites, width
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Table
@@ -285,3 +287,108 @@ def test_a_yes_says_what_it_grants_and_does_it(machine: Machine) -> None:
     assert "A yes also attaches what is shown above (--allow-attach web)" in screen
     assert "web: created, attached to web-1; opened " in screen
     assert code == 0
+
+
+COMPOSE = """name: shop
+services:
+  db:
+    image: postgres
+    ports: ["5432:5432"]
+  agent:
+    image: example/agent
+    privileged: true
+    volumes: ["/var/run/docker.sock:/var/run/docker.sock"]
+"""
+ALL_COMMANDS = {
+    **{" ".join(words): words for words in COMMANDS},
+    "init": ("init", "--no-input", "--provider", "local", "--ports", "443", "-c", "new.toml"),
+    "config check": ("config", "check"),
+    "audit": ("audit", "--compose", "compose.yaml"),
+    "observe": ("observe", "-c", "host.toml"),
+    "confirm": ("confirm", "-c", "host.toml"),
+    "report": ("report", "--out", "page.html"),
+    "history last": ("history", "last"),
+    "completion": ("completion", "bash", "--help"),
+    "release": ("release", "web"),
+}
+"""What each command prints for people; `config show`, `config schema`, JSON, HTML and Markdown are
+for machines. `publish` and `watch` log, a line each (below)."""
+
+
+def shown(words: tuple[str, ...], columns: int, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", str(columns))
+        run(words)
+    return capsys.readouterr().out
+
+
+def one_moment(screen: str) -> list[str]:
+    """Its words, without what differs between two runs."""
+    return [word for word in screen.split() if not re.search(r"\d\d:\d\d|\d{8}T\d{6}", word)]
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("columns", [60, 72, 80, 100, 133, 200])
+def test_what_is_really_printed_fits_the_terminal(
+    machine: Machine,
+    columns: int,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(machine.folder)
+    monkeypatch.setenv("HCLOUD_TOKEN", machine.cloud.token)
+    monkeypatch.setenv("HOME", "/srv")
+    monkeypatch.delenv("CLOUDSYNC_CONFIG", raising=False)
+    Path("compose.yaml").write_text(COMPOSE)
+    host = Path("cloudsync.toml").read_text().replace("hetzner", "host")
+    host = re.sub(r"(?m)^(token|endpoint|servers) = .*\n", "", host)
+    Path("host.toml").write_text(host + 'enforce = "observe"\n')
+    run(("apply", "--auto-approve", "--quiet", "--allow-attach", "web"))
+    capsys.readouterr()
+    for name, words in ALL_COMMANDS.items():
+        narrow = shown(words, columns, capsys)
+        Path("new.toml").unlink(missing_ok=True)
+        too_wide = [line for line in narrow.splitlines() if len(line) > columns]
+        too_wide = [line for line in too_wide if len(line.split()) > 1]  # a path of this test
+        assert not too_wide, (name, too_wide)
+        wide = shown(words, 1000, capsys)
+        Path("new.toml").unlink(missing_ok=True)
+        if name == "release":
+            continue  # a second time it has nothing to take off
+        lost = Counter(one_moment(wide)) - Counter(one_moment(narrow))
+        assert not [word for word in lost if len(word) < columns - 12], (name, lost)
+
+
+def test_help_of_every_command_fits_every_width() -> None:
+    """As wide as the terminal, and never wider than 80 columns."""
+    for name, command in every_command():
+        words = {word for word in helped(command, name, 400).split() if word != "\\"}
+        for columns in range(60, 201):
+            lines = helped(command, name, columns).splitlines()
+            assert max(map(len, lines)) <= columns, (name, columns)
+            narrow = {word for line in lines for word in line.split() if word != "\\"}
+            assert narrow == words, (name, columns, narrow ^ words)
+
+
+def every_command() -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(cloudsync, info_name="cloudsync")
+    yield "", cloudsync
+    for name in COMMANDS_BY_NAME:
+        command = cloudsync.get_command(context, name)
+        assert command is not None
+        yield name, command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {inner}", sub) for inner, sub in command.commands.items())
+
+
+def helped(command: click.Command, name: str, columns: int) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", str(columns))
+        if command is not cloudsync:
+            # The examples are laid out for the terminal when the command is looked up.
+            outer = click.Context(cloudsync, info_name="cloudsync")
+            cloudsync.get_command(outer, name.split()[0])
+            context = command.context_class(command, info_name=name, parent=outer)
+        else:
+            context = command.context_class(command, info_name="cloudsync")
+        return command.get_help(context)

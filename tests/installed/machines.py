@@ -28,7 +28,7 @@ shift 2
 apt-get update -qq
 for package; do
     case $package in
-    git) apt-get install -y -qq git ;;
+    git) apt-get install -y -qq git ;; # like dnf it may read what is typed
     python3.11) apt-get install -y -qq python3.11 python3.11-venv ;; # RHEL's brings venv
     *) echo "Error: Unable to find a match: $package" >&2; exit 1 ;;
     esac

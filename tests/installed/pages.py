@@ -20,6 +20,10 @@ _BLOCK = re.compile(
 )
 
 
+_QUIET = 0.5
+"""Seconds without output before the shell is asked whether it is done."""
+
+
 @dataclass(frozen=True)
 class Block:
     """One shell block of a page."""
@@ -96,9 +100,8 @@ class Paster:
         it was done."""
         self._number += 1
         lines = text.rstrip("\n") + "\n" + (f"{typed}\n" if typed else "")
-        end = f"=== {self._number} ==="
-        os.write(self._ours, f"{lines}echo \"=== {self._number}\" '==='\n".encode())
-        return self._until(end, timeout)
+        os.write(self._ours, lines.encode())
+        return self._until(f"=== {self._number} ===", timeout)
 
     def paste(self, block: Block, *, typed: str | None = None, timeout: float = 400) -> str:
         """Paste a block of a page. Raises `AssertionError` if a command of it failed otherwise than
@@ -111,10 +114,14 @@ class Paster:
         return shown
 
     def _until(self, end: str, timeout: float) -> str:
+        """Asks the shell for a line that says the end, again and again: apt, say, takes what is
+        typed while it runs."""
         shown, stop = "", time.monotonic() + timeout
+        asks = f"echo '{end[:4]}''{end[4:]}'\n".encode()
         while not re.search(rf"^{re.escape(end)}\r?$", shown, re.MULTILINE):
-            left = stop - time.monotonic()
-            ready = select.select([self._ours], [], [], max(left, 0))[0]
-            assert ready, f"not done after {timeout} s: {shown[-3000:]}"
-            shown += os.read(self._ours, 65536).decode(errors="replace")
+            assert time.monotonic() < stop, f"not done after {timeout} s: {shown[-3000:]}"
+            if select.select([self._ours], [], [], _QUIET)[0]:
+                shown += os.read(self._ours, 65536).decode(errors="replace")
+            else:
+                os.write(self._ours, asks)
         return shown.replace("\r\n", "\n")
