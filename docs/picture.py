@@ -1,5 +1,5 @@
-"""Records the picture in the README from a real run: containers on a double of an engine, the
-firewall at the double of Hetzner's API.
+"""Records the pictures of the README and the documentation from a real run: a Compose file, and the
+firewall at the double of Hetzner's API. `tests/cli/test_pictures.py` holds them to what is printed.
 
 `python docs/picture.py` in a checkout with the development dependencies.
 """
@@ -53,10 +53,19 @@ servers = ["web-1"]
 """
 COLUMNS = 84
 ANYWHERE = ["0.0.0.0/0", "::/0"]
+PICTURES = {
+    "discover": ("discover",),
+    "plan": ("plan",),
+    "apply": ("apply", "--auto-approve"),
+    "status": ("status",),
+    "explain": ("explain", "8080"),
+    "exposure": ("exposure",),
+}
+"""Names of pictures and what is typed for each, in this order."""
 
 
-def main() -> None:
-    """Run it, and write `docs/plan.svg`."""
+def pictures() -> dict[str, str]:
+    """Every picture by the name of its file, recorded now."""
     with HetznerDouble() as cloud, tempfile.TemporaryDirectory() as folder:
         cloud.add_server("web-1")
         (Path(folder) / "compose.yaml").write_text(COMPOSE)
@@ -64,6 +73,7 @@ def main() -> None:
             CONFIGURATION.format(folder=folder, endpoint=cloud.endpoint)
         )
         environment = {**os.environ, "HCLOUD_TOKEN": cloud.token, "COLUMNS": str(COLUMNS)}
+        environment |= {"CLOUDSYNC_CONFIG": f"{folder}/cloudsync.toml", "NO_COLOR": ""}
 
         def types(*words: str) -> str:
             command = [sys.executable, "-m", "cloudsync", *words]
@@ -78,15 +88,34 @@ def main() -> None:
             for port in ("22", "80", "8080")
         ]
         cloud.set_rules_by_hand(made, rules)
-        console = Console(record=True, width=COLUMNS, file=io.StringIO())
-        console.print(Text.from_ansi("$ cloudsync plan\n" + types("plan", "--color", "always")))
-        picture = console.export_svg(title="cloudsync", unique_id="plan")
-        # Fonts and the name of the tool are links to other sites.
-        picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)
-        picture = re.sub(r"\s*<!-- Generated with Rich.*?-->", "", picture, flags=re.DOTALL)
-        (ROOT / "docs" / "plan.svg").write_text(
-            picture.replace("Fira Code, monospace", "ui-monospace, monospace")
-        )
+        return {
+            f"{name}.svg": _picture(name, words, types(*words, "--color", "always"))
+            for name, words in PICTURES.items()
+        }
+
+
+def _picture(name: str, words: tuple[str, ...], screen: str) -> str:
+    """What a terminal shows, as SVG; without what differs from run to run."""
+    screen = re.sub(r"20\d\d-\d\d-\d\d( \d\d:\d\d)?", _same, screen)
+    screen = re.sub(r"\d{8}T\d{6}-[0-9a-f]{6}", "20260301T031007-5eed01", screen)
+    screen = re.sub(r", by \S+ \(", ", by deploy (", screen)
+    console = Console(record=True, width=COLUMNS, file=io.StringIO())
+    console.print(Text.from_ansi(f"$ cloudsync {' '.join(words)}\n{screen}"))
+    picture = console.export_svg(title="cloudsync", unique_id=name)
+    # Fonts and the name of the tool are links to other sites.
+    picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)
+    picture = re.sub(r"\s*<!-- Generated with Rich.*?-->", "", picture, flags=re.DOTALL)
+    return picture.replace("Fira Code, monospace", "ui-monospace, monospace")
+
+
+def _same(moment: re.Match[str]) -> str:
+    return "2026-03-01 03:10"[: len(moment[0])]
+
+
+def main() -> None:
+    """Write the pictures to `docs/`."""
+    for name, picture in pictures().items():
+        (ROOT / "docs" / name).write_text(picture)
 
 
 if __name__ == "__main__":

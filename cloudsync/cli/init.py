@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from cloudsync.render.escape import plain
 if TYPE_CHECKING:
     from cloudsync.config import Configuration
     from cloudsync.model.ports import Discovery
-    from cloudsync.provider.init import Question, Starter
+    from cloudsync.provider.init import Starter, VisibleMachine
 
 _ENGINE_SECONDS = 5.0
 
@@ -116,13 +116,13 @@ def command(shell: Shell, **options: Any) -> int:
     endpoint = None if given.ports is not None else _engine(shell, given.engine)
     kind, starter = _provider(shell, ask, given.provider)
     answers, extra = _settings(given.settings, kind, starter)
-    answers = _answers(shell, ask, _Provider(kind, starter, extra), answers)
+    answers, chosen = _answers(shell, ask, _Provider(kind, starter, extra), answers)
     machine = socket.gethostname()
     named = ask.text(
         "Name of the machine with the containers",
         "--host",
         given.host,
-        first_run.host_of(machine),
+        first_run.host_of(chosen or machine),
         first_run.name_problem,
     )
     made = first_run.FirstRun(
@@ -302,15 +302,23 @@ def _settings(
 
 def _answers(
     shell: Shell, ask: Asker, chosen: _Provider, given: Mapping[str, str]
-) -> dict[str, str]:
-    """What the provider's questions are answered with."""
+) -> tuple[dict[str, str], str | None]:
+    """What the provider's questions are answered with, and the name of the machine that was
+    chosen, if it is exactly one."""
+    from cloudsync.cli import visible
+
     if not ask.interactive:
         _all_at_once(chosen.starter, given)
     answers: dict[str, str] = {}
+    machines: Sequence[VisibleMachine] = ()
+    named: str | None = None
     for question in chosen.starter.questions:
         suggested = question.suggested(os.environ)
         if question.chooses_machines and ask.interactive and question.key not in given:
-            suggested = _machines(shell, chosen, answers, question) or suggested
+            machines = _machines(shell, chosen, answers)
+            answer = visible.suggestion(machines)
+            if answer is not None and question.problem(answer) is None:
+                suggested = answer
         answers[question.key] = ask.text(
             question.text,
             f"--set {question.key}=…",
@@ -318,29 +326,30 @@ def _answers(
             suggested,
             question.problem,
         )
-    return answers
+        if question.chooses_machines:
+            named = visible.chosen(machines, answers[question.key])
+    return answers, named
 
 
 def _machines(
-    shell: Shell, chosen: _Provider, answers: Mapping[str, str], question: Question
-) -> str | None:
-    """Show the machines that the credentials see; the answer for this machine if it is one."""
+    shell: Shell, chosen: _Provider, answers: Mapping[str, str]
+) -> Sequence[VisibleMachine]:
+    """Show the machines that the credentials see; none if they cannot be listed."""
     from cloudsync.cli import visible
     from cloudsync.provider import registry
     from cloudsync.provider.errors import ProviderError
 
     starter = chosen.starter
     if starter.machines is None:
-        return None
+        return ()
     table = [*starter.account(answers, starter.detected(os.environ)), *chosen.extra]
     try:
         machines = visible.machines_of(registry.load(chosen.kind), starter, table, shell.progress)
     except ProviderError as error:
         log.warning("note: %s", visible.not_listed(error))
-        return None
+        return ()
     shell.print(visible.screen(machines))
-    answer = visible.suggestion(machines)
-    return answer if answer is not None and question.problem(answer) is None else None
+    return machines
 
 
 def _all_at_once(starter: Starter, given: Mapping[str, str]) -> None:

@@ -23,8 +23,8 @@ def keepers() -> list[str]:
 def hint() -> Iterator[Block]:
     """After an apply: what will run the next one, or how to have one run."""
     yield BLANK
-    if found := keepers():
-        yield Line(f"Kept in step by {listed(found, 3)}.", "quiet")
+    if names := keepers():
+        yield Line(f"Kept in step by {listed(names, 3)}.", "quiet")
         return
     yield Line(
         "Nothing on this machine runs it again when containers change: set up the systemd timer, "

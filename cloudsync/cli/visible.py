@@ -70,6 +70,12 @@ def suggestion(machines: Sequence[VisibleMachine]) -> str | None:
     return here[0].answer or None if len(here) == 1 else None
 
 
+def chosen(machines: Sequence[VisibleMachine], answer: str) -> str | None:
+    """The name of the machine that an answer means, if it is exactly one."""
+    answered = [machine.name for machine in machines if machine.answer == answer]
+    return answered[0] if len(answered) == 1 else None
+
+
 def screen(machines: Sequence[VisibleMachine]) -> Iterator[Block]:
     """What the credentials see: a line for each machine."""
     from cloudsync.render.blocks import Line, Row, Table

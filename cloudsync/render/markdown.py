@@ -33,11 +33,11 @@ def plan(shown: Plan, vocabulary: Vocabulary = PLAIN) -> str:
     if shown.unassigned:
         lines += ["", "#### Required, but the host feeds no firewall", ""]
         lines += [
-            f"- {markdown(words.port(refused.protocol, refused.ports))}: {_said(refused.reason)}"
+            f"- {markdown(words.port(refused.protocol, refused.ports))}: {_message(refused.reason)}"
             for refused in shown.unassigned
         ]
     origins = tuple(networks.read(shown.networks, shown.created))
-    if notes := [f"- {_said(text)}" for text in (*origins, *shown.warnings)]:
+    if notes := [f"- {_message(text)}" for text in (*origins, *shown.warnings)]:
         lines += ["", *_folded(words.count(len(notes), "note"), notes)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -54,7 +54,7 @@ def _needs_a_person(shown: Plan) -> Iterator[str]:
     for guard in shown.guards:
         yield (
             f"> ❌ **{markdown(guard.firewall)}**: **{guard.id}**, {words.withheld(guard)}. "
-            f"{_said(guard.message)}"
+            f"{_message(guard.message)}"
         )
     for name, status in shown.hosts:
         if status.status != "complete":
@@ -70,12 +70,12 @@ def _needs_a_person(shown: Plan) -> Iterator[str]:
             )
     yield from (f"> ⚠️ {markdown(text)}" for text in networks.unread(shown.networks, shown.created))
     yield from (f"> ⚠️ malformed label: {markdown(text)}" for text in shown.malformed)
-    yield from (f"> ⚠️ {_said(orphan.text)}" for orphan in exposure.orphans(shown.orphans))
+    yield from (f"> ⚠️ {_message(orphan.text)}" for orphan in exposure.orphans(shown.orphans))
     if (unread := incomplete(shown)) is not None:
         yield f"> ⚠️ {markdown(unread)}"
 
 
-def _said(text: str) -> str:
+def _message(text: str) -> str:
     """A message in the notation of the screens (`443/tcp from everyone`), harmless in Markdown."""
     return markdown(words.message(text), 1500)
 
@@ -92,7 +92,7 @@ def reached(shown: Plan) -> str:
             lines += ["", f"### {markdown(remark.text)}", ""]
         else:
             mark = f"{_MARKS[remark.weight]} " if remark.weight in _MARKS else ""
-            lines.append(f"{'  ' * max(remark.depth - 1, 0)}- {mark}{_said(remark.text)}")
+            lines.append(f"{'  ' * max(remark.depth - 1, 0)}- {mark}{_message(remark.text)}")
     return "\n".join(lines).strip() + "\n"
 
 
@@ -107,17 +107,17 @@ def _firewall(firewall: FirewallPlan, shown: Plan, vocabulary: Vocabulary) -> li
     else:
         lines.append(f"No changes, {words.count(firewall.unchanged, 'rule')} unchanged.")
     lines += [
-        f"> {_MARKS.get(trouble.weight, '')} {_said(trouble.text)}"
+        f"> {_MARKS.get(trouble.weight, '')} {_message(trouble.text)}"
         for trouble in exposure.troubles(firewall, vocabulary=vocabulary)
         if trouble.weight != "quiet"
     ]
     more = [f"- {_held(held, shown, vocabulary)}" for held in firewall.held]
     more += [
         f"- {markdown(words.port(refused.protocol, refused.ports))} not opened ({refused.code}): "
-        f"{_said(refused.reason)}"
+        f"{_message(refused.reason)}"
         for refused in firewall.refused
     ]
-    more += [f"- stays as it is: {_said(text)}" for text in firewall.kept]
+    more += [f"- stays as it is: {_message(text)}" for text in firewall.kept]
     if more:
         lines += ["", *_folded(f"{len(more)} held, refused or left as they are", more)]
     return lines
@@ -131,12 +131,12 @@ def _row(change: Change, firewall: FirewallPlan, vocabulary: Vocabulary) -> str:
         what = words.port(change.rule.protocol, change.rule.ports)
         sources = vocabulary.sources(change.rule.sources)
     sign = f"{_SIGNS[change.action]}{' closes' if change.action == 'close' else ''}"
-    return f"| {sign} | {markdown(what)} | {markdown(sources)} | {_said(why)} |"
+    return f"| {sign} | {markdown(what)} | {markdown(sources)} | {_message(why)} |"
 
 
 def _held(held: Held, shown: Plan, vocabulary: Vocabulary) -> str:
     until = words.until(held.until, shown.created)
     return (
         f"{markdown(vocabulary.rule(held.rule))} stays open{until} ({markdown(held.reason)}): "
-        f"{_said(held.detail)}"
+        f"{_message(held.detail)}"
     )

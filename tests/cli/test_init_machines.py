@@ -74,6 +74,19 @@ def test_the_address_of_the_ssh_session_tells_which_machine_this_is(
     assert 'servers = ["web-1"]' in (tmp_path / "cloudsync.toml").read_text()
 
 
+def test_the_machine_that_is_chosen_gives_host_and_firewall_their_names(
+    tmp_path: Path, hetzner: HetznerDouble
+) -> None:
+    hetzner.add_server("web-7")
+    hetzner.add_server("db-1")
+    answers = "web-7\n" + "\n" * 7
+    code, shown = typed(tmp_path, answers, *at(hetzner), HCLOUD_TOKEN=hetzner.token)
+    assert code == 0, shown
+    configuration = load(tmp_path / "cloudsync.toml")
+    assert list(configuration.hosts) == ["web-7"]
+    assert list(configuration.firewalls) == ["web-7"]
+
+
 def test_a_list_that_cannot_be_had_is_one_line_and_the_question_is_asked_all_the_same(
     tmp_path: Path, hetzner: HetznerDouble
 ) -> None:

@@ -77,7 +77,6 @@ def _environ() -> dict[str, str]:
         "LANG": "C.UTF-8",
         "TERM": "dumb",
         "DEBIAN_FRONTEND": "noninteractive",
-        "PIP_QUIET": "1",
         **given,
     }
 
