@@ -72,3 +72,18 @@ def test_make_test_gives_a_plain_user_the_line_to_type(machine: roots.Copy) -> N
     assert refused.returncode != 0
     assert "sudo apt-get update && sudo apt-get install -y" in refused.stdout
     assert "python3-venv" in refused.stdout
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("user", ["root", "user"])
+def test_the_package_tests_pass_where_nothing_else_is(machine: roots.Copy, user: str) -> None:
+    """Building, installing and what the distributions hold, with the system's own Python."""
+    venv = machine.run("apt-get update -qq && apt-get install -y -qq python3-venv", timeout=600)
+    assert venv.returncode == 0, venv.stdout
+    git = "git config --global --add safe.directory /checkout"
+    core = "make .venv/.core && .venv/bin/python -m pip install --quiet -c constraints.txt -e '.[all]' --group test"
+    tests = ".venv/bin/python -m pytest tests/packages -q -n 0"
+    done = machine.run(f"{git}; {CLONE} && {core} && {tests}", user=user, timeout=1700)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert " passed" in done.stdout
+    assert " failed" not in done.stdout

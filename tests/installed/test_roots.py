@@ -3,6 +3,7 @@ nothing to an applied firewall, a timer, a watching service, an upgrade, and not
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.doubles.hetzner import HetznerDouble
 from tests.installed import machines
 from tests.installed.pages import ROOT, Block, Paster, blocks
 
+WORDINGS = ROOT / "tests" / "cli" / "wordings"
 SYSTEMD = ("systemd", "systemd-sysv", "dbus", "ca-certificates", "python3")
 BARE = ("ca-certificates",)
 SYSTEMS = {
@@ -38,6 +40,20 @@ def here(page: str, system: str) -> Iterator[Block]:
     yield from (block for block in blocks(page) if system in block.places)
 
 
+def transcript(name: str, pasted: list[tuple[Block, str]], keep: str) -> None:
+    """Blocks as they were pasted, with the lines they printed that match `keep`: recorded beside the
+    other wordings of the first hour."""
+    lines = []
+    for block, shown in pasted:
+        lines += [f"# {line}" for line in block.text.splitlines()]
+        matches = (re.search(keep, line) for line in shown.splitlines())
+        lines += [match[0] for match in matches if match is not None]
+    file = WORDINGS / name / "after.txt"
+    if os.environ.get("CLOUDSYNC_RECORD"):
+        file.write_text("\n".join(lines) + "\n")
+    assert "\n".join(lines) + "\n" == file.read_text()
+
+
 def left(shell: Paster) -> list[str]:
     """What has cloudsync in its name and is on the machine's own disk."""
     shown = shell.run(
@@ -61,8 +77,8 @@ def test_from_nothing_to_a_timer_and_back(system: str, suite: str, folder: Path)
         cloud.add_server("web-1")
         pages = list(here("install.md", system))
         upgrade = next(n for n, block in enumerate(pages) if "pull --ff-only" in block.text)
-        for block in pages[:upgrade]:
-            shell.paste(block, timeout=900)
+        pasted = [(block, shell.paste(block, timeout=900)) for block in pages[:upgrade]]
+        transcript("11-install", pasted[:2], r"^cloudsync \d\S*$")
         assert "cloudsync-plan.1" in shell.run(
             "ls /usr/local/share/man/man1 || ls /opt/pipx/venvs/*/share/man/man1"
         )
@@ -71,12 +87,20 @@ def test_from_nothing_to_a_timer_and_back(system: str, suite: str, folder: Path)
         shell.run(
             f"sed -i 's|^\\[providers.hetzner\\]|&\\nendpoint = \"{cloud.endpoint}\"|' cloudsync.toml"
         )
+        pasted = []
         for block in here("unattended.md", system):
-            shell.paste(block, typed=block.typed.replace("TOKEN", cloud.token), timeout=400)
+            token = block.typed.replace("TOKEN", cloud.token)
+            pasted.append((block, shell.paste(block, typed=token, timeout=400)))
             if "cloudsync apply" in block.text and "cron" in block.text:
-                assert [server for one in cloud.firewalls.values() for server in one.servers]
+                assert [
+                    server for firewall in cloud.firewalls.values() for server in firewall.servers
+                ]
+        transcript(
+            "12-systemd", pasted[3:5], r"^Nothing to do\.$|cloudsync\.timer +cloudsync\.service$"
+        )
         status = shell.run("systemctl show -p Result -p ExecMainStatus cloudsync.service")
-        assert "Result=success" in status
+        journal = shell.run("journalctl -u 'cloudsync*' --no-pager -o cat -n 60")
+        assert "Result=success" in status, journal
         assert "ExecMainStatus=0" in status
         assert "active" in shell.run("systemctl is-active cloudsync-watch.service")
         # By hand beside the service, and the service again: the state stays the service's (N4).

@@ -29,7 +29,7 @@ def refused() -> str:
     with pytest.raises(ConfigError) as error:
         find(None, {"HOME": "/nonexistent"})
     message = str(error.value)
-    assert "--config cloudsync.toml" in message
+    assert "--config ./cloudsync.toml" in message
     return message
 
 
