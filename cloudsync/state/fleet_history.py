@@ -7,7 +7,7 @@
 | `OWNER/running/SHARD/TIME-ID.json`      | what the apply under way is about to write                  |
 
 Names begin with the time, so that a list is in order. Nothing is ever removed from the history: a
-lifecycle rule of the bucket does that (docs/several-machines.md).
+lifecycle rule of the bucket does that (docs/machines-that-publish.md).
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from tests.store import ceph as real
 from tests.store.machines import STORE_PORT, Machine, Way
 
 pytestmark = [pytest.mark.ceph, pytest.mark.engine, pytest.mark.timeout(600)]
-PAGE = (Path(__file__).parents[2] / "docs" / "several-machines.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "machines-that-publish.md").read_text()
 _BLOCK = re.compile(r"<!-- paste: (\w+) ?(\S*) -->\n```\w+\n(.*?)```", re.DOTALL)
 
 
