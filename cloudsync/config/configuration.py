@@ -70,6 +70,8 @@ class Sources:
 
     fixed: NetworkSet = NOWHERE
     moving: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ()
+    """Ids of the vendor's own lists of addresses; only the vendor knows their networks."""
 
     def resolved(self, networks: Mapping[str, NetworkSet]) -> NetworkSet:
         """All of it. `networks`: by name."""

@@ -4,6 +4,7 @@ and column."""
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -266,21 +267,34 @@ class _Loader:
             name, table.kind, tuple(origins), table.refresh_seconds, self.at("networks", name)
         )
 
-    def sources(self, words: Iterable[str], path: KeyPath) -> Sources:
-        fixed, moving = NOWHERE, list[str]()
+    def sources(self, words: Iterable[str], path: KeyPath, list_ids: str | None = None) -> Sources:
+        fixed, moving, lists = NOWHERE, list[str](), list[str]()
         for number, word in enumerate(words):
             name = word[1:]
-            if not word.startswith("@"):
-                fixed = fixed | NetworkSet.of([word])
+            if list_ids is not None and re.fullmatch(list_ids, word):
+                lists.append(word)
+            elif not word.startswith("@"):
+                fixed = fixed | self.network(word, (*path, number))
             elif name in self.moving:
                 moving.append(name)
             elif name in self.networks:
                 fixed = fixed | self.networks[name]
             else:
                 self.problem((*path, number), f'[networks] has no "{name[:40]}"')
-        if not (fixed or moving or self.problems):
+        if not (fixed or moving or lists or self.problems):
             self.problem(path, "name no address at all")
-        return Sources(fixed, tuple(dict.fromkeys(moving)))
+        return Sources(fixed, tuple(dict.fromkeys(moving)), tuple(dict.fromkeys(lists)))
+
+    def network(self, word: str, path: KeyPath) -> NetworkSet:
+        try:
+            return NetworkSet.of([word])
+        except ValueError:  # looks like the id of a list
+            self.problem(
+                path,
+                'must be a network such as "203.0.113.0/24", "any", "any4", "any6" or "@name"; '
+                "this provider has no list of addresses with such an id",
+            )
+            return NOWHERE
 
     def accounts(self, file: File) -> dict[str, AccountTable]:
         accounts = {}
@@ -374,8 +388,10 @@ class _Loader:
         settings = self.validate(
             account.provider.firewall_settings, rest, path, FirewallTable.model_fields
         )
+        list_ids = account.provider.capabilities.list_ids
         allow = tuple(
-            self.allow(allow, (*path, "allow", number)) for number, allow in enumerate(table.allow)
+            self.allow(entry, (*path, "allow", number), list_ids)
+            for number, entry in enumerate(table.allow)
         )
         if not isinstance(settings, FirewallSettings):
             return None
@@ -406,8 +422,9 @@ class _Loader:
         ):
             self.problem((*path, "hosts"), "are all retired: nothing but SSH would stay open")
 
-    def allow(self, table: AllowTable, path: KeyPath) -> Allow:
-        sources = self.sources(table.sources, (*path, "sources"))
+    def allow(self, table: AllowTable, path: KeyPath, list_ids: str | None) -> Allow:
+        """`list_ids`: how the vendor's lists of addresses look; None if it has none."""
+        sources = self.sources(table.sources, (*path, "sources"), list_ids)
         ports = tuple(allowed(word) for word in table.ports)
         rules = allowed_rules(ports, sources.fixed)
         return Allow(rules, table.description, self.at(*path), ports, sources)

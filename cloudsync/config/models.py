@@ -39,6 +39,9 @@ _DNS_NAME = re.compile(
     r"(?=.{1,253}\.?$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?)*\.?",
     re.ASCII | re.IGNORECASE,
 )
+_LIST_ID = re.compile(
+    r"(?!any[46]?$)[a-z][a-z0-9_]*-[a-z0-9-]{1,60}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+)
 _DEFAULT_REFRESH = {"url": "1h"}
 
 
@@ -166,6 +169,11 @@ def endpoint_problem(endpoint: str) -> str | None:
     return None
 
 
+def _checked_allow_source(text: str) -> str:
+    """What is neither a network nor a name may be a list of the vendor: its provider knows."""
+    return text if _LIST_ID.fullmatch(text) else _checked_source(text)
+
+
 def _checked_listen(text: str) -> str:
     listen_address(text)
     return text
@@ -184,6 +192,7 @@ PublicKey = Annotated[
         pattern=r"^ssh-ed25519 [A-Za-z0-9+/]{60,200}={0,2}( .*)?$", description="ssh-ed25519 AAAA…"
     ),
 ]
+AllowSource = Annotated[str, AfterValidator(_checked_allow_source)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -515,7 +524,14 @@ class AllowTable(Settings):
             min_length=1, description='"443", "8000-8010/udp", "all", "all/tcp", "icmp", "esp", …'
         ),
     ]
-    sources: Annotated[list[Source], Field(min_length=1, description="as in [ssh]")]
+    sources: Annotated[
+        list[AllowSource],
+        Field(
+            min_length=1,
+            description="as in [ssh]; also the vendor's own lists of addresses by their ids: "
+            '"pl-…" (AWS prefix lists), an address group of OpenStack',
+        ),
+    ]
     description: Annotated[
         str | None, Field(max_length=200, description="the text of the rule at the vendor")
     ] = None

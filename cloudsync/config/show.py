@@ -238,7 +238,7 @@ def _sources(sources: NetworkSet) -> list[str]:
 
 def _written(sources: Sources) -> list[str]:
     fixed = _sources(sources.fixed) if sources.fixed else []
-    return [*(f"@{name}" for name in sources.moving), *fixed]
+    return [*(f"@{name}" for name in sources.moving), *sources.lists, *fixed]
 
 
 def _moving(network: MovingNetwork) -> dict[str, Any]:
@@ -256,7 +256,7 @@ def _duration(value: timedelta) -> str:
 def _allows(allow: Allow) -> Iterable[dict[str, Any]]:
     """An allow table back: one a source set (ICMP of both families has two). Networks that move
     stay names."""
-    if allow.written.moving:
+    if allow.written.moving or allow.written.lists:
         words = [word for table in _tables(allowed_rules(allow.ports, ANY)) for word in table[1]]
         tables = [(_written(allow.written), list(dict.fromkeys(words)))]
     else:

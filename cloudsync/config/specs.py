@@ -17,7 +17,10 @@ def spec_of(configuration: Configuration, firewall: Firewall) -> FirewallSpec:
         configuration.owner, firewall.name, hosts, formerly=names if names != hosts else ""
     )
     engines = engines_of(configuration.hosts, firewall.marker_hosts)
-    return FirewallSpec(firewall.name, firewall.settings, marker, firewall.hosts, engines)
+    lists = dict.fromkeys(id_ for allow in firewall.allow for id_ in allow.written.lists)
+    return FirewallSpec(
+        firewall.name, firewall.settings, marker, firewall.hosts, engines, tuple(lists)
+    )
 
 
 def engines_of(hosts: Mapping[str, Host | None], names: Iterable[str]) -> tuple[str, ...]:

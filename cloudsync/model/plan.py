@@ -56,6 +56,9 @@ class Change:
     """Who needs an opening."""
     target: str | None = None
     opens_now: bool = False
+    list_id: str = ""
+    """For open: the vendor's list of addresses that is the rule's source, and that the networks of
+    `rule` are in."""
     vendor_rule: str = ""
     """For close: the vendor's rule that goes or loses this, as a whole, with its name and
     description. Several changes may be parts of one rule."""

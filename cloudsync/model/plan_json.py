@@ -85,6 +85,8 @@ class ChangePart(_Part):
     """Why, in words."""
     vendor_rule: str | None = None
     """For close: the vendor's rule that goes or loses this."""
+    list_id: str | None = None
+    """For open: the vendor's list of addresses that is the rule's source, and that `sources` are in."""
 
 
 class StepPart(_Part):
@@ -494,6 +496,7 @@ def _change(change: Change) -> ChangePart:
             origins=_origins(change.origins),
             reason=change.reason,
             vendor_rule=change.vendor_rule or None,
+            list_id=change.list_id or None,
         )
     return ChangePart(
         action=change.action,
@@ -682,7 +685,12 @@ def _read_change(change: ChangePart) -> Change:
         rule = Rule.of(change.protocol, change.ports, NetworkSet.of(change.sources))
         origins = _read_origins(change.origins or ())
         return Change(
-            change.action, change.reason, rule, origins, vendor_rule=change.vendor_rule or ""
+            change.action,
+            change.reason,
+            rule,
+            origins,
+            list_id=change.list_id or "",
+            vendor_rule=change.vendor_rule or "",
         )
     return Change(
         change.action, change.reason, target=change.target, opens_now=bool(change.opens_now)

@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from cloudsync.config.configuration import Firewall
+from cloudsync.config.networks import allowed_rules
 from cloudsync.model.plan import Refused
 from cloudsync.model.ports import Complete, Origin, Partial, port_rules
 from cloudsync.planning.sensitive_ports import sensitive_numbers
 from cloudsync.planning.verdicts import Bounds, Verdict, Wanted
 from cloudsync.rules import Rule, RuleSet
-from cloudsync.rules.networks import ANY4, ANY6
+from cloudsync.rules.networks import ANY4, ANY6, NOWHERE, NetworkSet
 
 _SHOWN = 5
 
@@ -41,17 +42,22 @@ class ConfiguredRules:
 
 
 def configured_rules(
-    firewall: Firewall, read: Iterable[Complete | Partial], icmp: str, bounds: Bounds
+    firewall: Firewall,
+    read: Iterable[Complete | Partial],
+    icmp: str,
+    bounds: Bounds,
+    lists: Mapping[str, NetworkSet],
 ) -> ConfiguredRules:
-    """Everything the configuration asks for at one firewall. `read`: its hosts."""
+    """Everything the configuration asks for at one firewall. `read`: its hosts. `lists`: the
+    networks of the vendor's lists of addresses."""
     wanted: list[Wanted] = []
     refused: list[Refused] = []
-    for asked in (*_icmp(icmp), *_allowed(firewall), *_declared(firewall, read)):
+    for asked in (*_icmp(icmp), *_allowed(firewall, lists), *_declared(firewall, read)):
         origin = asked.origins[0] if asked.origins else None
         rules, beyond = bounds.within(asked.rules, origin)
         refused += beyond
         if rules:
-            wanted.append(Wanted(rules, asked.reason, asked.description, asked.origins))
+            wanted.append(replace(asked, rules=rules))
     return ConfiguredRules(tuple(wanted), tuple(refused))
 
 
@@ -62,11 +68,15 @@ def _icmp(policy: str) -> Iterator[Wanted]:
         yield Wanted(RuleSet.of(pings), f'ICMP, policy.icmp = "{policy}"', "icmp")
 
 
-def _allowed(firewall: Firewall) -> Iterator[Wanted]:
+def _allowed(firewall: Firewall, lists: Mapping[str, NetworkSet]) -> Iterator[Wanted]:
     for allow in firewall.allow:
         origin = Origin(host="", file=allow.place.file, line=allow.place.line)
         reason = f"allowed at {allow.place}"
-        yield Wanted(allow.rules, reason, allow.description or "allow", (origin,))
+        description = allow.description or "allow"
+        yield Wanted(allow.rules, reason, description, (origin,))
+        for list_id in allow.written.lists:
+            rules = allowed_rules(allow.ports, lists.get(list_id, NOWHERE))
+            yield Wanted(rules, reason, description, (origin,), list_id)
 
 
 def _declared(firewall: Firewall, read: Iterable[Complete | Partial]) -> Iterator[Wanted]:

@@ -142,6 +142,7 @@ def consider(case: Case, foreign: Guard | None = None) -> Considered:
             table.provider.capabilities,
             case.discoveries,
             _private(case.configuration, case.observed),
+            {} if isinstance(case.observed, Unreadable) else case.observed.lists,
         )
     )
     desired = with_switched_policy(desired, case.past)
@@ -163,7 +164,7 @@ def consider(case: Case, foreign: Guard | None = None) -> Considered:
         return replace(blank, guards=(owner,))
     known = _known(case, observed, desired)
     closings = _closings(case, observed, desired, known, foreign)
-    holding = closings.holding
+    holding = _without_lists(closings.holding, observed, desired)
     written = _written(case, observed, desired, holding, around)
     refusing = (
         owner,
@@ -289,6 +290,15 @@ def _closings(
     holding = keep_ssh(holding, _moving_ssh(case))
     ssh_guard, login_ways = _moved_ssh(case, present, holding.closing)
     return _Closings(holding, refused, notes, ssh_guard, login_ways)
+
+
+def _without_lists(holding: Holding, observed: Present | Absent, desired: Desired) -> Holding:
+    """The same without what rules of others let in already by lists of addresses: to open it again
+    would only repeat them, network by network. SSH has rules of its own."""
+    if isinstance(observed, Absent) or not observed.by_lists:
+        return holding
+    let_in = observed.by_lists - observed.rules - desired.ssh
+    return replace(holding, final=holding.final - let_in)
 
 
 @dataclass(frozen=True, slots=True)
@@ -537,6 +547,7 @@ def _notes(
     if note is not None:
         yield note
     yield from (step.warning for step in written.steps if step.warning is not None)
+    yield from _cut_descriptions(case, written.spelling)
     if isinstance(observed, Absent) or guards.adopting(observed, case.spec.marker) is None:
         return
     if observed.managed_by:
@@ -551,6 +562,18 @@ def _notes(
     if machines := unlisted(case.firewall, observed, case.fleet):
         names = ", ".join(f"{machine.name} ({machine.target})" for machine in machines)
         yield f"the firewall also acts on {names}: what opens here opens there too"
+
+
+def _cut_descriptions(case: Case, spelling: Spelling) -> Iterable[str]:
+    """What the vendor's rules cannot say in full."""
+    table = case.configuration.accounts[case.firewall.account]
+    most = table.provider.capabilities.longest_description
+    for written in spelling.writing if most is not None else ():
+        if most is not None and len(written.description) > most:
+            yield (
+                f"the description of {written.rule.protocol}/{written.rule.ports} has "
+                f"{len(written.description)} characters, {table.type} takes {most}: it is cut"
+            )
 
 
 def _remembering(case: Case, considered: Considered, observed: Present | Absent) -> Considered:

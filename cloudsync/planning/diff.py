@@ -116,19 +116,19 @@ def _opening(
 ) -> list[Change]:
     before = observed.rules if isinstance(observed, Present) else NOTHING
     missing = meaningful(holding.final) - before
-    if not missing:
+    if not (missing or any(written.list_id for written in spelling.writing)):
         return []
     wanted = RuleIndex((written.rules, written) for written in desired.wanted)
     kept = observed.kept if isinstance(observed, Present) else ()
     opening: list[Change] = []
     for written in spelling.writing:
         rule = RuleSet.of((written.rule,))
-        if not rule & missing:
+        if not (rule & missing or written.list_id):
             continue
         reasons, origins = _wanting(_asking(wanted.overlapping(written.rule), written.whole))
         if today := _today(written.rule, kept, before):
             reasons = f"{reasons}; {today}" if reasons else today
-        opening.append(Change("open", reasons, written.rule, origins))
+        opening.append(Change("open", reasons, written.rule, origins, list_id=written.list_id))
     if isinstance(observed, Absent):
         opening.sort(key=lambda change: not _is_ssh(change, desired))
     return opening

@@ -33,7 +33,7 @@ from cloudsync.model.ports import (
 )
 from cloudsync.planning.decide import Considered
 from cloudsync.planning.policy import SSH_REASON, Wanted, listed_ports
-from cloudsync.provider.contract import Present
+from cloudsync.provider.contract import Observation, Present
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.networks import ANY, NetworkSet
 
@@ -224,9 +224,10 @@ def _is_about(rule: Mapping[str, Any], asked: Asked) -> bool:
 def _story(configuration: Configuration, considered: Considered, asked: Asked) -> Story:
     rules, plan = asked.rules, considered.plan
     known = isinstance(considered.observed, Present)
-    before = (
-        considered.observed.rules & rules if isinstance(considered.observed, Present) else NOTHING
-    )
+    by_lists = _by_lists(considered.observed) & rules
+    before = by_lists
+    if isinstance(considered.observed, Present):
+        before = before | (considered.observed.rules & rules)
     wanted = tuple(
         w for w in (considered.desired.wanted if considered.desired else ()) if w.rules & rules
     )
@@ -236,7 +237,7 @@ def _story(configuration: Configuration, considered: Considered, asked: Asked) -
     after = (
         before
         if considered.withheld or unread or not considered.steps
-        else considered.target.rules & rules
+        else (considered.target.rules & rules) | by_lists
     )
     listed = (
         (considered.observed.listed or tuple(considered.observed.rules))
@@ -273,6 +274,11 @@ def _story(configuration: Configuration, considered: Considered, asked: Asked) -
         policy=tuple(_policy(configuration, asked, refused, held)),
         advice=tuple(dict.fromkeys(_advice(plan.name, asked, wanted, refused, held, before))),
     )
+
+
+def _by_lists(observed: Observation) -> RuleSet:
+    """What rules of others let in by the vendor's lists of addresses."""
+    return observed.by_lists if isinstance(observed, Present) else NOTHING
 
 
 def _verdict(

@@ -14,14 +14,11 @@ from dataclasses import replace
 from cloudsync.model.memory import Memory
 from cloudsync.planning.policy import Desired
 from cloudsync.provider.contract import Absent, Asked, Present, VendorRule
+from cloudsync.provider.descriptions import OUR_MARK
 from cloudsync.provider.spelling import Ports
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.address_classes import PRIVATE
 from cloudsync.rules.families import as_asked
-
-OUR_MARK = "(cloudsync)"
-"""Ends the description of a rule that cloudsync writes for private networks, so that it is told
-from those people make even if the state is lost."""
 
 
 def by_family(desired: Desired) -> Desired:
@@ -39,7 +36,7 @@ def asked_rules(desired: Desired, within: RuleSet) -> tuple[Asked, ...]:
     """The rules that are asked for, as far as they are to be open (`within`)."""
     everything = within.covers(desired.rules)
     return tuple(
-        Asked(rule, _described(rule, wish.description))
+        Asked(rule, _described(rule, wish.description, wish.list_id), wish.list_id)
         for wish in desired.wanted
         for rule in wish.rules
         if everything or within.covers(RuleSet.of((rule,)))
@@ -80,7 +77,9 @@ def still_written(
     return tuple(dict.fromkeys(rules))
 
 
-def _described(rule: Rule, description: str) -> str:
+def _described(rule: Rule, description: str, list_id: str) -> str:
+    if list_id and not description.endswith(OUR_MARK):
+        return f"{description} {OUR_MARK}".strip()
     if PRIVATE.covers(rule.sources) and not description.endswith(OUR_MARK):
         return f"{description} {OUR_MARK}".strip()
     return description

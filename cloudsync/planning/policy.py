@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from cloudsync.config.configuration import Configuration, Firewall, PortRange
 from cloudsync.model.plan import Refused, merged
@@ -109,17 +110,19 @@ def desire(
     capabilities: Capabilities,
     discoveries: Mapping[str, Discovery],
     private: RuleSet = NOTHING,
+    lists: Mapping[str, NetworkSet] = MappingProxyType({}),
 ) -> Desired:
     """What `firewall` should let in, by what its hosts said. A failed host adds nothing here;
     `holds` keeps what it may need.
 
     `private`: what the provider asks for because the firewall filters private networks too.
+    `lists`: the networks of the vendor's lists of addresses, by id.
     """
     policy, ssh = configuration.policy, configuration.ssh.rules
     bounds = Bounds(listed_ports(policy.deny) - ssh, capabilities)
     read = [d for host in firewall.hosts if not isinstance(d := discoveries[host], Failed)]
 
-    own = configured_rules(firewall, read, policy.icmp, bounds)
+    own = configured_rules(firewall, read, policy.icmp, bounds, lists)
     groups, closed = wishes(firewall.name, read, policy.expose, bounds)
     world = asked_by_the_world(_asked_for(own, groups))
     allowed = listed_ports(policy.allow_sensitive)

@@ -21,6 +21,8 @@ class Wanted:
     description: str
     """What the vendor's rule says of it."""
     origins: tuple[Origin, ...] = ()
+    list_id: str = ""
+    """The vendor's list of addresses that is their source; empty for networks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.marker import Marker
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
-from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules import NOTHING, NetworkSet, Rule, RuleSet
 from cloudsync.rules.index import RuleIndex
 
 if TYPE_CHECKING:
@@ -63,6 +63,12 @@ class Capabilities:
     remote: bool = True
     at_once: int = 1
     notes: tuple[tuple[str, str], ...] = ()
+    longest_description: int | None = None
+    """How many characters of a rule's description the vendor takes: a longer one is cut, and the
+    plan says so. None: any number, or rules have no descriptions."""
+    list_ids: str | None = None
+    """A regular expression: how the vendor's ids of its own lists of addresses look (managed prefix
+    lists, address groups), which a rule may name as its source. None: there are none."""
     lag_seconds: float = 0.0
     """For so long after a write that the vendor accepted its reads may still show what was there
     before: what is not seen is looked at again, and only then reported as missing. 0: a read shows
@@ -82,6 +88,9 @@ class FirewallSpec:
     engines: tuple[str, ...] = ()
     """The engines of its hosts as the configuration names them (`unix://…`, `ssh://…`, `tcp://…`,
     or a Docker context): a provider that acts on the machine itself finds it by them."""
+    lists: tuple[str, ...] = ()
+    """Ids of the vendor's lists of addresses that the configuration names as sources: their
+    networks are read with the firewall (`Present.lists`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +138,9 @@ class Kept:
     It tells who reaches a port today that a plan is about to open to everybody."""
     source: str = ""
     """Who may come in by it, for people: `the group sg-1`."""
+    lets_in: RuleSet = NOTHING
+    """What it lets in now, if its source is a list of addresses whose networks are known: need not
+    be opened again. The rule stays its maker's all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +161,9 @@ class VendorRule:
     ours: bool = False
     """Whether the vendor's own data proves that cloudsync made it (a marker, a generated name).
     The core adds what it remembers to have written before it asks for steps."""
+    list_id: str = ""
+    """The vendor's list of addresses that is its source; `lets_in` has its networks as they are
+    now. Empty for a rule of networks."""
     counted_with: str = ""
     """Rules with the same text here are one rule to a person, and count once for
     `policy.max_close`: a vendor with one object per source gives protocol and ports. Empty: the
@@ -158,8 +173,17 @@ class VendorRule:
     def label(self) -> str:
         """The rule for people, stable from one read to the next: what it lets in, and its name and
         description if it has them."""
-        meaning = "; ".join(str(rule) for rule in self.lets_in) or "nothing"
+        if self.list_id:
+            meaning = f"{'; '.join(self.selectors)} from {self.list_id}"
+        else:
+            meaning = "; ".join(str(rule) for rule in self.lets_in) or "nothing"
         return " ".join(filter(None, (meaning, self.title)))
+
+    @property
+    def selectors(self) -> tuple[str, ...]:
+        """Protocol and ports of what it lets in, as text: `tcp/443`."""
+        pairs = ((rule.protocol, rule.ports) for rule in self.lets_in)
+        return tuple(dict.fromkeys("/".join(filter(None, pair)) for pair in pairs))
 
     @property
     def title(self) -> str:
@@ -218,6 +242,14 @@ class Present:
     native: object = field(default=None, compare=False)
     objects: tuple[VendorRule, ...] = ()
     managed_by: tuple[str, ...] = ()
+    lists: Mapping[str, NetworkSet] = field(default_factory=dict)
+    """The networks of the vendor's lists in `FirewallSpec.lists`, by id, all of them. A rule that
+    names one of these, or that cloudsync made, is one of `objects`; other such rules are `kept`."""
+
+    @property
+    def by_lists(self) -> RuleSet:
+        """What rules of others let in by lists of addresses whose networks are known."""
+        return RuleSet.of(rule for kept in self.kept for rule in kept.lets_in)
 
     @property
     def vendor_rules(self) -> tuple[VendorRule, ...]:
@@ -244,6 +276,8 @@ class Absent:
     private: RuleSet = NOTHING
     foreign: tuple[Kept, ...] = ()
     native: object = field(default=None, compare=False)
+    lists: Mapping[str, NetworkSet] = field(default_factory=dict)
+    """As `Present.lists`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +298,9 @@ class Asked:
     rule: Rule
     description: str = ""
     """What the vendor's rule says of it, if it has to be written."""
+    list_id: str = ""
+    """The vendor's list of addresses that is its source, and that `rule.sources` are the networks
+    of: written as that, never as networks."""
 
 
 @dataclass(frozen=True)

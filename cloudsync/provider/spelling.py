@@ -14,6 +14,7 @@ as changes. Given the rule objects of a firewall and what it should be:
 | is let in by the rules that stay                    | is not written                             |
 | is not, or some of its networks are not             | is written, without the networks that are  |
 | has the sources of its neighbour, and is next to it | is written with it as one range            |
+| names a list of addresses of the vendor             | is written as that list, never as networks |
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class Written:
     whole: Rule
     """The rule with all the networks that were asked for: a vendor whose rules have many sources
     may widen a staying rule with the same ports to this."""
+    list_id: str = ""
+    """The vendor's list of addresses that is its source; empty for a rule of networks."""
     replaces: str = ""
     """`VendorRule.key` of the rule that goes, whose place, name and description it takes."""
 
@@ -92,9 +95,11 @@ def spell(rules: Sequence[VendorRule], target: Target) -> Spelling:
         (staying if wanted.covers(rule.lets_in) else going).append(rule)
     covered = _union(rule.lets_in for rule in staying)
     writing = _joined(_uncovered(target.asked, covered))
+    unasked = _unasked(staying, target.asked)
+    writing += _joined(_unlisted(target.asked, staying, unasked, writing))
     rest = target.rules - covered - RuleSet.of(written.rule for written in writing)
     writing += _remainders(going, rest, target)
-    redundant = _redundant(staying, writing, target.asked)
+    redundant = _redundant(staying, writing, unasked)
     return Spelling(
         staying=tuple(rule for rule in staying if rule.key not in redundant),
         going=tuple(going),
@@ -106,11 +111,11 @@ def spell(rules: Sequence[VendorRule], target: Target) -> Spelling:
 def _uncovered(asked: Sequence[Asked], covered: RuleSet) -> list[Written]:
     """What is asked for and not let in: per rule the networks that are not. A network that is let
     in partly is written whole."""
-    missing = _Nearby(RuleSet.of(wish.rule for wish in asked) - covered)
+    missing = _Nearby(RuleSet.of(wish.rule for wish in asked if not wish.list_id) - covered)
     uncovered: list[Written] = []
     for wish in asked:
         closed = missing.sources(wish.rule) & wish.rule.sources
-        if not closed:
+        if wish.list_id or not closed:
             continue
         cidrs = (NetworkSet.of((cidr,)) for cidr in wish.rule.sources.cidrs())
         sources = NetworkSet.union(cidr for cidr in cidrs if cidr & closed)
@@ -118,25 +123,44 @@ def _uncovered(asked: Sequence[Asked], covered: RuleSet) -> list[Written]:
     return uncovered
 
 
+def _unlisted(
+    asked: Sequence[Asked],
+    staying: Sequence[VendorRule],
+    unasked: frozenset[str],
+    writing: Sequence[Written],
+) -> list[Written]:
+    """What is asked for by a list of the vendor, and let in neither by a rule of that list nor by a
+    wider one: networks that cloudsync wrote one by one become the list. `unasked`: keys of rules of
+    ours that nothing asks for as they are."""
+    unlisted: list[Written] = []
+    wide = _union(rule.lets_in for rule in staying if rule.key not in unasked)
+    wide = wide | RuleSet.of(written.rule for written in writing)
+    for wish in asked:
+        same = _union(rule.lets_in for rule in staying if rule.list_id == wish.list_id)
+        if wish.list_id and not (wide | same).covers(RuleSet.of((wish.rule,))):
+            unlisted.append(Written(wish.rule, wish.description, wish.rule, wish.list_id))
+    return unlisted
+
+
 def _joined(writing: Iterable[Written]) -> list[Written]:
     """The same with fewer rules, as a person would put them: one for the same ports, none for what
     another covers, one range for neighbours that are for the same thing and from the same sources.
     Ports that lie side by side by chance stay apart (21 of a container, 22 of SSH), so that each
     rule says what it is for."""
-    by_ports: dict[Ports, Written] = {}
+    by_ports: dict[tuple[Ports, str], Written] = {}
     for written in writing:
-        key = _ports(written.rule)
+        key = (_ports(written.rule), written.list_id)
         by_ports[key] = _together(by_ports[key], written) if key in by_ports else written
     left = _not_covered(list(by_ports.values()))
     ranges: list[Written] = []
     for written in sorted(
-        left, key=lambda w: (w.rule.protocol, w.rule.sources.cidrs(), w.rule.first)
+        left, key=lambda w: (w.rule.protocol, w.list_id, w.rule.sources.cidrs(), w.rule.first)
     ):
         last = ranges[-1] if ranges else None
         if (
             last is not None
-            and last.rule.protocol == written.rule.protocol
             and last.description == written.description
+            and (last.rule.protocol, last.list_id) == (written.rule.protocol, written.list_id)
             and (last.rule.sources, last.whole.sources)
             == (written.rule.sources, written.whole.sources)
             and written.rule.first <= last.rule.last + 1
@@ -154,6 +178,7 @@ def _together(a: Written, b: Written) -> Written:
         Rule(a.rule.protocol, first, last, a.rule.sources | b.rule.sources),
         ", ".join(texts),
         Rule(a.rule.protocol, first, last, a.whole.sources | b.whole.sources),
+        a.list_id,
     )
 
 
@@ -218,25 +243,31 @@ def _remainders(going: Iterable[VendorRule], rest: RuleSet, target: Target) -> l
     return remainders
 
 
-def _redundant(
-    staying: Sequence[VendorRule], writing: Sequence[Written], asked: Sequence[Asked]
-) -> frozenset[str]:
-    """Keys of rules of ours that are not asked for any more and that others cover."""
-    wanted: dict[Ports, set[str]] = defaultdict(set)
+def _unasked(staying: Sequence[VendorRule], asked: Sequence[Asked]) -> frozenset[str]:
+    """Keys of rules of ours that are not asked for any more as they are."""
+    wanted: dict[tuple[Ports, str], set[str]] = defaultdict(set)
     for wish in asked:
-        wanted[_ports(wish.rule)].update(wish.rule.sources.cidrs())
-
-    def unasked(rule: VendorRule) -> bool:
-        return rule.ours and any(
-            not wanted[_ports(piece)].issuperset(piece.sources.cidrs()) for piece in rule.lets_in
+        wanted[_ports(wish.rule), wish.list_id].update(wish.rule.sources.cidrs())
+    return frozenset(
+        rule.key
+        for rule in staying
+        if rule.ours
+        and any(
+            not wanted[_ports(piece), rule.list_id].issuperset(piece.sources.cidrs())
+            for piece in rule.lets_in
         )
+    )
 
-    candidates = [rule for rule in staying if unasked(rule)]
+
+def _redundant(
+    staying: Sequence[VendorRule], writing: Sequence[Written], unasked: frozenset[str]
+) -> frozenset[str]:
+    """Those of `unasked` that others cover."""
+    candidates = [rule for rule in staying if rule.key in unasked]
     if not candidates:
         return frozenset()
-    keys = {rule.key for rule in candidates}
-    others = _union(rule.lets_in for rule in staying if rule.key not in keys)
-    others = others | RuleSet.of(wish.rule for wish in writing)
+    others = _union(rule.lets_in for rule in staying if rule.key not in unasked)
+    others = others | RuleSet.of(written.rule for written in writing)
     return frozenset(rule.key for rule in candidates if others.covers(rule.lets_in))
 
 

@@ -129,7 +129,7 @@ def _row(change: Change, firewall: FirewallPlan, vocabulary: Vocabulary) -> str:
         what, sources = words.change(change), ""
     else:
         what = words.port(change.rule.protocol, change.rule.ports)
-        sources = vocabulary.sources(change.rule.sources)
+        sources = vocabulary.of_change(change)
     sign = f"{_SIGNS[change.action]}{' closes' if change.action == 'close' else ''}"
     return f"| {sign} | {markdown(what)} | {markdown(sources)} | {_message(why)} |"
 

@@ -234,9 +234,7 @@ def _change(change: Change, firewall: FirewallPlan, vocabulary: Vocabulary) -> R
     reason = words.who(change, len(firewall.hosts)) if change.action == "open" else change.reason
     if change.action == "open" and _admin(change.rule):
         reason += f"  ! {_ADMIN_REMARK.removeprefix('is ')}"
-    return Row(
-        (f"{sign} {what}", vocabulary.sources(change.rule.sources), plain(reason, 1500)), style
-    )
+    return Row((f"{sign} {what}", vocabulary.of_change(change), plain(reason, 1500)), style)
 
 
 def _admin(rule: Rule) -> bool:

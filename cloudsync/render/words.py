@@ -129,6 +129,15 @@ class Vocabulary:
         shown = self._networks(networks)
         return f"{shown} (as good as everyone)" if is_world(networks) else shown
 
+    def of_change(self, change: Change) -> str:
+        """The sources of what opens or closes; `pl-0a1b (22 networks)` for a list of the vendor."""
+        if change.rule is None:
+            return ""
+        if not change.list_id:
+            return self.sources(change.rule.sources)
+        networks = count(len(change.rule.sources.cidrs()), "network")
+        return f"{plain(change.list_id)} ({networks})"
+
     def _networks(self, networks: NetworkSet) -> str:
         """A few CIDRs as they are; of many those that have names by their names."""
         cidrs = networks.cidrs()
@@ -204,7 +213,7 @@ def change(change: Change, vocabulary: Vocabulary = PLAIN) -> str:
     if change.rule is not None:
         verb = {"open": "opens to", "close": "closes to"}.get(change.action, "is rewritten:")
         what = port(change.rule.protocol, change.rule.ports)
-        return f"{what} {verb} {vocabulary.sources(change.rule.sources)}"
+        return f"{what} {verb} {vocabulary.of_change(change)}"
     if change.action == "reapply":
         return f"{'lift' if change.opens_now else 'put into effect on'} {change.target or ''}"
     phrase = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloudsync.config.configuration import PolicySettings
+from cloudsync.config.configuration import Allow, PolicySettings
 from cloudsync.model.plan import FirewallPlan, Granted
 from cloudsync.planning.diff import Around, changes_of, rewrites
 from cloudsync.planning.holds import hold
@@ -31,7 +32,7 @@ from cloudsync.reconcile import run as reconcile
 from cloudsync.reconcile.run import Options
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.families import meaningful
-from tests.world import World, rules
+from tests.world import PLACE, World, rules
 
 SPEC = FirewallSpec("web", FirewallSettings(), Marker("shop", "web", "0badcafe"))
 _texts = st.lists(
@@ -144,3 +145,13 @@ def test_law7_one_rule_too_many_opens_nothing_and_what_closes_closes(world: Worl
     ]
     assert {refused.code for refused in plan.refused} == {"no-room"}
     assert len(plan.refused) == 30
+
+
+def test_a_description_that_the_vendor_cuts_is_named_in_the_plan(world: World) -> None:
+    world.provider.capabilities = replace(world.provider.capabilities, longest_description=20)
+    world.has("tcp/22")
+    world.firewall(allow=(Allow(rules("tcp/9100"), "for the monitoring of Anna", PLACE),))
+    warnings = reconcile.plan(world.configuration, Options()).plan.warnings
+    assert "web: the description of tcp/9100 has 26 characters, memory takes 20: it is cut" in (
+        warnings
+    )

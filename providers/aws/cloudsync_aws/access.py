@@ -53,7 +53,7 @@ def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
     groups = [one for one in observed.values() if isinstance(one, Present)]
     rows.append(_asked(api, "DescribeManagedPrefixLists", "plan", {}))
     rows.append(_asked(api, "DescribeInstances", "exposure", {}))
-    rows.append(_asked(api, "GetManagedPrefixListEntries", "exposure", {"PrefixListId": _LIST}))
+    rows.append(_asked(api, "GetManagedPrefixListEntries", "plan", {"PrefixListId": _LIST}))
     if groups:
         where = {"GroupId": groups[0].id, "IpPermissions": _NETWORK}
         rows.append(_asked(api, "AuthorizeSecurityGroupIngress", "apply", where))

@@ -22,6 +22,8 @@ class Found:
     group_id: str | None = None
     permissions: tuple[Permission, ...] = ()
     others: tuple[Other, ...] = ()
+    weights: Mapping[str, int] = field(default_factory=dict)
+    """What a rule by a prefix list costs of the quota, by the list's id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any, Literal
 
+from cloudsync.provider.descriptions import fitting
 from cloudsync.rules import Rule, RuleSet, protocols
 from cloudsync.rules.networks import NetworkSet
 
@@ -38,6 +39,9 @@ _SOURCES: tuple[tuple[str, str, Family], ...] = (
 _NOT_ALLOWED = re.compile(r"[^a-zA-Z0-9 ._\-:/()#,@\[\]+=;{}!$*]")
 _DASHES = re.compile("[\u2010-\u2015]")
 MAX_DESCRIPTION = 255
+PREFIX_LIST = "pl-"
+LIST_IDS = r"pl-[0-9a-f]{8,17}"
+"""How ids of prefix lists look."""
 
 
 class UnknownPermission(ValueError):
@@ -46,10 +50,10 @@ class UnknownPermission(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """One rule with a network as its source. `cidr` as the vendor spells it, `first` and `last` as
-    the vendor counts: ports, or ICMP type and code, None for everything. `rule`: what it means;
-    None for port 0 alone, which is no port anybody can use. `description`: as it is at the
-    vendor."""
+    """One rule with a network as its source, or a prefix list. `cidr` as the vendor spells it (the
+    id of a list), `first` and `last` as the vendor counts: ports, or ICMP type and code, None for
+    everything. `rule`: what it means; None for port 0 alone, which is no port anybody can use.
+    `description`: as it is at the vendor."""
 
     protocol: str
     first: int | None
@@ -58,12 +62,26 @@ class Permission:
     cidr: str
     rule: Rule | None
     description: str = field(default="", compare=False)
+    weight: int = field(default=0, compare=False)
+    """What a prefix list costs of the quota, in both families; 0 for a network, which costs 1 in
+    its own."""
 
     @property
     def identity(self) -> tuple[object, ...]:
         """What AWS calls the same rule: descriptions and the spelling of a network are not part of
         it."""
+        if self.prefix_list:
+            return self.protocol, self.first, self.last, self.prefix_list
         return self.protocol, self.first, self.last, self.rule
+
+    @property
+    def prefix_list(self) -> str:
+        """The list that is its source; empty for a network."""
+        return self.cidr if self.cidr.startswith(PREFIX_LIST) else ""
+
+    def costs(self, family: Family) -> int:
+        """Rules of the quota of a family."""
+        return self.weight or int(self.family == family)
 
     @property
     def ports(self) -> str:
@@ -88,6 +106,7 @@ class Other:
     prefix_list: str | None = None
     weight: int = 1
     source: str = ""
+    description: str = ""
 
     def meaning(self, networks: NetworkSet) -> Rule | None:
         """What it lets in where its source stands for these networks. Raises
@@ -172,11 +191,26 @@ def request(
         entry = grouped.setdefault(key, {"IpProtocol": permission.protocol})
         if permission.first is not None and permission.last is not None:
             entry |= {"FromPort": permission.first, "ToPort": permission.last}
-        source = {"CidrIp" if permission.family == 4 else "CidrIpv6": permission.cidr}
+        kind, name = _source_of(permission)
+        source = {name: permission.cidr}
         if describe is not None and (text := describe.get(permission)):
             source["Description"] = text
-        entry.setdefault("IpRanges" if permission.family == 4 else "Ipv6Ranges", []).append(source)
+        entry.setdefault(kind, []).append(source)
     return list(grouped.values())
+
+
+def _source_of(permission: Permission) -> tuple[str, str]:
+    """The keys of `IpPermissions` under which AWS has its source."""
+    if permission.prefix_list:
+        return "PrefixListIds", "PrefixListId"
+    return ("IpRanges", "CidrIp") if permission.family == 4 else ("Ipv6Ranges", "CidrIpv6")
+
+
+def listed_permissions(rule: Rule, list_id: str, weight: int) -> tuple[Permission, ...]:
+    """A rule whose source is a prefix list, as AWS has it."""
+    return tuple(
+        Permission(*_spelled(piece), 4, list_id, piece, weight=weight) for piece in _pieces(rule)
+    )
 
 
 def plain(text: str) -> str:
@@ -184,7 +218,7 @@ def plain(text: str) -> str:
     other character that it refuses is `_`; the same for the same text."""
     bare = unicodedata.normalize("NFKD", _DASHES.sub("-", text).replace("ß", "ss"))
     letters = "".join(letter for letter in bare if not unicodedata.combining(letter))
-    return _NOT_ALLOWED.sub("_", letters)[:MAX_DESCRIPTION]
+    return fitting(_NOT_ALLOWED.sub("_", letters), MAX_DESCRIPTION)
 
 
 def network(cidr: str) -> NetworkSet:
@@ -253,7 +287,10 @@ def _others(
     for source in one.get("PrefixListIds") or ():
         name = str(source["PrefixListId"])
         by = f"the prefix list {name}"
-        yield Other(f"{what} from {by}", protocol, first, last, name, source=by)
+        description = str(source.get("Description") or "")
+        yield Other(
+            f"{what} from {by}", protocol, first, last, name, source=by, description=description
+        )
     for source in one.get("UserIdGroupPairs") or ():
         name = source.get("GroupId") or source.get("GroupName") or "?"
         by = f"the group {name}"

@@ -29,7 +29,13 @@ from cloudsync.provider.contract import (
 )
 from cloudsync.rules import NOTHING
 from cloudsync_aws.native import Change, Found
-from cloudsync_aws.permissions import EXPRESSIBLE, inexpressible, plain
+from cloudsync_aws.permissions import (
+    EXPRESSIBLE,
+    LIST_IDS,
+    MAX_DESCRIPTION,
+    inexpressible,
+    plain,
+)
 from cloudsync_aws.settings import DEFAULT_QUOTA, AwsAccount, AwsFirewall, name_of, settings_of
 from cloudsync_aws.steps import Call, calls, difference
 
@@ -57,6 +63,8 @@ class AwsProvider:
         descriptions=True,
         all_protocols=True,
         other_sources=True,
+        longest_description=MAX_DESCRIPTION,
+        list_ids=LIST_IDS,
         limited=True,
         paged=True,
         at_once=4,

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cloudsync.provider.contract import (
     Absent,
     Description,
     FirewallSpec,
-    Kept,
     Observation,
     Present,
     Unreadable,
@@ -20,10 +19,10 @@ from cloudsync.provider.contract import (
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient, Unsupported
 from cloudsync.provider.owners import owners_of
 from cloudsync.rules import RuleSet
-from cloudsync.rules.networks import ANY, NetworkSet
 from cloudsync_aws.client import Api
 from cloudsync_aws.native import OWNER, Found, marker_of
-from cloudsync_aws.permissions import Other, Permission, UnknownPermission, from_vendor, network
+from cloudsync_aws.permissions import Permission, UnknownPermission, from_vendor
+from cloudsync_aws.prefix_lists import PrefixLists
 from cloudsync_aws.settings import name_of, settings_of
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 VALUES = 200  # values a filter
 PAGE = 1000
-ENTRIES = 100  # the most GetManagedPrefixListEntries gives at once
 STATES = (
     "pending",
     "running",
@@ -46,6 +44,10 @@ class AwsReader:
 
     api: Api
     groups: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lists: PrefixLists = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lists = PrefixLists(self.api)
 
     def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
         """Every group asked for. A group that is named by id and is not there is an error; by name
@@ -83,7 +85,8 @@ class AwsReader:
             self.groups |= {
                 str(group["GroupId"]): group for group in self._groups("group-id", missing, {})
             }
-            lists = {id_: self._entries(id_) for id_ in prefix_lists(self.groups, instances)}
+            ids = prefix_lists(self.groups, instances)
+            lists = {list_id: self.lists.networks(list_id) for list_id in ids}
             return fleet(specs, instances, self.groups, lists, self.api.settings.region)
         except ProviderError as error:
             return Unreadable(error)
@@ -134,19 +137,6 @@ class AwsReader:
                 }
         return instances
 
-    def _entries(self, id_: str) -> NetworkSet | ProviderError:
-        """The networks of a prefix list; the error where it cannot be read (another account's, a
-        missing permission)."""
-        try:
-            entries = self.api.pages(
-                "GetManagedPrefixListEntries",
-                "Entries",
-                {"PrefixListId": id_, "MaxResults": ENTRIES},
-            )
-            return NetworkSet.union(network(str(entry["Cidr"])) for entry in entries)
-        except ProviderError as error:
-            return error
-
     def _groups(
         self, filter_: str, values: Sequence[str], more: Mapping[str, Sequence[str]]
     ) -> list[dict[str, Any]]:
@@ -180,14 +170,18 @@ class AwsReader:
                     if group["VpcId"] == settings.vpc_id and str(group["GroupName"]).lower() == name
                 ]
                 if not fitting:
-                    return Absent(native=Found(quota))
+                    lists = self.lists.asked(spec.lists)
+                    weights = self.lists.weights(spec.lists)
+                    return Absent(native=Found(quota, weights=weights), lists=lists)
             group = fitting[0]
             if any(one["GroupId"] != group["GroupId"] for one in fitting):
                 return Unreadable(
                     Conflict(f"several groups are named {name_of(spec)!r} in {settings.vpc_id}")
                 )
+            lists = self.lists.asked(spec.lists)
             permissions, others = from_vendor(group["IpPermissions"])
-            others = self._weighed(others)
+            by_lists, others = self.lists.sorted_out(others, spec.lists)
+            permissions += by_lists
             rules = tuple(
                 permission.rule for permission in permissions if permission.rule is not None
             )
@@ -196,7 +190,7 @@ class AwsReader:
                 rules=RuleSet.of(rules),
                 marker=marker_of(group.get("Tags") or ()),
                 listed=rules,
-                kept=tuple(_kept(other) for other in others),
+                kept=tuple(self.lists.kept(other) for other in others),
                 objects=tuple(_object(permission) for permission in permissions),
                 managed_by=owners_of(
                     {str(tag.get("Key")): str(tag.get("Value")) for tag in group.get("Tags") or ()},
@@ -207,7 +201,14 @@ class AwsReader:
                     for permission in permissions
                     if permission.rule is not None and permission.description
                 ),
-                native=Found(quota, str(group["GroupId"]), permissions, others),
+                native=Found(
+                    quota,
+                    str(group["GroupId"]),
+                    permissions,
+                    others,
+                    self.lists.weights(spec.lists),
+                ),
+                lists=lists,
             )
         except UnknownPermission as error:
             return Unreadable(Unsupported(f"the group {self._name(spec)} has {error}"))
@@ -215,21 +216,6 @@ class AwsReader:
             return Unreadable(Transient(f"the group {self._name(spec)} cannot be understood"))
         except ProviderError as error:
             return Unreadable(error)
-
-    def _weighed(self, others: tuple[Other, ...]) -> tuple[Other, ...]:
-        """A prefix list costs its `MaxEntries` of the quota, not one rule; asked for only where a
-        group has one."""
-        ids = sorted({other.prefix_list for other in others if other.prefix_list})
-        lists: list[dict[str, Any]] = []
-        for start in range(0, len(ids), VALUES):
-            parameters = {
-                "Filters": [{"Name": "prefix-list-id", "Values": ids[start : start + VALUES]}]
-            }
-            lists += self.api.pages("DescribeManagedPrefixLists", "PrefixLists", parameters)
-        weights = {str(one["PrefixListId"]): int(one.get("MaxEntries") or 1) for one in lists}
-        return tuple(
-            replace(other, weight=weights.get(other.prefix_list or "", 1)) for other in others
-        )
 
     def _name(self, spec: FirewallSpec) -> str:
         return settings_of(spec).group_id or name_of(spec)
@@ -241,13 +227,9 @@ def _object(permission: Permission) -> VendorRule:
         permission.key,
         RuleSet.of((permission.rule,) if permission.rule is not None else ()),
         description=permission.description,
+        list_id=permission.prefix_list,
         counted_with=permission.ports,
     )
-
-
-def _kept(other: Other) -> Kept:
-    rule = other.meaning(ANY)
-    return Kept(other.summary, RuleSet.of((rule,) if rule is not None else ()), other.source)
 
 
 def _escaped(name: str) -> str:

@@ -14,10 +14,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cloudsync.provider.contract import Present, StepKind, Target, Touched
-from cloudsync.provider.spelling import Spelling, spell
+from cloudsync.provider.spelling import Spelling, Written, spell
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_aws.native import Found
-from cloudsync_aws.permissions import Family, Permission, permissions_of, to_vendor
+from cloudsync_aws.permissions import (
+    Family,
+    Permission,
+    listed_permissions,
+    permissions_of,
+    to_vendor,
+)
 
 FAMILIES: tuple[Family, ...] = (4, 6)
 
@@ -53,7 +59,7 @@ def difference(group: Found, observed: Present | None, target: Target) -> Differ
     staying = {
         permission.identity for permission in group.permissions if permission.key not in leaving
     }
-    adding, texts = _added(spelling, target, staying)
+    adding, texts = _added(spelling, target, staying, group.weights)
     return Difference(
         adding,
         tuple(permission for permission in group.permissions if permission.key in leaving),
@@ -70,14 +76,17 @@ def calls(
         return _add_then_remove(before, target, change)
     if (freeing := _make_room(group, before, target, change)) is not None:
         return freeing
-    compact = _compact(group, target)
+    compact = _compact(group, target, change)
     if not crowded(group, compact.adding):
         return _add_then_remove(before, target, compact)
     return _over_quota(group, change)
 
 
 def _added(
-    spelling: Spelling, target: Target, staying: set[tuple[object, ...]]
+    spelling: Spelling,
+    target: Target,
+    staying: set[tuple[object, ...]],
+    weights: Mapping[str, int],
 ) -> tuple[tuple[Permission, ...], dict[Permission, str]]:
     if not target.asked:
         rules = RuleSet.of(written.rule for written in spelling.writing)
@@ -89,10 +98,17 @@ def _added(
         }
     texts: dict[Permission, str] = {}
     for written in spelling.writing:
-        for permission in permissions_of((written.rule,)):
+        for permission in _permissions(written, weights):
             if permission.identity not in staying:
                 texts.setdefault(permission, written.description)
     return tuple(sorted(texts, key=lambda permission: permission.family)), texts
+
+
+def _permissions(written: Written, weights: Mapping[str, int]) -> tuple[Permission, ...]:
+    if written.list_id:
+        weight = weights.get(written.list_id, 1)
+        return listed_permissions(written.rule, written.list_id, weight)
+    return permissions_of((written.rule,))
 
 
 def _add_then_remove(before: RuleSet, target: Target, change: Difference) -> tuple[Call, ...]:
@@ -137,11 +153,17 @@ def _make_room(
     return tuple(step for step in steps if step.permissions)
 
 
-def _compact(group: Found, target: Target) -> Difference:
+def _compact(group: Found, target: Target, change: Difference) -> Difference:
     """The whole group in as few rules as there can be; what is not part of that goes, whoever made
-    it."""
+    it. A prefix list is never spelled out."""
+    lists = tuple(
+        permission
+        for permission in (*group.permissions, *change.adding)
+        if permission.prefix_list and target.rules.covers(_meaning((permission,)))
+    )
+    rest = target.rules - _meaning(lists)
     fewest = {
-        permission.identity: permission for permission in to_vendor(target.rules, target.rules)
+        permission.identity: permission for permission in (*lists, *to_vendor(rest, target.rules))
     }
     there = {permission.identity for permission in group.permissions}
     adding = tuple(permission for identity, permission in fewest.items() if identity not in there)
@@ -160,7 +182,7 @@ def _compact(group: Found, target: Target) -> Difference:
         for permission in removing
     )
     texts = {
-        permission: target.describe(permission.rule)
+        permission: change.texts.get(permission) or target.describe(permission.rule)
         for permission in adding
         if permission.rule is not None
     }
@@ -215,4 +237,4 @@ def _now(group: Found, family: Family) -> int:
 
 
 def _of(permissions: Sequence[Permission], family: Family) -> int:
-    return sum(permission.family == family for permission in permissions)
+    return sum(permission.costs(family) for permission in permissions)

@@ -28,6 +28,7 @@ from cloudsync.provider.contract import (
 from cloudsync_gcp.native import Firewall
 from cloudsync_gcp.settings import GcpAccount, GcpFirewall, prefix_of
 from cloudsync_gcp.steps import overruling, releasing, steps_of
+from cloudsync_gcp.vpc_rules import LONGEST_TEXT
 from cloudsync_gcp.wishes import inexpressible
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class GcpProvider:
         descriptions=True,
         all_protocols=True,
         other_sources=True,
+        longest_description=LONGEST_TEXT,
         paged=True,
         at_once=4,
         notes=(

@@ -22,12 +22,15 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from cloudsync.provider.descriptions import fitting
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, Rule, RuleSet, protocols
 from cloudsync.rules.networks import ANY, ANY4, NOWHERE, NetworkSet
 from cloudsync_gcp.settings import GcpFirewall
 
 MAX_DESCRIPTION = 2048
+LONGEST_TEXT = 1900
+"""Of it, what is left beside the longest marker."""
 _MARKER = re.compile(
     r"cloudsync owner=([a-z0-9-]+) firewall=([a-z0-9._-]+) hosts=([0-9a-f]{8})(?:: (.*))?",
     re.DOTALL,
@@ -261,7 +264,7 @@ def allowed_entries(rules: RuleSet) -> list[dict[str, Any]]:
 def marked(marker: Marker, text: str = "") -> str:
     """A description with the marker, and after it what people wrote or who needs the rule."""
     head = f"cloudsync owner={marker.owner} firewall={marker.firewall} hosts={marker.hosts}"
-    return (f"{head}: {_words(text)}" if text else head)[:MAX_DESCRIPTION]
+    return fitting(f"{head}: {_words(text)}" if text else head, MAX_DESCRIPTION)
 
 
 def _words(text: str) -> str:

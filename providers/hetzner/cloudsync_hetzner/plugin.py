@@ -35,7 +35,13 @@ from cloudsync_hetzner.native import (
     labels_of,
     unmarked,
 )
-from cloudsync_hetzner.rules import NativeRule, edited, limits_broken, to_vendor
+from cloudsync_hetzner.rules import (
+    MAX_DESCRIPTION,
+    NativeRule,
+    edited,
+    limits_broken,
+    to_vendor,
+)
 from cloudsync_hetzner.settings import HetznerAccount, HetznerFirewall, settings_of
 
 if TYPE_CHECKING:
@@ -60,6 +66,7 @@ class HetznerProvider:
         private_is_public=False,
         attaches=True,
         descriptions=True,
+        longest_description=MAX_DESCRIPTION,
         limited=True,
         paged=True,
         counted=True,

@@ -12,6 +12,7 @@ from ipaddress import ip_network
 from typing import Any, TypeAlias
 
 from cloudsync.provider.contract import Refusal, Target
+from cloudsync.provider.descriptions import fitting
 from cloudsync.provider.rule_list import Line
 from cloudsync.rules import Rule
 from cloudsync.rules.networks import NOWHERE, NetworkSet
@@ -163,4 +164,4 @@ def _written(
 def plain(text: str) -> str:
     """Text without control and format characters, within the length Hetzner takes."""
     kept = "".join(character for character in text if unicodedata.category(character)[0] != "C")
-    return kept if len(kept) <= MAX_DESCRIPTION else kept[: MAX_DESCRIPTION - 1] + "…"
+    return fitting(kept, MAX_DESCRIPTION)

@@ -31,7 +31,7 @@ from cloudsync_openstack.native import markers_of, same_id
 from cloudsync_openstack.rules import (
     UnknownRule,
     meaning_of,
-    network,
+    networks_of,
     plain,
     resolved,
     source_of,
@@ -174,10 +174,7 @@ def _machine(kind: str, ports: Sequence[Port], account: Account) -> ObservedMach
 def _interface(port: Port, account: Account, notes: _Notes) -> Interface:
     rules: list[StageRule] = []
     firewalls = []
-    resolving = {
-        group.id: NetworkSet.union(network(cidr) for cidr in group.addresses)
-        for group in account.addresses
-    }
+    resolving = networks_of(account.addresses)
     for id_ in port.security_groups:
         group = account.groups.get(id_)
         if group is None:

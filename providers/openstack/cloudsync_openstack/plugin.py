@@ -25,6 +25,7 @@ from cloudsync.provider.contract import (
     Step,
     StepKind,
     Target,
+    VendorRule,
     Writer,
 )
 from cloudsync.provider.spelling import Spelling, spell
@@ -66,6 +67,8 @@ class OpenStackProvider:
         descriptions=True,
         all_protocols=True,
         other_sources=True,
+        longest_description=255,
+        list_ids=r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
         limited=True,
         paged=True,
         at_once=4,
@@ -177,11 +180,18 @@ def _new(spelling: Spelling, target: Target) -> tuple[NewRule, ...]:
     rules = [
         rule
         for written in spelling.writing
-        if not whole.covers(written.rule.sources)
-        for rule in new_rules(written.rule, written.description)
+        if written.list_id or not whole.covers(written.rule.sources)
+        for rule in new_rules(written.rule, written.description, written.list_id)
+        if not (rule.list_id and _is_there(rule, spelling.staying))
     ]
     rules += new_rules(everything_rule, target.describe(everything_rule)) if whole else ()
-    return tuple({rule.meaning: rule for rule in rules}.values())
+    return tuple({(rule.meaning, rule.list_id): rule for rule in rules}.values())
+
+
+def _is_there(rule: NewRule, staying: Sequence[VendorRule]) -> bool:
+    """Whether the same rule by an address group stays: of one of two families, say."""
+    meaning = RuleSet.of((rule.meaning,))
+    return any(r.list_id == rule.list_id and r.lets_in.covers(meaning) for r in staying)
 
 
 def _create(state: Found, target: Target, adding: tuple[NewRule, ...]) -> Step:

@@ -20,7 +20,7 @@ from cloudsync.provider.contract import (
     Unreadable,
 )
 from cloudsync.provider.errors import AuthError, Conflict, NotFound, ProviderError, Unsupported
-from cloudsync.rules import RuleSet
+from cloudsync.rules import NetworkSet, RuleSet
 from cloudsync_openstack.answers import (
     AddressGroup,
     FloatingIp,
@@ -32,7 +32,7 @@ from cloudsync_openstack.answers import (
 )
 from cloudsync_openstack.client import Api
 from cloudsync_openstack.native import Found, Place, marker_of, same_id
-from cloudsync_openstack.rules import UnknownRule, from_vendor, plain
+from cloudsync_openstack.rules import UnknownRule, from_vendor, networks_of, plain
 from cloudsync_openstack.settings import name_of, settings_of
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class OpenStackReader:
     projects: dict[str, Project | ProviderError] = field(default_factory=dict)
     ports: dict[str, tuple[Port, ...] | ProviderError] = field(default_factory=dict)
     _servers: tuple[Server, ...] | ProviderError | None = None
+    _addresses: tuple[AddressGroup, ...] | ProviderError | None = None
 
     def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
         """Every group asked for. By id, a group that is not there is an error; by name it is
@@ -106,7 +107,7 @@ class OpenStackReader:
                 known = {group.id: group for read in groups for group in read.groups}
                 addresses: tuple[AddressGroup, ...] = ()
                 if uses_address_groups(known.values()):
-                    addresses = self.api.list("address-groups", "address_groups", AddressGroup)
+                    addresses = self.address_groups()
                 account = Account(
                     specs=specs,
                     project=own,
@@ -137,6 +138,34 @@ class OpenStackReader:
             return marked(Account(specs, own, groups), owner)
         except ProviderError as error:
             return Unreadable(error)
+
+    def address_groups(self) -> tuple[AddressGroup, ...]:
+        """All that the login sees. Raises `ProviderError`."""
+        if self._addresses is None:
+            self._addresses = _caught(
+                lambda: self.api.list("address-groups", "address_groups", AddressGroup)
+            )
+        return _raised(self._addresses)
+
+    def _lists(self, spec: FirewallSpec) -> Mapping[str, NetworkSet]:
+        """The networks of the address groups that the configuration names. Raises
+        `ProviderError`."""
+        if not spec.lists:
+            return {}
+        known = networks_of(self.address_groups())
+        for list_id in spec.lists:
+            if list_id not in known:
+                raise NotFound(f"the login sees no address group {list_id}")
+        return {list_id: known[list_id] for list_id in spec.lists}
+
+    def _known_addresses(self, group: Group) -> Mapping[str, NetworkSet]:
+        """The networks of address groups if a rule names one; nothing if they cannot be read."""
+        if all(rule.remote_address_group_id is None for rule in group.security_group_rules):
+            return {}
+        try:
+            return networks_of(self.address_groups())
+        except ProviderError:
+            return {}
 
     def _known(self, project: str) -> Project | ProviderError:
         if project not in self.projects:
@@ -200,9 +229,12 @@ class OpenStackReader:
             read = _raised(self.projects[project])
             group = self._group(spec, read, project)
             attachments = self._attachments(spec, project, group)
+            lists = self._lists(spec)
             if group is None:
-                return Absent(attachments, native=Found(project, read.quotas))
-            objects, kept = from_vendor(group.security_group_rules)
+                return Absent(attachments, native=Found(project, read.quotas), lists=lists)
+            objects, kept = from_vendor(
+                group.security_group_rules, self._known_addresses(group), spec.lists
+            )
             listed = tuple(rule for rule_object in objects for rule in rule_object.lets_in)
             return Present(
                 id=group.id,
@@ -219,6 +251,7 @@ class OpenStackReader:
                 objects=objects,
                 managed_by=_managed_by(group),
                 native=Found(project, read.quotas, group),
+                lists=lists,
             )
         except UnknownRule as error:
             return Unreadable(Unsupported(f"the group {name!r} has {error}"))

@@ -12,15 +12,17 @@ Measured on Neutron 29, and told by its drivers:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
+from types import MappingProxyType
 from typing import Any
 
 from cloudsync.provider.contract import Kept, VendorRule
+from cloudsync.provider.descriptions import OUR_MARK, fitting
 from cloudsync.rules import ANY, NetworkSet, Rule, RuleSet, protocols
 from cloudsync.rules.networks import Family
-from cloudsync_openstack.answers import GroupRule
+from cloudsync_openstack.answers import AddressGroup, GroupRule
 
 MAX_DESCRIPTION = 255
 _FAMILIES: dict[str, Family] = {"IPv4": 4, "IPv6": 6}
@@ -56,6 +58,8 @@ class NewRule:
     meaning: Rule
     """One protocol or all of them, one selector that Neutron can say, one network."""
     description: str = ""
+    list_id: str = ""
+    """The address group that is its source, and that holds the networks of `meaning`."""
 
     def body(self, group: str) -> dict[str, Any]:
         """The rule in a request to create it in the group with this id."""
@@ -68,14 +72,25 @@ class NewRule:
             "protocol": _protocol(self.meaning),
             "port_range_min": first,
             "port_range_max": last,
-            "remote_ip_prefix": self.meaning.sources.cidrs()[0],
         }
+        if self.list_id:
+            body["remote_address_group_id"] = self.list_id
+        else:
+            body["remote_ip_prefix"] = self.meaning.sources.cidrs()[0]
         return body | ({"description": self.description} if self.description else {})
 
 
-def from_vendor(rules: Iterable[GroupRule]) -> tuple[tuple[VendorRule, ...], tuple[Kept, ...]]:
+def from_vendor(
+    rules: Iterable[GroupRule],
+    addresses: Mapping[str, NetworkSet] = MappingProxyType({}),
+    asked: Sequence[str] = (),
+) -> tuple[tuple[VendorRule, ...], tuple[Kept, ...]]:
     """The inbound rules of a group: those that let networks in, and those by other sources. Raises
-    `UnknownRule`."""
+    `UnknownRule`.
+
+    `addresses`: the networks of address groups, as far as they were read. A rule by one that is
+    `asked` for, or that cloudsync made, is one of the former.
+    """
     objects: list[VendorRule] = []
     kept: list[Kept] = []
     for rule in rules:
@@ -83,15 +98,20 @@ def from_vendor(rules: Iterable[GroupRule]) -> tuple[tuple[VendorRule, ...], tup
             continue
         meaning = meaning_of(rule)
         description = plain(rule.description or "")
-        if (source := source_of(rule)) is not None:
+        inside = resolved(rule, addresses)
+        ours = rule.remote_address_group_id in asked or description.endswith(OUR_MARK)
+        source = source_of(rule)
+        if source is not None and (inside is None or not ours):
             reaches = RuleSet.of((Rule(meaning.protocol, meaning.first, meaning.last, ANY),))
-            kept.append(Kept(f"{text_of(rule)} from {source}", reaches, source))
+            lets_in = RuleSet.of((inside,) if inside is not None else ())
+            kept.append(Kept(f"{text_of(rule)} from {source}", reaches, source, lets_in))
         else:
             objects.append(
                 VendorRule(
                     rule.id,
-                    RuleSet.of((meaning,)),
+                    RuleSet.of((meaning if inside is None else inside,)),
                     description=description,
+                    list_id=rule.remote_address_group_id or "",
                     # One rule to a person is one object for each family and network here.
                     counted_with=f"{meaning.protocol}/{meaning.ports}",
                 )
@@ -125,19 +145,23 @@ def meaning_of(rule: GroupRule) -> Rule:
         raise UnknownRule(f"a rule that cannot be understood ({plain(rule.id)[:40]})") from None
 
 
-def new_rules(rule: Rule, description: str = "") -> Iterator[NewRule]:
-    """The rules of Neutron that a rule of ours is: one for each network, protocol and ICMP type."""
+def new_rules(rule: Rule, description: str = "", list_id: str = "") -> Iterator[NewRule]:
+    """The rules of Neutron that a rule of ours is: one for each network, protocol and ICMP type; by
+    an address group one for each address family instead."""
     low, high = protocols.numbers(rule.protocol)
     names = (
         ["all"] if rule.protocol == "all" else [protocols.name(n, n) for n in range(low, high + 1)]
     )
-    for cidr in rule.sources.cidrs():
-        network_ = NetworkSet.of((cidr,))
+    if list_id:
+        sources = [networks for f in _EVERYWHERE if (networks := rule.sources.family(f))]
+    else:
+        sources = [NetworkSet.of((cidr,)) for cidr in rule.sources.cidrs()]
+    for network_ in sources:
         for name in names:
             whole = rule if low == high else Rule.of(name, "", rule.sources)
             for first, last in _sayable(whole):
                 meaning = Rule(name, first, last, network_)
-                yield NewRule(meaning, plain(description)[:MAX_DESCRIPTION])
+                yield NewRule(meaning, fitting(plain(description), MAX_DESCRIPTION), list_id)
 
 
 def inexpressible(rules: RuleSet) -> RuleSet:
@@ -178,6 +202,13 @@ def resolved(rule: GroupRule, addresses: Mapping[str, NetworkSet]) -> Rule | Non
     meaning = meaning_of(rule)
     inside = sources.family(4 if rule.ethertype == "IPv4" else 6)
     return Rule(meaning.protocol, meaning.first, meaning.last, inside)
+
+
+def networks_of(groups: Iterable[AddressGroup]) -> Mapping[str, NetworkSet]:
+    """The networks of address groups, by id."""
+    return {
+        group.id: NetworkSet.union(network(cidr) for cidr in group.addresses) for group in groups
+    }
 
 
 def _named(protocol: str | int | None, family: Family) -> str:
