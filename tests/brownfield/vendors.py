@@ -293,6 +293,14 @@ class _Gcp:
         return len(self.cloud.history)
 
 
+def acts_on(rule: Shown, tag: str) -> bool:
+    """Whether a rule of Google Cloud lets something in on the machines with a tag, and on no others,
+    at all their addresses."""
+    _, tags, accounts, _, _, disabled, destinations = rule.others
+    absent = ("null", "[]", "false")
+    return tags == json.dumps([tag]) and {accounts, disabled, destinations} <= {*absent}
+
+
 def _listed(protocol: str, ports: object, sources: Any) -> RuleSet:
     """A rule of a vendor that lists networks; ICMP is that of each family."""
     networks = NetworkSet.of(str(one) for one in sources)

@@ -73,6 +73,8 @@ class Match:
 def match(firewall: Firewall, target: Target) -> Match:
     """Decide over every allow rule and every rule asked for."""
     fates = [_fate(owned, target) for owned in firewall.owned if owned.kind == "allow"]
+    intact = _union(fate.content for fate in fates if not fate.loses)
+    fates = [_spared(fate, intact) if fate.loses else fate for fate in fates]
     covered = _union(fate.stays for fate in fates)
     new: list[Wish] = []
     for wish in wishes(target, covered):
@@ -88,6 +90,14 @@ def _fate(owned: Owned, target: Target) -> Fate:
     content = owned.rule.matches if owned.wrong and target.reapply else owned.effect
     stays = content & target.rules
     return Fate(owned, content, stays if stays == content else _one_rule(owned.rule, stays, owned))
+
+
+def _spared(fate: Fate, intact: RuleSet) -> Fate:
+    """A rule that loses something, without what rules that stay as they are let in too: nothing is
+    to be left of it only to repeat them."""
+    if fate.rule.other_sources or not intact & fate.stays:
+        return fate
+    return replace(fate, stays=_one_rule(fate.rule, fate.stays - intact, fate.owned))
 
 
 def _one_rule(rule: VpcRule, stays: RuleSet, owned: Owned) -> RuleSet:
