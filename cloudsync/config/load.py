@@ -268,33 +268,37 @@ class _Loader:
         )
 
     def sources(self, words: Iterable[str], path: KeyPath, list_ids: str | None = None) -> Sources:
-        fixed, moving, lists = NOWHERE, list[str](), list[str]()
+        written, named = list[str](), list[NetworkSet]()
+        moving, lists = list[str](), list[str]()
         for number, word in enumerate(words):
             name = word[1:]
             if list_ids is not None and re.fullmatch(list_ids, word):
                 lists.append(word)
             elif not word.startswith("@"):
-                fixed = fixed | self.network(word, (*path, number))
+                written += self.networks_of(word, (*path, number))
             elif name in self.moving:
                 moving.append(name)
             elif name in self.networks:
-                fixed = fixed | self.networks[name]
+                named.append(self.networks[name])
             else:
                 self.problem((*path, number), f'[networks] has no "{name[:40]}"')
+        fixed = NetworkSet.union((NetworkSet.of(written), *named))
         if not (fixed or moving or lists or self.problems):
             self.problem(path, "name no address at all")
         return Sources(fixed, tuple(dict.fromkeys(moving)), tuple(dict.fromkeys(lists)))
 
-    def network(self, word: str, path: KeyPath) -> NetworkSet:
+    def networks_of(self, word: str, path: KeyPath) -> list[str]:
+        """The word, unless it is not a network."""
         try:
-            return NetworkSet.of([word])
+            NetworkSet.of([word])
         except ValueError:  # looks like the id of a list
             self.problem(
                 path,
                 'must be a network such as "203.0.113.0/24", "any", "any4", "any6" or "@name"; '
                 "this provider has no list of addresses with such an id",
             )
-            return NOWHERE
+            return []
+        return [word]
 
     def accounts(self, file: File) -> dict[str, AccountTable]:
         accounts = {}

@@ -50,7 +50,8 @@ def claimed(observed: Present | Absent, memory: Memory | None) -> Present | Abse
         return observed
     written: dict[Ports, set[str]] = defaultdict(set)
     for rule in memory.written if memory is not None else ():
-        written[rule.protocol, rule.first, rule.last].update(rule.sources.cidrs())
+        networks = written[rule.protocol, rule.first, rule.last]
+        networks.update(rule.sources.cidrs(), rule.sources.written())
 
     def ours(rule: VendorRule) -> bool:
         if rule.ours or rule.description.endswith(OUR_MARK):

@@ -79,7 +79,7 @@ def _completed(rule: VendorRule, written: Written) -> Rule | None:
     whole = written.whole
     if (piece.protocol, piece.ports) != (whole.protocol, whole.ports):
         return None
-    if not set(piece.sources.cidrs()) <= set(whole.sources.cidrs()):
+    if not set(piece.sources.written()) <= {*whole.sources.written(), *whole.sources.cidrs()}:
         return None
     return replace(piece, sources=piece.sources | written.rule.sources)
 

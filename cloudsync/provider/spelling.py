@@ -117,8 +117,8 @@ def _uncovered(asked: Sequence[Asked], covered: RuleSet) -> list[Written]:
         closed = missing.sources(wish.rule) & wish.rule.sources
         if wish.list_id or not closed:
             continue
-        cidrs = (NetworkSet.of((cidr,)) for cidr in wish.rule.sources.cidrs())
-        sources = NetworkSet.union(cidr for cidr in cidrs if cidr & closed)
+        networks = wish.rule.sources.written()
+        sources = NetworkSet.of(cidr for cidr in networks if NetworkSet.of((cidr,)) & closed)
         uncovered.append(Written(replace(wish.rule, sources=sources), wish.description, wish.rule))
     return uncovered
 
@@ -175,11 +175,16 @@ def _together(a: Written, b: Written) -> Written:
     first, last = min(a.rule.first, b.rule.first), max(a.rule.last, b.rule.last)
     texts = dict.fromkeys(filter(None, (*a.description.split(", "), *b.description.split(", "))))
     return Written(
-        Rule(a.rule.protocol, first, last, a.rule.sources | b.rule.sources),
+        Rule(a.rule.protocol, first, last, _both(a.rule.sources, b.rule.sources)),
         ", ".join(texts),
-        Rule(a.rule.protocol, first, last, a.whole.sources | b.whole.sources),
+        Rule(a.rule.protocol, first, last, _both(a.whole.sources, b.whole.sources)),
         a.list_id,
     )
+
+
+def _both(a: NetworkSet, b: NetworkSet) -> NetworkSet:
+    """The networks of both, each as it was asked for."""
+    return a if a == b else NetworkSet.of((*a.written(), *b.written()))
 
 
 def _not_covered(writing: list[Written]) -> list[Written]:
@@ -247,7 +252,8 @@ def _unasked(staying: Sequence[VendorRule], asked: Sequence[Asked]) -> frozenset
     """Keys of rules of ours that are not asked for any more as they are."""
     wanted: dict[tuple[Ports, str], set[str]] = defaultdict(set)
     for wish in asked:
-        wanted[_ports(wish.rule), wish.list_id].update(wish.rule.sources.cidrs())
+        sources = wish.rule.sources
+        wanted[_ports(wish.rule), wish.list_id].update(sources.cidrs(), sources.written())
     return frozenset(
         rule.key
         for rule in staying

@@ -140,7 +140,7 @@ class Vocabulary:
 
     def _networks(self, networks: NetworkSet) -> str:
         """A few CIDRs as they are; of many those that have names by their names."""
-        cidrs = networks.cidrs()
+        cidrs = networks.written()
         if len(cidrs) <= _SHOWN_SOURCES:
             return ", ".join(cidrs)
         names, rest = self._names_in(networks)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Literal
 
@@ -30,6 +30,9 @@ class NetworkSet:
 
     v4: Intervals = ()
     v6: Intervals = ()
+    spelled: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """The networks as a person listed them, if that is known: not part of what the set is, and lost
+    where a set is cut. See `written`."""
 
     @classmethod
     def of(cls, networks: Iterable[str]) -> NetworkSet:
@@ -40,15 +43,18 @@ class NetworkSet:
         """
         v4: list[Interval] = []
         v6: list[Interval] = []
+        spelled: list[str] = []
         for word in networks:
             if word in _WORDS:
                 v4 += _WORDS[word].v4
                 v6 += _WORDS[word].v6
                 continue
             network = _parse(word)
+            spelled.append(str(network))
             interval = (int(network.network_address), int(network.broadcast_address))
             (v4 if network.version == 4 else v6).append(interval)
-        return cls(_joined(v4), _joined(v6))
+        united = len(spelled) > 1 and len(spelled) == len(v4) + len(v6)
+        return cls(_joined(v4), _joined(v6), _outermost(spelled) if united else ())
 
     @classmethod
     def union(cls, sets: Iterable[NetworkSet]) -> NetworkSet:
@@ -61,6 +67,7 @@ class NetworkSet:
         return cls(
             _joined([interval for networks in distinct for interval in networks.v4]),
             _joined([interval for networks in distinct for interval in networks.v6]),
+            _spelled_together(distinct),
         )
 
     def __bool__(self) -> bool:
@@ -71,19 +78,22 @@ class NetworkSet:
             return self
         if not self:
             return other
-        return NetworkSet(_joined([*self.v4, *other.v4]), _joined([*self.v6, *other.v6]))
+        return NetworkSet.union((self, other))
 
     def __and__(self, other: NetworkSet) -> NetworkSet:
         if self == other:
             return self
-        return NetworkSet(_common(self.v4, other.v4), _common(self.v6, other.v6))
+        common = NetworkSet(_common(self.v4, other.v4), _common(self.v6, other.v6))
+        # What was not cut is the same set, and keeps its spelling.
+        return self if common == self else other if common == other else common
 
     def __sub__(self, other: NetworkSet) -> NetworkSet:
         if not other:
             return self
         if self == other:
             return NOWHERE
-        return NetworkSet(_without(self.v4, other.v4), _without(self.v6, other.v6))
+        rest = NetworkSet(_without(self.v4, other.v4), _without(self.v6, other.v6))
+        return self if rest == self else rest
 
     def covers(self, other: NetworkSet) -> bool:
         """Whether every address of `other` is in this set."""
@@ -91,13 +101,21 @@ class NetworkSet:
 
     def family(self, family: Family) -> NetworkSet:
         """Only the IPv4 (4) or the IPv6 (6) part."""
-        return NetworkSet(v4=self.v4) if family == 4 else NetworkSet(v6=self.v6)
+        spelled = tuple(cidr for cidr in self.spelled if (":" in cidr) == (family == 6))
+        if family == 4:
+            return NetworkSet(v4=self.v4, spelled=spelled)
+        return NetworkSet(v6=self.v6, spelled=spelled)
 
     def cidrs(self) -> tuple[str, ...]:
         """The fewest CIDRs, IPv4 before IPv6, in numeric order, IPv6 as in RFC 5952."""
         v4 = (f"{IPv4Address(address)}/{length}" for address, length in _blocks(self.v4, _BITS[4]))
         v6 = (f"{_v6_text(address)}/{length}" for address, length in _blocks(self.v6, _BITS[6]))
         return (*v4, *v6)
+
+    def written(self) -> tuple[str, ...]:
+        """The networks as a person would write them into a rule: as they were listed, if that is
+        known, in the order of `cidrs`; else the fewest."""
+        return self.spelled or self.cidrs()
 
     def shortest_prefix(self, family: Family) -> int | None:
         """The length of the largest network in `cidrs()` of that family; None if the family is
@@ -149,6 +167,38 @@ def _parse(word: str) -> IPv4Network | IPv6Network:
             f"the single address {ip_address(address)}"
         )
     return network
+
+
+def _outermost(cidrs: Iterable[str]) -> tuple[str, ...]:
+    """Without those that lie in another, IPv4 before IPv6, in numeric order."""
+    outermost: list[IPv4Network | IPv6Network] = []
+    networks = sorted(
+        {ip_network(cidr) for cidr in cidrs},
+        key=lambda network: (network.version, int(network.network_address), network.prefixlen),
+    )
+    for network in networks:
+        last = outermost[-1] if outermost else None
+        if (
+            last is None
+            or last.version != network.version
+            or int(network.network_address) > int(last.broadcast_address)
+        ):
+            outermost.append(network)
+    return tuple(_text(network) for network in outermost)
+
+
+def _text(network: IPv4Network | IPv6Network) -> str:
+    if network.version == 4:
+        return str(network)
+    return f"{_v6_text(int(network.network_address))}/{network.prefixlen}"
+
+
+def _spelled_together(sets: Iterable[NetworkSet]) -> tuple[str, ...]:
+    """The spelling of a union; () if it is that of none of them."""
+    listed = [networks for networks in sets if networks]
+    if not any(networks.spelled for networks in listed):
+        return ()
+    return _outermost(cidr for networks in listed for cidr in networks.written())
 
 
 def _joined(intervals: list[Interval]) -> Intervals:

@@ -296,6 +296,7 @@ def _ports(key: str, text: str) -> LabelledPorts:
 
 def _sources(key: str, value: str, scope: LabelScope) -> Sources:
     parts: list[NetworkSet] = []
+    written: list[str] = []
     families: set[int] = set()
     for word in value.split(","):
         if word.startswith("@"):
@@ -312,10 +313,12 @@ def _sources(key: str, value: str, scope: LabelScope) -> Sources:
                 raise LabelError(f"{_shown(key)}: {message}") from None
             if networks and _MAPPED.covers(networks):
                 raise LabelError(f"{_shown(key)}: write IPv4 networks as IPv4, not ::ffff:…")
+            written.append(word)
         parts.append(networks)
         if word != "any":
             families |= {family for family in (4, 6) if networks.family(family)}
-    return Sources(NetworkSet.union(parts), frozenset(families))
+    united = NetworkSet.union((NetworkSet.of(written), *parts))
+    return Sources(united, frozenset(families))
 
 
 def _firewalls(key: str, value: str, scope: LabelScope) -> frozenset[str]:

@@ -30,7 +30,7 @@ class RuleTableWriter:
     @property
     def sources(self) -> list[list[str]]:
         """The table: complete once all rules were written."""
-        return [list(sources.cidrs()) for sources in self._numbers]
+        return [list(sources.written()) for sources in self._numbers]
 
 
 class RuleTableReader:

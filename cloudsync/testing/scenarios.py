@@ -490,6 +490,15 @@ SCENARIOS = (
         NothingLeft(),
     ),
     scenario(
+        "networks are written as they were listed",
+        there_is(),
+        wants("tcp/9100 from 203.0.113.4/32,203.0.113.5/32"),
+        Apply(opens=1),
+        spells("tcp/9100 from 203.0.113.4/32,203.0.113.5/32"),
+        NothingLeft(),
+        needs="descriptions",  # a rule that people read
+    ),
+    scenario(
         "what people wrote stays",
         there_is("tcp/443 # Anna", "tcp/9000 from 203.0.113.0/24 # Bert", "tcp/81 # old"),
         wants("tcp/443", "tcp/9000 from 203.0.113.0/24", "udp/53"),

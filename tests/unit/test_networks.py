@@ -201,3 +201,17 @@ def test_an_address_list_of_thousands_is_united_at_once() -> None:
     words = [f"{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}.0/24" for n in range(2**16, 2**16 + 4096)]
     random.Random(4).shuffle(words)
     assert NetworkSet.of(words).cidrs() == ("1.0.0.0/12",)
+
+
+def test_networks_are_written_as_they_were_listed() -> None:
+    listed = NetworkSet.of(["203.0.113.5/32", "203.0.113.4", "10.0.0.0/8", "10.1.0.0/16"])
+    assert listed.cidrs() == ("10.0.0.0/8", "203.0.113.4/31")
+    assert listed.written() == ("10.0.0.0/8", "203.0.113.4/32", "203.0.113.5/32")
+    assert listed == NetworkSet.of(["10.0.0.0/8", "203.0.113.4/31"])
+
+
+@given(words, words)
+def test_a_spelling_always_means_the_set(listed: list[str], others: list[str]) -> None:
+    a, b = NetworkSet.of(listed), NetworkSet.of(others)
+    for result in (a, a | b, a & b, a - b, a.family(4), a.family(6), NetworkSet.union((a, b))):
+        assert NetworkSet.of(result.written()) == result

@@ -170,7 +170,7 @@ def permissions_of(
         )
         for family in families
         for rule in pieces
-        for cidr in rule.sources.family(family).cidrs()
+        for cidr in rule.sources.family(family).written()
     )
 
 

@@ -232,7 +232,7 @@ def too_many(inbound: int, outbound: int) -> str | None:
 
 
 def _rules(protocol: str, ports: str | None, networks: NetworkSet) -> Iterator[NativeRule]:
-    cidrs = networks.cidrs()
+    cidrs = networks.written()
     for start in range(0, len(cidrs), MAX_ADDRESSES):
         rule = {
             "protocol": protocol,

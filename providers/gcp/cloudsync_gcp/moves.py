@@ -140,7 +140,7 @@ def _insert(name: str, allowed: RuleSet, target: Target, log: dict[str, Any] | N
         "priority": settings.new_priority,
         "disabled": False,
         "allowed": allowed_entries(allowed),
-        "sourceRanges": list(_sources(allowed).cidrs()),
+        "sourceRanges": list(_sources(allowed).written()),
         "description": marked(target.spec.marker, _who(allowed, target)),
         **target_fields(settings),
         **({"logConfig": log} if log else {}),
@@ -161,7 +161,7 @@ def _updated(owned: Owned, allowed: RuleSet, target: Target) -> dict[str, Any]:
     if rule.denied or entries != allowed_entries(rule.matches):
         body["allowed"] = entries
     if (sources := _sources(allowed)) != rule.sources:
-        body["sourceRanges"] = list(sources.cidrs())
+        body["sourceRanges"] = list(sources.written())
     body.pop("denied", None)
     return body
 

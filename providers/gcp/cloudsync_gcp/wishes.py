@@ -34,7 +34,7 @@ def wishes(target: Target, covered: RuleSet) -> tuple[Wish, ...]:
     missing += [part for rule in _fewest(rest) for part in by_family(rule)]
     chunks: dict[NetworkSet, list[Rule]] = {}
     for rule in sorted(missing, key=lambda each: bool(each.sources.v6)):
-        cidrs = rule.sources.cidrs()
+        cidrs = rule.sources.written()
         for start in range(0, len(cidrs), MAX_RANGES):
             sources = NetworkSet.of(cidrs[start : start + MAX_RANGES])
             chunks.setdefault(sources, []).append(

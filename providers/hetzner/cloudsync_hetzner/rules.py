@@ -149,7 +149,7 @@ def limits_broken(
 def _written(
     protocol: str, port: str | None, sources: NetworkSet, description: str
 ) -> Iterator[NativeRule]:
-    cidrs = sources.cidrs()
+    cidrs = sources.written()
     for start in range(0, len(cidrs), MAX_NETWORKS):
         yield {
             "direction": "in",

@@ -125,7 +125,7 @@ def write(path: Path, content: Content) -> None:
             {
                 "protocol": listed.rule.protocol,
                 "ports": listed.rule.ports,
-                "sources": list(listed.rule.sources.cidrs()),
+                "sources": list(listed.rule.sources.written()),
                 "description": listed.description,
             }
             for listed in content.rules

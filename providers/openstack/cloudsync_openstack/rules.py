@@ -155,7 +155,7 @@ def new_rules(rule: Rule, description: str = "", list_id: str = "") -> Iterator[
     if list_id:
         sources = [networks for f in _EVERYWHERE if (networks := rule.sources.family(f))]
     else:
-        sources = [NetworkSet.of((cidr,)) for cidr in rule.sources.cidrs()]
+        sources = [NetworkSet.of((cidr,)) for cidr in rule.sources.written()]
     for network_ in sources:
         for name in names:
             whole = rule if low == high else Rule.of(name, "", rule.sources)
