@@ -56,6 +56,8 @@ class Change:
     """Who needs an opening."""
     target: str | None = None
     opens_now: bool = False
+    in_place: bool = False
+    """For attach: `target` is not a machine but what is put in place."""
     list_id: str = ""
     """For open: the vendor's list of addresses that is the rule's source, and that the networks of
     `rule` are in."""

@@ -548,6 +548,12 @@ def _notes(
         yield note
     yield from (step.warning for step in written.steps if step.warning is not None)
     yield from _cut_descriptions(case, written.spelling)
+    if case.configuration.policy.icmp == "keep" and any(a.in_place for a in written.target.attach):
+        name = case.firewall.name
+        yield (
+            f'policy.icmp = "keep" keeps the ICMP rules of this firewall; pings that rules of others '
+            f'let in today close, unless [[firewalls.{name}.allow]] asks for ports = ["icmp"]'
+        )
     if isinstance(observed, Absent) or guards.adopting(observed, case.spec.marker) is None:
         return
     if observed.managed_by:

@@ -231,7 +231,13 @@ def _attaching(attachment: Attachment) -> Iterable[Change]:
     """The attachment itself, and for a selector every machine that newly comes under the firewall
     by it."""
     if attachment.reason is not None:
-        yield Change("attach", attachment.reason, target=attachment.target, opens_now=True)
+        yield Change(
+            "attach",
+            attachment.reason,
+            target=attachment.target,
+            opens_now=True,
+            in_place=attachment.in_place,
+        )
         return
     machines = attachment.newly_covered
     direct = len(machines) == 1 and attachment.target == machines[0].target

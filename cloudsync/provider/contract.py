@@ -124,6 +124,9 @@ class Attachment:
     newly_covered: tuple[Machine, ...] = ()
     native: object = field(default=None, compare=False)
     reason: str | None = None
+    in_place: bool = False
+    """`target` is not a machine but what is put in place for all of them (a denial of everything
+    else), for people."""
 
 
 @dataclass(frozen=True, slots=True)

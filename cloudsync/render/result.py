@@ -42,10 +42,11 @@ def _besides_ports(firewall: FirewallPlan) -> list[str]:
         targets = [
             machines.get(change.target or "", change.target or "?")
             for change in firewall.changes
-            if change.action == action
+            if change.action == action and not change.in_place
         ]
         if targets:
             done.append(f"{verb} {listed(targets, 5)}")
+    done += [f"put {change.target} in place" for change in firewall.changes if change.in_place]
     actions: list[str] = [change.action for change in firewall.changes]
     if rewritten := actions.count("rewrite"):
         done.append(f"rewrote {count(rewritten, 'rule')}")

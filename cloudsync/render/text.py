@@ -142,7 +142,7 @@ def _acts(firewall: FirewallPlan, guards: list[Guard], shown: Plan) -> Iterator[
     """What happens to the firewall as a whole, and what an attachment means for its machines."""
     attaching = [change for change in firewall.changes if change.action == "attach"]
     names = {machine.target: machine.machine for machine in firewall.standing.machines}
-    targets = [_machine(change, names) for change in attaching]
+    targets = [_machine(change, names) for change in attaching if not change.in_place]
     for change in firewall.changes:
         if change.action == "create":
             attach = f", and attach it to {words.listed(targets, 5)}" if targets else ""
@@ -152,6 +152,9 @@ def _acts(firewall: FirewallPlan, guards: list[Guard], shown: Plan) -> Iterator[
         elif change.action == "reapply":
             what = plain(words.change(change))
             yield Line(f"{what}: {plain(change.reason)}", "attach", "~ ", 2)
+    for change in attaching:
+        if change.in_place:
+            yield Line(plain(words.change(change)), "attach", "~ ", 2)
     if targets and firewall.exists is not False:
         yield Line(f"attach it to {words.listed(targets, 5)}", "attach", "~ ", 2)
     opened_now = [change for change in attaching if change.opens_now]

@@ -216,6 +216,8 @@ def change(change: Change, vocabulary: Vocabulary = PLAIN) -> str:
         return f"{what} {verb} {vocabulary.of_change(change)}"
     if change.action == "reapply":
         return f"{'lift' if change.opens_now else 'put into effect on'} {change.target or ''}"
+    if change.in_place:
+        return f"put {change.target or ''} in place"
     phrase = {
         "create": "create the firewall",
         "adopt": "adopt the firewall",

@@ -118,7 +118,7 @@ def test_law1_turning_it_on_is_an_attachment_that_needs_the_users_word(shop: Sho
     assert shop.cloud.writes() == []
     (firewall,) = to_document(shop.plan())["firewalls"]
     (change,) = [one for one in firewall["changes"] if one["action"] == "attach"]
-    assert (change["target"], change["opens_now"]) == ("deny others", True)
+    assert (change["target"], change["opens_now"]) == ("the denial of everything else", True)
     on(shop)
     assert shop.changes() == []
 
@@ -151,7 +151,7 @@ def test_law2_and_law3_the_denial_comes_after_everything_that_is_to_be_open_and_
     assert names[4:] == ["cloudsync-web-deny4", "cloudsync-web-deny6", "wait", "wait"]
     shop.cloud.reset_calls()
     shop.enforce, shop.ports = "allow", ("80/tcp",)
-    assert any(one.startswith("reapply deny others") for one in shop.changes())
+    assert any(one.startswith("reapply the denial of everything else") for one in shop.changes())
     shop.cloud.reset_calls()
     shop.applies()  # needs no word: it closes nothing
     assert shop.written()[:2] == [
@@ -429,7 +429,7 @@ def test_law6_a_plan_that_did_not_show_it_does_not_turn_it_off(shop: Shop) -> No
     shop.enforce = "allow"
     done = types(shop, "apply", "plan.json")
     assert done.returncode == 4, done.stderr
-    assert "deny others" in done.stdout + done.stderr
+    assert "the denial of everything else" in " ".join((done.stdout + done.stderr).split())
     assert len(denials(shop)) == 2
 
 
@@ -481,4 +481,11 @@ def test_words_of_the_plan(shop: Shop) -> None:
     shop.enforce = "allow"
     report = reconcile.plan(shop.configuration(), reconcile.Options(granted=Granted()))
     assert exit_codes.of_plan(report.plan) == 0
-    assert "lift deny others" in types(shop, "plan").stdout
+    assert "lift the denial of everything else" in " ".join(types(shop, "plan").stdout.split())
+
+
+def test_the_plan_says_that_pings_of_others_close_although_icmp_is_kept(shop: Shop) -> None:
+    shop.enforce = "deny-others"
+    shown = " ".join(types(shop, "plan").stdout.split())
+    assert "put the denial of everything else in place" in shown
+    assert 'policy.icmp = "keep" keeps the ICMP rules of this firewall' in shown

@@ -25,7 +25,7 @@ from cloudsync_gcp.native import Firewall, Owned, Write
 from cloudsync_gcp.settings import GcpFirewall, denial_priority
 from cloudsync_gcp.vpc_rules import VpcRule, marked
 
-TARGET = "deny others"
+TARGET = "the denial of everything else"
 _TEXT = "what no rule of this firewall lets in from the Internet is denied here"
 _SHOWN = 5
 PRIVATE4 = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
@@ -105,7 +105,8 @@ def attachments(firewall: Firewall, settings: GcpFirewall) -> tuple[Attachment, 
     if closing := list(_closing(firewall.others.allowances, settings)):
         more = f" and {len(closing) - _SHOWN} more rules" if len(closing) > _SHOWN else ""
         reason += f", such as {', '.join(closing[:_SHOWN])}{more}"
-    return (Attachment(TARGET, bool(_denials(firewall)), reason=reason),)
+    there = bool(_denials(firewall))
+    return (Attachment(TARGET, there, reason=reason, in_place=True),)
 
 
 def _closing(allowances: Iterable[VpcRule], settings: GcpFirewall) -> Iterable[str]:
