@@ -152,7 +152,7 @@ class MemoryProvider:
     """Widen, narrow, attach and mark as separate steps: the shape with the most intermediate
     states."""
 
-    api_version: ClassVar[int] = API_VERSION
+    api_version: ClassVar[str] = API_VERSION
     type: ClassVar[str] = "memory"
     sdk: ClassVar[str | None] = None
     extra: ClassVar[str | None] = None

@@ -118,6 +118,8 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     "providers": (
         Example("cloudsync providers", "the clouds, and what each can do"),
         Example("cloudsync providers -v", "with links to the vendors' pages"),
+        Example("cloudsync providers --check hetzner", "whether a plugin is whole"),
+        Example("cloudsync providers --new brook", "writes a provider that passes the suite"),
     ),
 }
 """By the words that follow `cloudsync`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,16 +25,55 @@ _LINK = re.compile(r":? ?https?://\S+")
 @click.option(
     "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
 )
+@click.option("--check", "checked", metavar="TYPE", help="Check one plugin: what is wrong with it.")
+@click.option("--new", metavar="NAME", help="Write a new provider NAME that passes the suite.")
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="With --new: the directory to write it to.",
+)
 @common
-def command(shell: Shell, *, output: str) -> int:
+def command(shell: Shell, *, output: str, checked: str | None, new: str | None, into: Path) -> int:
     """List the providers and what they can do. One that cannot be loaded is listed with the
     reason."""
+    if new is not None:
+        return _new(shell, new, into)
+    if checked is not None:
+        return _check(shell, checked)
     rows = [_row(name) for name in _names()]
     if output == "json":
         click.echo(json.dumps(rows, indent=2))
         return 0
     shell.print(_screen(rows, verbose=shell.verbose))
     return 0
+
+
+def _new(shell: Shell, name: str, into: Path) -> int:
+    from cloudsync.provider.new import NewProviderError, write_provider
+    from cloudsync.render.blocks import Line
+
+    try:
+        written = write_provider(name, into)
+    except NewProviderError as error:
+        raise click.UsageError(str(error)) from None
+    shell.print(Line(plain(str(path)), "quiet") for path in written)
+    folder = plain(str(into / f"cloudsync-{name}"))
+    shell.print([Line(f"next: pip install -e '{folder}[test]' && pytest {folder}", "title")])
+    return 0
+
+
+def _check(shell: Shell, name: str) -> int:
+    """1 if anything is wrong; the traceback of a plugin that cannot be loaded is shown with -v."""
+    from cloudsync.provider.check import problems_of
+    from cloudsync.render.blocks import Line
+
+    problems = problems_of(name)
+    if not problems:
+        shell.print([Line(f"{plain(name)}: ok", "title")])
+        return 0
+    shell.print([Line(f"{plain(name)}: {plain(problem)}", "error", "! ") for problem in problems])
+    return 1
 
 
 def _screen(rows: list[dict[str, Any]], *, verbose: bool) -> Iterator[Block]:

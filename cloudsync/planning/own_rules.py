@@ -54,6 +54,8 @@ def claimed(observed: Present | Absent, memory: Memory | None) -> Present | Abse
         networks.update(rule.sources.cidrs(), rule.sources.written())
 
     def ours(rule: VendorRule) -> bool:
+        if rule.lets_in and observed.private.covers(rule.lets_in):
+            return False
         if rule.ours or rule.description.endswith(OUR_MARK):
             return True
         return bool(rule.lets_in) and all(

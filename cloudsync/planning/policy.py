@@ -130,7 +130,7 @@ def desire(
 
     verdict = Verdict.all(
         (
-            _fixed(ssh, private),
+            _fixed(ssh, private, capabilities.private_setting),
             own.verdict(world),
             closed,
             opened,
@@ -156,11 +156,11 @@ def desire(
     )
 
 
-def _fixed(ssh: RuleSet, private: RuleSet) -> Verdict:
+def _fixed(ssh: RuleSet, private: RuleSet, setting: str) -> Verdict:
     """What is open whatever the hosts say."""
     wanted = [Wanted(ssh, SSH_REASON, "ssh")]
     if private:
-        reason = 'private networks, which this firewall filters too; private = "cut" keeps them out'
+        reason = f"private networks, which this firewall filters too (its key `{setting}`)"
         wanted.append(Wanted(private, reason, "private networks"))
     return Verdict(wanted=tuple(wanted) if ssh else tuple(wanted[1:]))
 

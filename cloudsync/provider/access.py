@@ -9,8 +9,11 @@ how to find out. A permission that only exposure needs is not needed with `polic
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from cloudsync.provider.errors import AuthError, ProviderError
 
 State = Literal["ok", "missing", "near", "unknown"]
 """`near`: a quota that is nearly used up. `unknown`: the vendor does not tell without a write, or
@@ -40,3 +43,49 @@ def of_quota(what: str, used: int, most: int, needed_for: NeededFor = "apply") -
     """A row for a quota: `near` from nine tenths on."""
     state: State = "near" if used >= NEAR * most else "ok"
     return Access(what, needed_for, state, f"{used} of {most} used")
+
+
+def rows_of(look: Callable[[], Sequence[Access]], of: str = "token") -> Sequence[Access]:
+    """The rows that `look` finds out; if it ends in an error, the one row that says why. `of`: what
+    the credentials are called."""
+    try:
+        return look()
+    except AuthError as error:
+        return (Access(of, "plan", "missing", error.message),)
+    except ProviderError as error:
+        return (Access(of, "plan", "unknown", error.message, error.temporary),)
+
+
+def of_rate(rate: tuple[int, int] | None) -> tuple[Access, ...]:
+    """The row for `Rest.rate`; none if the vendor does not say."""
+    if rate is None:
+        return ()
+    left, most = rate
+    return (of_quota("requests an hour", most - left, most, "plan"),)
+
+
+def asked(
+    what: str,
+    needed_for: NeededFor,
+    ask: Callable[[], object],
+    granted: str,
+    proofs: tuple[type[ProviderError], ...] = (),
+    lacking: type[AuthError] = AuthError,
+) -> Access:
+    """A row for a permission, by a call that needs it and writes nothing: a read, or a write that
+    cannot succeed. `granted`: what the row says if the call is not refused. `proofs`: errors that
+    only somebody with the permission gets (`NotFound` for an object that is not there). `lacking`:
+    the error for a permission that is missing; an `AuthError` that is none is raised."""
+    try:
+        ask()
+    except lacking as error:
+        return Access(what, needed_for, "missing", error.message)
+    except AuthError:
+        raise
+    except ProviderError as error:
+        if isinstance(error, proofs):
+            return Access(what, needed_for, "ok", granted)
+        return Access(what, needed_for, "unknown", error.message, error.temporary)
+    if proofs:
+        return Access(what, needed_for, "unknown", "the vendor's answer does not show it")
+    return Access(what, needed_for, "ok", granted)

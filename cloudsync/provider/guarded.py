@@ -64,6 +64,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("cloudsync.provider")
 Value = TypeVar("Value")
+OnWrite = Callable[[Step, ProviderError | None], None]
+"""Called after a step with how it ended."""
 
 
 def _sdk_of(plugin: Provider) -> tuple[str, str | None] | None:
@@ -89,12 +91,25 @@ class GuardedProvider:
     and `isinstance(..., OnMachine)` tell what they told before.
     """
 
-    def __init__(self, plugin: Provider, name: str) -> None:
+    def __init__(self, plugin: Provider, name: str, on_write: OnWrite | None = None) -> None:
         self._plugin, self._guard = plugin, _Guard(name, _sdk_of(plugin))
+        self._on_write = on_write
 
     @property
-    def api_version(self) -> int:
-        return self._attribute("api_version", is_a(int))  # type: ignore[no-any-return]
+    def own(self) -> object:
+        """The plugin itself, for checks of its shape; nothing is called on it."""
+        return self._plugin
+
+    def watched(self, on_write: OnWrite) -> Provider:
+        """The same plugin, whose writers call `on_write` after each step with how it ended: for the
+        conformance suite."""
+        return cast("Provider", type(self)(self._plugin, self.type, on_write))
+
+    @property
+    def api_version(self) -> str:
+        version = self._attribute("api_version", is_a(str, int))
+        # Plugins that were written before the contract had minor versions say 1.
+        return f"{version}.0" if isinstance(version, int) else str(version)
 
     @property
     def type(self) -> str:
@@ -159,7 +174,7 @@ class GuardedProvider:
         writer = self._guard.call(
             "open_writer", lambda: self._plugin.open_writer(account), has_method("run")
         )
-        return _GuardedWriter(writer, self._guard)
+        return _GuardedWriter(writer, self._guard, self._on_write)
 
     def _attribute(self, name: str, check: Check) -> Any:
         return self._guard.call(name, lambda: getattr(self._plugin, name), check)
@@ -272,12 +287,19 @@ _READERS: Mapping[tuple[bool, bool], type[_GuardedReader]] = {
 
 
 class _GuardedWriter:
-    def __init__(self, writer: Writer, guard: _Guard) -> None:
-        self._writer, self._guard = writer, guard
+    def __init__(self, writer: Writer, guard: _Guard, on_write: OnWrite | None) -> None:
+        self._writer, self._guard, self._on_write = writer, guard, on_write
 
     def run(self, step: Step) -> None:
         """A bug in the middle of a write: whether it took effect is not known."""
-        self._guard.call("run", lambda: self._writer.run(step), anything, fate_unknown=True)
+        try:
+            self._guard.call("run", lambda: self._writer.run(step), anything, fate_unknown=True)
+        except ProviderError as error:
+            if self._on_write is not None:
+                self._on_write(step, error)
+            raise
+        if self._on_write is not None:
+            self._on_write(step, None)
 
 
 class Unusable:
@@ -286,7 +308,7 @@ class Unusable:
 
     def __init__(self, type_: str, problem: str) -> None:
         self.type, self.problem = type_, problem
-        self.api_version, self.sdk, self.extra = 0, None, None
+        self.api_version, self.sdk, self.extra = "0.0", None, None
         self.capabilities = Capabilities(
             frozenset(),
             icmp_types=False,

@@ -22,7 +22,7 @@ from cloudsync.provider.contract import (
 )
 from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.marker import Marker
-from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules import Rule, RuleSet, protocols
 
 Check = Callable[[object], str | None]
 """What is wrong with a value, in words; None if nothing is."""
@@ -149,4 +149,17 @@ def are_capabilities(value: object) -> str | None:
     at_once = cast("Capabilities", value).at_once
     if isinstance(at_once, bool) or not isinstance(at_once, int) or at_once < 1:
         return "Capabilities.at_once must be 1 or more"
+    return _protocol_names(cast("Capabilities", value).protocols)
+
+
+def _protocol_names(names: object) -> str | None:
+    if names is None:
+        return None
+    if not isinstance(names, frozenset):
+        return f"Capabilities.protocols is {type(names).__name__} instead of a frozenset or None"
+    for name in names:
+        try:
+            protocols.numbers(name)
+        except (ValueError, TypeError, AttributeError):
+            return f"Capabilities.protocols names {str(name)[:20]!r}, which is not a protocol"
     return None

@@ -1,9 +1,10 @@
-"""Plugins found by entry point. Listing names imports nothing; one broken plugin never stops the
+"""Plugins points by entry point. Listing names imports nothing; one broken plugin never stops the
 others."""
 
 from __future__ import annotations
 
 import logging
+import re
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -16,6 +17,7 @@ from cloudsync.provider.installation import install_command, packages_of
 
 GROUP = "cloudsync_firewall.providers"
 log = logging.getLogger("cloudsync.provider")
+_VERSION = re.compile(r"([0-9]{1,4})\.([0-9]{1,4})")
 _VALUES = (
     "api_version",
     "type",
@@ -60,11 +62,29 @@ def load(name: str) -> Provider:
             f'several distributions offer the provider type "{name}": {owners}; remove all but one'
         )
     plugin = _imported(points[0], name)
-    if plugin.api_version != API_VERSION:
-        raise PluginError(
-            f'the provider "{name}" is made for plugin API {plugin.api_version}, this cloudsync has {API_VERSION}: update it'
+    if (problem := _incompatible(plugin.api_version)) is not None:
+        raise PluginError(f'the provider "{name}" {problem}')
+    if plugin.type != name:
+        raise PluginBroken(
+            f'the provider "{name}" ({points[0].value}) calls itself "{plugin.type}": its `type` and '
+            f"the name of its entry point must be the same"
         )
     return plugin
+
+
+def _incompatible(declared: str) -> str | None:
+    """Why a plugin that was written for this version of the contract cannot be used (decision
+    0024); None if it can."""
+    match = _VERSION.fullmatch(declared)
+    if match is None:
+        return f'declares the contract version "{declared[:20]}"; it must be MAJOR.MINOR, like "{API_VERSION}"'
+    major, minor = int(match[1]), int(match[2])
+    ours, newest = (int(number) for number in API_VERSION.split("."))
+    if major < ours:
+        return f"was written for contract {declared}, this cloudsync has {API_VERSION}: update the plugin"
+    if major > ours or minor > newest:
+        return f"needs contract {declared}, this cloudsync has {API_VERSION}: update cloudsync"
+    return None
 
 
 def _imported(point: EntryPoint, name: str) -> Provider:

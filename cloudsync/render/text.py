@@ -167,16 +167,22 @@ def _acts(firewall: FirewallPlan, guards: list[Guard], shown: Plan) -> Iterator[
     if targets or firewall.exists is False:
         for text in _unnamed(firewall, shown):
             yield Line(f"{plain(text, 1500)}. What is not named closes.", "warning", "! ", 4)
-    if any(guard.id == "attach" for guard in guards):
-        if others := [guard.id for guard in guards if guard.withholds == "firewall"][1:]:
-            yield Line(f"Not possible yet: {', '.join(others)}, see below", "error", indent=4)
-        else:
-            yield Line(
-                f"Needs your yes: answer yes to `cloudsync apply`, or pass --allow-attach "
-                f"{plain(firewall.name)}",
-                "attach",
-                indent=4,
-            )
+    yield from _answer_needed(firewall, guards)
+
+
+def _answer_needed(firewall: FirewallPlan, guards: list[Guard]) -> Iterator[Line]:
+    """How to allow an attachment that waits for a person."""
+    if not any(guard.id == "attach" for guard in guards):
+        return
+    if others := [guard.id for guard in guards if guard.withholds == "firewall"][1:]:
+        yield Line(f"Not possible yet: {', '.join(others)}, see below", "error", indent=4)
+        return
+    yield Line(
+        f"Needs your yes: answer yes to `cloudsync apply`, or pass --allow-attach "
+        f"{plain(firewall.name)}",
+        "attach",
+        indent=4,
+    )
 
 
 def _machine(change: Change, names: dict[str, str]) -> str:

@@ -2,7 +2,7 @@
 `pytest_plugins = ["cloudsync.testing"]`.
 
 Never loaded by itself. Needs the extra `cloudsync-firewall[testing]`. What to write:
-`docs/writing-a-provider.md`.
+`docs/writing-a-provider.md`, which is installed with the package (`cloudsync/docs`).
 """
 
 from __future__ import annotations
@@ -16,26 +16,56 @@ pytest.register_assert_rewrite("cloudsync.testing.run", "cloudsync.testing.suite
 from cloudsync.testing.language import Scenario, meant, scenario, spelled  # noqa: E402 - after the assertions are made to speak
 from cloudsync.testing.scenarios import SCENARIOS  # noqa: E402
 from cloudsync.testing.stage import (  # noqa: E402
+    AcceptsByDefault,
+    Attaches,
+    CanBeDisabled,
+    Denies,
+    ExpectsOfNew,
+    FiltersPrivate,
+    GetsIntoTrouble,
     HasAnswerOnly,
+    HasLimit,
     HasNeighbours,
+    HasOthers,
+    HasPages,
+    LacksMachines,
     LagsBehind,
+    MarksTwice,
+    Pends,
+    ShowsAside,
     ShowsRules,
     Spelled,
     Stage,
+    StageBase,
     Trouble,
 )
 from cloudsync.testing.suite import Conformance  # noqa: E402
 
 __all__ = [
     "SCENARIOS",
+    "AcceptsByDefault",
+    "Attaches",
+    "CanBeDisabled",
     "Conformance",
+    "Denies",
+    "ExpectsOfNew",
+    "FiltersPrivate",
+    "GetsIntoTrouble",
     "HasAnswerOnly",
+    "HasLimit",
     "HasNeighbours",
+    "HasOthers",
+    "HasPages",
+    "LacksMachines",
     "LagsBehind",
+    "MarksTwice",
+    "Pends",
     "Scenario",
+    "ShowsAside",
     "ShowsRules",
     "Spelled",
     "Stage",
+    "StageBase",
     "Trouble",
     "meant",
     "scenario",

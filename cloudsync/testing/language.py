@@ -7,11 +7,29 @@ else it is what is meant. SSH is tcp/22 from everywhere, and always wanted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
+from typing import Literal
 
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import ANY, NetworkSet
-from cloudsync.testing.stage import Kind, Spelled
+from cloudsync.testing.stage import (
+    AcceptsByDefault,
+    Attaches,
+    CanBeDisabled,
+    Denies,
+    FiltersPrivate,
+    HasAnswerOnly,
+    HasNeighbours,
+    Kind,
+    LacksMachines,
+    LagsBehind,
+    MarksTwice,
+    Pends,
+    ShowsRules,
+    Spelled,
+)
 
 SSH = "tcp/22"
 
@@ -88,6 +106,10 @@ class Apply:
     ssh_moved: bool = False
     says: str = ""
     """Words the messages must contain."""
+    fate: tuple[str, ...] = ()
+    """What may have become of the firewall: `done`, `unknown`, `failed`; empty = not looked at."""
+    writes: int | None = None
+    """Most calls that could have written, unless the vendor recognises a repetition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +185,64 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True)
+class NotShared:
+    """The configuration says that other machines need nothing of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Somebody denies these, before the firewall's own rules. Only for a stage that `Denies`."""
+
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenByDefault:
+    """The firewall lets in what no rule mentions. Only for a stage that `AcceptsByDefault`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disabled:
+    """Somebody switches the firewall off. Only for a stage that `CanBeDisabled`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Enabled:
+    """It is switched on, or a plan does not say that nothing is to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotInEffect:
+    """What it has is not in effect on a machine. Only for a stage that `Pends`."""
+
+
+@dataclass(frozen=True, slots=True)
+class InEffect:
+    """All of it is in effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedTwice:
+    """It carries the marker of another owner too. Only for a stage that `MarksTwice`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """There is another firewall of our owner that the configuration does not name."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantsMissing:
+    """The configuration attaches it to a machine that does not exist. Only for a stage that
+    `LacksMachines`."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantsPrivate:
+    """The configuration lets private networks in. Only for a stage that `FiltersPrivate`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Lags:
     """So many reads after each write still show what was there before it. Only for a stage that
     `LagsBehind`."""
@@ -177,14 +257,65 @@ class AnswersMore:
 
 
 @dataclass(frozen=True, slots=True)
-class NotShared:
-    """The configuration says that other machines need nothing of their own."""
+class Shows:
+    """A plan shows so many, or more where a vendor has an object for each source: `kept` rules,
+    `orphans`, `attach` changes."""
+
+    what: Literal["kept", "orphans", "attach"]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotNothing:
+    """A plan does not say that there is nothing to do: it has changes, a guard refuses, or the
+    firewall cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class AppliesOrRefuses:
+    """`cloudsync apply` ends either with everything as asked for, or refused as a whole with
+    nothing written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What was written for these ports carries a description, and is read back with it. Only for a
+    stage that `ShowsRules`."""
+
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictMeanwhile:
+    """Before the first write of the next apply somebody changes the public rules to exactly these,
+    and the vendor answers that write with a conflict."""
+
+    rules: tuple[str, ...]
 
 
 Step = (
     There | ByHand | Other | Wants | WantsLimit | Boundary | Goes | Apply | Race | Meanwhile | LetsIn | LetsInWanted | NothingLeft
-    | Untouched | Others | Attached | Release | Spells | Neighbour | NotShared | Lags | AnswersMore
+    | Untouched | Others | Attached | Release | Spells | Neighbour | NotShared | Denied | OpenByDefault | Disabled | Enabled
+    | NotInEffect | InEffect | MarkedTwice | Orphan | WantsMissing | WantsPrivate | Shows | NotNothing | AppliesOrRefuses
+    | Described | ConflictMeanwhile | Lags | AnswersMore
 )  # fmt: skip
+
+SHOWN_BY_STAGE: Mapping[type, type] = {
+    Lags: LagsBehind,
+    AnswersMore: HasAnswerOnly,
+    Spells: ShowsRules,
+    Described: ShowsRules,
+    Neighbour: HasNeighbours,
+    Denied: Denies,
+    OpenByDefault: AcceptsByDefault,
+    Disabled: CanBeDisabled,
+    NotInEffect: Pends,
+    MarkedTwice: MarksTwice,
+    WantsMissing: LacksMachines,
+    WantsPrivate: FiltersPrivate,
+    Attached: Attaches,
+}
+"""By step, what a stage has to be for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +367,21 @@ def wants(*rules: str, **policy: object) -> Wants:
     return Wants(rules, tuple(policy.items()))
 
 
+def denied(*rules: str) -> Denied:
+    """Somebody denies these."""
+    return Denied(rules)
+
+
+def described(*rules: str) -> Described:
+    """What was written says who needs it."""
+    return Described(rules)
+
+
+def conflict_meanwhile(*rules: str) -> ConflictMeanwhile:
+    """Somebody changes it to these, and the vendor notices."""
+    return ConflictMeanwhile(rules)
+
+
 def lets_in(*rules: str) -> LetsIn:
     """SSH and exactly these."""
     return LetsIn((SSH, *rules))
@@ -261,7 +407,7 @@ def goes(
 def meant(*texts: str) -> RuleSet:
     """The rule set that texts mean."""
     return RuleSet.of(
-        Rule.of(rule.protocol, rule.ports, NetworkSet.of(rule.sources))
+        Rule.of(rule.protocol, rule.ports, NetworkSet.of(map(_network, rule.sources)))
         for rule in map(spelled, texts)
     )
 
@@ -273,3 +419,8 @@ def spelled(text: str) -> Spelled:
     protocol, _, ports = what.strip().partition("/")
     networks = tuple(word.strip() for word in sources.split(",")) if sources else ANY.cidrs()
     return Spelled(protocol, ports, networks, description)
+
+
+def _network(word: str) -> str:
+    """Host bits mean the network."""
+    return str(ip_network(word, strict=False)) if "/" in word else word

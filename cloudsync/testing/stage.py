@@ -4,6 +4,11 @@ scenario, fresh each time.
 A stage stands for the vendor, never for the provider: what it says the firewall lets in must come
 from the vendor's own state, read by other code than the provider's, or a mistake in the provider
 would be believed.
+
+`Stage` is what every stage has; the other protocols are what it may also show, one for each thing
+that not every vendor has. A stage is what it has the methods of; start from `StageBase`, which has
+none of them. What a stage shows the provider has to declare (`SHOWN_BY`), and what a provider
+declares a stage has to show.
 """
 
 from __future__ import annotations
@@ -16,15 +21,16 @@ from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
 
 Kind = Literal[
-    "unauthorized", "forbidden", "not-found", "conflict", "throttled", "unavailable",
-    "slow", "lost-before", "lost-after", "cut-short", "nonsense", "short", "meanwhile",
+    "unauthorized", "forbidden", "not-found", "conflict", "throttled", "unavailable", "failed-after",
+    "slow", "trickle", "lost-before", "lost-after", "cut-short", "nonsense", "short", "redirect",
+    "meanwhile",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Spelled:
     """One rule as a person would write it at the vendor: not canonical. `ports` as in
-    `cloudsync.rules`; `sources` CIDRs, as they stand."""
+    `cloudsync.rules`; `sources` CIDRs, as they stand, perhaps with host bits."""
 
     protocol: str
     ports: str
@@ -35,14 +41,23 @@ class Spelled:
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """What goes wrong with the next calls that read or write the firewall (after `skip` of them),
-    `times` times.
+    `times` times. Calls about other things (machines, say) are not meant.
 
-    `unauthorized` 401, `forbidden` 403, `not-found` 404, `conflict` 409, `throttled` 429 or the
-    vendor's own way (`hint`: seconds to wait, as the vendor says it), `unavailable` 5xx, `slow` no
-    answer for `seconds`, `lost-before` and `lost-after` the connection breaks before or after the
-    call took effect, `cut-short` half an answer arrives, `nonsense` an answer that is not the
-    vendor's, `short` a list without its last item, whose count still counts it, `meanwhile`
-    `action` runs before the call is done.
+    | kind                        | what happens                                                    |
+    |-----------------------------|-----------------------------------------------------------------|
+    | `unauthorized`, `forbidden` | 401, 403                                                        |
+    | `not-found`, `conflict`     | 404, 409; with `action`, it is done first                       |
+    | `throttled`                 | 429 or the vendor's own way; with `hint` (seconds, as the       |
+    |                             | vendor says it) until the hint is over, however many calls come |
+    | `unavailable`               | 503: the call did nothing                                       |
+    | `failed-after`              | the call took effect, and a 500 is answered                     |
+    | `slow`                      | no answer for `seconds`                                         |
+    | `trickle`                   | the answer comes byte by byte, `seconds` apart                  |
+    | `lost-before`, `lost-after` | the connection breaks before or after the call took effect      |
+    | `cut-short`, `nonsense`     | half an answer, an answer that is not the vendor's              |
+    | `short`                     | a list without its last item, whose count still counts it       |
+    | `redirect`                  | the answer points to another address                            |
+    | `meanwhile`                 | `action` runs before the call is done                           |
     """
 
     kind: Kind
@@ -63,10 +78,20 @@ class Stage(Protocol):
     account: Mapping[str, Any]
     """The keys of the `[providers.X]` table."""
     environment: Mapping[str, str]
-    """Variables that `account` refers to."""
+    """Variables that `account` refers to. Their values are secrets: nothing that cloudsync prints,
+    logs or stores may contain one."""
+    vendor_has: frozenset[str]
+    """Capabilities that the vendor certainly has and no method of the stage shows: `counted`,
+    `descriptions`, `icmp_types`, `all_protocols`."""
+    cannot: frozenset[str]
+    """Kinds of `Trouble` that this vendor cannot have: no redirect without HTTP."""
+    recognises_repeats: bool
+    """Whether the vendor recognises a write that is sent again (by a request id), so that one whose
+    answer was lost may be."""
 
     def settings(self, name: str) -> Mapping[str, Any]:
-        """The keys of the `[firewalls.X]` table."""
+        """The keys of the `[firewalls.X]` table. If the firewall filters private networks, with
+        the key that decides about them switched off."""
         ...
 
     def put(self, name: str, rules: Sequence[Spelled], marker: Marker | None) -> None:
@@ -80,7 +105,7 @@ class Stage(Protocol):
         ...
 
     def lets_in(self, name: str) -> RuleSet | None:
-        """What the vendor's firewall lets in now from networks; None where it does not exist."""
+        """What the vendor's firewall lets in now from networks; None if it does not exist."""
         ...
 
     def history(self, name: str) -> Sequence[RuleSet]:
@@ -88,50 +113,152 @@ class Stage(Protocol):
         ...
 
     def writes(self) -> int:
-        """How many calls so far could have written."""
+        """How many calls so far could have written; refused ones count."""
         ...
+
+    def sound(self) -> Sequence[str]:
+        """What the vendor's own description of the API has against the calls so far; empty if it
+        knows none."""
+        ...
+
+
+class StageBase:
+    """A stage that shows nothing besides what every stage has."""
+
+    account: Mapping[str, Any] = {}
+    environment: Mapping[str, str] = {}
+    vendor_has: frozenset[str] = frozenset()
+    cannot: frozenset[str] = frozenset()
+    recognises_repeats: bool = False
+
+    def sound(self) -> Sequence[str]:
+        """Nothing is known against the calls."""
+        return ()
+
+
+@runtime_checkable
+class GetsIntoTrouble(Protocol):
+    """There are calls, and they can go wrong: the capability `remote`."""
 
     def trouble(self, trouble: Trouble) -> None:
-        """Make it happen. Only for providers that are `remote`."""
+        """Make it happen."""
         ...
 
+
+@runtime_checkable
+class HasOthers(Protocol):
+    """Rules may have sources that are no networks: the capability `other_sources`."""
+
     def put_other(self, name: str) -> None:
-        """Add a rule whose source is no network. Only with `other_sources`."""
+        """Add a rule whose source is no network."""
         ...
 
     def others(self, name: str) -> int:
         """How many sources that are no networks the firewall has."""
         ...
 
+
+@runtime_checkable
+class HasLimit(Protocol):
+    """The number of rules is limited: the capability `limited`."""
+
     def limit(self, beyond: int) -> Sequence[str]:
-        """Rules to ask for beside SSH (in the suite's notation) that need exactly as many as fit,
-        and `beyond` more. Only if `limited`."""
+        """Rules to ask for besides SSH (in the suite's notation) that need exactly as many as fit,
+        and `beyond` more. What the firewall has besides (outbound rules, say) counts if the vendor
+        counts it."""
         ...
+
+
+@runtime_checkable
+class HasPages(Protocol):
+    """Lists come in pages: the capability `paged`."""
 
     def boundary(self, beyond: int) -> None:
         """Let the list that the existing firewalls are in end at a page's end, or `beyond` items
-        later. Only if `paged`."""
+        later."""
         ...
 
+
+@runtime_checkable
+class Attaches(Protocol):
+    """Firewalls are put on machines: the capability `attaches`."""
+
     def attached(self, name: str) -> int:
-        """How many machines are under the firewall. Only if `attaches`."""
+        """How many machines are under the firewall."""
         ...
 
     def attaching(self, name: str) -> Mapping[str, Any]:
         """Further keys of the `[firewalls.X]` table that attach it to one machine, which is under
-        no firewall. Only if `attaches`."""
+        no firewall."""
         ...
 
-    def sound(self) -> Sequence[str]:
-        """What the vendor's own description of the API has against the calls so far; empty where it
-        knows none."""
+
+@runtime_checkable
+class LacksMachines(Protocol):
+    """The configuration may name a machine that the vendor does not have."""
+
+    def attaching_missing(self, name: str) -> Mapping[str, Any]:
+        """Further keys of the `[firewalls.X]` table that name a machine which does not exist."""
+        ...
+
+
+@runtime_checkable
+class Denies(Protocol):
+    """Rules may deny: the capability `denies`."""
+
+    def deny(self, name: str, rules: Sequence[Spelled]) -> None:
+        """Somebody puts denials before the rules of the existing firewall."""
+        ...
+
+
+@runtime_checkable
+class AcceptsByDefault(Protocol):
+    """A firewall may let in what no rule mentions: the capability `accepts_by_default`."""
+
+    def accept_by_default(self, name: str) -> None:
+        """The existing firewall lets in everything from now on, whatever its rules say."""
+        ...
+
+
+@runtime_checkable
+class CanBeDisabled(Protocol):
+    """A firewall may be switched off, with its rules left as they are."""
+
+    def disable(self, name: str) -> None:
+        """Somebody switches the existing firewall off: it filters nothing."""
+        ...
+
+    def enabled(self, name: str) -> bool:
+        """Whether it is switched on."""
+        ...
+
+
+@runtime_checkable
+class Pends(Protocol):
+    """The vendor may accept a change and not put it into effect: the capability `pends`."""
+
+    def pend(self, name: str) -> None:
+        """What the existing firewall has is not in effect on one machine under it."""
+        ...
+
+    def in_effect(self, name: str) -> bool:
+        """Whether all of it is in effect on all machines."""
+        ...
+
+
+@runtime_checkable
+class FiltersPrivate(Protocol):
+    """The firewall filters private networks too: the capability `filters_private`."""
+
+    def letting_private_in(self, name: str) -> tuple[Mapping[str, Any], RuleSet]:
+        """Further keys of the `[firewalls.X]` table that let private networks in, and what a new
+        firewall lets in by them."""
         ...
 
 
 @runtime_checkable
 class ShowsRules(Protocol):
-    """What a stage may also be: it shows the firewall's rules one by one, as the console does.
-    Scenarios about how rules are written are for such stages."""
+    """The stage shows the firewall's rules one by one, as the console does."""
 
     def rules(self, name: str) -> Sequence[Spelled]:
         """The firewall's inbound rules from networks, with their descriptions as they stand; a
@@ -140,8 +267,38 @@ class ShowsRules(Protocol):
 
 
 @runtime_checkable
+class ShowsAside(Protocol):
+    """The stage shows what of the firewall is not cloudsync's business."""
+
+    def aside(self, name: str) -> object:
+        """Everything of the firewall besides its inbound rules from networks, its marker, and the
+        machines it is attached to: outbound rules and policy, tags and labels of others, denials,
+        logging. The suite compares it before and after every write. None if it does not exist."""
+        ...
+
+
+@runtime_checkable
+class ExpectsOfNew(ShowsAside, Protocol):
+    """The stage knows what a new firewall has to have besides rules."""
+
+    def aside_of_new(self) -> object:
+        """What `aside` has to be for a firewall that cloudsync made: everything may go out, no
+        tags of others, no denials."""
+        ...
+
+
+@runtime_checkable
+class MarksTwice(Protocol):
+    """A marker can stand on one firewall twice (tags that are words, say)."""
+
+    def mark_twice(self, name: str, marker: Marker) -> None:
+        """The existing firewall gets a second marker besides its own."""
+        ...
+
+
+@runtime_checkable
 class HasNeighbours(Protocol):
-    """What a stage may also be: it puts further machines under a firewall."""
+    """The stage puts further machines under a firewall."""
 
     def add_neighbour(self, name: str) -> str:
         """A machine that is no host of the configuration comes under the existing firewall, besides
@@ -151,8 +308,7 @@ class HasNeighbours(Protocol):
 
 @runtime_checkable
 class LagsBehind(Protocol):
-    """What a stage of a provider that declares `lag_seconds` may also be: its reads can be made to
-    lag behind its writes."""
+    """Reads may lag behind writes: the capability `lag_seconds`."""
 
     def lag(self, reads: int) -> None:
         """From now on so many reads after each write show what was there before it."""
@@ -161,10 +317,38 @@ class LagsBehind(Protocol):
 
 @runtime_checkable
 class HasAnswerOnly(Protocol):
-    """What a stage may also be: its vendor answers with fields that have write rules of their
-    own."""
+    """The vendor answers with fields that have write rules of their own."""
 
     def answer_only(self, name: str) -> None:
         """The existing firewall is answered with such a field from now on; a write that echoes it
         is refused by the vendor."""
         ...
+
+
+SHOWN_BY: Mapping[str, type] = {
+    "lag_seconds": LagsBehind,
+    "remote": GetsIntoTrouble,
+    "other_sources": HasOthers,
+    "limited": HasLimit,
+    "paged": HasPages,
+    "attaches": Attaches,
+    "denies": Denies,
+    "accepts_by_default": AcceptsByDefault,
+    "pends": Pends,
+    "filters_private": FiltersPrivate,
+}
+"""By capability, the protocol of a stage that shows it."""
+FLAGS = (
+    *SHOWN_BY,
+    "counted",
+    "descriptions",
+    "icmp_types",
+    "all_protocols",
+)
+"""The capabilities that scenarios need."""
+
+
+def shown(stage: Stage) -> frozenset[str]:
+    """The capabilities that the vendor certainly has, by what the stage shows and says."""
+    offered = {flag for flag, protocol in SHOWN_BY.items() if isinstance(stage, protocol)}
+    return frozenset(offered) | stage.vendor_has

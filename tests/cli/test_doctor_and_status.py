@@ -27,6 +27,19 @@ provider = "hetzner"
 hosts = ["web-1"]
 """
 
+AWS = (
+    HETZNER.replace(
+        """[providers.hetzner]
+token = {{ file = "token" }}
+endpoint = "http://127.0.0.1:9/v1"
+""",
+        """[providers.aws]
+region = "eu-central-1"
+""",
+    ).replace('"hetzner"', '"aws"')
+    + 'vpc_id = "vpc-1"\n'
+)
+
 
 def checks(shell: Shell) -> dict[str, tuple[str, str, str | None]]:
     rows = json.loads(shell.types("doctor", "--output", "json").stdout)
@@ -107,19 +120,18 @@ def test_config_check_and_v_name_the_file_that_is_read(shell: Shell) -> None:
 def test_a_missing_library_is_named_with_what_to_type(
     shell: Shell, command: tuple[str, ...]
 ) -> None:
-    (shell.folder / "cloudsync.toml").write_text(HETZNER.format(folder=shell.folder))
-    (shell.folder / "token").write_text("x")
+    (shell.folder / "cloudsync.toml").write_text(AWS.format(folder=shell.folder))
     hidden = shell.folder / "hidden"
     hidden.mkdir()
     (hidden / "sitecustomize.py").write_text(
         "import sys\n"
         "class Hidden:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.partition('.')[0] == 'hcloud':\n"
+        "        if name.partition('.')[0] == 'boto3':\n"
         "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
         "sys.meta_path.insert(0, Hidden())\n"
     )
     done = shell.types(*command, PYTHONPATH=str(hidden))
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "hetzner needs hcloud, which is not installed" in done.stdout
-    assert "pip install 'cloudsync-firewall[hetzner]'" in done.stdout
+    assert "aws needs boto3, which is not installed" in done.stdout
+    assert "pip install 'cloudsync-firewall[aws]'" in done.stdout

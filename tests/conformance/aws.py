@@ -8,7 +8,7 @@ from typing import Any
 
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
-from cloudsync.testing import Spelled, Trouble
+from cloudsync.testing import Spelled, StageBase
 from tests.conformance.http_stage import HttpStage, rule_set
 from tests.doubles.ec2 import (
     Ec2Double,
@@ -26,7 +26,7 @@ DUMMY = {
 }
 
 
-class MotoStage:
+class MotoStage(StageBase):
     """By its API alone: what moto cannot show is left out by `test_conformance.py`, with the
     reason."""
 
@@ -37,6 +37,7 @@ class MotoStage:
         self.client = client
         self.account = {"region": REGION, "endpoint": endpoint}
         self.vpc = client.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        self.written = 0
         self.last: object = self._everything()
 
     def settings(self, name: str) -> Mapping[str, Any]:
@@ -73,10 +74,10 @@ class MotoStage:
         return [] if now is None else [now]
 
     def writes(self) -> int:
-        return int(self._everything() != self.last)
-
-    def trouble(self, trouble: Trouble) -> None:
-        raise NotImplementedError("moto does not fail on demand")
+        now = self._everything()
+        self.written += now != self.last
+        self.last = now
+        return self.written
 
     def put_other(self, name: str) -> None:
         group = self._group(name)
@@ -94,21 +95,6 @@ class MotoStage:
         group = self._group(name)
         assert group is not None
         return sum(len(one.get("UserIdGroupPairs") or ()) for one in group["IpPermissions"])
-
-    def limit(self, beyond: int) -> Sequence[str]:
-        raise NotImplementedError("moto counts IPv4 and IPv6 together")
-
-    def boundary(self, beyond: int) -> None:
-        raise NotImplementedError("moto does not page")
-
-    def attached(self, name: str) -> int:
-        raise NotImplementedError("a group is not attached")
-
-    def attaching(self, name: str) -> Mapping[str, Any]:
-        raise NotImplementedError("a group is not attached")
-
-    def sound(self) -> Sequence[str]:
-        return []
 
     def _group(self, name: str) -> dict[str, Any] | None:
         return next((one for one in self._everything() if one["GroupName"] == name), None)
@@ -131,6 +117,7 @@ class AwsStage(HttpStage):
         "conflict": (400, fault_body("InvalidPermission.Duplicate")),
         "throttled": (503, fault_body("RequestLimitExceeded")),
         "unavailable": (503, fault_body("Unavailable")),
+        "failed-after": (500, fault_body("InternalError")),
     }
 
     def __init__(self, double: Ec2Double) -> None:
@@ -163,6 +150,10 @@ class AwsStage(HttpStage):
             for rule in self._of(name).rules
             if rule.kind in ("v4", "v6")
         ]
+
+    def aside(self, name: str) -> object:
+        tags = self._of(name).tags
+        return {key: value for key, value in tags.items() if not key.startswith("cloudsync:")}
 
     def add_neighbour(self, name: str) -> str:
         for number, machine in enumerate(("web-1", "db-1"), 1):

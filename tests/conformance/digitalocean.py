@@ -8,8 +8,8 @@ from typing import Any
 
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
-from cloudsync.testing import Spelled
-from tests.conformance.http_stage import HttpStage, rule_set
+from cloudsync.testing import Spelled, meant
+from tests.conformance.http_stage import HttpStage, rule_set, without_host_bits
 from tests.doubles.digitalocean import DigitalOceanDouble, fault_body
 
 
@@ -24,7 +24,10 @@ class DigitalOceanStage(HttpStage):
         "conflict": (409, fault_body("conflict")),
         "throttled": (429, fault_body("too_many_requests")),
         "unavailable": (503, fault_body("service_unavailable")),
+        "failed-after": (500, fault_body("server_error")),
     }
+
+    vendor_has = frozenset({"counted"})
 
     def __init__(self, double: DigitalOceanDouble) -> None:
         super().__init__(double)
@@ -38,6 +41,35 @@ class DigitalOceanStage(HttpStage):
 
     def attaching(self, name: str) -> Mapping[str, Any]:
         return {"droplets": ["web-1"]}
+
+    def attaching_missing(self, name: str) -> Mapping[str, Any]:
+        return {"droplets": ["nowhere-1"]}
+
+    def letting_private_in(self, name: str) -> tuple[Mapping[str, Any], RuleSet]:
+        networks = "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16"
+        private = meant(*(f"{protocol} from {networks}" for protocol in ("tcp", "udp", "icmp")))
+        return {"private": "allow"}, private
+
+    def aside(self, name: str) -> object:
+        firewall = self._of(name)
+        # The vendor says "0" for all ports, and takes only the whole range.
+        out = (
+            (rule["protocol"], rule.get("ports", "").replace("1-65535", "0"), rule["destinations"])
+            for rule in firewall["outbound_rules"]
+        )
+        return sorted(map(repr, out)), sorted(firewall["tags"])
+
+    def pend(self, name: str) -> None:
+        there = self.cloud.firewalls[self._of(name)["id"]]
+        there.droplets = sorted({*there.droplets, *self.cloud.droplets})
+        there.status = "failed"
+        there.pending = [
+            {"droplet_id": id_, "removing": False, "status": "failed"} for id_ in there.droplets
+        ]
+
+    def in_effect(self, name: str) -> bool:
+        there = self.cloud.firewalls[self._of(name)["id"]]
+        return there.status == "succeeded" and not there.pending
 
     def attached(self, name: str) -> int:
         return len(self._of(name)["droplet_ids"])
@@ -112,7 +144,11 @@ class DigitalOceanStage(HttpStage):
 
 def _rule(one: Spelled) -> dict[str, Any]:
     ports = {"ports": one.ports} if one.protocol in ("tcp", "udp") else {}
-    return {"protocol": one.protocol, **ports, "sources": {"addresses": list(one.sources)}}
+    return {
+        "protocol": one.protocol,
+        **ports,
+        "sources": {"addresses": without_host_bits(one.sources)},
+    }
 
 
 def _meaning(rules: Sequence[Mapping[str, Any]]) -> RuleSet:

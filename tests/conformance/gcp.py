@@ -19,7 +19,7 @@ from cloudsync.rules import RuleSet
 from cloudsync.rules.networks import ANY4, ANY6
 from cloudsync.testing import Spelled
 from cloudsync.testing.run import OWNER
-from tests.conformance.http_stage import HttpStage, networks, rule_set
+from tests.conformance.http_stage import HttpStage, networks, rule_set, without_host_bits
 from tests.doubles.compute import ComputeDouble, fault_body
 
 RULES = "/projects/p/global/firewalls"
@@ -31,6 +31,7 @@ _NAMES = {number: name for name, number in _NUMBERS.items()}
 class GcpStage(HttpStage):
     type = "gcp"
     environment: Mapping[str, str] = {}
+    recognises_repeats = True
     reading = ("GET", RULES)
     writing = ("POST|PUT|PATCH|DELETE", f"{RULES}(/.*)?")
     errors = {
@@ -40,6 +41,7 @@ class GcpStage(HttpStage):
         "conflict": (409, fault_body(409, "alreadyExists")),
         "throttled": (403, fault_body(403, "rateLimitExceeded")),
         "unavailable": (503, fault_body(503, "backendError")),
+        "failed-after": (500, fault_body(500, "backendError")),
     }
 
     def __init__(self, double: ComputeDouble) -> None:
@@ -124,11 +126,6 @@ class GcpStage(HttpStage):
         allowed = [{"IPProtocol": "tcp", "ports": ["1"]}]
         for number in range(PAGE + beyond - len(self.cloud.firewalls())):
             self.cloud.add_firewall(f"other-{number}", allowed=allowed, targetTags=["other"])
-
-    def limit(self, beyond: int) -> Sequence[str]:
-        raise NotImplementedError(
-            "the quota of rules is the project's, and no call of ours tells it"
-        )
 
     def sound(self) -> Sequence[str]:
         """Besides: at no moment was one of the firewall's rules for anybody but its targets, nor of
@@ -237,7 +234,9 @@ def _body(group: Sequence[Spelled], mark: str) -> dict[str, Any]:
     words = ", ".join(one.description for one in group if one.description)
     return {
         "allowed": [_entry(one) for one in group],
-        "sourceRanges": list(dict.fromkeys(source for one in group for source in one.sources)),
+        "sourceRanges": without_host_bits(
+            list(dict.fromkeys(source for one in group for source in one.sources))
+        ),
         "targetTags": TARGET,
         "priority": PRIORITY,
         "description": f"{mark}: {words}" if words else mark,

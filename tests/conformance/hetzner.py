@@ -8,8 +8,17 @@ from typing import Any
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
 from cloudsync.testing import Spelled
-from tests.conformance.http_stage import HttpStage, rule_set
+from tests.conformance.http_stage import HttpStage, rule_set, without_host_bits
 from tests.doubles.hetzner import HetznerDouble, fault_body
+
+OUTBOUND = {
+    "direction": "out",
+    "protocol": "tcp",
+    "port": "443",
+    "source_ips": [],
+    "destination_ips": ["0.0.0.0/0", "::/0"],
+    "description": "by hand",
+}
 
 
 class HetznerStage(HttpStage):
@@ -23,7 +32,10 @@ class HetznerStage(HttpStage):
         "conflict": (409, fault_body("conflict")),
         "throttled": (429, fault_body("rate_limit_exceeded")),
         "unavailable": (503, fault_body("unavailable")),
+        "failed-after": (500, fault_body("server_error")),
     }
+
+    vendor_has = frozenset({"counted", "descriptions"})
 
     def __init__(self, double: HetznerDouble) -> None:
         super().__init__(double)
@@ -38,6 +50,28 @@ class HetznerStage(HttpStage):
     def attaching(self, name: str) -> Mapping[str, Any]:
         return {"servers": ["web-1"]}
 
+    def answer_only(self, name: str) -> None:
+        self.answer_more("firewalls")
+
+    def attaching_missing(self, name: str) -> Mapping[str, Any]:
+        return {"servers": ["nowhere-1"]}
+
+    def aside(self, name: str) -> object:
+        firewall = self.cloud.firewall(name)
+        assert firewall is not None
+        labels = {k: v for k, v in firewall["labels"].items() if not k.startswith("cloudsync/")}
+        out = [rule for rule in firewall["rules"] if rule["direction"] == "out"]
+        return labels, [rule | {"destination_ips": sorted(rule["destination_ips"])} for rule in out]
+
+    def pend(self, name: str) -> None:
+        firewall = self.cloud.firewall(name)
+        assert firewall is not None
+        self.cloud.firewalls[firewall["id"]].servers.add(self.server)
+        self.cloud._settle("pending")
+
+    def in_effect(self, name: str) -> bool:
+        return all(status == "applied" for status in self.cloud.in_force.values())
+
     def attached(self, name: str) -> int:
         firewall = self.cloud.firewall(name)
         return 0 if firewall is None else len(firewall["applied_to"])
@@ -50,12 +84,12 @@ class HetznerStage(HttpStage):
                 "cloudsync/firewall": marker.firewall,
                 "cloudsync/hosts": marker.hosts,
             }
-        self.cloud.add_firewall(name, [_rule(one) for one in rules], labels=labels)
+        self.cloud.add_firewall(name, [*map(_rule, rules), OUTBOUND], labels=labels)
 
     def edit(self, name: str, rules: Sequence[Spelled]) -> None:
         firewall = self.cloud.firewall(name)
         assert firewall is not None
-        self.cloud.set_rules_by_hand(firewall["id"], [_rule(one) for one in rules])
+        self.cloud.set_rules_by_hand(firewall["id"], [*map(_rule, rules), OUTBOUND])
 
     def lets_in(self, name: str) -> RuleSet | None:
         firewall = self.cloud.firewall(name)
@@ -87,21 +121,14 @@ class HetznerStage(HttpStage):
         return [_meaning(rules) for of, rules in self.cloud.history if of == name]
 
     def limit(self, beyond: int) -> Sequence[str]:
-        # 50 rules, one of them SSH's; ports with gaps between them cannot be joined.
-        return [f"tcp/{10000 + 2 * n} from 203.0.113.0/24" for n in range(49 + beyond)]
+        # 50 rules, one of them SSH's; ports with gaps between them cannot be joined. A firewall that
+        # is there has an outbound one.
+        there = self.cloud.firewall("web") is not None
+        return [f"tcp/{10000 + 2 * n} from 203.0.113.0/24" for n in range(49 - there + beyond)]
 
     def boundary(self, beyond: int) -> None:
         for number in range(50 + beyond - len(self.cloud.firewalls)):
             self.cloud.add_firewall(f"other-{number}", [])
-
-    def answer_only(self, name: str) -> None:
-        self.answer_more("firewalls")
-
-    def put_other(self, name: str) -> None:
-        raise NotImplementedError("every source at Hetzner is a network")
-
-    def others(self, name: str) -> int:
-        raise NotImplementedError("every source at Hetzner is a network")
 
 
 def _rule(one: Spelled) -> dict[str, Any]:
@@ -114,7 +141,7 @@ def _rule(one: Spelled) -> dict[str, Any]:
         "direction": "in",
         "protocol": one.protocol,
         **port,
-        "source_ips": list(one.sources),
+        "source_ips": without_host_bits(one.sources),
         "description": one.description,
     }
 
@@ -122,7 +149,7 @@ def _rule(one: Spelled) -> dict[str, Any]:
 def _meaning(rules: Sequence[Mapping[str, Any]]) -> RuleSet:
     found: list[tuple[str, str, Sequence[str]]] = []
     for rule in rules:
-        if rule["protocol"] == "icmp":
+        if rule["direction"] == "in" and rule["protocol"] == "icmp":
             found.append(("icmp", "", [one for one in rule["source_ips"] if ":" not in one]))
             found.append(("icmpv6", "", [one for one in rule["source_ips"] if ":" in one]))
         elif rule["direction"] == "in":

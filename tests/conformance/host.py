@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
-from cloudsync.testing import Spelled, Trouble
+from cloudsync.testing import Spelled, StageBase, Trouble
 from cloudsync_host.layout import Shape
 from cloudsync_host.transaction import Goal, install
 from tests.host import namespace
@@ -20,9 +20,12 @@ from tests.host.table import by_hand, drops, lets_in, rules_in, set_rules
 _KINDS = {"throttled": "busy", "unavailable": "busy", "meanwhile": "go", "short": "cut-short"}
 
 
-class HostStage:
+class HostStage(StageBase):
     type = "host"
     account: ClassVar[Mapping[str, Any]] = {}
+
+    cannot = frozenset({"redirect", "trickle", "failed-after"})
+    """A kernel is no server."""
 
     def __init__(self, machine: Namespace, *, enforced: bool) -> None:
         self.machine, self.enforced = machine, enforced
@@ -80,23 +83,8 @@ class HostStage:
 
         namespace.Trouble(self.machine, decide)
 
-    def put_other(self, name: str) -> None:
-        raise NotImplementedError("sources are networks")
-
-    def others(self, name: str) -> int:
-        raise NotImplementedError("sources are networks")
-
-    def limit(self, beyond: int) -> Sequence[str]:
-        raise NotImplementedError("a set has no limit")
-
-    def boundary(self, beyond: int) -> None:
-        raise NotImplementedError("a listing has no pages")
-
     def attached(self, name: str) -> int:
         return int(drops(self.machine.listing()))
 
     def attaching(self, name: str) -> Mapping[str, Any]:
         return {"enforce": "enforce"}
-
-    def sound(self) -> Sequence[str]:
-        return []

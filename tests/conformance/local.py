@@ -10,16 +10,19 @@ from typing import Any, ClassVar
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NetworkSet
-from cloudsync.testing import Spelled, Trouble
+from cloudsync.testing import Spelled, StageBase
+from tests.conformance.http_stage import without_host_bits
 
 
-class LocalStage:
+class LocalStage(StageBase):
     type = "local"
     account: ClassVar[Mapping[str, Any]] = {}
     environment: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.written = 0
+        self.stamp: dict[str, int] = {}
 
     def settings(self, name: str) -> Mapping[str, Any]:
         return {"path": str(self.folder / f"{name}.json")}
@@ -56,14 +59,12 @@ class LocalStage:
         return [] if now is None else [now]
 
     def writes(self) -> int:
-        return sum(
-            path.stat().st_mtime_ns != self.stamp.get(path.name)
-            for path in self.folder.glob("*.json")
-        )
-
-    @property
-    def stamp(self) -> dict[str, int]:
-        return getattr(self, "_stamp", {})
+        """Files that are not as they were when they were last looked at."""
+        for path in self.folder.glob("*.json"):
+            stamp = path.stat().st_mtime_ns
+            self.written += stamp != self.stamp.get(path.name)
+            self.stamp[path.name] = stamp
+        return self.written
 
     def put_other(self, name: str) -> None:
         self._write(name, self._read(name) | {"kept": ["tcp/5432 from the group db"]})
@@ -71,37 +72,19 @@ class LocalStage:
     def others(self, name: str) -> int:
         return len(self._read(name)["kept"])
 
-    def trouble(self, trouble: Trouble) -> None:
-        raise NotImplementedError("a file is not remote")
-
-    def limit(self, beyond: int) -> Sequence[str]:
-        raise NotImplementedError("a file has no limit")
-
-    def boundary(self, beyond: int) -> None:
-        raise NotImplementedError("a file has no pages")
-
-    def attached(self, name: str) -> int:
-        raise NotImplementedError("a file is attached to nothing")
-
-    def attaching(self, name: str) -> Mapping[str, Any]:
-        raise NotImplementedError("a file is attached to nothing")
-
-    def sound(self) -> Sequence[str]:
-        return []
-
     def _read(self, name: str) -> dict[str, Any]:
         return json.loads((self.folder / f"{name}.json").read_text())  # type: ignore[no-any-return]
 
     def _write(self, name: str, document: Mapping[str, Any]) -> None:
         path = self.folder / f"{name}.json"
         path.write_text(json.dumps(document))
-        self._stamp = {**self.stamp, path.name: path.stat().st_mtime_ns}
+        self.stamp[path.name] = path.stat().st_mtime_ns
 
 
 def _rule(one: Spelled) -> dict[str, Any]:
     return {
         "protocol": one.protocol,
         "ports": one.ports,
-        "sources": list(one.sources),
+        "sources": without_host_bits(one.sources),
         "description": one.description,
     }

@@ -28,6 +28,7 @@ class OpenStackStage(HttpStage):
         "conflict": (409, fault_body("SecurityGroupRuleExists")),
         "throttled": (429, {"overLimit": {"code": 429, "message": "slow down"}}),
         "unavailable": (503, fault_body("ServiceUnavailable")),
+        "failed-after": (500, fault_body("HTTPInternalServerError")),
     }
 
     def __init__(self, double: NeutronProxy) -> None:
@@ -99,6 +100,9 @@ class OpenStackStage(HttpStage):
 
     def boundary(self, beyond: int) -> None:
         self.cloud.page = len(self.project.groups()) - beyond
+
+    def attaching_missing(self, name: str) -> Mapping[str, Any]:
+        return {"ports": ["nowhere-1"]}
 
     def attached(self, name: str) -> int:
         ports = self.project.ports_of(self._of(name)["id"])

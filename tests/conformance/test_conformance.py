@@ -97,9 +97,14 @@ class TestHostEnforcing(Conformance):
         "scenario", [one for one in SCENARIOS if not one.needs & {"attaches", "remote"}], ids=str
     )
     def test_scenario(
-        self, scenario: Scenario, stage: HostStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        scenario: Scenario,
+        stage: HostStage,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        request: pytest.FixtureRequest,
     ) -> None:
-        super().test_scenario(scenario, stage, tmp_path, monkeypatch)
+        super().test_scenario(scenario, stage, tmp_path, monkeypatch, request)
 
     test_every_declared_capability_was_shown = None  # type: ignore[assignment]  # the other one does
 
@@ -155,8 +160,13 @@ class TestAwsOnMoto(Conformance):
 
     @pytest.mark.parametrize("scenario", FOR_MOTO, ids=str)
     def test_scenario(
-        self, scenario: Scenario, stage: MotoStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        scenario: Scenario,
+        stage: MotoStage,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        request: pytest.FixtureRequest,
     ) -> None:
-        super().test_scenario(scenario, stage, tmp_path, monkeypatch)
+        super().test_scenario(scenario, stage, tmp_path, monkeypatch, request)
 
     test_every_declared_capability_was_shown = None  # type: ignore[assignment]  # our own double shows them all

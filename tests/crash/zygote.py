@@ -154,10 +154,8 @@ _MODULES = {
     "engine": ("cloudsync.sources.docker.engine", "cloudsync.sources.docker.client"),
 }
 _SHORTER = {
-    "cloudsync_hetzner.client": {"CALL_SECONDS": CALL_SECONDS},
-    "cloudsync_hetzner.writer": {"FIRST_POLL_SECONDS": 0.005},
-    "cloudsync_digitalocean.client": {"CALL_SECONDS": CALL_SECONDS},
-    "cloudsync_digitalocean.writer": {"FIRST_POLL_SECONDS": 0.005},
+    "cloudsync.provider.http": {"CALL_SECONDS": CALL_SECONDS},
+    "cloudsync.provider.waiting": {"FIRST_SECONDS": 0.005},
     "cloudsync_gcp.client": {"CALL_SECONDS": CALL_SECONDS},
     "cloudsync_gcp.writer": {"CALL_SECONDS": CALL_SECONDS},
     "cloudsync_aws.client": {"READ_SECONDS": CALL_SECONDS},

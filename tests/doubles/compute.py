@@ -306,7 +306,7 @@ class ComputeDouble(Double):
         self, request: Request, region: str
     ) -> Resource:
         """It repeats what acts on the whole network."""
-        network = self.networks[self._network(request.one("network")).rsplit("/", 1)[-1]]
+        network = self.networks[self._network(request.first("network")).rsplit("/", 1)[-1]]
         regional = [
             *self.policies.get(network["name"], []),
             *self.regional.get((network["name"], region), []),
@@ -314,7 +314,7 @@ class ComputeDouble(Double):
         return self._effective(network, [one for one in regional if one["type"] != "SYSTEM"])
 
     def instances_aggregatedList(self, request: Request) -> Resource:
-        size, token = request.one("maxResults") or "500", request.one("pageToken") or "0"
+        size, token = request.first("maxResults") or "500", request.first("pageToken") or "0"
         if not size.isdecimal() or not 1 <= int(size) <= 500 or not token.isdecimal():
             raise invalid("maxResults", size, "Must be 1 to 500.")
         first, last = int(token), int(token) + min(int(size), self.page)
@@ -399,7 +399,7 @@ class ComputeDouble(Double):
         }
 
     def _write(self, request: Request, method: str, ref: str | None = None) -> Resource:
-        request_id, sent = request.one("requestId"), (request.method, request.path, request.body)
+        request_id, sent = request.first("requestId"), (request.method, request.path, request.body)
         if request_id is not None:
             if not _UUID.fullmatch(request_id) or not request_id.strip("0-"):
                 raise invalid("requestId", request_id, "Must be a UUID that is not zero.")
@@ -618,14 +618,14 @@ class ComputeDouble(Double):
         self, request: Request, collection: str, kind: str, items: list[Resource]
     ) -> Resource:
         size, order, token = (
-            request.one("maxResults") or "500",
-            request.one("orderBy") or "name",
-            request.one("pageToken"),
+            request.first("maxResults") or "500",
+            request.first("orderBy") or "name",
+            request.first("pageToken"),
         )
         if not re.fullmatch("[0-9]{1,9}", size) or not 1 <= int(size) <= 500:
             raise invalid("maxResults", size, "Must be 1 to 500.")
-        if request.one("filter"):
-            raise invalid("filter", request.one("filter"), "This double does not filter.")
+        if request.first("filter"):
+            raise invalid("filter", request.first("filter"), "This double does not filter.")
         if order not in ("name", "creationTimestamp desc"):
             raise invalid("orderBy", order, "Must be name or creationTimestamp desc.")
 

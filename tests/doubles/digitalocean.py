@@ -334,7 +334,7 @@ class DigitalOceanDouble(Double):
         )
 
     def list_droplets(self, request: Request) -> tuple[int, Any]:
-        kind, name, tag = (request.one(key) for key in ("type", "name", "tag_name"))
+        kind, name, tag = (request.first(key) for key in ("type", "name", "tag_name"))
         if kind not in (None, "droplets", "gpus") or (
             tag is not None and (kind is not None or name is not None)
         ):
@@ -728,7 +728,7 @@ def _given(body: dict[str, Any], name: str) -> Any:
 
 
 def _number(request: Request, name: str, default: int, most: int) -> int:
-    text = request.one(name) or str(default)
+    text = request.first(name) or str(default)
     if not text.isdecimal() or not 1 <= int(text) <= most:
         raise unprocessable(f"{name} must be between 1 and {most}")
     return int(text)

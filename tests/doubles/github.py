@@ -169,8 +169,8 @@ class GitHubDouble(Double):
         return {"Link": self._link} if getattr(self, "_link", "") else {}
 
     def paged(self, request: Request, rows: list[Any]) -> list[Any]:
-        asked = int(request.one("per_page") or 30)
-        size, number = min(asked, self.page, 100), int(request.one("page") or 1)
+        asked = int(request.first("per_page") or 30)
+        size, number = min(asked, self.page, 100), int(request.first("page") or 1)
         more = number * size < len(rows)
         self._link = (
             f'<{self.endpoint}{request.path}?per_page={asked}&page={number + 1}>; rel="next"'

@@ -196,9 +196,9 @@ class HetznerDouble(Double):
         found = [
             one
             for one in self.servers.values()
-            if _matches(one.labels, request.one("label_selector"))
+            if _matches(one.labels, request.first("label_selector"))
         ]
-        found = [one for one in found if request.one("name") in (None, one.name)]
+        found = [one for one in found if request.first("name") in (None, one.name)]
         return self._page(request, "servers", [self._server_answer(one) for one in found])
 
     def get_server(self, request: Request, id_: int) -> tuple[int, Any]:
@@ -208,9 +208,9 @@ class HetznerDouble(Double):
         found = [
             one
             for one in self.firewalls.values()
-            if _matches(one.labels, request.one("label_selector"))
+            if _matches(one.labels, request.first("label_selector"))
         ]
-        found = [one for one in found if request.one("name") in (None, one.name)]
+        found = [one for one in found if request.first("name") in (None, one.name)]
         return self._page(request, "firewalls", [self._firewall(one) for one in found])
 
     def get_firewall(self, request: Request, id_: int) -> tuple[int, Any]:
@@ -530,7 +530,7 @@ class HetznerDouble(Double):
         return answer | {"public_net": nets}
 
     def _page(self, request: Request, name: str, items: list[Any]) -> tuple[int, Any]:
-        page, size = int(request.one("page") or 1), int(request.one("per_page") or 25)
+        page, size = int(request.first("page") or 1), int(request.first("per_page") or 25)
         if not 1 <= size <= 50 or page < 1:
             raise error(400, "invalid_input", "invalid input in field 'per_page'")
         last = max(1, -(-len(items) // size))

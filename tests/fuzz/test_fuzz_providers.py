@@ -33,8 +33,7 @@ _XML = re.compile(rb"<(\w+)>([^<]*)</\1>")
 def site(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Site]:
-    for module in ("cloudsync_hetzner.writer", "cloudsync_digitalocean.writer"):
-        monkeypatch.setattr(f"{module}.FIRST_POLL_SECONDS", 0.005)
+    monkeypatch.setattr("cloudsync.provider.waiting.FIRST_SECONDS", 0.005)
     if request.param == "aws":
         monkeypatch.setattr("botocore.loaders.JSONFileLoader.load_file", read_once())
     with VENDORS[request.param].stage() as stage:

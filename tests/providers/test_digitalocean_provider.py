@@ -138,7 +138,6 @@ class Team:
 
 @pytest.fixture
 def team(cloud: DigitalOceanDouble, monkeypatch: pytest.MonkeyPatch, quick_retries: None) -> Team:
-    monkeypatch.setattr("cloudsync_digitalocean.writer.FIRST_POLL_SECONDS", 0.01)
     return Team(cloud, monkeypatch)
 
 
@@ -422,7 +421,7 @@ def test_a_plan_that_cuts_private_traffic_says_so(team: Team, cloud: DigitalOcea
 def test_50_rules_in_and_out_together(team: Team, cloud: DigitalOceanDouble) -> None:
     fitting = ["tcp/22", *(f"tcp/{10000 + 2 * n}" for n in range(46))]
     assert (
-        "48 inbound rules are needed beside 3 outbound ones, DigitalOcean allows 50"
+        "48 inbound rules are needed besides 3 outbound ones, DigitalOcean allows 50"
         in team.refusal(*fitting, "tcp/9")
     )
     team.makes(*fitting)

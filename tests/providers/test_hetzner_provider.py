@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +13,7 @@ from cloudsync.provider.contract import (
     Absent,
     Account,
     Description,
-    FirewallSpec,
-    Observation,
     Present,
-    Step,
     Target,
     Unreadable,
 )
@@ -35,9 +31,9 @@ from cloudsync.provider.marker import Marker
 from cloudsync.provider.settings import SecretRef
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_hetzner import provider
-from cloudsync_hetzner.settings import HetznerAccount, HetznerFirewall
 from tests.doubles.hetzner import HetznerDouble, fault_body
 from tests.doubles.http import Fault
+from tests.providers.harness import Harness
 from tests.world import rules
 
 pytestmark = pytest.mark.emulator
@@ -54,59 +50,22 @@ def cloud() -> Iterator[HetznerDouble]:
         assert double.violations == []
 
 
-class Project:
-    """One account, and one firewall `web` of it."""
+class Project(Harness[HetznerDouble]):
+    """One project."""
+
+    provider = provider
+    attaching = True
 
     def __init__(self, cloud: HetznerDouble, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.cloud, self.monkeypatch = cloud, monkeypatch
-        self.spec = self.named("web")
-
-    def named(self, name: str, **settings: Any) -> FirewallSpec:
-        return FirewallSpec(name, HetznerFirewall(**settings), Marker(MARK.owner, name, MARK.hosts))
+        self.monkeypatch = monkeypatch
+        super().__init__(cloud)
 
     def account(self, seconds: float = 20.0, token: str | None = None) -> Account:
         self.monkeypatch.setenv("CLOUDSYNC_DOUBLE_TOKEN", token or self.cloud.token)
-        settings = HetznerAccount(
-            token=SecretRef(env="CLOUDSYNC_DOUBLE_TOKEN"), endpoint=self.cloud.endpoint
-        )
-        return Account("hetzner", settings, Path("/"), time.monotonic() + seconds)
+        return super().account(seconds, token=SecretRef(env="CLOUDSYNC_DOUBLE_TOKEN"))
 
-    def read(
-        self, *specs: FirewallSpec, seconds: float = 20.0, token: str | None = None
-    ) -> Observation:
-        found = provider.open_reader(self.account(seconds, token)).read(specs or (self.spec,))
-        return found[(specs or (self.spec,))[0].name]
-
-    def steps(self, wanted: RuleSet, **more: Any) -> tuple[Step, ...]:
-        observed = self.read(self.spec)
-        assert not isinstance(observed, Unreadable), observed.error.message
-        absent = isinstance(observed, Absent)
-        attach = tuple(one for one in observed.attachments if not one.attached)
-        target = Target(
-            self.spec,
-            wanted,
-            rules("tcp/22"),
-            attach=attach,
-            marker=self.spec.marker if absent else None,
-            **more,
-        )
-        steps = provider.plan_steps(observed, target)
-        assert isinstance(steps, tuple), steps
-        return steps
-
-    def makes(
-        self, *texts: str, seconds: float = 20.0, token: str | None = None, **more: Any
-    ) -> None:
-        steps = self.steps(rules(*texts), **more)
-        writer = provider.open_writer(self.account(seconds, token))
-        self.cloud.reset_calls()
-        for step in steps:
-            writer.run(step)
-
-    def present(self) -> Present:
-        observed = self.read(self.spec)
-        assert isinstance(observed, Present)
-        return observed
+    def makes(self, *wanted: str | RuleSet, token: str | None = None, **more: Any) -> None:
+        super().makes(*wanted, account={"token": token}, **more)
 
 
 @pytest.fixture
@@ -398,7 +357,7 @@ READ_FAILURES = [
     (403, "maintenance", Transient),
     (404, "not_found", NotFound),
     (409, "conflict", Conflict),
-    (423, "locked", Conflict),
+    (423, "locked", Transient),
     (429, "rate_limit_exceeded", RateLimited),
     (500, "server_error", Transient),
     (502, "bad_gateway", Transient),
@@ -532,7 +491,7 @@ def test_a_write_that_fails_is_told_and_not_repeated(
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(423, "locked"), (409, "conflict"), (429, "rate_limit_exceeded"), (503, "unavailable")],
+    [(423, "locked"), (429, "rate_limit_exceeded"), (503, "unavailable")],
 )
 def test_a_write_that_surely_did_nothing_is_repeated(
     project: Project, cloud: HetznerDouble, status: int, code: str

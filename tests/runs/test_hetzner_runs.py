@@ -211,4 +211,4 @@ def test_a_run_imports_no_other_clouds_sdk(run: Run) -> None:
         check=True,
         timeout=60,
     )
-    assert done.stdout.strip() == "['hcloud']"
+    assert done.stdout.strip() == "[]"

@@ -41,8 +41,8 @@ def test_the_systems_python_and_a_strangers_plugin() -> None:
 
 
 def test_an_extra_stands_for_the_packages_that_the_distribution_declares() -> None:
-    assert packages_of("hetzner") == ("hcloud",)
-    assert packages_of("digitalocean") == ("python-digitalocean",)
+    assert packages_of("aws") == ("boto3",)
+    assert packages_of("hetzner") == ()
     assert packages_of("nothing") == ()
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 from types import SimpleNamespace
 
 import pytest
 
 from cloudsync.provider import registry
+from cloudsync.provider.contract import API_VERSION
 from cloudsync.provider.registry import PluginError
 
 
@@ -79,14 +81,57 @@ def test_a_broken_plugin_is_one_line(installed, load, said: str) -> None:  # typ
     assert "secret text" not in str(error.value)
 
 
-def test_a_plugin_of_another_api_is_refused(installed) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ("2.0", "needs contract 2.0.*update cloudsync"),
+        ("1.99", "needs contract 1.99.*update cloudsync"),
+        ("0.9", "was written for contract 0.9.*update the plugin"),
+        ("new", "must be MAJOR.MINOR"),
+        (99, "needs contract 99.0"),
+    ],
+)
+def test_a_plugin_for_another_version_of_the_contract_is_refused(
+    installed, declared: object, said: str
+) -> None:  # type: ignore[no-untyped-def]
+    other = plugin_like_local(api_version=declared)
+    installed(("local", lambda: other))
+    with pytest.raises(PluginError, match=said):
+        registry.load("local")
+
+
+@pytest.mark.parametrize("declared", ["1.0", API_VERSION, 1])
+def test_a_plugin_for_an_earlier_minor_version_works(installed, declared: object) -> None:  # type: ignore[no-untyped-def]
+    other = plugin_like_local(api_version=declared)
+    installed(("local", lambda: other))
+    assert registry.load("local").type == "local"
+
+
+def test_a_plugin_has_the_name_of_its_entry_point(installed) -> None:  # type: ignore[no-untyped-def]
+    other = plugin_like_local()
+    installed(("lokal", lambda: other))
+    with pytest.raises(PluginError, match='calls itself "local"'):
+        registry.load("lokal")
+
+
+@pytest.mark.parametrize("name", ["ipencapsulation", 6, "tcp-udp"])
+def test_a_protocol_that_rules_do_not_know_is_named_when_the_plugin_is_loaded(
+    installed,  # type: ignore[no-untyped-def]
+    name: object,
+) -> None:
     local = registry.load("local")
-    other = SimpleNamespace(
-        **{name: getattr(local, name) for name in registry._ATTRIBUTES} | {"api_version": 99}
+    bad = replace(local.capabilities, protocols=frozenset({name}))  # type: ignore[arg-type]
+    other = plugin_like_local(capabilities=bad)
+    installed(("local", lambda: other))
+    with pytest.raises(PluginError, match="protocols names"):
+        registry.load("local")
+
+
+def plugin_like_local(**changes: object) -> SimpleNamespace:
+    local = registry.load("local")
+    return SimpleNamespace(
+        **{name: getattr(local, name) for name in registry._ATTRIBUTES} | changes
     )
-    installed(("x", lambda: other))
-    with pytest.raises(PluginError, match="plugin API 99"):
-        registry.load("x")
 
 
 def test_two_distributions_with_one_type_are_refused_by_name(installed) -> None:  # type: ignore[no-untyped-def]
@@ -97,7 +142,7 @@ def test_two_distributions_with_one_type_are_refused_by_name(installed) -> None:
 
 def test_a_broken_plugin_does_not_stop_the_others(installed) -> None:  # type: ignore[no-untyped-def]
     local = registry.load("local")
-    installed(("bad", raising(RuntimeError())), ("good", lambda: local))
+    installed(("bad", raising(RuntimeError())), ("local", lambda: local))
     with pytest.raises(PluginError):
         registry.load("bad")
-    assert registry.load("good").type == "local"
+    assert registry.load("local").type == "local"

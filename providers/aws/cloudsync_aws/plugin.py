@@ -49,7 +49,7 @@ _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL")
 class AwsProvider:
     """AWS security groups."""
 
-    api_version: ClassVar[int] = API_VERSION
+    api_version: ClassVar[str] = API_VERSION
     type: ClassVar[str] = "aws"
     sdk: ClassVar[str | None] = "boto3"
     extra: ClassVar[str | None] = "aws"

@@ -2,93 +2,58 @@
 with 403.
 
 Reading is asked with lists of one. Writing is asked without a write: a firewall that does not
-exist, and objects without any content, which a token with the scope is told are not there or not
-valid.
+exist, and objects without any content, which a token with the scope is answered are not there or
+not valid.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from cloudsync.provider.access import Access, NeededFor, of_quota
-from cloudsync.provider.contract import Account, FirewallSpec
-from cloudsync.provider.errors import AuthError, NotFound, ProviderError, Unsupported
-from cloudsync_digitalocean.client import Api, Forbidden
-from cloudsync_digitalocean.native import best_fit
+from cloudsync.provider.access import Access, NeededFor, asked, of_quota, of_rate
+from cloudsync.provider.answers import Nothing
+from cloudsync.provider.errors import NotFound, Unsupported
+from cloudsync.provider.http import Rest
+from cloudsync_digitalocean.answers import Firewall
+from cloudsync_digitalocean.client import Forbidden
 from cloudsync_digitalocean.rules import MAX_RULES
-from cloudsync_digitalocean.settings import settings_of
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
+Ours = Callable[[dict[str, str]], set[str]]
 
 
-def check(
-    account: Account,
-    endpoint: str,
-    specs: Sequence[FirewallSpec],
-    identity: Callable[[FirewallSpec], str],
-) -> Sequence[Access]:
-    """`identity`: the first part of a firewall's name."""
-    firewalls: list[dict[str, object]] = []
+def rows(api: Rest, ours: Ours, *, attached: bool, tagged: bool) -> Sequence[Access]:
+    """`ours`: which ids of firewalls, of all names by id, stand for one of the configuration.
+    `attached`, `tagged`: whether it names droplets, and tags. Raises `ProviderError`."""
+    firewalls: list[Firewall] = []
 
-    def listed() -> None:
-        firewalls.extend(api.pages("firewalls", "firewalls"))
+    def list_firewalls() -> None:
+        firewalls.extend(api.pages("/firewalls", "firewalls", Firewall))
 
-    try:
-        api = Api(account, endpoint)
-        first = _asked("firewall:read", "plan", listed)
-    except AuthError as error:
-        return (Access("token", "plan", "missing", error.message),)
-    if first.state == "unknown":
-        return (Access("token", "plan", "unknown", first.detail, first.temporary),)
-    tagged = any(settings_of(spec).tags for spec in specs)
-    attached = any(settings_of(spec).droplets for spec in specs)
-    one = {"page": 1, "per_page": 1}
-    rows = [
+    def scope(name: str, path: str) -> Access:
+        needed = attached or tagged if path == "/droplets" else tagged
+        needed_for: NeededFor = "plan" if needed else "exposure"
+        one = {"page": 1, "per_page": 1}
+        ask = lambda: api.get(path, Nothing, one)  # noqa: E731 - one expression
+        return asked(name, needed_for, ask, "granted", lacking=Forbidden)
+
+    def write_scope(name: str, path: str) -> Access:
+        ask = lambda: api.write("POST", path, {}, Nothing)  # noqa: E731 - one expression
+        proofs = (NotFound, Unsupported)
+        return asked(name, "apply", ask, "not refused", proofs, lacking=Forbidden)
+
+    listing = asked("firewall:read", "plan", list_firewalls, "granted", lacking=Forbidden)
+    if listing.state == "unknown":
+        return (Access("token", "plan", "unknown", listing.detail, listing.temporary),)
+    ids = ours({firewall.id: firewall.name for firewall in firewalls})
+    return [
         Access("token", "plan", "ok", "the token is valid"),
-        first,
-        _asked(
-            "droplet:read",
-            "plan" if attached or tagged else "exposure",
-            lambda: api.get("droplets", one),
-        ),
-        _asked("tag:read", "plan" if tagged else "exposure", lambda: api.get("tags", one)),
-        _asked("firewall:create", "apply", lambda: api.write("POST", "firewalls", {})),
-        _asked(
-            "firewall:update", "apply", lambda: api.write("POST", f"firewalls/{NOBODY}/rules", {})
-        ),
+        listing,
+        scope("droplet:read", "/droplets"),
+        scope("tag:read", "/tags"),
+        write_scope("firewall:create", "/firewalls"),
+        write_scope("firewall:update", f"/firewalls/{NOBODY}/rules"),
+        *([write_scope("tag:create", "/tags")] if tagged else []),
+        *(of_quota(f"rules of {f.name}", f.size, MAX_RULES) for f in firewalls if f.id in ids),
+        *of_rate(api.rate),
     ]
-    if tagged:
-        rows.append(_asked("tag:create", "apply", lambda: api.write("POST", "tags", {})))
-    names = {str(each["id"]): str(each["name"]) for each in firewalls}
-    ours = {id_ for spec in specs for id_ in best_fit(names, identity(spec), spec.marker)}
-    for each in firewalls:
-        if each["id"] in ours:
-            rules = [
-                rule
-                for side in ("inbound_rules", "outbound_rules")
-                for rule in _list(each.get(side))
-            ]
-            rows.append(of_quota(f"rules of {each['name']}", len(rules), MAX_RULES))
-    if api.rate is not None:
-        left, most = api.rate
-        rows.append(of_quota("requests an hour", most - left, most, "plan"))
-    return rows
-
-
-def _asked(scope: str, needed_for: NeededFor, ask: Callable[[], object]) -> Access:
-    """Raises `AuthError` where the token itself is not accepted."""
-    try:
-        ask()
-    except Forbidden:
-        return Access(scope, needed_for, "missing", "the token does not have this scope")
-    except AuthError:
-        raise
-    except (NotFound, Unsupported):
-        return Access(scope, needed_for, "ok", "not refused")
-    except ProviderError as error:
-        return Access(scope, needed_for, "unknown", error.message, error.temporary)
-    return Access(scope, needed_for, "ok", "granted")
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []

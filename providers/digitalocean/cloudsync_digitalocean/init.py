@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Account
-from cloudsync.provider.errors import Transient
 from cloudsync.provider.init import (
     NAMES,
     Answers,
@@ -39,31 +36,13 @@ def _firewall(answers: Answers) -> list[str]:
 
 def _droplets(account: Account) -> list[VisibleMachine]:
     """The droplets of the token's team. Raises `ProviderError`."""
-    from cloudsync_digitalocean.client import Api, plain
-    from cloudsync_digitalocean.machines import addresses_of
-    from cloudsync_digitalocean.plugin import ENDPOINT
+    from cloudsync_digitalocean import provider
+    from cloudsync_digitalocean.answers import Droplet
 
-    listed = Api(account, account.settings.endpoint or ENDPOINT).pages("droplets", "droplets")
-    try:
-        return [
-            VisibleMachine(
-                plain(str(droplet["name"])),
-                str(droplet["name"]),
-                tuple(addresses_of(droplet)),
-                _detail(droplet),
-            )
-            for droplet in listed
-        ]
-    except (KeyError, TypeError, AttributeError):
-        raise Transient("the droplets of DigitalOcean cannot be understood") from None
-
-
-def _detail(droplet: Mapping[str, Any]) -> str:
-    from cloudsync_digitalocean.client import plain
-
-    region = str((droplet.get("region") or {}).get("slug") or "")
-    tags = ", ".join(map(str, droplet.get("tags") or ()))
-    return plain(", ".join(filter(None, (region, f"tags {tags}" if tags else ""))))
+    listed = provider.open_client(account).pages("/droplets", "droplets", Droplet)
+    return [
+        VisibleMachine(printable(d.name), d.name, d.public, printable(d.detail)) for d in listed
+    ]
 
 
 STARTER = Starter(

@@ -1,311 +1,282 @@
-"""Reading a team: all firewalls, a call per 200; droplets and tags only where something is to be
+"""Reading a team: all firewalls, a call per 200; droplets and tags only if something is to be
 attached or taken over."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from cloudsync.provider.contract import (
-    Absent,
-    Attachment,
-    FirewallSpec,
-    Kept,
-    Machine,
-    Observation,
-    Pending,
-    Present,
-    Unreadable,
-)
-from cloudsync.provider.errors import AuthError, NotFound, ProviderError, Transient, Unsupported
-from cloudsync.provider.machines import Fleet, Marked
+from cloudsync.provider.account_reader import AccountReader, ListedRules
+from cloudsync.provider.answers import Nothing, printable
+from cloudsync.provider.contract import Absent, Attachment, FirewallSpec, Kept, Pending, Present
+from cloudsync.provider.errors import AuthError, NotFound, Unsupported
+from cloudsync.provider.http import Rest
+from cloudsync.provider.machines import families_of
 from cloudsync.provider.owners import owners_of
-from cloudsync.provider.rule_list import keyed
-from cloudsync.rules import Rule, RuleSet
-from cloudsync.rules.networks import ANY, ANY4, ANY6, NetworkSet
-from cloudsync_digitalocean.client import Api
-from cloudsync_digitalocean.machines import covers, fleet, marked
-from cloudsync_digitalocean.native import Found, best_fit, marker_of
-from cloudsync_digitalocean.rules import Listed, UnknownRule, from_vendor, ports_of, what
-from cloudsync_digitalocean.settings import settings_of
+from cloudsync.provider.private_networks import private_rules
+from cloudsync.provider.simple_fleet import Acts, ListedFirewall, ListedMachine, named
+from cloudsync.rules import ANY, Rule, RuleSet
+from cloudsync.rules.networks import ANY4, ANY6
+from cloudsync_digitalocean import answers
+from cloudsync_digitalocean.answers import Droplet, Firewall
+from cloudsync_digitalocean.client import ask_for_scope, hidden
+from cloudsync_digitalocean.native import MARKER, Observed
+from cloudsync_digitalocean.rules import GRAMMAR, lets_in, other_texts
+from cloudsync_digitalocean.settings import DigitalOceanFirewall
+
+if TYPE_CHECKING:
+    from cloudsync_digitalocean.plugin import DigitalOceanProvider
+
+LACKS = "the team has no droplet"
 
 
-@dataclass(slots=True)
-class DigitalOceanReader:
-    """Reads one team, its lists once. `identity`: the first part of a firewall's name."""
+class DigitalOceanReader(AccountReader["Team"]):
+    """Reads one team."""
 
-    api: Api
-    identity: Callable[[FirewallSpec], str]
-    _team: Team | None = None
+    lacks = LACKS
+    not_evaluated = (
+        "load balancers and clusters in front of the droplets, and firewalls inside them, were not looked at",
+        "reserved addresses are under the same firewalls and were not listed",
+    )
 
-    def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
-        """Every firewall asked for; where the list cannot be had, none of them is known."""
-        team = self._listed()
-        if isinstance(team, Unreadable):
-            return {spec.name: team for spec in specs}
-        return {spec.name: self._one(team, spec) for spec in specs}
+    def __init__(self, api: Rest, provider: DigitalOceanProvider) -> None:
+        super().__init__(api)
+        self.provider = provider
 
-    def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
-        """All droplets the firewalls are about: beside the list of firewalls that of the droplets,
-        that of those with GPUs, and one look at the tags, without which a token would hide what
-        firewalls are attached to."""
-        team = self._listed()
-        if isinstance(team, Unreadable):
-            return team
-        try:
-            team.see_everything()
-            return fleet(
-                team.firewalls,
-                team.droplets,
-                {spec.name: (spec, self.identity(spec)) for spec in specs},
-            )
-        except ProviderError as error:
-            return Unreadable(error)
-        except (KeyError, TypeError, AttributeError, ValueError):
-            return Unreadable(Transient("the droplets of DigitalOcean cannot be understood"))
+    def list_account(self) -> Team:
+        """The firewalls."""
+        return Team(self.api, self.api.pages("/firewalls", "firewalls", Firewall))
 
-    def read_marked(
-        self,
-        owner: str,
-        specs: Sequence[FirewallSpec],
-        *,
-        ask: bool,  # noqa: ARG002 - no call is needed
-    ) -> Sequence[Marked] | Unreadable:
-        """Out of the list of firewalls."""
-        team = self._listed()
-        if isinstance(team, Unreadable):
-            return team
-        return marked(
-            team.firewalls, owner, {spec.name: (spec, self.identity(spec)) for spec in specs}
-        )
+    def observe(self, listing: Team, spec: FirewallSpec) -> Present | Absent:
+        """One firewall by the first part of its name."""
+        provider = self.provider
+        return listing.observe(spec, provider.identity(spec), provider.settings_of(spec))
 
-    def _listed(self) -> Team | Unreadable:
-        if self._team is None:
-            try:
-                self._team = Team(self.api, self.api.pages("firewalls", "firewalls"))
-            except ProviderError as error:
-                return Unreadable(error)
-            except (KeyError, TypeError):
-                return Unreadable(
-                    Transient("DigitalOcean answered with a list that cannot be understood")
-                )
-        return self._team
+    def firewalls(
+        self, listing: Team, specs: Sequence[FirewallSpec]
+    ) -> Mapping[str, ListedFirewall]:
+        """All of the team."""
+        owned = self.provider.owned(listing.names, specs)
+        return {id_: _listed(f, owned.get(id_)) for id_, f in listing.firewalls.items()}
 
-    def _one(self, team: Team, spec: FirewallSpec) -> Observation:
-        name = self.identity(spec)
-        try:
-            return team.observe(spec, name)
-        except ProviderError as error:
-            return Unreadable(error)
-        except UnknownRule as error:
-            return Unreadable(Unsupported(f'the firewall "{name}" has {error}'))
-        except (KeyError, TypeError, AttributeError, ValueError):
-            return Unreadable(Transient(f'the firewall "{name}" cannot be understood'))
+    def machines(self, listing: Team, specs: Sequence[FirewallSpec]) -> Sequence[ListedMachine]:
+        """All droplets of the team: besides the list of firewalls that of the droplets, that of
+        those with GPUs, and one look at the tags, without which a token would hide what firewalls
+        are attached to."""
+        listing.see_everything()
+        tags = {spec.name: self.provider.settings_of(spec).tags for spec in specs}
+        return [listing.machine(droplet, tags) for droplet in listing.droplets.values()]
+
+    def wanted(self, spec: FirewallSpec) -> Sequence[str | int]:
+        """The key `droplets`."""
+        return self.provider.settings_of(spec).droplets
 
 
 class Team:
-    """A team's firewalls as they were listed; its droplets and tags where they are asked for."""
+    """A team's firewalls as they were listed; its droplets and tags if they are asked for."""
 
-    def __init__(self, api: Api, firewalls: list[dict[str, Any]]) -> None:
+    def __init__(self, api: Rest, firewalls: list[Firewall]) -> None:
         self.api = api
-        self.firewalls = {str(firewall["id"]): firewall for firewall in firewalls}
-        self._droplets: dict[str, dict[int, dict[str, Any]]] = {}
+        self.firewalls = {firewall.id: firewall for firewall in firewalls}
+        self.names = {firewall.id: firewall.name for firewall in firewalls}
+        self._droplets: dict[str, dict[int, Droplet]] = {}
         self._tags_visible = False
 
-    def observe(self, spec: FirewallSpec, base: str) -> Observation:
-        fitting = best_fit(
-            {id_: str(one["name"]) for id_, one in self.firewalls.items()}, base, spec.marker
-        )
+    def observe(
+        self, spec: FirewallSpec, base: str, settings: DigitalOceanFirewall
+    ) -> Present | Absent:
+        """One firewall. Raises `ProviderError`."""
+        fitting = MARKER.best_fit(self.names, base, spec.marker)
         if len(fitting) > 1:
-            names = ", ".join(sorted(str(self.firewalls[id_]["name"]) for id_ in fitting))
+            names = ", ".join(sorted(self.names[id_] for id_ in fitting))
             raise Unsupported(
                 f'several firewalls could be "{base}": {names}; delete or rename all but one'
             )
-        private = _private_rules(settings_of(spec).private_networks)
+        private = private_rules(settings.private, GRAMMAR.protocols)
         if not fitting:
-            return Absent(self._attachments(spec, {}), private)
+            return Absent(self._attachments(settings, None), private)
         firewall = self.firewalls[fitting[0]]
-        marker = marker_of(str(firewall["name"]), base, spec.marker)
+        marker = MARKER.read(firewall.name, base, spec.marker)
         if marker != spec.marker and (marker is None or marker.owner == spec.marker.owner):
             # To adopt is to rename, and a rename replaces the whole firewall: what the token does
             # not show would be detached.
             self.see_everything()
-        inbound = tuple(from_vendor(rule) for rule in firewall.get("inbound_rules") or ())
+        inbound = firewall.inbound_rules or ()
+        try:
+            meanings = [lets_in(rule) for rule in inbound]
+        except Unsupported as error:
+            raise Unsupported(f'the firewall "{base}" has {error}') from None
+        spelled = [(_spelled(r), m, "") for r, m in zip(inbound, meanings, strict=True)]
+        rules = ListedRules.of(spelled)
         return Present(
-            id=str(firewall["id"]),
-            rules=RuleSet.of(rule for one in inbound for rule in one.rules),
+            id=firewall.id,
+            rules=rules.rules,
             marker=marker,
-            listed=tuple(rule for one in inbound for rule in one.rules),
-            attachments=self._attachments(spec, firewall),
+            listed=rules.listed,
+            attachments=self._attachments(settings, firewall),
             kept=tuple(
-                Kept(text, _ports(listed), text.partition(" from ")[2])
-                for listed in inbound
-                for text in listed.others
+                Kept(text, _ports(rule), text.partition(" from ")[2])
+                for rule in inbound
+                for text in other_texts(rule)
             ),
-            objects=keyed([(_spelled(listed), listed.meaning, "") for listed in inbound]),
-            managed_by=owners_of(
-                dict.fromkeys(map(str, firewall.get("tags") or ()), ""), str(firewall["name"])
-            ),
+            objects=rules.objects,
+            managed_by=owners_of(dict.fromkeys(firewall.tags or (), ""), firewall.name),
             pending=tuple(_pending(firewall)),
             private=private,
-            native=Found(
-                id=str(firewall["id"]),
-                name=str(firewall["name"]),
-                inbound=inbound,
-                outbound=tuple(firewall.get("outbound_rules") or ()),
-                droplets=frozenset(firewall.get("droplet_ids") or ()),
-                tags=frozenset(firewall.get("tags") or ()),
-                failed=firewall.get("status") == "failed",
-                bare_taken=any(
-                    one["name"] == base and one is not firewall for one in self.firewalls.values()
-                ),
+            native=Observed(
+                firewall.id,
+                firewall.name,
+                inbound,
+                firewall.outbound_rules or (),
+                frozenset(firewall.droplet_ids or ()),
+                frozenset(firewall.tags or ()),
+                failed=firewall.status == "failed",
+                bare_taken=firewall.name != base and base in self.names.values(),
+            ),
+        )
+
+    def machine(
+        self, droplet: Droplet, tags: Mapping[str, Sequence[str]] | None = None
+    ) -> ListedMachine:
+        """A droplet with every firewall that acts on it. `tags`: by firewall of the
+        configuration."""
+        acting = {id_: _acts(firewall, droplet) for id_, firewall in self.firewalls.items()}
+        return ListedMachine(
+            str(droplet.id),
+            droplet.name,
+            "droplet",
+            families_of(droplet.public),
+            droplet.public,
+            {id_: acts for id_, acts in acting.items() if acts is not None},
+            frozenset(
+                name
+                for name, words in (tags or {}).items()
+                if not set(words).isdisjoint(droplet.tags or ())
             ),
         )
 
     def see_everything(self) -> None:
-        """Raises `AuthError` where the token would hide what a firewall is attached to."""
-        self._listed("plain", {})
+        """Raises `AuthError` if the token would hide what a firewall is attached to."""
+        self._list("plain", {})
         if not self._tags_visible:
-            visible(self.api, "tags", "tag:read")
+            ask_for_scope(self.api, "tags", "tag:read")
             self._tags_visible = True
 
     @property
-    def droplets(self) -> dict[int, dict[str, Any]]:
+    def droplets(self) -> dict[int, Droplet]:
         """All droplets by id, those with GPUs too."""
-        return self._listed("plain", {}) | self._listed("gpus", {"type": "gpus"})
+        return self._list("plain", {}) | self._list("gpus", {"type": "gpus"})
 
-    def _listed(self, kind: str, query: Mapping[str, str]) -> dict[int, dict[str, Any]]:
-        """The plain list leaves the droplets with GPUs out; theirs is asked for only where the
-        plain one does not tell."""
+    def _list(self, kind: str, query: Mapping[str, str]) -> dict[int, Droplet]:
+        """The plain list leaves the droplets with GPUs out; theirs is asked for only if the plain
+        one does not have it."""
         if kind not in self._droplets:
             try:
-                found = self.api.pages("droplets", "droplets", query)
+                listed = self.api.pages("/droplets", "droplets", Droplet, query)
             except AuthError as error:
                 raise hidden("droplet:read", error) from None
-            self._droplets[kind] = {int(one["id"]): one for one in found}
+            self._droplets[kind] = {droplet.id: droplet for droplet in listed}
         return self._droplets[kind]
 
-    def _named(self, wanted: str | int, id_: int | None) -> dict[str, Any]:
+    def _named(self, wanted: str | int) -> Droplet:
         """One droplet by name or id. Two of one name cannot be told apart, so a name that fits
         looks no further than the plain list."""
-        for query in ({}, {"type": "gpus"}):
-            droplets = self._listed(query.get("type", "plain"), query)
-            named = [droplet for droplet in droplets.values() if droplet["name"] == wanted]
-            if len(named) > 1:
-                raise Unsupported(f"several droplets are named {str(wanted)[:64]!r}; give the id")
-            if named or (id_ or 0) in droplets:
-                return named[0] if named else droplets[id_ or 0]
-        raise NotFound(
-            f"the team has no droplet {str(wanted)[:64]!r}, which the configuration attaches the firewall to"
-        )
+        droplets = self._list("plain", {})
+        try:
+            machine = named([self.machine(d) for d in droplets.values()], wanted, LACKS)
+        except NotFound:
+            droplets = self.droplets
+            machine = named([self.machine(d) for d in droplets.values()], wanted, LACKS)
+        return droplets[int(machine.id)]
 
     def _attachments(
-        self, spec: FirewallSpec, firewall: Mapping[str, Any]
+        self, settings: DigitalOceanFirewall, firewall: Firewall | None
     ) -> tuple[Attachment, ...]:
-        settings = settings_of(spec)
-        attachments = [
-            self._droplet(wanted, firewall) for wanted in dict.fromkeys(settings.droplets)
-        ]
+        attachments = [self._droplet(d, firewall) for d in dict.fromkeys(settings.droplets)]
         attachments += [self._tag(tag, firewall) for tag in dict.fromkeys(settings.tags)]
-        return tuple({one.target: one for one in attachments}.values())
+        return tuple({attachment.target: attachment for attachment in attachments}.values())
 
-    def _droplet(self, wanted: str | int, firewall: Mapping[str, Any]) -> Attachment:
-        direct = set(firewall.get("droplet_ids") or ())
-        id_ = int(wanted) if isinstance(wanted, int) or wanted.isdecimal() else None
-        if id_ is not None and id_ in direct:
+    def _droplet(self, wanted: str | int, firewall: Firewall | None) -> Attachment:
+        direct = (firewall.droplet_ids or ()) if firewall is not None else ()
+        if str(wanted).isdecimal() and int(wanted) in direct:
+            id_ = int(wanted)
             return Attachment(f"droplet {id_}", attached=True, native=("droplet", id_))
-        droplet = self._named(wanted, id_)
-        id_ = int(droplet["id"])
-        covered = id_ in direct or covers(firewall, droplet)
-        machines = () if covered else (self._machine(droplet),)
-        return Attachment(f"droplet {id_}", covered, machines, ("droplet", id_))
+        droplet = self._named(wanted)
+        covered = firewall is not None and firewall.covers(droplet)
+        fresh = () if covered else (self.machine(droplet).machine,)
+        return Attachment(f"droplet {droplet.id}", covered, fresh, ("droplet", droplet.id))
 
-    def _tag(self, tag: str, firewall: Mapping[str, Any]) -> Attachment:
-        if tag in (firewall.get("tags") or ()):
+    def _tag(self, tag: str, firewall: Firewall | None) -> Attachment:
+        if firewall is not None and tag in (firewall.tags or ()):
             return Attachment(f"tag {tag}", attached=True, native=("tag", tag))
         try:
-            self.api.get(f"tags/{quote(tag, safe='')}")
+            self.api.get(f"/tags/{quote(tag, safe='')}", Nothing)
         except NotFound:
             raise NotFound(
                 f"the team has no tag {tag!r}: a tag must exist before a firewall can name it"
             ) from None
         except AuthError as error:
             raise hidden("tag:read", error) from None
-        fresh = [
-            droplet
+        fresh = tuple(
+            self.machine(droplet).machine
             for droplet in self.droplets.values()
-            if tag in (droplet.get("tags") or ()) and not covers(firewall, droplet)
-        ]
-        return Attachment(
-            f"tag {tag}",
-            attached=False,
-            newly_covered=tuple(self._machine(one) for one in fresh),
-            native=("tag", tag),
+            if tag in (droplet.tags or ())
+            and not (firewall is not None and firewall.covers(droplet))
         )
-
-    def _machine(self, droplet: Mapping[str, Any]) -> Machine:
-        protected = any(covers(firewall, droplet) for firewall in self.firewalls.values())
-        return Machine(str(droplet["id"]), str(droplet["name"]), protected, "droplet")
+        return Attachment(f"tag {tag}", attached=False, newly_covered=fresh, native=("tag", tag))
 
 
-def _spelled(listed: Listed) -> str:
+def _acts(firewall: Firewall, droplet: Droplet) -> Acts | None:
+    """How the firewall acts on the droplet; None if it does not."""
+    if (change := firewall.pending_on(droplet)) is not None:
+        verb = "being taken off it" if change.removing else "being put into effect on it"
+        status = printable(change.status or "waiting")
+        return Acts(in_effect=False, problem=f"is {verb} ({status})")
+    if not firewall.covers(droplet):
+        return None
+    failed = "failed to change the last time: what is in effect may be older"
+    return Acts(problem=failed if firewall.status == "failed" else "")
+
+
+def _listed(firewall: Firewall, of: str | None) -> ListedFirewall:
+    rules: list[tuple[RuleSet, str]] = []
+    unknown: list[str] = []
+    kept: list[str] = []
+    for rule in firewall.inbound_rules or ():
+        try:
+            meaning = lets_in(rule)
+        except Unsupported as error:
+            unknown.append(str(error))
+            continue
+        kept += other_texts(rule)
+        if meaning:
+            rules.append((meaning, rule.title))
+    marker = MARKER.read_any(firewall.name, of)
+    return ListedFirewall(
+        firewall.id, firewall.name, of, marker, tuple(rules), tuple(unknown), tuple(kept)
+    )
+
+
+def _spelled(rule: answers.Rule) -> str:
     """A rule as it stands at DigitalOcean: rules have no ids."""
-    addresses = (listed.native.get("sources") or {}).get("addresses") or ()
-    return f"{what(listed.native)} from {', '.join((*map(str, addresses), *listed.others))}"
+    return f"{rule.title} from {', '.join((*rule.addresses, *other_texts(rule)))}"
 
 
-def _ports(listed: Listed) -> RuleSet:
+def _ports(rule: answers.Rule) -> RuleSet:
     """The ports of a rule, as if from everywhere."""
-    protocol = str(listed.native["protocol"])
-    if protocol == "icmp":
+    if rule.protocol == "icmp":
         return RuleSet.of((Rule.of("icmp", "", ANY4), Rule.of("icmpv6", "", ANY6)))
-    return RuleSet.of((Rule.of(protocol, ports_of(listed.native), ANY),))
+    return RuleSet.of((Rule.of(rule.protocol, rule.port_range, ANY),))
 
 
-def visible(api: Api, what: str, scope: str) -> None:
-    """One small read that a token without `scope` may not do: such a token gets firewalls with
-    their attachments cut away, silently."""
-    try:
-        api.get(what, {"page": 1, "per_page": 1})
-    except AuthError as error:
-        raise hidden(scope, error) from None
-
-
-def hidden(scope: str, error: ProviderError) -> AuthError:
-    """The refusal of a token that does not show everything."""
-    return AuthError(
-        f"the token lacks {scope}: DigitalOcean hides what firewalls are attached to from it ({error.message})"
-    )
-
-
-def _pending(firewall: Mapping[str, Any]) -> list[Pending]:
+def _pending(firewall: Firewall) -> list[Pending]:
     """What is not in effect: the vendor works on it, or gave up."""
-    found = [
-        Pending(
-            f"droplet {pending_change['droplet_id']}",
-            f"the change is {pending_change.get('status') or 'waiting'} there",
-        )
-        for pending_change in firewall.get("pending_changes") or ()
+    pending = [
+        Pending(f"droplet {change.droplet_id}", f"the change is {change.status or 'waiting'} there")
+        for change in firewall.pending_changes or ()
     ]
-    status = firewall.get("status")
-    if not found and status in ("failed", "waiting"):
-        found.append(
-            Pending(
-                "the firewall",
-                "the last change failed"
-                if status == "failed"
-                else "the last change is still waiting",
-            )
-        )
-    return found
-
-
-def _private_rules(networks: NetworkSet) -> RuleSet:
-    if not networks:
-        return RuleSet()
-    pings = [Rule.of("icmp", "", networks.family(4)), Rule.of("icmpv6", "", networks.family(6))]
-    return RuleSet.of(Rule.of(protocol, "", networks) for protocol in ("tcp", "udp")) | RuleSet.of(
-        r for r in pings if r.sources
-    )
+    reasons = {"failed": "the last change failed", "waiting": "the last change is still waiting"}
+    if not pending and (reason := reasons.get(firewall.status or "")) is not None:
+        pending.append(Pending("the firewall", reason))
+    return pending

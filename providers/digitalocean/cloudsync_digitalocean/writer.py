@@ -2,124 +2,83 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from cloudsync.provider.answers import Nothing, printable
 from cloudsync.provider.contract import Step
-from cloudsync.provider.errors import Conflict, ProviderError, Transient
-from cloudsync_digitalocean.client import Api, plain
-from cloudsync_digitalocean.native import Change
-from cloudsync_digitalocean.reader import visible
-from cloudsync_digitalocean.rules import NativeRule, UnknownRule, from_vendor, written
-
-FIRST_POLL_SECONDS = 0.1
-LONGEST_POLL_SECONDS = 5.0
+from cloudsync.provider.errors import Conflict, ProviderError, Transient, Unsupported
+from cloudsync.provider.http import Rest
+from cloudsync.provider.waiting import wait_until
+from cloudsync_digitalocean.answers import Firewall, FirewallAnswer, PendingChange, Rule
+from cloudsync_digitalocean.client import ask_for_scope
+from cloudsync_digitalocean.native import Write
+from cloudsync_digitalocean.rules import bodies, lets_in, other_texts
 
 
 @dataclass(frozen=True, slots=True)
 class DigitalOceanWriter:
     """Writes to one team."""
 
-    api: Api
+    api: Rest
 
     def run(self, step: Step) -> None:
         """One write, in effect when this returns. Raises `ProviderError`."""
-        change = step.native
-        if not isinstance(change, Change):
+        if not isinstance(step.native, Write):
             raise ProviderError("this step was not made by the provider digitalocean")
-        try:
-            self._wait(step.summary, self._send(change))
-        except (KeyError, TypeError, ValueError, AttributeError):
-            raise Transient(
-                "DigitalOcean's answer cannot be understood", fate_unknown=True
-            ) from None
+        id_ = self._send(step.native)
+        wait_until(lambda: self._missing(id_), self.api.account, step.summary, "DigitalOcean")
 
-    def _send(self, change: Change) -> str:
+    def _send(self, write: Write) -> str:
         """Do it; the firewall's id."""
-        path = f"firewalls/{change.id}"
-        inbound = [written(rule) for rule in change.inbound]
-        if change.verb == "create":
-            body = {
-                "name": change.name,
-                "inbound_rules": inbound,
-                "outbound_rules": [written(rule) for rule in change.outbound],
-            }
-            answer = self.api.write(
-                "POST",
-                "firewalls",
-                body | {"droplet_ids": list(change.droplets), "tags": list(change.tags)},
-            )
-            try:
-                return str(answer["firewall"]["id"])
-            except (KeyError, TypeError):
-                raise Transient(
-                    "created, but the answer cannot be understood", fate_unknown=True
-                ) from None
-        if change.verb == "replace":
-            self._replace(change, path, inbound)
-        elif change.verb == "add":
-            self.api.write("POST", f"{path}/rules", {"inbound_rules": inbound})
-        elif change.verb == "remove":
-            self.api.write("DELETE", f"{path}/rules", {"inbound_rules": inbound})
-        elif change.verb == "attach-droplets":
-            self.api.write("POST", f"{path}/droplets", {"droplet_ids": list(change.droplets)})
-        elif change.verb == "attach-tags":
-            self.api.write("POST", f"{path}/tags", {"tags": list(change.tags)})
-        return str(change.id)
+        if not write.id:
+            return self.api.write("POST", "/firewalls", write.body, FirewallAnswer).firewall.id
+        path = f"/firewalls/{write.id}{write.part}"
+        if write.verb == "replace":
+            self.api.write("PUT", path, self._whole(write), Nothing)
+        elif write.verb == "call":
+            self.api.write(write.method, path, write.body, Nothing)
+        return write.id
 
-    def _replace(self, change: Change, path: str, inbound: list[dict[str, Any]]) -> None:
-        """A full replace resets whatever it does not name, so attachments are read again just
-        before, by a token that sees them all."""
-        visible(self.api, "droplets", "droplet:read")
-        visible(self.api, "tags", "tag:read")
-        now = self._firewall(str(change.id))
-        if _meanings(now.get("inbound_rules") or ()) != _meanings(change.expected):
-            raise Conflict(f"{change.name}: its rules were changed since the plan was made")
-        body = {
-            "name": change.name,
-            "inbound_rules": inbound,
-            "outbound_rules": [written(rule) for rule in now.get("outbound_rules") or ()],
-            "droplet_ids": list(now.get("droplet_ids") or ()),
-            "tags": list(now.get("tags") or ()),
+    def _whole(self, write: Write) -> dict[str, Any]:
+        """The body of a full replace. It resets whatever it does not name, so attachments are read
+        again just before, by a token that sees them all."""
+        ask_for_scope(self.api, "droplets", "droplet:read")
+        ask_for_scope(self.api, "tags", "tag:read")
+        now = self._firewall(write.id)
+        if _meanings(now.inbound_rules or ()) != _meanings(write.expected):
+            raise Conflict(f"{now.name}: its rules were changed since the plan was made")
+        return {
+            **write.body,
+            "outbound_rules": bodies(now.outbound_rules or ()),
+            "droplet_ids": list(now.droplet_ids or ()),
+            "tags": list(now.tags or ()),
         }
-        self.api.write("PUT", path, body)
 
-    def _wait(self, summary: str, id_: str) -> None:
-        pause = FIRST_POLL_SECONDS
-        while True:
-            firewall = self._firewall(id_)
-            status, pending = firewall.get("status"), firewall.get("pending_changes") or ()
-            if status == "failed":
-                raise Transient(
-                    f"DigitalOcean could not put it into effect{_where(pending)}; the next run tries again"
-                )
-            if status == "succeeded" and not pending:
-                return
-            if time.monotonic() + pause >= self.api.account.deadline:
-                raise Transient(
-                    f"accepted by DigitalOcean, but not in effect when the run's deadline was reached{_where(pending)}"
-                )
-            self.api.account.progress(f"{summary}: waiting until it is in effect")
-            time.sleep(pause)
-            pause = min(pause * 1.6, LONGEST_POLL_SECONDS)
+    def _missing(self, id_: str) -> str | None:
+        """Where it is not in effect yet; None once it is everywhere."""
+        firewall = self._firewall(id_)
+        pending = firewall.pending_changes or ()
+        if firewall.status == "failed":
+            raise Transient(
+                f"DigitalOcean could not put it into effect{_where(pending)}; the next run tries "
+                f"again"
+            )
+        done = firewall.status == "succeeded" and not pending
+        return None if done else _where(pending).strip()
 
-    def _firewall(self, id_: str) -> dict[str, Any]:
-        firewall = self.api.get(f"firewalls/{id_}").get("firewall")
-        if not isinstance(firewall, dict):
-            raise Transient("an answer without a firewall", fate_unknown=True)
-        return firewall
+    def _firewall(self, id_: str) -> Firewall:
+        return self.api.get(f"/firewalls/{id_}", FirewallAnswer).firewall
 
 
-def _meanings(rules: Iterable[NativeRule]) -> set[object]:
+def _meanings(rules: Iterable[Rule]) -> set[object]:
     try:
-        listed = [from_vendor(rule) for rule in rules]
-    except UnknownRule as error:
+        return {(lets_in(rule), other_texts(rule)) for rule in rules}
+    except Unsupported as error:
         raise Conflict(f"the firewall has {error}") from None
-    return {(one.rules, one.others) for one in listed}
 
 
-def _where(pending: Iterable[Any]) -> str:
-    names = sorted({plain(str(one.get("droplet_id"))) for one in pending if isinstance(one, dict)})
+def _where(pending: Iterable[PendingChange]) -> str:
+    names = sorted({printable(str(change.droplet_id)) for change in pending})
     return f" on droplet {', '.join(names)}" if names else ""

@@ -47,7 +47,7 @@ _PROTOCOLS = frozenset(
 class GcpProvider:
     """Google Cloud VPC firewall rules."""
 
-    api_version: ClassVar[int] = API_VERSION
+    api_version: ClassVar[str] = API_VERSION
     type: ClassVar[str] = "gcp"
     sdk: ClassVar[str | None] = "google.cloud.compute"
     extra: ClassVar[str | None] = "gcp"

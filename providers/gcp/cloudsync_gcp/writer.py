@@ -21,6 +21,7 @@ from google.protobuf.json_format import Error as NoJson
 from cloudsync.provider.contract import Account, Step
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient
 from cloudsync.provider.retry import retried
+from cloudsync.provider.transport import secured
 from cloudsync_gcp.client import CALL_SECONDS, credentials_of, settings_of
 from cloudsync_gcp.errors import NotReady, of_answer, of_transport
 from cloudsync_gcp.native import Write, Writes
@@ -47,6 +48,10 @@ class GcpWriter:
         self._firewalls: Any = compute_v1.FirewallsClient(**options)
         # The SDK's own waiting forgets the endpoint and asks the real one.
         self._operations: Any = compute_v1.GlobalOperationsClient(**options)
+        for client in (self._firewalls, self._operations):
+            # The SDK has no public way to its session, which follows redirects, writes too.
+            transport: Any = client.transport
+            secured(transport._session)
 
     def run(self, step: Step) -> None:
         """All writes of a step, in effect when this returns. Raises `ProviderError`; what was

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Account
-from cloudsync.provider.errors import Transient
 from cloudsync.provider.init import (
     NAMES,
     Answers,
@@ -33,24 +33,19 @@ def _firewall(answers: Answers) -> list[str]:
 
 def _servers(account: Account) -> list[VisibleMachine]:
     """The servers of the token's project. Raises `ProviderError`."""
-    from cloudsync_hetzner.client import Api
-    from cloudsync_hetzner.machines import addresses_of
-    from cloudsync_hetzner.plugin import ENDPOINT
-    from cloudsync_hetzner.rules import plain
+    from cloudsync_hetzner import provider
+    from cloudsync_hetzner.answers import Server
 
-    listed = Api(account, account.settings.endpoint or ENDPOINT).pages("/servers", "servers")
-    try:
-        return [
-            VisibleMachine(
-                plain(str(server["name"])),
-                str(server["name"]),
-                tuple(addresses_of(server)),
-                plain(str((server.get("datacenter") or {}).get("name") or "")),
-            )
-            for server in listed
-        ]
-    except (KeyError, TypeError, AttributeError):
-        raise Transient("the servers of Hetzner cannot be understood") from None
+    listed = provider.open_client(account).pages("/servers", "servers", Server)
+    return [
+        VisibleMachine(
+            printable(server.name),
+            server.name,
+            server.public_net.addresses,
+            printable(server.datacenter.name if server.datacenter is not None else ""),
+        )
+        for server in listed
+    ]
 
 
 STARTER = Starter(

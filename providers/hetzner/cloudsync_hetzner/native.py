@@ -1,5 +1,4 @@
-"""This provider's own frozen values: what the reader found, what a step wants; and the owner marker
-as labels."""
+"""This provider's own frozen values: what the reader saw, and what a step writes."""
 
 from __future__ import annotations
 
@@ -7,57 +6,42 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cloudsync.provider.marker import Marker
-from cloudsync_hetzner.rules import NativeRule
+from cloudsync.provider.marker import MarkerKeys
+from cloudsync_hetzner.answers import Rule
 
-OWNER, FIREWALL, HOSTS = "cloudsync/owner", "cloudsync/firewall", "cloudsync/hosts"
+MARKER = MarkerKeys()
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What the planner needs of an existing firewall beside its rules. `foreign_effective`: of the
-    fullest server it covers."""
+class Observed:
+    """What the planner needs of an existing firewall besides its rules."""
 
     id: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
-    outbound: tuple[NativeRule, ...] = ()
-    foreign_effective: int = 0
-    inbound: tuple[NativeRule, ...] = ()
+    inbound: tuple[Rule, ...] = ()
     """The inbound rules as they were read, in the order of `Present.objects`."""
+    outbound: tuple[Rule, ...] = ()
+    foreign_effective: int = 0
+    """Effective rules of other firewalls on the fullest server that it covers."""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What one write sends."""
+class Resource:
+    """What to apply a firewall to."""
 
-    name: str
-    rules: tuple[NativeRule, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=dict)
-    resources: tuple[Mapping[str, Any], ...] = ()
+    body: Mapping[str, Any]
+    full: str = ""
+    """The name of a server that it would come to and that has no room for it; "" if none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One write. `id`: of the firewall, None for the one that creates it."""
+class Write:
+    """One write."""
 
     verb: Literal["create", "set_rules", "attach", "mark"]
     id: int | None
-    wanted: Wanted
-
-
-def labels_of(marker: Marker, others: Mapping[str, str]) -> dict[str, str]:
-    """All labels of a firewall with its marker: an update replaces the whole map, so the user's own
-    go along."""
-    return dict(others) | {OWNER: marker.owner, FIREWALL: marker.firewall, HOSTS: marker.hosts}
-
-
-def unmarked(labels: Mapping[str, str]) -> dict[str, str]:
-    """The user's own labels: what is left when the marker is taken off."""
-    return {key: value for key, value in labels.items() if key not in (OWNER, FIREWALL, HOSTS)}
-
-
-def marker_of(labels: Mapping[str, str]) -> Marker | None:
-    """The marker; with a part missing it is still somebody's, and fits nobody."""
-    if not any(key in labels for key in (OWNER, FIREWALL, HOSTS)):
-        return None
-    return Marker(labels.get(OWNER, "?"), labels.get(FIREWALL, "?"), labels.get(HOSTS, "?"))
+    """The firewall's id; None for the one that is created."""
+    name: str
+    rules: tuple[Rule, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    resources: tuple[Resource, ...] = ()

@@ -1,4 +1,4 @@
-"""What the plugin is: capabilities, settings, and how it plans. Imports no SDK.
+"""What the plugin is: capabilities, settings, and how it plans.
 
 One firewall is one Hetzner firewall. `set_rules` replaces all rules in one call, so any change of
 rules is one atomic step; creating takes rules and attachments in one call too.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from cloudsync.provider.base import RestProvider
 from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
@@ -23,45 +24,30 @@ from cloudsync.provider.contract import (
     Step,
     StepKind,
     Target,
-    Touched,
     Writer,
 )
-from cloudsync.provider.rule_list import lines
-from cloudsync.provider.spelling import spell
-from cloudsync_hetzner.native import (
-    Change,
-    Found,
-    Wanted,
-    labels_of,
-    unmarked,
-)
-from cloudsync_hetzner.rules import (
-    MAX_DESCRIPTION,
-    NativeRule,
-    edited,
-    limits_broken,
-    to_vendor,
-)
-from cloudsync_hetzner.settings import HetznerAccount, HetznerFirewall, settings_of
+from cloudsync.provider.flat_list import Entry, wanted_list
+from cloudsync_hetzner.native import MARKER, Observed, Resource, Write
+from cloudsync_hetzner.rules import GRAMMAR, MAX_DESCRIPTION, broken_limit, written
+from cloudsync_hetzner.settings import HetznerAccount, HetznerFirewall
 
 if TYPE_CHECKING:
     from cloudsync.provider.access import Access
+    from cloudsync.provider.http import Dialect
     from cloudsync.provider.init import Starter
 
-ENDPOINT = "https://api.hetzner.cloud/v1"
 
-
-class HetznerProvider:
+class HetznerProvider(RestProvider[HetznerAccount, HetznerFirewall]):
     """Hetzner Cloud."""
 
-    api_version: ClassVar[int] = API_VERSION
+    api_version: ClassVar[str] = API_VERSION
     type: ClassVar[str] = "hetzner"
-    sdk: ClassVar[str | None] = "hcloud"
     extra: ClassVar[str | None] = "hetzner"
     account_settings: ClassVar[AccountModel] = HetznerAccount
     firewall_settings: ClassVar[FirewallModel] = HetznerFirewall
+    default_endpoint: ClassVar[str] = "https://api.hetzner.cloud/v1"
     capabilities: ClassVar[Capabilities] = Capabilities(
-        protocols=frozenset({"tcp", "udp", "icmp", "icmpv6", "esp", "gre"}),
+        protocols=frozenset(GRAMMAR.protocols),
         icmp_types=False,
         private_is_public=False,
         attaches=True,
@@ -70,6 +56,7 @@ class HetznerProvider:
         limited=True,
         paged=True,
         counted=True,
+        pends=True,
         at_once=4,
         notes=(
             (
@@ -91,124 +78,78 @@ class HetznerProvider:
 
         return STARTER
 
-    def identity(self, spec: FirewallSpec) -> str:
-        """The firewall's name at the vendor, unique in a project."""
-        return settings_of(spec).name or f"cloudsync-{spec.name}"
-
-    def endpoint(self, account: Account) -> str:
-        """The API's base URL."""
-        return account.settings.endpoint or ENDPOINT
-
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
-        """Create in one call; else marker, rules, attachments, one call each and only where
-        something differs."""
-        found = observed.native if isinstance(observed.native, Found) else Found()
-        if target.release:
-            change = Change(
-                "mark", found.id, Wanted(self.identity(target.spec), labels=unmarked(found.labels))
-            )
-            summary = f'take the owner marker off "{self.identity(target.spec)}"'
-            return (Step(summary, StepKind.MARK, target.rules, native=change),)
-        spelled = _spelled(observed, found, target)
-        if isinstance(spelled, Refusal):
-            return spelled
-        rules, touches, redundant = spelled
-        if (crowded := _crowded(target)) is not None:
-            return Refusal(crowded)
+        """Create in one call; else marker, rules, attachments, one call each and only if something
+        differs."""
+        there = observed.native if isinstance(observed.native, Observed) else Observed()
         name = self.identity(target.spec)
-        targets = tuple(attachment.target for attachment in target.attach)
-        resources = tuple(a.native for a in target.attach if isinstance(a.native, dict))
-        if isinstance(observed, Absent):
-            labels = labels_of(target.spec.marker, {})
-            change = Change("create", None, Wanted(name, rules, labels, resources))
-            summary = f'create "{name}" with {len(rules)} rules' + (
-                f", attached to {', '.join(targets)}" if targets else ""
+        if target.release:
+            write = Write("mark", there.id, name, labels=MARKER.remove(there.labels))
+            summary = f'take the owner marker off "{name}"'
+            return (Step(summary, StepKind.MARK, target.rules, native=write),)
+        objects = observed.vendor_rules if isinstance(observed, Present) else ()
+        before = dict(zip((rule.key for rule in objects), there.inbound, strict=True))
+
+        def broken(entries: Sequence[Entry]) -> str | None:
+            return broken_limit(entries, before, there.outbound, there.foreign_effective)
+
+        wanted = wanted_list(objects, target, GRAMMAR, broken)
+        if isinstance(wanted, Refusal):
+            return wanted
+        resources = tuple(a.native for a in target.attach if isinstance(a.native, Resource))
+        if full := next((resource.full for resource in resources if resource.full), ""):
+            return Refusal(
+                f"{full} has 5 firewalls already, the most a server can have; detach one of them "
+                f"first"
             )
-            return (Step(summary, StepKind.REPLACE, target.rules, targets, change),)
+        rules = written(wanted.entries, before)
+        targets = tuple(attachment.target for attachment in target.attach)
+        attached_to = f"to {', '.join(targets)}"
+        if isinstance(observed, Absent):
+            labels = MARKER.write(target.spec.marker)
+            create = Write("create", None, name, rules, labels, resources)
+            attached = f", attached {attached_to}" if targets else ""
+            summary = f'create "{name}" with {len(rules)} rules{attached}'
+            return (Step(summary, StepKind.REPLACE, target.rules, targets, create),)
         steps = []
         if target.marker is not None:
-            change = Change(
-                "mark", found.id, Wanted(name, labels=labels_of(target.marker, found.labels))
-            )
-            steps.append(
-                Step(
-                    f'write the owner marker of "{name}"',
-                    StepKind.MARK,
-                    observed.rules,
-                    native=change,
-                )
-            )
-        if observed.rules != target.rules or target.reapply or redundant:
-            change = Change("set_rules", found.id, Wanted(name, (*found.outbound, *rules)))
-            summary = f'set the {len(rules)} rules of "{name}"' + (
-                " and put them into effect" if target.reapply else ""
-            )
-            steps.append(
-                Step(summary, StepKind.REPLACE, target.rules, native=change, touches=touches)
-            )
+            mark = Write("mark", there.id, name, labels=MARKER.write(target.marker, there.labels))
+            summary = f'write the owner marker of "{name}"'
+            steps.append(Step(summary, StepKind.MARK, observed.rules, native=mark))
+        if observed.rules != target.rules or target.reapply or wanted.redundant:
+            write = Write("set_rules", there.id, name, (*there.outbound, *rules))
+            again = " and put them into effect" if target.reapply else ""
+            summary = f'set the {len(rules)} rules of "{name}"{again}'
+            kind, touches = StepKind.REPLACE, wanted.touches
+            steps.append(Step(summary, kind, target.rules, native=write, touches=touches))
         if target.attach:
-            change = Change("attach", found.id, Wanted(name, resources=resources))
-            steps.append(
-                Step(
-                    f'attach "{name}" to {", ".join(targets)}',
-                    StepKind.ATTACH,
-                    target.rules,
-                    targets,
-                    change,
-                )
-            )
+            attach = Write("attach", there.id, name, resources=resources)
+            summary = f'attach "{name}" {attached_to}'
+            steps.append(Step(summary, StepKind.ATTACH, target.rules, targets, attach))
         return tuple(steps)
 
     def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
         """Asked of the vendor without a write."""
-        from cloudsync_hetzner.access import check
+        from cloudsync.provider.access import rows_of
+        from cloudsync_hetzner.access import rows
 
-        return check(account, self.endpoint(account), {self.identity(spec): spec for spec in specs})
+        names = {self.identity(spec) for spec in specs}
+        return rows_of(lambda: rows(lambda: self.open_client(account), names))
 
     def open_reader(self, account: Account) -> Reader:
-        """Raises `AuthError` where the token cannot be had."""
-        from cloudsync_hetzner.client import Api
+        """Raises `AuthError` if the token cannot be had."""
         from cloudsync_hetzner.reader import HetznerReader
 
-        return HetznerReader(Api(account, self.endpoint(account)), self.identity)
+        return HetznerReader(self.open_client(account), self)
 
     def open_writer(self, account: Account) -> Writer:
-        """Raises `AuthError` where the token cannot be had."""
-        from cloudsync_hetzner.client import Api
+        """Raises `AuthError` if the token cannot be had."""
         from cloudsync_hetzner.writer import HetznerWriter
 
-        return HetznerWriter(Api(account, self.endpoint(account)))
+        return HetznerWriter(self.open_client(account))
 
+    def dialect(self) -> Dialect:
+        """Its error codes and pages."""
+        from cloudsync_hetzner.client import DIALECT
 
-def _spelled(
-    observed: Present | Absent, found: Found, target: Target
-) -> tuple[tuple[NativeRule, ...], tuple[Touched, ...], bool] | Refusal:
-    """The inbound rules to have, the objects that go for it, and whether some only because a wider
-    rule of ours covers them. If they do not fit, the fewest that say the same."""
-    there = observed.vendor_rules if isinstance(observed, Present) else ()
-    fewest = to_vendor(target)
-    if isinstance(fewest, Refusal):
-        return fewest
-    spelling = spell(there, target)
-    natives = dict(zip((rule.key for rule in there), found.inbound, strict=True))
-    rules = edited(natives, lines(there, spelling, target))
-    if limits_broken(rules, found.outbound, found.foreign_effective) is None:
-        return rules, spelling.touches(), bool(spelling.redundant)
-    if (broken := limits_broken(fewest, found.outbound, found.foreign_effective)) is not None:
-        return Refusal(broken)
-    reason = "there is no room for it: fewer rules say the same"
-    touches = tuple(
-        Touched(rule.label, "deletes", reason, rule.key)
-        for rule in there
-        if natives[rule.key] not in fewest
-    )
-    return fewest, touches, False
-
-
-def _crowded(target: Target) -> str | None:
-    """A server takes 5 firewalls at most."""
-    for attachment in target.attach:
-        native = attachment.native
-        if isinstance(native, dict) and (full := native.get("_full")):
-            return f"{full} has 5 firewalls already, the most a server can have; detach one of them first"
-    return None
+        return DIALECT

@@ -3,239 +3,180 @@ selector that is not applied yet."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
-from cloudsync.provider.contract import (
-    Absent,
-    Attachment,
-    Description,
-    FirewallSpec,
-    Machine,
-    Observation,
-    Pending,
-    Present,
-    Unreadable,
-)
-from cloudsync.provider.errors import NotFound, ProviderError, Transient, Unsupported
-from cloudsync.provider.machines import Fleet, Marked
+from cloudsync.provider.account_reader import AccountReader, ListedRules
+from cloudsync.provider.contract import Absent, Attachment, FirewallSpec, Pending, Present
+from cloudsync.provider.errors import Unsupported
+from cloudsync.provider.http import Rest
+from cloudsync.provider.machines import BOTH_FAMILIES
 from cloudsync.provider.owners import owners_of
-from cloudsync.provider.rule_list import keyed
+from cloudsync.provider.simple_fleet import Acts, ListedFirewall, ListedMachine, named
 from cloudsync.rules import RuleSet
-from cloudsync_hetzner.client import Api
-from cloudsync_hetzner.machines import covered_by, firewalls_on, fleet, is_public, marked
-from cloudsync_hetzner.native import Found, marker_of
-from cloudsync_hetzner.rules import UnknownRule, from_vendor
-from cloudsync_hetzner.settings import settings_of
+from cloudsync_hetzner.answers import Firewall, Rule, Server
+from cloudsync_hetzner.native import MARKER, Observed, Resource
+from cloudsync_hetzner.rules import lets_in
+from cloudsync_hetzner.settings import HetznerFirewall
+
+if TYPE_CHECKING:
+    from cloudsync_hetzner.plugin import HetznerProvider
 
 MAX_FIREWALLS = 5
+LACKS = "the project has no server"
 
 
-@dataclass(slots=True)
-class HetznerReader:
-    """Reads one project, its lists once. `identity`: a firewall's name at the vendor."""
+class HetznerReader(AccountReader["Project"]):
+    """Reads one project."""
 
-    api: Api
-    identity: Callable[[FirewallSpec], str]
-    _project: Project | None = None
+    lacks = LACKS
+    not_evaluated = (
+        "load balancers in front of the servers, and firewalls inside them, were not looked at",
+        "private networks are not filtered by Hetzner firewalls, and not the Internet's",
+    )
 
-    def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
-        """Every firewall asked for; where a list cannot be had, none of them is known."""
-        project = self._listed()
-        if isinstance(project, Unreadable):
-            return {spec.name: project for spec in specs}
-        return {spec.name: self._one(project, spec) for spec in specs}
+    def __init__(self, api: Rest, provider: HetznerProvider) -> None:
+        super().__init__(api)
+        self.provider = provider
 
-    def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
-        """All servers the firewalls are about, out of the two lists that `read` needs anyway."""
-        project = self._listed()
-        if isinstance(project, Unreadable):
-            return project
-        try:
-            return fleet(project, {self.identity(spec): spec for spec in specs})
-        except (KeyError, TypeError, AttributeError, ValueError):
-            return Unreadable(Transient("the servers of Hetzner cannot be understood"))
+    def list_account(self) -> Project:
+        """Firewalls and servers, at the same time."""
+        with ThreadPoolExecutor(1, thread_name_prefix="servers") as pool:
+            servers = pool.submit(self.api.pages, "/servers", "servers", Server)
+            firewalls = self.api.pages("/firewalls", "firewalls", Firewall)
+        return Project(self.api, firewalls, servers.result())
 
-    def read_marked(
-        self,
-        owner: str,
-        specs: Sequence[FirewallSpec],
-        *,
-        ask: bool,  # noqa: ARG002 - no call is needed
-    ) -> Sequence[Marked] | Unreadable:
-        """Out of the list of firewalls."""
-        project = self._listed()
-        if isinstance(project, Unreadable):
-            return project
-        return marked(project, owner, {self.identity(spec): spec for spec in specs})
+    def observe(self, listing: Project, spec: FirewallSpec) -> Present | Absent:
+        """One firewall by its name."""
+        return listing.observe(self.provider.identity(spec), self.provider.settings_of(spec))
 
-    def _listed(self) -> Project | Unreadable:
-        if self._project is None:
-            try:
-                with ThreadPoolExecutor(1, thread_name_prefix="servers") as beside:
-                    servers = beside.submit(self.api.pages, "/servers", "servers")
-                    firewalls = self.api.pages("/firewalls", "firewalls")
-                self._project = Project(self.api, firewalls, servers.result())
-            except ProviderError as error:
-                return Unreadable(error)
-            except (KeyError, TypeError, AttributeError, ValueError):
-                return Unreadable(
-                    Transient("Hetzner answered with lists that cannot be understood")
-                )
-        return self._project
+    def firewalls(
+        self, listing: Project, specs: Sequence[FirewallSpec]
+    ) -> Mapping[str, ListedFirewall]:
+        """All of the project."""
+        return listing.listed({self.provider.identity(spec): spec.name for spec in specs})
 
-    def _one(self, project: Project, spec: FirewallSpec) -> Observation:
-        try:
-            return project.observe(spec, self.identity(spec))
-        except ProviderError as error:
-            return Unreadable(error)
-        except UnknownRule as error:
-            return Unreadable(Unsupported(f'the firewall "{self.identity(spec)}" has {error}'))
-        except (KeyError, TypeError, AttributeError):
-            return Unreadable(
-                Transient(f'the firewall "{self.identity(spec)}" cannot be understood')
-            )
+    def machines(self, listing: Project, specs: Sequence[FirewallSpec]) -> Sequence[ListedMachine]:
+        """All servers of the project."""
+        selectors = {s.name: self.provider.settings_of(s).label_selector for s in specs}
+        return [listing.machine(server, selectors) for server in listing.servers.values()]
+
+    def wanted(self, spec: FirewallSpec) -> Sequence[str | int]:
+        """The key `servers`."""
+        return self.provider.settings_of(spec).servers
 
 
 class Project:
-    """A project's firewalls and servers, as they were listed. `selected`: ids of the servers that
-    selectors match which were asked for."""
+    """A project's firewalls and servers, as they were listed."""
 
-    def __init__(
-        self, api: Api, firewalls: list[dict[str, Any]], servers: list[dict[str, Any]]
-    ) -> None:
+    def __init__(self, api: Rest, firewalls: list[Firewall], servers: list[Server]) -> None:
         self.api = api
-        self.firewalls = {str(firewall["name"]): firewall for firewall in firewalls}
-        self.by_id = {int(firewall["id"]): firewall for firewall in firewalls}
-        self.servers = {int(server["id"]): server for server in servers}
-        self.names = {str(server["name"]): server for server in servers}
-        self.selected: dict[str, frozenset[int]] = {}
+        self.firewalls = {firewall.name: firewall for firewall in firewalls}
+        self.servers = {server.id: server for server in servers}
+        self._acting: dict[int, dict[str, Acts]] = {
+            server.id: _acting(server, firewalls) for server in servers
+        }
+        self._selected: dict[str, frozenset[int]] = {}
 
-    def observe(self, spec: FirewallSpec, name: str) -> Observation:
+    def observe(self, name: str, settings: HetznerFirewall) -> Present | Absent:
+        """One firewall. Raises `ProviderError`."""
         firewall = self.firewalls.get(name)
-        attachments = self._attachments(spec, firewall)
+        attachments = self._attachments(settings, firewall)
         if firewall is None:
             return Absent(attachments)
-        inbound = [rule for rule in firewall["rules"] if rule["direction"] == "in"]
-        understood = [(from_vendor(one), str(one.get("description") or "")) for one in inbound]
-        rules = tuple(rule for meant, _ in understood for rule in meant)
-        covered = covered_by(firewall)
+        inbound = firewall.inbound
+        try:
+            meanings = [lets_in(rule) for rule in inbound]
+        except Unsupported as error:
+            raise Unsupported(f'the firewall "{name}" has {error}') from None
+        texts = [rule.description or "" for rule in inbound]
+        rules = ListedRules.of(list(zip(map(_spelled, inbound), meanings, texts, strict=True)))
+        covered = sorted(firewall.covered)
         return Present(
-            id=str(firewall["id"]),
-            rules=RuleSet.of(rules),
-            marker=marker_of(firewall["labels"]),
-            listed=rules,
+            id=str(firewall.id),
+            rules=rules.rules,
+            marker=MARKER.read(firewall.labels),
+            listed=rules.listed,
             attachments=attachments,
-            pending=tuple(
-                pending for id_ in sorted(covered) for pending in self._pending(firewall, id_)
+            pending=tuple(p for id_ in covered for p in self._pending(firewall, id_)),
+            described=rules.described,
+            objects=rules.objects,
+            managed_by=owners_of(firewall.labels, firewall.name),
+            native=Observed(
+                firewall.id,
+                firewall.labels,
+                inbound,
+                firewall.outbound,
+                max((self._foreign_effective(firewall, id_) for id_ in covered), default=0),
             ),
-            described=tuple(
-                Description(RuleSet.of(meant), text) for meant, text in understood if text
-            ),
-            objects=keyed(
-                [
-                    (_spelled(native), RuleSet.of(meant), text)
-                    for native, (meant, text) in zip(inbound, understood, strict=True)
-                ]
-            ),
-            managed_by=owners_of(dict(firewall["labels"]), str(firewall["name"])),
-            native=Found(
-                inbound=tuple(inbound),
-                id=int(firewall["id"]),
-                labels=dict(firewall["labels"]),
-                outbound=tuple(rule for rule in firewall["rules"] if rule["direction"] != "in"),
-                foreign_effective=max(
-                    (self._foreign_effective(firewall, id_) for id_ in covered), default=0
-                ),
+        )
+
+    def listed(self, names: Mapping[str, str]) -> dict[str, ListedFirewall]:
+        """All firewalls by id. `names`: of the configuration, by their names at the vendor."""
+        listed = (_listed(firewall, names) for firewall in self.firewalls.values())
+        return {firewall.id: firewall for firewall in listed}
+
+    def machine(
+        self, server: Server, selectors: Mapping[str, str | None] | None = None
+    ) -> ListedMachine:
+        """A server with every firewall that acts on it. `selectors`: by firewall of the
+        configuration."""
+        net = server.public_net
+        return ListedMachine(
+            str(server.id),
+            server.name,
+            "server",
+            # A floating address is of a family the server's answer does not name.
+            BOTH_FAMILIES if net.floating_ips else net.families,
+            net.addresses,
+            self._acting.get(server.id) or _acting(server, self.firewalls.values()),
+            frozenset(
+                name
+                for name, selector in (selectors or {}).items()
+                if selector is not None and server.id in self._selected.get(selector, ())
             ),
         )
 
     def _attachments(
-        self, spec: FirewallSpec, firewall: dict[str, Any] | None
+        self, settings: HetznerFirewall, firewall: Firewall | None
     ) -> tuple[Attachment, ...]:
-        settings = settings_of(spec)
-        covered = covered_by(firewall) if firewall else set()
-        direct = {
-            int(one["server"]["id"])
-            for one in (firewall or {"applied_to": []})["applied_to"]
-            if one["type"] == "server"
-        }
-        attachments = []
+        covered = firewall.covered if firewall is not None else frozenset()
+        machines = [self.machine(server) for server in self.servers.values()]
+        attachments = {}
         for wanted in dict.fromkeys(settings.servers):
-            server = self._server(wanted)
-            id_ = int(server["id"])
-            machines = () if id_ in covered else (self._machine(server),)
-            native = {"type": "server", "server": {"id": id_}} | self._full(
-                [server] if machines else []
-            )
-            attachments.append(
-                Attachment(f"server {id_}", id_ in direct or id_ in covered, machines, native)
-            )
+            machine = named(machines, wanted, LACKS)
+            if not machine.addresses:
+                raise Unsupported(
+                    f"the server {str(wanted)[:64]!r} has no public interface: a Hetzner firewall "
+                    f"cannot act on it"
+                )
+            attached = int(machine.id) in covered
+            fresh = [] if attached else [machine]
+            body = {"type": "server", "server": {"id": int(machine.id)}}
+            attachments[machine.target] = _attachment(machine.target, attached, fresh, body)
         if (selector := settings.label_selector) is not None:
-            attachments.append(self._selected(selector, firewall, covered))
-        return tuple({one.target: one for one in attachments}.values())
+            attachments[selector] = self._selecting(selector, firewall)
+        return tuple(attachments.values())
 
-    def _selected(
-        self, selector: str, firewall: dict[str, Any] | None, covered: set[int]
-    ) -> Attachment:
-        """What a selector matches only the vendor says; asked only where it is not applied yet."""
-        applied = [
-            one["label_selector"]["selector"]
-            for one in (firewall or {"applied_to": []})["applied_to"]
-            if one["type"] == "label_selector"
-        ]
-        native = {"type": "label_selector", "label_selector": {"selector": selector}}
-        if selector in applied:
-            return Attachment(f"label selector {selector}", attached=True, native=native)
-        matched = self.api.pages("/servers", "servers", {"label_selector": selector})
-        self.selected[selector] = frozenset(int(one["id"]) for one in matched)
-        fresh = [one for one in matched if int(one["id"]) not in covered and is_public(one)]
-        machines = tuple(self._machine(one) for one in fresh)
-        return Attachment(
-            f"label selector {selector}",
-            attached=False,
-            newly_covered=machines,
-            native=native | self._full(fresh),
-        )
+    def _selecting(self, selector: str, firewall: Firewall | None) -> Attachment:
+        """Only the vendor knows what a selector matches; asked only if it is not applied yet."""
+        target = f"label selector {selector}"
+        body = {"type": "label_selector", "label_selector": {"selector": selector}}
+        if firewall is not None and selector in firewall.selectors:
+            return _attachment(target, True, [], body)
+        covered = firewall.covered if firewall is not None else frozenset()
+        matched = self.api.pages("/servers", "servers", Server, {"label_selector": selector})
+        self._selected[selector] = frozenset(server.id for server in matched)
+        machines = [self.machine(server) for server in matched if server.id not in covered]
+        return _attachment(target, False, [m for m in machines if m.addresses], body)
 
-    def _server(self, wanted: str | int) -> dict[str, Any]:
-        server = self.servers.get(wanted) if isinstance(wanted, int) else self.names.get(wanted)
-        if server is None and isinstance(wanted, str) and wanted.isdecimal():
-            server = self.servers.get(int(wanted))
-        if server is None:
-            raise NotFound(
-                f"the project has no server {str(wanted)[:64]!r}, which the configuration attaches the firewall to"
-            )
-        if not is_public(server):
-            raise Unsupported(
-                f"the server {str(wanted)[:64]!r} has no public interface: a Hetzner firewall cannot act on it"
-            )
-        return server
-
-    def _machine(self, server: dict[str, Any]) -> Machine:
-        return Machine(str(server["id"]), str(server["name"]), protected=bool(firewalls_on(server)))
-
-    def _full(self, servers: list[dict[str, Any]]) -> dict[str, Any]:
-        full = next(
-            (
-                str(server["name"])
-                for server in servers
-                if len(firewalls_on(server)) >= MAX_FIREWALLS
-            ),
-            None,
-        )
-        return {"_full": full} if full else {}
-
-    def _pending(self, firewall: dict[str, Any], id_: int) -> list[Pending]:
+    def _pending(self, firewall: Firewall, id_: int) -> list[Pending]:
         """What the server itself says is not in effect."""
-        server = self.servers.get(id_)
-        if server is None:
+        if (server := self.servers.get(id_)) is None:
             return []
-        status = {int(one["id"]): one["status"] for one in firewalls_on(server)}.get(
-            int(firewall["id"])
-        )
+        statuses = {acting.id: acting.status for acting in server.public_net.firewalls or ()}
+        status = statuses.get(firewall.id)
         if status == "applied":
             return []
         reason = (
@@ -243,19 +184,45 @@ class Project:
             if status
             else "is not in effect, although the firewall is applied to it"
         )
-        return [Pending(f"server {id_}", f"on {server['name']} it {reason}")]
+        return [Pending(f"server {id_}", f"on {server.name} it {reason}")]
 
-    def _foreign_effective(self, firewall: dict[str, Any], id_: int) -> int:
-        others = [
-            one for one in self.by_id.values() if one is not firewall and id_ in covered_by(one)
-        ]
-        return sum(
-            len(rule["source_ips"]) + len(rule["destination_ips"])
-            for other in others
-            for rule in other["rules"]
-        )
+    def _foreign_effective(self, firewall: Firewall, id_: int) -> int:
+        others = (other for other in self.firewalls.values() if other is not firewall)
+        return sum(other.effective_rules for other in others if id_ in other.covered)
 
 
-def _spelled(rule: Mapping[str, Any]) -> str:
+def _attachment(
+    target: str, attached: bool, fresh: Sequence[ListedMachine], body: Mapping[str, object]
+) -> Attachment:
+    full = next((machine.name for machine in fresh if len(machine.acting) >= MAX_FIREWALLS), "")
+    newly = tuple(machine.machine for machine in fresh)
+    return Attachment(target, attached, newly, Resource(body, full))
+
+
+def _acting(server: Server, firewalls: Iterable[Firewall]) -> dict[str, Acts]:
+    """What is applied to the server and not on its own list yet is as good as pending."""
+    statuses = {acting.id: acting.status for acting in server.public_net.firewalls or ()}
+    applied = {firewall.id for firewall in firewalls if server.id in firewall.covered}
+    pending = Acts(in_effect=False, problem="is not in effect on it yet, or failed to be")
+    return {
+        str(id_): Acts() if statuses.get(id_) == "applied" else pending
+        for id_ in sorted(statuses.keys() | applied)
+    }
+
+
+def _listed(firewall: Firewall, names: Mapping[str, str]) -> ListedFirewall:
+    rules: list[tuple[RuleSet, str]] = []
+    unknown: list[str] = []
+    for rule in firewall.inbound:
+        title = f'{rule.title} "{rule.description}"' if rule.description else rule.title
+        try:
+            rules.append((lets_in(rule), title))
+        except Unsupported as error:
+            unknown.append(str(error))
+    marker, of = MARKER.read(firewall.labels), names.get(firewall.name)
+    return ListedFirewall(str(firewall.id), firewall.name, of, marker, tuple(rules), tuple(unknown))
+
+
+def _spelled(rule: Rule) -> str:
     """A rule as it stands at Hetzner: rules have no ids."""
-    return f"{rule['protocol']}/{rule.get('port') or ''} from {', '.join(rule['source_ips'])}"
+    return f"{rule.protocol}/{rule.port or ''} from {', '.join(rule.source_ips)}"

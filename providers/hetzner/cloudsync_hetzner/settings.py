@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field, field_validator
 
-from cloudsync.provider.contract import FirewallSpec
-from cloudsync.provider.settings import AccountSettings, FirewallSettings, SecretRef
+from cloudsync.provider.base import TokenAccount
+from cloudsync.provider.settings import FirewallSettings, SecretRef
 
 
-class HetznerAccount(AccountSettings):
+class HetznerAccount(TokenAccount):
     """`[providers.X]`: one project."""
 
     token: SecretRef
@@ -28,13 +28,6 @@ class HetznerFirewall(FirewallSettings):
     @field_validator("servers")
     @classmethod
     def _named(cls, value: list[str | int]) -> list[str | int]:
-        if any(isinstance(one, bool) or one == "" for one in value):
+        if any(isinstance(server, bool) or server == "" for server in value):
             raise ValueError("must be names or ids of servers")
         return value
-
-
-def settings_of(spec: FirewallSpec) -> HetznerFirewall:
-    """The firewall's settings as this provider's own."""
-    if not isinstance(spec.settings, HetznerFirewall):
-        raise TypeError(f"settings of another provider for the firewall {spec.name}")
-    return spec.settings

@@ -3,112 +3,94 @@ effect."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from cloudsync.provider.contract import Step
 from cloudsync.provider.errors import ProviderError, Transient
-from cloudsync_hetzner.client import Api
-from cloudsync_hetzner.native import Change
+from cloudsync.provider.http import Rest
+from cloudsync.provider.waiting import wait_until
+from cloudsync_hetzner.answers import Action, Actions
+from cloudsync_hetzner.native import Write
 
 BATCH = 25  # ids a request, as the vendor's own clients ask
-FIRST_POLL_SECONDS = 0.1
-LONGEST_POLL_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class HetznerWriter:
     """Writes to one project."""
 
-    api: Api
+    api: Rest
 
     def run(self, step: Step) -> None:
         """One write, in effect when this returns. Raises `ProviderError`."""
-        change = step.native
-        if not isinstance(change, Change):
+        if not isinstance(step.native, Write):
             raise ProviderError("this step was not made by the provider hetzner")
-        answer = self._send(change)
-        try:
-            self._wait(step.summary, answer.get("actions") or ())
-        except (KeyError, TypeError, ValueError, AttributeError):
+        actions = _Actions(self.api, list(self._send(step.native).actions or ()))
+        wait_until(actions.still_running, self.api.account, step.summary, "Hetzner")
+        if actions.failed:
             raise Transient(
-                "accepted by Hetzner, but the answer cannot be understood", fate_unknown=True
-            ) from None
-
-    def _send(self, change: Change) -> dict[str, Any]:
-        wanted = change.wanted
-        resources = [
-            {key: value for key, value in resource.items() if not key.startswith("_")}
-            for resource in wanted.resources
-        ]
-        rules = [
-            {key: value for key, value in rule.items() if value is not None}
-            for rule in wanted.rules
-        ]
-        if change.verb == "create":
-            body = {
-                "name": wanted.name,
-                "labels": dict(wanted.labels),
-                "rules": rules,
-                "apply_to": resources,
-            }
-            return self.api.write("POST", "/firewalls", body)
-        if change.verb == "mark":
-            return self.api.write("PUT", f"/firewalls/{change.id}", {"labels": dict(wanted.labels)})
-        if change.verb == "attach":
-            return self.api.write(
-                "POST",
-                f"/firewalls/{change.id}/actions/apply_to_resources",
-                {"apply_to": resources},
+                f"Hetzner could not put it into effect: {'; '.join(actions.failed)}; the next run "
+                f"tries again"
             )
-        return self.api.write("POST", f"/firewalls/{change.id}/actions/set_rules", {"rules": rules})
 
-    def _wait(self, summary: str, actions: Iterable[dict[str, Any]]) -> None:
-        """Poll the actions in batches. What is still running at the deadline, or failed, is said by
-        server."""
-        running = {int(action["id"]): action for action in actions}
-        pause = FIRST_POLL_SECONDS
-        failed: list[str] = []
-        while True:
-            failed += [
-                _failure(action) for action in running.values() if action["status"] == "error"
-            ]
-            running = {
-                id_: action for id_, action in running.items() if action["status"] == "running"
-            }
-            if not running:
-                break
-            if time.monotonic() + pause >= self.api.account.deadline:
-                raise Transient(
-                    f"accepted by Hetzner, but not in effect when the run's deadline was reached: {_where(running.values())}"
-                )
-            self.api.account.progress(f"{summary}: waiting for {len(running)} actions")
-            time.sleep(pause)
-            pause = min(pause * 1.6, LONGEST_POLL_SECONDS)
-            ids = sorted(running)
-            for start in range(0, len(ids), BATCH):
+    def _send(self, write: Write) -> Actions:
+        rules = [rule.model_dump(mode="json", exclude_none=True) for rule in write.rules]
+        resources = [dict(resource.body) for resource in write.resources]
+        labels = dict(write.labels)
+        firewall = f"/firewalls/{write.id}"
+        match write.verb:
+            case "create":
+                created = {"name": write.name, "labels": labels, "rules": rules}
+                body = {**created, "apply_to": resources}
+                return self.api.write("POST", "/firewalls", body, Actions)
+            case "mark":
+                return self.api.write("PUT", firewall, {"labels": labels}, Actions)
+            case "attach":
+                path = f"{firewall}/actions/apply_to_resources"
+                return self.api.write("POST", path, {"apply_to": resources}, Actions)
+            case "set_rules":
+                path = f"{firewall}/actions/set_rules"
+                return self.api.write("POST", path, {"rules": rules}, Actions)
+
+
+@dataclass(slots=True)
+class _Actions:
+    """The actions of one write, as they were last seen."""
+
+    api: Rest
+    running: list[Action]
+    failed: list[str] = field(default_factory=list)
+    asked: bool = False
+
+    def still_running(self) -> str | None:
+        """Where actions still run; None once all have ended. They are asked for in batches."""
+        if self.asked:
+            ids = sorted(action.id for action in self.running)
+            batches = [ids[start : start + BATCH] for start in range(0, len(ids), BATCH)]
+            self.running = [
+                action
+                for batch in batches
                 for action in self.api.get(
-                    "/actions", {"id": ids[start : start + BATCH], "per_page": 50}
-                ).get("actions", ()):
-                    running[int(action["id"])] = action
-        if failed:
-            raise Transient(
-                f"Hetzner could not put it into effect: {'; '.join(failed)}; the next run tries again"
-            )
+                    "/actions", Actions, {"id": batch, "per_page": 50}
+                ).actions
+                or ()
+            ]
+        self.asked = True
+        self.failed += [_failure(action) for action in self.running if action.status == "error"]
+        self.running = [action for action in self.running if action.status == "running"]
+        return _where(self.running) if self.running else None
 
 
-def _failure(action: dict[str, Any]) -> str:
-    code = (action.get("error") or {}).get("code", "unknown")
-    return f"{str(code)[:60]} on {_where([action])}"
+def _failure(action: Action) -> str:
+    code = action.error.code if action.error is not None else "unknown"
+    return f"{code[:60]} on {_where([action])}"
 
 
-def _where(actions: Iterable[dict[str, Any]]) -> str:
+def _where(actions: list[Action]) -> str:
     names = {
-        f"{resource['type']} {resource['id']}"
+        f"{resource.type} {resource.id}"
         for action in actions
-        for resource in action.get("resources", ())
-        if resource.get("type") == "server"
+        for resource in action.resources
+        if resource.type == "server"
     }
     return ", ".join(sorted(names)) or "the firewall"

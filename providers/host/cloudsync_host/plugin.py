@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 class HostProvider:
     """nftables on the machine itself."""
 
-    api_version: ClassVar[int] = API_VERSION
+    api_version: ClassVar[str] = API_VERSION
     type: ClassVar[str] = "host"
     sdk: ClassVar[str | None] = None
     extra: ClassVar[str | None] = None

@@ -67,7 +67,7 @@ class Write:
 class LocalProvider:
     """One firewall a file; every change is one atomic replacement of the file."""
 
-    api_version: ClassVar[int] = API_VERSION
+    api_version: ClassVar[str] = API_VERSION
     type: ClassVar[str] = "local"
     sdk: ClassVar[str | None] = None
     extra: ClassVar[str | None] = None

@@ -53,7 +53,7 @@ _API = "https://docs.openstack.org/api-ref/network/v2/"
 class OpenStackProvider:
     """Security groups of OpenStack's Neutron."""
 
-    api_version: ClassVar[int] = API_VERSION
+    api_version: ClassVar[str] = API_VERSION
     type: ClassVar[str] = "openstack"
     sdk: ClassVar[str | None] = "openstack"
     extra: ClassVar[str | None] = "openstack"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,17 @@ import pytest
 
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
-from cloudsync.testing import Conformance, Spelled, Trouble, meant
+from cloudsync.testing import Conformance, Spelled, StageBase, meant
 
 
-class AcmeStage:
+class AcmeStage(StageBase):
     type = "acme"
-    environment: Mapping[str, str] = {}
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.account = {"folder": str(folder)}
         self.mine: dict[str, str] = {}
+        self.written = 0
 
     def settings(self, name: str) -> Mapping[str, Any]:
         return {"name": name}
@@ -50,26 +51,14 @@ class AcmeStage:
         return [] if now is None else [now]
 
     def writes(self) -> int:
-        return sum(path.read_text() != self.mine.get(path.name) for path in self.folder.iterdir())
+        for path in self.folder.iterdir():
+            text = path.read_text()
+            self.written += text != self.mine.get(path.name)
+            self.mine[path.name] = text
+        return self.written
 
     def limit(self, beyond: int) -> Sequence[str]:
         return [f"tcp/{1000 + 2 * n}" for n in range(9 + beyond)]
-
-    def trouble(self, trouble: Trouble) -> None: ...
-    def put_other(self, name: str) -> None: ...
-    def boundary(self, beyond: int) -> None: ...
-
-    def others(self, name: str) -> int:
-        return 0
-
-    def attached(self, name: str) -> int:
-        return 0
-
-    def attaching(self, name: str) -> Mapping[str, Any]:
-        return {}
-
-    def sound(self) -> Sequence[str]:
-        return []
 
     def _write(self, name: str, lines: Sequence[str]) -> None:
         self.mine[name] = "\n".join(lines)
@@ -77,7 +66,8 @@ class AcmeStage:
 
 
 def _line(one: Spelled) -> str:
-    return f"{one.protocol} {one.ports} {','.join(one.sources)}"
+    networks = (str(ip_network(source, strict=False)) for source in one.sources)
+    return f"{one.protocol} {one.ports} {','.join(networks)}"
 
 
 class TestAcme(Conformance):

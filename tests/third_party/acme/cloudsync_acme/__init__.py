@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from cloudsync.provider.contract import (
-    API_VERSION,
     Absent,
     Account,
     AccountModel,
@@ -44,7 +43,7 @@ class AcmeFirewall(FirewallSettings):
 class AcmeProvider:
     """Every change is one new file."""
 
-    api_version: ClassVar[int] = API_VERSION
+    api_version: ClassVar[str] = "1.1"
     type: ClassVar[str] = "acme"
     sdk: ClassVar[str | None] = None
     extra: ClassVar[str | None] = None

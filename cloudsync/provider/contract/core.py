@@ -1,5 +1,5 @@
-"""What a provider plugin is: a few small protocols and the frozen values that pass between it and
-the core.
+"""What every provider plugin is: a few small protocols, and the frozen values that pass between it
+and the core. What a plugin may also be is in `optional.py`.
 
 A plugin is one object, found by its entry point in the group `cloudsync_firewall.providers`, that
 satisfies `Provider`. Reading and writing are different objects: planning is only ever handed a
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
+from typing import ClassVar, Literal, Protocol
 
 from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.marker import Marker
@@ -22,12 +22,9 @@ from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync.rules import NOTHING, NetworkSet, Rule, RuleSet
 from cloudsync.rules.index import RuleIndex
 
-if TYPE_CHECKING:
-    from cloudsync.provider.access import Access
-    from cloudsync.provider.machines import Fleet, Marked
-    from cloudsync.provider.trace import Trace
-
-API_VERSION = 1
+API_VERSION = "1.1"
+"""The version of this contract, MAJOR.MINOR. A plugin of another major version is refused; one that
+was written for a later minor version is too, an earlier one works (decision 0024)."""
 Effect = Literal["deletes", "retargets", "rewrites", "renames"]
 """What happens to a vendor object."""
 
@@ -35,34 +32,39 @@ Effect = Literal["deletes", "retargets", "rewrites", "renames"]
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a provider can and cannot do, as data: it feeds validation, documents and the choice of
-    tests.
-
-    `protocols`: names a rule may carry; None = any protocol number, `all` included. `icmp_types`:
-    single ICMP types can be let in ("echo"). `private_is_public`: a private address of the machine
-    is mapped one to one to a public one (AWS, GCP), so a port published on it is reachable from the
-    Internet. `attaches`: the provider puts firewalls on machines. `descriptions`: rules carry text.
-    `all_protocols`: one rule can let every protocol in at once, those too that `protocols` does not
-    name. `other_sources`: rules may have sources that are no networks (another group, a tag); they
-    are kept and listed. `limited`: the plan knows how many rules fit and refuses more. `paged`:
-    lists come in pages. `counted`: lists say how many items there are. `remote`: there are calls
-    that can be refused, throttled and lost on the way. `at_once`: so many firewalls of one account
-    may be written side by side; above 1 a writer's `run` is called from several threads. `notes`:
-    (what, why) pairs for people, with a link where there is one.
-    """
+    tests. The conformance suite holds a plugin to both sides: what is declared must be shown by a
+    scenario, and what the vendor has must be declared."""
 
     protocols: frozenset[str] | None
+    """Names a rule may carry, as `cloudsync.rules` writes them (`tcp`, `icmpv6`, `ipip`, not
+    `ipencap`); None: any protocol number, `all` included."""
     icmp_types: bool
+    """Single ICMP types can be let in ("echo")."""
     private_is_public: bool
+    """A private address of the machine is mapped one to one to a public one (AWS, GCP), so that a
+    port published on it is reachable from the Internet."""
     attaches: bool
+    """The provider puts firewalls on machines."""
     descriptions: bool
+    """Rules carry text."""
     all_protocols: bool = False
+    """One rule can let every protocol in at once, those too that `protocols` does not name."""
     other_sources: bool = False
+    """Rules may have sources that are no networks (another group, a tag); they are kept and
+    listed."""
     limited: bool = False
+    """The plan knows how many rules fit and refuses more."""
     paged: bool = False
+    """Lists come in pages."""
     counted: bool = False
+    """Lists say how many items there are."""
     remote: bool = True
+    """There are calls that can be refused, throttled and lost on the way."""
     at_once: int = 1
+    """So many firewalls of one account may be written side by side; above 1 a writer's `run` is
+    called from several threads."""
     notes: tuple[tuple[str, str], ...] = ()
+    """(what, why) pairs for people, with a link if there is one."""
     longest_description: int | None = None
     """How many characters of a rule's description the vendor takes: a longer one is cut, and the
     plan says so. None: any number, or rules have no descriptions."""
@@ -73,6 +75,21 @@ class Capabilities:
     """For so long after a write that the vendor accepted its reads may still show what was there
     before: what is not seen is looked at again, and only then reported as missing. 0: a read shows
     every write that ended before it."""
+    filters_private: bool = False
+    """The firewall filters traffic from private networks too. Then `Absent.private` and
+    `Present.private` say what a new firewall lets in from there, and the user decides by the key
+    `private_setting`."""
+    private_setting: str = "private"
+    """The key of the firewall's table that decides about private networks, for messages."""
+    denies: bool = False
+    """The vendor's rules may deny. `Present.rules` is then what gets in after all of them
+    (`cloudsync.provider.first_match`), and a denial of others is never passed or deleted unasked."""
+    accepts_by_default: bool = False
+    """A firewall may have a default policy that lets in what no rule mentions. The plugin reports
+    that policy as an attachment that is still missing: to close it is to put the machines under
+    the firewall (law 1), which needs the user's word."""
+    pends: bool = False
+    """The vendor may accept a change and not put it into effect; see `Present.pending`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,86 +451,6 @@ class Reader(Protocol):
         ...
 
 
-@runtime_checkable
-class MachineReader(Protocol):
-    """What a `Reader` may also be, for exposure: it tells the machines with every firewall that
-    acts on them.
-
-    Asked of the reader that has just read the account, so that no list is fetched twice in one run;
-    never with `policy.foreign = "ignore"`. `cloudsync.provider.machines` tells how to fill a
-    `Fleet`.
-    """
-
-    def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
-        """The machines that `specs` are about: every firewall of the account in the configuration,
-        more than `read` may have been asked for, so that ours can be told from others'.
-
-        Raises nothing but bugs. A part that could not be read is said in `Fleet.not_evaluated` or
-        `ObservedMachine.unknown`.
-        """
-        ...
-
-
-@runtime_checkable
-class MarkReader(Protocol):
-    """What a `Reader` may also be, for orphans: it finds the firewalls that carry an owner's
-    marker."""
-
-    def read_marked(
-        self, owner: str, specs: Sequence[FirewallSpec], *, ask: bool
-    ) -> Sequence[Marked] | Unreadable | None:
-        """All of them in the account, those of `specs` told by `ActingFirewall.of`, out of the
-        lists that were read. `ask`: a call of its own is allowed; None where it is not and would be
-        needed."""
-        ...
-
-
-@runtime_checkable
-class AccessChecker(Protocol):
-    """What a `Provider` may also be: it tells what the account's credentials are good for
-    (`cloudsync check-access`)."""
-
-    def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
-        """Every permission that `specs` need, one by one, and what of the quota is used; writes
-        nothing at the vendor, and raises nothing but bugs: credentials that are not valid are a row
-        too. `cloudsync.provider.access` tells how to fill one."""
-        ...
-
-
-class Keeper(Protocol):
-    """Puts a firewall back that somebody removes from the machine, until it is stopped."""
-
-    def stop(self) -> None:
-        """Let go of the firewall; it stays as it is."""
-        ...
-
-
-@runtime_checkable
-class OnMachine(Protocol):
-    """What a `Provider` may also be: one whose firewalls act on the machine itself, not in front of
-    it. What is let in on the way there must pass it too."""
-
-    def is_here(self, spec: FirewallSpec) -> bool:
-        """Whether the firewall is that of the machine that cloudsync runs on."""
-        ...
-
-    def confirm_trial(
-        self, account: Account, spec: FirewallSpec, environ: Mapping[str, str]
-    ) -> str | None:
-        """Keep a change that is on trial, and say what was kept; None if none is. `environ` tells
-        by which login this runs. Raises `ProviderError`, with the trial going on."""
-        ...
-
-    def read_trace(self, account: Account, specs: Sequence[FirewallSpec]) -> Mapping[str, Trace]:
-        """What each firewall met so far, by `FirewallSpec.name`. Raises nothing but bugs."""
-        ...
-
-    def keep(self, spec: FirewallSpec, notice: Progress) -> Keeper | None:
-        """Put the firewall back at once whenever it is removed, and tell `notice` so; None for a
-        machine elsewhere. Raises nothing but bugs."""
-        ...
-
-
 class Writer(Protocol):
     """Writes; opened only by apply."""
 
@@ -526,12 +463,16 @@ class Writer(Protocol):
 class Provider(Protocol):
     """A plugin. Its top module imports no SDK; `open_reader` and `open_writer` do.
 
-    It may be an `AccessChecker` too; its readers may be a `MachineReader` and a `MarkReader`. A
-    plugin that is none of them works, and the plan says what is not known because of it.
+    It may be an `AccessChecker` too; its readers may be a `MachineReader` and a `MarkReader`
+    (`optional.py`). A plugin that is none of them works, and the plan says what is not known
+    because of it. `cloudsync.provider.base.ProviderBase` has the defaults.
     """
 
-    api_version: ClassVar[int]
+    api_version: ClassVar[str]
+    """The version of the contract the plugin was written for, as a literal (`"1.1"`): the constant
+    `API_VERSION` would name whatever cloudsync is installed."""
     type: ClassVar[str]
+    """The name in `[providers.X] type`; the same as the entry point's."""
     sdk: ClassVar[str | None]
     """The distribution the provider needs, for the message when it is missing."""
     extra: ClassVar[str | None]

@@ -1,0 +1,42 @@
+"""What a vendor answers, as typed values: bases for the models of answers, and texts of a vendor made
+fit for people."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Answer(BaseModel):
+    """Base of the models of a vendor's answers: unknown fields are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Echoed(BaseModel):
+    """Base of the models of objects that go back to the vendor as they were read: unknown fields
+    are carried along."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    def as_it_was(self) -> dict[str, Any]:
+        """The object as JSON, with the fields that were read or set, and no nulls."""
+        return self.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+
+
+class Nothing(Answer):
+    """An answer whose content does not matter."""
+
+
+def printable(text: str) -> str:
+    """Text of a vendor without control and format characters."""
+    return "".join(character for character in text if unicodedata.category(character)[0] != "C")
+
+
+def at(answer: object, path: str) -> Any:
+    """The value at a dotted path of a JSON answer; None if there is none."""
+    for key in path.split("."):
+        answer = answer.get(key) if isinstance(answer, dict) else None
+    return answer

@@ -1,0 +1,316 @@
+"""One HTTP client for the providers of REST APIs: bearer token, total deadline, retries, complete
+pages, typed answers, and every failure one of the provider errors.
+
+A provider describes its vendor by a `Dialect`, and each answer that it reads by a pydantic model
+(`Answer`). What does not fit its model is `Transient`: an answer that cannot be understood is
+unknown, never empty.
+
+| status             | error           | temporary | fate of a write                               |
+|--------------------|-----------------|-----------|-----------------------------------------------|
+| 401, 403           | `AuthError`     | no        | did nothing                                   |
+| 404, 410           | `NotFound`      | no        | did nothing                                   |
+| 402, 507           | `QuotaExceeded` | no        | did nothing                                   |
+| 409, 412, 423      | `Conflict`      | yes       | did nothing; the core looks and plans again   |
+| 429                | `RateLimited`   | yes       | did nothing; repeated after `Retry-After`     |
+| 408, 5xx, redirect | `Transient`     | yes       | unknown, unless `Dialect.did_nothing` has it  |
+| any other 4xx      | `Unsupported`   | no        | did nothing                                   |
+| no connection      | `Transient`     | yes       | did nothing                                   |
+| lost, cut, no JSON | `Transient`     | yes       | unknown                                       |
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import requests
+from pydantic import BaseModel, ValidationError
+
+from cloudsync import __version__
+from cloudsync.provider.answers import at, printable
+from cloudsync.provider.contract import Account
+from cloudsync.provider.errors import (
+    AuthError,
+    Conflict,
+    NotFound,
+    ProviderError,
+    QuotaExceeded,
+    RateLimited,
+    Transient,
+    Unsupported,
+)
+from cloudsync.provider.retry import retried, seconds_of
+from cloudsync.provider.settings import SecretError, SecretRef
+from cloudsync.provider.transport import lost, session
+
+CALL_SECONDS = 30.0
+MAX_PAGES = 400
+_LONGEST_MESSAGE = 200
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An answer that is an error, as a dialect judges it."""
+
+    what: str
+    """The call, for people: `POST /firewalls`."""
+    status: int
+    code: str
+    """The vendor's own error code; the status as text if the answer had none."""
+    message: str
+    """The vendor's own message, printable and shortened."""
+    write: bool
+    """Whether the call could have written."""
+    retry_after: float | None = None
+    """Seconds, by the vendor's own hint."""
+
+    @property
+    def text(self) -> str:
+        """The failure in one line."""
+        return f"{self.what}: {self.code}: {self.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """How a vendor cuts lists into pages. Fields of the answer are given as dotted paths."""
+
+    size: int
+    """Items asked for on one page."""
+    next: str = ""
+    """The field with the number or the address of the next page; null or missing on the last."""
+    last: str = ""
+    """The field with the number of the last page, for vendors without `next`."""
+    total: str = ""
+    """The field with the number of all items, if the vendor counts them."""
+    page_parameter: str = "page"
+    size_parameter: str = "per_page"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What is a vendor's own in HTTP."""
+
+    vendor: str
+    """The vendor's name, for messages."""
+    paging: Paging
+    judge: Callable[[Failure], ProviderError | None] = lambda _: None
+    """The error for a code that means something else than its status says; None: by the status."""
+    code: str = "error.code"
+    """The field of an error's answer with its code, as a dotted path."""
+    message: str = "error.message"
+    """The field with its message."""
+    did_nothing: frozenset[int] = frozenset({503})
+    """Statuses of 500 and above after which a write surely took no effect, so that it is
+    repeated."""
+    rate: tuple[str, str] = ("RateLimit-Remaining", "RateLimit-Limit")
+    """The headers with the calls left and allowed."""
+
+
+class Rest:
+    """One account of a REST API. Its connections are closed with the last reference to it."""
+
+    def __init__(self, account: Account, endpoint: str, token: SecretRef, dialect: Dialect) -> None:
+        """`endpoint`: the base URL, without a slash at its end. Raises `AuthError` if the token
+        cannot be had."""
+        self.account, self.dialect = account, dialect
+        self.rate: tuple[int, int] | None = None
+        """Calls left and allowed, as the last answer said."""
+        self._endpoint = endpoint
+        self._session = session(token_of(account, token))
+        self._session.headers["User-Agent"] = f"cloudsync/{__version__}"
+        weakref.finalize(self, self._session.close).atexit = False
+
+    def get(self, path: str, model: type[Model], query: Mapping[str, Any] | None = None) -> Model:
+        """A read, repeated while that may help. Raises `ProviderError`."""
+        answer = self._repeated("GET", path, {"params": dict(query or {})})
+        return understood(f"GET {path}", answer, model)
+
+    def write(self, method: str, path: str, body: Mapping[str, Any], model: type[Model]) -> Model:
+        """A write, repeated only if it surely did nothing. Raises `ProviderError`, with
+        `fate_unknown` if it is; a `Conflict` is never repeated, since the core plans again."""
+        answer = self._repeated(method, path, {"json": dict(body)})
+        return understood(f"{method} {path}", answer, model, write=True)
+
+    def pages(
+        self,
+        path: str,
+        name: str,
+        model: type[Model],
+        query: Mapping[str, Any] | None = None,
+    ) -> list[Model]:
+        """Every item of the list in the field `name`. A page that is missing, or a count that does
+        not fit, is an error: a part is never taken for the whole."""
+        paging, what = self.dialect.paging, f"GET {path}"
+        items: list[Any] = []
+        page = 1
+        for _ in range(MAX_PAGES):
+            numbers = {paging.page_parameter: page, paging.size_parameter: paging.size}
+            answer = self._repeated("GET", path, {"params": {**(query or {}), **numbers}})
+            listed = answer.get(name)
+            if not isinstance(listed, list) or not _counted(paging, answer):
+                raise Transient(f"{what}: an answer without {name} or its page numbers")
+            total = at(answer, paging.total) if paging.total else None
+            items += listed
+            following = _following(paging, answer, page)
+            if following is None:
+                if total is not None and total != len(items):
+                    raise Transient(
+                        f"{what}: {len(items)} of {total} {name} arrived; the list changed while "
+                        f"it was read, or is cut short"
+                    )
+                return [understood(what, item, model) for item in items]
+            page = following
+            read = f"{len(items)} of {'?' if total is None else total}"
+            self.account.progress(f"{self.account.name}: reading {name}, {read}")
+        raise Transient(f"{what}: more than {MAX_PAGES} pages")
+
+    def _repeated(self, method: str, path: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        return retried(
+            lambda: self._call(method, path, options),
+            deadline=self.account.deadline,
+            safe=lambda error: (
+                error.temporary
+                and (method == "GET" or not (error.fate_unknown or isinstance(error, Conflict)))
+            ),
+        )
+
+    def _call(self, method: str, path: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        what, write = f"{method} {path}", method != "GET"
+        left = self.account.deadline - time.monotonic()
+        if left <= 0:
+            raise Transient(f"{what}: the run's deadline is reached")
+        seconds = min(CALL_SECONDS, left)
+        try:
+            answer = _bounded(
+                lambda: self._session.request(
+                    method, f"{self._endpoint}{path}", timeout=seconds, **options
+                ),
+                seconds,
+            )
+        except requests.RequestException as error:
+            raise lost(what, error, "the answer broke off", write=write) from None
+        left_, most = (answer.headers.get(header, "") for header in self.dialect.rate)
+        if left_.isdecimal() and most.isdecimal():
+            self.rate = int(left_), int(most)
+        body = _json(answer)
+        if not 200 <= answer.status_code < 300:
+            raise self._failed(what, answer, body, write=write)
+        if answer.status_code == 204 or (write and not answer.content):
+            return {}
+        if not isinstance(body, dict):
+            raise Transient(f"{what}: an answer that is not a JSON object", fate_unknown=write)
+        return body
+
+    def _failed(
+        self, what: str, answer: requests.Response, body: object, *, write: bool
+    ) -> ProviderError:
+        code = at(body, self.dialect.code) or answer.status_code
+        message = at(body, self.dialect.message) or answer.reason
+        failure = Failure(
+            what,
+            answer.status_code,
+            printable(str(code))[:60],
+            printable(str(message))[:_LONGEST_MESSAGE],
+            write,
+            seconds_of(answer.headers.get("Retry-After", "")),
+        )
+        return self.dialect.judge(failure) or by_status(failure, self.dialect.did_nothing)
+
+
+def by_status(failure: Failure, did_nothing: frozenset[int] = frozenset()) -> ProviderError:
+    """The error that a status means, as the table of this module has it."""
+    status, text = failure.status, failure.text
+    if status in (401, 403):
+        return AuthError(text)
+    if status in (404, 410):
+        return NotFound(text)
+    if status in (402, 507):
+        return QuotaExceeded(text)
+    if status in (409, 412, 423):
+        return Conflict(text)
+    if status == 429:
+        return RateLimited(text, retry_after=failure.retry_after)
+    if status < 400:
+        redirected = f"{failure.what}: redirected to another address, which is not followed"
+        return Transient(redirected, fate_unknown=failure.write)
+    if status == 408 or status >= 500:
+        return Transient(text, fate_unknown=failure.write and status not in did_nothing)
+    return Unsupported(text)
+
+
+def understood(what: str, answer: object, model: type[Model], *, write: bool = False) -> Model:
+    """The answer as its model. Raises `Transient`, which names the field and never its value."""
+    try:
+        return model.model_validate(answer)
+    except ValidationError as error:
+        field = ".".join(map(str, error.errors(include_input=False)[0]["loc"])) or "the answer"
+        raise Transient(
+            f"{what}: an answer that cannot be understood ({field})", fate_unknown=write
+        ) from None
+
+
+def token_of(account: Account, reference: SecretRef) -> str:
+    """The secret behind a reference. Raises `AuthError`, as every provider error without the
+    secret in it."""
+    try:
+        return reference.resolve(account.base).get_secret_value()
+    except SecretError as error:
+        raise AuthError(f"no token for the account {account.name}: {error}") from None
+
+
+def _following(paging: Paging, answer: Mapping[str, Any], page: int) -> int | None:
+    """The number of the next page; None on the last one."""
+    if paging.last:
+        return page + 1 if page < at(answer, paging.last) else None
+    following = at(answer, paging.next)
+    if not following:
+        return None
+    return following if isinstance(following, int) and following > page else page + 1
+
+
+def _counted(paging: Paging, answer: Mapping[str, Any]) -> bool:
+    """Whether the numbers that tell a whole list from a part of it are there. A vendor may say
+    null for a count that it does not know."""
+    if paging.last and not isinstance(at(answer, paging.last), int):
+        return False
+    if not paging.total:
+        return True
+    parent, _, key = paging.total.rpartition(".")
+    holder = at(answer, parent) if parent else answer
+    return isinstance(holder, dict) and key in holder and isinstance(holder[key], int | None)
+
+
+def _json(answer: requests.Response) -> object:
+    try:
+        return answer.json()
+    except ValueError:
+        return None
+
+
+def _bounded(call: Callable[[], requests.Response], seconds: float) -> requests.Response:
+    """`call()`, given up after `seconds` whatever trickles in: the time-out of a socket starts
+    again with every byte. Raises `requests.Timeout`."""
+    answers: list[requests.Response] = []
+    errors: list[Exception] = []
+
+    def attempt() -> None:
+        try:
+            answers.append(call())
+        except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
+            errors.append(error)
+
+    thread = threading.Thread(target=attempt, name="call", daemon=True)
+    thread.start()
+    thread.join(seconds + 0.5)
+    if errors:
+        raise errors[0]
+    if not answers:
+        raise requests.Timeout
+    return answers[0]
