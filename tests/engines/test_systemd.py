@@ -216,11 +216,11 @@ def test_a_reload_reads_the_configuration_again_and_a_bad_one_changes_nothing(
     eventually(lambda: 7001 in open_ports(cloud))
     installed.write("/etc/cloudsync/config.toml", "version = [")
     installed.run(f"systemctl reload {WATCH}")
-    eventually(lambda: healthy(installed) == "503")
+    eventually(lambda: "cannot be used" in installed.show(WATCH, "StatusText"))
     assert 7001 in open_ports(cloud)
     installed.write("/etc/cloudsync/config.toml", good)
     installed.run(f"systemctl reload {WATCH}")
-    eventually(lambda: healthy(installed) == "200")
+    eventually(lambda: "cannot be used" not in installed.show(WATCH, "StatusText"))
     assert installed.show(WATCH, "MainPID") == pid
 
 
