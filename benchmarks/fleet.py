@@ -174,7 +174,9 @@ def _fleet() -> list[dict[str, Any]]:
                 )
                 for bound, chain in _chains(concurrency, writes="apply" in what).items():
                     row = {
-                        "what": f"{what}, `run.concurrency = {concurrency}`, ÷ longest chain, {bound}",
+                        "what": (
+                            f"{what}, `run.concurrency = {concurrency}`, ÷ longest chain, {bound}"
+                        ),
                         "seconds": took,
                         "beside": chain,
                         "ratio": took / chain,

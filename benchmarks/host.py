@@ -2,8 +2,8 @@
 root. Prints the tables of docs/providers/host.md.
 
 A plan that finds nothing to do is held against what it cannot do without: `nft -j list table` and
-the read of the engine. A packet is timed as the sender of raw ones sees it: the wire of a packet lab
-hands each over to the machine's kernel before the next is sent.
+the read of the engine. A packet is timed as the sender of raw ones sees it: the wire of a packet
+lab hands each over to the machine's kernel before the next is sent.
 """
 
 from __future__ import annotations

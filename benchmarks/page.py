@@ -252,7 +252,10 @@ def on() -> str:
     measured = {part: title for part, title in TITLES.items() if is_measured(part)}
     dates = {title: record(part)["on"]["date"] for part, title in measured.items()}
     apart = "".join(f" {title}: {date}." for title, date in dates.items() if date != said["date"])
-    return f"Measured on {said['date']}: {said['machine']}, Python {said['python']}; {versions}.{apart}"
+    return (
+        f"Measured on {said['date']}: {said['machine']}, Python {said['python']};"
+        f" {versions}.{apart}"
+    )
 
 
 def write() -> None:

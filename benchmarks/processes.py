@@ -46,7 +46,8 @@ def timed(words: Sequence[str | Path], environment: Mapping[str, str], folder: P
         if process.returncode != 0:
             output.seek(0)
             raise Failed(
-                f"{words[0]} … ended with {process.returncode}: {output.read()[-1500:].decode(errors='replace')}"
+                f"{words[0]} … ended with {process.returncode}:"
+                f" {output.read()[-1500:].decode(errors='replace')}"
             )
     return Run(wall, used.ru_utime + used.ru_stime)
 

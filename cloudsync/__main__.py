@@ -19,8 +19,9 @@ def main() -> None:
     _open_the_standard_streams()
     if os.path.exists(os.path.join(os.path.dirname(__file__), _STRANGER)):  # noqa: PTH110, PTH118, PTH120 - pathlib takes 5 ms to import
         print(
-            'cloudsync: the PyPI package "cloudsync", another tool, is installed in the same environment and has overwritten parts of this '
-            "one; nothing is done with the mixture. Install this one by itself: pipx install cloudsync-firewall",
+            'cloudsync: the PyPI package "cloudsync", another tool, is installed in the same'
+            " environment and has overwritten parts of this one; nothing is done with the mixture."
+            " Install this one by itself: pipx install cloudsync-firewall",
             file=sys.stderr,
         )
         sys.exit(1)

@@ -28,13 +28,16 @@ MEANINGS = (
     (
         FAILED,
         (
-            "something failed that trying again will not fix: credentials, permission, not found, a malformed label or file; the rest "
-            "was done, nothing closed because of it"
+            "something failed that trying again will not fix: credentials, permission, not found, a"
+            " malformed label or file; the rest was done, nothing closed because of it"
         ),
     ),
     (
         TRY_AGAIN,
-        "something could not be read for now: try again; the rest was done, nothing closed because of it",
+        (
+            "something could not be read for now: try again; the rest was done, nothing closed"
+            " because of it"
+        ),
     ),
     (CHANGES, "changes pending (`plan --detailed-exitcode` only)"),
     (DONE, "done, or nothing to do"),

@@ -1,7 +1,7 @@
 """Records the casts of the documentation: a terminal as an animated SVG, of real runs.
 
-`python docs/cast.py` in a checkout with the development dependencies. Without animation, on paper and
-for readers who want less motion, a cast is its last frame.
+`python docs/cast.py` in a checkout with the development dependencies. Without animation, on paper
+and for readers who want less motion, a cast is its last frame.
 """
 
 from __future__ import annotations
@@ -85,8 +85,10 @@ def svg(frames: list[Frame], title: str) -> str:
             f"@keyframes k{number}{{0%{{visibility:hidden}}{start:.3f}%{{visibility:visible}}"
             f"{end:.3f}%{{visibility:hidden}}}}"
             if number
-            else f"#f0{{animation:k0 {total:.1f}s step-end infinite}}"
-            f"@keyframes k0{{0%{{visibility:visible}}{end:.3f}%{{visibility:hidden}}}}"
+            else (
+                f"#f0{{animation:k0 {total:.1f}s step-end infinite}}"
+                f"@keyframes k0{{0%{{visibility:visible}}{end:.3f}%{{visibility:hidden}}}}"
+            )
         )
         kind = "f last" if number == len(frames) - 1 else "f"
         groups.append(f'<g id="f{number}" class="{kind}">{"".join(_lines(frame))}</g>')
@@ -116,7 +118,9 @@ def _spans(line: Text) -> Iterator[str]:
         if span.start < position:
             continue
         yield html.escape(content[position : span.start])
-        yield f"<tspan{_attributes(str(span.style))}>{html.escape(content[span.start : span.end])}</tspan>"
+        yield (
+            f"<tspan{_attributes(str(span.style))}>{html.escape(content[span.start : span.end])}</tspan>"
+        )
         position = span.end
     yield html.escape(content[position:])
 

@@ -134,8 +134,9 @@ def _commands() -> str:
         "# Commands",
         GENERATED,
         (
-            "Before or after every command: `-c/--config FILE`, `--color auto|always|never`, `-q/--quiet`, `-v/--verbose`, "
-            "`--log-format text|json`. Exit codes: [exit-codes.md](../exit-codes.md)."
+            "Before or after every command: `-c/--config FILE`, `--color auto|always|never`,"
+            " `-q/--quiet`, `-v/--verbose`, `--log-format text|json`. Exit codes:"
+            " [exit-codes.md](../exit-codes.md)."
         ),
     ]
     for name in COMMANDS:
@@ -190,8 +191,8 @@ def _configuration() -> str:
         "# Configuration",
         GENERATED,
         (
-            "A file with comments for every key is `config.example.toml`; `cloudsync config schema` prints the JSON Schema for editors. "
-            "A key that is not here is an error."
+            "A file with comments for every key is `config.example.toml`; `cloudsync config schema`"
+            " prints the JSON Schema for editors. A key that is not here is an error."
         ),
     ]
     for title, model in TABLES:

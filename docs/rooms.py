@@ -1,4 +1,5 @@
-"""The rooms of `cloudsync/` and what each imports, read from the code: for `docs/architecture.md`."""
+"""The rooms of `cloudsync/` and what each imports, read from the code: for
+`docs/architecture.md`."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ CORE = Path(__file__).resolve().parents[1] / "cloudsync"
 
 
 def rooms() -> Mapping[str, tuple[str, frozenset[str]]]:
-    """By name of the package or module, the highest first: the first paragraph of its docstring, and
-    the other rooms it imports."""
+    """By name of the package or module, the highest first: the first paragraph of its docstring,
+    and the other rooms it imports."""
     sources = {path: ast.parse(path.read_text()) for path in sorted(CORE.rglob("*.py"))}
     imports: dict[str, set[str]] = {}
     purposes: dict[str, str] = {}

@@ -1,5 +1,5 @@
-"""Takes the pictures of the pages in the documentation, with Debian's chromium: the report and a path
-at the width of a phone, a laptop and a sheet of paper.
+"""Takes the pictures of the pages in the documentation, with Debian's chromium: the report and a
+path at the width of a phone, a laptop and a sheet of paper.
 
 `python docs/screenshots.py` in a checkout with the development dependencies.
 """

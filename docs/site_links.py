@@ -1,4 +1,5 @@
-"""For `make site`: a link to a file outside `docs/` names the file, since the site does not have it."""
+"""For `make site`: a link to a file outside `docs/` names the file, since the site does not have
+it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""How many examples property tests try: all of them in `make test` and CI, a sixth in `make unit`."""
+"""How many examples property tests try: all of them in `make test` and CI, a sixth in `make
+unit`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Root file systems of Debian suites, made by mmdebstrap from the mirror that this machine's own apt
-uses, and kept outside the checkout between runs.
+"""Root file systems of Debian suites, made by mmdebstrap from the mirror that this machine's own
+apt uses, and kept outside the checkout between runs.
 
 A root is made once per suite, list of packages and month. What runs in one sees a throw-away copy
 (an overlay) in mount and process namespaces of its own; nothing of it outlives the run.
@@ -55,8 +55,9 @@ def source(suite: str) -> str:
 
 
 def made(suite: str, packages: Sequence[str], variant: str = "minbase") -> Path:
-    """The directory of a root of `suite` with `packages` (`NAME`, or `NAME/SUITE` for one of another
-    suite); made if it is not in the cache, where it takes the place of earlier months' roots.
+    """The directory of a root of `suite` with `packages` (`NAME`, or `NAME/SUITE` for one of
+    another suite); made if it is not in the cache, where it takes the place of earlier months'
+    roots.
 
     `variant="extract"`: only the files of the packages, with nothing set up. Raises
     `CalledProcessError` with mmdebstrap's own words in `stderr`.

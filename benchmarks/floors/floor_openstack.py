@@ -1,5 +1,5 @@
-"""The shortest script: `floor_openstack.py create|no-op|write COUNT PORT,PORT,…` at NEUTRON_ENDPOINT, a
-Neutron without Keystone, for the project NEUTRON_PROJECT."""
+"""The shortest script: `floor_openstack.py create|no-op|write COUNT PORT,PORT,…` at
+NEUTRON_ENDPOINT, a Neutron without Keystone, for the project NEUTRON_PROJECT."""
 
 import os
 import sys

@@ -69,8 +69,9 @@ def approved(
     pull = _merged(event, github, sleep)
     if pull.from_repository not in (event.repository, None):
         raise NotApproved(
-            f"pull request #{pull.number} came from a fork, whose runs may not comment: no comment in it can be the plan of this "
-            "repository; look at the plan of this run, and apply it by hand or with the input expect"
+            f"pull request #{pull.number} came from a fork, whose runs may not comment: no comment"
+            " in it can be the plan of this repository; look at the plan of this run, and apply it"
+            " by hand or with the input expect"
         )
     remark = _refuse_an_old_commit(event, github)
     place = Place(event.repository, pull.number, inputs.label, inputs.approval_secret)
@@ -78,19 +79,21 @@ def approved(
     seal = comment.shown(comments)
     if seal is None:
         raise NotApproved(
-            f"pull request #{pull.number} has no plan of this configuration that could be approved by merging it; "
-            "look at the plan of this run, and apply it by hand or with the input expect",
+            f"pull request #{pull.number} has no plan of this configuration that could be approved"
+            " by merging it; look at the plan of this run, and apply it by hand or with the input"
+            " expect",
             comments=tuple(comments),
         )
     if seal == comment.USED:
         raise NotApproved(
-            f"the changes shown in pull request #{pull.number} were applied already, and a merge approves them once: "
-            "what changed since then needs a plan of its own",
+            f"the changes shown in pull request #{pull.number} were applied already, and a merge"
+            " approves them once: what changed since then needs a plan of its own",
             changed=True,
         )
     if seal != place.seal(digest):
         raise NotApproved(
-            f"the changes are not those shown in pull request #{pull.number} any more: their digest is {digest} now",
+            f"the changes are not those shown in pull request #{pull.number} any more: their digest"
+            f" is {digest} now",
             changed=True,
             comments=tuple(comments),
         )
@@ -107,12 +110,15 @@ def _refuse_an_old_commit(event: Event, github: GitHub) -> str | None:
     except GitHubError as error:
         if not error.forbidden:
             raise
-        return f"whether this is the newest commit of {event.branch} was not checked, give the job `contents: read`: {error}"
+        return (
+            f"whether this is the newest commit of {event.branch} was not checked, give the job"
+            f" `contents: read`: {error}"
+        )
     if tip == event.sha:
         return None
     raise NotApproved(
-        f"the commit {event.sha[:12]} is not the newest of {event.branch} any more, {tip[:12]} is: what is approved may have been "
-        "taken back since; the run of the newest commit applies",
+        f"the commit {event.sha[:12]} is not the newest of {event.branch} any more, {tip[:12]} is:"
+        " what is approved may have been taken back since; the run of the newest commit applies",
         changed=True,
     )
 
@@ -130,6 +136,7 @@ def _merged(event: Event, github: GitHub, sleep: Callable[[float], None]) -> Pul
         if merged:
             return merged[0]
     raise NotApproved(
-        f"the commit {event.sha[:12]} was not made by merging a pull request, so its "
-        "changes were never shown to anyone; look at the plan of this run, and apply it by hand or with the input expect"
+        f"the commit {event.sha[:12]} was not made by merging a pull request, so its changes were"
+        " never shown to anyone; look at the plan of this run, and apply it by hand or with the"
+        " input expect"
     )

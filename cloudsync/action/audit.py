@@ -1,5 +1,5 @@
-"""`command: audit`: the Compose files of the checkout looked at, as SARIF for code scanning and as a
-job summary. It needs no credentials, and changes nothing."""
+"""`command: audit`: the Compose files of the checkout looked at, as SARIF for code scanning and as
+a job summary. It needs no credentials, and changes nothing."""
 
 from __future__ import annotations
 

@@ -213,8 +213,8 @@ def _failure(answer: requests.Response) -> GitHubError:
 
 
 def _rate_limit(answer: requests.Response) -> float | None:
-    """Seconds to wait, if the answer is one about a rate limit (docs.github.com, "Best practices for
-    using the REST API"). A secondary limit may say so in its body alone: then GitHub asks for a
+    """Seconds to wait, if the answer is one about a rate limit (docs.github.com, "Best practices
+    for using the REST API"). A secondary limit may say so in its body alone: then GitHub asks for a
     minute at least."""
     try:
         if "retry-after" in answer.headers:

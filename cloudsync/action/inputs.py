@@ -74,7 +74,8 @@ class Inputs:
         directory = workspace / (text("working-directory") or ".")
         if not directory.is_dir():
             raise InputError(
-                "the input working-directory is not a directory in the checkout; did you run actions/checkout first?"
+                "the input working-directory is not a directory in the checkout; did you run"
+                " actions/checkout first?"
             )
         config = text("config") or None
         return Inputs(

@@ -34,7 +34,8 @@ def requirement(version: str, extras: str, action: Path) -> str:
         )
     if version and not _VERSION.fullmatch(version):
         raise InstallError(
-            "the input version must be a released version such as 1.2.0; empty is the code of the action itself"
+            "the input version must be a released version such as 1.2.0; empty is the code of the"
+            " action itself"
         )
     suffix = f"[{extras}]" if extras else ""
     return f"{DISTRIBUTION}{suffix}=={version}" if version else f"{action}{suffix}"
@@ -82,7 +83,8 @@ def commands(environ: Mapping[str, str], folder: Path) -> list[list[str]]:
         case "uv":
             if (uv := shutil.which("uv")) is None:
                 raise InstallError(
-                    "the input install is uv, but there is no uv: add a step with astral-sh/setup-uv before"
+                    "the input install is uv, but there is no uv: add a step with"
+                    " astral-sh/setup-uv before"
                 )
             built = ["--build-constraint", pinned[1]] if pinned else []
             return [

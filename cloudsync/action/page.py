@@ -30,7 +30,10 @@ def comment(
         return "\n".join(
             [
                 *lines,
-                f"❌ **There is no plan{head}**, so merging approves nothing. [Run]({event.run_url})",
+                (
+                    f"❌ **There is no plan{head}**, so merging approves nothing."
+                    f" [Run]({event.run_url})"
+                ),
                 "",
                 *_problem(problem),
             ]
@@ -47,8 +50,9 @@ def comment(
 
 def _too_long(plan: Plan, head: str) -> str:
     return (
-        f"⚠️ **This plan is too long for a comment, so merging does not approve it{head}.** The job summary has all of it; "
-        f"to apply it, name its digest in the input `expect`: `{digest(plan)}`."
+        f"⚠️ **This plan is too long for a comment, so merging does not approve it{head}.** The job"
+        " summary has all of it; to apply it, name its digest in the input `expect`:"
+        f" `{digest(plan)}`."
     )
 
 
@@ -70,8 +74,14 @@ def _verdict(plan: Plan, head: str) -> str:
         )
         for firewall in plan.firewalls
     ):
-        return f"⚠️ **Merging will apply nothing of this{head}: a guard waits at {waiting}, see below.**"
-    return f"⚠️ **Merging will not apply all of this: a guard waits at {waiting}, see below.** {approves}"
+        return (
+            f"⚠️ **Merging will apply nothing of this{head}: a guard waits at {waiting}, see"
+            " below.**"
+        )
+    return (
+        f"⚠️ **Merging will not apply all of this: a guard waits at {waiting}, see below.**"
+        f" {approves}"
+    )
 
 
 def summary(label: str, plan: Plan | None, problem: str, applied: str | None) -> str:
@@ -89,8 +99,14 @@ def state(event: Event, result: Result) -> str:
     if result.code == exit_codes.DONE:
         return f"✅ **Applied** in [this run]({event.run_url})."
     if result.code == exit_codes.NOT_APPROVED:
-        return f"❌ **Nothing was applied** ({result.reason}): {markdown(result.problem, 600)}. [Run]({event.run_url})"
-    sentence = f"❌ **{result.reason}** while it was applied; [the run]({event.run_url}) says what was done and what was not."
+        return (
+            f"❌ **Nothing was applied** ({result.reason}): {markdown(result.problem, 600)}."
+            f" [Run]({event.run_url})"
+        )
+    sentence = (
+        f"❌ **{result.reason}** while it was applied; [the run]({event.run_url}) says what was"
+        " done and what was not."
+    )
     return (
         sentence
         if result.code != exit_codes.GUARD

@@ -73,7 +73,10 @@ def main(environ: Mapping[str, str]) -> int:
         )
         return _end(runner, result)
     if event.name in _WITH_SECRETS:
-        text = f"{event.name} would give a stranger's configuration this repository's secrets: use pull_request"
+        text = (
+            f"{event.name} would give a stranger's configuration this repository's secrets: use"
+            " pull_request"
+        )
         return _end(runner, Result(exit_codes.USAGE, "event", text))
     if inputs.command == "audit":
         return audit(inputs, environ, runner)
@@ -126,7 +129,8 @@ def _commented(
         return result
     if event.fork:
         runner.warning(
-            "the pull request comes from a fork, whose token may not comment: the plan is in the job summary"
+            "the pull request comes from a fork, whose token may not comment: the plan is in the"
+            " job summary"
         )
         return result
     place = Place(event.repository, event.pull_request, inputs.label, inputs.approval_secret)
@@ -142,7 +146,10 @@ def _commented(
         comment.put(github, place, text)
     except GitHubError as error:
         hint = "; does the job have `permissions: pull-requests: write`?" if error.forbidden else ""
-        message = f"the plan could not be written into the pull request, and an older one may still be there: {error}{hint}"
+        message = (
+            "the plan could not be written into the pull request, and an older one may still be"
+            f" there: {error}{hint}"
+        )
         if result.code != exit_codes.DONE:
             runner.error(message)
             return result

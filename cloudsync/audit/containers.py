@@ -115,8 +115,10 @@ def _host_network(facts: Facts) -> Iterator[Finding]:
             severity=graded(reachable, "high", "high", "medium"),
             host=facts.host,
             object=workload.name,
-            reason=f"on the host's network it listens on {listener.port}/{listener.protocol} of "
-            "every address",
+            reason=(
+                f"on the host's network it listens on {listener.port}/{listener.protocol} of "
+                "every address"
+            ),
             reachable=reachable,
             protocol=listener.protocol,
             ports=str(listener.port),

@@ -1,5 +1,5 @@
-"""Findings about rules that Docker or a boot writes: forwarding, stale NAT, saved files, switches of
-the daemon, and our own table (CS015, CS018 to CS021, CS025, CS026)."""
+"""Findings about rules that Docker or a boot writes: forwarding, stale NAT, saved files, switches
+of the daemon, and our own table (CS015, CS018 to CS021, CS025, CS026)."""
 
 from __future__ import annotations
 
@@ -160,5 +160,8 @@ def _host_table(facts: Facts) -> Iterator[Finding]:
 _NOT_AT_BOOT = {
     "missing": "no unit loads it at boot: cloudsync-host.service is not installed",
     "disabled": "no unit loads it at boot: cloudsync-host.service is not enabled",
-    "late": "cloudsync-host.service is not ordered before network-pre.target: the network comes up first",
+    "late": (
+        "cloudsync-host.service is not ordered before network-pre.target: the network comes up"
+        " first"
+    ),
 }

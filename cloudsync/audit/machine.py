@@ -58,7 +58,9 @@ def _api(facts: Facts, port: str, file: str | None) -> Finding:
         severity="critical",
         host=facts.host,
         object="dockerd",
-        reason=f"whoever reaches {port}/tcp is root on the machine: no client certificate is asked for",
+        reason=(
+            f"whoever reaches {port}/tcp is root on the machine: no client certificate is asked for"
+        ),
         reachable=of_port(facts, "tcp", port) if port.isdigit() else "unknown",
         protocol="tcp",
         ports=port,

@@ -1,5 +1,5 @@
-"""Findings about container networks: who shares them, and what leads into them (CS024, CS025, CS028,
-CS029, CS040)."""
+"""Findings about container networks: who shares them, and what leads into them (CS024, CS025,
+CS028, CS029, CS040)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,10 @@ def _internal(facts: Facts, engine: Engine) -> Iterator[Finding]:
             severity="low",
             host=facts.host,
             object=f"network {network.name}",
-            reason=f"its containers reach what listens on the machine ({ports}) by the gateway's address",
+            reason=(
+                f"its containers reach what listens on the machine ({ports}) by the gateway's"
+                " address"
+            ),
             reachable="host",
         )
 
@@ -101,7 +104,9 @@ def _rootless(facts: Facts, engine: Engine) -> Iterator[Finding]:
                     severity="medium",
                     host=facts.host,
                     object=container.name,
-                    reason=f"{publish.ports}/{publish.protocol} reads 0.0.0.0, and IPv6 reaches it too",
+                    reason=(
+                        f"{publish.ports}/{publish.protocol} reads 0.0.0.0, and IPv6 reaches it too"
+                    ),
                     reachable=of_port(facts, publish.protocol, publish.ports, (6,)),
                     protocol=publish.protocol,
                     ports=publish.ports,
@@ -150,7 +155,9 @@ def _ingress(facts: Facts, engine: Engine) -> Iterator[Finding]:
             severity="low",
             host=facts.host,
             object=f"port {publish.ports}/{publish.protocol}",
-            reason=f"Swarm publishes it on every address, although the daemon's ip is {daemon.address}",
+            reason=(
+                f"Swarm publishes it on every address, although the daemon's ip is {daemon.address}"
+            ),
             reachable=of_port(facts, publish.protocol, publish.ports),
             protocol=publish.protocol,
             ports=publish.ports,

@@ -1,5 +1,5 @@
-"""Findings about published ports: who publishes what, and who reaches it (CS001, CS002, CS016, CS027,
-CS032 to CS035, CS042)."""
+"""Findings about published ports: who publishes what, and who reaches it (CS001, CS002, CS016,
+CS027, CS032 to CS035, CS042)."""
 
 from __future__ import annotations
 

@@ -75,7 +75,8 @@ def command(shell: Shell, *, chosen: Chosen, **options: Any) -> int:
     if given.planfile is not None:
         if chosen != Chosen((), Granted(), None):
             raise click.UsageError(
-                "a plan file carries what it was granted, and accepts no more: omit the other options"
+                "a plan file carries what it was granted, and accepts no more: omit the other"
+                " options"
             )
         approved = _read(given.planfile)
         known = tuple(f.name for f in approved.firewalls if f.name in configuration.firewalls)
@@ -83,7 +84,8 @@ def command(shell: Shell, *, chosen: Chosen, **options: Any) -> int:
         if gone := [f.name for f in approved.firewalls if f.name not in configuration.firewalls]:
             names = ", ".join(plain(name, 60) for name in gone[:5])
             click.echo(
-                f"Nothing was applied, this is not the approved plan any more: not in the configuration: {names}"
+                "Nothing was applied, this is not the approved plan any more: not in the"
+                f" configuration: {names}"
             )
             return exit_codes.NOT_APPROVED
     asks = not (given.auto_approve or given.expect is not None or approved is not None)
@@ -95,11 +97,13 @@ def command(shell: Shell, *, chosen: Chosen, **options: Any) -> int:
     how = (
         "a plan file"
         if approved
-        else "--expect"
-        if given.expect
-        else "--auto-approve"
-        if given.auto_approve
-        else "approved on a terminal"
+        else (
+            "--expect"
+            if given.expect
+            else "--auto-approve"
+            if given.auto_approve
+            else "approved on a terminal"
+        )
     )
     unattended = shell.quiet and given.auto_approve and not (approved or given.expect)
     screen = _Screen(shell, configuration, unattended=unattended)
@@ -222,7 +226,7 @@ def _ask_and_apply(
         names = ", ".join(plain(name, 60) for name in attaching)
         click.echo(
             f"\nA yes also attaches what is shown above (--allow-attach {names}): everything that "
-            f"is not listed closes on those machines."
+            "is not listed closes on those machines."
         )
     if (
         click.prompt(

@@ -99,7 +99,10 @@ def _checks(shell: Shell) -> Iterator[Check]:
                 "configuration", "broken", problem, "cloudsync config check, cloudsync init"
             )
         return
-    parts = f"{count(len(configuration.hosts), 'host')}, {count(len(configuration.firewalls), 'firewall')}"
+    parts = (
+        f"{count(len(configuration.hosts), 'host')},"
+        f" {count(len(configuration.firewalls), 'firewall')}"
+    )
     summary = f"{configuration.file} (owner {configuration.owner}, {parts})"
     yield Check("configuration", "ok", summary)
     yield from _libraries(configuration)

@@ -49,8 +49,8 @@ def command(
     """Explain one port: where it is open, who needs it, what refuses or holds it, and what would
     change that.
 
-    PORT is 8080, 8080/tcp, 8000-8010/udp, icmp, esp, …; without a protocol it is tcp, and udp too if
-    anything about it is known. Writes nothing.
+    PORT is 8080, 8080/tcp, 8000-8010/udp, icmp, esp, …; without a protocol it is tcp, and udp too
+    if anything about it is known. Writes nothing.
     """
     from cloudsync.model.plan import Granted
     from cloudsync.planning.explain import explain
@@ -105,7 +105,8 @@ def _asked(port: str) -> tuple[Asked, ...]:
         first = Asked(*allowed(_docker_notation(port)))
     except ValueError:
         raise click.UsageError(
-            "PORT must be a port such as 8080/tcp or 8000-8010/udp, or a protocol such as icmp or esp"
+            "PORT must be a port such as 8080/tcp or 8000-8010/udp, or a protocol such as icmp"
+            " or esp"
         ) from None
     if first.protocol == "tcp" and "/" not in port:
         return first, Asked("udp", first.first, first.last)

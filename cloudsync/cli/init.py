@@ -90,8 +90,10 @@ class _Provider:
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="The answer to a provider's question, or a key of its account's table such as endpoint "
-    "(repeatable); --no-input lists those that it needs.",
+    help=(
+        "The answer to a provider's question, or a key of its account's table such as endpoint "
+        "(repeatable); --no-input lists those that it needs."
+    ),
 )
 @click.option("--no-input", is_flag=True, help="Ask nothing: flags and defaults only.")
 @click.option("--no-plan", is_flag=True, help="Do not show what plan would do.")
@@ -108,7 +110,8 @@ def command(shell: Shell, **options: Any) -> int:
     path = Path(shell.config or "cloudsync.toml")
     if path.exists() or path.is_symlink():
         raise click.UsageError(
-            f"{plain(str(path))} exists already, and is never overwritten; --config FILE names another"
+            f"{plain(str(path))} exists already, and is never overwritten; --config FILE names"
+            " another"
         )
     if given.engine is not None and given.ports is not None:
         raise click.UsageError("--engine and --ports exclude each other")
@@ -290,7 +293,7 @@ def _settings(
         key, equals, value = setting.partition("=")
         if not equals or key not in (*keys, *further):
             raise click.UsageError(
-                f"--set takes KEY=VALUE, and of this provider the keys "
+                "--set takes KEY=VALUE, and of this provider the keys "
                 f"{', '.join((*keys, *further))}"
             )
         if key in keys:

@@ -97,7 +97,8 @@ def _screen(rows: list[dict[str, Any]], *, verbose: bool) -> Iterator[Block]:
 
 
 def port_list_of(protocols: list[str] | None) -> str:
-    """`all protocols`, `tcp, udp, icmp`, `tcp, udp, icmp, esp and 246 more`: the usual ones first."""
+    """`all protocols`, `tcp, udp, icmp`, `tcp, udp, icmp, esp and 246 more`: the usual ones
+    first."""
     if protocols is None:
         return "all protocols"
     usual = ("tcp", "udp", "icmp", "icmpv6", "esp", "ah", "sctp", "gre", "ipip")

@@ -23,7 +23,10 @@ from cloudsync.rules.networks import is_loopback
 _CONTEXT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.+-]{0,127}")
 _SSH_WORD = re.compile(r"[A-Za-z0-9_.:%\[\]@+][A-Za-z0-9_.:%\[\]@+-]{0,254}")
 _PLAIN_PORT = 2375
-_SHAPE = "is not an engine such as unix:///var/run/docker.sock, ssh://user@host, tcp://address:port or the name of a Docker context"
+_SHAPE = (
+    "is not an engine such as unix:///var/run/docker.sock, ssh://user@host, tcp://address:port or"
+    " the name of a Docker context"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,8 @@ def engine_problem(endpoint: str) -> str | None:
             return "must be tcp://address:port"
         plain = port == _PLAIN_PORT and not is_loopback(parts.hostname)
         return (
-            "plain tcp is for loopback addresses only: 2375 is Docker's port without TLS, 2376 the one with it"
+            "plain tcp is for loopback addresses only: 2375 is Docker's port without TLS, 2376 the"
+            " one with it"
             if plain
             else None
         )
@@ -86,5 +90,8 @@ def _ssh_problem(parts: SplitResult) -> str | None:
     """ssh takes words that begin with a dash for options, so none may."""
     words = [word for word in (parts.username, parts.hostname) if word is not None]
     if parts.hostname is None or not all(_SSH_WORD.fullmatch(word) for word in words):
-        return "must be ssh://user@host, with :port and the socket's path where they are others than usual"
+        return (
+            "must be ssh://user@host, with :port and the socket's path where they are others than"
+            " usual"
+        )
     return None

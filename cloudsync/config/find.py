@@ -1,8 +1,9 @@
-"""Which file is the configuration: the one that is named, or the first of those that are looked for.
+"""Which file is the configuration: the one that is named, or the first of those that are looked
+for.
 
 A file that was *found* counts only if it is the caller's or root's and nobody else can change it,
-nor put another one in its place: it names commands that are run (`token = { command = [...] }`), and
-whoever calls cloudsync in somebody's folder did not choose them.
+nor put another one in its place: it names commands that are run (`token = { command = [...] }`),
+and whoever calls cloudsync in somebody's folder did not choose them.
 """
 
 from __future__ import annotations

@@ -47,14 +47,20 @@ class FirstRun:
         )
         return "\n".join(
             [
-                "# Which firewall follows which containers. `cloudsync config check` says what is wrong with it, line by line;",
+                (
+                    "# Which firewall follows which containers. `cloudsync config check` says what"
+                    " is wrong with it, line by line;"
+                ),
                 "# `cloudsync plan` shows what an apply would do, and writes nothing.",
                 "version = 1",
                 noted(
                     f'owner = "{self.owner}"',
                     "whose firewalls these are: two owners never share one",
                 ),
-                '# state = "file:///var/lib/cloudsync"   # lock and memory; the default for root, else ~/.local/state/cloudsync',
+                (
+                    '# state = "file:///var/lib/cloudsync"   # lock and memory; the default for'
+                    " root, else ~/.local/state/cloudsync"
+                ),
                 "",
                 noted("[ssh]", "what stays reachable whatever happens"),
                 f"ports = [{self.ssh_port}]",
@@ -65,12 +71,21 @@ class FirstRun:
                 "[policy]",
                 noted(
                     f'expose = "{self.expose}"',
-                    'every published port; "labelled": only where the label cloudsync.expose=true asks'
-                    if self.expose == "published"
-                    else 'only where the label cloudsync.expose=true asks; "published": every published port',
+                    (
+                        'every published port; "labelled": only where the label'
+                        " cloudsync.expose=true asks"
+                        if self.expose == "published"
+                        else (
+                            'only where the label cloudsync.expose=true asks; "published": every'
+                            " published port"
+                        )
+                    ),
                 ),
                 '# deny = ["8080/tcp"]                # never opened, no matter who asks',
-                '# allow_sensitive = ["5432/tcp"]     # databases and the like are not opened to the world, except these',
+                (
+                    '# allow_sensitive = ["5432/tcp"]     # databases and the like are not opened'
+                    " to the world, except these"
+                ),
                 '# mode = "additive"                  # never closes anything',
                 "",
                 f"[providers.{self.provider}]",
@@ -84,7 +99,10 @@ class FirstRun:
                 noted(f'hosts = ["{self.host}"]', "whose ports it opens, together"),
                 *self.firewall,
                 "",
-                f"# [[firewalls.{self.firewall_name}.allow]]              # further rules, whatever containers say",
+                (
+                    f"# [[firewalls.{self.firewall_name}.allow]]              # further rules,"
+                    " whatever containers say"
+                ),
                 '# ports = ["9100/tcp"]',
                 '# sources = ["203.0.113.0/24"]',
                 "",

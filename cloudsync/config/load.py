@@ -520,7 +520,8 @@ def _in_words(
     if kind == "string_pattern_mismatch":
         return _patterns.get(
             str(where[0]),
-            "must be made of a-z, 0-9, '.', '_' and '-', 40 at most, beginning and ending with a-z or 0-9",
+            "must be made of a-z, 0-9, '.', '_' and '-', 40 at most, beginning and ending with a-z"
+            " or 0-9",
         )
     names = {
         "string_type": "text",

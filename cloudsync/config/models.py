@@ -228,8 +228,10 @@ class NetworkTable(Settings):
     refresh: Annotated[
         Duration | None,
         Field(
-            description="for so long an answer that an apply remembers is used without asking "
-            "again; 1h for url, else 0s"
+            description=(
+                "for so long an answer that an apply remembers is used without asking "
+                "again; 1h for url, else 0s"
+            )
         ),
     ] = None
 
@@ -420,7 +422,9 @@ class TlsEngineTable(Settings):
     ca: Annotated[
         str | None,
         Field(
-            description="PEM file of who signs the engine's certificate; the machine's own authorities"
+            description=(
+                "PEM file of who signs the engine's certificate; the machine's own authorities"
+            )
         ),
     ] = None
     cert: Annotated[str, Field(min_length=1, description="PEM file of our certificate")]
@@ -452,8 +456,10 @@ class HostTable(Settings):
     docker: Annotated[
         Engines | None,
         Field(
-            description="engine: unix:///path, ssh://user@host, tcp://address:port, a Docker context, or a table with TLS files; "
-            "a list for several"
+            description=(
+                "engine: unix:///path, ssh://user@host, tcp://address:port, a Docker context, or a"
+                " table with TLS files; a list for several"
+            )
         ),
     ] = None
     compose: Annotated[
@@ -528,8 +534,10 @@ class AllowTable(Settings):
         list[AllowSource],
         Field(
             min_length=1,
-            description="as in [ssh]; also the vendor's own lists of addresses by their ids: "
-            '"pl-…" (AWS prefix lists), an address group of OpenStack',
+            description=(
+                "as in [ssh]; also the vendor's own lists of addresses by their ids: "
+                '"pl-…" (AWS prefix lists), an address group of OpenStack'
+            ),
         ),
     ]
     description: Annotated[
@@ -546,8 +554,10 @@ class FirewallTable(Settings):
     shared_with: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=255)]],
         Field(
-            description="machines it also acts on that need nothing of their own: "
-            'names, ids, or "*" for all'
+            description=(
+                "machines it also acts on that need nothing of their own: "
+                'names, ids, or "*" for all'
+            )
         ),
     ] = []
     allow: Annotated[
@@ -629,16 +639,20 @@ class File(Settings):
     state: Annotated[
         State | None,
         Field(
-            description="file:// and the state directory, or an object store: s3://bucket/prefix, "
-            "gs://bucket/prefix, az://container/prefix; a table adds its endpoint"
+            description=(
+                "file:// and the state directory, or an object store: s3://bucket/prefix, "
+                "gs://bucket/prefix, az://container/prefix; a table adds its endpoint"
+            )
         ),
     ] = None
     ssh: SshTable
     networks: Annotated[
         dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")], NamedNetwork],
         Field(
-            description='names for sources, used as "@name": lists of networks, or tables of '
-            "networks that move"
+            description=(
+                'names for sources, used as "@name": lists of networks, or tables of '
+                "networks that move"
+            )
         ),
     ] = {}
     policy: PolicyTable

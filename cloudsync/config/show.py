@@ -42,9 +42,11 @@ def show(configuration: Configuration) -> str:
             "sources": _written(configuration.ssh.written),
         },
         "networks": {
-            name: _moving(configuration.moving[name])
-            if name in configuration.moving
-            else list(networks.cidrs())
+            name: (
+                _moving(configuration.moving[name])
+                if name in configuration.moving
+                else list(networks.cidrs())
+            )
             for name, networks in configuration.networks.items()
         },
         "policy": {
@@ -73,27 +75,29 @@ def show(configuration: Configuration) -> str:
         },
         "hosts": {
             host.name: (
-                {"docker": [_engine(engine) for engine in host.docker]} if host.docker else {}
+                ({"docker": [_engine(engine) for engine in host.docker]} if host.docker else {})
+                | _inventory(host)
+                | _compose(host.compose)
+                | (
+                    {"ports": _ports(host.ports)}
+                    if host.ports or not (host.docker or host.compose or host.inventory)
+                    else {}
+                )
+                | ({"retired": True} if host.retired else {})
             )
-            | _inventory(host)
-            | _compose(host.compose)
-            | (
-                {"ports": _ports(host.ports)}
-                if host.ports or not (host.docker or host.compose or host.inventory)
-                else {}
-            )
-            | ({"retired": True} if host.retired else {})
             for host in configuration.hosts.values()
         },
         "firewalls": {
-            firewall.name: {"provider": firewall.account}
-            | ({"static": True} if firewall.static else {"hosts": list(firewall.marker_hosts)})
-            | ({"shared_with": list(firewall.shared_with)} if firewall.shared_with else {})
-            | firewall.settings.model_dump(exclude_none=True, mode="json")
-            | (
-                {"allow": [table for allow in firewall.allow for table in _allows(allow)]}
-                if firewall.allow
-                else {}
+            firewall.name: (
+                {"provider": firewall.account}
+                | ({"static": True} if firewall.static else {"hosts": list(firewall.marker_hosts)})
+                | ({"shared_with": list(firewall.shared_with)} if firewall.shared_with else {})
+                | firewall.settings.model_dump(exclude_none=True, mode="json")
+                | (
+                    {"allow": [table for allow in firewall.allow for table in _allows(allow)]}
+                    if firewall.allow
+                    else {}
+                )
             )
             for firewall in configuration.firewalls.values()
         },
@@ -196,8 +200,8 @@ def _inventory(host: Host) -> dict[str, Any]:
 
 
 def _fleet(configuration: Configuration) -> dict[str, Any]:
-    """`[publish]` and `[hosts-from-store]`, if there are any; what `include` brought is shown in its
-    place."""
+    """`[publish]` and `[hosts-from-store]`, if there are any; what `include` brought is shown in
+    its place."""
     shown: dict[str, Any] = {}
     if (publish := configuration.publish) is not None:
         shown["publish"] = {"valid_for": _duration(timedelta(seconds=publish.valid_for))}

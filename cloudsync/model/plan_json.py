@@ -86,7 +86,8 @@ class ChangePart(_Part):
     vendor_rule: str | None = None
     """For close: the vendor's rule that goes or loses this."""
     list_id: str | None = None
-    """For open: the vendor's list of addresses that is the rule's source, and that `sources` are in."""
+    """For open: the vendor's list of addresses that is the rule's source, and that `sources` are
+    in."""
 
 
 class StepPart(_Part):

@@ -1,1 +1,2 @@
-"""Reports how a run ended: health check, Prometheus textfile, webhook. Never fails or delays a run."""
+"""Reports how a run ended: health check, Prometheus textfile, webhook. Never fails or delays a
+run."""

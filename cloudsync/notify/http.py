@@ -84,7 +84,8 @@ def post(
         raise NotSent(type(error).__name__) from None
     if 300 <= status < 400:
         raise NotSent(
-            f"the answer was a redirect ({status}), and those are not followed: name the final address"
+            f"the answer was a redirect ({status}), and those are not followed: name the final"
+            " address"
         )
     if not 200 <= status < 300:
         raise NotSent(f"the answer was {status}")

@@ -28,7 +28,9 @@ ErrorKind = Literal[
     "write",
 ]
 ERROR_KINDS: dict[ErrorKind, str] = {
-    "configuration": "a changed configuration file could not be used (watch goes on with the old one)",
+    "configuration": (
+        "a changed configuration file could not be used (watch goes on with the old one)"
+    ),
     "firewall": "a firewall could not be read",
     "guard": "a guard refused something",
     "host": "a host could not be read completely",
@@ -130,7 +132,8 @@ class Run:
             causes = self.causes() or ["see the log"]
             more = f" (and {len(causes) - _CAUSES} more)" if len(causes) > _CAUSES else ""
             phrases.append(
-                f"exit {self.code}: {'; '.join(message(cause, 500) for cause in causes[:_CAUSES])}{more}"
+                f"exit {self.code}:"
+                f" {'; '.join(message(cause, 500) for cause in causes[:_CAUSES])}{more}"
             )
         return "; ".join(phrases) or "nothing to do"
 

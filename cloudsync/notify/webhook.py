@@ -122,8 +122,9 @@ def _described(text: str | None) -> str | None:
 
 
 def _for_chat(text: str) -> str:
-    """A sentence that a chat service shows as it is: names in it are strangers' words, and `<!channel>`
-    or a link in them would be carried out (Slack's and Mattermost's rule: these three, escaped)."""
+    """A sentence that a chat service shows as it is: names in it are strangers' words, and
+    `<!channel>` or a link in them would be carried out (Slack's and Mattermost's rule: these three,
+    escaped)."""
     return (
         text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("@", "@\u200b")
     )

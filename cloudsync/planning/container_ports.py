@@ -1,8 +1,8 @@
 """Whether the ports that containers publish are opened at one firewall. Pure.
 
 `wishes` sorts out what is not asked for there at all: a label names other firewalls, the address is
-not reached, nothing labels it. `judge` decides about the rest, once it is known what the firewall is
-asked for in all.
+not reached, nothing labels it. `judge` decides about the rest, once it is known what the firewall
+is asked for in all.
 
 Ports are gone through in groups that differ in nothing but their numbers, so that a container with
 thousands of them costs one decision.
@@ -203,7 +203,8 @@ def _key(port: RequiredPort) -> tuple[object, ...]:
 
 def _admin_pages(opened: RuleSet, origin: Origin) -> tuple[str, ...]:
     return tuple(
-        f"tcp/{number} of {name_of(origin)} on {origin.host} is often an admin page, and is open to the world"
+        f"tcp/{number} of {name_of(origin)} on {origin.host} is often an admin page, and is open to"
+        " the world"
         for rule in opened
         for number in range(rule.first, rule.last + 1)
     )

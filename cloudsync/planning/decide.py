@@ -551,15 +551,16 @@ def _notes(
     if case.configuration.policy.icmp == "keep" and any(a.in_place for a in written.target.attach):
         name = case.firewall.name
         yield (
-            f'policy.icmp = "keep" keeps the ICMP rules of this firewall; pings that rules of others '
-            f'let in today close, unless [[firewalls.{name}.allow]] asks for ports = ["icmp"]'
+            'policy.icmp = "keep" keeps the ICMP rules of this firewall; pings that rules of'
+            f" others let in today close, unless [[firewalls.{name}.allow]] asks for ports ="
+            ' ["icmp"]'
         )
     if isinstance(observed, Absent) or guards.adopting(observed, case.spec.marker) is None:
         return
     if observed.managed_by:
         yield (
             f"{'; '.join(observed.managed_by)} seems to own this firewall too: both would change "
-            f"it back and forth. Let one of them own it"
+            "it back and forth. Let one of them own it"
         )
     if case.fleet is None or isinstance(case.fleet, Unreadable):
         return

@@ -338,12 +338,17 @@ def _policy(
 
 _AFTER_REFUSAL: Mapping[str, str] = {
     "denied": "to open it: take it out of policy.deny",
-    "sensitive": "to open it: narrow who reaches it with the label cloudsync.sources; to the world: name it in policy.allow_sensitive",
+    "sensitive": (
+        "to open it: narrow who reaches it with the label cloudsync.sources; to the world: name it"
+        " in policy.allow_sensitive"
+    ),
     "not-labelled": "to open it: the label cloudsync.expose=true, or cloudsync.ports, on {who}",
     "labelled-out": "to open it: take the label that keeps it closed from {who}",
     "random-port": "to open it: give it a fixed host port (-p 8080:80) on {who}",
     "not-published": "to open it: publish the port on {who}, or fix the label",
-    "no-address": "to open it: publish it on an address of that family on {who}, or fix cloudsync.sources",
+    "no-address": (
+        "to open it: publish it on an address of that family on {who}, or fix cloudsync.sources"
+    ),
     "loopback": "to open it: publish it on another address than loopback on {who}",
     "private-address": "to open it: publish it on every address, or on a public one, on {who}",
     "malformed": "to open it: fix the label of {who}",
@@ -351,8 +356,14 @@ _AFTER_REFUSAL: Mapping[str, str] = {
     "unexpressible": "this provider cannot express it; another firewall product can",
 }
 _WHILE_HELD: Mapping[str, str] = {
-    "grace": "it closes by itself when the grace is over and a second complete read misses it; at once with --now",
-    "unknown-host": "it closes once every host of the firewall can be read; a host that is gone for good is marked retired = true",
+    "grace": (
+        "it closes by itself when the grace is over and a second complete read misses it; at once"
+        " with --now"
+    ),
+    "unknown-host": (
+        "it closes once every host of the firewall can be read; a host that is gone for good is"
+        " marked retired = true"
+    ),
     "malformed-label": "it closes once the labels of the container are fixed",
     "unread-network": "it closes once the network can be read again, if nothing needs it then",
     "ssh-network-moved": "it closes with --ssh-moved",
@@ -381,7 +392,8 @@ def _advice(
     yield from (_WHILE_HELD.get(hold.reason, f"it is held: {hold.detail}") for hold in held)
     if not (wanted or refused or held or before):
         yield (
-            f"to open it: publish it from a container on a host of this firewall, or write [[firewalls.{firewall}.allow]] with "
+            "to open it: publish it from a container on a host of this firewall, or write"
+            f" [[firewalls.{firewall}.allow]] with "
             f'ports = ["{asked}"]'
         )
 
@@ -393,7 +405,8 @@ def _to_close(asked: Asked, wanted: Wanted) -> Iterable[str]:
     for origin in wanted.origins:
         if origin.container or origin.service:
             yield (
-                f"to close it: the label cloudsync.expose=false, or a cloudsync.ports without it, on {name_of(origin)}; stop publishing "
+                "to close it: the label cloudsync.expose=false, or a cloudsync.ports without it,"
+                f" on {name_of(origin)}; stop publishing "
                 f'it; or policy.deny = ["{asked}"]'
             )
         elif origin.file:

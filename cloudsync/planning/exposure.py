@@ -139,9 +139,11 @@ class Exposure:
     def rules(self) -> RuleSet:
         """Everything reachable; an open interface is everything its address families allow."""
         return _union(
-            _within(reached.interface)
-            if isinstance(reached.verdict, Open)
-            else reached.verdict.rules
+            (
+                _within(reached.interface)
+                if isinstance(reached.verdict, Open)
+                else reached.verdict.rules
+            )
             for reached in self.reached
         )
 
@@ -219,7 +221,10 @@ def _of(
     if isinstance(reached.verdict, Open):
         advice = f"put a firewall on it: everything on {machine.name} is open to the Internet"
         if machine.pending:
-            advice = f"see that what is pending on {machine.name} comes into force; until then everything may be open"
+            advice = (
+                f"see that what is pending on {machine.name} comes into force; until then"
+                " everything may be open"
+            )
         for rule in _within(reached.interface):
             yield Beyond(rule, f"no firewall acts on {reached.interface.name}", advice)
         return

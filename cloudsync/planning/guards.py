@@ -56,7 +56,10 @@ GUARDS: Mapping[str, tuple[Withholds, str]] = {
     "own-ssh": ("firewall", "the SSH connection this run was started through would be shut out"),
     "no-ssh-server": (
         "firewall",
-        "no SSH server listens on a declared port of the machine whose own firewall would drop the rest",
+        (
+            "no SSH server listens on a declared port of the machine whose own firewall would drop"
+            " the rest"
+        ),
     ),
     "ssh-moved": (
         "firewall",
@@ -65,7 +68,10 @@ GUARDS: Mapping[str, tuple[Withholds, str]] = {
     "ssh": ("firewall", "the provider's steps would close SSH (a defect of the provider)"),
     "steps": (
         "firewall",
-        "the provider's steps would open or close something for a moment (a defect of the provider)",
+        (
+            "the provider's steps would open or close something for a moment (a defect of the"
+            " provider)"
+        ),
     ),
     "unsupported": ("firewall", "the provider cannot say, or fit, what is asked"),
     "passes-denial": (
@@ -86,7 +92,10 @@ GUARDS: Mapping[str, tuple[Withholds, str]] = {
     ),
     "foreign": (
         "closings",
-        'other firewalls leave open what nothing requires, or what they leave open is not known, and policy.foreign is "fail"',
+        (
+            "other firewalls leave open what nothing requires, or what they leave open is not"
+            ' known, and policy.foreign is "fail"'
+        ),
     ),
 }
 """Every guard: what it withholds, and what it saw."""
@@ -112,15 +121,15 @@ def ownership(
             name,
             f'the firewall at the vendor ({observed.id}) belongs to the owner "{marker.owner}", '
             f'not to "{wanted.owner}": nothing of it is touched. Give this one another name, or '
-            f"have the other owner release it",
+            "have the other owner release it",
         )
     if name in granted.adopt:
         return None
     go_on = f"If it is right that this configuration takes it over, pass --adopt {name}"
     if marker is None:
         message = (
-            f"the firewall exists at the vendor ({observed.id}) without the mark of cloudsync: somebody made it by hand, and rules "
-            f"nobody here asks for would close. {go_on}"
+            f"the firewall exists at the vendor ({observed.id}) without the mark of cloudsync:"
+            f" somebody made it by hand, and rules nobody here asks for would close. {go_on}"
         )
         return _refuse("ownership", name, message)
     if marker == wanted.unnamed:
@@ -135,7 +144,7 @@ def ownership(
         f"another machine manages it: the firewall at the vendor ({observed.id}) was last applied "
         f"for other hosts, or another engine (digest {marker.hosts}, here {wanted.hosts}). Give "
         f"this machine a firewall with another name; --adopt {name} only if the other machine is "
-        f"gone, or if it is the same one and its hosts or its engine changed"
+        "gone, or if it is the same one and its hosts or its engine changed"
     )
     return _refuse("host-digest", name, message)
 
@@ -149,8 +158,9 @@ def releasing(name: str, observed: Present, wanted: Marker) -> Guard | None:
     holder = observed.marker or wanted
     mark = f'owner "{holder.owner}", firewall "{holder.firewall}", hosts {holder.hosts}'
     message = (
-        f"the firewall at the vendor ({observed.id}) carries another mark ({mark}) than this configuration writes: releasing it "
-        f"would take it from the configuration that manages it. Release it by the configuration that manages it"
+        f"the firewall at the vendor ({observed.id}) carries another mark ({mark}) than this"
+        " configuration writes: releasing it would take it from the configuration that manages it."
+        " Release it by the configuration that manages it"
     )
     return _refuse(refusal.id, name, message)
 
@@ -187,7 +197,8 @@ def attaching(
         return _refuse(
             "attach",
             name,
-            f"{'; '.join(reasons)}. {_unknown_ports(unpublished)}If the list is complete, pass --allow-attach {name}",
+            f"{'; '.join(reasons)}. {_unknown_ports(unpublished)}If the list is complete, pass"
+            f" --allow-attach {name}",
         )
     names = list(machines.values())
     shown = ", ".join(names[:_MANY]) + (
@@ -196,8 +207,9 @@ def attaching(
     return _refuse(
         "attach",
         name,
-        f"{shown} would newly come under this firewall and is under none now: every port that is not listed here would close on it. "
-        f"{_unknown_ports(unpublished)}If the list is complete, pass --allow-attach {name}",
+        f"{shown} would newly come under this firewall and is under none now: every port that is"
+        f" not listed here would close on it. {_unknown_ports(unpublished)}If the list is complete,"
+        f" pass --allow-attach {name}",
     )
 
 
@@ -220,15 +232,15 @@ def _unknown_ports(unpublished: Sequence[Unpublished]) -> str:
         (
             hosts,
             (
-                "on the machine's own network: what listens there is not known and would close, unless "
-                "the label cloudsync.ports lists it"
+                "on the machine's own network: what listens there is not known and would close,"
+                " unless the label cloudsync.ports lists it"
             ),
         ),
         (
             own,
             (
-                "with an address of their own (macvlan, ipvlan): what listens there is not known, and "
-                "would close if that address is behind this firewall too"
+                "with an address of their own (macvlan, ipvlan): what listens there is not known,"
+                " and would close if that address is behind this firewall too"
             ),
         ),
         (others, "publishing nothing at the machine's addresses, by their network"),
@@ -253,7 +265,7 @@ def max_close(name: str, count: int, limit: int, granted: Granted) -> Guard | No
         "max-close",
         name,
         f"{count} rules would close, more than policy.max_close = {limit}: a mistake in the "
-        f"configuration or on a host would look like this. The openings go on. If all of them are "
+        "configuration or on a host would look like this. The openings go on. If all of them are "
         f"right, pass --allow-close {count}",
     )
 
@@ -317,7 +329,7 @@ def everything_would_close(
         "everything-would-close",
         name,
         f"{saw} ({count} rules would close): an engine that lost its containers, or the wrong "
-        f"engine, would look like this. The openings go on. If it is right, pass "
+        "engine, would look like this. The openings go on. If it is right, pass "
         f"--allow-close {count}",
     )
 
@@ -339,13 +351,17 @@ def unlisted_machines(
     return _refuse(
         "unlisted-machines",
         name,
-        f"the firewall also acts on {_named(machines)}, not a host of {name}: what is needed there "
-        f"is not known, so nothing closes. Make it a host, or, if it needs nothing of its own, set "
-        f"firewalls.{name}.shared_with = [{quoted}]"
-        if len(machines) == 1
-        else f"the firewall also acts on {_named(machines)}, which are not hosts of {name}: what "
-        f"they need is not known, so nothing closes. Make them hosts, or, if they need nothing of "
-        f"their own, set firewalls.{name}.shared_with = [{quoted}]",
+        (
+            f"the firewall also acts on {_named(machines)}, not a host of {name}: what is needed"
+            " there is not known, so nothing closes. Make it a host, or, if it needs nothing of"
+            f" its own, set firewalls.{name}.shared_with = [{quoted}]"
+            if len(machines) == 1
+            else (
+                f"the firewall also acts on {_named(machines)}, which are not hosts of {name}: what"
+                " they need is not known, so nothing closes. Make them hosts, or, if they need"
+                f" nothing of their own, set firewalls.{name}.shared_with = [{quoted}]"
+            )
+        ),
     )
 
 
@@ -394,8 +410,9 @@ def foreign(
     return _refuse(
         "foreign",
         name,
-        f'beyond this firewall, policy.foreign = "fail": {shown}. The openings go on. Take what is not wanted out of those firewalls, or '
-        f"allow it in the configuration; cloudsync exposure shows all of it",
+        f'beyond this firewall, policy.foreign = "fail": {shown}. The openings go on. Take what is'
+        " not wanted out of those firewalls, or allow it in the configuration; cloudsync exposure"
+        " shows all of it",
     )
 
 
@@ -411,8 +428,9 @@ def own_ssh(
     return _refuse(
         "own-ssh",
         name,
-        f"this run was started through SSH from {login.peer} to port {login.port} of this machine, and that would not be let in any more: "
-        f"you could be shut out. Let [ssh] name that port and a source that covers {login.peer}, or run it from elsewhere",
+        f"this run was started through SSH from {login.peer} to port {login.port} of this machine,"
+        " and that would not be let in any more: you could be shut out. Let [ssh] name that port"
+        f" and a source that covers {login.peer}, or run it from elsewhere",
     )
 
 
@@ -428,8 +446,8 @@ def own_ssh_elsewhere(
     ):
         return None
     return (
-        f"SSH from {login.peer} to port {login.port}, by which this run was started, would not be let in any more; it is not known "
-        f"whether it goes through this firewall"
+        f"SSH from {login.peer} to port {login.port}, by which this run was started, would not be"
+        " let in any more; it is not known whether it goes through this firewall"
     )
 
 
@@ -440,8 +458,9 @@ def same_firewall(name: str, id_: str, others: Sequence[str]) -> Guard | None:
     return _refuse(
         "same-firewall",
         name,
-        f"{', '.join(others)} and {name} are one and the same firewall at the vendor ({id_}): each would close what the other opens. "
-        f"Make them one firewall of the configuration, with the hosts of both",
+        f"{', '.join(others)} and {name} are one and the same firewall at the vendor ({id_}): each"
+        " would close what the other opens. Make them one firewall of the configuration, with the"
+        " hosts of both",
     )
 
 
@@ -455,7 +474,7 @@ def ssh_moved(name: str, last: RuleSet | None, closing: RuleSet, granted: Grante
         "ssh-moved",
         name,
         f"SSH that the last apply declared would close: {rules}. If you can log in by what [ssh] "
-        f"declares now, pass --ssh-moved",
+        "declares now, pass --ssh-moved",
     )
 
 
@@ -474,7 +493,7 @@ def ssh_of_today(
         "ssh-moved",
         name,
         f"the way people log in today may be another than [ssh] declares; {'; '.join(saw)}. If you "
-        f"can log in by what [ssh] declares, pass --ssh-moved",
+        "can log in by what [ssh] declares, pass --ssh-moved",
     )
 
 
@@ -513,7 +532,8 @@ def lawful_steps(
     return _refuse(
         rule,
         name,
-        f"the provider's steps are refused: {text}. This is a defect of the provider plugin; please report it",
+        f"the provider's steps are refused: {text}. This is a defect of the provider plugin; please"
+        " report it",
     )
 
 

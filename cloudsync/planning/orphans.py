@@ -81,7 +81,8 @@ def _of_another_table(configuration: Configuration, account: str, firewall: str)
 def unlooked(seen: Mapping[str, Seen]) -> tuple[str, ...]:
     """Accounts in which nobody could look for them, in words."""
     return tuple(
-        f"{account}: firewalls that the configuration does not name any more could not be looked for: {memory.marked.error.message}"
+        f"{account}: firewalls that the configuration does not name any more could not be looked"
+        f" for: {memory.marked.error.message}"
         for account, memory in sorted(seen.items())
         if isinstance(memory.marked, Unreadable)
     )

@@ -62,8 +62,8 @@ def paths(
     asked: RuleSet,
     hosts: Iterable[str] = (),
 ) -> tuple[Path, ...]:
-    """The ways of `asked` (one protocol, some ports) to each of `hosts`; without any to each host of
-    the firewalls."""
+    """The ways of `asked` (one protocol, some ports) to each of `hosts`; without any to each host
+    of the firewalls."""
     named = tuple(hosts) or tuple(
         dict.fromkeys(host for judged in considered for host in judged.spec.hosts)
     )

@@ -8,13 +8,25 @@ from typing import Any
 
 _BY_CODE = {
     "denied": "take it out of policy.deny",
-    "labelled-out": "change the label of {of}: cloudsync.expose must not be false, and cloudsync.ports must list {port}",
-    "not-labelled": 'give {of} the label cloudsync.expose=true (policy.expose is "labelled"), or the label cloudsync.ports={port}',
-    "sensitive": 'name "{port}" in policy.allow_sensitive, or narrow it with the label cloudsync.sources on {of}',
+    "labelled-out": (
+        "change the label of {of}: cloudsync.expose must not be false, and cloudsync.ports must"
+        " list {port}"
+    ),
+    "not-labelled": (
+        'give {of} the label cloudsync.expose=true (policy.expose is "labelled"), or the label'
+        " cloudsync.ports={port}"
+    ),
+    "sensitive": (
+        'name "{port}" in policy.allow_sensitive, or narrow it with the label cloudsync.sources on'
+        " {of}"
+    ),
     "private-address": "publish it at {of} on a public address of the host, or on all of them",
     "loopback": "publish it at {of} on a public address of the host, not on loopback",
     "random-port": "publish it at {of} on a fixed host port",
-    "not-published": "publish it at {of}: its label cloudsync.ports names it, but the container does not publish it",
+    "not-published": (
+        "publish it at {of}: its label cloudsync.ports names it, but the container does not"
+        " publish it"
+    ),
     "malformed": "fix the labels of {of}",
 }
 
@@ -49,4 +61,7 @@ def _allow(port: str, sources: Sequence[Any], firewall: str) -> str:
         else ", ".join(f'"{source}"' for source in sources[:20])
     )
     more = ", …" if len(sources) > 20 else ""
-    return f'or open it whatever containers say: [[firewalls.{firewall}.allow]] ports = ["{port}"] sources = [{names}{more}]'
+    return (
+        f'or open it whatever containers say: [[firewalls.{firewall}.allow]] ports = ["{port}"]'
+        f" sources = [{names}{more}]"
+    )

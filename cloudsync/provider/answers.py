@@ -1,5 +1,5 @@
-"""What a vendor answers, as typed values: bases for the models of answers, and texts of a vendor made
-fit for people."""
+"""What a vendor answers, as typed values: bases for the models of answers, and texts of a vendor
+made fit for people."""
 
 from __future__ import annotations
 

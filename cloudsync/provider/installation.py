@@ -42,7 +42,10 @@ def install_command(extra: str | None, sdk: str, prefix: str = sys.prefix) -> st
     if (Path(prefix) / "pipx_metadata.json").is_file():
         return f"{_pipx_home(Path(prefix))}pipx inject {DISTRIBUTION} {wanted}"
     if (Path(prefix) / "uv-receipt.toml").is_file():
-        return f"uv tool install {DISTRIBUTION} {' '.join(f'--with {name}' for name in packages or (sdk,))}"
+        return (
+            f"uv tool install {DISTRIBUTION}"
+            f" {' '.join(f'--with {name}' for name in packages or (sdk,))}"
+        )
     if prefix == _IMAGE and not (Path(prefix) / "bin" / "pip").exists():
         return f"build the image with --build-arg EXTRAS={extra or 'all'}"
     python = "python3" if prefix == sys.base_prefix else str(Path(prefix) / "bin" / "python")

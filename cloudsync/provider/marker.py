@@ -32,8 +32,8 @@ class Marker:
 
 def host_digest(hosts: Iterable[str], identities: Mapping[str, str] = _NONE) -> str:
     """8 hex digits of the SHA-256 of the sorted host names, one a line, each with the identity of
-    its engine if there is one: neither three machines that each manage "the" firewall from their own
-    configuration nor two machines that the same configuration was copied to fight unnoticed.
+    its engine if there is one: neither three machines that each manage "the" firewall from their
+    own configuration nor two machines that the same configuration was copied to fight unnoticed.
 
     `identities`: by host, of those that are read through a local socket.
     """

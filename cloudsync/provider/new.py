@@ -1,5 +1,5 @@
-"""A new provider out of the example (`cloudsync providers --new NAME`): a project of its own, with a
-double of the vendor and a stage, that passes the conformance suite as it is. What is the vendor's
+"""A new provider out of the example (`cloudsync providers --new NAME`): a project of its own, with
+a double of the vendor and a stage, that passes the conformance suite as it is. What is the vendor's
 own is then replaced file by file, with the suite green in between."""
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def write_provider(name: str, into: Path) -> tuple[Path, ...]:
     if _NAME.fullmatch(name) is None or keyword.iskeyword(name):
         raise NewProviderError(
             f"{name[:40]!r} cannot be the name of a provider: letters and digits, lower case, "
-            f"beginning with a letter"
+            "beginning with a letter"
         )
     source = next((place for place in _PLACES if place.is_dir()), None)
     if source is None:

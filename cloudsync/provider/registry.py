@@ -66,8 +66,8 @@ def load(name: str) -> Provider:
         raise PluginError(f'the provider "{name}" {problem}')
     if plugin.type != name:
         raise PluginBroken(
-            f'the provider "{name}" ({points[0].value}) calls itself "{plugin.type}": its `type` and '
-            f"the name of its entry point must be the same"
+            f'the provider "{name}" ({points[0].value}) calls itself "{plugin.type}": its `type`'
+            " and the name of its entry point must be the same"
         )
     return plugin
 
@@ -77,11 +77,17 @@ def _incompatible(declared: str) -> str | None:
     0024); None if it can."""
     match = _VERSION.fullmatch(declared)
     if match is None:
-        return f'declares the contract version "{declared[:20]}"; it must be MAJOR.MINOR, like "{API_VERSION}"'
+        return (
+            f'declares the contract version "{declared[:20]}"; it must be MAJOR.MINOR, like'
+            f' "{API_VERSION}"'
+        )
     major, minor = int(match[1]), int(match[2])
     ours, newest = (int(number) for number in API_VERSION.split("."))
     if major < ours:
-        return f"was written for contract {declared}, this cloudsync has {API_VERSION}: update the plugin"
+        return (
+            f"was written for contract {declared}, this cloudsync has {API_VERSION}: update the"
+            " plugin"
+        )
     if major > ours or minor > newest:
         return f"needs contract {declared}, this cloudsync has {API_VERSION}: update cloudsync"
     return None

@@ -78,8 +78,9 @@ class SecretRef(Settings):
             raise SecretError(f"the secret from {self} has control characters in it")
         if for_header and (not value.isascii() or value != value.strip()):
             raise SecretError(
-                f"the secret from {self} cannot be sent as a token: it has a character that is not ASCII "
-                "(a byte order mark, a typographic quote, three dots in one), or a space at its start or end"
+                f"the secret from {self} cannot be sent as a token: it has a character that is not"
+                " ASCII (a byte order mark, a typographic quote, three dots in one), or a space at"
+                " its start or end"
             )
         return SecretStr(value)
 
@@ -101,7 +102,8 @@ class SecretRef(Settings):
             folder = os.environ.get("CREDENTIALS_DIRECTORY")
             if not folder:
                 raise SecretError(
-                    f"{self} cannot be read: CREDENTIALS_DIRECTORY is not set (is this run by systemd with LoadCredential?)"
+                    f"{self} cannot be read: CREDENTIALS_DIRECTORY is not set (is this run by"
+                    " systemd with LoadCredential?)"
                 )
             return self._from_file(Path(folder) / self.credential)
         return self._from_command(self.command or [])

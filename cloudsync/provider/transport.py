@@ -1,5 +1,5 @@
-"""Requests of the `requests` library as cloudsync makes them, and what one that got no usable answer
-means."""
+"""Requests of the `requests` library as cloudsync makes them, and what one that got no usable
+answer means."""
 
 from __future__ import annotations
 

@@ -245,7 +245,10 @@ def _read_back(outcome: Outcome, judged: Considered, observation: Observation) -
     before = _rules(judged.observed)
     outcome = replace(outcome, before=before)
     if isinstance(observation, Unreadable):
-        message = f"{outcome.message or 'written'}; what is there now could not be read: {observation.error.message}"
+        message = (
+            f"{outcome.message or 'written'}; what is there now could not be read:"
+            f" {observation.error.message}"
+        )
         return replace(outcome, status="unknown", message=message)
     now = _rules(observation)
     outcome = replace(

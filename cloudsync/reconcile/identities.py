@@ -11,8 +11,8 @@ from cloudsync.state.engines import recall
 
 
 def identified(configuration: Configuration) -> Configuration:
-    """The same configuration, so that its markers tell this machine from another one that has a copy
-    of it (decision 0004). Raises `StateError` if the state cannot be read."""
+    """The same configuration, so that its markers tell this machine from another one that has a
+    copy of it (decision 0004). Raises `StateError` if the state cannot be read."""
     read = [host.name for host in configuration.hosts.values() if host.docker]
     memory = recall(configuration.state, configuration.owner, read)
     return replace(configuration, identities=local_identities(configuration, memory))

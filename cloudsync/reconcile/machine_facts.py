@@ -1,4 +1,5 @@
-"""The facts of an audit, put together: the machine's files, its engine, Compose files, the cloud."""
+"""The facts of an audit, put together: the machine's files, its engine, Compose files, the
+cloud."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The configuration with its networks that move as they are now, or as they were when they could last
-be read.
+"""The configuration with its networks that move as they are now, or as they were when they could
+last be read.
 
 | the network                                              | then                                    |
 |----------------------------------------------------------|-----------------------------------------|

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from cloudsync.provider.machines import Fleet, Marked
 
 _GRACE_SECONDS = 1.0
-"""A provider ends its calls by the account's deadline; so much later, or a tenth of its time later if
-that is less, nobody waits for it any more."""
+"""A provider ends its calls by the account's deadline; so much later, or a tenth of its time later
+if that is less, nobody waits for it any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +134,8 @@ def look(
     reader: Reader,
     observations: Mapping[str, Observation],
 ) -> Seen:
-    """Ask a reader that has just read its account, and `observations` this, for machines and marks. What
-    fails is `Unreadable`.
+    """Ask a reader that has just read its account, and `observations` this, for machines and marks.
+    What fails is `Unreadable`.
 
     An account of which nothing could be read is not asked further: it would only fail once more, as
     slowly.

@@ -130,8 +130,8 @@ def _write(
 
 
 def _present(store: Store, name: str) -> Stored | None:
-    """What is there. Stores refuse to read an object that is not there to who may list nothing: then
-    it is created, or found to be there after all."""
+    """What is there. Stores refuse to read an object that is not there to who may list nothing:
+    then it is created, or found to be there after all."""
     try:
         return store.get(name)
     except StoreRefused:
@@ -177,8 +177,8 @@ def _refuse_if_anothers(where: str, before: Mapping[str, Any], document: Mapping
     except (KeyError, ValueError, TypeError, OverflowError):
         return
     raise StateError(
-        f"{where} was written by another machine at {written:%H:%M} UTC: two machines have the same "
-        "host name in their configurations; nothing was published"
+        f"{where} was written by another machine at {written:%H:%M} UTC: two machines have the same"
+        " host name in their configurations; nothing was published"
     )
 
 

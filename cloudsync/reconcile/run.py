@@ -205,9 +205,11 @@ def _once_more(
     )
     if (why := moved(approved, again.plan)) is not None:
         return tuple(
-            replace(outcome, message=f"{outcome.message}; planned again: {why}")
-            if outcome.conflict
-            else outcome
+            (
+                replace(outcome, message=f"{outcome.message}; planned again: {why}")
+                if outcome.conflict
+                else outcome
+            )
             for outcome in outcomes
         )
     second = {
@@ -242,8 +244,8 @@ def _not_approved(configuration: Configuration, fresh: Plan, terms: Terms) -> st
         return f"the plan is older than policy.plan_max_age ({oldest}); plan again"
     if approved.created - fresh.created > _FROM_THE_FUTURE:
         return (
-            f"the plan was made at {approved.created:%Y-%m-%d %H:%M} UTC, which is in the future: a "
-            "clock is wrong; plan again"
+            f"the plan was made at {approved.created:%Y-%m-%d %H:%M} UTC, which is in the future: a"
+            " clock is wrong; plan again"
         )
     return moved(approved, fresh)
 

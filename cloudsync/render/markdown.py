@@ -59,14 +59,15 @@ def _needs_a_person(shown: Plan) -> Iterator[str]:
     for name, status in shown.hosts:
         if status.status != "complete":
             yield (
-                f"> ⚠️ **{markdown(name)}** could not be read completely "
-                f"({markdown(status.reason or status.status, 1500)}). What is open for it stays open."
+                f"> ⚠️ **{markdown(name)}** could not be read completely"
+                f" ({markdown(status.reason or status.status, 1500)}). What is open for it stays"
+                " open."
             )
     for firewall in shown.firewalls:
         if firewall.read.status != "complete":
             yield (
-                f"> ❌ **{markdown(firewall.name)}** could not be read, so nothing of it is changed: "
-                f"{markdown(firewall.read.reason or '', 1500)}"
+                f"> ❌ **{markdown(firewall.name)}** could not be read, so nothing of it is"
+                f" changed: {markdown(firewall.read.reason or '', 1500)}"
             )
     yield from (f"> ⚠️ {markdown(text)}" for text in networks.unread(shown.networks, shown.created))
     yield from (f"> ⚠️ malformed label: {markdown(text)}" for text in shown.malformed)

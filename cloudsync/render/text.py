@@ -48,7 +48,8 @@ def plan(
     vocabulary: Vocabulary = PLAIN,
     changes_only: bool = False,
 ) -> Iterator[Block]:
-    """The plan as a tired person understands it. `changes_only`: nothing but changes and trouble."""
+    """The plan as a tired person understands it. `changes_only`: nothing but changes and
+    trouble."""
     yield from _unread(shown)
     for text in shown.malformed:
         yield Line(f"malformed label: {plain(text)}", "warning", "! ")
@@ -74,7 +75,7 @@ def _unread(shown: Plan) -> Iterator[Line]:
             how = "read completely" if status.status == "partial" else "read"
             yield Line(
                 f"{plain(name)} could not be {how} ({plain(status.reason or '', 1500)}). What is "
-                f"open for it stays open; nothing closes.",
+                "open for it stays open; nothing closes.",
                 "warning",
                 "! ",
             )
@@ -178,7 +179,7 @@ def _answer_needed(firewall: FirewallPlan, guards: list[Guard]) -> Iterator[Line
         yield Line(f"Not possible yet: {', '.join(others)}, see below", "error", indent=4)
         return
     yield Line(
-        f"Needs your yes: answer yes to `cloudsync apply`, or pass --allow-attach "
+        "Needs your yes: answer yes to `cloudsync apply`, or pass --allow-attach "
         f"{plain(firewall.name)}",
         "attach",
         indent=4,
@@ -314,7 +315,10 @@ def _who(refused: Refused, hosts: int = 1) -> str:
 
 
 def _guard(guard: Guard) -> str:
-    return f"{guard.id}: {words.withheld(guard)}. {words.message(guard.message[:1].upper() + guard.message[1:])}"
+    return (
+        f"{guard.id}: {words.withheld(guard)}."
+        f" {words.message(guard.message[:1].upper() + guard.message[1:])}"
+    )
 
 
 def _standing(firewall: FirewallPlan, *, verbose: bool) -> Iterator[Line]:

@@ -247,5 +247,8 @@ def until(moment: datetime | None, now: datetime) -> str:
     left = max(0, round((moment - now).total_seconds()))
     for unit, seconds in (("days", 86400), ("h", 3600), ("min", 60)):
         if left >= 2 * seconds:
-            return f" until {moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC ({left // seconds} {unit} left)"
+            return (
+                f" until {moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC ({left // seconds} {unit}"
+                " left)"
+            )
     return f" until {moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC ({left} s left)"

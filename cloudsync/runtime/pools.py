@@ -1,5 +1,5 @@
-"""Threads side by side that do not outlive an interruption or a deadline: what has not ended by then
-is left behind."""
+"""Threads side by side that do not outlive an interruption or a deadline: what has not ended by
+then is left behind."""
 
 from __future__ import annotations
 

@@ -20,17 +20,26 @@ LABELS = (
     (
         "expose",
         "true|false",
-        '`false` wins over everything; `true` asks for the published ports where `policy.expose = "labelled"`',
+        (
+            "`false` wins over everything; `true` asks for the published ports where `policy.expose"
+            ' = "labelled"`'
+        ),
     ),
     (
         "ports",
         "443,8000-8010/udp",
-        "host ports: only these of the published ones (asks for them too). On a container on the host network it is the list",
+        (
+            "host ports: only these of the published ones (asks for them too). On a container on"
+            " the host network it is the list"
+        ),
     ),
     (
         "sources",
         "any|any4|any6|CIDR,…|@name",
-        "who may reach them; `@name` is a network of `[networks]`. Without it: anyone, within the families published",
+        (
+            "who may reach them; `@name` is a network of `[networks]`. Without it: anyone, within"
+            " the families published"
+        ),
     ),
     (
         "port.<port>[-<port>][/<protocol>].sources",
@@ -286,7 +295,8 @@ def _ports(key: str, text: str) -> LabelledPorts:
     match = _PORT.fullmatch(text)
     if match is None:
         raise LabelError(
-            f"{_shown(key)}: ports are written 443, 8000-8010 or 53/udp, separated by commas, without spaces"
+            f"{_shown(key)}: ports are written 443, 8000-8010 or 53/udp, separated by commas,"
+            " without spaces"
         )
     first, last = int(match.group(1)), int(match.group(2) or match.group(1))
     if not 1 <= first <= last <= 65535:
@@ -309,7 +319,10 @@ def _sources(key: str, value: str, scope: LabelScope) -> Sources:
             try:
                 networks = NetworkSet.of([word])
             except ValueError:
-                message = "sources are any, any4, any6, CIDRs without host bits, or @name, separated by commas, without spaces"
+                message = (
+                    "sources are any, any4, any6, CIDRs without host bits, or @name, separated by"
+                    " commas, without spaces"
+                )
                 raise LabelError(f"{_shown(key)}: {message}") from None
             if networks and _MAPPED.covers(networks):
                 raise LabelError(f"{_shown(key)}: write IPv4 networks as IPv4, not ::ffff:…")
@@ -334,7 +347,10 @@ def _firewalls(key: str, value: str, scope: LabelScope) -> frozenset[str]:
 
 def _unknown(key: str, name: str) -> str:
     if name.startswith("port."):
-        return f"{_shown(key)}: is written cloudsync.port.8080.sources, cloudsync.port.53/udp.sources or cloudsync.port.1-9.sources"
+        return (
+            f"{_shown(key)}: is written cloudsync.port.8080.sources, cloudsync.port.53/udp.sources"
+            " or cloudsync.port.1-9.sources"
+        )
     near = get_close_matches(name, _KEYS, 1)
     return f"{_shown(key)}: unknown label" + (
         f', did you mean "{PREFIX}{near[0]}"?' if near else ""

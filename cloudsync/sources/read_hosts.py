@@ -121,9 +121,11 @@ def _of_host(
 
         scope = label_scope(configuration, host.name)
         discoveries += [
-            survey
-            if isinstance(survey, Failed)
-            else discovery_of(host.name, survey, scope, managers.get(survey.membership.node))
+            (
+                survey
+                if isinstance(survey, Failed)
+                else discovery_of(host.name, survey, scope, managers.get(survey.membership.node))
+            )
             for survey in surveys
         ]
     return discoveries or [Complete()]
@@ -276,7 +278,8 @@ def _with_memory(
     known = memory.hosts.get(host.name, Remembered())
     if isinstance(discovery, Complete | Partial):
         reasons = tuple(
-            f"another engine answers at {seen.engine} than at the last apply: if that is right, remove the host's line "
+            f"another engine answers at {seen.engine} than at the last apply: if that is right,"
+            " remove the host's line "
             f'"{seen.engine}" from {memory.kept_in}, and the next apply remembers the new one'
             for seen in discovery.engines
             if known.engines.get(seen.engine, seen.id) != seen.id

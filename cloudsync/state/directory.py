@@ -76,7 +76,8 @@ def prepare(directory: Path) -> None:
             os.fsync(probe.fileno())
     except OSError as error:
         raise StateError(
-            f"the state directory {directory} cannot be written: {error.strerror}; nothing was changed"
+            f"the state directory {directory} cannot be written: {error.strerror}; nothing was"
+            " changed"
         ) from None
 
 
@@ -128,8 +129,9 @@ def _refuse_a_folder_of_everybody(directory: Path) -> None:
     status = directory.stat()
     if status.st_mode & stat.S_IWOTH:
         raise StateError(
-            f"the state directory {directory} can be written by every user of this machine; nothing was "
-            f"changed. Make it private (chmod 700), or name a folder inside it, which is made private"
+            f"the state directory {directory} can be written by every user of this machine; nothing"
+            " was changed. Make it private (chmod 700), or name a folder inside it, which is made"
+            " private"
         )
     if status.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
         raise StateError(

@@ -8,7 +8,8 @@ process ends, however it ends.
 | one byte of `OWNER.firewalls.lock` a name  | the run that may write the firewall of that name  |
 
 So two runs about different firewalls do not wait for each other, and nothing keeps files that grow
-with the number of firewalls. Earlier versions hold `OWNER.lock` exclusively, and exclude all others.
+with the number of firewalls. Earlier versions hold `OWNER.lock` exclusively, and exclude all
+others.
 """
 
 from __future__ import annotations
@@ -142,8 +143,8 @@ def _held(path: Path, holder: str, names: Collection[str] = ()) -> str:
 
 def _unusable(path: Path, error: OSError) -> StateError:
     return StateError(
-        f"the lock {path} cannot be taken: {error.strerror}; the state directory must lie on a file "
-        "system with locks (some network file systems have none); nothing was changed"
+        f"the lock {path} cannot be taken: {error.strerror}; the state directory must lie on a file"
+        " system with locks (some network file systems have none); nothing was changed"
     )
 
 

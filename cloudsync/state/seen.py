@@ -105,7 +105,8 @@ def _read(raw: bytes | None, where: str) -> Seen:
         version = value["version"]
         if isinstance(version, int) and version > _VERSION:
             raise StateError(
-                f"the state file {where} is of version {version}, which this cloudsync does not know"
+                f"the state file {where} is of version {version}, which this cloudsync does not"
+                " know"
             )
         rules = spelled_out if version == 1 else RuleTableReader(value["sources"]).rules
         return Seen(

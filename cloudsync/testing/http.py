@@ -1,5 +1,5 @@
-"""A double of an HTTP API, without the API: a server on 127.0.0.1, a log of calls, snapshots of what
-the vendor had after each write, and troubles on demand.
+"""A double of an HTTP API, without the API: a server on 127.0.0.1, a log of calls, snapshots of
+what the vendor had after each write, and troubles on demand.
 
 A double of a vendor subclasses `Double` and writes `handle(request) -> (status, answer)`; the rest
 is here. Troubles are announced beforehand: `double.fail(Fault("POST", "/firewalls"))`.

@@ -1,5 +1,5 @@
-"""How many engines a process can listen to: each takes a file descriptor for as long as it lives, and
-a run needs some too."""
+"""How many engines a process can listen to: each takes a file descriptor for as long as it lives,
+and a run needs some too."""
 
 from __future__ import annotations
 

@@ -306,9 +306,11 @@ class Service:
                 for (host, place), listener in self.listeners.items()
             },
             # Any user of the machine may ask: what is wrong with it is for the log.
-            "configuration": "the changed one cannot be used (the log says why); the old one is in effect"
-            if self.reloading.problem
-            else "in effect",
+            "configuration": (
+                "the changed one cannot be used (the log says why); the old one is in effect"
+                if self.reloading.problem
+                else "in effect"
+            ),
         }
         if sentence is not None:
             values["last_run"] = sentence
@@ -401,8 +403,8 @@ class Service:
             self.listeners[host, endpoint] = Listener(host, endpoint, self._hint)
         if (beyond := len(fresh) - max(room, 0)) > 0:
             log.warning(
-                "%d engines are read at the interval only: this process may not open enough files to "
-                "listen to all of them (LimitNOFILE= of the unit, ulimit -n)",
+                "%d engines are read at the interval only: this process may not open enough files"
+                " to listen to all of them (LimitNOFILE= of the unit, ulimit -n)",
                 beyond,
                 extra={"event": "events"},
             )
@@ -424,7 +426,10 @@ class Service:
 
     def _what(self) -> str:
         watch = self.overrides.over(self.configuration)
-        return f"the events of {len(self.listeners)} engines, and everything every {watch.interval:g} s"
+        return (
+            f"the events of {len(self.listeners)} engines, and everything every"
+            f" {watch.interval:g} s"
+        )
 
     def _end(self) -> None:
         self.systemd.stopping()

@@ -1,4 +1,5 @@
-"""The report at `/`, made when somebody looks and kept for a while: looking costs one plan a minute."""
+"""The report at `/`, made when somebody looks and kept for a while: looking costs one plan a
+minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Follow what machines publish: one list of the store every so often, whose ETags say what changed."""
+"""Follow what machines publish: one list of the store every so often, whose ETags say what
+changed."""
 
 from __future__ import annotations
 

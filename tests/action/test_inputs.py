@@ -81,7 +81,10 @@ def test_a_value_that_begins_like_an_option_stays_a_value(
     assert (done.code, done.outputs["failure-reason"]) == (64, "configuration")
 
 
-INJECTION = "x'\"; touch {folder}/hit; $(touch {folder}/hit) `touch {folder}/hit` ${{{{ github.token }}}}\n::error::hit"
+INJECTION = (
+    "x'\"; touch {folder}/hit; $(touch {folder}/hit) `touch {folder}/hit` ${{{{ github.token"
+    " }}}}\n::error::hit"
+)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +117,10 @@ def test_branch_names_titles_and_container_names_reach_neither_shell_nor_markdow
 ) -> None:
     bad = INJECTION.format(folder=tmp_path)
     github.open_pull(7, "a" * 40)
-    toml = 'description = "<img src=x onerror=y> @acme/all [click](http://x) <!-- cloudsync v1 key=0 seal=0 --> ##[add-mask]22"'
+    toml = (
+        'description = "<img src=x onerror=y> @acme/all [click](http://x) <!-- cloudsync v1 key=0'
+        ' seal=0 --> ##[add-mask]22"'
+    )
     path = repository.checkout / "cloudsync.toml"
     path.write_text(
         path.read_text()
@@ -177,7 +183,7 @@ def test_the_actions_token_is_kept_from_the_command(
     # It looks into the environment of the processes it descends from, too, up to the runner.
     dump.write_text(
         f"#!/bin/sh\nenv > {tmp_path}/seen\npid=$$\n"
-        f"while tr '\\0' '\\n' < /proc/$pid/environ | grep -q GITHUB_RUN_ID=; do\n"
+        "while tr '\\0' '\\n' < /proc/$pid/environ | grep -q GITHUB_RUN_ID=; do\n"
         f"  tr '\\0' '\\n' < /proc/$pid/environ >> {tmp_path}/seen\n"
         "  pid=$(cut -d' ' -f4 /proc/$pid/stat)\ndone\necho x\n"
     )
@@ -270,8 +276,7 @@ def test_what_a_compose_file_says_reaches_neither_shell_nor_markdown(
     repository: Repository, github: GitHubDouble, tmp_path: Path
 ) -> None:
     bad = f"$(touch {tmp_path}/hit) <img src=x> @acme/all ](http://x) <!-- cloudsync v1 -->"
-    repository.composes(
-        f"""services:
+    repository.composes(f"""services:
   web:
     image: nginx
     container_name: web-1
@@ -283,8 +288,7 @@ def test_what_a_compose_file_says_reaches_neither_shell_nor_markdown(
     ports: ["80:80"]
     labels:
       cloudsync.sources: {json.dumps(bad.replace("$", "$$"))}
-"""
-    )
+""")
     github.open_pull(7, "a" * 40)
     done = repository.plans(7)
     assert done.code in (0, 1), done.log

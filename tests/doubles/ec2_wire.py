@@ -75,7 +75,10 @@ def answer(action: str, value: dict[str, Any]) -> bytes:
     """A whole answer. Raises `ValueError` for what the model does not know."""
     shape = operation(action).output_shape
     inner = _written(shape, value) if shape is not None else "<return>true</return>"
-    return f'<{action}Response xmlns="{NAMESPACE}"><requestId>double</requestId>{inner}</{action}Response>'.encode()
+    return (
+        f"<{action}Response"
+        f' xmlns="{NAMESPACE}"><requestId>double</requestId>{inner}</{action}Response>'.encode()
+    )
 
 
 def error(code: str, message: str) -> bytes:

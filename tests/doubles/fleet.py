@@ -97,8 +97,8 @@ async def _serve(folder: Path, count: int, containers: int, latency: float) -> N
                     body = said.get(path, b"{}")
                     status = b"200 OK" if path in said else b"404 Not Found"
                     writer.write(
-                        b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-                        % (status, len(body))
+                        b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length:"
+                        b" %d\r\n\r\n" % (status, len(body))
                     )
                     writer.write(body)
                     await writer.drain()

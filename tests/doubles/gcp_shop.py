@@ -32,7 +32,8 @@ class Shop:
 
     def write(self) -> Path:
         tables = "".join(
-            f'[firewalls.{name}]\nprovider = "gcp"\nhosts = ["web-1"]\nenforce = "{self.enforce}"\n{self.keys}\n{self.more}\n'
+            f'[firewalls.{name}]\nprovider = "gcp"\nhosts = ["web-1"]\nenforce ='
+            f' "{self.enforce}"\n{self.keys}\n{self.more}\n'
             for name in self.firewalls
         )
         ports = ", ".join(f'"{port}"' for port in self.ports)

@@ -296,7 +296,9 @@ def test_keys_and_dry_runs(cloud: Ec2Double) -> None:
 
 def test_what_the_model_does_not_know_is_a_violation(cloud: Ec2Double) -> None:
     headers = {
-        "Authorization": f"AWS4-HMAC-SHA256 Credential={cloud.access_key}/20260101/eu-central-1/ec2/aws4_request"
+        "Authorization": (
+            f"AWS4-HMAC-SHA256 Credential={cloud.access_key}/20260101/eu-central-1/ec2/aws4_request"
+        )
     }
     body = {"Action": "DescribeSecurityGroups", "Version": "2016-11-15", "Colour": "blue"}
     answer = requests.post(cloud.endpoint, data=body, headers=headers, timeout=5)

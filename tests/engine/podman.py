@@ -1,5 +1,5 @@
-"""A real Podman out of the root of a Debian suite, root's or a plain user's, with a socket served by
-`podman system service`. The machine's own Podman, if it has one, is not touched.
+"""A real Podman out of the root of a Debian suite, root's or a plain user's, with a socket served
+by `podman system service`. The machine's own Podman, if it has one, is not touched.
 """
 
 from __future__ import annotations

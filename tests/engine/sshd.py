@@ -112,14 +112,16 @@ class Sshd:
         """The user's ssh configuration, with an alias `engine-host`."""
         config = self.folder / "config"
         config.write_text(
-            f"Host engine-host\n  HostName 127.0.0.1\n  Port {self.port}\n  User {self.user}\n{more}\n"
-            f"Host *\n  IdentityFile {self.folder}/{key}\n  IdentitiesOnly yes\n  IdentityAgent none\n"
-            f"  UserKnownHostsFile {self.folder}/known_hosts\n  GlobalKnownHostsFile /dev/null\n"
+            f"Host engine-host\n  HostName 127.0.0.1\n  Port {self.port}\n  User"
+            f" {self.user}\n{more}\nHost *\n  IdentityFile {self.folder}/{key}\n  IdentitiesOnly"
+            f" yes\n  IdentityAgent none\n  UserKnownHostsFile {self.folder}/known_hosts\n "
+            " GlobalKnownHostsFile /dev/null\n"
         )
         program = self.folder / "bin" / "ssh"
         program.parent.mkdir(exist_ok=True)
         program.write_text(
-            f'#!/bin/sh\nexec {shutil.which("ssh", path="/usr/bin:/bin:/usr/local/bin")} -F {config} "$@"\n'
+            f"#!/bin/sh\nexec {shutil.which('ssh', path='/usr/bin:/bin:/usr/local/bin')} -F"
+            f' {config} "$@"\n'
         )
         program.chmod(0o755)
 

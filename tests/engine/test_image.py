@@ -35,7 +35,8 @@ def image(session_engine: Lab, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     folder = tmp_path_factory.mktemp("stand-in")
     (folder / "python").write_text(PYTHON)
     (folder / "Dockerfile").write_text(
-        "FROM bb:1\nCOPY python /bin/python\nRUN busybox --install -s /bin 2>/dev/null; chmod 755 /bin/python; mkdir -m 1777 /tmp\n"
+        "FROM bb:1\nCOPY python /bin/python\nRUN busybox --install -s /bin 2>/dev/null; chmod 755"
+        " /bin/python; mkdir -m 1777 /tmp\n"
     )
     build(session_engine, folder, "python:stand-in")
     build(
@@ -82,7 +83,10 @@ def test_it_runs_plan_as_nobody_in_particular_on_a_file_system_that_is_read_only
 
 
 def test_its_state_can_be_written_and_nothing_else(image: Lab) -> None:
-    script = "touch /var/lib/cloudsync/x && ! touch /opt/cloudsync/x 2>/dev/null && ! touch /etc/x 2>/dev/null && echo ok"
+    script = (
+        "touch /var/lib/cloudsync/x && ! touch /opt/cloudsync/x 2>/dev/null && ! touch /etc/x"
+        " 2>/dev/null && echo ok"
+    )
     assert runs(image, "--entrypoint", "sh", "cloudsync:test", "-c", script) == "ok"
     assert (
         runs(

@@ -111,7 +111,10 @@ def test_a_jump_host_of_the_users_configuration_is_gone_over(
     sshd: Sshd, fake: FakeEngine, nothing_left: None
 ) -> None:
     sshd.configure(
-        more=f"Host behind\n  HostName 127.0.0.1\n  Port {sshd.port}\n  User {sshd.user}\n  ProxyJump engine-host\n"
+        more=(
+            f"Host behind\n  HostName 127.0.0.1\n  Port {sshd.port}\n  User {sshd.user}\n "
+            " ProxyJump engine-host\n"
+        )
     )
     assert isinstance(read(sshd.url(fake.socket, "behind")), Complete)
 
@@ -123,7 +126,10 @@ def test_forwardings_of_the_users_own_that_are_taken_do_not_stand_in_the_way(
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         sshd.configure(
-            more=f"Host *\n  LocalForward 127.0.0.1:{taken.getsockname()[1]} 127.0.0.1:1\n  ExitOnForwardFailure yes\n"
+            more=(
+                f"Host *\n  LocalForward 127.0.0.1:{taken.getsockname()[1]} 127.0.0.1:1\n "
+                " ExitOnForwardFailure yes\n"
+            )
         )
         assert isinstance(read(sshd.url(fake.socket, "engine-host")), Complete)
 
@@ -132,7 +138,10 @@ def test_an_existing_control_master_is_left_alone(
     sshd: Sshd, fake: FakeEngine, nothing_left: None
 ) -> None:
     sshd.configure(
-        more=f"Host *\n  ControlMaster auto\n  ControlPath {sshd.folder}/master\n  ControlPersist 60\n"
+        more=(
+            f"Host *\n  ControlMaster auto\n  ControlPath {sshd.folder}/master\n  ControlPersist"
+            " 60\n"
+        )
     )
     assert isinstance(read(sshd.url(fake.socket, "engine-host")), Complete)
     assert not (sshd.folder / "master").exists()

@@ -79,7 +79,10 @@ def person(tmp_path: Path, engine: Lab) -> Person:
 def table(
     pki: Authority, *, ca: str = "ca.pem", name: str = "client", address: str = "127.0.0.1"
 ) -> str:
-    files = f'ca = "{pki.folder / ca}", cert = "{pki.folder / name}.pem", key = "{pki.folder / name}-key.pem"'
+    files = (
+        f'ca = "{pki.folder / ca}", cert = "{pki.folder / name}.pem", key ='
+        f' "{pki.folder / name}-key.pem"'
+    )
     return f'{{ host = "tcp://{address}:{PORT}", {files} }}'
 
 

@@ -201,7 +201,8 @@ class Machine:
         (self.folder / "upper" / "etc" / "docker" / "daemon.json").write_text(_DAEMON)
         done = roots.Copy(self.folder, self._root).run(
             "python3 -m venv /opt/cloudsync && cd /opt/source && /opt/cloudsync/bin/pip install -q"
-            " -c constraints.txt '.[hetzner]' && ln -s /opt/cloudsync/bin/cloudsync /usr/local/bin/",
+            " -c constraints.txt '.[hetzner]' && ln -s /opt/cloudsync/bin/cloudsync"
+            " /usr/local/bin/",
             timeout=500,
         )
         assert done.returncode == 0, done.stdout

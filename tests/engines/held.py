@@ -1,5 +1,5 @@
-"""A root of a Debian suite as a machine of its own: mount, process and control group namespaces that
-a sleeping process holds, in a network namespace that exists.
+"""A root of a Debian suite as a machine of its own: mount, process and control group namespaces
+that a sleeping process holds, in a network namespace that exists.
 
 A folder is at the same place inside and outside. The control groups are a folder of this machine's
 cgroup2, which may be used by root inside and by a user; on a machine whose controllers are with

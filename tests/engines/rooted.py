@@ -1,8 +1,8 @@
 """Docker engines out of the roots of other Debian suites (`tests/roots.py`).
 
-`dockerd` runs in a mount namespace of its own whose root is an overlay over the suite's; the
-folder for temporary files is the same inside and outside, so that sockets and certificates are found. With chroot
-alone `docker import` fails from 26 on: the new root has to be a mount point.
+`dockerd` runs in a mount namespace of its own whose root is an overlay over the suite's; the folder
+for temporary files is the same inside and outside, so that sockets and certificates are found. With
+chroot alone `docker import` fails from 26 on: the new root has to be a mount point.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ ROWS: dict[str, str] = {
     "ranges, protocols, ports the engine picks": (
         r"test_random_and_picked|test_ranges_and_protocols|test_a_port_that_podman_picked"
     ),
-    "labels, and those of images": (r"test_a_label|test_labels_of_an_image|test_law1_the_image"),
+    "labels, and those of images": r"test_a_label|test_labels_of_an_image|test_law1_the_image",
     "version, identity, docker-py reads the same": (
         r"test_the_version_is|test_docker_py|test_podman_makes_its_id"
     ),
@@ -50,19 +50,21 @@ ROWS: dict[str, str] = {
 """What was tried, and the tests that tried it."""
 NOT_TRIED: dict[tuple[str, str], str] = {
     ("Swarm: manager, worker, ingress and host ports", "podman"): "Podman has no Swarm",
-    ("the Dockerfile builds and runs", "podman"): (
-        "the image is built by Docker's builder here; any builder of Dockerfiles makes the same"
-    ),
-    ("from containers to a vendor's firewall and back", "podman"): (
-        "`watch` below is the whole way with Podman: from its containers to a firewall and back"
-    ),
+    (
+        "the Dockerfile builds and runs",
+        "podman",
+    ): "the image is built by Docker's builder here; any builder of Dockerfiles makes the same",
+    (
+        "from containers to a vendor's firewall and back",
+        "podman",
+    ): "`watch` below is the whole way with Podman: from its containers to a firewall and back",
 }
 """Why a cell is empty, by row and family."""
 
 
 _TRIED = (
-    "On {today}: how many tests passed on each engine. A raised number says what is different there; "
-    "a test asserts each."
+    "On {today}: how many tests passed on each engine. A raised number says what is different"
+    " there; a test asserts each."
 )
 _REACHED = (
     "What could be reached from outside, port by port (`4`, `6`: by that family). "
@@ -186,9 +188,11 @@ def section(results: Sequence[Result], today: str) -> str:
         for row, pattern in ROWS.items()
     }
     measured = {
-        f"`{case.shown}`"
-        if case.shown.startswith("-p") and " on " not in case.shown
-        else case.shown: [
+        (
+            f"`{case.shown}`"
+            if case.shown.startswith("-p") and " on " not in case.shown
+            else case.shown
+        ): [
             reached_cell("test_what_is_opened_is_what_can_be_reached", name, kind, results, reached)
             for kind in KINDS
         ]

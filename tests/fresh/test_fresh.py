@@ -1,4 +1,5 @@
-"""The README's first command on machines that have next to nothing: minimal Debian, its own Python."""
+"""The README's first command on machines that have next to nothing: minimal Debian, its own
+Python."""
 
 from __future__ import annotations
 
@@ -81,7 +82,10 @@ def test_the_package_tests_pass_where_nothing_else_is(machine: roots.Copy, user:
     venv = machine.run("apt-get update -qq && apt-get install -y -qq python3-venv", timeout=600)
     assert venv.returncode == 0, venv.stdout
     git = "git config --global --add safe.directory /checkout"
-    core = "make .venv/.core && .venv/bin/python -m pip install --quiet -c constraints.txt -e '.[all]' --group test"
+    core = (
+        "make .venv/.core && .venv/bin/python -m pip install --quiet -c constraints.txt -e '.[all]'"
+        " --group test"
+    )
     tests = ".venv/bin/python -m pytest tests/packages -q -n 0"
     done = machine.run(f"{git}; {CLONE} && {core} && {tests}", user=user, timeout=1700)
     assert done.returncode == 0, done.stdout[-4000:]

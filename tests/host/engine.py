@@ -17,8 +17,8 @@ from tests.host.lab import Lab
 
 
 class Engine(RootedLab):
-    """As `tests.engine.lab.Lab`, in the machine's network namespace. `root`: where its programs come
-    from; None: from this machine."""
+    """As `tests.engine.lab.Lab`, in the machine's network namespace. `root`: where its programs
+    come from; None: from this machine."""
 
     def __init__(
         self, lab: Lab, *options: str, root: Path | None = None, legacy: bool = False

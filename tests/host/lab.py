@@ -57,8 +57,8 @@ def in_namespace(name: str, action: Callable[[], Result]) -> Result:
 
 
 class Lab:
-    """`with Lab() as lab:`; `lab.host` is the name of the machine's namespace, `lab.inside` the words
-    that run a program in it."""
+    """`with Lab() as lab:`; `lab.host` is the name of the machine's namespace, `lab.inside` the
+    words that run a program in it."""
 
     _count = itertools.count()
 

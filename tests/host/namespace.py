@@ -37,8 +37,8 @@ def needs(*more: str) -> None:
 
 
 class Program:
-    """An `nft` that works in a namespace, in the folder `bin`, for PATH. It records what it is asked
-    for, and the table after each transaction."""
+    """An `nft` that works in a namespace, in the folder `bin`, for PATH. It records what it is
+    asked for, and the table after each transaction."""
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace
@@ -68,11 +68,13 @@ class Program:
         return (
             "#!/bin/sh\n"
             f"cd {self.folder}\n"
-            f'case "$*" in *-f*) echo "$*" >> writes; cat > text.$$;; *) echo "$*" >> reads;; esac\n'
+            f'case "$*" in *-f*) echo "$*" >> writes; cat > text.$$;; *) echo "$*" >> reads;;'
+            f" esac\n"
             f'[ -e trouble ] && exec /usr/bin/env python3 trouble.py $$ "$@"\n'
             f'case "$*" in *-f*)\n'
             f'  {nft} "$@" < text.$$; code=$?; rm -f text.$$\n'
-            f"  [ $code = 0 ] && {nft} list table inet cloudsync > history.$(date +%s%N) 2>/dev/null\n"
+            f"  [ $code = 0 ] && {nft} list table inet cloudsync > history.$(date +%s%N)"
+            " 2>/dev/null\n"
             f"  exit $code;;\n"
             f'esac\nexec {nft} "$@"\n'
         )
@@ -140,8 +142,8 @@ class Namespace(Program):
 
 class Trouble:
     """While there is trouble each call of `nft` asks what is to happen. `decide`: from the words of
-    the call to the words of the answer: `go`, or what goes wrong (see `_CLIENT`). After `report` it is
-    asked once more, with `done` behind the words, when the call is over."""
+    the call to the words of the answer: `go`, or what goes wrong (see `_CLIENT`). After `report` it
+    is asked once more, with `done` behind the words, when the call is over."""
 
     def __init__(self, machine: Program, decide: Callable[[list[str]], str]) -> None:
         self.machine = machine

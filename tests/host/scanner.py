@@ -238,9 +238,9 @@ def _packets(protocol: Protocol, source: str, target: str, ports: Iterable[int])
 
 
 class Witness:
-    """What reaches the machine itself while the block runs and every port is probed again and again:
-    seen by raw sockets there, which no flush of a rule set takes away. A probe that is lost on the
-    way, while the machine is off, say, is not counted for or against anything.
+    """What reaches the machine itself while the block runs and every port is probed again and
+    again: seen by raw sockets there, which no flush of a rule set takes away. A probe that is lost
+    on the way, while the machine is off, say, is not counted for or against anything.
 
     `strays`: the moments (`time.monotonic()`) at which a probe of another port than those `wanted`
     arrived."""

@@ -96,7 +96,8 @@ class Site:
         )
 
     def apply(self, *words: str, code: int = 0) -> str:
-        """`cloudsync apply` with the grant to attach; its whole output. It has to end with `code`."""
+        """`cloudsync apply` with the grant to attach; its whole output. It has to end with
+        `code`."""
         done = self.run("apply", "--auto-approve", "--allow-attach", NAME, *words)
         assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
         return done.stdout + done.stderr

@@ -1,5 +1,5 @@
-"""The table as a person reads it: out of `nft list`, by other code than the provider's; and one that
-is made by hand."""
+"""The table as a person reads it: out of `nft list`, by other code than the provider's; and one
+that is made by hand."""
 
 from __future__ import annotations
 
@@ -100,8 +100,8 @@ def by_hand(
 
 
 def set_rules(machine: Namespace, rules: Iterable[Spelled]) -> None:
-    """Exactly these, in one transaction. Elements of a set must not overlap: what does goes into the
-    second layer, and what finds no room there either is cut to what is not let in yet."""
+    """Exactly these, in one transaction. Elements of a set must not overlap: what does goes into
+    the second layer, and what finds no room there either is cut to what is not let in yet."""
     lines = [
         f"flush set inet cloudsync {layer}{name}"
         for layer in ("", "wide_")

@@ -1,4 +1,5 @@
-"""Interfaces as Calico and the like make them: a veth for each pod, no bridge, a node port by DNAT."""
+"""Interfaces as Calico and the like make them: a veth for each pod, no bridge, a node port by
+DNAT."""
 
 from __future__ import annotations
 

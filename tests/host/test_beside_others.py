@@ -21,7 +21,8 @@ SCANNED = (22, 443, 8080, 8443, 9999)
 
 
 class Box:
-    """A mount namespace on the machine of a lab, with copies of some folders; a `sleep` holds it."""
+    """A mount namespace on the machine of a lab, with copies of some folders; a `sleep` holds
+    it."""
 
     def __init__(self, lab: Lab, folder: Path, copies: tuple[str, ...]) -> None:
         lines = ["mount --make-rprivate /", "mount -t tmpfs tmpfs /run"]

@@ -1,5 +1,5 @@
-"""65,535 ports of TCP and UDP over IPv4 and IPv6, from outside, at every moment of a machine's life:
-what is open is what its cloud and its own table let in, no more and no less.
+"""65,535 ports of TCP and UDP over IPv4 and IPv6, from outside, at every moment of a machine's
+life: what is open is what its cloud and its own table let in, no more and no less.
 
 With CLOUDSYNC_LONG (`make walls`) also on newer engines, with ufw and firewalld, and over 1,000
 changes.

@@ -76,7 +76,8 @@ class Run:
         return self.process.returncode
 
     def killed_at(self, number: int, *, after: bool, ports: tuple[str, ...], **keys: str) -> bool:
-        """Apply, and kill it before or after the call with this number; False where it has fewer."""
+        """Apply, and kill it before or after the call with this number; False where it has
+        fewer."""
         calls = 0
 
         def decide(words: list[str]) -> str:

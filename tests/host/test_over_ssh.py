@@ -1,5 +1,5 @@
-"""The table of a machine behind ssh: nothing is installed there, and every call is a new connection,
-which is the proof that a trial asks for."""
+"""The table of a machine behind ssh: nothing is installed there, and every call is a new
+connection, which is the proof that a trial asks for."""
 
 from __future__ import annotations
 
@@ -97,8 +97,10 @@ def test_over_ssh_what_cannot_be_proved_is_rolled_back(remote: Site, lab: Lab) -
             time.sleep(0.002)
         subprocess.run(
             ["nsenter", f"--net=/run/netns/{lab.cloud}", "--", "nft", "-f", "-"],
-            input="table inet broken { chain c { type filter hook forward priority 0; "
-            f"tcp dport {PORT} drop; }}\n }}\n",
+            input=(
+                "table inet broken { chain c { type filter hook forward priority 0; "
+                f"tcp dport {PORT} drop; }}\n }}\n"
+            ),
             text=True,
             check=True,
         )

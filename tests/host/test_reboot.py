@@ -67,7 +67,8 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture
 def machine(lab: Lab, tmp_path: Path) -> Iterator[Booted]:
-    """Off; with a user `deploy`, who may do what the docs say, and Debian's own nftables.service."""
+    """Off; with a user `deploy`, who may do what the docs say, and Debian's own
+    nftables.service."""
     with booted_or_skipped(lab) as machine:
         passwd = (machine.root / "etc/passwd").read_text()
         machine.write("/etc/passwd", f"{passwd}deploy:x:1000:1000::/home/deploy:/bin/sh\n")

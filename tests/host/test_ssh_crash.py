@@ -1,8 +1,8 @@
-"""A run over ssh that is killed, or whose connection is lost, before or after any step of ssh: laws 2
-and 3 hold in the kernel throughout, and the next run finishes.
+"""A run over ssh that is killed, or whose connection is lost, before or after any step of ssh: laws
+2 and 3 hold in the kernel throughout, and the next run finishes.
 
-The kernel keeps the record: counters before and behind the table, of a port that stays wanted and of
-one that nobody wants, while somebody knocks at both.
+The kernel keeps the record: counters before and behind the table, of a port that stays wanted and
+of one that nobody wants, while somebody knocks at both.
 """
 
 from __future__ import annotations
@@ -45,8 +45,10 @@ class Steps:
         program.parent.mkdir(parents=True)
         program.write_text(
             "#!/bin/sh\n"
-            f"n=$(($(cat {folder}/count) + 1)); echo $n > {folder}/count; read at when how < {folder}/plan\n"
-            'strike() { [ "$how" = killed ] && kill -9 $PPID; echo "Connection reset" >&2; exit 255; }\n'
+            f"n=$(($(cat {folder}/count) + 1)); echo $n > {folder}/count; read at when how <"
+            f" {folder}/plan\n"
+            'strike() { [ "$how" = killed ] && kill -9 $PPID; echo "Connection reset" >&2; exit'
+            " 255; }\n"
             '[ "$n $when" = "$at before" ] && strike\n'
             f'PATH={path} ssh "$@"; code=$?\n'
             '[ "$n $when" = "$at after" ] && strike\n'

@@ -18,7 +18,8 @@ OTHER = {"SSH_CONNECTION": f"{PEER4} 50001 198.51.100.10 22"}
 
 @pytest.fixture
 def enforcing(site: Site) -> Site:
-    """An enforcing table with 8080 open. From here on changes are on trial, and 443 comes for 8080."""
+    """An enforcing table with 8080 open. From here on changes are on trial, and 443 comes for
+    8080."""
     site.ports = ["22/tcp", "8080/tcp"]
     site.apply()
     site.ports = ["22/tcp", "443/tcp"]

@@ -148,11 +148,11 @@ def test_a_plan_that_opens_one_wall_only_says_that_it_does_not_help(machine: Mac
         firewall.labels.clear()
     shown = machine.types("plan").stdout
     assert (
-        "web-1: 8443/tcp from everyone (IPv4): the machine's own firewall lets it in, the cloud stops it, "
-        "so it cannot be reached although it is needed" in shown
+        "web-1: 8443/tcp from everyone (IPv4): the machine's own firewall lets it in, the cloud"
+        " stops it, so it cannot be reached although it is needed" in shown
     )
     document = json.loads(machine.types("explain", "8443", "--output", "json").stdout)
-    (halted, _) = (story["halted"][0] for story in document["explained"][0]["firewalls"])
+    halted, _ = (story["halted"][0] for story in document["explained"][0]["firewalls"])
     assert (halted["machine"], halted["stopped_by"]) == ("web-1", "the cloud")
 
 

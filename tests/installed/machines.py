@@ -1,5 +1,5 @@
-"""Machines of systemd-nspawn on throw-away copies of a root: with a bash on a terminal, or booted by
-their own systemd. They share this machine's network, so doubles on 127.0.0.1 are reached."""
+"""Machines of systemd-nspawn on throw-away copies of a root: with a bash on a terminal, or booted
+by their own systemd. They share this machine's network, so doubles on 127.0.0.1 are reached."""
 
 from __future__ import annotations
 

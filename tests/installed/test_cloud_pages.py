@@ -106,8 +106,10 @@ def test_several_machines(reader: Reader) -> None:
         settings = f"--set endpoint={reader.cloud.endpoint}"
         state = f'state = "file://{reader.folder}/state"'
         shell.run(
-            f'cloudsync() {{ if [ "$1" = init ]; then command cloudsync "$@" --no-plan {settings} && '
-            f"sed -i 's|^version = 1|&\\n{state}|' cloudsync.toml; else command cloudsync \"$@\"; fi; }}"
+            'cloudsync() { if [ "$1" = init ]; then command cloudsync "$@" --no-plan'
+            f" {settings} && "
+            f"sed -i 's|^version = 1|&\\n{state}|' cloudsync.toml; else command cloudsync \"$@\";"
+            " fi; }"
         )
         shown = shell.paste(alone)
         assert "web-2: created, attached to web-2; opened 22, 443/tcp" in shown

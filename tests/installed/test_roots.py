@@ -41,8 +41,8 @@ def here(page: str, system: str) -> Iterator[Block]:
 
 
 def transcript(name: str, pasted: list[tuple[Block, str]], keep: str) -> None:
-    """Blocks as they were pasted, with the lines they printed that match `keep`: recorded beside the
-    other wordings of the first hour."""
+    """Blocks as they were pasted, with the lines they printed that match `keep`: recorded beside
+    the other wordings of the first hour."""
     lines = []
     for block, shown in pasted:
         lines += [f"# {line}" for line in block.text.splitlines()]
@@ -85,7 +85,8 @@ def test_from_nothing_to_a_timer_and_back(system: str, suite: str, folder: Path)
         # What the page takes for granted: the group of Docker, and a cloudsync.toml.
         shell.run("getent group docker || groupadd --system docker")
         shell.run(
-            f"sed -i 's|^\\[providers.hetzner\\]|&\\nendpoint = \"{cloud.endpoint}\"|' cloudsync.toml"
+            f"sed -i 's|^\\[providers.hetzner\\]|&\\nendpoint = \"{cloud.endpoint}\"|'"
+            " cloudsync.toml"
         )
         pasted = []
         for block in here("unattended.md", system):
@@ -104,14 +105,19 @@ def test_from_nothing_to_a_timer_and_back(system: str, suite: str, folder: Path)
         assert "ExecMainStatus=0" in status
         assert "active" in shell.run("systemctl is-active cloudsync-watch.service")
         # By hand beside the service, and the service again: the state stays the service's (N4).
-        by_hand = "CREDENTIALS_DIRECTORY=/etc/cloudsync/credentials cloudsync apply -c /etc/cloudsync/config.toml"
+        by_hand = (
+            "CREDENTIALS_DIRECTORY=/etc/cloudsync/credentials cloudsync apply -c"
+            " /etc/cloudsync/config.toml"
+        )
         assert "Nothing to do." in shell.run(f"{by_hand} --lock-timeout 60")
         again = shell.run(
-            "systemctl restart cloudsync-watch.service; sleep 3; systemctl is-active cloudsync-watch.service"
+            "systemctl restart cloudsync-watch.service; sleep 3; systemctl is-active"
+            " cloudsync-watch.service"
         )
         assert "\nactive" in f"\n{again}"
         doctor = shell.run(
-            "CREDENTIALS_DIRECTORY=/etc/cloudsync/credentials cloudsync doctor -c /etc/cloudsync/config.toml"
+            "CREDENTIALS_DIRECTORY=/etc/cloudsync/credentials cloudsync doctor -c"
+            " /etc/cloudsync/config.toml"
         )
         assert "systemd: cloudsync-watch.service" in doctor
         assert cloud.violations == []
@@ -139,11 +145,13 @@ def test_every_clouds_drop_in_hands_its_credential_to_the_service(folder: Path) 
             place = f'"${variable[0]}"' if variable else f'"$CREDENTIALS_DIRECTORY/{name}"'
             shell.run(f"cat >/etc/systemd/system/cloudsync.service.d/cloud.conf <<'END'\n{text}END")
             shell.run(
-                f"printf 'secret of {file.stem}\\n' | install -m 600 /dev/stdin /etc/cloudsync/credentials/{name}"
+                f"printf 'secret of {file.stem}\\n' | install -m 600 /dev/stdin"
+                f" /etc/cloudsync/credentials/{name}"
             )
             shell.run(f"printf '%s\\n' 'cat {place}; id -u' >/etc/cloudsync/look")
             shown = shell.run(
-                "systemctl daemon-reload; systemctl start cloudsync.service; journalctl -u cloudsync -n 20 --no-pager -o cat"
+                "systemctl daemon-reload; systemctl start cloudsync.service; journalctl -u"
+                " cloudsync -n 20 --no-pager -o cat"
             )
             assert f"secret of {file.stem}" in shown, shown
             shell.run("rm /etc/cloudsync/credentials/*")

@@ -1,5 +1,5 @@
-"""Combinations that single tests do not meet: two firewalls, a conflict and an approval, a memory of
-another firewall, what a read-back must say."""
+"""Combinations that single tests do not meet: two firewalls, a conflict and an approval, a memory
+of another firewall, what a read-back must say."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def test_a_firewall_of_another_name_of_ours_waits_to_be_adopted_and_says_what_it
     report = run(world)
     assert guards(report) == ["ownership"]
     assert f'managed as "{other}"' in report.plan.guards[0].message
-    (adopt, *_) = report.plan.firewalls[0].changes
+    adopt, *_ = report.plan.firewalls[0].changes
     assert (adopt.action, adopt.reason) == ("adopt", f'takes over what was managed as "{other}"')
 
 
@@ -67,7 +67,7 @@ def test_another_owner_is_another_owner_whatever_the_alphabet_says(
 def test_a_firewall_of_other_hosts_says_that_it_is_taken_over_from_them(world: World) -> None:
     world.has("tcp/22")
     world.cloud.markers["web"] = replace(world.marker, hosts="00000000")
-    (adopt, *_) = run(world).plan.firewalls[0].changes
+    adopt, *_ = run(world).plan.firewalls[0].changes
     assert adopt.reason == "other hosts, or another engine, were managed by it until now"
 
 

@@ -1,5 +1,5 @@
-"""Decision 0003: for any labels of an image, opened(with) is within opened(without), over everything
-a firewall is asked for."""
+"""Decision 0003: for any labels of an image, opened(with) is within opened(without), over
+everything a firewall is asked for."""
 
 from __future__ import annotations
 

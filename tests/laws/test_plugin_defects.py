@@ -1,5 +1,6 @@
-"""A plugin's defect harms its own firewalls only: at whatever call, by whatever it raises or returns.
-It is named as the plugin's, never temporary, and its traceback is there to be asked for."""
+"""A plugin's defect harms its own firewalls only: at whatever call, by whatever it raises or
+returns. It is named as the plugin's, never temporary, and its traceback is there to be asked
+for."""
 
 from __future__ import annotations
 

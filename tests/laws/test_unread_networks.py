@@ -1,5 +1,5 @@
-"""Networks that move: what hangs on one that could not be read is unknown (law 1), and SSH from where
-it was opened stays until the user says that it moved (law 2)."""
+"""Networks that move: what hangs on one that could not be read is unknown (law 1), and SSH from
+where it was opened stays until the user says that it moved (law 2)."""
 
 from __future__ import annotations
 

@@ -93,7 +93,8 @@ TARGETS = {
     "reconcile": Target(
         _under("cloudsync/reconcile", "execute"),
         LAWS,
-        "tests/unit/test_history.py tests/runs/test_engine_identity.py tests/cli/test_exit_codes.py",
+        "tests/unit/test_history.py tests/runs/test_engine_identity.py"
+        " tests/cli/test_exit_codes.py",
     ),
     "execute": Target(
         ("cloudsync/reconcile/execute.py",),
@@ -110,8 +111,8 @@ TARGETS = {
     ),
     "docker": Target(
         _under("cloudsync/sources/docker"),
-        "tests/unit/test_containers.py tests/unit/test_docker_networks.py tests/unit/test_joined.py "
-        "tests/unit/test_hostile_answers.py tests/laws/test_images_only_narrow.py",
+        "tests/unit/test_containers.py tests/unit/test_docker_networks.py tests/unit/test_joined.py"
+        " tests/unit/test_hostile_answers.py tests/laws/test_images_only_narrow.py",
         "tests/runs/test_engine_faults.py tests/runs/test_many_hosts.py",
     ),
     "labels": Target(
@@ -125,7 +126,8 @@ TARGETS = {
     ),
     "compose": Target(
         _under("cloudsync/sources/compose"),
-        "tests/unit/test_compose_examples.py tests/unit/test_compose_source.py tests/unit/test_compose_syntax.py",
+        "tests/unit/test_compose_examples.py tests/unit/test_compose_source.py"
+        " tests/unit/test_compose_syntax.py",
         "tests/compose/test_compose_limits.py tests/compose/test_compose_beside_docker.py",
     ),
     "action": Target(_under("cloudsync/action"), "tests/action"),
@@ -148,7 +150,8 @@ TARGETS = {
     "gcp": _provider(
         "gcp",
         "tests/laws/test_gcp_steps.py tests/providers/test_gcp_provider.py",
-        f"tests/providers/test_gcp_deny_others.py tests/providers/test_gcp_fields.py {CONFORMANCE} -k gcp",
+        f"tests/providers/test_gcp_deny_others.py tests/providers/test_gcp_fields.py {CONFORMANCE}"
+        " -k gcp",
     ),
     "host": _provider("host", "tests/providers/test_host_provider.py", "tests/host"),
     "openstack": _provider("openstack", "tests/openstack/test_rules.py", "tests/openstack"),

@@ -17,8 +17,8 @@ TOKENS = "/identity/v3/auth/tokens"
 
 
 class Cloud(NeutronProxy):
-    """`servers`: names by id. `network_suffix`: what follows Neutron's root in the catalog. `scoped`:
-    whether a login is for a project. `services`: what the catalog has."""
+    """`servers`: names by id. `network_suffix`: what follows Neutron's root in the catalog.
+    `scoped`: whether a login is for a project. `services`: what the catalog has."""
 
     def __init__(self, server: int) -> None:
         super().__init__(server)

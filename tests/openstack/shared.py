@@ -1,5 +1,5 @@
-"""A real Neutron for the tests: an environment of its own, built once and kept between runs, and one
-server that all test processes on the machine share while any of them runs.
+"""A real Neutron for the tests: an environment of its own, built once and kept between runs, and
+one server that all test processes on the machine share while any of them runs.
 
 Both live in ~/.cache/cloudsync-tests, outside of the checkout. Whoever comes first builds and
 starts, under a lock; whoever is the last to leave stops the server, by its id.

@@ -1,5 +1,5 @@
-"""The machines that `cloudsync init` lists: Nova's servers, with the addresses of their ports at the
-real Neutron."""
+"""The machines that `cloudsync init` lists: Nova's servers, with the addresses of their ports at
+the real Neutron."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Several runs, people and containers at once, on a real Neutron: the races that every vendor is put
-through, and those that only a cloud with several groups of one name knows."""
+"""Several runs, people and containers at once, on a real Neutron: the races that every vendor is
+put through, and those that only a cloud with several groups of one name knows."""
 
 from __future__ import annotations
 

@@ -86,7 +86,10 @@ def test_the_command_answers_without_any_dependency(
 
 
 def test_the_folder_providers_is_no_package_there(environment: Environment, tmp_path: Path) -> None:
-    script = "import importlib.util as u, sys; sys.exit(u.find_spec('providers') is not None or u.find_spec('tests') is not None)"
+    script = (
+        "import importlib.util as u, sys; sys.exit(u.find_spec('providers') is not None or"
+        " u.find_spec('tests') is not None)"
+    )
     assert environment.types("python", "-c", script, cwd=tmp_path).returncode == 0
 
 
@@ -191,8 +194,9 @@ def test_bash_completes_commands_options_and_names_of_firewalls(
     words = ["cloudsync", *typed.split(" ")]
     script = tmp_path / "complete.sh"
     script.write_text(
-        f'eval "$(cloudsync completion bash)"\nCOMP_WORDS=({" ".join(words)})\nCOMP_CWORD={len(words) - 1}\n'
-        '_cloudsync_completion cloudsync\necho "${COMPREPLY[@]}"\n'
+        'eval "$(cloudsync completion'
+        f' bash)"\nCOMP_WORDS=({" ".join(words)})\nCOMP_CWORD={len(words) - 1}\n_cloudsync_completion'
+        ' cloudsync\necho "${COMPREPLY[@]}"\n'
     )
     (environment.folder / "bin" / "bash").unlink(missing_ok=True)
     (environment.folder / "bin" / "bash").symlink_to(shutil.which("bash") or "/bin/bash")

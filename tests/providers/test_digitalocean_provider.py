@@ -126,7 +126,8 @@ class Team:
 
     def written(self) -> list[str]:
         return [
-            f"{call.method} {call.path.split('/')[-1] if call.path.count('/') > 2 else '/firewalls'}"
+            f"{call.method}"
+            f" {call.path.split('/')[-1] if call.path.count('/') > 2 else '/firewalls'}"
             for call in self.cloud.writes()
         ]
 

@@ -435,12 +435,18 @@ def test_foreign_rules_that_act_on_the_same_targets_are_named(
     cloud.add_firewall("outbound", direction="EGRESS", allowed=rdp["allowed"])
     cloud.add_firewall("by-tag", allowed=rdp["allowed"], sourceTags=["db"])
     assert [one.summary for one in project.present().foreign] == [
-        "default-allow-rdp (not of this firewall, priority 65534) also lets in tcp/3389 from 0.0.0.0/0 on these targets",
         (
-            "of-an-account (not of this firewall, priority 1000) also lets in tcp/3389 from 0.0.0.0/0 on machines of these targets "
-            "that are db@p.example's too"
+            "default-allow-rdp (not of this firewall, priority 65534) also lets in tcp/3389 from"
+            " 0.0.0.0/0 on these targets"
         ),
-        "shared (not of this firewall, priority 1000) also lets in tcp/3389 from 0.0.0.0/0 on these targets",
+        (
+            "of-an-account (not of this firewall, priority 1000) also lets in tcp/3389 from"
+            " 0.0.0.0/0 on machines of these targets that are db@p.example's too"
+        ),
+        (
+            "shared (not of this firewall, priority 1000) also lets in tcp/3389 from 0.0.0.0/0 on"
+            " these targets"
+        ),
     ]
 
 

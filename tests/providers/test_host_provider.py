@@ -197,8 +197,8 @@ def test_uplinks_are_the_interfaces_of_a_default_route() -> None:
         '{"nftables": []}',
         '{"nftables": [{"table": {"family": "ip", "name": "nat"}}]}',
         (
-            '{"nftables": [{"table": {"family": "inet", "name": "cloudsync"}}, {"set": {"name": "open4",'
-            ' "elem": [{"elem": {"val": {"concat": ["x", 1, "y"]}}}]}}]}'
+            '{"nftables": [{"table": {"family": "inet", "name": "cloudsync"}}, {"set": {"name":'
+            ' "open4", "elem": [{"elem": {"val": {"concat": ["x", 1, "y"]}}}]}}]}'
         ),
     ],
 )

@@ -41,7 +41,8 @@ class Run:
 
     def configure(self, ports: str, groups: int = 1) -> None:
         tables = "".join(
-            f'[firewalls.web-{n}]\nprovider = "aws"\nhosts = ["web-1"]\nvpc_id = "{self.cloud.vpc}"\n'
+            f'[firewalls.web-{n}]\nprovider = "aws"\nhosts = ["web-1"]\nvpc_id ='
+            f' "{self.cloud.vpc}"\n'
             for n in range(groups)
         )
         (self.folder / "cloudsync.toml").write_text(f"""
@@ -200,7 +201,8 @@ def test_the_plan_shows_the_numbers_of_a_full_group(run: Run) -> None:
     assert run.ports() == set()
 
 
-# EC2 is eventually consistent: https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
+# EC2 is eventually consistent:
+# https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html
 
 
 @pytest.mark.parametrize("new", [True, False], ids=["creates", "changes"])

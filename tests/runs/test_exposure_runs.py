@@ -238,7 +238,8 @@ def test_a_firewall_of_the_configuration_that_is_not_asked_for_is_neither_an_orp
     assert [one.name for one in site.plan().orphans] == ["cloudsync-api"]
     path = site.folder / "cloudsync.toml"
     path.write_text(
-        f'{path.read_text()}\n[firewalls.api]\nprovider = "vendor"\nhosts = ["web-1"]\nservers = ["web-1"]\n'
+        f'{path.read_text()}\n[firewalls.api]\nprovider = "vendor"\nhosts = ["web-1"]\nservers ='
+        ' ["web-1"]\n'
     )
     configuration = load(path)
     plan = reconcile.plan(configuration, Options(firewalls=("web",))).plan

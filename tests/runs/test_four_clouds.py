@@ -144,15 +144,17 @@ servers = ["web-1"]
         ]
         return {
             "aws": {f"{rule.protocol}/{rule.first}" for rule in group.rules} if group else set(),
-            "digitalocean": {
-                f"{rule['protocol']}/{rule['ports']}" for rule in droplet["inbound_rules"]
-            }
-            if droplet
-            else set(),
+            "digitalocean": (
+                {f"{rule['protocol']}/{rule['ports']}" for rule in droplet["inbound_rules"]}
+                if droplet
+                else set()
+            ),
             "gcp": {f"{one['IPProtocol']}/{port}" for one in google for port in one["ports"]},
-            "hetzner": {f"{rule['protocol']}/{rule['port']}" for rule in server["rules"]}
-            if server
-            else set(),
+            "hetzner": (
+                {f"{rule['protocol']}/{rule['port']}" for rule in server["rules"]}
+                if server
+                else set()
+            ),
         }
 
 

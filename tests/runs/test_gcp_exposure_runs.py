@@ -97,9 +97,10 @@ def test_the_advice_is_one_that_can_be_followed(shop: Shop) -> None:
     shop.cloud.add_instance("web-1", tags=["web"])
     shop.cloud.add_firewall("rdp", allowed=tcp("3389"), sourceRanges=["0.0.0.0/0"], priority=65534)
     shop.cloud.add_firewall("icmp", allowed=[{"IPProtocol": "icmp"}], sourceRanges=["0.0.0.0/0"])
-    assert machine(shop).beyond[-1].advice == (
-        'delete, narrow or retarget VPC firewall rule rdp, or set enforce = "deny-others"; if it is '
-        "right, allow it in the configuration"
+    assert (
+        machine(shop).beyond[-1].advice
+        == 'delete, narrow or retarget VPC firewall rule rdp, or set enforce = "deny-others"; if it'
+        " is right, allow it in the configuration"
     )
     shop.enforce = "deny-others"
     assert all("of web closes it" in one.advice for one in machine(shop).beyond)

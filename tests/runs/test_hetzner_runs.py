@@ -198,9 +198,10 @@ def test_ssh_was_open_at_every_instant(run: Run) -> None:
 
 def test_a_run_imports_no_other_clouds_sdk(run: Run) -> None:
     script = (
-        "import contextlib, io, sys\nsys.argv = ['cloudsync', 'plan']\nfrom cloudsync.__main__ import main\n"
-        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n    main()\n"
-        "print([m for m in ('hcloud', 'boto3', 'botocore', 'google.cloud', 'digitalocean', 'docker') if m in sys.modules])"
+        "import contextlib, io, sys\nsys.argv = ['cloudsync', 'plan']\nfrom cloudsync.__main__"
+        " import main\nwith contextlib.redirect_stdout(io.StringIO()),"
+        " contextlib.suppress(SystemExit):\n    main()\nprint([m for m in ('hcloud', 'boto3',"
+        " 'botocore', 'google.cloud', 'digitalocean', 'docker') if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script],

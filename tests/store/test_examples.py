@@ -1,5 +1,5 @@
-"""The files of `examples/fleet`: the schedulers' own schemas, our own parsers, and for the policies a
-real store that judges them."""
+"""The files of `examples/fleet`: the schedulers' own schemas, our own parsers, and for the policies
+a real store that judges them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Inventories: what a machine publishes is what its engine would have answered, and is believed only
-as long as it is fresh, newer than the last one, and signed by who may."""
+"""Inventories: what a machine publishes is what its engine would have answered, and is believed
+only as long as it is fresh, newer than the last one, and signed by who may."""
 
 from __future__ import annotations
 

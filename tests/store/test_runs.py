@@ -130,7 +130,8 @@ def test_laws_1_to_3_hold_while_the_store_makes_trouble(
     every: int,
 ) -> None:
     """Every so many requests something goes wrong; applies end or refuse, and are repeated. SSH and
-    what stays wanted is open throughout, nothing else ever opens, and the end is what was wanted."""
+    what stays wanted is open throughout, nothing else ever opens, and the end is what was
+    wanted."""
     place, proxy = troubled
     monkeypatch.setattr("cloudsync.state.store.bucket._PAUSES", (0.0, 0.0, 0.0))
     kinds: tuple[Trouble, ...] = ("unanswered", "503", "stale-list", "lost", "500", "412", "429")

@@ -27,8 +27,8 @@ _BLOCK = re.compile(r"<!-- paste: (\w+) ?(\S*) -->\n```\w+\n(.*?)```", re.DOTALL
 
 
 def blocks(where: str) -> list[tuple[str, str]]:
-    """What the page has pasted on a kind of machine: the file it is written to ("" for a shell), and
-    the text."""
+    """What the page has pasted on a kind of machine: the file it is written to ("" for a shell),
+    and the text."""
     return [(file, text) for kind, file, text in _BLOCK.findall(PAGE) if kind == where]
 
 
@@ -109,8 +109,8 @@ def test_the_page_followed_word_by_word(site: Site, tmp_path: Path) -> None:
 
     for machine, name in zip(site.machines, names, strict=True):
         (printed,) = paste(machine, "machine", name)
-        assert printed == (
-            f"{name}: published complete to "
+        assert (
+            printed == f"{name}: published complete to "
             f"s3://cloudsync-shop/state/inventories/shop/{name}.json\n"
         )
     assert "web-1: published complete to s3://cloudsync-shop" in PAGE

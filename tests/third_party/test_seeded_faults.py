@@ -163,7 +163,10 @@ FAULTS = (
         (
             "plugin.py",
             "    def dialect(self)",
-            '    def identity(self, spec: FirewallSpec) -> str:\n        return "web"\n\n    def dialect(self)',
+            (
+                '    def identity(self, spec: FirewallSpec) -> str:\n        return "web"\n\n   '
+                " def dialect(self)"
+            ),
         ),
     ),
     patch(
@@ -266,7 +269,10 @@ FAULTS = (
         (
             "reader.py",
             "for machine in settings.machines]",
-            "for machine in settings.machines if any(m.is_called(machine) for m in listing.machines)]",
+            (
+                "for machine in settings.machines if any(m.is_called(machine) for m in"
+                " listing.machines)]"
+            ),
         ),
     ),
     # Errors

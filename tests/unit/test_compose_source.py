@@ -111,8 +111,10 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_variables_that_decide_no_port_need_not_be_set(tmp_path: Path) -> None:
     lay(
         tmp_path,
-        compose="services:\n  web:\n    image: web:${TAG:?}\n    environment: {A: '${SECRET:?}'}\n    ports: ['80:80']\n"
-        "    labels: {other: '${X}'}\n    volumes: ['${DIR}:/data']\n",
+        compose=(
+            "services:\n  web:\n    image: web:${TAG:?}\n    environment: {A: '${SECRET:?}'}\n   "
+            " ports: ['80:80']\n    labels: {other: '${X}'}\n    volumes: ['${DIR}:/data']\n"
+        ),
     )
     assert opens(tmp_path) == ["80/tcp any web compose.yaml:5"]
 
@@ -137,8 +139,8 @@ def test_variables_of_the_process_count_for_nothing(
         "80/tcp any web compose.yaml:4",
     ]
     lay(tmp_path, env="P\nQ=$P\n", compose="services: {a: {ports: ['${Q}:1']}}\n")
-    assert reason(tmp_path) == (
-        "compose.yaml:1: the variable Q is not set and has no default "
+    assert (
+        reason(tmp_path) == "compose.yaml:1: the variable Q is not set and has no default "
         "(.env:2 refers to P, which is not set); looked for in .env"
     )
 
@@ -188,7 +190,8 @@ def test_remote_files_are_refused_by_name(tmp_path: Path, text: str, remote: str
     lay(tmp_path, compose=text % remote)
     assert (
         reason(tmp_path)
-        == "compose.yaml:1: is remote (Git or OCI); only local files are read: check it out, and name the file"
+        == "compose.yaml:1: is remote (Git or OCI); only local files are read: check it out, and"
+        " name the file"
     )
 
 
@@ -341,7 +344,9 @@ def test_a_bomb_of_includes_is_an_error(tmp_path: Path) -> None:
         lay(
             tmp_path,
             **{
-                f"i{number}_yaml": f"include: [i{number + 1}.yaml, i{number + 1}.yaml]\nservices: {{}}\n"
+                f"i{number}_yaml": (
+                    f"include: [i{number + 1}.yaml, i{number + 1}.yaml]\nservices: {{}}\n"
+                )
             },
         )
     lay(tmp_path, i20_yaml=WEB, compose="include: [i0.yaml]\nservices: {}\n")
@@ -397,14 +402,16 @@ def test_the_folder_of_the_configuration_may_be_reached_by_a_link(tmp_path: Path
 def test_all_variables_that_are_not_set_are_named_at_once(tmp_path: Path) -> None:
     lay(
         tmp_path,
-        compose="services:\n  a:\n    ports: ['${P}:80', '${BIND}:${Q}:81']\n    labels:\n"
-        "      cloudsync.sources: ${WHO}\n  b: {network_mode: '${MODE}', scale: 1}\n"
-        "  c: {profiles: ['${PROFILE}']}\n  d: {scale: '${COUNT}'}\n  e: {networks: [n]}\n"
-        "networks: {n: {internal: '${IN}'}}\n",
+        compose=(
+            "services:\n  a:\n    ports: ['${P}:80', '${BIND}:${Q}:81']\n    labels:\n"
+            "      cloudsync.sources: ${WHO}\n  b: {network_mode: '${MODE}', scale: 1}\n"
+            "  c: {profiles: ['${PROFILE}']}\n  d: {scale: '${COUNT}'}\n  e: {networks: [n]}\n"
+            "networks: {n: {internal: '${IN}'}}\n"
+        ),
         env="R=1\n",
     )
-    assert reason(tmp_path) == (
-        "compose.yaml:7: 8 variables are not set and have no default: PROFILE, "
+    assert (
+        reason(tmp_path) == "compose.yaml:7: 8 variables are not set and have no default: PROFILE, "
         "COUNT (compose.yaml:8), P (compose.yaml:3), BIND (compose.yaml:3), Q (compose.yaml:3), "
         "WHO (compose.yaml:5), MODE (compose.yaml:6), IN (compose.yaml:10); looked for in .env"
     )
@@ -421,8 +428,8 @@ def test_a_missing_variable_is_named_once_with_every_file_it_was_looked_for_in(
         i__two_env="P=${Q}\n",
         env="B=1\n",
     )
-    assert reason(tmp_path) == (
-        "i/b.yaml:1: the variable P is not set and has no default "
+    assert (
+        reason(tmp_path) == "i/b.yaml:1: the variable P is not set and has no default "
         "(i/two.env:1 refers to Q, which is not set); looked for in .env, i/one.env, i/two.env"
     )
 
@@ -555,8 +562,10 @@ def test_a_port_without_an_address_is_bound_to_the_address_of_its_network(
 def test_an_address_of_a_network_that_is_none_fails_the_host(tmp_path: Path) -> None:
     lay(
         tmp_path,
-        compose="services: {w: {ports: ['80:80']}}\n"
-        f"networks: {{default: {{{LOOPBACK.replace('127.0.0.1', 'localhost')}}}}}\n",
+        compose=(
+            "services: {w: {ports: ['80:80']}}\n"
+            f"networks: {{default: {{{LOOPBACK.replace('127.0.0.1', 'localhost')}}}}}\n"
+        ),
     )
     assert "host_binding_ipv4 must be an IPv4 address" in reason(tmp_path)
 
@@ -586,10 +595,12 @@ def test_relative_paths_start_in_the_folder_of_the_first_file(tmp_path: Path) ->
 def test_labels_of_the_image_narrow_and_never_widen(tmp_path: Path) -> None:
     lay(
         tmp_path,
-        compose="services:\n  a: {build: {labels: {cloudsync.expose: 'false'}}, ports: ['80:80']}\n"
-        "  b: {build: {labels: [cloudsync.sources=any4]}, ports: ['81:81']}\n"
-        "  c: {build: {labels: {cloudsync.description: x}}, labels: {cloudsync.sources: any6}, ports: ['82:82']}\n"
-        "  d: {build: ., ports: ['83:83']}\n",
+        compose=(
+            "services:\n  a: {build: {labels: {cloudsync.expose: 'false'}}, ports: ['80:80']}\n  b:"
+            " {build: {labels: [cloudsync.sources=any4]}, ports: ['81:81']}\n  c: {build: {labels:"
+            " {cloudsync.description: x}}, labels: {cloudsync.sources: any6}, ports: ['82:82']}\n "
+            " d: {build: ., ports: ['83:83']}\n"
+        ),
     )
     assert opens(tmp_path) == [
         "81/tcp any4 b compose.yaml:3",
@@ -601,8 +612,10 @@ def test_labels_of_the_image_narrow_and_never_widen(tmp_path: Path) -> None:
 def test_labels_of_both_the_image_and_the_service_are_the_services_own(tmp_path: Path) -> None:
     lay(
         tmp_path,
-        compose="services:\n  a: {build: {labels: {cloudsync.description: x}}, ports: ['80:80'], "
-        "labels: {cloudsync.description: x}}\n",
+        compose=(
+            "services:\n  a: {build: {labels: {cloudsync.description: x}}, ports: ['80:80'], "
+            "labels: {cloudsync.description: x}}\n"
+        ),
     )
     found = discovered(tmp_path)
     assert isinstance(found, Complete)

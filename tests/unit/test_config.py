@@ -253,7 +253,10 @@ def test_the_schema_demands_what_is_required() -> None:
         ),
         (
             'docker = "unix:///var/run/docker.sock"',
-            'docker = { host = "tcp://192.0.2.1:2376", cert = "c.pem", key = "k.pem", insecure = true }',
+            (
+                'docker = { host = "tcp://192.0.2.1:2376", cert = "c.pem", key = "k.pem", insecure'
+                " = true }"
+            ),
             "config.toml:14:74: hosts.web-1.docker.insecure: unknown key",
         ),
         (
@@ -434,7 +437,10 @@ def test_the_search_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_places_are_exact() -> None:
-    text = 'a = 1\n[b.c]\n"d e" = [1,\n  { x = 2 }]\n[[f]]\ng = """\n[z]\n"""\n[[f]]\nh.i = \'q\' # = [\n'
+    text = (
+        'a = 1\n[b.c]\n"d e" = [1,\n  { x = 2 }]\n[[f]]\ng = """\n[z]\n"""\n[[f]]\nh.i = \'q\' #'
+        " = [\n"
+    )
     found = {path: (place.line, place.column) for path, place in places(text, "f").items()}
     assert found[("a",)] == (1, 1)
     assert found[("b", "c", "d e")] == (3, 1)

@@ -48,8 +48,8 @@ def _lines(name: str, value: object) -> Iterator[str]:
 
 def test_the_contract_is_what_its_version_says() -> None:
     assert outline() == OUTLINE.read_text(), (
-        "the contract changed: raise API_VERSION (decision 0024), add a row to its table, and write "
-        "the outline again (python -m tests.unit.test_contract_version)"
+        "the contract changed: raise API_VERSION (decision 0024), add a row to its table, and write"
+        " the outline again (python -m tests.unit.test_contract_version)"
     )
 
 

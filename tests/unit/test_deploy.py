@@ -147,7 +147,8 @@ def between(name: str) -> str:
 def metrics_table() -> str:
     """The reference of metrics, from the code."""
     rows = [
-        f"| `{one.name}` | {one.kind} | {', '.join(f'`{label}`' for label in one.labels)} | {one.help} |"
+        f"| `{one.name}` | {one.kind} | {', '.join(f'`{label}`' for label in one.labels)} |"
+        f" {one.help} |"
         for one in METRICS
     ]
     kinds = [f"| `{kind}` | {text} |" for kind, text in ERROR_KINDS.items()]

@@ -20,10 +20,12 @@ BACKENDS = {
     "nftables": {"Driver": "nftables", "Info": [["EnableUserlandProxy", "true"]]},
 }
 _IPTABLES = re.compile(
-    r"-A DOCKER (?:-d (?P<at>\S+) )?.*-p (?P<protocol>\w+) .*--dport (?P<port>\d+) -j DNAT --to-destination (?P<to>\S+)"
+    r"-A DOCKER (?:-d (?P<at>\S+) )?.*-p (?P<protocol>\w+) .*--dport (?P<port>\d+) -j DNAT"
+    r" --to-destination (?P<to>\S+)"
 )
 _NFTABLES = re.compile(
-    r"iifname != \S+ (?:ip6 saddr != \S+ )?(?:ip daddr (?P<at>\S+) )?(?P<protocol>tcp|udp) dport (?P<port>\d+) .*dnat to (?P<to>\S+)"
+    r"iifname != \S+ (?:ip6 saddr != \S+ )?(?:ip daddr (?P<at>\S+) )?(?P<protocol>tcp|udp) dport"
+    r" (?P<port>\d+) .*dnat to (?P<to>\S+)"
 )
 RULES = {"iptables": _IPTABLES, "nftables": _NFTABLES}
 

@@ -52,12 +52,13 @@ def test_a_port_that_is_wanted_and_open(world: World) -> None:
     assert story.verdict == "open, and stays open"
     assert story.open == story.after == tuple(rules("tcp/8080"))
     assert story.vendor == tuple(rules("tcp/8000-8100"))
-    (reason, *_) = story.reasons
+    reason, *_ = story.reasons
     assert reason.text == "shop/web on web-1 (label cloudsync.ports)"
     assert reason.origins[0].label == "cloudsync.ports"
     (advice,) = story.advice
     assert advice.startswith(
-        "to close it: the label cloudsync.expose=false, or a cloudsync.ports without it, on shop/web;"
+        "to close it: the label cloudsync.expose=false, or a cloudsync.ports without it, on"
+        " shop/web;"
     )
     assert advice.endswith('or policy.deny = ["8080/tcp"]')
 
@@ -88,7 +89,10 @@ def test_a_port_nobody_wants(world: World) -> None:
     story = told(world)
     assert story.verdict == "closed, and stays closed"
     assert story.advice == (
-        'to open it: publish it from a container on a host of this firewall, or write [[firewalls.web.allow]] with ports = ["8080/tcp"]',
+        (
+            "to open it: publish it from a container on a host of this firewall, or write"
+            ' [[firewalls.web.allow]] with ports = ["8080/tcp"]'
+        ),
     )
 
 

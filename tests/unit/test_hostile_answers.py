@@ -1,6 +1,6 @@
 """Values of an engine that do not fit harm the container or the host they are about, never the run
-(law 1). Whoever starts a container may write most of them: a real 20.10 takes `80/TCP`, `80/foo` and
-`HostIp: fe80::1%eth0`."""
+(law 1). Whoever starts a container may write most of them: a real 20.10 takes `80/TCP`, `80/foo`
+and `HostIp: fe80::1%eth0`."""
 
 from __future__ import annotations
 

@@ -77,7 +77,10 @@ def test_law1_a_situation_that_cannot_be_read_is_the_most_reachable_one(
 # iptables
 
 
-DOCKERS = "*nat\n:DOCKER - [0:0]\nCOMMIT\n*filter\n:DOCKER-USER - [0:0]\n-A FORWARD -j DOCKER-USER\nCOMMIT\n"
+DOCKERS = (
+    "*nat\n:DOCKER - [0:0]\nCOMMIT\n*filter\n:DOCKER-USER - [0:0]\n-A FORWARD -j"
+    " DOCKER-USER\nCOMMIT\n"
+)
 BY_HAND = "*filter\n:DOCKER-USER - [0:0]\n-A DOCKER-USER -j DROP\nCOMMIT\n"
 
 

@@ -161,7 +161,10 @@ def test_zsh_completes_from_the_installed_script() -> None:
     )  # fmt: skip
     os.close(theirs)
     try:
-        loads = f"fpath=({DEPLOY}/completion $fpath); autoload -U compinit; compinit -u -D; print rea''dy"
+        loads = (
+            f"fpath=({DEPLOY}/completion $fpath); autoload -U compinit; compinit -u -D; print"
+            " rea''dy"
+        )
         os.write(ours, f"{loads}\n".encode())
         _read_until(ours, "ready")
         os.write(ours, b"cloudsync pla\t --help\n")

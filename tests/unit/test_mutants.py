@@ -1,4 +1,5 @@
-"""What `make mutants` breaks: the rooms where a survivor would hurt, and nothing that is not there."""
+"""What `make mutants` breaks: the rooms where a survivor would hurt, and nothing that is not
+there."""
 
 from __future__ import annotations
 

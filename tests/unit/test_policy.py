@@ -177,7 +177,8 @@ def test_another_port_behind_the_same_number_does_not_close_a_web_server(world: 
 
 
 def test_an_image_does_not_lift_a_refusal_by_narrowing(world: World) -> None:
-    """`LABEL cloudsync.sources=198.51.100.7/32` on an image whose port is published to the world."""
+    """`LABEL cloudsync.sources=198.51.100.7/32` on an image whose port is published to the
+    world."""
     world.discoveries["web-1"] = Complete(
         (required("5432", sources=["198.51.100.7/32"]),),
         narrowed=(replace(required("5432"), sources=ANY4 - NetworkSet.of(["198.51.100.7/32"])),),

@@ -21,7 +21,10 @@ def test_the_built_in_providers_are_found() -> None:
 
 
 def test_listing_names_imports_no_plugin() -> None:
-    script = "import sys; from cloudsync.provider import registry; registry.names(); print([m for m in sys.modules if 'cloudsync_' in m])"
+    script = (
+        "import sys; from cloudsync.provider import registry; registry.names(); print([m for m in"
+        " sys.modules if 'cloudsync_' in m])"
+    )
     assert (
         subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, check=True

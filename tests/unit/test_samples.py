@@ -39,7 +39,9 @@ OPEN_BUT_NOT_REQUIRED = {
         "host-network": "answers without being published: only a label can ask",
         "host-network-p": "answers without being published: only a label can ask",
         "host-network-expose": "answers without being published: only a label can ask",
-        "shares-tcp": "answers by the port of the container whose network it shares, and is required there",
+        "shares-tcp": (
+            "answers by the port of the container whose network it shares, and is required there"
+        ),
         "in-pod": "answers by the port of its pod, and is required of the infra container",
     },
 }
@@ -50,7 +52,9 @@ REQUIRED_BUT_NOT_OPEN = {
         "paused": "a paused container keeps its ports",
     },
     "podman-4.3": {
-        "restarting": "a crash loop keeps its ports (Podman calls it stopped, with a restart policy)",
+        "restarting": (
+            "a crash loop keeps its ports (Podman calls it stopped, with a restart policy)"
+        ),
         "paused": "a paused container keeps its ports",
         "sctp": "could not be probed: the prober had no SCTP",
     },

@@ -83,7 +83,8 @@ class Capabilities:
     """The key of the firewall's table that decides about private networks, for messages."""
     denies: bool = False
     """The vendor's rules may deny. `Present.rules` is then what gets in after all of them
-    (`cloudsync.provider.first_match`), and a denial of others is never passed or deleted unasked."""
+    (`cloudsync.provider.first_match`), and a denial of others is never passed or deleted
+    unasked."""
     accepts_by_default: bool = False
     """A firewall may have a default policy that lets in what no rule mentions. The plugin reports
     that policy as an attachment that is still missing: to close it is to put the machines under
@@ -216,8 +217,8 @@ class Pending:
     """Something of the firewall's configuration that is not in effect: still being applied, or
     failed, at the vendor.
 
-    `target` is stable text (`server 7`); `reason` is for people. `lifts`: to put it into effect opens
-    and closes nothing, so that it waits for no host.
+    `target` is stable text (`server 7`); `reason` is for people. `lifts`: to put it into effect
+    opens and closes nothing, so that it waits for no host.
     """
 
     target: str

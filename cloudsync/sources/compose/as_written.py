@@ -1,6 +1,6 @@
-"""What an audit wants to know of a service beyond its ports: image, mounts, powers, command, all its
-labels, and the names of its variables. Nothing of it decides which ports are published, so that a
-variable without a value is no error here, and no value of `environment` is ever kept.
+"""What an audit wants to know of a service beyond its ports: image, mounts, powers, command, all
+its labels, and the names of its variables. Nothing of it decides which ports are published, so that
+a variable without a value is no error here, and no value of `environment` is ever kept.
 
 Each key comes in one shape, so that files merge, include and extend it as docker compose does:
 mounts by their target, variables and labels by their name; a command takes the place of the one

@@ -1,9 +1,9 @@
 """From YAML text to nodes with their lines: strict about duplicate keys, bounded in everything.
 
-libyaml scans and parses (go-yaml, which docker compose reads with, is a port of it, so both take and
-refuse the same text); what a plain scalar means is YAML 1.2 and is decided here. The nodes are built
-from libyaml's events without recursion, so that depth, size and the expansion of aliases are counted
-while they happen: a "billion laughs" document stops at the first node too many.
+libyaml scans and parses (go-yaml, which docker compose reads with, is a port of it, so both take
+and refuse the same text); what a plain scalar means is YAML 1.2 and is decided here. The nodes are
+built from libyaml's events without recursion, so that depth, size and the expansion of aliases are
+counted while they happen: a "billion laughs" document stops at the first node too many.
 """
 
 from __future__ import annotations

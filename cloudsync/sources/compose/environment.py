@@ -66,8 +66,8 @@ def read_environment(
 ) -> Environment:
     """`outer`, and under it what the files (name, text) say, the later over the earlier.
 
-    Values refer to the variables of `outer` first, then to the lines above. A value that refers to a
-    variable that is not set is not set itself: nothing becomes empty by accident. Raises
+    Values refer to the variables of `outer` first, then to the lines above. A value that refers to
+    a variable that is not set is not set itself: nothing becomes empty by accident. Raises
     `ComposeError`.
     """
     values: dict[str, str] = {}

@@ -1,8 +1,8 @@
 """`extends`: a service that builds on another one, of the same file or of another (Compose
 specification, "Extends").
 
-What a service resets or overrides acts on the service it extends, and then on whatever the result is
-laid over. The tags of the extended service acted on what *it* extends, and end there.
+What a service resets or overrides acts on the service it extends, and then on whatever the result
+is laid over. The tags of the extended service acted on what *it* extends, and end there.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ it.
 | `${V:+r}`        | `r`   | empty      | empty   |
 | `${V+r}`         | `r`   | `r`        | empty   |
 
-`d`, `m` and `r` may hold variables themselves. `$$` is a dollar; a dollar before anything else stays
-as it is. What is missing is reported along with the text, not raised: it is an error only where the
-text decides something.
+`d`, `m` and `r` may hold variables themselves. `$$` is a dollar; a dollar before anything else
+stays as it is. What is missing is reported along with the text, not raised: it is an error only
+where the text decides something.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Interpolated:
 
 
 def interpolate(template: str, environment: Mapping[str, str]) -> Interpolated:
-    """`template` with its variables replaced. Raises `InterpolationError` for one that is malformed, and
-    above `MAX_LENGTH` characters."""
+    """`template` with its variables replaced. Raises `InterpolationError` for one that is
+    malformed, and above `MAX_LENGTH` characters."""
     filling = _Filling(environment)
     text = filling.fill(template, 0)
     return Interpolated(text, tuple(filling.missing))

@@ -6,10 +6,10 @@
 | sequences | the first, then the second (of ports with the same key the last counts, see `ports.py`) |
 | scalars   | the second; null changes nothing                                                        |
 
-`!reset` takes the key away, `!override` takes the second as it is. Both act on everything that comes
-to lie under them, which may be more than one layer: the service that is extended, a service that is
-included, the same service in the files before. So a merge keeps them, and only `settled` uses them
-up, once nothing can come under the result any more:
+`!reset` takes the key away, `!override` takes the second as it is. Both act on everything that
+comes to lie under them, which may be more than one layer: the service that is extended, a service
+that is included, the same service in the files before. So a merge keeps them, and only `settled`
+uses them up, once nothing can come under the result any more:
 
     settled(merge(a, merge(b, c))) == settled(merge(merge(a, b), c))
 """
@@ -73,9 +73,11 @@ def _over_extension(key: str, under: Node, over: Node) -> Node:
         return over
     if isinstance(under, Mapping) and isinstance(over, Mapping):
         entries = {
-            name: _over_extension(f"{key}.{name}", under.entries[name], node)
-            if name in under.entries
-            else node
+            name: (
+                _over_extension(f"{key}.{name}", under.entries[name], node)
+                if name in under.entries
+                else node
+            )
             for name, node in over.entries.items()
         }
         return over.having({**under.entries, **entries})

@@ -37,8 +37,8 @@ def files_of_folder(files: Files, folder: Path, environment: Environment) -> tup
 
 
 def unread_next_to(files: Files, paths: tuple[Path, ...], environment: Environment) -> str | None:
-    """A remark if `docker compose up` in the folder of the only file named would read more than this
-    file; None otherwise."""
+    """A remark if `docker compose up` in the folder of the only file named would read more than
+    this file; None otherwise."""
     if len(paths) != 1 or paths[0].name not in NAMES:
         return None
     folder, name = paths[0].parent, files.name(paths[0])

@@ -1,4 +1,5 @@
-"""How nodes of a file are read: with their variables replaced, and in the shape that a key takes."""
+"""How nodes of a file are read: with their variables replaced, and in the shape that a key
+takes."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 whether they run at all.
 
 Only what runs is judged. A service of an inactive profile, or with no replicas, may refer to
-variables and networks that this project does not have: docker compose starts the others all the same.
+variables and networks that this project does not have: docker compose starts the others all the
+same.
 """
 
 from __future__ import annotations

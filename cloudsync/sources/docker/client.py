@@ -97,7 +97,8 @@ class Engine:
         return _parsed(body, shown)
 
     def _answer(self, target: str) -> tuple[int, bytes]:
-        """Status and body. A connection that the engine closed while it was idle is replaced once."""
+        """Status and body. A connection that the engine closed while it was idle is replaced
+        once."""
         with self._lock:
             connection = self._idle.pop() if self._idle else None
         if connection is not None:
@@ -289,7 +290,10 @@ def connection_error(error: BaseException) -> EngineError:
 _REASONS: tuple[tuple[type[Exception], str, bool], ...] = (
     (
         PermissionError,
-        "permission denied on the engine's socket: run as root, or as a user of the group docker (which is as good as root)",
+        (
+            "permission denied on the engine's socket: run as root, or as a user of the group"
+            " docker (which is as good as root)"
+        ),
         False,
     ),
     (FileNotFoundError, "the engine's socket does not exist: is the engine running?", True),
@@ -333,7 +337,10 @@ def _refused(path: str, status: int) -> EngineError:
             temporary=False,
         )
     if status in (401, 403):
-        message = f"the engine refuses GET {_public(path)} ({status}): a socket proxy in front of it has to allow this request"
+        message = (
+            f"the engine refuses GET {_public(path)} ({status}): a socket proxy in front of it has"
+            " to allow this request"
+        )
         return EngineError(message, status=status, temporary=False)
     return EngineError(
         f"the engine answered {status} to GET {_public(path)}",

@@ -139,8 +139,8 @@ def _about_ingress(
         return ()
     return (
         (
-            f"{service.name}: {', '.join(narrows)} of its image does not narrow its ingress ports, which "
-            "every node publishes; put the label on the service"
+            f"{service.name}: {', '.join(narrows)} of its image does not narrow its ingress ports,"
+            " which every node publishes; put the label on the service"
         ),
     )
 
@@ -176,9 +176,9 @@ def _about_local(local: Sequence[RequiredPort], kind: EngineKind) -> tuple[str, 
         return ()
     ports = {f"{span(p.first, p.last)}/{p.protocol} of {name_of(p.origin)}" for p in local}
     remark = (
-        f"published on loopback only: {_first_of(sorted(ports))}; with {kind}, machines on the same "
-        "network can still reach these containers at their own addresses (Docker drops that from "
-        "version 28 on)"
+        f"published on loopback only: {_first_of(sorted(ports))}; with {kind}, machines on the same"
+        " network can still reach these containers at their own addresses (Docker drops that from"
+        " version 28 on)"
     )
     return (remark,)
 

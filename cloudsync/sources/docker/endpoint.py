@@ -170,7 +170,8 @@ def _of_context(name: str, folder: Path) -> Way:
         return Way(url)
     if unverified:
         raise EndpointError(
-            f'the Docker context "{name}" is configured not to verify the engine (SkipTLSVerify): it is not used'
+            f'the Docker context "{name}" is configured not to verify the engine (SkipTLSVerify):'
+            " it is not used"
         )
     material = folder / "contexts" / "tls" / key / "docker"
     if (material / "cert.pem").exists() or (material / "key.pem").exists():
@@ -184,7 +185,8 @@ def _of_context(name: str, folder: Path) -> Way:
     if is_loopback(parts.hostname):
         return Way(url)
     raise EndpointError(
-        f'the Docker context "{name}" has no TLS certificates: plain tcp is for loopback addresses only'
+        f'the Docker context "{name}" has no TLS certificates: plain tcp is for loopback addresses'
+        " only"
     )
 
 

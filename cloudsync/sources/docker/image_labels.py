@@ -1,8 +1,8 @@
 """Which labels were born in the image.
 
 Engines merge image labels into container labels without a trace (moby `daemon/commit.go`), so a
-label counts as the image's if the image has the same key with the same value. If the image cannot be
-inspected, all of them do.
+label counts as the image's if the image has the same key with the same value. If the image cannot
+be inspected, all of them do.
 """
 
 from __future__ import annotations
@@ -89,7 +89,10 @@ def narrowing(born: Mapping[str, str], scope: LabelScope) -> ImageLabels:
 
 
 _AFFIRMATIVE = ("true", "yes", "y", "on", "1", "enabled", "")
-_ASKS = "labels of the image ask for ports: that counts only if the container itself asks, by a label of its own"
+_ASKS = (
+    "labels of the image ask for ports: that counts only if the container itself asks, by a label"
+    " of its own"
+)
 _SHOWN = 3
 
 

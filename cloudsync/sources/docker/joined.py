@@ -1,5 +1,5 @@
-"""Containers that share the network of another one (`container:x`, the members of a pod, `service:x`
-of Compose): the ports belong to the container they join.
+"""Containers that share the network of another one (`container:x`, the members of a pod,
+`service:x` of Compose): the ports belong to the container they join.
 
 Nothing says which of those ports is a member's. So a label of a member that asks for something does
 nothing, and is reported; one that narrows, or that cannot be understood, keeps every port of the

@@ -162,8 +162,8 @@ def _check_ports(labels: ContainerLabels, ports: Published) -> None:
         inside = (labelled.protocol, labelled.first)
         if labelled.first == labelled.last and inside in behind and inside not in hosts:
             raise LabelError(
-                f"{PREFIX}port.{labelled}.sources: {labelled.first} is the port inside the container; "
-                f"name the host port, {behind[inside]}"
+                f"{PREFIX}port.{labelled}.sources: {labelled.first} is the port inside the"
+                f" container; name the host port, {behind[inside]}"
             )
 
 
@@ -416,7 +416,10 @@ def _in_vain(
             for missed in wanted.families - versions:
                 lacking.setdefault((protocol, missed), []).append(number)
     for (protocol, missed), numbers in sorted(lacking.items()):
-        reason = f"its sources name IPv{missed} networks, but it is not published on an IPv{missed} address"
+        reason = (
+            f"its sources name IPv{missed} networks, but it is not published on an IPv{missed}"
+            " address"
+        )
         for first, last in spans((n, n) for n in numbers):
             yield UnopenedPort(protocol, span(first, last), origin, "no-address", reason)
 

@@ -53,8 +53,8 @@ class Carrying:
     by_routing: bool = True
     """It heeds `gateway_mode`."""
     says_ipv4: bool = True
-    """Its answers say whether a network has IPv4. (Podman's say `EnableIPv4: false` of each from 5.8
-    on.)"""
+    """Its answers say whether a network has IPv4. (Podman's say `EnableIPv4: false` of each from
+    5.8 on.)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +121,9 @@ def network_of(value: object, carrying: Carrying = Carrying()) -> Network:
         carried=_BOTH if carrying.across_families or not inner else _families(inner),
         kind=kind,
         host_binding=address(options.get(f"{_OPTION}host_binding_ipv4")),
-        families=frozenset((6,))
-        if carrying.says_ipv4 and entry.get("EnableIPv4") is False
-        else _BOTH,
+        families=(
+            frozenset((6,)) if carrying.says_ipv4 and entry.get("EnableIPv4") is False else _BOTH
+        ),
         routed=routed,
     )
 

@@ -2,9 +2,9 @@
 networks.
 
 Podman writes a host port that it chose itself into the container's settings, where it looks like
-one that was asked for (4.3.1, seen), and 0.0.0.0 for an address that was left out (5.x). Its own API
-keeps the command line that made the container: a port that no word of it mentions was chosen, and an
-address that none mentions was left out.
+one that was asked for (4.3.1, seen), and 0.0.0.0 for an address that was left out (5.x). Its own
+API keeps the command line that made the container: a port that no word of it mentions was chosen,
+and an address that none mentions was left out.
 
 | engine           | a port without an address is bound to    | neighbours reach a container's own address |
 |------------------|------------------------------------------|--------------------------------------------|

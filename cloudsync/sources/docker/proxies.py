@@ -121,9 +121,9 @@ def routed(containers: Iterable[Served]) -> tuple[tuple[Routed, ...], tuple[str,
         ):
             remarks.append(f"{label} serves {', '.join(quiet)}: they need no port of their own")
         remarks += [
-            f"{_who(backend.origin)} publishes {', '.join(backend.published)} although "
-            f"{label} serves it: clients that know the port bypass the proxy; do not publish it, or "
-            "publish it on 127.0.0.1"
+            f"{_who(backend.origin)} publishes {', '.join(backend.published)} although {label}"
+            " serves it: clients that know the port bypass the proxy; do not publish it, or"
+            " publish it on 127.0.0.1"
             for backend in backends_here
             if backend.published
         ]

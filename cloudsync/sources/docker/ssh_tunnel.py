@@ -37,8 +37,8 @@ _OPTIONS = (
 )
 
 _NOT_OPENED = (
-    "the engine's socket {socket} cannot be opened on {to}: does it exist, may {user} use it (group docker), and does its sshd allow "
-    "forwarding to sockets (AllowStreamLocalForwarding)?"
+    "the engine's socket {socket} cannot be opened on {to}: does it exist, may {user} use it (group"
+    " docker), and does its sshd allow forwarding to sockets (AllowStreamLocalForwarding)?"
 )
 # What ssh says, the reason for people, and whether trying again may fix it. The first that fits;
 # `{to}` is the far end.

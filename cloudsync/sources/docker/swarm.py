@@ -11,8 +11,8 @@ managers only).
 A worker cannot know its services. A manager of the same Swarm that is read in the same run does;
 without one the worker is not known completely. An engine is believed to be that manager only if the
 worker itself names it, and several of them only if they agree. The labels of a service (and of its
-container specification) count as the container's own: no image can set them. Of a container that the manager
-does not list as one of a service's tasks, whatever its labels claim, they only narrow.
+container specification) count as the container's own: no image can set them. Of a container that
+the manager does not list as one of a service's tasks, whatever its labels claim, they only narrow.
 """
 
 from __future__ import annotations
@@ -194,8 +194,9 @@ def peers_remark(cluster: Cluster, node: str) -> str | None:
         return None
     shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
     return (
-        f"the other nodes of the Swarm ({shown}) need 2377/tcp, 7946/tcp, 7946/udp and 4789/udp here: where they come in over a managed "
-        "firewall, allow them from those addresses in [[firewalls.X.allow]]"
+        f"the other nodes of the Swarm ({shown}) need 2377/tcp, 7946/tcp, 7946/udp and 4789/udp"
+        " here: where they come in over a managed firewall, allow them from those addresses in"
+        " [[firewalls.X.allow]]"
     )
 
 

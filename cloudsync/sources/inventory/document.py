@@ -1,8 +1,8 @@
 """The form of an inventory: `inventories/OWNER/HOST.json`, strict, bounded, for a stranger to read.
 
-It holds what `docker/engine.py` keeps of an engine's answers and nothing else of them: of the labels
-only those that cloudsync reads, never the environment. Values are checked for shape and range like
-an engine's own, since whoever may write the object may write anything.
+It holds what `docker/engine.py` keeps of an engine's answers and nothing else of them: of the
+labels only those that cloudsync reads, never the environment. Values are checked for shape and
+range like an engine's own, since whoever may write the object may write anything.
 """
 
 from __future__ import annotations

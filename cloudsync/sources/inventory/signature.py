@@ -1,7 +1,7 @@
 """Signatures of inventories: Ed25519, with keys as OpenSSH writes them.
 
-Every machine has such a key already: its SSH host key. What is signed begins with a word of ours, so
-that no signature of one protocol is one of the other.
+Every machine has such a key already: its SSH host key. What is signed begins with a word of ours,
+so that no signature of one protocol is one of the other.
 """
 
 from __future__ import annotations

@@ -210,7 +210,8 @@ def _joined(tag: str, version: str | None) -> str:
 
 
 def _in_words(message: str) -> str:
-    """The first line of an error of obstore, without the request's address and the answer's body."""
+    """The first line of an error of obstore, without the request's address and the answer's
+    body."""
     line = message.partition("\n")[0]
     for mark in ("status code: ", "HTTP error: "):
         if mark in line:

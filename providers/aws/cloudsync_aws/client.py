@@ -215,15 +215,18 @@ class Api:
         of = f"the account {self.account.name}"
         if isinstance(error, aws.NoCredentialsError):
             return AuthError(
-                f"no AWS credentials for {of}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role"
+                f"no AWS credentials for {of}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a"
+                " profile, or a role"
             )
         if isinstance(error, aws.PartialCredentialsError):
             return AuthError(
-                f"the AWS credentials for {of} are incomplete: {error.kwargs.get('cred_var', 'a part')} is missing"
+                f"the AWS credentials for {of} are incomplete:"
+                f" {error.kwargs.get('cred_var', 'a part')} is missing"
             )
         if isinstance(error, aws.ProfileNotFound):
             return AuthError(
-                f"the profile {self.settings.profile!r} of {of} is not in the AWS configuration of this user"
+                f"the profile {self.settings.profile!r} of {of} is not in the AWS configuration of"
+                " this user"
             )
         if isinstance(error, aws.NoRegionError):
             return AuthError(f"{of} has no region")
@@ -295,7 +298,8 @@ def mapped(operation: str, error: aws.ClientError, *, write: bool) -> ProviderEr
         return WouldWork(text)
     if code in ("UnauthorizedOperation", "AccessDeniedException"):
         return NotAllowed(
-            f"the credentials may not do ec2:{operation} ({plain(code)}); the policy in docs/providers/aws.md allows it"
+            f"the credentials may not do ec2:{operation} ({plain(code)}); the policy in"
+            " docs/providers/aws.md allows it"
         )
     if code in _CREDENTIALS:
         return AuthError(f"{operation}: {_CREDENTIALS[code]} ({code})")

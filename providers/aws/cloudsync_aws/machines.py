@@ -32,7 +32,10 @@ from cloudsync_aws.settings import name_of, settings_of
 Group = Mapping[str, Any]
 Lists = Mapping[str, NetworkSet | ProviderError]
 NOT_EVALUATED = (
-    "network ACLs, routes, VPC Block Public Access, load balancers, and firewalls inside the instances, were not looked at",
+    (
+        "network ACLs, routes, VPC Block Public Access, load balancers, and firewalls inside the"
+        " instances, were not looked at"
+    ),
 )
 
 
@@ -66,7 +69,7 @@ def fleet(
     }
     missing += [
         f"whether {spec.name} is on other instances than its key `instances` names was not asked; "
-        f"without that key all of them are looked at"
+        "without that key all of them are looked at"
         for spec in specs
         if spec not in everywhere
     ]
@@ -209,7 +212,8 @@ def _rules(
             yield StageRule(
                 firewall,
                 RuleSet.of((permission.rule,)),
-                f"{text(permission.protocol, permission.first, permission.last)} from {permission.cidr}",
+                f"{text(permission.protocol, permission.first, permission.last)} from"
+                f" {permission.cidr}",
             )
     for other in others:
         if other.prefix_list is None:

@@ -159,7 +159,8 @@ class AwsReader:
                 if not fitting:
                     return Unreadable(
                         NotFound(
-                            f"the account has no group {settings.group_id} in {self.api.settings.region}"
+                            f"the account has no group {settings.group_id} in"
+                            f" {self.api.settings.region}"
                         )
                     )
             else:

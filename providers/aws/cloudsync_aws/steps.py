@@ -209,16 +209,18 @@ def _over_quota(group: Found, change: Difference) -> str:
             f"{group.quota} a group, and {left} would be left after all closings: "
             f"{left - group.quota} too many"
             if left > group.quota
-            else f"IPv{family}: {now} rules are there and {more} are to be added, AWS allows "
-            f"{group.quota} a group. After the closings it would be {left}, which fits; but no "
-            f"rule can be taken away before what it lets in is open by another"
+            else (
+                f"IPv{family}: {now} rules are there and {more} are to be added, AWS allows "
+                f"{group.quota} a group. After the closings it would be {left}, which fits; but no "
+                "rule can be taken away before what it lets in is open by another"
+            )
         )
     return (
-        f"{'; '.join(problems)}. Each network of each port is a rule. What helps: a second "
-        f"security group on the same instances, as another firewall here, with some containers labelled "
-        f"cloudsync.firewall (5 groups an interface, up to 16); one port behind a reverse proxy; "
-        f"consecutive ports, which are one rule; fewer networks; or a higher quota, which is "
-        f"rules_per_group (rules times groups an interface at most 1000)"
+        f"{'; '.join(problems)}. Each network of each port is a rule. What helps: a second security"
+        " group on the same instances, as another firewall here, with some containers labelled"
+        " cloudsync.firewall (5 groups an interface, up to 16); one port behind a reverse proxy;"
+        " consecutive ports, which are one rule; fewer networks; or a higher quota, which is"
+        " rules_per_group (rules times groups an interface at most 1000)"
     )
 
 

@@ -96,5 +96,6 @@ class AwsWriter:
         # are gone.
         if answer.get("UnknownIpPermissions"):
             raise Conflict(
-                f"{step.summary}: some of them were not there (somebody else changed the group meanwhile)"
+                f"{step.summary}: some of them were not there (somebody else changed the group"
+                " meanwhile)"
             )

@@ -36,7 +36,10 @@ class DigitalOceanReader(AccountReader["Team"]):
 
     lacks = LACKS
     not_evaluated = (
-        "load balancers and clusters in front of the droplets, and firewalls inside them, were not looked at",
+        (
+            "load balancers and clusters in front of the droplets, and firewalls inside them, were"
+            " not looked at"
+        ),
         "reserved addresses are under the same firewalls and were not listed",
     )
 

@@ -186,8 +186,8 @@ def _without_credentials(error: Exception) -> str:
     named = os.environ.get(CREDENTIALS)
     if not named:
         return (
-            f"no Google credentials: set {CREDENTIALS}, log in with gcloud auth application-default "
-            f"login, or run where a service account is attached"
+            f"no Google credentials: set {CREDENTIALS}, log in with gcloud auth application-default"
+            " login, or run where a service account is attached"
         )
     file = f"the file that {CREDENTIALS} names, {plain(named)},"
     if isinstance(error, OSError):

@@ -50,7 +50,10 @@ from cloudsync_gcp.settings import prefix_of, settings_of
 from cloudsync_gcp.vpc_rules import VpcRule
 
 NOT_EVALUATED = (
-    "load balancers and protocol forwarding, which hand packets to instances without a public address too, were not looked at",
+    (
+        "load balancers and protocol forwarding, which hand packets to instances without a public"
+        " address too, were not looked at"
+    ),
     "routes, and firewalls inside the instances, were not looked at",
     "instances of other projects that use this one's networks (shared VPC) were not looked at",
 )

@@ -136,8 +136,8 @@ def _left_over(rule: VpcRule) -> str:
     if rule.destination_ranges:
         network += ", for some destinations only"
     return (
-        f"{rule.name} carries this firewall's marker but is for {plain(who)}{network}: it is left as "
-        f"it is; delete it if nothing needs it"
+        f"{rule.name} carries this firewall's marker but is for {plain(who)}{network}: it is left"
+        " as it is; delete it if nothing needs it"
     )
 
 
@@ -169,7 +169,10 @@ def _foreign(rule: VpcRule, *, touches: bool | None) -> str:
         machines = f"on machines of these targets that are {plain(', '.join(rule.targets))}'s too"
     if rule.destination_ranges:
         machines += f", to {', '.join(rule.destination_ranges[:_SHOWN])} only"
-    return f"{rule.name} (not of this firewall, priority {rule.priority}) also lets in {what} {machines}"
+    return (
+        f"{rule.name} (not of this firewall, priority {rule.priority}) also lets in {what}"
+        f" {machines}"
+    )
 
 
 def _is_owners(rule: VpcRule, wanted: Marker) -> bool:

@@ -67,12 +67,18 @@ class GcpProvider:
         notes=(
             (
                 "no SCTP, no ICMP types",
-                "ports are for tcp and udp: https://cloud.google.com/compute/docs/reference/rest/v1/firewalls",
+                (
+                    "ports are for tcp and udp:"
+                    " https://cloud.google.com/compute/docs/reference/rest/v1/firewalls"
+                ),
             ),
             ("256 networks a rule", "more are written as several rules"),
             (
                 "other rules of the network stay in effect",
-                'enforce = "allow" only adds; "deny-others" denies what others let in from the Internet',
+                (
+                    'enforce = "allow" only adds; "deny-others" denies what others let in from the'
+                    " Internet"
+                ),
             ),
             (
                 "the quota of rules is the project's",
@@ -104,13 +110,13 @@ class GcpProvider:
             return releasing(firewall, target)
         if rest := inexpressible(target.rules, _PROTOCOLS):
             return Refusal(
-                "VPC rules have ports for tcp and udp only, and no ICMP types; they cannot express: "
-                + ", ".join(map(str, rest))
+                "VPC rules have ports for tcp and udp only, and no ICMP types; they cannot"
+                " express: " + ", ".join(map(str, rest))
             )
         if strange := [owned.name for owned in firewall.owned if owned.kind == "strange"]:
             return Refusal(
                 f"{', '.join(strange)} begins with this firewall's prefix and denies traffic; "
-                f"rename or delete it by hand"
+                "rename or delete it by hand"
             )
         if (reason := overruling(firewall, target)) is not None:
             return Refusal(reason)

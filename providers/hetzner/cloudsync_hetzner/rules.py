@@ -33,7 +33,7 @@ def written(entries: Sequence[Entry], before: Mapping[str, Rule]) -> tuple[Rule,
 
 
 def _written(entry: Entry, before: Mapping[str, Rule]) -> Rule:
-    description = _fitting(entry.description)
+    description = plain(entry.description)
     if entry.before is not None and entry.lets_in_what_it_did:
         return before[entry.before.key].model_copy(update={"description": description})
     return Rule(
@@ -80,6 +80,6 @@ def broken_limit(
     )
 
 
-def _fitting(description: str) -> str | None:
+def plain(description: str) -> str | None:
     """The description without control characters, within the length Hetzner takes."""
     return fitting(printable(description), MAX_DESCRIPTION) or None

@@ -13,7 +13,8 @@ from cloudsync_host.settings import address_of
 
 
 def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
-    """One row for reading, which was tried, and one for writing, which cannot be without a write."""
+    """One row for reading, which was tried, and one for writing, which cannot be without a
+    write."""
     rows = []
     for spec in specs:
         where = address_of(spec).removeprefix("ssh://") or spec.name

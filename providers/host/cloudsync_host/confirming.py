@@ -21,8 +21,8 @@ from cloudsync_host.transaction import Goal, confirm, saved, still_as_begun
 from cloudsync_host.trial import login_of
 
 _OTHER_LOGIN = (
-    "open a new SSH connection to this machine and run `cloudsync confirm` there: only a connection "
-    "that began after the change proves that the way in works"
+    "open a new SSH connection to this machine and run `cloudsync confirm` there: only a connection"
+    " that began after the change proves that the way in works"
 )
 
 
@@ -38,7 +38,8 @@ def confirm_trial(account: Account, spec: FirewallSpec, environ: Mapping[str, st
         )
     if not still_as_begun(table):
         raise ProviderError(
-            "the list was changed by somebody else since the trial began; let it run out, apply again"
+            "the list was changed by somebody else since the trial began; let it run out, apply"
+            " again"
         )
     kernel = Kernel(destination_of(address_of(spec)), account.deadline)
     if kernel.destination is None and (problem := _no_proof(table.trial, spec, environ)):

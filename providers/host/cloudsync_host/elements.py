@@ -8,8 +8,8 @@
 
 The elements of a set must not overlap (the kernel refuses the whole transaction), which canonical
 rules never do. A rule of ours that overlaps one of somebody else's, which stays as it is, goes into
-the set's second layer, `wide_open4` and so on. Keys are concatenated even where one field would do: nft 1.0.6 dies on single-key
-sets that a newer nft made.
+the set's second layer, `wide_open4` and so on. Keys are concatenated even where one field would do:
+nft 1.0.6 dies on single-key sets that a newer nft made.
 """
 
 from __future__ import annotations
@@ -174,9 +174,11 @@ def _rules(name: str, key: tuple[tuple[int, int], ...], sources: NetworkSet) -> 
         )
     first, last = max(key[1][0], 1), key[1][1]
     return RuleSet.of(
-        Rule(protocols.name(number, number), first, last, sources)
-        if number in protocols.WITH_PORTS
-        else Rule.of(protocols.name(number, number), "", sources)
+        (
+            Rule(protocols.name(number, number), first, last, sources)
+            if number in protocols.WITH_PORTS
+            else Rule.of(protocols.name(number, number), "", sources)
+        )
         for number in range(low, high + 1)
         if first <= last
     )

@@ -22,10 +22,13 @@ from cloudsync_host.settings import settings_of
 
 NOT_EVALUATED = (
     (
-        "other firewalls of the machine (ufw, firewalld, the engine's own rules) may close more; what a "
-        "host firewall drops they cannot let in"
+        "other firewalls of the machine (ufw, firewalld, the engine's own rules) may close more;"
+        " what a host firewall drops they cannot let in"
     ),
-    "containers with an address of their own on the link (macvlan, ipvlan) pass no hook of the host",
+    (
+        "containers with an address of their own on the link (macvlan, ipvlan) pass no hook of the"
+        " host"
+    ),
 )
 
 

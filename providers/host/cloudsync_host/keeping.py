@@ -1,5 +1,5 @@
-"""Putting back a table that somebody flushed: the kernel announces every commit of nftables, and the
-table of the last commit that was ours is loaded again at once."""
+"""Putting back a table that somebody flushed: the kernel announces every commit of nftables, and
+the table of the last commit that was ours is loaded again at once."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ class Keeper:
         return True
 
     def _saved(self) -> str | None:
-        """The saved file, while it is of this firewall: what was flushed before we began to look."""
+        """The saved file, while it is of this firewall: what was flushed before we began to
+        look."""
         path = settings_of(self._spec).saved_file
         try:
             text = Path(path).read_text() if path is not None else ""
@@ -129,13 +130,13 @@ class Keeper:
             return  # It is there: its own replacement, or the boot unit, was faster.
         except ProviderError as error:
             self._notice(
-                f"the table inet cloudsync on this machine is gone and cannot be put back: "
+                "the table inet cloudsync on this machine is gone and cannot be put back: "
                 f"{error.message}"
             )
             return
         self._notice(
-            f"the table inet cloudsync on this machine was removed (nft flush ruleset, or a restart "
-            f"of nftables); it was put back after {(_now() - begun) * 1000:.0f} ms"
+            "the table inet cloudsync on this machine was removed (nft flush ruleset, or a restart"
+            f" of nftables); it was put back after {(_now() - begun) * 1000:.0f} ms"
         )
 
     def _kernel(self) -> Kernel:

@@ -1,8 +1,8 @@
 """The kernel of one machine: `nft` as a program, here or through the user's own ssh.
 
 A library in this process would save milliseconds, and take the process down with it: nft 1.0.6
-crashes on sets that a newer nft made. Over ssh nothing is installed; `sudo -n` where the user is not
-root; the text goes in on stdin.
+crashes on sets that a newer nft made. Over ssh nothing is installed; `sudo -n` where the user is
+not root; the text goes in on stdin.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ _SSH = (
 _PATHS = 'PATH="$PATH:/usr/sbin:/sbin"; '
 _BY_ID = 'as=; [ "$(id -u)" = 0 ] || as="sudo -n"; '
 _CRASHED = (
-    "nft crashed while it read the machine's rule set: another program, with a newer nft, made sets "
-    "that nft 1.0.6 cannot read (Docker's nftables backend does). Install nftables 1.0.9 or newer"
+    "nft crashed while it read the machine's rule set: another program, with a newer nft, made sets"
+    " that nft 1.0.6 cannot read (Docker's nftables backend does). Install nftables 1.0.9 or newer"
 )
 _NOT_ALLOWED = (
     "{where} does not let us use nftables: it needs root or CAP_NET_ADMIN, for reading too. In "
@@ -106,15 +106,16 @@ class Kernel:
         file, new = shlex.quote(path), shlex.quote(f"{path}.new")
         folder = shlex.quote(path.rpartition("/")[0] or "/")
         script = (
-            f"umask 022; [ -d {folder} ] || $as mkdir -p {folder} || exit 1; "
-            f"$as tee {new} >/dev/null && $as sync {new} && $as mv -f {new} {file} && $as sync {folder}"
+            f"umask 022; [ -d {folder} ] || $as mkdir -p {folder} || exit 1; $as tee {new}"
+            f" >/dev/null && $as sync {new} && $as mv -f {new} {file} && $as sync {folder}"
         )
         done = self._run(script, text)
         if done.returncode != 0:
             why = _first_line(done.stderr) or f"it ended with {done.returncode}"
             raise ProviderError(
-                f"in effect on {self.where}, but {path} could not be written ({why}): after a reboot "
-                f"the table would be the one that was saved before. The next apply tries again"
+                f"in effect on {self.where}, but {path} could not be written ({why}): after a"
+                " reboot the table would be the one that was saved before. The next apply tries"
+                " again"
             )
 
     def _run(
@@ -186,8 +187,8 @@ class Kernel:
             return Transient(f"{self.where}: {message}")
         if writes and ("file exists" in words or "no such file" in words):
             return Conflict(
-                f"somebody else changed the table inet cloudsync on {self.where} meanwhile; nothing "
-                f"was changed"
+                f"somebody else changed the table inet cloudsync on {self.where} meanwhile; nothing"
+                " was changed"
             )
         return ProviderError(f"nft on {self.where} ended with {done.returncode}: {message}")
 
@@ -208,7 +209,8 @@ def program_of(environ: Mapping[str, str]) -> str | None:
 
 
 def may_administer() -> bool:
-    """Whether this process may use nftables itself: root with its capabilities, or CAP_NET_ADMIN."""
+    """Whether this process may use nftables itself: root with its capabilities, or
+    CAP_NET_ADMIN."""
     try:
         status = Path("/proc/self/status").read_text()
         effective = next(line for line in status.splitlines() if line.startswith("CapEff:"))

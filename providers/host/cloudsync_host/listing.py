@@ -77,8 +77,8 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The table as it is. `elements` are those in effect outside a trial, `next` those of the trial.
-    `strangers`: what somebody else put into the table, in words."""
+    """The table as it is. `elements` are those in effect outside a trial, `next` those of the
+    trial. `strangers`: what somebody else put into the table, in words."""
 
     marker: Marker | None = None
     elements: tuple[Element, ...] = ()

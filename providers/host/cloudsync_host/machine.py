@@ -1,6 +1,6 @@
 """One look at a machine: the table, the interfaces of a default route, and what is saved for boot,
-in one call. A machine that does not drop anything yet, and is to, is asked once more: whether an SSH
-server listens.
+in one call. A machine that does not drop anything yet, and is to, is asked once more: whether an
+SSH server listens.
 """
 
 from __future__ import annotations

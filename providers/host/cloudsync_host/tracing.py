@@ -30,7 +30,8 @@ def _trace(account: Account, spec: FirewallSpec) -> Trace:
 
 
 def would_be_cut(table: Table) -> str:
-    """What an observing table has let pass that it would drop, the most packets first, in a phrase."""
+    """What an observing table has let pass that it would drop, the most packets first, in a
+    phrase."""
     packets: dict[str, int] = {}
     sources: dict[str, set[str]] = {}
     for cut in table.cuts:

@@ -1,4 +1,5 @@
-"""Changes of the table as text for one `nft -f -`, which the kernel carries out whole or not at all.
+"""Changes of the table as text for one `nft -f -`, which the kernel carries out whole or not at
+all.
 
 Each is a compare-and-swap: `create` fails on what is there already, `delete` on what is not, and
 either fails the transaction. The table is never replaced: a packet could meet the new set and the

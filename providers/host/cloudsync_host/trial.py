@@ -3,9 +3,9 @@ still works. The kernel ends it by itself; a killed process, a lost session or a
 matter.
 
 The session that the change was made in proves nothing: its packets belong to a connection that is
-let in whatever the list says. Over ssh every call of ours is a new connection. On the machine itself
-it is somebody else's: the counter of an SSH element in the list on trial, or `cloudsync confirm`
-from another login.
+let in whatever the list says. Over ssh every call of ours is a new connection. On the machine
+itself it is somebody else's: the counter of an SSH element in the list on trial, or `cloudsync
+confirm` from another login.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Proving:
             return
         raise ProviderError(
             f"no new connection confirmed it within {self.seconds} s: the kernel went back to the "
-            f"rules before, and nothing is changed. Is SSH reachable by what [ssh] declares?"
+            "rules before, and nothing is changed. Is SSH reachable by what [ssh] declares?"
         )
 
     def _invitation(self) -> str:
@@ -85,7 +85,8 @@ class Proving:
             if not still_as_begun(table):
                 self.kernel.write(withdraw(table))
                 raise Touched(
-                    "the list was changed by somebody else while the trial ran; the trial is over, nothing is changed"
+                    "the list was changed by somebody else while the trial ran; the trial is over,"
+                    " nothing is changed"
                 )
             if self.kernel.destination is None and not proved(table, self.ssh):
                 return False
@@ -106,8 +107,9 @@ class Proving:
         raise Touched("the trial was withdrawn by somebody else; nothing is changed")
 
     def _settled(self) -> bool:
-        """Whether it was confirmed after all, by a call whose answer was lost; what a trial that ran
-        out left behind is removed. Raises `ProviderError` where the machine cannot be reached."""
+        """Whether it was confirmed after all, by a call whose answer was lost; what a trial that
+        ran out left behind is removed. Raises `ProviderError` where the machine cannot be
+        reached."""
         try:
             table = look(self.kernel, self.settings).table
             if table is not None and (text := withdraw(table)):
@@ -115,8 +117,8 @@ class Proving:
                 return False
         except ProviderError as error:
             raise ProviderError(
-                f"no new connection confirmed it within {self.seconds} s, so the kernel goes back to "
-                f"the rules before; that could not be looked at: {error.message}",
+                f"no new connection confirmed it within {self.seconds} s, so the kernel goes back"
+                f" to the rules before; that could not be looked at: {error.message}",
                 fate_unknown=True,
             ) from None
         return table is not None and self._is_reached(table)

@@ -90,8 +90,8 @@ def shuts_out(ways: WaysIn, lets_in: RuleSet, peers: Iterable[str]) -> str | Non
     if any(not source - NetworkSet.of([network]) for network in peers):
         return None
     return (
-        f"cloudsync itself comes in by ssh from {peer} to port {port}, and that would not be let in "
-        f"any more: let [ssh] name that port and a source that covers {peer}"
+        f"cloudsync itself comes in by ssh from {peer} to port {port}, and that would not be let in"
+        f" any more: let [ssh] name that port and a source that covers {peer}"
     )
 
 

@@ -1,4 +1,5 @@
-"""Writing: one transaction a step, or a trial that is confirmed; then the file for the next boot."""
+"""Writing: one transaction a step, or a trial that is confirmed; then the file for the next
+boot."""
 
 from __future__ import annotations
 
@@ -63,7 +64,7 @@ class HostWriter:
         if (problem := no_server(ways, wanted.ssh)) is not None:
             raise ProviderError(
                 f"{problem}, on {kernel.where}: nobody could log in any more; nothing was changed. "
-                f"Let [ssh] name the port that the SSH server listens on, or start it"
+                "Let [ssh] name the port that the SSH server listens on, or start it"
             )
 
     def _write(self, kernel: Kernel, text: str) -> None:
@@ -87,6 +88,6 @@ def _as_planned(kernel: Kernel, wanted: Change) -> Table:
     if set(table.elements) != set(wanted.before or ()) or table.marker != wanted.owner:
         raise Conflict(
             f"the table inet cloudsync on {kernel.where} is not the one that was planned for; "
-            f"nothing was changed"
+            "nothing was changed"
         )
     return table

@@ -86,9 +86,11 @@ def read(path: Path) -> Content | None:
     try:
         stored = _FilePart.model_validate_json(raw)
         return Content(
-            marker=None
-            if stored.marker is None
-            else Marker(stored.marker.owner, stored.marker.firewall, stored.marker.hosts),
+            marker=(
+                None
+                if stored.marker is None
+                else Marker(stored.marker.owner, stored.marker.firewall, stored.marker.hosts)
+            ),
             rules=tuple(
                 ListedRule(Rule.of(r.protocol, r.ports, NetworkSet.of(r.sources)), r.description)
                 for r in stored.rules
@@ -114,13 +116,15 @@ def write(path: Path, content: Content) -> None:
     `ProviderError`."""
     document = {
         "format": 1,
-        "marker": None
-        if content.marker is None
-        else {
-            "owner": content.marker.owner,
-            "firewall": content.marker.firewall,
-            "hosts": content.marker.hosts,
-        },
+        "marker": (
+            None
+            if content.marker is None
+            else {
+                "owner": content.marker.owner,
+                "firewall": content.marker.firewall,
+                "hosts": content.marker.hosts,
+            }
+        ),
         "rules": [
             {
                 "protocol": listed.rule.protocol,
@@ -142,8 +146,8 @@ def write(path: Path, content: Content) -> None:
 def _check_kind(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise ProviderError(
-            f"{path} is not a file: a device, a FIFO or a folder cannot hold a firewall; nothing of "
-            f"it was changed"
+            f"{path} is not a file: a device, a FIFO or a folder cannot hold a firewall; nothing of"
+            " it was changed"
         )
 
 

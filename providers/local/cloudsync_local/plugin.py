@@ -85,7 +85,10 @@ class LocalProvider:
         notes=(
             (
                 "no packet is filtered",
-                "the file is for trying cloudsync out, for tests, and for programs of your own that read it",
+                (
+                    "the file is for trying cloudsync out, for tests, and for programs of your own"
+                    " that read it"
+                ),
             ),
         ),
     )

@@ -70,7 +70,7 @@ class Api:
             if not identity:
                 raise AuthError(
                     f"the login of the account {self.account.name} is for no project: set "
-                    f"project_id or project_name in clouds.yaml (OS_PROJECT_ID, OS_PROJECT_NAME)"
+                    "project_id or project_name in clouds.yaml (OS_PROJECT_ID, OS_PROJECT_NAME)"
                 )
             self._project = str(identity)
         return self._project
@@ -220,7 +220,7 @@ class Api:
         if endpoint is None:
             raise AuthError(
                 f"the cloud of the account {self.account.name} has no {service.service_type} "
-                f"service in its catalog"
+                "service in its catalog"
                 + (f" for the region {self.settings.region}" if self.settings.region else "")
             )
         return endpoint.rstrip("/")
@@ -277,7 +277,7 @@ def mapped(what: str, response: requests.Response, *, write: bool) -> ProviderEr
     if status == 403:
         return NotAllowed(
             f"{what}: the login may not do that ({type_ or 403}); docs/providers/openstack.md has "
-            f"the roles it needs"
+            "the roles it needs"
         )
     if type_ in _QUOTA:
         return QuotaExceeded(text)
@@ -355,7 +355,8 @@ def _opened(
 
 
 def _configured(account: Account, settings: OpenStackAccount) -> Any:
-    """The cloud as openstacksdk finds it. Its own messages may hold values, and are not repeated."""
+    """The cloud as openstacksdk finds it. Its own messages may hold values, and are not
+    repeated."""
     from openstack.config import OpenStackConfig
     from openstack.exceptions import ConfigException
 
@@ -370,7 +371,7 @@ def _configured(account: Account, settings: OpenStackAccount) -> Any:
         missing = ", ".join(sorted(str(option.name) for option in error.options))
         raise AuthError(
             f"the OpenStack credentials of {of} are incomplete: {missing} is missing (clouds.yaml, "
-            f"or the OS_* variables)"
+            "or the OS_* variables)"
         ) from None
     except ConfigException:
         named = f"the cloud {settings.cloud!r}" if settings.cloud else "a cloud"

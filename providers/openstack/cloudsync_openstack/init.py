@@ -29,7 +29,8 @@ def _firewall(answers: Answers) -> list[str]:
     return [
         noted(
             '# name = "cloudsync-web"',
-            "the group's own name, if not cloudsync- and the table's; an existing one needs --adopt",
+            "the group's own name, if not cloudsync- and the table's; an existing one needs"
+            " --adopt",
         ),
         noted(f"servers = {words(answers['servers'])}", "names or ids; their other groups stay"),
     ]

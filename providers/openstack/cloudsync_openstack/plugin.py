@@ -75,7 +75,10 @@ class OpenStackProvider:
         notes=(
             (
                 "protocol 0 is refused",
-                "Neutron's iptables driver lets every protocol in for it; a rule of it counts as all",
+                (
+                    "Neutron's iptables driver lets every protocol in for it; a rule of it counts"
+                    " as all"
+                ),
             ),
             (
                 "the quota counts the rules of all groups of the project",
@@ -221,7 +224,7 @@ def _marked(
     if group.name == "default":
         warning = (
             f'"{identity}" is the default group of the project: every port that is created without '
-            f"a list of groups gets it"
+            "a list of groups gets it"
         )
     summary = f'write the owner marker of "{identity}"'
     change = Mark(group, target.marker)
@@ -292,7 +295,7 @@ def _over_quota(state: Found, adding: int, spelling: Spelling) -> str | None:
         if groups.free == 0:
             return (
                 f"the project has {groups.used} of {groups.limit} security groups: no room for one "
-                f"more. Delete one that nothing uses, or have the quota raised"
+                "more. Delete one that nothing uses, or have the quota raised"
             )
         adding += EGRESS_OF_NEW_GROUP
     if rules.free is None or adding <= rules.free:
@@ -304,12 +307,12 @@ def _over_quota(state: Found, adding: int, spelling: Spelling) -> str | None:
     going = len(spelling.going) + len(spelling.redundant)
     if adding <= rules.free + going:
         return (
-            f"{text}. After the {going} closings they would fit; but what is wanted is opened before "
-            f"anything closes. Delete {adding - rules.free} of the unwanted rules first"
+            f"{text}. After the {going} closings they would fit; but what is wanted is opened"
+            f" before anything closes. Delete {adding - rules.free} of the unwanted rules first"
         )
     return (
         f"{text}. Publish consecutive ports, name fewer sources, delete groups that nothing uses, "
-        f"or have the quota raised"
+        "or have the quota raised"
     )
 
 
