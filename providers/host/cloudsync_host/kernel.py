@@ -106,8 +106,10 @@ class Kernel:
         file, new = shlex.quote(path), shlex.quote(f"{path}.new")
         folder = shlex.quote(path.rpartition("/")[0] or "/")
         script = (
-            f"umask 022; [ -d {folder} ] || $as mkdir -p {folder} || exit 1; $as tee {new}"
-            f" >/dev/null && $as sync {new} && $as mv -f {new} {file} && $as sync {folder}"
+            f"umask 022; [ -d {folder} ] || $as mkdir -p {folder} || exit 1; "
+            # `cloudsync confirm` and the apply that waits for it save at the same moment.
+            f"exec 9< {folder}; flock 9 2>/dev/null; "
+            f"$as tee {new} >/dev/null && $as sync {new} && $as mv -f {new} {file} && $as sync {folder}"
         )
         done = self._run(script, text)
         if done.returncode != 0:
