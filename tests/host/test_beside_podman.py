@@ -57,7 +57,9 @@ def test_what_podman_publishes_as_root_is_what_the_list_says(
     podman.run("podman", "restart", "-t", "0", "web", "db")
     assert lab.scan((22, 8090, 8443, 9090)) == {22, 8090}
     lab.listen_outside(8000)
-    podman.run("podman", "exec", "web", "/usr/bin/busybox", "nc", "-w", "2", "203.0.113.2", "8000")
+    process = podman.run("podman", "inspect", "-f", "{{.State.Pid}}", "web").strip()
+    script = "import socket; socket.create_connection(('203.0.113.2', 8000), 3)"
+    podman.run("nsenter", "-t", process, "-n", "python3", "-c", script)
     assert remote.actions() == []
 
 
