@@ -38,12 +38,20 @@ class Bridges:
         podman = "podman" in self.text
         second = "podman1" if podman else _second_bridge(self.text)
         default = "10.88.0" if podman else "172.17.0"
-        self._bridge("podman0" if podman else "docker0", default, 16, (2, 3, 4))
-        self._bridge(second, "172.28.0", 24, (2, 3))
-        self._load()
+        try:
+            self._bridge("podman0" if podman else "docker0", default, 16, (2, 3, 4))
+            self._bridge(second, "172.28.0", 24, (2, 3))
+            self._load()
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave nothing behind."""
         for server in self._servers:
             server.close()
         for name in self.namespaces:
