@@ -5,7 +5,7 @@ CORE := $(VENV)/.core
 STAMP := $(VENV)/.installed
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 
-.PHONY: help demo clouds test unit cov site crash fuzz walls mutants soak engines bench lint docs clean
+.PHONY: help demo clouds test unit cov site crash fuzz walls mutants installed soak engines bench lint docs clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
 
@@ -39,6 +39,9 @@ walls: $(STAMP) ## Every port of a machine over its whole day: engines, ufw, fir
 
 mutants: $(STAMP) ## Break the code on purpose and tell what no test noticed; takes hours (TARGETS="guards holds" for some)
 	$(VENV)/bin/python tests/mutants/run.py $(TARGETS)
+
+installed: $(STAMP) ## Paste the install pages on every system they name, in roots that systemd-nspawn starts; needs root
+	CLOUDSYNC_LONG=1 $(VENV)/bin/python -m pytest tests/installed --timeout=0
 
 soak: $(STAMP) ## watch on a real engine that is killed and restarted, for MINUTES=2; needs root and dockerd
 	$(VENV)/bin/python -m tests.engine.soak --minutes $(or $(MINUTES),2)

@@ -27,6 +27,9 @@ pytestmark = [
     pytest.mark.engine,
     pytest.mark.timeout(1500),
     pytest.mark.skipif(machines.unavailable() is not None, reason=machines.unavailable() or ""),
+    pytest.mark.skipif(
+        not os.environ.get("CLOUDSYNC_LONG"), reason="`make installed` pastes them, for half an hour"
+    ),
 ]
 
 
