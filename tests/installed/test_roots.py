@@ -28,7 +28,8 @@ pytestmark = [
     pytest.mark.timeout(1500),
     pytest.mark.skipif(machines.unavailable() is not None, reason=machines.unavailable() or ""),
     pytest.mark.skipif(
-        not os.environ.get("CLOUDSYNC_LONG"), reason="`make installed` pastes them, for half an hour"
+        not os.environ.get("CLOUDSYNC_LONG"),
+        reason="`make installed` pastes them, for half an hour",
     ),
 ]
 
