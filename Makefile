@@ -61,7 +61,7 @@ lint: $(STAMP) ## ruff, mypy --strict, pyright, import-linter; the Compose examp
 	$(VENV)/bin/mypy
 	$(VENV)/bin/pyright
 	$(VENV)/bin/lint-imports --no-logo --no-cache
-	$(VENV)/bin/python .ci/filler_names.py cloudsync providers/host providers/local providers/openstack
+	$(VENV)/bin/python .ci/filler_names.py cloudsync providers
 	$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec $$(grep -rLE '!(reset|override)' --include='*compose*.y*ml' tests/unit/fixtures/compose | grep -vE '/(37|45)-')
 	$(VENV)/bin/zizmor --offline --quiet --persona auditor action.yml .github examples/github
 	$(VENV)/bin/check-jsonschema --quiet --builtin-schema vendor.github-actions action.yml

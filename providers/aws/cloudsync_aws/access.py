@@ -42,15 +42,19 @@ def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
     ]
     observed = AwsReader(api).read(specs)
     rows += [
-        Access(f"the group of {name}", "plan", "missing", one.error.message)
-        if isinstance(one.error, NotFound)
+        Access(f"the group of {name}", "plan", "missing", observation.error.message)
+        if isinstance(observation.error, NotFound)
         else Access(
-            f"the group of {name}", "plan", "unknown", one.error.message, one.error.temporary
+            f"the group of {name}",
+            "plan",
+            "unknown",
+            observation.error.message,
+            observation.error.temporary,
         )
-        for name, one in observed.items()
-        if isinstance(one, Unreadable)
+        for name, observation in observed.items()
+        if isinstance(observation, Unreadable)
     ]
-    groups = [one for one in observed.values() if isinstance(one, Present)]
+    groups = [observation for observation in observed.values() if isinstance(observation, Present)]
     rows.append(_asked(api, "DescribeManagedPrefixLists", "plan", {}))
     rows.append(_asked(api, "DescribeInstances", "exposure", {}))
     rows.append(_asked(api, "GetManagedPrefixListEntries", "plan", {"PrefixListId": _LIST}))
@@ -79,12 +83,12 @@ def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
         rows.append(_asked(api, "CreateSecurityGroup", "apply", new))
     families: tuple[Family, ...] = (4, 6)
     for group in groups:
-        if isinstance(found := group.native, Found):
+        if isinstance(state := group.native, Found):
             for family in families:
-                used = sum(permission.family == family for permission in found.permissions) + sum(
-                    other.weight for other in found.others
+                used = sum(permission.family == family for permission in state.permissions) + sum(
+                    other.weight for other in state.others
                 )
-                rows.append(of_quota(f"rules of {group.id} for IPv{family}", used, found.quota))
+                rows.append(of_quota(f"rules of {group.id} for IPv{family}", used, state.quota))
     return rows
 
 

@@ -285,8 +285,11 @@ def mapped(operation: str, error: aws.ClientError, *, write: bool) -> ProviderEr
     """AWS's error codes
     (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html) as provider
     errors."""
-    said = error.response.get("Error", {})
-    code, message = str(said.get("Code", "unknown")), plain(str(said.get("Message", "")))[:200]
+    details = error.response.get("Error", {})
+    code, message = (
+        str(details.get("Code", "unknown")),
+        plain(str(details.get("Message", "")))[:200],
+    )
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     text = f"{operation}: {plain(code)[:80]}: {message}"
     if code in _THROTTLED or status == 429:

@@ -17,7 +17,7 @@ from cloudsync.provider.init import (
 )
 
 
-def _account(answers: Answers, found: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
+def _account(answers: Answers, credential: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
     return [
         f'region = "{answers["region"]}"',
         noted(
@@ -60,7 +60,11 @@ def _visible(instance: Mapping[str, Any]) -> VisibleMachine:
 
     interfaces = instance.get("NetworkInterfaces") or ()
     public = [address for interface in interfaces for address in addresses_of(interface)]
-    private = [str(one["PrivateIpAddress"]) for one in interfaces if one.get("PrivateIpAddress")]
+    private = [
+        str(interface_address["PrivateIpAddress"])
+        for interface_address in interfaces
+        if interface_address.get("PrivateIpAddress")
+    ]
     groups = {
         f"{group['GroupId']} ({group.get('GroupName')})": None
         for interface in interfaces

@@ -78,8 +78,8 @@ def fleet(
 
 def marked(groups: Iterable[Group], specs: Sequence[FirewallSpec]) -> tuple[Marked, ...]:
     """The groups that carry a marker."""
-    found = ((_acting(group, specs), marker_of(group.get("Tags") or ())) for group in groups)
-    return tuple(Marked(firewall, marker) for firewall, marker in found if marker is not None)
+    markers = ((_acting(group, specs), marker_of(group.get("Tags") or ())) for group in groups)
+    return tuple(Marked(firewall, marker) for firewall, marker in markers if marker is not None)
 
 
 def is_group(spec: FirewallSpec, group: Group) -> bool:
@@ -131,15 +131,19 @@ def _machine(
     for network_interface in instance["NetworkInterfaces"]:
         rules: list[StageRule] = []
         firewalls = []
-        for said in network_interface["Groups"]:
-            group = groups.get(str(said["GroupId"]))
+        for membership in network_interface["Groups"]:
+            group = groups.get(str(membership["GroupId"]))
             if group is None:
                 firewalls.append(
                     ActingFirewall(
-                        str(said["GroupId"]), str(said.get("GroupName")), "security group"
+                        str(membership["GroupId"]),
+                        str(membership.get("GroupName")),
+                        "security group",
                     )
                 )
-                unknown[f"the group {said['GroupId']} is on it, and could not be described"] = None
+                unknown[
+                    f"the group {membership['GroupId']} is on it, and could not be described"
+                ] = None
                 continue
             firewall = _acting(group, specs)
             firewalls.append(firewall)
@@ -243,8 +247,8 @@ def _acting(group: Group, specs: Sequence[FirewallSpec]) -> ActingFirewall:
 
 def addresses_of(interface: Mapping[str, Any]) -> Iterator[str]:
     """The address of a whole interface is said again with its private one."""
-    for one in (interface, *(interface.get("PrivateIpAddresses") or ())):
-        if (association := one.get("Association")) and association.get("PublicIp"):
+    for source in (interface, *(interface.get("PrivateIpAddresses") or ())):
+        if (association := source.get("Association")) and association.get("PublicIp"):
             yield str(association["PublicIp"])
-    for one in interface.get("Ipv6Addresses") or ():
-        yield str(one["Ipv6Address"])
+    for source in interface.get("Ipv6Addresses") or ():
+        yield str(source["Ipv6Address"])

@@ -47,7 +47,7 @@ def tags_of(marker: Marker) -> list[dict[str, str]]:
 
 def marker_of(tags: Iterable[Mapping[str, Any]]) -> Marker | None:
     """The marker; with a part missing it is still somebody's, and fits nobody."""
-    found = {str(tag.get("Key")): str(tag.get("Value")) for tag in tags}
-    if not any(key in found for key in (OWNER, FIREWALL, HOSTS)):
+    values = {str(tag.get("Key")): str(tag.get("Value")) for tag in tags}
+    if not any(key in values for key in (OWNER, FIREWALL, HOSTS)):
         return None
-    return Marker(found.get(OWNER, "?"), found.get(FIREWALL, "?"), found.get(HOSTS, "?"))
+    return Marker(values.get(OWNER, "?"), values.get(FIREWALL, "?"), values.get(HOSTS, "?"))

@@ -131,8 +131,10 @@ def from_vendor(
                 for source in permission.get(key) or ():
                     cidr = str(source[name])
                     rule = _meaning(protocol, first, last, network(cidr))
-                    said = str(source.get("Description") or "")
-                    networks.append(Permission(protocol, first, last, family, cidr, rule, said))
+                    description = str(source.get("Description") or "")
+                    networks.append(
+                        Permission(protocol, first, last, family, cidr, rule, description)
+                    )
             others += _others(permission, protocol, first, last)
         except UnknownPermission:
             raise
@@ -149,9 +151,11 @@ def to_vendor(rules: RuleSet, target: RuleSet) -> tuple[Permission, ...]:
     rest = rules.apart_from_everything(everything)
     permissions: list[Permission] = []
     for family in (4, 6):
-        part = RuleSet.of(Rule(r.protocol, r.first, r.last, r.sources.family(family)) for r in rest)
-        named = [rule for protocol in _NAMED for rule in part.of_protocols(protocol).fewest()]
-        others = part - part.of_protocols(*_NAMED)
+        missing = RuleSet.of(
+            Rule(r.protocol, r.first, r.last, r.sources.family(family)) for r in rest
+        )
+        named = [rule for protocol in _NAMED for rule in missing.of_protocols(protocol).fewest()]
+        others = missing - missing.of_protocols(*_NAMED)
         permissions += permissions_of((*named, *others, *whole), (family,))
     return tuple(permissions)
 
@@ -281,17 +285,17 @@ def _pieces(rule: Rule) -> Iterator[Rule]:
 
 
 def _others(
-    one: Mapping[str, Any], protocol: str, first: int | None, last: int | None
+    entry: Mapping[str, Any], protocol: str, first: int | None, last: int | None
 ) -> Iterator[Other]:
     what = text(protocol, first, last)
-    for source in one.get("PrefixListIds") or ():
+    for source in entry.get("PrefixListIds") or ():
         name = str(source["PrefixListId"])
         by = f"the prefix list {name}"
         description = str(source.get("Description") or "")
         yield Other(
             f"{what} from {by}", protocol, first, last, name, source=by, description=description
         )
-    for source in one.get("UserIdGroupPairs") or ():
+    for source in entry.get("UserIdGroupPairs") or ():
         name = source.get("GroupId") or source.get("GroupName") or "?"
         by = f"the group {name}"
         yield Other(f"{what} from {by}", protocol, first, last, source=by)

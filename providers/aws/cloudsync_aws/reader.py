@@ -70,7 +70,7 @@ class AwsReader:
         except ProviderError as error:
             return {spec.name: Unreadable(error) for spec in specs}
         self.groups |= {str(group["GroupId"]): group for group in groups if group.get("GroupId")}
-        return {spec.name: self._one(spec, groups) for spec in specs}
+        return {spec.name: self._observed(spec, groups) for spec in specs}
 
     def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
         """The instances that the configuration names, or that have one of the groups: one call for
@@ -140,17 +140,17 @@ class AwsReader:
     def _groups(
         self, filter_: str, values: Sequence[str], more: Mapping[str, Sequence[str]]
     ) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        groups: list[dict[str, Any]] = []
         for start in range(0, len(values), VALUES):
             filters = {filter_: values[start : start + VALUES], **more}
             parameters = {
                 "Filters": [{"Name": name, "Values": list(v)} for name, v in filters.items()],
                 "MaxResults": PAGE,
             }
-            found += self.api.pages("DescribeSecurityGroups", "SecurityGroups", parameters)
-        return found
+            groups += self.api.pages("DescribeSecurityGroups", "SecurityGroups", parameters)
+        return groups
 
-    def _one(self, spec: FirewallSpec, groups: Sequence[Mapping[str, Any]]) -> Observation:
+    def _observed(self, spec: FirewallSpec, groups: Sequence[Mapping[str, Any]]) -> Observation:
         settings = settings_of(spec)
         quota = self.api.settings.rules_per_group
         try:
@@ -175,7 +175,7 @@ class AwsReader:
                     weights = self.lists.weights(spec.lists)
                     return Absent(native=Found(quota, weights=weights), lists=lists)
             group = fitting[0]
-            if any(one["GroupId"] != group["GroupId"] for one in fitting):
+            if any(candidate["GroupId"] != group["GroupId"] for candidate in fitting):
                 return Unreadable(
                     Conflict(f"several groups are named {name_of(spec)!r} in {settings.vpc_id}")
                 )

@@ -33,8 +33,8 @@ def rows(api: Rest, ours: Ours, *, attached: bool, tagged: bool) -> Sequence[Acc
     def scope(name: str, path: str) -> Access:
         needed = attached or tagged if path == "/droplets" else tagged
         needed_for: NeededFor = "plan" if needed else "exposure"
-        one = {"page": 1, "per_page": 1}
-        ask = lambda: api.get(path, Nothing, one)  # noqa: E731 - one expression
+        first_item = {"page": 1, "per_page": 1}
+        ask = lambda: api.get(path, Nothing, first_item)  # noqa: E731 - one expression
         return asked(name, needed_for, ask, "granted", lacking=Forbidden)
 
     def write_scope(name: str, path: str) -> Access:

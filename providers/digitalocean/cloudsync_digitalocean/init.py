@@ -16,10 +16,10 @@ from cloudsync.provider.init import (
 )
 
 
-def _account(answers: Answers, found: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
+def _account(answers: Answers, credential: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
     return [
         noted(
-            f'token = {{ env = "{found or "DIGITALOCEAN_TOKEN"}" }}',
+            f'token = {{ env = "{credential or "DIGITALOCEAN_TOKEN"}" }}',
             "the name of the variable, never the token",
         )
     ]

@@ -36,7 +36,7 @@ class Write:
     id: str = ""
     """The firewall's id; empty for the one that is created."""
     method: str = "POST"
-    part: str = ""
+    path: str = ""
     """What follows the firewall in the call's path: `/rules`."""
     body: Mapping[str, Any] = field(default_factory=dict)
     expected: tuple[Rule, ...] = ()

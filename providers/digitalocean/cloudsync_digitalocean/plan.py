@@ -161,14 +161,14 @@ class Planner:
     def _attaching(self) -> tuple[Step, ...]:
         """One call for all droplets, one for all tags."""
         steps = []
-        for kind, part, field in (
+        for kind, path, field in (
             ("droplet", "/droplets", "droplet_ids"),
             ("tag", "/tags", "tags"),
         ):
             if not (ids := self._of(kind)):
                 continue
             names = tuple(f"{kind} {id_}" for id_ in ids)
-            write = Write("call", self.there.id, "POST", part, {field: ids})
+            write = Write("call", self.there.id, "POST", path, {field: ids})
             summary = f'attach "{self.name}" to {", ".join(names)}'
             steps.append(Step(summary, StepKind.ATTACH, self.target.rules, names, write))
         return tuple(steps)

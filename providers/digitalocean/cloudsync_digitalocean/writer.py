@@ -34,7 +34,7 @@ class DigitalOceanWriter:
         """Do it; the firewall's id."""
         if not write.id:
             return self.api.write("POST", "/firewalls", write.body, FirewallAnswer).firewall.id
-        path = f"/firewalls/{write.id}{write.part}"
+        path = f"/firewalls/{write.id}{write.path}"
         if write.verb == "replace":
             self.api.write("PUT", path, self._whole(write), Nothing)
         elif write.verb == "call":

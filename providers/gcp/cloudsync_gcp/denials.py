@@ -115,7 +115,7 @@ def _closing(allowances: Iterable[VpcRule], settings: GcpFirewall) -> Iterable[s
     for rule in allowances:
         if rule.priority >= denial_priority(settings) and (closing := rule.lets_in & denied):
             ports = dict.fromkeys(
-                f"{part.protocol}/{part.ports}" if part.ports else part.protocol for part in closing
+                f"{rule.protocol}/{rule.ports}" if rule.ports else rule.protocol for rule in closing
             )
             yield f"{' '.join(list(ports)[:_SHOWN])} ({rule.name})"
 

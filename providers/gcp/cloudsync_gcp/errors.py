@@ -51,8 +51,8 @@ def of_answer(
     and only the reason says which."""
     named = [reason for reason in reasons if reason]
     # The SDK puts "PUT https://…: " in front, which would leave no room for the reason.
-    said = plain(_REQUEST.sub("", explanation))[:200]
-    message = f"{what}: {plain(named[0] if named else str(status))[:80]}: {said}"
+    text = plain(_REQUEST.sub("", explanation))[:200]
+    message = f"{what}: {plain(named[0] if named else str(status))[:80]}: {text}"
     if status == 429 or any(reason in _RATE for reason in named):
         return RateLimited(message, retry_after=seconds_of(hint))
     if any(reason in _BUSY for reason in named):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _TAG = r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"
 
 
-def _account(answers: Answers, found: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
+def _account(answers: Answers, credential: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
     return [
         noted(
             f'project = "{answers["project"]}"',

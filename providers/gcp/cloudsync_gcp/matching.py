@@ -108,7 +108,7 @@ def _one_rule(rule: VpcRule, stays: RuleSet, owned: Owned) -> RuleSet:
     parts = {sources: _union(rules) for sources, rules in by_sources.items()}
     if rule.other_sources:
         # Its tags and accounts keep all its ports, so that only sources may go.
-        parts = {s: part for s, part in parts.items() if part == rule.matches.where(s)}
+        parts = {s: ports for s, ports in parts.items() if ports == rule.matches.where(s)}
     if rule.sources in parts:
         return parts[rule.sources]
     if not parts or (owned.generated and is_for_everybody(rule.name)):

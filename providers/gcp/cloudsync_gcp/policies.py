@@ -375,7 +375,7 @@ def _level(rule: PolicyRule, acting: ActingFirewall, network: NetworkName) -> Le
     known_sources = bool(match.src_ip_ranges) and not match.unknown_sources
     stage_rule = StageRule(
         acting,
-        RuleSet.of(part for entry in match.entries for part in entry.traffic(sources)),
+        RuleSet.of(traffic for entry in match.entries for traffic in entry.traffic(sources)),
         str(rule),
         action or Action.ALLOW,
         rule.priority,

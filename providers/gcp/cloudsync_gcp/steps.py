@@ -97,7 +97,7 @@ def _lawful_stages(firewall: Firewall, target: Target, before: Effects) -> tuple
     split: list[Move] = []
     for move in whole:
         parts = list(apart(move, target, taken))
-        taken |= {part.write.name for part in parts}
+        taken |= {move.write.name for move in parts}
         split += parts
     return tuple(_stages(split, before, target))
 

@@ -31,7 +31,7 @@ def wishes(target: Target, covered: RuleSet) -> tuple[Wish, ...]:
     set."""
     missing = list(_asked(target, covered))
     rest = target.rules - covered - RuleSet.of(missing)
-    missing += [part for rule in _fewest(rest) for part in by_family(rule)]
+    missing += [piece for rule in _fewest(rest) for piece in by_family(rule)]
     chunks: dict[NetworkSet, list[Rule]] = {}
     for rule in sorted(missing, key=lambda each: bool(each.sources.v6)):
         cidrs = rule.sources.written()

@@ -16,7 +16,7 @@ from cloudsync.provider.init import (
 )
 
 
-def _account(answers: Answers, found: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
+def _account(answers: Answers, credential: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
     return [
         noted(
             'token = { env = "HCLOUD_TOKEN" }',
