@@ -109,14 +109,17 @@ def entries(wanted: Iterable[Line], grammar: Grammar) -> tuple[Entry, ...]:
         if line.rule is None:
             listed.append(Entry(line.at, "", "", (), line.description))
             continue
-        written = _entries(line.at, line.rule, line.description, grammar)
-        if grammar.joint_icmp and line.rule.protocol in PINGS and written:
+        entry = _entry(line.at, line.rule, line.description, grammar)
+        if not entry.networks:
+            continue
+        if grammar.joint_icmp and line.rule.protocol in PINGS:
             if pings is not None:
-                listed[pings] = _united(listed[pings], written[0])
+                listed[pings] = _united(listed[pings], entry)
                 continue
             pings = len(listed)
-        listed += written
-    return tuple(_packed(listed, grammar))
+        listed.append(entry)
+    # Only now, since pings of both families may be more networks together than one entry takes.
+    return tuple(_packed(_all_chunked(listed, grammar), grammar))
 
 
 def fewest_entries(target: Target, grammar: Grammar) -> tuple[Entry, ...] | Refusal:
@@ -138,28 +141,27 @@ def fewest_entries(target: Target, grammar: Grammar) -> tuple[Entry, ...] | Refu
     for protocol in grammar.protocols:
         if protocol in PINGS and grammar.joint_icmp:
             continue
-        for rule in sayable.of_protocols(protocol).fewest():
-            listed += _entries(None, rule, target.describe(rule), grammar)
+        listed.extend(
+            _entry(None, rule, target.describe(rule), grammar)
+            for rule in sayable.of_protocols(protocol).fewest()
+        )
     if grammar.joint_icmp and pings:
-        listed += _all_pings(pings, target, grammar)
-    return tuple(_packed(listed, grammar))
+        listed.append(_all_pings(pings, target))
+    return tuple(_packed(_all_chunked(listed, grammar), grammar))
 
 
-def _all_pings(pings: Sequence[Rule], target: Target, grammar: Grammar) -> list[Entry]:
+def _all_pings(pings: Sequence[Rule], target: Target) -> Entry:
     networks = NetworkSet.union(_of_its_family(rule) for rule in pings)
     texts = dict.fromkeys(target.describe(rule) for rule in pings)
     description = "; ".join(filter(None, texts))
-    return list(_chunked(Entry(None, "icmp", "", networks.written(), description), grammar))
+    return Entry(None, "icmp", "", networks.written(), description)
 
 
-def _entries(
-    before: VendorRule | None, rule: Rule, description: str, grammar: Grammar
-) -> list[Entry]:
+def _entry(before: VendorRule | None, rule: Rule, description: str, grammar: Grammar) -> Entry:
     protocol, networks = rule.protocol, rule.sources
     if protocol in PINGS and grammar.joint_icmp:
         protocol, networks = "icmp", _of_its_family(rule)
-    entry = Entry(before, protocol, rule.ports, networks.written(), description)
-    return list(_chunked(entry, grammar))
+    return Entry(before, protocol, rule.ports, networks.written(), description)
 
 
 def _of_its_family(rule: Rule) -> NetworkSet:
@@ -169,6 +171,15 @@ def _of_its_family(rule: Rule) -> NetworkSet:
     return rule.sources.family(4 if rule.protocol == "icmp" else 6)
 
 
+def _all_chunked(listed: Iterable[Entry], grammar: Grammar) -> Iterator[Entry]:
+    """The entries with at most as many networks as fit; those that stay as they are pass."""
+    for entry in listed:
+        if entry.protocol:
+            yield from _chunked(entry, grammar)
+        else:
+            yield entry
+
+
 def _chunked(entry: Entry, grammar: Grammar) -> Iterator[Entry]:
     """The entry, or as many as its networks need; the first has its place in the list."""
     for start in range(0, len(entry.networks), grammar.networks):
@@ -176,7 +187,7 @@ def _chunked(entry: Entry, grammar: Grammar) -> Iterator[Entry]:
         yield replace(entry, before=None if start else entry.before, networks=networks)
 
 
-def _packed(listed: Sequence[Entry], grammar: Grammar) -> Iterator[Entry]:
+def _packed(listed: Iterable[Entry], grammar: Grammar) -> Iterator[Entry]:
     """New entries that differ in their ports alone as one, as far as pieces fit."""
     if grammar.pieces == 1:
         yield from listed
