@@ -25,6 +25,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import requests
@@ -87,6 +88,9 @@ class Paging:
     """The field with the number or the address of the next page; null or missing on the last."""
     last: str = ""
     """The field with the number of the last page, for vendors without `next`."""
+    token: str = ""
+    """The field with an opaque token for the next page, which is sent as `page_parameter`; null or
+    empty on the last page. Then the first page is asked for without it."""
     total: str = ""
     """The field with the number of all items, if the vendor counts them."""
     page_parameter: str = "page"
@@ -132,10 +136,17 @@ class Rest:
         answer = self._repeated("GET", path, {"params": dict(query or {})})
         return understood(f"GET {path}", answer, model)
 
-    def write(self, method: str, path: str, body: Mapping[str, Any], model: type[Model]) -> Model:
-        """A write, repeated only if it surely did nothing. Raises `ProviderError`, with
+    def write(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any],
+        model: type[Model],
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Model:
+        """A write, with headers of its own such as `If-Match`; repeated only if it surely did nothing. Raises `ProviderError`, with
         `fate_unknown` if it is; a `Conflict` is never repeated, since the core plans again."""
-        answer = self._repeated(method, path, {"json": dict(body)})
+        answer = self._repeated(method, path, {"json": dict(body), "headers": dict(headers)})
         return understood(f"{method} {path}", answer, model, write=True)
 
     def pages(
@@ -149,7 +160,7 @@ class Rest:
         not fit, is an error: a part is never taken for the whole."""
         paging, what = self.dialect.paging, f"GET {path}"
         items: list[Any] = []
-        page = 1
+        page: int | str | None = None if paging.token else 1
         for _ in range(MAX_PAGES):
             numbers = {paging.page_parameter: page, paging.size_parameter: paging.size}
             answer = self._repeated("GET", path, {"params": {**(query or {}), **numbers}})
@@ -166,6 +177,8 @@ class Rest:
                         f"it was read, or is cut short"
                     )
                 return [understood(what, item, model) for item in items]
+            if following == page:
+                raise Transient(f"{what}: the same page was named twice")
             page = following
             read = f"{len(items)} of {'?' if total is None else total}"
             self.account.progress(f"{self.account.name}: reading {name}, {read}")
@@ -265,8 +278,14 @@ def token_of(account: Account, reference: SecretRef) -> str:
         raise AuthError(f"no token for the account {account.name}: {error}") from None
 
 
-def _following(paging: Paging, answer: Mapping[str, Any], page: int) -> int | None:
-    """The number of the next page; None on the last one."""
+def _following(
+    paging: Paging, answer: Mapping[str, Any], page: int | str | None
+) -> int | str | None:
+    """The number, or the token, of the next page; None on the last one."""
+    if paging.token:
+        token = at(answer, paging.token)
+        return None if token in (None, "") else str(token)
+    page = int(page or 1)
     if paging.last:
         return page + 1 if page < at(answer, paging.last) else None
     following = at(answer, paging.next)
@@ -280,11 +299,16 @@ def _counted(paging: Paging, answer: Mapping[str, Any]) -> bool:
     null for a count that it does not know."""
     if paging.last and not isinstance(at(answer, paging.last), int):
         return False
-    if not paging.total:
-        return True
-    parent, _, key = paging.total.rpartition(".")
+    if paging.token and not _has(answer, paging.token, str):
+        return False
+    return not paging.total or _has(answer, paging.total, int)
+
+
+def _has(answer: Mapping[str, Any], path: str, kind: type) -> bool:
+    """Whether a field is there, with a value of that kind or null."""
+    parent, _, key = path.rpartition(".")
     holder = at(answer, parent) if parent else answer
-    return isinstance(holder, dict) and key in holder and isinstance(holder[key], int | None)
+    return isinstance(holder, dict) and key in holder and isinstance(holder[key], kind | None)
 
 
 def _json(answer: requests.Response) -> object:

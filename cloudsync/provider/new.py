@@ -15,6 +15,8 @@ _PLACES = (
     Path(__file__).parents[2] / "examples" / "provider",
 )
 _TEXTS = (".py", ".toml", ".md")
+GUIDE = "https://github.com/cloudsync-firewall/cloudsync/blob/main/docs/writing-a-provider.md"
+"""Where the project's own files point to."""
 
 
 class NewProviderError(Exception):
@@ -51,5 +53,5 @@ def write_provider(name: str, into: Path) -> tuple[Path, ...]:
 
 
 def _renamed(text: str, name: str) -> str:
-    text = text.replace("../../docs/writing-a-provider.md", "writing-a-provider.md")
+    text = text.replace("../../docs/writing-a-provider.md", GUIDE)
     return text.replace("brook", name).replace("Brook", name.capitalize())
