@@ -72,7 +72,7 @@ expose = "published"
 grace = "0s"
 foreign = "ignore"
 [run]
-deadline = "20s"
+deadline = "45s"
 [providers.aws]
 region = "eu-central-1"
 endpoint = "{self.aws.endpoint}"

@@ -38,7 +38,7 @@ sources = ["any"]
 [policy]
 expose = "published"
 [run]
-deadline = "3s"
+deadline = "10s"
 [providers.hetzner]
 token = {{ env = "CLOUDSYNC_DOUBLE_TOKEN" }}
 endpoint = "{self.cloud.endpoint}"
