@@ -227,6 +227,7 @@ def daemon(site: Site) -> Fix:
 
 def table(site: Site) -> Fix:
     """A rule of others in our own table."""
+    site.listen(22)
     site.configure(
         end='[providers.host]\n[firewalls.web-1-host]\nprovider = "host"\nhosts = ["web-1"]\n'
         f'enforce = "enforce"\nconfirm = "off"\nsave = "{site.folder}/host.nft"\n'
