@@ -70,7 +70,10 @@ def taken(driver: Any, file: Path, width: int, media: str, scheme: str) -> bytes
     driver.execute_script(
         "document.querySelectorAll('details').forEach((d, n) => { d.open = n === 0; });"
     )
-    height = min(driver.execute_script("return document.documentElement.scrollHeight"), _HIGHEST)
+    if media == "print":  # the margin that a sheet of paper has
+        driver.execute_script("document.body.style.padding = '2rem'")
+    end = driver.execute_script("return document.body.getBoundingClientRect().bottom")
+    height = min(int(end) + 1, _HIGHEST)
     clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
     wanted = {"format": "webp", "quality": 70, "clip": clip, "captureBeyondViewport": True}
     return base64.b64decode(driver.execute_cdp_cmd("Page.captureScreenshot", wanted)["data"])

@@ -6,6 +6,8 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloudsync.audit.findings import Finding
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -24,3 +26,8 @@ class Kind:
 _FILE = Path(__file__).with_name("catalogue.toml")
 KINDS = tuple(Kind(**entry) for entry in tomllib.loads(_FILE.read_text())["kind"])
 BY_ID = {kind.id: kind for kind in KINDS}
+
+
+def fix_of(finding: Finding) -> str:
+    """What to do about it."""
+    return finding.fix or BY_ID[finding.id].fix

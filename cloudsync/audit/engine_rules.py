@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cloudsync.audit.findings import DELETE, Finding, Severity
+from cloudsync.audit.findings import Finding, Severity
+from cloudsync.audit.hints import of_flush, of_switch
 from cloudsync.audit.walls import about
 from cloudsync.model.machine_facts import Facts, FilterRule, Tables
 
@@ -85,7 +86,7 @@ def _at_boot(facts: Facts) -> Iterator[Finding]:
             yield about(
                 facts, "CS020", "medium", file.path,
                 "flush ruleset deletes the rules of Docker and of every other table too",
-                file=file.path, line=file.line, hint="table inet mine; delete table inet mine",
+                file=file.path, line=file.line, hint=of_flush(file),
             )  # fmt: skip
 
 
@@ -121,7 +122,7 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
             facts, "CS026", "high", "dockerd",
             f"{' and '.join(disabled)} off: nothing isolates containers, and publishes work by accident",
             file=daemon.file, line=daemon.lines.get(disabled[0]),
-            hint=f'"{disabled[0]}": true,' if disabled[0] in daemon.lines else None,
+            hint=of_switch(daemon, disabled[0], value=True),
         )  # fmt: skip
     direct = [
         name
@@ -136,7 +137,7 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
             facts, "CS025", "medium", "dockerd",
             f"machines that route to container networks reach them: {', '.join(direct)}",
             reachable="neighbours", file=daemon.file, line=daemon.lines.get(direct[0]),
-            hint=DELETE if direct[0] in daemon.lines else None,
+            hint=of_switch(daemon, direct[0], value=False),
         )  # fmt: skip
 
 
@@ -145,23 +146,50 @@ def _host_table(facts: Facts) -> Iterator[Finding]:
     firewall = facts.policy.host_firewall if facts.policy else None
     if firewall is None:
         return
+    fix = None
     if not firewall.exists:
         reason = f"the configuration has the host firewall {firewall.name}; its table is not there"
-    elif firewall.differs:
-        more = f" and {len(firewall.differs) - 3} more" if len(firewall.differs) > 3 else ""
-        reason = "; ".join(firewall.differs[:3]) + more
+    elif strange := (
+        *(f"others put into it: {it}" for it in firewall.strangers),
+        *firewall.differs,
+    ):
+        more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
+        reason = "; ".join(strange[:3]) + more
+        if firewall.strangers:
+            fix = _TAKE_OUT + ("; then cloudsync apply" if firewall.differs else "")
     elif facts.host_unit in _NOT_AT_BOOT:
-        reason = _NOT_AT_BOOT[facts.host_unit]
+        reason, fix = _NOT_AT_BOOT[facts.host_unit]
     else:
         return
-    yield about(facts, "CS021", "high", _TABLE, reason)
+    yield about(facts, "CS021", "high", _TABLE, reason, fix=fix)
 
 
+_TAKE_OUT = (
+    "an apply leaves what others put there: nft -a list table inet cloudsync; "
+    "nft delete rule inet cloudsync CHAIN handle N, or for a set or chain of theirs "
+    "nft delete set|chain inet cloudsync NAME"
+)
 _NOT_AT_BOOT = {
-    "missing": "no unit loads it at boot: cloudsync-host.service is not installed",
-    "disabled": "no unit loads it at boot: cloudsync-host.service is not enabled",
+    "missing": (
+        "no unit loads it at boot: cloudsync-host.service is not installed",
+        (
+            "install deploy/systemd/cloudsync-host.service to /etc/systemd/system; "
+            "systemctl enable cloudsync-host.service"
+        ),
+    ),
+    "disabled": (
+        "no unit loads it at boot: cloudsync-host.service is not enabled",
+        "systemctl enable cloudsync-host.service",
+    ),
     "late": (
-        "cloudsync-host.service is not ordered before network-pre.target: the network comes up"
-        " first"
+        (
+            "cloudsync-host.service is not ordered before network-pre.target: the network comes up"
+            " first"
+        ),
+        (
+            "Before=network-pre.target in cloudsync-host.service, as deploy/systemd has it; "
+            "systemctl daemon-reload"
+        ),
     ),
 }
+"""Why the unit does not load the table in time, and what to do."""

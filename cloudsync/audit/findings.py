@@ -29,7 +29,9 @@ class Finding:
     file: str | None = None
     line: int | None = None
     hint: str | None = None
-    """What `line` of `file` should be, if that is known."""
+    """What `line` of `file` should be, if that is known; without a line, what to add at its top."""
+    fix: str | None = None
+    """What to do, if it is not what the catalogue says of its kind."""
 
     @property
     def fingerprint(self) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cloudsync.audit import tables
-from cloudsync.audit.findings import DELETE, Finding, graded
+from cloudsync.audit.findings import Finding, graded
+from cloudsync.audit.hints import of_address
 from cloudsync.audit.reachability import of_port
 from cloudsync.model.machine_facts import Facts, Listener, version_of
 from cloudsync.rules import Rule, RuleSet
@@ -36,7 +37,7 @@ def _engine_api(facts: Facts) -> Iterator[Finding]:
         name = rest.rpartition(":")[0].strip("[]")
         if scheme == "tcp" and not is_loopback(name) and not daemon.verifies_clients:  # type: ignore[union-attr]
             port = rest.rpartition(":")[2] or "2375"
-            yield _api(facts, port, daemon.file if daemon else None)
+            yield _api(facts, port, address)
             return
     listening = [
         listener
@@ -48,11 +49,12 @@ def _engine_api(facts: Facts) -> Iterator[Finding]:
     ]
     verified = daemon is not None and daemon.verifies_clients
     if listening and not verified:
-        yield _api(facts, str(listening[0].port), None)
+        yield _api(facts, str(listening[0].port))
 
 
-def _api(facts: Facts, port: str, file: str | None) -> Finding:
-    line = facts.daemon.lines.get("hosts") if facts.daemon and file else None
+def _api(facts: Facts, port: str, address: str = "") -> Finding:
+    """`address`: the entry of `hosts`, if one is known."""
+    line, hint = of_address(facts.daemon, address) if facts.daemon and address else (None, None)
     return Finding(
         id="CS003",
         severity="critical",
@@ -64,9 +66,9 @@ def _api(facts: Facts, port: str, file: str | None) -> Finding:
         reachable=of_port(facts, "tcp", port) if port.isdigit() else "unknown",
         protocol="tcp",
         ports=port,
-        file=file,
+        file=facts.daemon.file if facts.daemon and line else None,
         line=line,
-        hint=DELETE if line else None,
+        hint=hint,
     )
 
 

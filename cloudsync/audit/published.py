@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from cloudsync.audit import tables
-from cloudsync.audit.findings import DELETE, Finding, Reachable, Severity, graded
+from cloudsync.audit.findings import Finding, Reachable, Severity, graded
+from cloudsync.audit.hints import of_port
 from cloudsync.audit.reachability import is_narrowed, of_publish, of_workload, worst
 from cloudsync.model.machine_facts import Facts, Publish, Workload
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import ANY
-
-_NARROWER = ("CS001", "CS002", "CS027", "CS032", "CS033", "CS034", "CS035", "CS042")
 
 
 def find(facts: Facts) -> Iterator[Finding]:
@@ -68,23 +67,8 @@ def finding_of(
         ports=publish.ports,
         file=publish.file or workload.file,
         line=publish.line or workload.line,
-        hint=_hint(kind, publish),
+        hint=of_port(kind, publish),
     )
-
-
-def _hint(kind: str, publish: Publish) -> str | None:
-    """The line to write instead, in a file; None if the file does not have the port, or if another
-    address would not help."""
-    if publish.file is None or kind not in _NARROWER:
-        return None
-    if kind in ("CS032", "CS027"):
-        return DELETE
-    if publish.is_long:
-        return "host_ip: 127.0.0.1" if publish.first else f"published: {publish.container_port}"
-    suffix = "" if publish.protocol == "tcp" else f"/{publish.protocol}"
-    ports = publish.ports or str(publish.container_port)
-    address = "127.0.0.1:" if kind != "CS042" else ""
-    return f'- "{address}{ports}:{publish.container_port}{suffix}"'
 
 
 def about_workload(

@@ -34,6 +34,8 @@ _FAMILIES = (
 )
 PASSING = frozenset(("CS019", "CS041"))
 """Findings that a container which is being recreated, or is slow to start, causes for a moment."""
+SECOND_LOOK_SECONDS = 2.0
+"""After which it is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)

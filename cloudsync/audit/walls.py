@@ -14,9 +14,10 @@ from cloudsync.audit.reachability import (
     user_chain_is_called,
     worst,
 )
-from cloudsync.model.machine_facts import Facts, Publish, Tables, Workload
+from cloudsync.model.machine_facts import Facts, Publish, Tables, Workload, Zone
 
 _AFTER_RULES = "/etc/ufw/after.rules"
+_FIREWALLD = "/etc/firewalld/firewalld.conf"
 
 
 class _Place(TypedDict, total=False):
@@ -28,6 +29,7 @@ class _Place(TypedDict, total=False):
     file: str | None
     line: int | None
     hint: str | None
+    fix: str | None
 
 
 def about(
@@ -120,6 +122,13 @@ def _repeated_masquerade(tables: Tables | None) -> int:
     return max(Counter(rules).values(), default=0)
 
 
+def _needless(zone: Zone) -> str | None:
+    if zone.line is None:
+        return None
+    others = ", ".join(map(str, zone.more_lines))
+    return f"(delete this line, and {others})" if others else DELETE
+
+
 def _firewalld(facts: Facts) -> Iterator[Finding]:
     firewalld = facts.firewalld
     if firewalld is None or not firewalld.running:
@@ -129,6 +138,7 @@ def _firewalld(facts: Facts) -> Iterator[Finding]:
         {"docker0", *(network.bridge for network in engine.networks)} if engine else {"docker0"}
     )
     published = published_everywhere(facts)
+    strict = firewalld.strict_line  # None: this firewalld does not know the key
     accepting = [zone for zone in firewalld.zones if zone.target == "ACCEPT"]
     ours = [z for z in accepting if z.name == "docker" or set(z.interfaces) & bridges]
     if ours and published and not firewalld.strict_forward_ports and not is_walled(facts):
@@ -137,7 +147,8 @@ def _firewalld(facts: Facts) -> Iterator[Finding]:
             "firewalld accepts everything for Docker's bridges and never sees "
             f"{those_ports(published)}",
             reachable=worst(of_publish(facts, publish) for _, publish in published),
-            file=ours[0].file or None,
+            file=_FIREWALLD if strict else ours[0].file or None, line=strict,
+            hint="StrictForwardPorts=yes" if strict else None,
         )  # fmt: skip
     for zone in accepting:
         if (zone.ports or zone.services) and not set(zone.interfaces) - bridges:
@@ -145,7 +156,7 @@ def _firewalld(facts: Facts) -> Iterator[Finding]:
             yield about(
                 facts, "CS007", "medium", f"zone {zone.name}",
                 f"it accepts everything, so that adding {opened} changes nothing",
-                file=zone.file or None, line=zone.line, hint=DELETE if zone.line else None,
+                file=zone.file or None, line=zone.line, hint=_needless(zone),
             )  # fmt: skip
     if engine is None or engine.kind != "docker" or not engine.is_before(28, 3, 3):
         return

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from cloudsync.model.machine_facts import Facts
 
 
-SECOND_LOOK_SECONDS = 2.0
-"""After which a container that is being recreated, or starts slowly, is looked at again."""
-
-
 class Form(NamedTuple):
     """How an audit is printed."""
 
@@ -70,7 +66,7 @@ def command(shell: Shell, *, hosts: tuple[str, ...], fail_on: str, **options: ob
     Examples: cloudsync audit; cloudsync audit web-1; cloudsync audit --compose compose.yaml
     --output sarif --out audit.sarif
     """
-    from cloudsync.audit.report import audit, may_pass
+    from cloudsync.audit.report import SECOND_LOOK_SECONDS, audit, may_pass
 
     compose = tuple(str(path) for path in options["compose"])  # type: ignore[attr-defined]
     root = options["root"]

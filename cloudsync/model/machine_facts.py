@@ -42,6 +42,8 @@ class Publish:
     line: int | None = None
     is_long: bool = False
     """Whether the file has it in the long form."""
+    written: str = ""
+    """The line of the file, variables and all."""
 
     @property
     def ports(self) -> str:
@@ -204,6 +206,8 @@ class Daemon:
     file: str = "/etc/docker/daemon.json"
     lines: Mapping[str, int] = field(default_factory=dict)
     """Where the keys of daemon.json stand."""
+    text: tuple[str, ...] = ()
+    """daemon.json, line by line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +301,9 @@ class Zone:
     services: tuple[str, ...] = ()
     file: str = ""
     line: int | None = None
-    """Of the first port or service."""
+    """Of the first port or service, if each stands on a line of its own."""
+    more_lines: tuple[int, ...] = ()
+    """Of the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +311,8 @@ class Firewalld:
     running: bool
     strict_forward_ports: bool = False
     zones: tuple[Zone, ...] = ()
+    strict_line: int | None = None
+    """Of `StrictForwardPorts` in firewalld.conf; None if this firewalld does not know it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +350,8 @@ class NftablesFile:
     flushes: bool
     loaded_at_boot: bool
     line: int | None = None
+    tables: tuple[str, ...] = ()
+    """Those it makes, as `inet filter`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,9 +384,10 @@ class HostFirewall:
     """In the configuration."""
     exists: bool = True
     differs: tuple[str, ...] = ()
-    """What is not as it was applied, a sentence each: rules that an apply would open or close,
-    rules of others in our chains, a trial that ran out, a file for the boot that is not the
-    table."""
+    """What is not as it was applied, a sentence each: rules that an apply would open or close, a
+    trial that ran out, a file for the boot that is not the table."""
+    strangers: tuple[str, ...] = ()
+    """What others put into the table, a sentence each. An apply leaves it there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,11 +207,13 @@ def _host_firewall(judged: Considered) -> HostFirewall | None:
     ]
     observed = judged.observed
     pending = [entry.reason for entry in observed.pending] if isinstance(observed, Present) else []
-    strangers = [
-        f"it has a rule of others: {kept}" for kept in plan.kept if not kept.endswith("(peers)")
-    ]
-    differs = (*pending, *strangers, *changes) if plan.exists else ()
-    return HostFirewall(plan.name, exists=plan.exists, differs=tuple(differs))
+    if not plan.exists:
+        return HostFirewall(plan.name, exists=False)
+    return HostFirewall(
+        plan.name,
+        differs=(*pending, *changes),
+        strangers=tuple(kept for kept in plan.kept if not kept.endswith("(peers)")),
+    )
 
 
 def _with_cloud(facts: Facts, firewalls: Iterable[FirewallPlan]) -> Facts:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cloudsync.audit.catalogue import BY_ID
+from cloudsync.audit.catalogue import BY_ID, fix_of
 from cloudsync.audit.findings import SEVERITIES, Finding, Reachable, Severity
 from cloudsync.audit.report import Audit
 from cloudsync.render.escape import plain
@@ -98,7 +98,7 @@ def finding_document(finding: Finding) -> FindingDocument:
         file=finding.file,
         line=finding.line,
         reason=finding.reason,
-        fix=kind.fix,
+        fix=fix_of(finding),
         hint=finding.hint,
         fingerprint=finding.fingerprint,
     )
@@ -142,10 +142,11 @@ def _lines(finding: Finding, width: int, *, hints: bool, colour: bool) -> Iterat
     yield from (f"{'':19}{line}" for line in title[1:])
     place = f" ({finding.file}:{finding.line})" if finding.file and finding.line else ""
     yield from _wrapped(f"{finding.object}: {finding.reason}{place}", width)
-    yield from _wrapped(f"fix: {kind.fix}", width)
+    yield from _wrapped(f"fix: {fix_of(finding)}", width)
     if hints and finding.hint and finding.file:
-        where = f"{finding.file}:{finding.line}" if finding.line else f"{finding.file}, a new line"
-        yield from _wrapped(f"{where}: {finding.hint}", width)
+        line = f":{finding.line}" if finding.line else ", a new line at the top"
+        # Not wrapped: it is to be copied as it is.
+        yield f"{'':11}{plain(f'{finding.file}{line}: {finding.hint}')}"
 
 
 def _wrapped(sentence: str, width: int) -> Iterator[str]:

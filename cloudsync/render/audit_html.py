@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from html import escape
 
 from cloudsync import __version__
-from cloudsync.audit.catalogue import BY_ID
+from cloudsync.audit.catalogue import BY_ID, fix_of
 from cloudsync.audit.findings import SEVERITIES, Finding
 from cloudsync.audit.report import Audit
 from cloudsync.render.audit import summary
@@ -17,7 +17,7 @@ from cloudsync.render.html.pages import csp_hash
 _CSS = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1a1a1a; --line: #8884; --critical: #a30021; --high: #b3400f;
   --medium: #7a5a00; --low: #35618c; --note: #595959; }
-@media (prefers-color-scheme: dark) { :root { --paper: #16181b; --ink: #ececec; --critical: #ff8f9f; --high: #ffab7a;
+@media screen and (prefers-color-scheme: dark) { :root { --paper: #16181b; --ink: #ececec; --critical: #ff8f9f; --high: #ffab7a;
   --medium: #f0cf6b; --low: #9cc7f2; --note: #aaa; } }
 body { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 60rem; padding: 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
@@ -61,7 +61,7 @@ def _article(finding: Finding) -> str:
         f"<h3>{finding.id} {_text(kind.title)}</h3>",
         f"<p><b>{_text(finding.object)}</b>: {_text(finding.reason)}</p>",
         f"<p><code>{_text(place)}</code></p>" if place else "",
-        f"<p>Fix: {_text(kind.fix)}</p>",
+        f"<p>Fix: {_text(fix_of(finding))}</p>",
     ]
     return f'<article class="{finding.severity}">{"".join(parts)}</article>\n'
 

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cloudsync import __version__
-from cloudsync.audit.catalogue import BY_ID, KINDS, Kind
+from cloudsync.audit.catalogue import KINDS, Kind, fix_of
 from cloudsync.audit.findings import Finding, Severity
 from cloudsync.audit.report import Audit
 from cloudsync.render.escape import plain
@@ -101,7 +101,7 @@ def _result(finding: Finding, index: int, host: Place) -> dict[str, Any]:
         "ruleId": finding.id,
         "ruleIndex": index,
         "level": _LEVEL[finding.severity],
-        "message": {"text": f"{message}. Fix: {BY_ID[finding.id].fix}"},
+        "message": {"text": f"{message}. Fix: {fix_of(finding)}"},
         "locations": [
             {
                 "physicalLocation": {

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from cloudsync.audit.findings import SEVERITIES
-from cloudsync.audit.report import Audit, audit, ignores_of
+from cloudsync.audit.report import SECOND_LOOK_SECONDS, Audit, audit, ignores_of, may_pass
 from cloudsync.config import Configuration
 from cloudsync.notify.counters import AuditFigures, remembering
 
@@ -52,7 +52,9 @@ class Auditing:
     def _once(self) -> None:
         configuration = self._configuration()
         try:
-            self.last = audit_of(configuration)
+            if (result := self._result(configuration)) is None:
+                return
+            self.last = result
             with remembering(configuration.state, configuration.owner) as memory:
                 memory.audit = _figures(self.last)
             self._audited()
@@ -64,13 +66,18 @@ class Auditing:
                 extra={"event": "audit"},
             )
 
+    def _result(self, configuration: Configuration) -> Audit | None:
+        """Every host of a configuration, with its `[[audit.ignore]]`; None if the service ends
+        meanwhile. What may pass by itself is looked at twice."""
+        from cloudsync.reconcile.machine_facts import of_hosts
 
-def audit_of(configuration: Configuration) -> Audit:
-    """Every host of a configuration, with its `[[audit.ignore]]`."""
-    from cloudsync.reconcile.machine_facts import of_hosts
-
-    ignores = ignores_of(configuration.audit_ignores)
-    return audit(of_hosts(configuration, (), ()), ignores, datetime.now(UTC).date())
+        facts = earlier = of_hosts(configuration, (), ())
+        if may_pass(facts):
+            if self._stop.wait(SECOND_LOOK_SECONDS):
+                return None
+            facts = of_hosts(configuration, (), ())
+        ignores = ignores_of(configuration.audit_ignores)
+        return audit(facts, ignores, datetime.now(UTC).date(), earlier)
 
 
 def _figures(result: Audit) -> AuditFigures:

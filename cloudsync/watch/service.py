@@ -115,9 +115,8 @@ class Service:
         self.rhythm = Rhythm(self._pace())
         self.bell, self.board, self.systemd = Bell(), Board(), Systemd()
         self.auditing = Auditing(lambda: self.configuration, self._audited)
-        self.board.page = StatusPage(
-            lambda: self.configuration, audit=lambda: self.auditing.last
-        ).current
+        self.status_page = StatusPage(lambda: self.configuration, audit=lambda: self.auditing.last)
+        self.board.page = self.status_page.current
         self.board.token = self._page_token
         self.listeners: dict[tuple[str, str], Listener] = {}
         self.keepers = Keepers(self._hint)
@@ -286,7 +285,8 @@ class Service:
         return None if token is None else token.resolve(configuration.base).get_secret_value()
 
     def _audited(self) -> None:
-        """The metrics with what an audit found."""
+        """The metrics and the page with what an audit found."""
+        self.status_page.forget()
         configuration = self.configuration
         self.board.metrics = metrics.text(recall(configuration.state, configuration.owner))
 

@@ -35,6 +35,11 @@ class StatusPage:
                 self._page = (now, self._made())
             return self._page[1]
 
+    def forget(self) -> None:
+        """The next look makes the page again: there is something new for it."""
+        with self._lock:
+            self._page = None
+
     def _made(self) -> str:
         from cloudsync.planning.path import of_rows
         from cloudsync.planning.status_table import status_rows

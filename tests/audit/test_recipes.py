@@ -83,6 +83,33 @@ def test_published_as_it_has_to_be_its_read_only_socket_is_one_too(tmp_path: Pat
     assert ("CS004", "traefik") in of_compose(tmp_path, public)
 
 
+def test_what_goes_round_the_proxy_is_found_if_it_is_a_database(tmp_path: Path) -> None:
+    """ "All traffic is routed through Traefik": containers of one network reach each other."""
+    public = PROXY.replace("127.0.0.1:80:80", "80:80")
+    findings = of_compose(tmp_path, f"{public}  db:\n    image: postgres:16\n")
+    assert ("CS028", "db") in findings
+
+
+def test_a_port_that_ufw_allows_or_routes_is_not_why_it_is_open(site: Site) -> None:
+    site.run("ufw", "--force", "enable")
+    assert site.found() == [Found("CS005", "high", "ufw")]
+    assert site.lab.tcp(8080) == "open"
+    site.run("ufw", "deny", "8080/tcp")
+    site.run("ufw", "route", "allow", "proto", "tcp", "to", "any", "port", "80")
+    assert site.found() == [Found("CS005", "high", "ufw")]
+    assert site.lab.tcp(8080) == "open"
+
+
+def test_an_input_chain_that_drops_stops_nothing_that_is_published(site: Site) -> None:
+    """ "Docker adds its own rules before your rules": INPUT never sees the packets."""
+    site.serve("spare", "7000:80", 80, "-l", "cloudsync.expose=false")
+    site.lets_in("8080", "7000")
+    for line in ("-A INPUT -i lo -j ACCEPT", "-P INPUT DROP"):
+        site.iptables(line)
+    assert site.found() == [Found("CS001", "critical", "spare")]
+    assert site.lab.tcp(7000) == "open"
+
+
 def test_three_appended_lines_never_match(site: Site) -> None:
     for line in ("-s 203.0.113.1 -j ACCEPT", "-p tcp --dport 80 -j ACCEPT", "-j DROP"):
         site.iptables(f"-A DOCKER-USER {line}")

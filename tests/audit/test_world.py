@@ -241,8 +241,12 @@ def table(site: Site) -> Fix:
     site.run("cp", f"{site.folder}/{unit}", f"/etc/systemd/system/{unit}")
     site.enable(unit)
     site.run("nft", "insert", "rule", "inet", "cloudsync", "judge", "tcp", "dport", "1", "accept")
+    (finding,) = site.audit()["findings"]
+    assert "nft delete rule inet cloudsync CHAIN handle N" in finding["fix"]
 
     def fix() -> None:
+        site.cloudsync("apply", "--auto-approve", "-q", code=None)
+        assert [found.id for found in site.found()] == ["CS021"]  # an apply leaves it there
         listing = site.run("nft", "-a", "list", "chain", "inet", "cloudsync", "judge")
         (handle,) = re.findall(r"tcp dport 1 accept # handle (\d+)", listing)
         site.run("nft", "delete", "rule", "inet", "cloudsync", "judge", "handle", handle)

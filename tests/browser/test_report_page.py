@@ -158,6 +158,7 @@ PAGES = {
         (1200, "light", "screen"),
         (1200, "dark", "screen"),
         (800, "light", "print"),
+        (800, "dark", "print"),
     ],
 )
 @pytest.mark.parametrize("name", PAGES)

@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from cloudsync.audit.catalogue import BY_ID, KINDS
+from cloudsync.audit.catalogue import BY_ID, KINDS, fix_of
 from cloudsync.audit.report import Ignore, audit, of_machine
 from cloudsync.model.machine_facts import (
     Blind,
@@ -181,6 +181,11 @@ FINDINGS: tuple[tuple[str, str, Facts], ...] = (
         "CS021",
         "high",
         machine(policy=Policy(host_firewall=HostFirewall("web", differs=("the trial ran out",)))),
+    ),
+    (
+        "CS021",
+        "high",
+        machine(policy=Policy(host_firewall=HostFirewall("web", strangers=("the set x",)))),
     ),
     (
         "CS021",
@@ -411,3 +416,32 @@ def test_a_wall_that_stands_makes_a_publish_unreachable() -> None:
     (finding,) = [f for f in of_machine(machine(docker(DATABASE), nft=ENFORCED)) if f.id == "CS002"]
     assert finding.reachable == "none"
     assert finding.severity == "medium"
+
+
+@pytest.mark.parametrize(
+    ("firewall", "unit", "fix"),
+    [
+        (HostFirewall("web", exists=False), "ready", "cloudsync apply"),
+        (HostFirewall("web", differs=("an apply would open 80/tcp",)), "ready", "cloudsync apply"),
+        (
+            HostFirewall("web", strangers=("a rule in the chain judge (handle 7)",)),
+            "ready",
+            "nft delete rule inet cloudsync CHAIN handle N",
+        ),
+        (HostFirewall("web"), "disabled", "systemctl enable cloudsync-host.service"),
+        (HostFirewall("web"), "missing", "systemctl enable cloudsync-host.service"),
+        (HostFirewall("web"), "late", "Before=network-pre.target"),
+    ],
+)
+def test_the_fix_of_the_host_table_is_what_helps(
+    firewall: HostFirewall, unit: str, fix: str
+) -> None:
+    (finding,) = of_machine(machine(policy=Policy(host_firewall=firewall), host_unit=unit))
+    assert fix in fix_of(finding)
+
+
+def test_an_apply_is_not_offered_for_what_it_leaves_there() -> None:
+    firewall = HostFirewall("web", strangers=("the set x, which cloudsync did not make",))
+    (finding,) = of_machine(machine(policy=Policy(host_firewall=firewall)))
+    assert "cloudsync apply" not in fix_of(finding)
+    assert "the set x" in finding.reason

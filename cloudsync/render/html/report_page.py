@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from cloudsync.audit.catalogue import BY_ID
-from cloudsync.audit.findings import Finding
+from cloudsync.audit.catalogue import fix_of
 from cloudsync.planning.status_table import STATES, StatusRow
 from cloudsync.render import words
 from cloudsync.render.html.pages import csp_hash, environment, file
@@ -35,7 +34,7 @@ def page(report: Report) -> str:
             port=_port,
             sources=sources,
             machines=machine_rows(report),
-            fix=_fix,
+            fix=fix_of,
             style=style,
             style_hash=csp_hash(style),
             script=script,
@@ -46,7 +45,3 @@ def page(report: Report) -> str:
 
 def _port(row: StatusRow) -> str:
     return words.port(row.protocol, row.ports)
-
-
-def _fix(finding: Finding) -> str:
-    return BY_ID[finding.id].fix

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cloudsync.model.machine_facts import Mount, Network, Publish, Workload
 from cloudsync.sources.compose import ComposeError, Project, PublishedPort, Service, read_projects
-from cloudsync.sources.compose.nodes import Mapping, Node, Scalar, Sequence
+from cloudsync.sources.compose.nodes import Mapping, Node, Place, Scalar, Sequence
 from cloudsync.sources.compose.source import default_address
 from cloudsync.sources.machine.root import Unreadable
 
@@ -30,8 +30,9 @@ def read(
         raise Unreadable(str(error)) from None
     except OSError as error:
         raise Unreadable(f"{error.filename}: {error.strerror}") from None
+    lines = _Lines(base)
     services = tuple(
-        _workload(project, service) for project in projects for service in project.services
+        _workload(project, service, lines) for project in projects for service in project.services
     )
     networks = tuple(
         Network(f"{project.name}_{network.name}", network.internal)
@@ -41,12 +42,30 @@ def read(
     return services, networks
 
 
-def _workload(project: Project, service: Service) -> Workload:
+class _Lines:
+    """The lines of Compose files as they are written, each file read once."""
+
+    def __init__(self, base: Path) -> None:
+        self._base, self._files = base, dict[str, list[str]]()
+
+    def at(self, place: Place) -> str:
+        """Empty if the file is not what was read before."""
+        if place.file not in self._files:
+            try:
+                content = (self._base / place.file).read_text()
+            except (OSError, UnicodeError):
+                content = ""
+            self._files[place.file] = content.splitlines()
+        lines = self._files[place.file]
+        return lines[place.line - 1] if place.line <= len(lines) else ""
+
+
+def _workload(project: Project, service: Service, lines: _Lines) -> Workload:
     written = service.written
     internal = {name for name, network in project.networks.items() if network.internal}
     waits = bool(service.networks) and set(service.networks) <= internal
     default = default_address(project, service)
-    asked = tuple(_publish(port, default) for port in service.ports)
+    asked = tuple(_publish(port, default, lines) for port in service.ports)
     return Workload(
         name=f"{project.name}/{service.name}",
         image=_word(written.get("image")),
@@ -67,7 +86,8 @@ def _workload(project: Project, service: Service) -> Workload:
     )
 
 
-def _publish(port: PublishedPort, default: IPv4Address | None) -> Publish:
+def _publish(port: PublishedPort, default: IPv4Address | None, lines: _Lines) -> Publish:
+    place = port.address_place or port.place
     first, _, last = port.host.partition("-")
     address = port.address or default
     number = int(first or 0)
@@ -77,9 +97,10 @@ def _publish(port: PublishedPort, default: IPv4Address | None) -> Publish:
         last=int(last or number),
         container_port=port.target,
         address="" if address is None else str(address),
-        file=port.place.file,
-        line=port.place.line,
+        file=place.file,
+        line=place.line,
         is_long=port.is_long,
+        written=lines.at(place),
     )
 
 

@@ -58,6 +58,8 @@ class PublishedPort:
     place: Place
     is_long: bool = field(default=False, compare=False)
     """Whether it is written in the long form, as a mapping; the meaning is the same."""
+    address_place: Place | None = field(default=None, compare=False)
+    """Of `host_ip` in the long form."""
 
     @property
     def key(self) -> tuple[str, int, str, str]:
@@ -126,7 +128,7 @@ def _long_form(item: Mapping) -> Iterable[PublishedPort]:
     address = _text(item, "host_ip")
     if address == "":
         raise ValueError("host_ip is empty, which docker compose refuses; leave it out")
-    side = _Side(protocol, _address(address), item.place, is_long=True)
+    side = _Side(protocol, _address(address), item.place, True, item.keys.get("host_ip"))
     yield from _paired(_text(item, "published") or "", first, last, side)
 
 
@@ -138,9 +140,12 @@ class _Side:
     address: IPv4Address | IPv6Address | None
     place: Place
     is_long: bool = False
+    address_place: Place | None = None
 
     def port(self, target: int, host: str) -> PublishedPort:
-        return PublishedPort(self.protocol, target, host, self.address, self.place, self.is_long)
+        return PublishedPort(
+            self.protocol, target, host, self.address, self.place, self.is_long, self.address_place
+        )
 
 
 def _paired(host: str, first: int, last: int, side: _Side) -> Iterable[PublishedPort]:

@@ -44,6 +44,7 @@ def read(root: Root) -> Daemon | None:
         raw_disabled=bool(re.search(r"DOCKER_INSECURE_NO_IPTABLES_RAW=['\"]?1", unit or "")),
         file=path,
         lines=lines_of(content or "", r'"([\w-]+)"\s*:'),
+        text=tuple((content or "").splitlines()),
     )
 
 

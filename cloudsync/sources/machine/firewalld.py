@@ -10,6 +10,7 @@ from cloudsync.sources.machine.root import Root, lines_of
 
 _FOLDERS = ("/usr/lib/firewalld/zones", "/etc/firewalld/zones")
 _ELEMENT = re.compile(r"<(zone|interface|port|service)\b([^>]*)>")
+_ALONE = re.compile(r"<(port|service)\b[^>]*/>")
 _ATTRIBUTE = re.compile(r'([\w-]+)\s*=\s*"([^"]*)"')
 
 
@@ -30,6 +31,7 @@ def read(root: Root) -> Firewalld | None:
             re.search(r"^\s*StrictForwardPorts\s*=\s*yes\b", main, re.MULTILINE | re.IGNORECASE)
         ),
         zones=tuple(zones.values()),
+        strict_line=lines_of(main, r"^\s*(StrictForwardPorts)\s*=").get("StrictForwardPorts"),
     )
 
 
@@ -47,6 +49,7 @@ def _zone(path: str, content: str) -> Zone:
         else:
             services.append(values.get("name", ""))
     name = path.rpartition("/")[2].removesuffix(".xml")
-    lines = lines_of(content, r"<(port|service)\b")
-    line = min(lines.values(), default=None)
-    return Zone(name, target, tuple(interfaces), tuple(ports), tuple(services), path, line)
+    lines = [n for n, line in enumerate(content.splitlines(), 1) if _ALONE.fullmatch(line.strip())]
+    first, more = (lines[0], tuple(lines[1:])) if lines else (None, ())
+    opened = tuple(ports), tuple(services)
+    return Zone(name, target, tuple(interfaces), *opened, path, first, more)

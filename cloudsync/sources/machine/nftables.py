@@ -97,6 +97,13 @@ def _network(value: object) -> str:
     return str(value)
 
 
+def _tables(content: str) -> tuple[str, ...]:
+    made = re.findall(
+        r"^\s*table\s+((?:(?:inet|ip6?|arp|bridge|netdev)\s+)?[\w.-]+)\s*\{", content, re.MULTILINE
+    )
+    return tuple(dict.fromkeys(" ".join(name.split()) for name in made))
+
+
 def files(root: Root) -> tuple[NftablesFile, ...]:
     """What the unit nftables loads. Raises `Unreadable`."""
     path = "/etc/nftables.conf"
@@ -106,7 +113,7 @@ def files(root: Root) -> tuple[NftablesFile, ...]:
     for number, line in enumerate(content.splitlines(), 1):
         if re.match(r"\s*flush\s+ruleset\b", line):
             enabled = units.is_enabled(root, "nftables.service")
-            return (NftablesFile(path, flushes=True, loaded_at_boot=enabled, line=number),)
+            return (NftablesFile(path, True, enabled, number, _tables(content)),)
     return (
         NftablesFile(
             path, flushes=False, loaded_at_boot=units.is_enabled(root, "nftables.service")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+
 from cloudsync.model.machine_facts import Sshd
 from cloudsync.sources.machine.root import Root
 
@@ -26,26 +29,24 @@ def read(root: Root) -> Sshd | None:
 def _settings(root: Root) -> list[tuple[str, int, str, str]]:
     """File, line, key and value in the order sshd reads them; `Match` blocks are left out."""
     settings: list[tuple[str, int, str, str]] = []
-    for number, line in enumerate((root.text(_PATH) or "").splitlines(), 1):
-        key, _, value = line.strip().partition(" ")
-        key, value = key.lower(), value.strip().strip('"')
-        if key == "match":
-            break
-        if key == "include":
-            folder, _, pattern = value.rpartition("/")
-            for name in root.names(folder or "/etc/ssh", pattern or "*"):
-                settings += _file(root, name)
-        elif key and not key.startswith("#"):
+    for number, key, value in _lines(root, _PATH):
+        if key != "include":
             settings.append((_PATH, number, key, value))
+            continue
+        for path in value.split():
+            folder, _, pattern = path.strip('"').rpartition("/")
+            folder = folder if folder.startswith("/") else f"/etc/ssh/{folder}"
+            for name in root.names(folder, pattern or "*"):
+                settings += [(name, *setting) for setting in _lines(root, name)]
     return settings
 
 
-def _file(root: Root, name: str) -> list[tuple[str, int, str, str]]:
-    settings = []
+def _lines(root: Root, name: str) -> Iterator[tuple[int, str, str]]:
+    """Line, key and value up to the first `Match`. A key ends at white space or at a `=`."""
     for number, line in enumerate((root.text(name) or "").splitlines(), 1):
-        key, _, value = line.strip().partition(" ")
-        if key.lower() == "match":
-            break
+        words = re.split(r"\s*=\s*|\s+", line.strip(), maxsplit=1)
+        key, value = words[0].lower(), words[-1].partition(" #")[0].strip().strip('"')
+        if key == "match":
+            return
         if key and not key.startswith("#"):
-            settings.append((name, number, key.lower(), value.strip().strip('"')))
-    return settings
+            yield number, key, value
