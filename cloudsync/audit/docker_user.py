@@ -175,11 +175,15 @@ def _input_chain(facts: Facts) -> Iterator[Finding]:
         return
     if facts.ip6 is None or _input_stops(facts.ip6):
         return
+    # INPUT keeps no published port out by IPv4 either: the engine's proxies are not its matter.
+    published = {(p.protocol, p.first) for _, p in published_everywhere(facts)}
     listening = sorted(
         {
             (socket.port, socket.protocol)
             for socket in facts.listeners
-            if socket.address in ("*", "::") and not _is_expected(facts, socket.port)
+            if socket.address in ("*", "::")
+            and not _is_expected(facts, socket.port)
+            and (socket.protocol, socket.port) not in published
         }
     )
     if not listening:

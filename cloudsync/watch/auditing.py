@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 from cloudsync.audit.findings import SEVERITIES
 from cloudsync.audit.report import SECOND_LOOK_SECONDS, Audit, audit, ignores_of, may_pass
 from cloudsync.config import Configuration
 from cloudsync.notify.counters import AuditFigures, remembering
+from cloudsync.state import StateError
+from cloudsync.state.directory import prepare
 
 log = logging.getLogger("cloudsync.watch")
 _LOOK_SECONDS = 5.0
@@ -30,6 +34,7 @@ class Auditing:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self.last: Audit | None = None
+        self.figures: AuditFigures | None = None
 
     def start(self) -> None:
         """From now on; the first audit follows at once."""
@@ -54,9 +59,13 @@ class Auditing:
         try:
             if (result := self._result(configuration)) is None:
                 return
-            self.last = result
+            self.last, self.figures = result, _figures(result)
+            if isinstance(configuration.state, Path):
+                # It may end before the first run has begun. What goes wrong, the next line logs.
+                with contextlib.suppress(StateError):
+                    prepare(configuration.state)
             with remembering(configuration.state, configuration.owner) as memory:
-                memory.audit = _figures(self.last)
+                memory.audit = self.figures
             self._audited()
         except Exception as error:
             log.debug("internal error", exc_info=True)  # -v shows it; the service goes on

@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -135,6 +136,8 @@ class Service:
         self._poll = StorePoll(self._inventories, self._hint)
         self._nonce = secrets.token_hex(8)
         self._not_published = ""
+        self._posting = threading.Lock()
+        self._memory: Memory | None = None
 
     @property
     def configuration(self) -> Configuration:
@@ -268,7 +271,7 @@ class Service:
 
     def _show(self, run: Run, memory: Memory) -> None:
         """For `/metrics`, `/healthz` and `systemctl status`."""
-        self.board.metrics = metrics.text(memory)
+        self._post(memory)
         self._judge(run.sentence())
         at = time.strftime("%H:%M:%S", time.localtime(run.started + run.seconds))
         broken = (
@@ -287,8 +290,17 @@ class Service:
     def _audited(self) -> None:
         """The metrics and the page with what an audit found."""
         self.status_page.forget()
-        configuration = self.configuration
-        self.board.metrics = metrics.text(recall(configuration.state, configuration.owner))
+        self._post(None)
+
+    def _post(self, memory: Memory | None) -> None:
+        """The metrics after a run, or with None after an audit, whose thread is another: what
+        either knows stays, whichever ends last."""
+        with self._posting:
+            configuration = self.configuration
+            latest = memory or self._memory or recall(configuration.state, configuration.owner)
+            self._memory = latest
+            figures = self.auditing.figures or latest.audit
+            self.board.metrics = metrics.text(latest.model_copy(update={"audit": figures}))
 
     def _judge(self, sentence: str | None = None) -> None:
         now = self.clock.now()
@@ -348,7 +360,7 @@ class Service:
         )
         with remembering(self.configuration.state, self.configuration.owner) as memory:
             memory.errors["configuration"] = memory.errors.get("configuration", 0) + 1
-        self.board.metrics = metrics.text(memory)
+        self._post(memory)
         self.systemd.ready("the changed configuration cannot be used, the old one is in effect")
 
     def _listen(self) -> str | None:

@@ -140,7 +140,9 @@ class Site:
         """A daemon on the machine."""
         quiet = subprocess.DEVNULL
         self._started.append(
-            subprocess.Popen([*self.words, *words], stdin=quiet, stdout=quiet, stderr=quiet)
+            subprocess.Popen(
+                [*self.words, *words], stdin=quiet, stdout=quiet, stderr=quiet, env=self.environment
+            )
         )
 
     def stop(self) -> None:

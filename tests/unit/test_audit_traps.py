@@ -160,6 +160,16 @@ TRAPS: tuple[tuple[str, str, Facts], ...] = (
         ),
     ),
     (
+        "CS011",
+        "a published port, which INPUT keeps out by neither family",
+        machine(
+            docker(container("web", publish(8080, 80), publish(8080, 80, "::"))),
+            ip4=INPUT_DROPS,
+            ip6=parse("*filter\n:INPUT ACCEPT [0:0]\nCOMMIT"),
+            listeners=(Listener("tcp", "::", 8080, "docker-proxy"),),
+        ),
+    ),
+    (
         "CS012",
         "userland-proxy is off",
         machine(
