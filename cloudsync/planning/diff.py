@@ -33,6 +33,8 @@ from cloudsync.rules.families import meaningful
 from cloudsync.rules.index import RuleIndex
 from cloudsync.rules.networks import ANY
 
+ASKED_BY_NOTHING = "no container and no configuration asks for it"
+"""Why a rule closes that nothing of the policy is about."""
 _FEW = 3
 
 
@@ -286,4 +288,4 @@ def _by_name(origin: Origin) -> tuple[str, ...]:
 def _why_closing(rule: Rule, desired: Desired) -> str:
     if desired.denied & RuleSet.of((rule,)):
         return "policy.deny names it"
-    return "no container and no configuration asks for it"
+    return ASKED_BY_NOTHING

@@ -19,6 +19,7 @@ from typing import Literal
 
 from cloudsync.model.ports import Origin, name_of
 from cloudsync.planning.decide import Considered
+from cloudsync.planning.diff import ASKED_BY_NOTHING
 from cloudsync.planning.policy import Wanted
 from cloudsync.provider.contract import Present
 from cloudsync.rules import NOTHING, Rule, RuleSet
@@ -77,9 +78,15 @@ def _of_firewall(considered: Considered) -> Iterator[StatusRow]:
         for rule in wanted.rules:
             is_open = not RuleSet.of((rule,)) - observed
             yield _row(considered, rule, "open" if is_open else "opens", wanted)
+    refusals = {(refused.protocol, refused.ports): refused for refused in plan.refused}
     for change in plan.changes:
         if change.action == "close" and change.rule is not None:
-            yield _row(considered, change.rule, "closes", reason=change.reason)
+            row = _row(considered, change.rule, "closes", reason=change.reason)
+            asked = refusals.get((change.rule.protocol, change.rule.ports))
+            if asked is not None and change.reason == ASKED_BY_NOTHING:
+                reason = "what asks for it is refused"
+                row = replace(row, needed_by=_names(asked.origins), reason=reason)
+            yield row
     for held in plan.held:
         yield _row(considered, held.rule, "held", reason=held.detail, until=held.until)
     for refused in plan.refused:

@@ -4,7 +4,6 @@ accessible."""
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -191,6 +190,20 @@ def test_no_page_is_wider_than_a_phone_or_breaks_its_policy(
     assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
+def timed(browser: Any, folder: Path, shown: Report) -> dict[str, float]:
+    """Opens it, filters it for one machine; the browser's own seconds by what it did."""
+    browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
+    opened(browser, folder, shown)
+    browser.execute_script(
+        "const box = document.getElementById('words'); box.value = 'web-77';"
+        "box.dispatchEvent(new Event('input', {bubbles: true}));"
+        "document.body.getBoundingClientRect()"
+    )
+    measured = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+    browser.execute_cdp_cmd("Performance.disable", {})
+    return {metric["name"]: metric["value"] for metric in measured}
+
+
 def test_two_hundred_machines_are_shown_and_filtered_quickly(browser: Any, tmp_path: Path) -> None:
     """Ten ports each, with their paths, and a row a machine in the table of machines."""
     rows = [
@@ -203,19 +216,9 @@ def test_two_hundred_machines_are_shown_and_filtered_quickly(browser: Any, tmp_p
         ways=dict.fromkeys(rows, WAY),
         machines=tuple((f"web-{number}", "web", True) for number in range(200)),
     )
-    browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
-    opened(browser, tmp_path, shown)
-    filtering = browser.execute_script(
-        "const box = document.getElementById('words'), start = performance.now();"
-        "box.value = 'web-77'; box.dispatchEvent(new Event('input', {bubbles: true}));"
-        "return performance.now() - start"
-    )
+    seconds = timed(browser, tmp_path, shown)
     assert browser.find_element("id", "shown").text == "10 of 2000"
     assert len(browser.find_elements("css selector", "tr[data-machine]")) == 200
-    assert filtering < 1000
-    measured = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
-    seconds = {metric["name"]: metric["value"] for metric in measured}
-    browser.execute_cdp_cmd("Performance.disable", {})
     assert seconds["ScriptDuration"] < 1.0  # of the browser's own thread, others do not count
     assert seconds["LayoutDuration"] + seconds["RecalcStyleDuration"] < 3.0
 
@@ -240,16 +243,16 @@ def test_nothing_of_the_page_breaks_its_own_policy(browser: Any, tmp_path: Path)
     assert problems == []
 
 
-def test_a_thousand_machines_filter_within_a_second(browser: Any, tmp_path: Path) -> None:
+def test_a_thousand_machines_take_less_than_a_second_of_scripting(
+    browser: Any, tmp_path: Path
+) -> None:
     rows = [replace(WEB, machines=(f"web-{number}",)) for number in range(1000)]
-    opened(browser, tmp_path, report(*rows))
-    script = (
-        "const box = document.getElementById('words'), start = performance.now();"
-        "box.value = 'web-77'; box.dispatchEvent(new Event('input', {bubbles: true}));"
-        "return performance.now() - start"
+    shown = replace(
+        report(*rows),
+        ways=dict.fromkeys(rows, WAY),
+        machines=tuple((f"web-{number}", "web", True) for number in range(1000)),
     )
-    started = time.monotonic()
-    milliseconds = browser.execute_script(script)
-    assert milliseconds < 1000
-    assert time.monotonic() - started < 30
+    seconds = timed(browser, tmp_path, shown)
     assert browser.find_element("id", "shown").text == "11 of 1000"
+    assert len(browser.find_elements("css selector", "tr[data-machine]")) == 1000
+    assert seconds["ScriptDuration"] < 1.0

@@ -75,3 +75,24 @@ def test_a_page_cannot_be_written_where_there_is_no_folder(folder: Path) -> None
     done = types(folder, "report", "--out", "nowhere/ports.html")
     assert done.returncode == 1
     assert "nowhere/ports.html cannot be written" in done.stderr
+
+
+def test_a_closing_port_that_a_container_asks_for_does_not_read_as_asked_for_by_nothing(
+    folder: Path,
+) -> None:
+    compose = 'services:\n  db:\n    image: postgres:16\n    ports: ["5432:5432"]\n'
+    (folder / "compose.yaml").write_text(compose)
+    configuration = CONFIGURATION.format(folder=folder).replace(
+        "[hosts.web-1]", '[hosts.web-1]\ncompose = ["compose.yaml"]'
+    )
+    allowed = configuration.replace(
+        "[policy]", '[policy]\ngrace = "0s"\nallow_sensitive = ["5432/tcp"]'
+    )
+    (folder / "cloudsync.toml").write_text(allowed)
+    assert types(folder, "apply", "--auto-approve").returncode == 0
+    (folder / "cloudsync.toml").write_text(allowed.replace('allow_sensitive = ["5432/tcp"]', ""))
+    rows = json.loads(types(folder, "report", "--output", "json").stdout)["rows"]
+    shown = {row["state"]: row for row in rows if row["ports"] == "5432"}
+    assert set(shown) == {"closes", "refused"}
+    assert shown["closes"]["reason"] == "what asks for it is refused"
+    assert shown["closes"]["needed_by"] == shown["refused"]["needed_by"] != []
