@@ -90,6 +90,50 @@ def test_law7_a_narrowing_label_of_a_member_keeps_the_pods_ports_from_being_open
     assert any("infra" in bad.problem for bad in found.malformed)
 
 
+_VOID = "its labels count for nothing"
+
+
+@pytest.mark.parametrize(
+    ("labels", "void"),
+    [
+        ({"cloudsync.expose": "true"}, True),
+        ({"cloudsync.description": "the page"}, True),
+        ({"cloudsync.expose": "false"}, False),
+        ({"cloudsync.sources": "203.0.113.0/24"}, False),
+        ({"cloudsync.expose": "true", "cloudsync.ports": "8080"}, False),
+    ],
+)
+def test_labels_of_a_member_count_for_nothing_or_hold_ports_and_never_both(
+    labels: dict[str, str], void: bool
+) -> None:
+    found = pod(labels)
+    assert any(_VOID in remark for remark in found.remarks) is void
+    assert (found.malformed == ()) is void
+
+
+def test_labels_of_a_member_whose_owner_is_not_there_count_for_nothing() -> None:
+    """There is nothing that they could hold."""
+    lonely = answer(
+        bound=(), mode="container:gone", networks=[], labels={"cloudsync.expose": "false"}
+    )
+    survey = Survey(
+        "e",
+        "id",
+        (container_of(lonely),),
+        {},
+        {"sha256:1": {}},
+        Membership("none"),
+        None,
+        (),
+        False,
+        EngineKind(),
+    )
+    found = discovery_of("web-1", survey, SCOPE)
+    assert isinstance(found, Complete)
+    assert any(_VOID in remark for remark in found.remarks)
+    assert found.malformed == ()
+
+
 def test_a_member_that_asks_in_vain_is_refused_by_name(world: World) -> None:
     world.policy(expose="labelled")
     verdict = judged(world, pod({"cloudsync.expose": "true"}))

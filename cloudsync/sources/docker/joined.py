@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from cloudsync.model.ports import Malformed, Origin
 from cloudsync.sources.docker.containers import Container
-from cloudsync.sources.docker.needs import Needs
+from cloudsync.sources.docker.needs import Needs, without_void_remark
 from cloudsync.sources.labels import PREFIX, ours
 
 _WIDENS = {f"{PREFIX}expose": "true"}
@@ -37,6 +37,7 @@ def joined(judged: Sequence[Judged]) -> tuple[Needs, ...]:
         judgement.container.id: judgement for judgement in judged if judgement.container.id
     }
     narrowed: dict[int, list[Malformed]] = {}
+    holding: set[int] = set()
     for member in judged:
         labels = narrowing_labels(member.container.labels)
         owner = _owner(member, by_id)
@@ -51,10 +52,18 @@ def joined(judged: Sequence[Judged]) -> tuple[Needs, ...]:
             *(p for bad in owner.needs.malformed for p in bad.ports or ()),
         )
         unknown = any(bad.ports is None for bad in owner.needs.malformed)
+        holding.add(id(member))
         narrowed.setdefault(id(owner), []).append(
             Malformed(member.origin, problem, None if unknown else ports)
         )
-    return tuple(_held(judgement.needs, narrowed.get(id(judgement), ())) for judgement in judged)
+    return tuple(
+        _held(
+            # Labels that hold something do not count for nothing.
+            without_void_remark(judgement.needs) if id(judgement) in holding else judgement.needs,
+            narrowed.get(id(judgement), ()),
+        )
+        for judgement in judged
+    )
 
 
 def narrowing_labels(labels: Mapping[str, str]) -> tuple[str, ...]:

@@ -362,6 +362,12 @@ def _of_member(needs: Needs, trusted: Mapping[str, str], rules: _Rules) -> Needs
     return replace(needs, remarks=(*needs.remarks, remark), unpublished=asking)
 
 
+def without_void_remark(needs: Needs) -> Needs:
+    """The needs of a container whose labels do mean something for the one that it joins."""
+    remarks = tuple(remark for remark in needs.remarks if not remark.endswith(_VOID))
+    return replace(needs, remarks=remarks)
+
+
 _VOID = "its labels count for nothing, its ports belong to the container whose network it shares"
 
 
