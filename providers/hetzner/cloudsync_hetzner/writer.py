@@ -70,10 +70,7 @@ class _Actions:
             self.running = [
                 action
                 for batch in batches
-                for action in self.api.get(
-                    "/actions", Actions, {"id": batch, "per_page": 50}
-                ).actions
-                or ()
+                for action in self.api.get("/actions", Actions, {"id": batch}).actions or ()
             ]
         self.asked = True
         self.failed += [_failure(action) for action in self.running if action.status == "error"]
