@@ -25,6 +25,7 @@ from cloudsync.provider.contract import (
     Target,
     Writer,
 )
+from cloudsync.rules import protocols
 from cloudsync_gcp.native import Firewall
 from cloudsync_gcp.settings import GcpAccount, GcpFirewall, prefix_of
 from cloudsync_gcp.steps import overruling, releasing, steps_of
@@ -40,7 +41,7 @@ ENDPOINT = "https://compute.googleapis.com"
 # tcp and udp only.
 _WITH_PORTS_ELSEWHERE = {33, 132, 136}
 _PROTOCOLS = frozenset(
-    {"tcp", "udp", *(str(n) for n in range(256) if n not in _WITH_PORTS_ELSEWHERE)}
+    protocols.name(number, number) for number in range(256) if number not in _WITH_PORTS_ELSEWHERE
 )
 
 
