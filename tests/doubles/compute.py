@@ -502,7 +502,8 @@ class ComputeDouble(Double):
                 "httpErrorStatusCode": status,
                 "httpErrorMessage": HTTPStatus(status).phrase.upper(),
             }
-            answer["error"] = {"errors": [{"code": code, "message": message}]}
+            if code:  # without a list of errors only the status says that it failed
+                answer["error"] = {"errors": [{"code": code, "message": message}]}
         return answer
 
     def _normal(self, given: Resource, mine: Resource | None) -> Resource:

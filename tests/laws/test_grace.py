@@ -366,6 +366,24 @@ def test_law1_time_goes_on_while_a_host_is_unknown_but_nothing_closes(
     assert open_(shop) == WITHOUT_8080
 
 
+def test_what_a_file_asks_for_while_a_host_is_unread_was_still_a_containers(
+    shop: World, time: Time
+) -> None:
+    """While the host is unread a port of its container may be in `allow` too; that does not make it
+    a port that no container ever needed."""
+    shop.discoveries["web-1"] = Failed("down")
+    shop.allow("tcp/8080")
+    apply(shop)
+    shop.firewall(allow=())
+    shop.needs("443")
+    apply(shop)
+    assert open_(shop) == WITH_8080
+    assert [waiting.reason for waiting in held(shop)] == ["grace"]
+    time.passes(600)
+    apply(shop)
+    assert open_(shop) == WITHOUT_8080
+
+
 # Clocks and lost memories
 
 

@@ -328,5 +328,5 @@ def test_with_a_host_that_is_unknown_what_somebody_changed_is_not_narrowed(shop:
     )
     shop.write = lambda: path  # type: ignore[method-assign]
     code, _ = shop.apply()
-    assert code in (1, 75)
+    assert code == 75, "an engine that cannot be reached may come back"
     assert shop.rules() == before

@@ -676,6 +676,14 @@ def test_an_operation_that_fails_after_it_was_accepted_is_a_failure(
     assert sorted(cloud.firewalls()) == [ANY6], "the other one, started beside it, was waited for"
 
 
+def test_an_operation_that_failed_by_its_status_alone_is_a_failure(
+    project: Project, cloud: ComputeDouble
+) -> None:
+    cloud.fail_operations = [(503, "", "")]
+    with pytest.raises(Transient, match="SERVICE UNAVAILABLE"):
+        project.makes("tcp/22")
+
+
 def test_the_projects_quota_of_rules_is_said_in_googles_words(
     project: Project, cloud: ComputeDouble
 ) -> None:

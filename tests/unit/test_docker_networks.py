@@ -234,7 +234,12 @@ def test_docker_before_27_does_not_heed_a_gateway_mode(version: str, where: set[
         ("exited", "exited", "always", False),
         ("exited", "stopped", "no", False),
         ("exited", "nonsense", "always", False),
+        ("exited", "stopped", "on-failure", True),
+        ("exited", "stopped", "unless-stopped", True),
         ("stopped", "stopped", "unless-stopped", True),
+        ("stopped", "stopped", "on-failure", True),
+        ("stopped", "stopped", "always", True),
+        ("stopped", "stopped", "no", False),
     ],
 )
 def test_podmans_own_state_tells_a_crash_loop_from_an_end(
