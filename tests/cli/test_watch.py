@@ -429,7 +429,7 @@ def test_reports_go_out_from_watch_too(
         assert receiver.paths == []  # nothing changed, and it was pinged less than a minute ago
 
 
-def test_a_run_under_way_is_finished_before_it_ends(
+def test_a_run_that_still_reads_when_it_is_stopped_writes_nothing(
     shell: Shell, engine: FakeEngine, watching: Callable[..., Watch]
 ) -> None:
     engine.slow = 1.0
@@ -437,8 +437,7 @@ def test_a_run_under_way_is_finished_before_it_ends(
     watch = watching()
     until(lambda: engine.requests, watch.lines)
     assert watch.stop() == 0
-    listed = (shell.folder / "fw.json").exists()
-    assert not listed or ports(shell) == {"22", "443", "8000"}
+    assert not (shell.folder / "fw.json").exists()
     assert shell.code("plan") == 0
 
 
