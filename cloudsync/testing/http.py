@@ -160,6 +160,7 @@ class Double:
         """Whether answers to reads are remembered, for the trouble `stale`."""
         self._answers: dict[tuple[str, str], tuple[int, Any]] = {}
         self._before_write: dict[tuple[str, str], tuple[int, Any]] = {}
+        self._answered_only: tuple[str, str, object] | None = None
         double = self
 
         class Handler(_Handler):
@@ -191,6 +192,12 @@ class Double:
     def fail(self, fault: Fault) -> None:
         """Announce a trouble."""
         self.faults.append(fault)
+
+    def answers_only(self, field: str, list_of: str, value: object) -> None:
+        """From now on every object of the list `list_of`, and one that is answered by itself, has
+        one more field. A call that sends it back is refused with 400, and is a violation: there are
+        vendors whose answers have fields that no call takes."""
+        self._answered_only = field, list_of, value
 
     def snapshot(self, name: str, state: Any) -> None:
         """Remember what a firewall has now; to be called whenever `handle` changed it. `state` must
@@ -269,13 +276,32 @@ class Double:
             if request.method != "GET":
                 self._before_write = dict(self._answers)
             try:
+                self._refuse_echo(request)
                 status, body = self.handle(request)
             except ApiError as error:
                 status, body, more = error.status, error.body, error.headers
             if request.method == "GET" and self.keeps_answers:
                 self._answers[key] = (status, copy.deepcopy(body))
             self.check(request, status, body)
-        return status, body, more
+        return status, self._with_more(body), more
+
+    def _refuse_echo(self, request: Request) -> None:
+        if self._answered_only is None or request.method == "GET":
+            return
+        field = self._answered_only[0]
+        if json.dumps(field) in json.dumps(request.body, default=str):
+            problem = f"{request.method} {request.path} sends {field!r} back"
+            self.violations.append(problem)
+            raise ApiError(400, {"message": problem})
+
+    def _with_more(self, answer: Any) -> Any:
+        if self._answered_only is None or not isinstance(answer, dict):
+            return answer
+        field, list_of, value = self._answered_only
+        answer = copy.deepcopy(answer)
+        for listed in answer.get(list_of) or [answer.get(list_of.removesuffix("s")) or {}]:
+            listed[field] = value
+        return answer
 
 
 def _before(fault: Fault) -> None:

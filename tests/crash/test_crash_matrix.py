@@ -111,10 +111,19 @@ LAGS = {
     "killed-after-lagging-reads": "killed-after",
 }
 """Mishaps of a vendor whose reads show what was there before the last writes."""
+ECHOES = {"answered-only": "delayed", "killed-after-answered-only": "killed-after"}
+"""Mishaps of a vendor that answers with a field that it refuses in every write: Google with the
+metadata of logging that is off, the others with one that is new."""
 
 
 def _lagging(name: str, course: Course) -> tuple[str, ...]:
     return tuple(LAGS) if name == "aws" and (course.everything or LONG) else ()
+
+
+def _echoing(vendor: Vendor, course: Course) -> tuple[str, ...]:
+    """If it has such fields, and the course a firewall to answer them of."""
+    has_them = vendor.name in ("hetzner", "digitalocean", "gcp") and course.has is not None
+    return tuple(ECHOES) if has_them and (course.everything or LONG) else ()
 
 
 def _befits(vendor: Vendor, course: Course) -> bool:
@@ -128,8 +137,8 @@ CASES = [
     for name, vendor in VENDORS.items()
     for course in COURSES
     if _befits(vendor, course)
-    for mishap in (*MISHAPS, *_lagging(name, course))
-    if mishap in LAGS or course.everything or LONG or mishap in DEATHS
+    for mishap in (*MISHAPS, *_lagging(name, course), *_echoing(vendor, course))
+    if mishap in LAGS or mishap in ECHOES or course.everything or LONG or mishap in DEATHS
 ]
 
 
@@ -172,10 +181,14 @@ def one_case(
         if mishap in LAGS:
             site.stage.lag(1)  # type: ignore[attr-defined]
             mishap = LAGS[mishap] or "delayed"
+        if mishap in ECHOES:
+            site.stage.answer_only(NAME)  # type: ignore[attr-defined]
+            mishap = ECHOES[mishap]
         child = befall(site, lambda kill: MISHAPS[mishap](vendor, site, call, kill))
         history = site.stage.history(NAME)
         assert (child.code == -9) is mishap.startswith("killed"), child.output
         assert_tidy(site, child)
+        assert list(site.stage.sound()) == []
         hold_to_the_laws(before, site.wanted, list(history))
         assert not site.attached or site.now.covers(site.wanted), "attached before all was open"
         if child.code in (1, 75):

@@ -18,7 +18,7 @@ from tests.crash.site import NAME, SSH, Site
 from tests.crash.vendors import VENDORS
 from tests.crash.zygote import read_once
 from tests.doubles.http import Fault
-from tests.fuzz.bent import DICE, bend, bounded, tear
+from tests.fuzz.bent import DICE, JUNK, bend, bounded, tear
 from tests.fuzz.conftest import Typed
 
 pytestmark = pytest.mark.emulator
@@ -127,6 +127,34 @@ def test_law3_writes_that_answer_anything_leave_the_laws_whole(site: Site, types
         hold_to_the_laws(before, site.wanted, list(stage.history(NAME))[seen:])
         assert code != 0 or site.now == site.wanted, said
         again(stage, site)
+
+    check()
+
+
+FIELDS = ("statistics", "usage", "health", "cost_per_hour", "cloudsync-never-heard-of-it")
+
+
+@pytest.mark.parametrize("site", ["hetzner", "digitalocean"], indirect=True)
+def test_what_only_answers_have_is_never_sent_back(site: Site, types: Typed) -> None:
+    """Whatever it is named and holds: a write that echoes it is refused, and the run would fail."""
+    stage: Any = site.stage
+    site.deadline = "20s"
+    config = str(site.configure())
+    words = ("apply", "-c", config, "--auto-approve", "--allow-close", "1000")
+
+    @bounded(15)
+    @given(dice=DICE)
+    def check(dice: Random) -> None:
+        site.by_hand(SSH, *dice.sample(HAS[1:], dice.randint(0, 3)))
+        stage.answer_only(NAME)
+        field, junk = dice.choice(FIELDS), dice.choice(JUNK)
+        stage.double.answers_only(field, "firewalls", junk)
+        before, seen = site.now, len(stage.history(NAME))
+        code, output = types(*words, *(("--allow-attach", NAME) if site.attach else ()))
+        assert code == 0, output
+        assert site.now == site.wanted
+        hold_to_the_laws(before, site.wanted, list(stage.history(NAME))[seen:])
+        assert list(stage.sound()) == []
 
     check()
 
