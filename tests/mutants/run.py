@@ -1,13 +1,15 @@
 """Break the code of each target in every way that cosmic-ray knows, and tell which breakages no
 test noticed.
 
-`python tests/mutants/run.py [TARGET ...]` (or `make mutants`); it takes minutes to hours and is no
-part of CI. It works on a copy of the tree in `.mutants/`, with cosmic-ray in a virtual environment
+`python tests/mutants/run.py [--most N] [TARGET ...]` (or `make mutants`); it takes minutes to hours
+and is no part of CI. `--most` breaks a target in N ways only, spread over all of them: the way to
+see that a target starts. It works on a copy of the tree in `.mutants/`, with cosmic-ray in a virtual environment
 of its own there; the tests run in the checkout's environment, their imports turned to the copy.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import shutil
@@ -158,15 +160,21 @@ TARGETS = {
 }
 
 
-def main(names: list[str]) -> int:
-    """0 where every breakage was noticed."""
-    survived = 0
-    for name in names or TARGETS:
-        survived += _one(name, TARGETS[name])
-    return 1 if survived else 0
+def main(words: list[str]) -> int:
+    """0 if every breakage was noticed."""
+    parser = argparse.ArgumentParser(description="Break the code; see what no test notices.")
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
+    parser.add_argument("--most", type=int, help="breakages of a target; all without it")
+    options = parser.parse_args(words)
+    if unknown := [name for name in options.targets if name not in TARGETS]:
+        parser.error(f"there is no target {', '.join(unknown)}; there are {', '.join(TARGETS)}")
+    survived = [
+        _survivors(name, TARGETS[name], options.most) for name in options.targets or TARGETS
+    ]
+    return 1 if any(survived) else 0
 
 
-def _one(name: str, target: Target) -> int:
+def _survivors(name: str, target: Target, most: int | None) -> int:
     copy, session = WORK / name / "tree", WORK / name / "session.sqlite"
     shutil.rmtree(WORK / name, ignore_errors=True)
     listed = subprocess.run(
@@ -208,6 +216,8 @@ def _one(name: str, target: Target) -> int:
             cosmic_ray(
                 str(ROOT / "tests" / "mutants" / "skip_senseless.py"), str(session), tool="python"
             )
+            if most is not None:
+                _thin(session, most)
         else:
             with contextlib.closing(sqlite3.connect(session)) as results, results:
                 results.execute("DELETE FROM work_results WHERE test_outcome = 'SURVIVED'")
@@ -216,6 +226,21 @@ def _one(name: str, target: Target) -> int:
     (WORK / name / "survivors.txt").write_text(report)
     print(report, flush=True)
     return report.count("test outcome: TestOutcome.SURVIVED")
+
+
+def _thin(session: Path, most: int) -> None:
+    """Leave `most` of the breakages that are still to be tried, spread evenly over all of them."""
+    with contextlib.closing(sqlite3.connect(session)) as database, database:
+        untried = (
+            "SELECT job_id FROM work_items WHERE job_id NOT IN (SELECT job_id FROM work_results)"
+        )
+        jobs = [job for (job,) in database.execute(untried)]
+        chosen = {jobs[len(jobs) * number // most] for number in range(min(most, len(jobs)))}
+        for table in ("mutation_specs", "work_items"):
+            database.executemany(
+                f"DELETE FROM {table} WHERE job_id = ?",
+                [(job,) for job in jobs if job not in chosen],
+            )
 
 
 def _configure(path: Path, files: tuple[str, ...], tests: str) -> None:
