@@ -20,7 +20,6 @@ unknown, never empty.
 
 from __future__ import annotations
 
-import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -46,7 +45,7 @@ from cloudsync.provider.errors import (
 )
 from cloudsync.provider.retry import retried, seconds_of
 from cloudsync.provider.settings import SecretError, SecretRef
-from cloudsync.provider.transport import lost, session
+from cloudsync.provider.transport import bounded, lost, session
 
 CALL_SECONDS = 30.0
 MAX_PAGES = 400
@@ -201,7 +200,7 @@ class Rest:
             raise Transient(f"{what}: the run's deadline is reached")
         seconds = min(CALL_SECONDS, left)
         try:
-            answer = _bounded(
+            answer = bounded(
                 lambda: self._session.request(
                     method, f"{self._endpoint}{path}", timeout=seconds, **options
                 ),
@@ -316,25 +315,3 @@ def _json(answer: requests.Response) -> object:
         return answer.json()
     except ValueError:
         return None
-
-
-def _bounded(call: Callable[[], requests.Response], seconds: float) -> requests.Response:
-    """`call()`, given up after `seconds` whatever trickles in: the time-out of a socket starts
-    again with every byte. Raises `requests.Timeout`."""
-    answers: list[requests.Response] = []
-    errors: list[Exception] = []
-
-    def attempt() -> None:
-        try:
-            answers.append(call())
-        except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
-            errors.append(error)
-
-    thread = threading.Thread(target=attempt, name="call", daemon=True)
-    thread.start()
-    thread.join(seconds + 0.5)
-    if errors:
-        raise errors[0]
-    if not answers:
-        raise requests.Timeout
-    return answers[0]

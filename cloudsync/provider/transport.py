@@ -3,12 +3,19 @@ answer means."""
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import requests
 from requests.auth import AuthBase
 
 from cloudsync.provider.errors import Transient
+
+CONNECT_SECONDS = 5.0
+GRACE_SECONDS = 0.5
+"""How long after its time a request may still report its own time-out, which says more."""
 
 
 class Bearer(AuthBase):
@@ -41,6 +48,54 @@ def session(token: str | None = None) -> requests.Session:
     return made
 
 
+class _SessionUntil(_Session):
+    """Ends every request at a deadline, however slowly the answer trickles in."""
+
+    def __init__(self, deadline: float, seconds: float) -> None:
+        super().__init__()
+        self._deadline, self._seconds = deadline, seconds
+
+    def request(self, *args: Any, **options: Any) -> requests.Response:
+        seconds = min(self._seconds, self._deadline - time.monotonic())
+        if seconds <= 0:
+            raise requests.ConnectTimeout("the run's deadline is reached")
+        timeout = min(CONNECT_SECONDS, seconds), seconds
+        send = super().request
+        return bounded(lambda: send(*args, **{**options, "timeout": timeout}), seconds)
+
+
+def session_until(deadline: float, seconds: float) -> requests.Session:
+    """A session for a library that makes requests of its own accord (to log in, to discover), with
+    what `session` promises and no token: each request takes at most `seconds`, and none outlasts
+    `deadline` (`time.monotonic()`), whatever time-out the library asks for. A request after the
+    deadline is not sent (`requests.ConnectTimeout`)."""
+    made = _SessionUntil(deadline, seconds)
+    made.auth = Bearer(None)
+    return made
+
+
+def bounded(call: Callable[[], requests.Response], seconds: float) -> requests.Response:
+    """`call()`, given up after `seconds` whatever trickles in: the time-out of a socket starts
+    again with every byte. Raises `requests.Timeout`."""
+    answers: list[requests.Response] = []
+    errors: list[Exception] = []
+
+    def attempt() -> None:
+        try:
+            answers.append(call())
+        except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
+            errors.append(error)
+
+    thread = threading.Thread(target=attempt, name="call", daemon=True)
+    thread.start()
+    thread.join(seconds + GRACE_SECONDS)
+    if errors:
+        raise errors[0]
+    if not answers:
+        raise requests.Timeout
+    return answers[0]
+
+
 def secured(made: requests.Session, token: str | None = None) -> requests.Session:
     """The session of an SDK, with what `session` promises: a redirect is an error of its own
     (`requests.TooManyRedirects`), and nothing of ~/.netrc is sent."""
@@ -56,7 +111,8 @@ def lost(what: str, error: Exception, unreadable: str, *, write: bool) -> Transi
     A write's fate is unknown, except where no connection came about: then nothing was sent.
     """
     if isinstance(error, requests.Timeout):
-        return Transient(f"{what}: no answer in time", fate_unknown=write)
+        unsent = isinstance(error, requests.ConnectTimeout)
+        return Transient(f"{what}: no answer in time", fate_unknown=write and not unsent)
     if isinstance(error, requests.ConnectionError):
         # urllib3 tells it by the name of the exception that requests wraps, several layers down.
         never_sent = "NewConnectionError" in repr(error)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.crash.conftest import zygotes  # noqa: F401 - a fixture
+from tests.openstack.login import Cloud
 from tests.openstack.proxy import NeutronProxy
 from tests.openstack.shared import shared_server
 
@@ -30,3 +33,15 @@ def proxy(neutron: int) -> Iterator[NeutronProxy]:
     """A project of its own behind a proxy of its own."""
     with NeutronProxy(neutron) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def cloud(neutron: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Cloud]:
+    """Nothing of the person who runs the tests is in the environment."""
+    for name in list(os.environ):
+        if name.startswith("OS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with Cloud(neutron) as cloud:
+        yield cloud

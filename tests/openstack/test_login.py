@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +19,6 @@ from tests.openstack.login import PASSWORD, TOKENS, Cloud
 from tests.openstack.test_neutron import SSH, spec_of, there_is
 
 pytestmark = pytest.mark.emulator
-
-
-@pytest.fixture
-def cloud(neutron: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Cloud]:
-    """Nothing of the person who runs the tests is in the environment."""
-    import os
-
-    for name in list(os.environ):
-        if name.startswith("OS_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    with Cloud(neutron) as cloud:
-        yield cloud
 
 
 def configured(cloud: Cloud, folder: Path, secret: str = PASSWORD) -> OpenStackAccount:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,7 +17,7 @@ import requests
 
 from cloudsync.provider.errors import Transient
 from cloudsync.provider.retry import seconds_of
-from cloudsync.provider.transport import lost, secured, session
+from cloudsync.provider.transport import lost, secured, session, session_until
 
 
 @pytest.fixture
@@ -77,16 +78,21 @@ def test_a_hint_in_seconds_is_honoured(hint: str, seconds: float | None) -> None
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Remembers who came with what; sends whoever asks for /moved elsewhere."""
+    """Remembers who came with what; sends whoever asks for /moved elsewhere, and whoever asks for
+    /slow an answer byte by byte."""
 
     seen: ClassVar[list[tuple[str, str | None]]] = []
+    over: ClassVar[threading.Event] = threading.Event()
 
     def do_GET(self) -> None:
         self.seen.append((self.path, self.headers.get("Authorization")))
         self.send_response(302 if self.path == "/moved" else 200)
         self.send_header("Location", "/elsewhere")
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", "1000" if self.path == "/slow" else "0")
         self.end_headers()
+        if self.path == "/slow":
+            while not self.over.wait(0.05):
+                self.wfile.write(b"#")
 
     def log_message(self, *_: object) -> None:
         """Not in the test's output."""
@@ -101,9 +107,11 @@ def echo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(netrc))
     Echo.seen.clear()
+    Echo.over.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
+        Echo.over.set()
         server.shutdown()
 
 
@@ -115,6 +123,32 @@ def test_a_password_of_netrc_goes_nowhere(echo: str, make: Any, token: str | Non
     assert Echo.seen == [("/", None if token is None else f"Bearer {token}")]
 
 
+def test_nor_does_it_with_requests_that_a_library_makes(echo: str) -> None:
+    with session_until(time.monotonic() + 10, 10) as client:
+        client.get(f"{echo}/")
+        client.post(f"{echo}/", auth=None, headers={"X-Auth-Token": "t0ken"})
+    assert Echo.seen == [("/", None)]
+
+
+@pytest.mark.parametrize(("left", "seconds"), [(0.5, 30.0), (30.0, 0.5)])
+def test_an_answer_that_trickles_ends_with_the_deadline_or_its_own_time(
+    echo: str, left: float, seconds: float
+) -> None:
+    begin = time.monotonic()
+    with session_until(begin + left, seconds) as client, pytest.raises(requests.Timeout) as raised:
+        client.get(f"{echo}/slow", timeout=600)
+    assert time.monotonic() - begin < 5
+    assert lost("GET /slow", raised.value, "", write=True).fate_unknown
+
+
+def test_after_the_deadline_nothing_is_sent(echo: str) -> None:
+    late = time.monotonic() - 1
+    with session_until(late, 30) as client, pytest.raises(requests.Timeout) as raised:
+        client.get(f"{echo}/")
+    assert Echo.seen == []
+    assert not lost("POST /", raised.value, "", write=True).fate_unknown
+
+
 def test_a_plain_session_would_have_sent_it(echo: str) -> None:
     with requests.Session() as client:
         client.get(f"{echo}/", headers={"Authorization": "Bearer t0ken"})
@@ -124,12 +158,18 @@ def test_a_plain_session_would_have_sent_it(echo: str) -> None:
 def test_a_redirect_is_not_followed(echo: str) -> None:
     with session("t") as client:
         assert client.get(f"{echo}/moved", allow_redirects=True).status_code == 302
+    with session_until(time.monotonic() + 10, 10) as client:
+        assert client.get(f"{echo}/moved", allow_redirects=True).status_code == 302
     with secured(requests.Session(), "t") as client, pytest.raises(requests.TooManyRedirects):
         client.get(f"{echo}/moved")
     assert {path for path, _ in Echo.seen} == {"/moved"}
 
 
-SESSIONS = re.compile(r"requests\.(Session\(|get\(|post\(|put\(|request\()|AuthorizedSession\(")
+SESSIONS = re.compile(
+    r"requests\.(Session\(|get\(|post\(|put\(|request\()|AuthorizedSession\("
+    # keystoneauth's, which opens one of its own unless it is given one of ours
+    r"|(?<![\w.])Session\((?!session=ours)"
+)
 
 
 def test_every_session_of_ours_is_one_of_these() -> None:

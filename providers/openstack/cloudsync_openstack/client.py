@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-import warnings
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -19,11 +19,8 @@ import requests
 from keystoneauth1 import exceptions as ks
 from keystoneauth1.adapter import Adapter
 from keystoneauth1.identity import BaseIdentityPlugin
-from keystoneauth1.noauth import NoAuth
-from keystoneauth1.session import Session
 from pydantic import TypeAdapter, ValidationError
 
-from cloudsync import __version__
 from cloudsync.provider.contract import Account
 from cloudsync.provider.errors import (
     AuthError,
@@ -38,13 +35,11 @@ from cloudsync.provider.errors import (
 from cloudsync.provider.retry import retried, seconds_of
 from cloudsync.provider.transport import lost
 from cloudsync_openstack.answers import Answer
+from cloudsync_openstack.login import opened
 from cloudsync_openstack.rules import plain
-from cloudsync_openstack.settings import OpenStackAccount, account_settings_of
+from cloudsync_openstack.settings import account_settings_of
 
-CONNECT_SECONDS = 5.0
-READ_SECONDS = 30.0
 Model = TypeVar("Model", bound=Answer)
-_AGENT = f"cloudsync/{__version__}"
 _QUOTA = ("OverQuota", "QuotaExceeded")
 
 
@@ -58,9 +53,10 @@ class Api:
     def __init__(self, account: Account) -> None:
         self.account = account
         self.settings = account_settings_of(account.settings)
-        self._session, self._network, self._compute = _opened(account, self.settings)
+        self._session, self._network, self._compute = opened(account, self.settings)
         self._project: str | None = self.settings.project_id
         self._renewing = threading.Lock()
+        weakref.finalize(self, self._session.session.close).atexit = False
 
     @property
     def project(self) -> str:
@@ -176,12 +172,10 @@ class Api:
     def _call(self, service: Adapter, method: str, path: str, **more: Any) -> Any:
         """One request; its JSON, or None for an answer without content."""
         what, write = f"{method} {path}", method != "GET"
-        left = self.account.deadline - time.monotonic()
-        if left <= 0:
+        if time.monotonic() >= self.account.deadline:
             raise Transient(f"{what}: the run's deadline is reached")
         token, url = self._login(self._session.get_token), self._base(service)
         url += path.removeprefix("/v2.0") if url.endswith("/v2.0") else path
-        more["timeout"] = (min(CONNECT_SECONDS, left), max(0.1, min(READ_SECONDS, left)))
         response = self._sent(what, method, url, more)
         if response.status_code == 401 and self._renewed(token):
             response = self._sent(what, method, url, more)
@@ -253,7 +247,11 @@ class Api:
         of = f"the account {self.account.name}"
         if isinstance(error, ks.Unauthorized):
             return AuthError(f"Keystone does not accept the credentials of {of}")
-        if isinstance(error, ks.ConnectFailure | ks.ConnectTimeout | ks.SSLError):
+        if isinstance(error, ks.InvalidResponse) and error.response.is_redirect:
+            return Unsupported(f"the login of {of}: Keystone redirects elsewhere; correct auth_url")
+        if isinstance(error, ks.ConnectTimeout):
+            return Transient(f"the login of {of}: no answer in time")
+        if isinstance(error, ks.ConnectFailure | ks.SSLError):
             return Transient(f"the login of {of}: Keystone cannot be reached")
         status = getattr(error, "http_status", None) or 0
         if status == 429:
@@ -324,63 +322,3 @@ def _next_marker(links: Any) -> dict[str, str] | None:
             query = parse_qs(urlsplit(str(link.get("href", ""))).query)
             return {key: query[key][0] for key in ("limit", "marker") if key in query}
     return None
-
-
-def _opened(
-    account: Account, settings: OpenStackAccount
-) -> tuple[Session, Adapter, Adapter | None]:
-    """A session and the two services. Raises `AuthError`."""
-    if settings.anonymous:
-        headers = {
-            "X-Project-Id": settings.project_id or "",
-            "X-User-Id": "cloudsync",
-            "X-Roles": "member,reader",
-        }
-        session = Session(auth=NoAuth(), additional_headers=headers, user_agent=_AGENT)
-        return session, Adapter(session, "network", endpoint_override=settings.endpoint), None
-    region = _configured(account, settings)
-    verify, cert = region.get_requests_verify_args()
-    session = Session(auth=region.get_auth(), verify=verify, cert=cert, user_agent=_AGENT)
-
-    def service(name: str, override: str | None) -> Adapter:
-        return Adapter(
-            session,
-            name,
-            interface=region.get_interface(name),
-            region_name=region.get_region_name(name),
-            endpoint_override=override or region.get_endpoint(name),
-        )
-
-    return session, service("network", settings.endpoint), service("compute", None)
-
-
-def _configured(account: Account, settings: OpenStackAccount) -> Any:
-    """The cloud as openstacksdk finds it. Its own messages may hold values, and are not
-    repeated."""
-    from openstack.config import OpenStackConfig
-    from openstack.exceptions import ConfigException
-
-    of = f"the account {account.name}"
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return OpenStackConfig(app_name="cloudsync", app_version=__version__).get_one(
-                cloud=settings.cloud, region_name=settings.region
-            )
-    except ks.MissingRequiredOptions as error:
-        missing = ", ".join(sorted(str(option.name) for option in error.options))
-        raise AuthError(
-            f"the OpenStack credentials of {of} are incomplete: {missing} is missing (clouds.yaml, "
-            "or the OS_* variables)"
-        ) from None
-    except ConfigException:
-        named = f"the cloud {settings.cloud!r}" if settings.cloud else "a cloud"
-        raise AuthError(
-            f"no OpenStack credentials for {of}: clouds.yaml does not have {named}"
-            + (f" with the region {settings.region!r}" if settings.region else "")
-            + ", and the OS_* variables do not say one"
-        ) from None
-    except (ks.ClientException, OSError, ValueError, TypeError) as error:
-        raise AuthError(
-            f"the OpenStack credentials of {of} cannot be read: {type(error).__name__}"
-        ) from None
