@@ -98,14 +98,15 @@ def _write_leases(path: Path, leases: list[int]) -> None:
 
 
 def _process() -> int | None:
-    """The id of the server that was started last, if it is still that server."""
+    """The id of the server that was started last, by whichever checkout, if it is still that
+    server."""
     try:
         process = int((STATE / "pid").read_text())
         title = Path(f"/proc/{process}/cmdline").read_bytes()
     except (OSError, ValueError):
         return None
     # Neutron writes its command line again, as one word.
-    return process if str(HERE / "serve.py").encode() in title else None
+    return process if str(STATE / "run").encode() in title else None
 
 
 def _running(*, used: bool) -> int | None:
