@@ -177,6 +177,45 @@ class World:
         path.write_text(json.dumps([play]))
         return path
 
+    def playbook_of_rules(self, case: str) -> Path:
+        """The file for Ansible with a task for each rule, once a firewall; OpenStack only. Such a
+        task knows of no other rule: only `10 out` says which ones go."""
+        gone = MORE if case == "10 out" else []
+        wanted = BASE + MORE if case == "10 in" else BASE
+        rule = {
+            "security_group": "bench-{{ item.0 }}",
+            "state": "{{ item.1.state }}",
+            "direction": "ingress",
+            "ether_type": "{{ item.2.family }}",
+            "protocol": "tcp",
+            "port_range_min": "{{ item.1.port }}",
+            "port_range_max": "{{ item.1.port }}",
+            "remote_ip_prefix": "{{ item.2.prefix }}",
+            "auth_type": "none",
+            "auth": {"endpoint": self.double.about["endpoint"]},
+        }
+        ports = [{"port": port, "state": "present"} for port in wanted]
+        ports += [{"port": port, "state": "absent"} for port in gone]
+        families = [
+            {"family": family, "prefix": prefix}
+            for family, prefix in zip(("IPv4", "IPv6"), _ANY, strict=True)
+        ]
+        play = {
+            "hosts": "localhost",
+            "connection": "local",
+            "gather_facts": False,
+            "vars": {"groups_": list(range(self.count)), "ports": ports, "families": families},
+            "tasks": [
+                {
+                    "openstack.cloud.security_group_rule": rule,
+                    "loop": "{{ groups_ | product(ports, families) | list }}",
+                }
+            ],
+        }
+        path = self.folder / f"rules-{case.replace(' ', '-')}.yml"
+        path.write_text(json.dumps([play]))
+        return path
+
     def ports(self, state: str) -> str:
         """For the floor script."""
         return ",".join(map(str, _ports(state)))

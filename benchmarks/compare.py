@@ -25,6 +25,8 @@ FLOORS = Path(__file__).resolve().parent / "floors"
 CASES = {"no-op": "base", "10 in": "more", "10 out": "base"}
 """In their order, and the state each leads to."""
 LATENCY = 0.05
+RULE_BY_RULE = "ansible, rule by rule"
+"""The contender with a task for each rule, where the vendor's collection has such a module."""
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Contender:
     def words(self, case: str) -> tuple[list[str | Path], dict[str, str]]:
         """What is typed, and what more the environment needs."""
         state = CASES.get(case, "base")
-        if self.name == "ansible":
+        if self.name in ("ansible", RULE_BY_RULE):
             bin_ = neighbours.VENV / "bin"
             more = {
                 "PATH": f"{bin_}:/usr/bin:/bin",
@@ -48,7 +50,9 @@ class Contender:
                 "ANSIBLE_LOCALHOST_WARNING": "False",
                 "ANSIBLE_INVENTORY_UNPARSED_WARNING": "False",
             }
-            return [bin_ / "ansible-playbook", self.world.playbook(state)], more
+            by_rule = self.name == RULE_BY_RULE
+            file = self.world.playbook_of_rules(case) if by_rule else self.world.playbook(state)
+            return [bin_ / "ansible-playbook", file], more
         if self.name == "floor":
             return self._floor("no-op" if case == "no-op" else "write", state), {}
         foreign = "report" if "report" in case else "ignore"
@@ -102,11 +106,18 @@ def contenders(cloud: str, count: int, names: tuple[str, ...]) -> Iterator[list[
 
 
 def measure(
-    cloud: str, count: int, latency: float, rounds: int, *, ansible: tuple[str, ...] = tuple(CASES)
+    cloud: str,
+    count: int,
+    latency: float,
+    rounds: int,
+    *,
+    ansible: tuple[str, ...] = tuple(CASES),
+    rule_by_rule: bool = False,
 ) -> list[dict[str, Any]]:
     """Rows of one cloud. `ansible`: the cases it takes part in, once each where there are many
-    firewalls."""
+    firewalls. `rule_by_rule`: whether it also runs once with a task for each rule."""
     names = ("cloudsync", "floor", *(("ansible",) if ansible else ()))
+    names += (RULE_BY_RULE,) if rule_by_rule else ()
     with contenders(cloud, count, names) as found:
         for one in found:
             one.world.double.latency(latency)
@@ -117,6 +128,7 @@ def measure(
                     left_out = one.name == "ansible" and (
                         case not in ansible or (number and count > 20)
                     )
+                    left_out = left_out or (one.name == RULE_BY_RULE and number > 0)
                     if not own and not left_out:
                         one.run(case, counts=True)
         return [

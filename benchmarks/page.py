@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.compare import CASES
+from benchmarks.compare import CASES, RULE_BY_RULE
 from benchmarks.processes import ratio
 from benchmarks.recorded import CLOUDS, ROOT, Rows, by_axis, find, is_measured, record, rows
 
@@ -74,12 +74,32 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def on_neutron() -> Iterator[str]:
-    """One group, and 20 if they were measured: the part has both."""
+    """One group, and 20 if they were measured: the part has both. Then Ansible's module for single
+    rules."""
     measured = rows("openstack")
+    if measured:
+        it = record("openstack")["on"]
+        yield (
+            f"Measured on {it['date']} at commit {it['commit']}, openstacksdk "
+            f"{it['versions']['openstacksdk']}, openstack.cloud "
+            f"{it['neighbours']['openstack.cloud']}."
+        )
+        yield ""
     for count in sorted({row["count"] for row in measured}):
         part = [row for row in measured if row["count"] == count]
         yield from compared(part, {"openstack": "OpenStack"}, latencies=(0.0,))
         yield ""
+    lines = []
+    for row in measured:
+        if row["contender"] != RULE_BY_RULE:
+            continue
+        case, count = row["case"], row["count"]
+        us = find(measured, contender="cloudsync", case=case, count=count)
+        calls = "–" if us is None else f"{us['calls']} / {row['calls']}"
+        lines.append((case, seconds(us), seconds(row), calls, number(against(us, row))))
+    if lines:
+        head = ("one group, a task for each rule", "cloudsync s", "Ansible s", "calls", "÷ Ansible")
+        yield from table(head, lines)
 
 
 def compared(
