@@ -65,10 +65,10 @@ def _configured(account: Account, settings: OpenStackAccount) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = OpenStackConfig(app_name="cloudsync", app_version=__version__)
-            for cloud in found.cloud_config["clouds"].values():
+            configuration = OpenStackConfig(app_name="cloudsync", app_version=__version__)
+            for cloud in configuration.cloud_config["clouds"].values():
                 _without_fetched_profile(cloud)
-            return found.get_one(cloud=settings.cloud, region_name=settings.region)
+            return configuration.get_one(cloud=settings.cloud, region_name=settings.region)
     except ks.MissingRequiredOptions as error:
         missing = ", ".join(sorted(str(option.name) for option in error.options))
         raise AuthError(
