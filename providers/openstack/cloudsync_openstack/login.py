@@ -67,7 +67,8 @@ def _configured(account: Account, settings: OpenStackAccount) -> Any:
             warnings.simplefilter("ignore")
             configuration = OpenStackConfig(app_name="cloudsync", app_version=__version__)
             for cloud in configuration.cloud_config["clouds"].values():
-                _without_fetched_profile(cloud)
+                if isinstance(cloud, dict):  # the file may have an empty entry
+                    _without_fetched_profile(cloud)
             return configuration.get_one(cloud=settings.cloud, region_name=settings.region)
     except ks.MissingRequiredOptions as error:
         missing = ", ".join(sorted(str(option.name) for option in error.options))
