@@ -53,7 +53,8 @@ def _code_lines(source: str) -> int:
         if token.type not in _BLANK:
             lines.update(range(token.start[0], token.end[0] + 1))
     for node in ast.walk(ast.parse(source)):
-        for statement in getattr(node, "body", None) or []:
+        body = getattr(node, "body", None)
+        for statement in body if isinstance(body, list) else []:
             if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
                 lines -= set(range(statement.lineno, (statement.end_lineno or 0) + 1))
     return len(lines)

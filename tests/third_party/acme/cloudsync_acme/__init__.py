@@ -50,6 +50,7 @@ class AcmeProvider:
     account_settings: ClassVar[AccountModel] = AcmeAccount
     firewall_settings: ClassVar[FirewallModel] = AcmeFirewall
     capabilities: ClassVar[Capabilities] = Capabilities(
+        notes=(("no machines", "a file is attached to nothing: https://acme.example/firewalls"),),
         protocols=frozenset({"tcp", "udp"}),
         icmp_types=False,
         private_is_public=False,
