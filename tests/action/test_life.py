@@ -252,7 +252,7 @@ def test_a_pull_request_that_cannot_be_told_is_a_warning_since_everything_is_don
         {"command": "apply", "install": "none"}, github.token(pull_requests="read")
     )
     assert (done.code, done.outputs["failure-reason"]) == (0, ""), done.log
-    assert "::warning title=cloudsync::the pull request could not be told" in done.log
+    assert "::warning title=cloudsync::the pull request could not be updated" in done.log
     assert repository.open == {"22/tcp", "443/tcp"}
 
 

@@ -37,7 +37,7 @@ endpoint = "http://127.0.0.1:9/v1"
 region = "eu-central-1"
 """,
     ).replace('"hetzner"', '"aws"')
-    + 'vpc_id = "vpc-1"\n'
+    + 'vpc_id = "vpc-00000000000000001"\n'
 )
 
 

@@ -72,6 +72,15 @@ class TestGcpOneRuleEach(Conformance):
             yield OneRuleEachStage(double)
 
 
+# Sets of nftables hold intervals: a network has no host bits there, and two that touch are one.
+NFT = [
+    one
+    for one in SCENARIOS
+    if str(one)
+    not in ("host-bits-of-a-network-mean-the-network", "networks-are-written-as-they-were-listed")
+]
+
+
 @pytest.mark.engine
 class TestHost(Conformance):
     """A table that observes, put into effect by those scenarios that attach."""
@@ -81,6 +90,17 @@ class TestHost(Conformance):
         needs()
         with Namespace() as machine:
             yield HostStage(machine, enforced=False)
+
+    @pytest.mark.parametrize("scenario", NFT, ids=str)
+    def test_scenario(
+        self,
+        scenario: Scenario,
+        stage: HostStage,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        request: pytest.FixtureRequest,
+    ) -> None:
+        super().test_scenario(scenario, stage, tmp_path, monkeypatch, request)
 
 
 @pytest.mark.engine
@@ -94,7 +114,7 @@ class TestHostEnforcing(Conformance):
             yield HostStage(machine, enforced=True)
 
     @pytest.mark.parametrize(
-        "scenario", [one for one in SCENARIOS if not one.needs & {"attaches", "remote"}], ids=str
+        "scenario", [one for one in NFT if not one.needs & {"attaches", "remote"}], ids=str
     )
     def test_scenario(
         self,
@@ -121,6 +141,7 @@ FOR_MOTO = tuple(
     for one in SCENARIOS
     if not one.needs & MOTO_CANNOT.keys()
     and one.name != "another spelling of IPv6 is the same"
+    and str(one) != "forty-ports-of-their-own"  # moto counts IPv4 and IPv6 together
     and "esp" not in one.protocols  # moto fails on a protocol that has no ports
 )
 

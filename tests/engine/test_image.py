@@ -111,6 +111,7 @@ def test_the_image_is_built_from_the_sources_and_nothing_else(image: Lab) -> Non
         "README.md",
         "cloudsync",
         "constraints.txt",
+        "deploy",
         "providers",
         "pyproject.toml",
     }

@@ -196,7 +196,8 @@ class Machine:
         units = self.folder / "upper" / "etc" / "systemd" / "system"
         units.mkdir(parents=True)
         for unit in (CHECKOUT / "deploy" / "systemd").iterdir():
-            shutil.copy(unit, units / unit.name)
+            if unit.is_file():
+                shutil.copy(unit, units / unit.name)
         (self.folder / "upper" / "etc" / "docker").mkdir()
         (self.folder / "upper" / "etc" / "docker" / "daemon.json").write_text(_DAEMON)
         done = roots.Copy(self.folder, self._root).run(

@@ -19,7 +19,11 @@ PACKAGES = tuple(f"cloudsync_{name}" for name in PROVIDERS)
 
 
 def test_the_wheel_has_the_packages_and_no_top_level_providers(wheel: zipfile.ZipFile) -> None:
-    tops = {name.split("/")[0] for name in wheel.namelist() if ".dist-info" not in name}
+    tops = {
+        name.split("/")[0]
+        for name in wheel.namelist()
+        if ".dist-info" not in name and ".data/" not in name
+    }
     assert tops == {"cloudsync", *PACKAGES}
 
 
