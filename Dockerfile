@@ -14,6 +14,8 @@ COPY pyproject.toml README.md LICENSE constraints.txt ./
 COPY cloudsync cloudsync
 COPY providers providers
 COPY deploy deploy
+COPY docs/glossary.md docs/writing-a-provider.md docs/
+COPY examples/provider examples/provider
 # Which providers' libraries are in it: aws, digitalocean, gcp, hetzner, openstack with commas between, or all.
 ARG EXTRAS=all
 RUN python -m venv /opt/cloudsync \

@@ -112,6 +112,8 @@ def test_the_image_is_built_from_the_sources_and_nothing_else(image: Lab) -> Non
         "cloudsync",
         "constraints.txt",
         "deploy",
+        "docs",
+        "examples",
         "providers",
         "pyproject.toml",
     }

@@ -30,7 +30,17 @@ PACKAGES = (
 SUITE = "trixie"
 CHECKOUT = Path(__file__).parents[2]
 BOOT_SECONDS = 90.0
-_SOURCES = ("cloudsync", "providers", "pyproject.toml", "README.md", "LICENSE", "constraints.txt")
+_SOURCES = (
+    "cloudsync",
+    "constraints.txt",
+    "deploy",
+    "docs",
+    "examples",
+    "LICENSE",
+    "providers",
+    "pyproject.toml",
+    "README.md",
+)
 _BOOT = """set -e
 root=$1; folder=$2
 mount --make-rprivate /
