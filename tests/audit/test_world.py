@@ -203,8 +203,8 @@ def stale(site: Site) -> Fix:
     saved = site.run("iptables-save", "-t", "nat")
     site.engine.remove_containers()
     site.serve("job", "", 80)
-    site.write("/root/saved", saved)
-    site.run("iptables-restore", "/root/saved")
+    site.write("/run/saved", saved)
+    site.run("iptables-restore", "/run/saved")
 
     def fix() -> None:
         site.engine.stop()

@@ -152,7 +152,8 @@ class Site:
         process.wait(20)
 
     def write(self, path: str, content: str) -> None:
-        """A file of the machine."""
+        """A file of the machine, in a place that is its own."""
+        assert path.startswith(("/run/", *_OVERLAID)), f"{path} would stay on the machine below"
         script = f"mkdir -p {Path(path).parent} && cat > {path}"
         subprocess.run([*self.words, "sh", "-c", script], input=content, text=True, check=True)
 
