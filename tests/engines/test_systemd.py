@@ -12,7 +12,7 @@ from tests import roots
 from tests.doubles.hetzner import HetznerDouble
 from tests.engine import lab
 from tests.engine.soak import ports_of
-from tests.engines.booted import CannotBoot, Machine
+from tests.engines.booted import CHECKOUT, CannotBoot, Machine
 from tests.engines.site import in_network
 
 pytestmark = [pytest.mark.engine, pytest.mark.emulator, pytest.mark.timeout(900)]
@@ -78,6 +78,10 @@ def installed(machine: Machine, cloud: HetznerDouble) -> Iterator[Machine]:
     """Set up as docs/unattended.md says, with the user's word given once by hand; one container."""
     machine.write("/etc/cloudsync/config.toml", CONFIG.format(endpoint=cloud.endpoint))
     machine.write("/etc/cloudsync/credentials/hcloud_token", cloud.token, 0o600)
+    drop_in = (CHECKOUT / "deploy" / "systemd" / "clouds" / "hetzner.conf").read_text()
+    for unit in ("cloudsync.service", WATCH):
+        machine.write(f"/etc/systemd/system/{unit}.d/cloud.conf", drop_in)
+    machine.run("systemctl daemon-reload")
     machine.run("docker rm -f $(docker ps -aq) 2>/dev/null; true")
     machine.run("docker run -d --restart always --name web -p 8080:80 bb:1")
     machine.run(
@@ -134,7 +138,7 @@ def test_its_state_belongs_to_a_user_of_its_own_and_to_nobody_else(installed: Ma
 def test_the_timer_and_the_service_take_the_state_over_from_each_other(
     installed: Machine, cloud: HetznerDouble
 ) -> None:
-    """Two units, two dynamic users, one folder."""
+    """Two units, one dynamic user, one folder."""
     for unit in ("cloudsync.service", WATCH, "cloudsync.service"):
         installed.run(f"systemctl start {unit}")
         if unit == WATCH:
