@@ -15,18 +15,32 @@ from cloudsync import exit_codes
 from cloudsync.config.configuration import Allow, MovingNetwork, PortRange, Sources, Ssh
 from cloudsync.config.networks import with_networks
 from cloudsync.model.plan import Granted
-from cloudsync.model.ports import Complete, Origin, Uncertain
+from cloudsync.model.ports import Complete, Failed, Origin, Uncertain
 from cloudsync.planning.holds import hold
 from cloudsync.planning.policy import desire
-from cloudsync.provider.contract import Machine, Present
+from cloudsync.provider.contract import Machine, Present, VendorRule
+from cloudsync.provider.guarded import guarded
 from cloudsync.reconcile import run as reconcile
 from cloudsync.reconcile.run import Options, Report
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.networks import ANY, NOWHERE, NetworkSet
 from cloudsync.state import networks as state
-from tests.world import PLACE, MemorySettings, World, build, required, rules
+from tests.world import (
+    PLACE,
+    MemoryProvider,
+    MemoryReader,
+    MemorySettings,
+    World,
+    build,
+    required,
+    rules,
+)
 
 LIST = "cdn.txt"
+OBJECTS = (
+    VendorRule("wide", rules("tcp/22"), ours=True),
+    VendorRule("narrow", rules("tcp/22 from 198.51.100.7/32"), ours=True),
+)
 OLD, NEW = "198.51.100.7/32", "198.51.100.8/32"
 
 
@@ -115,6 +129,45 @@ def test_law1_nothing_closes_on_the_ports_of_a_network_that_was_not_read(moving:
     assert held(report) == {"unread-network": rules(f"tcp/9100 from {OLD}")}
     (refused,) = report.plan.firewalls[0].refused
     assert refused.code == "unread-network"
+
+
+@pytest.mark.parametrize("unread", ["nothing", "a network", "a host", "additive"])
+def test_law1_a_narrower_rule_of_ours_may_go_only_if_everything_is_known(
+    moving: World, unread: str
+) -> None:
+    """What is unread now may be all that needs it tomorrow."""
+
+    class Objects(MemoryReader):
+        def read(self, specs: Any) -> Any:
+            return {
+                name: replace(seen, objects=OBJECTS) for name, seen in super().read(specs).items()
+            }
+
+    class Asked(MemoryProvider):
+        def open_reader(self, account: Any) -> Any:
+            return Objects(self.cloud)
+
+        def plan_steps(self, observed: Any, target: Any) -> Any:
+            asked.append(observed)
+            return super().plan_steps(observed, target)
+
+    asked: list[Present] = []
+    world = moving
+    (account,) = world.configuration.accounts
+    table = replace(
+        world.configuration.accounts[account], provider=guarded(Asked(world.cloud), account)
+    )
+    world.configuration = replace(world.configuration, accounts={account: table})
+    world.has("tcp/22")
+    lists(world, OLD)
+    if unread == "a network":
+        breaks(world)
+    elif unread == "a host":
+        world.discoveries["web-1"] = Failed("away")
+    elif unread == "additive":
+        world.policy(mode="additive")
+    reconcile.plan(world.configuration, Options())
+    assert [rule.ours for rule in asked[-1].objects] == [unread == "nothing", unread == "nothing"]
 
 
 def test_a_denied_port_closes_whatever_is_unread(moving: World) -> None:
