@@ -31,8 +31,12 @@ from cloudsync.provider.marker import Marker
 from cloudsync.provider.settings import SecretRef
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_hetzner import provider
+from cloudsync_hetzner.answers import Firewall, Server
+from cloudsync_hetzner.reader import Project as Listed
+from cloudsync_hetzner.settings import HetznerFirewall
 from tests.doubles.hetzner import HetznerDouble, fault_body
 from tests.doubles.http import Fault
+from tests.growth import growth
 from tests.providers.harness import Harness
 from tests.world import rules
 
@@ -534,3 +538,22 @@ def test_a_server_that_does_not_answer_is_given_up_in_time(
     observed = project.read(seconds=0.4)
     assert isinstance(observed, Unreadable)
     assert time.monotonic() - start < 1.3
+
+
+def test_reading_a_firewall_takes_work_that_grows_with_the_servers_it_covers(
+    project: Project,
+) -> None:
+    def observed(count: int) -> None:
+        net = {"firewalls": [{"id": 1, "status": "applied"}, {"id": 2, "status": "applied"}]}
+        servers = [Server(id=n, name=f"s{n}", public_net=net) for n in range(count)]  # type: ignore[arg-type]  # pydantic reads it
+        everywhere = [{"type": "server", "server": {"id": n}} for n in range(count)]
+        firewalls = [
+            Firewall.model_validate(
+                {"id": n, "name": name, "labels": {}, "rules": [SSH], "applied_to": everywhere}
+            )
+            for n, name in ((1, "cloudsync-web"), (2, "other"))
+        ]
+        listed = Listed(provider.open_client(project.account()), firewalls, servers)
+        assert isinstance(listed.observe("cloudsync-web", HetznerFirewall()), Present)
+
+    assert growth(observed, small=50) < 6

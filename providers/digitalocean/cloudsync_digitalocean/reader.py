@@ -84,6 +84,7 @@ class Team:
         self.firewalls = {firewall.id: firewall for firewall in firewalls}
         self.names = {firewall.id: firewall.name for firewall in firewalls}
         self._droplets: dict[str, dict[int, Droplet]] = {}
+        self._acting: dict[int, Mapping[str, Acts]] = {}
         self._tags_visible = False
 
     def observe(
@@ -144,20 +145,27 @@ class Team:
     ) -> ListedMachine:
         """A droplet with every firewall that acts on it. `tags`: by firewall of the
         configuration."""
-        acting = {id_: _acts(firewall, droplet) for id_, firewall in self.firewalls.items()}
         return ListedMachine(
             str(droplet.id),
             droplet.name,
             "droplet",
             families_of(droplet.public),
             droplet.public,
-            {id_: acts for id_, acts in acting.items() if acts is not None},
+            self._acting_on(droplet),
             frozenset(
                 name
                 for name, words in (tags or {}).items()
                 if not set(words).isdisjoint(droplet.tags or ())
             ),
         )
+
+    def _acting_on(self, droplet: Droplet) -> Mapping[str, Acts]:
+        """By id, every firewall that acts on the droplet; worked out once."""
+        if droplet.id not in self._acting:
+            acting = {id_: _acts(firewall, droplet) for id_, firewall in self.firewalls.items()}
+            acts_by_id = {id_: acts for id_, acts in acting.items() if acts is not None}
+            self._acting[droplet.id] = acts_by_id
+        return self._acting[droplet.id]
 
     def see_everything(self) -> None:
         """Raises `AuthError` if the token would hide what a firewall is attached to."""

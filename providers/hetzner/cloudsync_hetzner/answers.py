@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from cloudsync.provider.answers import Answer, Echoed
 from cloudsync.rules.networks import Family
 
@@ -70,7 +72,7 @@ class Firewall(Answer):
         """Ids of the servers it is applied to by id."""
         return frozenset(r.server.id for r in self.applied_to if r.server is not None)
 
-    @property
+    @cached_property
     def covered(self) -> frozenset[int]:
         """Ids of all servers it is applied to, by selectors too."""
         members = (member for r in self.applied_to for member in r.applied_to_resources or ())
@@ -82,7 +84,7 @@ class Firewall(Answer):
         selectors = (r.label_selector for r in self.applied_to)
         return frozenset(s.selector for s in selectors if s is not None)
 
-    @property
+    @cached_property
     def effective_rules(self) -> int:
         """Networks summed over all rules: how Hetzner's limit is taken to count."""
         return sum(len(rule.source_ips) + len(rule.destination_ips) for rule in self.rules)
