@@ -1,5 +1,5 @@
-"""The provider `digitalocean` by the real SDK over HTTP, against the double: calls counted, meaning
-compared, every failure told."""
+"""The provider `digitalocean` over HTTP, against the double: calls counted, meaning compared, every
+failure reported."""
 
 from __future__ import annotations
 

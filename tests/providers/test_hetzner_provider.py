@@ -1,5 +1,5 @@
-"""The provider `hetzner` by the real SDK over HTTP, against the double: calls counted, meaning
-compared, every failure told."""
+"""The provider `hetzner` over HTTP, against the double: calls counted, meaning compared, every
+failure reported."""
 
 from __future__ import annotations
 

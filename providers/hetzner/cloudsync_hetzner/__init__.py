@@ -1,4 +1,4 @@
-"""The provider `hetzner`: Hetzner Cloud Firewalls by the vendor's own SDK, hcloud."""
+"""The provider `hetzner`: Hetzner Cloud Firewalls. Read `plugin.py` first."""
 
 from __future__ import annotations
 

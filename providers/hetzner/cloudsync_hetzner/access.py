@@ -7,7 +7,7 @@ that may write is answered `not_found`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 
 from cloudsync.provider.access import Access, asked, of_quota, of_rate
 from cloudsync.provider.answers import Nothing
@@ -20,9 +20,8 @@ from cloudsync_hetzner.rules import MAX_RULES
 MAX_FIREWALLS = 50
 
 
-def rows(open_: Callable[[], Rest], names: Collection[str]) -> Sequence[Access]:
+def rows(api: Rest, names: Collection[str]) -> Sequence[Access]:
     """`names`: of the configuration's firewalls, at the vendor. Raises `ProviderError`."""
-    api = open_()
     firewalls = api.pages("/firewalls", "firewalls", Firewall)
     api.get("/servers", Nothing, {"page": 1, "per_page": 1})
     used = of_quota("firewalls of the project", len(firewalls), MAX_FIREWALLS)

@@ -134,7 +134,7 @@ class HetznerProvider(RestProvider[HetznerAccount, HetznerFirewall]):
         from cloudsync_hetzner.access import rows
 
         names = {self.identity(spec) for spec in specs}
-        return rows_of(lambda: rows(lambda: self.open_client(account), names))
+        return rows_of(lambda: rows(self.open_client(account), names))
 
     def open_reader(self, account: Account) -> Reader:
         """Raises `AuthError` if the token cannot be had."""
