@@ -50,7 +50,7 @@ from cloudsync.provider.transport import bounded, lost, session
 CALL_SECONDS = 30.0
 MAX_PAGES = 400
 _LONGEST_MESSAGE = 200
-
+_LONGEST_FIELD = 80
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -143,8 +143,9 @@ class Rest:
         model: type[Model],
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> Model:
-        """A write, with headers of its own such as `If-Match`; repeated only if it surely did nothing. Raises `ProviderError`, with
-        `fate_unknown` if it is; a `Conflict` is never repeated, since the core plans again."""
+        """A write, with headers of its own such as `If-Match`; repeated only if it surely did
+        nothing. Raises `ProviderError`, with `fate_unknown` if it is; a `Conflict` is never
+        repeated, since the core plans again."""
         answer = self._repeated(method, path, {"json": dict(body), "headers": dict(headers)})
         return understood(f"{method} {path}", answer, model, write=True)
 
@@ -262,9 +263,11 @@ def understood(what: str, answer: object, model: type[Model], *, write: bool = F
     try:
         return model.model_validate(answer)
     except ValidationError as error:
-        field = ".".join(map(str, error.errors(include_input=False)[0]["loc"])) or "the answer"
+        # A key of the vendor's (the name of a label) may be a step of the way to the field.
+        field = printable(".".join(map(str, error.errors(include_input=False)[0]["loc"])))
+        where = field[:_LONGEST_FIELD] or "the answer"
         raise Transient(
-            f"{what}: an answer that cannot be understood ({field})", fate_unknown=write
+            f"{what}: an answer that cannot be understood ({where})", fate_unknown=write
         ) from None
 
 

@@ -79,3 +79,18 @@ def test_a_write_sends_headers_of_its_own(rest: Rest) -> None:
     rest.write("PUT", "/stones/1", {}, Nothing, {"If-Match": "7"})
     with pytest.raises(Conflict):
         rest.write("PUT", "/stones/1", {}, Nothing, {"If-Match": "6"})
+
+
+class Labelled(BaseModel):
+    labels: dict[str, str]
+
+
+def test_a_key_of_the_vendors_in_a_message_is_short_and_printable(
+    rest: Rest, pebble: Pebble
+) -> None:
+    pebble.pages[""] = {"labels": {"\x1b[2J\u202e" + "x" * 500: 7}}
+    with pytest.raises(Transient) as raised:
+        rest.get("/stones", Labelled)
+    assert raised.value.message.isprintable()
+    assert len(raised.value.message) < 200
+    assert "(labels.[2Jxxx" in raised.value.message

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Step
 from cloudsync.provider.errors import ProviderError, Transient
 from cloudsync.provider.http import Rest
@@ -80,7 +81,7 @@ class _Actions:
 
 def _failure(action: Action) -> str:
     code = action.error.code if action.error is not None else "unknown"
-    return f"{code[:60]} on {_where([action])}"
+    return f"{printable(code)[:60]} on {_where([action])}"
 
 
 def _where(actions: list[Action]) -> str:
