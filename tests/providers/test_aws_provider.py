@@ -37,9 +37,11 @@ from cloudsync.provider.errors import (
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
 from cloudsync_aws import provider
+from cloudsync_aws.machines import fleet
 from cloudsync_aws.settings import AwsAccount, AwsFirewall
 from tests.doubles.ec2 import Ec2Double, fault_body
 from tests.doubles.http import Fault
+from tests.growth import operations
 from tests.world import rules
 
 pytestmark = pytest.mark.emulator
@@ -729,3 +731,23 @@ def test_the_configured_endpoint_comes_before_the_environment(
 ) -> None:
     region.monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", ELSEWHERE["AWS_ENDPOINT_URL_EC2"])
     assert provider.endpoint(region.account()) == cloud.endpoint
+
+
+def test_a_group_is_understood_once_however_many_instances_it_is_on() -> None:
+    groups = {
+        "sg-1": {
+            "GroupId": "sg-1",
+            "GroupName": "web",
+            "VpcId": "vpc-1",
+            "IpPermissions": [tcp(port) for port in range(1000, 1060)],
+        }
+    }
+    spec = FirewallSpec("web", AwsFirewall(vpc_id="vpc-0123456789abcdef0"), MARK)
+
+    def look(count: int) -> int:
+        nic = {"NetworkInterfaceId": "eni-1", "Groups": [{"GroupId": "sg-1"}]}
+        instances = [{"InstanceId": f"i-{n}", "NetworkInterfaces": [nic]} for n in range(count)]
+        return operations(lambda: fleet([spec], instances, groups, {}, "eu-central-1"))
+
+    look(1)
+    assert look(20) < 2 * look(1)

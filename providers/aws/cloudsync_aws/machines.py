@@ -8,6 +8,7 @@ one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from cloudsync.provider.contract import FirewallSpec
@@ -26,7 +27,7 @@ from cloudsync.provider.machines import (
 from cloudsync.rules import RuleSet
 from cloudsync.rules.networks import NetworkSet
 from cloudsync_aws.native import marker_of
-from cloudsync_aws.permissions import Other, UnknownPermission, from_vendor, text
+from cloudsync_aws.permissions import UnknownPermission, from_vendor, text
 from cloudsync_aws.settings import name_of, settings_of
 
 Group = Mapping[str, Any]
@@ -47,7 +48,10 @@ def fleet(
     region: str,
 ) -> Fleet:
     """Raises what an answer of a strange shape raises."""
-    machines = tuple(_machine(instance, specs, groups, lists) for instance in instances)
+    instances = tuple(instances)
+    on_any = {id_ for instance in instances for id_ in groups_on(instance)}
+    acting = {id_: _acting(groups[id_], specs, lists) for id_ in sorted(on_any & groups.keys())}
+    machines = tuple(_machine(instance, specs, acting) for instance in instances)
     there = {machine.id for machine in machines}
     missing = [
         f"there is no instance {id_} in {region}, which the firewall {spec.name} names"
@@ -55,12 +59,6 @@ def fleet(
         for id_ in settings_of(spec).instances
         if id_ not in there
     ]
-    acting = {
-        firewall.of
-        for machine in machines
-        for interface in machine.interfaces
-        for firewall in interface.firewalls
-    }
     # If the configuration names instances, only those were asked for: the group may be on others
     # too.
     everywhere = [spec for spec in specs if not settings_of(spec).instances]
@@ -73,12 +71,13 @@ def fleet(
         for spec in specs
         if spec not in everywhere
     ]
-    return Fleet(machines, frozenset(existing - acting), (*missing, *NOT_EVALUATED))
+    on_machines = {group.firewall.of for group in acting.values()}
+    return Fleet(machines, frozenset(existing - on_machines), (*missing, *NOT_EVALUATED))
 
 
 def marked(groups: Iterable[Group], specs: Sequence[FirewallSpec]) -> tuple[Marked, ...]:
     """The groups that carry a marker."""
-    markers = ((_acting(group, specs), marker_of(group.get("Tags") or ())) for group in groups)
+    markers = ((_firewall(group, specs), marker_of(group.get("Tags") or ())) for group in groups)
     return tuple(Marked(firewall, marker) for firewall, marker in markers if marker is not None)
 
 
@@ -119,36 +118,30 @@ def prefix_lists(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Acting:
+    """A group as it acts on every interface that has it."""
+
+    firewall: ActingFirewall
+    rules: tuple[StageRule, ...] = ()
+    unknown: tuple[str, ...] = ()
+    """What of it could not be understood, for people."""
+    kept: tuple[str, ...] = ()
+    """What other machines may reach by it, for people."""
+
+
 def _machine(
-    instance: Mapping[str, Any],
-    specs: Sequence[FirewallSpec],
-    groups: Mapping[str, Group],
-    lists: Lists,
+    instance: Mapping[str, Any], specs: Sequence[FirewallSpec], acting: Mapping[str, _Acting]
 ) -> ObservedMachine:
-    unknown: dict[str, None] = {}
-    kept: dict[str, None] = {}
+    groups: list[_Acting] = []
     interfaces = []
     for network_interface in instance["NetworkInterfaces"]:
-        rules: list[StageRule] = []
-        firewalls = []
-        for membership in network_interface["Groups"]:
-            group = groups.get(str(membership["GroupId"]))
-            if group is None:
-                firewalls.append(
-                    ActingFirewall(
-                        str(membership["GroupId"]),
-                        str(membership.get("GroupName")),
-                        "security group",
-                    )
-                )
-                unknown[
-                    f"the group {membership['GroupId']} is on it, and could not be described"
-                ] = None
-                continue
-            firewall = _acting(group, specs)
-            firewalls.append(firewall)
-            rules += _rules(firewall, group, lists, unknown, kept)
-        stages = (union_stage(rules),) if firewalls else ()
+        on_it = [
+            acting.get(str(membership["GroupId"])) or _undescribed(membership)
+            for membership in network_interface["Groups"]
+        ]
+        groups += on_it
+        stages = (union_stage(rule for group in on_it for rule in group.rules),) if on_it else ()
         addresses = public_addresses(addresses_of(network_interface))
         interfaces.append(
             Interface(
@@ -156,21 +149,21 @@ def _machine(
                 families_of(addresses),
                 stages,
                 addresses,
-                tuple(firewalls),
+                tuple(group.firewall for group in on_it),
             )
         )
     id_ = str(instance["InstanceId"])
-    on_it = {firewall.of for interface in interfaces for firewall in interface.firewalls}
+    names = {group.firewall.of for group in groups}
     return ObservedMachine(
         id=id_,
         name=name_of_instance(instance),
         kind="instance",
         interfaces=tuple(interfaces),
         concerns=frozenset(
-            spec.name for spec in specs if spec.name in on_it or id_ in settings_of(spec).instances
+            spec.name for spec in specs if spec.name in names or id_ in settings_of(spec).instances
         ),
-        unknown=tuple(unknown),
-        kept=tuple(kept),
+        unknown=tuple(dict.fromkeys(text for group in groups for text in group.unknown)),
+        kept=tuple(dict.fromkeys(text for group in groups for text in group.kept)),
         listed=frozenset(spec.name for spec in specs if id_ in settings_of(spec).instances),
         metadata=_metadata(instance),
     )
@@ -199,48 +192,44 @@ def _metadata(instance: Mapping[str, Any]) -> str:
     return f"IMDSv2 answers over {hops} hops" if isinstance(hops, int) and hops > 1 else ""
 
 
-def _rules(
-    firewall: ActingFirewall,
-    group: Group,
-    lists: Lists,
-    unknown: dict[str, None],
-    kept: dict[str, None],
-) -> Iterator[StageRule]:
+def _acting(group: Group, specs: Sequence[FirewallSpec], lists: Lists) -> _Acting:
+    firewall = _firewall(group, specs)
     try:
         permissions, others = from_vendor(group["IpPermissions"])
     except UnknownPermission as error:
-        unknown[f"{firewall} has {error}"] = None
-        return
-    for permission in permissions:
-        if permission.rule is not None:
-            yield StageRule(
-                firewall,
-                RuleSet.of((permission.rule,)),
-                f"{text(permission.protocol, permission.first, permission.last)} from"
-                f" {permission.cidr}",
-            )
+        return _Acting(firewall, unknown=(f"{firewall} has {error}",))
+    rules = [
+        StageRule(
+            firewall,
+            RuleSet.of((permission.rule,)),
+            f"{text(permission.protocol, permission.first, permission.last)} from"
+            f" {permission.cidr}",
+        )
+        for permission in permissions
+        if permission.rule is not None
+    ]
+    unknown = []
     for other in others:
         if other.prefix_list is None:
-            kept[f"{other.summary} ({firewall})"] = None
-        else:
-            yield from _listed(firewall, other, lists.get(other.prefix_list), unknown)
+            continue
+        networks = lists.get(other.prefix_list)
+        if not isinstance(networks, NetworkSet):
+            why = networks.message if networks is not None else "it was not asked for"
+            unknown.append(f"{firewall} lets in {other.summary}, which could not be read: {why}")
+        elif networks and (rule := other.meaning(networks)) is not None:
+            rules.append(StageRule(firewall, RuleSet.of((rule,)), other.summary))
+    kept = tuple(f"{other.summary} ({firewall})" for other in others if other.prefix_list is None)
+    return _Acting(firewall, tuple(rules), tuple(unknown), kept)
 
 
-def _listed(
-    firewall: ActingFirewall,
-    other: Other,
-    networks: NetworkSet | ProviderError | None,
-    unknown: dict[str, None],
-) -> Iterator[StageRule]:
-    """A rule whose source is a prefix list, by the networks in it."""
-    if not isinstance(networks, NetworkSet):
-        why = networks.message if networks is not None else "it was not asked for"
-        unknown[f"{firewall} lets in {other.summary}, which could not be read: {why}"] = None
-    elif networks and (rule := other.meaning(networks)) is not None:
-        yield StageRule(firewall, RuleSet.of((rule,)), other.summary)
+def _undescribed(membership: Mapping[str, Any]) -> _Acting:
+    """A group that is on an interface and that AWS does not show."""
+    id_ = str(membership["GroupId"])
+    firewall = ActingFirewall(id_, str(membership.get("GroupName")), "security group")
+    return _Acting(firewall, unknown=(f"the group {id_} is on it, and could not be described",))
 
 
-def _acting(group: Group, specs: Sequence[FirewallSpec]) -> ActingFirewall:
+def _firewall(group: Group, specs: Sequence[FirewallSpec]) -> ActingFirewall:
     of = next((spec.name for spec in specs if is_group(spec, group)), None)
     return ActingFirewall(str(group["GroupId"]), str(group["GroupName"]), "security group", of)
 
