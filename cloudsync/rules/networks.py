@@ -43,18 +43,18 @@ class NetworkSet:
         """
         v4: list[Interval] = []
         v6: list[Interval] = []
-        spelled: list[str] = []
+        listed: list[IPv4Network | IPv6Network] = []
         for word in networks:
             if word in _WORDS:
                 v4 += _WORDS[word].v4
                 v6 += _WORDS[word].v6
                 continue
             network = _parse(word)
-            spelled.append(str(network))
+            listed.append(network)
             interval = (int(network.network_address), int(network.broadcast_address))
             (v4 if network.version == 4 else v6).append(interval)
-        united = len(spelled) > 1 and len(spelled) == len(v4) + len(v6)
-        return cls(_joined(v4), _joined(v6), _outermost(spelled) if united else ())
+        united = len(listed) > 1 and len(listed) == len(v4) + len(v6)
+        return cls(_joined(v4), _joined(v6), _outermost(listed) if united else ())
 
     @classmethod
     def union(cls, sets: Iterable[NetworkSet]) -> NetworkSet:
@@ -169,14 +169,14 @@ def _parse(word: str) -> IPv4Network | IPv6Network:
     return network
 
 
-def _outermost(cidrs: Iterable[str]) -> tuple[str, ...]:
+def _outermost(networks: Iterable[IPv4Network | IPv6Network]) -> tuple[str, ...]:
     """Without those that lie in another, IPv4 before IPv6, in numeric order."""
     outermost: list[IPv4Network | IPv6Network] = []
-    networks = sorted(
-        {ip_network(cidr) for cidr in cidrs},
+    in_order = sorted(
+        set(networks),
         key=lambda network: (network.version, int(network.network_address), network.prefixlen),
     )
-    for network in networks:
+    for network in in_order:
         last = outermost[-1] if outermost else None
         if (
             last is None
@@ -198,7 +198,7 @@ def _spelled_together(sets: Iterable[NetworkSet]) -> tuple[str, ...]:
     listed = [networks for networks in sets if networks]
     if not any(networks.spelled for networks in listed):
         return ()
-    return _outermost(cidr for networks in listed for cidr in networks.written())
+    return _outermost(ip_network(cidr) for networks in listed for cidr in networks.written())
 
 
 def _joined(intervals: list[Interval]) -> Intervals:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cloudsync.provider.access import Access, NeededFor, of_quota
+from cloudsync.provider.access import Access, NeededFor, of_quota, rows_of
 from cloudsync.provider.contract import Account, FirewallSpec, Present, Unreadable
 from cloudsync.provider.errors import AuthError, NotFound, ProviderError
 from cloudsync_aws.client import Api, NotAllowed
@@ -27,15 +27,16 @@ _LIST = "pl-00000000000000000"
 
 def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
     """Raises nothing but bugs."""
+    return rows_of(lambda: _rows(account, specs), "credentials")
+
+
+def _rows(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
+    """Raises `ProviderError` if AWS does not accept the credentials."""
+    api = Api(account)
     try:
-        api = Api(account)
         api.dry_run("DescribeSecurityGroups", {})
     except NotAllowed as error:
         return (Access("ec2:DescribeSecurityGroups", "plan", "missing", error.message),)
-    except AuthError as error:
-        return (Access("credentials", "plan", "missing", error.message),)
-    except ProviderError as error:
-        return (Access("credentials", "plan", "unknown", error.message, error.temporary),)
     rows = [
         Access("credentials", "plan", "ok", "AWS accepts them"),
         Access("ec2:DescribeSecurityGroups", "plan", "ok", "granted"),

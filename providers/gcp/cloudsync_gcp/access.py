@@ -6,15 +6,15 @@ That exists for a rule that exists, and knows the permissions on rules only. Wri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from cloudsync.provider.access import Access, NeededFor, of_quota
+from cloudsync.provider.access import Access, asked, of_quota, rows_of
 from cloudsync.provider.contract import Account, FirewallSpec
-from cloudsync.provider.errors import AuthError, ProviderError
+from cloudsync.provider.errors import ProviderError
 from cloudsync_gcp.client import Api
 from cloudsync_gcp.settings import prefix_of, settings_of
 
@@ -26,42 +26,25 @@ _UNKNOWN = f"Google says so only when a rule is written; {_ROLE}"
 
 def check(account: Account, base: str, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
     """Raises nothing but bugs."""
-    try:
-        api = Api(account, base)
-        rules = api.pages("global/firewalls")
-    except AuthError as error:
-        return (Access("credentials: compute.firewalls.list", "plan", "missing", error.message),)
-    except ProviderError as error:
-        return (
-            Access(
-                "credentials: compute.firewalls.list",
-                "plan",
-                "unknown",
-                error.message,
-                error.temporary,
-            ),
-        )
+    return rows_of(lambda: _rows(account, base, specs), "credentials: compute.firewalls.list")
+
+
+def _rows(account: Account, base: str, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
+    """Raises `ProviderError` if the rules of the project cannot be listed."""
+    api = Api(account, base)
+    rules = api.pages("global/firewalls")
     rows = [
         Access("credentials", "plan", "ok", "Google accepts them"),
         Access("compute.firewalls.list", "plan", "ok", "granted"),
     ]
     rows += _writing(api, rules, specs)
-    rows.append(
-        _tried(
-            "compute.instances.list",
-            "exposure",
-            lambda: api.get("aggregated/instances", maxResults="1"),
-        )
-    )
+    questions = {"compute.instances.list": partial(api.get, "aggregated/instances", maxResults="1")}
     for network in sorted({settings_of(spec).network for spec in specs}):
         path = f"global/networks/{network}"
-        rows.append(
-            _tried(f"compute.networks.get of {network}", "exposure", partial(api.get, path))
-        )
-        effective = f"compute.networks.getEffectiveFirewalls of {network}"
-        rows.append(
-            _tried(effective, "exposure", partial(api.get, f"{path}/getEffectiveFirewalls"))
-        )
+        effective = partial(api.get, f"{path}/getEffectiveFirewalls")
+        questions[f"compute.networks.get of {network}"] = partial(api.get, path)
+        questions[f"compute.networks.getEffectiveFirewalls of {network}"] = effective
+    rows += [asked(what, "exposure", ask, "granted") for what, ask in questions.items()]
     rows.append(_quota(api))
     return rows
 
@@ -96,16 +79,6 @@ def _writing(
         ),
         *rows,
     ]
-
-
-def _tried(what: str, needed_for: NeededFor, ask: Callable[[], Any]) -> Access:
-    try:
-        ask()
-    except AuthError as error:
-        return Access(what, needed_for, "missing", error.message)
-    except ProviderError as error:
-        return Access(what, needed_for, "unknown", error.message, error.temporary)
-    return Access(what, needed_for, "ok", "granted")
 
 
 class _Quota(BaseModel):

@@ -7,7 +7,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from cloudsync.provider.access import Access, NeededFor, State, of_quota
+from cloudsync.provider.access import Access, NeededFor, State, of_quota, rows_of
 from cloudsync.provider.contract import Account, FirewallSpec, Present, Unreadable
 from cloudsync.provider.errors import AuthError, NotFound, ProviderError
 from cloudsync.rules import ANY, Rule
@@ -22,14 +22,13 @@ _ROLES = "docs/providers/openstack.md has the roles"
 
 def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
     """Raises nothing but bugs."""
-    try:
-        api = Api(account)
-        project = api.project
-        roles = api.roles()
-    except AuthError as error:
-        return (Access("credentials", "plan", "missing", error.message),)
-    except ProviderError as error:
-        return (Access("credentials", "plan", "unknown", error.message, error.temporary),)
+    return rows_of(lambda: _rows(account, specs), "credentials")
+
+
+def _rows(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
+    """Raises `ProviderError` if the login fails."""
+    api = Api(account)
+    project, roles = api.project, api.roles()
     known = f" with the roles {', '.join(sorted(roles))}" if roles is not None else ""
     rows = [Access("credentials", "plan", "ok", f"a login for the project {project}{known}")]
     observed = OpenStackReader(api).read(specs)
