@@ -61,14 +61,16 @@ def end(state: StatePlace, owner: str, entry: Mapping[str, Any], *, quiet: bool)
 
         return fleet_history.end(state, owner, entry, quiet=quiet)
     path = state / f"{owner}.{'quiet' if quiet else 'history'}.jsonl"
+    running = _running(state, owner, entry)
     try:
         _append(path, line(entry), _MAX_BYTES["quiet" if quiet else "history"])
-        _let_go(_running(state, owner, entry))
+        running.unlink(missing_ok=True)
     except OSError as error:
-        _free(_running(state, owner, entry))  # the next run makes an entry of what is left there
         return f"the history {path} could not be written: {error.strerror}"
     except StateError as error:
         return f"the history could not be written: {error}"
+    finally:
+        _free(running)  # if it is still there, the next run makes an entry of it
     return None
 
 
@@ -133,14 +135,8 @@ def _hold(path: Path, data: bytes) -> None:
     """Write a file that stays locked until its run ended."""
     with _alone(path.parent):
         replace(path, data)
-        handle = os.open(path, _READ_FLAGS)
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    _ALIVE[path] = handle
-
-
-def _let_go(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    _free(path)
+        _ALIVE[path] = open_own(path, os.O_RDWR)  # NFS locks no other file exclusively
+        fcntl.flock(_ALIVE[path], fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _free(path: Path) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +145,47 @@ def test_a_run_about_other_firewalls_is_not_taken_for_dead(world: World) -> None
     assert [e["outcome"] for e in history.entries(state, "shop") if e["id"] == entry["id"]] == [
         "done"
     ]
+
+
+def test_a_run_whose_entry_was_refused_is_settled_by_the_next_run_of_its_process(
+    tmp_path: Path,
+) -> None:
+    """A service runs again in the same process: it must not take its own last run for alive."""
+    entry = {"id": "20300101T000000-abcdef", "started": "2030-01-01T00:00:00+00:00", "outcome": "x"}
+    history.begin(tmp_path, "shop", entry)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.touch()
+    path = tmp_path / "shop.history.jsonl"
+    path.hardlink_to(elsewhere)
+    problem = history.end(tmp_path, "shop", {**entry, "outcome": "done"}, quiet=False)
+    assert problem is not None
+    assert "not a file of its own" in problem
+    path.unlink()
+    history.settle(tmp_path, "shop")
+    assert [e["outcome"] for e in history.entries(tmp_path, "shop")] == ["died"]
+    assert not list(tmp_path.glob("shop.running-*"))
+
+
+def test_a_run_may_begin_where_only_a_file_open_for_writing_can_be_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on NFS, which makes an exclusive lock of a file one for writing (flock(2))."""
+    flock = fcntl.flock
+
+    def of_nfs(handle: int, operation: int) -> None:
+        writable = fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDONLY
+        is_file = stat.S_ISREG(os.fstat(handle).st_mode)
+        if is_file and operation & fcntl.LOCK_EX and not writable:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        flock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", of_nfs)
+    entry = {"id": "20300101T000000-abcdef", "started": "2030-01-01T00:00:00+00:00", "outcome": "x"}
+    history.begin(tmp_path, "shop", entry)
+    history.settle(tmp_path, "shop")
+    assert list(tmp_path.glob("shop.running-*"))
+    assert history.end(tmp_path, "shop", {**entry, "outcome": "done"}, quiet=False) is None
+    assert [e["outcome"] for e in history.entries(tmp_path, "shop")] == ["done"]
 
 
 def test_half_a_line_of_a_killed_run_spoils_no_other(tmp_path: Path) -> None:
