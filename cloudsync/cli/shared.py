@@ -198,10 +198,12 @@ def _firewall_names(
 
 def shard_of(words: str | None) -> Shard | None:
     """What `--shard` says. Raises `click.UsageError`."""
+    if words is None:
+        return None
     from cloudsync.state.shards import Shard
 
     try:
-        return None if words is None else Shard.of(words)
+        return Shard.of(words)
     except ValueError as error:
         raise click.UsageError(f"--shard {error}") from None
 
