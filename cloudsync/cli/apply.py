@@ -15,7 +15,7 @@ import click
 from cloudsync import exit_codes
 from cloudsync.cli.reported import reported
 from cloudsync.cli.schedule import hint
-from cloudsync.cli.shared import Chosen, Shell, common, log, options_for, planning
+from cloudsync.cli.shared import Chosen, Shell, common, log, of_shard, options_for, planning
 from cloudsync.cli.terminal import clear_progress
 from cloudsync.model.plan import Granted, Plan
 from cloudsync.render.escape import plain
@@ -94,6 +94,7 @@ def command(shell: Shell, *, chosen: Chosen, **options: Any) -> int:
             "there is no terminal to ask on: pass --auto-approve, --expect DIGEST or a plan file"
         )
     wanted = options_for(configuration, chosen.firewalls, chosen.granted, chosen.shard)
+    configuration = of_shard(configuration, chosen.shard)
     how = (
         "a plan file"
         if approved

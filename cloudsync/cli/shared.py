@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
@@ -206,6 +206,15 @@ def shard_of(words: str | None) -> Shard | None:
         return Shard.of(words)
     except ValueError as error:
         raise click.UsageError(f"--shard {error}") from None
+
+
+def of_shard(configuration: Configuration, shard: Shard | None) -> Configuration:
+    """The configuration for a controller of the shard, which remembers its own runs."""
+    if shard is None:
+        return configuration
+    from cloudsync.state.shards import place_of
+
+    return replace(configuration, state=place_of(configuration.state, shard))
 
 
 def options_for(

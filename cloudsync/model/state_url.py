@@ -8,6 +8,9 @@ from typing import Protocol
 
 from cloudsync.provider.settings import SecretRef
 
+WHOLE = "0-of-1"
+"""The unit of a run that is about no shard."""
+
 
 class Fence(Protocol):
     """The right to write, for as long as nobody else may have it."""
@@ -45,6 +48,13 @@ class StateUrl:
     """The folder that files of secrets are relative to."""
     fence: Fence | None = field(default=None, compare=False)
     """What a run that writes holds; None for those that only read."""
+    shard: str = field(default=WHOLE, compare=False)
+    """Whose runs are reported, for what is written without a fence: `3-of-16`."""
+
+    @property
+    def unit(self) -> str:
+        """Whose documents of a whole run these are: each shard has its own."""
+        return self.shard if self.fence is None else self.fence.unit
 
     def __str__(self) -> str:
         return self.url

@@ -27,7 +27,6 @@ from cloudsync.state.directory import StateFile, open_own
 from cloudsync.state.store.contract import Store, update
 
 _AT_ONCE = 16
-_WHOLE = "0-of-1"
 Change = Callable[[bytes | None], bytes | None]
 """What is there (None: nothing) to what is to be there (None: leave it as it is)."""
 
@@ -149,8 +148,7 @@ def document(place: StatePlace, owner: str, kind: str) -> Document:
         return _file(place, owner, kind)
     from cloudsync.state.store.opened import open_store
 
-    unit = _WHOLE if place.fence is None else place.fence.unit
-    name = f"{owner}/{kind.removesuffix('.json')}/{unit}.json"
+    name = f"{owner}/{kind.removesuffix('.json')}/{place.unit}.json"
     return ObjectDocument(open_store(place), name, place.fence)
 
 

@@ -43,7 +43,7 @@ def end(place: StateUrl, owner: str, entry: Mapping[str, Any], *, quiet: bool) -
     try:
         store = open_store(place)
         if quiet:
-            name = f"{owner}/quiet/{_unit(place)}.json"
+            name = f"{owner}/quiet/{place.unit}.json"
             update(store, name, partial(_with, entry))
         else:
             _put_once(store, f"{owner}/history/{entry['id']}.json", line(entry))
@@ -101,8 +101,4 @@ def _refuse_if_lost(place: StateUrl) -> None:
 
 
 def _running(place: StateUrl, owner: str) -> str:
-    return f"{owner}/running/{_unit(place)}/"
-
-
-def _unit(place: StateUrl) -> str:
-    return "0-of-1" if place.fence is None else place.fence.unit
+    return f"{owner}/running/{place.unit}/"

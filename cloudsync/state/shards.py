@@ -11,8 +11,10 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from cloudsync.model.state_url import StatePlace
 from cloudsync.state import StateError
 
 MOST_SHARDS = 1024
@@ -55,6 +57,13 @@ class Shard:
 def number_of(name: str, count: int) -> int:
     """Which of so many shards takes the name."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % count
+
+
+def place_of(state: StatePlace, shard: Shard | None) -> StatePlace:
+    """The same place for a controller of one shard, whose counters and reports are its own."""
+    if shard is None or isinstance(state, Path):
+        return state
+    return replace(state, shard=shard.unit)
 
 
 @dataclass(frozen=True, slots=True)

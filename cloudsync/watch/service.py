@@ -39,7 +39,7 @@ from cloudsync.runtime.signals import Interrupted, Interruption
 from cloudsync.state import StateError
 from cloudsync.state.lease import Standing
 from cloudsync.state.lock import LockHeld
-from cloudsync.state.shards import Shard
+from cloudsync.state.shards import Shard, place_of
 from cloudsync.watch.auditing import Auditing
 from cloudsync.watch.bell import Bell
 from cloudsync.watch.events import Listener, can_listen
@@ -141,7 +141,9 @@ class Service:
 
     @property
     def configuration(self) -> Configuration:
-        return self.reloading.current
+        """The one in effect, with the memory of this shard's runs."""
+        current = self.reloading.current
+        return replace(current, state=place_of(current.state, self.overrides.shard))
 
     def run(self) -> int:
         """The whole life of the service; its exit code."""

@@ -1,0 +1,91 @@
+"""Controllers of several shards with one bucket: each reports and counts its own runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cloudsync.state.shards import Shard
+from cloudsync.watch.service import Overrides, Service
+from tests.store.conftest import bucket
+
+CONFIGURATION = """
+version = 1
+owner = "shop"
+state = {{ url = "s3://{bucket}/state", endpoint = "{endpoint}" }}
+[ssh]
+ports = [22]
+sources = ["any"]
+[policy]
+expose = "published"
+[providers.local]
+[hosts.down]
+docker = "unix:///nowhere/docker.sock"
+[hosts.up]
+ports = ["443/tcp"]
+[firewalls.{down}]
+provider = "local"
+hosts = ["down"]
+path = "down.json"
+[firewalls.{up}]
+provider = "local"
+hosts = ["up"]
+path = "up.json"
+"""
+Controller = Callable[[int], "subprocess.CompletedProcess[str]"]
+
+
+def name_in(shard: Shard) -> str:
+    return next(name for name in (f"fw-{n}" for n in range(100)) if shard.takes(name))
+
+
+@pytest.fixture
+def file(moto: str, tmp_path: Path) -> Path:
+    """Of two firewalls, the first shard's has a host that cannot be read."""
+    path = tmp_path / "cloudsync.toml"
+    down, up = (name_in(Shard(number, 2)) for number in range(2))
+    path.write_text(CONFIGURATION.format(bucket=bucket(moto), endpoint=moto, down=down, up=up))
+    return path
+
+
+@pytest.fixture
+def controller(file: Path) -> Controller:
+    def run(number: int) -> subprocess.CompletedProcess[str]:
+        command = "apply --auto-approve --quiet --shard"
+        words = [*command.split(), f"{number}/2", "--metrics-file", f"{number}.prom"]
+        return subprocess.run(
+            [sys.executable, "-m", "cloudsync", *words, "-c", str(file)],
+            cwd=file.parent,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def test_a_shard_that_is_well_does_not_end_the_trouble_of_another(controller: Controller) -> None:
+    first, well, again, still = (controller(number) for number in (0, 1, 0, 1))
+    assert (first.returncode, well.returncode) == (75, 0), first.stderr + well.stderr
+    assert "down could not be read" in first.stdout
+    assert "recovered" not in well.stdout
+    assert (again.returncode, again.stdout, still.stdout) == (75, "", "")
+
+
+def test_a_shard_counts_its_own_runs(controller: Controller, file: Path) -> None:
+    for number in (0, 1, 0):
+        controller(number)
+    down, up = ((file.parent / f"{number}.prom").read_text() for number in range(2))
+    assert 'cloudsync_runs_total{owner="shop",exit_code="75"} 2' in down
+    assert 'exit_code="75"' not in up
+    assert 'cloudsync_runs_total{owner="shop",exit_code="0"} 1' in up
+
+
+def test_a_service_of_a_shard_remembers_its_own_runs(file: Path) -> None:
+    service = Service(file, Overrides(shard=Shard(1, 2)), lambda _: None)
+    assert getattr(service.configuration.state, "unit", None) == "1-of-2"
