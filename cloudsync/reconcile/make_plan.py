@@ -259,7 +259,7 @@ def _past(
     past = {}
     for firewall in question.firewalls:
         name = firewall.name
-        memory = loaded.memories.get(name)
+        memory = loaded.entries.get(name)
         if memory is not None and memory.identity != _identity(
             configuration, firewall, question.specs[name]
         ):

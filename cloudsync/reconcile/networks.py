@@ -50,7 +50,7 @@ def resolved(configuration: Configuration, until: float, progress: Progress = si
     memories = {
         name: memory
         for name, network in moving.items()
-        if (memory := loaded.networks.get(name)) is not None and memory.origin == origin_of(network)
+        if (memory := loaded.entries.get(name)) is not None and memory.origin == origin_of(network)
     }
     due = [network for name, network in moving.items() if _is_due(network, memories.get(name), now)]
     if due:

@@ -254,7 +254,7 @@ def _remember_seen(configuration: Configuration, considered: tuple[Considered, .
     """Keep what containers need now, and since when they do not: where a timer starts (law 5: never
     by a plan). Raises `StateError`."""
     learnt = {judged.plan.name: judged.memory for judged in considered if judged.memory is not None}
-    known = seen.load(configuration.state, configuration.owner, learnt).memories
+    known = seen.load(configuration.state, configuration.owner, learnt).entries
     fresh = {
         name: memory for name, memory in learnt.items() if not seen.same(known.get(name), memory)
     }

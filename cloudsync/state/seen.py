@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -19,38 +18,11 @@ from cloudsync.model.memory import Memory, Missing
 from cloudsync.model.state_url import StatePlace
 from cloudsync.rules import RuleSet
 from cloudsync.runtime.clock import Moment
-from cloudsync.state import StateError
-from cloudsync.state.documents import documents, documents_of, read_all, update_all
+from cloudsync.state.documents import documents, update_all
+from cloudsync.state.recollection import Kind
 from cloudsync.state.rule_table import RuleTableReader, RuleTableWriter, spelled_out
-from cloudsync.state.store.contract import StoreError
 
-_KIND = "seen.json"
-_VERSION = 2
 Rules = Callable[[Any], RuleSet]
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """By firewall what is remembered. `damaged`: why the file, which is there, could not be read;
-    then nothing is remembered."""
-
-    memories: Mapping[str, Memory] = field(default_factory=dict)
-    damaged: str | None = None
-
-
-def load(state: StatePlace, owner: str, names: Iterable[str] | None = None) -> Seen:
-    """What applies remembered. `names`: the firewalls that matter; None for all. Raises
-    `StateError` for a document of a newer cloudsync, or if the store cannot be read."""
-    try:
-        read = read_all(documents_of(state, owner, _KIND, names))
-    except StoreError:
-        raise
-    except StateError as error:
-        return Seen(damaged=str(error))
-    answers = [_read(raw, document.where) for document, raw in read]
-    memories = {name: memory for answer in answers for name, memory in answer.memories.items()}
-    damaged = [answer.damaged for answer in answers if answer.damaged is not None]
-    return Seen(memories, damaged[0] if damaged else None)
 
 
 def save(
@@ -66,62 +38,35 @@ def save(
             document,
             partial(_merged, document.where, {name: memories[name] for name in names}, only),
         )
-        for document, names in documents(state, owner, _KIND, memories)
+        for document, names in documents(state, owner, _KIND.name, memories)
     ]
     update_all(changes, "nothing was changed")
 
 
 def forget(state: StatePlace, owner: str, name: str) -> None:
     """Forget one firewall. Raises `StateError`."""
-    for document, _ in documents(state, owner, _KIND, (name,)):
+    for document, _ in documents(state, owner, _KIND.name, (name,)):
         document.update(partial(_without, document.where, name))
 
 
 def _merged(
     where: str, memories: Mapping[str, Memory], only: Collection[str] | None, raw: bytes | None
 ) -> bytes:
-    before = _read(raw, where).memories
+    before = _KIND.opened(raw, where).entries
     kept = {name: memory for name, memory in before.items() if only is None or name in only}
     return _document({**kept, **memories})
 
 
 def _without(where: str, name: str, raw: bytes | None) -> bytes | None:
-    before = dict(_read(raw, where).memories)
+    before = dict(_KIND.opened(raw, where).entries)
     return None if before.pop(name, None) is None else _document(before)
 
 
 def _document(memories: Mapping[str, Memory]) -> bytes:
     table = RuleTableWriter()
     firewalls = {name: _written(memory, table) for name, memory in sorted(memories.items())}
-    value = {"version": _VERSION, "sources": table.sources, "firewalls": firewalls}
+    value = {"version": _KIND.version, "sources": table.sources, "firewalls": firewalls}
     return (json.dumps(value, indent=1) + "\n").encode()
-
-
-def _read(raw: bytes | None, where: str) -> Seen:
-    if raw is None:
-        return Seen()
-    try:
-        value = json.loads(raw)
-        version = value["version"]
-        if isinstance(version, int) and version > _VERSION:
-            raise StateError(
-                f"the state file {where} is of version {version}, which this cloudsync does not"
-                " know"
-            )
-        rules = spelled_out if version == 1 else RuleTableReader(value["sources"]).rules
-        return Seen(
-            {str(name): _memory(memory, rules) for name, memory in value["firewalls"].items()}
-        )
-    except (
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-        OverflowError,
-    ):
-        return Seen(damaged=f"{where} is damaged")
 
 
 def same(before: Memory | None, now: Memory) -> bool:
@@ -198,3 +143,12 @@ def _seconds(value: float) -> float:
     ):
         raise ValueError("not a number of seconds")
     return float(value)
+
+
+def _entries(value: Any) -> dict[str, Memory]:
+    rules = spelled_out if value["version"] == 1 else RuleTableReader(value["sources"]).rules
+    return {str(name): _memory(memory, rules) for name, memory in value["firewalls"].items()}
+
+
+_KIND = Kind("seen.json", 2, _entries)
+load = _KIND.load

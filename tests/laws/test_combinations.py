@@ -62,12 +62,12 @@ def two(world: World) -> World:
 def test_the_timers_of_a_firewall_survive_a_run_that_looks_at_another(two: World) -> None:
     two.needs("443")
     apply(two)
-    before = seen.load(two.configuration.state, "shop").memories
+    before = seen.load(two.configuration.state, "shop").entries
     assert before["web"].missing
     assert before["db"].missing
     two.needs("443", "9443")
     reconcile.apply(two.configuration, Options(firewalls=("web",)))
-    after = seen.load(two.configuration.state, "shop").memories
+    after = seen.load(two.configuration.state, "shop").entries
     assert after["db"] == before["db"]
     assert after["web"].hosts != before["web"].hosts
 

@@ -259,7 +259,7 @@ def test_law5_a_plan_remembers_no_answer(moving: World) -> None:
     moving.has("tcp/22")
     lists(moving, OLD)
     reconcile.plan(moving.configuration, Options())
-    assert state.load(moving.configuration.state, "shop").networks == {}
+    assert state.load(moving.configuration.state, "shop").entries == {}
 
 
 def test_law6_an_answer_that_moved_since_the_plan_is_not_what_was_approved(moving: World) -> None:

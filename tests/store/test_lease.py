@@ -214,7 +214,7 @@ def test_a_memory_with_a_newer_fence_is_not_overwritten(url: StateUrl) -> None:
     stale = replace(old.state, fence=fence)
     with pytest.raises(StateError, match="another controller took over"):
         seen.save(stale, "shop", {"web": replace(memory, identity="other")})
-    assert seen.load(url, "shop").memories["web"].identity == "id"
+    assert seen.load(url, "shop").entries["web"].identity == "id"
 
 
 @pytest.mark.ceph
@@ -223,7 +223,7 @@ def test_who_lost_the_lease_writes_no_state(url: StateUrl) -> None:
         held.leases[0].until = leases.clock() - 1
         with pytest.raises(StateError, match="ran out"):
             seen.save(held.state, "shop", {"web": Memory("id", clock.now())})
-    assert seen.load(url, "shop", ("web",)).memories == {}
+    assert seen.load(url, "shop", ("web",)).entries == {}
 
 
 @pytest.mark.ceph

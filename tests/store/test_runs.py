@@ -55,14 +55,14 @@ def test_an_apply_leaves_the_same_memory_in_a_store_as_in_a_folder(
     world.needs("443", "8080")
     apply(world)
     first = (
-        {name: memory.hosts for name, memory in seen.load(folder, "shop").memories.items()},
+        {name: memory.hosts for name, memory in seen.load(folder, "shop").entries.items()},
         last_ssh(folder, "shop"),
     )
     world.cloud.firewalls.clear()
     world.cloud.markers.clear()
     apply(stored(world, url))
     second = (
-        {name: memory.hosts for name, memory in seen.load(url, "shop").memories.items()},
+        {name: memory.hosts for name, memory in seen.load(url, "shop").entries.items()},
         last_ssh(url, "shop"),
     )
     assert first == second
@@ -249,7 +249,7 @@ def test_shards_side_by_side_do_what_one_run_would(world: World, url: StateUrl) 
     planned = [plan.name for report in reports for plan in report.plan.firewalls]
     assert sorted(planned) == sorted(world.configuration.firewalls)
     assert all(world.cloud.firewalls[name].covers(rules("tcp/22")) for name in planned)
-    assert set(seen.load(url, "shop").memories) == set(planned)
+    assert set(seen.load(url, "shop").entries) == set(planned)
     assert {entry["why"] for entry in history.entries(url, "shop")} == {
         f"shard {number}" for number in range(4)
     }

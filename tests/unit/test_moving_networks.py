@@ -405,14 +405,14 @@ class TestMemory:
 
     def test_what_is_remembered_is_read_back(self, tmp_path: Path) -> None:
         state.remember(tmp_path, "shop", {"home": self.MEMORY}, ["home"])
-        assert state.load(tmp_path, "shop").networks == {"home": self.MEMORY}
+        assert state.load(tmp_path, "shop").entries == {"home": self.MEMORY}
 
     def test_what_the_configuration_does_not_name_any_more_is_forgotten(
         self, tmp_path: Path
     ) -> None:
         state.remember(tmp_path, "shop", {"home": self.MEMORY}, ["home"])
         state.remember(tmp_path, "shop", {}, ["office"])
-        assert state.load(tmp_path, "shop").networks == {}
+        assert state.load(tmp_path, "shop").entries == {}
 
     @pytest.mark.parametrize(
         "content",
@@ -432,7 +432,7 @@ class TestMemory:
     def test_a_damaged_file_is_like_none_and_is_said(self, tmp_path: Path, content: str) -> None:
         (tmp_path / "shop.networks.json").write_text(content)
         loaded = state.load(tmp_path, "shop")
-        assert loaded.networks == {}
+        assert loaded.entries == {}
         assert loaded.damaged is not None
         state.remember(tmp_path, "shop", {}, [])
         assert state.load(tmp_path, "shop").damaged is None

@@ -142,8 +142,8 @@ def test_the_timers_of_a_large_fleet_are_read_back(tmp_path: Path) -> None:
     assert (tmp_path / "shop.seen.json").stat().st_size < 100_000
     loaded = seen.load(tmp_path, "shop")
     assert loaded.damaged is None
-    assert loaded.memories["db"].hosts == {"web-1": needed}
-    assert loaded.memories["web"].missing[0].rules == needed
+    assert loaded.entries["db"].hosts == {"web-1": needed}
+    assert loaded.entries["web"].missing[0].rules == needed
 
 
 def test_timers_written_by_an_earlier_cloudsync_are_read(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_timers_written_by_an_earlier_cloudsync_are_read(tmp_path: Path) -> None
     looked = {"wall": "2026-01-01T00:00:00+00:00", "boot": "b", "up": 1.0, "machine": "m"}
     web = {"identity": "web", "looked": looked, "hosts": {"web-1": [rule]}, "missing": []}
     (tmp_path / "shop.seen.json").write_text(json.dumps({"version": 1, "firewalls": {"web": web}}))
-    assert seen.load(tmp_path, "shop").memories["web"].hosts == {
+    assert seen.load(tmp_path, "shop").entries["web"].hosts == {
         "web-1": rules("tcp/443 from 0.0.0.0/0")
     }
 
