@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cloudsync.config.configuration import Configuration
-from cloudsync.sources.identity import local_identities
+from cloudsync.sources.identity import local_engines, local_identities
 from cloudsync.state import StateError
 from cloudsync.state.engines import recall
 
@@ -13,8 +13,10 @@ from cloudsync.state.engines import recall
 def identified(configuration: Configuration) -> Configuration:
     """The same configuration, so that its markers tell this machine from another one that has a
     copy of it (decision 0004). Raises `StateError` if the state cannot be read."""
-    read = [host.name for host in configuration.hosts.values() if host.docker]
-    memory = recall(configuration.state, configuration.owner, read)
+    local = [
+        host.name for host in configuration.hosts.values() if local_engines(configuration, host)
+    ]
+    memory = recall(configuration.state, configuration.owner, local)
     return replace(configuration, identities=local_identities(configuration, memory))
 
 

@@ -29,7 +29,7 @@ def local_identities(configuration: Configuration, memory: EngineMemory) -> Mapp
     remembers are asked, in parallel and for a few seconds at most."""
     known: dict[tuple[str, str], str] = {}
     tasks: dict[tuple[str, str], Callable[[], str]] = {}
-    local = {host.name: _local(configuration, host) for host in configuration.hosts.values()}
+    local = {host.name: local_engines(configuration, host) for host in configuration.hosts.values()}
     seconds = min(configuration.run.host_timeout, _LONGEST_SECONDS)
     for name, engines in local.items():
         remembered = memory.hosts.get(name, Remembered()).engines
@@ -58,10 +58,10 @@ def identity_of(id_: str) -> str:
 
 def is_local(configuration: Configuration, host: Host) -> bool:
     """Whether all its engines are reached through sockets of this machine."""
-    return len(_local(configuration, host)) == len(host.docker) > 0
+    return len(local_engines(configuration, host)) == len(host.docker) > 0
 
 
-def _local(configuration: Configuration, host: Host) -> list[str]:
+def local_engines(configuration: Configuration, host: Host) -> list[str]:
     """The engines of a host that are reached through a socket of this machine."""
     return [
         engine
