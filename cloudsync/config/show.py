@@ -11,6 +11,7 @@ import tomlkit
 
 from cloudsync.config.configuration import (
     Allow,
+    AuditIgnore,
     ComposeTable,
     Configuration,
     Host,
@@ -68,6 +69,7 @@ def show(configuration: Configuration) -> str:
         },
         "report": _report(configuration.report),
         "watch": _watch(configuration.watch),
+        **_audit(configuration.audit_ignores),
         **_fleet(configuration),
         "providers": {
             name: {"type": table.type} | table.settings.model_dump(exclude_none=True, mode="json")
@@ -189,7 +191,19 @@ def _watch(watch: WatchSettings) -> dict[str, Any]:
     if watch.listen is not None:
         host, port = watch.listen
         shown["listen"] = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    shown["audit"] = "off" if watch.audit is None else _duration(timedelta(seconds=watch.audit))
+    if watch.token is not None:
+        shown["token"] = watch.token.model_dump(exclude_none=True)
     return shown
+
+
+def _audit(ignores: Iterable[AuditIgnore]) -> dict[str, Any]:
+    accepted = [
+        {"id": ignore.id, "object": ignore.object, "reason": ignore.reason}
+        | ({} if ignore.until is None else {"until": ignore.until})
+        for ignore in ignores
+    ]
+    return {"audit": {"ignore": accepted}} if accepted else {}
 
 
 def _inventory(host: Host) -> dict[str, Any]:

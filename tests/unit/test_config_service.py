@@ -44,6 +44,27 @@ def test_they_are_loaded_and_shown_back_as_references(tmp_path: Path) -> None:
     assert (again.report, again.watch) == (config.report, config.watch)
 
 
+@pytest.mark.parametrize("audit", ["2h", "off"])
+def test_the_token_of_the_page_and_the_audit_are_shown_too(tmp_path: Path, audit: str) -> None:
+    """What is left out is not what it was once the shown file is loaded: a page without a token."""
+    more = f"""audit = "{audit}"
+token = {{ env = "PAGE" }}
+[[audit.ignore]]
+id = "CS004"
+object = "web-*"
+reason = "behind a proxy"
+until = 2027-01-31
+[[audit.ignore]]
+id = "CS001"
+reason = "wanted"
+"""
+    config = loaded(tmp_path, GOOD + TABLES + more)
+    again = loaded(tmp_path, show(config))
+    assert config.watch.token == SecretRef(env="PAGE")
+    assert (again.watch, again.audit_ignores) == (config.watch, config.audit_ignores)
+    assert [ignore.id for ignore in again.audit_ignores] == ["CS004", "CS001"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
