@@ -39,6 +39,7 @@ from cloudsync.config.engines import TlsEngine, engine_problem
 from cloudsync.config.expansion import Expansion, expanded
 from cloudsync.config.include import with_included
 from cloudsync.config.models import (
+    PATTERNS,
     AllowTable,
     File,
     FirewallTable,
@@ -518,11 +519,8 @@ def _in_words(
     if kind == "literal_error":
         return f"must be {context.get('expected', 'one of the known words')}"
     if kind == "string_pattern_mismatch":
-        return _patterns.get(
-            str(where[0]),
-            "must be made of a-z, 0-9, '.', '_' and '-', 40 at most, beginning and ending with a-z"
-            " or 0-9",
-        )
+        pattern = str(context.get("pattern"))
+        return PATTERNS.get(pattern, f"must match {pattern}")
     names = {
         "string_type": "text",
         "int_type": "a whole number",
@@ -533,12 +531,6 @@ def _in_words(
     if kind in names or kind in ("model_type", "model_attributes_type"):
         return f"must be {names.get(kind, 'a table')}"
     return message[:1].lower() + message[1:]
-
-
-_patterns = {
-    "owner": "must be 1 to 20 of a-z, 0-9 and -, beginning with a letter and not ending with -",
-    "networks": "must be named with a-z, 0-9, _ and -",
-}
 
 
 def _fields_at(model: type[BaseModel], path: KeyPath) -> Iterable[str]:

@@ -30,6 +30,23 @@ from cloudsync.rules.networks import ANY, NetworkSet, is_loopback
 _DURATION = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s)?", re.ASCII)
 _PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/([a-z]+))?")
 _NAME = r"^[a-z0-9]([a-z0-9._-]{0,38}[a-z0-9])?$"
+_OWNER = r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$"
+_NETWORK = r"^[a-z0-9_-]{1,40}$"
+_PUBLIC_KEY = r"^ssh-ed25519 [A-Za-z0-9+/]{60,200}={0,2}( .*)?$"
+_TCP = r"^tcp://.+"
+_FINDING = r"^CS0(0[1-9]|[1-3][0-9]|4[0-6])$"
+PATTERNS = {
+    _NAME: (
+        "must be made of a-z, 0-9, '.', '_' and '-', 40 at most, beginning and ending with a-z"
+        " or 0-9"
+    ),
+    _OWNER: ("must be 1 to 20 of a-z, 0-9 and -, beginning with a letter and not ending with -"),
+    _NETWORK: "must be named with a-z, 0-9, _ and -",
+    _PUBLIC_KEY: 'must be an OpenSSH public key such as "ssh-ed25519 AAAA..."',
+    _TCP: 'must be "tcp://address:port"',
+    _FINDING: 'must be the id of a finding such as "CS004"',
+}
+"""What each pattern of a field asks for, in words."""
 _LISTEN = 'must be a loopback address and a port, such as "127.0.0.1:9741" or "[::1]:9741"'
 _STATE = re.compile(
     r"file:///.+|(?:s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]{1,62}(?:/[A-Za-z0-9._-]+)*/?", re.DOTALL
@@ -188,9 +205,7 @@ Network = Annotated[str, AfterValidator(_checked_network)]
 Source = Annotated[str, AfterValidator(_checked_source)]
 PublicKey = Annotated[
     str,
-    Field(
-        pattern=r"^ssh-ed25519 [A-Za-z0-9+/]{60,200}={0,2}( .*)?$", description="ssh-ed25519 AAAA…"
-    ),
+    Field(pattern=_PUBLIC_KEY, description="ssh-ed25519 AAAA…"),
 ]
 AllowSource = Annotated[str, AfterValidator(_checked_allow_source)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -418,7 +433,7 @@ class TlsEngineTable(Settings):
     """An engine over TLS, as one of `hosts.X.docker`. Paths are relative to the configuration
     file."""
 
-    host: Annotated[str, Field(pattern=r"^tcp://.+", description="tcp://address:port")]
+    host: Annotated[str, Field(pattern=_TCP, description="tcp://address:port")]
     ca: Annotated[
         str | None,
         Field(
@@ -571,9 +586,7 @@ class FirewallTable(Settings):
 class IgnoreTable(Settings):
     """`[[audit.ignore]]`: a finding of `cloudsync audit` that is accepted."""
 
-    id: Annotated[
-        str, Field(pattern=r"^CS0(0[1-9]|[1-3][0-9]|4[0-6])$", description="of the finding")
-    ]
+    id: Annotated[str, Field(pattern=_FINDING, description="of the finding")]
     object: Annotated[
         str, Field(min_length=1, description='what it is about, as the audit names it, or "*"')
     ] = "*"
@@ -632,9 +645,7 @@ class File(Settings):
     version: Annotated[Literal[1], Field(description="of this format")]
     owner: Annotated[
         str,
-        Field(
-            pattern=r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$", description="written into every marker"
-        ),
+        Field(pattern=_OWNER, description="written into every marker"),
     ]
     state: Annotated[
         State | None,
@@ -647,7 +658,7 @@ class File(Settings):
     ] = None
     ssh: SshTable
     networks: Annotated[
-        dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")], NamedNetwork],
+        dict[Annotated[str, Field(pattern=_NETWORK)], NamedNetwork],
         Field(
             description=(
                 'names for sources, used as "@name": lists of networks, or tables of '

@@ -91,6 +91,24 @@ def test_mistakes_are_named_with_their_place(tmp_path: Path, old: str, new: str,
     assert problem.startswith("config.toml:")
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ('[[audit.ignore]]\nid = "4"\nreason = "x"', 'id: must be the id of a finding such as "CS'),
+        ('[networks.Home]\nfile = "home.txt"', "must be named with a-z, 0-9, _ and -"),
+        ('[providers.aws]\nregion = "Mars"', "region: must match ^[a-z]{2,}"),
+        (
+            '[hosts.web-2]\ninventory = "store"\ntrusted_keys = ["ssh-rsa AAAA"]',
+            'trusted_keys.0: must be an OpenSSH public key such as "ssh-ed25519 AAAA..."',
+        ),
+    ],
+)
+def test_what_must_look_in_some_way_is_said_in_words(
+    tmp_path: Path, more: str, message: str
+) -> None:
+    assert any(message in problem for problem in problems(tmp_path, f"{GOOD}\n{more}\n"))
+
+
 @pytest.mark.parametrize("text", ["127.0.0.1:0", "127.8.8.8:65535", "[::1]:1"])
 def test_loopback_addresses_can_be_listened_at(text: str) -> None:
     assert listen_address(text)[1] == int(text.rsplit(":", 1)[1])
