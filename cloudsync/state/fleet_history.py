@@ -13,11 +13,11 @@ lifecycle rule of the bucket does that (docs/machines-that-publish.md).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from cloudsync.model.state_url import StateUrl
+from cloudsync.runtime.pools import side_by_side
 from cloudsync.state import StateError
 from cloudsync.state.history_entry import DIED, line, opened
 from cloudsync.state.store.contract import Changed, Store, update
@@ -78,7 +78,7 @@ def entries(place: StateUrl, owner: str) -> list[dict[str, Any]]:
 
 
 def _read(store: Store, names: Iterable[str]) -> list[dict[str, Any]]:
-    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="history") as pool:
+    with side_by_side(_AT_ONCE, "history") as pool:
         read = list(pool.map(store.get, names))
     return [entry for stored in read if stored is not None for entry in opened(stored.data)]
 
