@@ -143,9 +143,9 @@ def _print(shell: Shell, result: Audit, form: Form, configuration: Configuration
 
         content = json.dumps(sarif.document(result, _places(configuration)), indent=2) + "\n"
     elif form.output == "html":
-        from cloudsync.render import audit_html
+        from cloudsync.render.html import audit_page
 
-        content = audit_html.page(result)
+        content = audit_page.page(result)
     else:
         colour = form.out is None and colours(shell.color, os.environ, sys.stdout)
         content = render.text(result, hints=form.hints, colour=colour)

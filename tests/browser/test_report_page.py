@@ -19,8 +19,7 @@ from cloudsync.model.plan import Granted, Plan
 from cloudsync.planning.path import Hop
 from cloudsync.planning.path import Path as Way
 from cloudsync.planning.status_table import StatusRow
-from cloudsync.render import audit_html
-from cloudsync.render.html import path_page
+from cloudsync.render.html import audit_page, path_page
 from cloudsync.render.html.report_page import page
 from cloudsync.render.report import Report
 
@@ -145,7 +144,7 @@ def plan() -> Plan:
 PAGES = {
     "report": lambda: page(STATES),
     "path": lambda: path_page.page(plan(), [("443/tcp", [Way("web-1", WAY)])]),
-    "audit": lambda: audit_html.page(STATES.audit or Audit((), ())),
+    "audit": lambda: audit_page.page(STATES.audit or Audit((), ())),
 }
 
 

@@ -25,12 +25,22 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["plain"] = lambda value: plain(str(value))
+    made.filters["csp_hash"] = csp_hash
     return made
 
 
-def file(name: str) -> str:
-    """A style or a script."""
-    return (_HERE / name).read_text()
+def render(template: str, *, style: str, script: str | None = None, **values: object) -> str:
+    """A page. `style` and `script`: the names of their files; they stand in the page, which allows
+    them by their hashes and nothing else."""
+    return (
+        environment()
+        .get_template(template)
+        .render(
+            style=(_HERE / style).read_text(),
+            script=None if script is None else (_HERE / script).read_text(),
+            **values,
+        )
+    )
 
 
 def csp_hash(content: str) -> str:

@@ -6,22 +6,17 @@ from collections.abc import Sequence
 
 from cloudsync.model.plan import Plan
 from cloudsync.planning.path import Path
-from cloudsync.render.html.pages import csp_hash, environment, file
+from cloudsync.render.html.pages import render
 
 
 def page(plan: Plan, ways: Sequence[tuple[str, Sequence[Path]]]) -> str:
     """`ways`: for each thing that was asked about (`443/tcp`) its ways, one a host."""
-    style = file("report.css")
-    return (
-        environment()
-        .get_template("explain.html")
-        .render(
-            owner=plan.owner,
-            created=plan.created,
-            tool_version=plan.tool_version,
-            titles=[title for title, _ in ways],
-            ways=ways,
-            style=style,
-            style_hash=csp_hash(style),
-        )
+    return render(
+        "explain.html",
+        style="report.css",
+        owner=plan.owner,
+        created=plan.created,
+        tool_version=plan.tool_version,
+        titles=[title for title, _ in ways],
+        ways=ways,
     )

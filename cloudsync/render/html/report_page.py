@@ -5,7 +5,7 @@ from __future__ import annotations
 from cloudsync.audit.catalogue import fix_of
 from cloudsync.planning.status_table import STATES, StatusRow
 from cloudsync.render import words
-from cloudsync.render.html.pages import csp_hash, environment, file
+from cloudsync.render.html.pages import render
 from cloudsync.render.report import Report, machine_rows, run_of, sources
 
 _LABELS = {
@@ -20,26 +20,20 @@ _LABELS = {
 
 def page(report: Report) -> str:
     """The whole page; every name in it is text, whatever it contains."""
-    style, script = file("report.css"), file("report.js")
-    return (
-        environment()
-        .get_template("report.html")
-        .render(
-            report=report,
-            states=STATES,
-            labels=_LABELS,
-            unread=[host for host in report.hosts if host[1] != "complete"],
-            unprotected=[machine for machine in report.machines if not machine[2]],
-            runs=[run_of(entry) for entry in report.runs],
-            port=_port,
-            sources=sources,
-            machines=machine_rows(report),
-            fix=fix_of,
-            style=style,
-            style_hash=csp_hash(style),
-            script=script,
-            script_hash=csp_hash(script),
-        )
+    return render(
+        "report.html",
+        style="report.css",
+        script="report.js",
+        report=report,
+        states=STATES,
+        labels=_LABELS,
+        unread=[host for host in report.hosts if host[1] != "complete"],
+        unprotected=[machine for machine in report.machines if not machine[2]],
+        runs=[run_of(entry) for entry in report.runs],
+        port=_port,
+        sources=sources,
+        machines=machine_rows(report),
+        fix=fix_of,
     )
 
 
