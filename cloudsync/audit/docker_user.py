@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from cloudsync.audit.findings import Finding
+from cloudsync.audit.findings import Finding, about
 from cloudsync.audit.reachability import (
     final_drop,
     of_port,
@@ -13,7 +13,6 @@ from cloudsync.audit.reachability import (
     worst,
 )
 from cloudsync.audit.walls import (
-    about,
     block_drops,
     block_of,
     is_enforced,

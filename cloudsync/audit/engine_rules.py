@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cloudsync.audit.findings import Finding, Severity
+from cloudsync.audit.findings import Finding, Severity, about
 from cloudsync.audit.hints import of_flush, of_switch
-from cloudsync.audit.walls import about
 from cloudsync.model.machine_facts import Facts, FilterRule, Tables
 
 _TABLE = "table inet cloudsync"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypedDict, Unpack
+
+from cloudsync.model.machine_facts import Facts
 
 Severity = Literal["critical", "high", "medium", "low", "note"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "note")
@@ -45,6 +47,25 @@ class Finding:
     def order(self) -> tuple[int, str, str, str, str]:
         """The worst first, then by name."""
         return SEVERITIES.index(self.severity), self.id, self.host, self.object, self.ports or ""
+
+
+class _Place(TypedDict, total=False):
+    """What a finding may say besides, as the fields of that name."""
+
+    reachable: Reachable
+    protocol: str | None
+    ports: str | None
+    file: str | None
+    line: int | None
+    hint: str | None
+    fix: str | None
+
+
+def about(
+    facts: Facts, kind: str, severity: Severity, what: str, reason: str, **place: Unpack[_Place]
+) -> Finding:
+    """A finding about `what` on the machine of `facts`."""
+    return Finding(kind, severity, facts.host, what, reason, **place)
 
 
 def graded(reachable: Reachable, worst: Severity, unknown: Severity, latent: Severity) -> Severity:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cloudsync.audit import tables
-from cloudsync.audit.findings import Finding, graded
+from cloudsync.audit.findings import Finding, about, graded
 from cloudsync.audit.hints import of_address
 from cloudsync.audit.reachability import of_port
 from cloudsync.model.machine_facts import Facts, Listener, version_of
@@ -122,9 +122,9 @@ def _cloud(facts: Facts) -> Iterator[Finding]:
     if cloud is None:
         return
     if not cloud.protected:
-        yield Finding(
-            "CS037", "critical", facts.host, "cloud firewall",
-            "no firewall of the cloud acts on the machine: everything is open", "internet",
+        yield about(
+            facts, "CS037", "critical", "cloud firewall",
+            "no firewall of the cloud acts on the machine: everything is open", reachable="internet",
         )  # fmt: skip
         return
     for protocol, ports, through in cloud.beyond:
@@ -147,9 +147,9 @@ def _metadata(facts: Facts) -> Iterator[Finding]:
         return
     if not facts.engine.containers or _drops_metadata(facts):
         return
-    yield Finding(
-        "CS030", "medium", facts.host, "metadata service",
-        f"containers get the machine's credentials: {facts.cloud.metadata}", "none",
+    yield about(
+        facts, "CS030", "medium", "metadata service",
+        f"containers get the machine's credentials: {facts.cloud.metadata}", reachable="none",
     )  # fmt: skip
 
 
@@ -207,18 +207,18 @@ def _swarm(facts: Facts) -> Iterator[Finding]:
     if not open_ports:
         return
     internet = any(verdicts[port] == "internet" for port in open_ports)
-    yield Finding(
-        "CS039", "high", facts.host, "swarm",
+    yield about(
+        facts, "CS039", "high", "swarm",
         f"more than the nodes reach {', '.join(open_ports)}",
-        "internet" if internet else "unknown",
+        reachable="internet" if internet else "unknown",
     )  # fmt: skip
 
 
 def _versions(facts: Facts) -> Iterator[Finding]:
     engine = facts.engine
     if engine is not None and engine.kind == "docker" and version_of(engine.version)[:2] == (27, 3):
-        yield Finding(
-            "CS045", "medium", facts.host, f"Docker {engine.version}",
+        yield about(
+            facts, "CS045", "medium", f"Docker {engine.version}",
             "27.3 puts its rules before DOCKER-USER, so that rules there do not apply to all traffic",
         )  # fmt: skip
     nft = version_of(facts.nft_version)
@@ -228,7 +228,7 @@ def _versions(facts: Facts) -> Iterator[Finding]:
         and engine is not None
         and engine.firewall_backend.startswith("nftables")
     ):
-        yield Finding(
-            "CS045", "medium", facts.host, f"nft {facts.nft_version}",
+        yield about(
+            facts, "CS045", "medium", f"nft {facts.nft_version}",
             "it crashes on sets that nftables 1.1.2 and later make, as Docker's nftables backend does",
         )  # fmt: skip

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TypedDict, Unpack
 
-from cloudsync.audit.findings import DELETE, Finding, Reachable, Severity
+from cloudsync.audit.findings import DELETE, Finding, about
 from cloudsync.audit.reachability import (
     final_drop,
     of_publish,
@@ -18,25 +17,6 @@ from cloudsync.model.machine_facts import Facts, Publish, Tables, Workload, Zone
 
 _AFTER_RULES = "/etc/ufw/after.rules"
 _FIREWALLD = "/etc/firewalld/firewalld.conf"
-
-
-class _Place(TypedDict, total=False):
-    """What a finding about the machine may say besides."""
-
-    reachable: Reachable
-    protocol: str | None
-    ports: str | None
-    file: str | None
-    line: int | None
-    hint: str | None
-    fix: str | None
-
-
-def about(
-    facts: Facts, kind: str, severity: Severity, what: str, reason: str, **place: Unpack[_Place]
-) -> Finding:
-    """A finding about a thing of the machine."""
-    return Finding(kind, severity, facts.host, what, reason, **place)
 
 
 def find(facts: Facts) -> Iterator[Finding]:
