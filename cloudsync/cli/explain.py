@@ -127,14 +127,23 @@ def _has_something(explanation: Explanation) -> bool:
 
 
 def _picture(planned: Planned, asked: tuple[Asked, ...], out: str | None) -> None:
-    """The way of what was asked about; of udp too only if anything of it is open or needed."""
+    """The way of what was asked about; of udp too only if a cloud lets it in or anything needs
+    it."""
     from cloudsync.planning.path import paths
     from cloudsync.render.html.path_page import page
 
     ways = [
         (str(port), paths(planned.considered, planned.discoveries, port.rules)) for port in asked
     ]
-    ways = ways[:1] + [way for way in ways[1:] if any(p.verdict == "open" for p in way[1])]
+    ways = ways[:1] + [
+        (title, drawn)
+        for title, drawn in ways[1:]
+        if any(
+            hop.kind in ("cloud", "container") and hop.verdict == "open"
+            for path in drawn
+            for hop in path.hops
+        )
+    ]
     content = page(planned.plan, ways)
     if out is None:
         click.echo(content, nl=False)

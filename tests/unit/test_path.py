@@ -162,6 +162,15 @@ def test_explain_draws_it_as_one_file_that_loads_nothing(shop: Path) -> None:
         assert word not in content
 
 
+def test_a_udp_port_that_is_needed_is_drawn_also_while_the_cloud_stops_it(shop: Path) -> None:
+    compose = shop / "compose.yaml"
+    compose.write_text(compose.read_text().replace('"443:8443"', '"443:8443", "443:8443/udp"'))
+    content = cloudsync(shop, "explain", "443", "--html").stdout
+    assert "443/tcp on web-1" in content
+    assert "443/udp on web-1" in content
+    assert "5432/udp" not in cloudsync(shop, "explain", "5432", "--html").stdout
+
+
 def test_out_goes_with_html_only(shop: Path) -> None:
     done = cloudsync(shop, "explain", "443", "--out", "way.html")
     assert done.returncode == 64
