@@ -66,14 +66,15 @@ class Shop:
         self.folder, self.cloud = folder, cloud
         self._environment = {
             **os.environ, "HCLOUD_TOKEN": cloud.token, "COLUMNS": str(columns),
+            "CLOUDSYNC_CONFIG": str(folder / "cloudsync.toml"),
         }  # fmt: skip
 
-    def types(self, *words: str) -> str:
-        """What `cloudsync …` prints, in colour; its exit code does not matter."""
+    def types(self, *words: str, check: bool = False) -> str:
+        """What `cloudsync …` prints, in colour. `check`: it must exit with 0."""
         command = [sys.executable, "-m", "cloudsync", *words, "--color", "always"]
         return subprocess.run(  # noqa: S603 - words of these files
             command, cwd=self.folder, env=self._environment, capture_output=True, text=True,
-            check=False,
+            check=check,
         ).stdout.replace(str(self.folder), "/srv/shop")  # fmt: skip
 
     def by_hand(self, *ports: str) -> None:
