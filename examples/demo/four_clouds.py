@@ -1,7 +1,7 @@
 """The second part of the demo: one configuration for four clouds, against doubles of their APIs on
 127.0.0.1. Only in a checkout.
 
-Nothing leaves this machine: the real SDKs talk to the doubles that the tests use. Every command is
+Nothing leaves this machine: the real providers, with their vendors' SDKs, talk to the doubles that the tests use. Every command is
 printed before it runs.
 """
 

@@ -1,4 +1,4 @@
-"""The provider `hetzner`: Hetzner Cloud Firewalls. Read `plugin.py` first."""
+"""The provider `hetzner`: Hetzner Cloud Firewalls by their REST API. Read `plugin.py` first."""
 
 from __future__ import annotations
 
