@@ -29,15 +29,15 @@ def _reachable(facts: Facts, workload: Workload, reachable: Reachable) -> Iterat
     if (socket := tables.socket_of(workload)) is not None:
         yield about_workload(
             "CS004", graded(reachable, "critical", "high", "medium"), facts, workload,
-            f"others reach it, and {socket.source} is mounted"
-            f"{', read-only, which does not help' if socket.read_only else ''}: who takes it over is "
-            "root on the machine",
+            f"other machines reach it, and {socket.source} is mounted"
+            f"{' (read-only, which does not help)' if socket.read_only else ''}: anyone who takes it over "
+            "is root on the machine",
         )  # fmt: skip
     powers = _powers(workload)
     if powers:
         yield about_workload(
             "CS043", graded(reachable, "high", "high", "medium"), facts, workload,
-            f"others reach it, and it has power over the machine: {', '.join(powers)}",
+            f"other machines reach it, and it has power over this one: {', '.join(powers)}",
         )  # fmt: skip
     secrets = [
         name
@@ -47,7 +47,7 @@ def _reachable(facts: Facts, workload: Workload, reachable: Reachable) -> Iterat
     if secrets:
         yield about_workload(
             "CS044", "medium", facts, workload,
-            f"others reach it, and its environment holds {', '.join(sorted(secrets)[:5])}",
+            f"other machines reach it, and its environment holds {', '.join(sorted(secrets)[:5])}",
         )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def _silent(facts: Facts, workload: Workload) -> Iterator[Finding]:
     if workload.state == "restarting":
         yield about_workload(
             "CS041", "low", facts, workload,
-            f"it crashes over and over, and holds {ports[0].ports}/{ports[0].protocol}",
+            f"it keeps crashing, and holds {ports[0].ports}/{ports[0].protocol}",
         )  # fmt: skip
         return
     if workload.listening is None or not workload.published:
@@ -116,7 +116,7 @@ def _host_network(facts: Facts) -> Iterator[Finding]:
             host=facts.host,
             object=workload.name,
             reason=(
-                f"on the host's network it listens on {listener.port}/{listener.protocol} of "
+                f"on the host's network, it listens on {listener.port}/{listener.protocol} at "
                 "every address"
             ),
             reachable=reachable,

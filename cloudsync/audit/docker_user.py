@@ -126,7 +126,7 @@ def _other_family(facts: Facts) -> Iterator[Finding]:
     if direct and not _filters(facts, 6):
         yield about(
             facts, "CS011", "high", _CHAIN,
-            f"it filters IPv4; by IPv6 these are open: {those_ports(direct)}",
+            f"it filters IPv4 only; over IPv6 these are open: {those_ports(direct)}",
             reachable=worst(of_publish(facts, publish) for _, publish in direct),
         )  # fmt: skip
     if proxied and (facts.daemon is None or facts.daemon.userland_proxy):
@@ -191,7 +191,7 @@ def _input_chain(facts: Facts) -> Iterator[Finding]:
     ports = ", ".join(f"{port}/{protocol}" for port, protocol in listening[:4])
     yield about(
         facts, "CS011", "high", "ufw" if by_ufw else "chain INPUT",
-        ("IPV6=no: " if by_ufw else "") + f"it filters IPv4; by IPv6 these are open: {ports}",
+        ("IPV6=no: " if by_ufw else "") + f"it filters IPv4 only; over IPv6 these are open: {ports}",
         reachable=worst(of_port(facts, kind, str(port), (6,)) for port, kind in listening),
         file="/etc/default/ufw" if by_ufw else None,
         line=facts.ufw.lines.get("IPV6") if by_ufw and facts.ufw else None,

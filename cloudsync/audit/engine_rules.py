@@ -60,7 +60,7 @@ def _stale(facts: Facts) -> Iterator[Finding]:
         if not any(_covers(ports, port) and inner == inside for ports, inner in published):
             yield about(
                 facts, "CS019", "critical", container.name,
-                f"port {port} leads to it, and it does not publish it: a rule of an earlier container",
+                f"port {port} leads to it although it does not publish it: the rule is of an earlier container",
                 reachable="unknown", protocol=rule.value("-p"), ports=port,
             )  # fmt: skip
 
@@ -119,7 +119,7 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
     if disabled and not rootless:
         yield about(
             facts, "CS026", "high", "dockerd",
-            f"{' and '.join(disabled)} off: nothing isolates containers, and publishes work by accident",
+            f"{' and '.join(disabled)} off: nothing isolates containers, and published ports work by accident",
             file=daemon.file, line=daemon.lines.get(disabled[0]),
             hint=of_switch(daemon, disabled[0], value=True),
         )  # fmt: skip

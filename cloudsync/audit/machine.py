@@ -61,7 +61,7 @@ def _api(facts: Facts, port: str, address: str = "") -> Finding:
         host=facts.host,
         object="dockerd",
         reason=(
-            f"whoever reaches {port}/tcp is root on the machine: no client certificate is asked for"
+            f"anyone who reaches {port}/tcp is root on the machine: no client certificate is required"
         ),
         reachable=of_port(facts, "tcp", port) if port.isdigit() else "unknown",
         protocol="tcp",
@@ -90,7 +90,7 @@ def _services(facts: Facts) -> Iterator[Finding]:
             severity=graded(reachable, "medium", "medium", "low"),
             host=facts.host,
             object=listener.process or f"{listener.port}/{listener.protocol}",
-            reason=f"listens on {listener.port}/{listener.protocol} of every address",
+            reason=f"listens on {listener.port}/{listener.protocol} at every address",
             reachable=reachable,
             protocol=listener.protocol,
             ports=str(listener.port),
@@ -177,7 +177,7 @@ def _ssh(facts: Facts) -> Iterator[Finding]:
             severity="medium",
             host=facts.host,
             object="sshd",
-            reason=f"everybody may try passwords on {port}/tcp",
+            reason=f"anyone may try passwords on {port}/tcp",
             reachable=reachable,
             protocol="tcp",
             ports=str(port),
@@ -209,7 +209,7 @@ def _swarm(facts: Facts) -> Iterator[Finding]:
     internet = any(verdicts[port] == "internet" for port in open_ports)
     yield about(
         facts, "CS039", "high", "swarm",
-        f"more than the nodes reach {', '.join(open_ports)}",
+        f"machines other than the nodes reach {', '.join(open_ports)}",
         reachable="internet" if internet else "unknown",
     )  # fmt: skip
 
@@ -219,7 +219,7 @@ def _versions(facts: Facts) -> Iterator[Finding]:
     if engine is not None and engine.kind == "docker" and version_of(engine.version)[:2] == (27, 3):
         yield about(
             facts, "CS045", "medium", f"Docker {engine.version}",
-            "27.3 puts its rules before DOCKER-USER, so that rules there do not apply to all traffic",
+            "27.3 puts its rules before DOCKER-USER, so rules there do not apply to all traffic",
         )  # fmt: skip
     nft = version_of(facts.nft_version)
     if (

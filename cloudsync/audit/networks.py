@@ -69,7 +69,7 @@ def _internal(facts: Facts, engine: Engine) -> Iterator[Finding]:
             host=facts.host,
             object=f"network {network.name}",
             reason=(
-                f"its containers reach what listens on the machine ({ports}) by the gateway's"
+                f"its containers reach what listens on the machine ({ports}) at the gateway's"
                 " address"
             ),
             reachable="host",

@@ -179,7 +179,7 @@ def _past_proxy(facts: Facts, workload: Workload, publishes: tuple[Publish, ...]
     severity = graded(reachable, "high", "high", "medium")
     return finding_of(
         "CS032", severity, facts, workload, publish,
-        f"a proxy routes to it ({route}), and it is published besides on {_where(everywhere)}",
+        f"a proxy routes to it ({route}), and it is also published on {_where(everywhere)}",
     )  # fmt: skip
 
 
@@ -215,7 +215,7 @@ def _dormant(facts: Facts, workload: Workload) -> Iterator[Finding]:
     networks = ", ".join(workload.networks) or "no network"
     yield finding_of(
         "CS027", "medium", facts, workload, publish,
-        f"asks to publish {ports}, which waits: it is on {networks} only; "
+        f"asks to publish {ports}, without effect while it is on {networks} only; "
         "connecting it to another network opens it",
     )  # fmt: skip
 

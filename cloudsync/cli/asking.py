@@ -34,7 +34,7 @@ class Asker:
             return given
         if not self.interactive:
             if default is None:
-                raise click.UsageError(f"nobody can be asked: {flag} is needed")
+                raise click.UsageError(f"there is no terminal to ask on: {flag} is needed")
             return default
 
         def checked(answer: str) -> str:

@@ -38,7 +38,7 @@ class Form(NamedTuple):
     "--output",
     type=click.Choice(["text", "json", "sarif", "html"]),
     default="text",
-    help="Form of the output.",
+    help="Output format.",
 )
 @click.option("--out", metavar="FILE", help="Write to FILE instead of standard output.")
 @click.option(

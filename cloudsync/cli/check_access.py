@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     help="What the credentials must be good for.",
 )
 @click.option(
-    "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
+    "--output", type=click.Choice(["text", "json"]), default="text", help="Output format."
 )
 @common
 def command(shell: Shell, *, purpose: Literal["plan", "apply"], output: str) -> int:

@@ -31,7 +31,7 @@ HERE = "this engine"
 
 @click.command("discover")
 @click.option(
-    "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
+    "--output", type=click.Choice(["text", "json"]), default="text", help="Output format."
 )
 @common
 def command(shell: Shell, *, output: str) -> int:

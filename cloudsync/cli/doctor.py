@@ -46,7 +46,7 @@ class Check:
 
 @click.command("doctor")
 @click.option(
-    "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
+    "--output", type=click.Choice(["text", "json"]), default="text", help="Output format."
 )
 @common
 def command(shell: Shell, *, output: str) -> int:
@@ -145,7 +145,7 @@ def _secrets(configuration: Configuration) -> Iterator[Check]:
                 continue  # the credentials' own check names it
             if readable:
                 cure = f"chmod 600 {path}"
-                yield Check("credentials", "look", f"everybody can read {path}", cure)
+                yield Check("credentials", "look", f"everyone can read {path}", cure)
 
 
 def _credentials(shell: Shell, configuration: Configuration) -> Iterator[Check]:

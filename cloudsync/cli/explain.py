@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     help="Only this firewall (repeatable).",
 )
 @click.option(
-    "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
+    "--output", type=click.Choice(["text", "json"]), default="text", help="Output format."
 )
 @click.option(
     "--html",
     is_flag=True,
-    help="A picture of the way to it, as one HTML file, instead of the story.",
+    help="Draw the path to it as one HTML file, instead of text.",
 )
 @click.option("--out", metavar="FILE", help="Write the picture to FILE (with --html).")
 @common

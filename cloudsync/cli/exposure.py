@@ -26,7 +26,7 @@ from cloudsync.state import StateError
     "--output",
     type=click.Choice(["text", "json", "markdown"]),
     default="text",
-    help="Form of the output.",
+    help="Output format.",
 )
 @common
 def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:

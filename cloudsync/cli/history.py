@@ -28,19 +28,21 @@ if TYPE_CHECKING:
     "firewalls",
     multiple=True,
     metavar="NAME",
-    help="Only of this firewall (repeatable).",
+    help="Only entries of this firewall (repeatable).",
 )
 @click.option(
     "--host",
     "hosts",
     multiple=True,
     metavar="NAME",
-    help="Only of the firewalls that this host feeds (repeatable).",
+    help="Only entries of firewalls that this host feeds (repeatable).",
 )
 @click.option(
-    "--since", metavar="WHEN", help="Only since then: 2d, 6h, or a time such as 2026-11-28T12:00."
+    "--since",
+    metavar="WHEN",
+    help="Only entries since WHEN: 2d, 6h, or a time such as 2026-11-28T12:00.",
 )
-@click.option("--all", "all_", is_flag=True, help="Show the runs too that found nothing to do.")
+@click.option("--all", "all_", is_flag=True, help="Also show runs that found nothing to do.")
 @click.option(
     "--limit",
     "-n",
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     help="The last N entries (default 20).",
 )
 @click.option(
-    "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
+    "--output", type=click.Choice(["text", "json"]), default="text", help="Output format."
 )
 @common
 def command(shell: Shell, *, id_: str | None, all_: bool, output: str, **wanted: Any) -> int:

@@ -366,7 +366,7 @@ def _all_at_once(starter: Starter, given: Mapping[str, str]) -> None:
     if not missing:
         return
     others = [question for question in starter.questions if question not in missing]
-    lines = [f"nobody can be asked, so {starter.title} needs:"]
+    lines = [f"there is no terminal to ask on, so {starter.title} needs:"]
     lines += [f"  --set {question.key}=…   {question.text}" for question in missing]
     if others:
         lines.append("and takes, if the default does not fit:")

@@ -29,7 +29,7 @@ _SHOWN = 20
     help="Only this firewall (repeatable).",
 )
 @click.option(
-    "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
+    "--output", type=click.Choice(["text", "json"]), default="text", help="Output format."
 )
 @common
 def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:

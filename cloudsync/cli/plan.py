@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     "--output",
     type=click.Choice(["text", "json", "markdown"]),
     default="text",
-    help="Form of the output.",
+    help="Output format.",
 )
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 where changes are pending.")
 @common

@@ -23,7 +23,7 @@ _LINK = re.compile(r":? ?https?://\S+")
 
 @click.command("providers")
 @click.option(
-    "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
+    "--output", type=click.Choice(["text", "json"]), default="text", help="Output format."
 )
 @click.option("--check", "checked", metavar="TYPE", help="Check one plugin: what is wrong with it.")
 @click.option("--new", metavar="NAME", help="Write a new provider NAME that passes the suite.")

@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 @click.option(
     "--every",
     metavar="TIME",
-    help="Publish again and again, so often (30s, 1m), until a signal ends it.",
+    help="Publish every TIME (30s, 1m) until a signal ends it.",
 )
 @click.option(
-    "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
+    "--output", type=click.Choice(["text", "json"]), default="text", help="Output format."
 )
 @common
 def command(shell: Shell, *, every: str | None, output: str) -> int:
     """Write what this machine's containers need into the store, for controllers elsewhere.
 
     Publishes the hosts of the configuration whose engines are reached through sockets of this
-    machine. Needs no cloud credentials. Exit codes: 0 published and complete, 75 published or not,
-    but not complete: try again, 1 cannot be published.
+    machine. Needs no cloud credentials. Exit codes: 0 published and complete, 75 incomplete
+    or not published for now: try again, 1 cannot be published.
     """
     configuration = shell.load()
     seconds = None if every is None else _seconds(every)

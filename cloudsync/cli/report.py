@@ -26,13 +26,13 @@ _RUNS = 20
     "--output",
     type=click.Choice(["html", "json"]),
     default="html",
-    help="Form of the output (default: html).",
+    help="Output format (default: html).",
 )
 @click.option(
     "--audit/--no-audit",
     "audited",
     default=True,
-    help="Whether what an audit of the hosts finds is on the page (default: it is).",
+    help="Show what an audit of the hosts finds (default: --audit).",
 )
 @common
 def command(shell: Shell, *, out: str | None, output: str, audited: bool) -> int:

@@ -23,7 +23,7 @@ from cloudsync.state import StateError
     help="Only this firewall (repeatable).",
 )
 @click.option(
-    "--output", type=click.Choice(["text", "json"]), default="text", help="Form of the output."
+    "--output", type=click.Choice(["text", "json"]), default="text", help="Output format."
 )
 @common
 def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:

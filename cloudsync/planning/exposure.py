@@ -222,7 +222,7 @@ def _of(
         advice = f"put a firewall on it: everything on {machine.name} is open to the Internet"
         if machine.pending:
             advice = (
-                f"see that what is pending on {machine.name} comes into force; until then"
+                f"see that what is pending on {machine.name} takes effect; until then"
                 " everything may be open"
             )
         for rule in _within(reached.interface):

@@ -65,7 +65,7 @@ def unread_ssh(configuration: Configuration) -> str | None:
         if name in configuration.unread and not configuration.networks[name]:
             return (
                 f"[ssh] lets @{name} in, which was never read: {configuration.unread[name]}. "
-                f"Without it SSH cannot be kept open"
+                "Without it SSH cannot be kept open"
             )
     return None
 
@@ -94,4 +94,4 @@ def _uncertain(read: Iterable[Complete | Partial]) -> Iterator[Uncertain]:
 
 def _why(names: Iterable[str]) -> str:
     listed = ", ".join(f"@{name}" for name in sorted(names))
-    return f"who {listed} is was never read: nothing opens to it yet"
+    return f"{listed} was never read, so nothing opens to it yet"

@@ -81,11 +81,11 @@ def test_doctor_warns_of_a_token_that_everybody_can_read(shell: Shell) -> None:
     (shell.folder / "token").write_text("s3cret")
     (shell.folder / "token").chmod(0o644)
     done = shell.types("doctor")
-    assert f"everybody can read {shell.folder}/token" in done.stdout
+    assert f"everyone can read {shell.folder}/token" in done.stdout
     assert f"→ chmod 600 {shell.folder}/token" in done.stdout
     assert "s3cret" not in done.stdout + done.stderr
     (shell.folder / "token").chmod(0o600)
-    assert "everybody can read" not in shell.types("doctor").stdout
+    assert "everyone can read" not in shell.types("doctor").stdout
 
 
 def test_status_says_what_is_open_for_whom_and_what_an_apply_would_do(shell: Shell) -> None:

@@ -33,7 +33,7 @@ class HetznerReader(AccountReader["Project"]):
     lacks = LACKS
     not_evaluated = (
         "load balancers in front of the servers, and firewalls inside them, were not looked at",
-        "private networks are not filtered by Hetzner firewalls, and not the Internet's",
+        "private networks, which Hetzner firewalls do not filter and the Internet does not reach",
     )
 
     def __init__(self, api: Rest, provider: HetznerProvider) -> None:
