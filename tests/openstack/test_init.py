@@ -13,9 +13,8 @@ from cloudsync.provider.errors import ProviderError
 from cloudsync_openstack import provider
 from cloudsync_openstack.settings import OpenStackAccount
 from tests.openstack.login import Cloud
-from tests.openstack.test_login import cloud, configured
+from tests.openstack.test_login import configured
 
-__all__ = ["cloud"]  # a fixture
 pytestmark = pytest.mark.emulator
 
 
