@@ -135,10 +135,16 @@ def _unlisted(
     unlisted: list[Written] = []
     wide = _union(rule.lets_in for rule in staying if rule.key not in unasked)
     wide = wide | RuleSet.of(written.rule for written in writing)
+    open_by: dict[str, RuleSet] = {}
     for wish in asked:
-        same = _union(rule.lets_in for rule in staying if rule.list_id == wish.list_id)
-        if wish.list_id and not (wide | same).covers(RuleSet.of((wish.rule,))):
-            unlisted.append(Written(wish.rule, wish.description, wish.rule, wish.list_id))
+        if not (listed := wish.list_id):
+            continue
+        if listed not in open_by:
+            open_by[listed] = wide | _union(
+                rule.lets_in for rule in staying if rule.list_id == listed
+            )
+        if not open_by[listed].covers(RuleSet.of((wish.rule,))):
+            unlisted.append(Written(wish.rule, wish.description, wish.rule, listed))
     return unlisted
 
 
