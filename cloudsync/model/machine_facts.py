@@ -43,7 +43,7 @@ class Publish:
     is_long: bool = False
     """Whether the file has it in the long form."""
     written: str = ""
-    """The line of the file, variables and all."""
+    """The line of the file, variables and all; empty if it has more on it than ports."""
 
     @property
     def ports(self) -> str:

@@ -316,6 +316,44 @@ services:
     assert app.mounts == (Mount("/run/docker.sock", read_only=True),)
 
 
+@pytest.mark.parametrize(
+    "service",
+    [
+        "{environment: [A=hunter2], image: x, ports: ['1:1']}",
+        "{environment: {A: hunter2}, ports: ['1:1']}",
+        "{ports: ['1:1'], command: [run, hunter2]}",
+        "{ports: ['1:1'], labels: {'a.b': hunter2}}",
+        "{ports: [{target: 1, published: 1}], image: 'hunter2'}",
+        "{environment: [B=1,\n  A=hunter2], ports: ['1:1']}",
+        "{environment: [B=1,\n  hunter2], ports: ['1:1']}",
+    ],
+)
+def test_nothing_else_that_stands_on_the_line_of_a_port_is_kept(
+    tmp_path: Path, service: str
+) -> None:
+    workload = services(tmp_path, compose=f"services: {{app: {service}}}")["app"]
+    assert [publish.first for publish in workload.published] == [1]
+    assert "hunter2" not in repr([*workload.published, *workload.asked])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    ports: ['1:1']  # for all",
+        "    ports: [{published: 1, target: 1}]",
+        "    ports: [\n      '${A:-1}:1', '2:2']",
+        "    ports:\n      - 1:1",
+        '    ports:\n      - "1:1/udp" # for all',
+        "    ports:\n      - published: 1\n        target: 1",
+    ],
+)
+def test_the_line_of_a_port_is_kept_as_it_is_written(tmp_path: Path, line: str) -> None:
+    compose = f"services:\n  app:\n    image: x\n{line}\n"
+    (port, *_) = services(tmp_path, compose=compose)["app"].published
+    assert port.line is not None
+    assert port.written == compose.splitlines()[port.line - 1]
+
+
 def test_no_value_of_the_environment_is_kept(tmp_path: Path) -> None:
     workload = services(
         tmp_path, compose="services: {app: {environment: [A=hunter2], image: x, ports: ['1:1']}}"

@@ -4,6 +4,7 @@ compose does."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from collections.abc import Mapping as Table
 from collections.abc import Sequence as Several
@@ -43,7 +44,8 @@ def read(
 
 
 class _Lines:
-    """The lines of Compose files as they are written, each file read once."""
+    """The lines of Compose files as they are written, each file read once; empty for a line that
+    has more on it than ports."""
 
     def __init__(self, base: Path) -> None:
         self._base, self._files = base, dict[str, list[str]]()
@@ -57,7 +59,23 @@ class _Lines:
                 content = ""
             self._files[place.file] = content.splitlines()
         lines = self._files[place.file]
-        return lines[place.line - 1] if place.line <= len(lines) else ""
+        line = lines[place.line - 1] if place.line <= len(lines) else ""
+        return line if _holds_only_ports(line) else ""
+
+
+_KEY = re.compile(r"""["']?([\w.-]+)["']?\s*:(?=\s*[{\[]|\s|$)\s*(\{?)""")
+_PORT_KEYS = frozenset(
+    ("ports", "target", "published", "host_ip", "protocol", "mode", "name", "app_protocol")
+)
+
+
+def _holds_only_ports(line: str) -> bool:
+    """Whether nothing but a port is on the line, such as a password in the environment of a service
+    that is written on one line."""
+    line = line.partition(" #")[0]
+    keys = list(_KEY.finditer(line))
+    before = line[: keys[0].start()] if keys else ""
+    return not before.strip(" \t-{") and all(key[1] in _PORT_KEYS or key[2] for key in keys)
 
 
 def _workload(project: Project, service: Service, lines: _Lines) -> Workload:
