@@ -36,8 +36,9 @@ FINE = (
 )
 """The reasons to skip that are fine: Podman does not run on every machine, and a scenario of the
 suite is for the providers that declare what it needs, and not every kind of engine has everything
-that others have (docs/engines.md); what takes minutes has a target of its own (`make walls`). That the vendors' descriptions are missing is
-not: without them no double is checked (`CLOUDSYNC_SPECS` names their folder)."""
+that others have (docs/engines.md); what takes minutes has a target of its own (`make walls`). That
+the vendors' descriptions are missing is not: without them no double is checked (`CLOUDSYNC_SPECS`
+names their folder)."""
 
 
 def main(path: Path) -> int:

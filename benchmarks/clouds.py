@@ -96,11 +96,15 @@ class World:
             "hosts": {"web": {"ports": ["22/tcp"]}},
             "firewalls": {
                 f"bench-{number}": {
-                    "provider": self.cloud, "hosts": ["web"], "name": f"bench-{number}", **own, "allow": wanted,
+                    "provider": self.cloud,
+                    "hosts": ["web"],
+                    "name": f"bench-{number}",
+                    **own,
+                    "allow": wanted,
                 }
                 for number in range(self.count)
             },
-        }  # fmt: skip
+        }
         path = self.folder / f"{state}-{foreign}.toml"
         path.write_text(tomlkit.dumps(document))
         return path

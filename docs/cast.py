@@ -119,7 +119,8 @@ def _spans(line: Text) -> Iterator[str]:
             continue
         yield html.escape(content[position : span.start])
         yield (
-            f"<tspan{_attributes(str(span.style))}>{html.escape(content[span.start : span.end])}</tspan>"
+            f"<tspan{_attributes(str(span.style))}>"
+            f"{html.escape(content[span.start : span.end])}</tspan>"
         )
         position = span.end
     yield html.escape(content[position:])

@@ -1,5 +1,5 @@
-"""The shop that pictures and casts of the documentation show: a Compose file, and a double of Hetzner's
-API. Everything in them is what the program really prints."""
+"""The shop that pictures and casts of the documentation show: a Compose file, and a double of
+Hetzner's API. Everything in them is what the program really prints."""
 
 from __future__ import annotations
 

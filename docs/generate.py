@@ -182,7 +182,8 @@ _COMMON = ("config", "color", "quiet", "verbose", "log_format")
 def _option(one: click.Option) -> str:
     words = "/".join(one.opts)
     if not one.is_flag:
-        words += f" {one.metavar or (one.type.name.upper() if not isinstance(one.type, click.Choice) else '|'.join(one.type.choices))}"
+        chosen = one.type.choices if isinstance(one.type, click.Choice) else ()
+        words += f" {one.metavar or '|'.join(chosen) or one.type.name.upper()}"
     return f"`{_cell(words)}`"
 
 

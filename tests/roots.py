@@ -126,8 +126,9 @@ class Copy:
         outer = f"""set -e
 mount --make-rprivate /
 mkdir -p {self.folder}/upper {self.folder}/work {self.folder}/merged
-mount -t overlay overlay -o lowerdir={self.root},upperdir={self.folder}/upper,workdir={self.folder}/work {self.folder}/merged
-cd {self.folder}/merged
+cd {self.folder}
+mount -t overlay overlay -o lowerdir={self.root},upperdir=upper,workdir=work merged
+cd merged
 mount -t proc proc proc
 mount --rbind /dev dev
 mount -t tmpfs tmpfs tmp

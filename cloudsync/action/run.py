@@ -246,9 +246,15 @@ def _cloudsync(
         words.append(f"--config={inputs.config}")
     environment = {key: value for key, value in environ.items() if not key.startswith(PREFIX)}
     done = subprocess.run(  # noqa: S603 - an argument list, no shell
-        words, cwd=inputs.directory, env=environment, capture_output=True, text=True, errors="replace", check=False,
+        words,
+        cwd=inputs.directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
         stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    )
     runner.log(f"$ cloudsync {command}\n{done.stdout}{done.stderr}")
     return done
 

@@ -28,11 +28,14 @@ def find(facts: Facts) -> Iterator[Finding]:
 def _reachable(facts: Facts, workload: Workload, reachable: Reachable) -> Iterator[Finding]:
     if (socket := tables.socket_of(workload)) is not None:
         yield about_workload(
-            "CS004", graded(reachable, "critical", "high", "medium"), facts, workload,
-            f"other machines reach it, and {socket.source} is mounted"
-            f"{' (read-only, which does not help)' if socket.read_only else ''}: anyone who takes it over "
-            "is root on the machine",
-        )  # fmt: skip
+            "CS004",
+            graded(reachable, "critical", "high", "medium"),
+            facts,
+            workload,
+            f"other machines reach it, and {socket.source} is"
+            f" mounted{' (read-only, which does not help)' if socket.read_only else ''}: anyone who"
+            " takes it over is root on the machine",
+        )
     powers = _powers(workload)
     if powers:
         yield about_workload(

@@ -190,13 +190,17 @@ def _input_chain(facts: Facts) -> Iterator[Finding]:
     by_ufw = facts.ufw is not None and facts.ufw.enabled and not facts.ufw.ipv6
     ports = ", ".join(f"{port}/{protocol}" for port, protocol in listening[:4])
     yield about(
-        facts, "CS011", "high", "ufw" if by_ufw else "chain INPUT",
-        ("IPV6=no: " if by_ufw else "") + f"it filters IPv4 only; over IPv6 these are open: {ports}",
+        facts,
+        "CS011",
+        "high",
+        "ufw" if by_ufw else "chain INPUT",
+        ("IPV6=no: " if by_ufw else "")
+        + f"it filters IPv4 only; over IPv6 these are open: {ports}",
         reachable=worst(of_port(facts, kind, str(port), (6,)) for port, kind in listening),
         file="/etc/default/ufw" if by_ufw else None,
         line=facts.ufw.lines.get("IPV6") if by_ufw and facts.ufw else None,
         hint="IPV6=yes" if by_ufw else None,
-    )  # fmt: skip
+    )
 
 
 def _is_expected(facts: Facts, port: int) -> bool:

@@ -31,12 +31,17 @@ def _forwarding(facts: Facts) -> Iterator[Finding]:
         file = "/etc/default/ufw" if by_ufw else None
         what = "DEFAULT_FORWARD_POLICY" if by_ufw else "chain FORWARD"
         yield about(
-            facts, "CS015", "high" if facts.neighbours else "low", what,
-            f"it accepts, and Docker {engine.version} leaves unpublished ports open to machines that "
-            "route", reachable="neighbours" if facts.neighbours else "none", file=file,
+            facts,
+            "CS015",
+            "high" if facts.neighbours else "low",
+            what,
+            f"it accepts, and Docker {engine.version} leaves unpublished ports open to machines"
+            " that route",
+            reachable="neighbours" if facts.neighbours else "none",
+            file=file,
             line=facts.ufw.lines.get(what) if by_ufw and facts.ufw else None,
             hint='DEFAULT_FORWARD_POLICY="DROP"' if by_ufw else None,
-        )  # fmt: skip
+        )
 
 
 def _stale(facts: Facts) -> Iterator[Finding]:
@@ -59,10 +64,16 @@ def _stale(facts: Facts) -> Iterator[Finding]:
         published = {(p.ports, str(p.container_port)) for p in container.published}
         if not any(_covers(ports, port) and inner == inside for ports, inner in published):
             yield about(
-                facts, "CS019", "critical", container.name,
-                f"port {port} leads to it although it does not publish it: the rule is of an earlier container",
-                reachable="unknown", protocol=rule.value("-p"), ports=port,
-            )  # fmt: skip
+                facts,
+                "CS019",
+                "critical",
+                container.name,
+                f"port {port} leads to it although it does not publish it: the rule is of an"
+                " earlier container",
+                reachable="unknown",
+                protocol=rule.value("-p"),
+                ports=port,
+            )
 
 
 def _covers(ports: str, port: str) -> bool:
@@ -75,10 +86,14 @@ def _at_boot(facts: Facts) -> Iterator[Finding]:
         if _is_dockers(saved.tables):
             severity: Severity = "high" if saved.loaded_at_boot else "low"
             yield about(
-                facts, "CS018", severity, saved.path,
-                "it restores Docker's own rules, with addresses that containers had when it was saved",
+                facts,
+                "CS018",
+                severity,
+                saved.path,
+                "it restores Docker's own rules, with addresses that containers had when it was"
+                " saved",
                 file=saved.path,
-            )  # fmt: skip
+            )
     for file in facts.nft_files:
         others = facts.engine is not None or facts.host_table is not None
         if file.flushes and file.loaded_at_boot and others:
@@ -118,11 +133,16 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
     ]
     if disabled and not rootless:
         yield about(
-            facts, "CS026", "high", "dockerd",
-            f"{' and '.join(disabled)} off: nothing isolates containers, and published ports work by accident",
-            file=daemon.file, line=daemon.lines.get(disabled[0]),
+            facts,
+            "CS026",
+            "high",
+            "dockerd",
+            f"{' and '.join(disabled)} off: nothing isolates containers, and published ports work"
+            " by accident",
+            file=daemon.file,
+            line=daemon.lines.get(disabled[0]),
             hint=of_switch(daemon, disabled[0], value=True),
-        )  # fmt: skip
+        )
     direct = [
         name
         for name, value in (

@@ -61,7 +61,8 @@ def _api(facts: Facts, port: str, address: str = "") -> Finding:
         host=facts.host,
         object="dockerd",
         reason=(
-            f"anyone who reaches {port}/tcp is root on the machine: no client certificate is required"
+            f"anyone who reaches {port}/tcp is root on the machine: no client certificate is"
+            " required"
         ),
         reachable=of_port(facts, "tcp", port) if port.isdigit() else "unknown",
         protocol="tcp",
@@ -123,9 +124,13 @@ def _cloud(facts: Facts) -> Iterator[Finding]:
         return
     if not cloud.protected:
         yield about(
-            facts, "CS037", "critical", "cloud firewall",
-            "no firewall of the cloud acts on the machine: everything is open", reachable="internet",
-        )  # fmt: skip
+            facts,
+            "CS037",
+            "critical",
+            "cloud firewall",
+            "no firewall of the cloud acts on the machine: everything is open",
+            reachable="internet",
+        )
         return
     for protocol, ports, through in cloud.beyond:
         everything = protocol == "all" or ports == "1-65535"
@@ -229,6 +234,10 @@ def _versions(facts: Facts) -> Iterator[Finding]:
         and engine.firewall_backend.startswith("nftables")
     ):
         yield about(
-            facts, "CS045", "medium", f"nft {facts.nft_version}",
-            "it crashes on sets that nftables 1.1.2 and later make, as Docker's nftables backend does",
-        )  # fmt: skip
+            facts,
+            "CS045",
+            "medium",
+            f"nft {facts.nft_version}",
+            "it crashes on sets that nftables 1.1.2 and later make, as Docker's nftables backend"
+            " does",
+        )

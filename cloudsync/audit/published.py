@@ -143,9 +143,14 @@ def _admin(facts: Facts, workload: Workload, publishes: tuple[Publish, ...]) -> 
         return None
     severity = graded(reachable, "high", "high", "medium")
     return finding_of(
-        "CS034", severity, facts, workload, publish,
-        f"{workload.image or workload.name} is an admin interface, published on {_where(publishes)}",
-    )  # fmt: skip
+        "CS034",
+        severity,
+        facts,
+        workload,
+        publish,
+        f"{workload.image or workload.name} is an admin interface, published on"
+        f" {_where(publishes)}",
+    )
 
 
 def _debugger(facts: Facts, workload: Workload, publishes: tuple[Publish, ...]) -> Finding | None:

@@ -9,15 +9,51 @@ from cloudsync.planning.sensitive_ports import SENSITIVE
 
 PROXIES = ("traefik", "nginx", "nginx-proxy", "caddy", "haproxy", "envoy", "nginx-proxy-manager")
 ADMIN_IMAGES = (
-    "portainer", "phpmyadmin", "adminer", "grafana", "prometheus", "jupyter", "registry", "kibana",
-    "pgadmin4", "redis-commander", "mongo-express", "rabbitmq-management", "dozzle", "netdata",
-    "uptime-kuma", "vault", "consul", "minio", "cockpit", "webmin", "nginx-proxy-manager", "alertmanager",
-)  # fmt: skip
+    "portainer",
+    "phpmyadmin",
+    "adminer",
+    "grafana",
+    "prometheus",
+    "jupyter",
+    "registry",
+    "kibana",
+    "pgadmin4",
+    "redis-commander",
+    "mongo-express",
+    "rabbitmq-management",
+    "dozzle",
+    "netdata",
+    "uptime-kuma",
+    "vault",
+    "consul",
+    "minio",
+    "cockpit",
+    "webmin",
+    "nginx-proxy-manager",
+    "alertmanager",
+)
 DATABASE_IMAGES = (
-    "postgres", "postgresql", "mysql", "mariadb", "mongo", "mongodb", "redis", "valkey", "memcached",
-    "elasticsearch", "opensearch", "rabbitmq", "cassandra", "couchdb", "influxdb", "clickhouse-server",
-    "mssql", "etcd", "kafka", "nats",
-)  # fmt: skip
+    "postgres",
+    "postgresql",
+    "mysql",
+    "mariadb",
+    "mongo",
+    "mongodb",
+    "redis",
+    "valkey",
+    "memcached",
+    "elasticsearch",
+    "opensearch",
+    "rabbitmq",
+    "cassandra",
+    "couchdb",
+    "influxdb",
+    "clickhouse-server",
+    "mssql",
+    "etcd",
+    "kafka",
+    "nats",
+)
 DEBUG_PORTS = frozenset((5005, 6060, 9100, 9229, 10250, 4000, 5678))
 DEBUG_ARGUMENTS = re.compile(r"--inspect(-brk)?(=|$)|debugpy|-agentlib:jdwp|dlv\b")
 ENGINES = (
@@ -31,9 +67,20 @@ SECRET_NAME = re.compile(
 )
 POWERS = frozenset(("NET_ADMIN", "SYS_ADMIN", "ALL"))
 NETWORK_TOOLS = (
-    "wireguard", "wg-easy", "openvpn", "tailscale", "headscale", "netbird", "zerotier", "strongswan",
-    "gluetun", "pihole", "adguardhome", "keepalived", "frr",
-)  # fmt: skip
+    "wireguard",
+    "wg-easy",
+    "openvpn",
+    "tailscale",
+    "headscale",
+    "netbird",
+    "zerotier",
+    "strongswan",
+    "gluetun",
+    "pihole",
+    "adguardhome",
+    "keepalived",
+    "frr",
+)
 TUNNELS = ("cloudflared", "ngrok", "tailscale", "frpc", "inlets", "zrok")
 
 

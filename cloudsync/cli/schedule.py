@@ -27,8 +27,8 @@ def hint() -> Iterator[Block]:
         yield Line(f"Kept in step by {listed(names, 3)}.", "quiet")
         return
     yield Line(
-        "Nothing on this machine runs cloudsync again when containers change: set up the systemd timer, "
-        "a cron line or `cloudsync watch` (docs/unattended.md).",
+        "Nothing on this machine runs cloudsync again when containers change: set up the systemd"
+        " timer, a cron line or `cloudsync watch` (docs/unattended.md).",
         "warning",
     )
 

@@ -1,13 +1,15 @@
 """How the configuration names a container engine, and why another way of naming one cannot be used.
 
-| written                                             | meaning                                                            |
-|-----------------------------------------------------|--------------------------------------------------------------------|
-| `unix:///var/run/docker.sock`                       | a socket of this machine                                           |
-| `ssh://user@host:port/path`                         | through the user's own ssh; user, port and path may be left out    |
-| `tcp://127.0.0.1:2375`                              | plain, loopback only                                               |
-| `tcp://engine.example:2376`                         | TLS, with the docker command's certificates (`DOCKER_CERT_PATH`)    |
-| `{ host = "tcp://…", ca = …, cert = …, key = … }`   | TLS, with these files                                              |
-| `shop`                                              | a Docker context                                                   |
+| written                                           | meaning                                     |
+|---------------------------------------------------|---------------------------------------------|
+| `unix:///var/run/docker.sock`                     | a socket of this machine                    |
+| `ssh://user@host:port/path`                       | through the user's own ssh; user, port and  |
+|                                                   | path may be left out                        |
+| `tcp://127.0.0.1:2375`                            | plain, loopback only                        |
+| `tcp://engine.example:2376`                       | TLS, with the docker command's certificates |
+|                                                   | (`DOCKER_CERT_PATH`)                        |
+| `{ host = "tcp://…", ca = …, cert = …, key = … }` | TLS, with these files                       |
+| `shop`                                            | a Docker context                            |
 
 Pure text: whether the engine, the context or a file exists is found out when the engine is read.
 """

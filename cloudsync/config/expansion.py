@@ -1,14 +1,14 @@
 """What a configuration leaves open, filled in before it is checked: hosts that a store knows, host
 names with `*`, one firewall a host. Pure, on the values of the TOML file.
 
-| in the file                                | becomes                                              |
-|--------------------------------------------|------------------------------------------------------|
-| `[hosts-from-store] match = "web-*"`       | `[hosts.NAME] inventory = "store"` for every         |
-|                                            | published host that matches and has no table         |
-| `hosts = ["web-*"]` in `[firewalls.X]`     | every host of the configuration that matches         |
-| the same, and none does                    | a host that cannot be read: nothing of X closes      |
-| `per_host = true` in `[firewalls.X]`       | `[firewalls.X-HOST]` for each of its hosts, with     |
-|                                            | `{host}` in every text replaced                      |
+| in the file                            | becomes                                                |
+|----------------------------------------|--------------------------------------------------------|
+| `[hosts-from-store] match = "web-*"`   | `[hosts.NAME] inventory = "store"` for every published |
+|                                        | host that matches and has no table                     |
+| `hosts = ["web-*"]` in `[firewalls.X]` | every host of the configuration that matches           |
+| the same, and none does                | a host that cannot be read: nothing of X closes        |
+| `per_host = true` in `[firewalls.X]`   | `[firewalls.X-HOST]` for each of its hosts, with       |
+|                                        | `{host}` in every text replaced                        |
 
 Anything that has not the shape it should have is left alone: the models say what is wrong with it.
 """

@@ -30,32 +30,93 @@ class Metric(NamedTuple):
 
 METRICS = (
     Metric("cloudsync_build_info", "gauge", ("version",), "Always 1; the version is a label."),
-    Metric("cloudsync_last_run_timestamp_seconds", "gauge", (), "When the last run ended, in Unix seconds."),
-    Metric("cloudsync_last_success_timestamp_seconds", "gauge", (), "When the last run with exit code 0 ended; 0 if none did yet."),
+    Metric(
+        "cloudsync_last_run_timestamp_seconds",
+        "gauge",
+        (),
+        "When the last run ended, in Unix seconds.",
+    ),
+    Metric(
+        "cloudsync_last_success_timestamp_seconds",
+        "gauge",
+        (),
+        "When the last run with exit code 0 ended; 0 if none did yet.",
+    ),
     Metric("cloudsync_last_run_exit_code", "gauge", (), "The exit code of the last run."),
     Metric("cloudsync_run_duration_seconds", "gauge", (), "How long the last run took."),
     Metric("cloudsync_runs_total", "counter", ("exit_code",), "Runs by exit code."),
-    Metric("cloudsync_changes_total", "counter", ("firewall", "provider", "action"), "What was really done, by action."),
-    Metric("cloudsync_drift_rules", "gauge", ("firewall", "provider"), "Rules that differed from what is wanted when the last run began."),
-    Metric("cloudsync_pending_rules", "gauge", ("firewall", "provider"), "Of those, the rules that still differed when it ended."),
-    Metric("cloudsync_held_rules", "gauge", ("firewall", "provider", "reason"),
-        "Rules that stay open although nothing requires them, and why."),
-    Metric("cloudsync_refused_ports", "gauge", ("firewall", "provider", "code"), "Required ports that are not opened, and why."),
-    Metric("cloudsync_guards", "gauge", ("firewall", "provider", "guard"), "Guards that refuse something and wait for a person."),
-    Metric("cloudsync_firewall_read", "gauge", ("firewall", "provider"), "1 where the last run could read the firewall, else 0."),
+    Metric(
+        "cloudsync_changes_total",
+        "counter",
+        ("firewall", "provider", "action"),
+        "What was really done, by action.",
+    ),
+    Metric(
+        "cloudsync_drift_rules",
+        "gauge",
+        ("firewall", "provider"),
+        "Rules that differed from what is wanted when the last run began.",
+    ),
+    Metric(
+        "cloudsync_pending_rules",
+        "gauge",
+        ("firewall", "provider"),
+        "Of those, the rules that still differed when it ended.",
+    ),
+    Metric(
+        "cloudsync_held_rules",
+        "gauge",
+        ("firewall", "provider", "reason"),
+        "Rules that stay open although nothing requires them, and why.",
+    ),
+    Metric(
+        "cloudsync_refused_ports",
+        "gauge",
+        ("firewall", "provider", "code"),
+        "Required ports that are not opened, and why.",
+    ),
+    Metric(
+        "cloudsync_guards",
+        "gauge",
+        ("firewall", "provider", "guard"),
+        "Guards that refuse something and wait for a person.",
+    ),
+    Metric(
+        "cloudsync_firewall_read",
+        "gauge",
+        ("firewall", "provider"),
+        "1 where the last run could read the firewall, else 0.",
+    ),
     Metric(
         "cloudsync_foreign_rules",
         "gauge",
         ("firewall", "provider"),
         "Rules by which other firewalls let the Internet in; absent if they were not read.",
     ),
-    Metric("cloudsync_host_complete", "gauge", ("host",), "1 where the last run could read the host completely, else 0."),
+    Metric(
+        "cloudsync_host_complete",
+        "gauge",
+        ("host",),
+        "1 where the last run could read the host completely, else 0.",
+    ),
     Metric("cloudsync_errors_total", "counter", ("kind",), "What went wrong, by kind."),
-    Metric("cloudsync_failing_since_timestamp_seconds", "gauge", (), "Since when every run failed, in Unix seconds; 0 while they succeed."),
-    Metric("cloudsync_audit_timestamp_seconds", "gauge", (), "When the last audit of watch ended; absent without one."),
-    Metric("cloudsync_audit_findings", "gauge", ("severity",), "What that audit found, by severity."),
+    Metric(
+        "cloudsync_failing_since_timestamp_seconds",
+        "gauge",
+        (),
+        "Since when every run failed, in Unix seconds; 0 while they succeed.",
+    ),
+    Metric(
+        "cloudsync_audit_timestamp_seconds",
+        "gauge",
+        (),
+        "When the last audit of watch ended; absent without one.",
+    ),
+    Metric(
+        "cloudsync_audit_findings", "gauge", ("severity",), "What that audit found, by severity."
+    ),
     Metric("cloudsync_audit_blind_spots", "gauge", (), "Inputs that it could not look at."),
-)  # fmt: skip
+)
 Sample = tuple[Mapping[str, str], float]
 
 

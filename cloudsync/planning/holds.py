@@ -3,19 +3,19 @@
 `extra` is what a firewall has and nothing asked for. For every part of it the first row that fits
 decides:
 
-| the extra part                                                        | then                      |
-|-----------------------------------------------------------------------|---------------------------|
-| is ICMP, and `policy.icmp = "keep"`                                   | kept, listed              |
-| is a rule of others from private networks only, `policy.private =     | kept, listed              |
-| "keep"`, and neither `policy.deny` nor a removed [ssh] source names it|                           |
-| anything, and `policy.mode = "additive"`                              | held: additive            |
-| is denied by `policy.deny`                                            | closes                    |
-| anything, and a host of the firewall was not read completely          | held: unknown-host        |
-| may belong to a container whose labels do not parse                   | held: malformed-label     |
-| may be for a network that could not be read                           | held: unread-network      |
-| is published, but a label or the configuration keeps it closed        | closes                    |
-| was a container's, and its grace is not over (`grace.py`)             | held: grace               |
-| anything else                                                         | closes                    |
+| the extra part                                                         | then                  |
+|------------------------------------------------------------------------|-----------------------|
+| is ICMP, and `policy.icmp = "keep"`                                    | kept, listed          |
+| is a rule of others from private networks only, `policy.private =      | kept, listed          |
+| "keep"`, and neither `policy.deny` nor a removed [ssh] source names it |                       |
+| anything, and `policy.mode = "additive"`                               | held: additive        |
+| is denied by `policy.deny`                                             | closes                |
+| anything, and a host of the firewall was not read completely           | held: unknown-host    |
+| may belong to a container whose labels do not parse                    | held: malformed-label |
+| may be for a network that could not be read                            | held: unread-network  |
+| is published, but a label or the configuration keeps it closed         | closes                |
+| was a container's, and its grace is not over (`grace.py`)              | held: grace           |
+| anything else                                                          | closes                |
 
 What a guard withholds of the closings is held too (`withhold`). What no packet can match (ICMPv6
 from IPv4 networks) is neither open nor closed: it stays where its rule stays.

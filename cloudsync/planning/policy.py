@@ -4,16 +4,20 @@ the reason.
 Pure: takes the configuration, what the provider can express and what the hosts said; touches
 nothing.
 
-| the port is                        | and it comes from                 | then                                                   |
-|------------------------------------|-----------------------------------|--------------------------------------------------------|
-| denied by `policy.deny`            | anywhere but `[ssh]`              | refused                                                |
-| sensitive, asked for by the world  | a container                       | refused, unless `allow_sensitive` names the host port  |
-| sensitive, asked for by the world  | `hosts.X.ports`, `allow`          | opened, with a warning                                 |
-| bound to a private address         | a container                       | opened if the provider maps it to a public address     |
-| bound to a link-local, shared one  | a container                       | refused                                                |
-| without a label                    | a container, `expose = "labelled"`| refused                                                |
-| beyond what the vendor can express | anywhere                          | refused by name, never widened                         |
-| anything else                      |                                   | opened                                                 |
+| the port is                       | and it comes from        | then                              |
+|-----------------------------------|--------------------------|-----------------------------------|
+| denied by `policy.deny`           | anywhere but `[ssh]`     | refused                           |
+| sensitive, asked for by the world | a container              | refused, unless `allow_sensitive` |
+|                                   |                          | names the host port               |
+| sensitive, asked for by the world | `hosts.X.ports`, `allow` | opened, with a warning            |
+| bound to a private address        | a container              | opened if the provider maps it to |
+|                                   |                          | a public address                  |
+| bound to a link-local, shared one | a container              | refused                           |
+| without a label                   | a container, `expose =   | refused                           |
+|                                   | "labelled"`              |                                   |
+| beyond what the vendor can        | anywhere                 | refused by name, never widened    |
+| express                           |                          |                                   |
+| anything else                     |                          | opened                            |
 
 "The world" is judged over the union of all that the firewall is asked for, and as if labels of
 images had said nothing: what an image takes away makes no room for others (decision 0003).

@@ -1,14 +1,16 @@
 """Every port that the hosts speak of, and what would happen to it: the table of `discover`. Pure;
 no cloud is read.
 
-| outcome    | meaning                                                                                       |
-|------------|-----------------------------------------------------------------------------------------------|
-| opened     | the firewall would let it in, from `sources`                                                  |
-| refused    | it would not, by `code` and `reason`; a port may be opened in part and refused in part         |
-| loopback   | it is published on a loopback address: never opened                                           |
-| held       | its container's labels do not parse: what of it is open stays open, and nothing of it opens    |
-| elsewhere  | its label `cloudsync.firewall` names other firewalls                                          |
-| unassigned | its host feeds no firewall                                                                    |
+| outcome    | meaning                                                                            |
+|------------|------------------------------------------------------------------------------------|
+| opened     | the firewall would let it in, from `sources`                                       |
+| refused    | it would not, by `code` and `reason`; a port may be opened in part and refused in  |
+|            | part                                                                               |
+| loopback   | it is published on a loopback address: never opened                                |
+| held       | its container's labels do not parse: what of it is open stays open, and nothing of |
+|            | it opens                                                                           |
+| elsewhere  | its label `cloudsync.firewall` names other firewalls                               |
+| unassigned | its host feeds no firewall                                                         |
 """
 
 from __future__ import annotations
@@ -113,16 +115,34 @@ def without_configuration(host: str) -> Configuration:
     firewall that can express all of it."""
     place = Place("cloudsync", 1, 1)
     policy = PolicySettings(
-        expose="published", mode="sync", grace=timedelta(0), max_close=0, deny=(), allow_sensitive=(), icmp="keep", private="keep",
-        foreign="ignore", plan_max_age=timedelta(0),
-    )  # fmt: skip
+        expose="published",
+        mode="sync",
+        grace=timedelta(0),
+        max_close=0,
+        deny=(),
+        allow_sensitive=(),
+        icmp="keep",
+        private="keep",
+        foreign="ignore",
+        plan_max_age=timedelta(0),
+    )
     firewall = Firewall(
         "", "", (host,), (host,), static=False, allow=(), settings=FirewallSettings(), place=place
     )
     return Configuration(
-        file="", base=Path(), owner="", state=Path(), ssh=Ssh((), NOWHERE, NOTHING), networks={}, policy=policy,
-        run=RunSettings(10.0, 300.0, 16), accounts={}, hosts={}, firewalls={"": firewall}, places={},
-    )  # fmt: skip
+        file="",
+        base=Path(),
+        owner="",
+        state=Path(),
+        ssh=Ssh((), NOWHERE, NOTHING),
+        networks={},
+        policy=policy,
+        run=RunSettings(10.0, 300.0, 16),
+        accounts={},
+        hosts={},
+        firewalls={"": firewall},
+        places={},
+    )
 
 
 def _capabilities(configuration: Configuration, firewall: Firewall) -> Capabilities:

@@ -1,13 +1,13 @@
 """The one wrapper around every plugin: whatever it does wrong is named as the plugin's, and harms
 nothing but the firewalls of its own accounts.
 
-| what a plugin does at any call                         | what the core sees                         |
-|--------------------------------------------------------|--------------------------------------------|
-| raises a `ProviderError`                                | that error                                 |
-| raises anything else, `SystemExit` too                  | a `PluginDefect`, its traceback at `-v`    |
-| returns something of another type than the contract's   | a `PluginDefect`                           |
-| leaves a firewall out of what it read                   | that firewall is `Unreadable`              |
-| returns nonsense for one firewall                       | that firewall is `Unreadable`              |
+| what a plugin does at any call                        | what the core sees                      |
+|-------------------------------------------------------|-----------------------------------------|
+| raises a `ProviderError`                              | that error                              |
+| raises anything else, `SystemExit` too                | a `PluginDefect`, its traceback at `-v` |
+| returns something of another type than the contract's | a `PluginDefect`                        |
+| leaves a firewall out of what it read                 | that firewall is `Unreadable`           |
+| returns nonsense for one firewall                     | that firewall is `Unreadable`           |
 
 A `PluginDefect` is never temporary: trying again does not repair a bug (exit 1, not 75).
 """

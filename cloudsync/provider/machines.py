@@ -7,22 +7,28 @@ nothing: no rule is left out because it looks harmless, and what was not looked 
 
 How a provider fills them:
 
-- One `ObservedMachine` for each machine that a firewall of the configuration acts on or is to act on, or that bears the name of one of
-  its hosts (`FirewallSpec.hosts`); `concerns` names those firewalls. A machine the configuration names and the vendor does not know is no
-  machine but a line in `Fleet.not_evaluated`.
-- One `Interface` for each network interface that firewalls act on separately; a vendor that knows firewalls of whole machines has one.
-  `families`: in which address families the Internet can send packets to it. Without any it is not reached, whatever the rules say.
-- `Interface.stages`: what a packet goes through, in order. Where every firewall only allows (AWS, DigitalOcean, Hetzner) that is
-  `(union_stage(rules),)`. Where there are priorities, denials and levels (Google Cloud) it is a stage for every level, in the network's
-  order of enforcement, its rules with their priorities, the last stage with `otherwise = DENY`. **No stage at all means that no firewall
-  acts on the interface: it is open.** A firewall that is being attached and not yet in effect protects nothing; beside one that is in
-  effect its rules count all the same.
-- `StageRule.matches` is what a rule is about, as a rule set: protocols, ports, sources. A rule that applies to other machines, by tag or
-  account, is left out of this machine's stage; a disabled one may be given with `disabled`. Sources that are networks by another name
-  (a prefix list, an address group) are resolved; those that stand for private addresses (a group, a tag) are no rule here but a text in
-  `ObservedMachine.kept`. Where nobody can say which sources a rule matches (a domain name, a country), `matches` is all it could be and
-  `certain` is False: such an allowance counts in full, such a denial not at all.
-- `not_evaluated`: what else could let packets through or stop them and was not looked at, a short sentence each.
+- One `ObservedMachine` for each machine that a firewall of the configuration acts on or is to act
+  on, or that bears the name of one of its hosts (`FirewallSpec.hosts`); `concerns` names those
+  firewalls. A machine the configuration names and the vendor does not know is no machine but a line
+  in `Fleet.not_evaluated`.
+- One `Interface` for each network interface that firewalls act on separately; a vendor that knows
+  firewalls of whole machines has one. `families`: in which address families the Internet can send
+  packets to it. Without any it is not reached, whatever the rules say.
+- `Interface.stages`: what a packet goes through, in order. Where every firewall only allows (AWS,
+  DigitalOcean, Hetzner) that is `(union_stage(rules),)`. Where there are priorities, denials and
+  levels (Google Cloud) it is a stage for every level, in the network's order of enforcement, its
+  rules with their priorities, the last stage with `otherwise = DENY`. **No stage at all means that
+  no firewall acts on the interface: it is open.** A firewall that is being attached and not yet in
+  effect protects nothing; beside one that is in effect its rules count all the same.
+- `StageRule.matches` is what a rule is about, as a rule set: protocols, ports, sources. A rule that
+  applies to other machines, by tag or account, is left out of this machine's stage; a disabled one
+  may be given with `disabled`. Sources that are networks by another name (a prefix list, an address
+  group) are resolved; those that stand for private addresses (a group, a tag) are no rule here but
+  a text in `ObservedMachine.kept`. Where nobody can say which sources a rule matches (a domain
+  name, a country), `matches` is all it could be and `certain` is False: such an allowance counts in
+  full, such a denial not at all.
+- `not_evaluated`: what else could let packets through or stop them and was not looked at, a short
+  sentence each.
 """
 
 from __future__ import annotations

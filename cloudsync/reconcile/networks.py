@@ -1,12 +1,12 @@
 """The configuration with its networks that move as they are now, or as they were when they could
 last be read.
 
-| the network                                              | then                                    |
-|----------------------------------------------------------|-----------------------------------------|
-| was read within its `refresh`                            | the remembered answer is used           |
-| can be read                                              | that is its answer                      |
-| cannot, and an apply remembers an answer                 | that is used; it is unknown (law 1)     |
-| cannot, and there never was an answer from the same place | it has no address; it is unknown        |
+| the network                                               | then                                |
+|-----------------------------------------------------------|-------------------------------------|
+| was read within its `refresh`                             | the remembered answer is used       |
+| can be read                                               | that is its answer                  |
+| cannot, and an apply remembers an answer                  | that is used; it is unknown (law 1) |
+| cannot, and there never was an answer from the same place | it has no address; it is unknown    |
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ _BREAK = "<!-- -->"
 
 
 def plain(text: str, limit: int = 500) -> str:
-    """One line without control, format and bidirectional characters: each is shown as `\\x1b` or `\\u202e`, never sent."""
+    """One line without control, format and bidirectional characters: each is shown as `\\x1b` or
+    `\\u202e`, never sent."""
     shown = "".join(
         character if _printable(character) else _named(character) for character in text[: limit + 1]
     )

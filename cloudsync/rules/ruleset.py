@@ -3,11 +3,12 @@
 Every protocol has one dimension besides its sources, the *selector*, an inclusive interval of
 integers:
 
-| protocol                      | selector                                  | text                                   |
-|-------------------------------|-------------------------------------------|----------------------------------------|
-| tcp, udp, sctp, dccp, udplite | ports 1..65535                            | `443`, `8000-8010`, `1-65535` for all  |
-| icmp, icmpv6                  | type * 256 + code, 0..65535               | `` for all, `8` type 8, `8/0` one code |
-| every other number            | the one point 0                           | ``                                     |
+| protocol                      | selector           | text                                  |
+|-------------------------------|--------------------|---------------------------------------|
+| tcp, udp, sctp, dccp, udplite | ports 1..65535     | `443`, `8000-8010`, `1-65535` for all |
+| icmp, icmpv6                  | type * 256 + code, | `` for all, `8` type 8, `8/0` one     |
+|                               | 0..65535           | code                                  |
+| every other number            | the one point 0    | ``                                    |
 
 Neighbouring ICMP types are an interval as ports are: `8-11`, and `3/4-5/0` where it does not fall
 on whole types.
@@ -167,9 +168,9 @@ class RuleSet:
         return ANY - NetworkSet.union(rule.sources for rule in missing)
 
     def apart_from_everything(self, everything: NetworkSet) -> RuleSet:
-        """What has to be said besides the rule that lets `everything`'s sources reach every protocol
-        and port; all of them must be in this set. Where sources that overlap are fewer networks
-        than their difference, they overlap: `0.0.0.0/0` is one network, all of it but
+        """What has to be said besides the rule that lets `everything`'s sources reach every
+        protocol and port; all of them must be in this set. Where sources that overlap are fewer
+        networks than their difference, they overlap: `0.0.0.0/0` is one network, all of it but
         203.0.113.0/24 is 24."""
         rest = self - RuleSet.of((Rule.of("all", "", everything),)) if everything else self
 

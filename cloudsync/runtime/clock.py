@@ -1,10 +1,12 @@
 """How much time passed between two runs, by clocks that a person or NTP cannot move.
 
-| the two moments are of       | then so much passed                                                                        |
-|------------------------------|--------------------------------------------------------------------------------------------|
-| one boot of one machine      | what the boot clock says; it counts sleep too, and no wall clock touches it                |
-| another boot of one machine  | what the wall clock says, and no more than the machine has been up: the earlier was before |
-| two machines                 | what the wall clock says                                                                   |
+| the two moments are of  | then so much passed                                                 |
+|-------------------------|---------------------------------------------------------------------|
+| one boot of one machine | what the boot clock says; it counts sleep too, and no wall clock    |
+|                         | touches it                                                          |
+| another boot of one     | what the wall clock says, and no more than the machine has been up: |
+| machine                 | the earlier was before                                              |
+| two machines            | what the wall clock says                                            |
 
 Never less than nothing. So a wall clock that jumps costs at most some waiting, and expires nothing.
 """

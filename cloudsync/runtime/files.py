@@ -1,12 +1,13 @@
 """Files written whole: those of our own folders by an atomic rename, and those a user names.
 
-| the path a user names is             | then                                                            |
-|--------------------------------------|-----------------------------------------------------------------|
-| `-`, `/dev/stdout`, `/dev/fd/N`, ... | the bytes go to that open file, which stays open                |
-| a device, a FIFO                     | it is opened and written; it is never replaced by a file        |
-| a symbolic link                      | what it points to is written; the link stays                    |
-| a link of somebody else              | refused: who may plant it would choose what we overwrite        |
-| a regular file, or nothing           | replaced atomically: a crash leaves the old content or the new  |
+| the path a user names is             | then                                                     |
+|--------------------------------------|----------------------------------------------------------|
+| `-`, `/dev/stdout`, `/dev/fd/N`, ... | the bytes go to that open file, which stays open         |
+| a device, a FIFO                     | it is opened and written; it is never replaced by a file |
+| a symbolic link                      | what it points to is written; the link stays             |
+| a link of somebody else              | refused: who may plant it would choose what we overwrite |
+| a regular file, or nothing           | replaced atomically: a crash leaves the old content or   |
+|                                      | the new                                                  |
 """
 
 from __future__ import annotations

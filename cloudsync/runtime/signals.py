@@ -1,11 +1,12 @@
 """Ctrl-C and SIGTERM: a run stops between two steps, never in the middle of nowhere.
 
-| the signal comes                | then                                                                                      |
-|---------------------------------|-------------------------------------------------------------------------------------------|
-| before the first write          | the run ends at once, nothing was begun (exit 130 or 143)                                 |
-| while writing                   | the step under way is finished, or abandoned after `PATIENCE_SECONDS`; no further one     |
-|                                 | begins; what is there is read back, the history is written (exit 6, or 0 if all was done) |
-| a second time                   | the process ends at once                                                                  |
+| the signal comes       | then                                                                   |
+|------------------------|------------------------------------------------------------------------|
+| before the first write | the run ends at once, nothing was begun (exit 130 or 143)              |
+| while writing          | the step under way is finished, or abandoned after `PATIENCE_SECONDS`; |
+|                        | no further one begins; what is there is read back, the history is      |
+|                        | written (exit 6, or 0 if all was done)                                 |
+| a second time          | the process ends at once                                               |
 """
 
 from __future__ import annotations

@@ -80,7 +80,8 @@ class LabelledPorts:
         return port[0] == self.protocol and self.first <= port[1] <= self.last
 
     def __str__(self) -> str:
-        return f"{self.first if self.first == self.last else f'{self.first}-{self.last}'}/{self.protocol}"
+        ports = str(self.first) if self.first == self.last else f"{self.first}-{self.last}"
+        return f"{ports}/{self.protocol}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 written so that a crash leaves the old or the new; or in an object store (`store/`), one object for
 each firewall, host and apply.
 
-| file                  | what it holds                                                             |
-|-----------------------|---------------------------------------------------------------------------|
-| `OWNER.lock`          | who runs now                                                              |
-| `OWNER.applied.json`  | the SSH of the last applied plans (law 2)                                 |
-| `OWNER.seen.json`     | what containers needed when an apply last looked, and the timers of grace |
-| `OWNER.networks.json` | the last good answers of the networks that move                            |
-| `OWNER.history.jsonl` | what applies did, see `history.py` for it and its neighbours              |
+| file                  | what it holds                                                       |
+|-----------------------|---------------------------------------------------------------------|
+| `OWNER.lock`          | who runs now                                                        |
+| `OWNER.applied.json`  | the SSH of the last applied plans (law 2)                           |
+| `OWNER.seen.json`     | what containers needed when an apply last looked, and the timers of |
+|                       | grace                                                               |
+| `OWNER.networks.json` | the last good answers of the networks that move                     |
+| `OWNER.history.jsonl` | what applies did, see `history.py` for it and its neighbours        |
 """
 
 from __future__ import annotations

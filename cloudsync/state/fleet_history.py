@@ -1,10 +1,10 @@
 """The history of applies in a bucket, which many controllers write at once.
 
-| object                                  | what it holds                                               |
-|-----------------------------------------|-------------------------------------------------------------|
-| `OWNER/history/TIME-ID.json`            | one apply that changed something, or met trouble            |
-| `OWNER/quiet/SHARD.json`                | the last applies of a shard that found nothing to do        |
-| `OWNER/running/SHARD/TIME-ID.json`      | what the apply under way is about to write                  |
+| object                             | what it holds                                        |
+|------------------------------------|------------------------------------------------------|
+| `OWNER/history/TIME-ID.json`       | one apply that changed something, or met trouble     |
+| `OWNER/quiet/SHARD.json`           | the last applies of a shard that found nothing to do |
+| `OWNER/running/SHARD/TIME-ID.json` | what the apply under way is about to write           |
 
 Names begin with the time, so that a list is in order. Nothing is ever removed from the history: a
 lifecycle rule of the bucket does that (docs/machines-that-publish.md).

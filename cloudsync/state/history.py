@@ -1,10 +1,12 @@
 """The history of applies: one JSON object a line, appended durably, bounded in size.
 
-| file                     | what it holds                                                     | at most       |
-|--------------------------|-------------------------------------------------------------------|---------------|
-| `OWNER.history.jsonl`    | applies that changed something, or met trouble                    | 2 x 16 MiB    |
-| `OWNER.quiet.jsonl`      | applies that found nothing to do: every minute of a cron is one   | 2 x 256 KiB   |
-| `OWNER.running-ID.json`  | what an apply under way is about to write, or one that died was   | 8 MiB         |
+| file                    | what it holds                                            | at most    |
+|-------------------------|----------------------------------------------------------|------------|
+| `OWNER.history.jsonl`   | applies that changed something, or met trouble           | 2 x 16 MiB |
+| `OWNER.quiet.jsonl`     | applies that found nothing to do: every minute of a cron | 2 x 256    |
+|                         | is one                                                   | KiB        |
+| `OWNER.running-ID.json` | what an apply under way is about to write, or one that   | 8 MiB      |
+|                         | died was                                                 |            |
 
 A full file becomes `….1`, and the `….1` of before is gone. What a run was about to write is on the
 disk before its first write, so that even one that was killed leaves an entry: the next apply moves

@@ -1,16 +1,16 @@
 """A lease: the right to write one shard, kept in a store instead of a lock of the kernel.
 
-| question                          | answer                                                            |
-|-----------------------------------|-------------------------------------------------------------------|
-| who has it                        | who last wrote the object, as long as it is written again in time |
-| when does it run out              | when it was not written for its `seconds`, by the store's clock:  |
-|                                   | the one that another object was just written at                   |
-| when does its holder stop         | earlier: the same seconds less a margin after it *began* to write |
-|                                   | it, by a clock of its own that goes on while the machine sleeps   |
-| what if its holder is frozen      | before every write it looks at that clock; while clouds are       |
-|                                   | written, an alarm of the kernel ends it before it can go on       |
-| what does a successor know by     | the fencing number: greater than every earlier one, written into  |
-|                                   | each object, which refuses a smaller one                          |
+| question                     | answer                                                            |
+|------------------------------|-------------------------------------------------------------------|
+| who has it                   | who last wrote the object, as long as it is written again in time |
+| when does it run out         | when it was not written for its `seconds`, by the store's clock:  |
+|                              | the one that another object was just written at                   |
+| when does its holder stop    | earlier: the same seconds less a margin after it *began* to write |
+|                              | it, by a clock of its own that goes on while the machine sleeps   |
+| what if its holder is frozen | before every write it looks at that clock; while clouds are       |
+|                              | written, an alarm of the kernel ends it before it can go on       |
+| what does a successor know   | the fencing number: greater than every earlier one, written into  |
+| by                           | each object, which refuses a smaller one                          |
 """
 
 from __future__ import annotations

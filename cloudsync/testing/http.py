@@ -56,23 +56,22 @@ class Call:
 class Fault:
     """The `skip`-th matching call (0 = the next one) and `times - 1` after it go wrong.
 
-    | kind                        | what happens                                                    |
-    |-----------------------------|-----------------------------------------------------------------|
-    | `error`                     | `status` and `body` are answered, nothing takes effect          |
-    | `error-after`               | the same, but the call took effect                              |
-    | `drop-before`, `drop-after` | the connection is closed without an answer, before or after     |
-    |                             | the call took effect; `action` is done at that moment           |
-    | `truncate`                  | it takes effect, half of the answer arrives                     |
-    | `delay`, `late`             | `seconds` pass before the call, or before its answer            |
-    | `stall`                     | it takes effect, and nothing is answered until the caller hangs |
-    |                             | up                                                              |
-    | `trickle`                   | it takes effect, the answer comes byte by byte, `seconds` apart |
-    | `garbage`                   | it takes effect, the answer is not JSON                         |
-    | `mutate`                    | it takes effect, and `change` makes another answer of it        |
-    | `short`                     | lists in the answer lack their last item                        |
-    | `stale`                     | a read is answered as it was before the last write              |
-    | `redirect`                  | the answer points to another address                            |
-    | `meanwhile`                 | `action` is done first                                          |
+    | kind            | what happens                                                       |
+    |-----------------|--------------------------------------------------------------------|
+    | `error`         | `status` and `body` are answered, nothing takes effect             |
+    | `error-after`   | the same, but the call took effect                                 |
+    | `drop-before`,  | the connection is closed without an answer, before or after the    |
+    | `drop-after`    | call took effect; `action` is done at that moment                  |
+    | `truncate`      | it takes effect, half of the answer arrives                        |
+    | `delay`, `late` | `seconds` pass before the call, or before its answer               |
+    | `stall`         | it takes effect, and nothing is answered until the caller hangs up |
+    | `trickle`       | it takes effect, the answer comes byte by byte, `seconds` apart    |
+    | `garbage`       | it takes effect, the answer is not JSON                            |
+    | `mutate`        | it takes effect, and `change` makes another answer of it           |
+    | `short`         | lists in the answer lack their last item                           |
+    | `stale`         | a read is answered as it was before the last write                 |
+    | `redirect`      | the answer points to another address                               |
+    | `meanwhile`     | `action` is done first                                             |
 
     `method` and `path` are regular expressions. `lasting`: from its first strike on, every matching
     call goes wrong for so many seconds, however many there are. `action` is done before an `error`

@@ -294,11 +294,44 @@ class ConflictMeanwhile:
 
 
 Step = (
-    There | ByHand | Other | Wants | WantsLimit | Boundary | Goes | Apply | Race | Meanwhile | LetsIn | LetsInWanted | NothingLeft
-    | Untouched | Others | Attached | Release | Spells | Neighbour | NotShared | Denied | OpenByDefault | Disabled | Enabled
-    | NotInEffect | InEffect | MarkedTwice | Orphan | WantsMissing | WantsPrivate | Shows | NotNothing | AppliesOrRefuses
-    | Described | ConflictMeanwhile | Lags | AnswersMore
-)  # fmt: skip
+    There
+    | ByHand
+    | Other
+    | Wants
+    | WantsLimit
+    | Boundary
+    | Goes
+    | Apply
+    | Race
+    | Meanwhile
+    | LetsIn
+    | LetsInWanted
+    | NothingLeft
+    | Untouched
+    | Others
+    | Attached
+    | Release
+    | Spells
+    | Neighbour
+    | NotShared
+    | Denied
+    | OpenByDefault
+    | Disabled
+    | Enabled
+    | NotInEffect
+    | InEffect
+    | MarkedTwice
+    | Orphan
+    | WantsMissing
+    | WantsPrivate
+    | Shows
+    | NotNothing
+    | AppliesOrRefuses
+    | Described
+    | ConflictMeanwhile
+    | Lags
+    | AnswersMore
+)
 
 SHOWN_BY_STAGE: Mapping[type, type] = {
     Lags: LagsBehind,

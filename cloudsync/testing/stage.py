@@ -21,10 +21,23 @@ from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
 
 Kind = Literal[
-    "unauthorized", "forbidden", "not-found", "conflict", "throttled", "unavailable", "failed-after",
-    "slow", "trickle", "lost-before", "lost-after", "cut-short", "nonsense", "short", "redirect",
+    "unauthorized",
+    "forbidden",
+    "not-found",
+    "conflict",
+    "throttled",
+    "unavailable",
+    "failed-after",
+    "slow",
+    "trickle",
+    "lost-before",
+    "lost-after",
+    "cut-short",
+    "nonsense",
+    "short",
+    "redirect",
     "meanwhile",
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +56,22 @@ class Trouble:
     """What goes wrong with the next calls that read or write the firewall (after `skip` of them),
     `times` times. Calls about other things (machines, say) are not meant.
 
-    | kind                        | what happens                                                    |
-    |-----------------------------|-----------------------------------------------------------------|
-    | `unauthorized`, `forbidden` | 401, 403                                                        |
-    | `not-found`, `conflict`     | 404, 409; with `action`, it is done first                       |
-    | `throttled`                 | 429 or the vendor's own way; with `hint` (seconds, as the       |
-    |                             | vendor says it) until the hint is over, however many calls come |
-    | `unavailable`               | 503: the call did nothing                                       |
-    | `failed-after`              | the call took effect, and a 500 is answered                     |
-    | `slow`                      | no answer for `seconds`                                         |
-    | `trickle`                   | the answer comes byte by byte, `seconds` apart                  |
-    | `lost-before`, `lost-after` | the connection breaks before or after the call took effect      |
-    | `cut-short`, `nonsense`     | half an answer, an answer that is not the vendor's              |
-    | `short`                     | a list without its last item, whose count still counts it       |
-    | `redirect`                  | the answer points to another address                            |
-    | `meanwhile`                 | `action` runs before the call is done                           |
+    | kind                        | what happens                                               |
+    |-----------------------------|------------------------------------------------------------|
+    | `unauthorized`, `forbidden` | 401, 403                                                   |
+    | `not-found`, `conflict`     | 404, 409; with `action`, it is done first                  |
+    | `throttled`                 | 429 or the vendor's own way; with `hint` (seconds, as the  |
+    |                             | vendor says it) until the hint is over, however many calls |
+    |                             | come                                                       |
+    | `unavailable`               | 503: the call did nothing                                  |
+    | `failed-after`              | the call took effect, and a 500 is answered                |
+    | `slow`                      | no answer for `seconds`                                    |
+    | `trickle`                   | the answer comes byte by byte, `seconds` apart             |
+    | `lost-before`, `lost-after` | the connection breaks before or after the call took effect |
+    | `cut-short`, `nonsense`     | half an answer, an answer that is not the vendor's         |
+    | `short`                     | a list without its last item, whose count still counts it  |
+    | `redirect`                  | the answer points to another address                       |
+    | `meanwhile`                 | `action` runs before the call is done                      |
     """
 
     kind: Kind

@@ -1,14 +1,19 @@
 """When the next run is due. Pure: moments are `time.monotonic()` seconds that are handed in.
 
-| what happened                             | the next run                                                                        |
-|-------------------------------------------|-------------------------------------------------------------------------------------|
-| nothing                                   | `interval` after the last one began                                                 |
-| an event after quiet                      | `LEAD_SECONDS` after the last event of its flock, `debounce_min` after the first    |
-| an event soon after others                | `debounce_min` after the last event of its flock, `debounce_max` after the first    |
-| events without end (a crash loop)         | spaced: the space doubles from `debounce_min` to `debounce_max`, until it is quiet  |
-| another run held the lock                 | `LOCKED_SECONDS` later                                                              |
-| a vendor failed, or there was a bug       | after a pause that doubles, and no event comes before it                            |
-| a held rule may close at a known moment   | then                                                                                |
+| what happened             | the next run                                                     |
+|---------------------------|------------------------------------------------------------------|
+| nothing                   | `interval` after the last one began                              |
+| an event after quiet      | `LEAD_SECONDS` after the last event of its flock, `debounce_min` |
+|                           | after the first                                                  |
+| an event soon after       | `debounce_min` after the last event of its flock, `debounce_max` |
+| others                    | after the first                                                  |
+| events without end (a     | spaced: the space doubles from `debounce_min` to `debounce_max`, |
+| crash loop)               | until it is quiet                                                |
+| another run held the lock | `LOCKED_SECONDS` later                                           |
+| a vendor failed, or there | after a pause that doubles, and no event comes before it         |
+| was a bug                 |                                                                  |
+| a held rule may close at  | then                                                             |
+| a known moment            |                                                                  |
 
 A host that cannot be read makes no pause: what others need must not wait for it.
 """

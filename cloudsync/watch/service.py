@@ -193,7 +193,8 @@ class Service:
         self.rhythm = self.rhythm.end(
             self.clock.now(), _trouble(run), _wake(run.report, self.clock.now())
         )
-        gc.collect()  # sockets of connections that failed stand in cycles with their errors, and the process is here to stay
+        # Sockets of failed connections stand in cycles with their errors, and the process goes on.
+        gc.collect()
 
     def _publish(self, configuration: Configuration) -> None:
         """What this machine's engines answer, into the store. What goes wrong is logged, and tried

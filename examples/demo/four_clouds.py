@@ -1,8 +1,8 @@
 """The second part of the demo: one configuration for four clouds, against doubles of their APIs on
 127.0.0.1. Only in a checkout.
 
-Nothing leaves this machine: the real providers, with their vendors' SDKs, talk to the doubles that the tests use. Every command is
-printed before it runs.
+Nothing leaves this machine: the real providers, with their vendors' SDKs, talk to the doubles that
+the tests use. Every command is printed before it runs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.doubles.compute import ComputeDouble  # noqa: E402 - found only once the checkout is in the path
+from tests.doubles.compute import ComputeDouble  # noqa: E402 - found by the path above
 from tests.doubles.digitalocean import DigitalOceanDouble  # noqa: E402
 from tests.doubles.ec2 import Ec2Double  # noqa: E402
 from tests.doubles.hetzner import HetznerDouble, fault_body  # noqa: E402
@@ -118,8 +118,11 @@ def main() -> None:
         hetzner.add_server("vpn")
         folder = Path(started.enter_context(tempfile.TemporaryDirectory(prefix="cloudsync-demo-")))
         endpoints = {
-            "aws": aws.endpoint, "digitalocean": digitalocean.endpoint, "gcp": gcp.endpoint, "hetzner": hetzner.endpoint,
-        }  # fmt: skip
+            "aws": aws.endpoint,
+            "digitalocean": digitalocean.endpoint,
+            "gcp": gcp.endpoint,
+            "hetzner": hetzner.endpoint,
+        }
         file = folder / "cloudsync.toml"
         file.write_text(CONFIGURATION.format(folder=folder, vpc=aws.vpc, **endpoints))
         demo = Demo(
@@ -134,10 +137,12 @@ def main() -> None:
             },
         )
         say(
-            "Part two: two hosts, four firewalls, four clouds (doubles of their APIs, on this machine). What would be done?"
+            "Part two: two hosts, four firewalls, four clouds (doubles of their APIs, on this"
+            " machine). What would be done?"
         )
         print(
-            "# 3 = a guard refuses: two machines are under no firewall yet; to put them under one closes everything else on them."
+            "# 3 = a guard refuses: two machines are under no firewall yet; to put them under one"
+            " closes everything else on them."
         )
         demo.run(3, "cloudsync", "plan")
         demo.run(
@@ -153,7 +158,8 @@ def main() -> None:
         say("A second plan finds nothing to do, at any of them.")
         demo.run(0, "cloudsync", "plan", "--detailed-exitcode")
         say(
-            "A port more on web-1, which feeds three of the firewalls; one of the three APIs is down. 75 = try again later."
+            "A port more on web-1, which feeds three of the firewalls; one of the three APIs is"
+            " down. 75 = try again later."
         )
         file.write_text(file.read_text().replace('"443/tcp"]', '"443/tcp", "8443/tcp"]'))
         digitalocean.fail(

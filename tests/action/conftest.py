@@ -103,13 +103,23 @@ class Repository:
     ) -> Ran:
         """The plan workflow on a pull request."""
         pull = {
-            "number": number, "title": title, "body": title,
-            "head": {"sha": head, "ref": branch, "repo": {"full_name": fork or self.github.repository}}, "base": {"ref": "main"},
-        }  # fmt: skip
+            "number": number,
+            "title": title,
+            "body": title,
+            "head": {
+                "sha": head,
+                "ref": branch,
+                "repo": {"full_name": fork or self.github.repository},
+            },
+            "base": {"ref": "main"},
+        }
         job = self.job(
-            "pull_request", {"action": "synchronize", "number": number, "pull_request": pull}, sha="e" * 40,
-            ref=f"refs/pull/{number}/merge", GITHUB_HEAD_REF=branch,
-        )  # fmt: skip
+            "pull_request",
+            {"action": "synchronize", "number": number, "pull_request": pull},
+            sha="e" * 40,
+            ref=f"refs/pull/{number}/merge",
+            GITHUB_HEAD_REF=branch,
+        )
         return job.run(EXAMPLES / "cloudsync-plan.yml", "plan", **inputs)
 
     def applies(

@@ -20,9 +20,18 @@ PLACE = Place("acme/shop", 7, "")
 
 def inputs(**changed: object) -> Inputs:
     values = {
-        "command": "apply", "config": None, "directory": Path(), "comment": True, "fail_on_changes": False, "approval": "pull-request",
-        "expect": None, "branch": None, "label": "", "args": (), "token": "x",
-    }  # fmt: skip
+        "command": "apply",
+        "config": None,
+        "directory": Path(),
+        "comment": True,
+        "fail_on_changes": False,
+        "approval": "pull-request",
+        "expect": None,
+        "branch": None,
+        "label": "",
+        "args": (),
+        "token": "x",
+    }
     return Inputs(**{**values, **changed})  # type: ignore[arg-type]
 
 

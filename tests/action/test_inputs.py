@@ -53,10 +53,14 @@ def test_args_takes_only_what_plan_and_apply_share(args: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("command", "apply; touch x"), ("comment", "yes"), ("fail_on_changes", "True"), ("approval", "auto"),
-        ("working_directory", "/nowhere/at/all"), ("approval", "expect"),
+        ("command", "apply; touch x"),
+        ("comment", "yes"),
+        ("fail_on_changes", "True"),
+        ("approval", "auto"),
+        ("working_directory", "/nowhere/at/all"),
+        ("approval", "expect"),
     ],
-)  # fmt: skip
+)
 def test_other_values_are_refused_by_the_input_s_name(name: str, value: str) -> None:
     with pytest.raises(InputError, match=f"the input ({name.replace('_', '-')}|expect)"):
         of(**{name: value})

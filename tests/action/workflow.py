@@ -46,9 +46,17 @@ class Job:
     every step."""
 
     def __init__(
-        self, folder: Path, checkout: Path, github: GitHubDouble, event: str, payload: Mapping[str, Any], *, sha: str, ref: str,
+        self,
+        folder: Path,
+        checkout: Path,
+        github: GitHubDouble,
+        event: str,
+        payload: Mapping[str, Any],
+        *,
+        sha: str,
+        ref: str,
         environ: Mapping[str, str] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.folder, self.checkout, self.github = folder, checkout, github
         self.event, self.payload, self.sha, self.ref = event, payload, sha, ref
         self.environ = dict(environ or {})
@@ -132,19 +140,40 @@ class Job:
         output.write_text("")
         summary.write_text("")
         environment = {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "HOME": str(self.folder), "CI": "true",
-            "GITHUB_ACTIONS": "true", "GITHUB_ACTION_PATH": str(ROOT), "GITHUB_WORKSPACE": str(self.checkout),
-            "GITHUB_EVENT_NAME": self.event, "GITHUB_EVENT_PATH": str(self.folder / "event.json"), "GITHUB_SHA": self.sha,
-            "GITHUB_REF": self.ref, "GITHUB_REPOSITORY": self.github.repository, "GITHUB_RUN_ID": "4711",
-            "GITHUB_SERVER_URL": "https://github.com", "GITHUB_API_URL": self.github.endpoint,
-            "GITHUB_GRAPHQL_URL": f"{self.github.endpoint}/graphql", "RUNNER_TEMP": str(self.temp),
-            "GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": str(summary), **self.environ,
-            **{name: str(expand(str(value), context)) for name, value in step.get("env", {}).items()},
-        }  # fmt: skip
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(self.folder),
+            "CI": "true",
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_ACTION_PATH": str(ROOT),
+            "GITHUB_WORKSPACE": str(self.checkout),
+            "GITHUB_EVENT_NAME": self.event,
+            "GITHUB_EVENT_PATH": str(self.folder / "event.json"),
+            "GITHUB_SHA": self.sha,
+            "GITHUB_REF": self.ref,
+            "GITHUB_REPOSITORY": self.github.repository,
+            "GITHUB_RUN_ID": "4711",
+            "GITHUB_SERVER_URL": "https://github.com",
+            "GITHUB_API_URL": self.github.endpoint,
+            "GITHUB_GRAPHQL_URL": f"{self.github.endpoint}/graphql",
+            "RUNNER_TEMP": str(self.temp),
+            "GITHUB_OUTPUT": str(output),
+            "GITHUB_STEP_SUMMARY": str(summary),
+            **self.environ,
+            **{
+                name: str(expand(str(value), context))
+                for name, value in step.get("env", {}).items()
+            },
+        }
         done = subprocess.run(
-            ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)], cwd=self.checkout, env=environment,
-            capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)],
+            cwd=self.checkout,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
         self.log += done.stdout + done.stderr
         return done.returncode, parse_outputs(output.read_text()), summary.read_text()
 

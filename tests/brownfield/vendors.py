@@ -93,9 +93,13 @@ class _Aws:
             ]
         for group in state["groups"]:
             double.groups[group["GroupId"]] = Group(
-                group["GroupId"], group["GroupName"], "by hand", group["VpcId"],
-                dict(group.get("Tags") or {}), [self._rule(n, r) for n, r in enumerate(group["rules"])],
-            )  # fmt: skip
+                group["GroupId"],
+                group["GroupName"],
+                "by hand",
+                group["VpcId"],
+                dict(group.get("Tags") or {}),
+                [self._rule(n, r) for n, r in enumerate(group["rules"])],
+            )
         nics: dict[str, list[Nic]] = {}
         for eni in state["enis"]:
             nic = Nic(

@@ -56,9 +56,14 @@ path = "{path}"
         }
         return subprocess.run(
             [sys.executable, "-m", "cloudsync", *words],
-            cwd=self.folder, env={**environment, "HOME": str(self.folder), **environ}, capture_output=True, text=True, timeout=60,
-            input=stdin if stdin is not None else "", check=False,
-        )  # fmt: skip
+            cwd=self.folder,
+            env={**environment, "HOME": str(self.folder), **environ},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            input=stdin if stdin is not None else "",
+            check=False,
+        )
 
     def code(self, *words: str) -> int:
         return self.types(*words).returncode

@@ -26,7 +26,12 @@ SCRIPT = """
 import contextlib, io, json, sys
 sys.argv = ["cloudsync", *json.loads(sys.argv[1])]
 from cloudsync.__main__ import main
-with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
+nowhere = io.StringIO()
+with (
+    contextlib.redirect_stdout(nowhere),
+    contextlib.redirect_stderr(nowhere),
+    contextlib.suppress(SystemExit),
+):
     main()
 print(json.dumps(sorted(sys.modules)))
 """

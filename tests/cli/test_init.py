@@ -42,9 +42,15 @@ def environment(folder: Path, **environ: str) -> dict[str, str]:
 
 def init(folder: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cloudsync", "init", *words], cwd=folder, env=environment(folder, **environ), capture_output=True,
-        text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-m", "cloudsync", "init", *words],
+        cwd=folder,
+        env=environment(folder, **environ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
 
 
 def typed(folder: Path, answers: str, *words: str, **environ: str) -> tuple[int, str]:
@@ -52,9 +58,14 @@ def typed(folder: Path, answers: str, *words: str, **environ: str) -> tuple[int,
     showed."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "cloudsync", "init", *words], cwd=folder, env=environment(folder, TERM="xterm", **environ),
-        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-    )  # fmt: skip
+        [sys.executable, "-m", "cloudsync", "init", *words],
+        cwd=folder,
+        env=environment(folder, TERM="xterm", **environ),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
     os.close(theirs)
     os.write(ours, answers.encode())
     shown = b""

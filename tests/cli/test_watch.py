@@ -52,9 +52,22 @@ class Watch:
         }
         with (shell.folder / "log").open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "cloudsync", "watch", "--log-format", "json", "--listen", "127.0.0.1:0", *words],
-                cwd=shell.folder, env={**environment, "HOME": str(shell.folder), **environ}, stdout=log, stderr=log,
-            )  # fmt: skip
+                [
+                    sys.executable,
+                    "-m",
+                    "cloudsync",
+                    "watch",
+                    "--log-format",
+                    "json",
+                    "--listen",
+                    "127.0.0.1:0",
+                    *words,
+                ],
+                cwd=shell.folder,
+                env={**environment, "HOME": str(shell.folder), **environ},
+                stdout=log,
+                stderr=log,
+            )
 
     def lines(self, event: str | None = None) -> list[dict[str, Any]]:
         text = (self.shell.folder / "log").read_text()

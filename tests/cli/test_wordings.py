@@ -107,7 +107,8 @@ def picked_by_the_engine(name: str, number: int) -> dict[str, Any]:
     return made
 
 
-BY_HAND = """{"format": 1, "rules": [{"protocol": "tcp", "ports": "22", "sources": ["0.0.0.0/0", "::/0"]}],
+BY_HAND = """{"format": 1,
+ "rules": [{"protocol": "tcp", "ports": "22", "sources": ["0.0.0.0/0", "::/0"]}],
  "marker": null}
 """
 FEW = [

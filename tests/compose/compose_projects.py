@@ -325,7 +325,8 @@ def _lines(value: dict[str, Any], indent: int) -> list[str]:
     pad = "  " * indent
     lines = []
     for key, child in value.items():
-        prefix = f"{pad}{json.dumps(key) if not key.replace('-', '').isalnum() and key != '<<' else key}:"
+        is_plain = key == "<<" or key.replace("-", "").isalnum()
+        prefix = f"{pad}{key if is_plain else json.dumps(key)}:"
         tag = ""
         if isinstance(child, Tagged):
             tag, child = f" {child.tag}", child.value

@@ -146,20 +146,81 @@ def _mapped(meaning: Meaning) -> Meaning:
 
 
 PORTS = [
-    '["22:22"]', "[80:30]", "[22:22]", '["[::1]:6001:6001"]', '["::1:6002:6002"]', '["9000-9002:9000-9002"]', '["7000-7010:80"]',
-    '["80"]', "[443]", '["3000-3002"]', '["127.0.0.1::90"]', '["127.0.0.1:8080"]', '["80:80/TCP"]', '["53:53/UDP"]', '["80/udp"]',
-    '["80:80/icmp"]', '["80:80/tcp/udp"]', '["080:080"]', '["8000-8002:80-81"]', '["8002-8000:8002-8000"]', '[" 8080:80"]',
-    '["0:80"]', '["70000:80"]', '["80:0"]', '["[::]:80:80"]', '["[2001:db8::1]::91"]', '["[::]:92"]', '["localhost:80:80"]',
-    '[":80"]', '["80:"]', '[""]', '["::"]', '["1.2.3.4:1-2:1-2"]', '["1.2.3:80:80"]', '["01.2.3.4:80:80"]', '["80:80/"]',
-    '["80:80-81"]', '["80-80:80"]', '["[fe80::1%eth0]:93:93"]', '["0.0.0.0:80:80", "80:80"]', '["1:2:3:4:5"]', '["80:80:80"]',
-    '["80:80\\n"]', '["+80:80"]', "[80.5]", "[true]", "[-80]", "[null]", "[[80]]", "{a: 80}", '"80:80"', "[!!str 80]",
-    "[{target: 80}]", "[{target: 80, published: 8080}]", '[{target: 80, published: "8080-8085"}]', '[{target: "80", published: 1}]',
-    '[{target: 80, published: "8080", protocol: udp, host_ip: 127.0.0.1}]', '[{target: 80, published: ""}]', "[{published: 1}]",
-    "[{target: 80, published: 0}]", "[{target: 80, published: 1, foo: x}]", "[{target: 80, published: 1, x-foo: y, mode: host}]",
-    '[{target: 80, published: 1, host_ip: "::1"}]', '[{target: 80, published: 1, host_ip: "[::1]"}]', '["٣:80"]',
-    '[":443:443"]', '["[]:80:80"]', '["::80"]', '[":::80"]', '[":80:80/udp"]', '[{target: 80, published: 1, host_ip: ""}]',
-    '[":8000-8001:80-81"]', '["0:0:80"]', '["::443:443"]',
-]  # fmt: skip
+    '["22:22"]',
+    "[80:30]",
+    "[22:22]",
+    '["[::1]:6001:6001"]',
+    '["::1:6002:6002"]',
+    '["9000-9002:9000-9002"]',
+    '["7000-7010:80"]',
+    '["80"]',
+    "[443]",
+    '["3000-3002"]',
+    '["127.0.0.1::90"]',
+    '["127.0.0.1:8080"]',
+    '["80:80/TCP"]',
+    '["53:53/UDP"]',
+    '["80/udp"]',
+    '["80:80/icmp"]',
+    '["80:80/tcp/udp"]',
+    '["080:080"]',
+    '["8000-8002:80-81"]',
+    '["8002-8000:8002-8000"]',
+    '[" 8080:80"]',
+    '["0:80"]',
+    '["70000:80"]',
+    '["80:0"]',
+    '["[::]:80:80"]',
+    '["[2001:db8::1]::91"]',
+    '["[::]:92"]',
+    '["localhost:80:80"]',
+    '[":80"]',
+    '["80:"]',
+    '[""]',
+    '["::"]',
+    '["1.2.3.4:1-2:1-2"]',
+    '["1.2.3:80:80"]',
+    '["01.2.3.4:80:80"]',
+    '["80:80/"]',
+    '["80:80-81"]',
+    '["80-80:80"]',
+    '["[fe80::1%eth0]:93:93"]',
+    '["0.0.0.0:80:80", "80:80"]',
+    '["1:2:3:4:5"]',
+    '["80:80:80"]',
+    '["80:80\\n"]',
+    '["+80:80"]',
+    "[80.5]",
+    "[true]",
+    "[-80]",
+    "[null]",
+    "[[80]]",
+    "{a: 80}",
+    '"80:80"',
+    "[!!str 80]",
+    "[{target: 80}]",
+    "[{target: 80, published: 8080}]",
+    '[{target: 80, published: "8080-8085"}]',
+    '[{target: "80", published: 1}]',
+    '[{target: 80, published: "8080", protocol: udp, host_ip: 127.0.0.1}]',
+    '[{target: 80, published: ""}]',
+    "[{published: 1}]",
+    "[{target: 80, published: 0}]",
+    "[{target: 80, published: 1, foo: x}]",
+    "[{target: 80, published: 1, x-foo: y, mode: host}]",
+    '[{target: 80, published: 1, host_ip: "::1"}]',
+    '[{target: 80, published: 1, host_ip: "[::1]"}]',
+    '["٣:80"]',
+    '[":443:443"]',
+    '["[]:80:80"]',
+    '["::80"]',
+    '[":::80"]',
+    '[":80:80/udp"]',
+    '[{target: 80, published: 1, host_ip: ""}]',
+    '[":8000-8001:80-81"]',
+    '["0:0:80"]',
+    '["::443:443"]',
+]
 
 
 @pytest.mark.parametrize("ports", PORTS)
@@ -170,40 +231,83 @@ def test_docker_compose_reads_and_refuses_the_same_ports(ports: str, tmp_path: P
 A = "services:\n  a: {image: a, ports: ['80:80']%s}\n"
 B = "services:\n  b: {image: a, ports: ['%s:81']}\n"
 PROJECTS: dict[str, Mapping[str, str]] = {
-    "null in an override changes nothing": {"compose.yaml": A % "", "compose.override.yaml": "services: {a: {ports: }}\n"},
+    "null in an override changes nothing": {
+        "compose.yaml": A % "",
+        "compose.override.yaml": "services: {a: {ports: }}\n",
+    },
     "an item that is reset": {"compose.yaml": SERVICES % 'ports: [!reset "80:80", "81:81"]'},
-    "an item with override": {"compose.yaml": A % "", "compose.override.yaml": 'services: {a: {ports: [!override "81:81"]}}\n'},
-    "a service that is reset": {"compose.yaml": A % "", "compose.override.yaml": "services: {a: !reset null, b: {image: b}}\n"},
-    "a service with override": {"compose.yaml": A % "", "compose.override.yaml": "services: {a: !override {image: b}}\n"},
+    "an item with override": {
+        "compose.yaml": A % "",
+        "compose.override.yaml": 'services: {a: {ports: [!override "81:81"]}}\n',
+    },
+    "a service that is reset": {
+        "compose.yaml": A % "",
+        "compose.override.yaml": "services: {a: !reset null, b: {image: b}}\n",
+    },
+    "a service with override": {
+        "compose.yaml": A % "",
+        "compose.override.yaml": "services: {a: !override {image: b}}\n",
+    },
     "reset in a first file": {"compose.yaml": SERVICES % 'ports: !reset ["80:80"]'},
     "a range over one of its ports": {
         "compose.yaml": SERVICES % 'ports: ["80-82:80-82"]',
         "compose.override.yaml": 'services: {w: {ports: ["0.0.0.0:81:81"]}}\n',
     },
-    "a list over a text": {"compose.yaml": A % "", "compose.override.yaml": 'services: {a: {ports: "81:81"}}\n'},
-    "extends over two files of one project": {"compose.yaml": A % "", "compose.override.yaml": "services: {c: {extends: a}}\n"},
-    "extends takes profiles along": {"compose.yaml": A % ", profiles: [p]" + "  c: {extends: a, labels: {x: y}}\n"},
+    "a list over a text": {
+        "compose.yaml": A % "",
+        "compose.override.yaml": 'services: {a: {ports: "81:81"}}\n',
+    },
+    "extends over two files of one project": {
+        "compose.yaml": A % "",
+        "compose.override.yaml": "services: {c: {extends: a}}\n",
+    },
+    "extends takes profiles along": {
+        "compose.yaml": A % ", profiles: [p]" + "  c: {extends: a, labels: {x: y}}\n"
+    },
     "extends in a circle": {"compose.yaml": "services: {a: {extends: b}, b: {extends: a}}\n"},
     "extends itself": {"compose.yaml": "services: {a: {extends: a}}\n"},
-    "extends itself by file": {"compose.yaml": "services: {a: {extends: {file: compose.yaml, service: a}}}\n"},
+    "extends itself by file": {
+        "compose.yaml": "services: {a: {extends: {file: compose.yaml, service: a}}}\n"
+    },
     "extends without service": {"compose.yaml": "services: {a: {extends: {file: x.yaml}}}\n"},
-    "extends a file that is not there": {"compose.yaml": "services: {a: {extends: {file: no.yaml, service: b}}}\n"},
+    "extends a file that is not there": {
+        "compose.yaml": "services: {a: {extends: {file: no.yaml, service: b}}}\n"
+    },
     "extends, and resets": {"compose.yaml": A % "" + "  c: {extends: a, ports: !reset []}\n"},
-    "a folder's own variables": {"compose.yaml": A % ", profiles: [q]", ".env": "COMPOSE_PROFILES=q, r\nCOMPOSE_PROJECT_NAME=zz\n"},
+    "a folder's own variables": {
+        "compose.yaml": A % ", profiles: [q]",
+        ".env": "COMPOSE_PROFILES=q, r\nCOMPOSE_PROJECT_NAME=zz\n",
+    },
     "COMPOSE_FILE": {"x.yaml": A % "", "y.yaml": B % "5", ".env": "COMPOSE_FILE=x.yaml:y.yaml\n"},
-    "two names for one file": {"compose.yaml": A % "", "docker-compose.yml": B % "1", "docker-compose.override.yml": B % "2"},
+    "two names for one file": {
+        "compose.yaml": A % "",
+        "docker-compose.yml": B % "1",
+        "docker-compose.override.yml": B % "2",
+    },
     "docker-compose.yaml": {"docker-compose.yaml": A % "", "compose.override.yml": B % "3"},
     "no file": {"other.yaml": A % ""},
-    "two merge keys": {"compose.yaml": "x-a: &a {}\nservices:\n  w:\n    image: a\n    <<: *a\n    <<: *a\n"},
-    "a list of merge keys": {"compose.yaml": 'x-a: &x {ports: ["1:1"]}\nx-b: &y {ports: ["2:2"]}\n' + SERVICES % "<<: [*x, *y]"},
+    "two merge keys": {
+        "compose.yaml": "x-a: &a {}\nservices:\n  w:\n    image: a\n    <<: *a\n    <<: *a\n"
+    },
+    "a list of merge keys": {
+        "compose.yaml": (
+            'x-a: &x {ports: ["1:1"]}\nx-b: &y {ports: ["2:2"]}\n' + SERVICES % "<<: [*x, *y]"
+        )
+    },
     "an alias inside of itself": {"compose.yaml": "x-a: &a [*a]\n" + A % ""},
     "an alias of nothing": {"compose.yaml": "services: {a: *b}\n"},
-    "an anchor at an item": {"compose.yaml": 'services: {a: {image: a, ports: [&q "80:80"]}, b: {image: b, ports: [*q]}}\n'},
+    "an anchor at an item": {
+        "compose.yaml": (
+            'services: {a: {image: a, ports: [&q "80:80"]}, b: {image: b, ports: [*q]}}\n'
+        )
+    },
     "a key twice": {"compose.yaml": "services:\n  a: {image: a}\n  a: {image: b}\n"},
     "a key twice where nobody looks": {"compose.yaml": SERVICES % "environment: {A: 1, A: 2}"},
     "scale and replicas": {"compose.yaml": A % ", scale: 2, deploy: {replicas: 0}"},
     "no replicas by a variable": {"compose.yaml": A % ", deploy: {replicas: '${N:-0}'}"},
-    "a network mode and networks": {"compose.yaml": A % ", network_mode: host, networks: [x]" + "networks: {x: }\n"},
+    "a network mode and networks": {
+        "compose.yaml": A % ", network_mode: host, networks: [x]" + "networks: {x: }\n"
+    },
     "a network that is not there": {"compose.yaml": A % ", networks: [x]"},
     "profiles that are no list": {"compose.yaml": A % ", profiles: x"},
     "the same included twice": {
@@ -212,20 +316,34 @@ PROJECTS: dict[str, Mapping[str, str]] = {
         "c.yaml": "include: [d.yaml]\nservices: {c: {image: a}}\n",
         "d.yaml": A % "",
     },
-    "include in a circle": {"compose.yaml": "include: [b.yaml]\n" + A % "", "b.yaml": "include: [compose.yaml]\n" + B % "1"},
+    "include in a circle": {
+        "compose.yaml": "include: [b.yaml]\n" + A % "",
+        "b.yaml": "include: [compose.yaml]\n" + B % "1",
+    },
     "an included service in an override": {
         "compose.yaml": "include: [b.yaml]\n",
         "compose.override.yaml": B % "3",
         "b.yaml": B % "2",
     },
     "variables of an included folder": {
-        "compose.yaml": "include: [i/b.yaml]\n", "i/b.yaml": "include: [j/c.yaml]\n" + B % "${X}", ".env": "Y=3\n", "i/.env": "X=5\n",
-        "i/j/c.yaml": "services: {c: {image: a, ports: ['${X}:1', '${Y}:2', '${Z}:3']}}\n", "i/j/.env": "X=6\nY=7\nZ=8\n",
+        "compose.yaml": "include: [i/b.yaml]\n",
+        "i/b.yaml": "include: [j/c.yaml]\n" + B % "${X}",
+        ".env": "Y=3\n",
+        "i/.env": "X=5\n",
+        "i/j/c.yaml": "services: {c: {image: a, ports: ['${X}:1', '${Y}:2', '${Z}:3']}}\n",
+        "i/j/.env": "X=6\nY=7\nZ=8\n",
     },
-    "variables of a file that is not there": {"compose.yaml": "include: [{path: b.yaml, env_file: no.env}]\n", "b.yaml": B % "1"},
+    "variables of a file that is not there": {
+        "compose.yaml": "include: [{path: b.yaml, env_file: no.env}]\n",
+        "b.yaml": B % "1",
+    },
     "a folder for an include": {
-        "compose.yaml": "include: [{path: i/b.yaml, project_directory: .}]\n", "i/.env": "X=5\n", ".env": "X=6\n",
-        "i/b.yaml": "services: {b: {image: a, ports: ['${X}:1'], extends: {file: e.yaml, service: e}}}\n",
+        "compose.yaml": "include: [{path: i/b.yaml, project_directory: .}]\n",
+        "i/.env": "X=5\n",
+        ".env": "X=6\n",
+        "i/b.yaml": (
+            "services: {b: {image: a, ports: ['${X}:1'], extends: {file: e.yaml, service: e}}}\n"
+        ),
         "e.yaml": "services: {e: {image: a, ports: ['9:9']}}\n",
     },
     "include that is no list": {"compose.yaml": "include: b.yaml\n", "b.yaml": B % "1"},
@@ -240,46 +358,74 @@ PROJECTS: dict[str, Mapping[str, str]] = {
     "lines of Windows": {"compose.yaml": (A % "").replace("\n", "\r\n")},
     "a byte order mark": {"compose.yaml": "\ufeff" + A % ""},
     "YAML 1.1, said so": {"compose.yaml": "%YAML 1.1\n---\n" + SERVICES % "ports: [22:22]"},
-    "a folded text": {"compose.yaml": "services:\n  a:\n    image: a\n    ports:\n      - >-\n        80:80\n"},
-    "a range in a variable": {"compose.yaml": SERVICES % "ports: ['${R}:${R}/udp']", ".env": "R=100-103\n"},
+    "a folded text": {
+        "compose.yaml": "services:\n  a:\n    image: a\n    ports:\n      - >-\n        80:80\n"
+    },
+    "a range in a variable": {
+        "compose.yaml": SERVICES % "ports: ['${R}:${R}/udp']",
+        ".env": "R=100-103\n",
+    },
     "an empty variable": {"compose.yaml": SERVICES % "ports: ['${R}:80']", ".env": "R=\n"},
     "label files": {"compose.yaml": A % ", label_file: l", "l": "a=b\n"},
     "a label file that is not there": {"compose.yaml": A % ", label_file: l"},
-    "a label file that is not there, where nothing runs": {"compose.yaml": A % "" + "  b: {image: b, profiles: [x], label_file: l}\n"},
+    "a label file that is not there, where nothing runs": {
+        "compose.yaml": A % "" + "  b: {image: b, profiles: [x], label_file: l}\n"
+    },
     # Tags reach what comes to lie under them
     "a label reset in an extended file": {
         "compose.yaml": "services: {w: {extends: {file: b.yaml, service: m}}}\n",
-        "b.yaml": "services: {m: {extends: d, labels: !reset []}, d: {image: a, labels: [cloudsync.expose=false], ports: ['1:1']}}\n",
+        "b.yaml": (
+            "services: {m: {extends: d, labels: !reset []}, d: {image: a, labels:"
+            " [cloudsync.expose=false], ports: ['1:1']}}\n"
+        ),
     },
     "a profile reset in an extended file": {
         "compose.yaml": "services: {w: {extends: {file: b.yaml, service: m}}}\n",
-        "b.yaml": "services: {m: {extends: d, profiles: !reset null}, d: {image: a, profiles: [x], ports: ['1:1']}}\n",
+        "b.yaml": (
+            "services: {m: {extends: d, profiles: !reset null}, d: {image: a, profiles: [x], ports:"
+            " ['1:1']}}\n"
+        ),
     },
     "replicas reset in an extended file": {
         "compose.yaml": "services: {w: {extends: {file: b.yaml, service: m}}}\n",
-        "b.yaml": "services: {m: {extends: d, deploy: {replicas: !reset null}}, d: {image: a, deploy: {replicas: 0}, ports: ['1:1']}}\n",
+        "b.yaml": (
+            "services: {m: {extends: d, deploy: {replicas: !reset null}}, d: {image: a, deploy:"
+            " {replicas: 0}, ports: ['1:1']}}\n"
+        ),
     },
     "networks overridden in an extended file of an extended file": {
-        "compose.yaml": "services: {w: {extends: {file: b.yaml, service: m}}}\nnetworks: {x: , y: }\n",
+        "compose.yaml": (
+            "services: {w: {extends: {file: b.yaml, service: m}}}\nnetworks: {x: , y: }\n"
+        ),
         "b.yaml": "services: {m: {extends: {file: c.yaml, service: d}, networks: !override [y]}}\n",
         "c.yaml": "services: {d: {extends: e, image: a}, e: {networks: [x], ports: ['1:1']}}\n",
     },
     "tags in the first of two documents that are extended": {
         "compose.yaml": "services: {w: {extends: {file: b.yaml, service: m}}}\n",
-        "b.yaml": "services: {m: {extends: d, ports: !reset []}, d: {image: a, ports: ['1:1']}}\n---\nservices: {o: {image: o}}\n",
+        "b.yaml": (
+            "services: {m: {extends: d, ports: !reset []}, d: {image: a, ports:"
+            " ['1:1']}}\n---\nservices: {o: {image: o}}\n"
+        ),
     },
     "tags in the last of two documents that are extended": {
         "compose.yaml": "services: {w: {extends: {file: b.yaml, service: m}}}\n",
-        "b.yaml": "services: {m: {extends: d}, d: {image: a, ports: ['1:1']}}\n---\nservices: {m: {ports: !override ['2:2']}}\n",
+        "b.yaml": (
+            "services: {m: {extends: d}, d: {image: a, ports: ['1:1']}}\n---\nservices: {m: {ports:"
+            " !override ['2:2']}}\n"
+        ),
     },
     "tags of an extended service end there": {
         "compose.yaml": "services: {w: {image: a, ports: ['1:1']}}\n",
-        "compose.override.yaml": "services: {b: {image: b, ports: !override ['2:2']}, w: {extends: b, ports: ['3:3']}}\n",
+        "compose.override.yaml": (
+            "services: {b: {image: b, ports: !override ['2:2']}, w: {extends: b, ports: ['3:3']}}\n"
+        ),
     },
     "an override in a third file that extends": {
         "compose.yaml": A % "",
         "b.yaml": "services: {a: {ports: ['2:2']}}\n",
-        "c.yaml": "services: {a: {extends: {file: d.yaml, service: d}, ports: !override ['3:3']}}\n",
+        "c.yaml": (
+            "services: {a: {extends: {file: d.yaml, service: d}, ports: !override ['3:3']}}\n"
+        ),
         "d.yaml": "services: {d: {image: a, ports: ['4:4'], network_mode: host}}\n",
         ".env": "COMPOSE_FILE=compose.yaml:b.yaml:c.yaml\n",
     },
@@ -289,11 +435,15 @@ PROJECTS: dict[str, Mapping[str, str]] = {
     },
     "a tag of a merge key, and a value": {
         "compose.yaml": A % "",
-        "compose.override.yaml": "x-p: &p {ports: !override ['2:2']}\nservices: {a: {<<: *p, ports: ['3:3']}}\n",
+        "compose.override.yaml": (
+            "x-p: &p {ports: !override ['2:2']}\nservices: {a: {<<: *p, ports: ['3:3']}}\n"
+        ),
     },
     "a reset that a merge key fills": {
         "compose.yaml": A % "",
-        "compose.override.yaml": "x-p: &p {ports: ['2:2']}\nservices: {a: {<<: *p, ports: !reset []}}\n",
+        "compose.override.yaml": (
+            "x-p: &p {ports: ['2:2']}\nservices: {a: {<<: *p, ports: !reset []}}\n"
+        ),
     },
     "a reset inside of an anchor": {
         "compose.yaml": A % "",
@@ -307,68 +457,118 @@ PROJECTS: dict[str, Mapping[str, str]] = {
         "compose.yaml": A % ", network_mode: host",
         "compose.override.yaml": "services: {a: !override {image: b, ports: !override ['2:2']}}\n",
     },
-    "all services overridden": {"compose.yaml": A % "", "compose.override.yaml": "services: !override {b: {image: b, ports: ['2:2']}}\n"},
-    "all services reset": {"compose.yaml": A % "", "compose.override.yaml": "services: !reset null\n"},
+    "all services overridden": {
+        "compose.yaml": A % "",
+        "compose.override.yaml": "services: !override {b: {image: b, ports: ['2:2']}}\n",
+    },
+    "all services reset": {
+        "compose.yaml": A % "",
+        "compose.override.yaml": "services: !reset null\n",
+    },
     # The folder of the first file, and its variables
     "COMPOSE_FILE in another folder": {
-        "d/c.yaml": B % "${P}", "d/.env": "P=7\nQ=$R\n", ".env": "COMPOSE_FILE=d/c.yaml\nR=1\n",
+        "d/c.yaml": B % "${P}",
+        "d/.env": "P=7\nQ=$R\n",
+        ".env": "COMPOSE_FILE=d/c.yaml\nR=1\n",
     },
     "COMPOSE_FILE, and variables of both folders": {
-        "d/c.yaml": "services: {b: {image: a, ports: ['${P}:1', '${Q}:2', '${S}:3']}}\n", "d/.env": "P=7\nQ=8\nS=$P\n",
+        "d/c.yaml": "services: {b: {image: a, ports: ['${P}:1', '${Q}:2', '${S}:3']}}\n",
+        "d/.env": "P=7\nQ=8\nS=$P\n",
         ".env": "COMPOSE_FILE=d/c.yaml\nP=9\n",
     },
     "COMPOSE_FILE in two folders": {
-        "d/c.yaml": B % "5", "e/c.yaml": "services: {b: {extends: {file: x.yaml, service: x}}}\n", "e/.env": "P=1\n",
-        "d/x.yaml": "services: {x: {image: a, ports: ['6:6']}}\n", "e/x.yaml": "services: {x: {image: a, ports: ['7:7']}}\n",
+        "d/c.yaml": B % "5",
+        "e/c.yaml": "services: {b: {extends: {file: x.yaml, service: x}}}\n",
+        "e/.env": "P=1\n",
+        "d/x.yaml": "services: {x: {image: a, ports: ['6:6']}}\n",
+        "e/x.yaml": "services: {x: {image: a, ports: ['7:7']}}\n",
         ".env": "COMPOSE_FILE=d/c.yaml;e/c.yaml\nCOMPOSE_PATH_SEPARATOR=;\n",
     },
-    "COMPOSE_FILE above": {"c.yaml": A % "", "d/c.yaml": B % "5", ".env": "COMPOSE_FILE=./d/../c.yaml\n"},
+    "COMPOSE_FILE above": {
+        "c.yaml": A % "",
+        "d/c.yaml": B % "5",
+        ".env": "COMPOSE_FILE=./d/../c.yaml\n",
+    },
     # The outer variables win
     "env files of an include": {
-        "compose.yaml": "include: [{path: i/b.yaml, env_file: [i/one.env, i/two.env]}]\n", ".env": "X=3\n",
-        "i/one.env": "X=4\nY=$X\nZ=${Y}0\n", "i/two.env": "Y=${X}1\nW=${Y}\n",
+        "compose.yaml": "include: [{path: i/b.yaml, env_file: [i/one.env, i/two.env]}]\n",
+        ".env": "X=3\n",
+        "i/one.env": "X=4\nY=$X\nZ=${Y}0\n",
+        "i/two.env": "Y=${X}1\nW=${Y}\n",
         "i/b.yaml": "services: {b: {image: a, ports: ['${X}:1', '${Y}:2', '${Z}:3', '${W}:4']}}\n",
     },
     "no env file, and one": {
-        "compose.yaml": "include: [{path: i/b.yaml, env_file: [/dev/null, e.env]}]\n", "e.env": "X=3\n", "i/.env": "X=4\nY=5\n",
+        "compose.yaml": "include: [{path: i/b.yaml, env_file: [/dev/null, e.env]}]\n",
+        "e.env": "X=3\n",
+        "i/.env": "X=4\nY=5\n",
         "i/b.yaml": "services: {b: {image: a, ports: ['${X}:1', '${Y:-6}:2']}}\n",
     },
     "a default of an env file that the outer decides": {
-        "compose.yaml": "include: [i/b.yaml]\n", ".env": "P=3\n", "i/.env": "Q=${P:-9}\nP=8\nR=${P}\n",
+        "compose.yaml": "include: [i/b.yaml]\n",
+        ".env": "P=3\n",
+        "i/.env": "Q=${P:-9}\nP=8\nR=${P}\n",
         "i/b.yaml": "services: {b: {image: a, ports: ['${Q}:1', '${R}:2', '${P}:3']}}\n",
     },
     # Empty by the user's own word
-    "an address made empty": {"compose.yaml": SERVICES % "ports: ['${E}:80:80', '${E:-}:81:81', '${N:+1.2.3.4}:82:82']", ".env": "E=\n"},
+    "an address made empty": {
+        "compose.yaml": SERVICES % "ports: ['${E}:80:80', '${E:-}:81:81', '${N:+1.2.3.4}:82:82']",
+        ".env": "E=\n",
+    },
     # What does not run
     "no replicas, and nothing that is there": {
-        "compose.yaml": A % "" + "  b: {image: b, scale: 0, ports: ['${NO}:1'], labels: {cloudsync.sources: '${NO}'}}\n",
+        "compose.yaml": (
+            A % "" + "  b: {image: b, scale: 0, ports: ['${NO}:1'], labels: {cloudsync.sources:"
+            " '${NO}'}}\n"
+        ),
     },
     "networks of a service of another profile": {
-        "compose.yaml": A % "" + "  b: {image: b, profiles: [x], networks: [y], network_mode: host}\n",
+        "compose.yaml": (
+            A % "" + "  b: {image: b, profiles: [x], networks: [y], network_mode: host}\n"
+        ),
     },
-    "a network that is not there, and no replicas": {"compose.yaml": A % "" + "  b: {image: b, scale: 0, networks: [y]}\n"},
-    "a port that is none, where nothing runs": {"compose.yaml": A % "" + "  b: {image: b, profiles: [x], ports: ['x:y']}\n"},
+    "a network that is not there, and no replicas": {
+        "compose.yaml": A % "" + "  b: {image: b, scale: 0, networks: [y]}\n"
+    },
+    "a port that is none, where nothing runs": {
+        "compose.yaml": A % "" + "  b: {image: b, profiles: [x], ports: ['x:y']}\n"
+    },
     "variables of ports that are overridden": {
-        "compose.yaml": SERVICES % "ports: ['${NO}:1']", "compose.override.yaml": "services: {w: {ports: !override ['2:2']}}\n",
+        "compose.yaml": SERVICES % "ports: ['${NO}:1']",
+        "compose.override.yaml": "services: {w: {ports: !override ['2:2']}}\n",
     },
     # Names, words and white space
     "the project's name in a value": {
-        "compose.yaml": "name: shop\n" + SERVICES % "labels: {cloudsync.description: '${COMPOSE_PROJECT_NAME}'}",
+        "compose.yaml": (
+            "name: shop\n" + SERVICES % "labels: {cloudsync.description: '${COMPOSE_PROJECT_NAME}'}"
+        ),
     },
     "the name of a project by a variable": {
-        "compose.yaml": "name: ${N}\n" + SERVICES % "labels: {cloudsync.description: '${COMPOSE_PROJECT_NAME}'}", ".env": "N=Shop\n",
+        "compose.yaml": (
+            "name: ${N}\n" + SERVICES % "labels: {cloudsync.description: '${COMPOSE_PROJECT_NAME}'}"
+        ),
+        ".env": "N=Shop\n",
     },
     "words for booleans": {
-        "compose.yaml": A % ", networks: [x, y]" + "networks: {x: {internal: Off}, y: {internal: 'Y'}}\n",
+        "compose.yaml": (
+            A % ", networks: [x, y]" + "networks: {x: {internal: Off}, y: {internal: 'Y'}}\n"
+        ),
     },
-    "no word for a boolean": {"compose.yaml": A % ", networks: [x]" + "networks: {x: {internal: nope}}\n"},
-    "an empty word for a boolean": {"compose.yaml": A % ", networks: [x]" + "networks: {x: {internal: ''}}\n"},
-    "tabs between things": {"compose.yaml": "services:\t# x\n  a:\t{image:\ta, ports:\t['80:80',\t'81:81']}\t\n"},
-    "a tab in a text": {"compose.yaml": "services:\n  a:\n    image: a\tb\n    ports:\n      -\t80:80\n"},
+    "no word for a boolean": {
+        "compose.yaml": A % ", networks: [x]" + "networks: {x: {internal: nope}}\n"
+    },
+    "an empty word for a boolean": {
+        "compose.yaml": A % ", networks: [x]" + "networks: {x: {internal: ''}}\n"
+    },
+    "tabs between things": {
+        "compose.yaml": "services:\t# x\n  a:\t{image:\ta, ports:\t['80:80',\t'81:81']}\t\n"
+    },
+    "a tab in a text": {
+        "compose.yaml": "services:\n  a:\n    image: a\tb\n    ports:\n      -\t80:80\n"
+    },
     "other alphabets in names": {"compose.yaml": A % "", ".env": "ÄÖ=1\nπ2=x\n名=y\n½=z\n"},
     "a name with a tab": {"compose.yaml": A % "", ".env": "A\tB=1\n"},
     "a sign in a name": {"compose.yaml": A % "", ".env": "A§B=1\n"},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", PROJECTS)
@@ -377,15 +577,20 @@ def test_docker_compose_makes_the_same_of_a_project(name: str, tmp_path: Path) -
 
 
 SINCE_V5: dict[str, Mapping[str, str]] = {
-    "an included service again": {"compose.yaml": "include: [b.yaml]\nservices: {b: {ports: ['1:1']}}\n", "b.yaml": B % "2"},
+    "an included service again": {
+        "compose.yaml": "include: [b.yaml]\nservices: {b: {ports: ['1:1']}}\n",
+        "b.yaml": B % "2",
+    },
     "an included port overridden": {
-        "compose.yaml": "include: [b.yaml]\nservices: {b: {ports: !override ['1:1']}}\n", "b.yaml": B % "2",
+        "compose.yaml": "include: [b.yaml]\nservices: {b: {ports: !override ['1:1']}}\n",
+        "b.yaml": B % "2",
     },
     "two includes of one service": {
         "compose.yaml": "include: [b.yaml, c.yaml]\nservices: {}\n",
-        "b.yaml": "services: {b: {image: a, network_mode: host}}\n", "c.yaml": "services: {b: {image: a, network_mode: none}}\n",
+        "b.yaml": "services: {b: {image: a, network_mode: host}}\n",
+        "c.yaml": "services: {b: {image: a, network_mode: none}}\n",
     },
-}  # fmt: skip
+}
 OURS = {
     "an included service again": [("2", 81), ("1", 1)],
     "an included port overridden": [("1", 1)],
@@ -405,11 +610,55 @@ def test_docker_compose_v5_lets_a_file_change_what_it_includes(name: str, tmp_pa
 
 
 TEMPLATES = [
-    "$A", "${A}", "$$A", "${Z:-d}", "${Z-d}", "${E:-d}", "${E-d}", "${A:+r}", "${A+r}", "${E:+r}", "${E+r}", "${Z:+r}", "${Z+r}",
-    "${Z:-${A}}", "${Z:-${Y:-q}}x", "${Z:-$A}", "${Z:?m}", "${E:?m}", "${E?m}", "${A:?m}", "$", "$1", "${}", "${A", "${A/b/c}", "a$",
-    "${Z:-}", "${Z:-a}b}", "$${A}", "${A:-}", "${a.b}", "${A }", "${ A}", "$A$A", "${Z:-{}}", "${Z:-a:-b}", "${Z-a?b}", "${Z?a-b}",
-    "$A.$A", "${_x-u}", "$é", "${Z:=d}", "${Z:-$$A}", "$$$A", "${Z-a+b}", "${A+a-b}", "${A:+${A}}", "${A:?${Z}}",
-]  # fmt: skip
+    "$A",
+    "${A}",
+    "$$A",
+    "${Z:-d}",
+    "${Z-d}",
+    "${E:-d}",
+    "${E-d}",
+    "${A:+r}",
+    "${A+r}",
+    "${E:+r}",
+    "${E+r}",
+    "${Z:+r}",
+    "${Z+r}",
+    "${Z:-${A}}",
+    "${Z:-${Y:-q}}x",
+    "${Z:-$A}",
+    "${Z:?m}",
+    "${E:?m}",
+    "${E?m}",
+    "${A:?m}",
+    "$",
+    "$1",
+    "${}",
+    "${A",
+    "${A/b/c}",
+    "a$",
+    "${Z:-}",
+    "${Z:-a}b}",
+    "$${A}",
+    "${A:-}",
+    "${a.b}",
+    "${A }",
+    "${ A}",
+    "$A$A",
+    "${Z:-{}}",
+    "${Z:-a:-b}",
+    "${Z-a?b}",
+    "${Z?a-b}",
+    "$A.$A",
+    "${_x-u}",
+    "$é",
+    "${Z:=d}",
+    "${Z:-$$A}",
+    "$$$A",
+    "${Z-a+b}",
+    "${A+a-b}",
+    "${A:+${A}}",
+    "${A:?${Z}}",
+]
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
@@ -419,12 +668,54 @@ def test_docker_compose_puts_in_variables_the_same_way(template: str, tmp_path: 
 
 
 DOTENV = [
-    "A=1 # c", "B=1#c", "D='lit $A'", r'E="exp ${Q:-1} ${Z:-d} \$A"', "export A=f", "A: yaml", "A=", "A", "A = spaced ",
-    "A=${Q:-1}-${Q:-2}", 'A="multi\nline"', r'A="a\tb\nc"', 'A=a"b"c', "A=$$A", r"A='a\'b'", r'A="a\"b"', "A=  lead", "A=#x",
-    'A="x" y', 'A="x" #y', "exportA=1", "A=a b", r'A="a\\b"', r'A="a\qb"', "A=$1", "A==b", "A=b=c", "A=a'b", "A=\n B=2", "A=x\ty",
-    r"A='a\nb'", r"A=a\nb", 'A="" ', "A=\"'\"", "A:=x", "A=${Q:?need}", "A B=1", "1A=2", "A-B=1", "=1", 'A="x', '"A"=1', "A[0]=1",
-    "A=${B", "A/B=1", "A=1\nB=$A\nA=2", "A='it''s'",
-]  # fmt: skip
+    "A=1 # c",
+    "B=1#c",
+    "D='lit $A'",
+    r'E="exp ${Q:-1} ${Z:-d} \$A"',
+    "export A=f",
+    "A: yaml",
+    "A=",
+    "A",
+    "A = spaced ",
+    "A=${Q:-1}-${Q:-2}",
+    'A="multi\nline"',
+    r'A="a\tb\nc"',
+    'A=a"b"c',
+    "A=$$A",
+    r"A='a\'b'",
+    r'A="a\"b"',
+    "A=  lead",
+    "A=#x",
+    'A="x" y',
+    'A="x" #y',
+    "exportA=1",
+    "A=a b",
+    r'A="a\\b"',
+    r'A="a\qb"',
+    "A=$1",
+    "A==b",
+    "A=b=c",
+    "A=a'b",
+    "A=\n B=2",
+    "A=x\ty",
+    r"A='a\nb'",
+    r"A=a\nb",
+    'A="" ',
+    'A="\'"',
+    "A:=x",
+    "A=${Q:?need}",
+    "A B=1",
+    "1A=2",
+    "A-B=1",
+    "=1",
+    'A="x',
+    '"A"=1',
+    "A[0]=1",
+    "A=${B",
+    "A/B=1",
+    "A=1\nB=$A\nA=2",
+    "A='it''s'",
+]
 
 
 @pytest.mark.parametrize("text", DOTENV)
@@ -554,9 +845,13 @@ def test_discover_shows_the_ports_that_docker_compose_publishes(tmp_path: Path) 
     (tmp_path / "cloudsync.toml").write_text(CONFIGURATION.format("\n".join(hosts)))
     done = subprocess.run(
         [sys.executable, "-m", "cloudsync", "discover", "--output", "json"],
-        cwd=tmp_path, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)}, capture_output=True, text=True, timeout=300,
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
         check=False,
-    )  # fmt: skip
+    )
     shown = {host["name"]: discovered(host) for host in json.loads(done.stdout)["hosts"]}
     assert shown == expected
 

@@ -53,40 +53,63 @@ def anchored(words: int) -> str:
 
 BOMBS: dict[str, dict[str, str]] = {
     "an env file of assignments": {"compose.yaml": WEB, ".env": env("A{n}=1\n")},
-    "an env file of references": {"compose.yaml": WEB, ".env": "X=" + "x" * 60_000 + "\n" + env("A{n}=$X\n")},
-    "an env file of doublings": {"compose.yaml": WEB, ".env": "A0=xx\n" + "".join(f"A{n}=$A{n - 1}$A{n - 1}\n" for n in range(1, 40))},
+    "an env file of references": {
+        "compose.yaml": WEB,
+        ".env": "X=" + "x" * 60_000 + "\n" + env("A{n}=$X\n"),
+    },
+    "an env file of doublings": {
+        "compose.yaml": WEB,
+        ".env": "A0=xx\n" + "".join(f"A{n}=$A{n - 1}$A{n - 1}\n" for n in range(1, 40)),
+    },
     "an env file of an open quote": {"compose.yaml": WEB, ".env": "A='" + "\\'x" * 150_000},
     "an env file of dollars": {"compose.yaml": WEB, ".env": "A=" + "${B:-" * 50_000 + "\n"},
     "an env file of braces": {"compose.yaml": WEB, ".env": env("A={n}${{A:-{{}}\n")},
     "an env file of comments": {"compose.yaml": WEB, ".env": env(" #\n")},
     "aliases of aliases": {
         "compose.yaml": "x-0: &a0 [x, x, x, x, x, x, x, x]\n"
-        + "".join(f"x-{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 8)}]\n" for n in range(1, 30)) + WEB,
+        + "".join(f"x-{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 8)}]\n" for n in range(1, 30))
+        + WEB,
     },
     "merge keys of merge keys": {
-        "compose.yaml": "x-0: &a0 {" + ", ".join(f"k{n}: v" for n in range(2000)) + "}\n"
-        + "".join(f"x-{n}: &a{n} {{<<: *a{n - 1}, z{n}: v}}\n" for n in range(1, 2000)) + WEB,
+        "compose.yaml": "x-0: &a0 {"
+        + ", ".join(f"k{n}: v" for n in range(2000))
+        + "}\n"
+        + "".join(f"x-{n}: &a{n} {{<<: *a{n - 1}, z{n}: v}}\n" for n in range(1, 2000))
+        + WEB,
     },
     "deep lists": {"compose.yaml": "services: " + "[" * 250_000},
     "deep mappings": {"compose.yaml": "services: " + "{a: " * 120_000},
     "deep blocks": {"compose.yaml": "services:\n" + "- " * 250_000},
     "question marks": {"compose.yaml": "? " * 250_000},
     "anchors": {"compose.yaml": "x-a: [" + "&a x," * 100_000 + "]\n" + WEB},
-    "unknown keys": {"compose.yaml": "services:\n  web:\n" + "".join(f"    prt{n}: x\n" for n in range(24_000))},
-    "one long key": {"compose.yaml": "services:\n  web:\n    ? " + "ports" * 90_000 + "\n    : x\n"},
+    "unknown keys": {
+        "compose.yaml": "services:\n  web:\n" + "".join(f"    prt{n}: x\n" for n in range(24_000))
+    },
+    "one long key": {
+        "compose.yaml": "services:\n  web:\n    ? " + "ports" * 90_000 + "\n    : x\n"
+    },
     "a long path": {"compose.yaml": "include: ['" + "a.git#" * 80_000 + "']\n" + WEB},
     "a long port": {"compose.yaml": "services: {web: {ports: ['" + ":" * 400_000 + "']}}\n"},
-    "many ports": {"compose.yaml": "services:\n" + "".join(f"  s{n}: {{ports: ['1-65535:1-65535']}}\n" for n in range(2000))},
+    "many ports": {
+        "compose.yaml": "services:\n"
+        + "".join(f"  s{n}: {{ports: ['1-65535:1-65535']}}\n" for n in range(2000))
+    },
     "extends of one large service": {
-        "compose.yaml": "services:\n" + "".join(f"  s{n}: {{extends: {{file: big.yaml, service: b}}}}\n" for n in range(9_000)),
+        "compose.yaml": "services:\n"
+        + "".join(f"  s{n}: {{extends: {{file: big.yaml, service: b}}}}\n" for n in range(9_000)),
         "big.yaml": anchored(20_000) + "services: {b: {labels: *l}}\n",
     },
     "a chain of extends": {
-        "compose.yaml": "services:\n" + "".join(f"  s{n}: {{extends: s{n + 1}}}\n" for n in range(9_000)) + "  s9000: {}\n",
+        "compose.yaml": "services:\n"
+        + "".join(f"  s{n}: {{extends: s{n + 1}}}\n" for n in range(9_000))
+        + "  s9000: {}\n",
     },
     "a tree of includes": {
         "compose.yaml": "include: [i0.yaml]\n" + WEB,
-        **{f"i{n}.yaml": f"include: [i{n + 1}.yaml, i{n + 1}.yaml]\nservices: {{}}\n" for n in range(30)},
+        **{
+            f"i{n}.yaml": f"include: [i{n + 1}.yaml, i{n + 1}.yaml]\nservices: {{}}\n"
+            for n in range(30)
+        },
         "i30.yaml": WEB,
     },
     "a chain of includes": {
@@ -98,7 +121,7 @@ BOMBS: dict[str, dict[str, str]] = {
         "compose.yaml": "include: [" + ", ".join(["big.yaml"] * 1500) + "]\n" + WEB,
         "big.yaml": "services:\n" + "".join(f"  s{n}: {{image: a}}\n" for n in range(12_000)),
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
@@ -217,8 +240,14 @@ def test_a_link_within_the_folders_is_followed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["cloudsync.${SECRET}", "cloudsync.$SECRET", "cloudsync.port.${SECRET}.sources", "${C}.${SECRET}"]
-)  # fmt: skip
+    "key",
+    [
+        "cloudsync.${SECRET}",
+        "cloudsync.$SECRET",
+        "cloudsync.port.${SECRET}.sources",
+        "${C}.${SECRET}",
+    ],
+)
 def test_no_variable_is_shown_by_the_key_of_a_label(key: str, tmp_path: Path) -> None:
     lay(
         tmp_path,

@@ -37,7 +37,7 @@ def old_or_new(one: Site, before: RuleSet | None) -> None:
 
 
 @pytest.mark.parametrize("new", [True, False], ids=["creates", "changes"])
-def test_law3_a_run_killed_at_any_file_operation_leaves_the_old_or_the_new_and_is_finished_by_the_next(
+def test_law3_killed_at_any_file_operation_the_old_or_the_new_is_left_and_the_next_run_ends_it(
     new: bool, zygotes: Callable[[str], Zygote], tmp_path: Path
 ) -> None:
     zygote = zygotes("local")

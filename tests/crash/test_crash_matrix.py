@@ -55,15 +55,40 @@ COURSES = (
         (SSH, "tcp/80", "tcp/8080", NARROW),
         ("tcp/80", "tcp/443", "udp/53", "tcp/9000 from 198.51.100.0/24"),
     ),
-    Course("trades-sources", (SSH, NARROW), ("tcp/9000 from 203.0.113.0/25,198.51.100.0/24", "tcp/443"), everything=False),
-    Course("creates", None, ("tcp/80", "tcp/443", NARROW)),
-    Course("creates-attached", None, ("tcp/80", NARROW), attach=True, grants=("--allow-attach", NAME)),
     Course(
-        "attaches", (SSH, "tcp/8080"), ("tcp/443",), attach=True, grants=("--allow-attach", NAME), everything=False
+        "trades-sources",
+        (SSH, NARROW),
+        ("tcp/9000 from 203.0.113.0/25,198.51.100.0/24", "tcp/443"),
+        everything=False,
     ),
-    Course("adopts", ("tcp/80", "tcp/8080", "tcp/3389"), ("tcp/80", "tcp/443"), False, grants=("--adopt", NAME, "--ssh-moved")),
-    Course("adopts-as-it-is", (SSH, "tcp/80"), ("tcp/80",), False, grants=("--adopt", NAME), everything=False),
-)  # fmt: skip
+    Course("creates", None, ("tcp/80", "tcp/443", NARROW)),
+    Course(
+        "creates-attached", None, ("tcp/80", NARROW), attach=True, grants=("--allow-attach", NAME)
+    ),
+    Course(
+        "attaches",
+        (SSH, "tcp/8080"),
+        ("tcp/443",),
+        attach=True,
+        grants=("--allow-attach", NAME),
+        everything=False,
+    ),
+    Course(
+        "adopts",
+        ("tcp/80", "tcp/8080", "tcp/3389"),
+        ("tcp/80", "tcp/443"),
+        False,
+        grants=("--adopt", NAME, "--ssh-moved"),
+    ),
+    Course(
+        "adopts-as-it-is",
+        (SSH, "tcp/80"),
+        ("tcp/80",),
+        False,
+        grants=("--adopt", NAME),
+        everything=False,
+    ),
+)
 LONG = bool(os.environ.get("CLOUDSYNC_LONG"))
 Mishap = Callable[[Vendor, Site, int, Callable[[], None]], Fault]
 
@@ -211,7 +236,8 @@ def counted(
         with scene(
             vendor, course, zygotes(vendor.name), tmp_path_factory.mktemp("dry") / "run"
         ) as site:
-            site.patient = True  # on a busy machine a short wait would end, and the call made once more be counted
+            # On a busy machine a short wait would end, and the repeated call be counted.
+            site.patient = True
             before = site.now
             assert site.apply().code == 0
             calls = calls_of(site)

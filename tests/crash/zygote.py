@@ -1,8 +1,9 @@
 """A process that has everything imported and forks one child per run of the command: a real process
 to kill, without its start-up.
 
-`Zygote(...)` is the test's side of it. The other side is this module run as a program: one thread, told what to do line by line on stdin,
-answering on stdout. A child runs `cloudsync.cli.main.run` with a real configuration file and exits with its code. Only waiting times are
+`Zygote(...)` is the test's side of it. The other side is this module run as a program: one thread,
+told what to do line by line on stdin, answering on stdout. A child runs `cloudsync.cli.main.run`
+with a real configuration file and exits with its code. Only waiting times are
 shorter there than a user's.
 """
 
@@ -200,8 +201,10 @@ def _warm(providers: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:  # noqa: PTH123 - the null device
         file = Path(folder) / "cloudsync.toml"
         file.write_text(
-            f'version = 1\nowner = "warm"\nstate = "file://{folder}/state"\nssh = {{ ports = [22], sources = ["any"] }}\n'
-            'policy = { expose = "published" }\nproviders.local = {}\nhosts.a = { ports = ["80/tcp"] }\n'
+            f'version = 1\nowner = "warm"\nstate = "file://{folder}/state"\n'
+            'ssh = { ports = [22], sources = ["any"] }\n'
+            'policy = { expose = "published" }\nproviders.local = {}\n'
+            'hosts.a = { ports = ["80/tcp"] }\n'
             'firewalls.a = { provider = "local", hosts = ["a"], path = "a.json" }\n'
         )
         with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):

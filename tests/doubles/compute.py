@@ -45,9 +45,13 @@ PROTOCOLS = {
     "132": "sctp",
 }
 LIMITS = {
-    "sourceRanges": 256, "destinationRanges": 256, "sourceTags": 30, "targetTags": 70, "sourceServiceAccounts": 10,
+    "sourceRanges": 256,
+    "destinationRanges": 256,
+    "sourceTags": 30,
+    "targetTags": 70,
+    "sourceServiceAccounts": 10,
     "targetServiceAccounts": 10,
-}  # fmt: skip
+}
 Resource = dict[str, Any]
 Failure = tuple[int, str, str]
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -152,10 +156,16 @@ class ComputeDouble(Double):
     def add_network(self, name: str) -> None:
         with self.lock:
             self.networks[name] = {
-                "kind": "compute#network", "id": self._id(), "creationTimestamp": CREATED, "name": name, "mtu": 1460,
-                "selfLink": f"{BASE}/{self._path('networks', name)}", "autoCreateSubnetworks": True,
-                "routingConfig": {"routingMode": "REGIONAL"}, "networkFirewallPolicyEnforcementOrder": "AFTER_CLASSIC_FIREWALL",
-            }  # fmt: skip
+                "kind": "compute#network",
+                "id": self._id(),
+                "creationTimestamp": CREATED,
+                "name": name,
+                "mtu": 1460,
+                "selfLink": f"{BASE}/{self._path('networks', name)}",
+                "autoCreateSubnetworks": True,
+                "routingConfig": {"routingMode": "REGIONAL"},
+                "networkFirewallPolicyEnforcementOrder": "AFTER_CLASSIC_FIREWALL",
+            }
 
     def add_instance(
         self,
@@ -171,11 +181,17 @@ class ComputeDouble(Double):
         interfaces: list[Resource] = []
         for number, (network, v4, v6) in enumerate(nics or (("default", "198.51.100.1", None),)):
             one: Resource = {
-                "kind": "compute#networkInterface", "name": f"nic{number}", "networkIP": f"10.0.{number}.2", "stackType": "IPV4_ONLY",
+                "kind": "compute#networkInterface",
+                "name": f"nic{number}",
+                "networkIP": f"10.0.{number}.2",
+                "stackType": "IPV4_ONLY",
                 "network": f"{BASE}/projects/{project or self.project}/global/networks/{network}",
                 # One that waits for its address is listed without it.
-                "accessConfigs": [{"name": "external-nat", "type": "ONE_TO_ONE_NAT"} | ({"natIP": v4} if v4 else {})],
-            }  # fmt: skip
+                "accessConfigs": [
+                    {"name": "external-nat", "type": "ONE_TO_ONE_NAT"}
+                    | ({"natIP": v4} if v4 else {})
+                ],
+            }
             if v6:
                 one |= {"stackType": "IPV4_IPV6", "ipv6AccessType": "EXTERNAL"}
                 one["ipv6AccessConfigs"] = [
@@ -184,9 +200,14 @@ class ComputeDouble(Double):
             interfaces.append(one)
         with self.lock:
             instance: Resource = {
-                "kind": "compute#instance", "id": self._id(), "name": name, "status": "RUNNING",
-                "zone": f"{BASE}/projects/{self.project}/zones/{zone}", "tags": {"fingerprint": "AAAA"}, "networkInterfaces": interfaces,
-            }  # fmt: skip
+                "kind": "compute#instance",
+                "id": self._id(),
+                "name": name,
+                "status": "RUNNING",
+                "zone": f"{BASE}/projects/{self.project}/zones/{zone}",
+                "tags": {"fingerprint": "AAAA"},
+                "networkInterfaces": interfaces,
+            }
             if tags:
                 instance["tags"]["items"] = sorted(tags)
             if account:
@@ -436,9 +457,17 @@ class ComputeDouble(Double):
             body = target
         failure = self.fail_operations.pop(0) if self.fail_operations else None
         operation = Operation(
-            len(self.operations) + 1, method, str(name), (there or body)["id"], body, sent, request_id and request_id.lower(), self.polls,
-            self._clock, failure,
-        )  # fmt: skip
+            len(self.operations) + 1,
+            method,
+            str(name),
+            (there or body)["id"],
+            body,
+            sent,
+            request_id and request_id.lower(),
+            self.polls,
+            self._clock,
+            failure,
+        )
         self.operations.append(operation)
         return self._operation(operation)
 
@@ -487,11 +516,19 @@ class ComputeDouble(Double):
 
     def _operation(self, operation: Operation) -> Resource:
         answer: Resource = {
-            "kind": "compute#operation", "id": operation.id, "name": operation.name, "operationType": operation.type,
-            "targetLink": f"{BASE}/{self._path('firewalls', operation.firewall)}", "targetId": operation.target,
-            "status": "DONE" if operation.done else "RUNNING", "progress": 100 if operation.done else 0, "user": "tester@example.com",
-            "insertTime": CREATED, "startTime": CREATED, "selfLink": f"{BASE}/{self._path('operations', operation.name)}",
-        }  # fmt: skip
+            "kind": "compute#operation",
+            "id": operation.id,
+            "name": operation.name,
+            "operationType": operation.type,
+            "targetLink": f"{BASE}/{self._path('firewalls', operation.firewall)}",
+            "targetId": operation.target,
+            "status": "DONE" if operation.done else "RUNNING",
+            "progress": 100 if operation.done else 0,
+            "user": "tester@example.com",
+            "insertTime": CREATED,
+            "startTime": CREATED,
+            "selfLink": f"{BASE}/{self._path('operations', operation.name)}",
+        }
         if operation.request_id is not None:
             answer["clientOperationId"] = operation.request_id
         if operation.done:
@@ -583,12 +620,20 @@ class ComputeDouble(Double):
         if not isinstance(body[action], list):
             raise invalid(f"resource.{action}", body[action], "Must be a list.")
         result: Resource = {
-            "kind": "compute#firewall", "id": self._id() if mine is None else mine["id"],
+            "kind": "compute#firewall",
+            "id": self._id() if mine is None else mine["id"],
             "creationTimestamp": CREATED if mine is None else mine["creationTimestamp"],
-            "selfLink": f"{BASE}/{self._path('firewalls', name)}", "name": name, "network": network, "direction": direction,
-            "priority": priority, action: [_traffic(f"resource.{action}[{n}]", one) for n, one in enumerate(body[action])],
-            "disabled": disabled, "logConfig": {"enable": bool(log.get("enable"))},
-        }  # fmt: skip
+            "selfLink": f"{BASE}/{self._path('firewalls', name)}",
+            "name": name,
+            "network": network,
+            "direction": direction,
+            "priority": priority,
+            action: [
+                _traffic(f"resource.{action}[{n}]", one) for n, one in enumerate(body[action])
+            ],
+            "disabled": disabled,
+            "logConfig": {"enable": bool(log.get("enable"))},
+        }
         if log.get("enable"):
             result["logConfig"]["metadata"] = log.get("metadata") or "INCLUDE_ALL_METADATA"
         elif mine is not None and (metadata := mine["logConfig"].get("metadata")):

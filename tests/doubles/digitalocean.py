@@ -125,8 +125,15 @@ class DigitalOceanDouble(Double):
 
     # What a test does by hand
 
-    def add_droplet(self, name: str, tags: tuple[str, ...] | list[str] = (), gpu: bool = False, *, v4: bool = True,
-                    v6: bool = False) -> int:  # fmt: skip
+    def add_droplet(
+        self,
+        name: str,
+        tags: tuple[str, ...] | list[str] = (),
+        gpu: bool = False,
+        *,
+        v4: bool = True,
+        v6: bool = False,
+    ) -> int:
         """`v4`, `v6`: its public addresses."""
         with self.lock:
             droplet = Droplet(self.next_droplet, name, list(tags), gpu, v4, v6)
@@ -141,8 +148,15 @@ class DigitalOceanDouble(Double):
             if name not in self.tags:
                 self.tags.append(name)
 
-    def add_firewall(self, name: str, inbound: list[dict[str, Any]] | None = None, outbound: list[dict[str, Any]] | None = None,
-                     droplets: list[int] | None = None, tags: list[str] | None = None, status: str = "succeeded") -> str:  # fmt: skip
+    def add_firewall(
+        self,
+        name: str,
+        inbound: list[dict[str, Any]] | None = None,
+        outbound: list[dict[str, Any]] | None = None,
+        droplets: list[int] | None = None,
+        tags: list[str] | None = None,
+        status: str = "succeeded",
+    ) -> str:
         with self.lock:
             body = {
                 "inbound_rules": inbound or [],
@@ -522,11 +536,20 @@ class DigitalOceanDouble(Double):
     def _firewall(self, firewall: Firewall, request: Request | None) -> dict[str, Any]:
         """As the bearer of the request's token sees it; without a request: in full and in order."""
         answer: dict[str, Any] = {
-            "id": firewall.id, "name": firewall.name, "status": firewall.status, "created_at": CREATED,
+            "id": firewall.id,
+            "name": firewall.name,
+            "status": firewall.status,
+            "created_at": CREATED,
             "pending_changes": copy.deepcopy(firewall.pending),
-            "droplet_ids": list(firewall.droplets) if request is None or self._may(request, "droplet:read") else [],
-            "tags": list(firewall.tags) if request is None or self._may(request, "tag:read") else [],
-        }  # fmt: skip
+            "droplet_ids": (
+                list(firewall.droplets)
+                if request is None or self._may(request, "droplet:read")
+                else []
+            ),
+            "tags": (
+                list(firewall.tags) if request is None or self._may(request, "tag:read") else []
+            ),
+        }
         for side, rules in firewall.rules.items():
             mixed = (
                 self.random.sample(rules, len(rules))
@@ -583,9 +606,8 @@ class DigitalOceanDouble(Double):
         )
         rest = {name: values[0] for name, values in request.query.items()}
         pages = {
-            name: (
-                f"{self.endpoint}{request.path}?{urlencode(rest | {'page': number, 'per_page': size})}"
-            )
+            name: f"{self.endpoint}{request.path}?"
+            + urlencode(rest | {"page": number, "per_page": size})
             for name, number in numbers.items()
         }
         links = {"pages": pages} if pages else {}
@@ -597,22 +619,42 @@ class DigitalOceanDouble(Double):
 
 
 ROUTES: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
-    ("/firewalls", {"GET": ("list_firewalls", "firewall:read"), "POST": ("create_firewall", "firewall:create")}),
-    ("/firewalls/{firewall_id}", {
-        "GET": ("get_firewall", "firewall:read"), "PUT": ("update_firewall", "firewall:update"),
-        "DELETE": ("delete_firewall", "firewall:delete"),
-    }),
-    ("/firewalls/{firewall_id}/rules", {"POST": ("add_rules", "firewall:update"), "DELETE": ("remove_rules", "firewall:update")}),
-    ("/firewalls/{firewall_id}/droplets", {
-        "POST": ("change_droplets", "firewall:update"), "DELETE": ("change_droplets", "firewall:update"),
-    }),
-    ("/firewalls/{firewall_id}/tags", {"POST": ("change_tags", "firewall:update"), "DELETE": ("change_tags", "firewall:update")}),
+    (
+        "/firewalls",
+        {
+            "GET": ("list_firewalls", "firewall:read"),
+            "POST": ("create_firewall", "firewall:create"),
+        },
+    ),
+    (
+        "/firewalls/{firewall_id}",
+        {
+            "GET": ("get_firewall", "firewall:read"),
+            "PUT": ("update_firewall", "firewall:update"),
+            "DELETE": ("delete_firewall", "firewall:delete"),
+        },
+    ),
+    (
+        "/firewalls/{firewall_id}/rules",
+        {"POST": ("add_rules", "firewall:update"), "DELETE": ("remove_rules", "firewall:update")},
+    ),
+    (
+        "/firewalls/{firewall_id}/droplets",
+        {
+            "POST": ("change_droplets", "firewall:update"),
+            "DELETE": ("change_droplets", "firewall:update"),
+        },
+    ),
+    (
+        "/firewalls/{firewall_id}/tags",
+        {"POST": ("change_tags", "firewall:update"), "DELETE": ("change_tags", "firewall:update")},
+    ),
     ("/droplets", {"GET": ("list_droplets", "droplet:read")}),
     ("/droplets/{droplet_id}", {"GET": ("get_droplet", "droplet:read")}),
     ("/droplets/{droplet_id}/firewalls", {"GET": ("list_droplet_firewalls", "firewall:read")}),
     ("/tags", {"GET": ("list_tags", "tag:read"), "POST": ("create_tag", "tag:create")}),
     ("/tags/{tag_id}", {"GET": ("get_tag", "tag:read")}),
-)  # fmt: skip
+)
 _WHOLE = {"name", "droplet_ids", "tags", *SIDES}
 _BODIES: dict[tuple[str, str], set[str]] = {
     ("POST", "/firewalls"): _WHOLE,
@@ -628,28 +670,74 @@ _BODIES: dict[tuple[str, str], set[str]] = {
 _PATTERNS = {"{firewall_id}": r"([^/]+)", "{droplet_id}": r"([0-9]+)", "{tag_id}": r"([^/]+)"}
 
 _DROPLET: dict[str, Any] = {
-    "memory": 1024, "vcpus": 1, "disk": 25, "disk_info": [{"type": "local", "size": {"amount": 25, "unit": "gib"}}],
-    "locked": False, "status": "active", "kernel": None, "created_at": CREATED, "features": ["private_networking"], "backup_ids": [],
-    "next_backup_window": None, "snapshot_ids": [], "volume_ids": [], "size_slug": "s-1vcpu-1gb",
+    "memory": 1024,
+    "vcpus": 1,
+    "disk": 25,
+    "disk_info": [{"type": "local", "size": {"amount": 25, "unit": "gib"}}],
+    "locked": False,
+    "status": "active",
+    "kernel": None,
+    "created_at": CREATED,
+    "features": ["private_networking"],
+    "backup_ids": [],
+    "next_backup_window": None,
+    "snapshot_ids": [],
+    "volume_ids": [],
+    "size_slug": "s-1vcpu-1gb",
     "image": {
-        "id": 63663980, "name": "24.04 (LTS) x64", "distribution": "Ubuntu", "slug": "ubuntu-24-04-x64", "public": True,
-        "regions": ["nyc3"], "created_at": CREATED, "type": "snapshot", "min_disk_size": 20, "size_gigabytes": 2.36, "description": "",
-        "tags": [], "status": "available", "error_message": "",
+        "id": 63663980,
+        "name": "24.04 (LTS) x64",
+        "distribution": "Ubuntu",
+        "slug": "ubuntu-24-04-x64",
+        "public": True,
+        "regions": ["nyc3"],
+        "created_at": CREATED,
+        "type": "snapshot",
+        "min_disk_size": 20,
+        "size_gigabytes": 2.36,
+        "description": "",
+        "tags": [],
+        "status": "available",
+        "error_message": "",
     },
     "size": {
-        "slug": "s-1vcpu-1gb", "memory": 1024, "vcpus": 1, "disk": 25, "transfer": 1.0, "price_monthly": 5.0, "price_hourly": 0.00744,
-        "regions": ["nyc3"], "available": True, "description": "Basic",
+        "slug": "s-1vcpu-1gb",
+        "memory": 1024,
+        "vcpus": 1,
+        "disk": 25,
+        "transfer": 1.0,
+        "price_monthly": 5.0,
+        "price_hourly": 0.00744,
+        "regions": ["nyc3"],
+        "available": True,
+        "description": "Basic",
     },
     "networks": {
         "v4": [
-            {"ip_address": "10.128.192.124", "netmask": "255.255.0.0", "gateway": "nil", "type": "private"},
-            {"ip_address": "198.51.100.10", "netmask": "255.255.255.0", "gateway": "198.51.100.1", "type": "public"},
+            {
+                "ip_address": "10.128.192.124",
+                "netmask": "255.255.0.0",
+                "gateway": "nil",
+                "type": "private",
+            },
+            {
+                "ip_address": "198.51.100.10",
+                "netmask": "255.255.255.0",
+                "gateway": "198.51.100.1",
+                "type": "public",
+            },
         ],
         "v6": [],
     },
-    "region": {"name": "New York 3", "slug": "nyc3", "features": ["metadata"], "available": True, "sizes": ["s-1vcpu-1gb"]},
+    "region": {
+        "name": "New York 3",
+        "slug": "nyc3",
+        "features": ["metadata"],
+        "available": True,
+        "sizes": ["s-1vcpu-1gb"],
+    },
     "vpc_uuid": "760e09ef-dc84-11e8-981e-3cfdfeaae000",
-}  # fmt: skip
+}
 
 
 _V6 = {"ip_address": "2001:db8::10", "netmask": 64, "gateway": "2001:db8::1", "type": "public"}

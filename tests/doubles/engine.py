@@ -56,10 +56,14 @@ class FakeEngine:
     def container(number: int, **labels: str) -> dict[str, Any]:
         port = {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": str(8000 + number)}]}
         return {
-            "Id": FakeEngine.id(number), "Name": f"/c{number}", "Image": "sha256:1", "State": {"Status": "running"},
-            "Config": {"Labels": labels}, "HostConfig": {"NetworkMode": "bridge", "PortBindings": port},
+            "Id": FakeEngine.id(number),
+            "Name": f"/c{number}",
+            "Image": "sha256:1",
+            "State": {"Status": "running"},
+            "Config": {"Labels": labels},
+            "HostConfig": {"NetworkMode": "bridge", "PortBindings": port},
             "NetworkSettings": {"Ports": port, "Networks": {"bridge": {"NetworkID": "n1"}}},
-        }  # fmt: skip
+        }
 
     @property
     def endpoint(self) -> str:

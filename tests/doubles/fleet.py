@@ -31,10 +31,14 @@ def answers(number: int, containers: int) -> dict[str, Any]:
     for index, id_ in enumerate(ids):
         port = {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": str(8000 + index)}]}
         found[f"/containers/{id_}/json"] = {
-            "Id": id_, "Name": f"/c{index}", "Image": "sha256:1", "State": {"Status": "running"}, "Config": {"Labels": {}},
+            "Id": id_,
+            "Name": f"/c{index}",
+            "Image": "sha256:1",
+            "State": {"Status": "running"},
+            "Config": {"Labels": {}},
             "HostConfig": {"NetworkMode": "bridge", "PortBindings": port},
             "NetworkSettings": {"Ports": port, "Networks": {"bridge": {"NetworkID": "n1"}}},
-        }  # fmt: skip
+        }
     return found
 
 

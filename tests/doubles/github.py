@@ -86,9 +86,12 @@ class GitHubDouble(Double):
         """Somebody comments."""
         self._next += 1
         row = {
-            "id": self._next, "body": body, "user": {"login": login, "type": "Bot" if login.endswith("[bot]") else "User"},
-            "html_url": f"https://github.com/{self.repository}/pull/{number}#issuecomment-{self._next}", "number": number,
-        }  # fmt: skip
+            "id": self._next,
+            "body": body,
+            "user": {"login": login, "type": "Bot" if login.endswith("[bot]") else "User"},
+            "html_url": f"https://github.com/{self.repository}/pull/{number}#issuecomment-{self._next}",
+            "number": number,
+        }
         self.comments.append(row)
         return row
 

@@ -108,8 +108,15 @@ class HetznerDouble(Double):
             self._settle()
             return server.id
 
-    def add_firewall(self, name: str, rules: list[dict[str, Any]] | None = None, *, labels: dict[str, str] | None = None,
-                     servers: list[int] | None = None, selectors: list[str] | None = None) -> int:  # fmt: skip
+    def add_firewall(
+        self,
+        name: str,
+        rules: list[dict[str, Any]] | None = None,
+        *,
+        labels: dict[str, str] | None = None,
+        servers: list[int] | None = None,
+        selectors: list[str] | None = None,
+    ) -> int:
         with self.lock:
             firewall = Firewall(
                 self._id(),
@@ -480,9 +487,15 @@ class HetznerDouble(Double):
     def _action(self, action: Action) -> dict[str, Any]:
         done = action.status != "running"
         return {
-            "id": action.id, "command": action.command, "status": action.status, "progress": 100 if done else 0,
-            "started": CREATED, "finished": CREATED if done else None, "resources": action.resources, "error": action.error,
-        }  # fmt: skip
+            "id": action.id,
+            "command": action.command,
+            "status": action.status,
+            "progress": 100 if done else 0,
+            "started": CREATED,
+            "finished": CREATED if done else None,
+            "resources": action.resources,
+            "error": action.error,
+        }
 
     def _record(self, firewall: Firewall) -> None:
         self.history.append((firewall.name, [dict(rule) for rule in firewall.rules]))
@@ -512,9 +525,13 @@ class HetznerDouble(Double):
             for rule in self._mixed(firewall.rules)
         ]
         return {
-            "id": firewall.id, "name": firewall.name, "labels": dict(firewall.labels), "created": CREATED, "rules": rules,
+            "id": firewall.id,
+            "name": firewall.name,
+            "labels": dict(firewall.labels),
+            "created": CREATED,
+            "rules": rules,
             "applied_to": applied,
-        }  # fmt: skip
+        }
 
     def _server_answer(self, server: Server) -> dict[str, Any]:
         covered = [
@@ -523,9 +540,11 @@ class HetznerDouble(Double):
         answer = _SERVER | {"id": server.id, "name": server.name, "labels": server.labels}
         public = server.public
         nets: dict[str, Any] = {
-            "ipv4": _IPV4 if public and server.v4 else None, "ipv6": _IPV6 if public and server.v6 else None,
-            "floating_ips": [478] if server.floating else [], "firewalls": [],
-        }  # fmt: skip
+            "ipv4": _IPV4 if public and server.v4 else None,
+            "ipv6": _IPV6 if public and server.v6 else None,
+            "floating_ips": [478] if server.floating else [],
+            "firewalls": [],
+        }
         nets["firewalls"] = [{"id": id_, "status": status} for id_, status in covered]
         return answer | {"public_net": nets}
 
@@ -535,9 +554,13 @@ class HetznerDouble(Double):
             raise error(400, "invalid_input", "invalid input in field 'per_page'")
         last = max(1, -(-len(items) // size))
         pagination = {
-            "page": page, "per_page": size, "previous_page": page - 1 if page > 1 else None, "next_page": page + 1 if page < last else None,
-            "last_page": last, "total_entries": len(items),
-        }  # fmt: skip
+            "page": page,
+            "per_page": size,
+            "previous_page": page - 1 if page > 1 else None,
+            "next_page": page + 1 if page < last else None,
+            "last_page": last,
+            "total_entries": len(items),
+        }
         return 200, {
             name: items[(page - 1) * size : page * size],
             "meta": {"pagination": pagination},
@@ -562,23 +585,55 @@ ROUTES: tuple[tuple[str, dict[str, str]], ...] = (
 _IPV4 = {"ip": "198.51.100.10", "blocked": False, "dns_ptr": "host.example", "id": 1}
 _IPV6 = {"ip": "2001:db8::/64", "blocked": False, "dns_ptr": [], "id": 2}
 _LOCATION = {
-    "id": 1, "name": "fsn1", "description": "Falkenstein", "country": "DE", "city": "Falkenstein", "latitude": 50.4, "longitude": 12.3,
+    "id": 1,
+    "name": "fsn1",
+    "description": "Falkenstein",
+    "country": "DE",
+    "city": "Falkenstein",
+    "latitude": 50.4,
+    "longitude": 12.3,
     "network_zone": "eu-central",
-}  # fmt: skip
+}
 _SERVER: dict[str, Any] = {
-    "status": "running", "created": CREATED, "private_net": [], "location": _LOCATION, "image": None, "iso": None,
+    "status": "running",
+    "created": CREATED,
+    "private_net": [],
+    "location": _LOCATION,
+    "image": None,
+    "iso": None,
     "server_type": {
-        "id": 1, "name": "cx22", "description": "CX22", "cores": 2, "memory": 4, "disk": 40, "deprecated": False, "prices": [],
-        "storage_type": "local", "cpu_type": "shared", "architecture": "x86", "locations": [],
+        "id": 1,
+        "name": "cx22",
+        "description": "CX22",
+        "cores": 2,
+        "memory": 4,
+        "disk": 40,
+        "deprecated": False,
+        "prices": [],
+        "storage_type": "local",
+        "cpu_type": "shared",
+        "architecture": "x86",
+        "locations": [],
     },
     "datacenter": {
-        "id": 1, "name": "fsn1-dc14", "description": "Falkenstein DC14", "location": _LOCATION,
+        "id": 1,
+        "name": "fsn1-dc14",
+        "description": "Falkenstein DC14",
+        "location": _LOCATION,
         "server_types": {"supported": [1], "available": [1], "available_for_migration": [1]},
     },
-    "rescue_enabled": False, "locked": False, "backup_window": None, "outgoing_traffic": 0, "ingoing_traffic": 0, "included_traffic": 0,
-    "protection": {"delete": False, "rebuild": False}, "volumes": [], "load_balancers": [], "primary_disk_size": 40,
+    "rescue_enabled": False,
+    "locked": False,
+    "backup_window": None,
+    "outgoing_traffic": 0,
+    "ingoing_traffic": 0,
+    "included_traffic": 0,
+    "protection": {"delete": False, "rebuild": False},
+    "volumes": [],
+    "load_balancers": [],
+    "primary_disk_size": 40,
     "placement_group": None,
-}  # fmt: skip
+}
 
 
 def _port_range(port: str) -> bool:

@@ -25,9 +25,24 @@ def test_the_descriptions_are_at_hand() -> None:
 
 def test_a_run_without_them_says_so_in_its_last_lines(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/unit/test_lock.py", "-k", "thousand"],
-        cwd=ROOT, env={**os.environ, "CLOUDSYNC_SPECS": str(tmp_path)}, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "tests/unit/test_lock.py",
+            "-k",
+            "thousand",
+        ],
+        cwd=ROOT,
+        env={**os.environ, "CLOUDSYNC_SPECS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout
     assert "NOT CHECKED: requests and answers of the doubles" in done.stdout
     assert str(tmp_path) in done.stdout

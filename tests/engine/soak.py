@@ -4,8 +4,8 @@ engine is killed and restarted.
 `python -m tests.engine.soak --minutes 2` (`make soak`) prints what it saw and ends with 1 where a
 promise was broken. Promised is:
 
-- a port that stays wanted is never closed: of containers that run, of containers that crash and are restarted, and, where grace is in
-  effect, of containers that are recreated over and over;
+- a port that stays wanted is never closed: of containers that run, of containers that crash and are
+  restarted, and, where grace is in effect, of containers that are recreated over and over;
 - calls to the vendor and to the engine are bounded by the debounce, however many events there are;
 - memory, threads and open files do not grow;
 - at the end, when it is quiet, the firewall is what the containers need.
@@ -269,8 +269,14 @@ servers = ["web-1"]
     def cloudsync(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "cloudsync", *words],
-            cwd=self.folder, env=self._environment(), capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            cwd=self.folder,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
 
     def _watch(self) -> subprocess.Popen[bytes]:
         with (self.folder / "watch.log").open("wb") as log:

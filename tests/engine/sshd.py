@@ -80,9 +80,16 @@ class Sshd:
             str(self.folder / "host"),
         ]
         settings = [
-            "ListenAddress=127.0.0.1", "StrictModes=no", "UsePAM=no", "PasswordAuthentication=no", "PermitRootLogin=yes",
-            "KbdInteractiveAuthentication=no", f"AuthorizedKeysFile={self.folder}/authorized", "PidFile=none", *options,
-        ]  # fmt: skip
+            "ListenAddress=127.0.0.1",
+            "StrictModes=no",
+            "UsePAM=no",
+            "PasswordAuthentication=no",
+            "PermitRootLogin=yes",
+            "KbdInteractiveAuthentication=no",
+            f"AuthorizedKeysFile={self.folder}/authorized",
+            "PidFile=none",
+            *options,
+        ]
         words += [word for setting in settings for word in ("-o", setting)]
         with (self.folder / "sshd.log").open("ab") as log:
             self._daemon = subprocess.Popen(

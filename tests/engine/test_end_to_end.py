@@ -61,8 +61,14 @@ servers = ["web-1"]
         environment = {**os.environ, TOKEN_VARIABLE: self.cloud.token, "NO_COLOR": "1"}
         return subprocess.run(
             [sys.executable, "-m", "cloudsync", *words],
-            cwd=self.folder, env=environment, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False,
-        )  # fmt: skip
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
 
     def plan(self, *words: str) -> dict[str, Any]:
         done = self.types("plan", "--output", "json", *words)

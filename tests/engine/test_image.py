@@ -23,8 +23,9 @@ case "$*" in
 *" install "*)
     find . -type f | sort >/opt/cloudsync/context
     echo "$@" >/opt/cloudsync/asked
-    printf '#!/bin/sh\\necho "cloudsync $* as $(id -u):$(id -g) in $(pwd)"\\n' >/opt/cloudsync/bin/cloudsync
-    chmod 755 /opt/cloudsync/bin/cloudsync ;;
+    cd /opt/cloudsync/bin
+    printf '#!/bin/sh\\necho "cloudsync $* as $(id -u):$(id -g) in $(pwd)"\\n' >cloudsync
+    chmod 755 cloudsync ;;
 esac
 """
 

@@ -306,8 +306,13 @@ path = "fw.json"
 """)
     done = subprocess.run(
         [sys.executable, "-m", "cloudsync", "plan", "--detailed-exitcode"],
-        cwd=tmp_path, env={**os.environ, "NO_COLOR": "1"}, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env={**os.environ, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 2, done.stdout + done.stderr
     assert "8080/tcp" in done.stdout
     assert clients(sshd) == []

@@ -216,9 +216,14 @@ def test_a_worker_is_known_completely_only_together_with_a_manager_of_its_swarm(
         "web", "--publish", "published=8888,target=80", "--constraint", "node.role==manager"
     )
     swarm.service(
-        "node", "--publish", "published=8889,target=80,mode=host", "--constraint", "node.role==worker",
-        "-l", "cloudsync.sources=203.0.113.0/24",
-    )  # fmt: skip
+        "node",
+        "--publish",
+        "published=8889,target=80,mode=host",
+        "--constraint",
+        "node.role==worker",
+        "-l",
+        "cloudsync.sources=203.0.113.0/24",
+    )
     until = time.monotonic() + 30
     while not worker.docker("ps", "-q", "--filter", "name=node"):
         assert time.monotonic() < until, "the task never ran on the worker"

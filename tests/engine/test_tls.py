@@ -48,9 +48,14 @@ class Person:
     def types(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("DOCKER")}
         return subprocess.run(
-            [*self.engine.inside, sys.executable, "-m", "cloudsync", *words], cwd=self.folder,
-            env={**kept, "HOME": str(self.folder), **environ}, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+            [*self.engine.inside, sys.executable, "-m", "cloudsync", *words],
+            cwd=self.folder,
+            env={**kept, "HOME": str(self.folder), **environ},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
     def discovers(self, docker: str, code: int = 0, **environ: str) -> Any:
         """The first host of `cloudsync discover --output json` with this `docker = …`."""

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.emulator]
 
 
 @pytest.mark.timeout(300)
-def test_ports_that_stay_wanted_stay_open_while_containers_crash_and_come_and_go_and_the_engine_dies(
+def test_wanted_ports_stay_open_while_containers_crash_and_come_and_go_and_the_engine_dies(
     engine: Lab, tmp_path: Path
 ) -> None:
     seen = soak(tmp_path, engine, 20, outages=1, settle=False)

@@ -45,7 +45,8 @@ _BOOT = """set -e
 root=$1; folder=$2
 mount --make-rprivate /
 mkdir -p "$folder/upper" "$folder/work" "$folder/merged" "$folder/docker"
-mount -t overlay overlay -o "lowerdir=$root,upperdir=$folder/upper,workdir=$folder/work" "$folder/merged"
+layers="lowerdir=$root,upperdir=$folder/upper,workdir=$folder/work"
+mount -t overlay overlay -o "$layers" "$folder/merged"
 cd "$folder/merged"
 mount -t proc proc proc
 mount --rbind /sys sys
@@ -57,7 +58,8 @@ mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts dev/pts
 mount -t tmpfs tmpfs dev/shm
 ln -s pts/ptmx dev/ptmx
 ln -s /proc/self/fd dev/fd
-for node in "null 1 3" "zero 1 5" "full 1 7" "random 1 8" "urandom 1 9" "tty 5 0" "net/tun 10 200"; do
+for node in "null 1 3" "zero 1 5" "full 1 7" "random 1 8" "urandom 1 9" "tty 5 0" \
+    "net/tun 10 200"; do
     set -- $node
     mknod -m 666 "dev/$1" c "$2" "$3"
 done

@@ -21,7 +21,8 @@ _SCRIPT = """set -e
 root=$1; folder=$2
 mount --make-rprivate /
 mkdir -p "$folder/root/upper" "$folder/root/work" "$folder/root/merged"
-mount -t overlay overlay -o "lowerdir=$root,upperdir=$folder/root/upper,workdir=$folder/root/work" "$folder/root/merged"
+layers="lowerdir=$root,upperdir=$folder/root/upper,workdir=$folder/root/work"
+mount -t overlay overlay -o "$layers" "$folder/root/merged"
 cd "$folder/root/merged"
 mount -t proc proc proc
 for mounted in sys dev; do mount --rbind "/$mounted" "$mounted"; done

@@ -72,18 +72,26 @@ CASES: dict[str, Case] = {
     "published": Case(
         "-p 8080:80", ("-p", "8080:80"), ("tcp", 8080, 80), Families("46", "4", "46")
     ),
-    "udp": Case("-p 5353:53/udp", ("-p", "5353:53/udp"), ("udp", 5353, 53), Families("46", "4", "46")),
+    "udp": Case(
+        "-p 5353:53/udp", ("-p", "5353:53/udp"), ("udp", 5353, 53), Families("46", "4", "46")
+    ),
     "range": Case(
-        "-p 9000-9002:9000-9002", ("-p", "9000-9002:9000-9002"), ("tcp", 9001, 9001),
+        "-p 9000-9002:9000-9002",
+        ("-p", "9000-9002:9000-9002"),
+        ("tcp", 9001, 9001),
         Families("46", "4", "46"),
     ),
     "only4": Case(
-        "-p 0.0.0.0:8081:80", ("-p", "0.0.0.0:8081:80"), ("tcp", 8081, 80),
+        "-p 0.0.0.0:8081:80",
+        ("-p", "0.0.0.0:8081:80"),
+        ("tcp", 8081, 80),
         Families("4", "4", "46", {"podman-experimental-rootless": "4"}),
         unlike={"podman-trixie-rootless": _4, "podman-sid-rootless": _4},
     ),
     "only6": Case(
-        "-p '[::]:8082:80'", ("-p", "[::]:8082:80"), ("tcp", 8082, 80),
+        "-p '[::]:8082:80'",
+        ("-p", "[::]:8082:80"),
+        ("tcp", 8082, 80),
         Families("6", "", "6", {"podman-bookworm-rootless": "46"}),
         unlike={"podman-bookworm-rootless": _6},
     ),
@@ -91,73 +99,106 @@ CASES: dict[str, Case] = {
         "-p 127.0.0.1:8083:80", ("-p", "127.0.0.1:8083:80"), ("tcp", 8083, 80), Families()
     ),
     "address": Case(
-        "-p (public IPv4 address):8084:80", ("-p", f"{HOST4}:8084:80"), ("tcp", 8084, 80),
+        "-p (public IPv4 address):8084:80",
+        ("-p", f"{HOST4}:8084:80"),
+        ("tcp", 8084, 80),
         Families("4", "4", "4"),
     ),
     "address6": Case(
-        "-p '[(public IPv6 address)]:8085:80'", ("-p", f"[{HOST6}]:8085:80"), ("tcp", 8085, 80),
+        "-p '[(public IPv6 address)]:8085:80'",
+        ("-p", f"[{HOST6}]:8085:80"),
+        ("tcp", 8085, 80),
         Families("6", "", "6"),
     ),
     "exposed": Case("--expose 3306", ("--expose", "3306"), ("tcp", 3306, 3306), Families()),
     "random": Case(
-        "-p 80", ("-p", "80"), ("tcp", 0, 80), Families("46", "4", "46"),
+        "-p 80",
+        ("-p", "80"),
+        ("tcp", 0, 80),
+        Families("46", "4", "46"),
         unlike={"all": ("", "the engine picked the port: refused")},
     ),
     "own": Case(
-        "-p 8086:80 on a network of one's own", ("-p", "8086:80"), ("tcp", 8086, 80),
-        Families("46", "4", "46"), PLAIN,
+        "-p 8086:80 on a network of one's own",
+        ("-p", "8086:80"),
+        ("tcp", 8086, 80),
+        Families("46", "4", "46"),
+        PLAIN,
     ),
     "dual": Case(
         "-p 8087:80 on a network with IPv6", ("-p", "8087:80"), ("tcp", 8087, 80), EVERYWHERE, DUAL
     ),
     "dual4": Case(
-        "-p 0.0.0.0:8088:80 on a network with IPv6", ("-p", "0.0.0.0:8088:80"), ("tcp", 8088, 80),
+        "-p 0.0.0.0:8088:80 on a network with IPv6",
+        ("-p", "0.0.0.0:8088:80"),
+        ("tcp", 8088, 80),
         Families(
             "4", "46", "46", {"podman-experimental": "4", "podman-experimental-rootless": "4"}
         ),
         DUAL,
         unlike={
-            "podman-trixie": _4, "podman-sid": _4,
-            "podman-trixie-rootless": _4, "podman-sid-rootless": _4,
+            "podman-trixie": _4,
+            "podman-sid": _4,
+            "podman-trixie-rootless": _4,
+            "podman-sid-rootless": _4,
         },
     ),
     "dual6": Case(
-        "-p '[::]:8089:80' on a network with IPv6", ("-p", "[::]:8089:80"), ("tcp", 8089, 80),
-        Families(
-            "6", "6", "46", {"podman-bookworm": "", "podman-experimental-rootless": "6"}
-        ),
+        "-p '[::]:8089:80' on a network with IPv6",
+        ("-p", "[::]:8089:80"),
+        ("tcp", 8089, 80),
+        Families("6", "6", "46", {"podman-bookworm": "", "podman-experimental-rootless": "6"}),
         DUAL,
         unlike={
             "podman-bookworm": ("6", "nothing answers; what was asked for is opened"),
-            "podman-bookworm-rootless": _6, "podman-trixie-rootless": _6,
+            "podman-bookworm-rootless": _6,
+            "podman-trixie-rootless": _6,
             "podman-sid-rootless": _6,
         },
     ),
     "inside": Case(
-        "-p 8090:80 on an internal network", ("-p", "8090:80"), ("tcp", 8090, 80),
-        Families("", "", "46"), "inside",
+        "-p 8090:80 on an internal network",
+        ("-p", "8090:80"),
+        ("tcp", 8090, 80),
+        Families("", "", "46"),
+        "inside",
     ),
     "bound": Case(
-        "-p 8091:80 on a network with host_binding_ipv4=127.0.0.1", ("-p", "8091:80"),
-        ("tcp", 8091, 80), Families(), "bound",
+        "-p 8091:80 on a network with host_binding_ipv4=127.0.0.1",
+        ("-p", "8091:80"),
+        ("tcp", 8091, 80),
+        Families(),
+        "bound",
         cannot={"podman": _NO_OPTION, "rootless": _NO_OPTION},
     ),
     "routed": Case(
-        "-p 8092:80 on a network with gateway_mode_ipv4=routed", ("-p", "8092:80"),
-        ("tcp", 8092, 80), Families("46", by_name={"docker-sid": "6"}), "routed",
+        "-p 8092:80 on a network with gateway_mode_ipv4=routed",
+        ("-p", "8092:80"),
+        ("tcp", 8092, 80),
+        Families("46", by_name={"docker-sid": "6"}),
+        "routed",
         cannot={"podman": _NO_OPTION, "rootless": _NO_OPTION},
     ),
     "own-address": Case(
-        "-p 8093:80 on a macvlan network", ("-p", "8093:80"), ("tcp", 8093, 80),
-        Families("", "", "46"), "own-address",
+        "-p 8093:80 on a macvlan network",
+        ("-p", "8093:80"),
+        ("tcp", 8093, 80),
+        Families("", "", "46"),
+        "own-address",
         cannot={"podman-bookworm-rootless": "netavark 1.4 finds no parent interface"},
     ),
-    "none": Case("-p 8094:80 --network none", ("-p", "8094:80"), ("tcp", 8094, 80), Families(), "none"),
+    "none": Case(
+        "-p 8094:80 --network none", ("-p", "8094:80"), ("tcp", 8094, 80), Families(), "none"
+    ),
     "host": Case(
-        "--network host, listening on 9090", (), ("tcp", 9090, 9090), EVERYWHERE, "host",
+        "--network host, listening on 9090",
+        (),
+        ("tcp", 9090, 9090),
+        EVERYWHERE,
+        "host",
         unlike={"all": ("", "no engine knows what listens: a label has to ask")},
     ),
-}  # fmt: skip
+}
 NEIGHBOUR: dict[str, Families] = {
     "published": Families("o", "o", "", {"docker-sid": "d"}),
     "loopback": Families("o", "o", "", {"docker-sid": "d"}),

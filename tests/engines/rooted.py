@@ -24,7 +24,8 @@ _PIVOT = """set -e
 root=$1; folder=$2; legacy=$3; shift 3
 mount --make-rprivate /
 mkdir -p "$folder/root/upper" "$folder/root/work" "$folder/root/merged"
-mount -t overlay overlay -o "lowerdir=$root,upperdir=$folder/root/upper,workdir=$folder/root/work" "$folder/root/merged"
+layers="lowerdir=$root,upperdir=$folder/root/upper,workdir=$folder/root/work"
+mount -t overlay overlay -o "$layers" "$folder/root/merged"
 cd "$folder/root/merged"
 for mounted in proc sys dev; do mount --rbind "/$mounted" "$mounted"; done
 mount -t tmpfs tmpfs run

@@ -39,7 +39,8 @@ hosts = ["web-1"]
 servers = ["web-1"]
 """
 ALLOW = '[[firewalls.web.allow]]\nports = ["7001/tcp"]\nsources = ["any"]\n'
-IMAGE = """mkdir -p /root/image/bin && cp /bin/busybox /root/image/bin/ && ln -sf busybox /root/image/bin/sleep
+IMAGE = """mkdir -p /root/image/bin && cp /bin/busybox /root/image/bin/
+ln -sf busybox /root/image/bin/sleep
 tar -C /root/image -c . | docker import -c 'CMD ["sleep", "100000"]' - bb:1"""
 
 

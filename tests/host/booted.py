@@ -60,7 +60,8 @@ mount -t proc proc proc
 mount -t sysfs sysfs sys
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 mount -t tmpfs tmpfs dev
-for node in 'null 1 3' 'zero 1 5' 'full 1 7' 'random 1 8' 'urandom 1 9' 'tty 5 0' 'net/tun 10 200' 'fuse 10 229'; do
+for node in 'null 1 3' 'zero 1 5' 'full 1 7' 'random 1 8' 'urandom 1 9' 'tty 5 0' \
+    'net/tun 10 200' 'fuse 10 229'; do
   set -- "$1" "$2" $node; mkdir -p dev/net; mknod -m 666 "dev/$3" c "$4" "$5"
 done
 mkdir dev/pts dev/shm; mount -t devpts -o newinstance,ptmxmode=666 devpts dev/pts

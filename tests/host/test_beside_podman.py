@@ -25,8 +25,11 @@ def podman(machine: Booted, client: Client) -> Booted:
         '[engine]\ncgroup_manager = "cgroupfs"\nruntime = "crun"\nevents_logger = "file"\n'
         '[containers]\ncgroups = "disabled"\n',
     )
-    machine.write("/etc/containers/storage.conf", '[storage]\ndriver = "vfs"\n'
-                  'runroot = "/run/containers/storage"\ngraphroot = "/var/lib/docker/podman"\n')  # fmt: skip
+    machine.write(
+        "/etc/containers/storage.conf",
+        '[storage]\ndriver = "vfs"\n'
+        'runroot = "/run/containers/storage"\ngraphroot = "/var/lib/docker/podman"\n',
+    )
     machine.write(
         "/etc/containers/policy.json", '{"default": [{"type": "insecureAcceptAnything"}]}'
     )

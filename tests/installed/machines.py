@@ -50,9 +50,14 @@ def checkout(folder: Path) -> Path:
     subprocess.run(
         ["git", "clone", "--quiet", "--bare", "--no-hardlinks", str(ROOT), str(clone)],
         check=True,
-        env={**os.environ, "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"},
+        env={
+            **os.environ,
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "safe.directory",
+            "GIT_CONFIG_VALUE_0": "*",
+        },
         timeout=60,
-    )  # fmt: skip
+    )
     (folder / "gitconfig").write_text(GITCONFIG)
     (folder / "dnf").write_text(DNF)
     (folder / "dnf").chmod(0o755)

@@ -122,9 +122,7 @@ def hold_nothing() -> Holding:
     return Holding(NOTHING, rules("tcp/22"), (), ())
 
 
-def test_law8_every_machine_that_comes_under_a_firewall_is_in_the_plan_with_what_it_is_under_now() -> (
-    None
-):
+def test_law8_a_machine_to_attach_is_in_the_plan_with_what_it_is_under_now() -> None:
     bare, covered = Machine("7", "web-1", protected=False), Machine("8", "web-2", protected=True)
     assert attachments(Attachment("server 7", attached=False, newly_covered=(bare,))) == [
         ("server 7", "web-1 is under no firewall: everything on it is open now", True)

@@ -3,8 +3,9 @@ test noticed.
 
 `python tests/mutants/run.py [--most N] [TARGET ...]` (or `make mutants`); it takes minutes to hours
 and is no part of CI. `--most` breaks a target in N ways only, spread over all of them: the way to
-see that a target starts. It works on a copy of the tree in `.mutants/`, with cosmic-ray in a virtual environment
-of its own there; the tests run in the checkout's environment, their imports turned to the copy.
+see that a target starts. It works on a copy of the tree in `.mutants/`, with cosmic-ray in a
+virtual environment of its own there; the tests run in the checkout's environment, their imports
+turned to the copy.
 """
 
 from __future__ import annotations

@@ -239,9 +239,15 @@ def test_law4_a_rule_that_fits_keeps_its_id_and_its_words(proxy: NeutronProxy) -
 def test_law4_what_is_written_is_what_was_asked_for(proxy: NeutronProxy) -> None:
     apply(proxy, spec_of(), SSH, "tcp/8000-8010 from 203.0.113.0/24", "icmp/8 from 0.0.0.0/0")
     shown = {
-        (r["ethertype"], r["protocol"], r["port_range_min"], r["port_range_max"], r["remote_ip_prefix"])
+        (
+            r["ethertype"],
+            r["protocol"],
+            r["port_range_min"],
+            r["port_range_max"],
+            r["remote_ip_prefix"],
+        )
         for r in inbound(proxy)
-    }  # fmt: skip
+    }
     assert shown == {
         ("IPv4", "tcp", 22, 22, "0.0.0.0/0"),
         ("IPv6", "tcp", 22, 22, "::/0"),

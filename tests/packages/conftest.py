@@ -84,9 +84,15 @@ class Environment:
     def types(self, *words: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
         """A command of the environment, typed somewhere else than in the checkout."""
         return subprocess.run(
-            [str(self.folder / "bin" / words[0]), *words[1:]], cwd=cwd, env={"HOME": str(cwd), "PATH": "/usr/bin:/bin", **environ},
-            capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            [str(self.folder / "bin" / words[0]), *words[1:]],
+            cwd=cwd,
+            env={"HOME": str(cwd), "PATH": "/usr/bin:/bin", **environ},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
 
 
 def closure(name: str, extra: str = "") -> set[str]:

@@ -22,7 +22,10 @@ ACCOUNTS = {
     "hetzner": ('token = { env = "T" }', ""),
     "openstack": ('anonymous = true\nproject_id = "shop"', ""),
 }
-EC2_SAYS_NO = b"<Response><Errors><Error><Code>AuthFailure</Code><Message>no</Message></Error></Errors><RequestID>1</RequestID></Response>"
+EC2_SAYS_NO = (
+    b"<Response><Errors><Error><Code>AuthFailure</Code><Message>no</Message></Error></Errors>"
+    b"<RequestID>1</RequestID></Response>"
+)
 CONFIGURATION = """version = 1
 owner = "shop"
 state = "file://{folder}/state"
@@ -194,9 +197,9 @@ def test_bash_completes_commands_options_and_names_of_firewalls(
     words = ["cloudsync", *typed.split(" ")]
     script = tmp_path / "complete.sh"
     script.write_text(
-        'eval "$(cloudsync completion'
-        f' bash)"\nCOMP_WORDS=({" ".join(words)})\nCOMP_CWORD={len(words) - 1}\n_cloudsync_completion'
-        ' cloudsync\necho "${COMPREPLY[@]}"\n'
+        'eval "$(cloudsync completion bash)"\n'
+        f"COMP_WORDS=({' '.join(words)})\nCOMP_CWORD={len(words) - 1}\n"
+        '_cloudsync_completion cloudsync\necho "${COMPREPLY[@]}"\n'
     )
     (environment.folder / "bin" / "bash").unlink(missing_ok=True)
     (environment.folder / "bin" / "bash").symlink_to(shutil.which("bash") or "/bin/bash")

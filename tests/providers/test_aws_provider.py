@@ -261,16 +261,25 @@ def test_numbers_of_protocols_and_port_0_are_understood(region: Region, cloud: E
         ],
     )
     assert region.present().rules == rules(
-        "tcp/22", "udp/1-65535 from 10.0.0.0/8", "icmpv6 from 2001:db8::/32", "icmp/8 from any4", "esp from 192.0.2.1/32",
+        "tcp/22",
+        "udp/1-65535 from 10.0.0.0/8",
+        "icmpv6 from 2001:db8::/32",
+        "icmp/8 from any4",
+        "esp from 192.0.2.1/32",
         "all from 203.0.113.0/24",
-    )  # fmt: skip
+    )
 
 
 def test_what_was_written_is_what_is_read_back(region: Region, cloud: Ec2Double) -> None:
     wanted = (
-        "tcp/22", "tcp/443 from any6", "udp/1-65535 from 10.0.0.0/8", "icmp from any4", "icmp/8 from 192.0.2.0/24",
-        "icmpv6 from any6", "all from 203.0.113.0/24",
-    )  # fmt: skip
+        "tcp/22",
+        "tcp/443 from any6",
+        "udp/1-65535 from 10.0.0.0/8",
+        "icmp from any4",
+        "icmp/8 from 192.0.2.0/24",
+        "icmpv6 from any6",
+        "all from 203.0.113.0/24",
+    )
     region.makes(*wanted)
     assert region.present().rules == rules(*wanted)
     assert region.steps(rules(*wanted)) == ()

@@ -361,9 +361,11 @@ def permissions(draw: st.DrawFn) -> Permission:
 
 
 nics = st.tuples(
-    st.lists(st.integers(0, 3), min_size=1, max_size=3, unique=True), st.sampled_from([None, "198.51.100.20"]),
-    st.sampled_from([None, "198.51.100.21"]), st.sampled_from([[], ["2001:db8::20"], ["fd00::20"]]),
-)  # fmt: skip
+    st.lists(st.integers(0, 3), min_size=1, max_size=3, unique=True),
+    st.sampled_from([None, "198.51.100.20"]),
+    st.sampled_from([None, "198.51.100.21"]),
+    st.sampled_from([[], ["2001:db8::20"], ["fd00::20"]]),
+)
 
 
 @pytest.fixture

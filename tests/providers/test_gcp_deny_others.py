@@ -76,9 +76,11 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
         shop = Shop(tmp_path, cloud)
         shop.enforce, shop.keys = "deny-others", PRIORITY_900
         for name, priority, ports, ranges in (
-            ("rdp", 65534, ["3389"], ["0.0.0.0/0"]), ("rdp6", 65534, ["3389"], ["::/0"]),
-            ("by-default", 1000, ["5432"], ["0.0.0.0/0", "10.0.0.0/8"]), ("internal", 65534, ["0-65535"], ["10.128.0.0/9"]),
-        ):  # fmt: skip
+            ("rdp", 65534, ["3389"], ["0.0.0.0/0"]),
+            ("rdp6", 65534, ["3389"], ["::/0"]),
+            ("by-default", 1000, ["5432"], ["0.0.0.0/0", "10.0.0.0/8"]),
+            ("internal", 65534, ["0-65535"], ["10.128.0.0/9"]),
+        ):
             cloud.add_firewall(
                 name,
                 priority=priority,

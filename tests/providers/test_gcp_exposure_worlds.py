@@ -33,8 +33,11 @@ ACCOUNTS = ("a@p.iam", "b@p.iam")
 NETWORKS = ("default", "lan")
 UNTOLD = ("srcFqdns", "srcRegionCodes", "srcAddressGroups", "srcThreatIntelligences")
 UNTOLD_VALUE = {
-    "srcFqdns": "example.org", "srcRegionCodes": "US", "srcAddressGroups": "g", "srcThreatIntelligences": "iplist-tor-exit-nodes",
-}  # fmt: skip
+    "srcFqdns": "example.org",
+    "srcRegionCodes": "US",
+    "srcAddressGroups": "g",
+    "srcThreatIntelligences": "iplist-tor-exit-nodes",
+}
 priorities = st.sampled_from([0, 1, 5, 900, 1000, 1000, 65534, 65535])
 
 
@@ -133,9 +136,13 @@ class PolicyRule:
         if self.untold is not None and self.inbound:
             match[self.untold] = [UNTOLD_VALUE[self.untold]]
         rule: dict[str, Any] = {
-            "kind": "compute#firewallPolicyRule", "priority": priority, "action": self.action, "match": match,
-            "direction": "INGRESS" if self.inbound else "EGRESS", "disabled": self.disabled,
-        }  # fmt: skip
+            "kind": "compute#firewallPolicyRule",
+            "priority": priority,
+            "action": self.action,
+            "match": match,
+            "direction": "INGRESS" if self.inbound else "EGRESS",
+            "disabled": self.disabled,
+        }
         if self.account is not None:
             rule["targetServiceAccounts"] = [self.account]
         if self.network is not None:
@@ -160,15 +167,30 @@ def one_family(drawn: VpcRule) -> VpcRule:
 often = st.sampled_from([True, True, True, True, False])
 seldom = st.sampled_from([False, False, False, False, True])
 vpc_rules = st.builds(
-    VpcRule, priorities, st.booleans(), entries.map(tuple), cidrs.map(tuple), st.sampled_from([None, None, "a", "b", *ACCOUNTS]), seldom,
-    st.sampled_from(["default", "default", "lan"]), often, seldom, seldom,
-).map(one_family)  # fmt: skip
+    VpcRule,
+    priorities,
+    st.booleans(),
+    entries.map(tuple),
+    cidrs.map(tuple),
+    st.sampled_from([None, None, "a", "b", *ACCOUNTS]),
+    seldom,
+    st.sampled_from(["default", "default", "lan"]),
+    often,
+    seldom,
+    seldom,
+).map(one_family)
 policy_rules = st.builds(
-    PolicyRule, st.sampled_from(["allow", "deny", "deny", "goto_next", "apply_security_profile_group"]), entries.map(tuple),
-    cidrs.map(tuple), st.sampled_from([None, None, *ACCOUNTS]), st.sampled_from([None, None, *NETWORKS]),
+    PolicyRule,
+    st.sampled_from(["allow", "deny", "deny", "goto_next", "apply_security_profile_group"]),
+    entries.map(tuple),
+    cidrs.map(tuple),
+    st.sampled_from([None, None, *ACCOUNTS]),
+    st.sampled_from([None, None, *NETWORKS]),
     st.sampled_from([None, None, None, None, "EFFECTIVE", "INEFFECTIVE"]),
-    st.sampled_from([None, None, None, None, None, *UNTOLD]), seldom, often,
-)  # fmt: skip
+    st.sampled_from([None, None, None, None, None, *UNTOLD]),
+    seldom,
+    often,
+)
 policies = st.lists(policy_rules, max_size=3)
 instances = st.builds(
     Instance,
@@ -250,9 +272,16 @@ def _by_policy(
 
 levels = policies.map(tuple)
 worlds = st.builds(
-    World, st.lists(instances, min_size=1, max_size=3).map(tuple), st.lists(vpc_rules, max_size=6).map(tuple),
-    st.lists(levels, max_size=2).map(tuple), levels, levels, st.lists(levels, max_size=2).map(tuple), levels, st.booleans(),
-)  # fmt: skip
+    World,
+    st.lists(instances, min_size=1, max_size=3).map(tuple),
+    st.lists(vpc_rules, max_size=6).map(tuple),
+    st.lists(levels, max_size=2).map(tuple),
+    levels,
+    levels,
+    st.lists(levels, max_size=2).map(tuple),
+    levels,
+    st.booleans(),
+)
 
 # The same with little to choose from: nearly everything is about the same packets of the same
 # instances, so that the order of the levels,
@@ -262,14 +291,30 @@ same_entries = st.sampled_from(
 )
 same_cidrs = st.sampled_from([("0.0.0.0/0",), ("192.0.2.0/30",)])
 close_vpc_rules = st.builds(
-    VpcRule, st.sampled_from([900, 1000]), st.booleans(), same_entries, same_cidrs, st.sampled_from([None, None, "a"]), seldom,
-    st.just("default"), often, st.just(False), seldom,
-).map(one_family)  # fmt: skip
+    VpcRule,
+    st.sampled_from([900, 1000]),
+    st.booleans(),
+    same_entries,
+    same_cidrs,
+    st.sampled_from([None, None, "a"]),
+    seldom,
+    st.just("default"),
+    often,
+    st.just(False),
+    seldom,
+).map(one_family)
 close_policy_rules = st.builds(
-    PolicyRule, st.sampled_from(["allow", "deny", "goto_next"]), same_entries, same_cidrs, st.sampled_from([None, None, None, ACCOUNTS[0]]),
-    st.sampled_from([None, None, None, "lan"]), st.sampled_from([None, None, None, "EFFECTIVE", "INEFFECTIVE"]),
-    st.sampled_from([None, None, None, *UNTOLD]), seldom, often,
-)  # fmt: skip
+    PolicyRule,
+    st.sampled_from(["allow", "deny", "goto_next"]),
+    same_entries,
+    same_cidrs,
+    st.sampled_from([None, None, None, ACCOUNTS[0]]),
+    st.sampled_from([None, None, None, "lan"]),
+    st.sampled_from([None, None, None, "EFFECTIVE", "INEFFECTIVE"]),
+    st.sampled_from([None, None, None, *UNTOLD]),
+    seldom,
+    often,
+)
 close_levels = st.lists(close_policy_rules, max_size=3).map(tuple)
 close_instances = st.builds(
     Instance,
@@ -280,15 +325,28 @@ close_instances = st.builds(
 )
 some_level = st.lists(close_policy_rules, min_size=1, max_size=3).map(tuple)
 low_worlds = st.builds(
-    World, st.lists(close_instances, min_size=2, max_size=2).map(tuple), st.lists(close_vpc_rules, max_size=2).map(tuple), st.just(()),
-    st.just(()), st.just(()), st.tuples(some_level, some_level), close_levels, st.booleans(),
-)  # fmt: skip
+    World,
+    st.lists(close_instances, min_size=2, max_size=2).map(tuple),
+    st.lists(close_vpc_rules, max_size=2).map(tuple),
+    st.just(()),
+    st.just(()),
+    st.just(()),
+    st.tuples(some_level, some_level),
+    close_levels,
+    st.booleans(),
+)
 """Without what stands above, which would have decided nearly everything."""
 high_worlds = st.builds(
-    World, st.lists(close_instances, min_size=2, max_size=3).map(tuple), st.lists(close_vpc_rules, min_size=1, max_size=5).map(tuple),
-    st.lists(close_levels, max_size=2).map(tuple), st.one_of(st.just(()), close_levels), st.one_of(st.just(()), close_levels),
-    st.lists(close_levels, max_size=2).map(tuple), close_levels, st.booleans(),
-)  # fmt: skip
+    World,
+    st.lists(close_instances, min_size=2, max_size=3).map(tuple),
+    st.lists(close_vpc_rules, min_size=1, max_size=5).map(tuple),
+    st.lists(close_levels, max_size=2).map(tuple),
+    st.one_of(st.just(()), close_levels),
+    st.one_of(st.just(()), close_levels),
+    st.lists(close_levels, max_size=2).map(tuple),
+    close_levels,
+    st.booleans(),
+)
 
 
 def build(cloud: ComputeDouble, world: World) -> None:
@@ -342,9 +400,13 @@ def build(cloud: ComputeDouble, world: World) -> None:
             family = ip_network(rule.cidrs[0]).version
             fields["destinationRanges"] = ["10.9.9.9/32" if family == 4 else "2001:db8:9::/64"]
         cloud.add_firewall(
-            f"rule-{n}", direction="INGRESS" if rule.inbound else "EGRESS", priority=rule.priority, disabled=rule.disabled,
-            network=f"global/networks/{rule.network}", **fields,
-        )  # fmt: skip
+            f"rule-{n}",
+            direction="INGRESS" if rule.inbound else "EGRESS",
+            priority=rule.priority,
+            disabled=rule.disabled,
+            network=f"global/networks/{rule.network}",
+            **fields,
+        )
     for n, instance in enumerate(world.instances):
         zone = {"europe-west1": "europe-west1-b", "us-central1": "us-central1-a"}[instance.region]
         nics = [

@@ -85,9 +85,14 @@ def test_a_rule_disabled_by_hand_is_open_again(shop: Shop) -> None:
 
 def test_a_disabled_rule_that_would_be_right_is_no_duplicate_of_one_that_is(shop: Shop) -> None:
     shop.cloud.add_firewall(
-        "cloudsync-web-v4-00000000", **{key: shop.rules()[V4][key] for key in ("allowed", "sourceRanges", "targetTags", "description")},
-        priority=900, disabled=True,
-    )  # fmt: skip
+        "cloudsync-web-v4-00000000",
+        **{
+            key: shop.rules()[V4][key]
+            for key in ("allowed", "sourceRanges", "targetTags", "description")
+        },
+        priority=900,
+        disabled=True,
+    )
     see(shop, "rule cloudsync-web-v4-00000000: not as configured: it is disabled")
     shop.applies()
     assert sorted(shop.rules()) == [V4, V6]

@@ -41,8 +41,16 @@ from tests.world import rules
 
 MARK = Marker("shop", "web", "c4719afa")
 WHAT = (
-    "tcp/443", "tcp/1-1024", "tcp/80-90", "udp/53", "sctp/3868", "icmp/8", "icmp/3/4-5/0", "esp", "all",
-)  # fmt: skip
+    "tcp/443",
+    "tcp/1-1024",
+    "tcp/80-90",
+    "udp/53",
+    "sctp/3868",
+    "icmp/8",
+    "icmp/3/4-5/0",
+    "esp",
+    "all",
+)
 FROM = ("0.0.0.0/0", "192.0.2.0/31", "192.0.2.1", "10.0.0.0/8", "203.0.113.0/24")
 rule_sets = st.lists(
     st.builds("{} from {}".format, st.sampled_from(WHAT), st.sampled_from(FROM)), max_size=6

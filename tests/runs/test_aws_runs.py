@@ -35,9 +35,12 @@ class Run:
     def __init__(self, folder: Path, cloud: Ec2Double) -> None:
         self.folder, self.cloud = folder, cloud
         self.environment = {
-            **os.environ, "NO_COLOR": "1", "AWS_ACCESS_KEY_ID": cloud.access_key, "AWS_SECRET_ACCESS_KEY": "any",
+            **os.environ,
+            "NO_COLOR": "1",
+            "AWS_ACCESS_KEY_ID": cloud.access_key,
+            "AWS_SECRET_ACCESS_KEY": "any",
             "AWS_EC2_METADATA_DISABLED": "true",
-        }  # fmt: skip
+        }
 
     def configure(self, ports: str, groups: int = 1) -> None:
         tables = "".join(
@@ -67,8 +70,14 @@ ports = [{ports}]
     def types(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "cloudsync", *words],
-            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False,
-        )  # fmt: skip
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
 
     def applies(self) -> int:
         return self.types("apply", "--auto-approve").returncode

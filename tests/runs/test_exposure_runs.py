@@ -223,7 +223,7 @@ def test_law8_a_firewall_with_our_mark_that_nobody_names_is_an_orphan(
     assert 'firewall "cloudsync-api"' in site.said()
 
 
-def test_a_firewall_of_the_configuration_that_is_not_asked_for_is_neither_an_orphan_nor_somebody_elses(
+def test_a_configured_firewall_that_is_not_asked_for_is_neither_an_orphan_nor_foreign(
     hetzner: tuple[Site, HetznerDouble],
 ) -> None:
     site, cloud = hetzner
@@ -524,8 +524,13 @@ def typed(
     site.configuration  # noqa: B018 - writes the file
     yield subprocess.run(
         [sys.executable, "-m", "cloudsync", *words],
-        cwd=site.folder, env={**os.environ, "NO_COLOR": "1", **environment}, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        cwd=site.folder,
+        env={**os.environ, "NO_COLOR": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_the_command_shows_what_is_reachable_in_three_forms(
@@ -622,8 +627,12 @@ def test_check_access_at_hetzner_tells_a_token_that_only_reads_without_writing(
     cloud.add_firewall("cloudsync-web", [inbound(str(n)) for n in range(100, 147)], labels=OURS)
     before = {id_: list(one.rules) for id_, one in cloud.firewalls.items()}
     assert states(site) == {
-        "token": "ok", "token: write": "ok", "firewalls of the project": "ok", "rules of cloudsync-web": "near", "requests an hour": "ok",
-    }  # fmt: skip
+        "token": "ok",
+        "token: write": "ok",
+        "firewalls of the project": "ok",
+        "rules of cloudsync-web": "near",
+        "requests an hour": "ok",
+    }
     site.account = {**site.account, "token": {"command": ["echo", cloud.read_only_token]}}
     assert states(site)["token: write"] == "missing"
     with typed(site, "check-access") as done:
@@ -654,7 +663,8 @@ def test_check_access_at_digitalocean_names_the_scopes_that_are_missing(
     assert states(site) == {"token": "missing"}
     assert cloud.firewalls == {}
     assert cloud.tags == ["web"]
-    cloud.violations.clear()  # what is asked without any content is not what the vendor's description wants
+    # What is asked without any content is not what the vendor's description wants.
+    cloud.violations.clear()
 
 
 def test_check_access_at_aws_names_the_actions_that_are_denied(

@@ -117,8 +117,14 @@ servers = ["web-1"]
     def types(self, *words: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, "-m", "cloudsync", *words],
-            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=90, stdin=subprocess.DEVNULL, check=False,
-        )  # fmt: skip
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
         for secret in ("a-secret-nobody-may-see", self.digitalocean.token, self.hetzner.token):
             assert secret not in done.stdout + done.stderr
         return done

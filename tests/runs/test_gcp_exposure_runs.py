@@ -329,11 +329,18 @@ def test_check_access_asks_for_each_permission_and_writes_nothing(shop: Shop) ->
     shop.applies()
     before = shop.rules()
     assert states(shop) == {
-        "credentials": "ok", "compute.firewalls.list": "ok", "compute.firewalls.create": "ok", "compute.firewalls.delete": "ok",
-        "compute.firewalls.update": "ok", "compute.networks.updatePolicy": "unknown", "compute.globalOperations.get": "unknown",
-        "compute.instances.list": "ok", "compute.networks.get of default": "ok",
-        "compute.networks.getEffectiveFirewalls of default": "ok", "firewall rules of the project": "ok",
-    }  # fmt: skip
+        "credentials": "ok",
+        "compute.firewalls.list": "ok",
+        "compute.firewalls.create": "ok",
+        "compute.firewalls.delete": "ok",
+        "compute.firewalls.update": "ok",
+        "compute.networks.updatePolicy": "unknown",
+        "compute.globalOperations.get": "unknown",
+        "compute.instances.list": "ok",
+        "compute.networks.get of default": "ok",
+        "compute.networks.getEffectiveFirewalls of default": "ok",
+        "firewall rules of the project": "ok",
+    }
     shop.cloud.denied = {
         "compute.firewalls.update",
         "compute.networks.getEffectiveFirewalls",

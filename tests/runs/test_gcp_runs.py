@@ -46,9 +46,15 @@ def types(shop: Shop, *words: str, **environ: str) -> subprocess.CompletedProces
         **environ,
     }
     return subprocess.run(
-        [sys.executable, "-m", "cloudsync", *words], cwd=shop.folder, env=environment, capture_output=True, text=True, timeout=110,
-        stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "cloudsync", *words],
+        cwd=shop.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
 
 
 def there_are(shop: Shop, count: int) -> None:
@@ -59,9 +65,13 @@ def there_are(shop: Shop, count: int) -> None:
         mark = f"cloudsync owner=shop firewall={name} hosts={host_digest(['web-1'])}"
         for family, network in ((4, "0.0.0.0/0"), (6, "::/0")):
             shop.cloud.add_firewall(
-                f"cloudsync-{name}-any{family}", allowed=SSH_AND_443, sourceRanges=[network], targetTags=["web"], priority=900,
+                f"cloudsync-{name}-any{family}",
+                allowed=SSH_AND_443,
+                sourceRanges=[network],
+                targetTags=["web"],
+                priority=900,
                 description=mark,
-            )  # fmt: skip
+            )
 
 
 # Calls, with foreign = "ignore"
@@ -144,7 +154,10 @@ def test_the_plan_names_the_rules_of_others_that_act_on_the_same_targets(shop: S
     path.write_text(path.read_text().replace('foreign = "ignore"\n', ""))
     shop.write = lambda: path  # type: ignore[method-assign]
     assert kept(shop) == [
-        "default-allow-rdp (not of this firewall, priority 65534) also lets in tcp/3389 from 0.0.0.0/0 on these targets"
+        (
+            "default-allow-rdp (not of this firewall, priority 65534) also lets in tcp/3389 from"
+            " 0.0.0.0/0 on these targets"
+        )
     ]
     assert "default-allow-rdp" in types(shop, "-v", "plan").stdout
 

@@ -53,8 +53,14 @@ servers = ["web-1"]
     def types(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "cloudsync", *words],
-            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False,
-        )  # fmt: skip
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        )
 
     def applies(self, *words: str) -> int:
         done = self.types("apply", "--auto-approve", *words)
@@ -65,8 +71,13 @@ servers = ["web-1"]
         ours, theirs = pty.openpty()
         process = subprocess.Popen(
             [sys.executable, "-m", "cloudsync", "apply"],
-            cwd=self.folder, env=self.environment, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+            cwd=self.folder,
+            env=self.environment,
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         os.close(theirs)
         os.write(ours, f"{answer}\n".encode())
         out, _ = process.communicate(timeout=60)

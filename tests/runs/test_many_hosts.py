@@ -361,7 +361,7 @@ def worker(engines: Engines) -> FakeEngine:
     return engine
 
 
-def test_law1_a_swarm_worker_alone_is_not_known_completely_and_its_tasks_wait_for_their_services_labels(
+def test_law1_a_swarm_worker_alone_is_partial_and_its_tasks_wait_for_the_labels_of_services(
     tmp_path: Path, engines: Engines
 ) -> None:
     found = read(configured(tmp_path, {"worker": (worker(engines).endpoint,)}))["worker"]

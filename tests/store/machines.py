@@ -45,8 +45,12 @@ set -e
 mount --make-rprivate /
 mount -t overlay overlay -o lowerdir=/etc,upperdir="$MACHINE/etc",workdir="$MACHINE/work" /etc
 mount -t tmpfs none /run
-if [ -n "$DOCKER_SOCKET" ]; then touch /run/docker.sock; mount --bind "$DOCKER_SOCKET" /run/docker.sock; fi
-if [ -n "$SHARED" ]; then mkdir -p /etc/cloudsync/firewalls; mount --bind "$SHARED" /etc/cloudsync/firewalls; fi
+if [ -n "$DOCKER_SOCKET" ]; then
+  touch /run/docker.sock; mount --bind "$DOCKER_SOCKET" /run/docker.sock
+fi
+if [ -n "$SHARED" ]; then
+  mkdir -p /etc/cloudsync/firewalls; mount --bind "$SHARED" /etc/cloudsync/firewalls
+fi
 cd /
 exec "$@"
 """

@@ -246,7 +246,8 @@ import sys, time
 from pathlib import Path
 from cloudsync.state.lease import Unit, acquire
 from cloudsync.state.store.folder import FolderStore
-lease = acquire(FolderStore(Path(sys.argv[1])), "shop/leases/0-of-1.json", Unit("0-of-1"), seconds=2.0)
+store = FolderStore(Path(sys.argv[1]))
+lease = acquire(store, "shop/leases/0-of-1.json", Unit("0-of-1"), seconds=2.0)
 with lease.guarded():
     print("held", flush=True)
     while True:

@@ -60,8 +60,14 @@ def types(
     environment: dict[str, str], folder: Path, *words: str
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cloudsync", *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )  # fmt: skip
+        [sys.executable, "-m", "cloudsync", *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 def test_from_pip_install_to_plan_and_apply(installed: dict[str, str], tmp_path: Path) -> None:

@@ -60,33 +60,84 @@ def opens(folder: Path, *paths: str, **more: list[str] | None) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("services: {web: {ports: ['${P}:80']}}\n", "compose.yaml:1: the variable P is not set and has no default"),
-        ("services:\n  web:\n    ports:\n      - '${P:?say which}:80'\n", "compose.yaml:4: the variable P is required: say which"),
+        (
+            "services: {web: {ports: ['${P}:80']}}\n",
+            "compose.yaml:1: the variable P is not set and has no default",
+        ),
+        (
+            "services:\n  web:\n    ports:\n      - '${P:?say which}:80'\n",
+            "compose.yaml:4: the variable P is required: say which",
+        ),
         ("services: {web: {ports: ['${P']}}\n", "compose.yaml:1: ${ is not closed"),
-        ("services: {web: {ports: ['80:80'], ports: []}}\n", "compose.yaml:1: duplicate key 'ports' in one mapping, first in line 1"),
-        ("services:\n  web:\n    ports: [70000:80]\n", "compose.yaml:3: ports: host ports are between 1 and 65535, the first not above"),
-        ("services:\n  web:\n    ports: [0x50]\n", "compose.yaml:3: ports: a number that is not plain decimal; write the port in quotes"),
-        ("services:\n  web:\n    ports: [1_000]\n", "compose.yaml:3: ports: a number that is not plain decimal; write the port in quotes"),
-        ("services:\n  web:\n    port: ['80:80']\n", "compose.yaml:3: unknown key 'port', did you mean \"ports\"?"),
-        ("service:\n  web: {}\n", "compose.yaml:1: unknown key 'service', did you mean \"services\"?"),
+        (
+            "services: {web: {ports: ['80:80'], ports: []}}\n",
+            "compose.yaml:1: duplicate key 'ports' in one mapping, first in line 1",
+        ),
+        (
+            "services:\n  web:\n    ports: [70000:80]\n",
+            "compose.yaml:3: ports: host ports are between 1 and 65535, the first not above",
+        ),
+        (
+            "services:\n  web:\n    ports: [0x50]\n",
+            "compose.yaml:3: ports: a number that is not plain decimal; write the port in quotes",
+        ),
+        (
+            "services:\n  web:\n    ports: [1_000]\n",
+            "compose.yaml:3: ports: a number that is not plain decimal; write the port in quotes",
+        ),
+        (
+            "services:\n  web:\n    port: ['80:80']\n",
+            "compose.yaml:3: unknown key 'port', did you mean \"ports\"?",
+        ),
+        (
+            "service:\n  web: {}\n",
+            "compose.yaml:1: unknown key 'service', did you mean \"services\"?",
+        ),
         ("web: {ports: ['80:80']}\n", "compose.yaml: has no services"),
-        ("services:\n  web: {extends: other}\n", "compose.yaml:2: extends the service 'other', which compose.yaml does not have"),
-        ("include: [compose.yaml]\nservices: {a: {image: a}}\n", "compose.yaml: include goes round in a circle"),
-        ("services:\n  a: {extends: b}\n  b: {extends: a}\n", "compose.yaml:2: extends goes round in a circle: a -> b -> a"),
-        ("services: {web: {labels: {cloudsync.sources: '${WHO}'}}}\n", "compose.yaml:1: the variable WHO is not set and has no default"),
-        ("services: {web: {labels: ['cloudsync.sources=${WHO}']}}\n", "compose.yaml:1: the variable WHO is not set and has no default"),
-        ("services: {web: {labels: ['${WHO}.sources=any']}}\n", "compose.yaml:1: the variable WHO is not set and has no default"),
+        (
+            "services:\n  web: {extends: other}\n",
+            "compose.yaml:2: extends the service 'other', which compose.yaml does not have",
+        ),
+        (
+            "include: [compose.yaml]\nservices: {a: {image: a}}\n",
+            "compose.yaml: include goes round in a circle",
+        ),
+        (
+            "services:\n  a: {extends: b}\n  b: {extends: a}\n",
+            "compose.yaml:2: extends goes round in a circle: a -> b -> a",
+        ),
+        (
+            "services: {web: {labels: {cloudsync.sources: '${WHO}'}}}\n",
+            "compose.yaml:1: the variable WHO is not set and has no default",
+        ),
+        (
+            "services: {web: {labels: ['cloudsync.sources=${WHO}']}}\n",
+            "compose.yaml:1: the variable WHO is not set and has no default",
+        ),
+        (
+            "services: {web: {labels: ['${WHO}.sources=any']}}\n",
+            "compose.yaml:1: the variable WHO is not set and has no default",
+        ),
         (
             "services: {a: {scale: 2, deploy: {replicas: 3}}}\n",
             "compose.yaml:1: the service a has both scale and deploy.replicas, and they differ",
         ),
-        ("services: {web: {network_mode: '${MODE}'}}\n", "compose.yaml:1: the variable MODE is not set and has no default"),
         (
-            "services: {web: {labels: {cloudsync.sources: any}, deploy: {labels: {cloudsync.sources: any4}}}}\n",
-            "compose.yaml:1: the label cloudsync.sources of deploy differs from the one at compose.yaml:1",
+            "services: {web: {network_mode: '${MODE}'}}\n",
+            "compose.yaml:1: the variable MODE is not set and has no default",
+        ),
+        (
+            (
+                "services: {web: {labels: {cloudsync.sources: any}, deploy: {labels:"
+                " {cloudsync.sources: any4}}}}\n"
+            ),
+            (
+                "compose.yaml:1: the label cloudsync.sources of deploy differs from the one at"
+                " compose.yaml:1"
+            ),
         ),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_fails_the_host_with_its_line(tmp_path: Path, text: str, said: str) -> None:
     lay(tmp_path, compose=text)
     assert reason(tmp_path).startswith(said)
@@ -176,8 +227,14 @@ def test_a_symbolic_link_for_env_does_not_lead_out_unless_the_configuration_name
 
 @pytest.mark.parametrize(
     "remote",
-    ["https://example.com/compose.yaml", "git@github.com:a/b.git", "oci://docker.io/a/b", "github.com/docker/compose.git#main:x", "ssh://x/y"],
-)  # fmt: skip
+    [
+        "https://example.com/compose.yaml",
+        "git@github.com:a/b.git",
+        "oci://docker.io/a/b",
+        "github.com/docker/compose.git#main:x",
+        "ssh://x/y",
+    ],
+)
 @pytest.mark.parametrize(
     "text",
     [
@@ -548,10 +605,14 @@ LOOPBACK = "driver_opts: {com.docker.network.bridge.host_binding_ipv4: 127.0.0.1
             f"{{a: {{{LOOPBACK}, internal: true}}, b: }}",
             True,
         ),
-        ("{ports: ['80:80'], networks: [a]}", f"{{a: {{{LOOPBACK.replace('127.0.0.1', '0.0.0.0')}}}}}", True),
+        (
+            "{ports: ['80:80'], networks: [a]}",
+            f"{{a: {{{LOOPBACK.replace('127.0.0.1', '0.0.0.0')}}}}}",
+            True,
+        ),
         ("{ports: ['80:80'], network_mode: bridge}", f"{{default: {{{LOOPBACK}}}}}", True),
     ],
-)  # fmt: skip
+)
 def test_a_port_without_an_address_is_bound_to_the_address_of_its_network(
     tmp_path: Path, service: str, networks: str, opened: bool
 ) -> None:

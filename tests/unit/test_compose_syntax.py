@@ -270,10 +270,55 @@ def test_every_node_knows_its_line() -> None:
 
 
 pieces = st.sampled_from(
-    ["*a", "&a ", "<<: ", "!reset ", "!override ", "- ", "  ", "\n", '"', "'", "{", "}", "[", "]", ": ", "${", "$", "}", ":-", "|", ">",
-     "%", "@", "\t", "\x00", "\x85", "\u2028", "---\n", "...\n", "? ", "!!int ", "1-65535", "80:80", "\ufeff", "extends: ", "include: ",
-     "services:", "ports: ", "labels: ", "network_mode: ", "web", "é", "\\", "~", "null", "#"]
-)  # fmt: skip
+    [
+        "*a",
+        "&a ",
+        "<<: ",
+        "!reset ",
+        "!override ",
+        "- ",
+        "  ",
+        "\n",
+        '"',
+        "'",
+        "{",
+        "}",
+        "[",
+        "]",
+        ": ",
+        "${",
+        "$",
+        "}",
+        ":-",
+        "|",
+        ">",
+        "%",
+        "@",
+        "\t",
+        "\x00",
+        "\x85",
+        "\u2028",
+        "---\n",
+        "...\n",
+        "? ",
+        "!!int ",
+        "1-65535",
+        "80:80",
+        "\ufeff",
+        "extends: ",
+        "include: ",
+        "services:",
+        "ports: ",
+        "labels: ",
+        "network_mode: ",
+        "web",
+        "é",
+        "\\",
+        "~",
+        "null",
+        "#",
+    ]
+)
 TEXTS = sorted({path.read_text() for path in FIXTURES.rglob("*.y*ml")})
 
 

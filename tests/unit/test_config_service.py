@@ -114,8 +114,24 @@ def test_loopback_addresses_can_be_listened_at(text: str) -> None:
     assert listen_address(text)[1] == int(text.rsplit(":", 1)[1])
 
 
-@pytest.mark.parametrize("text", ["", ":80", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "::1:80", "[127.0.0.1]:80", "localhost:80",
-                                  "10.0.0.1:80", "[::]:80", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:٣"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ":80",
+        "127.0.0.1",
+        "127.0.0.1:",
+        "127.0.0.1:x",
+        "::1:80",
+        "[127.0.0.1]:80",
+        "localhost:80",
+        "10.0.0.1:80",
+        "[::]:80",
+        "127.0.0.1:65536",
+        "127.0.0.1:-1",
+        "127.0.0.1:٣",
+    ],
+)
 def test_other_addresses_cannot(text: str) -> None:
     with pytest.raises(ValueError, match="loopback"):
         listen_address(text)

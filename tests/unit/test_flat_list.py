@@ -1,4 +1,5 @@
-"""Lists of rules as flat vendors have them say exactly what is asked for, within the vendor's limits."""
+"""Lists of rules as flat vendors have them say exactly what is asked for, within the vendor's
+limits."""
 
 from __future__ import annotations
 

@@ -120,12 +120,16 @@ def shell(name: str, script: str) -> str:
         pytest.skip(f"needs {name}")
     done = subprocess.run(
         [name, "-c", script],
-        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": "/nonexistent", "TERM": "dumb"},
+        env={
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+            "HOME": "/nonexistent",
+            "TERM": "dumb",
+        },
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
-    )  # fmt: skip
+    )
     return done.stdout
 
 
@@ -153,12 +157,17 @@ def test_zsh_completes_from_the_installed_script() -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         ["zsh", "-f", "-i"],
-        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "TERM": "dumb", "PS1": "", "HOME": "/nonexistent"},
+        env={
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+            "TERM": "dumb",
+            "PS1": "",
+            "HOME": "/nonexistent",
+        },
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
         start_new_session=True,
-    )  # fmt: skip
+    )
     os.close(theirs)
     try:
         loads = (

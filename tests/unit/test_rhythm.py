@@ -106,9 +106,7 @@ def test_a_vendor_that_fails_is_asked_after_pauses_that_double_and_events_do_not
     assert rhythm.begin(now).end(now, "none").due() == now + PACE.interval
 
 
-def test_a_vendor_that_fails_for_some_firewalls_keeps_the_others_waiting_no_longer_than_the_interval() -> (
-    None
-):
+def test_a_vendor_failing_for_some_firewalls_delays_the_others_by_the_interval_at_most() -> None:
     short = replace(rested(), pace=Pace(60, 2, 30))
     for _ in range(10):
         short = short.begin(2000).end(2000, "some")
@@ -127,7 +125,7 @@ def test_a_changed_configuration_is_applied_at_once_whatever_was_waited_for() ->
     st.lists(st.floats(0.01, 100), max_size=40),
     st.lists(st.sampled_from(["none", "locked", "some", "all"]), min_size=1),
 )
-def test_no_event_waits_longer_than_the_longest_debounce_where_nothing_fails_and_no_two_runs_are_closer_than_the_shortest(
+def test_events_wait_no_longer_than_the_longest_debounce_and_runs_are_no_closer_than_the_shortest(
     gaps: list[float], ends: list[str]
 ) -> None:
     rhythm, now, last = rested(0), 1000.0, None

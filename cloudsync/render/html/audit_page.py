@@ -1,4 +1,5 @@
-"""An audit as one HTML file: no script, nothing from elsewhere, readable on a phone and on paper."""
+"""An audit as one HTML file: no script, nothing from elsewhere, readable on a phone and on
+paper."""
 
 from __future__ import annotations
 

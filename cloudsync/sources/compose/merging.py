@@ -1,10 +1,11 @@
 """Several files as one, and a service over the one it extends (Compose specification, "Merge").
 
-| both are  | the result                                                                              |
-|-----------|-----------------------------------------------------------------------------------------|
-| mappings  | key by key                                                                              |
-| sequences | the first, then the second (of ports with the same key the last counts, see `ports.py`) |
-| scalars   | the second; null changes nothing                                                        |
+| both are  | the result                                                                  |
+|-----------|-----------------------------------------------------------------------------|
+| mappings  | key by key                                                                  |
+| sequences | the first, then the second (of ports with the same key the last counts, see |
+|           | `ports.py`)                                                                 |
+| scalars   | the second; null changes nothing                                            |
 
 `!reset` takes the key away, `!override` takes the second as it is. Both act on everything that
 comes to lie under them, which may be more than one layer: the service that is extended, a service

@@ -1,12 +1,13 @@
 """`ports:` of a service: the short and the long form, one published port each.
 
-| short form                    | means                                                              |
-|-------------------------------|--------------------------------------------------------------------|
-| `8080:80`, `53:53/udp`        | a host port, on every address                                      |
-| `127.0.0.1:8080:80`           | on one address; IPv6 as `[::1]:8080:80` or bare, `::1:8080:80`     |
-| `9000-9002:9000-9002`         | ranges of one length, one to one                                   |
-| `7000-7010:80`                | one free port of the range: no fixed host port                     |
-| `80`, `3000-3005`, `127.0.0.1::80` | a container port only: no fixed host port                     |
+| short form                         | means                                            |
+|------------------------------------|--------------------------------------------------|
+| `8080:80`, `53:53/udp`             | a host port, on every address                    |
+| `127.0.0.1:8080:80`                | on one address; IPv6 as `[::1]:8080:80` or bare, |
+|                                    | `::1:8080:80`                                    |
+| `9000-9002:9000-9002`              | ranges of one length, one to one                 |
+| `7000-7010:80`                     | one free port of the range: no fixed host port   |
+| `80`, `3000-3005`, `127.0.0.1::80` | a container port only: no fixed host port        |
 
 The long form has `target`, `published` (a port or a range), `host_ip`, `protocol`; `mode`, `name`
 and `app_protocol` change nothing here.
@@ -34,7 +35,7 @@ PROTOCOLS = ("tcp", "udp", "sctp")
 MAX_TEXT = 200
 
 _SHORT = re.compile(
-    r"""(?:(?:\[(?P<bracketed>[^\]]*)\]|(?P<address>.*)):(?=[^:]*:))?   # an address, where two more parts follow
+    r"""(?:(?:\[(?P<bracketed>[^\]]*)\]|(?P<address>.*)):(?=[^:]*:))?   # address, if 2 more follow
         (?:(?P<host>[0-9-]*):)?
         (?P<target>[0-9-]+)
         (?:/(?P<protocol>[A-Za-z]*))?""",
@@ -65,7 +66,8 @@ class PublishedPort:
     def key(self) -> tuple[str, int, str, str]:
         """What makes a port unique when files are merged (specification 13): address, target,
         published, protocol."""
-        return str(self.address or "0.0.0.0"), self.target, self.host, self.protocol  # noqa: S104 - not bound here
+        address = str(self.address or "0.0.0.0")  # noqa: S104 - not bound here
+        return address, self.target, self.host, self.protocol
 
 
 def published_ports(node: Sequence, budget: Budget) -> tuple[PublishedPort, ...]:
@@ -100,7 +102,8 @@ def short_form(text: str, place: Place) -> Iterable[PublishedPort]:
     match = _SHORT.fullmatch(text) if len(text) <= MAX_TEXT else None
     if match is None:
         raise ValueError(
-            'not a port; write 8080:80, 127.0.0.1:8080:80 or "[::1]:8080:80", with /udp at the end for UDP'
+            'not a port; write 8080:80, 127.0.0.1:8080:80 or "[::1]:8080:80", with /udp at the end'
+            " for UDP"
         )
     address = match["bracketed"] if match["bracketed"] is not None else match["address"]
     first, last = _range(match["target"], "container")

@@ -1,11 +1,13 @@
 """A container as its engine describes it, and whether it counts.
 
-| state      | ports are taken from                                                                     |
-|------------|------------------------------------------------------------------------------------------|
-| running, paused | what is bound now (`NetworkSettings.Ports`), where the container asked for that port |
-| restarting | what it asked for (`HostConfig.PortBindings`): a crash loop shows no port most of the time |
-| created, being recreated by Compose | the same                                                        |
-| anything else | nothing                                                                               |
+| state                               | ports are taken from                                   |
+|-------------------------------------|--------------------------------------------------------|
+| running, paused                     | what is bound now (`NetworkSettings.Ports`), where the |
+|                                     | container asked for that port                          |
+| restarting                          | what it asked for (`HostConfig.PortBindings`): a crash |
+|                                     | loop shows no port most of the time                    |
+| created, being recreated by Compose | the same                                               |
+| anything else                       | nothing                                                |
 
 Podman has two states more: `stopping` still holds its ports, and `stopped` with a restart policy is
 a moment of a crash loop.

@@ -157,7 +157,9 @@ def _container(value: Mapping[str, Any], get: Get) -> Workload:
         published=_publishes(settings.get("Ports")),
         asked=_publishes(host.get("PortBindings")),
         addresses=tuple(
-            str(network.get("IPAddress")) for network in map(_table, attached.values()) if network.get("IPAddress")
+            str(network.get("IPAddress"))
+            for network in map(_table, attached.values())
+            if network.get("IPAddress")
         ),
         mounts=tuple(
             Mount(str(m.get("Source") or ""), read_only=not m.get("RW", True))
@@ -173,7 +175,7 @@ def _container(value: Mapping[str, Any], get: Get) -> Workload:
         image_labels=_image_labels(value.get("Image"), labels, get),
         pid=_pid(state.get("Pid")),
         listening=_listening(_pid(state.get("Pid")), str(value.get("Id") or "")),
-    )  # fmt: skip
+    )
 
 
 def _publishes(value: object) -> tuple[Publish, ...]:

@@ -1,17 +1,18 @@
 """The networks of an engine: whether a container on one can be reached at the machine's addresses,
 and at which of them if it names none.
 
-| network                                  | a port published without an address is bound to            |
-|------------------------------------------|------------------------------------------------------------|
-| bridge                                   | 0.0.0.0 and ::                                             |
-| bridge with `host_binding_ipv4`          | that address only; 0.0.0.0 means both wildcards            |
-| bridge without IPv4 (`EnableIPv4: false`) | ::                                                        |
-| bridge that routes a family (`gateway_mode_ipv4=routed`) | nothing in that family: the container's own address is reached |
-| macvlan, ipvlan, none, host, internal    | nothing                                                    |
+| network                                   | a port published without an address is bound to |
+|-------------------------------------------|-------------------------------------------------|
+| bridge                                    | 0.0.0.0 and ::                                  |
+| bridge with `host_binding_ipv4`           | that address only; 0.0.0.0 means both wildcards |
+| bridge without IPv4 (`EnableIPv4: false`) | ::                                              |
+| bridge that routes a family               | nothing in that family: the container's own     |
+| (`gateway_mode_ipv4=routed`)              | address is reached                              |
+| macvlan, ipvlan, none, host, internal     | nothing                                         |
 
-Podman as root lacks the proxy for a family that the network lacks: there a bridge without IPv6 is bound to
-0.0.0.0 only. A user's Podman listens itself, and publishes on internal and macvlan networks too (4.3 to 6.1
-seen). Docker before 27 knows no `gateway_mode` and does not heed it.
+Podman as root lacks the proxy for a family that the network lacks: there a bridge without IPv6 is
+bound to 0.0.0.0 only. A user's Podman listens itself, and publishes on internal and macvlan
+networks too (4.3 to 6.1 seen). Docker before 27 knows no `gateway_mode` and does not heed it.
 
 The daemon's `"ip"` is the `host_binding_ipv4` of the default bridge, and of no other network
 (moby `libnetwork/drivers/bridge/port_mapping.go`; seen on 20.10 and 26.1).

@@ -6,12 +6,13 @@ one that was asked for (4.3.1, seen), and 0.0.0.0 for an address that was left o
 API keeps the command line that made the container: a port that no word of it mentions was chosen,
 and an address that none mentions was left out.
 
-| engine           | a port without an address is bound to    | neighbours reach a container's own address |
-|------------------|------------------------------------------|--------------------------------------------|
-| Docker 28 and up | what its network says                    | no                                         |
-| Docker before    | the same                                 | yes                                        |
-| Podman as root   | the families that its network has        | yes                                        |
-| Podman rootless  | 0.0.0.0 and :: (pasta, rootlessport)     | no                                         |
+| engine           | a port without an address is bound to | neighbours reach a container's own |
+|                  |                                       | address                            |
+|------------------|---------------------------------------|------------------------------------|
+| Docker 28 and up | what its network says                 | no                                 |
+| Docker before    | the same                              | yes                                |
+| Podman as root   | the families that its network has     | yes                                |
+| Podman rootless  | 0.0.0.0 and :: (pasta, rootlessport)  | no                                 |
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
 """Reverse proxies that read containers: where one publishes 80 and 443, the containers behind it
 need no port of their own.
 
-| proxy              | known by                                              | what it routes to                                |
-|--------------------|-------------------------------------------------------|--------------------------------------------------|
-| Traefik            | its image's name, or `--providers.docker` / `.swarm`  | labels `traefik.enable=true`, `traefik.….routers` |
-| Caddy-docker-proxy | its image's name, or the command `docker-proxy`       | labels `caddy`, `caddy.…`, `caddy_0.…`            |
-| nginx-proxy        | its image's name                                      | the variable `VIRTUAL_HOST`                       |
+| proxy              | known by                         | what it routes to             |
+|--------------------|----------------------------------|-------------------------------|
+| Traefik            | its image's name, or             | labels `traefik.enable=true`, |
+|                    | `--providers.docker` / `.swarm`  | `traefik.….routers`           |
+| Caddy-docker-proxy | its image's name, or the command | labels `caddy`, `caddy.…`,    |
+|                    | `docker-proxy`                   | `caddy_0.…`                   |
+| nginx-proxy        | its image's name                 | the variable `VIRTUAL_HOST`   |
 
 Names, labels and commands are other people's words: they make remarks here, and never open or close
 anything.

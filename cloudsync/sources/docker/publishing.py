@@ -1,11 +1,12 @@
 """Which ports a container publishes at the machine's addresses, and why the others are not opened.
 Pure.
 
-| network mode                           | ports                                                               |
-|----------------------------------------|---------------------------------------------------------------------|
-| host                                   | only what a trusted label `cloudsync.ports` lists                   |
-| container:…                            | none of its own: they belong to the other container                 |
-| none; internal, macvlan, ipvlan, routed networks only | none                                                 |
+| network mode                            | ports                                               |
+|-----------------------------------------|-----------------------------------------------------|
+| host                                    | only what a trusted label `cloudsync.ports` lists   |
+| container:…                             | none of its own: they belong to the other container |
+| none; internal, macvlan, ipvlan, routed | none                                                |
+| networks only                           |                                                     |
 
 What is bound now is the engine's own word. What a container asks for stands for it only while
 nothing is bound (a crash loop, a file), and an address that is left out then means what the engine

@@ -27,7 +27,8 @@ _MAX_SAID = 16 * 1024
 _KEEPER = Path(__file__).with_name("ssh_keeper.py")
 _OPTIONS = (
     "BatchMode=yes",
-    "ExitOnForwardFailure=no",  # the user's own forwardings may be taken by another ssh; ours lies in a fresh folder
+    # The user's own forwardings may be taken by another ssh; ours lies in a fresh folder.
+    "ExitOnForwardFailure=no",
     "StreamLocalBindUnlink=yes",
     "StreamLocalBindMask=0177",
     "ControlMaster=no",
@@ -43,21 +44,44 @@ _NOT_OPENED = (
 # What ssh says, the reason for people, and whether trying again may fix it. The first that fits;
 # `{to}` is the far end.
 _WHYS = (
-    ("host identification has changed", "the host key of {to} is not the known one: if that is right, fix known_hosts", False),
-    ("host key verification failed", "the host key of {to} is not known: connect once by hand ({command}) and check it", False),
-    ("administratively prohibited", "the sshd of {to} does not allow forwarding to a socket (AllowStreamLocalForwarding)", False),
+    (
+        "host identification has changed",
+        "the host key of {to} is not the known one: if that is right, fix known_hosts",
+        False,
+    ),
+    (
+        "host key verification failed",
+        "the host key of {to} is not known: connect once by hand ({command}) and check it",
+        False,
+    ),
+    (
+        "administratively prohibited",
+        "the sshd of {to} does not allow forwarding to a socket (AllowStreamLocalForwarding)",
+        False,
+    ),
     ("open failed", _NOT_OPENED, True),
     ("too many authentication failures", "{to} lets none of our keys in", False),
-    ("permission denied", "{to} does not let us in: it accepts none of the keys that ssh has, and no password is ever asked for", False),
+    (
+        "permission denied",
+        (
+            "{to} does not let us in: it accepts none of the keys that ssh has, and no password is"
+            " ever asked for"
+        ),
+        False,
+    ),
     ("temporary failure in name resolution", "the name {host} cannot be resolved for now", True),
     ("could not resolve hostname", "the name {host} does not exist", False),
     ("bad configuration option", "the configuration of ssh is not understood by it", False),
-    ("bad owner or permissions", "ssh does not accept the owner or the permissions of its configuration", False),
+    (
+        "bad owner or permissions",
+        "ssh does not accept the owner or the permissions of its configuration",
+        False,
+    ),
     ("connection refused", "{to} refuses ssh connections: is its sshd running?", True),
     ("no route to host", "there is no route to {to}", True),
     ("network is unreachable", "the network of {to} cannot be reached", True),
     ("timed out", "{to} does not answer to ssh", True),
-)  # fmt: skip
+)
 
 
 class Tunnel:

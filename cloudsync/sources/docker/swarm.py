@@ -1,12 +1,14 @@
 """Swarm: the ports of services, which stand in no container (`GET /services`, `/tasks`, `/nodes`;
 managers only).
 
-| port                                | is required on                                                                            |
-|-------------------------------------|-------------------------------------------------------------------------------------------|
-| `mode=ingress`, fixed               | every node of the Swarm, IPv4 (the ingress network has no IPv6)                           |
-| `mode=ingress`, picked by Swarm     | nowhere: refused                                                                          |
-| `mode=host`, of a running task      | the node of the task, by the task's container                                             |
-| `mode=host`, of a task that starts  | the node of the task: a service that crashes has no container most of the time            |
+| port                            | is required on                                                |
+|---------------------------------|---------------------------------------------------------------|
+| `mode=ingress`, fixed           | every node of the Swarm, IPv4 (the ingress network has no     |
+|                                 | IPv6)                                                         |
+| `mode=ingress`, picked by Swarm | nowhere: refused                                              |
+| `mode=host`, of a running task  | the node of the task, by the task's container                 |
+| `mode=host`, of a task that     | the node of the task: a service that crashes has no container |
+| starts                          | most of the time                                              |
 
 A worker cannot know its services. A manager of the same Swarm that is read in the same run does;
 without one the worker is not known completely. An engine is believed to be that manager only if the

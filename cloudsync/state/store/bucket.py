@@ -3,14 +3,14 @@ Azure.
 
 The wire is obstore's (the `object_store` crate). What is ours is what an answer means:
 
-| the store answers                    | then                                                       |
-|--------------------------------------|------------------------------------------------------------|
-| that there is no such object         | it is absent; only in these words: any other 404 (no such  |
-|                                      | bucket, a web server that is no store) is a failure        |
-| 412, or 409, or that it exists       | `Changed`                                                  |
-| 5xx, 429, nothing at all, to a read  | asked again, a few times                                   |
-| the same, to a write                 | its fate is unknown: the object is read, and if it carries |
-|                                      | the number of this very write, it was done                 |
+| the store answers                   | then                                                       |
+|-------------------------------------|------------------------------------------------------------|
+| that there is no such object        | it is absent; only in these words: any other 404 (no such  |
+|                                     | bucket, a web server that is no store) is a failure        |
+| 412, or 409, or that it exists      | `Changed`                                                  |
+| 5xx, 429, nothing at all, to a read | asked again, a few times                                   |
+| the same, to a write                | its fate is unknown: the object is read, and if it carries |
+|                                     | the number of this very write, it was done                 |
 """
 
 from __future__ import annotations

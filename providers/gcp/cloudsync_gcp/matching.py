@@ -2,12 +2,13 @@
 
 A rule that fits stays as it is. Existing rules and wishes are matched by what they share:
 
-| an existing rule                                       | a wish                    | then            |
-|--------------------------------------------------------|---------------------------|-----------------|
-| has a generated name and the same sources              | any ports                 | it is extended  |
-| with a generated name, all of it is in the wish        | same ports, more sources  | it is widened   |
-| loses something, and all that stays of it is in the wish | shares something with it | it becomes the wish |
-| anything else                                          |                           | a new rule      |
+| an existing rule                                | a wish                   | then                |
+|-------------------------------------------------|--------------------------|---------------------|
+| has a generated name and the same sources       | any ports                | it is extended      |
+| with a generated name, all of it is in the wish | same ports, more sources | it is widened       |
+| loses something, and all that stays of it is in | shares something with it | it becomes the wish |
+| the wish                                        |                          |                     |
+| anything else                                   |                          | a new rule          |
 
 What is left of a rule that loses something is one VPC rule again (ports x sources); other parts of
 it are wishes. Sources that are tags or service accounts stay in their rule, with its ports.

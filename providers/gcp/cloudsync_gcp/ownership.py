@@ -1,13 +1,14 @@
 """Whose a VPC rule is: by whom it is for, not by its name.
 
-| a rule                                                                  | is             |
-|-------------------------------------------------------------------------|----------------|
-| for other machines (targets, network), some destinations, or outbound   | somebody else's |
-| with this firewall's marker                                             | the firewall's |
-| with another firewall's marker, under a name that ours are given        | the firewall's (a guard asks) |
-| with another firewall's marker                                          | somebody else's |
-| without a marker, with the prefix, enabled                              | the firewall's (a guard asks) |
-| without a marker, disabled or with another name                         | somebody else's |
+| a rule                                                           | is                            |
+|------------------------------------------------------------------|-------------------------------|
+| for other machines (targets, network), some destinations, or     | somebody else's               |
+| outbound                                                         |                               |
+| with this firewall's marker                                      | the firewall's                |
+| with another firewall's marker, under a name that ours are given | the firewall's (a guard asks) |
+| with another firewall's marker                                   | somebody else's               |
+| without a marker, with the prefix, enabled                       | the firewall's (a guard asks) |
+| without a marker, disabled or with another name                  | somebody else's               |
 
 Somebody else's rules are left alone, their names are avoided, and what they let in on the
 firewall's machines is reported.

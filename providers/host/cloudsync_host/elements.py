@@ -1,10 +1,10 @@
 """Rules as elements of concatenated sets, and back.
 
-| set              | key                                   | what it lets in                          |
-|------------------|---------------------------------------|------------------------------------------|
-| `open4`, `open6` | protocol . ports . source             | protocols with ports                     |
-| `bare4`, `bare6` | protocol(s) . source                  | every other protocol, or several at once |
-| `icmp4`, `icmp6` | type(s) . code(s) . source            | single types of ICMP and ICMPv6          |
+| set              | key                        | what it lets in                          |
+|------------------|----------------------------|------------------------------------------|
+| `open4`, `open6` | protocol . ports . source  | protocols with ports                     |
+| `bare4`, `bare6` | protocol(s) . source       | every other protocol, or several at once |
+| `icmp4`, `icmp6` | type(s) . code(s) . source | single types of ICMP and ICMPv6          |
 
 The elements of a set must not overlap (the kernel refuses the whole transaction), which canonical
 rules never do. A rule of ours that overlaps one of somebody else's, which stays as it is, goes into

@@ -108,8 +108,8 @@ class Kernel:
         script = (
             f"umask 022; [ -d {folder} ] || $as mkdir -p {folder} || exit 1; "
             # `cloudsync confirm` and the apply that waits for it save at the same moment.
-            f"exec 9< {folder}; flock 9 2>/dev/null; "
-            f"$as tee {new} >/dev/null && $as sync {new} && $as mv -f {new} {file} && $as sync {folder}"
+            f"exec 9< {folder}; flock 9 2>/dev/null; $as tee {new} >/dev/null && $as sync {new} &&"
+            f" $as mv -f {new} {file} && $as sync {folder}"
         )
         done = self._run(script, text)
         if done.returncode != 0:
