@@ -16,12 +16,8 @@ from cloudsync.provider.contract import (
     Account,
     Description,
     FirewallSpec,
-    Observation,
     Present,
-    Refusal,
-    Step,
     StepKind,
-    Target,
     Unreadable,
 )
 from cloudsync.provider.errors import (
@@ -35,13 +31,13 @@ from cloudsync.provider.errors import (
     Unsupported,
 )
 from cloudsync.provider.marker import Marker
-from cloudsync.rules import RuleSet
 from cloudsync_aws import provider
 from cloudsync_aws.machines import fleet
 from cloudsync_aws.settings import AwsAccount, AwsFirewall
 from tests.doubles.ec2 import Ec2Double, fault_body
 from tests.doubles.http import Fault
 from tests.growth import operations
+from tests.providers.harness import Harness
 from tests.world import rules
 
 pytestmark = pytest.mark.emulator
@@ -80,62 +76,29 @@ def cloud() -> Iterator[Ec2Double]:
         assert double.violations == []
 
 
-class Region:
-    """One account and region, and one firewall `web` of it: the group `cloudsync-web` of the
-    double's VPC."""
+class Region(Harness[Ec2Double]):
+    """One account and region; its firewall `web` is the group `cloudsync-web` of the double's
+    VPC."""
+
+    provider = provider
+    account_keys = {"region": "eu-central-1"}
 
     def __init__(self, cloud: Ec2Double, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.cloud, self.monkeypatch, self.home = cloud, monkeypatch, home
+        self.monkeypatch, self.home = monkeypatch, home
         for name in CREDENTIALS:
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("AWS_CONFIG_FILE", str(home / "config"))
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "credentials"))
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        super().__init__(cloud)
         self.log_in()
-        self.spec = self.named("web")
 
     def log_in(self, key: str | None = None) -> None:
         self.monkeypatch.setenv("AWS_ACCESS_KEY_ID", key or self.cloud.access_key)
         self.monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-nobody-may-see")
 
     def named(self, name: str, **settings: Any) -> FirewallSpec:
-        settings = settings or {"vpc_id": self.cloud.vpc}
-        return FirewallSpec(name, AwsFirewall(**settings), Marker(MARK.owner, name, MARK.hosts))
-
-    def account(self, seconds: float = 20.0, **settings: Any) -> Account:
-        of = AwsAccount(region="eu-central-1", endpoint=self.cloud.endpoint, **settings)
-        return Account("aws", of, Path("/"), time.monotonic() + seconds)
-
-    def read(self, *specs: FirewallSpec, seconds: float = 20.0) -> Observation:
-        found = provider.open_reader(self.account(seconds)).read(specs or (self.spec,))
-        return found[(specs or (self.spec,))[0].name]
-
-    def target(self, wanted: RuleSet, observed: Observation, **more: Any) -> Target:
-        marker = self.spec.marker if isinstance(observed, Absent) else None
-        return Target(self.spec, wanted, rules("tcp/22"), **({"marker": marker} | more))
-
-    def steps(self, wanted: RuleSet, **more: Any) -> tuple[Step, ...] | Refusal:
-        observed = self.read(self.spec)
-        assert not isinstance(observed, Unreadable), observed.error.message
-        return provider.plan_steps(observed, self.target(wanted, observed, **more))
-
-    def makes(self, *texts: str, seconds: float = 20.0, **more: Any) -> None:
-        steps = self.steps(rules(*texts), **more)
-        assert isinstance(steps, tuple), steps.reason
-        writer = provider.open_writer(self.account(seconds))
-        self.cloud.reset_calls()
-        for step in steps:
-            writer.run(step)
-
-    def refusal(self, *texts: str) -> str:
-        steps = self.steps(rules(*texts))
-        assert isinstance(steps, Refusal)
-        return steps.reason
-
-    def present(self) -> Present:
-        observed = self.read(self.spec)
-        assert isinstance(observed, Present), observed
-        return observed
+        return super().named(name, **(settings or {"vpc_id": self.cloud.vpc}))
 
     def called(self) -> list[str]:
         return [call.path[1:] for call in self.cloud.calls]

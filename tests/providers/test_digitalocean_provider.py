@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +13,8 @@ from urllib3.util import connection
 from cloudsync.provider.contract import (
     Absent,
     Account,
-    FirewallSpec,
-    Observation,
     Present,
-    Refusal,
-    Step,
     StepKind,
-    Target,
     Unreadable,
 )
 from cloudsync.provider.errors import (
@@ -36,9 +30,9 @@ from cloudsync.provider.marker import Marker
 from cloudsync.provider.settings import SecretRef
 from cloudsync.rules import RuleSet
 from cloudsync_digitalocean import provider
-from cloudsync_digitalocean.settings import DigitalOceanAccount, DigitalOceanFirewall
 from tests.doubles.digitalocean import ALLOW_ALL, DigitalOceanDouble, fault_body
 from tests.doubles.http import Fault
+from tests.providers.harness import Harness
 from tests.world import rules
 
 pytestmark = pytest.mark.emulator
@@ -65,64 +59,23 @@ def cloud() -> Iterator[DigitalOceanDouble]:
         assert double.violations == []
 
 
-class Team:
-    """One team, and one firewall `web` of it, without private networks unless told."""
+class Team(Harness[DigitalOceanDouble]):
+    """One team, its firewalls without private networks unless a test wants them."""
+
+    provider = provider
+    attaching = True
+    firewall_keys = {"private": "cut"}
 
     def __init__(self, cloud: DigitalOceanDouble, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.cloud, self.monkeypatch = cloud, monkeypatch
-        self.spec = self.named("web")
-
-    def named(self, name: str, **settings: Any) -> FirewallSpec:
-        return FirewallSpec(
-            name,
-            DigitalOceanFirewall(**({"private": "cut"} | settings)),
-            Marker(MARK.owner, name, MARK.hosts),
-        )
+        self.monkeypatch = monkeypatch
+        super().__init__(cloud)
 
     def account(self, seconds: float = 20.0, token: str | None = None) -> Account:
         self.monkeypatch.setenv("CLOUDSYNC_DOUBLE_TOKEN", token or self.cloud.token)
-        settings = DigitalOceanAccount(
-            token=SecretRef(env="CLOUDSYNC_DOUBLE_TOKEN"), endpoint=self.cloud.endpoint
-        )
-        return Account("digitalocean", settings, Path("/"), time.monotonic() + seconds)
+        return super().account(seconds, token=SecretRef(env="CLOUDSYNC_DOUBLE_TOKEN"))
 
-    def read(
-        self, *specs: FirewallSpec, seconds: float = 20.0, token: str | None = None
-    ) -> Observation:
-        found = provider.open_reader(self.account(seconds, token)).read(specs or (self.spec,))
-        return found[(specs or (self.spec,))[0].name]
-
-    def steps(
-        self, wanted: RuleSet, *, adopt: bool = False, **more: Any
-    ) -> tuple[Step, ...] | Refusal:
-        observed = self.read(self.spec)
-        assert not isinstance(observed, Unreadable), observed.error.message
-        attach = tuple(one for one in observed.attachments if not one.attached)
-        marker = self.spec.marker if adopt or isinstance(observed, Absent) else None
-        return provider.plan_steps(
-            observed,
-            Target(self.spec, wanted, rules("tcp/22"), attach=attach, marker=marker, **more),
-        )
-
-    def makes(
-        self, *texts: str, seconds: float = 20.0, token: str | None = None, **more: Any
-    ) -> None:
-        steps = self.steps(rules(*texts), **more)
-        assert isinstance(steps, tuple), steps.reason
-        writer = provider.open_writer(self.account(seconds, token))
-        self.cloud.reset_calls()
-        for step in steps:
-            writer.run(step)
-
-    def refusal(self, *texts: str) -> str:
-        steps = self.steps(rules(*texts))
-        assert isinstance(steps, Refusal)
-        return steps.reason
-
-    def present(self) -> Present:
-        observed = self.read(self.spec)
-        assert isinstance(observed, Present), observed
-        return observed
+    def makes(self, *wanted: str | RuleSet, token: str | None = None, **more: Any) -> None:
+        super().makes(*wanted, account={"token": token}, **more)
 
     def written(self) -> list[str]:
         return [
@@ -197,7 +150,7 @@ def test_any_change_is_one_post_and_one_delete_in_this_order(
 
 def test_only_rules_that_are_not_there_are_added(team: Team, cloud: DigitalOceanDouble) -> None:
     cloud.add_firewall(NAME, [SSH, tcp(80)], droplets=[cloud.add_droplet("web-1")])
-    (step,) = team.steps(rules("tcp/22", "tcp/80", "tcp/443"))  # type: ignore[misc]
+    (step,) = team.steps(rules("tcp/22", "tcp/80", "tcp/443"))
     assert step.summary == f'add 1 rules to "{NAME}"'
 
 
@@ -224,12 +177,10 @@ def test_a_firewall_takes_ten_droplets_by_id_and_five_tags(
     for name in names:
         cloud.add_tag(name)
     team.spec = team.named("web", droplets=ids, tags=names)
-    steps = team.steps(rules("tcp/22"))
     if refused:
-        assert isinstance(steps, Refusal)
-        assert steps.reason.startswith(refused)
+        assert team.refusal("tcp/22").startswith(refused)
     else:
-        assert isinstance(steps, tuple)
+        steps = team.steps("tcp/22")
         targets = ", ".join(
             [*(f"droplet {id_}" for id_ in ids), *(f"tag {name}" for name in names)]
         )
@@ -238,7 +189,7 @@ def test_a_firewall_takes_ten_droplets_by_id_and_five_tags(
 
 def test_a_replace_says_where_it_renames(team: Team, cloud: DigitalOceanDouble) -> None:
     cloud.add_firewall("cloudsync-web", [SSH])
-    (step,) = team.steps(rules("tcp/22"), adopt=True)  # type: ignore[misc]
+    (step,) = team.steps(rules("tcp/22"), adopt=True)
     assert step.summary == f'replace "{NAME}" with 1 rules, renamed from "cloudsync-web"'
     cloud.firewalls.clear()
     cloud.add_firewall(
@@ -246,7 +197,7 @@ def test_a_replace_says_where_it_renames(team: Team, cloud: DigitalOceanDouble) 
         [SSH, tcp(80) | {"sources": {"addresses": ["0.0.0.0/0"], "tags": ["web"]}}],
         tags=["web"],
     )
-    (step,) = team.steps(rules("tcp/22"))  # type: ignore[misc]
+    (step,) = team.steps(rules("tcp/22"))
     assert step.summary == f'replace "{NAME}" with 2 rules'
 
 
@@ -410,9 +361,9 @@ def test_private_sources_are_let_in_on_create_and_not_forced_later(
 def test_a_plan_that_cuts_private_traffic_says_so(team: Team, cloud: DigitalOceanDouble) -> None:
     cloud.add_droplet("web-1")
     team.spec = team.named("web", droplets=["web-1"])
-    (step,) = team.steps(rules("tcp/22"))  # type: ignore[misc]
+    (step,) = team.steps(rules("tcp/22"))
     assert "traffic between the machines is cut" in str(step.warning)
-    (step,) = team.steps(rules("tcp/22", "tcp from 10.0.0.0/8"))  # type: ignore[misc]
+    (step,) = team.steps(rules("tcp/22", "tcp from 10.0.0.0/8"))
     assert step.warning is None
 
 

@@ -20,8 +20,6 @@ from cloudsync.provider.contract import (
     Absent,
     Account,
     Description,
-    FirewallSpec,
-    Observation,
     Present,
     Refusal,
     Step,
@@ -47,6 +45,7 @@ from cloudsync_gcp.settings import GcpAccount, GcpFirewall
 from tests.doubles.compute import ComputeDouble, fault_body
 from tests.doubles.gcp_shop import RULES, WAITS
 from tests.doubles.http import Fault
+from tests.providers.harness import Harness
 from tests.world import rules
 
 pytestmark = pytest.mark.emulator
@@ -70,50 +69,15 @@ def cloud() -> Iterator[ComputeDouble]:
         assert double.violations == []
 
 
-class Project:
-    """One account, and one firewall `web` of it."""
+class Project(Harness[ComputeDouble]):
+    """One project."""
 
-    def __init__(self, cloud: ComputeDouble) -> None:
-        self.cloud = cloud
-        self.spec = self.named("web")
-
-    def named(self, name: str, **settings: Any) -> FirewallSpec:
-        whole = {"target_tags": ["web"], "enforce": "allow"} | settings
-        return FirewallSpec(name, GcpFirewall(**whole), Marker(MARK.owner, name, MARK.hosts))
+    provider = provider
+    firewall_keys = {"target_tags": ["web"], "enforce": "allow"}
 
     def account(self, seconds: float = 20.0, **settings: Any) -> Account:
-        whole = {
-            "project": self.cloud.project,
-            "endpoint": self.cloud.endpoint,
-            "anonymous": True,
-        } | settings
-        return Account("gcp", GcpAccount(**whole), Path("/"), time.monotonic() + seconds)
-
-    def read(self, *specs: FirewallSpec, seconds: float = 20.0) -> Observation:
-        asked = specs or (self.spec,)
-        return provider.open_reader(self.account(seconds)).read(asked)[asked[0].name]
-
-    def steps(self, *texts: str, **more: Any) -> tuple[Step, ...]:
-        observed = self.read()
-        assert not isinstance(observed, Unreadable), observed.error.message
-        marker = MARK if isinstance(observed, Absent) else None
-        steps = provider.plan_steps(
-            observed, Target(self.spec, rules(*texts), rules("tcp/22"), marker=marker, **more)
-        )
-        assert isinstance(steps, tuple), steps
-        return steps
-
-    def makes(self, *texts: str, seconds: float = 20.0, **more: Any) -> None:
-        steps = self.steps(*texts, **more)
-        writer = provider.open_writer(self.account(seconds))
-        self.cloud.reset_calls()
-        for step in steps:
-            writer.run(step)
-
-    def present(self) -> Present:
-        observed = self.read()
-        assert isinstance(observed, Present)
-        return observed
+        own = {"project": self.cloud.project, "anonymous": True}
+        return super().account(seconds, **(own | settings))
 
     def there(self) -> None:
         """SSH is open to everybody, by two rules of ours."""
