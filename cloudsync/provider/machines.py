@@ -69,14 +69,17 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ActingFirewall:
-    """A firewall at the vendor, ours or another's. `of`: the firewall of the configuration
-    (`FirewallSpec.name`) that this is, by the same comparison as `Reader.read` makes; None for all
-    others. `kind`: the vendor's word for it."""
+    """A firewall at the vendor, ours or another's."""
 
     id: str
+    """The vendor's id."""
     name: str
+    """The vendor's name of it."""
     kind: str = "firewall"
+    """The vendor's word for such a firewall."""
     of: str | None = None
+    """`FirewallSpec.name` of the firewall of the configuration that this is, by the same comparison
+    as `Reader.read` makes; None for all others."""
     advice: str = field(default="", compare=False)
     """What to do about what it lets in and nothing requires, if that is not to take it off the
     machine: `delete or narrow VPC firewall rule default-allow-ssh`."""
@@ -91,29 +94,35 @@ class ActingFirewall:
 
 @dataclass(frozen=True, slots=True)
 class StageRule:
-    """One rule of a stage. `priority`: the lowest number is looked at first. `text`: the rule as
-    the vendor's own people would know it.
-
-    `certain`: False where it applies to an unknown part of `matches`.
-    """
+    """One rule of a stage."""
 
     firewall: ActingFirewall
+    """The firewall that it belongs to."""
     matches: RuleSet
+    """Protocols, ports and sources it is about."""
     text: str
+    """The rule as the vendor's own people would know it."""
     action: Action = Action.ALLOW
+    """What happens to a packet that it matches."""
     priority: int = 0
+    """The lowest number is looked at first."""
     disabled: bool = False
+    """It is there and does nothing."""
     certain: bool = True
+    """False if it applies to an unknown part of `matches`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
     """Rules that are looked at together, by priority; at the same priority denials come first,
-    allowances last. `otherwise`: for a packet that no rule matches."""
+    allowances last."""
 
     name: str
+    """The stage, for people: `firewalls`, `network policy web`."""
     rules: tuple[StageRule, ...]
+    """Its rules, in any order."""
     otherwise: Action = Action.NEXT
+    """What happens to a packet that no rule matches."""
 
 
 def union_stage(rules: Iterable[StageRule], name: str = "firewalls") -> Stage:
@@ -124,34 +133,44 @@ def union_stage(rules: Iterable[StageRule], name: str = "firewalls") -> Stage:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """One network interface. `addresses`: its public addresses, for people. `firewalls`: all that
-    act on it, those without rules too."""
+    """One network interface."""
 
     name: str
+    """The vendor's name or number of it."""
     families: frozenset[Family]
+    """In which address families the Internet can send packets to it."""
     stages: tuple[Stage, ...]
+    """What a packet goes through, in order; none: nothing filters it."""
     addresses: tuple[str, ...] = ()
+    """Its public addresses, for people."""
     firewalls: tuple[ActingFirewall, ...] = ()
+    """All that act on it, those without rules too."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedMachine:
-    """A machine with everything that filters it. `concerns`: names of firewalls of the
-    configuration. `pending`: what the vendor has not put into effect, a sentence each. `unknown`:
-    rules on it that could not be understood, so that more may be open than is said. `kept`: what
-    other machines of the account may reach (groups, tags, load balancers); not the Internet.
-    `spared`: public addresses of the vendor's own services that a firewall of the configuration
-    leaves to others' rules on purpose: reachable, and nothing beyond."""
+    """A machine with everything that filters it."""
 
     id: str
+    """The vendor's id, as text."""
     name: str
+    """Its name, for people."""
     kind: str
+    """The vendor's word for such a machine."""
     interfaces: tuple[Interface, ...]
+    """Every one that the Internet could reach."""
     concerns: frozenset[str] = frozenset()
+    """Names of the firewalls of the configuration that it is read for."""
     pending: tuple[str, ...] = ()
+    """What the vendor has not put into effect, a sentence each."""
     unknown: tuple[str, ...] = ()
+    """Rules on it that could not be understood, so that more may be open than is said."""
     kept: tuple[str, ...] = ()
+    """What other machines of the account may reach (groups, tags, load balancers); not the
+    Internet."""
     spared: NetworkSet = NOWHERE
+    """Public addresses of the vendor's own services that a firewall of the configuration leaves to
+    others' rules on purpose: reachable, and nothing beyond."""
     inside: bool = False
     """What filters it is on the machine itself: whatever is let in on the way there, by the cloud's
     firewalls for a machine of the same host, must pass it too."""
@@ -171,12 +190,14 @@ class ObservedMachine:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The machines of one account. `unattached`: names of firewalls of the configuration that exist
-    and act on no machine."""
+    """The machines of one account."""
 
     machines: tuple[ObservedMachine, ...]
+    """Each one once."""
     unattached: frozenset[str] = frozenset()
+    """Names of firewalls of the configuration that exist and act on no machine."""
     not_evaluated: tuple[str, ...] = ()
+    """What else could let packets through or stop them and was not looked at, a sentence each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,4 +206,6 @@ class Marked:
     or not."""
 
     firewall: ActingFirewall
+    """The vendor's object."""
     marker: Marker
+    """What the marker says."""

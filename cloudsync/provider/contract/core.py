@@ -95,14 +95,16 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class FirewallSpec:
-    """One firewall of the configuration, as a provider sees it. `settings` is the provider's own
-    model of the table's keys. `hosts`: the names of its hosts; a machine of that name at the vendor
-    is one of them."""
+    """One firewall of the configuration, as a provider sees it."""
 
     name: str
+    """Its name in the configuration."""
     settings: FirewallSettings
+    """The provider's own model of the table's keys."""
     marker: Marker
+    """The owner marker that the firewall carries or is to carry."""
     hosts: tuple[str, ...] = ()
+    """The names of its hosts; a machine of that name at the vendor is one of them."""
     engines: tuple[str, ...] = ()
     """The engines of its hosts as the configuration names them (`unix://…`, `ssh://…`, `tcp://…`,
     or a Docker context): a provider that acts on the machine itself finds it by them."""
@@ -113,13 +115,16 @@ class FirewallSpec:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine at the vendor. `name` for people. `protected`: some firewall, any firewall, acts on
-    it now. `kind`: the vendor's word."""
+    """A machine at the vendor."""
 
     id: str
+    """The vendor's id, as text."""
     name: str
+    """Its name, for people."""
     protected: bool
+    """Whether some firewall, any firewall, acts on it now."""
     kind: str = "server"
+    """The vendor's word for such a machine."""
 
     @property
     def target(self) -> str:
@@ -129,19 +134,20 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """One attachment the configuration asks for: a server, or a selector that stands for several.
-
-    `target` is stable text for the plan and its digest: `server 7`, `label selector env=prod`.
-    `attached`: the firewall has it already. `newly_covered`: the machines that come under the
-    firewall by it and are not under it now. `reason`: what closes by it, where that is more than
-    machines tell (others' rules no longer count, say); it needs the user's word.
-    """
+    """One attachment the configuration asks for: a server, or a selector that stands for
+    several."""
 
     target: str
+    """Stable text for the plan and its digest: `server 7`, `label selector env=prod`."""
     attached: bool
+    """Whether the firewall has it already."""
     newly_covered: tuple[Machine, ...] = ()
+    """The machines that come under the firewall by it and are not under it now."""
     native: object = field(default=None, compare=False)
+    """The provider's own value, for its writer."""
     reason: str | None = None
+    """What closes by it, if that is more than the machines tell (others' rules no longer count,
+    say); it needs the user's word."""
     in_place: bool = False
     """`target` is not a machine but what is put in place for all of them (a denial of everything
     else), for people."""
@@ -214,55 +220,62 @@ class VendorRule:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Something of the firewall's configuration that is not in effect: still being applied, or
-    failed, at the vendor.
-
-    `target` is stable text (`server 7`); `reason` is for people. `lifts`: to put it into effect
-    opens and closes nothing, so that it waits for no host.
-    """
+    """Something of the firewall's configuration that is not in effect at the vendor: still being
+    applied, or failed."""
 
     target: str
+    """Stable text: `server 7`."""
     reason: str
+    """Why, for people."""
     lifts: bool = False
+    """Putting it into effect opens and closes nothing, so that it waits for no host."""
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """`text` is about the rules in `rules` (who needs them)."""
+    """What a rule's description says."""
 
     rules: RuleSet
+    """What it is about."""
     text: str
+    """Who needs these rules."""
 
 
 @dataclass(frozen=True, slots=True)
 class Present:
-    """The firewall exists and was read completely.
-
-    `rules`: its public inbound rules. `listed`: the same rules one by one as the vendor lists them,
-    which tells a rule for a private network from a wider one beside it; left out, the canonical
-    rules of `rules` stand in. `private`: what the firewall should let in from private networks
-    because it filters them too (`Absent` has the same): part of a new firewall, and wanted for good
-    where `policy.private = "manage"`. `foreign`: what others let in on the same machines, where the
-    same calls told it. `described`: what the vendor's descriptions say of the rules, as they were
-    written: without a state of earlier runs they tell which rules were a container's. `objects`:
-    the vendor's rule objects behind `rules`, in the vendor's order; left out, each of `listed`
-    stands for one. `managed_by`: what else seems to own the firewall (a CloudFormation stack, a
-    Kubernetes cluster, Terraform), a phrase each; named before it is adopted.
-    """
+    """The firewall exists and was read completely."""
 
     id: str
+    """The vendor's id of the firewall."""
     rules: RuleSet
+    """Its public inbound rules, together."""
     marker: Marker | None
+    """The owner marker it carries; None without one."""
     listed: tuple[Rule, ...] = ()
+    """The same rules one by one as the vendor lists them, which tells a rule for a private network
+    from a wider one beside it; left out, the canonical rules of `rules` stand in."""
     attachments: tuple[Attachment, ...] = ()
+    """Every attachment that the configuration asks for, there or missing."""
     kept: tuple[Kept, ...] = ()
+    """Rules whose source is not a network."""
     pending: tuple[Pending, ...] = ()
+    """What the vendor accepted and has not put into effect."""
     private: RuleSet = NOTHING
+    """What the firewall should let in from private networks because it filters them too: part of a
+    new firewall, and wanted for good if `policy.private` is `manage`."""
     foreign: tuple[Kept, ...] = ()
+    """What others let in on the same machines, if the same calls told it."""
     described: tuple[Description, ...] = ()
+    """What the vendor's descriptions say of the rules, as they were written: without a state of
+    earlier runs they tell which rules were a container's."""
     native: object = field(default=None, compare=False)
+    """The provider's own value, for `plan_steps`."""
     objects: tuple[VendorRule, ...] = ()
+    """The vendor's rule objects behind `rules`, in the vendor's order; left out, each of `listed`
+    stands for one."""
     managed_by: tuple[str, ...] = ()
+    """What else seems to own the firewall (a CloudFormation stack, a Kubernetes cluster,
+    Terraform), a phrase each; named before it is adopted."""
     lists: Mapping[str, NetworkSet] = field(default_factory=dict)
     """The networks of the vendor's lists in `FirewallSpec.lists`, by id, all of them. A rule that
     names one of these, or that cloudsync made, is one of `objects`; other such rules are `kept`."""
@@ -294,9 +307,13 @@ class Absent:
     """The firewall certainly does not exist; the attachments it is to have were read."""
 
     attachments: tuple[Attachment, ...] = ()
+    """Every attachment that the new firewall is to have."""
     private: RuleSet = NOTHING
+    """As `Present.private`."""
     foreign: tuple[Kept, ...] = ()
+    """As `Present.foreign`."""
     native: object = field(default=None, compare=False)
+    """As `Present.native`."""
     lists: Mapping[str, NetworkSet] = field(default_factory=dict)
     """As `Present.lists`."""
 
@@ -306,6 +323,7 @@ class Unreadable:
     """The firewall's state is not known: it gets no write at all (law 1)."""
 
     error: ProviderError
+    """Why, and whether trying again may help."""
 
 
 Observation = Present | Absent | Unreadable
@@ -317,6 +335,7 @@ class Asked:
     ports and sources, never the difference to what is open already."""
 
     rule: Rule
+    """Protocol, ports and sources as they were asked for."""
     description: str = ""
     """What the vendor's rule says of it, if it has to be written."""
     list_id: str = ""
@@ -333,22 +352,26 @@ class Target:
     is, what is asked for and not let in yet is written as it was asked for, and only what `rules`
     does not cover goes. `cloudsync.provider.spelling.spell` decides that for a provider. What is
     held is part of `rules` and not of `asked`: it is there already.
-
-    `marker` is None where the firewall carries the right one. `reapply`: make what is pending at
-    the vendor take effect, though the rules are equal. `ssh`: the part of `rules` that laws hold
-    sacred; it must not close in any step. `release`: take the owner marker off and leave everything
-    else as it is; `rules` are what is there.
     """
 
     spec: FirewallSpec
+    """The firewall that it is about."""
     rules: RuleSet
+    """Everything it is to let in."""
     ssh: RuleSet = NOTHING
+    """The part of `rules` that the laws hold sacred; it must not close in any step."""
     descriptions: tuple[Description, ...] = ()
+    """Who needs what, for the descriptions of rules that are written."""
     attach: tuple[Attachment, ...] = ()
+    """The attachments that are to be added; those that exist stay."""
     marker: Marker | None = None
+    """The marker to write; None if the firewall carries the right one."""
     reapply: bool = False
+    """Put into effect what is pending at the vendor, although the rules are equal."""
     release: bool = False
+    """Take the owner marker off and leave everything else as it is; `rules` are what is there."""
     asked: tuple[Asked, ...] = ()
+    """The rules as they were asked for, without what is held."""
 
     @cached_property
     def _described(self) -> RuleIndex[str]:
@@ -379,6 +402,7 @@ class Touched:
     target: str
     """Names the object in the plan and its digest: stable text without vendor ids that change."""
     effect: Effect
+    """What happens to it."""
     reason: str
     """Why, for people: `tcp/22 from any covers it`, `renamed to web.shop.c4719afa`."""
     key: str = ""
@@ -390,29 +414,35 @@ class Touched:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One write. `after`: the rule set that holds at the vendor once it is done. `attaches`:
-    targets this step attaches. `warning`: what a person should know before it is done, besides what
-    the plan shows anyway. `touches`: the vendor objects that it deletes, retargets, rewrites or
-    renames, whatever that means for our own machines; a rule that only gains sources, or whose
-    description alone is refreshed, is none. `passes_denials`: what existing denials of others keep
-    out now and this step lets in, a sentence each; the guard `passes-denial` shows them."""
+    """One write."""
 
     summary: str
+    """What it does, for people."""
     kind: StepKind
+    """Which intermediate states it may pass through."""
     after: RuleSet
+    """The rule set that holds at the vendor once it is done."""
     attaches: tuple[str, ...] = ()
+    """`Attachment.target` of what this step attaches."""
     native: object = field(default=None, compare=False)
+    """The provider's own value, for its writer; never serialised."""
     warning: str | None = None
+    """What a person should know before it is done, besides what the plan shows anyway."""
     touches: tuple[Touched, ...] = ()
+    """The vendor objects that it deletes, retargets, rewrites or renames, whatever that means for
+    our own machines; a rule that only gains sources, or whose description alone is refreshed, is
+    not one of them."""
     passes_denials: tuple[str, ...] = ()
+    """What existing denials of others keep out now and this step lets in, a sentence each; the
+    guard `passes-denial` shows them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The provider cannot do this without going wider or lower than asked (law 7). `reason` has the
-    numbers and the way out."""
+    """The provider cannot do this without going wider or lower than asked (law 7)."""
 
     reason: str
+    """Why, with the numbers and the way out."""
     guard: str = "unsupported"
     """The guard that shows it: `unsupported`, `passes-denial`, `no-ssh-server` or `own-ssh`."""
 
@@ -428,18 +458,18 @@ def silent(_: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One `[providers.X]` table, opened by `Provider.open_reader` and `open_writer`.
-
-    `base`: the folder of the configuration file (relative paths). `deadline`: a `time.monotonic()`
-    moment by which all work must be over. `progress`: told one line at a time what is being waited
-    for.
-    """
+    """One `[providers.X]` table, opened by `Provider.open_reader` and `open_writer`."""
 
     name: str
+    """The table's name."""
     settings: AccountSettings
+    """The provider's own model of its keys."""
     base: Path
+    """The folder of the configuration file, for relative paths."""
     deadline: float
+    """A `time.monotonic()` moment by which all work must be over."""
     progress: Progress = silent
+    """Called with one line at a time: what is being waited for."""
 
 
 class Reader(Protocol):
