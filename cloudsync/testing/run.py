@@ -80,6 +80,8 @@ class Seen:
     writes: int
     attached: int
     aside: object
+    in_effect: bool
+    """False while the vendor still works on what it accepted."""
 
 
 @dataclass(slots=True)
@@ -303,7 +305,7 @@ class Run:
         sampled = [then.lets_in for then in seen[1:] if then.lets_in is not None]
         hold_to_the_laws(before, self.wanted, states)
         hold_to_the_laws(before, self.wanted, sampled)
-        self._hold_to_its_word(seen)
+        self.hold_to_its_word(seen)
         self._sees_itself(before, states, written)
 
     def applies_or_refuses(self) -> None:
@@ -328,7 +330,7 @@ class Run:
         )
         for state in (*list(self.stage.history(NAME))[past:], self.stage.lets_in(NAME)):
             assert state == before, "a release changed what the firewall lets in"
-        self._hold_to_its_word(seen)
+        self.hold_to_its_word(seen)
 
     def spells(self, rules: tuple[str, ...]) -> None:
         """Rules are written as a person would, and keep what people wrote."""
@@ -463,7 +465,8 @@ class Run:
         there = lets_in is not None
         attached = stage.attached(NAME) if there and isinstance(stage, Attaches) else 0
         aside = stage.aside(NAME) if there and isinstance(stage, ShowsAside) else None
-        return Seen(step, error, lets_in, stage.writes(), attached, aside)  # type: ignore[arg-type]  # the first look is before any step
+        in_effect = stage.in_effect(NAME) if there and isinstance(stage, Pends) else True
+        return Seen(step, error, lets_in, stage.writes(), attached, aside, in_effect)  # type: ignore[arg-type]  # the first look is before any step
 
     def _counts(self, step: say.Apply, changes: list[Any]) -> None:
         for action, expected in (("open", step.opens), ("close", step.closes)):
@@ -472,7 +475,7 @@ class Run:
                 f"{len(rules)} {action}, not {expected}: {'; '.join(rules)}"
             )
 
-    def _hold_to_its_word(self, seen: list[Seen]) -> None:
+    def hold_to_its_word(self, seen: list[Seen]) -> None:
         """Every step did what it said, and nothing else."""
         for before, now in pairwise(seen):
             step, where = now.step, f'after "{now.step.summary}"'
@@ -490,8 +493,13 @@ class Run:
             assert lets_in is not None, f"{where}: the firewall does not exist"
             difference = _difference(lets_in, expected)
             assert not difference, f"{where}: not as the step says: {difference}"
-            if now.lets_in != before.lets_in or now.attached != before.attached:
-                assert now.writes > before.writes, f"{where}: the stage did not count the write"
+            changed = now.lets_in != before.lets_in or now.attached != before.attached
+            if changed and before.in_effect:
+                earlier = "what an earlier step wrote took effect only now: `run` must wait for it"
+                uncounted = "the stage did not count the write"
+                assert now.writes > before.writes, (
+                    f"{where}: {earlier if before.writes > seen[0].writes else uncounted}"
+                )
             if isinstance(self.stage, Attaches):
                 self._attached_in_order(before, now, where)
 
