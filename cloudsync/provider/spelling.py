@@ -327,9 +327,17 @@ class _Nearby:
 
     def covers(self, rules: RuleSet) -> bool:
         """Whether all of `rules`, which are few, is in the set."""
-        return all(
-            RuleSet.of(self._sharing_ports(rule)).covers(RuleSet.of((rule,))) for rule in rules
-        )
+        return all(map(self._covers, rules))
+
+    def _covers(self, rule: Rule) -> bool:
+        """Mostly a single rule does: that costs no set algebra."""
+        near = list(self._sharing_ports(rule))
+        return any(
+            other.protocol == rule.protocol
+            and _holds(other, rule)
+            and other.sources.covers(rule.sources)
+            for other in near
+        ) or RuleSet.of(near).covers(RuleSet.of((rule,)))
 
     def sources(self, rule: Rule) -> NetworkSet:
         """All sources of rules that have a port in common with `rule`."""

@@ -65,9 +65,12 @@ def in_full(low: int, high: int, sources: NetworkSet) -> Region:
 
 def union(regions: Iterable[Region]) -> Regions:
     """The canonical union of regions in any order, overlapping as they like."""
+    several = tuple(regions)
+    if len(several) == 1 and len(several[0].bands) == 1:  # one rule: canonical as it is
+        return several if several[0].bands[0].sources else ()
     wide: list[Band] = []
     single: dict[int, list[Band]] = defaultdict(list)
-    for low, high, bands in regions:
+    for low, high, bands in several:
         if low < high:
             wide.append(Band(low, high, bands[0].sources))
         else:
@@ -84,11 +87,20 @@ def union(regions: Iterable[Region]) -> Regions:
 
 def combine(a: Regions, b: Regions, operation: Operation) -> Regions:
     """Two canonical forms combined at every point."""
+    return _joined(_combined(a, b, operation))
+
+
+def _combined(a: Regions, b: Regions, operation: Operation) -> Iterator[Region]:
+    """Piece by piece; a piece that only one of them has is kept or dropped as a whole."""
     pointwise = _Pointwise(operation)
-    return _joined(
-        Region(low, high, _overlay(_bands(a, low, high), _bands(b, low, high), pointwise))
-        for low, high in _pieces((*a, *b))
-    )
+    for low, high in _pieces((*a, *b)):
+        left, right = _bands(a, low, high), _bands(b, low, high)
+        if left and right:
+            yield Region(low, high, _overlay(left, right, pointwise))
+        elif left and operation.keeps_left:
+            yield Region(low, high, left)
+        elif right and operation.keeps_right:
+            yield Region(low, high, right)
 
 
 class _Pointwise:
@@ -159,6 +171,7 @@ def _sweep(spans: Sequence[Band]) -> tuple[Band, ...]:
         opening[first].append(number)
         closing[last + 1].append(number)
     sets = list(numbers)
+    united: dict[tuple[int, ...], NetworkSet] = {}
     open_now: dict[int, int] = defaultdict(int)
     swept: list[Band] = []
     for start, after in pairwise(sorted({*opening, *closing})):
@@ -168,7 +181,12 @@ def _sweep(spans: Sequence[Band]) -> tuple[Band, ...]:
             open_now[number] -= 1
             if not open_now[number]:
                 del open_now[number]
-        _append(swept, start, after - 1, NetworkSet.union(sets[number] for number in open_now))
+        if not open_now:
+            continue
+        together = tuple(open_now)
+        if together not in united:
+            united[together] = NetworkSet.union(sets[number] for number in together)
+        _append(swept, start, after - 1, united[together])
     return tuple(swept)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Literal
 
@@ -108,9 +109,7 @@ class NetworkSet:
 
     def cidrs(self) -> tuple[str, ...]:
         """The fewest CIDRs, IPv4 before IPv6, in numeric order, IPv6 as in RFC 5952."""
-        v4 = (f"{IPv4Address(address)}/{length}" for address, length in _blocks(self.v4, _BITS[4]))
-        v6 = (f"{_v6_text(address)}/{length}" for address, length in _blocks(self.v6, _BITS[6]))
-        return (*v4, *v6)
+        return _cidrs(self.v4, self.v6)
 
     def written(self) -> tuple[str, ...]:
         """The networks as a person would write them into a rule: as they were listed, if that is
@@ -258,6 +257,15 @@ def _blocks(intervals: Intervals, bits: int) -> Iterator[tuple[int, int]]:
             size = min(alignment, (last - at + 1).bit_length() - 1)
             yield at, bits - size
             at += 1 << size
+
+
+@lru_cache(maxsize=1024)
+def _cidrs(v4: Intervals, v6: Intervals) -> tuple[str, ...]:
+    """Most rules of a firewall have the sources of another."""
+    return (
+        *(f"{IPv4Address(address)}/{length}" for address, length in _blocks(v4, _BITS[4])),
+        *(f"{_v6_text(address)}/{length}" for address, length in _blocks(v6, _BITS[6])),
+    )
 
 
 def _v6_text(address: int) -> str:

@@ -128,13 +128,27 @@ class RuleSet:
     def __bool__(self) -> bool:
         return bool(self.regions)
 
+    # Where nothing changes, most operations of a plan combine a set with itself or with nothing.
+
     def __or__(self, other: RuleSet) -> RuleSet:
+        if not other or self == other:
+            return self
+        if not self:
+            return other
         return RuleSet(combine(self.regions, other.regions, UNION))
 
     def __and__(self, other: RuleSet) -> RuleSet:
+        if not self or self == other:
+            return self
+        if not other:
+            return other
         return RuleSet(combine(self.regions, other.regions, INTERSECTION))
 
     def __sub__(self, other: RuleSet) -> RuleSet:
+        if not self or not other:
+            return self
+        if self == other:
+            return NOTHING
         return RuleSet(combine(self.regions, other.regions, DIFFERENCE))
 
     def covers(self, other: RuleSet) -> bool:

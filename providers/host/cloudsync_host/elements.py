@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from ipaddress import ip_address, summarize_address_range
 from typing import Any
 
@@ -68,7 +69,7 @@ def elements_of(rule: Rule, comment: str = "") -> Iterator[Element]:
         sources = rule.sources.family(family)
         for cidr in sources.cidrs():
             for name, key in _keys(rule, low, high, family):
-                network = NetworkSet.of([cidr])
+                network = _network(cidr)
                 let_in = _rules(name, key, network)
                 fields = (*(_span(*interval) for interval in key), _as_listed(cidr, family))
                 yield Element(name, fields, let_in, comment)
@@ -141,11 +142,17 @@ def _interval(value: Any) -> tuple[int, int]:
 
 def _sources(value: Any) -> NetworkSet:
     if isinstance(value, str):
-        return NetworkSet.of([value])
+        return _network(value)
     if "prefix" in value:
-        return NetworkSet.of([f"{value['prefix']['addr']}/{value['prefix']['len']}"])
+        return _network(f"{value['prefix']['addr']}/{value['prefix']['len']}")
     first, last = (ip_address(edge) for edge in value["range"])
     return NetworkSet.of(str(network) for network in summarize_address_range(first, last))
+
+
+@lru_cache(maxsize=1024)
+def _network(cidr: str) -> NetworkSet:
+    """Most elements have the source of another."""
+    return NetworkSet.of([cidr])
 
 
 def _written(value: Any) -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cloudsync.provider.marker import Marker
 from cloudsync_host.elements import NEXT, SETS, WIDE
@@ -149,6 +150,7 @@ def all_chains(shape: Shape) -> Mapping[str, tuple[str, ...]]:
     }
 
 
+@lru_cache(maxsize=1024)
 def tag_of(rule: str) -> str:
     """The comment of a rule of ours; the same in a trial and outside."""
     plain = rule.replace(NEXT, "")

@@ -22,7 +22,6 @@ from cloudsync.provider.contract import (
 from cloudsync.provider.errors import ProviderError, Transient
 from cloudsync.provider.machines import Fleet
 from cloudsync.provider.retry import retried
-from cloudsync.rules import RuleSet
 from cloudsync_host.address import destination_of
 from cloudsync_host.elements import rules_of, vendor_rule
 from cloudsync_host.exposure import fleet
@@ -45,6 +44,8 @@ class HostReader:
 
     def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
         """Every machine once."""
+        if len(specs) == 1:  # a thread would take as long as the translation of a short list
+            return {specs[0].name: self._observe(specs[0])}
         with ThreadPoolExecutor(min(_AT_ONCE, max(len(specs), 1)), "kernel") as pool:
             return dict(
                 zip((spec.name for spec in specs), pool.map(self._observe, specs), strict=True)
@@ -98,7 +99,7 @@ def _present(spec: FirewallSpec, table: Table, observed: Observed) -> Present:
         kept=(*map(Kept, table.strangers), *_peers(spec)),
         pending=_pending(spec, table, observed),
         described=tuple(
-            Description(RuleSet.of(element.rules), element.comment)
+            Description(element.rules, element.comment)
             for element in table.elements
             if element.comment
         ),
