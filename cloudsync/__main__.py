@@ -37,8 +37,10 @@ def main() -> None:
     # again at the end, is a tenth of a run.
     gc.set_threshold(10_000)
     atexit.register(gc.freeze)
+    from cloudsync.cli.login import restore_login
     from cloudsync.cli.main import run
 
+    restore_login(os.environ)
     code = run(sys.argv[1:])
     if not _flushed():
         code = code or 1

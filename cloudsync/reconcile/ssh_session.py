@@ -12,7 +12,7 @@ from cloudsync.model.ssh_login import Login
 
 def own_login(environ: Mapping[str, str]) -> Login | None:
     """From `SSH_CONNECTION` (`peer port server port`, sshd(8)); None where there is none, or none
-    over TCP/IP. `sudo` drops the variable unless it is told to keep it: then nothing is known."""
+    over TCP/IP. `sudo` drops the variable: `cloudsync.cli.login` has put it back."""
     try:
         peer, _, server, port = environ.get("SSH_CONNECTION", "").split()
         number = int(port)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -192,3 +193,25 @@ def wait_for_the_end_of_the_trial(lab: Lab) -> None:
     while "expires" in lab.listing().partition("set trial")[2].partition("chain")[0]:
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_confirm_under_sudo_knows_the_login_that_sudo_hides(
+    enforcing: Site, lab: Lab, tmp_path: Path
+) -> None:
+    sudo = tmp_path / "sudo"
+    sudo.write_text('#!/bin/sh\nenv -u SSH_CONNECTION "$@"\nexit $?\n')
+    sudo.chmod(0o755)
+    process = begun(enforcing, STARTER)
+    try:
+        enforcing.inside = (*lab.inside, str(sudo))
+        refused = enforcing.run("confirm", environ=STARTER)
+        assert refused.returncode == 1
+        assert "this is the connection that the change was made in" in " ".join(
+            (refused.stdout + refused.stderr).split()
+        )
+        done = enforcing.run("confirm", environ=OTHER)
+        assert done.returncode == 0, (done.stdout, done.stderr)
+        ended(process, 0)
+    finally:
+        process.kill()
+    assert lab.scan((22, 443, 8080)) == {22, 443}
