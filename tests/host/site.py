@@ -75,7 +75,7 @@ class Site:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=150,
             check=False,
         )
 

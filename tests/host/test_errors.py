@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.host.lab import Lab
-from tests.host.namespace import Program, Trouble
+from tests.host.namespace import NFT, Program, Trouble
 from tests.host.site import NAME, Site
 
 pytestmark = pytest.mark.engine
@@ -63,6 +63,103 @@ def test_without_nft_it_says_what_to_install(site: Site, tmp_path: Path) -> None
     done = plan(site, path=f"{broken.parent}:{os.environ['PATH']}")
     assert done.returncode == 1
     assert "install nftables" in done.stdout + done.stderr
+
+
+def test_a_machine_where_nftables_is_not_installed_is_named_with_what_to_install(
+    site: Site,
+) -> None:
+    hidden = f'mount --make-rprivate / && mount --bind /dev/null {NFT} && exec "$@"'
+    done = plan(site, "unshare", "-m", "sh", "-c", hidden, "sh")
+    assert done.returncode == 1
+    assert "this machine has no nft: install nftables" in " ".join(done.stdout.split())
+
+
+def program_that(folder: Path, name: str, *lines: str) -> str:
+    """A PATH whose first program of that name does this."""
+    program = folder / "tools" / name
+    program.parent.mkdir(exist_ok=True)
+    program.write_text("\n".join(("#!/bin/sh", *lines, "")))
+    program.chmod(0o755)
+    return f"{program.parent}:{os.environ['PATH']}"
+
+
+def test_an_nft_without_json_is_named_with_the_package_that_has_it(
+    site: Site, tmp_path: Path
+) -> None:
+    """As main.c of nftables says it where it was built without libjansson."""
+    refusal = "echo 'JSON support not compiled-in' >&2; exit 1"
+    path = program_that(tmp_path, "nft", f'case "$*" in *-j*) {refusal};; esac', f'exec {NFT} "$@"')
+    done = site.run("apply", "--auto-approve", "--allow-attach", NAME, environ={"PATH": path})
+    assert done.returncode == 1
+    assert "built without JSON" in " ".join((done.stdout + done.stderr).split())
+    assert site.lab.listing() == ""
+
+
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        "/dev/stdin:4:1-9: Error: syntax error, unexpected string",
+        "/dev/stdin:4:1-9: Error: Could not process rule: No such file or directory",
+        "/dev/stdin:4:1-9: Error: Could not process rule: Operation not supported",
+    ],
+)
+def test_an_nft_or_a_kernel_that_is_too_old_for_the_table_is_named_and_has_none(
+    site: Site, tmp_path: Path, complaint: str
+) -> None:
+    """The second is how a kernel says that it lacks a module: nobody else was at the table."""
+    refusal = f"cat >/dev/null; echo '{complaint}' >&2; exit 1"
+    path = program_that(tmp_path, "nft", f'case "$*" in *-f*) {refusal};; esac', f'exec {NFT} "$@"')
+    done = site.run("apply", "--auto-approve", "--allow-attach", NAME, environ={"PATH": path})
+    assert done.returncode == 6
+    message = " ".join((done.stdout + done.stderr).split())
+    assert "needs nftables 0.9.4 and Linux 5.6 or newer" in message
+    assert "somebody else" not in message
+    assert site.lab.listing() == ""
+
+
+def test_what_sudo_says_in_another_language_is_understood(site: Site, tmp_path: Path) -> None:
+    path = program_that(
+        tmp_path, "sudo",
+        '[ "$LC_ALL" = C ] && echo "sudo: a password is required" >&2 && exit 1',
+        'echo "sudo: Ein Passwort ist notwendig" >&2; exit 1',
+    )  # fmt: skip
+    done = plan(site, *NOBODY, path=path)
+    assert done.returncode == 1
+    assert "NOPASSWD" in done.stdout + done.stderr
+
+
+def test_a_user_without_sudo_is_not_asked_to_install_nftables(site: Site, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("nsenter", "setpriv", "nft"):
+        (tools / name).symlink_to(shutil.which(name) or name)
+    done = plan(site, *NOBODY, path=str(tools))
+    assert done.returncode == 1
+    assert "needs root or CAP_NET_ADMIN" in " ".join((done.stdout + done.stderr).split())
+    assert "install nftables" not in done.stdout + done.stderr
+
+
+def test_law6_a_table_of_the_same_name_by_somebody_else_is_not_touched(
+    site: Site, lab: Lab
+) -> None:
+    lab.nft(
+        "table inet cloudsync { chain input { type filter hook input priority 0; policy drop;"
+        ' tcp dport { 22, 8080 } accept comment "theirs"; }\n }\n'
+        "table ip cloudsync { chain c { }\n }\n"
+    )
+    everything = [*lab.inside, "nft", "-a", "list", "ruleset"]
+    before = subprocess.run(everything, capture_output=True, text=True, check=True).stdout
+    guards = {guard["id"]: guard["withholds"] for guard in site.plan()["guards"]}
+    assert guards["ownership"] == "firewall"
+    site.apply(code=3)
+    assert subprocess.run(everything, capture_output=True, text=True, check=True).stdout == before
+    # Its owner may say that it is the same firewall: what is in it stays, and is shown.
+    (firewall,) = site.plan()["firewalls"]
+    assert "the chain input, which cloudsync did not make" in firewall["kept"][0]["summary"]
+    site.apply("--adopt", NAME)
+    assert lab.scan((22, 443, 8080)) == {22}
+    assert 'comment "theirs"' in lab.listing()
+    assert site.actions() == []
 
 
 def test_an_nft_that_crashes_is_named_with_the_way_out(site: Site, program: Program) -> None:

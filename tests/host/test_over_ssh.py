@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine import sshd as engines
-from tests.host.lab import HOST4, Lab
+from tests.host.lab import HOST4, HOST6, PEER6, Lab
 from tests.host.site import NAME, Site
 from tests.host.table import lets_in
 
@@ -54,8 +54,10 @@ class Sshd(engines.Sshd):
 
     def known(self, key: str = "host") -> None:
         """The machine's key."""
-        line = f"[{HOST4}]:{PORT} {(self.folder / f'{key}.pub').read_text()}"
-        (self.folder / "known_hosts").write_text(line)
+        line = (self.folder / f"{key}.pub").read_text()
+        (self.folder / "known_hosts").write_text(
+            "".join(f"[{address}]:{PORT} {line}" for address in (HOST4, HOST6))
+        )
 
 
 @pytest.fixture
@@ -64,13 +66,28 @@ def remote(lab: Lab, tmp_path: Path) -> Iterator[Site]:
     if (reason := engines.missing()) is not None:
         pytest.skip(reason)
     with Sshd(lab) as sshd:
-        site = Site(lab, tmp_path, address=f"ssh://{sshd.user}@{HOST4}:{PORT}", confirm="10s")
-        site.inside = ("nsenter", f"--net=/run/netns/{lab.inet}", "--")
-        site.more_environment = {"PATH": sshd.path}
-        site.ssh["ports"] = [PORT]
-        site.deadline = "30s"
-        site.ports = [f"{PORT}/tcp", "443/tcp"]
-        yield site
+        yield site_behind(sshd, tmp_path)
+
+
+def site_behind(sshd: Sshd, folder: Path, address: str = HOST4) -> Site:
+    """`cloudsync` on the Internet's side, entering by that address."""
+    lab = sshd.lab
+    site = Site(lab, folder, address=f"ssh://{sshd.user}@{address}:{PORT}", confirm="10s")
+    site.inside = ("nsenter", f"--net=/run/netns/{lab.inet}", "--")
+    site.more_environment = {"PATH": sshd.path}
+    site.ssh["ports"] = [PORT]
+    site.deadline = "80s"
+    site.ports = [f"{PORT}/tcp", "443/tcp"]
+    return site
+
+
+@pytest.fixture
+def sshd(lab: Lab) -> Iterator[Sshd]:
+    """A server that a test may start in another way."""
+    if (reason := engines.missing()) is not None:
+        pytest.skip(reason)
+    with Sshd(lab) as sshd:
+        yield sshd
 
 
 def test_over_ssh_a_trial_is_confirmed_by_a_connection_of_its_own(remote: Site, lab: Lab) -> None:
@@ -132,3 +149,33 @@ def test_a_machine_that_does_not_answer_is_not_an_empty_one(remote: Site, lab: L
     done = remote.run("apply", "--auto-approve", "--allow-attach", NAME)
     assert done.returncode == 75, (done.stdout, done.stderr)
     assert (lets_in(lab.listing()), lab.tcp(8080)) == (before, "closed")
+
+
+def test_law2_a_machine_that_is_reached_by_ipv6_alone_keeps_its_way_in(
+    sshd: Sshd, lab: Lab, tmp_path: Path
+) -> None:
+    subprocess.run(["ip", "-n", lab.host, "-4", "addr", "flush", "dev", "eth0"], check=True)
+    site = site_behind(sshd, tmp_path, f"[{HOST6}]")
+    site.ssh["sources"] = [f"{PEER6}/128"]
+    site.ports = ["443/tcp"]
+    site.apply()
+    assert lab.scan((22, 443, 8080, PORT), HOST6) == {443, PORT}
+    site.ports = ["8080/tcp"]
+    site.apply()
+    assert lab.scan((22, 443, 8080, PORT), HOST6) == {8080, PORT}
+    assert "set trial" not in lab.listing()
+    # The connection that would be shut out is one of IPv6 too.
+    site.keys["enforce"] = "observe"
+    site.apply()
+    site.keys["enforce"], site.ssh["sources"] = "enforce", ["any4"]
+    plan = site.plan()
+    assert {guard["id"] for guard in plan["guards"]} >= {"own-ssh"}
+    assert PEER6 in " ".join(guard["message"] for guard in plan["guards"])
+
+
+def test_a_login_shell_that_greets_changes_nothing(sshd: Sshd, lab: Lab, tmp_path: Path) -> None:
+    sshd.start('ForceCommand=echo "Welcome to web-1"; sh -c "$SSH_ORIGINAL_COMMAND"')
+    site = site_behind(sshd, tmp_path)
+    site.apply()
+    assert lab.scan((22, 443, PORT)) == {443, PORT}
+    assert site.actions() == []

@@ -38,11 +38,19 @@ _SSH = (
     "-o", "ClearAllForwardings=yes", "-o", "PermitLocalCommand=no", "-o", "ConnectTimeout=10",
     "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=2",
 )  # fmt: skip
-_PATHS = 'PATH="$PATH:/usr/sbin:/sbin"; '
+_PATHS = 'LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"; export LC_ALL PATH; '
 _BY_ID = 'as=; [ "$(id -u)" = 0 ] || as="sudo -n"; '
 _CRASHED = (
     "nft crashed while it read the machine's rule set: another program, with a newer nft, made sets"
     " that nft 1.0.6 cannot read (Docker's nftables backend does). Install nftables 1.0.9 or newer"
+)
+_NO_JSON = (
+    "its nft was built without JSON, which is how cloudsync reads the table; install the nftables "
+    "package that has it (OpenWrt: nftables-json). Nothing was changed"
+)
+TOO_OLD = (
+    "its nft or kernel does not know what the table is made of: cloudsync needs nftables 0.9.4 and "
+    "Linux 5.6 or newer. Nothing was changed"
 )
 _NOT_ALLOWED = (
     "{where} does not let us use nftables: it needs root or CAP_NET_ADMIN, for reading too. In "
@@ -51,10 +59,15 @@ _NOT_ALLOWED = (
 _REFUSED = (
     "operation not permitted", "permission denied", "must be root", "a password is required",
     "not in the sudoers", "is not allowed to", "no new privileges", "a terminal is required",
+    "must have a tty",
 )  # fmt: skip
 _BUSY = (
     "resource busy", "no buffer space", "resource temporarily unavailable", "interrupted system",
     "cannot allocate memory", "connection reset",
+)  # fmt: skip
+_NO_SUDO = ("sudo: not found", "sudo: command not found")
+_NOT_KNOWN = (
+    "syntax error", "unknown datatype", "operation not supported", "protocol not supported",
 )  # fmt: skip
 _SSH_LASTING = (
     "host key verification failed", "permission denied", "could not resolve hostname",
@@ -89,6 +102,8 @@ class Kernel:
             raise NotFound(f"{self.where} has no nft: install nftables. Nothing was changed")
         _, *options = READ.split()
         words = [program, *options] if may_administer() else ["sudo", "-n", "nft", *options]
+        if shutil.which(words[0]) is None:
+            raise AuthError(self._refusal(READ))
         done = self._done(words, "")
         if done.returncode != 0:
             raise self._failure(done, READ)
@@ -139,6 +154,7 @@ class Kernel:
                 stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
+                env={**os.environ, "LC_ALL": "C"},  # sudo and the shell translate their messages
                 start_new_session=True,
             )
         except OSError as error:
@@ -175,16 +191,18 @@ class Kernel:
             return Transient(f"nft on {self.where} was killed", fate_unknown=writes)
         if self.destination is not None and done.returncode == 255:
             return self._ssh_failure(message, words, writes=writes)
+        if any(word in words for word in _NO_SUDO):
+            return AuthError(self._refusal(command))
         if done.returncode in (126, 127) or "command not found" in words:
             return NotFound(
                 f"{self.where} has no nft ({message}): install nftables. Nothing was changed"
             )
         if any(word in words for word in _REFUSED):
-            user = "USER" if self.destination is None else self.destination.user or "USER"
-            where = (
-                self.where[0].upper() + self.where[1:] if self.destination is None else self.where
-            )
-            return AuthError(_NOT_ALLOWED.format(where=where, user=user, command=command))
+            return AuthError(self._refusal(command))
+        if "json support not compiled" in words:
+            return Unsupported(f"{self.where}: {_NO_JSON}")
+        if any(word in words for word in _NOT_KNOWN):
+            return Unsupported(f"{self.where}: {TOO_OLD} ({message})")
         if any(word in words for word in _BUSY):
             return Transient(f"{self.where}: {message}")
         if writes and ("file exists" in words or "no such file" in words):
@@ -193,6 +211,12 @@ class Kernel:
                 " was changed"
             )
         return ProviderError(f"nft on {self.where} ended with {done.returncode}: {message}")
+
+    def _refusal(self, command: str) -> str:
+        here = self.destination is None
+        user = None if self.destination is None else self.destination.user
+        where = self.where[0].upper() + self.where[1:] if here else self.where
+        return _NOT_ALLOWED.format(where=where, user=user or "USER", command=command)
 
     def _ssh_failure(self, message: str, words: str, *, writes: bool) -> ProviderError:
         if any(word in words for word in _SSH_LASTING):

@@ -61,10 +61,12 @@ def look_before_dropping(kernel: Kernel, settings: HostFirewall) -> Seen:
 
 def read_ways_in(kernel: Kernel) -> WaysIn:
     """What listens for SSH, and how cloudsync came in. Raises `ProviderError`."""
-    first, _, listing = kernel.read(_WAYS_IN).partition("\n")
-    if not first.startswith(_LOGIN):
+    # A login shell may print a greeting before what it was asked.
+    _, has_login, answer = kernel.read(_WAYS_IN).partition(_LOGIN)
+    if not has_login:
         raise Transient(f"the answer of {kernel.where} is not complete")
-    words = first.removeprefix(_LOGIN).split()
+    first, _, listing = answer.partition("\n")
+    words = first.split()
     login = login_from(words) if kernel.destination is not None else None
     try:
         return WaysIn(listeners_from(listing), login)
@@ -129,11 +131,13 @@ def _table(kernel: Kernel, listing: str) -> Table:
 
 def _parts(answer: str, kernel: Kernel) -> tuple[list[str], str | None, str]:
     before, has_table, listing = answer.partition(f"{_TABLE}\n")
-    routes, has_saved, file = before.partition(f"{_SAVED}\n")
-    if not (has_table and has_saved and routes.startswith(_ROUTES)):
+    # A login shell may print a greeting before what it was asked.
+    _, has_routes, after = before.partition(f"{_ROUTES}\n")
+    routes, has_saved, file = after.partition(f"{_SAVED}\n")
+    if not (has_routes and has_saved and has_table):
         raise Transient(f"the answer of {kernel.where} is not complete")
     words = file.split()
-    return routes.splitlines()[1:], words[0] if words else None, listing
+    return routes.splitlines(), words[0] if words else None, listing
 
 
 def uplinks_of(routes: Iterable[str]) -> tuple[str, ...]:

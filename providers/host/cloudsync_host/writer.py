@@ -6,10 +6,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cloudsync.provider.contract import Account, Step
-from cloudsync.provider.errors import Conflict, ProviderError, RateLimited, Transient
+from cloudsync.provider.errors import (
+    Conflict,
+    ProviderError,
+    RateLimited,
+    Transient,
+    Unsupported,
+)
 from cloudsync.provider.retry import retried
 from cloudsync_host.elements import rules_of
-from cloudsync_host.kernel import Kernel
+from cloudsync_host.kernel import TOO_OLD, Kernel
 from cloudsync_host.listing import Table
 from cloudsync_host.machine import look, read_ways_in
 from cloudsync_host.native import Change
@@ -32,11 +38,20 @@ class HostWriter:
             raise ProviderError("this step was not made by the provider host")
         kernel = Kernel(wanted.destination, self.account.deadline)
         if wanted.before is None:
-            self._write(kernel, install(wanted.goal))
+            self._install(kernel, wanted)
         else:
             self._change(kernel, wanted, _as_planned(kernel, wanted))
         if wanted.save is not None and not wanted.rules_only:
             kernel.save(wanted.save, saved(wanted.goal))
+
+    def _install(self, kernel: Kernel, wanted: Change) -> None:
+        """A kernel that lacks something answers as one where somebody else was faster."""
+        try:
+            self._write(kernel, install(wanted.goal))
+        except Conflict:
+            if look(kernel, HostFirewall(enforce="observe", save="off")).table is None:
+                raise Unsupported(f"{kernel.where}: {TOO_OLD}") from None
+            raise
 
     def _change(self, kernel: Kernel, wanted: Change, table: Table) -> None:
         self._refuse_without_server(kernel, wanted, table)
