@@ -255,10 +255,14 @@ def test_law3_a_port_that_stays_wanted_loses_nothing_over_many_changes(
 
 
 class Knocking:
-    """Connects to a port from outside, again and again, until the end of the block."""
+    """Connects to a port from outside, again and again, until the end of the block. `pause`:
+    seconds between two attempts, where others need the processor more."""
 
-    def __init__(self, lab: Lab, port: int, address: str = HOST4) -> None:
+    def __init__(
+        self, lab: Lab, port: int, address: str = HOST4, *, pause: float | None = None
+    ) -> None:
         self.lab, self.port, self.address, self.tries = lab, port, address, 0
+        self._pause = pause
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._knock)
 
@@ -274,6 +278,8 @@ class Knocking:
         while not self._stop.is_set():
             self.lab.tcp(self.port, self.address)
             self.tries += 1
+            if self._pause is not None:
+                self._stop.wait(self._pause)
 
 
 def replace_extra_port(lab: Lab, port: int) -> None:
