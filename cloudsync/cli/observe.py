@@ -109,10 +109,14 @@ def _unused(openings: Sequence[Used]) -> Iterator[tuple[Rule, str]]:
     """The rules that nobody came by, by port; IPv4 and IPv6 of one rule together."""
     from cloudsync.rules import RuleSet
 
-    idle = [used for used in openings if not used.packets]
+    idle = sorted((used for used in openings if not used.packets), key=_place)
     for rule in RuleSet.of(rule for used in idle for rule in used.rules):
         words = (used.description for used in idle if used.rules & RuleSet.of((rule,)))
         yield rule, ", ".join(dict.fromkeys(filter(None, words)))
+
+
+def _place(used: Used) -> list[tuple[str, int]]:
+    return [(rule.protocol, rule.first) for rule in used.rules]
 
 
 def _text(configuration: Configuration, met: Mapping[str, Trace]) -> Iterator[str]:

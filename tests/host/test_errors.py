@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,32 +27,33 @@ def program(lab: Lab) -> Iterator[Program]:
     program.close()
 
 
+@pytest.fixture
+def open_site(lab: Lab) -> Iterator[Site]:
+    """In a folder that every user of the machine can look into; pytest's are ours alone."""
+    with tempfile.TemporaryDirectory(prefix="cs-open-") as name:
+        Path(name).chmod(0o755)
+        yield Site(lab, Path(name))
+
+
 def plan(site: Site, *before: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
     site.inside = (*site.lab.inside, *before)
-    site.folder.chmod(0o755)
-    for folder in site.folder.parents:
-        if str(folder).startswith("/tmp/pytest"):
-            folder.chmod(0o755)
     return site.run("plan", environ={"PATH": path} if path else None)
 
 
-def test_without_the_right_the_message_has_the_sudoers_line(site: Site, tmp_path: Path) -> None:
-    sudo = tmp_path / "bin" / "sudo"
-    sudo.parent.mkdir()
-    sudo.write_text("#!/bin/sh\necho 'sudo: a password is required' >&2\nexit 1\n")
-    sudo.chmod(0o755)
-    done = plan(site, *NOBODY, path=f"{sudo.parent}:{os.environ['PATH']}")
+def test_without_the_right_the_message_has_the_sudoers_line(open_site: Site) -> None:
+    path = program_that(open_site.folder, "sudo", "echo 'sudo: a password is required' >&2; exit 1")
+    done = plan(open_site, *NOBODY, path=path)
     assert done.returncode == 1
-    said = done.stdout + done.stderr
-    assert "needs root or CAP_NET_ADMIN, for reading too" in said
-    assert "NOPASSWD: /usr/sbin/nft -j -n list table inet cloudsync" in said
+    message = done.stdout + done.stderr
+    assert "needs root or CAP_NET_ADMIN, for reading too" in message
+    assert "NOPASSWD: /usr/sbin/nft -j -n list table inet cloudsync" in message
 
 
-def test_cap_net_admin_is_enough(site: Site) -> None:
-    site.apply()
-    shutil.rmtree(site.folder / "state")
+def test_cap_net_admin_is_enough(open_site: Site) -> None:
+    open_site.apply()
+    shutil.rmtree(open_site.folder / "state")
     caps = ("--inh-caps", "+net_admin", "--ambient-caps", "+net_admin")
-    done = plan(site, *NOBODY, *caps)
+    done = plan(open_site, *NOBODY, *caps)
     assert done.returncode == 0, (done.stdout, done.stderr)
 
 
@@ -117,23 +119,23 @@ def test_an_nft_or_a_kernel_that_is_too_old_for_the_table_is_named_and_has_none(
     assert site.lab.listing() == ""
 
 
-def test_what_sudo_says_in_another_language_is_understood(site: Site, tmp_path: Path) -> None:
+def test_what_sudo_says_in_another_language_is_understood(open_site: Site) -> None:
     path = program_that(
-        tmp_path, "sudo",
+        open_site.folder, "sudo",
         '[ "$LC_ALL" = C ] && echo "sudo: a password is required" >&2 && exit 1',
         'echo "sudo: Ein Passwort ist notwendig" >&2; exit 1',
     )  # fmt: skip
-    done = plan(site, *NOBODY, path=path)
+    done = plan(open_site, *NOBODY, path=path)
     assert done.returncode == 1
     assert "NOPASSWD" in done.stdout + done.stderr
 
 
-def test_a_user_without_sudo_is_not_asked_to_install_nftables(site: Site, tmp_path: Path) -> None:
-    tools = tmp_path / "tools"
+def test_a_user_without_sudo_is_not_asked_to_install_nftables(open_site: Site) -> None:
+    tools = open_site.folder / "tools"
     tools.mkdir()
     for name in ("nsenter", "setpriv", "nft"):
         (tools / name).symlink_to(shutil.which(name) or name)
-    done = plan(site, *NOBODY, path=str(tools))
+    done = plan(open_site, *NOBODY, path=str(tools))
     assert done.returncode == 1
     assert "needs root or CAP_NET_ADMIN" in " ".join((done.stdout + done.stderr).split())
     assert "install nftables" not in done.stdout + done.stderr

@@ -121,7 +121,7 @@ def test_over_ssh_what_cannot_be_proved_is_rolled_back(remote: Site, lab: Lab) -
             text=True,
             check=True,
         )
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=150)
     finally:
         process.kill()
         process.communicate()
