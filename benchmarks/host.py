@@ -4,8 +4,10 @@ root. Prints the tables of docs/providers/host.md.
 A plan that finds nothing to do is held against what it cannot do without: `nft -j list table` and
 the read of the engine; so is its own reading of both. The contenders take turns, and what is
 compared is the processor time of neighbours in this order, their programs' included: the median of
-the ratios says the same on a busy machine as on a quiet one. A packet is timed as the sender of raw ones sees it: the wire of a packet
-lab hands each over to the machine's kernel before the next is sent.
+the ratios says the same on a busy machine as on a quiet one.
+
+A packet is timed as the sender of raw ones sees it: the wire of a packet lab hands each over to the
+machine's kernel before the next is sent.
 """
 
 from __future__ import annotations

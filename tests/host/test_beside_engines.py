@@ -1,8 +1,8 @@
 """In front of every kind of engine that can be started: what it publishes, in both families, is
 what the list says, whichever way its packets take, and its containers still reach the Internet.
 
-With CLOUDSYNC_LONG (`make walls`) or CLOUDSYNC_ENGINES=all every kind of `tests.engines`; else those
-that `make test` has. Docker 29, which no archive has, is replayed in `test_beside_recorded`.
+With CLOUDSYNC_LONG (`make walls`) or CLOUDSYNC_ENGINES=all every kind of `tests.engines`; else
+those that `make test` has. Docker 29, which no archive has, is replayed in `test_beside_recorded`.
 """
 
 from __future__ import annotations
