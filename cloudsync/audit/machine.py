@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 from cloudsync.audit import tables
 from cloudsync.audit.findings import Finding, about, graded
-from cloudsync.audit.hints import of_address
+from cloudsync.audit.hints import NOWHERE, of_address
 from cloudsync.audit.reachability import of_port
 from cloudsync.model.machine_facts import Facts, Listener, version_of
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.address_classes import NOT_PUBLIC
 from cloudsync.rules.networks import ANY, ANY4, is_loopback
 
-_METADATA = "169.254.169.254"
 _EXPECTED = ("sshd", "dhclient", "dhcpcd", "systemd-network", "systemd-resolve", "chronyd", "ntpd")
 _EPHEMERAL = 32768
 SWARM = (("tcp", 2377), ("tcp", 7946), ("udp", 7946), ("udp", 4789))
@@ -24,7 +23,6 @@ def find(facts: Facts) -> Iterator[Finding]:
     yield from _engine_api(facts)
     yield from _services(facts)
     yield from _cloud(facts)
-    yield from _metadata(facts)
     yield from _ssh(facts)
     yield from _swarm(facts)
     yield from _versions(facts)
@@ -54,7 +52,7 @@ def _engine_api(facts: Facts) -> Iterator[Finding]:
 
 def _api(facts: Facts, port: str, address: str = "") -> Finding:
     """`address`: the entry of `hosts`, if one is known."""
-    line, hint = of_address(facts.daemon, address) if facts.daemon and address else (None, None)
+    edit = of_address(facts.daemon, address) if facts.daemon and address else NOWHERE
     return Finding(
         id="CS003",
         severity="critical",
@@ -67,9 +65,9 @@ def _api(facts: Facts, port: str, address: str = "") -> Finding:
         reachable=of_port(facts, "tcp", port) if port.isdigit() else "unknown",
         protocol="tcp",
         ports=port,
-        file=facts.daemon.file if facts.daemon and line else None,
-        line=line,
-        hint=hint,
+        file=edit.file,
+        line=edit.line,
+        hint=edit.hint,
     )
 
 
@@ -145,26 +143,6 @@ def _cloud(facts: Facts) -> Iterator[Finding]:
             protocol=protocol,
             ports=ports,
         )
-
-
-def _metadata(facts: Facts) -> Iterator[Finding]:
-    if facts.cloud is None or not facts.cloud.metadata or facts.engine is None:
-        return
-    if not facts.engine.containers or _drops_metadata(facts):
-        return
-    yield about(
-        facts, "CS030", "medium", "metadata service",
-        f"containers get the machine's credentials: {facts.cloud.metadata}", reachable="none",
-    )  # fmt: skip
-
-
-def _drops_metadata(facts: Facts) -> bool:
-    chain = facts.docker_user
-    by_chain = chain is not None and any(
-        (rule.value("-d") or "").startswith(_METADATA) and rule.target in ("DROP", "REJECT")
-        for rule in chain.rules
-    )
-    return by_chain or (facts.nft is not None and facts.nft.drops_metadata)
 
 
 def _ssh(facts: Facts) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from cloudsync.audit import (
     docker_user,
     engine_rules,
     machine,
+    metadata,
     networks,
     proxies,
     published,
@@ -31,6 +32,7 @@ _FAMILIES = (
     walls.find,
     engine_rules.find,
     machine.find,
+    metadata.find,
 )
 PASSING = frozenset(("CS019", "CS041"))
 """Findings that a container which is being recreated, or is slow to start, causes for a moment."""

@@ -27,6 +27,17 @@ def version_of(written: str) -> Version:
 
 
 @dataclass(frozen=True, slots=True)
+class FileLine:
+    """A line of a file."""
+
+    file: str
+    line: int
+    """From 1."""
+    content: str = ""
+    """As it is written; empty if it may hold what nobody should keep."""
+
+
+@dataclass(frozen=True, slots=True)
 class Publish:
     """A published port of a container or a Compose service."""
 
@@ -95,6 +106,11 @@ class Mount:
     read_only: bool
 
 
+def capability_of(written: str) -> str:
+    """`NET_ADMIN` of `cap_net_admin`."""
+    return written.upper().removeprefix("CAP_")
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """A container of an engine, or a service of a Compose file."""
@@ -130,6 +146,10 @@ class Workload:
     """Protocol and port of what listens inside; None if that is not known."""
     file: str | None = None
     line: int | None = None
+    places: Mapping[str, FileLine] = field(default_factory=dict)
+    """Where a Compose file has `privileged`, `pid`, `cap_add`, each capability (`cap_add
+    NET_ADMIN`), variable (`environment DB_PASSWORD`) and mount (`volumes /run/docker.sock`); the
+    content only of a line that has nothing but a power."""
 
     @property
     def on_host_network(self) -> bool:
@@ -147,6 +167,11 @@ class Workload:
             if rest and ("." in registry or ":" in registry or registry == "localhost")
             else name
         )
+
+    @property
+    def granted(self) -> frozenset[str]:
+        """Its capabilities, as `NET_ADMIN`."""
+        return frozenset(map(capability_of, self.capabilities))
 
     @property
     def outward(self) -> tuple[Publish, ...]:
@@ -208,6 +233,9 @@ class Daemon:
     """Where the keys of daemon.json stand."""
     text: tuple[str, ...] = ()
     """daemon.json, line by line."""
+    arguments: Mapping[str, FileLine] = field(default_factory=dict)
+    """Where options, addresses of `hosts` and variables stand that are not in daemon.json: in the
+    unit, its drop-ins and its environment files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +263,11 @@ class FilterRule:
         """Whether it matches packets of connections that exist."""
         states = self.value("--ctstate") or self.value("--state") or ""
         return "ESTABLISHED" in states.upper()
+
+    @property
+    def is_about_some_ports(self) -> bool:
+        """Whether it leaves other ports alone."""
+        return any(map(self.has, ("--dport", "--dports", "--sport", "--ctorigdstport")))
 
     @property
     def is_bare(self) -> bool:
@@ -286,6 +319,8 @@ class Ufw:
     """`IPV6`: whether it filters IPv6 too."""
     after_rules: tuple[str, ...] = ()
     """The lines of after.rules that count."""
+    after_lines: tuple[int, ...] = ()
+    """Where each of them stands, from 1."""
     after6_rules: tuple[str, ...] = ()
     """The lines of after6.rules that count."""
     lines: Mapping[str, int] = field(default_factory=dict)
@@ -342,6 +377,8 @@ class SavedRules:
     family: int
     tables: Tables
     loaded_at_boot: bool
+    docker_lines: tuple[int, ...] = ()
+    """The lines that Docker wrote, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,8 +409,21 @@ class Cloud:
     beyond: tuple[tuple[str, str, str], ...] = ()
     """Protocol, ports and `firewall, rule` of what is open although nothing requires it."""
     metadata: str = ""
-    """Why containers get the machine's credentials from the vendor's metadata service; `` if they
-    do not, or if the vendor does not say."""
+    """Why containers reach the vendor's metadata service, and whose credentials they get there; ``
+    if they do not, or if the vendor's API does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserData:
+    """What the machine was created with, and what the vendor's metadata service repeats to any
+    process on it."""
+
+    vendor: str
+    """As cloud-init names it: `Hetzner`."""
+    file: str
+    """cloud-init's copy."""
+    has_secrets: bool
+    """Whether it mentions passwords, tokens or keys. What it says is never kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,6 +486,7 @@ class Facts:
     saved: tuple[SavedRules, ...] = ()
     nft_files: tuple[NftablesFile, ...] = ()
     sshd: Sshd | None = None
+    user_data: UserData | None = None
     cloud: Cloud | None = None
     policy: Policy | None = None
     host_unit: HostUnit = "unknown"

@@ -179,8 +179,8 @@ class ObservedMachine:
     say), so that it is one of their hosts whatever it is called. Attachments need not be repeated
     here; a selector or a tag names no machine."""
     metadata: str = ""
-    """Why containers on it get the machine's credentials from the vendor's metadata service, a
-    clause for people; empty if they do not, or if the vendor does not say."""
+    """Why containers on it reach the vendor's metadata service, and whose credentials they get
+    there: a clause for people; empty if they do not, or if the vendor's API does not say."""
 
     @property
     def target(self) -> str:

@@ -173,11 +173,12 @@ class ComputeDouble(Double):
         *nics: tuple[str, str | None, str | None],
         tags: Iterable[str] = (),
         account: str | None = None,
+        scopes: Iterable[str] = (),
         zone: str = "europe-west1-b",
         project: str | None = None,
     ) -> str:
-        """`nics`: network, public IPv4, public IPv6. `project`: of its networks, where that is
-        another one (shared VPC)."""
+        """`nics`: network, public IPv4, public IPv6. `scopes`: of the service account. `project`:
+        of its networks, where that is another one (shared VPC)."""
         interfaces: list[Resource] = []
         for number, (network, v4, v6) in enumerate(nics or (("default", "198.51.100.1", None),)):
             one: Resource = {
@@ -211,7 +212,7 @@ class ComputeDouble(Double):
             if tags:
                 instance["tags"]["items"] = sorted(tags)
             if account:
-                instance["serviceAccounts"] = [{"email": account, "scopes": []}]
+                instance["serviceAccounts"] = [{"email": account, "scopes": list(scopes)}]
             self.instances.append(instance)
             return str(instance["id"])
 

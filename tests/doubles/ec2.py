@@ -99,6 +99,8 @@ class Instance:
         }
     )
     """InstanceMetadataOptionsResponse."""
+    profile: str | None = None
+    """The ARN of its instance profile."""
 
 
 class Ec2Double(Double):
@@ -395,6 +397,11 @@ class Ec2Double(Double):
             **({"VpcId": vpcs[0], "PrivateIpAddress": "10.0.0.10"} if vpcs and not gone else {}),
             "State": {"Code": code[instance.state], "Name": instance.state},
             "Tags": [{"Key": "Name", "Value": instance.name}] if instance.name else [],
+            **(
+                {"IamInstanceProfile": {"Arn": instance.profile, "Id": "AIPADOUBLE"}}
+                if instance.profile
+                else {}
+            ),
             "MetadataOptions": (
                 {"State": "applied", "HttpProtocolIpv6": "disabled"} | instance.metadata
             ),

@@ -20,6 +20,7 @@ from cloudsync.sources.machine import (
     sshd,
     ufw,
     units,
+    user_data,
 )
 from cloudsync.sources.machine.root import Root, Unreadable
 
@@ -33,6 +34,7 @@ _HIDES = {
     "sockets": "what listens without a container",
     "sshd": "whether SSH accepts passwords",
     "saved rules": "what is restored at boot",
+    "user data": "whether containers read secrets in it from the cloud's metadata service",
 }
 
 
@@ -65,6 +67,7 @@ def read(host: str, root: Root) -> Facts:
         saved=attempt("saved rules", lambda: saved.read(root)) or (),
         nft_files=attempt("nftables.conf", lambda: nftables.files(root)) or (),
         sshd=attempt("sshd", lambda: sshd.read(root)),
+        user_data=attempt("user data", lambda: user_data.read(root)),
         host_unit="unknown" if host_unit is None else host_unit,
         global_ipv6=situation.global_ipv6,
         neighbours=situation.neighbours,

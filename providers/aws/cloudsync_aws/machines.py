@@ -186,10 +186,15 @@ def _metadata(instance: Mapping[str, Any]) -> str:
     options = instance.get("MetadataOptions") or {}
     if options.get("HttpEndpoint") == "disabled":
         return ""
-    if options.get("HttpTokens") == "optional":
-        return "IMDSv1 is on, which asks for no token"
     hops = options.get("HttpPutResponseHopLimit")
-    return f"IMDSv2 answers over {hops} hops" if isinstance(hops, int) and hops > 1 else ""
+    if options.get("HttpTokens") == "optional":
+        answers = "IMDSv1 is on, which asks for no token"
+    elif isinstance(hops, int) and hops > 1:
+        answers = f"IMDSv2 answers over {hops} hops"
+    else:
+        return ""
+    profile = str((instance.get("IamInstanceProfile") or {}).get("Arn", "")).rpartition("/")[2]
+    return f"{answers}, and hands out the credentials of {profile}" if profile else answers
 
 
 def _acting(group: Group, specs: Sequence[FirewallSpec], lists: Lists) -> _Acting:

@@ -95,6 +95,7 @@ class _Account(BaseModel):
     model_config = _ANSWER
 
     email: str = ""
+    scopes: tuple[str, ...] = ()
 
 
 class Instance(BaseModel):
@@ -298,7 +299,22 @@ def _machine(
         unknown=tuple(dict.fromkeys(unknown)),
         kept=tuple(dict.fromkeys(kept)),
         spared=SPARED if any(_denies_others(each.stages) for each in interfaces) else NOWHERE,
+        metadata=_metadata(instance),
     )
+
+
+def _metadata(instance: Instance) -> str:
+    """Why containers get credentials: the metadata server hands out tokens of the instance's
+    service accounts to anything that runs on it. It has no hop limit, and no firewall rule of VPC
+    stops it: https://cloud.google.com/compute/docs/metadata/overview. Without a scope an account
+    gets no token."""
+    tokens = [
+        f"{account.email} ({', '.join(scope.rpartition('/')[2] for scope in account.scopes[:3])}"
+        f"{' and more' if len(account.scopes) > 3 else ''})"
+        for account in instance.service_accounts
+        if account.email and account.scopes
+    ]
+    return f"Google hands out tokens of the service account {', '.join(tokens)}" if tokens else ""
 
 
 def _layers_on(nic: _Nic, networks: _Networks, region: str, *, public: bool) -> Layers:
