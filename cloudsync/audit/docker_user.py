@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from cloudsync.audit import user_chain
 from cloudsync.audit.findings import Finding, about
-from cloudsync.audit.reachability import (
-    final_drop,
-    of_port,
-    of_publish,
-    user_chain_is_called,
-    worst,
-)
+from cloudsync.audit.reachability import of_port, of_publish, worst
 from cloudsync.audit.walls import (
     block_drops,
     block_of,
@@ -46,7 +41,8 @@ def _user_chain(facts: Facts) -> Iterator[Finding]:
             f"{len(chain.rules) - 1} rules come after an unconditional RETURN and never match",
         )  # fmt: skip
         return
-    yield from _container_ports(facts, own)
+    called = tuple(user_chain.rules_of(facts.ip4)) if facts.ip4 else ()
+    yield from _container_ports(facts, called)
     yield from _replies(facts, chain)
 
 
@@ -69,7 +65,7 @@ def _idle_rules(facts: Facts) -> str | None:
         return None
     if facts.engine.firewall_backend.startswith("nftables"):
         return "it has rules, and Docker writes nftables here: nothing jumps to it"
-    if not user_chain_is_called(facts):
+    if not user_chain.is_called(facts):
         return "it has rules, and nothing jumps to it: they have no effect"
     return None
 
@@ -84,36 +80,28 @@ def _container_ports(facts: Facts, rules: Sequence[FilterRule]) -> Iterator[Find
     """Docker has rewritten the port before DOCKER-USER sees the packet."""
     published = published_everywhere(facts)
     for rule in rules:
-        port = rule.value("--dport")
-        if port is None or rule.has("--ctorigdstport"):
+        if rule.has("--ctorigdstport"):
             continue
-        equal = [p for _, p in published if p.ports == port and str(p.container_port) == port]
-        other = [p for _, p in published if port in (p.ports, str(p.container_port))]
-        if equal and len(equal) == len(other):
-            continue
-        yield about(
-            facts, "CS009", "high", _CHAIN,
-            f"--dport {port} is compared with the container's port, not with the published one",
-            protocol=rule.value("-p"), ports=port,
-        )  # fmt: skip
+        for port in (rule.value("--dport") or rule.value("--dports") or "").split(","):
+            equal = [p for _, p in published if p.ports == port and str(p.container_port) == port]
+            about_it = [p for _, p in published if port in (p.ports, str(p.container_port))]
+            if len(equal) == len(about_it):
+                continue
+            yield about(
+                facts, "CS009", "high", _CHAIN,
+                f"--dport {port} is compared with the container's port, not with the published one",
+                protocol=rule.value("-p"), ports=port,
+            )  # fmt: skip
 
 
 def _replies(facts: Facts, chain: Chain) -> Iterator[Finding]:
     if facts.ufw is not None and block_of(facts.ufw.after_rules):
         return  # CS014 is the cause
-    for rule in chain.rules:
-        if rule.matches_replies and rule.target in ("ACCEPT", "RETURN"):
-            return
-        if rule.target not in ("DROP", "REJECT"):
-            continue
-        only_new = "NEW" in (rule.value("--ctstate") or "").upper()
-        if only_new or rule.has("!") or rule.has("--ctorigdstport") or rule.has("--dport"):
-            continue
+    if user_chain.drops_replies(chain) is not None:
         yield about(
             facts, "CS013", "medium", _CHAIN,
             "it drops before it accepts replies: containers cannot reach anything outside",
         )  # fmt: skip
-        return
 
 
 def _other_family(facts: Facts) -> Iterator[Finding]:
@@ -141,25 +129,12 @@ def _other_family(facts: Facts) -> Iterator[Finding]:
 def _filters(facts: Facts, family: int) -> bool:
     """Whether anything in DOCKER-USER of a family drops, live or by a block of ufw's."""
     tables = facts.ip4 if family == 4 else facts.ip6
-    chain = tables.chain("filter", "DOCKER-USER") if tables else None
-    if chain is not None and any(map(_drops, _reached(chain))):
+    if tables is not None and user_chain.filters(tables):
         return True
     if facts.ufw is None or not facts.ufw.enabled:
         return False
     lines = facts.ufw.after_rules if family == 4 else facts.ufw.after6_rules
     return block_drops(block_of(lines))
-
-
-def _reached(chain: Chain) -> Iterator[FilterRule]:
-    """The rules before the first that ends the chain for every packet."""
-    for rule in chain.rules:
-        yield rule
-        if rule.is_bare:
-            return
-
-
-def _drops(rule: FilterRule) -> bool:
-    return rule.target in ("DROP", "REJECT")
 
 
 def _is_ipv4_only(facts: Facts, workload: Workload) -> bool:
@@ -209,4 +184,8 @@ def _is_expected(facts: Facts, port: int) -> bool:
 
 def _input_stops(tables: Tables | None) -> bool:
     chain = tables.chain("filter", "INPUT") if tables else None
-    return chain is not None and (chain.policy == "DROP" or final_drop(chain))
+    return (
+        chain is not None
+        and tables is not None
+        and (chain.policy == "DROP" or user_chain.stops_the_rest(tables, "INPUT"))
+    )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from cloudsync.audit import user_chain
 from cloudsync.audit.findings import Reachable
-from cloudsync.model.machine_facts import Chain, Facts, Publish, Workload
+from cloudsync.model.machine_facts import Facts, Publish, Workload
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.address_classes import NOT_PUBLIC
 from cloudsync.rules.networks import ANY4, ANY6, Family
@@ -67,7 +68,7 @@ def of_publish(facts: Facts, publish: Publish) -> Reachable:
     if publish.first == 0:
         return "unknown" if facts.cloud is None or facts.cloud.reachable else "neighbours"
     families = publish.families
-    if user_chain_stops(facts, publish):
+    if user_chain.stops(facts, publish):
         families = tuple(family for family in families if family == 6)
     return of_port(facts, publish.protocol, publish.ports, families)
 
@@ -88,35 +89,3 @@ def of_workload(facts: Facts, workload: Workload) -> Reachable:
         if not listening:
             verdicts.append("unknown")
     return worst(verdicts)
-
-
-def user_chain_stops(facts: Facts, publish: Publish) -> bool:
-    """Whether DOCKER-USER drops everything that nothing before lets in. It sees forwarded IPv4
-    only, and a rule that accepts the port by its original number lets it in."""
-    chain = facts.docker_user
-    if chain is None or 4 not in publish.families or not user_chain_is_called(facts):
-        return False
-    return final_drop(chain) and not any(
-        rule.value("--ctorigdstport") == publish.ports for rule in chain.rules
-    )
-
-
-def user_chain_is_called(facts: Facts) -> bool:
-    """Whether FORWARD jumps to DOCKER-USER."""
-    forward = facts.ip4.chain("filter", "FORWARD") if facts.ip4 else None
-    return forward is not None and any(rule.target == "DOCKER-USER" for rule in forward.rules)
-
-
-def final_drop(chain: Chain) -> bool:
-    """Whether what the chain did not accept before is dropped: an unconditional or interface-wide
-    DROP before any unconditional RETURN."""
-    for rule in chain.rules:
-        if rule.is_bare and rule.target in ("RETURN", "ACCEPT"):
-            return False
-        if rule.target in ("DROP", "REJECT") and not _narrows(rule.words):
-            return True
-    return False
-
-
-def _narrows(words: tuple[str, ...]) -> bool:
-    return bool({"-s", "-p", "--dport", "--ctorigdstport", "-d"} & set(words))

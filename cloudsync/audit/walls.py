@@ -4,16 +4,13 @@ CS007, CS014, CS017)."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from cloudsync.audit import user_chain
 from cloudsync.audit.findings import DELETE, Finding, about
-from cloudsync.audit.reachability import (
-    final_drop,
-    of_publish,
-    user_chain_is_called,
-    worst,
-)
-from cloudsync.model.machine_facts import Facts, Publish, Tables, Workload, Zone
+from cloudsync.audit.hints import Edit, deletion, together
+from cloudsync.audit.reachability import of_publish, worst
+from cloudsync.model.machine_facts import Facts, FilterRule, Publish, Tables, Ufw, Workload, Zone
 
 _AFTER_RULES = "/etc/ufw/after.rules"
 _FIREWALLD = "/etc/firewalld/firewalld.conf"
@@ -49,20 +46,26 @@ def is_enforced(facts: Facts) -> bool:
 
 def is_walled(facts: Facts) -> bool:
     """Whether something that works stands before Docker's rules."""
-    chain = facts.docker_user
     return is_enforced(facts) or (
-        chain is not None and user_chain_is_called(facts) and final_drop(chain)
+        facts.ip4 is not None
+        and user_chain.is_called(facts)
+        and user_chain.stops_the_rest(facts.ip4)
     )
 
 
-def block_of(lines: Sequence[str]) -> tuple[str, ...]:
-    """The lines of after.rules that are about Docker."""
-    return tuple(line for line in lines if "DOCKER-USER" in line or "MASQUERADE" in line)
+def block_of(lines: Sequence[str]) -> tuple[FilterRule, ...]:
+    """The rules for DOCKER-USER in after.rules."""
+    words = (line.split() for line in lines)
+    return tuple(FilterRule(tuple(w[2:])) for w in words if w[:2] == ["-A", "DOCKER-USER"])
 
 
-def block_drops(block: Sequence[str]) -> bool:
+def block_drops(block: tuple[FilterRule, ...]) -> bool:
     """Whether a block of after.rules ends in a drop of what nothing before let in."""
-    return any("-j ufw-docker-logging-deny" in line or line.endswith("-j DROP") for line in block)
+    return any(
+        rule.target == "ufw-docker-logging-deny"
+        or (rule.target in user_chain.DROPS and not rule.is_about_some_ports)
+        for rule in block
+    )
 
 
 def _ufw(facts: Facts) -> Iterator[Finding]:
@@ -71,9 +74,13 @@ def _ufw(facts: Facts) -> Iterator[Finding]:
         return
     block = block_of(ufw.after_rules)
     foreign = any("UFW AND DOCKER" in line for line in ufw.after_rules)
-    problems = [] if foreign else list(_block_problems(facts, block))
+    problems = [] if foreign else list(_block_problems(facts, ufw, block))
     if problems:
-        yield about(facts, "CS014", "high", _AFTER_RULES, "; ".join(problems), file=_AFTER_RULES)
+        edit = together([edit for _, edits in problems for edit in edits])
+        yield about(
+            facts, "CS014", "high", _AFTER_RULES, "; ".join(reason for reason, _ in problems),
+            file=_AFTER_RULES, line=edit.line, hint=edit.hint,
+        )  # fmt: skip
     published = published_everywhere(facts)
     if published and not is_walled(facts) and not (foreign and block_drops(block)):
         yield about(
@@ -82,18 +89,54 @@ def _ufw(facts: Facts) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _block_problems(facts: Facts, block: Sequence[str]) -> Iterator[str]:
-    drops = [line for line in block if "DOCKER-USER" in line and line.endswith("-j DROP")]
-    if drops and not any("ESTABLISHED" in line for line in block):
-        yield "its block drops replies: containers cannot reach anything outside"
-    if any("MASQUERADE" in line for line in block):
-        times = _repeated_masquerade(facts.ip4)
-        yield "each reload adds its MASQUERADE line once more" + (
-            f" (there are {times} now)" if times > 1 else ""
+def _block_problems(
+    facts: Facts, ufw: Ufw, block: tuple[FilterRule, ...]
+) -> Iterator[tuple[str, list[Edit]]]:
+    """What is wrong, and the lines to change."""
+    if (dropping := user_chain.drops_replies(block)) is not None:
+        yield (
+            "its block drops replies: containers cannot reach anything outside",
+            _edits(ufw, _is_rule(dropping), _ABOVE)[:1],
         )
-    private = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
-    if any("-j RETURN" in line and any(net in line for net in private) for line in block):
-        yield "every private neighbour reaches all published ports"
+    flushed = any(line.split()[:2] in (["-F"], ["-F", "POSTROUTING"]) for line in ufw.after_rules)
+    if not flushed and any(map(_repeats, ufw.after_rules)):
+        times = _repeated_masquerade(facts.ip4)
+        needed = facts.daemon is not None and not facts.daemon.iptables
+        yield (
+            "each reload adds its MASQUERADE line once more"
+            + (f" (there are {times} now)" if times > 1 else ""),
+            _edits(ufw, _repeats, None if needed else DELETE),
+        )
+    trusting = [rule for rule in block if rule.target == "RETURN" and _PRIVATE & set(rule.words)]
+    if trusting:
+        # Where a drop has no interface, these let containers' own traffic pass too.
+        by_interface = all(rule.has("-i") for rule in block if rule.target in user_chain.DROPS)
+        yield (
+            "every private neighbour reaches all published ports",
+            [
+                edit
+                for rule in trusting
+                for edit in _edits(ufw, _is_rule(rule), DELETE if by_interface else None)
+            ],
+        )
+
+
+_PRIVATE = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"}
+_ABOVE = "-A DOCKER-USER -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN (a new line above it)"
+
+
+def _repeats(line: str) -> bool:
+    """Whether it is added to the chains of the table nat, which ufw never empties."""
+    return line.startswith("-A ") and "MASQUERADE" in line.split()
+
+
+def _is_rule(rule: FilterRule) -> Callable[[str], bool]:
+    return lambda line: line.split() == ["-A", "DOCKER-USER", *rule.words]
+
+
+def _edits(ufw: Ufw, is_meant: Callable[[str], bool], hint: str | None) -> list[Edit]:
+    numbered = zip(ufw.after_lines, ufw.after_rules, strict=False)
+    return [Edit(_AFTER_RULES, number, hint) for number, line in numbered if is_meant(line)]
 
 
 def _repeated_masquerade(tables: Tables | None) -> int:
@@ -103,10 +146,7 @@ def _repeated_masquerade(tables: Tables | None) -> int:
 
 
 def _needless(zone: Zone) -> str | None:
-    if zone.line is None:
-        return None
-    others = ", ".join(map(str, zone.more_lines))
-    return f"(delete this line, and {others})" if others else DELETE
+    return None if zone.line is None else deletion([zone.line, *zone.more_lines])
 
 
 def _firewalld(facts: Facts) -> Iterator[Finding]:

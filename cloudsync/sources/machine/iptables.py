@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import NamedTuple
 
 from cloudsync.model.machine_facts import Chain, FilterRule, Tables
 from cloudsync.sources.machine.root import Root
 
+_COUNTERS = re.compile(r"^\[\d+:\d+\]\s*")
+"""What `iptables-save -c` writes before a rule."""
+
 
 def parse(content: str) -> Tables:
     """The tables in the output of iptables-save; several outputs one after the other are united."""
     chains: dict[tuple[str, str], tuple[str, list[FilterRule]]] = {}
     table = ""
-    for line in content.splitlines():
+    for written in content.splitlines():
+        line = _COUNTERS.sub("", written)
         if line.startswith("*"):
             table = line[1:].strip()
         elif line.startswith(":"):
