@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from cloudsync.audit import tables
 from cloudsync.audit.findings import Finding, Reachable, graded
+from cloudsync.audit.hints import NOWHERE, Edit, of_powers
 from cloudsync.audit.published import about_workload, is_meant
 from cloudsync.audit.reachability import of_port, of_workload
 from cloudsync.model.machine_facts import Facts, Workload
@@ -28,19 +29,17 @@ def find(facts: Facts) -> Iterator[Finding]:
 def _reachable(facts: Facts, workload: Workload, reachable: Reachable) -> Iterator[Finding]:
     if (socket := tables.socket_of(workload)) is not None:
         yield about_workload(
-            "CS004",
-            graded(reachable, "critical", "high", "medium"),
-            facts,
-            workload,
-            f"other machines reach it, and {socket.source} is"
-            f" mounted{' (read-only, which does not help)' if socket.read_only else ''}: anyone who"
-            " takes it over is root on the machine",
-        )
+            "CS004", graded(reachable, "critical", "high", "medium"), facts, workload,
+            f"other machines reach it, and {socket.source} is mounted"
+            f"{' (read-only, which does not help)' if socket.read_only else ''}: anyone who takes "
+            "it over is root on the machine", _place(workload, f"volumes {socket.source}"),
+        )  # fmt: skip
     powers = _powers(workload)
     if powers:
         yield about_workload(
             "CS043", graded(reachable, "high", "high", "medium"), facts, workload,
             f"other machines reach it, and it has power over this one: {', '.join(powers)}",
+            of_powers(workload, [power.removesuffix(": host") for power in powers]),
         )  # fmt: skip
     secrets = [
         name
@@ -51,12 +50,18 @@ def _reachable(facts: Facts, workload: Workload, reachable: Reachable) -> Iterat
         yield about_workload(
             "CS044", "medium", facts, workload,
             f"other machines reach it, and its environment holds {', '.join(sorted(secrets)[:5])}",
+            _place(workload, f"environment {min(secrets)}"),
         )  # fmt: skip
+
+
+def _place(workload: Workload, key: str) -> Edit:
+    place = workload.places.get(key)
+    return NOWHERE if place is None else Edit(place.file, place.line)
 
 
 def _powers(workload: Workload) -> list[str]:
     powers = ["privileged"] if workload.privileged else []
-    granted = {capability.upper().removeprefix("CAP_") for capability in workload.capabilities}
+    granted = workload.granted
     if tables.is_image(workload, tables.NETWORK_TOOLS):
         granted -= {"NET_ADMIN"}  # what it is for
     powers += sorted(tables.POWERS & granted)

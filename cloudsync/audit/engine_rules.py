@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cloudsync.audit.findings import Finding, Severity, about
-from cloudsync.audit.hints import of_flush, of_switch
+from cloudsync.audit.hints import deletion, of_flush, of_switches
 from cloudsync.model.machine_facts import Facts, FilterRule, Tables
 
 _TABLE = "table inet cloudsync"
@@ -31,17 +31,12 @@ def _forwarding(facts: Facts) -> Iterator[Finding]:
         file = "/etc/default/ufw" if by_ufw else None
         what = "DEFAULT_FORWARD_POLICY" if by_ufw else "chain FORWARD"
         yield about(
-            facts,
-            "CS015",
-            "high" if facts.neighbours else "low",
-            what,
-            f"it accepts, and Docker {engine.version} leaves unpublished ports open to machines"
-            " that route",
-            reachable="neighbours" if facts.neighbours else "none",
-            file=file,
+            facts, "CS015", "high" if facts.neighbours else "low", what,
+            f"it accepts, and Docker {engine.version} leaves unpublished ports open to machines "
+            "that route", reachable="neighbours" if facts.neighbours else "none", file=file,
             line=facts.ufw.lines.get(what) if by_ufw and facts.ufw else None,
             hint='DEFAULT_FORWARD_POLICY="DROP"' if by_ufw else None,
-        )
+        )  # fmt: skip
 
 
 def _stale(facts: Facts) -> Iterator[Finding]:
@@ -64,16 +59,11 @@ def _stale(facts: Facts) -> Iterator[Finding]:
         published = {(p.ports, str(p.container_port)) for p in container.published}
         if not any(_covers(ports, port) and inner == inside for ports, inner in published):
             yield about(
-                facts,
-                "CS019",
-                "critical",
-                container.name,
-                f"port {port} leads to it although it does not publish it: the rule is of an"
-                " earlier container",
-                reachable="unknown",
-                protocol=rule.value("-p"),
-                ports=port,
-            )
+                facts, "CS019", "critical", container.name,
+                f"port {port} leads to it although it does not publish it: the rule is of an "
+                "earlier container",
+                reachable="unknown", protocol=rule.value("-p"), ports=port,
+            )  # fmt: skip
 
 
 def _covers(ports: str, port: str) -> bool:
@@ -86,14 +76,12 @@ def _at_boot(facts: Facts) -> Iterator[Finding]:
         if _is_dockers(saved.tables):
             severity: Severity = "high" if saved.loaded_at_boot else "low"
             yield about(
-                facts,
-                "CS018",
-                severity,
-                saved.path,
-                "it restores Docker's own rules, with addresses that containers had when it was"
-                " saved",
-                file=saved.path,
-            )
+                facts, "CS018", severity, saved.path,
+                "it restores Docker's own rules, with addresses that containers had when it was "
+                "saved",
+                file=saved.path, line=next(iter(saved.docker_lines), None),
+                hint=deletion(saved.docker_lines) if saved.docker_lines else None,
+            )  # fmt: skip
     for file in facts.nft_files:
         others = facts.engine is not None or facts.host_table is not None
         if file.flushes and file.loaded_at_boot and others:
@@ -132,17 +120,13 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
         if not value
     ]
     if disabled and not rootless:
+        edit = of_switches(daemon, disabled, value=True)
         yield about(
-            facts,
-            "CS026",
-            "high",
-            "dockerd",
-            f"{' and '.join(disabled)} off: nothing isolates containers, and published ports work"
-            " by accident",
-            file=daemon.file,
-            line=daemon.lines.get(disabled[0]),
-            hint=of_switch(daemon, disabled[0], value=True),
-        )
+            facts, "CS026", "high", "dockerd",
+            f"{' and '.join(disabled)} off: nothing isolates containers, and published ports work "
+            "by accident",
+            file=edit.file, line=edit.line, hint=edit.hint,
+        )  # fmt: skip
     direct = [
         name
         for name, value in (
@@ -152,11 +136,11 @@ def _daemon(facts: Facts) -> Iterator[Finding]:
         if value
     ]
     if direct and facts.neighbours:
+        edit = of_switches(daemon, direct, value=False)
         yield about(
             facts, "CS025", "medium", "dockerd",
             f"machines that route to container networks reach them: {', '.join(direct)}",
-            reachable="neighbours", file=daemon.file, line=daemon.lines.get(direct[0]),
-            hint=of_switch(daemon, direct[0], value=False),
+            reachable="neighbours", file=edit.file, line=edit.line, hint=edit.hint,
         )  # fmt: skip
 
 

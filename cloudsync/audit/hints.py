@@ -4,9 +4,18 @@ stay. None where a line alone would not do, or would break the file."""
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from cloudsync.audit.findings import DELETE
-from cloudsync.model.machine_facts import Daemon, NftablesFile, Publish
+from cloudsync.model.machine_facts import (
+    Daemon,
+    FileLine,
+    NftablesFile,
+    Publish,
+    Workload,
+    capability_of,
+)
 
 DELETE_ENTRY = "(delete this entry, to its last line)"
 """Of a port in the long form."""
@@ -84,31 +93,153 @@ def _fixed(line: str, publish: Publish) -> str | None:
     return f"{entry[1]}{quote}{port}:{inside}".strip()
 
 
-def of_switch(daemon: Daemon, key: str, *, value: bool) -> str | None:
-    """daemon.json's line with the switch the other way."""
-    line = daemon.lines.get(key)
-    if line is None or line > len(daemon.text):
-        return None
-    word = "true" if value else "false"
-    pattern = rf'("{re.escape(key)}"\s*:\s*)(?:true|false)'
-    written, times = re.subn(pattern, rf"\g<1>{word}", daemon.text[line - 1])
-    return written.strip() if times == 1 else None
+class Edit(NamedTuple):
+    """A line of a file and what it should be; None for what a line alone would not do."""
+
+    file: str | None = None
+    line: int | None = None
+    hint: str | None = None
 
 
-def of_address(daemon: Daemon, address: str) -> tuple[int | None, str | None]:
-    """The line of daemon.json that has an entry of `hosts`, and what it should be; None for the
-    line if the address is an argument of dockerd."""
+NOWHERE = Edit()
+"""What is to be changed stands in no file."""
+
+
+def together(edits: Sequence[Edit]) -> Edit:
+    """Several lines of one file as one hint, at the first of them; no hint if one of them has
+    none."""
+    if not edits:
+        return NOWHERE
+    first, *others = sorted(edits, key=lambda edit: edit.line or 0)
+    hint = first.hint
+    if hint is None or any(edit.hint is None or edit.file != first.file for edit in others):
+        return first._replace(hint=None)
+    if {edit.hint for edit in edits} == {DELETE}:
+        hint = deletion([edit.line for edit in edits if edit.line])
+    else:
+        hint = "; ".join((hint, *(f"line {edit.line}: {edit.hint}" for edit in others)))
+    return first._replace(hint=hint)
+
+
+def deletion(lines: Sequence[int]) -> str:
+    """`(delete this line, and 5, 7-9)`; the first of the lines is the one the hint is about."""
+    first, *others = sorted(set(lines))
+    ranges: list[list[int]] = []
+    for line in others:
+        if ranges and ranges[-1][-1] == line - 1:
+            ranges[-1][1:] = [line]
+        else:
+            ranges.append([line])
+    if len(ranges) == 1 and ranges[0][0] == first + 1:
+        return f"(delete lines {first}-{ranges[0][-1]})"
+    named = ", ".join("-".join(map(str, lines)) for lines in ranges)
+    return f"(delete this line, and {named})" if named else DELETE
+
+
+def place_of(daemon: Daemon, key: str) -> Edit:
+    """Where an option of dockerd stands."""
+    if key in daemon.lines:
+        return Edit(daemon.file, daemon.lines[key])
+    argument = daemon.arguments.get(key)
+    return Edit(argument.file, argument.line) if argument is not None else NOWHERE
+
+
+def of_switches(daemon: Daemon, keys: Sequence[str], *, value: bool) -> Edit:
+    """The switches the other way in daemon.json; gone from dockerd's arguments and environment."""
+    edits = [
+        _switched(daemon, line, [key for key in keys if daemon.lines.get(key) == line], value=value)
+        for line in {daemon.lines[key] for key in keys if key in daemon.lines}
+    ]
+    elsewhere = [key for key in keys if key not in daemon.lines and key in daemon.arguments]
+    for place in dict.fromkeys(daemon.arguments[key] for key in elsewhere):
+        names = [re.escape(key) for key in elsewhere if daemon.arguments[key] == place]
+        either = "|".join(names)
+        pattern = rf"--(?:{either})(?:=\w+)?|Environment\s*=\s*(?:{either})=\w+|(?:{either})=\w+"
+        edits.append(_without_arguments(place, pattern, len(names)))
+    return together(edits)
+
+
+def _switched(daemon: Daemon, line: int, keys: Sequence[str], *, value: bool) -> Edit:
+    content = daemon.text[line - 1] if line <= len(daemon.text) else ""
+    pattern = rf'("(?:{"|".join(map(re.escape, keys))})"\s*:\s*)(?:true|false)'
+    written, times = re.subn(pattern, rf"\g<1>{'true' if value else 'false'}", content)
+    return Edit(daemon.file, line, written.strip() if times == len(keys) else None)
+
+
+def _without_arguments(place: FileLine, pattern: str, expected: int) -> Edit:
+    """Without what matches `pattern`, which it does `expected` times."""
+    written, times = re.subn(
+        rf"""(?:(?<=["'=])|^|\s+)(?:{pattern})(?=["'\s\\]|$)""", "", place.content
+    )
+    hint: str | None = written.strip()
+    if times != expected or not place.file.startswith("/etc/"):
+        hint = None  # a file of the package is written again by its next version
+    elif not hint:
+        # The last of several lines that continue each other would leave the one before it open.
+        hint = None if re.match(r"\s+-", place.content) else DELETE
+    elif hint == "\\":
+        hint = DELETE
+    return Edit(place.file, place.line, hint)
+
+
+def of_address(daemon: Daemon, address: str) -> Edit:
+    """The entry of `hosts` in daemon.json, or dockerd's argument, without it."""
+    if (place := daemon.arguments.get(address)) is not None:
+        return _without_arguments(place, rf"(?:-H|--host)[\s=]*{re.escape(address)}", 1)
     quoted = f'"{address}"'
     for number, line in enumerate(daemon.text, 1):
         if quoted not in line:
             continue
         escaped = re.escape(quoted)
         if line.strip().rstrip(",") != quoted:
-            return number, re.sub(rf"{escaped}\s*,\s*|,?\s*{escaped}", "", line, count=1).strip()
+            shorter = re.sub(rf"{escaped}\s*,\s*|,?\s*{escaped}", "", line, count=1).strip()
+            return Edit(daemon.file, number, shorter)
         before = daemon.text[number - 2].rstrip() if number > 1 else ""
-        # The last of several: the comma before it would have to go too.
-        return number, DELETE if line.strip().endswith(",") or before.endswith("[") else None
-    return None, None
+        if line.strip().endswith(",") or before.endswith("["):
+            return Edit(daemon.file, number, DELETE)
+        alone = before.endswith(",")
+        hint = f"{DELETE}; line {number - 1}: {before[:-1].strip()}" if alone else None
+        return Edit(daemon.file, number, hint)
+    line = daemon.lines.get("hosts")
+    return Edit(daemon.file, line) if line is not None else NOWHERE
+
+
+def of_powers(workload: Workload, powers: Sequence[str]) -> Edit:
+    """A service without `privileged`, `pid` and capabilities."""
+    by_line: dict[FileLine, set[str]] = {}
+    for power in powers:
+        key = power if power in ("privileged", "pid") else f"cap_add {power}"
+        place = workload.places.get(key)
+        if place is None:
+            return NOWHERE
+        by_line.setdefault(place, set()).add(power)
+    edits = [_without_powers(place, names) for place, names in by_line.items()]
+    key_line = workload.places.get("cap_add")
+    if key_line is not None and key_line not in by_line and workload.granted <= set(powers):
+        edits.append(_without_powers(key_line, set()))  # of a list that nothing is left of
+    return together(edits)
+
+
+def _without_powers(place: FileLine, powers: set[str]) -> Edit:
+    content = place.content
+    hint: str | None = DELETE if content else None
+    if flow := re.match(r"(\s*cap_add\s*:\s*\[)([^\]]*)(\].*)", content):
+        words = [word.strip() for word in flow[2].split(",")]
+        left = [word for word in words if capability_of(word.strip("\"'")) not in powers]
+        hint = f"{flow[1].strip()}{', '.join(left)}{flow[3]}" if left else DELETE
+    return Edit(place.file, place.line, hint)
+
+
+def of_opening(publishes: Sequence[Publish]) -> Edit:
+    """The port of a proxy without its loopback address; no hint if it has several, which are on
+    lines of their own."""
+    publish = publishes[0]
+    if publish.file is None or publish.line is None:
+        return NOWHERE
+    line = publish.written
+    opened = re.sub(r"(?:127\.0\.0\.1|\[::1\]):(?=[\d$])", "", line, count=1)
+    alone = len(publishes) == 1 and opened != line
+    return Edit(publish.file, publish.line, opened.strip() if alone else None)
 
 
 def of_flush(file: NftablesFile) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from cloudsync.audit import tables
 from cloudsync.audit.findings import Finding, Severity
+from cloudsync.audit.hints import place_of
 from cloudsync.audit.published import about_workload
 from cloudsync.audit.reachability import of_port
 from cloudsync.model.machine_facts import Engine, Facts, Network, classify_word
@@ -149,6 +150,7 @@ def _ingress(facts: Facts, engine: Engine) -> Iterator[Finding]:
     daemon = facts.daemon
     if daemon is None or not daemon.address.startswith("127."):
         return
+    place = place_of(daemon, "ip")
     for publish in engine.ingress_ports:
         yield Finding(
             id="CS040",
@@ -161,5 +163,6 @@ def _ingress(facts: Facts, engine: Engine) -> Iterator[Finding]:
             reachable=of_port(facts, publish.protocol, publish.ports),
             protocol=publish.protocol,
             ports=publish.ports,
-            file=daemon.file,
+            file=place.file,
+            line=place.line,
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cloudsync.audit import tables
 from cloudsync.audit.findings import Finding
+from cloudsync.audit.hints import of_opening
 from cloudsync.audit.published import about_workload
 from cloudsync.model.machine_facts import Facts, Workload
 
@@ -29,6 +30,7 @@ def _on_loopback(facts: Facts, workload: Workload) -> Iterator[Finding]:
         yield about_workload(
             "CS031", "low", facts, workload,
             "it asks for certificates from the Internet, and is published on loopback only",
+            of_opening(serving),
         )  # fmt: skip
 
 

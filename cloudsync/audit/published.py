@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from cloudsync.audit import tables
 from cloudsync.audit.findings import Finding, Reachable, Severity, graded
-from cloudsync.audit.hints import of_port
+from cloudsync.audit.hints import NOWHERE, Edit, of_port
 from cloudsync.audit.reachability import is_narrowed, of_publish, of_workload, worst
 from cloudsync.model.machine_facts import Facts, Publish, Workload
 from cloudsync.rules import Rule, RuleSet
@@ -72,9 +72,15 @@ def finding_of(
 
 
 def about_workload(
-    kind: str, severity: Severity, facts: Facts, workload: Workload, reason: str
+    kind: str,
+    severity: Severity,
+    facts: Facts,
+    workload: Workload,
+    reason: str,
+    edit: Edit = NOWHERE,
 ) -> Finding:
-    """A finding about a container or service as a whole."""
+    """A finding about a container or service as a whole; `edit`: the line of it that is wrong."""
+    known = edit if edit.line is not None else Edit(workload.file, workload.line)
     return Finding(
         id=kind,
         severity=severity,
@@ -82,8 +88,9 @@ def about_workload(
         object=workload.name,
         reason=reason,
         reachable=of_workload(facts, workload),
-        file=workload.file,
-        line=workload.line,
+        file=known.file,
+        line=known.line,
+        hint=known.hint,
     )
 
 

@@ -77,5 +77,7 @@ def test_aws_answers_containers_by_its_options(
 def test_aws_names_the_role_whose_credentials_it_hands_out(monkeypatch: pytest.MonkeyPatch) -> None:
     profile = "arn:aws:iam::123456789012:instance-profile/deploy"
     clause = at_aws(monkeypatch, profile, HttpTokens="optional")
-    assert clause == "IMDSv1 is on, which asks for no token, and hands out the credentials of deploy"
+    assert (
+        clause == "IMDSv1 is on, which asks for no token, and hands out the credentials of deploy"
+    )
     assert at_aws(monkeypatch, profile) == ""

@@ -1,5 +1,5 @@
-"""DOCKER-USER as guides and tools write it: what it closes to the Internet, and what only looks like
-a wall."""
+"""DOCKER-USER as guides and tools write it: what it closes to the Internet, and what only looks
+like a wall."""
 
 from __future__ import annotations
 
@@ -38,25 +38,34 @@ def called(*rules: str, **chains: tuple[str, ...]) -> Tables:
 WALLS = {
     "one uplink": called(ACCEPT_REPLIES, DROP),
     "all but the bridge": called("! -i docker0 -j DROP"),
-    "all but an office, as Docker's own guide has it": called("-i eth0 ! -s 203.0.113.0/24 -j DROP"),
+    "all but an office, as Docker's own guide has it": called(
+        "-i eth0 ! -s 203.0.113.0/24 -j DROP"
+    ),
     "all but a range": called("-i eth0 -m iprange ! --src-range 203.0.113.1-203.0.113.3 -j DROP"),
     "only new connections": called("-i eth0 -m conntrack --ctstate NEW -j DROP"),
-    "with a comment": called('-i eth0 -m comment --comment "shut" -j REJECT --reject-with tcp-reset'),
+    "with a comment": called(
+        '-i eth0 -m comment --comment "shut" -j REJECT --reject-with tcp-reset'
+    ),
     "a chain of its own": called(
-        "-i eth0 -j FILTERS", FILTERS=(ACCEPT_REPLIES, "-p tcp -m tcp --dport 443 -j ACCEPT", "-j REJECT")
+        "-i eth0 -j FILTERS",
+        FILTERS=(ACCEPT_REPLIES, "-p tcp -m tcp --dport 443 -j ACCEPT", "-j REJECT"),
     ),
     "behind a list of addresses": called("-m set --match-set blocked src -j DROP", DROP),
-}  # fmt: skip
+}
 NO_WALLS = {
     "a list of addresses to block": called("-m set --match-set crowdsec-blacklists src -j DROP"),
     "one address": called("-s 203.0.113.7/32 -j DROP"),
     "invalid packets": called("-m conntrack --ctstate INVALID -j DROP"),
     "what containers send": called("-i docker0 -j DROP"),
     "a rate": called("-p tcp -m connlimit --connlimit-above 50 -j DROP"),
-    "fail2ban": called("-p tcp -j f2b-sshd", **{"f2b-sshd": ("-s 198.51.100.1/32 -j DROP", "-j RETURN")}),
+    "fail2ban": called(
+        "-p tcp -j f2b-sshd", **{"f2b-sshd": ("-s 198.51.100.1/32 -j DROP", "-j RETURN")}
+    ),
     "a drop behind an accept of the uplink": called("-i eth0 -j ACCEPT", DROP),
-    "a chain that returns": called("-i eth0 -j FILTERS", "-j RETURN", FILTERS=("-j RETURN", "-j DROP")),
-}  # fmt: skip
+    "a chain that returns": called(
+        "-i eth0 -j FILTERS", "-j RETURN", FILTERS=("-j RETURN", "-j DROP")
+    ),
+}
 
 
 def bypasses_ufw(tables: Tables) -> bool:

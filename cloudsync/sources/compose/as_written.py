@@ -27,7 +27,10 @@ def as_written(service: Mapping, reading: Reading) -> dict[str, Node]:
         if node is not None and node.tag == "reset":
             entries[PREFIX + key] = node
         elif node is not None and not is_null(node):
-            entries[PREFIX + key] = shape(node, reading)
+            read = shape(node, reading)
+            # A list stands where its key does; its entries have lines of their own.
+            in_place = isinstance(read, Sequence) and key in service.keys
+            entries[PREFIX + key] = replace(read, place=service.keys[key]) if in_place else read
     return entries
 
 
@@ -71,12 +74,10 @@ def _named(node: Node, reading: Reading) -> Node:
 
 def _names(node: Node, _: Reading) -> Node:
     """`environment`: the names alone."""
-    names = (
-        list(node.entries)
-        if isinstance(node, Mapping)
-        else [item.text.partition("=")[0] for item in _scalars(node)]
-    )
-    return _table({name: Scalar("", node.place) for name in names}, node)
+    if isinstance(node, Mapping):
+        return _table({name: Scalar("", place) for name, place in node.keys.items()}, node)
+    names = {item.text.partition("=")[0]: Scalar("", item.place) for item in _scalars(node)}
+    return _table(dict(names), node)
 
 
 def _mounts(node: Node, reading: Reading) -> Node:

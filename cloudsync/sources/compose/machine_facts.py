@@ -11,7 +11,14 @@ from collections.abc import Sequence as Several
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from cloudsync.model.machine_facts import Mount, Network, Publish, Workload
+from cloudsync.model.machine_facts import (
+    FileLine,
+    Mount,
+    Network,
+    Publish,
+    Workload,
+    capability_of,
+)
 from cloudsync.sources.compose import ComposeError, Project, PublishedPort, Service, read_projects
 from cloudsync.sources.compose.nodes import Mapping, Node, Place, Scalar, Sequence
 from cloudsync.sources.compose.source import default_address
@@ -45,12 +52,22 @@ def read(
 
 class _Lines:
     """The lines of Compose files as they are written, each file read once; empty for a line that
-    has more on it than ports."""
+    has more on it than it is asked for."""
 
     def __init__(self, base: Path) -> None:
         self._base, self._files = base, dict[str, list[str]]()
 
-    def at(self, place: Place) -> str:
+    def port(self, place: Place) -> str:
+        """The line of a port."""
+        line = self._line(place)
+        return line if _holds_only_ports(line) else ""
+
+    def power(self, place: Place) -> FileLine:
+        """The line of `privileged`, `pid` or `cap_add`, or of an entry of the last."""
+        line = self._line(place)
+        return FileLine(place.file, place.line, line if _POWER.fullmatch(line) else "")
+
+    def _line(self, place: Place) -> str:
         """Empty if the file is not what was read before."""
         if place.file not in self._files:
             try:
@@ -59,10 +76,13 @@ class _Lines:
                 content = ""
             self._files[place.file] = content.splitlines()
         lines = self._files[place.file]
-        line = lines[place.line - 1] if place.line <= len(lines) else ""
-        return line if _holds_only_ports(line) else ""
+        return lines[place.line - 1] if place.line <= len(lines) else ""
 
 
+_POWER = re.compile(
+    r"""\s*(?:(?:privileged|pid)\s*:\s*["']?\w+["']?|-\s+["']?\w+["']?"""
+    r"""|cap_add\s*:\s*(?:\[[\w\s,"']*\])?)\s*(?:#.*)?"""
+)
 _KEY = re.compile(r"""["']?([\w.-]+)["']?\s*:(?=\s*[{\[]|\s|$)\s*(\{?)""")
 _PORT_KEYS = frozenset(
     ("ports", "target", "published", "host_ip", "protocol", "mode", "name", "app_protocol")
@@ -101,7 +121,23 @@ def _workload(project: Project, service: Service, lines: _Lines) -> Workload:
         labels={key: _word(value) for key, value in _entries(written.get("labels")).items()},
         file=service.place.file,
         line=service.place.line,
+        places=dict(_places(written, lines)),
     )
+
+
+def _places(written: Table[str, Node], lines: _Lines) -> Iterator[tuple[str, FileLine]]:
+    """As of `Workload.places`."""
+    for key in ("privileged", "pid", "cap_add"):
+        if key in written:
+            yield key, lines.power(written[key].place)
+    capabilities = written.get("cap_add")
+    for item in capabilities.items if isinstance(capabilities, Sequence) else ():
+        yield f"cap_add {capability_of(_word(item))}", lines.power(item.place)
+    for name, node in _entries(written.get("environment")).items():
+        yield f"environment {name}", FileLine(node.place.file, node.place.line)
+    for node in _entries(written.get("volumes")).values():
+        source = _word(node).partition(" ")[2]
+        yield f"volumes {source}", FileLine(node.place.file, node.place.line)
 
 
 def _publish(port: PublishedPort, default: IPv4Address | None, lines: _Lines) -> Publish:
@@ -118,7 +154,7 @@ def _publish(port: PublishedPort, default: IPv4Address | None, lines: _Lines) ->
         file=place.file,
         line=place.line,
         is_long=port.is_long,
-        written=lines.at(place),
+        written=lines.port(place),
     )
 
 

@@ -14,12 +14,14 @@ def read(root: Root) -> Ufw | None:
     if main is None:
         return None
     defaults = root.text("/etc/default/ufw") or ""
+    after = _rules(root.text("/etc/ufw/after.rules"))
     return Ufw(
         enabled=_value(main, "ENABLED") == "yes",
         forward_policy=_value(defaults, "DEFAULT_FORWARD_POLICY").upper() or "DROP",
         ipv6=_value(defaults, "IPV6") != "no",
-        after_rules=_rules(root.text("/etc/ufw/after.rules")),
-        after6_rules=_rules(root.text("/etc/ufw/after6.rules")),
+        after_rules=tuple(after.values()),
+        after_lines=tuple(after),
+        after6_rules=tuple(_rules(root.text("/etc/ufw/after6.rules")).values()),
         lines=lines_of(defaults, r"^\s*(DEFAULT_FORWARD_POLICY|IPV6)\s*="),
     )
 
@@ -29,7 +31,11 @@ def _value(content: str, key: str) -> str:
     return str(values[-1]) if values else ""
 
 
-def _rules(content: str | None) -> tuple[str, ...]:
-    """The lines that count, comments that name a tool's block included."""
-    lines = (line.strip() for line in (content or "").splitlines())
-    return tuple(line for line in lines if line and (not line.startswith("#") or "UFW AND" in line))
+def _rules(content: str | None) -> dict[int, str]:
+    """The lines that count by their numbers, comments that name a tool's block included."""
+    lines = enumerate((line.strip() for line in (content or "").splitlines()), 1)
+    return {
+        number: line
+        for number, line in lines
+        if line and (not line.startswith("#") or "UFW AND" in line)
+    }
