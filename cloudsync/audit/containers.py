@@ -41,11 +41,7 @@ def _reachable(facts: Facts, workload: Workload, reachable: Reachable) -> Iterat
             f"other machines reach it, and it has power over this one: {', '.join(powers)}",
             of_powers(workload, [power.removesuffix(": host") for power in powers]),
         )  # fmt: skip
-    secrets = [
-        name
-        for name in workload.environment
-        if tables.SECRET_NAME.search(name) and not name.upper().endswith("_FILE")
-    ]
+    secrets = [name for name in workload.environment if tables.is_secret(name)]
     if secrets:
         yield about_workload(
             "CS044", "medium", facts, workload,

@@ -33,7 +33,7 @@ def _engine_api(facts: Facts) -> Iterator[Finding]:
     for address in daemon.hosts if daemon else ():
         scheme, _, rest = address.partition("://")
         name = rest.rpartition(":")[0].strip("[]")
-        if scheme == "tcp" and not is_loopback(name) and not daemon.verifies_clients:  # type: ignore[union-attr]
+        if scheme == "tcp" and not _is_local(name) and not daemon.verifies_clients:  # type: ignore[union-attr]
             port = rest.rpartition(":")[2] or "2375"
             yield _api(facts, port, address)
             return
@@ -48,6 +48,11 @@ def _engine_api(facts: Facts) -> Iterator[Finding]:
     verified = daemon is not None and daemon.verifies_clients
     if listening and not verified:
         yield _api(facts, str(listening[0].port))
+
+
+def _is_local(name: str) -> bool:
+    """dockerd takes an address without a host for localhost."""
+    return name in ("", "localhost") or is_loopback(name)
 
 
 def _api(facts: Facts, port: str, address: str = "") -> Finding:

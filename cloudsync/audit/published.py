@@ -3,6 +3,7 @@ CS027, CS032 to CS035, CS042)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -141,7 +142,7 @@ def _dashboard(facts: Facts, workload: Workload, publishes: tuple[Publish, ...])
 
 
 def _admin(facts: Facts, workload: Workload, publishes: tuple[Publish, ...]) -> Finding | None:
-    if publishes[0].first == 0 or not tables.is_image(workload, tables.ADMIN_IMAGES):
+    if publishes[0].first == 0 or not tables.is_admin_port(workload, publishes[0]):
         return None
     if is_meant(workload) or is_narrowed(facts, publishes[0].protocol, publishes[0].ports):
         return None
@@ -180,12 +181,10 @@ def _past_proxy(facts: Facts, workload: Workload, publishes: tuple[Publish, ...]
     everywhere = tuple(p for p in publishes if not p.is_private)
     if route is None or not everywhere or tables.is_image(workload, tables.PROXIES):
         return None
-    served = {
-        value
-        for key, value in workload.labels.items()
-        if key.startswith("traefik.http.services.") and key.endswith(".server.port")
-    }
-    if served and str(everywhere[0].container_port) not in served:
+    served, port = set(_served(workload)), everywhere[0].container_port
+    if everywhere[0].protocol != "tcp" or port in tables.NOT_HTTP:
+        return None
+    if served and str(port) not in served:
         return None  # a second port, which the proxy does not serve
     reachable, publish = _reach(facts, everywhere)
     severity = graded(reachable, "high", "high", "medium")
@@ -193,6 +192,19 @@ def _past_proxy(facts: Facts, workload: Workload, publishes: tuple[Publish, ...]
         "CS032", severity, facts, workload, publish,
         f"a proxy routes to it ({route}), and it is also published on {_where(everywhere)}",
     )  # fmt: skip
+
+
+def _served(workload: Workload) -> Iterator[str]:
+    """The container ports that labels have a proxy route to."""
+    for key, value in workload.labels.items():
+        if key.startswith("traefik.http.services.") and key.endswith(".server.port"):
+            yield value
+        elif key.startswith("caddy") and key.endswith(".reverse_proxy"):
+            yield from _UPSTREAM.findall(value)
+
+
+_UPSTREAM = re.compile(r"upstreams\s+(?:https?\s+)?(\d+)")
+"""caddy-docker-proxy's `{{upstreams 8080}}`."""
 
 
 def _unwanted(

@@ -11,7 +11,8 @@ from cloudsync.sources.machine.root import Root, lines_of
 _FOLDERS = ("/usr/lib/firewalld/zones", "/etc/firewalld/zones")
 _ELEMENT = re.compile(r"<(zone|interface|port|service)\b([^>]*)>")
 _ALONE = re.compile(r"<(port|service)\b[^>]*/>")
-_ATTRIBUTE = re.compile(r'([\w-]+)\s*=\s*"([^"]*)"')
+_ATTRIBUTE = re.compile(r"""([\w-]+)\s*=\s*["']([^"'<>]*)["']""")
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 
 
 def read(root: Root) -> Firewalld | None:
@@ -37,6 +38,7 @@ def read(root: Root) -> Firewalld | None:
 
 def _zone(path: str, content: str) -> Zone:
     """A zone's XML. Only attributes of four elements count, so that no entity is expanded."""
+    content = _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), content)
     target, interfaces, ports, services = "default", [], [], []
     for element, attributes in _ELEMENT.findall(content):
         values = dict(_ATTRIBUTE.findall(attributes))

@@ -17,13 +17,25 @@ def read(root: Root) -> Sshd | None:
         return None
     ports: list[int] = []
     password: tuple[bool, str, int] | None = None
+    methods: list[str] | None = None
     for file, number, key, value in _settings(root):
         if key == "port" and value.isdigit():
             ports.append(int(value))
         elif key == "passwordauthentication" and password is None:
             password = (value.lower() != "no", file, number)
+        elif key == "authenticationmethods" and methods is None:
+            methods = value.lower().split()
+    if methods and not any(_by_password(method) for method in methods):
+        password = (False, _PATH, 0)
     accepted, file, line = password or (True, _PATH, 0)
     return Sshd(tuple(ports) or (22,), accepted, file, line or None)
+
+
+def _by_password(method: str) -> bool:
+    """Whether a list of `AuthenticationMethods`, all of which are needed, asks for no key."""
+    return method == "any" or not any(
+        word.startswith(("publickey", "hostbased", "gssapi")) for word in method.split(",")
+    )
 
 
 def _settings(root: Root) -> list[tuple[str, int, str, str]]:

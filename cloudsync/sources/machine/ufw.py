@@ -16,9 +16,9 @@ def read(root: Root) -> Ufw | None:
     defaults = root.text("/etc/default/ufw") or ""
     after = _rules(root.text("/etc/ufw/after.rules"))
     return Ufw(
-        enabled=_value(main, "ENABLED") == "yes",
+        enabled=_value(main, "ENABLED").lower() == "yes",
         forward_policy=_value(defaults, "DEFAULT_FORWARD_POLICY").upper() or "DROP",
-        ipv6=_value(defaults, "IPV6") != "no",
+        ipv6=_value(defaults, "IPV6").lower() != "no",
         after_rules=tuple(after.values()),
         after_lines=tuple(after),
         after6_rules=tuple(_rules(root.text("/etc/ufw/after6.rules")).values()),
