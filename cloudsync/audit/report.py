@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from fnmatch import fnmatchcase
 
 from cloudsync.audit import (
     containers,
@@ -46,7 +47,7 @@ class Ignore:
 
     id: str
     object: str
-    """Of the finding; `*` for any."""
+    """Of the finding, with globs; `*` for any."""
     reason: str
     until: date | None = None
 
@@ -140,7 +141,7 @@ def _is_covered(finding: Finding, behind: RuleSet) -> bool:
 
 
 def _matches(ignore: Ignore, finding: Finding) -> bool:
-    return ignore.id == finding.id and ignore.object in ("*", finding.object)
+    return ignore.id == finding.id and fnmatchcase(finding.object, ignore.object)
 
 
 def _expired(ignore: Ignore) -> Finding:

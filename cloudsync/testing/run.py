@@ -108,6 +108,8 @@ class Run:
         self.shared_with: list[str] = []
         self.transcript = Transcript()
         self.written_before = stage.writes()
+        self.slowed = False
+        """Whether the next apply waits for the deadline; runs after it have the whole time."""
 
     def play(self) -> None:
         """All steps, in order. Raises `AssertionError`."""
@@ -194,6 +196,7 @@ class Run:
         stage = self.stage
         match step:
             case say.Goes(kind, on, times, skip, hint, seconds):
+                self.slowed = kind in ("slow", "trickle")
                 trouble = Trouble(kind, on, times, skip, hint, seconds)  # type: ignore[arg-type]  # checked by `goes`
             case say.Race():
                 other = Run(self.scenario, stage, self.folder / "other")
@@ -256,14 +259,6 @@ class Run:
         return True
 
     @property
-    def slow(self) -> bool:
-        """Whether the scenario waits for the deadline."""
-        return any(
-            isinstance(step, say.Goes) and step.kind in ("slow", "trickle")
-            for step in self.scenario.steps
-        )
-
-    @property
     def disturbed(self) -> bool:
         """Whether somebody else writes while an apply runs."""
         return any(isinstance(step, _DISTURBED) for step in self.scenario.steps)
@@ -283,6 +278,7 @@ class Run:
         )
         seen = [self._look(None, None)]
         configuration = self._watched(seen)
+        self.slowed = False
         report = reconcile.apply(configuration, reconcile.Options(granted=granted))
         messages = _messages(report)
         self.transcript.lines += [f"  {line}" for line in (messages, *_changes(report.plan))]
@@ -410,7 +406,7 @@ class Run:
             "state": f"file://{self.folder}/state",
             "ssh": {"ports": [22], "sources": ["any"]},
             "policy": {"expose": "published", "grace": "0s", "max_close": 1000, **self.policy},
-            "run": {"deadline": SHORT_DEADLINE if self.slow else DEADLINE},
+            "run": {"deadline": SHORT_DEADLINE if self.slowed else DEADLINE},
             "providers": {"vendor": {"type": self.stage.type, **self.stage.account}},
             "hosts": {HOST: {"ports": ["22/tcp"]}},
             "firewalls": firewalls,

@@ -396,6 +396,11 @@ def test_an_accepted_finding_is_left_out_until_its_date() -> None:
     assert "CS002" in ignoring(Ignore("CS002", "other", "meant"))
 
 
+@pytest.mark.parametrize(("object_", "ignored"), [("d*", True), ("*b", True), ("shop/*", False)])
+def test_an_accepted_object_may_be_a_glob(object_: str, ignored: bool) -> None:
+    assert ("CS002" not in ignoring(Ignore("CS002", object_, "meant"))) is ignored
+
+
 def test_an_ignore_that_has_expired_is_a_finding_itself() -> None:
     found = audit(
         [machine(docker(DATABASE))], (Ignore("CS002", "*", "for a week", date(2026, 1, 1)),), TODAY
