@@ -200,8 +200,7 @@ def of_address(daemon: Daemon, address: str) -> Edit:
         alone = before.endswith(",")
         hint = f"{DELETE}; line {number - 1}: {before[:-1].strip()}" if alone else None
         return Edit(daemon.file, number, hint)
-    line = daemon.lines.get("hosts")
-    return Edit(daemon.file, line) if line is not None else NOWHERE
+    return Edit(daemon.file, daemon.lines["hosts"]) if "hosts" in daemon.lines else NOWHERE
 
 
 def of_powers(workload: Workload, powers: Sequence[str]) -> Edit:
