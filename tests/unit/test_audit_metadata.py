@@ -48,7 +48,7 @@ def created(folder: Path, content: str | bytes, source: str = HETZNER) -> UserDa
         ("#cloud-config\npackages: [docker.io]\nssh_authorized_keys: [ssh-ed25519 AAAA]\n", False),
         ("#cloud-config\nusers: [{name: bob, lock_passwd: true}]\n", False),
         ("#cloud-config\n# no password here\nruncmd: [cat /etc/passwd]\n", False),
-        (gzip.compress(SECRET.encode()), True),
+        (gzip.compress(SECRET.encode(), mtime=0), True),
     ],
 )
 def test_user_data_that_mentions_a_secret_is_known_by_its_words(
@@ -132,7 +132,7 @@ def test_user_data_without_secrets_is_nothing() -> None:
         ("-d 169.254.169.254/32 -j DROP", False),
         ("-d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j REJECT", False),
         ("-d 169.254.0.0/16 -j DROP", False),
-        ("! -d 169.254.169.254/32 -p tcp --dport 25 -j DROP", True),
+        ("! -d 169.254.169.254/32 -j DROP", True),
         ("-d 169.254.169.254/32 -p udp -j DROP", True),
         ("-d 169.254.169.254/32 -p tcp --dport 53 -j DROP", True),
         ("-d 169.254.169.123/32 -j DROP", True),
