@@ -195,8 +195,17 @@ class Double:
     def answers_only(self, field: str, list_of: str, value: object) -> None:
         """From now on every object of the list `list_of`, and one that is answered by itself, has
         one more field. A call that sends it back is refused with 400, and is a violation: there are
-        vendors whose answers have fields that no call takes."""
+        vendors whose answers have fields that no call takes. Which objects an answer has is what
+        `objects` says."""
         self._answered_only = field, list_of, value
+
+    def objects(self, answer: Mapping[str, Any], list_of: str) -> list[dict[str, Any]]:
+        """The objects of the kind that the list `list_of` (`firewalls`) has, in one answer: a list
+        of them under that name, or a single one (`firewall`). An error has none. To be overridden
+        for a vendor that answers them in another way."""
+        answered = answer.get(list_of, answer.get(list_of.removesuffix("s")))
+        listed = answered if isinstance(answered, list) else [answered]
+        return [value for value in listed if isinstance(value, dict)]
 
     def snapshot(self, name: str, state: Any) -> None:
         """Remember what a firewall has now; to be called whenever `handle` changed it. `state` must
@@ -215,8 +224,10 @@ class Double:
         return [call for call in self.calls if call.method != "GET"]
 
     def reset_calls(self) -> None:
-        """Forget the calls so far."""
+        """Forget the calls so far, and what they were answered."""
         self.calls.clear()
+        self._answers.clear()
+        self._before_write.clear()
 
     def headers(self) -> dict[str, str]:
         """Headers of every answer."""
@@ -298,8 +309,8 @@ class Double:
             return answer
         field, list_of, value = self._answered_only
         answer = copy.deepcopy(answer)
-        for listed in answer.get(list_of) or [answer.get(list_of.removesuffix("s")) or {}]:
-            listed[field] = value
+        for answered in self.objects(answer, list_of):
+            answered[field] = value
         return answer
 
 

@@ -102,6 +102,9 @@ class OpenStackStage(HttpStage):
     def boundary(self, beyond: int) -> None:
         self.cloud.page = len(self.project.groups()) - beyond
 
+    def answer_only(self, name: str) -> None:
+        self.answer_more("security_groups")
+
     def attaching_missing(self, name: str) -> Mapping[str, Any]:
         return {"ports": ["nowhere-1"]}
 

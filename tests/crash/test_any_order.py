@@ -66,8 +66,10 @@ class AnyOrder(RuleBasedStateMachine):
         self.containers: tuple[int, ...] = ()
         self.allowed: tuple[str, ...] = ()
         self.engine_up = self.vendor_up = True
+        self.another_engine = self.conceals = self.known = False
         self.clock = 0.0
         self.kept: tuple[RuleSet, RuleSet, float] | None = None
+        self.engine.routes["/info"] = about("AAAA")
         runs(self.engine)
 
     def teardown(self) -> None:
@@ -79,8 +81,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(numbers=st.sets(st.integers(0, 3)))
     def containers_change(self, numbers: set[int]) -> None:
         self.containers = tuple(sorted(numbers))
-        if self.engine_up:
-            runs(self.engine, *self.containers)
+        self.the_engine_answers()
 
     @rule(allowed=st.sets(st.sampled_from(["tcp/443", "tcp/80", "udp/53 from 198.51.100.0/24"])))
     def the_configuration_changes(self, allowed: set[str]) -> None:
@@ -94,10 +95,41 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(up=st.booleans())
     def the_engine_goes_or_comes(self, up: bool) -> None:
         self.engine_up = up
-        if up:
-            runs(self.engine, *self.containers)
-        else:
+        self.the_engine_answers()
+
+    @precondition(lambda self: self.known)
+    @rule(another=st.booleans())
+    def another_engine_answers_under_the_hosts_name(self, another: bool) -> None:
+        self.another_engine = another
+        self.engine.routes["/info"] = about("BBBB" if another else "AAAA")
+
+    @rule(conceals=st.booleans())
+    def a_container_that_is_listed_as_running_is_not_found(self, conceals: bool) -> None:
+        self.conceals = conceals
+        self.the_engine_answers()
+
+    def the_engine_answers(self) -> None:
+        """As it is now: not at all, of its containers, or of all but the first, which it lists."""
+        if not self.engine_up:
             self.engine.routes["/containers/json"] = lambda: (500, {"message": "down"})
+            return
+        runs(self.engine, *self.containers)
+        if self.conceals and self.containers:
+            listed = [
+                {"Id": self.engine.id(number), "State": "running"} for number in self.containers
+            ]
+            self.engine.routes["/containers/json"] = listed
+            first = self.engine.id(self.containers[0])
+            self.engine.routes[f"/containers/{first}/json"] = (
+                404,
+                {"message": "No such container"},
+            )
+
+    @property
+    def understood(self) -> bool:
+        """Whether the host's needs can be read completely."""
+        concealed = self.conceals and bool(self.containers)
+        return self.engine_up and not self.another_engine and not concealed
 
     @rule(up=st.booleans())
     def the_vendor_goes_or_comes(self, up: bool) -> None:
@@ -131,13 +163,14 @@ class AnyOrder(RuleBasedStateMachine):
         child = self.site.apply(clock=self.clock)
         self.lawful(before, seen, child)
         if child.code == 0:
-            assert self.engine_up
+            self.known = True  # which engine it is
+            assert self.understood
             assert self.vendor_up
             assert self.site.now == self.wanted, "it says done, and is not"
             assert self.site.types("plan", "--detailed-exitcode", clock=self.clock).code == 0, (
                 "law 4"
             )
-        elif self.engine_up and self.vendor_up:
+        elif self.understood and self.vendor_up:
             raise AssertionError(
                 f"nothing is wrong, and it ended with {child.code}:\n{child.output}"
             )
@@ -201,8 +234,8 @@ class AnyOrder(RuleBasedStateMachine):
 
     def before(self) -> tuple[RuleSet, int]:
         note(
-            f"containers {self.containers}, allowed {self.allowed}, engine {self.engine_up}, vendor"
-            f" {self.vendor_up}"
+            f"containers {self.containers}, allowed {self.allowed}, engine {self.engine_up}, another"
+            f" {self.another_engine}, conceals {self.conceals}, vendor {self.vendor_up}"
         )
         return (self.site.now if self.vendor_up or self.file is None else NOTHING), len(
             self.history()
@@ -224,16 +257,21 @@ class AnyOrder(RuleBasedStateMachine):
             assert not states, "a vendor that is down was written to"
             assert child.code in (-9, 1, 4, 75), child.output
         known = self.wanted if self.engine_up else meant(SSH, *self.allowed)
-        lowest = before & self.wanted if self.engine_up else before
+        lowest = before & self.wanted if self.understood else before
         for state in states:
             assert state.covers(lowest), (
-                f"law {'3' if self.engine_up else '1'}: closed: {lowest - state}"
+                f"law {'3' if self.understood else '1'}: closed: {lowest - state}"
             )
             assert (before | known).covers(state), f"law 3: opened: {state - (before | known)}"
             assert state.covers(before & ALWAYS), "law 2: SSH closed"
             assert state.covers(before) or state.covers(ALWAYS), (
                 "law 2: something closed before SSH was open"
             )
+
+
+def about(identity: str) -> dict[str, Any]:
+    """What an engine answers about itself."""
+    return {"ID": identity, "Swarm": {"LocalNodeState": "inactive"}}
 
 
 def _rules(changes: Sequence[dict[str, Any]], action: str) -> RuleSet:

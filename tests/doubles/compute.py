@@ -18,7 +18,7 @@ import copy
 import ipaddress
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
@@ -290,6 +290,16 @@ class ComputeDouble(Double):
         if method in ("insert", "patch", "update", "delete"):
             return 200, self._write(request, method, *names)
         return 200, getattr(self, f"{resource}_{method}")(request, *names)
+
+    def objects(self, answer: Mapping[str, Any], list_of: str) -> list[Resource]:
+        """A list is under `items`, whatever it lists, and a single resource is the whole answer:
+        `kind` says which it is."""
+        kind = f"compute#{list_of.removesuffix('s')}"
+        if answer.get("kind") == kind:
+            return [answer] if isinstance(answer, dict) else []
+        if answer.get("kind") == f"{kind}List":
+            return super().objects({list_of: answer.get("items")}, list_of)
+        return super().objects(answer, list_of)  # in effect on a network
 
     def check(self, request: Request, status: int, answer: Any) -> None:
         resource, methods, _ = _route(request.path)

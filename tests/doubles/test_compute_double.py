@@ -437,3 +437,27 @@ def test_a_person_can_run_it() -> None:
         ).json()
         process.terminate()
     assert (project, answer["name"]) == ("mine", "default")
+
+
+def test_a_field_of_answers_is_on_every_rule_and_on_nothing_else() -> None:
+    """However it is answered: in a list, alone, or as in effect on a network; not on networks,
+    instances by zone, operations and errors, whose lists may be of texts."""
+    with ComputeDouble() as double:
+        double.add_firewall("web", **{key: value for key, value in RULE.items() if key != "name"})
+        double.add_instance("web-1")
+        double.answers_only("cloudsyncNew", "firewalls", {"a": 1})
+
+        def answers(path: str) -> Any:
+            return requests.get(f"{double.endpoint}/compute/v1/projects/p{path}", timeout=10).json()
+
+        rules = answers("/global/firewalls")["items"]
+        one = answers("/global/firewalls/web")
+        (in_effect,) = answers("/global/networks/default/getEffectiveFirewalls")["firewalls"]
+        assert [rule["cloudsyncNew"] for rule in (*rules, one, in_effect)] == [{"a": 1}] * 3
+        for path in (
+            "/global/networks",
+            "/aggregated/instances",
+            "/global/operations",
+            "/global/firewalls/missing",
+        ):
+            assert "cloudsyncNew" not in json.dumps(answers(path))
