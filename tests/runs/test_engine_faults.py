@@ -96,6 +96,59 @@ def test_a_container_that_is_gone_after_the_list_is_a_normal_race(engine: FakeEn
     assert sorted(port.first for port in found.required) == [8001, 8002]
 
 
+def test_law1_a_container_that_replaced_another_one_during_the_read_is_read(
+    engine: FakeEngine,
+) -> None:
+    """`docker compose up` after a pull: what was listed is gone, another one has its port."""
+    del engine.routes[first(engine)]
+    engine.routes[f"/containers/{engine.id(7)}/json"] = FakeEngine.container(0) | {
+        "Id": engine.id(7)
+    }
+    lists = [[0, 1, 2], [7, 1, 2]]
+    engine.routes["/containers/json"] = lambda: [
+        {"Id": engine.id(number), "State": "running"} for number in lists.pop(0)
+    ]
+    found = read(engine)
+    assert isinstance(found, Complete)
+    assert sorted(port.first for port in found.required) == [8000, 8001, 8002]
+
+
+PODMAN = {
+    "ApiVersion": "1.41",
+    "MinAPIVersion": "1.12",
+    "Version": "5.4.0",
+    "Components": [{"Name": "Podman Engine"}],
+}
+
+
+@pytest.mark.parametrize("state", ["exited", "running"])
+def test_law1_a_container_that_podmans_own_api_does_not_have_was_not_read(
+    engine: FakeEngine, state: str
+) -> None:
+    """Behind a proxy that passes Docker's API alone: whether it is a crash loop, and which of its
+    ports Podman picked, nobody says."""
+    engine.routes["/version"] = PODMAN
+    looping = engine.container(0)
+    looping["State"] = {"Status": state}
+    looping["HostConfig"] |= {"RestartPolicy": {"Name": "always"}}
+    engine.routes[first(engine)] = looping
+    engine.routes["/containers/json"] = [{"Id": engine.id(0), "State": state}]
+    found = read(engine)
+    assert isinstance(found, Partial)
+    assert not found.temporary
+    assert "/libpod" in found.reasons[0]
+    assert not found.required
+
+
+def test_a_container_that_podman_removed_meanwhile_is_a_normal_race(engine: FakeEngine) -> None:
+    engine.routes["/version"] = PODMAN
+    lists: list[list[Any]] = [[{"Id": engine.id(0), "State": "running"}], []]
+    engine.routes["/containers/json"] = lambda: lists.pop(0)
+    found = read(engine)
+    assert isinstance(found, Complete)
+    assert not found.required
+
+
 @pytest.mark.parametrize(
     "answer",
     [(500, {"message": "no"}), (403, {}), (200, Truncated(b"{")), (200, []), (200, {"Id": "x"})],

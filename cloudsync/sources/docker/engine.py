@@ -219,39 +219,54 @@ def _containers(
     engine: Engine, share: Share, kind: EngineKind, lacks: _Lacks
 ) -> tuple[Container, ...]:
     """Every container that may count. One that is gone by the time it is inspected is a normal
-    race, unless the engine still lists it as running afterwards."""
+    race, unless the engine still lists it as running afterwards. Whatever came meanwhile is looked
+    at too: it may publish the ports of the one that is gone (`docker compose up` after a pull)."""
     inspect = _Inspection(engine, kind, lacks)
-    inspected = share.each(inspect, list(_listed(engine)))
-    if inspect.missing:
+    before = _listed(engine)
+    inspected = share.each(inspect, list(before))
+    if inspect.missing or inspect.without_own:
         states = _listed(engine)
         still = [id_ for id_ in inspect.missing if states.get(id_) in _THERE]
         if still:
-            number = f"{len(still)} containers run" if len(still) > 1 else "a container runs"
-            lacks.add(f"{number} by the engine's list, but cannot be inspected (404)")
+            lacks.add(f"{_run(still)} by the engine's list, but cannot be inspected (404)")
+        hidden = [id_ for id_ in inspect.without_own if id_ in states]
+        if hidden:
+            lacks.add(
+                f"Podman's own API (/libpod) answers 404 about {len(hidden)} of the containers it"
+                " lists: does a socket proxy keep that API back?",
+                temporary=False,
+            )
+        inspected += share.each(inspect, [id_ for id_ in states if id_ not in before])
     return tuple(container for container in inspected if container and may_count(container))
 
 
+def _run(ids: Sequence[str]) -> str:
+    return f"{len(ids)} containers run" if len(ids) > 1 else "a container runs"
+
+
 class _Inspection:
-    """Inspects containers, several at once. `missing`: the ids that the engine did not know."""
+    """Inspects containers, several at once. `missing`: the ids that the engine did not know.
+    `without_own`: those that Docker's API of Podman knows, and its own does not."""
 
     def __init__(self, engine: Engine, kind: EngineKind, lacks: _Lacks) -> None:
         self._engine, self._kind, self._lacks = engine, kind, lacks
         self.missing: list[str] = []
+        self.without_own: list[str] = []
 
     def __call__(self, id_: str) -> Container | None:
         from cloudsync.sources.docker.client import EngineError
 
-        name = id_[:12]
+        name, missing = id_[:12], self.missing
         try:
             answer = self._engine.get(f"/containers/{id_}/json")
-            name = _name(answer) or name
+            name, missing = _name(answer) or name, self.without_own
             if self._kind.podman and may_restart(answer):
                 answer = with_own_state(answer, self._own_answer(id_))
             container = container_of(answer)
             return self._as_commanded(container)
         except EngineError as error:
             if error.status == _NOT_FOUND:
-                self.missing.append(id_)
+                missing.append(id_)
             else:
                 reason = f"a container could not be inspected: {error}"
                 self._lacks.add(reason, temporary=error.temporary)
