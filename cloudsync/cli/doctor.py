@@ -20,6 +20,7 @@ from cloudsync.model.state_url import StateUrl
 from cloudsync.render.escape import plain
 from cloudsync.render.networks import origin
 from cloudsync.render.words import count, listed
+from cloudsync.runtime.clock import instant
 from cloudsync.state import StateError
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ def _last_apply(configuration: Configuration) -> datetime | None:
 
 def _moment(entry: Mapping[str, object]) -> datetime | None:
     try:
-        return datetime.fromisoformat(str(entry.get("ended") or entry.get("started")))
+        return instant(str(entry.get("ended") or entry.get("started")))
     except ValueError:
         return None
 

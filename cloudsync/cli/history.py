@@ -134,12 +134,13 @@ def _moment(words: str | None) -> datetime | None:
     except (ValueError, OverflowError):
         pass
     try:
-        moment = datetime.fromisoformat(words)
-    except ValueError:
+        return datetime.fromisoformat(words).astimezone(
+            UTC
+        )  # of this machine's zone if it has none
+    except (ValueError, OverflowError):
         raise click.UsageError(
             "--since must be a duration (2d, 6h) or a time (2026-11-28T12:00)"
         ) from None
-    return moment.astimezone(UTC)
 
 
 def _entry_with(listed: list[dict[str, Any]], id_: str) -> dict[str, Any]:

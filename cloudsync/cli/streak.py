@@ -12,6 +12,7 @@ from typing import Any
 
 from cloudsync.model.outcome import Report
 from cloudsync.model.state_url import StatePlace
+from cloudsync.runtime.clock import instant
 from cloudsync.state import StateError
 from cloudsync.state.documents import document
 
@@ -109,9 +110,7 @@ def _recall(state: StatePlace, owner: str) -> Told | None:
     if not isinstance(value, Mapping) or not isinstance(value.get("trouble"), list):
         return None
     try:
-        since, reported = (
-            datetime.fromisoformat(str(value[key])).astimezone(UTC) for key in ("since", "reported")
-        )
+        since, reported = (instant(str(value[key])) for key in ("since", "reported"))
     except (KeyError, ValueError):
         return None
     return Told(tuple(str(word) for word in value["trouble"]), since, reported)

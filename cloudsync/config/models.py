@@ -60,6 +60,9 @@ _LIST_ID = re.compile(
     r"(?!any[46]?$)[a-z][a-z0-9_]*-[a-z0-9-]{1,60}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )
 _DEFAULT_REFRESH = {"url": "1h"}
+_LONGEST_WAIT = timedelta(days=7)
+"""What a system waits for at once ends somewhere (25 days for a socket), and no run does so
+long."""
 
 
 def duration(text: str) -> timedelta:
@@ -123,6 +126,12 @@ def listen_address(text: str) -> tuple[str, int]:
 
 def _checked_duration(text: str) -> str:
     duration(text)
+    return text
+
+
+def _checked_wait(text: str) -> str:
+    if duration(text) > _LONGEST_WAIT:
+        raise ValueError(f"must be {_LONGEST_WAIT.days}d or less")
     return text
 
 
@@ -199,6 +208,7 @@ def _checked_listen(text: str) -> str:
 PathText = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_checked_path)]
 Name = Annotated[str, Field(pattern=_NAME)]
 Duration = Annotated[str, AfterValidator(_checked_duration)]
+Wait = Annotated[str, AfterValidator(_checked_wait)]
 Ports = Annotated[str, AfterValidator(_checked_ports)]
 AllowPorts = Annotated[str, AfterValidator(_checked_allow)]
 Network = Annotated[str, AfterValidator(_checked_network)]
@@ -342,8 +352,8 @@ class PolicyTable(Settings):
 class RunTable(Settings):
     """`[run]`: patience."""
 
-    host_timeout: Annotated[Duration, Field(description="for one host")] = "10s"
-    deadline: Annotated[Duration, Field(description="for the whole run")] = "5m"
+    host_timeout: Annotated[Wait, Field(description="for one host")] = "10s"
+    deadline: Annotated[Wait, Field(description="for the whole run")] = "5m"
     concurrency: Annotated[int, Field(ge=1, le=256, description="requests at once")] = 16
 
 
@@ -389,7 +399,7 @@ class WatchTable(Settings):
         Field(description="the longest an event waits, and the time between runs in a storm"),
     ] = "30s"
     poll: Annotated[
-        Duration, Field(description="how often the store is asked what machines published")
+        Wait, Field(description="how often the store is asked what machines published")
     ] = "30s"
     listen: Annotated[
         str | None,

@@ -44,6 +44,18 @@ def now() -> Moment:
     return Moment(datetime.now(UTC), boot, up, socket.gethostname())
 
 
+def instant(written: str) -> datetime:
+    """A moment that a file or a person wrote in ISO 8601, in UTC. Raises `ValueError`, also for one
+    without a zone, and for one that is out of range in UTC."""
+    moment = datetime.fromisoformat(written)
+    if moment.tzinfo is None:
+        raise ValueError("a moment without its zone")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("a moment out of range") from None
+
+
 def elapsed(then: Moment, now: Moment) -> float:
     """Seconds that certainly passed from `then` to `now`, by the module's table."""
     if then.boot and then.boot == now.boot:

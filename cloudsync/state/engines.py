@@ -16,6 +16,7 @@ from pathlib import Path
 from cloudsync.model.memory import EngineMemory, Remembered
 from cloudsync.model.ports import Complete, Discovery, Failed
 from cloudsync.model.state_url import StatePlace
+from cloudsync.runtime.clock import instant
 from cloudsync.state import StateError
 from cloudsync.state.documents import (
     documents,
@@ -146,7 +147,7 @@ def _host(value: Mapping[str, object]) -> Remembered:
     engines, since = value["engines"], value.get("unknown_since")
     if not isinstance(engines, dict):
         raise TypeError
-    moment = None if since is None else datetime.fromisoformat(str(since)).astimezone(UTC)
+    moment = None if since is None else instant(str(since))
     return Remembered(
         {str(engine): str(id_) for engine, id_ in engines.items()},
         moment,

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from cloudsync.model.memory import NetworkMemory
 from cloudsync.model.state_url import StatePlace
 from cloudsync.rules.networks import NetworkSet
+from cloudsync.runtime.clock import instant
 from cloudsync.state.documents import documents, update_all
 from cloudsync.state.recollection import Kind
 
@@ -62,13 +62,11 @@ def _written(entry: NetworkMemory) -> dict[str, Any]:
 
 
 def _read(value: Mapping[str, Any]) -> NetworkMemory:
-    read = datetime.fromisoformat(value["read"])
-    if read.tzinfo is None:
-        raise ValueError("a moment without its zone")
+    read = instant(value["read"])
     networks = NetworkSet.of(value["networks"])
     if not networks:
         raise ValueError("no network")
-    return NetworkMemory(str(value["origin"]), networks, read.astimezone(UTC))
+    return NetworkMemory(str(value["origin"]), networks, read)
 
 
 def _entries(value: Any) -> dict[str, NetworkMemory]:

@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 from cloudsync.model.memory import Memory, Missing
 from cloudsync.model.state_url import StatePlace
 from cloudsync.rules import RuleSet
-from cloudsync.runtime.clock import Moment
+from cloudsync.runtime.clock import Moment, instant
 from cloudsync.state.documents import documents, update_all
 from cloudsync.state.recollection import Kind
 from cloudsync.state.rule_table import RuleTableReader, RuleTableWriter, spelled_out
@@ -108,7 +107,7 @@ def _written(memory: Memory, table: RuleTableWriter) -> dict[str, Any]:
 def _memory(value: Mapping[str, Any], rules: Rules) -> Memory:
     looked = value["looked"]
     moment = Moment(
-        _moment(looked["wall"]), str(looked["boot"]), _seconds(looked["up"]), str(looked["machine"])
+        instant(looked["wall"]), str(looked["boot"]), _seconds(looked["up"]), str(looked["machine"])
     )
     return Memory(
         str(value["identity"]),
@@ -117,7 +116,7 @@ def _memory(value: Mapping[str, Any], rules: Rules) -> Memory:
         tuple(
             Missing(
                 rules(missing["rules"]),
-                _moment(missing["since"]),
+                instant(missing["since"]),
                 _seconds(missing["waited_seconds"]),
             )
             for missing in value["missing"]
@@ -125,13 +124,6 @@ def _memory(value: Mapping[str, Any], rules: Rules) -> Memory:
         tuple(rule for document in value.get("written", ()) for rule in rules([document])),
         str(value.get("expose", "")),
     )
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("a moment without its zone")
-    return moment
 
 
 def _seconds(value: float) -> float:

@@ -65,7 +65,20 @@ def test_the_same_trouble_is_news_again_after_a_day(age: timedelta, news: bool) 
     assert not is_news((), None, NOW)
 
 
-@pytest.mark.parametrize("content", ["", "[", "[]", '{"trouble": "x"}', '{"trouble": []}'])
+OUT_OF_RANGE = dict.fromkeys(("since", "reported"), "0001-01-01T00:00:00+14:00")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[",
+        "[]",
+        '{"trouble": "x"}',
+        '{"trouble": []}',
+        json.dumps({"trouble": ["exit 3"], **OUT_OF_RANGE}),
+    ],
+)
 def test_a_damaged_memory_repeats_a_report_and_stops_no_run(tmp_path: Path, content: str) -> None:
     (tmp_path / "shop.told.json").write_text(content)
     assert noted(tmp_path, "shop", ("exit 3",)) == (True, None)

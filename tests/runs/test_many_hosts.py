@@ -301,6 +301,8 @@ def test_reading_hosts_writes_nothing_into_the_state(tmp_path: Path, engines: En
         '{"version": 2, "hosts": {}}',
         '{"version": 1, "hosts": {"web-1": {}}}',
         '{"version": 1}',
+        '{"version": 1, "hosts": {"a": {"engines": {}, "unknown_since": "0001-01-01T00:00+14:00"}}}',
+        '{"version": 1, "hosts": {"a": {"engines": {}, "unknown_since": "2026-01-01T00:00"}}}',
     ],
 )
 def test_a_damaged_memory_is_an_error_and_not_forgotten(tmp_path: Path, text: str) -> None:

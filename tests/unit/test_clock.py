@@ -12,7 +12,7 @@ import pytest
 from cloudsync.provider.contract import Account
 from cloudsync.reconcile import run as reconcile
 from cloudsync.reconcile.run import Options
-from cloudsync.runtime.clock import Moment, elapsed, now
+from cloudsync.runtime.clock import Moment, elapsed, instant, now
 from cloudsync.runtime.deadline import Deadline
 from tests.world import World
 
@@ -43,6 +43,27 @@ def test_after_a_reboot_no_more_passed_than_the_machine_is_up(
     wall: float, up: float, passed: float
 ) -> None:
     assert elapsed(THEN, later(0, wall=wall, boot="other", up=up)) == passed
+
+
+def test_an_instant_that_was_written_down_is_in_utc() -> None:
+    assert instant("2026-03-01T02:00:00+02:00") == THEN.wall
+    assert instant("2026-03-01T02:00:00+02:00").tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "2026-03-01T00:00:00",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "yesterday",
+        "",
+    ],
+)
+def test_what_is_no_instant_is_a_value_error(written: str) -> None:
+    """Also one that is out of range in UTC: whoever reads a damaged file catches nothing else."""
+    with pytest.raises(ValueError, match=r"zone|range|isoformat"):
+        instant(written)
 
 
 def test_on_another_machine_the_wall_clock_counts_and_never_backwards() -> None:

@@ -276,6 +276,21 @@ def test_the_schema_demands_what_is_required() -> None:
         ),
         (
             "[policy]",
+            "[run]\nhost_timeout = '30d'\n[policy]",
+            "config.toml:10:1: run.host_timeout: must be 7d or less",
+        ),
+        (
+            "[policy]",
+            "[run]\ndeadline = '999999d'\n[policy]",
+            "config.toml:10:1: run.deadline: must be 7d or less",
+        ),
+        (
+            "[policy]",
+            "[watch]\npoll = '8d'\n[policy]",
+            "config.toml:10:1: watch.poll: must be 7d or less",
+        ),
+        (
+            "[policy]",
             "[policy]\nmax_close = true",
             "config.toml:10:1: policy.max_close: must be a whole number",
         ),
