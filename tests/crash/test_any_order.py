@@ -234,8 +234,8 @@ class AnyOrder(RuleBasedStateMachine):
 
     def before(self) -> tuple[RuleSet, int]:
         note(
-            f"containers {self.containers}, allowed {self.allowed}, engine {self.engine_up}, another"
-            f" {self.another_engine}, conceals {self.conceals}, vendor {self.vendor_up}"
+            f"containers {self.containers}, allowed {self.allowed}, engine {self.engine_up},"
+            f" another {self.another_engine}, conceals {self.conceals}, vendor {self.vendor_up}"
         )
         return (self.site.now if self.vendor_up or self.file is None else NOTHING), len(
             self.history()

@@ -301,7 +301,7 @@ def test_reading_hosts_writes_nothing_into_the_state(tmp_path: Path, engines: En
         '{"version": 2, "hosts": {}}',
         '{"version": 1, "hosts": {"web-1": {}}}',
         '{"version": 1}',
-        '{"version": 1, "hosts": {"a": {"engines": {}, "unknown_since": "0001-01-01T00:00+14:00"}}}',
+        '{"version": 1, "hosts": {"a": {"engines": {}, "unknown_since": "0001-01-01T00+14:00"}}}',
         '{"version": 1, "hosts": {"a": {"engines": {}, "unknown_since": "2026-01-01T00:00"}}}',
     ],
 )
