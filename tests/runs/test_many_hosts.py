@@ -467,6 +467,28 @@ def test_a_task_that_the_manager_lists_has_its_services_labels(
     assert ports[8000].sources.cidrs() == ("203.0.113.0/24",)
 
 
+def test_law1_a_task_that_was_started_during_the_read_has_its_services_labels(
+    tmp_path: Path, engines: Engines
+) -> None:
+    """A rolling update: the manager listed its tasks before the new one had a container."""
+    engine = manager(engines)
+    labels = {"com.docker.swarm.service.id": "s1"}
+    engine.routes[f"/containers/{engine.id(0)}/json"] = engine.container(0, **labels)
+    engine.routes["/containers/json"] = [{"Id": engine.id(0)}]
+    task = {
+        "ServiceID": "s1",
+        "NodeID": "m1",
+        "DesiredState": "running",
+        "Status": {"State": "running", "ContainerStatus": {"ContainerID": engine.id(0)}},
+    }
+    lists: list[list[Any]] = [[], [task]]
+    engine.routes["/tasks"] = lambda: lists.pop(0)
+    answers = read(configured(tmp_path, {"manager": (engine.endpoint,)}))["manager"]
+    assert isinstance(answers, Complete)
+    assert 8000 in {port.first for port in answers.required}
+    assert not answers.unopened
+
+
 def test_law8_an_image_that_would_narrow_an_ingress_port_is_reported(
     tmp_path: Path, engines: Engines
 ) -> None:

@@ -42,6 +42,7 @@ from cloudsync.sources.docker.podman import (
 from cloudsync.sources.docker.request_slots import Share
 from cloudsync.sources.docker.swarm import (
     DESIRED,
+    SERVICE_LABEL,
     Cluster,
     Membership,
     cluster_of,
@@ -160,6 +161,8 @@ def _asked(name: str, engine: Engine, share: Share) -> Survey:
     cluster = _cluster(engine, lacks) if membership.role == "manager" else None
     networks = _Networks(engine, kind, lacks)
     containers = _containers(engine, share, kind, lacks)
+    if cluster is not None and any(_is_fresh_task(c, cluster) for c in containers):
+        cluster = _cluster(engine, lacks)
     networks.check(containers)
     images = _images(engine, share, containers, lacks)
     return Survey(
@@ -174,6 +177,12 @@ def _asked(name: str, engine: Engine, share: Share) -> Survey:
         lacks.lasting,
         kind,
     )
+
+
+def _is_fresh_task(container: Container, cluster: Cluster) -> bool:
+    """Whether it says to be a task that the manager did not list: it may have been started since,
+    in place of another one, whose port it has."""
+    return container.labels.get(SERVICE_LABEL) in cluster.services and not cluster.lists(container)
 
 
 def id_of(engine: Engine) -> str:
