@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from cloudsync.audit.catalogue import BY_ID, fix_of
 from cloudsync.audit.findings import SEVERITIES, Finding, Reachable, Severity
 from cloudsync.audit.report import Audit
 from cloudsync.render.escape import plain
+from cloudsync.render.words import listed
 
 FORMAT_VERSION = "1.0"
 _STYLE = {
@@ -121,32 +122,52 @@ def summary(audit: Audit) -> str:
 def text(
     audit: Audit, *, hints: bool = False, colour: bool = False, width: int | None = None
 ) -> str:
-    """By machine, the worst first: what it is, what was seen, what to do."""
+    """By machine, the worst first: what it is, on what it was seen, what to do. Findings that
+    differ only in where they were seen stand together."""
     width = width or min(shutil.get_terminal_size((80, 24)).columns, 120)
     hosts = list(dict.fromkeys(finding.host for finding in audit.findings))
     lines: list[str] = []
     for host in hosts:
         lines += [plain(host), ""]
-        for finding in audit.findings:
-            if finding.host == host:
-                lines += [*_lines(finding, width, hints=hints, colour=colour), ""]
+        for alike in _alike(finding for finding in audit.findings if finding.host == host):
+            lines += [*_lines(alike, width, hints=hints, colour=colour), ""]
     return "\n".join([*lines, summary(audit), ""])
 
 
-def _lines(finding: Finding, width: int, *, hints: bool, colour: bool) -> Iterator[str]:
-    kind = BY_ID[finding.id]
-    start, end = (_STYLE[finding.severity], "\x1b[0m") if colour else ("", "")
-    label = f"{finding.severity:<8} {finding.id}"
+def _alike(findings: Iterable[Finding]) -> Iterable[Sequence[Finding]]:
+    """Findings of the same mistake, as bad and with the same fix, in the order of the first."""
+    groups: dict[tuple[str, Severity, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.id, finding.severity, fix_of(finding)), []).append(finding)
+    return groups.values()
+
+
+def _lines(alike: Sequence[Finding], width: int, *, hints: bool, colour: bool) -> Iterator[str]:
+    first = alike[0]
+    kind = BY_ID[first.id]
+    start, end = (_STYLE[first.severity], "\x1b[0m") if colour else ("", "")
+    label = f"{first.severity:<8} {first.id}"
     title = textwrap.wrap(kind.title, width - 19, break_long_words=False)
     yield f"  {start if title else ''}{label}{end}  {title[0]}"
     yield from (f"{'':19}{line}" for line in title[1:])
-    place = f" ({finding.file}:{finding.line})" if finding.file and finding.line else ""
-    yield from _wrapped(f"{finding.object}: {finding.reason}{place}", width)
-    yield from _wrapped(f"fix: {fix_of(finding)}", width)
-    if hints and finding.hint and finding.file:
-        line = f":{finding.line}" if finding.line else ", a new line at the top"
-        # Not wrapped: it is to be copied as it is.
-        yield f"{'':11}{plain(f'{finding.file}{line}: {finding.hint}')}"
+    yield from (line for seen in _seen(alike) for line in _wrapped(seen, width))
+    yield from _wrapped(f"fix: {fix_of(first)}", width)
+    for finding in alike if hints else ():
+        if finding.hint and finding.file:
+            line = f":{finding.line}" if finding.line else ", a new line at the top"
+            # Not wrapped: it is to be copied as it is.
+            yield f"{'':11}{plain(f'{finding.file}{line}: {finding.hint}')}"
+
+
+def _seen(alike: Iterable[Finding]) -> Iterator[str]:
+    """What was seen on what; the ports that the same sentence is about at its end."""
+    ports: dict[str, list[str]] = {}
+    for finding in alike:
+        place = f" ({finding.file}:{finding.line})" if finding.file and finding.line else ""
+        sentence = f"{finding.object}: {finding.reason}{place}"
+        ports.setdefault(sentence, []).append(f"{finding.ports}/{finding.protocol}")
+    for sentence, names in ports.items():
+        yield f"{sentence}: {listed(names, 8)}" if len(names) > 1 else sentence
 
 
 def _wrapped(sentence: str, width: int) -> Iterator[str]:

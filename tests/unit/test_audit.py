@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
@@ -9,7 +10,8 @@ from datetime import date
 import pytest
 
 from cloudsync.audit.catalogue import BY_ID, KINDS, fix_of
-from cloudsync.audit.report import Ignore, audit, of_machine
+from cloudsync.audit.findings import Finding
+from cloudsync.audit.report import Audit, Ignore, audit, of_machine
 from cloudsync.model.machine_facts import (
     Blind,
     Cloud,
@@ -26,7 +28,7 @@ from cloudsync.model.machine_facts import (
     Sshd,
     Ufw,
 )
-from cloudsync.render.audit import document
+from cloudsync.render.audit import document, text
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import ANY
 from cloudsync.sources.machine.iptables import parse
@@ -377,6 +379,30 @@ def test_one_cause_is_one_finding() -> None:
         docker(container("db", publish(5432), publish(5432, address="::"), image="postgres"))
     )
     assert ids(facts).count("CS002") == 1
+
+
+def test_the_same_mistake_on_several_containers_stands_under_one_title() -> None:
+    facts = machine(
+        docker(
+            container("shop", publish(5432), publish(5433), publish(5434), image="postgres"),
+            container("blog", publish(6379), image="redis"),
+        )
+    )
+    printed = text(audit(facts, (), TODAY), width=120)
+    (title,) = re.findall(r"CS002 .*", printed)
+    under = printed.partition(title)[2].partition("fix:")[0]
+    assert [line.split(":")[0].strip() for line in under.strip().splitlines()] == ["blog", "shop"]
+    assert printed.count(BY_ID["CS002"].title) == 1
+
+
+def test_ports_that_one_sentence_is_about_end_it() -> None:
+    found = [
+        Finding("CS032", "high", "web-1", "ftp", "it is published", protocol="tcp", ports=port)
+        for port in ("21", "8000-8004")
+    ]
+    printed = text(Audit(tuple(found), ()), width=120)
+    assert printed.count("CS032") == 1
+    assert "           ftp: it is published: 21/tcp, 8000-8004/tcp\n" in printed
 
 
 def test_law1_an_audit_that_saw_half_is_not_complete_and_never_clean() -> None:
