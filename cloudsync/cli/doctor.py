@@ -204,7 +204,7 @@ def _state(configuration: Configuration) -> Iterator[Check]:
     if isinstance(folder, StateUrl):
         yield _store(folder)
     elif not folder.exists():
-        yield Check("state", "look", f"{folder} does not exist yet", "the first apply makes it")
+        yield Check("state", "look", f"{folder} does not exist yet", "the first apply creates it")
     elif not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         owner = folder.stat().st_uid
         finding = f"{folder} belongs to user {owner} and cannot be written"

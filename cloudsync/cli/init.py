@@ -58,15 +58,15 @@ class _Provider:
 @click.option(
     "--provider",
     metavar="TYPE",
-    help="aws, digitalocean, gcp, hetzner, local, openstack, or a plugin's.",
+    help="aws, digitalocean, gcp, hetzner, host, local, openstack, or a plugin's.",
 )
 @click.option(
-    "--owner", metavar="NAME", help="Whose firewalls these are; written into each one's marker."
+    "--owner", metavar="NAME", help="Who owns the firewalls; written into the marker of each."
 )
 @click.option(
     "--host",
     metavar="NAME",
-    help="How the machine with the containers is called in the configuration.",
+    help="The name of the machine with the containers, in the configuration.",
 )
 @click.option(
     "--engine",
@@ -210,7 +210,7 @@ def _engine(shell: Shell, given: str | None) -> str | None:
         concurrency=16,
     )
     if isinstance(discovery, Failed):
-        log.warning("engine: %s is not read: %s", plain(endpoint), plain(discovery.reason))
+        log.warning("engine: %s could not be read: %s", plain(endpoint), plain(discovery.reason))
         return given
     _say(shell, f"engine: {plain(endpoint)}, {_needs(discovery)}")
     return endpoint

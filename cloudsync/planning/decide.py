@@ -315,9 +315,9 @@ def _no_memory(case: Case, holding: Holding) -> tuple[str, ...]:
     if case.past.memory is not None or all(held.reason != "grace" for held in holding.held):
         return ()
     note = (
-        f"no earlier run left word in {case.configuration.state}: closings of container ports wait "
-        f"for a second run that finds this directory again. If it does not last (an ephemeral "
-        f'runner), set policy.grace = "0s" or pass --now'
+        f"no earlier run left a state in {case.configuration.state}, so container ports close only"
+        " at a second run that finds this directory again. If the directory does not last (an"
+        ' ephemeral runner), set policy.grace = "0s" or pass --now'
     )
     return (note,)
 

@@ -293,8 +293,8 @@ def _verdict(
     if read.status != "complete":
         return "not known: the firewall could not be read, and is left as it is"
     if exists is False and not after:
-        return "closed: the firewall does not exist yet" + (
-            ", and a guard refuses to create it" if withheld else ""
+        return "the firewall does not exist yet, so it stops nothing" + (
+            "; a guard holds it back" if withheld else ""
         )
     opens, closes = after - before, before - after
     if opens and closes:
@@ -337,13 +337,13 @@ def _policy(
 
 
 _AFTER_REFUSAL: Mapping[str, str] = {
-    "denied": "to open it: take it out of policy.deny",
+    "denied": "to open it: remove it from policy.deny",
     "sensitive": (
-        "to open it: narrow who reaches it with the label cloudsync.sources; to the world: name it"
-        " in policy.allow_sensitive"
+        "to open it: limit who reaches it with the label cloudsync.sources, or name it in"
+        " policy.allow_sensitive to open it to everyone"
     ),
     "not-labelled": "to open it: the label cloudsync.expose=true, or cloudsync.ports, on {who}",
-    "labelled-out": "to open it: take the label that keeps it closed from {who}",
+    "labelled-out": "to open it: remove the label on {who} that keeps it closed",
     "random-port": "to open it: give it a fixed host port (-p 8080:80) on {who}",
     "not-published": "to open it: publish the port on {who}, or fix the label",
     "no-address": (
@@ -405,14 +405,14 @@ def _to_close(asked: Asked, wanted: Wanted) -> Iterable[str]:
     for origin in wanted.origins:
         if origin.container or origin.service:
             yield (
-                "to close it: the label cloudsync.expose=false, or a cloudsync.ports without it,"
-                f" on {name_of(origin)}; stop publishing "
-                f'it; or policy.deny = ["{asked}"]'
+                f"to close it: label {name_of(origin)} with cloudsync.expose=false, or with a"
+                " cloudsync.ports that leaves it out; stop publishing it; or set"
+                f' policy.deny = ["{asked}"]'
             )
         elif origin.file:
-            yield f"to close it: take it out of {name_of(origin)}"
+            yield f"to close it: remove it from {name_of(origin)}"
         elif origin.host:
-            yield f"to close it: take it out of hosts.{origin.host}.ports"
+            yield f"to close it: remove it from hosts.{origin.host}.ports"
 
 
 def _touches(refused: Refused, asked: Asked) -> bool:

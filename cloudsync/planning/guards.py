@@ -176,7 +176,7 @@ def adopting(observed: Present | Absent, wanted: Marker) -> str | None:
         return "its mark is to name the engine that is read here too"
     if observed.marker.firewall != wanted.firewall:
         return f'takes over what was managed as "{observed.marker.firewall}"'
-    return "other hosts, or another engine, were managed by it until now"
+    return "it served other hosts, or another engine, until now"
 
 
 def attaching(
@@ -207,9 +207,9 @@ def attaching(
     return _refuse(
         "attach",
         name,
-        f"{shown} would newly come under this firewall and is under none now: every port that is"
-        f" not listed here would close on it. {_unknown_ports(unpublished)}If the list is complete,"
-        f" pass --allow-attach {name}",
+        f"{shown} {'is' if len(names) == 1 else 'are'} under no firewall now. Under this one, every"
+        " port that is not listed here would close."
+        f" {_unknown_ports(unpublished)}If the list is complete, pass --allow-attach {name}",
     )
 
 

@@ -105,7 +105,7 @@ def _not_opened(host: HostInventory) -> Iterator[Block]:
     observed = any(
         row.origin.container and not row.origin.file for row in host.rows if _has(row, *_NOT_OPENED)
     )
-    today = ": what is published of it is open today, unless another firewall is in front"
+    today = ". Published ones are open today, unless another firewall is in front"
     yield from _group(f"Would not be opened ({len(rows)}){today if observed else ''}", rows)
 
 

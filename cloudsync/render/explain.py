@@ -76,7 +76,7 @@ def _facts(story: Story, asked: str, vocabulary: Vocabulary) -> Iterator[Row]:
         yield Row(("needed by", _needed(reason, vocabulary)))
     for refusal in story.refused:
         yield Row(
-            ("not opened", f"for {_who(refusal)} ({refusal.code}): {plain(refusal.reason)}"),
+            ("not opened", f"for {_who(refusal)}: {plain(refusal.reason)}"),
             "warning",
         )
     for held in story.held:

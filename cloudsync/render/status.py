@@ -51,7 +51,8 @@ def text(
 
 def _verdict(plan: Plan) -> str:
     if plan.guards:
-        return f"a person is needed ({words.listed(dict.fromkeys(g.id for g in plan.guards), 3)})"
+        guards = words.listed(dict.fromkeys(guard.id for guard in plan.guards), 3)
+        return f"needs a person ({guards}); cloudsync plan shows why"
     if plan.has_changes:
         phrase = summary(plan).removeprefix("Plan: ").rstrip(".")
         return f"an apply would {phrase}"

@@ -23,7 +23,7 @@ def summary(plan: Plan) -> str:
     """`Plan: create 1 firewall, attach 1 machine, open 9 ports.`"""
     changing = [firewall for firewall in plan.firewalls if firewall.changes]
     if not changing:
-        return "Nothing to do for what is known." if incomplete(plan) else "Nothing to do."
+        return "Nothing to do for what could be read." if incomplete(plan) else "Nothing to do."
     counts: Counter[str] = Counter(
         change.action for firewall in changing for change in firewall.changes
     )

@@ -305,7 +305,8 @@ class _Heard:
     def __init__(self, total: int, progress: Progress) -> None:
         self._total, self._progress, self._done = total, progress, 0
         self._last = time.monotonic()
-        progress(f"reading {total} {'engine' if total == 1 else 'engines'}")
+        self._engines = f"{total} {'engine' if total == 1 else 'engines'}"
+        progress(f"reading {self._engines}")
 
     def count(self, host: str, result: Survey | Failed) -> None:
         """One engine more is through."""
@@ -315,4 +316,4 @@ class _Heard:
         now = time.monotonic()
         if self._done == self._total or now - self._last >= _PROGRESS_SECONDS:
             self._last = now
-            self._progress(f"{self._done} of {self._total} engines read")
+            self._progress(f"{self._done} of {self._engines} read")

@@ -35,6 +35,7 @@ from cloudsync.reconcile.inventories import Inventories
 from cloudsync.reconcile.publish import local_hosts, publish_quietly
 from cloudsync.reconcile.run import Options, Report, Terms
 from cloudsync.render.escape import plain
+from cloudsync.render.words import count
 from cloudsync.runtime.signals import Interrupted, Interruption
 from cloudsync.state import StateError
 from cloudsync.state.lease import Standing
@@ -442,7 +443,7 @@ class Service:
     def _what(self) -> str:
         watch = self.overrides.over(self.configuration)
         return (
-            f"the events of {len(self.listeners)} engines, and everything every"
+            f"the events of {count(len(self.listeners), 'engine')}, and everything every"
             f" {watch.interval:g} s"
         )
 

@@ -68,7 +68,7 @@ def test_a_firewall_of_other_hosts_says_that_it_is_taken_over_from_them(world: W
     world.has("tcp/22")
     world.cloud.markers["web"] = replace(world.marker, hosts="00000000")
     adopt, *_ = run(world).plan.firewalls[0].changes
-    assert adopt.reason == "other hosts, or another engine, were managed by it until now"
+    assert adopt.reason == "it served other hosts, or another engine, until now"
 
 
 @pytest.mark.parametrize(

@@ -57,10 +57,10 @@ def test_a_port_that_is_wanted_and_open(world: World) -> None:
     assert reason.origins[0].label == "cloudsync.ports"
     (advice,) = story.advice
     assert advice.startswith(
-        "to close it: the label cloudsync.expose=false, or a cloudsync.ports without it, on"
-        " shop/web;"
+        "to close it: label shop/web with cloudsync.expose=false, or with a cloudsync.ports that"
+        " leaves it out; stop publishing it;"
     )
-    assert advice.endswith('or policy.deny = ["8080/tcp"]')
+    assert advice.endswith('or set policy.deny = ["8080/tcp"]')
 
 
 def test_a_port_that_would_open(world: World) -> None:
@@ -104,7 +104,7 @@ def test_a_denied_port_names_the_line_of_the_policy(world: World) -> None:
     assert story.verdict == "closed, and stays closed"
     assert [one.code for one in story.refused] == ["denied"]
     assert story.policy == ("c.toml:12:9: policy.deny names 8000-8100/tcp",)
-    assert story.advice == ("to open it: take it out of policy.deny",)
+    assert story.advice == ("to open it: remove it from policy.deny",)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_ssh_and_the_users_own_word(world: World) -> None:
     world.allow("tcp/8080 from 192.0.2.0/24")
     story = told(world)
     assert story.after == tuple(rules("tcp/8080 from 192.0.2.0/24"))
-    assert story.advice == ("to close it: take it out of config.toml:1",)
+    assert story.advice == ("to close it: remove it from config.toml:1",)
 
 
 def test_a_sensitive_port_that_is_allowed_names_the_line(world: World) -> None:

@@ -126,7 +126,7 @@ def test_nothing_to_do_is_not_said_of_what_could_not_be_read(world: World) -> No
     world.has("tcp/22")
     world.discoveries["web-1"] = Failed("down")
     assert shown(planned(world)).endswith(
-        "Nothing to do for what is known.\n"
+        "Nothing to do for what could be read.\n"
         "Incomplete: 1 of 1 host could not be read completely. Try again (exit 75)."
     )
 
