@@ -15,7 +15,7 @@ import click
 
 from cloudsync import exit_codes
 from cloudsync.cli.shared import ConfigProblems, complain, wants_json
-from cloudsync.cli.terminal import error_lines
+from cloudsync.cli.terminal import fitted
 from cloudsync.provider.errors import ProviderError
 from cloudsync.render.escape import plain
 from cloudsync.state import StateError
@@ -39,7 +39,7 @@ def code_of(error: BaseException, words: Sequence[str]) -> int:
         if wants_json(words):
             complain(words, problem, "usage")
         else:
-            wrapped = error_lines(f"Error: {problem}", os.environ, sys.stderr)
+            wrapped = fitted(f"Error: {problem}", os.environ, sys.stderr)
             click.UsageError(wrapped.removeprefix("Error: "), error.ctx).show()
         return exit_codes.USAGE
     if isinstance(error, click.ClickException):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ import click
 
 from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common, log
+from cloudsync.cli.terminal import fitted
 from cloudsync.config.models import duration
 from cloudsync.render.escape import plain
 from cloudsync.state import StateError
@@ -45,9 +48,9 @@ def command(shell: Shell, *, every: str | None, output: str) -> int:
         time.sleep(seconds)
 
 
-def _seconds(text: str) -> float:
+def _seconds(every: str) -> float:
     try:
-        seconds = duration(text).total_seconds()
+        seconds = duration(every).total_seconds()
     except ValueError as error:
         raise click.UsageError(f"--every {error}") from None
     if seconds < 1:
@@ -81,7 +84,9 @@ def _say(shell: Shell, outcome: Outcome, output: str) -> None:
     for reason in outcome.reasons:
         log.warning("%s: %s", plain(outcome.host), plain(reason), extra={"event": "publish"})
     if output == "text" and not shell.quiet:
-        click.echo(f"{plain(outcome.host)}: published {outcome.status} to {plain(outcome.where)}")
+        status = "its engine could not be read" if outcome.status == "failed" else outcome.status
+        line = f"{plain(outcome.host)}: published to {plain(outcome.where)} ({status})"
+        click.echo(fitted(line, os.environ, sys.stdout))
 
 
 def _document(outcome: Outcome) -> dict[str, object]:

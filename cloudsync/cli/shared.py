@@ -92,7 +92,7 @@ class ConfigProblems(click.UsageError):
     def show(self, file: IO[Any] | None = None) -> None:
         stream = file or sys.stderr
         for line in self.lines:
-            click.echo(terminal.error_lines(plain(line), os.environ, stream), file=stream)
+            click.echo(terminal.fitted(plain(line), os.environ, stream), file=stream)
 
 
 def common(function: Callable[..., R]) -> Callable[..., R]:
@@ -305,7 +305,7 @@ def complain(words: Sequence[str], message: str, event: str) -> None:
     if wants_json(words):
         print(_json(message, event, logging.ERROR), file=sys.stderr)
     else:
-        line = terminal.error_lines(f"cloudsync: {message}", os.environ, sys.stderr)
+        line = terminal.fitted(f"cloudsync: {message}", os.environ, sys.stderr)
         print(line, file=sys.stderr)
 
 

@@ -54,7 +54,7 @@ class Log(logging.StreamHandler[Any]):
         line = super().format(record)
         if not self._wrapping or record.exc_info:
             return line
-        return error_lines(line, os.environ, self.stream)
+        return fitted(line, os.environ, self.stream)
 
     def clear(self) -> None:
         """Take the progress line away, before anything else is printed."""
@@ -65,9 +65,9 @@ class Log(logging.StreamHandler[Any]):
                 self.stream.flush()
 
 
-def error_lines(text: str, environ: Mapping[str, str], stream: IO[Any] | None) -> str:
-    """A message for stderr: wrapped at words on a terminal, and one line everywhere else, so that
-    logs and scripts find it whole."""
+def fitted(text: str, environ: Mapping[str, str], stream: IO[Any] | None) -> str:
+    """A message: wrapped at words on a terminal, and one line everywhere else, so that logs and
+    scripts find it whole."""
     if stream is None or not stream.isatty():
         return text
     from cloudsync.render.blocks import Line

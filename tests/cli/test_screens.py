@@ -10,8 +10,10 @@ import logging
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
+import termios
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +25,7 @@ import pytest
 from cloudsync.cli.main import COMMANDS as COMMANDS_BY_NAME
 from cloudsync.cli.main import cloudsync, run
 from cloudsync.cli.shared import Shell as Options
-from cloudsync.cli.terminal import Log, rewrites, width
+from cloudsync.cli.terminal import Log, fitted, rewrites, width
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Table
 from cloudsync.render.screen import joined
 from tests.cli.conftest import Shell
@@ -75,14 +77,18 @@ class Machine(Shell):
         screen = re.sub(r"20\d\d-\d\d-\d\d", "2026-03-01", screen)
         return f"$ cloudsync {' '.join(words)}\n{screen}"
 
-    def asks(self, *words: str, answer: str) -> tuple[int, str]:
+    def asks(
+        self, *words: str, answer: str = "", columns: int = 80, until: str | None = None
+    ) -> tuple[int, str]:
         """The command on a terminal, with an answer typed; its code and what the terminal
-        showed."""
+        showed. A command that runs on is interrupted when it has shown `until`."""
         ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (24, columns))
+        environ = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
         process = subprocess.Popen(
             [sys.executable, "-m", "cloudsync", *words],
             cwd=self.folder,
-            env={**os.environ, "HCLOUD_TOKEN": self.cloud.token, "TERM": "xterm", "NO_COLOR": "1"},
+            env={**environ, "HCLOUD_TOKEN": self.cloud.token, "TERM": "xterm", "NO_COLOR": "1"},
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
@@ -94,6 +100,9 @@ class Machine(Shell):
         try:
             while chunk := os.read(ours, 65536):
                 shown += chunk
+                if until is not None and until.encode() in shown:
+                    process.send_signal(signal.SIGINT)
+                    until = None
         except OSError:  # the other end of a terminal that closed
             pass
         os.close(ours)
@@ -244,11 +253,12 @@ def test_red_is_only_for_what_closes_or_is_open_beyond() -> None:
         assert "31m" not in joined([Line("web", style)], colour=True)  # type: ignore[arg-type]
 
 
-def test_progress_is_one_line_that_is_gone_before_anything_else_is_printed() -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
+
+def test_progress_is_one_line_that_is_gone_before_anything_else_is_printed() -> None:
     stream = Terminal()
     handler = Log(stream, rewriting=True)
     for message, event in (("reading", "progress"), ("waiting", "progress"), ("note", "log")):
@@ -312,7 +322,14 @@ ALL_COMMANDS = {
     "release": ("release", "web"),
 }
 """What each command prints for people; `config show`, `config schema`, JSON, HTML and Markdown are
-for machines. `publish` and `watch` log, a line each (below)."""
+for machines."""
+LOGGING = {
+    "publish": ("publish",),
+    "publish, without an engine": ("publish", "-c", "silent.toml"),
+    "watch": ("watch", "-v", "--interval", "1h", "--listen", "127.0.0.1:0"),
+    "watch, without an engine": ("watch", "-c", "silent.toml", "--interval", "1h"),
+}
+"""What prints a log: on a terminal its lines are wrapped, elsewhere each stays one line."""
 
 
 def shown(words: tuple[str, ...], columns: int, capsys: pytest.CaptureFixture[str]) -> str:
@@ -357,6 +374,47 @@ def test_what_is_really_printed_fits_the_terminal(
             continue  # a second time it has nothing to take off
         lost = Counter(one_moment(wide)) - Counter(one_moment(narrow))
         assert not [word for word in lost if len(word) < columns - 12], (name, lost)
+
+
+def logged(machine: Machine, name: str, columns: int) -> tuple[list[str], list[str]]:
+    """The lines that stay on a terminal, and those of progress, which are rewritten and may be
+    cut."""
+    goes_on = name.startswith("watch")
+    sign = "web: " if name == "watch" else "could not be read" if goes_on else None
+    code, shown = machine.asks(*LOGGING[name], columns=columns, until=sign)
+    assert code == (75 if name == "publish, without an engine" else 0), shown
+    states = [line.split("\r\x1b[K") for line in shown.splitlines()]
+    return [line[-1] for line in states], [state for line in states for state in line[:-1]]
+
+
+@pytest.mark.parametrize("name", LOGGING)
+def test_what_is_logged_fits_the_terminal(machine: Machine, name: str) -> None:
+    configuration = (machine.folder / "cloudsync.toml").read_text()
+    silent = re.sub(r'docker = ".*"', 'docker = "unix:///nowhere.sock"', configuration)
+    (machine.folder / "silent.toml").write_text(silent)
+    machine.shows("apply", "--auto-approve", "--quiet", "--allow-attach", "web")
+    wide, _ = logged(machine, name, 1000)
+    assert len(wide) > 0
+    for columns in (60, 80):
+        narrow, progress = logged(machine, name, columns)
+        assert not [line for line in progress if len(line) >= columns]
+        too_wide = [line for line in narrow if len(line) > columns and len(line.split()) > 1]
+        assert not too_wide, too_wide
+        words = Counter(one_moment(" ".join(narrow)))
+        lost = Counter(one_moment(" ".join(wide))) - words
+        assert not [word for word in lost if len(word) < columns - 12], lost
+    for columns in range(60, 201):
+        for line in wide:
+            page = fitted(line, {"COLUMNS": str(columns)}, Terminal())
+            too_wide = [row for row in page.splitlines() if len(row) > columns]
+            assert not [row for row in too_wide if len(row.split()) > 1]
+            lost = Counter(line.split()) - Counter(page.split())
+            assert not [word for word in lost if len(word) < columns - 12], lost
+
+
+def test_every_command_has_its_width_looked_at() -> None:
+    looked_at = {words[0] for words in (*ALL_COMMANDS.values(), *LOGGING.values())}
+    assert looked_at == set(COMMANDS_BY_NAME)
 
 
 def test_help_of_every_command_fits_every_width() -> None:

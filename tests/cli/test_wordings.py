@@ -59,10 +59,9 @@ class Newcomer(Machine):
                 if name.startswith(("CLOUDSYNC_", "DOCKER_", "XDG_")):
                     patch.delenv(name)
             patch.setenv("HOME", str(self.folder))
-            patch.setenv("COLUMNS", str(columns))
             for name, value in self.environ.items():
                 patch.setenv(name, value)
-            code, shown = self.asks(*words, answer="")
+            code, shown = self.asks(*words, columns=columns)
         ended = f"[exit {code}]\n" if code else ""
         return prompt + self.clean(kept(shown)).rstrip("\n") + "\n" + ended
 

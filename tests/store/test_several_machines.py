@@ -110,10 +110,10 @@ def test_the_page_followed_word_by_word(site: Site, tmp_path: Path) -> None:
     for machine, name in zip(site.machines, names, strict=True):
         (printed,) = paste(machine, "machine", name)
         assert (
-            printed == f"{name}: published complete to "
-            f"s3://cloudsync-shop/state/inventories/shop/{name}.json\n"
+            printed == f"{name}: published to "
+            f"s3://cloudsync-shop/state/inventories/shop/{name}.json (complete)\n"
         )
-    assert "web-1: published complete to s3://cloudsync-shop" in PAGE
+    assert "web-1: published to s3://cloudsync-shop" in PAGE
 
     first, second = site.controllers
     paste(first, "controller")
