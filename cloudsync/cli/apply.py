@@ -16,7 +16,7 @@ from cloudsync import exit_codes
 from cloudsync.cli.reported import reported
 from cloudsync.cli.schedule import hint
 from cloudsync.cli.shared import Chosen, Shell, common, log, of_shard, options_for, planning
-from cloudsync.cli.terminal import clear_progress
+from cloudsync.cli.terminal import clear_progress, echo
 from cloudsync.model.plan import Granted, Plan
 from cloudsync.render.escape import plain
 from cloudsync.render.words import Vocabulary
@@ -83,7 +83,7 @@ def command(shell: Shell, *, chosen: Chosen, **options: Any) -> int:
         chosen = Chosen(known, approved.granted, None)
         if gone := [f.name for f in approved.firewalls if f.name not in configuration.firewalls]:
             names = ", ".join(plain(name, 60) for name in gone[:5])
-            click.echo(
+            echo(
                 "Nothing was applied, this is not the approved plan any more: not in the"
                 f" configuration: {names}"
             )
@@ -180,12 +180,12 @@ class _Screen:
         clear_progress()
         if self.shell.quiet and not self._is_news(report):
             for line in text.brief(report):
-                click.echo(line)
+                echo(line)
             return
         if not self._shown:
             self.plan(report.plan)
         if report.plan.has_changes or report.moved is not None or report.declined:
-            click.echo("")
+            echo("")
             done = any(outcome.status == "done" for outcome in report.outcomes)
             self.shell.print([*text.report(report), *(hint() if done else ())])
         elif report.notes:
@@ -203,7 +203,7 @@ class _Screen:
         news, before = noted(self._configuration.state, self._configuration.owner, trouble)
         if news and not trouble and before is not None:
             what = ", ".join(plain(word, 200) for word in before.trouble)
-            click.echo(f"recovered: {what} (since {before.since:%Y-%m-%d %H:%M} UTC)")
+            echo(f"recovered: {what} (since {before.since:%Y-%m-%d %H:%M} UTC)")
         return news and bool(trouble)
 
 
@@ -225,7 +225,7 @@ def _ask_and_apply(
     clear_progress()
     if attaching:
         names = ", ".join(plain(name, 60) for name in attaching)
-        click.echo(
+        echo(
             f"\nA yes also attaches what is shown above (--allow-attach {names}): everything that "
             "is not listed closes on those machines."
         )

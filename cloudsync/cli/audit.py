@@ -14,6 +14,7 @@ import click
 
 from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, colours, common
+from cloudsync.cli.terminal import echo
 
 if TYPE_CHECKING:
     from cloudsync.audit.report import Audit, Ignore
@@ -150,7 +151,7 @@ def _print(shell: Shell, result: Audit, form: Form, configuration: Configuration
         colour = form.out is None and colours(shell.color, os.environ, sys.stdout)
         content = render.text(result, hints=form.hints, colour=colour)
     if form.out is None:
-        click.echo(content, nl=False, color=True)
+        echo(content, nl=False, color=True)
         return
     from cloudsync.runtime.files import write_named
 

@@ -10,6 +10,7 @@ import click
 
 from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common
+from cloudsync.cli.terminal import echo
 from cloudsync.render.escape import plain
 from cloudsync.render.words import count
 
@@ -47,7 +48,7 @@ def command(shell: Shell, *, purpose: Literal["plan", "apply"], output: str) -> 
         for name, accesses in rows.items()
     }
     if output == "json":
-        click.echo(json.dumps(_document(rows, bad), indent=2))
+        echo(json.dumps(_document(rows, bad), indent=2))
     else:
         lines = list(_table(rows, bad))
         if not shell.quiet or any(any(failing) for failing in bad.values()):

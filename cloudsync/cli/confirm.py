@@ -8,6 +8,7 @@ import click
 
 from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common, log, options_for
+from cloudsync.cli.terminal import echo
 from cloudsync.render.escape import plain
 
 
@@ -44,5 +45,5 @@ def command(shell: Shell, *, firewalls: tuple[str, ...]) -> int:
             codes.append(exit_codes.TRY_AGAIN if error.temporary else exit_codes.FAILED)
             continue
         if kept is not None or not shell.quiet:
-            click.echo(plain(f"{name}: {kept or 'nothing is on trial'}"))
+            echo(plain(f"{name}: {kept or 'nothing is on trial'}"))
     return exit_codes.FAILED if exit_codes.FAILED in codes else max(codes)

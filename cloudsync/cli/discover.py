@@ -14,6 +14,7 @@ import click
 from cloudsync import exit_codes
 from cloudsync.cli.next_step import following, typed
 from cloudsync.cli.shared import ConfigProblems, Shell, common, log
+from cloudsync.cli.terminal import echo
 from cloudsync.render.blocks import Line
 from cloudsync.render.escape import plain
 from cloudsync.render.networks import unread
@@ -55,7 +56,7 @@ def command(shell: Shell, *, output: str) -> int:
     from cloudsync.render import discovery as render
 
     if output == "json":
-        click.echo(json.dumps(render.document(hosts), indent=2))
+        echo(json.dumps(render.document(hosts), indent=2))
     else:
         names = configuration.networks if configuration is not None else {}
         blocks = [

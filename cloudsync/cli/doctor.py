@@ -16,6 +16,7 @@ import click
 from cloudsync import __version__, exit_codes
 from cloudsync.cli import schedule
 from cloudsync.cli.shared import ConfigProblems, Shell, common
+from cloudsync.cli.terminal import echo
 from cloudsync.model.state_url import StateUrl
 from cloudsync.render.escape import plain
 from cloudsync.render.networks import origin
@@ -63,7 +64,7 @@ def command(shell: Shell, *, output: str) -> int:
             {"area": c.area, "state": c.state, "finding": c.finding, "cure": c.cure or None}
             for c in checks
         ]
-        click.echo(json.dumps(rows, indent=2))
+        echo(json.dumps(rows, indent=2))
     else:
         shown = [check for check in checks if not shell.quiet or check.state != "ok"]
         shell.print(_screen(shown, broken))

@@ -10,6 +10,7 @@ import click
 
 from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common, options_for
+from cloudsync.cli.terminal import echo
 from cloudsync.render.words import Vocabulary
 from cloudsync.state import StateError
 
@@ -86,11 +87,11 @@ def command(
         explanation for explanation in explanations[1:] if _has_something(explanation)
     ]
     if output == "json":
-        click.echo(json.dumps(render.document(explanations), indent=2))
+        echo(json.dumps(render.document(explanations), indent=2))
     else:
         for number, explanation in enumerate(explanations):
             if number:
-                click.echo("")
+                echo("")
             shell.print(
                 render.text(explanation, vocabulary=Vocabulary(planned.configuration.networks))
             )
@@ -146,7 +147,7 @@ def _picture(planned: Planned, asked: tuple[Asked, ...], out: str | None) -> Non
     ]
     content = page(planned.plan, ways)
     if out is None:
-        click.echo(content, nl=False)
+        echo(content, nl=False)
         return
     from cloudsync.runtime.files import write_named
 

@@ -9,6 +9,7 @@ import click
 
 from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common, options_for
+from cloudsync.cli.terminal import echo
 from cloudsync.model.plan import Granted
 from cloudsync.render.words import Vocabulary
 from cloudsync.state import StateError
@@ -53,11 +54,11 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:
     if output == "json":
         from cloudsync.model.plan_json import exposure_document
 
-        click.echo(json.dumps(exposure_document(plan), indent=2))
+        echo(json.dumps(exposure_document(plan), indent=2))
     elif output == "markdown":
         from cloudsync.render import markdown
 
-        click.echo(markdown.reached(plan), nl=False)
+        echo(markdown.reached(plan), nl=False)
     else:
         from cloudsync.render.exposure import reached
 

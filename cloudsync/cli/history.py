@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloudsync.cli.shared import Shell, common
+from cloudsync.cli.terminal import echo
 from cloudsync.config.models import duration
 from cloudsync.planning.reopen import way_back
 from cloudsync.render import history as render
@@ -69,7 +70,7 @@ def command(shell: Shell, *, id_: str | None, all_: bool, output: str, **wanted:
     if id_ is not None:
         entry = _with_ways_back(_entry_with(listed, id_))
         if output == "json":
-            click.echo(json.dumps(entry, indent=2))
+            echo(json.dumps(entry, indent=2))
         else:
             shell.print(render.entry(entry))
         return 0
@@ -77,7 +78,7 @@ def command(shell: Shell, *, id_: str | None, all_: bool, output: str, **wanted:
     selected = [entry for entry in listed if all_ or entry.get("outcome") != "nothing-to-do"]
     shown = selected[-wanted["limit"] :]
     if output == "json":
-        click.echo(json.dumps([_with_ways_back(entry) for entry in shown], indent=2))
+        echo(json.dumps([_with_ways_back(entry) for entry in shown], indent=2))
     else:
         shell.print(
             render.listing(

@@ -16,6 +16,7 @@ import click
 
 from cloudsync.cli.asking import Asker
 from cloudsync.cli.shared import ConfigProblems, Shell, common, log
+from cloudsync.cli.terminal import echo
 from cloudsync.config import init_file as first_run
 from cloudsync.render.escape import plain
 
@@ -174,7 +175,7 @@ def command(shell: Shell, **options: Any) -> int:
         ) from None
     except OSError as error:
         raise click.UsageError(f"{plain(str(path))} cannot be written: {error.strerror}") from None
-    click.echo("")
+    echo("")
     _say(shell, f"Written: {plain(str(path))}")
     if not given.no_plan:
         _plan(shell, path)
@@ -426,7 +427,7 @@ def _plan(shell: Shell, path: Path) -> None:
     from cloudsync.state import StateError
 
     configuration: Configuration = load(path, name=str(path))
-    click.echo("\n$ cloudsync plan\n")
+    echo("\n$ cloudsync plan\n")
     try:
         shell.print(text(reconcile.plan(configuration, reconcile.Options(), shell.progress).plan))
     except StateError as error:
@@ -454,7 +455,7 @@ def _next(shell: Shell, kind: str, starter: Starter, option: str) -> None:
     rows.append(
         (f"cloudsync doctor{config}", "checks the installation, and says what keeps it in step")
     )
-    click.echo("")
+    echo("")
     shell.print(
         [Line("Next:", "title"), Table(tuple(Row((left, f"# {right}")) for left, right in rows))]
     )

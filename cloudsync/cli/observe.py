@@ -10,6 +10,7 @@ import click
 
 from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common, log, options_for
+from cloudsync.cli.terminal import echo
 from cloudsync.render.escape import plain
 
 if TYPE_CHECKING:
@@ -51,10 +52,10 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:
         )
     met = traces(configuration, names, shell.progress)
     if output == "json":
-        click.echo(json.dumps(document(configuration, met), indent=2))
+        echo(json.dumps(document(configuration, met), indent=2))
     else:
         for line in _text(configuration, met):
-            click.echo(plain(line, 500))
+            echo(plain(line, 500))
     return _code(met.values())
 
 

@@ -11,7 +11,7 @@ import click
 from cloudsync import exit_codes
 from cloudsync.cli.next_step import following, typed
 from cloudsync.cli.shared import Chosen, Shell, common, options_for, planning
-from cloudsync.cli.terminal import clear_progress
+from cloudsync.cli.terminal import clear_progress, echo
 from cloudsync.model.plan import Plan
 from cloudsync.render.words import Vocabulary
 from cloudsync.runtime.files import open_file, write_named
@@ -115,8 +115,8 @@ def _dump(plan: Plan, output: str, configuration: Configuration) -> None:
     if output == "json":
         from cloudsync.model.plan_json import to_document
 
-        click.echo(json.dumps(to_document(plan), indent=2))
+        echo(json.dumps(to_document(plan), indent=2))
     else:
         from cloudsync.render.markdown import plan as markdown
 
-        click.echo(markdown(plan, Vocabulary.of(configuration.networks, plan)), nl=False)
+        echo(markdown(plan, Vocabulary.of(configuration.networks, plan)), nl=False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloudsync.cli.shared import Shell, common
+from cloudsync.cli.terminal import echo
 from cloudsync.render.escape import plain
 from cloudsync.render.words import listed
 
@@ -43,7 +44,7 @@ def command(shell: Shell, *, output: str, checked: str | None, new: str | None, 
         return _check(shell, checked)
     rows = [_row(name) for name in _names()]
     if output == "json":
-        click.echo(json.dumps(rows, indent=2))
+        echo(json.dumps(rows, indent=2))
         return 0
     shell.print(_screen(rows, verbose=shell.verbose))
     return 0

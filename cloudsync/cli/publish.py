@@ -12,7 +12,7 @@ import click
 
 from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common, log
-from cloudsync.cli.terminal import fitted
+from cloudsync.cli.terminal import echo, fitted
 from cloudsync.config.models import duration
 from cloudsync.render.escape import plain
 from cloudsync.state import StateError
@@ -71,7 +71,7 @@ def _once(shell: Shell, configuration: Configuration, output: str) -> int:
     except StateError as error:
         raise click.ClickException(str(error)) from None
     if output == "json":
-        click.echo(json.dumps([_document(outcome) for outcome in outcomes], indent=2))
+        echo(json.dumps([_document(outcome) for outcome in outcomes], indent=2))
     for outcome in outcomes:
         _say(shell, outcome, output)
     return _code(outcomes)
@@ -86,7 +86,7 @@ def _say(shell: Shell, outcome: Outcome, output: str) -> None:
     if output == "text" and not shell.quiet:
         status = "its engine could not be read" if outcome.status == "failed" else outcome.status
         line = f"{plain(outcome.host)}: published to {plain(outcome.where)} ({status})"
-        click.echo(fitted(line, os.environ, sys.stdout))
+        echo(fitted(line, os.environ, sys.stdout))
 
 
 def _document(outcome: Outcome) -> dict[str, object]:

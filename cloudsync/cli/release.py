@@ -6,6 +6,7 @@ import click
 
 from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common, log, options_for
+from cloudsync.cli.terminal import echo
 from cloudsync.render.escape import plain
 from cloudsync.runtime.signals import listening
 from cloudsync.state import StateError
@@ -63,7 +64,7 @@ def command(shell: Shell, *, name: str, lock_timeout: float) -> int:
                 if outcome.status == "done"
                 else "nothing to release: it carries no mark"
             )
-            click.echo(f"{name}: {sentence}")
+            echo(f"{name}: {sentence}")
         return exit_codes.DONE
     log.error("%s: %s: %s", name, outcome.status, plain(outcome.message or "", 1500))
     if outcome.status == "not-begun" and interruption.number is not None:

@@ -10,6 +10,7 @@ import click
 
 from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common
+from cloudsync.cli.terminal import echo
 from cloudsync.state import StateError
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def command(shell: Shell, *, out: str | None, output: str, audited: bool) -> int
 
         content = page(report)
     if out is None:
-        click.echo(content, nl=False)
+        echo(content, nl=False)
     else:
         from cloudsync.runtime.files import write_named
 

@@ -118,7 +118,10 @@ def common(function: Callable[..., R]) -> Callable[..., R]:
         *, config: str | None, color: str, quiet: bool, verbose: bool, log_format: str, **rest: Any
     ) -> R:
         set_up_logs(log_format, verbose=verbose, quiet=quiet)
-        return function(Shell(config, color, quiet, verbose), **rest)
+        try:
+            return function(Shell(config, color, quiet, verbose), **rest)
+        finally:
+            terminal.clear_progress()
 
     return wrapped
 

@@ -9,6 +9,7 @@ import click
 from cloudsync import exit_codes
 from cloudsync.cli.next_step import following, typed
 from cloudsync.cli.shared import Shell, common, options_for
+from cloudsync.cli.terminal import echo
 from cloudsync.model.plan import Granted
 from cloudsync.render.words import Vocabulary
 from cloudsync.state import StateError
@@ -47,7 +48,7 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:
         raise click.ClickException(str(error)) from None
     open_now = rows(planned.considered, history)
     if output == "json":
-        click.echo(json.dumps(render.document(planned.plan, open_now), indent=2))
+        echo(json.dumps(render.document(planned.plan, open_now), indent=2))
     else:
         vocabulary = Vocabulary(planned.configuration.networks)
         blocks = list(render.text(planned.plan, open_now, vocabulary=vocabulary))

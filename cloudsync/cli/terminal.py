@@ -9,6 +9,8 @@ import threading
 from collections.abc import Mapping
 from typing import IO, Any
 
+import click
+
 from cloudsync.render.escape import plain
 
 WIDTH = 80
@@ -87,6 +89,12 @@ def clear_progress() -> None:
     for handler in logging.getLogger("cloudsync").handlers:
         if isinstance(handler, Log):
             handler.clear()
+
+
+def echo(message: str = "", *, nl: bool = True, color: bool | None = None) -> None:
+    """Print on stdout what is not laid out, after the progress line is gone."""
+    clear_progress()
+    click.echo(message, nl=nl, color=color)
 
 
 def log_handler(*, verbose: bool, as_json: bool) -> Log:
