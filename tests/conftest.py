@@ -14,6 +14,7 @@ import cloudsync.reconcile.make_plan
 from cloudsync.provider.retry import backoff
 from tests.doubles.http import not_at_hand
 from tests.effort import examples
+from tests.engines.remains import remains
 from tests.world import World, build
 
 pytest_plugins = ["cloudsync.testing"]
@@ -59,6 +60,15 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     """A run whose doubles are held against nothing must not look like one whose are."""
     if (why := not_at_hand()) is not None:
         terminalreporter.write_line(why, red=True, bold=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_remains_of_engines() -> Iterator[None]:
+    """Every engine of the session is gone at its end, with all it made. Here and not next to the
+    engines, so that it is set up before the first of them and looked at after the last."""
+    yield
+    left = remains()
+    assert not left, "\n".join(left)
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from typing import Self
 
 import pytest
 
+from tests.engines import remains
+
 NEEDED = ("dockerd", "docker", "ip", "nsenter", "iptables", "busybox")
 READY_SECONDS = 30.0
 
@@ -48,6 +50,7 @@ class Lab:
         self._owns_namespace = namespace is None
         self.namespace = namespace or f"cs-{os.getpid()}-{next(Lab._count)}"
         self.inside = ("nsenter", f"--net=/run/netns/{self.namespace}", "--")
+        remains.register(self.folder, *([self.namespace] if self._owns_namespace else []))
         self._daemon: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -69,23 +72,10 @@ class Lab:
         """Start the daemon, unless it runs; back when it answers."""
         if self._daemon is not None:
             return
-        words = [*self.inside, *self.program(), *self.options]
-        words += [
-            "--data-root",
-            str(self.folder / "data"),
-            "--exec-root",
-            str(self.folder / "exec"),
-        ]
-        words += [
-            "-H",
-            f"unix://{self.socket}",
-            "-p",
-            str(self.folder / "docker.pid"),
-            "--storage-driver",
-            "overlay2",
-        ]
         with (self.folder / "log").open("ab") as log:
-            self._daemon = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
+            self._daemon = subprocess.Popen(
+                self.command(), stdout=log, stderr=log, start_new_session=True
+            )
         until = time.monotonic() + READY_SECONDS
         while self._docker("version").returncode != 0:
             if self._daemon.poll() is not None or time.monotonic() > until:
@@ -93,6 +83,19 @@ class Lab:
                     "dockerd did not start: " + (self.folder / "log").read_text()[-2000:]
                 )
             time.sleep(0.05)
+
+    def command(self) -> list[str]:
+        """The words that run the daemon on its machine."""
+        return [*self.inside, *self.program(), *self.arguments(self.folder)]
+
+    def arguments(self, place: Path) -> list[str]:
+        """The daemon's options; what it keeps lies in `place`."""
+        return [
+            *self.options,
+            *("--data-root", str(place / "data"), "--exec-root", str(place / "exec")),
+            *("-H", f"unix://{self.socket}", "-p", str(place / "docker.pid")),
+            *("--storage-driver", "overlay2"),
+        ]
 
     def program(self) -> tuple[str, ...]:
         """The words that start the daemon, before its options."""

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Self
 
+from tests.engines import remains
 from tests.engines.held import CannotHold, Held
 from tests.host.lab import Lab as PacketLab
 
@@ -66,6 +67,9 @@ class Podman:
         self.socket = self.folder / ("home" if rootless else "run") / "podman.sock"
         self._machine = PacketLab() if namespace is None else None
         self.namespace = namespace or ""
+        remains.register(self.folder)
+        if self._machine is not None:
+            remains.register_machine(self._machine)
         self._held: Held | None = None
         self._service: subprocess.Popen[bytes] | None = None
 
@@ -133,6 +137,15 @@ class Podman:
         """The network namespace of a running container."""
         assert self._held is not None
         return self._held.network_of(self.podman("inspect", "-f", "{{.State.Pid}}", container))
+
+    def processes(self) -> list[str]:
+        """The words of every process of its machine."""
+        assert self._held is not None
+        script = "for file in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $file; echo; done 2>/dev/null"
+        done = subprocess.run(
+            self._held.words("sh", "-c", script), capture_output=True, text=True, check=False
+        )
+        return [line for line in done.stdout.splitlines() if line.strip()]
 
     def remove_containers(self) -> None:
         """All of them, by force."""

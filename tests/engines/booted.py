@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from tests import roots
-from tests.engines import rooted
+from tests.engines import remains, rooted
 from tests.engines.held import control_groups
 
 PACKAGES = (
@@ -87,6 +87,7 @@ class Machine:
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="cs-boot-"))
         self.namespace = f"cs-boot-{os.getpid()}"
+        remains.register(self.folder, self.namespace)
         self._root = roots.made(SUITE, sorted(set(PACKAGES)))
         self._group = control_groups() / f"cs-{self.folder.name}"
         self._init: subprocess.Popen[bytes] | None = None

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, Self, TypeVar
 
+from tests.engines import remains
 from tests.engines.kinds import Engine, Kind, started
 from tests.host.lab import Lab as PacketLab
 from tests.host.namespace import run
@@ -55,6 +56,7 @@ class Site:
 
     def __init__(self, kind: Kind, *options: str) -> None:
         self.machine = PacketLab()
+        remains.register_machine(self.machine)
         self.kind, self._options = kind, options
         self._selector = selectors.DefaultSelector()
         self._sockets: list[socket.socket] = []
