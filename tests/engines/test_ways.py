@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -78,9 +80,7 @@ def sshd() -> Iterator[Sshd]:
 def test_it_is_read_over_ssh(quiet: Site, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
     quiet.engine.run("web", "-p", "8080:80")
     monkeypatch.setenv("PATH", sshd.path)
-    read = read_engine("web-1", sshd.url(quiet.engine.socket), SCOPE, timeout=30, concurrency=4)
-    assert isinstance(read, Complete), read
-    assert {port.first for port in read.required} == {8080}
+    assert required(quiet, sshd.url(quiet.engine.socket)) == {8080}
 
 
 def test_it_is_read_by_tls_with_certificates_on_both_sides(
@@ -141,7 +141,9 @@ def test_its_events_are_heard_and_again_after_it_was_away(quiet: Site) -> None:
             action()
             assert heard.wait(20), action
 
-        hears(lambda: quiet.engine.run("web", "-p", "8080:80"))
+        # Without a port: a user's Podman may fail to restart a container that publishes one
+        # (test_a_container_whose_port_is_taken_needs_nothing_until_it_runs_again).
+        hears(lambda: quiet.engine.run("web"))
         hears(lambda: quiet.engine.cli("restart", "-t", "0", "web"))
         hears(lambda: quiet.engine.cli("rm", "-f", "web"))
         quiet.engine.kill()
@@ -151,6 +153,44 @@ def test_its_events_are_heard_and_again_after_it_was_away(quiet: Site) -> None:
         hears(lambda: quiet.engine.run("late"))
     finally:
         listener.stop()
+
+
+def test_a_container_whose_port_is_taken_needs_nothing_until_it_runs_again(quiet: Site) -> None:
+    """A user's Podman 5 takes its own port from itself: `podman restart` starts the new pasta while
+    the old one, which ends by itself a moment later, still listens. The container then stays down,
+    as after any other program took the port; whatever the engine says of it then, no port is
+    required that nothing can answer on."""
+    machine = Path("/run/netns", quiet.machine.host)
+    quiet.engine.run("web", "-p", "8080:80")
+    assert required(quiet) == {8080}
+    quiet.engine.cli("stop", "-t", "0", "web")
+    eventually(lambda: listens(quiet, machine, 8080), "the port was not given back")
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        quiet.engine.cli("start", "web")
+    assert re.search("in use|already allocated", refused.value.stderr), refused.value.stderr
+    assert required(quiet) == set()
+    quiet.silence()
+    quiet.engine.cli("start", "web")
+    assert required(quiet) == {8080}
+
+
+def listens(site: Site, network: Path, port: int) -> bool:
+    """Whether something of ours listens at a port there from now on, and nothing else did."""
+    try:
+        site.serve(network, ("tcp", port))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return False
+    return True
+
+
+def required(site: Site, address: str | None = None) -> set[int]:
+    """The ports of the engine's containers; by its socket, if no address is given."""
+    address = address or f"unix://{site.engine.socket}"
+    read = read_engine("web-1", address, SCOPE, timeout=30, concurrency=4)
+    assert isinstance(read, Complete), read
+    return {port.first for port in read.required}
 
 
 def test_watch_opens_what_starts_closes_what_ends_and_nothing_while_the_engine_is_away(
