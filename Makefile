@@ -46,8 +46,9 @@ installed: $(STAMP) ## Paste the install pages on every system they name, in roo
 soak: $(STAMP) ## watch on a real engine that is killed and restarted, for MINUTES=2; needs root and dockerd
 	$(VENV)/bin/python -m tests.engine.soak --minutes $(or $(MINUTES),2)
 
-engines: $(STAMP) ## Docker 20.10 to 28 and Podman 4.3 to 6.1, and the table of them in docs/engines.md; needs root, takes an hour
-	CLOUDSYNC_ENGINES=all $(VENV)/bin/python -m pytest tests/engine tests/engines --timeout=0 --quiet --junitxml=.pytest-report/engines.xml
+engines: $(STAMP) ## Docker 20.10 to 28 and Podman 4.3 to 6.1, and the table of them in docs/engines.md; needs root, takes half an hour
+	CLOUDSYNC_ENGINES=all $(VENV)/bin/python -m pytest tests/engine tests/engines --numprocesses=$(TESTS_AT_ONCE) \
+		--dist=loadscope --timeout=0 --quiet --junitxml=.pytest-report/engines.xml
 	$(VENV)/bin/python -m tests.engines.table .pytest-report/engines.xml
 
 bench: $(STAMP) ## Measure beside Ansible and bare scripts at the doubles, and write docs/benchmarks.md; over an hour (PARTS="startup small")

@@ -22,8 +22,10 @@ def docker_kind(request: pytest.FixtureRequest) -> Kind:
 
 @pytest.fixture(scope="session")
 def session_engine(docker_kind: Kind) -> Iterator[Lab]:
-    with docker_kind.docker() as lab:
-        yield lab
+    lab = docker_kind.docker()
+    started(lab)
+    yield lab
+    lab.close()
 
 
 @pytest.fixture

@@ -18,13 +18,13 @@ from tests import roots
 from tests.engine import lab, podman
 from tests.engine.lab import Lab
 from tests.engine.podman import Podman
-from tests.engines import rooted
+from tests.engines import rooted, rootless
 
 Engine = Lab | Podman
 """What every engine has: `socket`, `namespace`, `inside`, `cli`, `run`, `image`, `network_of`,
 `version`, `start`, `stop`, `kill`, `remove_containers`."""
 Suite = Literal["bookworm", "trixie", "sid", "experimental"]
-_BOTH = (*rooted.PACKAGES, *podman.PACKAGES, "runc", "slirp4netns")
+_BOTH = (*rooted.PACKAGES, *podman.PACKAGES, *rootless.PACKAGES, "runc")
 _OVER = ("podman", "netavark")
 _PACKAGES: dict[Suite, tuple[str, ...]] = {
     "bookworm": (*podman.PACKAGES, "runc", "slirp4netns"),
@@ -76,6 +76,8 @@ class Kind:
             pytest.skip(reason)
         if self.suite is None:
             return Lab(*options, namespace=namespace)
+        if self.rootless:
+            return rootless.RootlessLab(self.root(), *options, namespace=namespace)
         return rooted.RootedLab(self.root(), *options, legacy=self.legacy, namespace=namespace)
 
     def podman(self, *options: str) -> Podman:
@@ -87,7 +89,9 @@ KINDS = (
     Kind("docker-here", "docker", always=True),
     Kind("docker-trixie", "docker", "trixie", always=True),
     Kind("docker-trixie-legacy", "docker", "trixie", legacy=True),
+    Kind("docker-trixie-rootless", "docker", "trixie", rootless=True, always=True),
     Kind("docker-sid", "docker", "sid"),
+    Kind("docker-sid-rootless", "docker", "sid", rootless=True),
     Kind("podman-bookworm", "podman", "bookworm", always=True),
     Kind("podman-bookworm-rootless", "podman", "bookworm", rootless=True),
     Kind("podman-trixie", "podman", "trixie", always=True),

@@ -1,9 +1,9 @@
 """What an engine of the tests may have left on this machine after it was closed: processes, mounts,
 namespaces, control groups and folders.
 
-Every engine registers what it makes (`register`); when a session of tests ends, nothing of it may be
-there any more. Several sessions, and other engines, may run on the machine at the same time, so only
-what was registered is looked for.
+Every engine registers what it makes (`register`); when a session of tests ends, nothing of it may
+be there any more. Several sessions, and other engines, may run on the machine at the same time, so
+only what was registered is looked for.
 """
 
 from __future__ import annotations
