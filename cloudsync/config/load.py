@@ -39,6 +39,7 @@ from cloudsync.config.engines import TlsEngine, engine_problem
 from cloudsync.config.expansion import Expansion, expanded
 from cloudsync.config.include import with_included
 from cloudsync.config.models import (
+    ENDPOINT_VARIABLES,
     PATTERNS,
     AllowTable,
     File,
@@ -49,6 +50,7 @@ from cloudsync.config.models import (
     TlsEngineTable,
     allowed,
     duration,
+    endpoint_problem,
     listen_address,
     port_range,
 )
@@ -209,6 +211,7 @@ class _Loader:
             table = StateTable(url=state) if isinstance(state, str) else state
             if table.url.startswith("file://"):
                 return Path(table.url.removeprefix("file://"))
+            self.check_endpoint_variables(table)
             return StateUrl(
                 table.url.rstrip("/"),
                 table.endpoint,
@@ -223,6 +226,16 @@ class _Loader:
             Path(self.environ.get("HOME", "~")).expanduser() / ".local" / "state"
         )
         return Path(home) / "cloudsync"
+
+    def check_endpoint_variables(self, table: StateTable) -> None:
+        """The variables of the AWS SDKs count like the key that they replace."""
+        if table.endpoint is not None or not table.url.startswith("s3://"):
+            return
+        for variable in ENDPOINT_VARIABLES:
+            if endpoint := self.environ.get(variable):
+                if (problem := endpoint_problem(endpoint)) is not None:
+                    self.problem(("state",), f"{variable} {problem}")
+                return
 
     def policy(self, file: File) -> PolicySettings:
         table = file.policy
@@ -390,6 +403,7 @@ class _Loader:
         self.check_hosts(path, table, file)
         if (account := accounts.get(table.provider)) is None:
             return None  # its own problem is noted already
+        self.take_out_name(name, rest, account)
         settings = self.validate(
             account.provider.firewall_settings, rest, path, FirewallTable.model_fields
         )
@@ -416,6 +430,20 @@ class _Loader:
             self.at(*path),
             tuple(table.shared_with),
         )
+
+    def take_out_name(self, name: str, rest: dict[str, object], account: AccountTable) -> None:
+        """`name = "edge-{host}"` beside `per_host` at a provider whose firewalls have no name of
+        their own: it says how the firewalls are called, which it cannot change."""
+        if name not in self.expansion.tables or "name" not in rest:
+            return
+        if "name" in account.provider.firewall_settings.model_fields:
+            return
+        if rest.pop("name") != name:
+            self.problem(
+                ("firewalls", name, "name"),
+                f"the firewall is called {name}, after its table and its host: leave name out, or "
+                "rename the table",
+            )
 
     def check_hosts(self, path: KeyPath, table: FirewallTable, file: File) -> None:
         if table.static and table.hosts:

@@ -8,7 +8,7 @@ check those.
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from ipaddress import ip_address
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -177,6 +177,10 @@ def _checked_endpoint(text: str) -> str:
     if (problem := endpoint_problem(text)) is not None:
         raise ValueError(problem)
     return text.rstrip("/")
+
+
+ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+"""Where S3 answers, for the AWS SDKs and for `state` without an endpoint; the first that is set."""
 
 
 def endpoint_problem(endpoint: str) -> str | None:
@@ -593,6 +597,16 @@ class FirewallTable(Settings):
     ] = False
 
 
+def _as_date(value: object) -> object:
+    """A day, a moment, or either in quotes, as a day."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError('must be a day such as 2027-06-30, or "2027-06-30"') from None
+    return value.date() if isinstance(value, datetime) else value
+
+
 class IgnoreTable(Settings):
     """`[[audit.ignore]]`: a finding of `cloudsync audit` that is accepted."""
 
@@ -602,7 +616,9 @@ class IgnoreTable(Settings):
     ] = "*"
     reason: Annotated[str, Field(min_length=1, description="why it is accepted")]
     until: Annotated[
-        date | None, Field(description="the last day it is accepted; then it is a finding again")
+        date | None,
+        BeforeValidator(_as_date),
+        Field(description="the last day it is accepted; then it is a finding again"),
     ] = None
 
 

@@ -29,7 +29,7 @@ from cloudsync.sources.inventory.signature import KeyProblem, signed
 from cloudsync.sources.read_hosts import surveys_of
 from cloudsync.state import StateError
 from cloudsync.state.store.contract import Changed, Store, Stored, StoreRefused
-from cloudsync.state.store.opened import open_store
+from cloudsync.state.store.opened import check_conditional, open_store
 
 DEFAULT = PublishSettings(valid_for=900.0)
 _TRIES = 3
@@ -125,6 +125,7 @@ def _write(
             store.put(name, data, None if stored is None else stored.version)
         except Changed:
             continue
+        check_conditional(configuration.state, name, data)
         return
     raise StateError(f"{store.where(name)} is written by another process all the time")
 

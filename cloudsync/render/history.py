@@ -95,7 +95,10 @@ def _acts(planned: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         "rewrite": "rewrote",
     }
     for change in planned:
-        if (verb := verbs.get(str(change.get("action")))) is not None:
+        verb = verbs.get(str(change.get("action")))
+        if change.get("action") == "reapply" and change.get("opens_now") is True:
+            verb = "lifted"
+        if verb is not None:
             yield f"{verb} {_text(change, 'target')}".rstrip()
 
 

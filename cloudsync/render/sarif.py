@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -77,7 +78,7 @@ def _rule(kind: Kind) -> dict[str, Any]:
     worst: Severity = next(s for s in _SCORE if s in kind.severity)
     return {
         "id": kind.id,
-        "name": "".join(word.capitalize() for word in kind.title.split() if word.isalnum()),
+        "name": "".join(word.capitalize() for word in re.findall(r"[A-Za-z0-9]+", kind.title)),
         "shortDescription": {"text": kind.title},
         "fullDescription": {"text": f"{kind.title}. Looked at: {kind.inputs}."},
         "help": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from cloudsync.model.plan import Plan
+from cloudsync.model.plan import Change, Plan
 from cloudsync.render.words import count
 
 _VERBS = (
@@ -13,6 +13,7 @@ _VERBS = (
     ("adopt", "adopt", "firewall"),
     ("attach", "attach", "machine"),
     ("reapply", "put into effect on", "machine"),
+    ("lift", "lift", "denial"),
     ("rewrite", "rewrite", "rule"),
     ("open", "open", "port"),
     ("close", "close", "port"),
@@ -25,13 +26,18 @@ def summary(plan: Plan) -> str:
     if not changing:
         return "Nothing to do for what could be read." if incomplete(plan) else "Nothing to do."
     counts: Counter[str] = Counter(
-        change.action for firewall in changing for change in firewall.changes
+        _kind(change) for firewall in changing for change in firewall.changes
     )
     phrases = [
         f"{verb} {count(counts[action], noun)}" for action, verb, noun in _VERBS if counts[action]
     ]
     where = f" on {count(len(changing), 'firewall')}" if len(changing) > 1 else ""
     return f"Plan: {', '.join(phrases)}{where}."
+
+
+def _kind(change: Change) -> str:
+    """Its action, but what is lifted is the opposite of what is put into effect."""
+    return "lift" if change.action == "reapply" and change.opens_now else change.action
 
 
 def not_opened(plan: Plan) -> int:

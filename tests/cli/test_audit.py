@@ -95,6 +95,7 @@ def test_sarif_names_the_file_and_keeps_its_fingerprints(project: Path) -> None:
     ) == (5, 6)
     rules = first["runs"][0]["tool"]["driver"]["rules"]
     assert rules[one["ruleIndex"]]["id"] == one["ruleId"] == "CS002"
+    assert rules[one["ruleIndex"]]["name"] == "DatabaseCacheOrQueuePublishedOnAllAddresses"
     assert first["version"] == "2.1.0"
 
 

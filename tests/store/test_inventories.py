@@ -148,6 +148,18 @@ def test_a_partial_read_stays_partial(site: Site) -> None:
     assert len(found.required) == 2
 
 
+@pytest.mark.parametrize(
+    "words", [{"status": "partial"}, {"status": "partial", "reasons": ["x"]}, {"reasons": ["x"]}]
+)
+def test_law1_an_inventory_is_as_complete_as_it_says(site: Site, words: Mapping[str, Any]) -> None:
+    publish(site.machine())
+    site.edit(lambda document: document.update(words))
+    discovery = of(discover(site.controller()))
+    assert isinstance(discovery, Partial)
+    assert len(discovery.required) == 3
+    assert any("the machine itself says" in reason for reason in discovery.reasons)
+
+
 def test_law1_no_inventory_is_unknown_and_not_empty(site: Site) -> None:
     assert isinstance(of(discover(site.controller())), Failed)
 

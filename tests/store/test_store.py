@@ -6,14 +6,18 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from cloudsync.config import load
 from cloudsync.model.state_url import StateUrl
+from cloudsync.reconcile.publish import publish
 from cloudsync.state import StateError
 from cloudsync.state.store.bucket import BucketStore
 from cloudsync.state.store.contract import Changed, Store, StoreError, update
 from cloudsync.state.store.opened import open_store, proved
+from tests.doubles.engine import FakeEngine
 from tests.store import ceph as real
 from tests.store.conftest import bucket
 from tests.store.trouble import Asked, Proxy, Trouble
@@ -147,6 +151,19 @@ def test_the_sdks_variables_name_the_endpoint(
     assert proved(replace(url, endpoint=None)).get("shop/x.json") is None
 
 
+_MACHINE = """version = 1
+owner = "shop"
+state = {{ url = "s3://{bucket}/state", endpoint = "{endpoint}" }}
+[ssh]
+ports = [22]
+sources = ["any"]
+[policy]
+expose = "published"
+[hosts.web-1]
+docker = "{engine}"
+"""
+
+
 class _Heedless(Proxy):
     """A store that takes no notice of `If-None-Match` and `If-Match`."""
 
@@ -171,6 +188,27 @@ def test_a_store_without_conditional_writes_is_refused(
             proved(StateUrl(f"s3://{bucket(moto)}/state", proxy.endpoint))
     finally:
         proxy.stop()
+
+
+@pytest.mark.emulator
+def test_a_machine_publishes_into_no_store_without_conditional_writes(
+    moto: str, tmp_path: Path
+) -> None:
+    proxy = _Heedless(int(moto.rpartition(":")[2]))
+    proxy.start()
+    with FakeEngine(tmp_path) as engine:
+        path = tmp_path / "cloudsync.toml"
+        path.write_text(
+            _MACHINE.format(bucket=bucket(moto), endpoint=proxy.endpoint, engine=engine.endpoint)
+        )
+        try:
+            (outcome,) = publish(load(path))
+            assert "does not do conditional writes" in str(outcome.problem)
+            path.write_text(path.read_text().replace(proxy.endpoint, moto))
+            (outcome,) = publish(load(path))
+            assert outcome.problem is None
+        finally:
+            proxy.stop()
 
 
 def test_the_proof_is_kept_for_a_day_and_for_this_endpoint_only(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,13 @@ reason = "wanted"
     assert [ignore.id for ignore in again.audit_ignores] == ["CS004", "CS001"]
 
 
+@pytest.mark.parametrize("until", ["2027-01-31", '"2027-01-31"', "2027-01-31T12:00:00Z"])
+def test_an_ignore_ends_on_a_day_however_it_is_written(tmp_path: Path, until: str) -> None:
+    ignore = f'[[audit.ignore]]\nid = "CS004"\nreason = "x"\nuntil = {until}\n'
+    (accepted,) = loaded(tmp_path, GOOD + ignore).audit_ignores
+    assert accepted.until == date(2027, 1, 31)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -95,6 +103,10 @@ def test_mistakes_are_named_with_their_place(tmp_path: Path, old: str, new: str,
     ("more", "message"),
     [
         ('[[audit.ignore]]\nid = "4"\nreason = "x"', 'id: must be the id of a finding such as "CS'),
+        (
+            '[[audit.ignore]]\nid = "CS004"\nreason = "x"\nuntil = "soon"',
+            "until: must be a day such as 2027-06-30",
+        ),
         ('[networks.Home]\nfile = "home.txt"', "must be named with a-z, 0-9, _ and -"),
         ('[providers.aws]\nregion = "Mars"', "region: must match ^[a-z]{2,}"),
         (

@@ -148,6 +148,17 @@ def test_a_mistake_in_a_table_for_every_host_has_its_place(tmp_path: Path) -> No
     assert "colour" in problem
 
 
+def test_a_name_for_every_host_is_accepted_where_firewalls_have_none(tmp_path: Path) -> None:
+    named = EDGE + 'name = "edge-{host}"\n'
+    configuration = with_published(configured(tmp_path, named), ["web-1", "web-2"])
+    assert sorted(configuration.firewalls) == ["edge-web-1", "edge-web-2"]
+    hosts = '[hosts.web-1]\nports = ["443/tcp"]\n'
+    (problem,) = problems(tmp_path, hosts + named.replace('"edge-{', '"front-{'))
+    assert "firewalls.edge-web-1.name: the firewall is called edge-web-1" in problem
+    once = named.replace("per_host = true", "").replace("-{host}", "")
+    assert any("name: unknown key" in problem for problem in problems(tmp_path, hosts + once))
+
+
 def test_two_hosts_with_one_firewall_at_the_vendor_are_refused(tmp_path: Path) -> None:
     tables = EDGE.replace("edge-{host}.json", "edge.json")
     configuration = configured(tmp_path, tables)
@@ -240,6 +251,22 @@ def test_a_state_may_be_a_table_with_an_endpoint(tmp_path: Path) -> None:
         "https://fsn1.example",
         "fsn1",
     )
+
+
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_a_variable_for_the_endpoint_is_checked_like_the_key(
+    tmp_path: Path, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "cloudsync.toml"
+    path.write_text(HEAD.format(top="").replace("file:///tmp/nowhere", "s3://bucket/a"))
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv(variable, "http://127.0.0.1:9000")
+    load(path)
+    monkeypatch.setenv(variable, "http://198.51.100.1:9000")
+    with pytest.raises(ConfigError, match=f"state: {variable} must be https://"):
+        load(path)
+    path.write_text(HEAD.format(top=""))
+    load(path)
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,10 @@ from cloudsync.model.ports import (
     Origin,
 )
 from cloudsync.planning.policy import unassigned
+from cloudsync.provider.contract import Pending
 from cloudsync.reconcile import run as reconcile
 from cloudsync.reconcile.run import Options, Outcome, Report
-from cloudsync.render import markdown, text, words
+from cloudsync.render import markdown, result, text, words
 from cloudsync.render.escape import markdown as escaped
 from cloudsync.render.escape import plain
 from cloudsync.rules import Rule, RuleSet
@@ -104,6 +105,16 @@ def test_a_plan_says_in_words_what_opens_to_whom(world: World) -> None:
     assert "+ 443/tcp   everyone  shop/web" in out
     assert "- 8080/tcp  everyone  no container and no configuration asks for it" in out
     assert out.endswith("Plan: open 1 port, close 1 port.")
+
+
+def test_what_is_lifted_is_not_said_to_be_put_into_effect(world: World) -> None:
+    world.has("tcp/22")
+    world.cloud.pending["web"] = (Pending("machine web-1", "nothing is dropped", lifts=True),)
+    report = Report(planned(world), (Outcome("web", "done"),))
+    assert shown(report.plan).endswith("Plan: lift 1 denial.")
+    changes = " ".join(result.changes(report))
+    assert changes == "web: lifted machine web-1"
+    assert "into effect" not in shown(report.plan) + changes
 
 
 def test_an_empty_plan_says_so(world: World) -> None:

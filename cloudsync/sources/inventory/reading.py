@@ -8,13 +8,14 @@
 | is older than one that an apply read before             | failed                               |
 | was written longer ago than it is valid, or in future   | failed                               |
 | says that an engine could not be read                   | as if that engine had not answered   |
+| says `partial`, though all of its engines answered      | partial: the worse of the two counts |
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -86,9 +87,28 @@ def inventory_of(published: Published, expected: Expected) -> Inventory | Failed
     except ValueError:
         return Failed("its inventory has not the form of one", temporary=False)
     if form.status == "failed" or not surveys:
-        why = "; ".join(form.reasons[:3]) or "it could not read its engines"
-        return Failed(f"the machine itself says: {why}")
-    return Inventory(surveys, form.sequence)
+        return Failed(_own_words(form))
+    return Inventory(_as_complete_as_stated(form, surveys), form.sequence)
+
+
+def _as_complete_as_stated(
+    form: InventoryForm, surveys: tuple[Survey | Failed, ...]
+) -> tuple[Survey | Failed, ...]:
+    """The answers, incomplete if the document says so: another publisher, or a later version of
+    this one, may know of something unread that belongs to none of its engines."""
+    if form.status == "complete" and not form.reasons:
+        return surveys
+    if any(isinstance(survey, Failed) or survey.reasons for survey in surveys):
+        return surveys
+    return tuple(
+        survey if isinstance(survey, Failed) else replace(survey, reasons=(_own_words(form),))
+        for survey in surveys
+    )
+
+
+def _own_words(form: InventoryForm) -> str:
+    why = "; ".join(form.reasons[:3]) or "it could not read its engines"
+    return f"the machine itself says: {why}"
 
 
 def _distrust(document: Any, trusted: Sequence[str]) -> str | None:

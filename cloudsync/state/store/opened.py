@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from cloudsync.config.models import endpoint_problem
+from cloudsync.config.models import ENDPOINT_VARIABLES, endpoint_problem
 from cloudsync.model.state_url import StatePlace, StateUrl
 from cloudsync.provider.settings import SecretError
 from cloudsync.state.store.bucket import BucketStore
@@ -54,12 +54,34 @@ def proved(place: StateUrl) -> Store:
     return _opened(place)
 
 
+def check_conditional(place: StatePlace, name: str, data: bytes) -> None:
+    """See the store refuse to create the object `name` again, which was just written as `data`:
+    for a machine that may write nothing else. Not asked if a run has proved the store. Raises
+    `StoreError`."""
+    if isinstance(place, Path) or _is_proved(place):
+        return
+    store = _opened(place)
+    if _accepts(store, name, data, None):
+        raise StoreError(
+            f"{place.url} does not do conditional writes (an object was created twice), so two "
+            "machines could undo each other. Publish into another store, or a folder"
+        )
+
+
+@lru_cache(maxsize=8)
+def _is_proved(place: StateUrl) -> bool:
+    try:
+        return _proof(BucketStore(_client(place, os.environ), place.url), place) is not None
+    except StoreRefused:
+        return False
+
+
 def endpoint_of(place: StateUrl, environ: Mapping[str, str]) -> str | None:
     """Where the store answers: as the configuration says, else as the SDKs' variables do. Raises
     `StoreError` for plain http to another machine."""
     endpoint = place.endpoint
     if endpoint is None and place.url.startswith("s3://"):
-        endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or None
+        endpoint = next(filter(None, map(environ.get, ENDPOINT_VARIABLES)), None)
     if endpoint is not None and (problem := endpoint_problem(endpoint)) is not None:
         raise StoreError(f"the endpoint of {place.url} {problem}")
     return None if endpoint is None else endpoint.rstrip("/")
@@ -165,7 +187,7 @@ def _prove(store: BucketStore) -> bool:
         store.delete(name)
 
 
-def _accepts(store: BucketStore, name: str, data: bytes, over: str | None) -> bool:
+def _accepts(store: Store, name: str, data: bytes, over: str | None) -> bool:
     try:
         store.put(name, data, over)
     except Changed:
