@@ -134,7 +134,7 @@ def test_a_context_of_the_docker_command_is_followed(tmp_path: Path) -> None:
 def test_without_an_engine_and_ports_it_says_what_is_missing(tmp_path: Path) -> None:
     done = init(tmp_path)
     assert done.returncode == 64
-    assert "is not read" in done.stderr
+    assert "could not be read" in done.stderr
     assert "--engine URL or --ports LIST is needed" in done.stderr
     assert list(tmp_path.iterdir()) == []
 

@@ -39,7 +39,7 @@ def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[roots.Co
                 "GIT_CONFIG_KEY_0": "safe.directory",
                 "GIT_CONFIG_VALUE_0": "*",
             },
-            timeout=60,
+            timeout=300,
         )
         prepared = copy.run("useradd --create-home --shell /bin/sh user; chown -R user /checkout")
         assert prepared.returncode == 0, prepared.stdout

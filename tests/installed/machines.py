@@ -56,7 +56,7 @@ def checkout(folder: Path) -> Path:
             "GIT_CONFIG_KEY_0": "safe.directory",
             "GIT_CONFIG_VALUE_0": "*",
         },
-        timeout=60,
+        timeout=300,
     )
     (folder / "gitconfig").write_text(GITCONFIG)
     (folder / "dnf").write_text(DNF)

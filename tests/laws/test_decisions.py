@@ -72,7 +72,7 @@ def test_a_firewall_of_other_hosts_says_that_it_is_taken_over_from_them(world: W
 
 
 @pytest.mark.parametrize(
-    ("machines", "said"), [(5, "m4 would"), (6, "m4 and 1 more would"), (8, "m4 and 3 more would")]
+    ("machines", "said"), [(5, "m4 are"), (6, "m4 and 1 more are"), (8, "m4 and 3 more are")]
 )
 def test_of_many_open_machines_five_are_named_and_the_rest_counted(
     machines: int, said: str

@@ -388,7 +388,7 @@ def test_the_same_mistake_on_several_containers_stands_under_one_title() -> None
             container("blog", publish(6379), image="redis"),
         )
     )
-    printed = text(audit(facts, (), TODAY), width=120)
+    printed = text(audit((facts,), (), TODAY), width=120)
     (title,) = re.findall(r"CS002 .*", printed)
     under = printed.partition(title)[2].partition("fix:")[0]
     assert [line.split(":")[0].strip() for line in under.strip().splitlines()] == ["blog", "shop"]
