@@ -275,12 +275,12 @@ def _closings(
     notes = _no_memory(case, holding)
     if present is None:
         return _Closings(holding, (), notes, None, NOTHING)
-    counted = _Counted(present)
+    rules = present.vendor_rules
     of_hosts = {host: rules for host, rules in known.items() if host in case.firewall.hosts}
     refusing = (
         _unlisted(case, present, holding.closing),
-        guards.max_close(name, counted(holding.closing), policy.max_close, granted),
-        guards.everything_would_close(name, desired, counted, holding.closing, of_hosts, granted),
+        guards.max_close(name, guards.closings(rules, holding.closing), policy.max_close, granted),
+        guards.everything_would_close(name, desired, rules, holding.closing, of_hosts, granted),
     )
     refused = tuple(guard for guard in refusing if guard is not None)
     for guard in (*refused, foreign):
@@ -299,16 +299,6 @@ def _without_lists(holding: Holding, observed: Present | Absent, desired: Desire
         return holding
     let_in = observed.by_lists - observed.rules - desired.ssh
     return replace(holding, final=holding.final - let_in)
-
-
-@dataclass(frozen=True, slots=True)
-class _Counted:
-    """How many rules of a firewall a rule set is."""
-
-    observed: Present
-
-    def __call__(self, rules: RuleSet) -> int:
-        return guards.closings(self.observed.vendor_rules, rules)
 
 
 def _no_memory(case: Case, holding: Holding) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ A guard that withholds `closings` lets the openings of its firewall go on; one t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -293,7 +293,7 @@ def rewritten(rules: Sequence[VendorRule], touched: Sequence[Touched]) -> int:
 def everything_would_close(
     name: str,
     desired: Desired,
-    counted: Callable[[RuleSet], int],
+    rules: Sequence[VendorRule],
     closing: RuleSet,
     before: Mapping[str, RuleSet],
     granted: Granted,
@@ -302,22 +302,22 @@ def everything_would_close(
     until the user says how many are right. One rule alone is not "everything"; what a label,
     `policy.deny` or `[ssh]` closes was the user's decision already.
 
-    `counted`: how many rules a set is at the vendor. `before`: what the containers of each host
-    were last seen to need.
+    `rules`: those the vendor has. `before`: what the containers of each host were last seen to
+    need.
     """
     ssh = RuleSet.of(Rule(rule.protocol, rule.first, rule.last, ANY) for rule in desired.ssh)
     unexplained = closing - desired.denied - desired.deliberate - ssh
-    count = counted(closing)
-    if _fewer(counted, unexplained) < _SEVERAL or (
+    count = closings(rules, closing)
+    if _ports_closing(rules, unexplained) < _SEVERAL or (
         granted.allow_close is not None and granted.allow_close >= count
     ):
         return None
     emptied = [
         host
-        for host, rules in before.items()
+        for host, needed in before.items()
         if not desired.engines.get(host)
-        and _fewer(counted, rules & unexplained) >= _SEVERAL
-        and unexplained.covers(rules & closing)
+        and _ports_closing(rules, needed & unexplained) >= _SEVERAL
+        and unexplained.covers(needed & closing)
     ]
     if not desired.rules - desired.ssh - desired.rules.of_protocols("icmp", "icmpv6"):
         saw = "nothing but SSH would stay open"
@@ -328,16 +328,25 @@ def everything_would_close(
     return _refuse(
         "everything-would-close",
         name,
-        f"{saw} ({count} rules would close): an engine that lost its containers, or the wrong "
-        "engine, would look like this. The openings go on. If it is right, pass "
-        f"--allow-close {count}",
+        f"{saw} ({count} {'rule' if count == 1 else 'rules'} would close): an engine that lost "
+        "its containers, or the wrong engine, would look like this. The openings go on. If it is "
+        f"right, pass --allow-close {count}",
     )
 
 
-def _fewer(counted: Callable[[RuleSet], int], rules: RuleSet) -> int:
-    """How many rules these are to a person: neither the pieces of one wide rule nor the two a
-    vendor has for the two address families are several."""
-    return min(counted(rules), len(tuple(rules)))
+def _ports_closing(rules: Sequence[VendorRule], closing: RuleSet) -> int:
+    """How many rules these are to a person, who tells them apart by protocol and ports: 80 and 81
+    are two if the vendor has a rule for each. Neither the pieces of one wide rule nor the rules a
+    vendor has for several sources, or for the two address families, are several."""
+    losing = [rule.lets_in for rule in rules if rule.lets_in & closing]
+    ports = {
+        (piece.protocol, piece.ports)
+        for lets_in in losing
+        for piece in lets_in
+        if RuleSet.of((piece,)) & closing
+    }
+    rest = closing - RuleSet.of(piece for lets_in in losing for piece in lets_in)
+    return len(ports) + len(tuple(rest))
 
 
 def unlisted_machines(

@@ -7,8 +7,23 @@ from dataclasses import replace
 import pytest
 
 from cloudsync.model.plan import Granted, Guard
-from cloudsync.planning.guards import attaching, closings, lawful_steps, max_close
-from cloudsync.provider.contract import Attachment, FirewallSpec, Machine, Step, StepKind, Target
+from cloudsync.planning.guards import (
+    attaching,
+    closings,
+    everything_would_close,
+    lawful_steps,
+    max_close,
+)
+from cloudsync.planning.policy import Desired
+from cloudsync.provider.contract import (
+    Attachment,
+    FirewallSpec,
+    Machine,
+    Step,
+    StepKind,
+    Target,
+    VendorRule,
+)
 from cloudsync.provider.marker import Marker
 from cloudsync.provider.settings import FirewallSettings
 from cloudsync.rules import NOTHING, RuleSet
@@ -188,3 +203,58 @@ def test_law8_containers_whose_ports_are_not_known_are_named_before_an_attach() 
     guard = attaching("web", attach, Granted(), many)
     assert guard is not None
     assert "e4 on web-1 (host) and 3 more" in guard.message
+
+
+def only_ssh_is_desired(*written: str, closing: RuleSet | None = None) -> Guard | None:
+    """The guard where the vendor has these rules besides SSH, and they close."""
+    desired = Desired((), SSH, SSH, NOTHING, NOTHING, (), ())
+    vendor = [VendorRule(str(at), rules(text)) for at, text in enumerate(written)]
+    going = rules(*written) if closing is None else closing
+    return everything_would_close("web", desired, vendor, going, {}, Granted())
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        ("tcp/443", "tcp/8080"),
+        ("tcp/8080", "tcp/8081"),
+        ("tcp/8000-8010", "tcp/8011-8020"),
+        ("tcp/53", "udp/53"),
+    ],
+)
+def test_rules_of_several_ports_are_everything_though_their_numbers_are_neighbours(
+    written: tuple[str, ...],
+) -> None:
+    guard = only_ssh_is_desired(*written)
+    assert guard is not None
+    assert guard.withholds == "closings"
+    assert "(2 rules would close)" in guard.message
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        ("tcp/8000-8010",),
+        ("tcp/8080 from 0.0.0.0/0", "tcp/8080 from ::/0"),
+        ("tcp/8080 from 203.0.113.0/24", "tcp/8080 from 198.51.100.0/24"),
+    ],
+)
+def test_one_range_and_the_families_and_sources_of_one_port_are_not_several_rules(
+    written: tuple[str, ...],
+) -> None:
+    assert only_ssh_is_desired(*written) is None
+
+
+def test_the_pieces_of_one_wide_rule_are_not_several_rules() -> None:
+    wide = "tcp/1-65535"
+    assert only_ssh_is_desired(wide, closing=rules(wide) - rules("tcp/22", "tcp/443")) is None
+
+
+def test_two_ports_in_one_object_of_the_vendor_are_several_rules() -> None:
+    desired = Desired((), SSH, SSH, NOTHING, NOTHING, (), ())
+    packed = [VendorRule("web-any4", rules("tcp/80", "tcp/443"))]
+    guard = everything_would_close(
+        "web", desired, packed, rules("tcp/80", "tcp/443"), {}, Granted()
+    )
+    assert guard is not None
+    assert "(1 rule would close)" in guard.message
