@@ -201,6 +201,9 @@ class Complete:
     """What labels of images take away from `required`. It is never opened, and counts wherever
     something is decided over everything that is asked for: an image cannot make room for others."""
     uncertain: tuple[Uncertain, ...] = ()
+    shut: tuple[RequiredPort, ...] = ()
+    """Published ports that the container's own labels let nobody of their address family reach,
+    though they may open them to the other one: closed on purpose, so without grace."""
     sequence: int = 0
     """Of the inventory it was read from; 0 if the engines themselves were asked."""
 
@@ -224,6 +227,7 @@ class Partial:
     unpublished: tuple[Unpublished, ...] = ()
     narrowed: tuple[RequiredPort, ...] = ()
     uncertain: tuple[Uncertain, ...] = ()
+    shut: tuple[RequiredPort, ...] = ()
     sequence: int = 0
 
 
@@ -290,6 +294,7 @@ def incomplete(
         discovery.unpublished,
         discovery.narrowed,
         discovery.uncertain,
+        discovery.shut,
         discovery.sequence,
     )
 

@@ -179,7 +179,8 @@ def _asked_for(own: ConfiguredRules, groups: Sequence[Group]) -> Iterable[Rule]:
 
 def _listed(discovery: Complete | Partial, expose: str) -> Verdict:
     """What the sources themselves know cannot be opened."""
-    refused, deliberate = [], []
+    refused = []
+    deliberate = [rule for port in discovery.shut if port.observed for rule in port_rules(port)]
     for port in discovery.unopened:
         if port.code == "labelled-out" and port.ports and not port.by_image:
             deliberate.append(Rule.of(port.protocol, port.ports, ANY))

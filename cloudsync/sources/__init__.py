@@ -37,6 +37,7 @@ def united(discoveries: Sequence[Discovery]) -> Discovery:
         unpublished=tuple(container for discovery in read for container in discovery.unpublished),
         narrowed=tuple(port for discovery in read for port in discovery.narrowed),
         uncertain=tuple(c for discovery in read for c in discovery.uncertain),
+        shut=tuple(port for discovery in read for port in discovery.shut),
         sequence=max((discovery.sequence for discovery in read), default=0),
     )
     return incomplete(whole, reasons, temporary=temporary)

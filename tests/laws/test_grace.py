@@ -261,6 +261,23 @@ def test_sources_that_a_label_narrowed_close_at_once(shop: World) -> None:
     assert open_(shop) == WITHOUT_8080 | rules("tcp/8080 from 203.0.113.0/24,2001:db8::/32")
 
 
+def test_an_address_family_that_a_label_shuts_out_closes_at_once(shop: World) -> None:
+    v4, v6 = both("8080")
+    shop.discoveries["web-1"] = Complete((*both("443"), v4), shut=(v6,))
+    apply(shop)
+    assert open_(shop) == WITHOUT_8080 | rules("tcp/8080 from 0.0.0.0/0")
+
+
+def test_law1_a_family_that_a_label_shuts_out_stays_while_the_host_is_not_complete(
+    shop: World,
+) -> None:
+    before = open_(shop)
+    v4, v6 = both("8080")
+    shop.discoveries["web-1"] = Partial(("one unread",), (*both("443"), v4), shut=(v6,))
+    apply(shop)
+    assert open_(shop) == before
+
+
 def test_a_port_that_the_policy_stops_opening_closes_at_once(shop: World) -> None:
     shop.policy(expose="labelled")
     shop.discoveries["web-1"] = Complete((*both("443", asked=True), *both("8080")))

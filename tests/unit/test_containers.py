@@ -394,6 +394,28 @@ def test_the_same_key_with_another_value_is_the_containers_own() -> None:
     assert all(port.asked for port in found.required)
 
 
+@pytest.mark.parametrize(
+    ("label", "value", "families"),
+    [
+        ("cloudsync.sources", "any4", {6}),
+        ("cloudsync.sources", "any6", {4}),
+        ("cloudsync.sources", "203.0.113.0/24", {6}),
+        ("cloudsync.port.8080.sources", "2001:db8::/48", {4}),
+        ("cloudsync.sources", "any", set()),
+    ],
+)
+def test_a_family_that_the_containers_own_label_leaves_out_is_shut_on_purpose(
+    label: str, value: str, families: set[int]
+) -> None:
+    labels = {label: value}
+    found = needs(answer(("80/tcp", "", "8080"), labels=labels))
+    assert {port.address.version for port in found.shut if port.address} == families
+    assert {port.address.version for port in found.required if port.address} == {4, 6} - families
+    assert found.unopened == ()
+    of_image = needs(answer(("80/tcp", "", "8080"), labels=labels), image=labels)
+    assert of_image.shut == ()
+
+
 def test_a_malformed_label_of_an_image_is_ignored_and_reported() -> None:
     labels = {"cloudsync.exposed": "yes"}
     found = needs(answer(("80/tcp", "", "8080"), labels=labels), image=labels)

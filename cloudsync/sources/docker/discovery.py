@@ -67,6 +67,7 @@ def discovery_of(
         unpublished=tuple(n.unpublished for n in needs if n.unpublished is not None),
         narrowed=tuple(dict.fromkeys(port for need in needs for port in need.narrowed)),
         uncertain=tuple(n.uncertain for n in needs if n.uncertain is not None),
+        shut=tuple(dict.fromkeys(port for need in needs for port in need.shut)),
     )
     lacking = _lacking(answers, manager)
     lasting = answers.lasting or len(lacking) > len(answers.reasons)

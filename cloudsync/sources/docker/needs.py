@@ -61,6 +61,7 @@ class Needs:
     narrowed: tuple[RequiredPort, ...] = ()
     unpublished: Unpublished | None = None
     uncertain: Uncertain | None = None
+    shut: tuple[RequiredPort, ...] = ()
 
 
 def needs_of(
@@ -309,6 +310,7 @@ def _collected(
 ) -> Needs:
     required: list[RequiredPort] = []
     narrowed: list[RequiredPort] = []
+    shut: list[RequiredPort] = []
     out: list[_Out] = []
     for port in ports:
         if (reason := rules.left_out(port)) is not None:
@@ -320,11 +322,14 @@ def _collected(
             required.append(judged.required)
         elif judged.why is not None:
             out.append(_Out(port, judged.why, by_image=True))
+        else:
+            shut.append(port)
     return replace(
         needs,
         required=coalesced(required),
         unopened=tuple(dict.fromkeys((*unopened, *_unopened(out)))),
         narrowed=coalesced(narrowed),
+        shut=coalesced(shut),
     )
 
 
