@@ -86,15 +86,16 @@ def command(shell: Shell, *, hosts: tuple[str, ...], fail_on: str, **options: ob
 
 def _configuration(shell: Shell, hosts: tuple[str, ...]) -> Configuration | None:
     """The configuration; None if there is none and none was named."""
-    from cloudsync.config import ConfigError, find
+    from cloudsync.config import ConfigError, NoConfiguration, find
 
     try:
         find(shell.config)
-    except ConfigError:
+    except NoConfiguration:
         if hosts:
             raise click.UsageError("HOST needs a configuration that names it") from None
-        if shell.config is None:
-            return None
+        return None
+    except ConfigError:
+        pass  # loading it says what is wrong
     configuration = shell.load()
     unknown = [name for name in hosts if name not in configuration.hosts]
     if unknown:

@@ -77,13 +77,16 @@ def command(shell: Shell, *, output: str) -> int:
 
 
 def _configuration(shell: Shell) -> Configuration | None:
-    """The configuration; None where there is none and none was named."""
-    from cloudsync.config import ConfigError, find
+    """The configuration; None if there is none and none was named. One that others can change is
+    refused, not passed over: what it says would be missing from the answer."""
+    from cloudsync.config import ConfigError, NoConfiguration, find
 
     try:
         find(shell.config)
-    except ConfigError:
+    except NoConfiguration:
         return None
+    except ConfigError:
+        pass  # loading it says what is wrong
     return shell.load()
 
 

@@ -6,6 +6,6 @@ from __future__ import annotations
 from cloudsync.config.configuration import Configuration
 from cloudsync.config.find import find
 from cloudsync.config.load import load
-from cloudsync.config.problems import ConfigError, Problem
+from cloudsync.config.problems import ConfigError, NoConfiguration, Problem
 
-__all__ = ["ConfigError", "Configuration", "Problem", "find", "load"]
+__all__ = ["ConfigError", "Configuration", "NoConfiguration", "Problem", "find", "load"]

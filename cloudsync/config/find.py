@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cloudsync.config.configuration import Place
-from cloudsync.config.problems import ConfigError, Problem
+from cloudsync.config.problems import ConfigError, NoConfiguration, Problem
 
 
 def candidates(environ: Mapping[str, str]) -> tuple[Path, ...]:
@@ -31,7 +31,8 @@ def candidates(environ: Mapping[str, str]) -> tuple[Path, ...]:
 
 def find(explicit: str | None, environ: Mapping[str, str] = os.environ) -> Path:
     """The configuration file: `--config`, `CLOUDSYNC_CONFIG`, else the first candidate that is
-    there. Raises `ConfigError` if there is none, or if the one that was found is not safe."""
+    there. Raises `NoConfiguration` if there is none, and `ConfigError` if the one that lies there
+    is not safe."""
     named = explicit or environ.get("CLOUDSYNC_CONFIG")
     if named:
         return Path(named)
@@ -55,7 +56,7 @@ def find(explicit: str | None, environ: Mapping[str, str] = os.environ) -> Path:
             )
         return path
     looked = ", ".join(str(path) for path in candidates(environ))
-    raise ConfigError(
+    raise NoConfiguration(
         [
             Problem(
                 Place("", 0, 0),

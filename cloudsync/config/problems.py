@@ -31,6 +31,10 @@ class ConfigError(Exception):
         super().__init__("; ".join(str(problem) for problem in self.problems[:3]))
 
 
+class NoConfiguration(ConfigError):
+    """None is named, and none lies where one is looked for."""
+
+
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """`unknown key, did you mean "token"?`"""
     near = get_close_matches(key, list(known), 1)

@@ -75,6 +75,17 @@ def test_without_a_configuration_the_docker_commands_engine_is_shown(
     assert done.stdout.endswith("Next: cloudsync init\n")
 
 
+@pytest.mark.parametrize("words", [("discover",), ("audit",)])
+def test_a_configuration_that_others_can_change_is_refused_and_not_passed_over(
+    shell: Shell, engine: FakeEngine, words: tuple[str, ...]
+) -> None:
+    (shell.folder / "cloudsync.toml").chmod(0o666)
+    done = shell.types(*words, DOCKER_HOST=engine.endpoint)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert "--config ./cloudsync.toml takes it" in done.stderr
+    assert engine.requests == []
+
+
 def test_labels_that_name_things_of_a_configuration_are_no_mistake_without_one(
     shell: Shell, engine: FakeEngine
 ) -> None:
