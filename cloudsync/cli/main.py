@@ -189,24 +189,34 @@ def _run(words: list[str]) -> int:
 
 
 def _common_last(words: list[str]) -> list[str]:
-    """The options every command takes may stand before it: they are moved behind it."""
-    before: list[str] = []
-    while words and words[0] != "--":
-        word = words[0]
+    """The options every command takes may stand before it: they are moved behind it, and those
+    between `config` and its own command behind that."""
+    before, rest = _leading(words)
+    if rest and rest[0] == "config":
+        between, own = _leading(rest[1:])
+        if own and not own[0].startswith("-"):
+            return ["config", own[0], *before, *between, *own[1:]]
+    if not before or not rest:
+        return words
+    return [rest[0], *before, *rest[1:]]
+
+
+def _leading(words: list[str]) -> tuple[list[str], list[str]]:
+    """The common options that words begin with, and the rest."""
+    rest = list(words)
+    options: list[str] = []
+    while rest and rest[0] != "--":
+        word = rest[0]
         name, _, value = word.partition("=")
-        if word in ("-q", "-v", "--quiet", "--verbose") or (
-            value and name in ("--config", "--color", "--log-format")
+        if word in ("-c", "--config", "--color", "--log-format"):
+            options += rest[:2]
+            del rest[:2]
+        elif (
+            word in ("-q", "-v", "--quiet", "--verbose")
+            or (value and name in ("--config", "--color", "--log-format"))
+            or (word.startswith("-c") and not word.startswith("--"))
         ):
-            before.append(words.pop(0))
-        elif word in ("-c", "--config", "--color", "--log-format"):
-            before += words[:2]
-            del words[:2]
-        elif word.startswith("-c") and not word.startswith("--"):
-            before.append(words.pop(0))
+            options.append(rest.pop(0))
         else:
             break
-    if not before or not words:
-        return words or before
-    if words[0] == "config" and len(words) > 1 and not words[1].startswith("-"):
-        return [*words[:2], *before, *words[2:]]
-    return [words[0], *before, *words[1:]]
+    return options, rest

@@ -201,6 +201,9 @@ def test_common_options_stand_before_or_after_the_command(shell: Shell) -> None:
     assert shell.code("plan", "-c", "other.toml") == 0
     assert shell.code("-c", "other.toml", "plan") == 0
     assert shell.code("--config=other.toml", "-v", "config", "check") == 0
+    assert shell.code("config", "-c", "other.toml", "check") == 0
+    assert shell.code("-q", "config", "--config=other.toml", "-v", "show") == 0
+    assert shell.code("config", "-c", "missing.toml", "check") == 64
 
 
 def answered(shell: Shell, answer: str) -> tuple[int, str]:
