@@ -334,6 +334,13 @@ def test_two_firewalls_with_one_vendor_identity_are_refused(tmp_path: Path) -> N
     assert "names the same firewall at the vendor" in problems(tmp_path, text)[0]
 
 
+def test_two_spellings_of_one_local_path_are_one_firewall(tmp_path: Path) -> None:
+    text = GOOD + "[providers.local]\n"
+    for name, path in (("a", "fw.json"), ("b", ".//fw.json")):
+        text += f'[firewalls.{name}]\nprovider = "local"\nhosts = ["web-1"]\npath = "{path}"\n'
+    assert "names the same firewall at the vendor" in problems(tmp_path, text)[0]
+
+
 def test_a_retired_host_is_out_of_the_reckoning_but_in_the_marker(tmp_path: Path) -> None:
     text = (
         GOOD.replace('hosts = ["web-1"]', 'hosts = ["web-1", "old"]')

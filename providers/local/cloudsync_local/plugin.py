@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import field_validator
@@ -101,8 +101,8 @@ class LocalProvider:
         return STARTER
 
     def identity(self, spec: FirewallSpec) -> str:
-        """The file's path as configured."""
-        return _path(spec)
+        """The file's path as configured; `./web.json` is the file that `web.json` is."""
+        return str(PurePath(_path(spec)))
 
     def endpoint(self, account: Account) -> str:  # noqa: ARG002 - the contract's signature
         """Files need no endpoint."""
