@@ -1,9 +1,13 @@
-"""A fleet whose machines publish into a store: what one shard of its controllers costs.
+"""A fleet whose machines publish into a store: what the shards of its controllers cost.
 
-Every run is a process of its own. The store is a folder behind the interface of a store, with a
-latency and a count added to each request; the clouds are accounts of the provider `local`.
+Every shard is a controller in a process of its own, begun afresh for the first two stages, and
+going on for the others, as `watch` does. The store is a folder behind the interface of a store,
+with a latency and a count added to each request; the clouds are accounts of the provider `local`.
 
-Usage: store_fleet.py HOSTS FIREWALLS SHARDS [SHARD …]
+Usage: store_fleet.py HOSTS FIREWALLS SHARDS [SHARD ...]    these shards of so many, in turn
+       store_fleet.py HOSTS FIREWALLS --growth              a shard of 16, 8, 4, 2, 1
+
+A line of JSON for each shard and stage; benchmarks/results/store_fleet.json is made of them.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,14 +137,42 @@ class Counted:
         return getattr(self.inner, method)(*given)
 
 
-def run_shard(folder: Path, shard: str) -> dict[str, Any]:
-    """One apply of one shard, in this process."""
+STAGES = ("first apply", "nothing changed", "watch, nothing changed", "watch, a machine changed")
+
+
+class Meter:
+    """What this process used since the last look."""
+
+    def __init__(self, store: Counted) -> None:
+        self.store = store
+        self.wall, self.cpu = time.monotonic(), 0.0
+        self.asked: Counter[str] = Counter()
+
+    def used(self) -> dict[str, Any]:
+        """Seconds, memory at most, requests and bytes."""
+        usage, now = resource.getrusage(resource.RUSAGE_SELF), time.monotonic()
+        cpu, asked = usage.ru_utime + usage.ru_stime, Counter(self.store.asked)
+        used = {
+            "wall": round(now - self.wall, 1),
+            "cpu": round(cpu - self.cpu, 2),
+            "mib": usage.ru_maxrss // 1024,
+            "load": round(os.getloadavg()[0], 1),
+            **(asked - self.asked),
+        }
+        self.wall, self.cpu, self.asked = now, cpu, asked
+        return used
+
+
+def run_shard(folder: Path, shard: str, stages: Sequence[str]) -> Iterable[dict[str, Any]]:
+    """The stages of one shard, in this process."""
     from cloudsync.config import load
     from cloudsync.model.state_url import StateUrl
+    from cloudsync.reconcile.inventories import Inventories
     from cloudsync.reconcile.run import Options, apply
     from cloudsync.state.shards import Shard
     from cloudsync.state.store import opened
     from cloudsync.state.store.folder import FolderStore
+    from cloudsync.watch.scope import EVERYTHING, Outlook
 
     store = Counted(FolderStore(folder / "state"))
     opened.open_store = lambda _: store
@@ -148,48 +180,56 @@ def run_shard(folder: Path, shard: str) -> dict[str, Any]:
     import cloudsync.state.shard_leases as leases
 
     leases.proved = opened.proved  # type: ignore[assignment]
-    begun = time.monotonic()
+    meter, inventories, outlook = Meter(store), Inventories(), Outlook()
     configuration = load(folder / "cloudsync.toml")
-    loaded = time.monotonic() - begun
     configuration = replace(configuration, state=StateUrl("s3://bench/state"))
-    report = apply(configuration, Options(shard=Shard.of(shard)))
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return {
-        "shard": shard,
-        "firewalls": len(report.plan.firewalls),
-        "hosts": len(report.plan.hosts),
-        "changes": sum(len(plan.changes) for plan in report.plan.firewalls),
-        "wall": round(time.monotonic() - begun, 1),
-        "load": round(loaded, 1),
-        "cpu": round(usage.ru_utime + usage.ru_stime, 1),
-        "mib": usage.ru_maxrss // 1024,
-        **dict(store.asked),
-    }
+    for stage in stages:
+        firewalls = EVERYTHING
+        if stage == STAGES[3]:
+            assert outlook.ties is not None
+            host = min(outlook.ties.fed)
+            path = folder / "state" / "inventories" / "shop" / f"{host}.json"
+            inventories.changed(configuration)  # what other shards read is new to it once
+            path.write_bytes(inventory(host, more=6))
+            meter.used()
+            firewalls = outlook.scope(inventories.changed(configuration), frozenset())
+        options = Options(firewalls, shard=Shard.of(shard), inventories=inventories)
+        report = apply(configuration, options)
+        outlook = outlook.after(report, firewalls)
+        yield {
+            "shard": shard,
+            "stage": stage,
+            "firewalls": len(report.plan.firewalls),
+            "hosts": len(report.plan.hosts),
+            "changes": sum(len(plan.changes) for plan in report.plan.firewalls),
+            **meter.used(),
+        }
+
+
+def begun(folder: Path, shard: str, *stages: str) -> None:
+    """These stages in a process of their own; a line for each."""
+    words = [sys.executable, __file__, "--run", str(folder), shard, *stages]
+    subprocess.run(words, check=True, env=os.environ)
 
 
 def main(words: Sequence[str]) -> None:
     if words[0] == "--run":
-        print(json.dumps(run_shard(Path(words[1]), words[2])))
+        for line in run_shard(Path(words[1]), words[2], words[3:]):
+            print(json.dumps(line), flush=True)
         return
-    hosts, firewalls, count = (int(word) for word in words[:3])
-    shards = [int(word) for word in words[3:]] or list(range(count))
+    hosts, firewalls = int(words[0]), int(words[1])
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         lay_out(folder, hosts, firewalls)
-        for stage in ("first", "unchanged", "ten hosts changed"):
-            if stage == "ten hosts changed":
-                for number in range(0, hosts, max(1, hosts // 10)):
-                    path = folder / "state" / "inventories" / "shop" / f"h{number}.json"
-                    path.write_bytes(inventory(f"h{number}", more=5))
-            for shard in shards:
-                done = subprocess.run(
-                    [sys.executable, __file__, "--run", str(folder), f"{shard}/{count}"],
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                    env=os.environ,
-                )
-                print(stage, done.stdout.strip(), flush=True)
+        if words[2] == "--growth":
+            for count in (16, 8, 4, 2, 1):
+                begun(folder, f"0/{count}", *STAGES[:1])
+                begun(folder, f"0/{count}", *STAGES[1:])
+            return
+        count = int(words[2])
+        for shard in words[3:] or range(count):
+            begun(folder, f"{shard}/{count}", *STAGES[:1])
+            begun(folder, f"{shard}/{count}", *STAGES[1:])
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from cloudsync.state import StateError
 if TYPE_CHECKING:
     from cloudsync.config import Configuration
     from cloudsync.reconcile.publish import Outcome
+    from cloudsync.sources.docker.inspected import Inspections
 
 
 @click.command("publish")
@@ -39,10 +40,13 @@ def command(shell: Shell, *, every: str | None, output: str) -> int:
     machine. Needs no cloud credentials. Exit codes: 0 published and complete, 75 incomplete
     or not published for now: try again, 1 cannot be published.
     """
+    from cloudsync.sources.docker.inspected import Inspections
+
     configuration = shell.load()
     seconds = None if every is None else _seconds(every)
+    inspections = Inspections()
     while True:
-        code = _once(shell, configuration, output)
+        code = _once(shell, configuration, inspections, output)
         if seconds is None:
             return code
         time.sleep(seconds)
@@ -58,7 +62,7 @@ def _seconds(every: str) -> float:
     return seconds
 
 
-def _once(shell: Shell, configuration: Configuration, output: str) -> int:
+def _once(shell: Shell, configuration: Configuration, inspections: Inspections, output: str) -> int:
     from cloudsync.reconcile.publish import local_hosts, publish
 
     if not local_hosts(configuration):
@@ -67,7 +71,7 @@ def _once(shell: Shell, configuration: Configuration, output: str) -> int:
             'such as "unix:///var/run/docker.sock"'
         )
     try:
-        outcomes = publish(configuration, shell.progress)
+        outcomes = publish(configuration, shell.progress, inspections)
     except StateError as error:
         raise click.ClickException(str(error)) from None
     if output == "json":

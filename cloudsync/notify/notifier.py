@@ -63,7 +63,7 @@ class Reporting:
 
     def tell(self, run: Run, *, ping: bool = True) -> Memory:
         """Count it, write the metrics, tell the others; what is remembered now. `ping`: tell the
-        health check too."""
+        health check too, unless it is a success that says nothing of the whole."""
         until = time.monotonic() + END_SECONDS
         configuration = self.configuration
         if (
@@ -91,12 +91,14 @@ class Reporting:
     def _ping(self, run: Run, until: float, *, ping: bool) -> None:
         if self._start is not None:
             self._start.done(until)  # or the two could arrive the other way round
-        if ping and (reference := self.configuration.report.health) is not None:
+        says_something = run.well or not run.succeeded
+        reference = self.configuration.report.health
+        if ping and says_something and reference is not None:
             health.ping_end(reference, self.configuration.base, run).done(until)
 
     def _remember_told(self, run: Run) -> Memory:
         with remembering(self.configuration.state, self.configuration.owner) as memory:
-            if run.succeeded:
+            if run.well:
                 memory.streak = None
             elif memory.streak is not None and run.code not in memory.streak.reported:
                 memory.streak.reported.append(run.code)

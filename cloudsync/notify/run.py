@@ -61,10 +61,21 @@ class Run:
     report: Report | None = None
     error: str | None = None
     kind: ErrorKind | None = None
+    firewalls: tuple[str, ...] = ()
+    """It was about these alone, since something happened at their hosts; empty: about all that the
+    service looks after."""
+    elsewhere: bool = False
+    """Other firewalls were left in trouble by an earlier run, so that its success says nothing of
+    the whole."""
 
     @property
     def succeeded(self) -> bool:
         return self.code == exit_codes.DONE
+
+    @property
+    def well(self) -> bool:
+        """Whether all is well after it, as far as known."""
+        return self.succeeded and not self.elsewhere
 
     @property
     def skipped(self) -> bool:

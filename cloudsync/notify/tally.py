@@ -14,35 +14,33 @@ from cloudsync.notify.run import Run
 
 def tally(memory: Memory, run: Run, firewalls: Iterable[str]) -> None:
     """`firewalls`: the names of the configuration; what is remembered of others is forgotten."""
-    memory.last_run, memory.last_code, memory.last_seconds = (
-        run.started + run.seconds,
-        run.code,
-        run.seconds,
-    )
+    memory.last_run, memory.last_seconds = run.started + run.seconds, run.seconds
+    if run.well or not run.succeeded:
+        memory.last_code = run.code
     memory.runs[run.code] = memory.runs.get(run.code, 0) + 1
     for kind, count in run.errors().items():
         memory.errors[kind] = memory.errors.get(kind, 0) + count
     if run.report is not None:
-        _enter(
-            memory, run.report.plan, {outcome.firewall: outcome for outcome in run.report.outcomes}
-        )
+        plan = run.report.plan
+        hosts = {name: status.status == "complete" for name, status in plan.hosts}
+        memory.hosts = {**memory.hosts, **hosts} if run.firewalls else hosts
+        _enter(memory, plan, {outcome.firewall: outcome for outcome in run.report.outcomes})
     known = set(firewalls)
     memory.firewalls = {
         name: figures for name, figures in sorted(memory.firewalls.items()) if name in known
     }
-    if run.succeeded:
+    if run.well:
         memory.last_success = memory.last_run
         memory.streak = (
             memory.streak.model_copy(update={"over": True})
             if memory.streak and memory.streak.reported
             else None
         )
-    elif not run.skipped and (memory.streak is None or memory.streak.over):
+    elif not run.succeeded and not run.skipped and (memory.streak is None or memory.streak.over):
         memory.streak = Streak(since=memory.last_run)
 
 
 def _enter(memory: Memory, plan: Plan, outcomes: dict[str, Outcome]) -> None:
-    memory.hosts = {name: status.status == "complete" for name, status in plan.hosts}
     for firewall in plan.firewalls:
         before = memory.firewalls.get(firewall.name)
         memory.firewalls[firewall.name] = _figures(

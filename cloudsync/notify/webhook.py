@@ -30,7 +30,7 @@ _MOST = 50
 def event_of(run: Run, streak: Streak | None) -> Event | None:
     """What there is to tell, None where nothing is. `streak`: as it is after this run was
     entered."""
-    if run.succeeded and streak is not None and streak.over:
+    if run.well and streak is not None and streak.over:
         return "recovery"
     if (
         not run.succeeded

@@ -55,6 +55,10 @@ class Inventories:
 
     _known: dict[str, tuple[str, Published]] = field(default_factory=dict)
     """By object, its version and what it held."""
+    _asked: set[str] = field(default_factory=set)
+    """The objects that were ever to be read."""
+    _looked: set[str] = field(default_factory=set)
+    """Those that were ever in a list that was looked through for changes."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(
@@ -67,6 +71,8 @@ class Inventories:
             return {}
         from cloudsync.state.store.opened import open_store
 
+        with self._lock:
+            self._asked |= {name_of(configuration.owner, host) for host in hosts}
         try:
             store = open_store(configuration.state)
             versions = self._versions(store, configuration.owner)
@@ -82,14 +88,21 @@ class Inventories:
         with side_by_side(min(_AT_ONCE, len(hosts)), "store") as pool:
             return dict(zip(hosts, pool.map(one_host, hosts), strict=True))
 
-    def changed(self, configuration: Configuration) -> bool:
-        """Whether anything was published since the last read. Raises `StateError`."""
+    def changed(self, configuration: Configuration) -> frozenset[str]:
+        """The hosts that published something since their last read; of those that were never asked
+        for, such as another shard's, each once after it appeared. Raises `StateError`."""
         from cloudsync.state.store.opened import open_store
 
+        folder = folder_of(configuration.owner)
         versions = self._listed(open_store(configuration.state), configuration.owner)
-        return any(
-            versions.get(name) != known for name, (known, _) in tuple(self._known.items())
-        ) or any(name not in self._known for name in versions)
+        with self._lock:
+            known = {name: self._known[name][0] for name in self._known}
+            asked, appeared = set(self._asked), versions.keys() - self._asked - self._looked
+            self._looked |= versions.keys()
+        changed = {name for name in asked if versions.get(name) != known.get(name)}
+        return frozenset(
+            name.removeprefix(folder).removesuffix(".json") for name in changed | appeared
+        )
 
     def _versions(self, store: Store, owner: str) -> Mapping[str, str]:
         return self._listed(store, owner) if self._known else {}

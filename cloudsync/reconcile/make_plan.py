@@ -55,6 +55,7 @@ from cloudsync.state.engines import recall
 _SOME_MACHINES = 50
 
 if TYPE_CHECKING:
+    from cloudsync.sources.docker.inspected import Inspections
     from cloudsync.state.shards import Shard
 
 
@@ -72,6 +73,8 @@ class Request:
     """Only the firewalls that this shard takes."""
     inventories: Inventories = field(default_factory=Inventories)
     """How published hosts are read."""
+    inspections: Inspections | None = None
+    """What engines need not be asked again."""
 
     def takes(self, firewall: str) -> bool:
         """Whether it is about this firewall."""
@@ -106,10 +109,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What hosts are read with: what is remembered of their engines, and what they published."""
+    """What hosts are read with: what is remembered of their engines, what they published, and what
+    engines need not be asked again."""
 
     engines: EngineMemory
     published: Mapping[str, Published]
+    inspections: Inspections | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,8 @@ def make_plan(
     engines = recall(configuration.state, configuration.owner, wanted)
     hosts = _in_turn(wanted, engines, configuration)
     published = request.inventories.read(configuration, hosts, until)
-    answer = _read(configuration, question, hosts, Earlier(engines, published), until)
+    earlier = Earlier(engines, published, request.inspections)
+    answer = _read(configuration, question, hosts, earlier, until)
     considered = _decided(configuration, request.granted, question, answer, past)
     return Planned(
         Plan(
@@ -230,7 +236,13 @@ def _read(
     with side_by_side(1, "hosts") as pool:
         within = _within(configuration, until)
         reading = pool.submit(
-            read_hosts, within, hosts, progress, earlier.engines, earlier.published
+            read_hosts,
+            within,
+            hosts,
+            progress,
+            earlier.engines,
+            earlier.published,
+            earlier.inspections,
         )
         readings = observe(configuration, question.accounts, asked, look_further=True)
         discoveries = reading.result()

@@ -17,6 +17,7 @@ from cloudsync.model.ports import Failed
 from cloudsync.provider.contract import Progress, silent
 from cloudsync.reconcile.inventories import name_of
 from cloudsync.sources.docker.engine import Survey
+from cloudsync.sources.docker.inspected import Inspections
 from cloudsync.sources.identity import MACHINE_ID, is_local
 from cloudsync.sources.inventory.document import (
     FORMAT,
@@ -57,12 +58,17 @@ def local_hosts(configuration: Configuration) -> list[Host]:
     ]
 
 
-def publish(configuration: Configuration, progress: Progress = silent) -> tuple[Outcome, ...]:
-    """Read every local host and write its inventory. Raises `StateError` if the store or the key
-    cannot be used at all."""
+def publish(
+    configuration: Configuration,
+    progress: Progress = silent,
+    inspections: Inspections | None = None,
+) -> tuple[Outcome, ...]:
+    """Read every local host and write its inventory. `inspections`: what an earlier read of this
+    process need not ask again. Raises `StateError` if the store or the key cannot be used at
+    all."""
     hosts = local_hosts(configuration)
     store = open_store(configuration.state)
-    answers = surveys_of(configuration, hosts, progress)
+    answers = surveys_of(configuration, hosts, progress, inspections)
     return tuple(_written(configuration, store, host, answers[host.name]) for host in hosts)
 
 
@@ -183,10 +189,14 @@ def _refuse_if_anothers(where: str, before: Mapping[str, Any], document: Mapping
     )
 
 
-def publish_quietly(configuration: Configuration, progress: Progress = silent) -> tuple[str, ...]:
+def publish_quietly(
+    configuration: Configuration,
+    progress: Progress = silent,
+    inspections: Inspections | None = None,
+) -> tuple[str, ...]:
     """Publish, and say in words what went wrong."""
     try:
-        outcomes = publish(configuration, progress)
+        outcomes = publish(configuration, progress, inspections)
     except StateError as error:
         return (str(error),)
     return tuple(

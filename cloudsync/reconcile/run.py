@@ -35,6 +35,7 @@ from cloudsync.state.engines import remember
 from cloudsync.state.exclusive import IfFree, exclusive, make_ready
 
 if TYPE_CHECKING:
+    from cloudsync.sources.docker.inspected import Inspections
     from cloudsync.state.lease import Standing
     from cloudsync.state.shards import Shard
 
@@ -54,6 +55,8 @@ class Options:
     """Only the firewalls that this shard takes."""
     inventories: Inventories = field(default_factory=Inventories)
     """How published hosts are read: kept for several runs, only what changed is read again."""
+    inspections: Inspections | None = None
+    """The same for the containers of engines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,14 @@ def plan(configuration: Configuration, options: Options, progress: Progress = si
 
 
 def _request(options: Options, still: Mapping[str, RuleSet]) -> Request:
-    return Request(options.firewalls, options.granted, still, options.shard, options.inventories)
+    return Request(
+        options.firewalls,
+        options.granted,
+        still,
+        options.shard,
+        options.inventories,
+        options.inspections,
+    )
 
 
 def apply(

@@ -28,6 +28,7 @@ from cloudsync.sources import united
 
 if TYPE_CHECKING:
     from cloudsync.sources.docker.engine import Survey
+    from cloudsync.sources.docker.inspected import Inspections
     from cloudsync.sources.docker.swarm import Cluster
     from cloudsync.sources.inventory.reading import Inventory
 
@@ -49,20 +50,24 @@ def read_hosts(
     progress: Progress = silent,
     memory: EngineMemory = EngineMemory(),  # noqa: B008 - frozen
     published: Mapping[str, Published] | None = None,
+    inspections: Inspections | None = None,
 ) -> Mapping[str, Discovery]:
     """What every named host needs. Never raises for a host: what cannot be read is `Failed` or
     `Partial`, and a defect of ours in judging one host is that host's failure.
 
     `memory`: what earlier applies remember of the hosts' engines. `published`: by host, what the
-    store holds of those that are read from there.
+    store holds of those that are read from there. `inspections`: what an earlier read of this
+    process need not ask again.
     """
     hosts = [configuration.hosts[name] for name in names]
     if not hosts:
         return {}
     inventories = _inventories(configuration, hosts, memory, published or {})
-    surveys = surveys_of(configuration, hosts, progress) | {
+    surveys = surveys_of(configuration, hosts, progress, inspections) | {
         name: answers_of(inventory) for name, inventory in inventories.items()
     }
+    if inspections is not None:
+        inspections.members(surveys, _members(surveys))
     managers = _managers(surveys)
     discoveries: dict[str, Discovery] = {}
     for host in hosts:
@@ -169,8 +174,23 @@ def _as_published(discovery: Discovery, inventory: Inventory) -> Discovery:
     return replace(discovery, sequence=inventory.sequence)
 
 
+def _members(surveys: Mapping[str, list[Survey | Failed]]) -> Iterable[str]:
+    """The hosts with an engine in a Swarm."""
+    return [
+        host
+        for host, answers in surveys.items()
+        if any(
+            not isinstance(answer, Failed) and answer.membership.role != "none"
+            for answer in answers
+        )
+    ]
+
+
 def surveys_of(
-    configuration: Configuration, hosts: list[Host], progress: Progress
+    configuration: Configuration,
+    hosts: list[Host],
+    progress: Progress,
+    inspections: Inspections | None = None,
 ) -> dict[str, list[Survey | Failed]]:
     """Every engine of every host, at most `run.concurrency` at once, and at most so many requests
     at once over all of them. An engine that is not through when its time is over (a name that does
@@ -178,7 +198,7 @@ def surveys_of(
     engines = [(host.name, number) for host in hosts for number, _ in enumerate(host.docker)]
     if not engines:
         return {}
-    reading = _Reading(configuration)
+    reading = _Reading(configuration, inspections)
     heard = _Heard(len(engines), progress)
     pool = ThreadPoolExecutor(
         min(len(engines), configuration.run.concurrency), thread_name_prefix="host"
@@ -206,11 +226,11 @@ def surveys_of(
 class _Reading:
     """Reads engines, several at once."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: Configuration, inspections: Inspections | None) -> None:
         from cloudsync.sources.docker.request_slots import Share
 
         run = configuration.run
-        self._configuration = configuration
+        self._configuration, self._inspections = configuration, inspections
         self._until = time.monotonic() + run.deadline
         self._share = Share(threading.BoundedSemaphore(run.concurrency), run.concurrency)
         self._ends: dict[Engine, float] = {}
@@ -227,9 +247,12 @@ class _Reading:
             if left <= 0:
                 return _NO_TURN
             self._ends[engine] = now + left
+            endpoint = host.docker[engine[1]]
+            inspections = self._inspections
+            known = None if inspections is None else inspections.of(host.name, str(endpoint))
             try:
                 return survey(
-                    host.docker[engine[1]], timeout=left, share=share, base=configuration.base
+                    endpoint, timeout=left, share=share, base=configuration.base, known=known
                 )
             except Exception as error:  # noqa: BLE001 - one host must not end the run
                 return _defect(host, error)

@@ -2,7 +2,7 @@
 
 | what happened             | the next run                                                     |
 |---------------------------|------------------------------------------------------------------|
-| nothing                   | `interval` after the last one began                              |
+| nothing                   | `interval` after the last one about everything began             |
 | an event after quiet      | `LEAD_SECONDS` after the last event of its flock, `debounce_min` |
 |                           | after the first                                                  |
 | an event soon after       | `debounce_min` after the last event of its flock, `debounce_max` |
@@ -15,7 +15,9 @@
 | a held rule may close at  | then                                                             |
 | a known moment            |                                                                  |
 
-A host that cannot be read makes no pause: what others need must not wait for it.
+A host that cannot be read makes no pause: what others need must not wait for it. Only a run that
+comes for events alone may be about the firewalls of the hosts where they happened; every other one
+is about everything (`needs_everything`), whatever was in between.
 """
 
 from __future__ import annotations
@@ -47,11 +49,13 @@ class Pace:
 @dataclass(frozen=True, slots=True)
 class Rhythm:
     """What happened so far, as far as it matters. `space`: the time between runs of a storm.
-    `leads`: the flock of events came after quiet. `failures`: troubled runs in a row."""
+    `leads`: the flock of events came after quiet. `failures`: troubled runs in a row. `last_whole`:
+    when the last run about everything began."""
 
     pace: Pace
     space: float = 0.0
     last_begun: float | None = None
+    last_whole: float | None = None
     first_event: float | None = None
     last_event: float | None = None
     again: float | None = None
@@ -74,9 +78,9 @@ class Rhythm:
 
     def due(self) -> float:
         """The moment of the next run; 0 for at once."""
-        if self.last_begun is None:
+        if self.last_begun is None or self.last_whole is None:
             return 0.0
-        moments = [self.last_begun + self.pace.interval]
+        moments = [self.last_whole + self.pace.interval]
         if self.first_event is not None and self.last_event is not None:
             calm, longest = self.pace.debounce_min, self.pace.debounce_max
             if self.leads:
@@ -87,19 +91,30 @@ class Rhythm:
             moments.append(self.again)
         return max(min(moments), self.not_before)
 
-    def begin(self, now: float) -> Rhythm:
-        """A run begins: events until now are seen by it."""
+    def needs_everything(self, now: float) -> bool:
+        """Whether a run that begins now must be about everything."""
+        if self.last_begun is None or self.last_whole is None or self.failures:
+            return True
+        moments = [self.last_whole + self.pace.interval]
+        if self.again is not None:
+            moments.append(self.again)
+        return min(moments) <= now
+
+    def begin(self, now: float, *, everything: bool = True) -> Rhythm:
+        """A run begins: events until now are seen by it. One that is not about everything puts off
+        nothing else that is due."""
         space = self.space
         if self.first_event is not None and not self.leads:
             space = min(max(space, self.pace.debounce_min) * 2, self.pace.debounce_max)
         return replace(
             self,
             last_begun=now,
+            last_whole=now if everything else self.last_whole,
             space=space,
             leads=False,
             first_event=None,
             last_event=None,
-            again=None,
+            again=None if everything else self.again,
             not_before=0.0,
         )
 
@@ -108,7 +123,8 @@ class Rhythm:
         if trouble == "locked":
             return replace(self, again=now + LOCKED_SECONDS, not_before=now + LOCKED_SECONDS)
         if trouble == "none":
-            return replace(self, failures=0, again=wake)
+            moments = [moment for moment in (wake, self.again) if moment is not None]
+            return replace(self, failures=0, again=min(moments, default=None))
         longest = (
             max(self.pace.interval, LONGEST_PAUSE_SECONDS)
             if trouble == "all"

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -37,6 +38,7 @@ from cloudsync.reconcile.run import Options, Report, Terms
 from cloudsync.render.escape import plain
 from cloudsync.render.words import count
 from cloudsync.runtime.signals import Interrupted, Interruption
+from cloudsync.sources.docker.inspected import Inspections
 from cloudsync.state import StateError
 from cloudsync.state.lease import Standing
 from cloudsync.state.lock import LockHeld
@@ -44,12 +46,14 @@ from cloudsync.state.shards import Shard, place_of
 from cloudsync.watch.auditing import Auditing
 from cloudsync.watch.bell import Bell
 from cloudsync.watch.events import Listener, can_listen
+from cloudsync.watch.hints import NOTHING, Hints
 from cloudsync.watch.keepers import Keepers
 from cloudsync.watch.listen import Board, Health, Server
 from cloudsync.watch.notify import Systemd
 from cloudsync.watch.reloading import Reloading
 from cloudsync.watch.rhythm import Pace, Rhythm, Trouble
 from cloudsync.watch.room import room_for_listeners
+from cloudsync.watch.scope import EVERYTHING, Outlook
 from cloudsync.watch.status_page import StatusPage
 from cloudsync.watch.store_poll import StorePoll
 from cloudsync.watch.ticking import MONOTONIC, Clock
@@ -121,20 +125,22 @@ class Service:
         self.board.page = self.status_page.current
         self.board.token = self._page_token
         self.listeners: dict[tuple[str, str], Listener] = {}
-        self.keepers = Keepers(self._hint)
+        self.hints = Hints(self.bell.ring)
+        self._pending = NOTHING
+        self._outlook = Outlook()
+        self.keepers = Keepers(self.hints.everywhere)
         self.server: Server | None = None
         self._listening: tuple[str, int] | None = None
         self._stop: int | None = None
         self._interruption: Interruption | None = None
         self._reload = False
-        self._hinted = False
         self._last_code: int | None = None
         self._last_ping = float("-inf")
         self._told = ""
         self._last_success: float | None = None
         self._begun = self.clock.now()
-        self._inventories = Inventories()
-        self._poll = StorePoll(self._inventories, self._hint)
+        self._inventories, self._inspections = Inventories(), Inspections()
+        self._poll = StorePoll(self._inventories, self.hints.at)
         self._nonce = secrets.token_hex(8)
         self._not_published = ""
         self._posting = threading.Lock()
@@ -174,20 +180,23 @@ class Service:
     def _once(self) -> None:
         """One run, and what follows from how it ended."""
         configuration = self.configuration
-        if configuration.publish is not None:
-            self._publish(configuration)
+        firewalls = self._begin()
+        published = self._published(configuration) if configuration.publish is not None else True
         if not configuration.firewalls and configuration.publish is not None:
+            self._last_success = self.clock.now() if published else self._last_success
+            self.rhythm = self.rhythm.end(self.clock.now(), "none" if published else "some", None)
             return
         self.systemd.promise(configuration.run.deadline + MARGIN_SECONDS)
-        self._take_hints()
-        self.rhythm = self.rhythm.begin(self.clock.now())
         reporting = Reporting(
             configuration, "watch", metrics_file=self.overrides.metrics_file
         ).begin(ping=False)
-        run = self._apply(configuration, reporting)
+        run = self._apply(configuration, reporting, firewalls)
+        self._outlook = self._outlook.after(run.report, firewalls)
+        run = replace(run, firewalls=firewalls, elsewhere=self._outlook.elsewhere(firewalls))
         memory = reporting.tell(run, ping=self._pings(run))
-        self._last_code = run.code
-        if run.succeeded:
+        if run.well or not run.succeeded:
+            self._last_code = run.code
+        if run.well:
             self._last_success = self.clock.now()
         self._say(run)
         self._show(run, memory)
@@ -197,25 +206,39 @@ class Service:
         # Sockets of failed connections stand in cycles with their errors, and the process goes on.
         gc.collect()
 
-    def _publish(self, configuration: Configuration) -> None:
-        """What this machine's engines answer, into the store. What goes wrong is logged, and tried
-        again with the next run."""
+    def _begin(self) -> tuple[str, ...]:
+        """A run begins, and sees what happened until now: the firewalls that it is about."""
         self._take_hints()
-        self.rhythm = self.rhythm.begin(self.clock.now())
-        problems = publish_quietly(configuration, self.progress)
+        now, hint = self.clock.now(), self._pending
+        whole = hint.everywhere or self.rhythm.needs_everything(now)
+        swarm = self._inspections.swarm
+        firewalls = EVERYTHING if whole else self._outlook.scope(hint.hosts, swarm)
+        self._pending = NOTHING
+        self.rhythm = self.rhythm.begin(now, everything=firewalls == EVERYTHING)
+        return firewalls
+
+    def _published(self, configuration: Configuration) -> bool:
+        """Whether what this machine's engines answer is in the store. What goes wrong is logged,
+        and tried again with the next run."""
+        problems = publish_quietly(configuration, self.progress, self._inspections)
         trouble = "; ".join(problems)
         if trouble and trouble != self._not_published:
             log.warning("cloudsync watch: %s", plain(trouble, 500), extra={"event": "publish"})
         elif self._not_published and not trouble:
             log.info("cloudsync watch: published again", extra={"event": "publish"})
         self._not_published = trouble
-        if not configuration.firewalls:
-            self._last_success = self.clock.now() if not trouble else self._last_success
-            self.rhythm = self.rhythm.end(self.clock.now(), "some" if trouble else "none", None)
+        return not trouble
 
-    def _apply(self, configuration: Configuration, reporting: Reporting) -> Run:
+    def _apply(
+        self, configuration: Configuration, reporting: Reporting, firewalls: tuple[str, ...]
+    ) -> Run:
+        """A run about these firewalls. `EVERYTHING`: all that the command line names."""
         options = Options(
-            self.overrides.firewalls, Granted(), self.overrides.shard, self._inventories
+            firewalls or self.overrides.firewalls,
+            Granted(),
+            self.overrides.shard,
+            self._inventories,
+            self._inspections,
         )
         interval = self.overrides.over(configuration).interval
         standing = Standing(2 * interval + STANDBY_SECONDS, self._nonce)
@@ -268,9 +291,9 @@ class Service:
             log.info("cloudsync watch: %s", sentence, extra={"event": "change"})
         elif trouble and not run.skipped and (trouble != self._told or run.changed):
             log.warning("cloudsync watch: %s", sentence, extra={"event": "trouble"})
-        elif not trouble and self._told:
+        elif run.well and self._told:
             log.info("cloudsync watch: all is well again", extra={"event": "recovery"})
-        if not run.skipped:
+        if run.well or (trouble and not run.skipped):
             self._told = trouble
 
     def _show(self, run: Run, memory: Memory) -> None:
@@ -351,6 +374,7 @@ class Service:
         if self.reloading.reload():
             log.info("the configuration was read again", extra={"event": "reload"})
             self.rhythm = replace(self.rhythm, pace=self._pace()).at_once()
+            self._outlook = Outlook()
             if (problem := self._listen()) is not None:
                 log.error("%s; the old address stays", problem, extra={"event": "reload"})
             self._attend()
@@ -416,7 +440,9 @@ class Service:
         room = room_for_listeners() - len(self.listeners)
         fresh = sorted(wanted - self.listeners.keys())
         for host, endpoint in fresh[: max(room, 0)]:
-            self.listeners[host, endpoint] = Listener(host, endpoint, self._hint)
+            self.listeners[host, endpoint] = Listener(
+                host, endpoint, partial(self.hints.at, (host,))
+            )
         if (beyond := len(fresh) - max(room, 0)) > 0:
             log.warning(
                 "%d engines are read at the interval only: this process may not open enough files"
@@ -427,13 +453,9 @@ class Service:
         self.keepers.attend(self.configuration, chosen)
         self._poll.attend(self.configuration)
 
-    def _hint(self) -> None:
-        self._hinted = True
-        self.bell.ring()
-
     def _take_hints(self) -> None:
-        if self._hinted:
-            self._hinted = False
+        if hint := self.hints.take():
+            self._pending |= hint
             self.rhythm = self.rhythm.event(self.clock.now())
 
     def _pace(self) -> Pace:
@@ -503,6 +525,8 @@ def _trouble(run: Run) -> Trouble:
     failed |= {f.name for f in run.report.plan.firewalls if f.read.status != "complete"}
     if not failed:
         return "none"
+    if run.firewalls:
+        return "some"
     return "all" if len(failed) == len(run.report.plan.firewalls) else "some"
 
 

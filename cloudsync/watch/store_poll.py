@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from cloudsync.config.configuration import Configuration
 from cloudsync.reconcile.inventories import Inventories
@@ -18,8 +18,8 @@ log = logging.getLogger("cloudsync.watch")
 class StorePoll:
     """A thread of its own while the configuration has hosts that are read from the store."""
 
-    def __init__(self, inventories: Inventories, changed: Callable[[], None]) -> None:
-        """`changed`: called from the thread after anything was published."""
+    def __init__(self, inventories: Inventories, changed: Callable[[Iterable[str]], None]) -> None:
+        """`changed`: called from the thread with the hosts that published something."""
         self._inventories, self._changed = inventories, changed
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
@@ -45,8 +45,8 @@ class StorePoll:
         trouble = ""
         while not over.wait(configuration.watch.poll):
             try:
-                if self._inventories.changed(configuration):
-                    self._changed()
+                if hosts := self._inventories.changed(configuration):
+                    self._changed(hosts)
                 trouble = ""
             except StateError as error:
                 if str(error) != trouble:

@@ -65,6 +65,26 @@ class FakeEngine:
             "NetworkSettings": {"Ports": port, "Networks": {"bridge": {"NetworkID": "n1"}}},
         }
 
+    def lists_what_it_runs(self) -> None:
+        """From now on the list describes each container, as the Engine API's ContainerSummary does,
+        as it is when it is asked for."""
+
+        def listed() -> list[dict[str, Any]]:
+            answers = [
+                answer
+                for path, answer in tuple(self.routes.items())
+                if path.startswith("/containers/") and isinstance(answer, dict)
+            ]
+            return [summary(answer, len(self.requests)) for answer in answers]
+
+        self.routes["/containers/json"] = listed
+
+    def asked(self, kind: str) -> int:
+        """How often something of this kind ("containers", "images") was inspected."""
+        with self.lock:
+            paths = [path.split("/") for _, path in self.requests]
+        return sum(len(path) == 4 and path[1] == kind for path in paths)
+
     @property
     def endpoint(self) -> str:
         return f"unix://{self.socket}"
@@ -83,6 +103,34 @@ class FakeEngine:
         self._server.server_close()
         self._thread.join()
         Path(self.socket).unlink(missing_ok=True)  # the server is closed, the path may remain
+
+
+def summary(container: dict[str, Any], moment: int) -> dict[str, Any]:
+    """What `GET /containers/json` says of a container that is inspected as this. `moment`: what the
+    time in words depends on."""
+    ports = [
+        {
+            "IP": bound["HostIp"],
+            "PrivatePort": int(name.partition("/")[0]),
+            "PublicPort": int(bound["HostPort"]),
+            "Type": name.partition("/")[2],
+        }
+        for name, bindings in container["NetworkSettings"]["Ports"].items()
+        for bound in bindings or ()
+    ]
+    return {
+        "Id": container["Id"],
+        "Names": [container["Name"]],
+        "Image": "app",
+        "ImageID": container["Image"],
+        "State": container["State"]["Status"],
+        "Status": f"Up {moment} seconds",
+        "Labels": container["Config"]["Labels"],
+        "Ports": ports[::-1] if moment % 2 else ports,
+        "HostConfig": {"NetworkMode": container["HostConfig"]["NetworkMode"]},
+        "NetworkSettings": {"Networks": container["NetworkSettings"]["Networks"]},
+        "Mounts": [],
+    }
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections import Counter
+from typing import Any
 
 import pytest
 
-from cloudsync.model.ports import Complete, LabelScope
-from cloudsync.sources.docker.engine import read_engine
+from cloudsync.model.ports import Complete, Failed, LabelScope
+from cloudsync.sources.docker.client import Engine
+from cloudsync.sources.docker.discovery import discovery_of
+from cloudsync.sources.docker.engine import read_engine, survey
+from cloudsync.sources.docker.inspected import OfEngine
+from cloudsync.sources.docker.request_slots import Share
 from tests.engine.lab import Lab
 
 pytestmark = pytest.mark.engine
@@ -105,3 +112,51 @@ def test_the_version_is_negotiated(engine: Lab) -> None:
         assert client.api_version == engine.docker("version", "-f", "{{.Server.APIVersion}}")
     finally:
         client.close()
+
+
+def test_containers_are_inspected_again_only_after_something_happened_to_them(engine: Lab) -> None:
+    """What the list of a real engine says of a container is enough to know."""
+    known, asked = OfEngine(), Counter[str]()
+    get = Engine.get
+
+    def counted(self: Engine, path: str, **parameters: Any) -> object:
+        asked["inspected"] += path.startswith("/containers/") and path != "/containers/json"
+        return get(self, path, **parameters)
+
+    def inspected() -> int:
+        """By a read that says the same as one that knows nothing."""
+        asked.clear()
+        with Share(threading.BoundedSemaphore(4), 4) as share:
+            answers = survey(f"unix://{engine.socket}", timeout=10, share=share, known=known)
+        number = asked["inspected"]
+        assert not isinstance(answers, Failed)
+        assert discovery_of("web-1", answers, SCOPE) == read(engine)
+        return number
+
+    engine.docker("network", "create", "more")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Engine, "get", counted)
+        try:
+            engine.run("first", "-p", "8101:80", "-p", "127.0.0.1:8102:81", "-p", "53:53/udp")
+            engine.run("second", "-p", "8103-8105:80-82", "--label", "cloudsync.expose=true")
+            engine.run("host", "--network", "host")
+            engine.run("over", "-p", "8106:80")
+            engine.docker("kill", "over")
+            assert inspected() >= 4
+            assert inspected() == 0
+            for happening in (
+                ("restart", "-t", "0", "first"),
+                ("pause", "first"),
+                ("unpause", "first"),
+                ("rename", "second", "third"),
+                ("network", "connect", "more", "third"),
+                ("network", "disconnect", "more", "third"),
+                ("start", "over"),
+                ("kill", "over"),
+            ):
+                engine.docker(*happening)
+                assert inspected() == 1, happening
+                assert inspected() == 0, happening
+        finally:
+            engine.remove_containers()
+            engine.docker("network", "rm", "more")

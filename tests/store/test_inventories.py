@@ -22,10 +22,11 @@ from cloudsync.model.ports import Complete, Discovery, Failed, Partial
 from cloudsync.reconcile import discover as reading
 from cloudsync.reconcile.inventories import Inventories, name_of
 from cloudsync.reconcile.publish import publish
+from cloudsync.sources.docker.inspected import Inspections
 from cloudsync.sources.inventory.document import MOST_BYTES
 from cloudsync.sources.inventory.reading import Expected, Inventory, inventory_of
 from cloudsync.state.engines import remember
-from cloudsync.state.store.contract import Store
+from cloudsync.state.store.contract import Store, StoreError
 from cloudsync.state.store.folder import FolderStore
 from tests.doubles.engine import FakeEngine
 
@@ -332,10 +333,62 @@ def test_a_kept_reader_reads_only_what_changed(site: Site, monkeypatch: pytest.M
     assert inventories.read(controller, ["web-1"], until) == first
     assert asked == [name_of("shop", "web-1")]
     publish(site.machine())
-    assert inventories.changed(controller)
+    assert inventories.changed(controller) == {"web-1"}
     asked.clear()
     assert inventories.read(controller, ["web-1"], until) != first
     assert asked == [name_of("shop", "web-1")]
+
+
+def test_who_publishes_again_and_again_inspects_only_what_changed(site: Site) -> None:
+    site.engine.lists_what_it_runs()
+    site.engine.routes["/info"] = {"ID": "ABCD", "Swarm": {"LocalNodeState": "inactive"}}
+    machine, inspections = site.machine(), Inspections()
+    asked = []
+    for number in range(4):
+        if number == 2:
+            moved = site.engine.container(7)
+            path = f"/containers/{site.engine.id(0)}/json"
+            site.engine.routes[path] = {**moved, "Id": site.engine.id(0)}
+        publish(machine, inspections=inspections)
+        asked.append(site.engine.asked("containers"))
+    assert asked == [3, 3, 4, 4]
+    published = of(discover(site.controller()))
+    assert isinstance(published, Complete)
+    ports = {port.first for port in published.required}
+    assert ports == {8007, 8001, 8002}
+
+
+def test_what_other_shards_read_is_a_change_once_and_not_at_every_look(site: Site) -> None:
+    publish(site.machine())
+    controller, inventories = site.controller(), Inventories()
+    inventories.read(controller, ["web-1"], float("inf"))
+    store = FolderStore(site.folder / "state")
+    others = {name_of("shop", f"other-{number}") for number in range(3)}
+    for name in others:
+        store.put(name, b"{}", None)
+    assert inventories.changed(controller) == {"other-0", "other-1", "other-2"}
+    assert inventories.changed(controller) == frozenset()
+    stored = store.get(name_of("shop", "other-1"))
+    assert stored is not None
+    store.put(name_of("shop", "other-1"), b"[]", stored.version)
+    assert inventories.changed(controller) == frozenset()
+
+
+def test_a_change_that_could_not_be_read_is_still_one(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(site.machine())
+    controller, inventories = site.controller(), Inventories()
+    inventories.read(controller, ["web-1"], float("inf"))
+    publish(site.machine())
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderStore, "get", _unavailable)
+        assert inventories.read(controller, ["web-1"], float("inf"))["web-1"].problem
+    assert inventories.changed(controller) == {"web-1"}
+
+
+def _unavailable(*_: object) -> None:
+    raise StoreError("503", temporary=True)
 
 
 def _listed(store: FolderStore, prefix: str, get: Any) -> list[Any]:

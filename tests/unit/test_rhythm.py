@@ -138,3 +138,31 @@ def test_events_wait_no_longer_than_the_longest_debounce_and_runs_are_no_closer_
             assert last is None or now - last >= PACE.debounce_min - 0.001
             last = now
             rhythm = rhythm.begin(now).end(now, ends[number % len(ends)])  # type: ignore[arg-type]  # drawn from its words
+
+
+def test_runs_for_events_do_not_put_off_the_run_about_everything() -> None:
+    rhythm = rested(1000)
+    for moment in range(1010, 1300, 10):
+        rhythm = rhythm.event(moment)
+        assert not rhythm.needs_everything(moment)
+        rhythm = rhythm.begin(moment, everything=False).end(moment + 1, "none")
+    assert rhythm.due() == 1300
+    assert rhythm.needs_everything(1300)
+    assert rhythm.event(1299.9).needs_everything(1301)
+    assert rhythm.begin(1301).end(1302, "none").due() == 1601
+
+
+def test_runs_for_events_do_not_put_off_what_may_close_at_a_known_moment() -> None:
+    rhythm = Rhythm(PACE).begin(1000).end(1001, "none", wake=1060)
+    rhythm = rhythm.event(1010).begin(1011, everything=False)
+    assert rhythm.end(1012, "none").due() == 1060
+    assert rhythm.end(1012, "none", wake=1100).due() == 1060
+    assert rhythm.end(1012, "none", wake=1050).due() == 1050
+    assert rhythm.end(1012, "none").needs_everything(1060)
+
+
+def test_after_a_run_for_an_event_that_failed_everything_is_looked_at() -> None:
+    rhythm = rested(1000).event(1100).begin(1100, everything=False).end(1101, "some")
+    assert rhythm.event(1102).needs_everything(1107)
+    assert not rested(1000).event(1100).needs_everything(1100)
+    assert Rhythm(PACE).needs_everything(0)

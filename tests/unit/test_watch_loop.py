@@ -66,6 +66,7 @@ class Loop:
 
     def __init__(self, folder: Path, watch: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder, self.clock, self.runs = folder, WoundClock(), list[float]()
+        self.about: list[tuple[str, ...]] = []
         self.configure(watch)
         self.service = Service(
             folder / "cloudsync.toml", Overrides(), lambda _: None, clock=self.clock
@@ -74,6 +75,8 @@ class Loop:
 
         def timed(*arguments: object) -> object:
             self.runs.append(self.clock.now() - 1000.0)
+            assert isinstance(arguments[-1], tuple)
+            self.about.append(arguments[-1])
             return apply(*arguments)  # type: ignore[arg-type]
 
         monkeypatch.setattr(self.service, "_apply", timed)
@@ -82,8 +85,12 @@ class Loop:
         text = CONFIGURATION.format(folder=self.folder, watch=watch) + more
         (self.folder / "cloudsync.toml").write_text(text)
 
-    def event(self) -> None:
-        self.service._hint()
+    def event(self, *hosts: str) -> None:
+        """Something happens at these hosts; without any, nobody knows where."""
+        if hosts:
+            self.service.hints.at(hosts)
+        else:
+            self.service.hints.everywhere()
 
     def lasts(self, seconds: float) -> list[float]:
         """Run it for so long; when its runs began, in seconds after its start."""
@@ -135,6 +142,52 @@ def test_a_vendor_that_fails_is_asked_less_and_less_whatever_happens_at_the_engi
     assert pauses[0] == pytest.approx(FIRST_PAUSE_SECONDS, abs=LOOK_SECONDS)
     assert sorted(pauses) == pauses, "no pause is shorter than the one before"
     assert pauses[-1] == pytest.approx(LONGEST_PAUSE_SECONDS, abs=LOOK_SECONDS)
+
+
+SECOND = """[hosts.web-2]
+ports = ["8443/tcp"]
+[firewalls.more]
+provider = "local"
+hosts = ["web-2"]
+path = "more.json"
+"""
+
+
+def test_an_event_is_answered_for_the_firewalls_of_its_host_and_the_interval_for_all(
+    loop: Callable[[str], Loop],
+) -> None:
+    watch = loop('interval = "5m"\n' + SECOND)
+    watch.clock.after(100, lambda: watch.event("web-1"))
+    watch.clock.after(200, lambda: watch.event("web-2"))
+    watch.clock.after(201, lambda: watch.event("web-1", "web-2"))
+    watch.clock.after(250, lambda: watch.event("a stranger"))
+    assert watch.lasts(600)[-1] >= 540
+    assert watch.about[:2] == [(), ("web",)]
+    assert ("more",) in watch.about
+    assert watch.about.count(()) >= 3, "both hosts, the stranger, the interval"
+
+
+def test_while_a_host_is_down_others_are_looked_at_alone_and_nothing_is_called_well(
+    loop: Callable[[str], Loop], caplog: pytest.LogCaptureFixture
+) -> None:
+    down = SECOND.replace('ports = ["8443/tcp"]', 'docker = "unix:///nowhere.sock"')
+    watch = loop('interval = "1h"\n' + down)
+    memories: list[tuple[float, int]] = []
+
+    def look() -> None:
+        memory = watch.service._memory
+        assert memory is not None
+        memories.append((memory.last_success, memory.last_code))
+        assert set(memory.hosts) == {"web-1", "web-2"}
+
+    watch.clock.after(50, lambda: watch.event("web-1"))
+    watch.clock.after(100, look)
+    watch.clock.after(150, lambda: watch.event("web-2"))
+    watch.lasts(200)
+    assert watch.about == [(), ("web",), ()]
+    assert memories == [(0.0, 75)]
+    assert "all is well again" not in caplog.text
+    assert not watch.service.board.health.healthy
 
 
 def test_a_changed_file_is_applied_once_it_has_been_steady_for_a_second(

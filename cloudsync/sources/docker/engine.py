@@ -30,6 +30,7 @@ from cloudsync.sources.docker.containers import (
     may_count,
 )
 from cloudsync.sources.docker.endpoint import EndpointError, way_to
+from cloudsync.sources.docker.inspected import Entry, OfEngine
 from cloudsync.sources.docker.networks import Network, networks_of
 from cloudsync.sources.docker.podman import (
     EngineKind,
@@ -98,17 +99,22 @@ def read_engine(
 
 
 def survey(
-    engine: str | TlsEngine, *, timeout: float, share: Share, base: Path | None = None
+    engine: str | TlsEngine,
+    *,
+    timeout: float,
+    share: Share,
+    base: Path | None = None,
+    known: OfEngine | None = None,
 ) -> Survey | Failed:
     """Ask one engine everything. `timeout`: seconds for all of it. `share`: how many requests at
-    once. `base`: the folder that the paths of TLS files are relative to. Never raises for an
-    engine."""
+    once. `base`: the folder that the paths of TLS files are relative to. `known`: what an earlier
+    read of this process need not ask again. Never raises for an engine."""
     from cloudsync.sources.docker.client import EngineError
 
     deadline = time.monotonic() + timeout
     try:
         with reached(engine, deadline, base or Path()) as client:
-            return _asked(str(engine), client, share)
+            return _asked(str(engine), client, share, known or OfEngine())
     except EndpointError as error:
         return Failed(str(error), temporary=False)
     except EngineError as error:
@@ -153,21 +159,23 @@ class _Lacks:
         self.lasting = self.lasting or not temporary
 
 
-def _asked(name: str, engine: Engine, share: Share) -> Survey:
+def _asked(name: str, engine: Engine, share: Share, known: OfEngine) -> Survey:
     lacks = _Lacks()
     info = table(engine.get("/info"))
     kind = kind_of(engine.about, info)
+    id_ = _id(info, podman=kind.podman)
+    known.begin("" if kind.podman else id_)
     membership = membership_of(info)
     cluster = _cluster(engine, lacks) if membership.role == "manager" else None
     networks = _Networks(engine, kind, lacks)
-    containers = _containers(engine, share, kind, lacks)
+    containers = _containers(engine, share, _Inspection(engine, kind, lacks, known))
     if cluster is not None and any(_is_fresh_task(c, cluster) for c in containers):
         cluster = _cluster(engine, lacks)
     networks.check(containers)
-    images = _images(engine, share, containers, lacks)
+    images = _images(engine, share, containers, lacks, known)
     return Survey(
         name,
-        _id(info, podman=kind.podman),
+        id_,
         tuple(c for c in containers if counts(c, images.get(c.image, {}))),
         networks.known,
         images,
@@ -216,36 +224,36 @@ def _cluster(engine: Engine, lacks: _Lacks) -> Cluster | None:
     return None
 
 
-def _listed(engine: Engine) -> dict[str, object]:
-    """The state of every container by its id."""
+def _listed(engine: Engine) -> dict[str, Entry]:
+    """What the engine's list says of every container, by its id."""
     answer = engine.get("/containers/json", all="1")
     if not isinstance(answer, list):
         raise Unexpected("something else instead of a list of containers")
-    return {identifier(table(entry).get("Id")): entry.get("State") for entry in answer}
+    return {identifier(entry.get("Id")): entry for entry in map(table, answer)}
 
 
-def _containers(
-    engine: Engine, share: Share, kind: EngineKind, lacks: _Lacks
-) -> tuple[Container, ...]:
+def _containers(engine: Engine, share: Share, inspect: _Inspection) -> tuple[Container, ...]:
     """Every container that may count. One that is gone by the time it is inspected is a normal
     race, unless the engine still lists it as running afterwards. Whatever came meanwhile is looked
     at too: it may publish the ports of the one that is gone (`docker compose up` after a pull)."""
-    inspect = _Inspection(engine, kind, lacks)
-    before = _listed(engine)
-    inspected = share.each(inspect, list(before))
+    listed = _listed(engine)
+    inspected = share.each(inspect, list(listed.items()))
     if inspect.missing or inspect.without_own:
-        states = _listed(engine)
-        still = [id_ for id_ in inspect.missing if states.get(id_) in _THERE]
+        now = _listed(engine)
+        still = [id_ for id_ in inspect.missing if now.get(id_, {}).get("State") in _THERE]
         if still:
-            lacks.add(f"{_run(still)} by the engine's list, but cannot be inspected (404)")
-        hidden = [id_ for id_ in inspect.without_own if id_ in states]
+            inspect.lacks.add(f"{_run(still)} by the engine's list, but cannot be inspected (404)")
+        hidden = [id_ for id_ in inspect.without_own if id_ in now]
         if hidden:
-            lacks.add(
+            inspect.lacks.add(
                 f"Podman's own API (/libpod) answers 404 about {len(hidden)} of the containers it"
                 " lists: does a socket proxy keep that API back?",
                 temporary=False,
             )
-        inspected += share.each(inspect, [id_ for id_ in states if id_ not in before])
+        fresh = {id_: entry for id_, entry in now.items() if id_ not in listed}
+        inspected += share.each(inspect, list(fresh.items()))
+        listed |= fresh
+    inspect.known.keep_containers(zip(listed.values(), inspected, strict=True))
     return tuple(container for container in inspected if container and may_count(container))
 
 
@@ -254,15 +262,19 @@ def _run(ids: Sequence[str]) -> str:
 
 
 class _Inspection:
-    """Inspects containers, several at once. `missing`: the ids that the engine did not know.
-    `without_own`: those that Docker's API of Podman knows, and its own does not."""
+    """Inspects containers, several at once, unless what an earlier read learnt still holds.
+    `missing`: the ids that the engine did not know. `without_own`: those that Docker's API of
+    Podman knows, and its own does not."""
 
-    def __init__(self, engine: Engine, kind: EngineKind, lacks: _Lacks) -> None:
-        self._engine, self._kind, self._lacks = engine, kind, lacks
+    def __init__(self, engine: Engine, kind: EngineKind, lacks: _Lacks, known: OfEngine) -> None:
+        self._engine, self._kind, self.lacks, self.known = engine, kind, lacks, known
         self.missing: list[str] = []
         self.without_own: list[str] = []
 
-    def __call__(self, id_: str) -> Container | None:
+    def __call__(self, listed: tuple[str, Entry]) -> Container | None:
+        return self.known.container(*listed) or self._inspected(listed[0])
+
+    def _inspected(self, id_: str) -> Container | None:
         from cloudsync.sources.docker.client import EngineError
 
         name, missing = id_[:12], self.missing
@@ -278,10 +290,10 @@ class _Inspection:
                 missing.append(id_)
             else:
                 reason = f"a container could not be inspected: {error}"
-                self._lacks.add(reason, temporary=error.temporary)
+                self.lacks.add(reason, temporary=error.temporary)
         except Unexpected as error:
             reason = f"the engine described the container {name} with {error}"
-            self._lacks.add(reason, temporary=False)
+            self.lacks.add(reason, temporary=False)
         return None
 
     def _as_commanded(self, container: Container) -> Container:
@@ -333,16 +345,23 @@ class _Networks:
 
 
 def _images(
-    engine: Engine, share: Share, containers: Sequence[Container], lacks: _Lacks
+    engine: Engine,
+    share: Share,
+    containers: Sequence[Container],
+    lacks: _Lacks,
+    known: OfEngine,
 ) -> dict[str, Mapping[str, str] | None]:
     """The labels of the images of containers whose labels matter: the engine merges both without a
     trace."""
     wanted = sorted({c.image for c in containers if _matters(c.labels)})
 
     def labels(image: str) -> Mapping[str, str] | None:
-        return _image_labels(engine, image, lacks)
+        remembered = known.image(image)
+        return _image_labels(engine, image, lacks) if remembered is None else remembered
 
-    return dict(zip(wanted, share.each(labels, wanted), strict=True))
+    images = dict(zip(wanted, share.each(labels, wanted), strict=True))
+    known.keep_images(images)
+    return images
 
 
 def _matters(labels: Mapping[str, str]) -> bool:
