@@ -1,4 +1,5 @@
-"""Stores to test on: a folder, a real Ceph gateway, and moto's server as a second opinion."""
+"""Stores to test on: a folder, a real Ceph gateway, moto's server as a second opinion, and
+Microsoft's emulator of Azure."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from cloudsync.model.state_url import StateUrl
 from cloudsync.state.store.contract import Store
 from cloudsync.state.store.folder import FolderStore
 from cloudsync.state.store.opened import proved
+from tests.store import azurite
 from tests.store import ceph as real
 from tests.store.trouble import Proxy
 
@@ -31,6 +33,8 @@ def credentials() -> Iterator[None]:
             patch.delenv(name)
         patch.setenv("AWS_ACCESS_KEY_ID", real.ACCESS)
         patch.setenv("AWS_SECRET_ACCESS_KEY", real.SECRET)
+        patch.setenv("AZURE_STORAGE_ACCOUNT_NAME", azurite.ACCOUNT)
+        patch.setenv("AZURE_STORAGE_ACCOUNT_KEY", azurite.KEY)
         yield
 
 
@@ -69,6 +73,14 @@ def moto() -> Iterator[str]:
         server.wait()
 
 
+@pytest.fixture(scope="session")
+def azure() -> Iterator[azurite.Azurite]:
+    if (why := azurite.unavailable()) is not None:
+        pytest.skip(why)
+    with azurite.Azurite() as server:
+        yield server
+
+
 def bucket(endpoint: str) -> str:
     """The name of a new bucket."""
     name = f"cloudsync-{uuid.uuid4().hex[:12]}"
@@ -103,12 +115,18 @@ def troubled(url: StateUrl, ceph: real.Ceph) -> Iterator[tuple[StateUrl, Proxy]]
         proxy.stop()
 
 
-@pytest.fixture(params=["folder", pytest.param("ceph", marks=pytest.mark.ceph), "moto"])
+KINDS = ["folder", pytest.param("ceph", marks=pytest.mark.ceph), "moto", "azure"]
+
+
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """Every kind of store, one after the other."""
     if request.param == "folder":
         return FolderStore(tmp_path / "store")
     if request.param == "ceph":
         return proved(request.getfixturevalue("url"))
+    if request.param == "azure":
+        server = request.getfixturevalue("azure")
+        return proved(StateUrl(f"az://{server.container()}/state", server.endpoint))
     endpoint = request.getfixturevalue("moto")
     return proved(StateUrl(f"s3://{bucket(endpoint)}/state", endpoint))

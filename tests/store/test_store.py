@@ -1,4 +1,5 @@
-"""The small interface of a store: the same on a folder, on a real Ceph gateway and on moto."""
+"""The small interface of a store: the same on a folder, on a real Ceph gateway, on moto and on
+Azurite."""
 
 from __future__ import annotations
 
@@ -19,6 +20,7 @@ from cloudsync.state.store.contract import Changed, Store, StoreError, update
 from cloudsync.state.store.opened import open_store, proved
 from tests.doubles.engine import FakeEngine
 from tests.store import ceph as real
+from tests.store.azurite import Azurite
 from tests.store.conftest import bucket
 from tests.store.trouble import Asked, Proxy, Trouble
 
@@ -66,6 +68,21 @@ def test_a_list_is_by_name_and_prefix(store: Store) -> None:
     assert store.list("nobody/") == []
 
 
+def test_a_list_knows_objects_by_the_versions_that_reading_and_writing_say(store: Store) -> None:
+    """Else whoever follows a list would take everything for changed, at every look."""
+    written = store.put("shop/a.json", b"1", None)
+    stored = store.get("shop/a.json")
+    assert stored is not None
+    assert [entry.version for entry in store.list("shop/")] == [written] == [stored.version]
+    again = store.put("shop/a.json", b"2", written)
+    assert [entry.version for entry in store.list("shop/")] == [again]
+
+
+def test_a_store_can_be_shown(store: Store) -> None:
+    """In a message of an error, say: obstore panics for a client whose account is in a variable."""
+    assert "Store" in repr(store)
+
+
 def test_of_eight_at_once_one_creates_and_one_replaces(store: Store) -> None:
     def attempt(over: str | None, number: int) -> bool:
         try:
@@ -96,6 +113,21 @@ def test_a_missing_bucket_is_not_an_empty_one(url: StateUrl) -> None:
     gone = replace(url, url="s3://cloudsync-no-such-bucket/state")
     with pytest.raises(StoreError, match="no such bucket"):
         open_store(gone)
+
+
+def test_a_missing_container_is_not_an_empty_one(azure: Azurite) -> None:
+    with pytest.raises(StoreError, match="no such bucket"):
+        open_store(StateUrl("az://cloudsync-no-such-container/state", azure.endpoint))
+
+
+def test_a_wrong_key_of_azure_is_said_without_it(
+    azure: Azurite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = StateUrl(f"az://{azure.container()}/state", azure.endpoint)
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "d3Jvbmctc2VjcmV0")
+    with pytest.raises(StoreError, match="refuses the credentials") as caught:
+        proved(place)
+    assert "d3Jvbmctc2VjcmV0" not in str(caught.value)
 
 
 def test_a_web_server_that_is_no_store_is_not_an_empty_one(

@@ -19,7 +19,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from cloudsync.state.store.contract import Changed, Entry, Stored, StoreError, StoreRefused
@@ -34,15 +34,16 @@ _WRITE = "cloudsyncwrite"
 MOST_BYTES = 16 * 1024 * 1024
 _PAUSES = (0.2, 0.8, 2.0)
 """Seconds before each further try."""
-_ABSENT = ("NoSuchKey", "BlobNotFound")
-"""The stores' words for an object that is not there, in a bucket that is."""
+_ABSENT = ("NoSuchKey", "BlobNotFound", "The specified blob does not exist")
+"""The stores' words for an object that is not there, in a bucket that is. Azure's last ones are to
+those who remove it."""
 
 
 @dataclass(frozen=True, slots=True)
 class BucketStore:
     """Objects of one bucket below a prefix."""
 
-    client: ObjectStore
+    client: ObjectStore = field(repr=False)  # obstore panics when an account is in a variable
     """Opened at the prefix, without retries of its own."""
     url: str
     bare_tags: bool = False
@@ -135,7 +136,7 @@ class BucketStore:
 
     def _condition(self, over: str) -> dict[str, str]:
         tag, _, version = over.partition(" ")
-        condition = {"e_tag": tag.strip('"') if self.bare_tags else tag} if tag else {}
+        condition = {"e_tag": tag if self.bare_tags else f'"{tag}"'} if tag else {}
         return condition | ({"version": version} if version else {})
 
     def delete(self, name: str) -> None:
@@ -206,6 +207,8 @@ class BucketStore:
 
 
 def _joined(tag: str, version: str | None) -> str:
+    """The version in one spelling: Azure's lists leave the quotes of a tag out."""
+    tag = tag.strip('"')
     return f"{tag} {version}" if version else tag
 
 
