@@ -29,7 +29,7 @@ class Ties:
 
     groups: Mapping[str, frozenset[str]]
     """By firewall, it and all that are tied to it."""
-    fed: Mapping[str, frozenset[str]]
+    by_host: Mapping[str, frozenset[str]]
     """By host, the firewalls that it feeds."""
     hosts: Mapping[str, tuple[str, ...]]
     """By firewall, the hosts that feed it."""
@@ -39,10 +39,10 @@ class Ties:
         that cannot be said of a host: it is new, or feeds no firewall."""
         firewalls: set[str] = set()
         for host in hosts:
-            fed = self.fed.get(host)
-            if not fed:
+            names = self.by_host.get(host)
+            if not names:
                 return None
-            for name in fed:
+            for name in names:
                 firewalls |= self.groups[name]
         return frozenset(firewalls)
 
@@ -66,13 +66,13 @@ def ties_of(plan: Plan) -> Ties:
         if name not in groups:
             group = _reached(name, knots, by_knot)
             groups.update(dict.fromkeys(group, group))
-    fed: dict[str, set[str]] = {}
+    by_host: dict[str, set[str]] = {}
     for firewall in plan.firewalls:
         for host in firewall.hosts:
-            fed.setdefault(host, set()).add(firewall.name)
+            by_host.setdefault(host, set()).add(firewall.name)
     return Ties(
         groups,
-        {host: frozenset(names) for host, names in fed.items()},
+        {host: frozenset(names) for host, names in by_host.items()},
         {firewall.name: firewall.hosts for firewall in plan.firewalls},
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from cloudsync.config.configuration import Configuration
@@ -28,9 +28,12 @@ def name_of(owner: str, host: str) -> str:
     return f"{folder_of(owner)}{host}.json"
 
 
-def with_hosts_from_store(configuration: Configuration) -> Configuration:
+def with_hosts_from_store(
+    configuration: Configuration, inventories: Inventories | None = None
+) -> Configuration:
     """The configuration with every published host that `[hosts-from-store]` takes. A list may lag
-    behind: hosts that an apply read before are hosts all the same, until they are retired. Raises
+    behind: hosts that an apply read before are hosts all the same, until they are retired.
+    `inventories`: of the runs of a service, which expand it again only for other hosts. Raises
     `StateError`, and `ConfigError` as `with_published` does."""
     if configuration.hosts_from_store is None:
         return configuration
@@ -43,10 +46,12 @@ def with_hosts_from_store(configuration: Configuration) -> Configuration:
     }
     earlier = {name for name in hosts_remembered(state, owner) if fnmatchcase(name, match)} - listed
     known = remembered(state, owner, earlier) if earlier else {}
-    return with_published(
-        configuration,
-        sorted(listed | {name for name in earlier if name in known and known[name].sequence}),
+    published = sorted(
+        listed | {name for name in earlier if name in known and known[name].sequence}
     )
+    if inventories is None:
+        return with_published(configuration, published)
+    return inventories.expanded(configuration, published)
 
 
 @dataclass(slots=True)
@@ -59,6 +64,8 @@ class Inventories:
     """The objects that were ever to be read."""
     _looked: set[str] = field(default_factory=set)
     """Those that were ever in a list that was looked through for changes."""
+    _expanded: tuple[Configuration, list[str], Configuration] | None = None
+    """A configuration, the published hosts, and what it came to with them."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def read(
@@ -87,6 +94,14 @@ class Inventories:
 
         with side_by_side(min(_AT_ONCE, len(hosts)), "store") as pool:
             return dict(zip(hosts, pool.map(one_host, hosts), strict=True))
+
+    def expanded(self, configuration: Configuration, published: list[str]) -> Configuration:
+        """The configuration with these published hosts. Raises `ConfigError`."""
+        known = self._expanded
+        if known is None or known[0].source is not configuration.source or known[1] != published:
+            known = (configuration, published, with_published(configuration, published))
+            self._expanded = known
+        return replace(configuration, hosts=known[2].hosts, firewalls=known[2].firewalls)
 
     def changed(self, configuration: Configuration) -> frozenset[str]:
         """The hosts that published something since their last read; of those that were never asked

@@ -96,7 +96,8 @@ def plan(configuration: Configuration, options: Options, progress: Progress = si
     """
     until = Deadline.start(configuration.run.deadline).over
     request = _request(options, {})
-    return make_plan(with_hosts_from_store(configuration), request, until, progress)
+    configuration = with_hosts_from_store(configuration, options.inventories)
+    return make_plan(configuration, request, until, progress)
 
 
 def _request(options: Options, still: Mapping[str, RuleSet]) -> Request:
@@ -139,7 +140,7 @@ def apply(
             replace(configuration, state=held.state), terms.trigger, options.granted
         ) as entry,
     ):
-        configuration = with_hosts_from_store(entry.configuration)
+        configuration = with_hosts_from_store(entry.configuration, options.inventories)
         deadline = Deadline.start(configuration.run.deadline)
         conditions = Conditions(deadline, stop, progress, held=held)
         if held.busy:

@@ -20,6 +20,8 @@ from cloudsync.model.state_url import StateUrl
 from cloudsync.runtime.pools import side_by_side
 from cloudsync.state import StateError
 from cloudsync.state.history_entry import DIED, line, opened
+from cloudsync.state.lease import alive
+from cloudsync.state.shard_leases import lease_name
 from cloudsync.state.store.contract import Changed, Store, update
 from cloudsync.state.store.opened import open_store
 
@@ -72,8 +74,16 @@ def entries(place: StateUrl, owner: str) -> list[dict[str, Any]]:
     quiet = [entry.name for entry in store.list(f"{owner}/quiet/")]
     running = [entry.name for entry in store.list(f"{owner}/running/")]
     known = {entry["id"]: entry for entry in _read(store, (*quiet, *history))}
-    for entry in _read(store, running):
-        known.setdefault(entry["id"], {**entry, "outcome": "died", "message": DIED})
+    by_unit: dict[str, list[str]] = {}
+    for name in running:
+        unit = name.removeprefix(f"{owner}/running/").partition("/")[0]
+        by_unit.setdefault(unit, []).append(name)
+    for unit, names in by_unit.items():
+        # As long as the lease is held its run is under way, or died within the last minute.
+        under_way = alive(store, lease_name(owner, unit)) is not None
+        outcome = {} if under_way else {"outcome": "died", "message": DIED}
+        for entry in _read(store, names):
+            known.setdefault(entry["id"], {**entry, **outcome})
     return sorted(known.values(), key=lambda entry: str(entry.get("started")))
 
 

@@ -97,7 +97,7 @@ def settle(state: StatePlace, owner: str) -> None:
 
 def entries(state: StatePlace, owner: str) -> list[dict[str, Any]]:
     """All entries, oldest first; a line that cannot be read is left out. Of a run that is under way
-    or died there is what it was about to write. Raises `StateError`."""
+    ("begun") or died there is what it was about to write. Raises `StateError`."""
     if isinstance(state, StateUrl):
         from cloudsync.state import fleet_history
 
@@ -120,16 +120,19 @@ def _running(state: Path, owner: str, entry: Mapping[str, Any]) -> Path:
 def _left_over(
     state: Path, owner: str, *, alive: bool = False
 ) -> Iterator[tuple[Path, dict[str, Any] | None]]:
-    """What runs that died were about to do, by file, and with `alive` those that are under way.
-    Earlier versions had one file for the one run of an owner."""
+    """What runs that died were about to do, by file, and with `alive` those that are under way, as
+    they began. Earlier versions had one file for the one run of an owner."""
     for path in (
         *sorted(state.glob(f"{owner}.running-*.json")),
         state / f"{owner}.running.json",
     ):
-        if not alive and _is_held(path):
+        held = _is_held(path)
+        if held and not alive:
             continue
         running = _read(path)
-        if running or path.exists():
+        if running and held:
+            yield path, running[0]
+        elif running or path.exists():
             yield path, {**running[0], "outcome": "died", "message": DIED} if running else None
 
 

@@ -143,5 +143,10 @@ def _layout_name(owner: str) -> str:
     return f"{owner}/shards.json"
 
 
+def lease_name(owner: str, unit: str) -> str:
+    """The object of a shard's lease."""
+    return f"{owner}/leases/{unit}.json"
+
+
 def _name(owner: str, shard: Shard) -> str:
-    return f"{owner}/leases/{shard.unit}.json"
+    return lease_name(owner, shard.unit)

@@ -20,7 +20,7 @@ from cloudsync.config.configuration import Configuration
 from cloudsync.model.inventory import Published
 from cloudsync.model.ports import Complete, Discovery, Failed, Partial
 from cloudsync.reconcile import discover as reading
-from cloudsync.reconcile.inventories import Inventories, name_of
+from cloudsync.reconcile.inventories import Inventories, name_of, with_hosts_from_store
 from cloudsync.reconcile.publish import publish
 from cloudsync.sources.docker.inspected import Inspections
 from cloudsync.sources.inventory.document import MOST_BYTES
@@ -385,6 +385,22 @@ def test_a_change_that_could_not_be_read_is_still_one(
         patch.setattr(FolderStore, "get", _unavailable)
         assert inventories.read(controller, ["web-1"], float("inf"))["web-1"].problem
     assert inventories.changed(controller) == {"web-1"}
+
+
+def test_a_service_expands_its_configuration_again_only_for_other_hosts(site: Site) -> None:
+    more = '[hosts-from-store]\nmatch = "web-*"\n'
+    store = FolderStore(site.folder / "state")
+    store.put(name_of("shop", "web-7"), b"{}", None)
+    controller, inventories = site.controller(more=more), Inventories()
+    first = with_hosts_from_store(controller, inventories)
+    assert set(first.hosts) == {"web-1", "web-7"}
+    assert with_hosts_from_store(controller, inventories).hosts is first.hosts
+    store.put(name_of("shop", "web-8"), b"{}", None)
+    second = with_hosts_from_store(controller, inventories)
+    assert set(second.hosts) == {"web-1", "web-7", "web-8"}
+    changed = site.controller(more=more.replace("web-*", "*"))
+    store.put(name_of("shop", "db-1"), b"{}", None)
+    assert "db-1" in with_hosts_from_store(changed, inventories).hosts
 
 
 def _unavailable(*_: object) -> None:

@@ -325,8 +325,10 @@ def test_a_run_that_died_is_told_by_the_next_holder_of_its_lease(
     stored(world, url)
     world.needs("443")
     died = {"id": "20261128T120000-abcdef", "started": "2026-11-28T12:00:00+00:00"}
+    died["outcome"] = "begun"
     with exclusive(url, "shop") as held:
         history.begin(held.state, "shop", died)
+        assert [entry["outcome"] for entry in history.entries(url, "shop")] == ["begun"]
     assert [entry["outcome"] for entry in history.entries(url, "shop")] == ["died"]
     apply(world)
     entries = history.entries(url, "shop")
