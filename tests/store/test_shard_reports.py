@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cloudsync.config import load
+from cloudsync.state.exclusive import exclusive
 from cloudsync.state.shards import Shard
 from cloudsync.watch.service import Overrides, Service
 from tests.store.conftest import bucket
@@ -89,3 +93,38 @@ def test_a_shard_counts_its_own_runs(controller: Controller, file: Path) -> None
 def test_a_service_of_a_shard_remembers_its_own_runs(file: Path) -> None:
     service = Service(file, Overrides(shard=Shard(1, 2)), lambda _: None)
     assert getattr(service.configuration.state, "unit", None) == "1-of-2"
+
+
+def command(file: Path, *words: str) -> dict[str, Any]:
+    """What a command that is about no shard says in JSON."""
+    done = subprocess.run(
+        [sys.executable, "-m", "cloudsync", *words, "--output", "json", "-c", str(file)],
+        cwd=file.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode in (0, 75), done.stderr
+    document = json.loads(done.stdout)
+    return document if isinstance(document, dict) else {"entries": document}
+
+
+def test_exposure_report_and_history_are_about_all_shards(
+    controller: Controller, file: Path
+) -> None:
+    """They ask for no lease, so that they answer while every shard is at work."""
+    names = {name_in(Shard(number, 2)) for number in range(2)}
+    for number in range(2):
+        controller(number)
+    configuration = load(file)
+    with exclusive(configuration.state, "shop"):
+        exposed = command(file, "exposure")
+        report = command(file, "report", "--no-audit")
+        runs = command(file, "history")["entries"]
+    assert {firewall["name"] for firewall in exposed["firewalls"]} == names
+    assert {row["firewall"] for row in report["rows"]} == names
+    assert {host["name"] for host in report["hosts"]} == {"down", "up"}
+    by_run = [{firewall["name"] for firewall in run["firewalls"]} for run in runs]
+    assert sorted(by_run, key=sorted) == sorted(({name} for name in names), key=sorted)
+    assert {run["id"] for run in report["runs"]} == {run["id"] for run in runs}
