@@ -143,9 +143,11 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
+@lru_cache(maxsize=16384)
 def _parse(word: str) -> IPv4Network | IPv6Network:
     """A CIDR or an address, strictly: `ipaddress` alone would let netmasks, hostmasks, leading
-    zeros and zone ids pass."""
+    zeros and zone ids pass. Once a run for each: the rules of a fleet name the same ones again and
+    again, in the state and at the vendor too."""
     address, slash, length = word.partition("/")
     if "%" in word:
         raise ValueError(f"{word!r} has a zone id, which means nothing to a firewall")

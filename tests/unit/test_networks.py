@@ -16,6 +16,7 @@ from cloudsync.rules.networks import (
     NOWHERE,
     NetworkSet,
 )
+from tests.growth import operations
 
 V4_BASE = int(ip_address("192.0.2.0"))
 V6_BASE = int(ip_address("2001:db8::"))
@@ -244,3 +245,12 @@ def test_a_spelling_always_means_the_set(listed: list[str], others: list[str]) -
     a, b = NetworkSet.of(listed), NetworkSet.of(others)
     for result in (a, a | b, a & b, a - b, a.family(4), a.family(6), NetworkSet.union((a, b))):
         assert NetworkSet.of(result.written()) == result
+
+
+def test_a_network_is_parsed_once_however_many_rules_name_it() -> None:
+    words = [f"2001:db8:77:{number:x}::/64" for number in range(0, 200, 2)]
+    first = operations(lambda: NetworkSet.of(words))
+    assert operations(lambda: NetworkSet.of(words)) < first / 2
+    for _ in range(2):
+        with pytest.raises(ValueError, match="host bits"):
+            NetworkSet.of(["2001:db8:77::1/64"])
