@@ -136,7 +136,7 @@ NEW_FIELDS = ("statistics", "usage", "health", "cost_per_hour", "cloudsync-never
 FIELDS = {
     "hetzner": NEW_FIELDS,
     "digitalocean": NEW_FIELDS,
-    "gcp": (*NEW_FIELDS, "kind", "creationTimestamp", "selfLink", "selfLinkWithId"),
+    "gcp": (NEW_FIELDS[-1], "kind", "creationTimestamp", "selfLink", "selfLinkWithId"),
 }
 """By vendor, fields that its answers have and no call takes: new ones, and those that Google
 documents as output only, besides the metadata of logging that is off. EC2 has none that could be
@@ -155,7 +155,8 @@ def test_what_only_answers_have_is_never_sent_back(site: Site, types: Typed) -> 
     @bounded(15)
     @given(dice=DICE)
     def check(dice: Random) -> None:
-        site.by_hand(SSH, *dice.sample(HAS[1:], dice.randint(0, 3)))
+        # One of many ports closes: Google's rule is rewritten, and not deleted.
+        site.by_hand(SSH, "tcp/8080", *dice.sample(("tcp/80", HAS[3]), dice.randint(0, 2)))
         stage.answer_only(NAME)
         field, junk = dice.choice(FIELDS[stage.type]), dice.choice(JUNK)
         stage.double.answers_only(field, "firewalls", junk)
