@@ -73,6 +73,30 @@ def growth() -> None:
     save(figure, "growth")
 
 
+def store() -> None:
+    """What one controller takes by the machines that it looks after: parallel to the dotted line is
+    linear."""
+    measured = [row for row in rows("store_fleet") if row["shard"].startswith("0/")]
+    machines = {row["fleet"]: row["hosts"] for row in measured if row["stage"] == "first apply"}
+    figure, axes = plt.subplots(figsize=(8, 3.6))
+    for stage in dict.fromkeys(row["stage"] for row in measured):
+        points = sorted(
+            (machines[row["fleet"]], row["cpu"])
+            for row in measured
+            if row["stage"] == stage and row["shard"] == "0/1"
+        )
+        sizes, took = zip(*points, strict=True)
+        axes.loglog(sizes, took, marker="o", markersize=4, linewidth=1.4, label=stage)
+    axes.loglog([160, 1250], [0.3, 2.34], linestyle=":", color="#57606a", label="linear")
+    sizes = sorted(size for fleet, size in machines.items() if size == fleet)
+    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    axes.minorticks_off()
+    axes.set_xlabel("machines of one controller, 10 containers each, a firewall for five")
+    axes.set_ylabel("seconds of CPU")
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    save(figure, "store")
+
+
 def save(figure: plt.Figure, name: str) -> None:
     """Beside the page; without a date, so that the same numbers make the same file."""
     figure.tight_layout()
@@ -82,3 +106,4 @@ def save(figure: plt.Figure, name: str) -> None:
 if __name__ == "__main__":
     beside()
     growth()
+    store()

@@ -6,7 +6,6 @@ with a latency and a count added to each request; what the folder takes to list 
 every file) is left out of the CPU time. The clouds are accounts of the provider `local`.
 
 Usage: store_fleet.py HOSTS FIREWALLS SHARDS [SHARD ...]    these shards of so many
-       store_fleet.py HOSTS FIREWALLS --growth              one shard of 16, of 8, of 4, …
 
 A line of JSON for each shard and stage; benchmarks/results/store_fleet.json is made of them.
 """
@@ -206,6 +205,7 @@ def run_shard(folder: Path, shard: str, stages: Sequence[str]) -> Iterable[dict[
         report = apply(configuration, options)
         outlook = outlook.after(report, firewalls)
         yield {
+            "fleet": sum(1 for _ in (folder / "state" / "inventories" / "shop").iterdir()),
             "shard": shard,
             "stage": stage,
             "firewalls": len(report.plan.firewalls),
@@ -231,11 +231,6 @@ def main(words: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         lay_out(folder, hosts, firewalls)
-        if words[2] == "--growth":
-            for count in (16, 8, 4, 2, 1):
-                begun(folder, f"0/{count}", *STAGES[:1])
-                begun(folder, f"0/{count}", *STAGES[1:])
-            return
         count = int(words[2])
 
         def controller(shard: str | int) -> None:
