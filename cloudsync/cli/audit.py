@@ -96,7 +96,7 @@ def _configuration(shell: Shell, hosts: tuple[str, ...]) -> Configuration | None
         return None
     except ConfigError:
         pass  # loading it says what is wrong
-    configuration = shell.load()
+    configuration = shell.load(fleet=True)
     unknown = [name for name in hosts if name not in configuration.hosts]
     if unknown:
         raise click.UsageError(f"the configuration has no host {', '.join(unknown)}")
@@ -173,12 +173,7 @@ def _places(configuration: Configuration | None) -> dict[str, tuple[str, int | N
 def _code(result: Audit, fail_on: str, facts: tuple[Facts, ...]) -> int:
     if fail_on != "none" and result.at_least(fail_on):  # type: ignore[arg-type]
         return exit_codes.GUARD
-    blind = [
-        spot
-        for machine in facts
-        for spot in machine.blind
-        if spot.input != "cloud" or spot.temporary
-    ]
+    blind = [spot for machine in facts for spot in machine.blind if not spot.absent]
     if not blind:
         return exit_codes.DONE
     return exit_codes.TRY_AGAIN if all(spot.temporary for spot in blind) else exit_codes.FAILED

@@ -461,6 +461,9 @@ class Blind:
     hides: str = ""
     """What stays unseen because of it."""
     temporary: bool = False
+    absent: bool = False
+    """There is nothing to ask: no cloud is configured, or it does not know the machine. Seen
+    incompletely, though nothing failed."""
 
 
 @dataclass(frozen=True, slots=True)

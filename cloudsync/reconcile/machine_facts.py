@@ -11,16 +11,19 @@ from pathlib import Path
 
 from cloudsync.config.configuration import Configuration, Host
 from cloudsync.model.machine_facts import Blind, Cloud, Facts, HostFirewall, Policy
-from cloudsync.model.plan import FirewallPlan, ReadStatus
+from cloudsync.model.plan import FirewallPlan
 from cloudsync.planning.decide import Considered
 from cloudsync.provider.contract import Present, Progress, silent
 from cloudsync.reconcile import run
+from cloudsync.reconcile.inventories import with_hosts_from_store
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.networks import ANY
 from cloudsync.sources.machine import read as machine
 from cloudsync.sources.machine.root import Root, Unreadable
 from cloudsync.state import StateError
 
+_CONTAINERS = "every container"
+_NO_FIREWALL = "no firewall of the configuration has the host"
 _ENGINE_SECONDS = 10.0
 _ANOTHERS = ("foreign-owner", "ownership", "host-digest")
 """Guards of a table that this configuration did not apply."""
@@ -66,7 +69,7 @@ def of_this_machine(compose: Sequence[str]) -> tuple[Facts, ...]:
         facts = _with_engine(facts, docker_endpoint(os.environ), Path())
     except EndpointError as error:
         facts = _blind(facts, "engine", str(error))
-    facts = _blind(facts, "cloud", "no configuration names a provider")
+    facts = _blind(facts, "cloud", "no configuration names a provider", absent=True)
     return (_with_compose(facts, Path(), compose),)
 
 
@@ -79,6 +82,7 @@ def of_hosts(
 ) -> tuple[Facts, ...]:
     """The facts of the hosts of a configuration, with what the clouds let in. Only the firewalls of
     these hosts are read; none, if `planned` is a plan of them already."""
+    configuration, unlisted = _with_published_hosts(configuration)
     chosen = names or [host.name for host in configuration.hosts.values() if not host.retired]
     plan = planned or _planned(configuration, chosen, progress)
     of_hosts = []
@@ -89,7 +93,27 @@ def of_hosts(
         of_hosts.append(_with_plan(facts, configuration, host, plan))
     if compose and of_hosts:
         of_hosts[0] = _with_compose(of_hosts[0], Path(), compose)
+    if not names:
+        of_hosts += unlisted
+    if not of_hosts:
+        why = "the configuration has no host, or none of them has published yet"
+        of_hosts.append(_blind(Facts("configuration"), "engine", why, hides=_CONTAINERS))
     return tuple(of_hosts)
+
+
+def _with_published_hosts(configuration: Configuration) -> tuple[Configuration, list[Facts]]:
+    """With the hosts that the store knows; or as it is, and the facts that say so."""
+    try:
+        return with_hosts_from_store(configuration), []
+    except StateError as error:
+        facts = _blind(
+            Facts("hosts-from-store"),
+            "inventory",
+            str(error),
+            hides="every host that publishes",
+            temporary=error.temporary,
+        )
+        return configuration, [facts]
 
 
 def _planned(
@@ -103,7 +127,7 @@ def _planned(
         if set(hosts) & set(firewall.hosts)
     )
     if not names:
-        return "no firewall of the configuration has the host"
+        return _NO_FIREWALL
     policy = replace(configuration.policy, foreign="report")
     options = run.Options(firewalls=names)
     try:
@@ -117,6 +141,9 @@ def _of_host(configuration: Configuration, host: Host) -> Facts:
     facts = machine.read(host.name, Root(Path("/"))) if local else Facts(host.name)
     if host.docker and not local:
         facts = _blind(facts, "machine", "its files are read only by an audit that runs on it")
+    if host.inventory:
+        why = "its containers and files are looked at only by an audit that runs on it"
+        facts = _blind(facts, "machine", why, hides=_CONTAINERS)
     for engine in host.docker[:1]:
         facts = _with_engine(facts, engine, configuration.base)
     if host.compose is not None:
@@ -133,7 +160,7 @@ def _with_engine(facts: Facts, engine: object, base: Path) -> Facts:
     try:
         return replace(facts, engine=read(engine, _ENGINE_SECONDS, base))
     except Unreadable as error:
-        return _blind(facts, "engine", str(error), hides="every container", temporary=True)
+        return _blind(facts, "engine", str(error), hides=_CONTAINERS, temporary=True)
 
 
 def _with_compose(
@@ -169,7 +196,7 @@ def _with_plan(
     facts: Facts, configuration: Configuration, host: Host, planned: run.Planned | str
 ) -> Facts:
     if isinstance(planned, str):
-        return _blind(facts, "cloud", planned)
+        return _blind(facts, "cloud", planned, absent=planned == _NO_FIREWALL)
     own = [judged for judged in planned.considered if host.name in judged.spec.hosts]
     required = [
         rule for judged in own if judged.desired is not None for rule in judged.desired.rules
@@ -220,8 +247,10 @@ def _with_cloud(facts: Facts, firewalls: Iterable[FirewallPlan]) -> Facts:
     machines = []
     own: list[tuple[str, str, str]] = []
     for firewall in firewalls:
-        read = firewall.standing.read or ReadStatus("failed", "its provider cannot tell")
-        if read.status != "complete":
+        read = firewall.standing.read
+        if read is None and firewall.read.status == "complete":
+            facts = _blind(facts, "cloud", "its provider cannot tell", absent=True)
+        elif (read := read or firewall.read).status != "complete":
             facts = _blind(facts, "cloud", read.reason or read.status, temporary=read.temporary)
         own += [
             (change.rule.protocol, change.rule.ports, f"firewall {firewall.name}")
@@ -231,7 +260,7 @@ def _with_cloud(facts: Facts, firewalls: Iterable[FirewallPlan]) -> Facts:
         machines += [m for m in firewall.standing.machines if _is(m.machine, facts.host)]
     if not machines:
         return facts if _is_blind(facts, "cloud") else _blind(
-            facts, "cloud", f"no machine of the cloud is known to be {facts.host}"
+            facts, "cloud", f"no machine of the cloud is known to be {facts.host}", absent=True
         )  # fmt: skip
     reachable = NOTHING
     for exposed in machines:
@@ -268,6 +297,12 @@ def _is_blind(facts: Facts, name: str) -> bool:
 
 
 def _blind(
-    facts: Facts, name: str, reason: str, *, hides: str = "", temporary: bool = False
+    facts: Facts,
+    name: str,
+    reason: str,
+    *,
+    hides: str = "",
+    temporary: bool = False,
+    absent: bool = False,
 ) -> Facts:
-    return replace(facts, blind=(*facts.blind, Blind(name, reason, hides, temporary)))
+    return replace(facts, blind=(*facts.blind, Blind(name, reason, hides, temporary, absent)))

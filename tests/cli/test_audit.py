@@ -207,3 +207,54 @@ def test_an_ignore_of_the_configuration_leaves_a_finding_out(project: Path) -> N
     )
     assert tomllib.loads((project / "cloudsync.toml").read_text())["audit"]
     assert found(project, "--compose", "compose.yaml") == []
+
+
+_FLEET = """version = 1
+owner = "shop"
+state = "file://{state}"
+[ssh]
+ports = [22]
+sources = ["any"]
+[policy]
+expose = "published"
+{rest}"""
+
+
+def test_law1_hosts_that_only_publish_are_blind_spots_and_never_clean(tmp_path: Path) -> None:
+    config = tmp_path / "cloudsync.toml"
+    tables = '[providers.local]\n[hosts-from-store]\nmatch = "web-*"\n'
+    config.write_text(_FLEET.format(state=tmp_path / "state", rest=tables))
+    nothing_published = audit(tmp_path)
+    assert nothing_published.returncode == 1
+    assert "none of them has published yet" in " ".join(nothing_published.stdout.split())
+    inventories = tmp_path / "state" / "inventories" / "shop"
+    inventories.mkdir(parents=True)
+    (inventories / "web-1.json").write_text("{}")
+    for words in ((), ("web-1",)):
+        done = audit(tmp_path, *words, "--output", "json")
+        document = json.loads(done.stdout)
+        assert (done.returncode, document["complete"]) == (1, False)
+        assert {finding["host"] for finding in document["findings"]} == {"web-1"}
+        assert "machine" in {spot["input"] for spot in document["blind"]}
+    assert audit(tmp_path, "db-1").returncode == 64
+
+
+def test_a_cloud_that_refuses_its_credentials_ends_with_1(tmp_path: Path) -> None:
+    tables = """[providers.hetzner]
+token = { env = "NOT_SET" }
+[hosts.web-1]
+ports = ["443/tcp"]
+[firewalls.web]
+provider = "hetzner"
+hosts = ["web-1"]
+name = "web"
+"""
+    config = tmp_path / "cloudsync.toml"
+    config.write_text(_FLEET.format(state=tmp_path / "state", rest=tables))
+    done = audit(tmp_path)
+    assert (done.returncode, "NOT_SET" in done.stdout) == (1, True)
+    config.write_text(config.read_text().replace("hetzner", "local").replace("name =", "path ="))
+    config.write_text(config.read_text().replace('token = { env = "NOT_SET" }\n', ""))
+    unknown_machine = audit(tmp_path)
+    assert unknown_machine.returncode == 0
+    assert "1 input could not be looked at" in unknown_machine.stdout
