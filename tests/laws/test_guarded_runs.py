@@ -176,9 +176,11 @@ def test_two_names_for_one_firewall_at_the_vendor_are_both_refused(
     assert world.cloud.history == []
 
 
-def test_two_spellings_of_one_path_are_one_firewall(tmp_path: Path) -> None:
+def test_two_ways_to_one_file_are_one_firewall(tmp_path: Path) -> None:
+    """The configuration sees two paths; that a link makes them one, only the reader does."""
     from cloudsync.config import load
 
+    (tmp_path / "link").symlink_to(tmp_path)
     (tmp_path / "cloudsync.toml").write_text(f"""version = 1
 owner = "shop"
 state = "file://{tmp_path}/state"
@@ -199,7 +201,7 @@ path = "fw.json"
 [firewalls.two]
 provider = "local"
 hosts = ["b"]
-path = "./fw.json"
+path = "link/fw.json"
 """)
     configuration = load(tmp_path / "cloudsync.toml")
     reconcile.apply(configuration, Options(firewalls=("one",)))
