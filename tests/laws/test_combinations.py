@@ -4,6 +4,7 @@ of another firewall, what a read-back must say."""
 from __future__ import annotations
 
 import json
+import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from cloudsync.reconcile import execute, make_plan
 from cloudsync.reconcile import run as reconcile
 from cloudsync.reconcile.run import Options, Report, Terms
 from cloudsync.runtime.deadline import Deadline
+from cloudsync.runtime.signals import PATIENCE_SECONDS, Interruption
 from cloudsync.state import history, seen
 from tests.world import (
     Cloud,
@@ -186,6 +188,30 @@ def test_what_is_still_pending_is_not_reported_as_done(world: World) -> None:
         "failed",
         "written, but server 7: is still being applied",
     )
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_after_a_signal_what_was_done_is_looked_at_for_seconds_only(
+    world: World, monkeypatch: pytest.MonkeyPatch, stopped: bool
+) -> None:
+    """Without one it may take what is left of the run."""
+    world.has("tcp/22")
+    world.needs("443")
+    stop, left = Interruption(), list[float]()
+    open_reader = world.provider.open_reader
+
+    def noted(account: Any) -> Any:
+        left.append(account.deadline - time.monotonic())
+        return open_reader(account)
+
+    def interrupts(_: Step) -> None:
+        if stopped:
+            stop.request(signal.SIGTERM)
+
+    monkeypatch.setattr(world.provider, "open_reader", noted)
+    monkeypatch.setattr(world.cloud, "failing", interrupts)
+    reconcile.apply(world.configuration, Options(), interruption=stop)
+    assert (left[-1] <= PATIENCE_SECONDS) is stopped
 
 
 # Side by side
