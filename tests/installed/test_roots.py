@@ -101,7 +101,7 @@ def test_from_nothing_to_a_timer_and_back(system: str, suite: str, folder: Path)
                     server for firewall in cloud.firewalls.values() for server in firewall.servers
                 ]
         transcript(
-            "12-systemd", pasted[3:5], r"^Nothing to do\.$|cloudsync\.timer +cloudsync\.service$"
+            "12-systemd", pasted[4:6], r"^Nothing to do\.$|cloudsync\.timer +cloudsync\.service$"
         )
         status = shell.run("systemctl show -p Result -p ExecMainStatus cloudsync.service")
         journal = shell.run("journalctl -u 'cloudsync*' --no-pager -o cat -n 60")
