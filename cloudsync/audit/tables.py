@@ -52,8 +52,16 @@ DATABASE_IMAGES = (
 DEBUG_PORTS = frozenset((5005, 6060, 9100, 9229, 10250, 4000, 5678))
 DEBUG_ARGUMENTS = re.compile(r"--inspect(-brk)?(=|$)|debugpy|-agentlib:jdwp|dlv\b")
 ENGINES = (
-    "docker-proxy", "rootlessport", "pasta", "passt", "slirp4netns", "conmon", "dockerd", "podman",
-)  # fmt: skip
+    "docker-proxy",
+    "rootlesskit",
+    "rootlessport",
+    "pasta",
+    "passt",
+    "slirp4netns",
+    "conmon",
+    "dockerd",
+    "podman",
+)
 """Beginnings of processes that listen for containers."""
 SOCKETS = ("docker.sock", "podman.sock")
 SOCKET_DIRECTORIES = ("/", "/run", "/var/run", "/run/podman", "/var/run/podman", "/run/user")

@@ -111,6 +111,7 @@ def test_law1_a_listing_that_is_none_is_not_an_empty_one(listing: str) -> None:
         (Listener(2022, loopback=False, program="sshd"), "sshd listens on 2022"),
         (Listener(22, loopback=False, program="docker-proxy"), "only docker-proxy"),
         (Listener(22, loopback=False, program="rootlessport"), "only rootlessport"),
+        (Listener(22, loopback=False, program="rootlesskit"), "only rootlesskit"),
     ],
 )
 def test_a_server_for_a_container_or_on_loopback_is_no_way_in(

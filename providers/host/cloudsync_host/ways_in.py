@@ -11,7 +11,7 @@ from ipaddress import IPv6Address, ip_address
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NetworkSet
 
-FORWARDERS = ("docker-proxy", "rootlessport", "pasta", "passt", "slirp4netns")
+FORWARDERS = ("docker-proxy", "rootlesskit", "rootlessport", "pasta", "passt", "slirp4netns")
 """Programs that listen for a container: what answers behind them is not the machine's sshd."""
 _PROGRAM = re.compile(r'users:\(\("([^"]*)"')
 
