@@ -54,7 +54,7 @@ servers = ["web-1"]
 provider = "host"
 hosts = ["web-1"]
 enforce = "{self.enforce}"
-interfaces = ["eth0"]
+interfaces = "all"
 confirm = "off"
 save = "off"
 """)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cloudsync.planning.exposure import Open, evaluate
 from cloudsync.provider.contract import (
     Absent,
     Asked,
@@ -32,6 +33,7 @@ from cloudsync_host.elements import (
     settled,
     vendor_rule,
 )
+from cloudsync_host.exposure import fleet
 from cloudsync_host.listing import UnknownListing, table_from
 from cloudsync_host.machine import Seen, uplinks_of
 from cloudsync_host.native import Observed
@@ -213,3 +215,28 @@ def test_uplinks_are_the_interfaces_of_a_default_route() -> None:
 def test_law1_a_listing_that_cannot_be_understood_is_not_an_empty_table(listing: str) -> None:
     with pytest.raises(UnknownListing):
         table_from(listing)
+
+
+@pytest.mark.parametrize(
+    ("keys", "unfiltered"),
+    [
+        ({"interfaces": "uplinks"}, ()),
+        ({"interfaces": "all"}, ()),
+        ({"interfaces": ["eth0", "eth1"]}, ()),
+        ({"interfaces": ["eht0"]}, ("eth0", "eth1")),
+        ({"interfaces": ["eth0"]}, ("eth1",)),
+        ({"interfaces": "all", "trusted": ["eth1"]}, ("eth1",)),
+    ],
+)
+def test_an_uplink_that_is_not_filtered_is_said_to_be_open(
+    keys: dict[str, object], unfiltered: tuple[str, ...]
+) -> None:
+    """A misspelt interface must not look like a wall."""
+    table = table_from(
+        json.dumps({"nftables": [{"table": {"family": "inet", "name": "cloudsync"}}]})
+    )
+    seen = Seen(table, ("eth0", "eth1"))
+    (machine,) = fleet([spec(**keys)], {"web": seen}).machines
+    apart = [link for link in machine.interfaces if link.name != "uplinks"]
+    assert tuple(link.name for link in apart) == unfiltered
+    assert all(isinstance(evaluate(link.stages), Open) for link in apart)

@@ -17,7 +17,7 @@ from cloudsync.provider.machines import (
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NetworkSet
 from cloudsync_host.listing import Table
-from cloudsync_host.machine import Seen
+from cloudsync_host.machine import Seen, unfiltered
 from cloudsync_host.settings import settings_of
 
 NOT_EVALUATED = (
@@ -51,11 +51,13 @@ def _machine(spec: FirewallSpec, seen: Seen) -> ObservedMachine:
     )
     acting = (firewall,) if table is not None and not table.observes else ()
     stages = (union_stage(_rules(spec, table, firewall), "host"),) if table and acting else ()
+    filtered = Interface("uplinks", BOTH_FAMILIES, stages, firewalls=acting)
+    links = unfiltered(settings_of(spec), seen.uplinks)
     return ObservedMachine(
         id=name,
         name=name,
         kind="machine",
-        interfaces=(Interface("uplinks", BOTH_FAMILIES, stages, firewalls=acting),),
+        interfaces=(filtered, *(Interface(link, BOTH_FAMILIES, ()) for link in links)),
         concerns=frozenset({spec.name}),
         unknown=tuple(table.strangers) if table is not None else (),
         inside=True,

@@ -156,6 +156,13 @@ def uplinks_of(routes: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(uplinks - {"lo", "*"}))
 
 
+def unfiltered(settings: HostFirewall, uplinks: tuple[str, ...]) -> tuple[str, ...]:
+    """The interfaces of a default route that the configuration leaves open: a name that is
+    misspelt in `interfaces` must not look like a wall."""
+    listed = settings.interfaces if isinstance(settings.interfaces, list) else uplinks
+    return tuple(link for link in uplinks if link in settings.trusted or link not in listed)
+
+
 def shape_of(settings: HostFirewall, uplinks: tuple[str, ...], *, enforced: bool) -> Shape:
     """How the configuration wants the chains."""
     filtered: tuple[str, ...] | None = None

@@ -27,7 +27,7 @@ from cloudsync_host.elements import rules_of, vendor_rule
 from cloudsync_host.exposure import fleet
 from cloudsync_host.kernel import Kernel
 from cloudsync_host.listing import Table
-from cloudsync_host.machine import Seen, look_before_dropping
+from cloudsync_host.machine import Seen, look_before_dropping, unfiltered
 from cloudsync_host.native import Observed
 from cloudsync_host.settings import address_of, settings_of
 from cloudsync_host.tracing import would_be_cut
@@ -126,6 +126,9 @@ def _attachments(spec: FirewallSpec, observed: Observed) -> tuple[Attachment, ..
     reason = None
     if table is not None and table.observes:
         reason = f"{name} only observes: everything on it is open now; {would_be_cut(table)}"
+    if links := unfiltered(settings, observed.seen.uplinks):
+        left_open = f"what comes in by {' or '.join(links)}, its default route, is not filtered"
+        reason = f"{reason}; {left_open}" if reason else f"on {name} {left_open}"
     attachments = [Attachment(machine.target, observed.enforced, covered, reason=reason)]
     if observed.enforced and observed.filters_more:
         shape = observed.shape(enforced=True)
