@@ -1,7 +1,8 @@
 """A VPC firewall rule as Google answers it, and what it means.
 
 The name of a rule says nothing about what it does; every field that decides is read, and fields
-that are not known here survive an update (`resource`).
+that are not known here survive an update (`resource`) if the installed SDK knows them: a PUT has
+no way to keep those that are newer than it.
 """
 
 from __future__ import annotations
