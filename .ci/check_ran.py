@@ -28,7 +28,7 @@ FINE = (
     "no Podman to be had",
     "the provider does not declare",
     "a disabled rule with the marker is ours",
-    "the stage has no method",
+    "the stage is none that",
     "the proof was faster than the break",
     "cannot be: ",
     "takes minutes: ",

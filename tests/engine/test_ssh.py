@@ -72,16 +72,15 @@ def forwards() -> set[Path]:
 
 
 def clients(sshd: Sshd) -> list[int]:
-    """The processes of the user's ssh, and of its keeper."""
+    """The processes of the user's ssh, and of its keeper, which is told its program."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             line = (process / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if str(sshd.folder / "config").encode() in line or any(
-            word.endswith(b"ssh_keeper.py") for word in line
-        ):
+        ours = (sshd.folder / "config", sshd.folder / "bin" / "ssh")
+        if any(str(path).encode() in line for path in ours):
             found.append(int(process.name))
     return found
 
