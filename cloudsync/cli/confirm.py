@@ -7,7 +7,7 @@ import os
 import click
 
 from cloudsync import exit_codes
-from cloudsync.cli.shared import Shell, common, log, options_for
+from cloudsync.cli.shared import Shell, common, log, on_the_machine
 from cloudsync.cli.terminal import echo
 from cloudsync.render.escape import plain
 
@@ -30,14 +30,12 @@ def command(shell: Shell, *, firewalls: tuple[str, ...]) -> int:
     Exit codes: 0 kept, or nothing on trial; 1 not kept (the message says why), 75 try again, 64
     usage or configuration.
     """
-    from cloudsync.model.plan import Granted
     from cloudsync.provider.errors import ProviderError
-    from cloudsync.reconcile.on_machine import confirm, on_machines
+    from cloudsync.reconcile.on_machine import confirm
 
     configuration = shell.load()
-    options_for(configuration, firewalls, Granted())
     codes = [exit_codes.DONE]
-    for name in on_machines(configuration, firewalls):
+    for name in on_the_machine(configuration, firewalls):
         try:
             kept = confirm(configuration, name, os.environ)
         except ProviderError as error:

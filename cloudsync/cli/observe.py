@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudsync import exit_codes
-from cloudsync.cli.shared import Shell, common, log, options_for
+from cloudsync.cli.shared import Shell, common, log, on_the_machine
 from cloudsync.cli.terminal import echo
 from cloudsync.render.escape import plain
 
@@ -40,17 +40,10 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:
     Writes nothing. Exit codes: 0; 1 or 75 something could not be read (75: try again), 64 usage or
     configuration.
     """
-    from cloudsync.model.plan import Granted
-    from cloudsync.reconcile.on_machine import on_machines, traces
+    from cloudsync.reconcile.on_machine import traces
 
     configuration = shell.load()
-    options_for(configuration, firewalls, Granted())
-    names = on_machines(configuration, firewalls)
-    if not names:
-        raise click.UsageError(
-            "no firewall of the configuration acts on a machine itself (a provider of type host)"
-        )
-    met = traces(configuration, names, shell.progress)
+    met = traces(configuration, on_the_machine(configuration, firewalls), shell.progress)
     if output == "json":
         echo(json.dumps(document(configuration, met), indent=2))
     else:

@@ -239,6 +239,20 @@ def options_for(
     return Options(firewalls, granted, shard)
 
 
+def on_the_machine(configuration: Configuration, firewalls: tuple[str, ...]) -> tuple[str, ...]:
+    """The firewalls that act on a machine itself, of those named or of all. Raises
+    `click.UsageError` for a name that is not known, and if there are none."""
+    from cloudsync.model.plan import Granted
+    from cloudsync.reconcile.on_machine import on_machines
+
+    options_for(configuration, firewalls, Granted())
+    if names := on_machines(configuration, firewalls):
+        return names
+    raise click.UsageError(
+        "no firewall of the configuration acts on a machine itself (a provider of type host)"
+    )
+
+
 def colours(choice: str, environ: Mapping[str, str], stream: IO[Any] | None) -> bool:
     """--color > NO_COLOR > FORCE_COLOR, CLICOLOR_FORCE > CLICOLOR=0 > a terminal that is not dumb
     (no-color.org, bixense.com/clicolors)."""

@@ -104,3 +104,12 @@ def test_explain_tells_one_port_and_takes_its_protocol_from_the_text(shell: Shel
     document = json.loads(shell.types("explain", "443/udp", "--output", "json").stdout)
     assert [(one["protocol"], one["ports"]) for one in document["explained"]] == [("udp", "443")]
     assert shell.types("explain", "everything").returncode == 64
+
+
+@pytest.mark.parametrize("command", ["confirm", "observe"])
+def test_commands_about_a_machines_own_firewall_say_that_there_is_none(
+    shell: Shell, command: str
+) -> None:
+    done = shell.types(command)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert "acts on a machine itself" in done.stderr
