@@ -35,7 +35,7 @@ Lists = Mapping[str, NetworkSet | ProviderError]
 NOT_EVALUATED = (
     (
         "network ACLs, routes, VPC Block Public Access, load balancers, and firewalls inside the"
-        " instances, were not looked at"
+        " instances"
     ),
 )
 

@@ -36,11 +36,8 @@ class DigitalOceanReader(AccountReader["Team"]):
 
     lacks = LACKS
     not_evaluated = (
-        (
-            "load balancers and clusters in front of the droplets, and firewalls inside them, were"
-            " not looked at"
-        ),
-        "reserved addresses are under the same firewalls and were not listed",
+        "load balancers and clusters in front of the droplets, and firewalls inside them",
+        "reserved addresses, which are under the same firewalls and were not listed",
     )
 
     def __init__(self, api: Rest, provider: DigitalOceanProvider) -> None:

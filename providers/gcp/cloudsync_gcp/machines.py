@@ -52,10 +52,10 @@ from cloudsync_gcp.vpc_rules import VpcRule
 NOT_EVALUATED = (
     (
         "load balancers and protocol forwarding, which hand packets to instances without a public"
-        " address too, were not looked at"
+        " address too"
     ),
-    "routes, and firewalls inside the instances, were not looked at",
-    "instances of other projects that use this one's networks (shared VPC) were not looked at",
+    "routes, and firewalls inside the instances",
+    "instances of other projects that use this one's networks (shared VPC)",
 )
 _ENDING = re.compile(rf"(.+)-(?:{SUFFIX}|{DENIAL})")
 _ANSWER = ConfigDict(frozen=True, alias_generator=to_camel)

@@ -32,7 +32,7 @@ class HetznerReader(AccountReader["Project"]):
 
     lacks = LACKS
     not_evaluated = (
-        "load balancers in front of the servers, and firewalls inside them, were not looked at",
+        "load balancers in front of the servers, and firewalls inside them",
         "private networks, which Hetzner firewalls do not filter and the Internet does not reach",
     )
 

@@ -41,7 +41,7 @@ from cloudsync_openstack.settings import name_of, settings_of
 
 NOT_EVALUATED = (
     "routers and their firewall groups, load balancers, allowed address pairs, and firewalls "
-    "inside the servers were not looked at"
+    "inside the servers"
 )
 
 
