@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 
 from cloudsync.audit.findings import Finding, about
+from cloudsync.audit.user_chain import DROPS
 from cloudsync.model.machine_facts import Facts, FilterRule
 
 _ADDRESS = ip_address("169.254.169.254")
@@ -38,7 +39,7 @@ def _is_dropped(facts: Facts) -> bool:
 
 def _drops(rule: FilterRule) -> bool:
     destination = rule.value("-d")
-    if rule.target not in ("DROP", "REJECT") or destination is None or _is_negated(rule):
+    if rule.target not in DROPS or destination is None or rule.is_negated("-d"):
         return False
     if rule.value("-p") not in (None, "all", "tcp") or rule.value("--dport") not in (None, "80"):
         return False
@@ -46,7 +47,3 @@ def _drops(rule: FilterRule) -> bool:
         return _ADDRESS in ip_network(destination, strict=False)
     except ValueError:
         return False
-
-
-def _is_negated(rule: FilterRule) -> bool:
-    return rule.words[max(rule.words.index("-d") - 1, 0)] == "!"

@@ -99,7 +99,7 @@ def _is_for_the_internet(rule: FilterRule) -> bool:
     if not options <= _KNOWN or _is_about_replies(rule) or _is_from_some(rule):
         return False
     interface = rule.value("-i")
-    return interface is None or interface.startswith(_INSIDE) == _is_negated(rule, "-i")
+    return interface is None or interface.startswith(_INSIDE) == rule.is_negated("-i")
 
 
 def _is_about(rule: FilterRule, publish: Publish) -> bool:
@@ -129,13 +129,9 @@ def _is_from_some(rule: FilterRule) -> bool:
     """Whether only some networks meet it; all but some is as good as all."""
     for option in ("-s", "--src-range"):
         source = rule.value(option)
-        if source not in (None, "0.0.0.0/0", "::/0") and not _is_negated(rule, option):
+        if source not in (None, "0.0.0.0/0", "::/0") and not rule.is_negated(option):
             return True
     return False
-
-
-def _is_negated(rule: FilterRule, option: str) -> bool:
-    return rule.words[max(rule.words.index(option) - 1, 0)] == "!"
 
 
 def drops_replies(chain: Chain | tuple[FilterRule, ...]) -> FilterRule | None:

@@ -258,6 +258,10 @@ class FilterRule:
         after = self.words.index(option) + 1
         return self.words[after] if after < len(self.words) else None
 
+    def is_negated(self, option: str) -> bool:
+        """Whether `!` stands before an option that it has."""
+        return self.words[max(self.words.index(option) - 1, 0)] == "!"
+
     @property
     def matches_replies(self) -> bool:
         """Whether it matches packets of connections that exist."""
