@@ -199,7 +199,7 @@ def _spelled_together(sets: Iterable[NetworkSet]) -> tuple[str, ...]:
     listed = [networks for networks in sets if networks]
     if not any(networks.spelled for networks in listed):
         return ()
-    return _outermost(ip_network(cidr) for networks in listed for cidr in networks.written())
+    return _outermost(_parse(cidr) for networks in listed for cidr in networks.written())
 
 
 def _joined(intervals: list[Interval]) -> Intervals:

@@ -80,25 +80,25 @@ class Rhythm:
         """The moment of the next run; 0 for at once."""
         if self.last_begun is None or self.last_whole is None:
             return 0.0
-        moments = [self.last_whole + self.pace.interval]
+        moments = [self._whole_due(self.last_whole)]
         if self.first_event is not None and self.last_event is not None:
             calm, longest = self.pace.debounce_min, self.pace.debounce_max
             if self.leads:
                 calm, longest = min(LEAD_SECONDS, calm), calm
             patient = max(self.last_event + calm, self.last_begun + self.space)
             moments.append(min(patient, max(self.first_event, self.last_begun) + longest))
-        if self.again is not None:
-            moments.append(self.again)
         return max(min(moments), self.not_before)
 
     def needs_everything(self, now: float) -> bool:
         """Whether a run that begins now must be about everything."""
         if self.last_begun is None or self.last_whole is None or self.failures:
             return True
-        moments = [self.last_whole + self.pace.interval]
-        if self.again is not None:
-            moments.append(self.again)
-        return min(moments) <= now
+        return self._whole_due(self.last_whole) <= now
+
+    def _whole_due(self, last_whole: float) -> float:
+        """The moment of the next run about everything, if no vendor failed."""
+        regular = last_whole + self.pace.interval
+        return regular if self.again is None else min(regular, self.again)
 
     def begin(self, now: float, *, everything: bool = True) -> Rhythm:
         """A run begins: events until now are seen by it. One that is not about everything puts off
