@@ -65,6 +65,11 @@ class Change:
     """For close: the vendor's rule that goes or loses this, as a whole, with its name and
     description. Several changes may be parts of one rule."""
 
+    @property
+    def lifts(self) -> bool:
+        """Whether what was in effect no longer is, so that others' rules count again."""
+        return self.action == "reapply" and self.opens_now
+
 
 @dataclass(frozen=True, slots=True)
 class StepSummary:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from cloudsync.model.outcome import Outcome, Report
-from cloudsync.model.plan import Change, FirewallPlan
+from cloudsync.model.plan import FirewallPlan
 from cloudsync.render.blocks import Line, Style
 from cloudsync.render.escape import plain
 from cloudsync.render.words import count, listed, message, origin_name, port_list
@@ -42,21 +42,17 @@ def _besides_ports(firewall: FirewallPlan) -> list[str]:
         targets = [
             machines.get(change.target or "", change.target or "?")
             for change in firewall.changes
-            if change.action == action and not change.in_place and not _lifts(change)
+            if change.action == action and not change.in_place and not change.lifts
         ]
         if targets:
             done.append(f"{verb} {listed(targets, 5)}")
-    if lifted := [change.target or "?" for change in firewall.changes if _lifts(change)]:
+    if lifted := [change.target or "?" for change in firewall.changes if change.lifts]:
         done.append(f"lifted {listed(lifted, 5)}")
     done += [f"put {change.target} in place" for change in firewall.changes if change.in_place]
     actions: list[str] = [change.action for change in firewall.changes]
     if rewritten := actions.count("rewrite"):
         done.append(f"rewrote {count(rewritten, 'rule')}")
     return done
-
-
-def _lifts(change: Change) -> bool:
-    return change.action == "reapply" and change.opens_now
 
 
 def _difference(

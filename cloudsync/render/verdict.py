@@ -37,7 +37,7 @@ def summary(plan: Plan) -> str:
 
 def _kind(change: Change) -> str:
     """Its action, but what is lifted is the opposite of what is put into effect."""
-    return "lift" if change.action == "reapply" and change.opens_now else change.action
+    return "lift" if change.lifts else change.action
 
 
 def not_opened(plan: Plan) -> int:
