@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from cloudsync import exit_codes
-from cloudsync.cli.shared import Shell, colours, common
+from cloudsync.cli.shared import Shell, colours, common, is_configured
 from cloudsync.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -86,16 +86,10 @@ def command(shell: Shell, *, hosts: tuple[str, ...], fail_on: str, **options: ob
 
 def _configuration(shell: Shell, hosts: tuple[str, ...]) -> Configuration | None:
     """The configuration; None if there is none and none was named."""
-    from cloudsync.config import ConfigError, NoConfiguration, find
-
-    try:
-        find(shell.config)
-    except NoConfiguration:
+    if not is_configured(shell):
         if hosts:
-            raise click.UsageError("HOST needs a configuration that names it") from None
+            raise click.UsageError("HOST needs a configuration that names it")
         return None
-    except ConfigError:
-        pass  # loading it says what is wrong
     configuration = shell.load(fleet=True)
     unknown = [name for name in hosts if name not in configuration.hosts]
     if unknown:

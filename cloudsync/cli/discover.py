@@ -13,7 +13,7 @@ import click
 
 from cloudsync import exit_codes
 from cloudsync.cli.next_step import following, typed
-from cloudsync.cli.shared import ConfigProblems, Shell, common, log
+from cloudsync.cli.shared import ConfigProblems, Shell, common, is_configured, log
 from cloudsync.cli.terminal import echo
 from cloudsync.render.blocks import Line
 from cloudsync.render.escape import plain
@@ -44,7 +44,7 @@ def command(shell: Shell, *, output: str) -> int:
     """
     from cloudsync.planning.port_table import inventory, without_configuration
 
-    configuration = _configuration(shell)
+    configuration = shell.load() if is_configured(shell) else None
     if configuration is None:
         readings: tuple[NetworkReading, ...] = ()
         place, discoveries = _here()
@@ -74,20 +74,6 @@ def command(shell: Shell, *, output: str) -> int:
         key=lambda discovery: (discovery == exit_codes.FAILED, discovery),
         default=exit_codes.DONE,
     )
-
-
-def _configuration(shell: Shell) -> Configuration | None:
-    """The configuration; None if there is none and none was named. One that others can change is
-    refused, not passed over: what it says would be missing from the answer."""
-    from cloudsync.config import ConfigError, NoConfiguration, find
-
-    try:
-        find(shell.config)
-    except NoConfiguration:
-        return None
-    except ConfigError:
-        pass  # loading it says what is wrong
-    return shell.load()
 
 
 def _here() -> tuple[str, Mapping[str, Discovery]]:

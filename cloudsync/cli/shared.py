@@ -239,6 +239,20 @@ def options_for(
     return Options(firewalls, granted, shard)
 
 
+def is_configured(shell: Shell) -> bool:
+    """Whether a configuration is named, or lies where one is looked for. One that others can change
+    counts: it is refused when it is loaded, not passed over."""
+    from cloudsync.config import ConfigError, NoConfiguration, find
+
+    try:
+        find(shell.config)
+    except NoConfiguration:
+        return False
+    except ConfigError:
+        pass  # loading it says what is wrong
+    return True
+
+
 def on_the_machine(configuration: Configuration, firewalls: tuple[str, ...]) -> tuple[str, ...]:
     """The firewalls that act on a machine itself, of those named or of all. Raises
     `click.UsageError` for a name that is not known, and if there are none."""
