@@ -83,21 +83,3 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
             and issubclass(item.cls, Conformance)
         ):
             item.config._cloudsync_deselected = True  # type: ignore[attr-defined]  # a mark of our own
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What was carried out is looked at last, also in a suite that overrides `test_scenario`
-    (pytest would collect the override last)."""
-    last = "test_every_declared_capability_was_shown"
-    order = {item: number for number, item in enumerate(items)}
-    ends: dict[object, int] = {}
-    for item in items:
-        if item.parent is not None:
-            ends[item.parent] = order[item]
-    items.sort(
-        key=lambda item: (
-            (ends[item.parent], 1)
-            if item.parent is not None and getattr(item, "originalname", "") == last
-            else (order[item], 0)
-        )
-    )

@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from cloudsync.testing import SCENARIOS, Conformance, Scenario
+from cloudsync.testing import SCENARIOS, Conformance
 from tests.conformance.aws import DUMMY, REGION, AwsStage, MotoStage
 from tests.conformance.digitalocean import DigitalOceanStage
 from tests.conformance.gcp import GcpStage, OneRuleEachStage
@@ -85,46 +85,26 @@ NFT = [
 class TestHost(Conformance):
     """A table that observes, put into effect by those scenarios that attach."""
 
+    scenarios = NFT
+
     @pytest.fixture
     def stage(self) -> Iterator[HostStage]:
         needs()
         with Namespace() as machine:
             yield HostStage(machine, enforced=False)
 
-    @pytest.mark.parametrize("scenario", NFT, ids=str)
-    def test_scenario(
-        self,
-        scenario: Scenario,
-        stage: HostStage,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        request: pytest.FixtureRequest,
-    ) -> None:
-        super().test_scenario(scenario, stage, tmp_path, monkeypatch, request)
-
 
 @pytest.mark.engine
 class TestHostEnforcing(Conformance):
     """A table that drops from the start; that calls fail as they do is shown above."""
+
+    scenarios = [one for one in NFT if not one.needs & {"attaches", "remote"}]
 
     @pytest.fixture
     def stage(self) -> Iterator[HostStage]:
         needs()
         with Namespace() as machine:
             yield HostStage(machine, enforced=True)
-
-    @pytest.mark.parametrize(
-        "scenario", [one for one in NFT if not one.needs & {"attaches", "remote"}], ids=str
-    )
-    def test_scenario(
-        self,
-        scenario: Scenario,
-        stage: HostStage,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        request: pytest.FixtureRequest,
-    ) -> None:
-        super().test_scenario(scenario, stage, tmp_path, monkeypatch, request)
 
     test_every_declared_capability_was_shown = None  # type: ignore[assignment]  # the other one does
 
@@ -161,6 +141,8 @@ def moto() -> Iterator[str]:
 class TestAwsOnMoto(Conformance):
     """A second opinion: everything that needs no fault, no limit and no page."""
 
+    scenarios = FOR_MOTO
+
     @pytest.fixture
     def stage(self, moto: str) -> MotoStage:
         keys = {
@@ -178,16 +160,5 @@ class TestAwsOnMoto(Conformance):
             if group["GroupName"] != "default":
                 client.delete_security_group(GroupId=group["GroupId"])
         return MotoStage(moto, client)
-
-    @pytest.mark.parametrize("scenario", FOR_MOTO, ids=str)
-    def test_scenario(
-        self,
-        scenario: Scenario,
-        stage: MotoStage,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        request: pytest.FixtureRequest,
-    ) -> None:
-        super().test_scenario(scenario, stage, tmp_path, monkeypatch, request)
 
     test_every_declared_capability_was_shown = None  # type: ignore[assignment]  # our own double shows them all
