@@ -51,8 +51,9 @@ def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> None:
         time.sleep(0.2)
 
 
-@pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
+@contextlib.contextmanager
+def with_an_image() -> Iterator[Machine]:
+    """A booted machine whose engine has an image. Skips the test where there can be none."""
     if (reason := lab.missing() or roots.unavailable()) is not None:
         pytest.skip(reason)
     built = Machine()
@@ -60,9 +61,17 @@ def machine() -> Iterator[Machine]:
         built.__enter__()
     except CannotBoot as error:
         pytest.skip(f"no systemd boots here: {error}")
-    built.run(IMAGE)
-    yield built
-    built.__exit__()
+    try:
+        built.run(IMAGE)
+        yield built
+    finally:
+        built.__exit__()
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    with with_an_image() as built:
+        yield built
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import roots
-from tests.engine import lab
-from tests.engines.booted import CHECKOUT, CannotBoot, Machine
-from tests.engines.test_systemd import IMAGE, WATCH, eventually
+from tests.engines.booted import CHECKOUT, Machine
+from tests.engines.test_systemd import WATCH, eventually, with_an_image
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 CONFIG = """version = 1
@@ -41,22 +39,12 @@ ExecStart=/usr/bin/python3 -m http.server --bind 0.0.0.0 22
 @pytest.fixture(scope="module")
 def machine() -> Iterator[Machine]:
     """Docker, a server on the port of SSH, and the first apply done by hand."""
-    if (reason := lab.missing() or roots.unavailable()) is not None:
-        pytest.skip(reason)
-    built = Machine()
-    try:
-        built.__enter__()
-    except CannotBoot as error:
-        pytest.skip(f"no systemd boots here: {error}")
-    try:
+    with with_an_image() as built:
         _set_up(built)
         yield built
-    finally:
-        built.__exit__()
 
 
 def _set_up(machine: Machine) -> None:
-    machine.run(IMAGE)
     machine.write("/etc/systemd/system/ssh-server.service", SSHD)
     machine.write("/etc/cloudsync/config.toml", CONFIG)
     drop_in = (CHECKOUT / "deploy" / "systemd" / "clouds" / "host.conf").read_text()
