@@ -252,3 +252,8 @@ def test_a_reader_that_remembers_says_what_one_says_that_reads_everything(
             if change is not None:
                 site.change(number, change)
             assert site.read() == site.read(afresh=True)
+
+
+def test_a_run_that_is_not_repeated_keeps_nothing(site: Site) -> None:
+    site.known = OfEngine(site.clock, lasts=False)
+    assert (site.inspects(), site.inspects()) == (20, 20)

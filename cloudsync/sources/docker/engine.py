@@ -114,7 +114,7 @@ def survey(
     deadline = time.monotonic() + timeout
     try:
         with reached(engine, deadline, base or Path()) as client:
-            return _asked(str(engine), client, share, known or OfEngine())
+            return _asked(str(engine), client, share, known or OfEngine(lasts=False))
     except EndpointError as error:
         return Failed(str(error), temporary=False)
     except EngineError as error:

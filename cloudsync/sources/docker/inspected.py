@@ -52,6 +52,8 @@ class OfEngine:
     clock: Callable[[], float] = time.monotonic
     engine: str = ""
     """The id of the engine that said so."""
+    lasts: bool = True
+    """Whether there may be another read. Without one nothing is kept."""
     _containers: dict[str, _Known] = field(default_factory=dict)
     _images: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -70,6 +72,8 @@ class OfEngine:
 
     def keep_containers(self, inspected: Iterable[tuple[Entry, Container | None]]) -> None:
         """All containers of one read, and no others from now on."""
+        if not self._keeps:
+            return
         earlier, now = self._containers, self.clock()
         self._containers = {}
         for entry, container in inspected:
@@ -87,11 +91,18 @@ class OfEngine:
 
     def keep_images(self, labels: Mapping[str, Mapping[str, str] | None]) -> None:
         """All images of one read that matter, and no others from now on."""
+        if not self._keeps:
+            return
         self._images = {
             name: known
             for name, known in labels.items()
             if known is not None and name.startswith(_CONTENT)
         }
+
+    @property
+    def _keeps(self) -> bool:
+        """An engine without an id may be another one at the next read."""
+        return self.lasts and bool(self.engine)
 
 
 @dataclass(slots=True)
