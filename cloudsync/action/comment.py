@@ -34,9 +34,13 @@ class Place:
     """Where a comment belongs: one pull request, one configuration of the repository."""
 
     repository: str
+    """`owner/name`."""
     pull_request: int
+    """Its number."""
     label: str
+    """Tells configurations apart."""
     secret: str | None = field(default=None, repr=False)
+    """What signs the hidden mark; None: unsigned."""
 
     @property
     def key(self) -> str:

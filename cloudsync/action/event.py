@@ -20,14 +20,20 @@ class Event:
     for a tag or a pull request."""
 
     name: str
+    """`push`, `pull_request`, …"""
     repository: str
+    """`owner/name`."""
     sha: str
+    """Of the commit that the run is about."""
     branch: str | None
     default_branch: str | None
+    """None if the event does not say."""
     pull_request: int | None
     head: str | None
+    """The head commit of the pull request; None without one."""
     fork: bool
     run_url: str
+    """The page of this run."""
 
     @staticmethod
     def of(environ: Mapping[str, str]) -> Event:

@@ -49,9 +49,13 @@ class GitHubError(Exception):
 @dataclass(frozen=True, slots=True)
 class Comment:
     id: int
+    """GitHub's."""
     author: str
+    """Login."""
     body: str
+    """Markdown."""
     url: str
+    """Of its page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class PullRequest:
     where its head lies: "" if that repository is gone, None if GitHub does not say."""
 
     number: int
+    """In its repository."""
     base: str
     merge_commit: str | None
     from_repository: str | None = None

@@ -55,11 +55,15 @@ class Result:
     for people."""
 
     code: int
+    """The exit code of the command."""
     reason: str
+    """A word for programs, the output `reason`."""
     problem: str = ""
     plan: Plan | None = None
     path: Path | None = None
+    """The plan file; None without one."""
     applied: str | None = None
+    """What was applied, a line for people."""
 
 
 def main(environ: Mapping[str, str]) -> int:

@@ -14,6 +14,7 @@ class Kind:
     id: str
     """`CS001` … `CS046`, for ever."""
     title: str
+    """What is wrong, in a few words."""
     severity: str
     """In words: some depend on who reaches the port."""
     inputs: str
@@ -21,6 +22,7 @@ class Kind:
     trap: str
     """What looks like it and is fine."""
     fix: str
+    """What to do about it."""
 
 
 _FILE = Path(__file__).with_name("catalogue.toml")

@@ -20,16 +20,23 @@ class Finding:
     id: str
     """`CS001` … `CS046`, for ever."""
     severity: Severity
+    """How bad it is."""
     host: str
+    """The machine it is about."""
     object: str
     """What it is about: a container or service, a chain, a zone, a file."""
     reason: str
     """What was seen, in one sentence."""
     reachable: Reachable = "unknown"
+    """From where, if that matters."""
     protocol: str | None = None
+    """Of `ports`."""
     ports: str | None = None
+    """`8080` or `8000-8010`; None if it is not about ports."""
     file: str | None = None
+    """Where it is to be mended; None if no file is known."""
     line: int | None = None
+    """Where in `file`, from 1."""
     hint: str | None = None
     """What `line` of `file` should be, if that is known; without a line, what to add at its top."""
     fix: str | None = None

@@ -97,8 +97,11 @@ class Edit(NamedTuple):
     """A line of a file and what it should be; None for what a line alone would not do."""
 
     file: str | None = None
+    """Its path."""
     line: int | None = None
+    """From 1."""
     hint: str | None = None
+    """The line as it should be, or what to type."""
 
 
 NOWHERE = Edit()

@@ -46,10 +46,13 @@ class Ignore:
     """One `[[audit.ignore]]`."""
 
     id: str
+    """Of the finding: `CS004`."""
     object: str
     """Of the finding, with globs; `*` for any."""
     reason: str
+    """Why it is accepted."""
     until: date | None = None
+    """The last day it is; None for good."""
 
 
 def ignores_of(entries: Iterable[AuditIgnore]) -> tuple[Ignore, ...]:
@@ -64,7 +67,9 @@ class Audit:
     findings: tuple[Finding, ...]
     """The worst first."""
     blind: tuple[Blind, ...]
+    """What could not be looked at."""
     ignored: int = 0
+    """How many findings are accepted."""
 
     @property
     def complete(self) -> bool:

@@ -44,12 +44,15 @@ class MovingNetwork:
     """One entry of `[networks]` whose addresses are read from somewhere."""
 
     name: str
+    """As in `@name`."""
     kind: Literal["file", "url", "dns"]
+    """Where it is read from."""
     origins: tuple[str, ...]
     """The path as written, the https addresses or the DNS names; their answers are united."""
     refresh: float
     """Seconds for which a remembered answer is used without asking again."""
     place: Place
+    """File and line."""
 
     @property
     def source(self) -> str:
@@ -69,7 +72,9 @@ class Sources:
     those that move."""
 
     fixed: NetworkSet = NOWHERE
+    """As written."""
     moving: tuple[str, ...] = ()
+    """Names of `[networks]`."""
     lists: tuple[str, ...] = ()
     """Ids of the vendor's own lists of addresses; only the vendor knows their networks."""
 
@@ -170,6 +175,7 @@ class WatchSettings:
     """The longest that a run is put off while events keep coming."""
     listen: tuple[str, int] | None = None
     poll: float = 30.0
+    """How often a store is asked."""
     audit: float | None = 3600.0
     """Between audits; None: there is none."""
     token: SecretRef | None = None
@@ -191,10 +197,15 @@ class Source:
     """The files that a configuration was made of, as read."""
 
     file: str
+    """Its path, for people."""
     base: Path
+    """What relative paths begin at."""
     raw: Mapping[str, Any] = field(hash=False)
+    """As parsed, before any model."""
     places: Mapping[KeyPath, Place] = field(hash=False)
+    """Where each key stands."""
     included: tuple[Path, ...] = ()
+    """The files that `include` named."""
 
 
 @dataclass(frozen=True, slots=True)

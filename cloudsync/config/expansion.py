@@ -30,6 +30,7 @@ class Expansion:
     """The values to be checked, and what of the file they come from."""
 
     raw: dict[str, Any]
+    """As parsed, `per_host` expanded."""
     tables: Mapping[str, str] = field(default_factory=dict)
     """By firewall, the table it was made from, if that is another one."""
     marker_hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -26,8 +26,11 @@ class Whole:
     """A file and what it includes, as one."""
 
     raw: dict[str, Any]
+    """As parsed, before any model."""
     places: dict[KeyPath, Place]
+    """Where each key stands."""
     included: tuple[Path, ...] = ()
+    """The files that `include` named."""
 
 
 def with_included(raw: dict[str, Any], known: dict[KeyPath, Place], path: Path, file: str) -> Whole:

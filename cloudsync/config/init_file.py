@@ -22,14 +22,21 @@ class FirstRun:
     `firewall`: the provider's own lines."""
 
     owner: str
+    """`owner`."""
     host: str
+    """The name of its `[hosts.X]`."""
     firewall_name: str
+    """The name of its `[firewalls.X]`."""
     provider: str
+    """The name of its `[providers.X]`."""
     engine: str | None
     ports: tuple[str, ...]
     ssh_port: int
+    """1 to 65535."""
     ssh_sources: tuple[str, ...]
+    """CIDRs, `any`."""
     expose: str
+    """`[policy] expose`."""
     account: tuple[str, ...]
     firewall: tuple[str, ...]
 

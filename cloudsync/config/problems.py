@@ -15,8 +15,11 @@ class Problem:
     """One mistake: where, which key, what about it."""
 
     place: Place
+    """File and line."""
     key: str
+    """Dotted: `firewalls.web.hosts`."""
     text: str
+    """A sentence without its subject."""
 
     def __str__(self) -> str:
         return ": ".join(filter(None, (str(self.place), self.key, self.text)))

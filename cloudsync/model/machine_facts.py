@@ -31,6 +31,7 @@ class FileLine:
     """A line of a file."""
 
     file: str
+    """Its path."""
     line: int
     """From 1."""
     content: str = ""
@@ -42,15 +43,19 @@ class Publish:
     """A published port of a container or a Compose service."""
 
     protocol: str
+    """`tcp`, `udp` or `sctp`."""
     first: int
     """The first host port; 0 if the engine picks one."""
     last: int
+    """The last host port; `first` for a single one."""
     container_port: int
     """The container port behind `first`."""
     address: str
     """What it is bound to: `0.0.0.0`, `::`, an address; `` for every address of both families."""
     file: str | None = None
+    """The Compose file that asks for it; None for a container."""
     line: int | None = None
+    """Where in `file`, from 1; None if a line alone does not say it."""
     is_long: bool = False
     """Whether the file has it in the long form."""
     written: str = ""
@@ -103,7 +108,9 @@ class Mount:
     """A path of the machine that a container sees."""
 
     source: str
+    """The path on the machine."""
     read_only: bool
+    """Whether the container cannot write to it."""
 
 
 def capability_of(written: str) -> str:
@@ -122,10 +129,14 @@ class Workload:
     state: str = "running"
     """`running`, `restarting`, … ; `declared` for a service of a file."""
     id: str = ""
+    """The container id, in full; empty for a service of a file."""
     pid: int = 0
     """Of its first process on the machine; 0 if that is not known."""
     network_mode: str = ""
+    """As the engine has it: `bridge`, `host`, `none`, `container:…`; empty if a file does not
+    say."""
     networks: tuple[str, ...] = ()
+    """Names of the networks it is attached to."""
     published: tuple[Publish, ...] = ()
     """What is bound now; for a file, what would be."""
     asked: tuple[Publish, ...] = ()
@@ -133,19 +144,27 @@ class Workload:
     addresses: tuple[str, ...] = ()
     """The container's own addresses."""
     mounts: tuple[Mount, ...] = ()
+    """Bind mounts, sockets of the machine among them."""
     privileged: bool = False
+    """Whether it runs with `privileged`."""
     capabilities: tuple[str, ...] = ()
+    """`cap_add`, as written."""
     host_pid: bool = False
+    """Whether it sees the machine's processes (`pid: host`)."""
     environment: tuple[str, ...] = ()
     """Names only, never values."""
     command: tuple[str, ...] = ()
+    """What it runs, word by word."""
     labels: Mapping[str, str] = field(default_factory=dict)
+    """All of its labels, those of the image included."""
     image_labels: frozenset[str] = frozenset()
     """Keys of `cloudsync.*` labels that the image has with the same value."""
     listening: frozenset[tuple[str, int]] | None = None
     """Protocol and port of what listens inside; None if that is not known."""
     file: str | None = None
+    """The Compose file it comes from; None if it was started another way."""
     line: int | None = None
+    """Where the service begins in `file`, from 1."""
     places: Mapping[str, FileLine] = field(default_factory=dict)
     """Where a Compose file has `privileged`, `pid`, `cap_add`, each capability (`cap_add
     NET_ADMIN`), variable (`environment DB_PASSWORD`) and mount (`volumes /run/docker.sock`); the
@@ -182,13 +201,17 @@ class Workload:
 @dataclass(frozen=True, slots=True)
 class Network:
     name: str
+    """As the engine or the Compose file names it."""
     internal: bool = False
+    """Whether it has no way out (`internal: true`)."""
     ipv6: bool = False
+    """Whether it has IPv6 enabled."""
     subnets: tuple[str, ...] = ()
     """CIDRs."""
     bridge: str = ""
     """The name of its interface on the machine; `` if that is not known."""
     options: Mapping[str, str] = field(default_factory=dict)
+    """The driver's options, such as `com.docker.network.bridge.gateway_mode_ipv4`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +219,19 @@ class Engine:
     kind: str
     """`docker` or `podman`."""
     version: str
+    """As the engine reports it: `28.5.2+dfsg1`."""
     containers: tuple[Workload, ...] = ()
+    """All that exist, stopped ones too."""
     networks: tuple[Network, ...] = ()
+    """All that exist."""
     rootless: bool = False
+    """Whether it runs as a plain user."""
     swarm: bool = False
+    """Whether it is an active member of a Swarm."""
     swarm_nodes: int = 1
+    """How many machines the Swarm has; 1 if the engine is no manager."""
     ingress_ports: tuple[Publish, ...] = ()
+    """What the routing mesh publishes on every machine of the Swarm."""
     firewall_backend: str = ""
     """`iptables`, `nftables`, or `` if the engine does not say (before 29)."""
 
@@ -218,10 +248,15 @@ class Daemon:
     """dockerd's configuration: daemon.json and its arguments together."""
 
     iptables: bool = True
+    """`iptables`: whether Docker writes IPv4 rules."""
     ip6tables: bool = True
+    """`ip6tables`: whether Docker writes IPv6 rules."""
     userland_proxy: bool = True
+    """`userland-proxy`: whether docker-proxy listens on published ports."""
     hosts: tuple[str, ...] = ()
+    """`hosts` and `-H`: where the API listens."""
     verifies_clients: bool = False
+    """`tlsverify`: whether the API asks for a certificate of the client."""
     address: str = ""
     """`ip`: the address that a publish without one is bound to."""
     direct_routing: bool = False
@@ -229,6 +264,7 @@ class Daemon:
     raw_disabled: bool = False
     """`DOCKER_INSECURE_NO_IPTABLES_RAW` in its environment."""
     file: str = "/etc/docker/daemon.json"
+    """Where daemon.json is, or would be."""
     lines: Mapping[str, int] = field(default_factory=dict)
     """Where the keys of daemon.json stand."""
     text: tuple[str, ...] = ()
@@ -243,6 +279,7 @@ class FilterRule:
     """One rule as iptables-save prints it, without `-A CHAIN`."""
 
     words: tuple[str, ...]
+    """Its options and values, quotes resolved."""
 
     @property
     def target(self) -> str:
@@ -284,6 +321,7 @@ class Chain:
     policy: str
     """`ACCEPT`, `DROP`, or `-` for a chain that is not built in."""
     rules: tuple[FilterRule, ...] = ()
+    """In the order they are evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +329,7 @@ class Tables:
     """One family's rules as iptables-save prints them, by table and chain."""
 
     chains: Mapping[tuple[str, str], Chain] = field(default_factory=dict)
+    """By (table, chain): `("filter", "DOCKER-USER")`."""
 
     def chain(self, table: str, name: str) -> Chain | None:
         return self.chains.get((table, name))
@@ -311,12 +350,15 @@ class HostTable:
     """Our own table, `inet cloudsync`."""
 
     enforces: bool
+    """Whether it drops what it does not let in; False while it only observes."""
     lets_in: RuleSet = NOTHING
+    """What its rules accept from outside."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ufw:
     enabled: bool
+    """Whether it starts at boot."""
     forward_policy: str = "DROP"
     """`DEFAULT_FORWARD_POLICY`."""
     ipv6: bool = True
@@ -334,11 +376,17 @@ class Ufw:
 @dataclass(frozen=True, slots=True)
 class Zone:
     name: str
+    """`public`, `docker`, …"""
     target: str = "default"
+    """What happens to packets that no rule matches: `default`, `ACCEPT`, `DROP`, `%%REJECT%%`."""
     interfaces: tuple[str, ...] = ()
+    """The interfaces bound to it."""
     ports: tuple[str, ...] = ()
+    """As `8080/tcp`."""
     services: tuple[str, ...] = ()
+    """firewalld's names for ports: `ssh`."""
     file: str = ""
+    """Its XML file; empty if there is none."""
     line: int | None = None
     """Of the first port or service, if each stands on a line of its own."""
     more_lines: tuple[int, ...] = ()
@@ -348,8 +396,11 @@ class Zone:
 @dataclass(frozen=True, slots=True)
 class Firewalld:
     running: bool
+    """Whether it runs now."""
     strict_forward_ports: bool = False
+    """`StrictForwardPorts`: whether ports that containers publish need a zone that allows them."""
     zones: tuple[Zone, ...] = ()
+    """Every zone that a file describes."""
     strict_line: int | None = None
     """Of `StrictForwardPorts` in firewalld.conf; None if this firewalld does not know it."""
 
@@ -359,10 +410,13 @@ class Listener:
     """A socket of the machine's own network namespace that waits for others."""
 
     protocol: str
+    """`tcp` or `udp`."""
     address: str
     """`*` and `::` stand for every address."""
     port: int
+    """1 to 65535."""
     process: str = ""
+    """The name of the program; empty if that is not known."""
     container: str = ""
     """The id of the container whose process it is; `` for the machine's own."""
     pid: int = 0
@@ -378,9 +432,13 @@ class SavedRules:
     """A file that restores firewall rules at boot."""
 
     path: str
+    """Of the file."""
     family: int
+    """4 or 6."""
     tables: Tables
+    """What it restores."""
     loaded_at_boot: bool
+    """Whether a boot loads it."""
     docker_lines: tuple[int, ...] = ()
     """The lines that Docker wrote, from 1."""
 
@@ -388,9 +446,13 @@ class SavedRules:
 @dataclass(frozen=True, slots=True)
 class NftablesFile:
     path: str
+    """Of the file."""
     flushes: bool
+    """Whether it begins with `flush ruleset`."""
     loaded_at_boot: bool
+    """Whether a boot loads it."""
     line: int | None = None
+    """Where `flush ruleset` stands, from 1."""
     tables: tuple[str, ...] = ()
     """Those it makes, as `inet filter`."""
 
@@ -398,9 +460,13 @@ class NftablesFile:
 @dataclass(frozen=True, slots=True)
 class Sshd:
     ports: tuple[int, ...] = (22,)
+    """Where it listens."""
     password_login: bool = True
+    """Whether a password is enough to log in."""
     file: str = "/etc/ssh/sshd_config"
+    """Where `password_login` is decided."""
     line: int | None = None
+    """Where in `file`, from 1; None if nothing there decides it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,6 +476,7 @@ class Cloud:
     protected: bool
     """Whether any firewall acts on it."""
     reachable: RuleSet = NOTHING
+    """What they let in from any address of the Internet."""
     beyond: tuple[tuple[str, str, str], ...] = ()
     """Protocol, ports and `firewall, rule` of what is open although nothing requires it."""
     metadata: str = ""
@@ -449,7 +516,9 @@ class Policy:
     """What the configuration wants open on the machine."""
 
     required: RuleSet = NOTHING
+    """What containers, labels and the configuration need, within the bounds."""
     allow_sensitive: RuleSet = NOTHING
+    """`[policy] allow_sensitive`."""
     host_firewall: HostFirewall | None = None
     """None without one, or if it belongs to another owner."""
 
@@ -462,9 +531,11 @@ class Blind:
     """`engine`, `compose`, `iptables`, `nftables`, `ufw`, `firewalld`, `daemon`, `sockets`,
     `sshd`, `cloud`, …"""
     reason: str
+    """Why, a sentence for people."""
     hides: str = ""
     """What stays unseen because of it."""
     temporary: bool = False
+    """Whether it may work the next time."""
     absent: bool = False
     """There is nothing to ask: no cloud is configured, or it does not know the machine. Seen
     incompletely, though nothing failed."""
@@ -475,27 +546,43 @@ class Facts:
     """One machine."""
 
     host: str
+    """Its name in the configuration, or its host name."""
     engine: Engine | None = None
+    """None if there is no engine, or it did not answer."""
     services: tuple[Workload, ...] = ()
     """Of Compose files."""
     service_networks: tuple[Network, ...] = ()
+    """Of Compose files."""
     daemon: Daemon | None = None
+    """None if it could not be read."""
     ip4: Tables | None = None
     """Of the backend that Docker writes to."""
     ip6: Tables | None = None
+    """Of the backend that Docker writes to."""
     other4: Tables | None = None
     """IPv4 rules of the other backend (iptables-legacy beside iptables-nft); None without any."""
     nft: Nftables | None = None
+    """None if nft is missing or refused."""
     nft_version: str = ""
+    """Of the `nft` program: `1.0.6`; empty if that is not known."""
     ufw: Ufw | None = None
+    """None if it is not installed."""
     firewalld: Firewalld | None = None
+    """None if it is not installed."""
     listeners: tuple[Listener, ...] = ()
+    """In the machine's own network namespace."""
     saved: tuple[SavedRules, ...] = ()
+    """Files of iptables rules: iptables-persistent and hand-made ones."""
     nft_files: tuple[NftablesFile, ...] = ()
+    """Files of nftables rules."""
     sshd: Sshd | None = None
+    """None if its configuration could not be read."""
     user_data: UserData | None = None
+    """None if cloud-init left none."""
     cloud: Cloud | None = None
+    """None if no cloud firewall was asked."""
     policy: Policy | None = None
+    """None without a configuration."""
     host_unit: HostUnit = "unknown"
     """Whether a boot loads our own table before the network is up."""
     global_ipv6: bool = True
@@ -506,6 +593,7 @@ class Facts:
     backports: frozenset[str] = frozenset()
     """Faults that the changelog of an installed package says are fixed: `CVE-2025-54388`."""
     blind: tuple[Blind, ...] = ()
+    """What could not be looked at."""
 
     @property
     def workloads(self) -> tuple[Workload, ...]:

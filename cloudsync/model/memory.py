@@ -17,6 +17,7 @@ class Missing:
     was last written."""
 
     rules: RuleSet
+    """What is missed."""
     since: datetime
     waited: float
 
@@ -31,6 +32,7 @@ class Memory:
     looked: Moment
     hosts: Mapping[str, RuleSet] = field(default_factory=dict)
     missing: tuple[Missing, ...] = ()
+    """What complete reads miss, and since when."""
     written: tuple[Rule, ...] = ()
     """Rules that cloudsync itself wrote and that are still open, as they were written: what tells
     its own rules from those of others."""
@@ -59,6 +61,7 @@ class NetworkMemory:
     origin: str
     """A digest of where it was read; an answer from another place says nothing."""
     networks: NetworkSet
+    """Its addresses then."""
     read: datetime
     """When, UTC."""
 
@@ -68,5 +71,6 @@ class EngineMemory:
     """What applies remember of all hosts."""
 
     hosts: Mapping[str, Remembered] = field(default_factory=dict)
+    """By the name of the host."""
     kept_in: str = ""
     """Where it is kept, for messages: a file a person can edit."""

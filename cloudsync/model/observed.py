@@ -18,4 +18,6 @@ class Seen:
     tell."""
 
     fleet: Fleet | Unreadable | None = None
+    """The account's machines."""
     marked: Sequence[Marked] | Unreadable | None = None
+    """Firewalls that carry a marker of cloudsync."""

@@ -19,10 +19,15 @@ class Outcome:
     in as it was read first and last; None where that is not known, or nobody looked again."""
 
     firewall: str
+    """Its name in the configuration."""
     status: Status
+    """How it ended; see above."""
     opened: int = 0
+    """How many rules were opened."""
     closed: int = 0
+    """How many rules were closed."""
     message: str | None = None
+    """What went wrong, a line for people; None if nothing did."""
     conflict: bool = False
     stopped: bool = False
     before: RuleSet | None = None
@@ -37,7 +42,9 @@ class Report:
     alone."""
 
     plan: Plan
+    """What was to be done."""
     outcomes: tuple[Outcome, ...] = ()
+    """One for each firewall that the plan is about."""
     moved: str | None = None
     declined: bool = False
     interrupted: int | None = None

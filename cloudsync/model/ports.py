@@ -229,6 +229,7 @@ class Partial:
     uncertain: tuple[Uncertain, ...] = ()
     shut: tuple[RequiredPort, ...] = ()
     sequence: int = 0
+    """As of `Complete`."""
 
 
 @dataclass(frozen=True, slots=True)

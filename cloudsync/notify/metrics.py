@@ -23,9 +23,12 @@ class Metric(NamedTuple):
     """`labels` without `owner`, which every metric but the version has."""
 
     name: str
+    """With its unit: `cloudsync_run_seconds`."""
     kind: str
+    """`gauge` or `counter`."""
     labels: tuple[str, ...]
     help: str
+    """A sentence."""
 
 
 METRICS = (

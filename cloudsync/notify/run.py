@@ -54,9 +54,12 @@ class Run:
     is."""
 
     owner: str
+    """Of the configuration."""
     command: Command
+    """Which one ran."""
     started: float
     seconds: float
+    """How long it took."""
     code: int
     report: Report | None = None
     error: str | None = None

@@ -23,7 +23,9 @@ class ConfiguredRules:
     """What the configuration asks for, within the bounds."""
 
     wanted: tuple[Wanted, ...]
+    """What is opened."""
     refused: tuple[Refused, ...]
+    """What a bound forbids."""
 
     def rules(self) -> Iterator[Rule]:
         """All of it, rule by rule."""

@@ -61,9 +61,13 @@ class Case:
     """One firewall, and all that a decision about it may know."""
 
     configuration: Configuration
+    """All of it."""
     firewall: Firewall
+    """The one to decide."""
     account: Account
+    """Where it lives."""
     spec: FirewallSpec
+    """It, as its plugin reads and writes it."""
     observed: Observation
     """The firewall as its reader found it."""
     discoveries: Mapping[str, Discovery]
@@ -85,15 +89,21 @@ class Considered:
     """The part of a plan that is about one firewall, and what an apply needs to carry it out."""
 
     plan: FirewallPlan
+    """What the plan document says of it."""
     account: Account
+    """Where it lives."""
     spec: FirewallSpec
+    """It, as its plugin reads and writes it."""
     observed: Observation
+    """What was read of it."""
     target: Target
     """What the firewall is to be."""
     guards: tuple[Guard, ...] = ()
+    """What an apply refuses to go past without leave."""
     steps: tuple[Step, ...] = ()
     """Run unless `withheld`."""
     warnings: tuple[str, ...] = ()
+    """Sentences for people."""
     desired: Desired | None = None
     """What policy asks for, for `explain`."""
     memory: Memory | None = None

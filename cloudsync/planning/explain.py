@@ -44,6 +44,7 @@ class Asked:
     without ports)."""
 
     protocol: str
+    """Canonical: `tcp`, `icmpv6`, `esp`."""
     first: int
     last: int
 
@@ -62,8 +63,10 @@ class Reason:
     """One reason for it to be open. `rules`: what of it."""
 
     text: str
+    """A sentence for people."""
     rules: tuple[Rule, ...]
     origins: tuple[Origin, ...]
+    """The containers and lines of files it comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,10 @@ class Event:
     `entry`: the id to ask `history` for."""
 
     verb: Literal["opened", "closed"]
+    """What that apply did."""
     when: str
     who: str
+    """The user or trigger of the run."""
     entry: str
 
 
@@ -85,19 +90,30 @@ class Story:
     that opened a part of it, and the last that closed one. `advice`: what would change it."""
 
     firewall: str
+    """Its name in the configuration."""
     provider: str
+    """The name of its `[providers.X]` table."""
     identity: str
+    """What identifies it at the vendor, for people."""
     id: str | None
+    """The vendor's id; None if it does not exist, or was not read."""
     read: ReadStatus
+    """How far its reading came."""
     verdict: str
+    """The answer in one sentence."""
     open: tuple[Rule, ...] | None
     after: tuple[Rule, ...]
     vendor: tuple[Rule, ...] = ()
     reasons: tuple[Reason, ...] = ()
+    """Why it is to be open."""
     refused: tuple[Refused, ...] = ()
+    """What was asked for and is not opened."""
     held: tuple[Held, ...] = ()
+    """What stays open for a while although nothing needs it."""
     kept: tuple[str, ...] = ()
+    """What stays open since others wrote it, a sentence each."""
     guards: tuple[Guard, ...] = ()
+    """What holds an apply back."""
     through: tuple[str, ...] = ()
     halted: tuple[tuple[str, Halted], ...] = ()
     """By machine, what of it only one of two walls lets in."""
@@ -113,7 +129,9 @@ class Explanation:
     firewall is ever opened for."""
 
     asked: Asked
+    """The question."""
     stories: tuple[Story, ...]
+    """One for each firewall."""
     unread: tuple[tuple[str, ReadStatus], ...] = ()
     unassigned: tuple[Refused, ...] = ()
     local: tuple[RequiredPort, ...] = ()

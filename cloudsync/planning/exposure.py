@@ -58,7 +58,9 @@ class Opening:
     """What one rule lets in by itself."""
 
     by: StageRule
+    """The rule, as the vendor has it."""
     rules: RuleSet
+    """What it lets in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,9 @@ class Reached:
     """One interface with its verdict, as far as the Internet can send packets to it at all."""
 
     interface: Interface
+    """The interface, with its public addresses."""
     verdict: Verdict
+    """What gets through to it, and what is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,9 @@ class Exposure:
     public address are left out."""
 
     machine: ObservedMachine
+    """As the vendor lists it."""
     reached: tuple[Reached, ...]
+    """Its public interfaces."""
 
     @property
     def protected(self) -> bool:

@@ -33,9 +33,11 @@ class Hop:
     """One place a packet passes."""
 
     kind: Kind
+    """What it is."""
     name: str
     """`cloud firewall web`, `host table web-host`, `engine of web-1`, `shop/web`."""
     verdict: Verdict
+    """What becomes of the packet there."""
     rule: str = ""
     """What decides, for people."""
 
@@ -45,7 +47,9 @@ class Path:
     """The way to one machine."""
 
     host: str
+    """Its name in the configuration."""
     hops: tuple[Hop, ...]
+    """From outside to the container."""
 
     @property
     def verdict(self) -> Verdict:

@@ -78,7 +78,9 @@ class Desired:
     """What containers with malformed labels may need, kept open if it is open; None: it is not
     known what they need."""
     refused: tuple[Refused, ...]
+    """What was asked for and a bound forbids."""
     warnings: tuple[str, ...]
+    """Sentences for people."""
     engines: Mapping[str, RuleSet] = field(default_factory=dict)
     """By host, the part of `rules` that an engine's containers need: what has grace once it is
     missed."""

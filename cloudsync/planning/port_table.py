@@ -58,10 +58,13 @@ class Verdict:
     of them. `sources`: CIDRs."""
 
     outcome: Outcome
+    """Opened, refused, …"""
     firewall: str | None = None
     sources: tuple[str, ...] = ()
     code: str | None = None
+    """Of a refusal: a word for programs."""
     reason: str = ""
+    """A sentence for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +74,14 @@ class Row:
     its own labels go; NOWHERE = the machine itself, or not known."""
 
     protocol: str
+    """`tcp`, `udp`, `sctp`."""
     ports: str
     origin: Origin
+    """The container or line of a file it comes from."""
     addresses: tuple[str, ...]
     sources: NetworkSet
     verdicts: tuple[Verdict, ...]
+    """One for each firewall, or one for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +89,18 @@ class HostInventory:
     """One host. `problems`: what was not read of it."""
 
     host: str
+    """Its name in the configuration."""
     status: Literal["complete", "partial", "failed"]
+    """How far its reading came."""
     problems: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()
+    """In the order of containers and ports."""
     routed: tuple[Routed, ...] = ()
+    """Ports that a reverse proxy serves."""
     malformed: tuple[Malformed, ...] = ()
+    """Labels that cannot be read."""
     remarks: tuple[str, ...] = ()
+    """Sentences for people."""
     unpublished: tuple[Unpublished, ...] = ()
     """Containers whose ports are not known because of their network."""
 

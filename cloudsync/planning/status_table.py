@@ -38,15 +38,19 @@ class StatusRow:
     machines: tuple[str, ...]
     """The hosts that need it, else the hosts of the firewall."""
     protocol: str
+    """`tcp`, `udp`, …"""
     ports: str
     """As in the plan document: `443`, `8000-8010`, `` for protocols without ports."""
     sources: tuple[str, ...]
     """CIDRs, IPv4 first."""
     state: State
+    """Whether it is open, and why not."""
     needed_by: tuple[str, ...] = ()
     """Containers, services, or lines of a file."""
     reason: str = ""
+    """A sentence for people."""
     until: datetime | None = None
+    """How long it is held open; None if it is not only held."""
 
 
 def status_rows(considered: Iterable[Considered]) -> tuple[StatusRow, ...]:

@@ -17,10 +17,13 @@ class Wanted:
     """One reason for some rules to be open."""
 
     rules: RuleSet
+    """What is to be open."""
     reason: str
+    """Why, a sentence for people."""
     description: str
     """What the vendor's rule says of it."""
     origins: tuple[Origin, ...] = ()
+    """The containers and lines of files it comes from."""
     list_id: str = ""
     """The vendor's list of addresses that is their source; empty for networks."""
 
@@ -67,6 +70,7 @@ class Bounds:
     denied: RuleSet
     """What `policy.deny` names, without SSH."""
     capabilities: Capabilities
+    """What the vendor's rules can express."""
 
     def within(self, rules: RuleSet, origin: Origin | None) -> tuple[RuleSet, tuple[Refused, ...]]:
         """The part of `rules` that may be opened, and the rest as refused."""

@@ -26,15 +26,21 @@ class Report:
     """Everything the page shows."""
 
     created: datetime
+    """When it was made."""
     owner: str
+    """Of the configuration."""
     tool_version: str
+    """Of cloudsync."""
     rows: tuple[StatusRow, ...]
+    """What is open."""
     hosts: tuple[tuple[str, str, str], ...]
     """Name, `complete` | `partial` | `failed`, and why."""
     machines: tuple[tuple[str, str, bool], ...]
     """Name, firewall, and whether any firewall acts on it."""
     guards: tuple[Guard, ...] = ()
+    """What holds an apply back."""
     warnings: tuple[str, ...] = ()
+    """Sentences for people."""
     runs: tuple[Mapping[str, Any], ...] = ()
     """Entries of the history, the last first."""
     audit: Audit | None = None
@@ -85,8 +91,11 @@ class MachineRow:
     """One machine in numbers."""
 
     name: str
+    """At the vendor."""
     firewalls: tuple[str, ...]
+    """Names of those that act on it."""
     protected: bool
+    """Whether any firewall acts on it."""
     counts: Mapping[str, int]
     """Rows by state, those that there are."""
     findings: int

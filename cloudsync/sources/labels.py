@@ -73,6 +73,7 @@ class LabelledPorts:
     """`first`..`last` of one protocol, inclusive."""
 
     protocol: str
+    """`tcp`, `udp`, `sctp`."""
     first: int
     last: int
 
@@ -89,6 +90,7 @@ class Sources:
     """Who a label lets in."""
 
     networks: NetworkSet
+    """CIDRs and `any`; names of `[networks]` are apart."""
     families: frozenset[int]
     """The families it names on purpose (`any` names none: it takes what is published)."""
 
@@ -110,13 +112,17 @@ class ContainerLabels:
     """What the labels of one container say; None and empty if they say nothing."""
 
     expose: bool | None = None
+    """`cloudsync.expose`."""
     ports: tuple[LabelledPorts, ...] | None = None
     """Disjoint unless they overlapped in the label."""
     sources: Sources | None = None
+    """`cloudsync.sources`, for ports without sources of their own."""
     port_sources: tuple[tuple[LabelledPorts, Sources], ...] = ()
     """Of each protocol disjoint, or one within the other."""
     firewalls: frozenset[str] | None = None
+    """`cloudsync.firewall`: the only firewalls to open."""
     description: str | None = None
+    """`cloudsync.description`."""
 
     def sources_for(self, protocol: str) -> PortSteps[Sources | None]:
         """The most specific sources for every host port of a protocol."""

@@ -54,7 +54,9 @@ class FileDocument:
     """A file of the state directory."""
 
     file: StateFile
+    """What is read and written."""
     lock: Path
+    """The file that is locked meanwhile."""
 
     @property
     def where(self) -> str:
@@ -88,8 +90,11 @@ class ObjectDocument:
     """An object of a bucket: the document, and the fence of who wrote it."""
 
     store: Store
+    """Where it lies."""
     name: str
+    """Of the object."""
     fence: Fence | None
+    """None: nobody else may write meanwhile."""
 
     @property
     def where(self) -> str:

@@ -64,16 +64,24 @@ class Lease:
     """A lease that is held. `unit`: what it is the right to."""
 
     store: Store
+    """Where it is held."""
     name: str
+    """Of the object."""
     unit: str
     number: tuple[int, int]
+    """The fencing number: (epoch, counter); grows with every takeover."""
     seconds: float
+    """How long it holds after a heartbeat."""
     holder: Mapping[str, Any]
+    """Who holds it, for people."""
     version: str
+    """The store's version of the object, as last written."""
     until: float
     """By `clock`: nothing is written later."""
     why_lost: str | None = None
+    """None while it is held."""
     standing: Standing | None = None
+    """None for a run by a person."""
     _beat: int = 0
     _over: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -155,7 +163,9 @@ class Unit:
     """What a lease is the right to: `3-of-16`, in a layout of this epoch."""
 
     name: str
+    """`3-of-16`, or a name of its own."""
     epoch: int = 0
+    """Of the layout."""
 
 
 def acquire(

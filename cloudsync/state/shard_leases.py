@@ -22,10 +22,13 @@ class Wanted:
     """What leases a run is after."""
 
     owner: str
+    """Of the configuration."""
     firewalls: tuple[str, ...] | None
     """None for all."""
     shard: Shard | None
+    """None: every shard of the layout."""
     standing: Standing | None
+    """None for a run by a person."""
 
 
 @contextmanager

@@ -26,6 +26,7 @@ class Shard:
     """One of `count` parts of an owner's firewalls, numbered from 0."""
 
     number: int
+    """From 0, below `count`."""
     count: int
 
     @classmethod
@@ -71,6 +72,7 @@ class Layout:
     """How an owner is cut."""
 
     count: int = 1
+    """How many shards."""
     epoch: int = 0
     """How often that changed."""
     before: int | None = None

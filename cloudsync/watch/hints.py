@@ -13,6 +13,7 @@ class Hint:
     """Where something may have changed."""
 
     hosts: frozenset[str] = frozenset()
+    """Names in the configuration."""
     everywhere: bool = False
     """Not only at these hosts."""
 

@@ -53,13 +53,19 @@ class Rhythm:
     when the last run about everything began."""
 
     pace: Pace
+    """Its lengths."""
     space: float = 0.0
     last_begun: float | None = None
+    """When the last run began; None before the first."""
     last_whole: float | None = None
     first_event: float | None = None
+    """The first event since then; None without any."""
     last_event: float | None = None
+    """The last event since then; None without any."""
     again: float | None = None
+    """When a run asked to be repeated; None if it did not."""
     not_before: float = 0.0
+    """No run begins earlier."""
     failures: int = 0
     leads: bool = False
 

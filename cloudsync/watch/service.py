@@ -77,12 +77,19 @@ class Overrides:
     """What the command line says; None and empty: as the configuration does."""
 
     interval: float | None = None
+    """Seconds."""
     debounce_min: float | None = None
+    """Seconds."""
     debounce_max: float | None = None
+    """Seconds."""
     listen: tuple[str, int] | None = None
+    """A loopback address and a port."""
     metrics_file: Path | None = None
+    """A Prometheus textfile."""
     firewalls: tuple[str, ...] = ()
+    """The only ones to keep in step."""
     shard: Shard | None = None
+    """The only part to keep in step."""
 
     def over(self, configuration: Configuration) -> WatchSettings:
         """The rhythm in effect."""

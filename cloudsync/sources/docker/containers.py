@@ -47,7 +47,9 @@ class Binding:
     """One published port."""
 
     protocol: str
+    """`tcp`, `udp`, `sctp`."""
     container_port: int
+    """1 to 65535."""
     address: Address | None
     """None if it is left out."""
     host_port: str
@@ -64,15 +66,25 @@ class Container:
     environment."""
 
     id: str
+    """In full."""
     name: str
+    """Without the slash."""
     state: str
+    """`running`, `restarting`, …"""
     image: str
+    """As asked for."""
     labels: Mapping[str, str]
+    """Of the image and of the container, which wins."""
     network_mode: str
+    """`bridge`, `host`, `container:…`, …"""
     networks: tuple[str, ...]
+    """Names of the networks it is attached to."""
     asked: tuple[Binding, ...]
+    """What it was started with, bound or not."""
     bound: tuple[Binding, ...]
+    """What the engine publishes now."""
     traits: frozenset[Trait] = frozenset()
+    """What else bears on its ports."""
     problem: str | None = None
     """What of the ports it asks for cannot be understood. It matters only while they stand for what
     is bound."""

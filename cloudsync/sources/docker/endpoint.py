@@ -31,7 +31,9 @@ class TlsFiles:
 
     ca: Path | None
     cert: Path
+    """PEM file."""
     key: Path
+    """PEM file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,13 @@ class SshRoute:
     end."""
 
     host: str
+    """A name, an address or an alias."""
     user: str | None
+    """None: as ssh's own configuration has it."""
     port: int | None
+    """None: as ssh's own configuration has it."""
     socket: str
+    """A path at the far end."""
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host}" if self.user else self.host

@@ -67,10 +67,13 @@ class Survey:
     id: str
     """As it calls itself; "" if it does not."""
     containers: tuple[Container, ...]
+    """Those that count: one that was removed meanwhile does not."""
     networks: Mapping[str, Network]
+    """By id and by name."""
     images: Mapping[str, Mapping[str, str] | None]
     """The labels of the images that matter, by image; None if they could not be read."""
     membership: Membership
+    """Of a Swarm."""
     cluster: Cluster | None
     """A manager's view of its Swarm."""
     reasons: tuple[str, ...]
@@ -78,6 +81,7 @@ class Survey:
     lasting: bool
     """Trying again does not help with all of it."""
     kind: EngineKind
+    """Which engine it is."""
 
 
 def read_engine(

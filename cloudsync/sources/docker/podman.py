@@ -38,8 +38,11 @@ class EngineKind:
     """Which engine it is."""
 
     podman: bool = False
+    """Otherwise it is Docker."""
     rootless: bool = False
+    """Whether it runs as a plain user."""
     version: str = ""
+    """As the engine reports it; empty if it does not."""
 
     @property
     def carrying(self) -> Carrying:

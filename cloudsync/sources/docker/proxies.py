@@ -41,9 +41,13 @@ class Served:
     """One container as seen from here: what it is, what it published, and the ports it needs."""
 
     origin: Origin
+    """Which container."""
     traits: frozenset[Trait]
+    """What else bears on its ports."""
     host_network: bool
+    """Whether it has the machine's own network."""
     required: tuple[RequiredPort, ...]
+    """What it needs by itself."""
 
 
 def traits_of(config: Mapping[str, object], arguments: object) -> frozenset[Trait]:

@@ -47,7 +47,9 @@ class Membership:
     """What `GET /info` says of a Swarm."""
 
     role: Role
+    """What this node may be asked."""
     node: str = ""
+    """Its id; empty outside a Swarm."""
     state: str = ""
     """The engine's word for an unsettled one (`locked`, `pending`, `error`)."""
     managers: frozenset[str] = frozenset()
@@ -59,12 +61,15 @@ class PublishedPort:
     """A port of a service."""
 
     protocol: str
+    """`tcp`, `udp`, `sctp`."""
     target: int
+    """The port inside the container."""
     asked: int | None
     """The fixed port of the specification; None if Swarm or the engine chooses one."""
     now: int | None
     """The port in effect."""
     ingress: bool
+    """Whether every node of the Swarm publishes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +77,14 @@ class Service:
     """`labels`: of the service, over those of its container specification."""
 
     id: str
+    """In full."""
     name: str
+    """As people know it."""
     image: str
+    """As asked for."""
     labels: Mapping[str, str]
     ports: tuple[PublishedPort, ...]
+    """What it publishes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +92,12 @@ class Task:
     """A task that is to run. `container`: its id, "" if there is none yet."""
 
     service: str
+    """The id of its service."""
     node: str
+    """The id of the node it runs on; empty if it has none yet."""
     container: str
     state: str
+    """`running`, `starting`, …"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +105,9 @@ class Cluster:
     """What a manager knows."""
 
     services: Mapping[str, Service]
+    """By id."""
     tasks: tuple[Task, ...]
+    """Those that run or are to run."""
     nodes: Mapping[str, str]
     """Addresses by node id."""
     contained: frozenset[tuple[str, str]] = frozenset()

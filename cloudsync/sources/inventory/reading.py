@@ -41,12 +41,15 @@ class Expected:
     """What an inventory must be to be believed."""
 
     owner: str
+    """Of the configuration."""
     host: str
+    """Whose inventory it is."""
     trusted: Sequence[str] | None = None
     """Public keys; None: whoever may write the object is believed."""
     sequence: int = 0
     """Of the newest inventory that an apply read before."""
     now: datetime | None = None
+    """The reader's own clock; None: do not judge its age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,9 @@ class Inventory:
     """An inventory that is believed."""
 
     surveys: tuple[Survey | Failed, ...]
+    """One for each engine."""
     sequence: int
+    """Grows with every inventory of the host."""
 
 
 def inventory_of(published: Published, expected: Expected) -> Inventory | Failed:

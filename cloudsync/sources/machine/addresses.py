@@ -17,7 +17,9 @@ class Situation(NamedTuple):
     """How the machine stands in its networks."""
 
     global_ipv6: bool
+    """Whether it has a global IPv6 address."""
     neighbours: bool
+    """Whether other machines share a network with it."""
 
 
 UNKNOWN = Situation(global_ipv6=True, neighbours=True)

@@ -46,10 +46,12 @@ class BucketStore:
     client: ObjectStore = field(repr=False)  # obstore panics when an account is in a variable
     """Opened at the prefix, without retries of its own."""
     url: str
+    """`s3://bucket/prefix`, for people."""
     bare_tags: bool = False
     """`If-Match` carries the tag without its quotes: Ceph before its version 18 compares it with
     the bare one."""
     pause: Callable[[float], object] = time.sleep
+    """Waits so many seconds between attempts."""
 
     def where(self, name: str) -> str:
         """The object's URL."""

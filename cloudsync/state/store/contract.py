@@ -33,6 +33,7 @@ class Stored:
     """An object as it was read."""
 
     data: bytes
+    """All of it."""
     version: str
     """Opaque; another one after every write of other data."""
     modified: datetime
@@ -44,8 +45,11 @@ class Entry:
     """An object in a list."""
 
     name: str
+    """Below the prefix."""
     version: str
+    """An ETag, as the store gives it."""
     modified: datetime
+    """By the store's clock."""
 
 
 class Store(Protocol):
