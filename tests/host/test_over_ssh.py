@@ -104,7 +104,7 @@ def test_over_ssh_a_trial_is_confirmed_by_a_connection_of_its_own(remote: Site, 
 def test_over_ssh_what_cannot_be_proved_is_rolled_back(remote: Site, lab: Lab) -> None:
     """The way in breaks between the change and its proof."""
     remote.apply()
-    remote.keys["confirm"] = "4s"
+    remote.keys["confirm"], remote.deadline = "4s", "30s"
     remote.ports = [f"{PORT}/tcp", "8080/tcp"]
     process = remote.start("apply", "--auto-approve")
     until = time.monotonic() + 20
@@ -145,6 +145,7 @@ def test_an_engine_behind_ssh_names_the_machine(remote: Site) -> None:
 def test_a_machine_that_does_not_answer_is_not_an_empty_one(remote: Site, lab: Lab) -> None:
     remote.apply()
     before = lets_in(lab.listing())
+    remote.deadline = "20s"  # a packet that is dropped is waited for until then
     remote.keys["address"] = f"ssh://{os.environ.get('USER', 'root')}@{HOST4}:2223"
     done = remote.run("apply", "--auto-approve", "--allow-attach", NAME)
     assert done.returncode == 75, (done.stdout, done.stderr)
