@@ -5,22 +5,16 @@ A provider describes its vendor by a `Dialect`, and each answer that it reads by
 (`Answer`). What does not fit its model is `Transient`: an answer that cannot be understood is
 unknown, never empty.
 
-| status             | error           | temporary | fate of a write                               |
-|--------------------|-----------------|-----------|-----------------------------------------------|
-| 401, 403           | `AuthError`     | no        | did nothing                                   |
-| 404, 410           | `NotFound`      | no        | did nothing                                   |
-| 402, 507           | `QuotaExceeded` | no        | did nothing                                   |
-| 409, 412, 423      | `Conflict`      | yes       | did nothing; the core looks and plans again   |
-| 429                | `RateLimited`   | yes       | did nothing; repeated after `Retry-After`     |
-| 408, 5xx, redirect | `Transient`     | yes       | unknown, unless `Dialect.did_nothing` has it  |
-| any other 4xx      | `Unsupported`   | no        | did nothing                                   |
-| no connection      | `Transient`     | yes       | did nothing                                   |
-| lost, cut, no JSON | `Transient`     | yes       | unknown                                       |
+`failures.py` has the table of what a status means; besides it,
+
+| an answer          | error       | temporary | fate of a write |
+|--------------------|-------------|-----------|-----------------|
+| no connection      | `Transient` | yes       | did nothing     |
+| lost, cut, no JSON | `Transient` | yes       | unknown         |
 """
 
 from __future__ import annotations
 
-import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -33,17 +27,10 @@ from pydantic import BaseModel, ValidationError
 from cloudsync import __version__
 from cloudsync.provider.answers import at, printable
 from cloudsync.provider.contract import Account
-from cloudsync.provider.errors import (
-    AuthError,
-    Conflict,
-    NotFound,
-    ProviderError,
-    QuotaExceeded,
-    RateLimited,
-    Transient,
-    Unsupported,
-)
-from cloudsync.provider.retry import retried, seconds_of
+from cloudsync.provider.errors import AuthError, ProviderError, Transient
+from cloudsync.provider.failures import Failure as Failure
+from cloudsync.provider.failures import by_status
+from cloudsync.provider.retry import repeated, seconds_left, seconds_of
 from cloudsync.provider.settings import SecretError, SecretRef
 from cloudsync.provider.transport import bounded, lost, session
 
@@ -53,28 +40,6 @@ _LONGEST_MESSAGE = 200
 _LONGEST_FIELD = 80
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An answer that is an error, as a dialect judges it."""
-
-    what: str
-    """The call, for people: `POST /firewalls`."""
-    status: int
-    code: str
-    """The vendor's own error code; the status as text if the answer had none."""
-    message: str
-    """The vendor's own message, printable and shortened."""
-    write: bool
-    """Whether the call could have written."""
-    retry_after: float | None = None
-    """Seconds, by the vendor's own hint."""
-
-    @property
-    def text(self) -> str:
-        """The failure in one line."""
-        return f"{self.what}: {self.code}: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,21 +150,15 @@ class Rest:
         raise Transient(f"{what}: more than {MAX_PAGES} pages")
 
     def _repeated(self, method: str, path: str, options: Mapping[str, Any]) -> dict[str, Any]:
-        return retried(
+        return repeated(
             lambda: self._call(method, path, options),
             deadline=self.account.deadline,
-            safe=lambda error: (
-                error.temporary
-                and (method == "GET" or not (error.fate_unknown or isinstance(error, Conflict)))
-            ),
+            write=method != "GET",
         )
 
     def _call(self, method: str, path: str, options: Mapping[str, Any]) -> dict[str, Any]:
         what, write = f"{method} {path}", method != "GET"
-        left = self.account.deadline - time.monotonic()
-        if left <= 0:
-            raise Transient(f"{what}: the run's deadline is reached")
-        seconds = min(CALL_SECONDS, left)
+        seconds = min(CALL_SECONDS, seconds_left(self.account.deadline, what))
         try:
             answer = bounded(
                 lambda: self._session.request(
@@ -235,27 +194,6 @@ class Rest:
             seconds_of(answer.headers.get("Retry-After", "")),
         )
         return self.dialect.judge(failure) or by_status(failure, self.dialect.did_nothing)
-
-
-def by_status(failure: Failure, did_nothing: frozenset[int] = frozenset()) -> ProviderError:
-    """The error that a status means, as the table of this module has it."""
-    status, text = failure.status, failure.text
-    if status in (401, 403):
-        return AuthError(text)
-    if status in (404, 410):
-        return NotFound(text)
-    if status in (402, 507):
-        return QuotaExceeded(text)
-    if status in (409, 412, 423):
-        return Conflict(text)
-    if status == 429:
-        return RateLimited(text, retry_after=failure.retry_after)
-    if status < 400:
-        redirected = f"{failure.what}: redirected to another address, which is not followed"
-        return Transient(redirected, fate_unknown=failure.write)
-    if status == 408 or status >= 500:
-        return Transient(text, fate_unknown=failure.write and status not in did_nothing)
-    return Unsupported(text)
 
 
 def understood(what: str, answer: object, model: type[Model], *, write: bool = False) -> Model:

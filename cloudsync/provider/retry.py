@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from cloudsync.provider.errors import ProviderError, RateLimited
+from cloudsync.provider.errors import Conflict, ProviderError, RateLimited, Transient
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -69,6 +69,27 @@ def retried(
         if not safe(error):
             raise
         return _again(call, error, deadline, safe, most)
+
+
+def repeated(call: Callable[[], Result], *, deadline: float, write: bool) -> Result:
+    """`retried` by the rule that fits most vendors: a read while trying again may help; a write
+    only if it surely did nothing. A `Conflict` of a write is never repeated, since the core looks
+    and plans again."""
+
+    def safe(error: ProviderError) -> bool:
+        lost = write and (error.fate_unknown or isinstance(error, Conflict))
+        return error.temporary and not lost
+
+    return retried(call, deadline=deadline, safe=safe)
+
+
+def seconds_left(deadline: float, what: str) -> float:
+    """How long until `deadline` (`time.monotonic()`). `what`: the call that is to be made; raises
+    `Transient` if it is too late for it."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise Transient(f"{what}: the run's deadline is reached")
+    return left
 
 
 def _again(

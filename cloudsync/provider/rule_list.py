@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from cloudsync.provider.contract import Asked, Target, VendorRule
+from cloudsync.provider.contract import Asked, Description, Target, VendorRule
 from cloudsync.provider.spelling import Spelling, Written
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NetworkSet
@@ -111,3 +111,30 @@ def keyed(spelled: Sequence[tuple[str, RuleSet, str]]) -> tuple[VendorRule, ...]
         key = text if number == 1 else f"{text} #{number}"
         vendor_rules.append(VendorRule(key, lets_in, description=description))
     return tuple(vendor_rules)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRules:
+    """The inbound rules of a firewall, as `Present` wants them."""
+
+    rules: RuleSet
+    listed: tuple[Rule, ...]
+    described: tuple[Description, ...]
+    objects: tuple[VendorRule, ...]
+
+    @classmethod
+    def of(cls, spelled: Sequence[tuple[str, RuleSet, str]]) -> ListedRules:
+        """Of a vendor that gives rules no ids: each rule as it is spelled at the vendor, what it
+        lets in, and its description."""
+        return cls.of_objects(keyed(spelled))
+
+    @classmethod
+    def of_objects(cls, objects: Sequence[VendorRule]) -> ListedRules:
+        """Of the vendor's rule objects, in the vendor's order."""
+        listed = tuple(rule for vendor_rule in objects for rule in vendor_rule.lets_in)
+        described = tuple(
+            Description(vendor_rule.lets_in, vendor_rule.description)
+            for vendor_rule in objects
+            if vendor_rule.description
+        )
+        return cls(RuleSet.of(listed), listed, described, tuple(objects))

@@ -1,5 +1,5 @@
-"""Machines and attachments of a vendor whose firewalls only allow and act on whole machines
-(`cloudsync.provider.machines` has the general form). Pure.
+"""Machines and attachments of a vendor whose firewalls only allow, and act on whole machines or on
+their network interfaces (`cloudsync.provider.machines` has the general form). Pure.
 
 A provider lists its firewalls and machines once, and gets exposure, orphans and attachments from
 them.
@@ -20,6 +20,7 @@ from cloudsync.provider.machines import (
     Marked,
     ObservedMachine,
     StageRule,
+    families_of,
     union_stage,
 )
 from cloudsync.provider.marker import Marker
@@ -42,10 +43,12 @@ class ListedFirewall:
     """Rules that cannot be understood, a phrase each: `a rule of the protocol 'x'`."""
     kept: tuple[str, ...] = ()
     """What it lets in from sources that are no networks, for people."""
+    kind: str = "firewall"
+    """The vendor's word for such a firewall."""
 
     @property
     def acting(self) -> ActingFirewall:
-        return ActingFirewall(self.id, self.name, of=self.of)
+        return ActingFirewall(self.id, self.name, self.kind, self.of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,17 @@ class Acts:
     """Whether the vendor has put it into effect there; until then it protects nothing."""
     problem: str = ""
     """What the vendor has not done yet, a phrase: `is being put into effect on it`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedInterface:
+    """A network interface that firewalls act on separately."""
+
+    name: str
+    addresses: tuple[str, ...]
+    """Its public addresses; the Internet can send packets to it in their families."""
+    acting: Mapping[str, Acts]
+    """By id, every firewall that acts on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +88,28 @@ class ListedMachine:
     """By id, every firewall that acts on it."""
     selected: frozenset[str] = frozenset()
     """Names of firewalls of the configuration whose selectors or tags match it."""
+    interfaces: tuple[ListedInterface, ...] | None = None
+    """Its network interfaces, if firewalls act on them and not on the whole machine."""
+    metadata: str = ""
+    """As `ObservedMachine.metadata`."""
+
+    @classmethod
+    def of_interfaces(
+        cls, id_: str, name: str, kind: str, interfaces: Sequence[ListedInterface], metadata: str
+    ) -> ListedMachine:
+        """A machine whose firewalls act on its network interfaces."""
+        addresses = tuple(dict.fromkeys(a for each in interfaces for a in each.addresses))
+        acting = {id_: acts for each in interfaces for id_, acts in each.acting.items()}
+        return cls(
+            id_,
+            name,
+            kind,
+            families_of(addresses),
+            addresses,
+            acting,
+            interfaces=tuple(interfaces),
+            metadata=metadata,
+        )
 
     @property
     def target(self) -> str:
@@ -103,14 +139,15 @@ def fleet_of(
 ) -> Fleet:
     """All machines that `specs` are about. `lacks`: how to say that one is not there (`the project
     has no server`); `not_evaluated`: what else could let packets through and was not looked at."""
-    observed = [_observed(machine, firewalls, specs, wanted) for machine in machines]
+    ids = dict.fromkeys(id_ for machine in machines for id_ in machine.acting)
+    acting = {id_: _Acting.of(id_, firewalls.get(id_)) for id_ in ids}
+    observed = [_observed(machine, acting, specs, wanted) for machine in machines]
     missing = (
         f"{lacks} {_shown(name)}, which the firewall {spec.name} names"
         for spec in specs
         for name in wanted.get(spec.name, ())
         if not any(machine.is_called(name) for machine in machines)
     )
-    acting = {id_ for machine in machines for id_ in machine.acting}
     idle = (firewall.of for firewall in firewalls.values() if firewall.id not in acting)
     return Fleet(
         tuple(machine for machine in observed if machine.concerns),
@@ -154,69 +191,98 @@ def attachments_of(
     return tuple(attachments.values())
 
 
+@dataclass(frozen=True, slots=True)
+class _Acting:
+    """A firewall as it acts on every machine that has it, understood once."""
+
+    listed: ListedFirewall
+    acting: ActingFirewall
+    rules: tuple[StageRule, ...]
+    unknown: tuple[str, ...]
+    """What of it is not known, a sentence each."""
+
+    @classmethod
+    def of(cls, id_: str, listed: ListedFirewall | None) -> _Acting:
+        """`listed`: None if the list of firewalls lacks it; it may let in anything then."""
+        if listed is None:
+            problem = f"the firewall {id_} acts on it, and the list of firewalls does not have it"
+            listed = ListedFirewall(id_, id_, None, None, ())
+            return cls(listed, listed.acting, (), (problem,))
+        acting = listed.acting
+        return cls(
+            listed,
+            acting,
+            tuple(StageRule(acting, lets_in, text) for lets_in, text in listed.rules),
+            tuple(f"{_called(listed)} has {problem}" for problem in listed.unknown),
+        )
+
+
 def _observed(
     machine: ListedMachine,
-    firewalls: Mapping[str, ListedFirewall],
+    acting: Mapping[str, _Acting],
     specs: Sequence[FirewallSpec],
     wanted: Wanted,
 ) -> ObservedMachine:
-    acting = [_acting(id_, firewalls) for id_ in machine.acting]
-    rules = [
-        StageRule(firewall.acting, lets_in, text)
-        for firewall in acting
-        for lets_in, text in firewall.rules
-    ]
-    in_effect = any(acts.in_effect for acts in machine.acting.values())
-    interface = Interface(
-        "public",
-        machine.families,
-        (union_stage(rules),) if in_effect else (),
-        machine.addresses,
-        tuple(firewall.acting for firewall in acting),
+    on_it = [acting[id_] for id_ in machine.acting]
+    ours = {firewall.listed.of for firewall in on_it}
+    listed = frozenset(
+        spec.name
+        for spec in specs
+        if any(machine.is_called(name) for name in wanted.get(spec.name, ()))
     )
     return ObservedMachine(
         id=machine.id,
         name=machine.name,
         kind=machine.kind,
-        interfaces=(interface,),
-        concerns=frozenset(
+        interfaces=tuple(_interfaces(machine, acting)),
+        concerns=listed.union(
             spec.name
             for spec in specs
-            if spec.name in machine.selected
-            or machine.name in spec.hosts
-            or any(firewall.of == spec.name for firewall in acting)
-            or any(machine.is_called(name) for name in wanted.get(spec.name, ()))
+            if spec.name in machine.selected or machine.name in spec.hosts or spec.name in ours
         ),
-        pending=tuple(_pending(machine, acting)),
-        unknown=tuple(
-            f"the firewall {_quoted(firewall)} has {problem}"
-            if firewall.id in firewalls
-            else f"the firewall {firewall.id} {problem}"
-            for firewall in acting
-            for problem in firewall.unknown
+        pending=tuple(
+            f"{_called(acting[id_].listed)} {acts.problem}"
+            for id_, acts in machine.acting.items()
+            if acts.problem
         ),
+        unknown=tuple(sentence for firewall in on_it for sentence in firewall.unknown),
         kept=tuple(
-            f"{text} ({printable(firewall.name)})" for firewall in acting for text in firewall.kept
+            f"{text} ({printable(firewall.listed.name)})"
+            for firewall in on_it
+            for text in firewall.listed.kept
         ),
+        listed=listed,
+        metadata=machine.metadata,
     )
 
 
-def _acting(id_: str, firewalls: Mapping[str, ListedFirewall]) -> ListedFirewall:
-    """The firewall of that id; one that the list lacks may let in anything."""
-    if (firewall := firewalls.get(id_)) is not None:
-        return firewall
-    problem = "acts on it, and the list of firewalls does not have it"
-    return ListedFirewall(id_, id_, None, None, (), (problem,))
+def _interfaces(machine: ListedMachine, acting: Mapping[str, _Acting]) -> Iterator[Interface]:
+    """Its network interfaces, each with what acts on it; one that stands for all of them if
+    firewalls act on whole machines."""
+    if machine.interfaces is None:
+        whole = ListedInterface("public", machine.addresses, machine.acting)
+        yield _interface(whole, machine.families, acting)
+        return
+    for interface in machine.interfaces:
+        yield _interface(interface, families_of(interface.addresses), acting)
 
 
-def _pending(machine: ListedMachine, acting: Sequence[ListedFirewall]) -> Iterator[str]:
-    for firewall, acts in zip(acting, machine.acting.values(), strict=True):
-        if acts.problem:
-            yield f"the firewall {_quoted(firewall)} {acts.problem}"
+def _interface(
+    interface: ListedInterface, families: frozenset[Family], acting: Mapping[str, _Acting]
+) -> Interface:
+    on_it = [acting[id_] for id_ in interface.acting]
+    in_effect = any(acts.in_effect for acts in interface.acting.values())
+    return Interface(
+        interface.name,
+        families,
+        (union_stage(rule for firewall in on_it for rule in firewall.rules),) if in_effect else (),
+        interface.addresses,
+        tuple(firewall.acting for firewall in on_it),
+    )
 
 
-def _quoted(firewall: ListedFirewall) -> str:
-    return f'"{printable(firewall.name)}"'
+def _called(firewall: ListedFirewall) -> str:
+    return f'the {firewall.kind} "{printable(firewall.name)}"'
 
 
 def _shown(wanted: str | int) -> str:

@@ -1,0 +1,70 @@
+"""What an error of a vendor's API means, by its status, whoever made the call: an SDK or `http.py`.
+
+| status             | error           | temporary | fate of a write                               |
+|--------------------|-----------------|-----------|-----------------------------------------------|
+| 401, 403           | `AuthError`     | no        | did nothing                                   |
+| 404, 410           | `NotFound`      | no        | did nothing                                   |
+| 402, 507           | `QuotaExceeded` | no        | did nothing                                   |
+| 409, 412, 423      | `Conflict`      | yes       | did nothing; the core looks and plans again   |
+| 429                | `RateLimited`   | yes       | did nothing; repeated after `Retry-After`     |
+| 408, 5xx, redirect | `Transient`     | yes       | unknown, unless `did_nothing` has the status  |
+| any other 4xx      | `Unsupported`   | no        | did nothing                                   |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cloudsync.provider.errors import (
+    AuthError,
+    Conflict,
+    NotFound,
+    ProviderError,
+    QuotaExceeded,
+    RateLimited,
+    Transient,
+    Unsupported,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An answer that is an error, as a dialect judges it."""
+
+    what: str
+    """The call, for people: `POST /firewalls`."""
+    status: int
+    code: str
+    """The vendor's own error code; the status as text if the answer had none."""
+    message: str
+    """The vendor's own message, printable and shortened."""
+    write: bool
+    """Whether the call could have written."""
+    retry_after: float | None = None
+    """Seconds, by the vendor's own hint."""
+
+    @property
+    def text(self) -> str:
+        """The failure in one line."""
+        return f"{self.what}: {self.code}: {self.message}"
+
+
+def by_status(failure: Failure, did_nothing: frozenset[int] = frozenset()) -> ProviderError:
+    """The error that a status means, as the table above has it."""
+    status, text = failure.status, failure.text
+    if status in (401, 403):
+        return AuthError(text)
+    if status in (404, 410):
+        return NotFound(text)
+    if status in (402, 507):
+        return QuotaExceeded(text)
+    if status in (409, 412, 423):
+        return Conflict(text)
+    if status == 429:
+        return RateLimited(text, retry_after=failure.retry_after)
+    if status < 400:
+        redirected = f"{failure.what}: redirected to another address, which is not followed"
+        return Transient(redirected, fate_unknown=failure.write)
+    if status == 408 or status >= 500:
+        return Transient(text, fate_unknown=failure.write and status not in did_nothing)
+    return Unsupported(text)
