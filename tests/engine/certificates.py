@@ -21,7 +21,7 @@ class Authority:
         self.folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, folder.name)])
-        builder = _builder(self._name, self._name, self._key.public_key(), days=1)
+        builder = self._builder(self._name, self._key.public_key(), days=1)
         builder = builder.add_extension(
             x509.BasicConstraints(ca=True, path_length=None), critical=True
         )
@@ -51,7 +51,7 @@ class Authority:
         use = (
             ExtendedKeyUsageOID.CLIENT_AUTH if address is None else ExtendedKeyUsageOID.SERVER_AUTH
         )
-        builder = _builder(subject, self._name, key.public_key(), days)
+        builder = self._builder(subject, key.public_key(), days)
         builder = builder.add_extension(x509.ExtendedKeyUsage([use]), critical=False)
         if address is not None:
             builder = builder.add_extension(
@@ -71,12 +71,16 @@ class Authority:
         )
         return certificate, secret
 
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, days: int
-) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(issuer, subject, key, x509.random_serial_number())
-    return builder.not_valid_before(now - timedelta(days=2)).not_valid_after(
-        now + timedelta(days=days)
-    )
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, days: int
+    ) -> x509.CertificateBuilder:
+        """With the identifiers of both keys, which Python 3.13 and later insist on."""
+        now = datetime.now(UTC)
+        signer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        return (
+            x509.CertificateBuilder(self._name, subject, key, x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=2))
+            .not_valid_after(now + timedelta(days=days))
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(signer, critical=False)
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from dataclasses import replace
 
 import pytest
@@ -257,7 +259,8 @@ def test_since_when_is_told_after_an_apply(world: World) -> None:
     )
     (event,) = explanation.stories[0].since
     assert event.verb == "opened"
-    assert "by root" in joined(render.text(explanation), colour=False, width=400)
+    assert event.who == pwd.getpwuid(os.getuid()).pw_name
+    assert f"by {event.who}" in joined(render.text(explanation), colour=False, width=400)
 
 
 def test_a_port_that_is_published_on_loopback_only(world: World) -> None:

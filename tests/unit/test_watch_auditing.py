@@ -79,7 +79,8 @@ def test_its_findings_are_metrics_by_severity(tmp_path: Path, engine: FakeEngine
         severity: sum(finding.severity == severity for finding in last.findings)
         for severity in SEVERITIES
     }
-    assert counts["note"] == len(last.blind) > 0
+    # Without root two files of iptables are unreadable: two blind spots of one input, one finding.
+    assert counts["note"] == len({spot.input for spot in last.blind}) > 0
     exposition = metrics.text(recall(configuration.state, configuration.owner))
     for severity, count in counts.items():
         assert (
