@@ -36,9 +36,11 @@ def gather(tasks: Mapping[Key, Callable[[], Value]], name: str, until: float) ->
     if not tasks:
         return {}
     pool = ThreadPoolExecutor(len(tasks), thread_name_prefix=name)
+    late = True
     try:
         running = {key: pool.submit(task) for key, task in tasks.items()}
-        wait(running.values(), timeout=max(0.0, until - time.monotonic()))
+        late = bool(wait(running.values(), timeout=max(0.0, until - time.monotonic())).not_done)
         return {key: task.result() for key, task in running.items() if task.done()}
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        # A thread that is idle ends now: `__main__` takes one that is there for a late one.
+        pool.shutdown(wait=not late, cancel_futures=True)

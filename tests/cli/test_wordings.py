@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import sys
 import tempfile
@@ -64,6 +65,12 @@ class Newcomer(Machine):
             code, shown = self.asks(*words, columns=columns)
         ended = f"[exit {code}]\n" if code else ""
         return prompt + self.clean(kept(shown)).rstrip("\n") + "\n" + ended
+
+    def was_root(self) -> None:
+        """Whoever runs the tests, the history says that root applied."""
+        for file in self.folder.rglob("*.history.jsonl"):
+            entry = f'"user":"{pwd.getpwuid(os.getuid()).pw_name}"'
+            file.write_text(file.read_text().replace(entry, '"user":"root"'))
 
     def clean(self, screen: str) -> str:
         """Without what differs from run to run."""
@@ -188,6 +195,7 @@ def test_03_a_container_on_the_host_network_is_named(newcomer: Newcomer, columns
 def test_04_one_notation_and_both_are_read(newcomer: Newcomer, columns: int) -> None:
     newcomer.runs(*FEW)
     newcomer.screen(*APPLY, columns=columns)
+    newcomer.was_root()
     screens = [newcomer.screen("explain", port, columns=columns) for port in ("tcp/443", "443/tcp")]
     if not EARLIER:
         assert screens[0].split("\n")[1:] == screens[1].split("\n")[1:]
