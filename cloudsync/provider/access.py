@@ -11,9 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from cloudsync.provider.errors import AuthError, ProviderError
+from cloudsync.provider.answers import Nothing
+from cloudsync.provider.errors import AuthError, Forbidden, ProviderError
+
+if TYPE_CHECKING:
+    from cloudsync.provider.http import Rest
 
 State = Literal["ok", "missing", "near", "unknown"]
 """`near`: a quota that is nearly used up. `unknown`: the vendor does not tell without a write, or
@@ -89,3 +93,19 @@ def asked(
     if proofs:
         return Access(what, needed_for, "unknown", "the vendor's answer does not show it")
     return Access(what, needed_for, "ok", granted)
+
+
+def asked_to_read(api: Rest, what: str, path: str, needed_for: NeededFor) -> Access:
+    """A row for reading a list, by one item of it."""
+    return asked(what, needed_for, lambda: api.probe(path), "granted", lacking=Forbidden)
+
+
+def asked_to_write(
+    api: Rest, what: str, method: str, path: str, *proofs: type[ProviderError]
+) -> Access:
+    """A row for a write, by one without a content that cannot succeed. `proofs`: as in `asked`."""
+
+    def write() -> None:
+        api.write(method, path, {}, Nothing)
+
+    return asked(what, "apply", write, "granted", proofs, lacking=Forbidden)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from cloudsync.provider.contract import Absent, FirewallSpec, Present
 from cloudsync.provider.http import Rest
@@ -30,8 +30,12 @@ class AccountReader(ReaderBase, Generic[Listing]):
     not_evaluated: ClassVar[tuple[str, ...]] = ()
     """What else could let packets through and is not looked at, a short sentence each."""
 
-    def __init__(self, api: Rest) -> None:
+    provider: Any
+    """The plugin, which knows the settings of a firewall's table; a subclass says its class."""
+
+    def __init__(self, api: Rest, provider: object) -> None:
         self.api = api
+        self.provider = provider
         self._listing: Listing | None = None
 
     @abstractmethod

@@ -4,9 +4,14 @@ made fit for people."""
 from __future__ import annotations
 
 import unicodedata
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+Item = TypeVar("Item")
+
+Listed = Annotated[tuple[Item, ...], BeforeValidator(lambda value: () if value is None else value)]
+"""A list in an answer, for vendors that send null for an empty one: `tags: Listed[str] = ()`."""
 
 
 class Answer(BaseModel):

@@ -24,6 +24,10 @@ class AuthError(ProviderError):
     """Credentials are missing, wrong, expired or not allowed to do this."""
 
 
+class Forbidden(AuthError):
+    """The credentials are good, and lack a permission."""
+
+
 class NotFound(ProviderError):
     """Something the configuration names does not exist at the vendor."""
 

@@ -2,7 +2,8 @@
 
 | status             | error           | temporary | fate of a write                               |
 |--------------------|-----------------|-----------|-----------------------------------------------|
-| 401, 403           | `AuthError`     | no        | did nothing                                   |
+| 401                | `AuthError`     | no        | did nothing                                   |
+| 403                | `Forbidden`     | no        | did nothing                                   |
 | 404, 410           | `NotFound`      | no        | did nothing                                   |
 | 402, 507           | `QuotaExceeded` | no        | did nothing                                   |
 | 409, 412, 423      | `Conflict`      | yes       | did nothing; the core looks and plans again   |
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from cloudsync.provider.errors import (
     AuthError,
     Conflict,
+    Forbidden,
     NotFound,
     ProviderError,
     QuotaExceeded,
@@ -34,6 +36,7 @@ class Failure:
     what: str
     """The call, for people: `POST /firewalls`."""
     status: int
+    """The answer's status, or the one that its code stands for in `Dialect.means`."""
     code: str
     """The vendor's own error code; the status as text if the answer had none."""
     message: str
@@ -42,18 +45,23 @@ class Failure:
     """Whether the call could have written."""
     retry_after: float | None = None
     """Seconds, by the vendor's own hint."""
+    advice: str = ""
+    """What a person should look at or do, from `Dialect.advice`."""
 
     @property
     def text(self) -> str:
         """The failure in one line."""
-        return f"{self.what}: {self.code}: {self.message}"
+        advice = f" ({self.advice})" if self.advice else ""
+        return f"{self.what}: {self.code}: {self.message}{advice}"
 
 
 def by_status(failure: Failure, did_nothing: frozenset[int] = frozenset()) -> ProviderError:
     """The error that a status means, as the table above has it."""
     status, text = failure.status, failure.text
-    if status in (401, 403):
+    if status == 401:
         return AuthError(text)
+    if status == 403:
+        return Forbidden(text)
     if status in (404, 410):
         return NotFound(text)
     if status in (402, 507):

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
+from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Refusal, Target, Touched, VendorRule
+from cloudsync.provider.errors import Unsupported
 from cloudsync.provider.rule_list import Line, lines
 from cloudsync.provider.spelling import spell
 from cloudsync.rules import Rule, RuleSet
@@ -36,6 +38,20 @@ class Grammar:
     joint_icmp: bool = True
     """Whether a rule for `icmp` is about ICMP for its IPv4 and about ICMPv6 for its IPv6
     networks."""
+    rules: int | None = None
+    """Most rules a firewall, in and out together; None if there is no such limit."""
+
+    def too_many(self, inbound: int, outbound: int) -> str | None:
+        """The limit of rules if they are more, with the numbers and the way out."""
+        if self.rules is None or inbound + outbound <= self.rules:
+            return None
+        needed = f"{inbound} rules are needed"
+        if outbound:
+            needed = f"{inbound} inbound rules are needed besides {outbound} outbound ones"
+        return (
+            f"{needed}, {self.vendor} allows {self.rules} a firewall together; publish consecutive "
+            f"ports, give fewer different sources, or split the hosts over several firewalls"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,14 +239,19 @@ def _united(a: Entry, b: Entry) -> Entry:
 
 def meaning(protocol: str, ports: str, networks: Iterable[str], grammar: Grammar) -> RuleSet:
     """What a vendor's rule lets in. `ports`: empty for all of them, pieces with commas. Host bits
-    of a network are ignored, as vendors do. Raises `ValueError` if it cannot be understood."""
-    sources = networks_of(networks)
-    if protocol == "icmp" and grammar.joint_icmp:
-        parts = (("icmp", sources.family(4)), ("icmpv6", sources.family(6)))
-        return RuleSet.of(Rule.of(name, "", own) for name, own in parts if own)
-    return RuleSet.of(
-        Rule.of(protocol, piece.strip(), sources) for piece in (ports or "").split(",") if sources
-    )
+    of a network are ignored, as vendors do. Raises `Unsupported`, with a phrase for people (`a rule
+    of the protocol 'x'`), if it is not understood."""
+    if protocol not in grammar.protocols:
+        raise Unsupported(f"a rule of the protocol {printable(protocol)[:20]!r}")
+    try:
+        sources = networks_of(networks)
+        if protocol == "icmp" and grammar.joint_icmp:
+            parts = (("icmp", sources.family(4)), ("icmpv6", sources.family(6)))
+            return RuleSet.of(Rule.of(name, "", own) for name, own in parts if own)
+        pieces = ports.split(",") if sources else ()
+        return RuleSet.of(Rule.of(protocol, piece.strip(), sources) for piece in pieces)
+    except ValueError:
+        raise Unsupported(f"a rule that cannot be understood ({protocol})") from None
 
 
 def networks_of(words: Iterable[str]) -> NetworkSet:
@@ -239,5 +260,5 @@ def networks_of(words: Iterable[str]) -> NetworkSet:
 
 
 def _meaning(entry: Entry) -> RuleSet:
-    joint = Grammar("", (), 0)
+    joint = Grammar("", (entry.protocol,), 0)
     return meaning(entry.protocol, entry.ports, entry.networks, joint)

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -25,7 +25,7 @@ import requests
 from pydantic import BaseModel, ValidationError
 
 from cloudsync import __version__
-from cloudsync.provider.answers import at, printable
+from cloudsync.provider.answers import Nothing, at, printable
 from cloudsync.provider.contract import Account
 from cloudsync.provider.errors import AuthError, ProviderError, Transient
 from cloudsync.provider.failures import Failure as Failure
@@ -79,6 +79,12 @@ class Dialect:
     repeated."""
     rate: tuple[str, str] = ("RateLimit-Remaining", "RateLimit-Limit")
     """The headers with the calls left and allowed."""
+    means: Mapping[str, int] = field(default_factory=dict)
+    """By the vendor's error code, the status whose error it is, if that is not the answer's own:
+    `{"token_readonly": 403, "locked": 503}`."""
+    advice: Mapping[str | int, str] = field(default_factory=dict)
+    """By the vendor's error code, or by status, what to add to the message for the person who must
+    act."""
 
 
 class Rest:
@@ -149,6 +155,12 @@ class Rest:
             self.account.progress(f"{self.account.name}: reading {name}, {read}")
         raise Transient(f"{what}: more than {MAX_PAGES} pages")
 
+    def probe(self, path: str) -> None:
+        """Ask for one item of a list, to learn whether it may be read. Raises `ProviderError`."""
+        paging = self.dialect.paging
+        first = {} if paging.token else {paging.page_parameter: 1}
+        self.get(path, Nothing, {**first, paging.size_parameter: 1})
+
     def _repeated(self, method: str, path: str, options: Mapping[str, Any]) -> dict[str, Any]:
         return repeated(
             lambda: self._call(method, path, options),
@@ -183,17 +195,19 @@ class Rest:
     def _failed(
         self, what: str, answer: requests.Response, body: object, *, write: bool
     ) -> ProviderError:
-        code = at(body, self.dialect.code) or answer.status_code
-        message = at(body, self.dialect.message) or answer.reason
+        dialect, status = self.dialect, answer.status_code
+        code = printable(str(at(body, dialect.code) or status))[:60]
+        message = at(body, dialect.message) or answer.reason
         failure = Failure(
             what,
-            answer.status_code,
-            printable(str(code))[:60],
+            dialect.means.get(code, status),
+            code,
             printable(str(message))[:_LONGEST_MESSAGE],
             write,
             seconds_of(answer.headers.get("Retry-After", "")),
+            dialect.advice.get(code) or dialect.advice.get(status, ""),
         )
-        return self.dialect.judge(failure) or by_status(failure, self.dialect.did_nothing)
+        return dialect.judge(failure) or by_status(failure, dialect.did_nothing)
 
 
 def understood(what: str, answer: object, model: type[Model], *, write: bool = False) -> Model:

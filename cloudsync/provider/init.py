@@ -109,6 +109,46 @@ class Starter:
         )
 
 
+def token_starter(
+    vendor: str,
+    machine: str,
+    variables: tuple[str, ...],
+    machines: Callable[[Account], Sequence[VisibleMachine]],
+    *,
+    comment: str = "the name of the variable, never the token",
+    other_ways: tuple[str, ...] = (),
+) -> Starter:
+    """The starter of a vendor that is reached by a token and whose firewall names the machines it
+    is attached to.
+
+    `machine`: the vendor's word (`server`); the key of the firewall's table is its plural.
+    `variables`: those that the token is usually in. `comment`: what stands behind the token's key.
+    `other_ways`: lines for a firewall that names no machine yet (`# tags = ["web"]`).
+    """
+    key = f"{machine}s"
+
+    def account(_: Answers, credential: str | None) -> list[str]:
+        return [noted(f'token = {{ env = "{credential or variables[0]}" }}', comment)]
+
+    def firewall(answers: Answers) -> list[str]:
+        if names := answers[key]:
+            return [noted(f"{key} = {words(names)}", "attached to these; only ever added")]
+        example = noted(f'# {key} = ["web-1"]', f"names or ids of {key} to attach it to")
+        return [example, *other_ways]
+
+    wording = f"{key.capitalize()} to put under the firewall, with commas (none: attach later)"
+    asked = Question(key, wording, NAMES, "names or ids with commas", "", chooses_machines=True)
+    return Starter(
+        title=vendor,
+        account=account,
+        firewall=firewall,
+        credentials=tuple(Credential(variable) for variable in variables),
+        questions=(asked,),
+        machines=machines,
+        first_apply=lambda answers: "--allow-attach NAME" if answers[key] else None,
+    )
+
+
 def noted(line: str, comment: str) -> str:
     """A line of TOML with its comment, in the column where all of them stand."""
     return f"{line:<36} # {comment}"

@@ -6,13 +6,17 @@ For vendors that replace all rules of a firewall in one call (Hetzner Cloud, Dig
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from cloudsync.provider.contract import Asked, Description, Target, VendorRule
+from cloudsync.provider.errors import Unsupported
 from cloudsync.provider.spelling import Spelling, Written
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NetworkSet
+
+VendorRuleModel = TypeVar("VendorRuleModel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,22 @@ class ListedRules:
     listed: tuple[Rule, ...]
     described: tuple[Description, ...]
     objects: tuple[VendorRule, ...]
+
+    @classmethod
+    def read(
+        cls,
+        firewall: str,
+        rules: Iterable[VendorRuleModel],
+        spelled: Callable[[VendorRuleModel], str],
+        lets_in: Callable[[VendorRuleModel], RuleSet],
+        description: Callable[[VendorRuleModel], str] = lambda _: "",
+    ) -> ListedRules:
+        """As `of`, from the vendor's own rules. Raises `Unsupported`, which names the `firewall`,
+        if `lets_in` does not understand one."""
+        try:
+            return cls.of([(spelled(rule), lets_in(rule), description(rule)) for rule in rules])
+        except Unsupported as error:
+            raise Unsupported(f'the firewall "{firewall}" has {error}') from None
 
     @classmethod
     def of(cls, spelled: Sequence[tuple[str, RuleSet, str]]) -> ListedRules:

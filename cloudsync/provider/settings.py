@@ -15,10 +15,18 @@ import stat
 import subprocess
 import threading
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, SecretStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from cloudsync.rules.networks import is_loopback
 
@@ -219,6 +227,17 @@ class AccountSettings(Settings):
         if scheme == "https" or (scheme == "http" and is_loopback(host)):
             return value.rstrip("/")
         raise ValueError("must begin with https:// (plain http:// only to a loopback address)")
+
+
+def _names(value: list[str | int], info: ValidationInfo) -> list[str | int]:
+    if any(isinstance(name, bool) or name == "" for name in value):
+        raise ValueError(f"must be names or ids of {info.field_name}")
+    return value
+
+
+MachineNames = Annotated[list[str | int], AfterValidator(_names)]
+"""The type of a key that names machines by their names or the vendor's ids; the key is what the
+vendor calls them (`servers`, `droplets`)."""
 
 
 class FirewallSettings(Settings):

@@ -7,8 +7,9 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Attachment, FirewallSpec, Machine
@@ -27,6 +28,8 @@ from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
 from cloudsync.rules.networks import Family
 
+VendorRuleModel = TypeVar("VendorRuleModel")
+
 
 @dataclass(frozen=True, slots=True)
 class ListedFirewall:
@@ -37,7 +40,7 @@ class ListedFirewall:
     of: str | None
     """The firewall of the configuration (`FirewallSpec.name`) that this is; None for others."""
     marker: Marker | None
-    rules: tuple[tuple[RuleSet, str], ...]
+    rules: tuple[tuple[RuleSet, str], ...] = ()
     """What each inbound rule lets in, and the rule for people."""
     unknown: tuple[str, ...] = ()
     """Rules that cannot be understood, a phrase each: `a rule of the protocol 'x'`."""
@@ -49,6 +52,23 @@ class ListedFirewall:
     @property
     def acting(self) -> ActingFirewall:
         return ActingFirewall(self.id, self.name, self.kind, self.of)
+
+    def letting(
+        self,
+        rules: Iterable[VendorRuleModel],
+        lets_in: Callable[[VendorRuleModel], RuleSet],
+        title: Callable[[VendorRuleModel], str],
+    ) -> ListedFirewall:
+        """The same firewall with the vendor's inbound rules, each with its `title` for people;
+        those that `lets_in` raises `Unsupported` for are unknown."""
+        known: list[tuple[RuleSet, str]] = []
+        unknown: list[str] = []
+        for rule in rules:
+            try:
+                known.append((lets_in(rule), title(rule)))
+            except Unsupported as error:
+                unknown.append(str(error))
+        return replace(self, rules=tuple(known), unknown=tuple(unknown))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +206,8 @@ def attachments_of(
     attachments = {}
     for machine in machines:
         attached = firewall is not None and firewall.id in machine.acting
-        fresh = () if attached else (machine.machine,)
-        attachments[machine.target] = Attachment(machine.target, attached, fresh, machine.id)
+        fresh = () if attached else (machine,)
+        attachments[machine.target] = attachment(machine.target, fresh, machine.id, attached)
     return tuple(attachments.values())
 
 
@@ -215,6 +235,14 @@ class _Acting:
             tuple(StageRule(acting, lets_in, text) for lets_in, text in listed.rules),
             tuple(f"{_called(listed)} has {problem}" for problem in listed.unknown),
         )
+
+
+def attachment(
+    target: str, fresh: Iterable[ListedMachine], native: object, attached: bool
+) -> Attachment:
+    """What the configuration asks for by a name or a selector. `fresh`: the machines that newly
+    come under the firewall by it."""
+    return Attachment(target, attached, tuple(machine.machine for machine in fresh), native)
 
 
 def _observed(

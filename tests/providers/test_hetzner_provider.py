@@ -20,6 +20,7 @@ from cloudsync.provider.contract import (
 from cloudsync.provider.errors import (
     AuthError,
     Conflict,
+    Forbidden,
     NotFound,
     ProviderError,
     QuotaExceeded,
@@ -357,7 +358,7 @@ def test_an_action_that_never_ends_is_given_up_at_the_deadline(
 
 READ_FAILURES = [
     (401, "unauthorized", AuthError),
-    (403, "forbidden", AuthError),
+    (403, "forbidden", Forbidden),
     (403, "maintenance", Transient),
     (404, "not_found", NotFound),
     (409, "conflict", Conflict),

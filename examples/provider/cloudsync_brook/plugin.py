@@ -7,15 +7,13 @@ atomic step; creating takes rules, tags and machines in one call too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from cloudsync.provider.base import RestProvider
 from cloudsync.provider.contract import (
     Absent,
     Account,
-    AccountModel,
     Capabilities,
-    FirewallModel,
     FirewallSpec,
     Present,
     Reader,
@@ -29,14 +27,7 @@ from cloudsync.provider.flat_list import Entry, wanted_list
 from cloudsync.provider.private_networks import cut_warning
 from cloudsync_brook.answers import Firewall, Rule
 from cloudsync_brook.native import MARKER, POLICY, Observed, Write
-from cloudsync_brook.rules import (
-    GRAMMAR,
-    OUTBOUND_POLICY,
-    body,
-    denied_of,
-    too_many,
-    written,
-)
+from cloudsync_brook.rules import GRAMMAR, OUTBOUND_POLICY, body, denied_of, written
 from cloudsync_brook.settings import BrookAccount, BrookFirewall
 
 if TYPE_CHECKING:
@@ -47,12 +38,12 @@ if TYPE_CHECKING:
 class BrookProvider(RestProvider[BrookAccount, BrookFirewall]):
     """Brook Cloud."""
 
-    api_version: ClassVar[str] = "1.1"
-    type: ClassVar[str] = "brook"
-    account_settings: ClassVar[AccountModel] = BrookAccount
-    firewall_settings: ClassVar[FirewallModel] = BrookFirewall
-    default_endpoint: ClassVar[str] = "https://api.brook.example/v1"
-    capabilities: ClassVar[Capabilities] = Capabilities(
+    api_version = "1.1"
+    type = "brook"
+    account_settings = BrookAccount
+    firewall_settings = BrookFirewall
+    default_endpoint = "https://api.brook.example/v1"
+    capabilities = Capabilities(
         protocols=frozenset(GRAMMAR.protocols),
         icmp_types=False,
         private_is_public=False,
@@ -95,7 +86,7 @@ class BrookProvider(RestProvider[BrookAccount, BrookFirewall]):
         keys = [rule.key for rule in objects]
 
         def broken(entries: Sequence[Entry]) -> str | None:
-            return too_many(len(written(entries, inbound, keys)), len(outbound))
+            return GRAMMAR.too_many(len(written(entries, inbound, keys)), len(outbound))
 
         wanted = wanted_list(objects, target, GRAMMAR, broken)
         if isinstance(wanted, Refusal):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from cloudsync.provider.account_reader import AccountReader, ListedRules
 from cloudsync.provider.contract import Absent, Attachment, FirewallSpec, Kept, Pending, Present
 from cloudsync.provider.errors import Unsupported
-from cloudsync.provider.http import Rest
 from cloudsync.provider.machines import families_of
 from cloudsync.provider.owners import owners_of
 from cloudsync.provider.private_networks import private_rules
@@ -41,12 +40,9 @@ class Listing:
 class BrookReader(AccountReader[Listing]):
     """Reads one account."""
 
+    provider: BrookProvider
     lacks = "the account has no machine"
     not_evaluated = ("load balancers in front of the machines were not looked at",)
-
-    def __init__(self, api: Rest, provider: BrookProvider) -> None:
-        super().__init__(api)
-        self.provider = provider
 
     def list_account(self) -> Listing:
         """Two lists."""

@@ -11,9 +11,10 @@ from cloudsync.provider.flat_list import Entry, Grammar, meaning
 from cloudsync.rules import RuleSet
 from cloudsync_brook.answers import Addresses, Rule
 
-MAX_RULES = 25
 MAX_LABEL = 100
-GRAMMAR = Grammar("Brook", ("tcp", "udp", "ipip", "icmp", "icmpv6"), networks=255, pieces=15)
+GRAMMAR = Grammar(
+    "Brook", ("tcp", "udp", "ipip", "icmp", "icmpv6"), networks=255, pieces=15, rules=25
+)
 _OURS = {"IPENCAP": "ipip"}
 _THEIRS = {"ipip": "IPENCAP"}
 OUTBOUND_POLICY = "ACCEPT"
@@ -23,12 +24,9 @@ OUTBOUND_POLICY = "ACCEPT"
 def matches(rule: Rule) -> RuleSet:
     """What a rule is about; named lists are no networks. Raises `Unsupported`."""
     protocol = _OURS.get(rule.protocol, rule.protocol.lower())
-    if protocol not in GRAMMAR.protocols or rule.action not in ("ACCEPT", "DROP"):
-        raise Unsupported(f"a rule that cannot be understood ({printable(rule.protocol)[:20]!r})")
-    try:
-        return meaning(protocol, rule.ports or "", rule.networks, GRAMMAR)
-    except ValueError:
-        raise Unsupported(f"a rule that cannot be understood ({rule.protocol})") from None
+    if rule.action not in ("ACCEPT", "DROP"):
+        raise Unsupported(f"a rule with the action {printable(rule.action)[:20]!r}")
+    return meaning(protocol, rule.ports or "", rule.networks, GRAMMAR)
 
 
 def effective(rules: Sequence[Rule]) -> Effective:
@@ -79,13 +77,3 @@ def denied_of(rules: Sequence[Rule], wanted: RuleSet) -> str | None:
         return None
     denials = (rule for rule in rules if rule.action == "DROP")
     return next((rule.title for rule in denials if matches(rule) & wanted), None)
-
-
-def too_many(inbound: int, outbound: int) -> str | None:
-    """The limit of rules, with the numbers and the way out."""
-    if inbound + outbound <= MAX_RULES:
-        return None
-    return (
-        f"{inbound} inbound rules are needed besides {outbound} outbound ones, Brook allows "
-        f"{MAX_RULES} together; publish consecutive ports or give fewer different sources"
-    )

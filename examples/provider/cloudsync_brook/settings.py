@@ -6,7 +6,7 @@ from pydantic import Field
 
 from cloudsync.provider.base import TokenAccount
 from cloudsync.provider.private_networks import PrivateSetting
-from cloudsync.provider.settings import FirewallSettings
+from cloudsync.provider.settings import FirewallSettings, MachineNames
 
 
 class BrookAccount(TokenAccount):
@@ -18,7 +18,7 @@ class BrookFirewall(FirewallSettings):
 
     name: str | None = Field(default=None, min_length=1, max_length=64)
     """The firewall's label at the vendor; `cloudsync-` and the table's name if it is left out."""
-    machines: list[str | int] = Field(default=[])
+    machines: MachineNames = []
     """Names or ids of machines to attach; only ever added."""
     private: PrivateSetting = "allow"
     """Who is let in from private networks on create: Brook filters those too."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cloudsync.provider.answers import Answer, Echoed
+from cloudsync.provider.answers import Answer, Echoed, Listed
 
 EVERY_PORT = "1-65535"
 
@@ -56,25 +56,24 @@ class Firewall(Answer):
     id: str
     name: str
     status: str | None = None
-    inbound_rules: tuple[Rule, ...] | None = None
-    outbound_rules: tuple[Rule, ...] | None = None
-    droplet_ids: tuple[int, ...] | None = None
-    tags: tuple[str, ...] | None = None
-    pending_changes: tuple[PendingChange, ...] | None = None
+    inbound_rules: Listed[Rule] = ()
+    outbound_rules: Listed[Rule] = ()
+    droplet_ids: Listed[int] = ()
+    tags: Listed[str] = ()
+    pending_changes: Listed[PendingChange] = ()
 
     @property
     def size(self) -> int:
         """How many rules it has, in and out."""
-        return len(self.inbound_rules or ()) + len(self.outbound_rules or ())
+        return len(self.inbound_rules) + len(self.outbound_rules)
 
     def covers(self, droplet: Droplet) -> bool:
         """Whether it is attached to the droplet, by id or by tag."""
-        by_tag = not set(self.tags or ()).isdisjoint(droplet.tags or ())
-        return droplet.id in (self.droplet_ids or ()) or by_tag
+        return droplet.id in self.droplet_ids or not set(self.tags).isdisjoint(droplet.tags)
 
     def pending_on(self, droplet: Droplet) -> PendingChange | None:
         """What the vendor still works on there."""
-        changes = (c for c in self.pending_changes or () if c.droplet_id == droplet.id)
+        changes = (c for c in self.pending_changes if c.droplet_id == droplet.id)
         return next(changes, None)
 
 
@@ -94,8 +93,8 @@ class Address(Answer):
 class Networks(Answer):
     """The addresses of a droplet."""
 
-    v4: tuple[Address, ...] | None = None
-    v6: tuple[Address, ...] | None = None
+    v4: Listed[Address] = ()
+    v6: Listed[Address] = ()
 
 
 class Region(Answer):
@@ -109,7 +108,7 @@ class Droplet(Answer):
 
     id: int
     name: str
-    tags: tuple[str, ...] | None = None
+    tags: Listed[str] = ()
     networks: Networks = Networks()
     region: Region | None = None
 
@@ -123,5 +122,5 @@ class Droplet(Answer):
     @property
     def public(self) -> tuple[str, ...]:
         """Its public addresses."""
-        addresses = (*(self.networks.v4 or ()), *(self.networks.v6 or ()))
+        addresses = (*self.networks.v4, *self.networks.v6)
         return tuple(a.ip_address for a in addresses if a.type == "public")

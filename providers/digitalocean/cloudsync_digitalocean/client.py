@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from cloudsync.provider.answers import Nothing
-from cloudsync.provider.errors import AuthError, Conflict, ProviderError, QuotaExceeded
+from cloudsync.provider.errors import AuthError, ProviderError, QuotaExceeded
 from cloudsync.provider.http import Dialect, Failure, Paging, Rest
 
 
-class Forbidden(AuthError):
-    """The token is good, and lacks a scope."""
-
-
 def judge(failure: Failure) -> ProviderError | None:
-    """DigitalOcean's errors (https://docs.digitalocean.com/reference/api/)."""
-    status, text = failure.status, failure.text
-    if status == 401:
-        return AuthError(f"{text} (is the token right, and not expired?)")
-    if status == 403:
-        lacks = "the token lacks a scope; docs/providers/digitalocean.md lists them"
-        return Forbidden(f"{text} ({lacks})")
-    if status == 409:
-        return Conflict(f"{text} (a firewall of this name exists by now)")
-    if status == 422 and ("more than" in text or "limit" in text):
-        return QuotaExceeded(text)
-    return None
+    """The one status of two meanings (https://docs.digitalocean.com/reference/api/)."""
+    full = "more than" in failure.message or "limit" in failure.message
+    return QuotaExceeded(failure.text) if failure.status == 422 and full else None
 
 
 DIALECT = Dialect(
-    "DigitalOcean", Paging(200, next="links.pages.next", total="meta.total"), judge, "id", "message"
+    "DigitalOcean",
+    Paging(200, next="links.pages.next", total="meta.total"),
+    judge,
+    code="id",
+    message="message",
+    advice={
+        401: "is the token right, and not expired?",
+        403: "the token lacks a scope; docs/providers/digitalocean.md lists them",
+        409: "a firewall of this name exists by now",
+    },
 )
 
 
@@ -35,7 +30,7 @@ def ask_for_scope(api: Rest, things: str, scope: str) -> None:
     """One small read that a token without `scope` may not do: such a token gets firewalls with
     their attachments cut away, silently. Raises `AuthError`."""
     try:
-        api.get(f"/{things}", Nothing, {"page": 1, "per_page": 1})
+        api.probe(f"/{things}")
     except AuthError as error:
         raise hidden(scope, error) from None
 

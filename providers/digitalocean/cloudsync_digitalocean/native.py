@@ -7,23 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from cloudsync.provider.marker import MarkerName
-from cloudsync_digitalocean.answers import Rule
+from cloudsync_digitalocean.answers import Firewall, Rule
 
 MARKER = MarkerName()
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What the planner needs of an existing firewall besides its rules."""
+    """What the planner needs of an existing firewall besides what its rules let in."""
 
-    id: str = ""
-    name: str = ""
-    inbound: tuple[Rule, ...] = ()
-    outbound: tuple[Rule, ...] = ()
-    droplets: frozenset[int] = frozenset()
-    tags: frozenset[str] = frozenset()
-    failed: bool = False
-    """Whether the vendor gave up putting it into effect."""
+    firewall: Firewall
+    """The firewall as it was listed."""
     bare_taken: bool = False
     """Whether another firewall has the name without a marker."""
 

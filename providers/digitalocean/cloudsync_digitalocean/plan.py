@@ -3,197 +3,163 @@ call each, or one full replace. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from cloudsync.provider.contract import Absent, Present, Refusal, Step, StepKind, Target, Touched
 from cloudsync.provider.flat_list import Entry, Wanted, wanted_list
 from cloudsync.provider.private_networks import cut_warning
-from cloudsync.rules import RuleSet
-from cloudsync_digitalocean.answers import Rule
-from cloudsync_digitalocean.native import Observed, Write
-from cloudsync_digitalocean.rules import (
-    GRAMMAR,
-    MAX_RULES,
-    OUTBOUND,
-    bodies,
-    clash,
-    others_of,
-    too_many,
-    written,
-)
+from cloudsync_digitalocean.answers import Firewall, Rule
+from cloudsync_digitalocean.native import Write
+from cloudsync_digitalocean.rules import GRAMMAR, MAX_RULES, bodies, clash, others_of, written
 
+Steps = tuple[Step, ...]
+Rules = Sequence[Rule]
+ByKey = Mapping[str, Rule]
+"""The rules that are there, by `VendorRule.key`."""
 MAX_DROPLETS = 10
 MAX_TAGS = 5
+FIELDS = {"droplet": "droplet_ids", "tag": "tags"}
+"""What a firewall is attached by, and the field of its body for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """One firewall and what it should be. `name`: the whole name it gets."""
+    """One firewall and what it should be."""
 
     observed: Present | Absent
-    there: Observed
+    there: Firewall
+    """As it was listed; `NEW` if there is none."""
     target: Target
     name: str
+    """The whole name that it gets."""
 
-    def steps(self) -> tuple[Step, ...] | Refusal:
+    def steps(self) -> Steps | Refusal:
         """The writes in order. Refused if the vendor has no room."""
         if (crowded := self._crowded()) is not None:
             return Refusal(crowded)
         present = self.observed if isinstance(self.observed, Present) else None
         objects = present.vendor_rules if present is not None else ()
-        before = dict(zip((rule.key for rule in objects), self.there.inbound, strict=True))
-        outbound = self.there.outbound if present is not None else OUTBOUND
+        before = dict(zip((rule.key for rule in objects), self.there.inbound_rules, strict=True))
 
         def broken(entries: Sequence[Entry]) -> str | None:
-            return too_many(len(written(entries, before)), len(outbound))
+            return GRAMMAR.too_many(len(written(entries, before)), len(self.there.outbound_rules))
 
         wanted = wanted_list(objects, self.target, GRAMMAR, broken)
         if isinstance(wanted, Refusal):
             return wanted
         inbound = written(wanted.entries, before)
         if present is None:
-            return (self._creating(inbound),)
-        steps = (*self._rules(present, wanted, inbound, before), *self._attaching())
-        return (
-            (replace(steps[0], warning=cut_warning(self.observed, self.target)), *steps[1:])
-            if steps
-            else ()
-        )
+            steps = [self._creating(inbound)]
+        else:
+            steps = [*self._rules(present, wanted, inbound, before), *self._attaching()]
+        if steps:
+            steps[0] = replace(steps[0], warning=cut_warning(self.observed, self.target))
+        return tuple(steps)
 
-    def releasing(self, base: str) -> tuple[Step, ...] | Refusal:
+    def releasing(self, base: str, *, taken: bool) -> Steps | Refusal:
         """To take the marker off is to rename, and only a full replace renames: with the rules as
-        they are spelled."""
-        if self.there.bare_taken:
+        they are spelled. `taken`: whether another firewall has the name."""
+        if taken:
             return Refusal(
                 f'there is another firewall named "{base}": rename or delete it first, or the two '
                 f"could not be told apart"
             )
-        inbound = self.there.inbound
-        body = {"name": base, "inbound_rules": bodies(inbound)}
-        write = Write("replace", self.there.id, body=body, expected=inbound)
+        write = self._replacing(base, self.there.inbound_rules)
         summary = f'rename "{self.there.name}" to "{base}"'
         return (Step(summary, StepKind.MARK, self.target.rules, native=write),)
 
-    def _creating(self, inbound: tuple[Rule, ...]) -> Step:
+    def _creating(self, inbound: Rules) -> Step:
         targets = tuple(attachment.target for attachment in self.target.attach)
         body = {
             "name": self.name,
             "inbound_rules": bodies(inbound),
-            "outbound_rules": bodies(OUTBOUND),
-            "droplet_ids": self._of("droplet"),
-            "tags": self._of("tag"),
+            "outbound_rules": bodies(self.there.outbound_rules),
+            **{field: self._of(kind) for kind, field in FIELDS.items()},
         }
-        write = Write("call", body=body)
         attached = f", attached to {', '.join(targets)}" if targets else ""
         summary = f'create "{self.name}" with {len(inbound)} rules{attached}'
-        return Step(
-            summary,
-            StepKind.REPLACE,
-            self.target.rules,
-            targets,
-            write,
-            cut_warning(self.observed, self.target),
-        )
+        write = Write("call", body=body)
+        return Step(summary, StepKind.REPLACE, self.target.rules, targets, write)
 
-    def _rules(
-        self,
-        present: Present,
-        wanted: Wanted,
-        inbound: tuple[Rule, ...],
-        before: dict[str, Rule],
-    ) -> tuple[Step, ...]:
+    def _rules(self, present: Present, wanted: Wanted, inbound: Rules, before: ByKey) -> Steps:
         """The steps to the rules and to the name. A rule that fits stays as it is spelled."""
         target, there = self.target, self.there
         whole = target.marker is not None or target.reapply
         if present.rules == target.rules:
-            if target.reapply and target.marker is None and not there.failed:
+            if target.reapply and target.marker is None and there.status != "failed":
                 write = Write("wait", there.id)
                 summary = f'wait for "{self.name}" to be in effect'
                 return (Step(summary, StepKind.REPLACE, present.rules, native=write),)
             if not (whole or wanted.redundant):
                 return ()
-        touches = (*wanted.touches, *self._renaming())
-        if not whole and (step := self._in_parts(wanted, inbound, before, touches)) is not None:
-            return step
-        body = {"name": self.name, "inbound_rules": bodies(inbound)}
-        write = Write("replace", there.id, body=body, expected=there.inbound)
-        renamed = f', renamed from "{there.name}"' if there.name != self.name else ""
-        summary = f'replace "{self.name}" with {len(inbound)} rules{renamed}'
+        if not whole and (steps := self._in_parts(present, wanted, inbound, before)) is not None:
+            return steps
+        summary, touches = f'replace "{self.name}" with {len(inbound)} rules', wanted.touches
+        if there.name != self.name:
+            # To adopt is to rename: the marker can only live in the name.
+            summary += f', renamed from "{there.name}"'
+            renamed = Touched(there.name, "renames", f"renamed to {self.name}", counts=False)
+            touches = (*touches, renamed)
+        write = self._replacing(self.name, inbound)
         return (Step(summary, StepKind.REPLACE, target.rules, native=write, touches=touches),)
 
     def _in_parts(
-        self,
-        wanted: Wanted,
-        inbound: tuple[Rule, ...],
-        before: dict[str, Rule],
-        touches: tuple[Touched, ...],
-    ) -> tuple[Step, ...] | None:
+        self, present: Present, wanted: Wanted, inbound: Rules, before: ByKey
+    ) -> Steps | None:
         """One call to add and one to take away, each only if there is something for it; None if
         that is not safe: no room for both, or a rule loses a part of its sources."""
-        entries = [entry for entry in wanted.entries if entry.before is not None]
-        staying_keys = {e.before.key for e in entries if e.before and e.lets_in_what_it_did}
-        leaving = [rule for key, rule in before.items() if key not in staying_keys]
-        staying = [rule for key, rule in before.items() if key in staying_keys]
-        adding = tuple(rule for rule in inbound if not any(rule is kept for kept in staying))
-        rewritten = any(not entry.lets_in_what_it_did for entry in entries)
-        room = len(before) + len(adding) + len(self.there.outbound) <= MAX_RULES
-        if rewritten or not room or any(others_of(rule) for rule in leaving):
+        lasting = {entry.before.key for entry in wanted.entries if entry.before is not None}
+        leaving = [rule for key, rule in before.items() if key not in lasting]
+        staying = [rule for key, rule in before.items() if key in lasting]
+        adding = [rule for rule in inbound if not any(rule is stays for stays in staying)]
+        rewritten = any(e.before and not e.lets_in_what_it_did for e in wanted.entries)
+        room = len(before) + len(adding) + len(self.there.outbound_rules) <= MAX_RULES
+        if rewritten or not room or any(map(others_of, leaving)):
             return None
         if clash(leaving, [*staying, *adding]):
             return None
-        steps, id_, rules = [], self.there.id, self.target.rules
+        steps = []
         if adding:
-            body = {"inbound_rules": bodies(adding)}
-            add = Write("call", id_, "POST", "/rules", body)
+            write, rules = self._changing("POST", adding), present.rules | self.target.rules
             summary = f'add {len(adding)} rules to "{self.name}"'
-            after = self._present_rules | rules
-            steps.append(Step(summary, StepKind.WIDEN, after, native=add))
+            steps.append(Step(summary, StepKind.WIDEN, rules, native=write))
         if leaving:
-            body = {"inbound_rules": bodies(leaving)}
-            remove = Write("call", id_, "DELETE", "/rules", body)
-            summary = f'remove {len(leaving)} rules from "{self.name}"'
-            step = Step(summary, StepKind.NARROW, rules, native=remove, touches=touches)
-            steps.append(step)
+            write, rules = self._changing("DELETE", leaving), self.target.rules
+            summary, touches = f'remove {len(leaving)} rules from "{self.name}"', wanted.touches
+            steps.append(Step(summary, StepKind.NARROW, rules, native=write, touches=touches))
         return tuple(steps)
 
-    def _attaching(self) -> tuple[Step, ...]:
+    def _attaching(self) -> Steps:
         """One call for all droplets, one for all tags."""
         steps = []
-        for kind, path, field in (
-            ("droplet", "/droplets", "droplet_ids"),
-            ("tag", "/tags", "tags"),
-        ):
-            if not (ids := self._of(kind)):
-                continue
-            names = tuple(f"{kind} {id_}" for id_ in ids)
-            write = Write("call", self.there.id, "POST", path, {field: ids})
-            summary = f'attach "{self.name}" to {", ".join(names)}'
-            steps.append(Step(summary, StepKind.ATTACH, self.target.rules, names, write))
+        for kind, field in FIELDS.items():
+            if ids := self._of(kind):
+                names = tuple(f"{kind} {id_}" for id_ in ids)
+                write = Write("call", self.there.id, "POST", f"/{kind}s", {field: ids})
+                summary = f'attach "{self.name}" to {", ".join(names)}'
+                steps.append(Step(summary, StepKind.ATTACH, self.target.rules, names, write))
         return tuple(steps)
 
-    def _renaming(self) -> tuple[Touched, ...]:
-        """To adopt is to rename: the marker can only live in the name."""
-        if self.there.name == self.name:
-            return ()
-        return (Touched(self.there.name, "renames", f"renamed to {self.name}", counts=False),)
+    def _changing(self, method: str, rules: Rules) -> Write:
+        return Write("call", self.there.id, method, "/rules", {"inbound_rules": bodies(rules)})
+
+    def _replacing(self, name: str, inbound: Rules) -> Write:
+        body = {"name": name, "inbound_rules": bodies(inbound)}
+        return Write("replace", self.there.id, body=body, expected=self.there.inbound_rules)
 
     def _crowded(self) -> str | None:
-        droplets = self.there.droplets | set(self._of("droplet"))
-        tags = self.there.tags | set(self._of("tag"))
-        if self.target.attach and len(droplets) > MAX_DROPLETS:
+        droplets = len({*self.there.droplet_ids, *self._of("droplet")})
+        tags = len({*self.there.tags, *self._of("tag")})
+        if self.target.attach and droplets > MAX_DROPLETS:
             return (
-                f"{len(droplets)} droplets would be attached by id, DigitalOcean allows "
-                f"{MAX_DROPLETS} a firewall; attach by a tag instead"
+                f"{droplets} droplets would be attached by id, DigitalOcean allows {MAX_DROPLETS} "
+                f"a firewall; attach by a tag instead"
             )
-        if self.target.attach and len(tags) > MAX_TAGS:
-            return f"{len(tags)} tags would be attached, DigitalOcean allows {MAX_TAGS} a firewall"
+        if self.target.attach and tags > MAX_TAGS:
+            return f"{tags} tags would be attached, DigitalOcean allows {MAX_TAGS} a firewall"
         return None
-
-    @property
-    def _present_rules(self) -> RuleSet:
-        return self.observed.rules if isinstance(self.observed, Present) else RuleSet()
 
     def _of(self, kind: str) -> list[Any]:
         natives = (attachment.native for attachment in self.target.attach)

@@ -8,16 +8,14 @@ limit of rules, to rename, and if a rule must lose a part of its sources.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from cloudsync.provider.base import RestProvider
 from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
     Account,
-    AccountModel,
     Capabilities,
-    FirewallModel,
     FirewallSpec,
     Present,
     Reader,
@@ -28,7 +26,7 @@ from cloudsync.provider.contract import (
 )
 from cloudsync_digitalocean.native import MARKER, Observed
 from cloudsync_digitalocean.plan import Planner
-from cloudsync_digitalocean.rules import GRAMMAR
+from cloudsync_digitalocean.rules import GRAMMAR, NEW
 from cloudsync_digitalocean.settings import DigitalOceanAccount, DigitalOceanFirewall
 
 if TYPE_CHECKING:
@@ -40,13 +38,13 @@ if TYPE_CHECKING:
 class DigitalOceanProvider(RestProvider[DigitalOceanAccount, DigitalOceanFirewall]):
     """DigitalOcean Cloud Firewalls."""
 
-    api_version: ClassVar[str] = API_VERSION
-    type: ClassVar[str] = "digitalocean"
-    extra: ClassVar[str | None] = "digitalocean"
-    account_settings: ClassVar[AccountModel] = DigitalOceanAccount
-    firewall_settings: ClassVar[FirewallModel] = DigitalOceanFirewall
-    default_endpoint: ClassVar[str] = "https://api.digitalocean.com/v2"
-    capabilities: ClassVar[Capabilities] = Capabilities(
+    api_version = API_VERSION
+    type = "digitalocean"
+    extra = "digitalocean"
+    account_settings = DigitalOceanAccount
+    firewall_settings = DigitalOceanFirewall
+    default_endpoint = "https://api.digitalocean.com/v2"
+    capabilities = Capabilities(
         protocols=frozenset(GRAMMAR.protocols),
         icmp_types=False,
         private_is_public=False,
@@ -93,10 +91,13 @@ class DigitalOceanProvider(RestProvider[DigitalOceanAccount, DigitalOceanFirewal
 
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
         """As `plan.py` says."""
-        there = observed.native if isinstance(observed.native, Observed) else Observed()
+        there = observed.native if isinstance(observed.native, Observed) else Observed(NEW)
         base = self.identity(target.spec)
-        planner = Planner(observed, there, target, MARKER.write(base, target.spec.marker))
-        return planner.releasing(base) if target.release else planner.steps()
+        name = MARKER.write(base, target.spec.marker)
+        planner = Planner(observed, there.firewall, target, name)
+        if target.release:
+            return planner.releasing(base, taken=there.bare_taken)
+        return planner.steps()
 
     def owned(self, names: Mapping[str, str], specs: Sequence[FirewallSpec]) -> dict[str, str]:
         """Which firewall at the vendor, of all `names` by id, stands for which spec; if several
@@ -109,15 +110,7 @@ class DigitalOceanProvider(RestProvider[DigitalOceanAccount, DigitalOceanFirewal
         from cloudsync.provider.access import rows_of
         from cloudsync_digitalocean.access import rows
 
-        attached = any(self.settings_of(spec).droplets for spec in specs)
-        tagged = any(self.settings_of(spec).tags for spec in specs)
-
-        def look() -> Sequence[Access]:
-            api = self.open_client(account)
-            ours = lambda names: set(self.owned(names, specs))  # noqa: E731 - one expression
-            return rows(api, ours, attached=attached, tagged=tagged)
-
-        return rows_of(look)
+        return rows_of(lambda: rows(self.open_client(account), self, specs))
 
     def open_reader(self, account: Account) -> Reader:
         """Raises `AuthError` if the token cannot be had."""

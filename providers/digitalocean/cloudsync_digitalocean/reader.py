@@ -4,6 +4,7 @@ attached or taken over."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -15,14 +16,11 @@ from cloudsync.provider.http import Rest
 from cloudsync.provider.machines import families_of
 from cloudsync.provider.owners import owners_of
 from cloudsync.provider.private_networks import private_rules
-from cloudsync.provider.simple_fleet import Acts, ListedFirewall, ListedMachine, named
-from cloudsync.rules import ANY, Rule, RuleSet
-from cloudsync.rules.networks import ANY4, ANY6
-from cloudsync_digitalocean import answers
+from cloudsync.provider.simple_fleet import Acts, ListedFirewall, ListedMachine, attachment, named
 from cloudsync_digitalocean.answers import Droplet, Firewall
 from cloudsync_digitalocean.client import ask_for_scope, hidden
 from cloudsync_digitalocean.native import MARKER, Observed
-from cloudsync_digitalocean.rules import GRAMMAR, lets_in, other_texts
+from cloudsync_digitalocean.rules import GRAMMAR, lets_in, other_texts, reaches, spelled
 from cloudsync_digitalocean.settings import DigitalOceanFirewall
 
 if TYPE_CHECKING:
@@ -34,15 +32,12 @@ LACKS = "the team has no droplet"
 class DigitalOceanReader(AccountReader["Team"]):
     """Reads one team."""
 
+    provider: DigitalOceanProvider
     lacks = LACKS
     not_evaluated = (
         "load balancers and clusters in front of the droplets, and firewalls inside them",
         "reserved addresses, which are under the same firewalls and were not listed",
     )
-
-    def __init__(self, api: Rest, provider: DigitalOceanProvider) -> None:
-        super().__init__(api)
-        self.provider = provider
 
     def list_account(self) -> Team:
         """The firewalls."""
@@ -65,8 +60,14 @@ class DigitalOceanReader(AccountReader["Team"]):
         those with GPUs, and one look at the tags, without which a token would hide what firewalls
         are attached to."""
         listing.see_everything()
-        tags = {spec.name: self.provider.settings_of(spec).tags for spec in specs}
-        return [listing.machine(droplet, tags) for droplet in listing.droplets.values()]
+        tags = {spec.name: set(self.provider.settings_of(spec).tags) for spec in specs}
+        return [
+            replace(
+                listing.machine(droplet),
+                selected=frozenset(name for name in tags if tags[name].intersection(droplet.tags)),
+            )
+            for droplet in listing.droplets.values()
+        ]
 
     def wanted(self, spec: FirewallSpec) -> Sequence[str | int]:
         """The key `droplets`."""
@@ -81,7 +82,7 @@ class Team:
         self.firewalls = {firewall.id: firewall for firewall in firewalls}
         self.names = {firewall.id: firewall.name for firewall in firewalls}
         self._droplets: dict[str, dict[int, Droplet]] = {}
-        self._acting: dict[int, Mapping[str, Acts]] = {}
+        self._machines: dict[int, ListedMachine] = {}
         self._tags_visible = False
 
     def observe(
@@ -103,13 +104,8 @@ class Team:
             # To adopt is to rename, and a rename replaces the whole firewall: what the token does
             # not show would be detached.
             self.see_everything()
-        inbound = firewall.inbound_rules or ()
-        try:
-            meanings = [lets_in(rule) for rule in inbound]
-        except Unsupported as error:
-            raise Unsupported(f'the firewall "{base}" has {error}') from None
-        spelled = [(_spelled(r), m, "") for r, m in zip(inbound, meanings, strict=True)]
-        rules = ListedRules.of(spelled)
+        inbound = firewall.inbound_rules
+        rules = ListedRules.read(base, inbound, spelled, lets_in)
         return Present(
             id=firewall.id,
             rules=rules.rules,
@@ -117,52 +113,32 @@ class Team:
             listed=rules.listed,
             attachments=self._attachments(settings, firewall),
             kept=tuple(
-                Kept(text, _ports(rule), text.partition(" from ")[2])
+                Kept(text, reaches(rule), text.partition(" from ")[2])
                 for rule in inbound
                 for text in other_texts(rule)
             ),
             objects=rules.objects,
-            managed_by=owners_of(dict.fromkeys(firewall.tags or (), ""), firewall.name),
-            pending=tuple(_pending(firewall)),
+            managed_by=owners_of(dict.fromkeys(firewall.tags, ""), firewall.name),
+            pending=_pending(firewall),
             private=private,
             native=Observed(
-                firewall.id,
-                firewall.name,
-                inbound,
-                firewall.outbound_rules or (),
-                frozenset(firewall.droplet_ids or ()),
-                frozenset(firewall.tags or ()),
-                failed=firewall.status == "failed",
-                bare_taken=firewall.name != base and base in self.names.values(),
+                firewall, bare_taken=firewall.name != base and base in self.names.values()
             ),
         )
 
-    def machine(
-        self, droplet: Droplet, tags: Mapping[str, Sequence[str]] | None = None
-    ) -> ListedMachine:
-        """A droplet with every firewall that acts on it. `tags`: by firewall of the
-        configuration."""
-        return ListedMachine(
-            str(droplet.id),
-            droplet.name,
-            "droplet",
-            families_of(droplet.public),
-            droplet.public,
-            self._acting_on(droplet),
-            frozenset(
-                name
-                for name, words in (tags or {}).items()
-                if not set(words).isdisjoint(droplet.tags or ())
-            ),
-        )
-
-    def _acting_on(self, droplet: Droplet) -> Mapping[str, Acts]:
-        """By id, every firewall that acts on the droplet; worked out once."""
-        if droplet.id not in self._acting:
+    def machine(self, droplet: Droplet) -> ListedMachine:
+        """A droplet with every firewall that acts on it; worked out once."""
+        if droplet.id not in self._machines:
             acting = {id_: _acts(firewall, droplet) for id_, firewall in self.firewalls.items()}
-            acts_by_id = {id_: acts for id_, acts in acting.items() if acts is not None}
-            self._acting[droplet.id] = acts_by_id
-        return self._acting[droplet.id]
+            self._machines[droplet.id] = ListedMachine(
+                str(droplet.id),
+                droplet.name,
+                "droplet",
+                families_of(droplet.public),
+                droplet.public,
+                {id_: acts for id_, acts in acting.items() if acts is not None},
+            )
+        return self._machines[droplet.id]
 
     def see_everything(self) -> None:
         """Raises `AuthError` if the token would hide what a firewall is attached to."""
@@ -191,12 +167,9 @@ class Team:
         """One droplet by name or id. Two of one name cannot be told apart, so a name that fits
         looks no further than the plain list."""
         droplets = self._list("plain", {})
-        try:
-            machine = named([self.machine(d) for d in droplets.values()], wanted, LACKS)
-        except NotFound:
+        if not any(self.machine(droplet).is_called(wanted) for droplet in droplets.values()):
             droplets = self.droplets
-            machine = named([self.machine(d) for d in droplets.values()], wanted, LACKS)
-        return droplets[int(machine.id)]
+        return droplets[int(named(map(self.machine, droplets.values()), wanted, LACKS).id)]
 
     def _attachments(
         self, settings: DigitalOceanFirewall, firewall: Firewall | None
@@ -206,18 +179,17 @@ class Team:
         return tuple({attachment.target: attachment for attachment in attachments}.values())
 
     def _droplet(self, wanted: str | int, firewall: Firewall | None) -> Attachment:
-        direct = (firewall.droplet_ids or ()) if firewall is not None else ()
-        if str(wanted).isdecimal() and int(wanted) in direct:
-            id_ = int(wanted)
-            return Attachment(f"droplet {id_}", attached=True, native=("droplet", id_))
+        if firewall is not None and str(wanted) in map(str, firewall.droplet_ids):
+            return attachment(f"droplet {wanted}", (), ("droplet", int(wanted)), attached=True)
         droplet = self._named(wanted)
         covered = firewall is not None and firewall.covers(droplet)
-        fresh = () if covered else (self.machine(droplet).machine,)
-        return Attachment(f"droplet {droplet.id}", covered, fresh, ("droplet", droplet.id))
+        fresh = () if covered else (self.machine(droplet),)
+        native = ("droplet", droplet.id)
+        return attachment(f"droplet {droplet.id}", fresh, native, covered)
 
     def _tag(self, tag: str, firewall: Firewall | None) -> Attachment:
-        if firewall is not None and tag in (firewall.tags or ()):
-            return Attachment(f"tag {tag}", attached=True, native=("tag", tag))
+        if firewall is not None and tag in firewall.tags:
+            return attachment(f"tag {tag}", (), ("tag", tag), attached=True)
         try:
             self.api.get(f"/tags/{quote(tag, safe='')}", Nothing)
         except NotFound:
@@ -226,13 +198,9 @@ class Team:
             ) from None
         except AuthError as error:
             raise hidden("tag:read", error) from None
-        fresh = tuple(
-            self.machine(droplet).machine
-            for droplet in self.droplets.values()
-            if tag in (droplet.tags or ())
-            and not (firewall is not None and firewall.covers(droplet))
-        )
-        return Attachment(f"tag {tag}", attached=False, newly_covered=fresh, native=("tag", tag))
+        tagged = [droplet for droplet in self.droplets.values() if tag in droplet.tags]
+        fresh = [d for d in tagged if firewall is None or not firewall.covers(d)]
+        return attachment(f"tag {tag}", map(self.machine, fresh), ("tag", tag), attached=False)
 
 
 def _acts(firewall: Firewall, droplet: Droplet) -> Acts | None:
@@ -248,43 +216,19 @@ def _acts(firewall: Firewall, droplet: Droplet) -> Acts | None:
 
 
 def _listed(firewall: Firewall, of: str | None) -> ListedFirewall:
-    rules: list[tuple[RuleSet, str]] = []
-    unknown: list[str] = []
-    kept: list[str] = []
-    for rule in firewall.inbound_rules or ():
-        try:
-            meaning = lets_in(rule)
-        except Unsupported as error:
-            unknown.append(str(error))
-            continue
-        kept += other_texts(rule)
-        if meaning:
-            rules.append((meaning, rule.title))
+    inbound = firewall.inbound_rules
+    kept = tuple(text for rule in inbound for text in other_texts(rule))
     marker = MARKER.read_any(firewall.name, of)
-    return ListedFirewall(
-        firewall.id, firewall.name, of, marker, tuple(rules), tuple(unknown), tuple(kept)
-    )
+    listed = ListedFirewall(firewall.id, firewall.name, of, marker, kept=kept)
+    return listed.letting(inbound, lets_in, lambda rule: rule.title)
 
 
-def _spelled(rule: answers.Rule) -> str:
-    """A rule as it stands at DigitalOcean: rules have no ids."""
-    return f"{rule.title} from {', '.join((*rule.addresses, *other_texts(rule)))}"
-
-
-def _ports(rule: answers.Rule) -> RuleSet:
-    """The ports of a rule, as if from everywhere."""
-    if rule.protocol == "icmp":
-        return RuleSet.of((Rule.of("icmp", "", ANY4), Rule.of("icmpv6", "", ANY6)))
-    return RuleSet.of((Rule.of(rule.protocol, rule.port_range, ANY),))
-
-
-def _pending(firewall: Firewall) -> list[Pending]:
+def _pending(firewall: Firewall) -> tuple[Pending, ...]:
     """What is not in effect: the vendor works on it, or gave up."""
-    pending = [
-        Pending(f"droplet {change.droplet_id}", f"the change is {change.status or 'waiting'} there")
-        for change in firewall.pending_changes or ()
-    ]
     reasons = {"failed": "the last change failed", "waiting": "the last change is still waiting"}
-    if not pending and (reason := reasons.get(firewall.status or "")) is not None:
-        pending.append(Pending("the firewall", reason))
-    return pending
+    if not firewall.pending_changes and (reason := reasons.get(firewall.status or "")):
+        return (Pending("the firewall", reason),)
+    return tuple(
+        Pending(f"droplet {change.droplet_id}", f"the change is {change.status or 'waiting'} there")
+        for change in firewall.pending_changes
+    )

@@ -13,17 +13,21 @@ from cloudsync.provider.answers import printable
 from cloudsync.provider.errors import Unsupported
 from cloudsync.provider.flat_list import Entry, Grammar, meaning, networks_of
 from cloudsync.rules import RuleSet
-from cloudsync_digitalocean.answers import EVERY_PORT, Rule
+from cloudsync_digitalocean.answers import EVERY_PORT, Firewall, Rule
 
 MAX_RULES = 50
-GRAMMAR = Grammar("DigitalOcean", ("tcp", "udp", "icmp", "icmpv6"), networks=1000)
+GRAMMAR = Grammar("DigitalOcean", ("tcp", "udp", "icmp", "icmpv6"), networks=1000, rules=MAX_RULES)
 EVERYWHERE = ("0.0.0.0/0", "::/0")
-OUTBOUND = tuple(
-    Rule(protocol=protocol, ports=EVERY_PORT, destinations={"addresses": EVERYWHERE})
-    for protocol in ("tcp", "udp", "icmp")
+NEW = Firewall(
+    id="",
+    name="",
+    outbound_rules=tuple(
+        Rule(protocol=protocol, ports=EVERY_PORT, destinations={"addresses": EVERYWHERE})
+        for protocol in ("tcp", "udp", "icmp")
+    ),
 )
-"""A firewall without outbound rules lets nothing out, no name lookup either: a new one lets
-everything out."""
+"""What a firewall begins with. Without outbound rules it would let nothing out, no name lookup
+either: a new one lets everything out."""
 _OTHER_SOURCES = {
     "tags": "tag",
     "droplet_ids": "droplet",
@@ -42,13 +46,18 @@ def lets_in(rule: Rule) -> RuleSet:
     ]
     if new:
         raise Unsupported(f"a rule with sources of a new kind ({printable(new[0])[:30]!r})")
-    if rule.protocol not in GRAMMAR.protocols:
-        raise Unsupported(f"a rule of the protocol {printable(rule.protocol)[:20]!r}")
-    try:
-        ports = "" if rule.protocol == "icmp" else rule.port_range
-        return meaning(rule.protocol, ports, rule.addresses, GRAMMAR)
-    except ValueError:
-        raise Unsupported("a rule that cannot be understood") from None
+    return reaches(rule, rule.addresses)
+
+
+def reaches(rule: Rule, networks: Iterable[str] = EVERYWHERE) -> RuleSet:
+    """Its ports, let in from these networks. Raises `Unsupported`."""
+    ports = "" if rule.protocol == "icmp" else rule.port_range
+    return meaning(rule.protocol, ports, networks, GRAMMAR)
+
+
+def spelled(rule: Rule) -> str:
+    """A rule as it stands at DigitalOcean: rules have no ids."""
+    return f"{rule.title} from {', '.join((*rule.addresses, *other_texts(rule)))}"
 
 
 def others_of(rule: Rule) -> dict[str, Any]:
@@ -111,17 +120,6 @@ def clash(removing: Sequence[Rule], staying: Sequence[Rule]) -> bool:
     rule in DELETE is not written down: it may go by each (protocol, ports, address)."""
     kept = {triple for rule in staying for triple in _triples(rule)}
     return any(triple in kept for rule in removing for triple in _triples(rule))
-
-
-def too_many(inbound: int, outbound: int) -> str | None:
-    """The limit of rules, with the numbers and the way out."""
-    if inbound + outbound <= MAX_RULES:
-        return None
-    return (
-        f"{inbound} inbound rules are needed besides {outbound} outbound ones, DigitalOcean allows "
-        f"{MAX_RULES} a firewall together; publish consecutive ports, give fewer different "
-        f"sources, or split the hosts over several firewalls"
-    )
 
 
 def _triples(rule: Rule) -> set[tuple[str, str, str]]:

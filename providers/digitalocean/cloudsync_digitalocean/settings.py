@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from cloudsync.provider.base import TokenAccount
 from cloudsync.provider.private_networks import PrivateSetting
-from cloudsync.provider.settings import FirewallSettings, SecretRef
+from cloudsync.provider.settings import FirewallSettings, MachineNames, SecretRef
 
 
 class DigitalOceanAccount(TokenAccount):
@@ -26,17 +26,10 @@ class DigitalOceanFirewall(FirewallSettings):
     )
     """First part of the name at the vendor (owner and host digest follow it); `cloudsync-` and the
     table's name if left out."""
-    droplets: list[str | int] = Field(default=[])
+    droplets: MachineNames = []
     """Ids or names of droplets to attach."""
     tags: list[Annotated[str, Field(pattern=r"^[a-zA-Z0-9_\-:]{1,255}$")]] = []
     """Tags to attach by."""
     private: PrivateSetting = "allow"
     """Who is let in from private networks when the firewall is created, since it filters the VPC
     too: `allow` (RFC 1918), `cut` (nobody), or CIDRs."""
-
-    @field_validator("droplets")
-    @classmethod
-    def _named(cls, value: list[str | int]) -> list[str | int]:
-        if any(isinstance(droplet, bool) or droplet == "" for droplet in value):
-            raise ValueError("must be ids or names of droplets")
-        return value

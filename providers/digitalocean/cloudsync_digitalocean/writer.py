@@ -47,26 +47,25 @@ class DigitalOceanWriter:
         ask_for_scope(self.api, "droplets", "droplet:read")
         ask_for_scope(self.api, "tags", "tag:read")
         now = self._firewall(write.id)
-        if _meanings(now.inbound_rules or ()) != _meanings(write.expected):
+        if _meanings(now.inbound_rules) != _meanings(write.expected):
             raise Conflict(f"{now.name}: its rules were changed since the plan was made")
         return {
             **write.body,
-            "outbound_rules": bodies(now.outbound_rules or ()),
-            "droplet_ids": list(now.droplet_ids or ()),
-            "tags": list(now.tags or ()),
+            "outbound_rules": bodies(now.outbound_rules),
+            "droplet_ids": list(now.droplet_ids),
+            "tags": list(now.tags),
         }
 
     def _missing(self, id_: str) -> str | None:
         """Where it is not in effect yet; None once it is everywhere."""
         firewall = self._firewall(id_)
-        pending = firewall.pending_changes or ()
+        where = _where(firewall.pending_changes)
         if firewall.status == "failed":
             raise Transient(
-                f"DigitalOcean could not put it into effect{_where(pending)}; the next run tries "
-                f"again"
+                f"DigitalOcean could not put it into effect{where}; the next run tries again"
             )
-        done = firewall.status == "succeeded" and not pending
-        return None if done else _where(pending).strip()
+        done = firewall.status == "succeeded" and not firewall.pending_changes
+        return None if done else where.strip()
 
     def _firewall(self, id_: str) -> Firewall:
         return self.api.get(f"/firewalls/{id_}", FirewallAnswer).firewall

@@ -8,13 +8,12 @@ that may write is answered `not_found`.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
-from cloudsync.provider.access import Access, asked, of_quota, of_rate
-from cloudsync.provider.answers import Nothing
-from cloudsync.provider.errors import AuthError, NotFound
+from cloudsync.provider.access import Access, asked_to_write, of_quota, of_rate
+from cloudsync.provider.errors import NotFound
 from cloudsync.provider.http import Rest
 from cloudsync_hetzner.answers import Firewall
-from cloudsync_hetzner.client import ReadOnlyToken
 from cloudsync_hetzner.rules import MAX_RULES
 
 MAX_FIREWALLS = 50
@@ -23,7 +22,7 @@ MAX_FIREWALLS = 50
 def rows(api: Rest, names: Collection[str]) -> Sequence[Access]:
     """`names`: of the configuration's firewalls, at the vendor. Raises `ProviderError`."""
     firewalls = api.pages("/firewalls", "firewalls", Firewall)
-    api.get("/servers", Nothing, {"page": 1, "per_page": 1})
+    api.probe("/servers")
     used = of_quota("firewalls of the project", len(firewalls), MAX_FIREWALLS)
     rules = (
         of_quota(f"rules of {firewall.name}", len(firewall.rules), MAX_RULES)
@@ -35,12 +34,7 @@ def rows(api: Rest, names: Collection[str]) -> Sequence[Access]:
 
 
 def _writing(api: Rest) -> Access:
-    def ask() -> None:
-        try:
-            api.write("PUT", "/firewalls/0", {}, Nothing)
-        except ReadOnlyToken:
-            raise AuthError(
-                "the token is read-only: enough for plan, apply needs one that may write"
-            ) from None
-
-    return asked("token: write", "apply", ask, "the token may write", (NotFound,))
+    row = asked_to_write(api, "token: write", "PUT", "/firewalls/0", NotFound)
+    if row.state != "missing":
+        return row
+    return replace(row, detail="it is read-only: enough for plan, apply needs one that may write")

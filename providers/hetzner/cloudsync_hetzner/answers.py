@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from cloudsync.provider.answers import Answer, Echoed
+from cloudsync.provider.answers import Answer, Echoed, Listed
 from cloudsync.rules.networks import Family
 
 
@@ -47,7 +47,7 @@ class Resource(Answer):
     type: str
     server: Reference | None = None
     label_selector: Selector | None = None
-    applied_to_resources: tuple[Resource, ...] | None = None
+    applied_to_resources: Listed[Resource] = ()
 
 
 class Firewall(Answer):
@@ -75,7 +75,7 @@ class Firewall(Answer):
     @cached_property
     def covered(self) -> frozenset[int]:
         """Ids of all servers it is applied to, by selectors too."""
-        members = (member for r in self.applied_to for member in r.applied_to_resources or ())
+        members = (member for r in self.applied_to for member in r.applied_to_resources)
         return self.direct | {member.server.id for member in members if member.server is not None}
 
     @property
@@ -108,8 +108,8 @@ class PublicNet(Answer):
 
     ipv4: Address | None = None
     ipv6: Address | None = None
-    floating_ips: tuple[int, ...] | None = None
-    firewalls: tuple[Acting, ...] | None = None
+    floating_ips: Listed[int] = ()
+    firewalls: Listed[Acting] = ()
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -162,4 +162,4 @@ class Action(Answer):
 class Actions(Answer):
     """Actions: those of a write, and as they are asked for later."""
 
-    actions: tuple[Action, ...] | None = None
+    actions: Listed[Action] = ()

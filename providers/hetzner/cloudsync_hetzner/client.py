@@ -2,53 +2,35 @@
 
 from __future__ import annotations
 
-from cloudsync.provider.errors import (
-    AuthError,
-    Conflict,
-    NotFound,
-    ProviderError,
-    QuotaExceeded,
-    RateLimited,
-    Transient,
-)
-from cloudsync.provider.http import Dialect, Failure, Paging
-
-_NOT_APPLIED = ("locked", "maintenance", "unavailable", "resource_unavailable")
-_UNKNOWN = ("timeout", "bad_gateway", "server_error", "service_error")
-
-
-class ReadOnlyToken(AuthError):
-    """The token may read only."""
-
-
-def judge(failure: Failure) -> ProviderError | None:
-    """Hetzner's error codes (https://docs.hetzner.cloud/reference/cloud#errors)."""
-    text = failure.text
-    match failure.code:
-        case "rate_limit_exceeded":
-            return RateLimited(text, retry_after=failure.retry_after)
-        case "unauthorized":
-            return AuthError(f"{text} (is the token right, and of this project?)")
-        case "token_readonly":
-            return ReadOnlyToken(f"{text} (apply needs a token that may read and write)")
-        case "resource_limit_exceeded":
-            return QuotaExceeded(text)
-        case "uniqueness_error":
-            return Conflict(f"{text} (a firewall of this name exists by now)")
-        case "conflict":
-            return Conflict(text)
-        case "not_found" | "firewall_resource_not_found":
-            return NotFound(text)
-        case code if code in _NOT_APPLIED:
-            return Transient(text)
-        case code if code in _UNKNOWN:
-            return Transient(text, fate_unknown=failure.write)
-        case _:
-            return None
-
+from cloudsync.provider.http import Dialect, Paging
 
 DIALECT = Dialect(
     "Hetzner",
     Paging(50, next="meta.pagination.next_page", total="meta.pagination.total_entries"),
-    judge,
+    # https://docs.hetzner.cloud/reference/cloud#errors
+    means={
+        "rate_limit_exceeded": 429,
+        "unauthorized": 401,
+        "token_readonly": 403,
+        "resource_limit_exceeded": 402,
+        "uniqueness_error": 409,
+        "conflict": 409,
+        "not_found": 404,
+        "firewall_resource_not_found": 404,
+        # Nothing was done:
+        "locked": 503,
+        "maintenance": 503,
+        "unavailable": 503,
+        "resource_unavailable": 503,
+        # Nobody knows whether anything was done:
+        "timeout": 504,
+        "bad_gateway": 504,
+        "server_error": 504,
+        "service_error": 504,
+    },
+    advice={
+        "unauthorized": "is the token right, and of this project?",
+        "token_readonly": "apply needs a token that may read and write",
+        "uniqueness_error": "a firewall of this name exists by now",
+    },
 )

@@ -4,31 +4,7 @@ from __future__ import annotations
 
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Account
-from cloudsync.provider.init import (
-    NAMES,
-    Answers,
-    Credential,
-    Question,
-    Starter,
-    VisibleMachine,
-    noted,
-    words,
-)
-
-
-def _account(answers: Answers, credential: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
-    return [
-        noted(
-            'token = { env = "HCLOUD_TOKEN" }',
-            "the name of the variable, never the token; read-only is enough for plan",
-        )
-    ]
-
-
-def _firewall(answers: Answers) -> list[str]:
-    if servers := answers["servers"]:
-        return [noted(f"servers = {words(servers)}", "attached to these; only ever added")]
-    return [noted('# servers = ["web-1"]', "names or ids of servers to attach it to")]
+from cloudsync.provider.init import VisibleMachine, token_starter
 
 
 def _servers(account: Account) -> list[VisibleMachine]:
@@ -48,21 +24,10 @@ def _servers(account: Account) -> list[VisibleMachine]:
     ]
 
 
-STARTER = Starter(
-    title="Hetzner Cloud",
-    account=_account,
-    firewall=_firewall,
-    credentials=(Credential("HCLOUD_TOKEN"),),
-    questions=(
-        Question(
-            "servers",
-            "Servers to put under the firewall, with commas (none: attach later)",
-            NAMES,
-            "names or ids with commas",
-            "",
-            chooses_machines=True,
-        ),
-    ),
-    machines=_servers,
-    first_apply=lambda answers: "--allow-attach NAME" if answers["servers"] else None,
+STARTER = token_starter(
+    "Hetzner Cloud",
+    "server",
+    ("HCLOUD_TOKEN",),
+    _servers,
+    comment="the name of the variable, never the token; read-only is enough for plan",
 )

@@ -7,16 +7,14 @@ rules is one atomic step; creating takes rules and attachments in one call too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from cloudsync.provider.base import RestProvider
 from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
     Account,
-    AccountModel,
     Capabilities,
-    FirewallModel,
     FirewallSpec,
     Present,
     Reader,
@@ -40,13 +38,13 @@ if TYPE_CHECKING:
 class HetznerProvider(RestProvider[HetznerAccount, HetznerFirewall]):
     """Hetzner Cloud."""
 
-    api_version: ClassVar[str] = API_VERSION
-    type: ClassVar[str] = "hetzner"
-    extra: ClassVar[str | None] = "hetzner"
-    account_settings: ClassVar[AccountModel] = HetznerAccount
-    firewall_settings: ClassVar[FirewallModel] = HetznerFirewall
-    default_endpoint: ClassVar[str] = "https://api.hetzner.cloud/v1"
-    capabilities: ClassVar[Capabilities] = Capabilities(
+    api_version = API_VERSION
+    type = "hetzner"
+    extra = "hetzner"
+    account_settings = HetznerAccount
+    firewall_settings = HetznerFirewall
+    default_endpoint = "https://api.hetzner.cloud/v1"
+    capabilities = Capabilities(
         protocols=frozenset(GRAMMAR.protocols),
         icmp_types=False,
         private_is_public=False,

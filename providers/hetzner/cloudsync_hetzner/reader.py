@@ -13,8 +13,7 @@ from cloudsync.provider.errors import Unsupported
 from cloudsync.provider.http import Rest
 from cloudsync.provider.machines import BOTH_FAMILIES
 from cloudsync.provider.owners import owners_of
-from cloudsync.provider.simple_fleet import Acts, ListedFirewall, ListedMachine, named
-from cloudsync.rules import RuleSet
+from cloudsync.provider.simple_fleet import Acts, ListedFirewall, ListedMachine, attachment, named
 from cloudsync_hetzner.answers import Firewall, Rule, Server
 from cloudsync_hetzner.native import MARKER, Observed, Resource
 from cloudsync_hetzner.rules import lets_in
@@ -30,15 +29,12 @@ LACKS = "the project has no server"
 class HetznerReader(AccountReader["Project"]):
     """Reads one project."""
 
+    provider: HetznerProvider
     lacks = LACKS
     not_evaluated = (
         "load balancers in front of the servers, and firewalls inside them",
         "private networks, which Hetzner firewalls do not filter and the Internet does not reach",
     )
-
-    def __init__(self, api: Rest, provider: HetznerProvider) -> None:
-        super().__init__(api)
-        self.provider = provider
 
     def list_account(self) -> Project:
         """Firewalls and servers, at the same time."""
@@ -86,12 +82,7 @@ class Project:
         if firewall is None:
             return Absent(attachments)
         inbound = firewall.inbound
-        try:
-            meanings = [lets_in(rule) for rule in inbound]
-        except Unsupported as error:
-            raise Unsupported(f'the firewall "{name}" has {error}') from None
-        texts = [rule.description or "" for rule in inbound]
-        rules = ListedRules.of(list(zip(map(_spelled, inbound), meanings, texts, strict=True)))
+        rules = ListedRules.read(name, inbound, _spelled, lets_in, lambda r: r.description or "")
         covered = sorted(firewall.covered)
         return Present(
             id=str(firewall.id),
@@ -175,7 +166,7 @@ class Project:
         """What the server itself says is not in effect."""
         if (server := self.servers.get(id_)) is None:
             return []
-        statuses = {acting.id: acting.status for acting in server.public_net.firewalls or ()}
+        statuses = {acting.id: acting.status for acting in server.public_net.firewalls}
         status = statuses.get(firewall.id)
         if status == "applied":
             return []
@@ -195,13 +186,12 @@ def _attachment(
     target: str, attached: bool, fresh: Sequence[ListedMachine], body: Mapping[str, object]
 ) -> Attachment:
     full = next((machine.name for machine in fresh if len(machine.acting) >= MAX_FIREWALLS), "")
-    newly = tuple(machine.machine for machine in fresh)
-    return Attachment(target, attached, newly, Resource(body, full))
+    return attachment(target, fresh, Resource(body, full), attached)
 
 
 def _acting(server: Server, firewalls: Iterable[Firewall]) -> dict[str, Acts]:
     """What is applied to the server and not on its own list yet is as good as pending."""
-    statuses = {acting.id: acting.status for acting in server.public_net.firewalls or ()}
+    statuses = {acting.id: acting.status for acting in server.public_net.firewalls}
     applied = {firewall.id for firewall in firewalls if server.id in firewall.covered}
     pending = Acts(in_effect=False, problem="is not in effect on it yet, or failed to be")
     return {
@@ -211,16 +201,13 @@ def _acting(server: Server, firewalls: Iterable[Firewall]) -> dict[str, Acts]:
 
 
 def _listed(firewall: Firewall, names: Mapping[str, str]) -> ListedFirewall:
-    rules: list[tuple[RuleSet, str]] = []
-    unknown: list[str] = []
-    for rule in firewall.inbound:
-        title = f'{rule.title} "{rule.description}"' if rule.description else rule.title
-        try:
-            rules.append((lets_in(rule), title))
-        except Unsupported as error:
-            unknown.append(str(error))
     marker, of = MARKER.read(firewall.labels), names.get(firewall.name)
-    return ListedFirewall(str(firewall.id), firewall.name, of, marker, tuple(rules), tuple(unknown))
+    listed = ListedFirewall(str(firewall.id), firewall.name, of, marker)
+    return listed.letting(firewall.inbound, lets_in, _titled)
+
+
+def _titled(rule: Rule) -> str:
+    return f'{rule.title} "{rule.description}"' if rule.description else rule.title
 
 
 def _spelled(rule: Rule) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from cloudsync.provider.answers import printable
 from cloudsync.provider.descriptions import fitting
-from cloudsync.provider.errors import Unsupported
 from cloudsync.provider.flat_list import Entry, Grammar, meaning
 from cloudsync.rules import RuleSet
 from cloudsync_hetzner.answers import Rule
@@ -14,17 +13,15 @@ from cloudsync_hetzner.answers import Rule
 MAX_RULES = 50
 MAX_EFFECTIVE = 500
 MAX_DESCRIPTION = 255
-GRAMMAR = Grammar("Hetzner", ("tcp", "udp", "esp", "gre", "icmp", "icmpv6"), networks=100)
+GRAMMAR = Grammar(
+    "Hetzner", ("tcp", "udp", "esp", "gre", "icmp", "icmpv6"), networks=100, rules=MAX_RULES
+)
 
 
 def lets_in(rule: Rule) -> RuleSet:
     """What an inbound rule lets in. Raises `Unsupported` for one that is not understood."""
     ports = "" if rule.port in (None, "any") else str(rule.port)
-    try:
-        return meaning(rule.protocol, ports, rule.source_ips, GRAMMAR)
-    except ValueError:
-        shown = printable(rule.protocol)[:20]
-        raise Unsupported(f"a rule that cannot be understood ({shown!r})") from None
+    return meaning(rule.protocol, ports, rule.source_ips, GRAMMAR)
 
 
 def written(entries: Sequence[Entry], before: Mapping[str, Rule]) -> tuple[Rule, ...]:
@@ -56,13 +53,8 @@ def broken_limit(
     How effective rules are counted is not written down; here every network of every rule counts
     once, over all firewalls of a server.
     """
-    if len(entries) + len(outbound) > MAX_RULES:
-        besides = f" besides {len(outbound)} outbound ones" if outbound else ""
-        return (
-            f"{len(entries)} rules are needed{besides}, Hetzner allows {MAX_RULES} a firewall; "
-            f"publish consecutive ports, give fewer different sources, or split the hosts over "
-            f"several firewalls"
-        )
+    if (problem := GRAMMAR.too_many(len(entries), len(outbound))) is not None:
+        return problem
     rules = (*written(entries, before), *outbound)
     effective = foreign_effective + sum(
         len(rule.source_ips) + len(rule.destination_ips) for rule in rules

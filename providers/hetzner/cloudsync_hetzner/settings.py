@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from cloudsync.provider.base import TokenAccount
-from cloudsync.provider.settings import FirewallSettings, SecretRef
+from cloudsync.provider.settings import FirewallSettings, MachineNames, SecretRef
 
 
 class HetznerAccount(TokenAccount):
@@ -20,14 +20,7 @@ class HetznerFirewall(FirewallSettings):
 
     name: str | None = Field(default=None, min_length=1, max_length=128)
     """Its name at the vendor; `cloudsync-` and the table's name if left out."""
-    servers: list[str | int] = Field(default=[])
+    servers: MachineNames = []
     """Names or ids of servers to attach."""
     label_selector: str | None = Field(default=None, min_length=1, max_length=1024)
     """A label selector to attach by."""
-
-    @field_validator("servers")
-    @classmethod
-    def _named(cls, value: list[str | int]) -> list[str | int]:
-        if any(isinstance(server, bool) or server == "" for server in value):
-            raise ValueError("must be names or ids of servers")
-        return value

@@ -26,7 +26,7 @@ class HetznerWriter:
         """One write, in effect when this returns. Raises `ProviderError`."""
         if not isinstance(step.native, Write):
             raise ProviderError("this step was not made by the provider hetzner")
-        actions = _Actions(self.api, list(self._send(step.native).actions or ()))
+        actions = _Actions(self.api, list(self._send(step.native).actions))
         wait_until(actions.still_running, self.api.account, step.summary, "Hetzner")
         if actions.failed:
             raise Transient(
@@ -71,7 +71,7 @@ class _Actions:
             self.running = [
                 action
                 for batch in batches
-                for action in self.api.get("/actions", Actions, {"id": batch}).actions or ()
+                for action in self.api.get("/actions", Actions, {"id": batch}).actions
             ]
         self.asked = True
         self.failed += [_failure(action) for action in self.running if action.status == "error"]
