@@ -91,10 +91,10 @@ CALL = "        answer = self.api.write(write.method, write.path, write.body, Fi
 
 
 def repeating_everything(real: Callable[..., Any]) -> Callable[..., Any]:
-    def retried(call: Callable[[], Any], *, deadline: float, safe: object) -> Any:
-        return real(call, deadline=deadline, safe=lambda error: error.temporary)
+    def repeated(call: Callable[[], Any], *, deadline: float, write: object) -> Any:
+        return real(call, deadline=deadline, write=False)
 
-    return retried
+    return repeated
 
 
 def telling_the_token(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -145,7 +145,7 @@ FAULTS = (
     patch(
         "a write of unknown fate is sent again",
         "a write whose answer is lost is not sent again",
-        (http, "retried", repeating_everything),
+        (http, "repeated", repeating_everything),
     ),
     edit(
         "the count of a list is ignored",

@@ -3,11 +3,14 @@ limits."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudsync.provider.contract import Asked, FirewallSpec, Refusal, Target
+from cloudsync.provider.errors import Unsupported
 from cloudsync.provider.flat_list import Entry, Grammar, fewest_entries, meaning, wanted_list
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NetworkSet, Rule, RuleSet
@@ -74,3 +77,35 @@ def test_pings_from_many_networks_of_both_families_lose_none(v4: int, v6: int) -
     assert not isinstance(listed, Refusal)
     written = [n for entry in listed.entries if entry.protocol == "icmp" for n in entry.networks]
     assert len(written) == v4 + v6
+
+
+@pytest.mark.parametrize(
+    ("protocol", "ports", "network", "phrase"),
+    [
+        ("quic", "443", "0.0.0.0/0", "a rule of the protocol 'quic'"),
+        ("q\x07uic", "443", "0.0.0.0/0", "a rule of the protocol 'quic'"),
+        ("tcp", "https", "0.0.0.0/0", r"a rule that cannot be understood \(tcp\)"),
+        ("udp", "53", "the office", r"a rule that cannot be understood \(udp\)"),
+    ],
+)
+def test_a_rule_that_is_not_understood_is_named_and_never_taken_for_nothing(
+    protocol: str, ports: str, network: str, phrase: str
+) -> None:
+    with pytest.raises(Unsupported, match=phrase):
+        meaning(protocol, ports, [network], grammar(joint=True, pieces=1))
+
+
+@pytest.mark.parametrize(
+    ("inbound", "outbound", "begins"),
+    [
+        (5, 3, None),
+        (6, 3, "6 inbound rules are needed besides 3 outbound ones, Pebble allows 8 a firewall"),
+        (9, 0, "9 rules are needed, Pebble allows 8 a firewall"),
+    ],
+)
+def test_the_limit_of_rules_counts_both_ways(
+    inbound: int, outbound: int, begins: str | None
+) -> None:
+    limited = replace(grammar(joint=True, pieces=1), rules=8)
+    problem = limited.too_many(inbound, outbound)
+    assert (problem is None) if begins is None else (problem or "").startswith(begins)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 from pydantic import BaseModel
 
 from cloudsync.provider.contract import Account
-from cloudsync.provider.errors import Conflict, Transient
+from cloudsync.provider.errors import AuthError, Conflict, Forbidden, ProviderError, Transient
 from cloudsync.provider.http import Dialect, Paging, Rest
+from cloudsync.provider.retry import backoff
 from cloudsync.provider.settings import AccountSettings, SecretRef
-from cloudsync.testing.http import Double, Request
+from cloudsync.testing.http import Double, Fault, Request
 
 DIALECT = Dialect("Pebble", Paging(2, token="next", page_parameter="after"))
 
@@ -53,9 +55,13 @@ def pebble() -> Iterator[Pebble]:
 
 
 @pytest.fixture
-def rest(pebble: Pebble, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rest:
+def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Account:
     monkeypatch.setenv("PEBBLE_TOKEN", "secret-of-a-test")
-    account = Account("pebble", AccountSettings(), tmp_path, time.monotonic() + 2)
+    return Account("pebble", AccountSettings(), tmp_path, time.monotonic() + 2)
+
+
+@pytest.fixture
+def rest(pebble: Pebble, account: Account) -> Rest:
     return Rest(account, pebble.endpoint, SecretRef(env="PEBBLE_TOKEN"), DIALECT)
 
 
@@ -94,3 +100,55 @@ def test_a_key_of_the_vendors_in_a_message_is_short_and_printable(
     assert raised.value.message.isprintable()
     assert len(raised.value.message) < 200
     assert "(labels.[2Jxxx" in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error", "fate_unknown"),
+    [
+        (422, "scope_missing", Forbidden, False),
+        (401, "token_unknown", AuthError, False),
+        (400, "locked", Transient, False),
+        (400, "timeout", Transient, True),
+    ],
+)
+def test_a_code_means_what_the_dialect_says_and_not_what_its_status_says(
+    pebble: Pebble,
+    account: Account,
+    status: int,
+    code: str,
+    error: type[ProviderError],
+    fate_unknown: bool,
+) -> None:
+    means = {"scope_missing": 403, "locked": 503, "timeout": 504}
+    pebble.fail(Fault("PUT", "/stones/1", status=status, body=refused(code), times=99))
+    with backoff(0.001, 0.001), pytest.raises(ProviderError) as raised:
+        speaking(pebble, account, means=means).write("PUT", "/stones/1", {}, Nothing)
+    assert type(raised.value) is error
+    assert raised.value.fate_unknown is fate_unknown
+
+
+@pytest.mark.parametrize(
+    ("advice", "message"),
+    [
+        ({409: "look again"}, "PUT /stones/1: taken: no (look again)"),
+        ({"taken": "rename it", 409: "look again"}, "PUT /stones/1: taken: no (rename it)"),
+        ({"other": "rename it"}, "PUT /stones/1: taken: no"),
+    ],
+)
+def test_a_person_is_advised_by_the_code_or_else_by_the_status(
+    pebble: Pebble, account: Account, advice: dict[str | int, str], message: str
+) -> None:
+    pebble.fail(Fault("PUT", "/stones/1", status=409, body=refused("taken")))
+    with pytest.raises(Conflict) as raised:
+        speaking(pebble, account, advice=advice).write("PUT", "/stones/1", {}, Nothing)
+    assert raised.value.message == message
+
+
+def refused(code: str) -> dict[str, Any]:
+    return {"error": {"code": code, "message": "no"}}
+
+
+def speaking(pebble: Pebble, account: Account, **dialect: Any) -> Rest:
+    return Rest(
+        account, pebble.endpoint, SecretRef(env="PEBBLE_TOKEN"), replace(DIALECT, **dialect)
+    )
