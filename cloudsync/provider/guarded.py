@@ -91,19 +91,25 @@ class GuardedProvider:
     and `isinstance(..., OnMachine)` tell what they told before.
     """
 
-    def __init__(self, plugin: Provider, name: str, on_write: OnWrite | None = None) -> None:
+    def __init__(
+        self,
+        plugin: Provider,
+        name: str,
+        on_write: OnWrite | None = None,
+        before_write: Callable[[], None] = lambda: None,
+    ) -> None:
         self._plugin, self._guard = plugin, _Guard(name, _sdk_of(plugin))
-        self._on_write = on_write
+        self._on_write, self._before_write = on_write, before_write
 
     @property
     def own(self) -> object:
         """The plugin itself, for checks of its shape; nothing is called on it."""
         return self._plugin
 
-    def watched(self, on_write: OnWrite) -> Provider:
-        """The same plugin, whose writers call `on_write` after each step with how it ended: for the
-        conformance suite."""
-        return cast("Provider", type(self)(self._plugin, self.type, on_write))
+    def watched(self, on_write: OnWrite, before_write: Callable[[], None]) -> Provider:
+        """The same plugin, whose writers call `before_write` before each step, and `on_write` after
+        it with how it ended: for the conformance suite."""
+        return cast("Provider", type(self)(self._plugin, self.type, on_write, before_write))
 
     @property
     def api_version(self) -> str:
@@ -174,7 +180,7 @@ class GuardedProvider:
         writer = self._guard.call(
             "open_writer", lambda: self._plugin.open_writer(account), has_method("run")
         )
-        return _GuardedWriter(writer, self._guard, self._on_write)
+        return _GuardedWriter(writer, self._guard, self._on_write, self._before_write)
 
     def _attribute(self, name: str, check: Check) -> Any:
         return self._guard.call(name, lambda: getattr(self._plugin, name), check)
@@ -287,11 +293,19 @@ _READERS: Mapping[tuple[bool, bool], type[_GuardedReader]] = {
 
 
 class _GuardedWriter:
-    def __init__(self, writer: Writer, guard: _Guard, on_write: OnWrite | None) -> None:
-        self._writer, self._guard, self._on_write = writer, guard, on_write
+    def __init__(
+        self,
+        writer: Writer,
+        guard: _Guard,
+        on_write: OnWrite | None,
+        before_write: Callable[[], None],
+    ) -> None:
+        self._writer, self._guard = writer, guard
+        self._on_write, self._before_write = on_write, before_write
 
     def run(self, step: Step) -> None:
         """A bug in the middle of a write: whether it took effect is not known."""
+        self._before_write()
         try:
             self._guard.call("run", lambda: self._writer.run(step), anything, fate_unknown=True)
         except ProviderError as error:

@@ -18,6 +18,8 @@ from cloudsync.testing.stage import (
     AcceptsByDefault,
     Attaches,
     CanBeDisabled,
+    ComparesVersions,
+    CoversTwice,
     Denies,
     FiltersPrivate,
     HasAnswerOnly,
@@ -293,6 +295,35 @@ class ConflictMeanwhile:
     rules: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ChangedSinceRead:
+    """After the next apply has read and planned, and before its first step, somebody changes the
+    public rules to exactly these. Only for a stage that `ComparesVersions`."""
+
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnderAnother:
+    """The machine that it is attached to comes under a firewall of somebody else, which lets in
+    these. Only for a stage that `CoversTwice`."""
+
+    rules: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StaysUnderAnother:
+    """It still is under that firewall."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reaches:
+    """A plan says that the Internet reaches these on the machine and that nothing requires them.
+    For readers that list machines."""
+
+    rules: tuple[str, ...]
+
+
 Step = (
     There
     | ByHand
@@ -331,11 +362,17 @@ Step = (
     | ConflictMeanwhile
     | Lags
     | AnswersMore
+    | ChangedSinceRead
+    | UnderAnother
+    | StaysUnderAnother
+    | Reaches
 )
 
 SHOWN_BY_STAGE: Mapping[type, type] = {
     Lags: LagsBehind,
     AnswersMore: HasAnswerOnly,
+    ChangedSinceRead: ComparesVersions,
+    UnderAnother: CoversTwice,
     Spells: ShowsRules,
     Described: ShowsRules,
     Neighbour: HasNeighbours,
@@ -413,6 +450,11 @@ def described(*rules: str) -> Described:
 def conflict_meanwhile(*rules: str) -> ConflictMeanwhile:
     """Somebody changes it to these, and the vendor notices."""
     return ConflictMeanwhile(rules)
+
+
+def changed_since_read(*rules: str) -> ChangedSinceRead:
+    """Somebody changes it to these, and only a version tells."""
+    return ChangedSinceRead(rules)
 
 
 def lets_in(*rules: str) -> LetsIn:

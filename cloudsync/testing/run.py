@@ -23,9 +23,9 @@ from cloudsync.config import load
 from cloudsync.config.configuration import Configuration
 from cloudsync.config.specs import spec_of
 from cloudsync.model.plan import FirewallPlan, Granted, Plan
-from cloudsync.provider.contract import MarkReader, Present, silent
+from cloudsync.provider.contract import MachineReader, MarkReader, Present, silent
 from cloudsync.provider.contract import Step as ProviderStep
-from cloudsync.provider.errors import ProviderError
+from cloudsync.provider.errors import Conflict, ProviderError
 from cloudsync.provider.guarded import GuardedProvider
 from cloudsync.provider.marker import Marker, host_digest
 from cloudsync.reconcile import run as reconcile
@@ -39,6 +39,8 @@ from cloudsync.testing.stage import (
     AcceptsByDefault,
     Attaches,
     CanBeDisabled,
+    ComparesVersions,
+    CoversTwice,
     Denies,
     ExpectsOfNew,
     FiltersPrivate,
@@ -67,7 +69,7 @@ _MARKS = {
     "another-owner": replace(_OURS, owner="blog"),
     "other-hosts": replace(_OURS, hosts="0badcafe"),
 }
-_DISTURBED = (say.Race, say.Meanwhile, say.ConflictMeanwhile)
+_DISTURBED = (say.Race, say.Meanwhile, say.ConflictMeanwhile, say.ChangedSinceRead)
 
 
 @dataclass(slots=True)
@@ -110,6 +112,8 @@ class Run:
         self.written_before = stage.writes()
         self.slowed = False
         """Whether the next apply waits for the deadline; runs after it have the whole time."""
+        self.before_first_step: list[tuple[str, ...]] = []
+        """What somebody makes of the rules before the first step of the next apply; at most one."""
 
     def play(self) -> None:
         """All steps, in order. Raises `AssertionError`."""
@@ -172,6 +176,9 @@ class Run:
         match step:
             case say.Neighbour():
                 self.neighbours.append(cast("HasNeighbours", stage).add_neighbour(NAME))
+            case say.UnderAnother(rules):
+                cast("CoversTwice", stage).put_under_another(NAME, [spelled(r) for r in rules])
+                assert cast("CoversTwice", stage).under_another(NAME), "it is under no other one"
             case say.Denied(rules):
                 cast("Denies", stage).deny(NAME, [spelled(text) for text in rules])
             case say.OpenByDefault():
@@ -198,6 +205,9 @@ class Run:
             case say.Goes(kind, on, times, skip, hint, seconds):
                 self.slowed = kind in ("slow", "trickle")
                 trouble = Trouble(kind, on, times, skip, hint, seconds)  # type: ignore[arg-type]  # checked by `goes`
+            case say.ChangedSinceRead(rules):
+                self.before_first_step.append(rules)
+                return True
             case say.Race():
                 other = Run(self.scenario, stage, self.folder / "other")
                 other.rules, other.policy = self.rules, self.policy
@@ -245,6 +255,12 @@ class Run:
                 assert cast("HasOthers", stage).others(NAME) == count
             case say.Attached(count):
                 assert cast("Attaches", stage).attached(NAME) == count
+            case say.StaysUnderAnother():
+                assert cast("CoversTwice", stage).under_another(NAME), (
+                    "the machine was taken from a firewall of somebody else"
+                )
+            case say.Reaches(rules):
+                self.reaches(rules)
             case say.InEffect():
                 assert cast("Pends", stage).in_effect(NAME), "it is not in effect everywhere"
             case say.Enabled():
@@ -373,11 +389,25 @@ class Run:
         }
         assert numbers[what] >= count, f"the plan shows {numbers[what]} {what}, not {count}"
 
+    def reaches(self, rules: tuple[str, ...]) -> None:
+        """What other firewalls let in on the same machines. For readers that list machines."""
+        if not isinstance(self._reader(), MachineReader):
+            return
+        machines = _of(self._plan()).standing.machines
+        beyond = RuleSet.of(b.rule for machine in machines for b in machine.beyond)
+        missing = _text(meant(*rules) - beyond)
+        assert missing == "nothing", (
+            f"another firewall of the machine lets in what the plan does not say: {missing}"
+        )
+
     def _reads_marks(self) -> bool:
+        return isinstance(self._reader(), MarkReader)
+
+    def _reader(self) -> object:
         configuration = self.configuration()
         (name,) = configuration.accounts
         account = accounts_of(configuration, [name], time.monotonic() + 30.0, silent)[name]
-        return isinstance(configuration.accounts[name].provider.open_reader(account), MarkReader)
+        return configuration.accounts[name].provider.open_reader(account)
 
     def nothing_left(self) -> None:
         written = self.stage.writes()
@@ -450,10 +480,22 @@ class Run:
             seen.append(self._look(step, error))
 
         accounts = {
-            name: replace(account, provider=cast("GuardedProvider", account.provider).watched(look))
+            name: replace(
+                account,
+                provider=cast("GuardedProvider", account.provider).watched(look, self._interfere),
+            )
             for name, account in configuration.accounts.items()
         }
         return replace(configuration, accounts=accounts)
+
+    def _interfere(self) -> None:
+        """Somebody changes the firewall although no call fails; the vendor's version shows it."""
+        if not self.before_first_step:
+            return
+        stage = cast("ComparesVersions", self.stage)
+        before = stage.version(NAME)
+        self.stage.edit(NAME, [spelled(text) for text in self.before_first_step.pop()])
+        assert stage.version(NAME) != before, "the stage's version does not change with the rules"
 
     def _look(self, step: ProviderStep | None, error: ProviderError | None) -> Seen:
         stage = self.stage
@@ -480,6 +522,7 @@ class Run:
                     f"{where}: what is not cloudsync's changed: {before.aside} -> {now.aside}"
                 )
             if now.error is not None:
+                self._conflicts_with_nobody(now.error, where)
                 continue
             if before.lets_in is None and isinstance(self.stage, ExpectsOfNew):
                 new = self.stage.aside_of_new()
@@ -498,6 +541,13 @@ class Run:
                 )
             if isinstance(self.stage, Attaches):
                 self._attached_in_order(before, now, where)
+
+    def _conflicts_with_nobody(self, error: ProviderError, where: str) -> None:
+        """A version that a write repeats is the one that its own last write left."""
+        troubled = any(isinstance(step, (say.Goes, say.Lags)) for step in self.scenario.steps)
+        assert troubled or not isinstance(error, Conflict), (
+            f"{where}: a conflict, although nobody else wrote: {error.message}"
+        )
 
     def _attached_in_order(self, before: Seen, now: Seen, where: str) -> None:
         """Law 2: a machine comes under the firewall only once all its rules are in effect."""

@@ -339,6 +339,32 @@ class HasAnswerOnly(Protocol):
         ...
 
 
+@runtime_checkable
+class ComparesVersions(Protocol):
+    """A write does not win over what somebody else wrote since the read that it was planned on: the
+    vendor compares a version (an etag, a fingerprint, a revision), or a write is about single
+    rules."""
+
+    def version(self, name: str) -> object:
+        """What the vendor compares; the existing firewall's rules if a write is about single
+        ones."""
+        ...
+
+
+@runtime_checkable
+class CoversTwice(Protocol):
+    """A machine may be under several firewalls."""
+
+    def put_under_another(self, name: str, rules: Sequence[Spelled]) -> None:
+        """The machine of `attaching(name)` comes under a firewall of somebody else, which lets in
+        `rules`."""
+        ...
+
+    def under_another(self, name: str) -> bool:
+        """Whether it still is."""
+        ...
+
+
 SHOWN_BY: Mapping[str, type] = {
     "lag_seconds": LagsBehind,
     "remote": GetsIntoTrouble,

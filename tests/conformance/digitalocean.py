@@ -32,7 +32,7 @@ class DigitalOceanStage(HttpStage):
     def __init__(self, double: DigitalOceanDouble) -> None:
         super().__init__(double)
         self.cloud = double
-        double.add_droplet("web-1")
+        self.droplet = double.add_droplet("web-1")
         self.account = {"token": {"env": "STAGE_TOKEN"}, "endpoint": double.endpoint}
         self.environment = {"STAGE_TOKEN": double.token}
 
@@ -96,6 +96,18 @@ class DigitalOceanStage(HttpStage):
             for rule in self._of(name)["inbound_rules"]
             if rule["sources"].get("addresses")
         ]
+
+    def version(self, name: str) -> object:
+        # Rules are added and taken away one by one.
+        return self.rules(name)
+
+    def put_under_another(self, name: str, rules: Sequence[Spelled]) -> None:
+        inbound = [_rule(rule) for rule in rules]
+        self.cloud.add_firewall("monitoring", inbound, droplets=[self.droplet])
+
+    def under_another(self, name: str) -> bool:
+        monitoring = self.cloud.firewall("monitoring")
+        return monitoring is not None and monitoring["droplet_ids"] == [self.droplet]
 
     def add_neighbour(self, name: str) -> str:
         there = self.cloud.firewalls[self._of(name)["id"]]

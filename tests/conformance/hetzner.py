@@ -109,6 +109,14 @@ class HetznerStage(HttpStage):
             if rule["direction"] == "in"
         ]
 
+    def put_under_another(self, name: str, rules: Sequence[Spelled]) -> None:
+        self.cloud.add_firewall("monitoring", list(map(_rule, rules)), servers=[self.server])
+        self.cloud._settle("applied")
+
+    def under_another(self, name: str) -> bool:
+        monitoring = self.cloud.firewall("monitoring")
+        return monitoring is not None and len(monitoring["applied_to"]) == 1
+
     def add_neighbour(self, name: str) -> str:
         firewall = self.cloud.firewall(name)
         assert firewall is not None

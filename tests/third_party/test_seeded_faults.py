@@ -53,6 +53,8 @@ OPENS, DENIED = (
 )
 CREATED, ADOPTED = "a firewall is created", "an unmarked one is adopted"
 WORD, DESCRIBED = "attaching needs the word", "what is written says who needs it"
+NOT_OVERWRITTEN = "what somebody changed since the read is not overwritten"
+UNDER_ANOTHER = "a machine that is under another firewall as well stays under it"
 RELEASED = "a released one is nobody's, and adopted again"
 ACCEPTS = "a firewall that accepts by default is closed by the user's word only"
 
@@ -77,17 +79,22 @@ EMPTIED = """        if write.path.endswith("/rules"):
             emptied = self.api.write("PUT", write.path, nothing, FirewallAnswer).firewall
             body = {**write.body, "fingerprint": emptied.fingerprint}
             write = Write(write.method, write.path, body, write.id)
-        answer ="""
+        body = dict(write.body)"""
 OVERWRITTEN = """        from cloudsync.provider.errors import Conflict
 
         try:
-            answer = self.api.write(write.method, write.path, write.body, FirewallAnswer)
+            answer = self.api.write(write.method, write.path, body, FirewallAnswer)
         except Conflict:
             now = self.api.get(f"/firewalls/{write.id}", FirewallAnswer).firewall
-            body = {**write.body, "fingerprint": now.fingerprint}
+            body["fingerprint"] = now.fingerprint
             answer = self.api.write(write.method, write.path, body, FirewallAnswer)
 """
-CALL = "        answer = self.api.write(write.method, write.path, write.body, FirewallAnswer)\n"
+CALL = "        answer = self.api.write(write.method, write.path, body, FirewallAnswer)\n"
+REPEATED = '            body["fingerprint"] = self.left.get(write.id, body["fingerprint"])\n'
+READ_JUST_BEFORE = """\
+            now = self.api.get(f"/firewalls/{write.id}", FirewallAnswer).firewall
+            body["fingerprint"] = now.fingerprint
+"""
 
 
 def repeating_everything(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -177,7 +184,7 @@ FAULTS = (
     edit(
         "rules are emptied first and then written",
         OPENS,
-        ("writer.py", "        answer =", EMPTIED),
+        ("writer.py", "        body = dict(write.body)", EMPTIED),
     ),
     edit(
         "a marking step says that rules change",
@@ -301,6 +308,40 @@ FAULTS = (
         "a conflict is planned again, and not written over",
         ("writer.py", CALL, OVERWRITTEN),
     ),
+    # Versions, and machines of others
+    edit(
+        "a write sends no version",
+        NOT_OVERWRITTEN,
+        ("plugin.py", '        "fingerprint": there.fingerprint,\n', ""),
+    ),
+    edit(
+        "a write sends a version that was read just before it",
+        NOT_OVERWRITTEN,
+        ("writer.py", REPEATED, READ_JUST_BEFORE),
+    ),
+    edit(
+        "the version that the last write left is forgotten",
+        ADOPTED,
+        ("writer.py", REPEATED, "            pass\n"),
+    ),
+    edit(
+        "other firewalls of a machine are not seen",
+        UNDER_ANOTHER,
+        (
+            "reader.py",
+            'if on.id == machine.id and firewall.status == "enabled"',
+            "if on.id == machine.id and MARKER.read(firewall.tags)",
+        ),
+    ),
+    edit(
+        "a machine is taken from its other firewall",
+        UNDER_ANOTHER,
+        (
+            "plugin.py",
+            '{"machine": int(str(attachment.native))}',
+            '{"machine": int(str(attachment.native)), "move": True}',
+        ),
+    ),
     # Limits of one rule
     edit(
         "15 pieces of ports a rule are not respected",
@@ -378,8 +419,8 @@ def _stage_modules() -> tuple[Any, Any]:
     return importlib.import_module("brook_double"), importlib.import_module("brook_stage")
 
 
-def test_there_are_all_38() -> None:
-    assert len({fault.name for fault in FAULTS}) == len(FAULTS) == 38
+def test_there_are_all_43() -> None:
+    assert len({fault.name for fault in FAULTS}) == len(FAULTS) == 43
 
 
 @pytest.mark.parametrize("scenario", sorted({fault.scenario for fault in FAULTS}))

@@ -89,7 +89,7 @@ class BrookDouble(Double):
         everything = list(getattr(self, name).values())
         items = everything[(page - 1) * size : page * size]
         if name == "firewalls":
-            items = [self._shown(firewall) for firewall in items]
+            items = [self.shown(firewall) for firewall in items]
         pages = max(1, -(-len(everything) // size))
         return 200, {name: items, "page": page, "pages": pages, "results": len(everything)}
 
@@ -113,7 +113,8 @@ class BrookDouble(Double):
 
     def _replace(self, id_: int, body: Json) -> tuple[int, Json]:
         firewall = self._known(id_)
-        if body.get("fingerprint") != _fingerprint(firewall):
+        # Who sends no fingerprint writes whatever is there.
+        if body.get("fingerprint", _fingerprint(firewall)) != _fingerprint(firewall):
             raise error(409, "changed", "the firewall was changed since it was read")
         self._check(body)
         firewall["rules"] = {k: copy.deepcopy(v) for k, v in body.items() if k != "fingerprint"}
@@ -121,6 +122,9 @@ class BrookDouble(Double):
 
     def _attach(self, id_: int, body: Json) -> tuple[int, Json]:
         firewall, machine = self._known(id_), self._machine(body["machine"])
+        if body.get("move"):
+            for other in self.firewalls.values():
+                other["machines"] = [on for on in other["machines"] if on["id"] != machine]
         if machine not in [on["id"] for on in firewall["machines"]]:
             firewall["machines"].append({"id": machine, "status": "applied"})
         return self._written(firewall)
@@ -135,9 +139,9 @@ class BrookDouble(Double):
         return self._answer(firewall)
 
     def _answer(self, firewall: Json) -> tuple[int, Json]:
-        return 200, {"firewall": self._shown(firewall)}
+        return 200, {"firewall": self.shown(firewall)}
 
-    def _shown(self, firewall: Json) -> Json:
+    def shown(self, firewall: Json) -> Json:
         return copy.deepcopy(firewall) | {"fingerprint": _fingerprint(firewall)}
 
     def _known(self, id_: int) -> Json:
@@ -174,4 +178,6 @@ class BrookDouble(Double):
 
 
 def _fingerprint(firewall: Json) -> str:
-    return hashlib.sha256(json.dumps(firewall["rules"], sort_keys=True).encode()).hexdigest()[:8]
+    """Of the rules and the tags: a write of either changes it."""
+    whole = json.dumps([firewall["rules"], firewall["tags"]], sort_keys=True)
+    return hashlib.sha256(whole.encode()).hexdigest()[:8]

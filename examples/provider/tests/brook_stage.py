@@ -148,6 +148,17 @@ class BrookStage(HttpStage):
         self._of(name)["machines"] = machines
         return "db-1"
 
+    def version(self, name: str) -> object:
+        listed = self.cloud.shown(self._of(name))
+        return listed["fingerprint"]
+
+    def put_under_another(self, name: str, rules: Sequence[Spelled]) -> None:
+        id_ = self.cloud.add_firewall("monitoring", [_rule(rule) for rule in rules], [])
+        self.cloud.firewalls[id_]["machines"] = [{"id": self.machine, "status": "applied"}]
+
+    def under_another(self, name: str) -> bool:
+        return self.machine in [on["id"] for on in self._of("monitoring")["machines"]]
+
     def _of(self, name: str) -> Json:
         firewall = self.cloud.firewall(name)
         assert firewall is not None
