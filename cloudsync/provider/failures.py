@@ -47,6 +47,8 @@ class Failure:
     """Seconds, by the vendor's own hint."""
     advice: str = ""
     """What a person should look at or do, from `Dialect.advice`."""
+    answer: object = None
+    """The answer as JSON, for a vendor that says more than a code in it; goes into no message."""
 
     @property
     def text(self) -> str:

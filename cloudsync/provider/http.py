@@ -16,9 +16,8 @@ unknown, never empty.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 import requests
@@ -55,6 +54,8 @@ class Paging:
     token: str = ""
     """The field with an opaque token for the next page, which is sent as `page_parameter`; null or
     empty on the last page. Then the first page is asked for without it."""
+    token_on_last: bool = True
+    """Whether the last page has that field too, so that an answer without it is cut short."""
     total: str = ""
     """The field with the number of all items, if the vendor counts them."""
     page_parameter: str = "page"
@@ -77,6 +78,9 @@ class Dialect:
     did_nothing: frozenset[int] = frozenset({503})
     """Statuses of 500 and above after which a write surely took no effect, so that it is
     repeated."""
+    once: bool = False
+    """Whether the vendor does a write once however often it is sent, by the id of the request that
+    every write then carries: it is repeated although its fate is unknown."""
     rate: tuple[str, str] = ("RateLimit-Remaining", "RateLimit-Limit")
     """The headers with the calls left and allowed."""
     means: Mapping[str, int] = field(default_factory=dict)
@@ -87,38 +91,80 @@ class Dialect:
     act."""
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request of an account."""
+
+    method: str
+    path: str
+    query: Mapping[str, Any] | None = None
+    body: Mapping[str, Any] | None = None
+    """As JSON; None sends none."""
+    headers: Mapping[str, str] | None = None
+    reads: bool = False
+    """Whether it writes nothing, whatever its method."""
+    seconds: float | None = None
+    """How long the answer may take; None: `CALL_SECONDS`."""
+
+    @property
+    def what(self) -> str:
+        """The call, for people: `POST /firewalls`."""
+        return f"{self.method} {self.path}"
+
+
 class Rest:
     """One account of a REST API. Its connections are closed with the last reference to it."""
 
-    def __init__(self, account: Account, endpoint: str, token: SecretRef, dialect: Dialect) -> None:
-        """`endpoint`: the base URL, without a slash at its end. Raises `AuthError` if the token
-        cannot be had."""
+    def __init__(
+        self,
+        account: Account,
+        endpoint: str,
+        credentials: SecretRef | requests.Session,
+        dialect: Dialect,
+    ) -> None:
+        """`endpoint`: the base URL, without a slash at its end. `credentials`: a token, or a
+        session that has others and is `secured`. Raises `AuthError` if the token cannot be had."""
         self.account, self.dialect = account, dialect
         self.rate: tuple[int, int] | None = None
         """Calls left and allowed, as the last answer said."""
         self._endpoint = endpoint
-        self._session = session(token_of(account, token))
+        if isinstance(credentials, SecretRef):
+            credentials = session(token_of(account, credentials))
+        self._session = credentials
         self._session.headers["User-Agent"] = f"cloudsync/{__version__}"
         weakref.finalize(self, self._session.close).atexit = False
 
     def get(self, path: str, model: type[Model], query: Mapping[str, Any] | None = None) -> Model:
         """A read, repeated while that may help. Raises `ProviderError`."""
-        answer = self._repeated("GET", path, {"params": dict(query or {})})
-        return understood(f"GET {path}", answer, model)
+        call = Call("GET", path, query, reads=True)
+        return understood(call.what, self._repeated(call), model)
+
+    def ask(
+        self,
+        path: str,
+        model: type[Model],
+        body: Mapping[str, Any] | None = None,
+        seconds: float = CALL_SECONDS,
+    ) -> Model:
+        """A question that the vendor wants as a POST and that writes nothing: repeated as a read
+        is. `seconds`: how long one answer may take. Raises `ProviderError`."""
+        call = Call("POST", path, body=body, reads=True, seconds=seconds)
+        return understood(call.what, self._repeated(call), model)
 
     def write(
         self,
         method: str,
         path: str,
-        body: Mapping[str, Any],
+        body: Mapping[str, Any] | None,
         model: type[Model],
-        headers: Mapping[str, str] = MappingProxyType({}),
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, Any] | None = None,
     ) -> Model:
         """A write, with headers of its own such as `If-Match`; repeated only if it surely did
-        nothing. Raises `ProviderError`, with `fate_unknown` if it is; a `Conflict` is never
-        repeated, since the core plans again."""
-        answer = self._repeated(method, path, {"json": dict(body), "headers": dict(headers)})
-        return understood(f"{method} {path}", answer, model, write=True)
+        nothing (or `Dialect.once`). `body`: None sends none. Raises `ProviderError`, with
+        `fate_unknown` if it is; a `Conflict` is never repeated, since the core plans again."""
+        call = Call(method, path, query, body, headers)
+        return understood(call.what, self._repeated(call), model, write=True)
 
     def pages(
         self,
@@ -131,28 +177,41 @@ class Rest:
         not fit, is an error: a part is never taken for the whole."""
         paging, what = self.dialect.paging, f"GET {path}"
         items: list[Any] = []
+        total: object = None
+        for answer in self.answers(path, query):
+            listed = answer.get(name)
+            if not isinstance(listed, list):
+                raise Transient(f"{what}: an answer without {name}")
+            items += listed
+            total = at(answer, paging.total) if paging.total else None
+            read = f"{len(items)} of {'?' if total is None else total}"
+            self.account.progress(f"{self.account.name}: reading {name}, {read}")
+        if total is not None and total != len(items):
+            raise Transient(
+                f"{what}: {len(items)} of {total} {name} arrived; the list changed while "
+                f"it was read, or is cut short"
+            )
+        return [understood(what, item, model) for item in items]
+
+    def answers(
+        self, path: str, query: Mapping[str, Any] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The pages of a list one by one, each a whole answer: for a vendor whose pages are no
+        plain lists. Raises `ProviderError`; there is no end before the last page."""
+        paging, what = self.dialect.paging, f"GET {path}"
         page: int | str | None = None if paging.token else 1
         for _ in range(MAX_PAGES):
             numbers = {paging.page_parameter: page, paging.size_parameter: paging.size}
-            answer = self._repeated("GET", path, {"params": {**(query or {}), **numbers}})
-            listed = answer.get(name)
-            if not isinstance(listed, list) or not _counted(paging, answer):
-                raise Transient(f"{what}: an answer without {name} or its page numbers")
-            total = at(answer, paging.total) if paging.total else None
-            items += listed
+            answer = self._repeated(Call("GET", path, {**(query or {}), **numbers}, reads=True))
+            if not _counted(paging, answer):
+                raise Transient(f"{what}: an answer without its page numbers")
+            yield answer
             following = _following(paging, answer, page)
             if following is None:
-                if total is not None and total != len(items):
-                    raise Transient(
-                        f"{what}: {len(items)} of {total} {name} arrived; the list changed while "
-                        f"it was read, or is cut short"
-                    )
-                return [understood(what, item, model) for item in items]
+                return
             if following == page:
                 raise Transient(f"{what}: the same page was named twice")
             page = following
-            read = f"{len(items)} of {'?' if total is None else total}"
-            self.account.progress(f"{self.account.name}: reading {name}, {read}")
         raise Transient(f"{what}: more than {MAX_PAGES} pages")
 
     def probe(self, path: str) -> None:
@@ -161,20 +220,26 @@ class Rest:
         first = {} if paging.token else {paging.page_parameter: 1}
         self.get(path, Nothing, {**first, paging.size_parameter: 1})
 
-    def _repeated(self, method: str, path: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    def _repeated(self, call: Call) -> dict[str, Any]:
         return repeated(
-            lambda: self._call(method, path, options),
+            lambda: self._sent(call),
             deadline=self.account.deadline,
-            write=method != "GET",
+            write=not call.reads,
+            once=self.dialect.once,
         )
 
-    def _call(self, method: str, path: str, options: Mapping[str, Any]) -> dict[str, Any]:
-        what, write = f"{method} {path}", method != "GET"
-        seconds = min(CALL_SECONDS, seconds_left(self.account.deadline, what))
+    def _sent(self, call: Call) -> dict[str, Any]:
+        what, write = call.what, not call.reads
+        seconds = min(call.seconds or CALL_SECONDS, seconds_left(self.account.deadline, what))
         try:
             answer = bounded(
                 lambda: self._session.request(
-                    method, f"{self._endpoint}{path}", timeout=seconds, **options
+                    call.method,
+                    f"{self._endpoint}{call.path}",
+                    params=dict(call.query or {}),
+                    json=None if call.body is None else dict(call.body),
+                    headers=dict(call.headers or {}),
+                    timeout=seconds,
                 ),
                 seconds,
             )
@@ -206,19 +271,24 @@ class Rest:
             write,
             seconds_of(answer.headers.get("Retry-After", "")),
             dialect.advice.get(code) or dialect.advice.get(status, ""),
+            body,
         )
         return dialect.judge(failure) or by_status(failure, dialect.did_nothing)
 
 
+class NotUnderstood(Transient):
+    """An answer that does not fit its model."""
+
+
 def understood(what: str, answer: object, model: type[Model], *, write: bool = False) -> Model:
-    """The answer as its model. Raises `Transient`, which names the field and never its value."""
+    """The answer as its model. Raises `NotUnderstood`, which names the field, never its value."""
     try:
         return model.model_validate(answer)
     except ValidationError as error:
         # A key of the vendor's (the name of a label) may be a step of the way to the field.
         field = printable(".".join(map(str, error.errors(include_input=False)[0]["loc"])))
         where = field[:_LONGEST_FIELD] or "the answer"
-        raise Transient(
+        raise NotUnderstood(
             f"{what}: an answer that cannot be understood ({where})", fate_unknown=write
         ) from None
 
@@ -253,7 +323,7 @@ def _counted(paging: Paging, answer: Mapping[str, Any]) -> bool:
     null for a count that it does not know."""
     if paging.last and not isinstance(at(answer, paging.last), int):
         return False
-    if paging.token and not _has(answer, paging.token, str):
+    if paging.token and paging.token_on_last and not _has(answer, paging.token, str):
         return False
     return not paging.total or _has(answer, paging.total, int)
 

@@ -71,14 +71,16 @@ def retried(
         return _again(call, error, deadline, safe, most)
 
 
-def repeated(call: Callable[[], Result], *, deadline: float, write: bool) -> Result:
+def repeated(
+    call: Callable[[], Result], *, deadline: float, write: bool, once: bool = False
+) -> Result:
     """`retried` by the rule that fits most vendors: a read while trying again may help; a write
-    only if it surely did nothing. A `Conflict` of a write is never repeated, since the core looks
-    and plans again."""
+    only if it surely did nothing, or if the vendor does it `once` however often it is sent. A
+    `Conflict` of a write is never repeated, since the core looks and plans again."""
 
     def safe(error: ProviderError) -> bool:
-        lost = write and (error.fate_unknown or isinstance(error, Conflict))
-        return error.temporary and not lost
+        lost = error.fate_unknown and not once
+        return error.temporary and not (write and (lost or isinstance(error, Conflict)))
 
     return retried(call, deadline=deadline, safe=safe)
 

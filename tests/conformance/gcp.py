@@ -11,9 +11,6 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-# The import takes longer than a scenario's whole deadline.
-from google.cloud import compute_v1  # noqa: F401
-
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
 from cloudsync.rules.networks import ANY4, ANY6

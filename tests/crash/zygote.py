@@ -157,8 +157,6 @@ _MODULES = {
 _SHORTER = {
     "cloudsync.provider.http": {"CALL_SECONDS": CALL_SECONDS},
     "cloudsync.provider.waiting": {"FIRST_SECONDS": 0.005},
-    "cloudsync_gcp.client": {"CALL_SECONDS": CALL_SECONDS},
-    "cloudsync_gcp.writer": {"CALL_SECONDS": CALL_SECONDS},
     "cloudsync_aws.client": {"READ_SECONDS": CALL_SECONDS},
     # A real server, and not a double.
     "cloudsync_openstack.client": {"READ_SECONDS": 8 * CALL_SECONDS},

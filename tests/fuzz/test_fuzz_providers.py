@@ -136,11 +136,12 @@ NEW_FIELDS = ("statistics", "usage", "health", "cost_per_hour", "cloudsync-never
 FIELDS = {
     "hetzner": NEW_FIELDS,
     "digitalocean": NEW_FIELDS,
-    "gcp": (NEW_FIELDS[-1], "kind", "creationTimestamp", "selfLink", "selfLinkWithId"),
+    "gcp": ("kind", "creationTimestamp", "selfLink", "selfLinkWithId"),
 }
 """By vendor, fields that its answers have and no call takes: new ones, and those that Google
-documents as output only, besides the metadata of logging that is off. EC2 has none that could be
-echoed: rules are written by their values, and botocore hands on only what its model of EC2
+documents as output only, besides the metadata of logging that is off (a new one may restrict the
+rule, and an update that leaves it out would take it off: it is sent back). EC2 has none that could
+be echoed: rules are written by their values, and botocore hands on only what its model of EC2
 knows."""
 
 

@@ -32,7 +32,7 @@ def test_a_virtual_environment_is_named_by_its_own_python(tmp_path: Path) -> Non
 
 
 def test_the_image_is_built_again() -> None:
-    assert "EXTRAS=gcp" in install_command("gcp", "google.cloud.compute_v1", "/opt/cloudsync")
+    assert "EXTRAS=gcp" in install_command("gcp", "google.auth", "/opt/cloudsync")
 
 
 def test_the_systems_python_and_a_strangers_plugin() -> None:

@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
-
 from cloudsync.provider.access import Access, asked, of_quota, rows_of
+from cloudsync.provider.answers import Answer, Nothing
 from cloudsync.provider.contract import Account, FirewallSpec
 from cloudsync.provider.errors import ProviderError
 from cloudsync_gcp.client import Api
@@ -24,25 +23,29 @@ _ELSEWHERE = ("compute.networks.updatePolicy", "compute.globalOperations.get")
 _UNKNOWN = f"Google says so only when a rule is written; {_ROLE}"
 
 
-def check(account: Account, base: str, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
+def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
     """Raises nothing but bugs."""
-    return rows_of(lambda: _rows(account, base, specs), "credentials: compute.firewalls.list")
+    return rows_of(lambda: _rows(account, specs), "credentials: compute.firewalls.list")
 
 
-def _rows(account: Account, base: str, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
+def _rows(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
     """Raises `ProviderError` if the rules of the project cannot be listed."""
-    api = Api(account, base)
-    rules = api.pages("global/firewalls")
+    api = Api(account)
+    rules = api.listed("global/firewalls")
     rows = [
         Access("credentials", "plan", "ok", "Google accepts them"),
         Access("compute.firewalls.list", "plan", "ok", "granted"),
     ]
     rows += _writing(api, rules, specs)
-    questions = {"compute.instances.list": partial(api.get, "aggregated/instances", maxResults="1")}
+    questions = {
+        "compute.instances.list": partial(
+            api.get, api.path("aggregated/instances"), Nothing, {"maxResults": 1}
+        )
+    }
     for network in sorted({settings_of(spec).network for spec in specs}):
-        path = f"global/networks/{network}"
-        effective = partial(api.get, f"{path}/getEffectiveFirewalls")
-        questions[f"compute.networks.get of {network}"] = partial(api.get, path)
+        path = api.path(f"global/networks/{network}")
+        effective = partial(api.get, f"{path}/getEffectiveFirewalls", Nothing)
+        questions[f"compute.networks.get of {network}"] = partial(api.get, path, Nothing)
         questions[f"compute.networks.getEffectiveFirewalls of {network}"] = effective
     rows += [asked(what, "exposure", ask, "granted") for what, ask in questions.items()]
     rows.append(_quota(api))
@@ -81,20 +84,20 @@ def _writing(
     ]
 
 
-class _Quota(BaseModel):
+class _Quota(Answer):
     metric: str = ""
     usage: float = 0
     limit: float = 0
 
 
-class _Project(BaseModel):
+class _Project(Answer):
     quotas: tuple[_Quota, ...] = ()
 
 
 def _quota(api: Api) -> Access:
     what = "firewall rules of the project"
     try:
-        quotas = _Project.model_validate(api.get("")).quotas
+        quotas = api.get(api.path(), _Project).quotas
     except ProviderError as error:
         return Access(
             what,
@@ -103,8 +106,6 @@ def _quota(api: Api) -> Access:
             f"Google shows the quota to those who have compute.projects.get: {error.message}",
             error.temporary,
         )
-    except ValidationError:
-        quotas = ()
     quota = next((quota for quota in quotas if quota.metric == "FIREWALLS"), None)
     if quota is None:
         return Access(what, "apply", "unknown", "Google does not show the quota")

@@ -1,184 +1,188 @@
-"""Reading over REST with Google's own credentials and transport (google-auth).
+"""One project of Compute Engine over REST, with Google's own credentials (google-auth).
 
-The whole SDK, google.cloud.compute_v1, takes two seconds and 150 MB to import
-(docs/providers/gcp.md), and its typed messages do not show a field they do not know. A plan needs
-one list call; the SDK is for the writer.
+Not by the SDK, google.cloud.compute_v1: it takes two seconds and 150 MB to import, its own waiting
+forgets the endpoint of the configuration, and its typed messages lose fields that they do not know,
+which a full update would then take off a rule.
 """
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import google.auth
 import requests
-from google.auth.credentials import AnonymousCredentials
-from google.auth.exceptions import GoogleAuthError
+from google.auth import exceptions
 from google.auth.transport.requests import AuthorizedSession
 from google.auth.transport.requests import Request as AuthRequest
 
-from cloudsync import __version__
+from cloudsync.provider.answers import Answer, at, printable
 from cloudsync.provider.contract import Account
-from cloudsync.provider.errors import AuthError, Transient
-from cloudsync.provider.retry import retried
-from cloudsync.provider.transport import secured
-from cloudsync_gcp.errors import of_body, of_transport, plain
-from cloudsync_gcp.settings import GcpAccount
+from cloudsync.provider.errors import (
+    AuthError,
+    Conflict,
+    NotFound,
+    ProviderError,
+    QuotaExceeded,
+    RateLimited,
+    Transient,
+)
+from cloudsync.provider.failures import Failure, by_status
+from cloudsync.provider.http import Dialect, Paging, Rest
+from cloudsync.provider.transport import secured, session
+from cloudsync_gcp.settings import account_of, base_of
 
 SCOPES = ("https://www.googleapis.com/auth/compute",)
 CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
-CALL_SECONDS = 30.0
-PAGE = 500
-MAX_PAGES = 200
 
 
-def credentials_of(account: Account) -> Any:
-    """The account's credentials, by the SDK's own chain. Raises `AuthError`."""
-    if settings_of(account).anonymous:
-        return AnonymousCredentials()  # type: ignore[no-untyped-call]  # google-auth has types in parts only
-    try:
-        return google.auth.default(scopes=SCOPES)[0]
-    except (GoogleAuthError, OSError, ValueError) as error:
-        raise AuthError(_without_credentials(error)) from None
+class NotReady(Conflict):
+    """Another operation runs on the same rule: nothing was done."""
 
 
-def settings_of(account: Account) -> GcpAccount:
-    """The account's settings as this provider's own."""
-    if not isinstance(account.settings, GcpAccount):
-        raise TypeError(f"settings of another provider for the account {account.name}")
-    return account.settings
-
-
-class Api:
-    """One project, for reading. Raises `AuthError` without credentials."""
-
-    def __init__(self, account: Account, base: str) -> None:
-        self.account, self.project = account, settings_of(account).project
-        self._base = f"{base}/compute/v1/projects/{self.project}"
-        self._session: requests.Session = secured(
-            requests.Session()
-            if settings_of(account).anonymous
-            else AuthorizedSession(
-                credentials_of(account),
-                auth_request=AuthRequest(secured(requests.Session())),  # type: ignore[no-untyped-call]
-            )
+_BY_REASON: Mapping[type[ProviderError], frozenset[str]] = {
+    RateLimited: frozenset(
+        (
+            "rateLimitExceeded",
+            "userRateLimitExceeded",
+            "RATE_LIMIT_EXCEEDED",
+            "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED",
         )
+    ),
+    NotReady: frozenset(
+        (
+            "resourceNotReady",
+            "RESOURCE_NOT_READY",
+            "resourceInUseByAnotherResource",
+            "RESOURCE_OPERATION_RATE_EXCEEDED",
+        )
+    ),
+    QuotaExceeded: frozenset(("quotaExceeded", "QUOTA_EXCEEDED", "limitExceeded", "QUOTA_LIMIT")),
+    Conflict: frozenset(("RESOURCE_ALREADY_EXISTS",)),
+    NotFound: frozenset(("RESOURCE_NOT_FOUND",)),
+}
+_ADVICE = {
+    401: "Google does not accept the credentials",
+    403: "the role in docs/providers/gcp.md has what is needed",
+    409: "somebody else changed the rules meanwhile",
+    412: "somebody else changed the rules meanwhile",
+}
 
-    def pages(self, path: str) -> list[dict[str, Any]]:
-        """Every item of a list. A page that is missing is an error. Raises `ProviderError`."""
-        items: list[dict[str, Any]] = []
-        for answer in self._paged(path):
-            page = answer.get("items", [])
-            if not isinstance(page, list) or not all(isinstance(item, dict) for item in page):
-                raise Transient(f"GET {path}: an answer that is not the whole list")
-            items += page
-        return items
 
-    def aggregated(self, path: str, kind: str) -> list[dict[str, Any]]:
+class Permissions(Answer):
+    """Those of a question that the caller has."""
+
+    permissions: tuple[str, ...] = ()
+
+
+class Api(Rest):
+    """One project. Raises `AuthError` without credentials."""
+
+    def __init__(self, account: Account) -> None:
+        super().__init__(account, f"{base_of(account)}/compute/v1", _session(account), DIALECT)
+        self.project = account_of(account).project
+
+    def path(self, resource: str = "") -> str:
+        """The path of a resource of the project; "" is the project itself."""
+        return f"/projects/{self.project}/{resource}".removesuffix("/")
+
+    def listed(self, resource: str) -> list[dict[str, Any]]:
+        """Every item of a list. Raises `ProviderError`."""
+        path = self.path(resource)
+        return [item for page in self.answers(path) for item in _items(path, page, "items")]
+
+    def aggregated(self, kind: str) -> list[dict[str, Any]]:
         """Every item of a list over all zones. A zone that did not answer is an error. Raises
         `ProviderError`."""
+        path = self.path(f"aggregated/{kind}")
         items: list[dict[str, Any]] = []
-        for answer in self._paged(path):
-            scopes = answer.get("items", {})
-            if answer.get("unreachables") or not isinstance(scopes, dict):
-                raise Transient(f"GET {path}: an answer that is not the whole list")
-            for scope in scopes.values():
-                page = scope.get(kind, []) if isinstance(scope, dict) else None
-                if (
-                    not isinstance(page, list)
-                    or _partial(scope)
-                    or not all(isinstance(item, dict) for item in page)
-                ):
-                    raise Transient(f"GET {path}: an answer that is not the whole list")
-                items += page
+        for page in self.answers(path):
+            scopes = page.get("items", {})
+            if page.get("unreachables") or _warned(page) or not isinstance(scopes, dict):
+                raise _partial(path)
+            items += (item for scope in scopes.values() for item in _items(path, scope, kind))
             self.account.progress(f"reading {kind}, {len(items)} so far")
         return items
 
-    def get(self, path: str, **query: str) -> dict[str, Any]:
-        """One resource; "" is the project itself. Raises `ProviderError`."""
-        return self._get(path, query)
+    def granted(self, resource: str, permissions: Sequence[str]) -> frozenset[str]:
+        """Which of the permissions the caller has on a resource. Raises `ProviderError`."""
+        path = self.path(f"{resource}/testIamPermissions")
+        answer = self.ask(path, Permissions, {"permissions": list(permissions)})
+        return frozenset(answer.permissions)
 
-    def granted(self, path: str, permissions: Sequence[str]) -> frozenset[str]:
-        """Which of the permissions the caller has on a resource: a question, though it is a POST.
-        Raises `ProviderError`."""
-        answer = retried(
-            lambda: self._once(
-                f"{path}/testIamPermissions", {}, {"permissions": list(permissions)}
-            ),
-            deadline=self.account.deadline,
-            safe=lambda error: error.temporary,
-        )
-        return frozenset(map(str, answer.get("permissions") or ()))
 
-    def _paged(self, path: str) -> Iterator[dict[str, Any]]:
-        query: dict[str, str] = {"maxResults": str(PAGE)}
-        for _ in range(MAX_PAGES):
-            answer = self._get(path, query)
-            if _partial(answer):
-                raise Transient(f"GET {path}: an answer that is not the whole list")
-            yield answer
-            token = answer.get("nextPageToken")
-            if not token:
-                return
-            if token == query.get("pageToken"):
-                raise Transient(f"GET {path}: the pages do not end")
-            query["pageToken"] = str(token)
-        raise Transient(f"GET {path}: more than {MAX_PAGES} pages")
+def error_of(failure: Failure, reasons: Sequence[str]) -> ProviderError:
+    """An error by its reasons and its HTTP status; 403 is a rate limit as often as a permission,
+    and only the reason says which."""
+    failure = replace(failure, code=printable(reasons[0])[:80] if reasons else str(failure.status))
+    kinds = (kind for kind, names in _BY_REASON.items() if not names.isdisjoint(reasons))
+    kind = RateLimited if failure.status == 429 else next(kinds, None)
+    if kind is RateLimited:
+        return RateLimited(failure.text, retry_after=failure.retry_after)
+    if kind is not None:
+        return kind(failure.text)
+    if advice := _ADVICE.get(failure.status):
+        failure = replace(failure, message=f"{failure.message} ({advice})")
+    return by_status(failure)
 
-    def _get(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
-        return retried(
-            lambda: self._once(path, query),
-            deadline=self.account.deadline,
-            safe=lambda error: error.temporary,
-        )
 
-    def _once(
-        self, path: str, query: Mapping[str, str], asked: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        method = "GET" if asked is None else "POST"
-        what = f"{method} {path}"
-        left = self.account.deadline - time.monotonic()
-        if left <= 0:
-            raise Transient(f"{what}: the run's deadline is reached")
+def judge(failure: Failure) -> ProviderError:
+    """An error by its JSON body: `{"error": {"errors": [{"reason", "message"}], "details":
+    [{"reason"}]}}`."""
+    lists = (at(failure.answer, f"error.{key}") for key in ("errors", "details"))
+    entries = (entry for listed in lists if isinstance(listed, list) for entry in listed)
+    reasons = (entry.get("reason") for entry in entries if isinstance(entry, dict))
+    return error_of(failure, [str(reason) for reason in reasons if reason])
+
+
+DIALECT = Dialect(
+    "Google",
+    Paging(
+        500,
+        token="nextPageToken",  # noqa: S106 - the name of a field
+        token_on_last=False,
+        page_parameter="pageToken",
+        size_parameter="maxResults",
+    ),
+    judge,
+    did_nothing=frozenset(),
+    once=True,
+)
+
+
+class _Session(AuthorizedSession):
+    """Adds Google's credentials to every request and refreshes them; follows no redirect."""
+
+    def request(self, *args: Any, **options: Any) -> requests.Response:
+        """Raises `ProviderError` if the credentials cannot be used: nothing was sent then."""
         try:
-            response = self._session.request(
-                method,
-                f"{self._base}/{path}".removesuffix("/"),
-                params=dict(query),
-                json=asked,
-                timeout=min(CALL_SECONDS, left),
-                headers={"User-Agent": f"cloudsync/{__version__}"},
-                allow_redirects=False,
-            )
-        except (requests.RequestException, GoogleAuthError) as error:
-            raise of_transport(what, error, write=False) from None
-        try:
-            answer = response.json()
-        except ValueError:
-            answer = None
-        if not 200 <= response.status_code < 300:
-            raise of_body(
-                what,
-                response.status_code,
-                answer,
-                write=False,
-                hint=response.headers.get("Retry-After", ""),
-            )
-        if not isinstance(answer, dict):
-            raise Transient(f"{what}: the answer is not a JSON object")
+            # google-auth has types in parts only.
+            send: Any = super().request
+            answer: requests.Response = send(*args, **{**options, "allow_redirects": False})
+        except exceptions.TransportError:
+            reason = "the Google credentials could not be refreshed: the connection failed"
+            raise Transient(reason) from None
+        except exceptions.RefreshError:
+            reason = "Google refuses to refresh the credentials; are they revoked or expired?"
+            raise AuthError(reason) from None
+        except exceptions.GoogleAuthError as error:
+            kind = type(error).__name__
+            raise AuthError(f"the Google credentials cannot be used ({kind})") from None
         return answer
 
 
-def _partial(answer: Mapping[str, Any]) -> bool:
-    """Whether Google warns of the list (UNREACHABLE, PARTIAL_SUCCESS, ...); that a page is empty is
-    no warning to heed."""
-    warning = answer.get("warning")
-    return bool(warning) and not (
-        isinstance(warning, dict) and warning.get("code") == "NO_RESULTS_ON_PAGE"
-    )
+def _session(account: Account) -> requests.Session:
+    if account_of(account).anonymous:
+        return session()
+    try:
+        credentials = google.auth.default(scopes=SCOPES)[0]
+    except (exceptions.GoogleAuthError, OSError, ValueError) as error:
+        raise AuthError(_without_credentials(error)) from None
+    authorized: Any = _Session
+    return secured(authorized(credentials, auth_request=AuthRequest(secured(requests.Session()))))
 
 
 def _without_credentials(error: Exception) -> str:
@@ -189,9 +193,30 @@ def _without_credentials(error: Exception) -> str:
             f"no Google credentials: set {CREDENTIALS}, log in with gcloud auth application-default"
             " login, or run where a service account is attached"
         )
-    file = f"the file that {CREDENTIALS} names, {plain(named)},"
+    file = f"the file that {CREDENTIALS} names, {printable(named)},"
     if isinstance(error, OSError):
         return f"{file} cannot be read: {error.strerror}"
     if not Path(named).exists():
         return f"{file} is not there"
     return f"{file} is not a credentials file that Google's library understands"
+
+
+def _items(path: str, holder: object, name: str) -> list[dict[str, Any]]:
+    """The list in the field `name`, which Google leaves out if it is empty."""
+    items = holder.get(name, []) if isinstance(holder, dict) else None
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise _partial(path)
+    if _warned(holder):
+        raise _partial(path)
+    return items
+
+
+def _warned(holder: object) -> bool:
+    """Whether Google warns of the list (UNREACHABLE, PARTIAL_SUCCESS, ...); that a page is empty is
+    no warning to heed."""
+    code = at(holder, "warning.code")
+    return bool(at(holder, "warning")) and code != "NO_RESULTS_ON_PAGE"
+
+
+def _partial(path: str) -> Transient:
+    return Transient(f"GET {path}: an answer that is not the whole list")

@@ -46,9 +46,8 @@ def _instances(account: Account) -> list[VisibleMachine]:
     `ProviderError`."""
     from cloudsync_gcp.client import Api
     from cloudsync_gcp.machines import Instance
-    from cloudsync_gcp.plugin import base_of
 
-    listed = Api(account, base_of(account)).aggregated("aggregated/instances", "instances")
+    listed = Api(account).aggregated("instances")
     try:
         instances = [Instance.model_validate(answer) for answer in listed]
     except ValueError:

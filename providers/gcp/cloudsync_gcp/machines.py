@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.errors import AuthError, NotFound, Transient, Unsupported
+from cloudsync.provider.http import NotUnderstood
 from cloudsync.provider.machines import (
     ActingFirewall,
     Action,
@@ -39,15 +39,15 @@ from cloudsync_gcp.policies import (
     Layers,
     NetworkName,
     Party,
+    Policies,
     Policy,
     acting_of,
     in_order,
     network_name,
-    parse_policies,
     vpc_layer,
 )
 from cloudsync_gcp.settings import prefix_of, settings_of
-from cloudsync_gcp.vpc_rules import VpcRule
+from cloudsync_gcp.vpc_rules import GoogleAnswer, VpcRule
 
 NOT_EVALUATED = (
     (
@@ -58,21 +58,16 @@ NOT_EVALUATED = (
     "instances of other projects that use this one's networks (shared VPC)",
 )
 _ENDING = re.compile(rf"(.+)-(?:{SUFFIX}|{DENIAL})")
-_ANSWER = ConfigDict(frozen=True, alias_generator=to_camel)
 T = TypeVar("T")
 _NO_POLICIES: tuple[Policy, ...] = ()
 
 
-class _Address(BaseModel):
-    model_config = _ANSWER
-
+class _Address(GoogleAnswer):
     nat_ip: str = Field(default="", alias="natIP")
     external_ipv6: str = Field(default="", alias="externalIpv6")
 
 
-class _Nic(BaseModel):
-    model_config = _ANSWER
-
+class _Nic(GoogleAnswer):
     name: str = "nic0"
     network: str
     access_configs: tuple[_Address, ...] = ()
@@ -85,23 +80,17 @@ class _Nic(BaseModel):
         yield from (each.external_ipv6 for each in self.ipv6_access_configs if each.external_ipv6)
 
 
-class _Tags(BaseModel):
-    model_config = _ANSWER
-
+class _Tags(GoogleAnswer):
     items: tuple[str, ...] = ()
 
 
-class _Account(BaseModel):
-    model_config = _ANSWER
-
+class _Account(GoogleAnswer):
     email: str = ""
     scopes: tuple[str, ...] = ()
 
 
-class Instance(BaseModel):
+class Instance(GoogleAnswer):
     """One machine of an aggregated list."""
-
-    model_config = _ANSWER
 
     id: str
     name: str
@@ -135,9 +124,7 @@ class Instance(BaseModel):
         return name is not None and name[1] == settings.network and bool(wanted)
 
 
-class _Network(BaseModel):
-    model_config = _ANSWER
-
+class _Network(GoogleAnswer):
     order: str = Field(default=AFTER, alias="networkFirewallPolicyEnforcementOrder")
 
 
@@ -145,7 +132,7 @@ def fleet(
     api: Api, rules: Sequence[VpcRule], owned: Owners, specs: Sequence[FirewallSpec]
 ) -> Fleet:
     """Raises `ProviderError`."""
-    answers = api.aggregated("aggregated/instances", "instances")
+    answers = api.aggregated("instances")
     try:
         instances = [Instance.model_validate(answer) for answer in answers]
         networks = _Networks(api, rules, owned, specs)
@@ -228,7 +215,7 @@ class _Networks:
                 f"the regional firewall policies of {name} in {region}",
                 lambda: self._policies(
                     f"regions/{region}/firewallPolicies/getEffectiveFirewalls",
-                    network=f"global/networks/{name}",
+                    {"network": f"global/networks/{name}"},
                 ),
                 _NO_POLICIES,
             )
@@ -243,7 +230,7 @@ class _Networks:
             path = f"global/networks/{name}"
             order, unread = _asked(
                 f"the order of enforcement of {name}",
-                lambda: _Network.model_validate(self.api.get(path)).order,
+                lambda: self.api.get(self.api.path(path), _Network).order,
                 AFTER,
             )
             policies, unknown = _asked(
@@ -254,19 +241,16 @@ class _Networks:
             self._known[name] = order, policies, (*unread, *unknown)
         return self._known[name]
 
-    def _policies(self, path: str, **query: str) -> tuple[Policy, ...]:
-        return parse_policies(self.api.get(path, **query).get("firewallPolicys"))
+    def _policies(self, path: str, query: Mapping[str, str] | None = None) -> tuple[Policy, ...]:
+        return self.api.get(self.api.path(path), Policies, query).policies
 
 
 def _asked(what: str, ask: Callable[[], T], otherwise: T) -> tuple[T, tuple[str, ...]]:
     """The answer; if Google refuses for good, `otherwise` and a sentence about it."""
     try:
         return ask(), ()
-    except (AuthError, NotFound, Unsupported) as error:
-        reason = error.message
-    except ValidationError:
-        reason = "the answer cannot be understood"
-    return otherwise, (f"{what} could not be read, and may let in more: {reason}",)
+    except (AuthError, NotFound, Unsupported, NotUnderstood) as error:
+        return otherwise, (f"{what} could not be read, and may let in more: {error.message}",)
 
 
 def _machine(

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_gcp import denials
-from cloudsync_gcp.errors import plain
 from cloudsync_gcp.names import has_prefix, is_generated, is_given
 from cloudsync_gcp.native import Firewall, Others, Owned
 from cloudsync_gcp.settings import GcpFirewall, denial_priority, prefix_of, settings_of
@@ -132,12 +132,12 @@ def is_left_over(rule: VpcRule, spec: FirewallSpec) -> bool:
 
 
 def _left_over(rule: VpcRule) -> str:
-    who = ", ".join(rule.targets) or "every machine of the network"
+    who = printable(", ".join(rule.targets)) or "every machine of the network"
     network = f" on the network {rule.network_name}"
     if rule.destination_ranges:
         network += ", for some destinations only"
     return (
-        f"{rule.name} carries this firewall's marker but is for {plain(who)}{network}: it is left"
+        f"{rule.name} carries this firewall's marker but is for {who}{network}: it is left"
         " as it is; delete it if nothing needs it"
     )
 
@@ -167,7 +167,9 @@ def _foreign(rule: VpcRule, *, touches: bool | None) -> str:
         what += f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
     machines = "on these targets"
     if touches is None:
-        machines = f"on machines of these targets that are {plain(', '.join(rule.targets))}'s too"
+        machines = (
+            f"on machines of these targets that are {printable(', '.join(rule.targets))}'s too"
+        )
     if rule.destination_ranges:
         machines += f", to {', '.join(rule.destination_ranges[:_SHOWN])} only"
     return (

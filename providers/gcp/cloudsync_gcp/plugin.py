@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from cloudsync.provider.base import ProviderBase
 from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
@@ -27,7 +28,7 @@ from cloudsync.provider.contract import (
 )
 from cloudsync.rules import protocols
 from cloudsync_gcp.native import Firewall
-from cloudsync_gcp.settings import GcpAccount, GcpFirewall, prefix_of
+from cloudsync_gcp.settings import GcpAccount, GcpFirewall, account_of, base_of, prefix_of
 from cloudsync_gcp.steps import overruling, releasing, steps_of
 from cloudsync_gcp.vpc_rules import LONGEST_TEXT
 from cloudsync_gcp.wishes import inexpressible
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from cloudsync.provider.access import Access
     from cloudsync.provider.init import Starter
 
-ENDPOINT = "https://compute.googleapis.com"
 # Any protocol without ports may be named by its number; by the API's description ports are for
 # tcp and udp only.
 _WITH_PORTS_ELSEWHERE = {33, 132, 136}
@@ -45,12 +45,12 @@ _PROTOCOLS = frozenset(
 )
 
 
-class GcpProvider:
+class GcpProvider(ProviderBase[GcpAccount, GcpFirewall]):
     """Google Cloud VPC firewall rules."""
 
     api_version: ClassVar[str] = API_VERSION
     type: ClassVar[str] = "gcp"
-    sdk: ClassVar[str | None] = "google.cloud.compute"
+    sdk: ClassVar[str | None] = "google.auth"
     extra: ClassVar[str | None] = "gcp"
     account_settings: ClassVar[AccountModel] = GcpAccount
     firewall_settings: ClassVar[FirewallModel] = GcpFirewall
@@ -101,8 +101,7 @@ class GcpProvider:
 
     def endpoint(self, account: Account) -> str:
         """The API's base URL, and the project: `https://compute.googleapis.com/projects/p`."""
-        project = account.settings.project if isinstance(account.settings, GcpAccount) else "?"
-        return f"{base_of(account)}/projects/{project}"
+        return f"{base_of(account)}/projects/{account_of(account).project}"
 
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
         """Marker, widen, replace, narrow; one call per VPC rule that differs."""
@@ -127,22 +126,18 @@ class GcpProvider:
         """Asked of the vendor without a write."""
         from cloudsync_gcp.access import check
 
-        return check(account, base_of(account), specs)
+        return check(account, specs)
 
     def open_reader(self, account: Account) -> Reader:
         """Raises `AuthError` without credentials."""
         from cloudsync_gcp.client import Api
         from cloudsync_gcp.reader import GcpReader
 
-        return GcpReader(Api(account, base_of(account)))
+        return GcpReader(Api(account))
 
     def open_writer(self, account: Account) -> Writer:
         """As `open_reader`."""
+        from cloudsync_gcp.client import Api
         from cloudsync_gcp.writer import GcpWriter
 
-        return GcpWriter(account, base_of(account))
-
-
-def base_of(account: Account) -> str:
-    """Scheme and host of the API; the version's path is the SDK's to add."""
-    return (account.settings.endpoint or ENDPOINT).removesuffix("/compute/v1")
+        return GcpWriter(Api(account))

@@ -23,16 +23,15 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
+from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.machines import ActingFirewall, Action, Stage, StageRule
 from cloudsync.rules import RuleSet
 from cloudsync.rules.networks import ANY, NetworkSet
-from cloudsync_gcp.errors import plain
 from cloudsync_gcp.settings import denial_priority, prefix_of, settings_of
-from cloudsync_gcp.vpc_rules import Entry, Texts, UnknownRule, VpcRule, networks_of
+from cloudsync_gcp.vpc_rules import Entry, GoogleAnswer, Texts, UnknownRule, VpcRule, networks_of
 
 BEFORE = "BEFORE_CLASSIC_FIREWALL"
 AFTER = "AFTER_CLASSIC_FIREWALL"
@@ -54,13 +53,10 @@ _NETWORK = re.compile(r"projects/([^/]+)/global/networks/([^/]+)$")
 _EVERYTHING = (Entry.model_validate({"ipProtocol": "all"}),)
 NetworkName = tuple[str, str]
 """Project and name, or their numbers."""
-_ANSWER = ConfigDict(frozen=True, alias_generator=to_camel)
 
 
-class SecureTag(BaseModel):
+class SecureTag(GoogleAnswer):
     """A tag by which policies name machines."""
-
-    model_config = _ANSWER
 
     name: str = ""
     state: str = "EFFECTIVE"
@@ -71,10 +67,8 @@ class SecureTag(BaseModel):
         return self.state != "INEFFECTIVE"
 
 
-class Match(BaseModel):
+class Match(GoogleAnswer):
     """Which packets a policy's rule is about."""
-
-    model_config = _ANSWER
 
     src_ip_ranges: Texts = ()
     src_address_groups: Texts = ()
@@ -139,10 +133,8 @@ class Match(BaseModel):
         return networks_of(self.src_ip_ranges) if known else ANY
 
 
-class PolicyRule(BaseModel):
+class PolicyRule(GoogleAnswer):
     """One rule of a policy."""
-
-    model_config = _ANSWER
 
     action: str
     priority: int
@@ -169,18 +161,16 @@ class PolicyRule(BaseModel):
         return _in_network(self.target_resources, network)
 
     def __str__(self) -> str:
-        name, unknown = plain(self.rule_name), self.match.unknown_sources
+        name, unknown = printable(self.rule_name), self.match.unknown_sources
         by = f", by {', '.join(unknown)}" if unknown else ""
         if name:
             return f'"{name}" (priority {self.priority}{by})'
         return f"of priority {self.priority}{by}"
 
 
-class Policy(BaseModel):
+class Policy(GoogleAnswer):
     """One firewall policy. Its rules are read one by one: a rule that cannot be understood must not
     hide the others."""
-
-    model_config = _ANSWER
 
     name: str = "?"
     short_name: str = ""
@@ -192,7 +182,7 @@ class Policy(BaseModel):
     @property
     def acting(self) -> ActingFirewall:
         """The policy as a firewall that acts on machines."""
-        name = plain(self.short_name or self.display_name or self.name)
+        name = printable(self.short_name or self.display_name or self.name)
         return ActingFirewall(self.name, name, _KINDS.get(self.type, "firewall policy"))
 
 
@@ -297,11 +287,11 @@ def vpc_layer(
     for rule in rules:
         if not rule.inbound:
             continue
-        kept += [f"{rule.name}: from {plain(source)}" for source in rule.other_sources]
+        kept += [f"{rule.name}: from {printable(source)}" for source in rule.other_sources]
         try:
             matches = rule.matches
         except UnknownRule:
-            unknown.append(f"the VPC rule {plain(rule.name)[:63]} cannot be understood")
+            unknown.append(f"the VPC rule {printable(rule.name)[:63]} cannot be understood")
             continue
         if not matches:
             continue
@@ -356,8 +346,9 @@ def _layer(policy: Policy, network: NetworkName) -> Layer:
             unknown.append(f"a rule of the {acting} cannot be understood")
             continue
         if rule.acts_on_instances_in(network) is not False:
+            by = f"{acting.name}, priority {rule.priority}"
             kept += [
-                f'{acting.name}, priority {rule.priority}: from the secure tag "{plain(tag.name)}"'
+                f'{by}: from the secure tag "{printable(tag.name)}"'
                 for tag in rule.match.src_secure_tags
                 if tag.effective
             ]
@@ -410,10 +401,7 @@ def _in_network(resources: Iterable[str], network: NetworkName) -> bool | None:
     return None if any(unclear) else False
 
 
-def parse_policies(answers: object) -> tuple[Policy, ...]:
-    """`firewallPolicys` of an answer. Raises `ValidationError`."""
-    return _Policies.model_validate({"policies": answers or ()}).policies
+class Policies(GoogleAnswer):
+    """What is in effect on a network, or on it in one region."""
 
-
-class _Policies(BaseModel):
-    policies: tuple[Policy, ...]
+    policies: tuple[Policy, ...] = Field(default=(), alias="firewallPolicys")

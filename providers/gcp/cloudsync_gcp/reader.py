@@ -4,26 +4,24 @@ Internet reaches (`machines.py`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import (
     Absent,
     Description,
     FirewallSpec,
     Kept,
-    Observation,
     Pending,
     Present,
-    Unreadable,
     VendorRule,
 )
-from cloudsync.provider.errors import ProviderError, Unsupported
+from cloudsync.provider.errors import Unsupported
 from cloudsync.provider.machines import Fleet, Marked
-from cloudsync.rules import RuleSet
+from cloudsync.provider.reader import ReaderBase
+from cloudsync.provider.rule_list import ListedRules
 from cloudsync_gcp import denials
 from cloudsync_gcp.client import Api
-from cloudsync_gcp.errors import plain
 from cloudsync_gcp.machines import fleet, marked_firewalls
 from cloudsync_gcp.native import Owned
 from cloudsync_gcp.ownership import Owners, firewall_of, marker_of, opened_by_others, owners
@@ -33,74 +31,69 @@ from cloudsync_gcp.vpc_rules import UnknownRule, VpcRule, parse
 _MANAGERS = {"kubernetes.io/": "Google Kubernetes Engine", "terraform": "Terraform"}
 
 
-@dataclass(slots=True)
-class GcpReader:
+class GcpReader(ReaderBase):
     """Reads one project, the list of its rules once."""
 
-    api: Api
-    _rules: tuple[VpcRule, ...] | None = None
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self._rules: tuple[VpcRule, ...] | None = None
+        self._owned: Owners = {}
 
-    def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
-        """Every firewall asked for; without the whole list none of them is known."""
-        try:
-            rules = self._listed()
-        except ProviderError as error:
-            return {spec.name: Unreadable(error) for spec in specs}
-        owned = owners(rules, specs)
-        return {spec.name: _observed(spec, rules, owned) for spec in specs}
+    def prepare(self, specs: Sequence[FirewallSpec]) -> None:
+        """The whole list of rules, and whose each is."""
+        self._owned = owners(self._listed(), specs)
 
-    def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
+    def observation(self, spec: FirewallSpec) -> Present | Absent:
+        """The rules for exactly the firewall's targets."""
+        return _observed(spec, self._listed(), self._owned)
+
+    def fleet(self, specs: Sequence[FirewallSpec]) -> Fleet:
         """Instances in one call per 500; for each network that their public interfaces are in its
         order and its policies, and for each region there the regional policies."""
-        try:
-            rules = self._listed()
-            return fleet(self.api, rules, owners(rules, specs), specs)
-        except ProviderError as error:
-            return Unreadable(error)
+        rules = self._listed()
+        return fleet(self.api, rules, owners(rules, specs), specs)
 
-    def read_marked(
+    def marked(
         self,
         owner: str,
         specs: Sequence[FirewallSpec],
         *,
         ask: bool,  # noqa: ARG002 - no call is needed
-    ) -> Sequence[Marked] | Unreadable:
+    ) -> Sequence[Marked]:
         """Out of the list of rules."""
-        try:
-            rules = self._listed()
-        except ProviderError as error:
-            return Unreadable(error)
+        rules = self._listed()
         return marked_firewalls(rules, owner, owners(rules, specs))
 
     def _listed(self) -> tuple[VpcRule, ...]:
-        """Raises `ProviderError`; a rule that cannot be understood is one: whose it is and what it
-        does is unknown."""
+        """All rules. One that cannot be understood is an error: whose it is and what it does is
+        unknown."""
         if self._rules is None:
             try:
-                self._rules = tuple(parse(answer) for answer in self.api.pages("global/firewalls"))
+                self._rules = tuple(parse(answer) for answer in self.api.listed("global/firewalls"))
             except UnknownRule as error:
                 raise Unsupported(f"the project has {error}") from None
         return self._rules
 
 
-def _observed(spec: FirewallSpec, rules: Sequence[VpcRule], owned: Owners) -> Observation:
+def _observed(spec: FirewallSpec, rules: Sequence[VpcRule], owned: Owners) -> Present | Absent:
     settings = settings_of(spec)
     try:
         firewall = firewall_of(spec, rules, owned)
         foreign = tuple(Kept(text) for _, text in opened_by_others(spec, rules, owned))
     except UnknownRule as error:
-        return Unreadable(Unsupported(f'next to the firewall "{prefix_of(spec)}" there is {error}'))
+        raise Unsupported(f'next to the firewall "{prefix_of(spec)}" there is {error}') from None
     foreign += tuple(Kept(text) for text in firewall.others.left_over)
     attachments = denials.attachments(firewall, settings)
     if not firewall.owned:
         return Absent(attachments=attachments, foreign=foreign, native=firewall)
     allowing = [each for each in firewall.owned if each.kind == "allow"]
+    listed = ListedRules.of_objects([_object(each) for each in allowing if each.effect])
     return Present(
         id=prefix_of(spec),
-        rules=RuleSet.of(rule for each in allowing for rule in each.effect),
+        rules=listed.rules,
         marker=marker_of(firewall.owned, spec.marker),
-        listed=tuple(rule for each in allowing for rule in each.effect),
-        objects=tuple(_object(each) for each in allowing if each.effect),
+        listed=listed.listed,
+        objects=listed.objects,
         attachments=attachments,
         kept=tuple(_kept(allowing)),
         pending=(*_pending(allowing), *denials.pending(firewall, prefix_of(spec), settings)),
@@ -128,7 +121,7 @@ def _object(owned: Owned) -> VendorRule:
 def _kept(allowing: Sequence[Owned]) -> list[Kept]:
     """Sources of the firewall's rules that are no networks."""
     return [
-        Kept(f"{each.name}: from {plain(source)}", each.rule.reaches, plain(source))
+        Kept(f"{each.name}: from {printable(source)}", each.rule.reaches, printable(source))
         for each in allowing
         for source in each.rule.other_sources
         if not each.rule.disabled and not each.rule.denied

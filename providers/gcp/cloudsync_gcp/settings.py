@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from cloudsync.provider.contract import FirewallSpec
+from cloudsync.provider.contract import Account, FirewallSpec
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync.rules.networks import is_loopback
 
+ENDPOINT = "https://compute.googleapis.com"
 # Google's default, where a denial of the same priority wins over our allowance.
 ALLOW_PRIORITY = 1000
 # With denials of our own: they stand behind our allowances and before everybody else's rules.
@@ -91,6 +92,18 @@ class GcpFirewall(FirewallSettings):
 def denial_priority(settings: GcpFirewall) -> int:
     """The priority of the rules that deny what others let in."""
     return settings.new_priority + DENIAL_BEHIND
+
+
+def account_of(account: Account) -> GcpAccount:
+    """The account's settings as this provider's own."""
+    if not isinstance(account.settings, GcpAccount):
+        raise TypeError(f"settings of another provider for the account {account.name}")
+    return account.settings
+
+
+def base_of(account: Account) -> str:
+    """Scheme and host of the API, without the path of its version."""
+    return (account.settings.endpoint or ENDPOINT).removesuffix("/compute/v1")
 
 
 def settings_of(spec: FirewallSpec) -> GcpFirewall:

@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from cloudsync.provider.answers import Answer
 from cloudsync.provider.descriptions import fitting
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, Rule, RuleSet, protocols
@@ -51,6 +52,12 @@ _WRITTEN_BY_NAME = ("tcp", "udp", "icmp", "esp", "ah", "ipip", "sctp")
 _WITH_PORTS = ("tcp", "udp", "sctp")
 _OUTPUT_ONLY = ("id", "kind", "creationTimestamp", "selfLink", "selfLinkWithId")
 Texts = tuple[str, ...]
+
+
+class GoogleAnswer(Answer):
+    """Base of the models of answers, whose fields Google spells in camel case."""
+
+    model_config = ConfigDict(alias_generator=to_camel)
 
 
 class UnknownRule(ValueError):
