@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloudsync import exit_codes
+from cloudsync.cli.next_step import following, typed
 from cloudsync.cli.reported import reported
 from cloudsync.cli.schedule import hint
 from cloudsync.cli.shared import Chosen, Shell, common, log, of_shard, options_for, planning
@@ -150,7 +151,8 @@ class _Screen:
         self.shell, self._configuration, self._unattended = shell, configuration, unattended
         self._shown = False
 
-    def plan(self, plan: Plan) -> None:
+    def plan(self, plan: Plan, *, asking: bool = False) -> None:
+        """`asking`: the question follows."""
         from cloudsync.render import text
 
         self._shown = True
@@ -160,6 +162,7 @@ class _Screen:
                 verbose=self.shell.verbose,
                 vocabulary=Vocabulary.of(self._configuration.networks, plan),
                 changes_only=self.shell.quiet,
+                asking=asking,
             )
         )
 
@@ -187,7 +190,10 @@ class _Screen:
         if report.plan.has_changes or report.moved is not None or report.declined:
             echo("")
             done = any(outcome.status == "done" for outcome in report.outcomes)
-            self.shell.print([*text.report(report), *(hint() if done else ())])
+            after = hint() if done else ()
+            if report.moved is not None:
+                after = following(typed(self.shell, "plan"), "what an apply would do now")
+            self.shell.print([*text.report(report), *after])
         elif report.notes:
             self.shell.print(text.report(replace(report, outcomes=())))
 
@@ -218,16 +224,17 @@ def _ask_and_apply(
     from cloudsync.render.verdict import feasible, needs_yes
 
     shown = reconcile.plan(configuration, options, screen.shell.progress).plan
-    screen.plan(shown)
-    if not (shown.has_changes and feasible(shown)):
+    asks = shown.has_changes and feasible(shown)
+    screen.plan(shown, asking=asks)
+    if not asks:
         return run(options, replace(terms, approved=shown))
     attaching = needs_yes(shown)
     clear_progress()
     if attaching:
         names = ", ".join(plain(name, 60) for name in attaching)
         echo(
-            f"\nA yes also attaches what is shown above (--allow-attach {names}): everything that "
-            "is not listed closes on those machines."
+            f"\nA yes also attaches what is shown above (as --allow-attach {names} does): what is "
+            "not listed closes on those machines."
         )
     if (
         click.prompt(

@@ -93,7 +93,10 @@ def _configuration(shell: Shell, hosts: tuple[str, ...]) -> Configuration | None
     configuration = shell.load(fleet=True)
     unknown = [name for name in hosts if name not in configuration.hosts]
     if unknown:
-        raise click.UsageError(f"the configuration has no host {', '.join(unknown)}")
+        from cloudsync.config.names import not_configured
+        from cloudsync.render.escape import plain
+
+        raise click.UsageError(plain(not_configured("host", unknown[0], configuration.hosts)))
     return configuration
 
 

@@ -9,13 +9,14 @@ import sys
 import click
 
 from cloudsync import exit_codes
+from cloudsync.cli.group import SuggestingGroup
 from cloudsync.cli.shared import ConfigProblems, Shell, common
 from cloudsync.cli.terminal import width
 from cloudsync.provider.guarded import problem_of
 from cloudsync.render.escape import plain
 
 
-@click.group("config")
+@click.group("config", cls=SuggestingGroup)
 def command() -> None:
     """Check or show the configuration, or print its JSON Schema."""
 

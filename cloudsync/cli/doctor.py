@@ -171,7 +171,9 @@ def _credentials(shell: Shell, configuration: Configuration) -> Iterator[Check]:
 
 def _engines(shell: Shell, configuration: Configuration) -> Iterator[Check]:
     from cloudsync.model.ports import Complete, Failed
+    from cloudsync.planning.port_table import inventory
     from cloudsync.reconcile.discover import discover
+    from cloudsync.render.discovery import counted
 
     try:
         networks, discoveries = discover(configuration, shell.progress)
@@ -179,6 +181,7 @@ def _engines(shell: Shell, configuration: Configuration) -> Iterator[Check]:
         yield Check("state", "broken", str(error))
         return
     yield from (_network(reading) for reading in networks.readings)
+    needs = {host.host: host for host in inventory(configuration, discoveries)}
     for name, discovery in discoveries.items():
         if isinstance(discovery, Failed):
             yield Check("engine", "broken", f"{name}: {discovery.reason}", "cloudsync discover")
@@ -190,7 +193,7 @@ def _engines(shell: Shell, configuration: Configuration) -> Iterator[Check]:
             finding = f"{name}: {bad} labels that do not parse"
             yield Check("engine", "broken", finding, "cloudsync discover names them")
         else:
-            yield Check("engine", "ok", f"{name}: {count(len(discovery.required), 'port')}")
+            yield Check("engine", "ok", f"{name}: {counted(needs[name])}")
 
 
 def _network(reading: NetworkReading) -> Check:

@@ -34,6 +34,9 @@ def code_of(error: BaseException, words: Sequence[str]) -> int:
         else:
             error.show()
         return exit_codes.USAGE
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and not wants_json(words):
+        error.show()
+        return exit_codes.USAGE
     if isinstance(error, click.UsageError):
         problem = error.format_message()
         if wants_json(words):

@@ -12,6 +12,7 @@ import click
 from cloudsync.cli.shared import Shell, common
 from cloudsync.cli.terminal import echo
 from cloudsync.config.models import duration
+from cloudsync.config.names import not_configured
 from cloudsync.planning.reopen import way_back
 from cloudsync.render import history as render
 from cloudsync.render.escape import plain
@@ -100,7 +101,7 @@ def _chosen(
     }
     unknown = [host for host in wanted["hosts"] if host not in configuration.hosts]
     if unknown:
-        raise click.UsageError(f'the configuration has no host "{plain(unknown[0], 60)}"')
+        raise click.UsageError(plain(not_configured("host", unknown[0], configuration.hosts)))
     since = _moment(wanted["since"])
     names = set(wanted["firewalls"])
     return [
@@ -153,7 +154,8 @@ def _entry_with(listed: list[dict[str, Any]], id_: str) -> dict[str, Any]:
     ]
     if len(fitting) != 1:
         raise click.UsageError(
-            f"{'several entries begin' if fitting else 'no entry begins'} with {id_[:60]!r}"
+            f"{'several entries begin' if fitting else 'no entry begins'} with"
+            f" {plain(id_[:60])!r}; cloudsync history --all lists them"
         )
     return fitting[0]
 

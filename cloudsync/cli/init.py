@@ -219,16 +219,15 @@ def _engine(shell: Shell, given: str | None) -> str | None:
 
 def _needs(discovery: Discovery) -> str:
     from cloudsync.model.ports import Failed
+    from cloudsync.render.words import port_list
+    from cloudsync.rules import Rule
+    from cloudsync.rules.networks import ANY
 
     if isinstance(discovery, Failed) or not discovery.required:
         return "whose containers need no public port now"
-    ports = sorted({(port.first, port.last, port.protocol) for port in discovery.required})
-    texts = [
-        f"{first}/{protocol}" if first == last else f"{first}-{last}/{protocol}"
-        for first, last, protocol in ports
-    ]
-    more = f" and {len(texts) - 8} more" if len(texts) > 8 else ""
-    return f"whose containers need {', '.join(texts[:8])}{more}"
+    ports = sorted({(port.protocol, port.first, port.last) for port in discovery.required})
+    rules = [Rule.of(protocol, f"{first}-{last}", ANY) for protocol, first, last in ports]
+    return f"whose containers publish {port_list(rules, 8)}"
 
 
 def _provider(shell: Shell, ask: Asker, given: str | None) -> tuple[str, Starter]:
@@ -251,8 +250,10 @@ def _provider(shell: Shell, ask: Asker, given: str | None) -> tuple[str, Starter
         if (place := starter.detected(os.environ)) is not None
     }
     where = ", ".join(f"{name} ({place})" for name, place in credentials.items())
-    _say(shell, f"credentials: {where or 'none of the usual ones are here'}")
-    if ask.interactive and given is None:
+    asks = ask.interactive and given is None
+    if not (asks and credentials):  # the table below names them
+        _say(shell, f"credentials: {where or 'none of the usual ones are here'}")
+    if asks:
         rows = [
             (
                 name,

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from cloudsync import exit_codes
+from cloudsync.cli.group import SuggestingGroup
 
 COMMANDS = {
     "plan": ("cloudsync.cli.plan", "Show what an apply would change, and why. Writes nothing."),
@@ -114,7 +115,7 @@ class _Context(click.Context):
     formatter_class = _Formatter
 
 
-class Lazy(click.Group):
+class Lazy(SuggestingGroup):
     """A group whose commands are imported when one of them is called; its help needs none of
     them."""
 

@@ -108,6 +108,8 @@ def _print(shell: Shell, configuration: Configuration, plan: Plan, applying: str
     )
     if text.feasible(plan) and not shell.quiet:
         blocks += following(applying)
+    elif exit_codes.of_plan(plan) == exit_codes.FAILED and not shell.quiet:
+        blocks += following(typed(shell, "doctor"), "what is wrong, and how to fix it")
     shell.print(blocks)
 
 

@@ -227,15 +227,12 @@ def options_for(
     shard: Shard | None = None,
 ) -> Options:
     """The options with every name checked. Raises `click.UsageError`."""
-    from difflib import get_close_matches
-
+    from cloudsync.config.names import not_configured
     from cloudsync.reconcile.run import Options
 
     for name in (*firewalls, *granted.adopt, *granted.allow_attach):
         if name not in configuration.firewalls:
-            near = get_close_matches(name, configuration.firewalls, 1)
-            hint = f', did you mean "{near[0]}"?' if near else ""
-            raise click.UsageError(f'the configuration has no firewall "{plain(name, 60)}"{hint}')
+            raise click.UsageError(plain(not_configured("firewall", name, configuration.firewalls)))
     return Options(firewalls, granted, shard)
 
 

@@ -175,8 +175,8 @@ def sources_problem(text: str) -> str | None:
         return 'must be "any", or networks such as 203.0.113.0/24'
     try:
         NetworkSet.of(words)
-    except ValueError:
-        return "has an address that is not a network (host bits must be zero)"
+    except ValueError as error:
+        return str(error)
     return None
 
 

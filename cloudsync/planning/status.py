@@ -4,7 +4,7 @@ when it is held. Pure, over what planning leaves."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -40,6 +40,8 @@ class StatusRow:
     """When what is held closes, if a time is known."""
     detail: str = ""
     """Why it is held."""
+    hold: str = ""
+    """The kind of the hold, such as `grace`."""
 
 
 def rows(
@@ -72,16 +74,17 @@ def _rows(judged: Considered, history: Sequence[Mapping[str, Any]]) -> Iterable[
             state: State = "open" if reasons else "held" if held else "open"
             if closing.covers(RuleSet.of((rule,))):
                 state = "closes"
-            yield StatusRow(
+            row = StatusRow(
                 judged.plan.name,
                 rule,
                 state,
                 reasons,
                 origins,
                 _opened(judged.plan.name, rule, history),
-                held.until if held is not None and not reasons else None,
-                held.detail if held is not None and not reasons else "",
             )
+            if held is not None and not reasons:
+                row = replace(row, until=held.until, detail=held.detail, hold=held.reason)
+            yield row
     for change in judged.plan.changes:
         if change.action == "open" and change.rule is not None:
             reasons, origins = _needed(wanted.overlapping(change.rule))

@@ -40,22 +40,27 @@ def text(
         yield from _unparsed(host)
         yield from _unknown(host)
         yield from _proxied(host.routed)
+        if host.remarks:
+            yield BLANK
         for remark in host.remarks:
             yield Line(plain(remark, 1500), "quiet", "note: ")
 
 
 def _heading(host: HostInventory, place: str | None) -> str:
     name = plain(place or host.host)
-    if host.status == "failed":
-        return name
+    return name if host.status == "failed" else f"{name}: {counted(host)}"
+
+
+def counted(host: HostInventory) -> str:
+    """`12 ports of 9 containers`: how much a host publishes or declares."""
     numbered = [row for row in host.rows if row.ports or _code(row) == _UNNUMBERED]
     if not numbered:
-        return f"{name}: nothing is published"
+        return "nothing is published"
     containers = {
         name_of(row.origin) for row in numbered if row.origin.container or row.origin.service
     }
     by = f" of {words.count(len(containers), 'container')}" if containers else ""
-    return f"{name}: {words.count(len(numbered), 'port')}{by}"
+    return f"{words.count(len(numbered), 'port')}{by}"
 
 
 def _group(title: str, rows: Sequence[Cells], style: Style = "plain") -> Iterator[Block]:
@@ -174,7 +179,9 @@ def _unlisted(container: Unpublished) -> str:
     """Why its ports are not known, and what helps."""
     exposed = f" (it exposes {words.listed(container.exposed)})" if container.exposed else ""
     hint = (
-        "; list them in its label cloudsync.ports, or they close" if container.listens_here else ""
+        "; the label cloudsync.ports on it lists what to open, the rest closes"
+        if container.listens_here
+        else ""
     )
     return f"{container.reason}{exposed}{hint}"
 

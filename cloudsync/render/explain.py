@@ -7,10 +7,10 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from cloudsync.model.plan import Refused
+from cloudsync.model.plan import Held, Refused
 from cloudsync.model.ports import Origin, RequiredPort, name_of
 from cloudsync.planning.explain import Explanation, Reason, Story
-from cloudsync.planning.unpublished import about_unpublished
+from cloudsync.planning.unpublished import about_unpublished, is_unnamed
 from cloudsync.render import networks, words
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Table
 from cloudsync.render.escape import plain
@@ -34,7 +34,8 @@ def text(explanation: Explanation, *, vocabulary: Vocabulary = PLAIN) -> Iterato
     for sentence in networks.read(explanation.networks, _at(explanation)):
         yield Line(sentence, "quiet")
     for remark in about_unpublished(explanation.unpublished):
-        yield Line(f"! it may be listened on unseen: {plain(remark)}", "warning")
+        by = "perhaps also used by " if is_unnamed(remark) else ""
+        yield Line(f"{by}{plain(remark, 1500)}", "warning", "! ")
     for story in explanation.stories:
         yield BLANK
         yield Line(
@@ -44,7 +45,7 @@ def text(explanation: Explanation, *, vocabulary: Vocabulary = PLAIN) -> Iterato
         )
         if story.read.status != "complete":
             yield Line(plain(story.read.reason or "", 1500), "error", "! ", 2)
-        yield Table(tuple(_facts(story, _ports(explanation), vocabulary)))
+        yield Table(tuple(_facts(story, explanation, vocabulary)))
     for port in explanation.local:
         yield BLANK
         yield Line(
@@ -61,8 +62,9 @@ def _at(explanation: Explanation) -> datetime:
     return explanation.at or datetime.now(UTC)
 
 
-def _facts(story: Story, asked: str, vocabulary: Vocabulary) -> Iterator[Row]:
+def _facts(story: Story, explanation: Explanation, vocabulary: Vocabulary) -> Iterator[Row]:
     """A row for each fact: what kind of fact it is, and the fact."""
+    asked = _ports(explanation)
     for rule in story.open or ():
         yield Row(("open now", f"to {_reach(rule, asked, vocabulary)}"), "open")
     for rule in story.vendor:
@@ -80,9 +82,7 @@ def _facts(story: Story, asked: str, vocabulary: Vocabulary) -> Iterator[Row]:
             "warning",
         )
     for held in story.held:
-        until = f" until {held.until:%Y-%m-%d %H:%M} UTC" if held.until else ""
-        what = f"{plain(vocabulary.rule(held.rule))}{until} ({plain(held.reason)})"
-        yield Row(("stays open", f"{what}: {words.message(held.detail)}"), "warning")
+        yield Row(("stays open", _held(held, explanation, vocabulary)), "warning")
     yield from (Row(("open beyond", f"on {words.message(way)}"), "beyond") for way in story.through)
     for machine, halted in story.halted:
         reach = _reach(halted.rule, asked, vocabulary)
@@ -101,9 +101,29 @@ def _facts(story: Story, asked: str, vocabulary: Vocabulary) -> Iterator[Row]:
         for guard in story.guards
     )
     for advice in dict.fromkeys(story.advice):
-        to, colon, how = advice.partition(": ")
-        cells = (to, how) if colon and to.startswith("to ") else ("", advice)
-        yield Row((plain(cells[0]), plain(cells[1], 1500)), "quiet")
+        what, how = _labelled(advice)
+        yield Row((plain(what), plain(how, 1500)), "quiet")
+
+
+def _labelled(advice: str) -> tuple[str, str]:
+    """`to close it` and how, or `closes` and when: an advice as the cells of a row."""
+    what, colon, how = advice.partition(": ")
+    if colon and (what.startswith("to ") or what == "it is held"):
+        return what.removeprefix("it is "), how
+    for verb in ("closes", "opens"):
+        if advice.startswith(f"it {verb} "):
+            return verb, advice.removeprefix(f"it {verb} ")
+    return "", advice
+
+
+def _held(held: Held, explanation: Explanation, vocabulary: Vocabulary) -> str:
+    """What stays open, and why; why a host could not be read stands above all firewalls."""
+    what = plain(vocabulary.rule(held.rule))
+    unread = [name for name, _ in explanation.unread if f"{name} was not read" in held.detail]
+    if held.reason == "unknown-host" and unread:
+        return f"{what}, because {plain(', '.join(unread))} could not be read"
+    until = f" until {held.until:%Y-%m-%d %H:%M} UTC" if held.until else ""
+    return f"{what}{until} ({plain(held.reason)}): {words.message(held.detail)}"
 
 
 def _reach(rule: Rule, asked: str, vocabulary: Vocabulary) -> str:

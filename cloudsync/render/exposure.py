@@ -39,7 +39,7 @@ def troubles(
         yield Remark(f"what the Internet reaches on its machines is not known: {why}", "warning")
         return
     coming = {change.target for change in firewall.changes if change.action == "attach"}
-    if standing.unattached and not coming:
+    if standing.read is not None and not standing.machines and not coming:
         yield Remark(
             "not attached to any machine, so it protects nothing: attach it, or remove it "
             "from the configuration",
@@ -168,13 +168,6 @@ def remarks(firewall: FirewallPlan, vocabulary: Vocabulary = PLAIN) -> Iterator[
     elif standing.read is None:
         yield Remark(f"the provider {firewall.type} does not report what acts on machines", "quiet")
     yield from troubles(firewall, everything=True, vocabulary=vocabulary)
-    if (
-        standing.read is not None
-        and standing.read.status == "complete"
-        and not standing.machines
-        and not standing.unattached
-    ):
-        yield Remark("no machine is behind it", "quiet")
 
 
 def report(shown: Plan) -> Iterator[Remark]:

@@ -9,6 +9,7 @@ from typing import Any
 from cloudsync.render import words
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Style, Table
 from cloudsync.render.escape import plain
+from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NetworkSet
 
 _STYLES: dict[str, Style] = {"done": "open", "nothing-to-do": "quiet", "released": "attach"}
@@ -41,13 +42,10 @@ def listing(entries: Iterable[Mapping[str, Any]], *, hidden: int) -> Iterator[Bl
 def entry(entry: Mapping[str, Any]) -> Iterator[Block]:
     """Everything of one entry, and how to get back what it closed."""
     yield Line(f"{_text(entry, 'id')}: {_text(entry, 'outcome')}", "title")
-    yield Line(
-        f"{_when(entry, 'started')} to {_when(entry, 'ended')} UTC, {_who(entry)}, "
-        f"{_text(entry, 'why')}",
-        indent=2,
-    )
+    yield Line(f"{_when(entry, 'started')} to {_when(entry, 'ended')} UTC", indent=2)
+    yield Line(f"{_who(entry)}: {_text(entry, 'why')}", indent=2)
     if entry.get("digest"):
-        yield Line(f"changes {_text(entry, 'digest')}", "quiet", indent=2)
+        yield Line(_text(entry, "digest"), "quiet", indent=2)
     if entry.get("message"):
         yield Line(plain(str(entry["message"]), 1500), "warning", indent=2)
     for guard in _tables(entry.get("guards")):
@@ -74,7 +72,7 @@ def _firewall(firewall: Mapping[str, Any]) -> Iterator[Block]:
         )
         yield Table(tuple(rows))
     yield Table(
-        tuple(Row(("+ opened", _rule(rule)), "open") for rule in _tables(firewall.get("opened")))
+        tuple(Row(("+ opened", _opened(rule)), "open") for rule in _as_planned(firewall, planned))
     )
     for rule in _tables(firewall.get("closed")):
         yield Table((Row(("- closed", f"{_rule(rule)}: {_text(rule, 'reason')}"), "close"),))
@@ -83,6 +81,33 @@ def _firewall(firewall: Mapping[str, Any]) -> Iterator[Block]:
             yield Line(f"{'' if number else 'to get it back: '}{plain(str(way), 1000)}", indent=6)
     if firewall.get("truncated"):
         yield Line("there was more than an entry of the history holds", "quiet", indent=2)
+
+
+def _as_planned(
+    firewall: Mapping[str, Any], planned: Iterable[Mapping[str, Any]]
+) -> Iterable[Mapping[str, Any]]:
+    """What was opened: rule by rule as planned if together they are just that, else as the
+    difference of the sets, in which neighbours are merged."""
+    opened = list(_tables(firewall.get("opened")))
+    rules = [change for change in planned if change.get("action") == "open"]
+    try:
+        return rules if _rule_set(rules) == _rule_set(opened) else opened
+    except (KeyError, TypeError, ValueError):
+        return opened
+
+
+def _rule_set(rules: Iterable[Mapping[str, Any]]) -> RuleSet:
+    """Raises `KeyError`, `TypeError` and `ValueError` for an entry that somebody edited."""
+    return RuleSet.of(
+        Rule.of(rule["protocol"], rule["ports"], NetworkSet.of(rule["sources"])) for rule in rules
+    )
+
+
+def _opened(rule: Mapping[str, Any]) -> str:
+    """`443/tcp from everyone (traefik)`."""
+    names = rule.get("for")
+    names = words.listed((str(name) for name in names), 3) if isinstance(names, list) else ""
+    return f"{_rule(rule)} ({plain(names, 200)})" if names else _rule(rule)
 
 
 def _acts(planned: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -93,6 +93,8 @@ def _table(console: Console, table: Table) -> None:
         width if not number else min(width, max(_WIDEST_CELL, words[number]))
         for number, width in enumerate(natural[:-1])
     ]
+    if sum(natural) + _GAP * (len(natural) - 1) <= room:
+        widths = natural[:-1]
     left = room - sum(widths) - _GAP * len(widths)
     if left >= min(natural[-1], max(words[-1], _PROSE)):
         _grid(console, table.rows, [*widths, left], table.indent)

@@ -12,7 +12,8 @@ from cloudsync.planning.status import StatusRow
 from cloudsync.render import words
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Style, Table
 from cloudsync.render.escape import plain
-from cloudsync.render.verdict import incomplete, summary
+from cloudsync.render.text import unread
+from cloudsync.render.verdict import incomplete, summary, unread_hosts
 from cloudsync.render.words import PLAIN, Vocabulary
 
 FORMAT_VERSION = "1.0"
@@ -24,14 +25,20 @@ def text(
 ) -> Iterator[Block]:
     """The verdict first, then one table over all firewalls."""
     yield Line(f"Status: {_verdict(plan)}", "title")
-    if (unread := incomplete(plan)) is not None:
-        yield Line(unread, "warning", "! ")
+    yield from unread(plan)
+    for firewall in plan.firewalls:
+        if firewall.read.status != "complete":
+            reason = plain(firewall.read.reason or "", 1500)
+            yield Line(f"{plain(firewall.name)} could not be read: {reason}", "error", "! ")
+    if (sentence := incomplete(plan)) is not None:
+        yield Line(sentence, "warning", "! ")
     absent = [firewall.name for firewall in plan.firewalls if firewall.exists is False]
     if absent:
         yield Line(f"not created yet: {plain(', '.join(absent))}", "warning", "! ")
     if not rows:
         return
     hosts = max((len(firewall.hosts) for firewall in plan.firewalls), default=1)
+    unknown = {firewall.name: unread_hosts(firewall, plan) for firewall in plan.firewalls}
     yield BLANK
     shown = [
         Row(
@@ -40,7 +47,7 @@ def text(
                 plain(vocabulary.sources(row.rule.sources)),
                 plain(row.firewall),
                 (row.opened or "")[:10] or "-",
-                plain(_who(row, hosts), 1500),
+                plain(_who(row, hosts, unknown.get(row.firewall, ())), 1500),
             ),
             _STYLES[row.state],
         )
@@ -56,10 +63,11 @@ def _verdict(plan: Plan) -> str:
     if plan.has_changes:
         phrase = summary(plan).removeprefix("Plan: ").rstrip(".")
         return f"an apply would {phrase}"
-    return "not everything is known" if incomplete(plan) else "in step"
+    return "not everything could be read" if incomplete(plan) else "in step"
 
 
-def _who(row: StatusRow, hosts: int) -> str:
+def _who(row: StatusRow, hosts: int, unknown: Sequence[str]) -> str:
+    """`unknown`: hosts of its firewall that could not be read; why stands above the table."""
     names = [
         name_of(origin) + (f" on {origin.host}" if hosts > 1 and origin.host else "")
         for origin in row.origins
@@ -71,6 +79,8 @@ def _who(row: StatusRow, hosts: int) -> str:
         return f"{who}: not open yet"
     if row.state == "closes":
         return "nothing requires it: an apply closes it"
+    if row.state == "held" and row.hold == "unknown-host" and unknown:
+        return f"stays open: {', '.join(unknown)} not read"
     if row.state == "held":
         until = f" until {row.until:%Y-%m-%d %H:%M} UTC" if row.until else ""
         return f"nothing requires it: held{until}, {row.detail}"

@@ -17,16 +17,18 @@ from cloudsync.render.result import brief
 from cloudsync.render.result import lines as report
 from cloudsync.render.screen import joined
 from cloudsync.render.verdict import (
+    alike,
     feasible,
     incomplete,
     needs_yes,
     not_opened,
     summary,
+    unread_hosts,
 )
 from cloudsync.render.words import PLAIN, Vocabulary
 from cloudsync.rules import Rule
 
-__all__ = ["Line", "brief", "feasible", "joined", "plan", "reached", "report"]
+__all__ = ["Line", "brief", "feasible", "joined", "plan", "reached", "report", "unread"]
 _SIGNS: dict[str, tuple[str, Style]] = {
     "create": ("+", "open"),
     "adopt": ("~", "attach"),
@@ -47,15 +49,16 @@ def plan(
     verbose: bool = False,
     vocabulary: Vocabulary = PLAIN,
     changes_only: bool = False,
+    asking: bool = False,
 ) -> Iterator[Block]:
     """The plan as a tired person understands it. `changes_only`: nothing but changes and
-    trouble."""
-    yield from _unread(shown)
+    trouble. `asking`: a question follows that says what a yes grants."""
+    yield from unread(shown)
     for text in shown.malformed:
         yield Line(f"malformed label: {plain(text)}", "warning", "! ")
     for firewall in shown.firewalls:
         if not changes_only or _has_something(firewall, shown):
-            yield from _firewall(firewall, shown, vocabulary, verbose=verbose)
+            yield from _firewall(firewall, shown, vocabulary, verbose=verbose, asking=asking)
     if shown.unassigned and not changes_only:
         yield BLANK
         yield Line("Required, but the host feeds no firewall:", "title")
@@ -66,10 +69,11 @@ def plan(
         yield from (Line(plain(orphan.text), "warning", "! ") for orphan in orphans)
     if not changes_only:
         yield from _notes(shown, verbose=verbose)
-    yield from _sum(shown)
+    yield from _sum(shown, asking=asking)
 
 
-def _unread(shown: Plan) -> Iterator[Line]:
+def unread(shown: Plan) -> Iterator[Line]:
+    """Hosts and networks that could not be read, and why."""
     for name, status in shown.hosts:
         if status.status != "complete":
             how = "read completely" if status.status == "partial" else "read"
@@ -95,7 +99,7 @@ def _has_something(firewall: FirewallPlan, shown: Plan) -> bool:
 
 
 def _firewall(
-    firewall: FirewallPlan, shown: Plan, vocabulary: Vocabulary, *, verbose: bool
+    firewall: FirewallPlan, shown: Plan, vocabulary: Vocabulary, *, verbose: bool, asking: bool
 ) -> Iterator[Block]:
     guards = [guard for guard in shown.guards if guard.firewall == firewall.name]
     yield BLANK
@@ -105,7 +109,8 @@ def _firewall(
         reason = plain(firewall.read.reason or "", 1500)
         yield Line(f"not read, so nothing is changed: {reason}", "error", "! ", 2)
         return
-    yield from _acts(firewall, guards, shown)
+    yield from _acts(firewall, shown)
+    yield from _answer_needed(firewall, guards, asking=asking)
     rows = list(_changes(firewall, vocabulary))
     rows += _held(firewall, shown, vocabulary)
     rows += _refusals(firewall.refused, len(firewall.hosts))
@@ -139,7 +144,7 @@ def _state(firewall: FirewallPlan) -> str:
     return ""
 
 
-def _acts(firewall: FirewallPlan, guards: list[Guard], shown: Plan) -> Iterator[Line]:
+def _acts(firewall: FirewallPlan, shown: Plan) -> Iterator[Line]:
     """What happens to the firewall as a whole, and what an attachment means for its machines."""
     attaching = [change for change in firewall.changes if change.action == "attach"]
     names = {machine.target: machine.machine for machine in firewall.standing.machines}
@@ -168,15 +173,16 @@ def _acts(firewall: FirewallPlan, guards: list[Guard], shown: Plan) -> Iterator[
     if targets or firewall.exists is False:
         for text in _unnamed(firewall, shown):
             yield Line(f"{plain(text, 1500)}. What is not named closes.", "warning", "! ", 4)
-    yield from _answer_needed(firewall, guards)
 
 
-def _answer_needed(firewall: FirewallPlan, guards: list[Guard]) -> Iterator[Line]:
+def _answer_needed(firewall: FirewallPlan, guards: list[Guard], *, asking: bool) -> Iterator[Line]:
     """How to allow an attachment that waits for a person."""
     if not any(guard.id == "attach" for guard in guards):
         return
     if others := [guard.id for guard in guards if guard.withholds == "firewall"][1:]:
         yield Line(f"Not possible yet: {', '.join(others)}, see below", "error", indent=4)
+        return
+    if asking:
         return
     yield Line(
         "Needs your yes: answer yes to `cloudsync apply`, or pass --allow-attach "
@@ -215,8 +221,7 @@ def _changes(firewall: FirewallPlan, vocabulary: Vocabulary) -> Iterator[Row]:
     one row."""
     changes = [change for change in firewall.changes if change.action in _ROWS]
     for change in changes:
-        same = [other for other in changes if _whole(other) is not None]
-        same = [other for other in same if _whole(other) == _whole(change)]
+        same = alike(change, changes)
         if len(same) < 2:
             yield _change(change, firewall, vocabulary)
         elif change is same[0]:
@@ -226,14 +231,6 @@ def _changes(firewall: FirewallPlan, vocabulary: Vocabulary) -> Iterator[Row]:
 
 
 _ROWS = ("open", "close", "rewrite")
-
-
-def _whole(change: Change) -> tuple[object, ...] | None:
-    """What rules of whole protocols must have in common to be one row; None for another rule."""
-    rule = change.rule
-    if rule is None or rule.ports not in ("", "1-65535"):
-        return None
-    return change.action, rule.sources, change.reason, change.origins
 
 
 def _change(change: Change, firewall: FirewallPlan, vocabulary: Vocabulary) -> Row:
@@ -278,12 +275,7 @@ def _holding(
 
 def _why_held(held: Held, firewall: FirewallPlan, shown: Plan) -> str:
     if held.reason == "unknown-host":
-        unread = [
-            name
-            for name, status in shown.hosts
-            if status.status != "complete" and name in firewall.hosts
-        ]
-        return f" because {plain(', '.join(unread))} could not be read"
+        return f" because {plain(', '.join(unread_hosts(firewall, shown)))} could not be read"
     if any(guard.id == held.reason for guard in shown.guards):
         return f": the guard {plain(held.reason)} refuses to close it, see below"
     return f"{words.until(held.until, shown.created)}: {words.message(held.detail)}"
@@ -349,20 +341,19 @@ def _notes(shown: Plan, *, verbose: bool) -> Iterator[Line]:
     )
     if not notes:
         return
-    settled = not (shown.has_changes or shown.guards or incomplete(shown))
-    if verbose or not settled:
+    if verbose or shown.has_changes:
         yield from (Line(words.message(text), "quiet", "note: ") for text in notes)
     else:
         yield Line(f"{words.count(len(notes), 'note')} (-v shows them)", "quiet")
 
 
-def _sum(shown: Plan) -> Iterator[Line]:
+def _sum(shown: Plan, *, asking: bool) -> Iterator[Line]:
     yield BLANK
     refused = not_opened(shown)
     closed = f" {words.count(refused, 'port is', 'ports are')} not opened." if refused else ""
     yield Line(summary(shown) + (closed if shown.has_changes else ""), "title")
     waiting = needs_yes(shown)
-    if waiting:
+    if waiting and not asking:
         what = words.count(len(waiting), "thing needs", "things need")
         yield Line(f"{what} your yes (attach {words.listed(map(plain, waiting), 5)}).", "attach")
     others = [guard for guard in shown.guards if guard.firewall not in waiting]
@@ -370,5 +361,5 @@ def _sum(shown: Plan) -> Iterator[Line]:
         names = dict.fromkeys(f"{guard.id} ({plain(guard.firewall)})" for guard in others)
         refuse = words.count(len(others), "guard refuses", "guards refuse")
         yield Line(f"{refuse} something: {words.listed(names, 5)}; see above.", "error")
-    if (unread := incomplete(shown)) is not None:
-        yield Line(unread, "warning")
+    if (sentence := incomplete(shown)) is not None:
+        yield Line(sentence, "warning")

@@ -4,9 +4,10 @@ does all of it."""
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
-from cloudsync.model.plan import Change, Plan
-from cloudsync.render.words import count
+from cloudsync.model.plan import Change, FirewallPlan, Plan
+from cloudsync.render.words import count, sources
 
 _VERBS = (
     ("create", "create", "firewall"),
@@ -24,15 +25,36 @@ def summary(plan: Plan) -> str:
     """`Plan: create 1 firewall, attach 1 machine, open 9 ports.`"""
     changing = [firewall for firewall in plan.firewalls if firewall.changes]
     if not changing:
+        if plan.firewalls and all(f.read.status != "complete" for f in plan.firewalls):
+            return "Nothing can be planned."
         return "Nothing to do for what could be read." if incomplete(plan) else "Nothing to do."
-    counts: Counter[str] = Counter(
-        _kind(change) for firewall in changing for change in firewall.changes
-    )
+    changes = [change for firewall in changing for change in firewall.changes]
+    wholes = [
+        change for change in changes if change.action == "open" and len(alike(change, changes)) > 1
+    ]
+    counts: Counter[str] = Counter(_kind(change) for change in changes if change not in wholes)
     phrases = [
         f"{verb} {count(counts[action], noun)}" for action, verb, noun in _VERBS if counts[action]
     ]
+    reached = dict.fromkeys(sources(c.rule.sources) for c in wholes if c.rule is not None)
+    phrases += [f"open everything to {networks}" for networks in reached]
     where = f" on {count(len(changing), 'firewall')}" if len(changing) > 1 else ""
     return f"Plan: {', '.join(phrases)}{where}."
+
+
+def alike(change: Change, changes: Iterable[Change]) -> list[Change]:
+    """The changes that open or close whole protocols to the same networks for the same reason as
+    `change`: they are one thing to a reader. Empty if it is not about a whole protocol."""
+    key = _whole(change)
+    return [] if key is None else [other for other in changes if _whole(other) == key]
+
+
+def _whole(change: Change) -> tuple[object, ...] | None:
+    """What rules of whole protocols must have in common to be one row; None for another rule."""
+    rule = change.rule
+    if rule is None or rule.ports not in ("", "1-65535"):
+        return None
+    return change.action, rule.sources, change.reason, change.origins
 
 
 def _kind(change: Change) -> str:
@@ -59,6 +81,15 @@ def incomplete(plan: Plan) -> str | None:
     again = all(status.temporary for status in (*hosts, *firewalls))
     advice = " Try again (exit 75)." if again else " Trying again will not help (exit 1)."
     return f"Incomplete: {' and '.join(unread)} could not be read completely.{advice}"
+
+
+def unread_hosts(firewall: FirewallPlan, plan: Plan) -> tuple[str, ...]:
+    """The hosts of a firewall that could not be read, or not completely."""
+    return tuple(
+        name
+        for name, status in plan.hosts
+        if status.status != "complete" and name in firewall.hosts
+    )
 
 
 def needs_yes(plan: Plan) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from types import FrameType
 from cloudsync import exit_codes
 from cloudsync.config.configuration import Configuration, WatchSettings
 from cloudsync.config.models import rhythm_problem
+from cloudsync.config.names import not_configured
 from cloudsync.model.plan import Granted
 from cloudsync.notify import metrics
 from cloudsync.notify.counters import Memory, recall, remembering
@@ -107,7 +108,7 @@ class Overrides:
         watch = self.over(configuration)
         unknown = [name for name in self.firewalls if name not in configuration.firewalls]
         if unknown and configuration.hosts_from_store is None:
-            return f'the configuration has no firewall "{plain(unknown[0], 60)}"'
+            return plain(not_configured("firewall", unknown[0], configuration.firewalls))
         return rhythm_problem(
             *(
                 timedelta(seconds=s)

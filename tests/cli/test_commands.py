@@ -106,6 +106,41 @@ def test_explain_tells_one_port_and_takes_its_protocol_from_the_text(shell: Shel
     assert shell.types("explain", "everything").returncode == 64
 
 
+def test_no_command_at_all_prints_the_help_once(shell: Shell) -> None:
+    done = shell.types()
+    assert done.returncode == 64
+    assert done.stderr.count("Usage: cloudsync [OPTIONS]") == 1
+    assert "Error" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "suggested"),
+    [
+        (("plna",), 'no command "plna", did you mean "plan"?'),
+        (("config", "chekc"), 'no command "chekc", did you mean "check"?'),
+        (("release", "wbe"), 'no firewall "wbe", did you mean "web"?'),
+        (("plan", "--firewall", "mail"), 'no firewall "mail": it has web'),
+        (("history", "--host", "web1"), 'no host "web1", did you mean "web-1"?'),
+        (("audit", "mail"), 'no host "mail": it has web-1'),
+        (("watch", "--firewall", "wbe"), 'no firewall "wbe", did you mean "web"?'),
+    ],
+)
+def test_a_name_that_does_not_exist_is_answered_with_the_nearest(
+    shell: Shell, words: tuple[str, ...], suggested: str
+) -> None:
+    done = shell.types(*words)
+    assert (done.returncode, suggested in done.stderr) == (64, True), done.stderr
+
+
+def test_explain_says_why_a_port_is_held_in_a_row_of_its_own(shell: Shell) -> None:
+    shell.types("apply", "--auto-approve")
+    shell.configure(ports="", host='compose = ["missing.yaml"]')
+    done = shell.types("explain", "443")
+    assert "  stays open  443/tcp from everyone, because web-1 could not be read\n" in done.stdout
+    assert "  closes      once every host of the firewall can be read" in done.stdout
+    assert done.stdout.count("missing.yaml") == 1
+
+
 @pytest.mark.parametrize("command", ["confirm", "observe"])
 def test_commands_about_a_machines_own_firewall_say_that_there_is_none(
     shell: Shell, command: str

@@ -41,6 +41,16 @@ def test_history_of_nothing_and_of_no_such_entry(shell: Shell) -> None:
     assert shell.types("history", "nonsense").returncode == 64
 
 
+def test_history_names_each_rule_as_it_was_planned_and_who_needed_it(shell: Shell) -> None:
+    """21 and 22 are two rules of two reasons, though their numbers touch."""
+    shell.configure('"21/tcp"')
+    assert shell.types("apply", "--auto-approve").returncode == 0
+    shown = shell.types("history", "last").stdout
+    assert "+ opened  22/tcp from everyone\n" in shown
+    assert "+ opened  21/tcp from everyone" in shown
+    assert "\n  sha256:" in shown
+
+
 def test_history_shows_strangers_text_harmlessly(shell: Shell) -> None:
     shell.code("apply", "--auto-approve")
     path = shell.folder / "state" / "shop.history.jsonl"

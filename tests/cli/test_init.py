@@ -106,7 +106,7 @@ def test_it_shows_what_plan_would_do_and_writes_nothing_but_the_file(tmp_path: P
 def test_the_engine_of_the_docker_command_is_found_and_its_ports_are_shown(tmp_path: Path) -> None:
     with FakeEngine(tmp_path, containers=2) as engine:
         done = init(tmp_path, DOCKER_HOST=engine.endpoint)
-        assert f"engine: {engine.endpoint}, whose containers need 8000/tcp, 8001/tcp" in done.stdout
+        assert f"engine: {engine.endpoint}, whose containers publish 8000, 8001/tcp" in done.stdout
         assert "+ 8000/tcp  everyone" in done.stdout
         assert "+ 8001/tcp  everyone" in done.stdout
     assert tomllib.loads((tmp_path / "cloudsync.toml").read_text())["hosts"]
@@ -127,7 +127,7 @@ def test_a_context_of_the_docker_command_is_followed(tmp_path: Path) -> None:
         )
         (tmp_path / ".docker" / "config.json").write_text(json.dumps({"currentContext": name}))
         done = init(tmp_path, "--no-plan", DOCKER_HOST="")
-        assert f"engine: {name}, whose containers need 8000/tcp" in done.stdout
+        assert f"engine: {name}, whose containers publish 8000/tcp" in done.stdout
     assert f'docker = "{name}"' in (tmp_path / "cloudsync.toml").read_text()
 
 
@@ -216,7 +216,7 @@ def test_a_file_of_credentials_is_found_and_the_region_taken_from_the_environmen
         (("--ports", "99999"), "--ports must lie in 1-65535"),
         (("--ssh-port", "0"), "--ssh-port must be a port"),
         (("--ssh-source", '"]'), "--ssh-source must be"),
-        (("--ssh-source", "203.0.113.1/24"), "--ssh-source has an address that is not a network"),
+        (("--ssh-source", "203.0.113.1/24"), "the network is 203.0.113.0/24, the single"),
         (("--expose", "all"), "--expose must be"),
         (("--provider", "azure"), "--provider must be one of aws"),
         (("--set", 'path=x"\ny'), "--set path=… must be"),

@@ -14,6 +14,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import termios
 from collections import Counter
 from collections.abc import Iterator
@@ -119,9 +120,13 @@ def named(name: str, number: int, ports: dict[str, str], **more: Any) -> dict[st
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    (tmp_path / "e").mkdir()
-    with FakeEngine(tmp_path / "e", containers=0) as engine, HetznerDouble() as cloud:
+def machine() -> Iterator[Machine]:
+    # A path that is always as long: lines that name it break alike.
+    with (
+        tempfile.TemporaryDirectory(dir="/tmp", prefix="c") as name,
+        FakeEngine(folder := Path(name), containers=0) as engine,
+        HetznerDouble() as cloud,
+    ):
         cloud.add_server("web-1")
         engine.routes["/info"] = {"ID": "first", "Swarm": {"LocalNodeState": "inactive"}}
         containers = [
@@ -136,7 +141,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         engine.routes["/containers/json"] = [{"Id": one["Id"]} for one in containers]
         engine.routes |= {f"/containers/{one['Id']}/json": one for one in containers}
         engine.routes["/images/sha256:1/json"] = {"Config": {"Labels": {}}}
-        yield Machine(tmp_path, engine, cloud)
+        yield Machine(folder, engine, cloud)
 
 
 def recorded(name: str, screen: str) -> None:
@@ -167,6 +172,9 @@ def test_an_engine_that_is_down_is_one_reason_and_one_row(machine: Machine, colu
     recorded(f"engine-down-{columns}", screen)
     assert len(screen.splitlines()) < 16
     assert screen.count("could not be read") == 3
+    status = machine.shows("status", columns=columns)
+    recorded(f"status-engine-down-{columns}", status)
+    assert status.count("does not exist") == 1
 
 
 @pytest.mark.parametrize("columns", [80, 120])
@@ -295,9 +303,11 @@ def test_a_question_is_asked_only_if_a_yes_would_do_something(machine: Machine) 
     assert machine.cloud.firewalls[made].rules == []
 
 
-def test_a_yes_says_what_it_grants_and_does_it(machine: Machine) -> None:
+def test_a_yes_says_what_it_grants_once_and_does_it(machine: Machine) -> None:
     code, screen = machine.asks("apply", answer="yes\n")
-    assert "A yes also attaches what is shown above (--allow-attach web)" in screen
+    assert "A yes also attaches what is shown above (as --allow-attach web does)" in screen
+    assert screen.count("--allow-attach") == 1
+    assert "needs your yes" not in screen.lower()
     assert "web: created, attached to web-1; opened " in screen
     assert code == 0
 

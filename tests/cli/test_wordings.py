@@ -75,6 +75,9 @@ class Newcomer(Machine):
     def clean(self, screen: str) -> str:
         """Without what differs from run to run."""
         screen = screen.replace(self.engine.endpoint, "unix:///run/user/1000/docker.sock")
+        screen = screen.replace(
+            self.engine.endpoint.removeprefix("unix://"), "/run/user/1000/docker.sock"
+        )
         screen = screen.replace(str(self.folder), "/home/deployer")
         screen = re.sub(r"20\d\d-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?", "2026-03-01 03:10", screen)
         screen = re.sub(r"20\d\d-\d\d-\d\d", "2026-03-01", screen)

@@ -191,7 +191,7 @@ def test_progress_names_who_is_down_and_counts(tmp_path: Path, engines: Engines)
     )
     assert said[0] == "reading 2 engines"
     assert said[-1] == "2 of 2 engines read"
-    assert any(line.startswith("down: the engine's socket does not exist") for line in said)
+    assert any(line.startswith("down: /nowhere.sock does not exist") for line in said)
 
 
 def test_several_engines_of_a_host_are_united_and_as_complete_as_the_worst(

@@ -152,6 +152,11 @@ class Engine:
             try:
                 plain.settimeout(self._left())
                 plain.connect(self._url.path)
+            except FileNotFoundError:
+                plain.close()
+                raise EngineError(
+                    f"{self._url.path} does not exist: is the engine running?"
+                ) from None
             except BaseException:
                 plain.close()
                 raise
@@ -296,7 +301,6 @@ _REASONS: tuple[tuple[type[Exception], str, bool], ...] = (
         ),
         False,
     ),
-    (FileNotFoundError, "the engine's socket does not exist: is the engine running?", True),
     (ConnectionRefusedError, "the engine refuses connections: is it running?", True),
     (TimeoutError, "the engine did not answer within host_timeout", True),
     (http.client.IncompleteRead, "the engine's answer ended too early", True),
