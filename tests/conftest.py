@@ -15,6 +15,7 @@ from cloudsync.provider.retry import backoff
 from tests.doubles.http import not_at_hand
 from tests.effort import examples
 from tests.engines.remains import remains
+from tests.order import seconds
 from tests.world import World, build
 
 pytest_plugins = ["cloudsync.testing"]
@@ -42,7 +43,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     """With several workers (`make test`): a file's tests, or a class's, stay together and in order;
-    so do all that share an engine of one kind."""
+    so do all that share an engine of one kind. What takes longest is begun first."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Together(LoadScopeScheduling):  # type: ignore[misc]  # xdist is not always there
@@ -52,6 +53,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
             kind = _KIND.search(nodeid)
             folder = nodeid.partition("/test_")[0]
             return f"{folder} {kind[0] if kind else ''}"
+
+        def _assign_work_unit(self, node: Any) -> None:
+            longest = max(
+                self.workqueue, key=lambda scope: seconds(scope, len(self.workqueue[scope]))
+            )
+            self.workqueue.move_to_end(longest, last=False)
+            super()._assign_work_unit(node)
 
     return Together(config, log)
 
