@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.command import typed
 
 
 class Shell:
@@ -54,15 +55,11 @@ path = "{path}"
             for key, value in os.environ.items()
             if not key.startswith(("CLOUDSYNC", "DOCKER", "XDG"))
         }
-        return subprocess.run(
-            [sys.executable, "-m", "cloudsync", *words],
-            cwd=self.folder,
-            env={**environment, "HOME": str(self.folder), **environ},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            input=stdin if stdin is not None else "",
-            check=False,
+        return typed(
+            *words,
+            folder=self.folder,
+            environment={**environment, "HOME": str(self.folder), **environ},
+            stdin=stdin or "",
         )
 
     def code(self, *words: str) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from tests.command import typed
 
 COMPOSE = """\
 services:
@@ -29,15 +30,8 @@ COMMIT
 
 
 def audit(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cloudsync", "audit", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "COLUMNS": "80"},
-    )
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "COLUMNS": "80"}
+    return typed("audit", *words, folder=folder, environment=environment)
 
 
 def found(folder: Path, *words: str) -> list[tuple[str, str, str]]:

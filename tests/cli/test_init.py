@@ -16,6 +16,7 @@ import pytest
 from cloudsync.config import init_file as first_run
 from cloudsync.config import load
 from cloudsync.provider import registry
+from tests import command
 from tests.doubles.engine import FakeEngine
 
 SETTINGS = {
@@ -41,16 +42,7 @@ def environment(folder: Path, **environ: str) -> dict[str, str]:
 
 
 def init(folder: Path, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cloudsync", "init", *words],
-        cwd=folder,
-        env=environment(folder, **environ),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    return command.typed("init", *words, folder=folder, environment=environment(folder, **environ))
 
 
 def typed(folder: Path, answers: str, *words: str, **environ: str) -> tuple[int, str]:

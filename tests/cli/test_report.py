@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.command import typed
 
 CONFIGURATION = """\
 version = 1
@@ -35,15 +36,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def types(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "cloudsync", *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder)},
-    )
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder)}
+    return typed(*words, folder=folder, environment=environment)
 
 
 def states(folder: Path) -> dict[str, str]:

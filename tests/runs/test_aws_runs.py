@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.command import typed
 from tests.doubles.ec2 import Ec2Double
 from tests.doubles.http import Fault
 
@@ -68,16 +68,7 @@ ports = [{ports}]
 """)
 
     def types(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "cloudsync", *words],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+        return typed(*words, folder=self.folder, environment=self.environment, sdk="aws")
 
     def applies(self) -> int:
         return self.types("apply", "--auto-approve").returncode

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tomlkit
 
 from cloudsync import exit_codes
 from cloudsync.config import load
@@ -29,6 +28,8 @@ from cloudsync.reconcile import check_access as access
 from cloudsync.reconcile import run as reconcile
 from cloudsync.reconcile.run import Options
 from cloudsync.render import markdown, text
+from cloudsync.testing import toml
+from tests import command
 from tests.doubles.digitalocean import DigitalOceanDouble
 from tests.doubles.ec2 import Ec2Double, Nic, fault_body
 from tests.doubles.hetzner import HetznerDouble
@@ -71,7 +72,7 @@ class Site:
             },
         }
         path = self.folder / "cloudsync.toml"
-        path.write_text(tomlkit.dumps(document))
+        path.write_text(toml.dumps(document))
         return load(path)
 
     def plan(self) -> Plan:
@@ -522,14 +523,10 @@ def typed(
     site: Site, *words: str, **environment: str
 ) -> Iterator[subprocess.CompletedProcess[str]]:
     site.configuration  # noqa: B018 - writes the file
-    yield subprocess.run(
-        [sys.executable, "-m", "cloudsync", *words],
-        cwd=site.folder,
-        env={**os.environ, "NO_COLOR": "1", **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
+    yield command.typed(
+        *words,
+        folder=site.folder,
+        environment={**os.environ, "NO_COLOR": "1", **environment},
     )
 
 

@@ -8,7 +8,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ import pytest
 from cloudsync.config import load
 from cloudsync.model.plan import Granted
 from cloudsync.reconcile import run as reconcile
+from tests.command import typed
 from tests.doubles.compute import ComputeDouble
 from tests.doubles.digitalocean import DigitalOceanDouble, fault_body
 from tests.doubles.ec2 import Ec2Double
@@ -115,16 +115,7 @@ servers = ["web-1"]
 """)
 
     def types(self, *words: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "cloudsync", *words],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=90,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+        done = typed(*words, folder=self.folder, environment=self.environment, sdk="all")
         for secret in ("a-secret-nobody-may-see", self.digitalocean.token, self.hetzner.token):
             assert secret not in done.stdout + done.stderr
         return done

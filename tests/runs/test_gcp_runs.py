@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cloudsync.provider.marker import host_digest
+from tests.command import typed
 from tests.doubles.compute import ComputeDouble, fault_body
 from tests.doubles.gcp_shop import RULES, WAITS, Shop
 from tests.doubles.http import Fault
@@ -44,16 +45,7 @@ def types(shop: Shop, *words: str, **environ: str) -> subprocess.CompletedProces
         "CLOUDSDK_CONFIG": str(shop.folder / "gcloud"),
         **environ,
     }
-    return subprocess.run(
-        [sys.executable, "-m", "cloudsync", *words],
-        cwd=shop.folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=110,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
+    return typed(*words, folder=shop.folder, environment=environment, sdk="gcp")
 
 
 def there_are(shop: Shop, count: int) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import typed
 from tests.doubles.hetzner import HetznerDouble, fault_body
 from tests.doubles.http import Fault
 
@@ -51,16 +52,7 @@ servers = ["web-1"]
 """)
 
     def types(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "cloudsync", *words],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+        return typed(*words, folder=self.folder, environment=self.environment)
 
     def applies(self, *words: str) -> int:
         done = self.types("apply", "--auto-approve", *words)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from cloudsync.config import load
 from cloudsync.state.exclusive import exclusive
 from cloudsync.state.shards import Shard
 from cloudsync.watch.service import Overrides, Service
+from tests.command import typed
 from tests.store.conftest import bucket
 
 CONFIGURATION = """
@@ -61,14 +62,7 @@ def controller(file: Path) -> Controller:
     def run(number: int) -> subprocess.CompletedProcess[str]:
         command = "apply --auto-approve --quiet --shard"
         words = [*command.split(), f"{number}/2", "--metrics-file", f"{number}.prom"]
-        return subprocess.run(
-            [sys.executable, "-m", "cloudsync", *words, "-c", str(file)],
-            cwd=file.parent,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return typed(*words, "-c", str(file), folder=file.parent, environment=os.environ)
 
     return run
 
@@ -97,14 +91,8 @@ def test_a_service_of_a_shard_remembers_its_own_runs(file: Path) -> None:
 
 def command(file: Path, *words: str) -> dict[str, Any]:
     """What a command that is about no shard says in JSON."""
-    done = subprocess.run(
-        [sys.executable, "-m", "cloudsync", *words, "--output", "json", "-c", str(file)],
-        cwd=file.parent,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    words = (*words, "--output", "json", "-c", str(file))
+    done = typed(*words, folder=file.parent, environment=os.environ)
     assert done.returncode in (0, 75), done.stderr
     document = json.loads(done.stdout)
     return document if isinstance(document, dict) else {"entries": document}
