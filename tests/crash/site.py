@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-
 from cloudsync.provider.marker import Marker, host_digest
 from cloudsync.rules import NOTHING, RuleSet
-from cloudsync.testing import Stage
+from cloudsync.testing import Stage, toml
 from cloudsync.testing.language import meant, spelled
 from cloudsync.testing.run import hold_to_the_laws
 from tests.crash.zygote import Child, Zygote
@@ -92,7 +90,7 @@ class Site:
             "hosts": {self.host_name: dict(self.host)},
             "firewalls": {NAME: firewall},
         }
-        path, text = self.folder / "cloudsync.toml", tomlkit.dumps(document)
+        path, text = self.folder / "cloudsync.toml", toml.dumps(document)
         if not path.exists() or path.read_text() != text:  # other runs may be reading it
             path.write_text(text)
         return path
