@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from cloudsync.action import comment
 from cloudsync.action.comment import Place
 from cloudsync.action.event import Event
 from cloudsync.action.github import Comment, GitHub, GitHubError, PullRequest
 from cloudsync.action.inputs import Inputs
+from cloudsync.frozen import dataclass
 
 _TRIES = 4
 _WAIT_SECONDS = 3.0

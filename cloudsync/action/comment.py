@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from cloudsync.action.github import Comment, GitHub, GitHubError
+from cloudsync.frozen import dataclass
 
 MOST_BYTES = 60_000
 """GitHub takes 65,536 characters; bytes are never fewer than characters, and the rest is room for

@@ -12,12 +12,12 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import requests
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.transport import session
 from cloudsync.render.escape import plain
 

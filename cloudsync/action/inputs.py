@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
+
+from cloudsync.frozen import dataclass
 
 PREFIX = "CLOUDSYNC_INPUT_"
 Command = Literal["plan", "apply", "audit"]

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from cloudsync import exit_codes
@@ -20,6 +20,7 @@ from cloudsync.action.event import Event, EventError
 from cloudsync.action.github import Comment, GitHub, GitHubError
 from cloudsync.action.inputs import PREFIX, InputError, Inputs
 from cloudsync.action.runner import Runner
+from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Plan
 from cloudsync.model.plan_digest import digest
 from cloudsync.model.plan_json import PlanFileError, from_document

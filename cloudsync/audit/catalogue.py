@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 
 from cloudsync.audit.findings import Finding
+from cloudsync.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

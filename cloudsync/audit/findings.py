@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Literal, TypedDict, Unpack
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.machine_facts import Facts
 
 Severity = Literal["critical", "high", "medium", "low", "note"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
 
@@ -20,6 +19,7 @@ from cloudsync.audit import (
 )
 from cloudsync.audit.findings import SEVERITIES, Finding, Severity
 from cloudsync.config.configuration import AuditIgnore
+from cloudsync.frozen import dataclass
 from cloudsync.model.machine_facts import Blind, Facts
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import ANY

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from cloudsync.cli.reported import reported
 from cloudsync.cli.schedule import hint
 from cloudsync.cli.shared import Chosen, Shell, common, log, of_shard, options_for, planning
 from cloudsync.cli.terminal import clear_progress, echo
+from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Granted, Plan
 from cloudsync.render.escape import plain
 from cloudsync.render.words import Vocabulary

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import click
 
 from cloudsync.cli import terminal
+from cloudsync.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

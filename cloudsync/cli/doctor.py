@@ -7,7 +7,6 @@ import os
 import platform
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +16,7 @@ from cloudsync import __version__, exit_codes
 from cloudsync.cli import schedule
 from cloudsync.cli.shared import ConfigProblems, Shell, common
 from cloudsync.cli.terminal import echo
+from cloudsync.frozen import dataclass
 from cloudsync.model.state_url import StateUrl
 from cloudsync.render.escape import plain
 from cloudsync.render.networks import origin

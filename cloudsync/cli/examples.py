@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from cloudsync.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

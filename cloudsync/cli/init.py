@@ -8,7 +8,6 @@ import socket
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from cloudsync.cli.asking import Asker
 from cloudsync.cli.shared import ConfigProblems, Shell, common, log
 from cloudsync.cli.terminal import echo
 from cloudsync.config import init_file as first_run
+from cloudsync.frozen import dataclass
 from cloudsync.render.escape import plain
 
 if TYPE_CHECKING:

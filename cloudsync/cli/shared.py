@@ -11,13 +11,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from cloudsync.cli import terminal
+from cloudsync.frozen import dataclass
 from cloudsync.render.escape import plain
 from cloudsync.runtime import signals as interruption
 

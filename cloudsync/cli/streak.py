@@ -6,10 +6,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.outcome import Report
 from cloudsync.model.state_url import StatePlace
 from cloudsync.runtime.clock import instant

@@ -8,12 +8,13 @@ every value's place.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from cloudsync.config.engines import TlsEngine
+from cloudsync.frozen import dataclass
 from cloudsync.model.state_url import StatePlace
 from cloudsync.provider.contract import Provider
 from cloudsync.provider.settings import AccountSettings, FirewallSettings, SecretRef

@@ -17,9 +17,9 @@ Pure text: whether the engine, the context or a file exists is found out when th
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
+from cloudsync.frozen import dataclass
 from cloudsync.rules.networks import is_loopback
 
 _CONTEXT = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.+-]{0,127}")

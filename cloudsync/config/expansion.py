@@ -16,9 +16,11 @@ Anything that has not the shape it should have is left alone: the models say wha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from fnmatch import fnmatchcase
 from typing import Any
+
+from cloudsync.frozen import dataclass
 
 NOBODY = "hosts-from-store"
 """The host that stands for those that a pattern does not find."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from cloudsync.config.find import unsafe
 from cloudsync.config.places import place_of, places
 from cloudsync.config.problems import ConfigError, Problem
 from cloudsync.config.reading import read_text, syntax_problem
+from cloudsync.frozen import dataclass
 
 MAY_HOLD = ("firewalls", "hosts", "networks", "providers")
 

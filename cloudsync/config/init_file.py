@@ -6,9 +6,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.init import noted
 
 _OWNER = r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?"

@@ -4,10 +4,10 @@ they may be secrets."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from cloudsync.config.configuration import Place
+from cloudsync.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ that a thing is not there or was not looked at, never that it is fine."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
+from cloudsync.frozen import dataclass
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.address_classes import classify
 from cloudsync.rules.networks import is_loopback

@@ -4,9 +4,10 @@ host, which engine answered; of a network that moves, its last good answer."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
+from cloudsync.frozen import dataclass
 from cloudsync.rules import NetworkSet, Rule, RuleSet
 from cloudsync.runtime.clock import Moment
 

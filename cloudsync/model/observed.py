@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Unreadable
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Plan
 from cloudsync.rules import RuleSet
 

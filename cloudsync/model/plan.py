@@ -4,10 +4,10 @@ JSON form (`to_document`)."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.ports import Origin, Unpublished
 from cloudsync.rules import NetworkSet, Rule
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
+from cloudsync.frozen import dataclass
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NetworkSet
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
 class Origin:
     """Who needs a port: shown to people and written into rule descriptions (never container
     ids)."""

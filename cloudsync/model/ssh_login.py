@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from cloudsync.frozen import dataclass
 from cloudsync.rules import NetworkSet, Rule, RuleSet
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Protocol
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.settings import SecretRef
 
 WHOLE = "0-of-1"

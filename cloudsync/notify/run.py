@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Literal
 
 from cloudsync import exit_codes
+from cloudsync.frozen import dataclass
 from cloudsync.model.outcome import Report
 from cloudsync.render.escape import plain
 from cloudsync.render.result import changes

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cloudsync.config.configuration import Firewall
 from cloudsync.config.networks import allowed_rules
+from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Refused
 from cloudsync.model.ports import Complete, Origin, Partial, port_rules
 from cloudsync.planning.sensitive_ports import sensitive_numbers

@@ -7,12 +7,13 @@ steps. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from cloudsync.config.configuration import Configuration, Firewall
 from cloudsync.config.networks import ssh_rules
+from cloudsync.frozen import dataclass
 from cloudsync.model.memory import Memory
 from cloudsync.model.plan import (
     FirewallPlan,

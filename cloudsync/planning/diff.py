@@ -11,8 +11,8 @@ retargets, rewrites or renames (law 8). In sum they are the exact difference of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Change, Refused
 from cloudsync.model.ports import Origin
 from cloudsync.planning.holds import Holding

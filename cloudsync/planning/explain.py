@@ -8,12 +8,13 @@ decided here a second time.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Literal
 
 from cloudsync.config.configuration import Configuration, PortRange
+from cloudsync.frozen import dataclass
 from cloudsync.model.plan import (
     Guard,
     Halted,

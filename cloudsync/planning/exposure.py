@@ -26,8 +26,8 @@ the same packet in. Their union is exactly what is reachable.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Beyond
 from cloudsync.provider.machines import (
     BOTH_FAMILIES,

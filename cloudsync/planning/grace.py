@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.memory import Memory, Missing
 from cloudsync.planning.policy import Desired
 from cloudsync.provider.contract import Description, Present

@@ -24,9 +24,9 @@ from IPv4 networks) is neither open nor closed: it stays where its rule stays.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from cloudsync.config.configuration import PolicySettings
+from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Held
 from cloudsync.planning.grace import Waiting
 from cloudsync.planning.policy import Desired

@@ -13,9 +13,9 @@ Pure, over the trace that planning leaves. What was not read is `unknown`, never
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.ports import Discovery, Failed, RequiredPort, UnopenedPort, name_of
 from cloudsync.planning.decide import Considered
 from cloudsync.planning.status_table import StatusRow

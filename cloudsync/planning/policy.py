@@ -26,10 +26,11 @@ images had said nothing: what an image takes away makes no room for others (deci
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 
 from cloudsync.config.configuration import Configuration, Firewall, PortRange
+from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Refused, merged
 from cloudsync.model.ports import (
     Complete,

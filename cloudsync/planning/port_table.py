@@ -16,7 +16,7 @@ no cloud is read.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -30,6 +30,7 @@ from cloudsync.config.configuration import (
     RunSettings,
     Ssh,
 )
+from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Refused, merged
 from cloudsync.model.ports import (
     Discovery,

@@ -4,10 +4,11 @@ when it is held. Pure, over what planning leaves."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Held
 from cloudsync.model.ports import Origin
 from cloudsync.planning.decide import Considered

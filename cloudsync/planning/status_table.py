@@ -13,10 +13,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.ports import Origin, name_of
 from cloudsync.planning.decide import Considered
 from cloudsync.planning.diff import ASKED_BY_NOTHING

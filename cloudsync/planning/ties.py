@@ -15,8 +15,8 @@ were asked for, it is tied to all firewalls of its account.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.plan import FirewallPlan, Plan
 
 _Knot = tuple[str, ...]

@@ -7,10 +7,10 @@ is: nobody knows who is in it by now.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from cloudsync.config.configuration import Configuration, Firewall
 from cloudsync.config.networks import allowed_rules, ssh_rules
+from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Refused
 from cloudsync.model.ports import Complete, Origin, Partial, Uncertain, port_rules
 from cloudsync.planning.verdicts import refusals

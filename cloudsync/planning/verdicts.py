@@ -4,8 +4,8 @@ and what the provider can express."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Refused
 from cloudsync.model.ports import Origin
 from cloudsync.provider.contract import Capabilities

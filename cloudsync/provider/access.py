@@ -10,9 +10,9 @@ how to find out. A permission that only exposure needs is not needed with `polic
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.answers import Nothing
 from cloudsync.provider.errors import AuthError, Forbidden, ProviderError
 

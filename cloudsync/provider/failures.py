@@ -14,8 +14,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from cloudsync.frozen import dataclass
 from cloudsync.provider.errors import (
     AuthError,
     Conflict,

@@ -4,8 +4,8 @@ packet decides. Pure."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from cloudsync.frozen import dataclass
 from cloudsync.rules import NOTHING, RuleSet
 
 

@@ -8,9 +8,10 @@ provider turns entries into its own objects, and puts back what an untouched lin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import ip_network
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Refusal, Target, Touched, VendorRule
 from cloudsync.provider.errors import Unsupported

@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeVar
 
 import requests
 from pydantic import BaseModel, ValidationError
 
 from cloudsync import __version__
+from cloudsync.frozen import dataclass
 from cloudsync.provider.answers import Nothing, at, printable
 from cloudsync.provider.contract import Account
 from cloudsync.provider.errors import AuthError, ProviderError, Transient

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Account
 
 Answers = Mapping[str, str]

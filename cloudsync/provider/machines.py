@@ -34,10 +34,11 @@ How a provider fills them:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from ipaddress import ip_address
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
 from cloudsync.rules.address_classes import classify

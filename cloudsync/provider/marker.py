@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
+
+from cloudsync.frozen import dataclass
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 

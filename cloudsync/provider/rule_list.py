@@ -7,9 +7,10 @@ For vendors that replace all rules of a firewall in one call (Hetzner Cloud, Dig
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Asked, Description, Target, VendorRule
 from cloudsync.provider.errors import Unsupported
 from cloudsync.provider.spelling import Spelling, Written

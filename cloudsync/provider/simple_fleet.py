@@ -8,9 +8,10 @@ them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeVar
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Attachment, FirewallSpec, Machine
 from cloudsync.provider.errors import NotFound, Unsupported

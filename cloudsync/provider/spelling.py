@@ -22,8 +22,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Asked, Target, Touched, VendorRule
 from cloudsync.rules import Rule, RuleSet, protocols
 from cloudsync.rules.networks import NOWHERE, NetworkSet

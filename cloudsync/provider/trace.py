@@ -3,8 +3,7 @@ nobody came by."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from cloudsync.frozen import dataclass
 from cloudsync.provider.errors import ProviderError
 from cloudsync.rules import RuleSet
 

@@ -9,13 +9,14 @@ import os
 import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from cloudsync import __version__
 from cloudsync.config.configuration import Configuration, Firewall
 from cloudsync.config.specs import spec_of
+from cloudsync.frozen import dataclass
 from cloudsync.model.inventory import Published
 from cloudsync.model.memory import EngineMemory
 from cloudsync.model.observed import Seen

@@ -15,11 +15,11 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cloudsync.config.configuration import Configuration, MovingNetwork
 from cloudsync.config.networks import with_networks
+from cloudsync.frozen import dataclass
 from cloudsync.model.memory import NetworkMemory
 from cloudsync.model.plan import NetworkReading, ReadStatus
 from cloudsync.provider.contract import Progress, silent

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING
 
 from cloudsync.config.configuration import Configuration, Firewall
 from cloudsync.config.specs import spec_of
+from cloudsync.frozen import dataclass
 from cloudsync.model.observed import Seen
 from cloudsync.provider.contract import (
     Account,

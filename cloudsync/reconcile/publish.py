@@ -7,12 +7,12 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cloudsync import __version__
 from cloudsync.config.configuration import Configuration, Host, PublishSettings
+from cloudsync.frozen import dataclass
 from cloudsync.model.ports import Failed
 from cloudsync.provider.contract import Progress, silent
 from cloudsync.reconcile.inventories import name_of

@@ -6,10 +6,11 @@ Afterwards cloudsync treats it like one that a person made by hand: refused unti
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cloudsync.config.configuration import Configuration
 from cloudsync.config.specs import spec_of
+from cloudsync.frozen import dataclass
 from cloudsync.model.outcome import Outcome
 from cloudsync.model.plan import (
     FirewallPlan,

@@ -9,12 +9,13 @@ in `execute.py`, what an apply leaves behind in `audit_log.py` and `state/`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloudsync.config.configuration import Configuration
+from cloudsync.frozen import dataclass
 from cloudsync.model.outcome import Outcome, Report, Status
 from cloudsync.model.plan import Granted, Plan
 from cloudsync.model.plan_digest import digest

@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from cloudsync.audit.catalogue import BY_ID, fix_of
 from cloudsync.audit.findings import SEVERITIES, Finding, Reachable, Severity
 from cloudsync.audit.report import Audit
+from cloudsync.frozen import dataclass
 from cloudsync.render.escape import plain
 from cloudsync.render.words import listed
 

@@ -3,8 +3,9 @@ to print; `screen` lays them out for a width."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from cloudsync.frozen import dataclass
 
 Style = Literal["plain", "title", "open", "close", "beyond", "attach", "quiet", "warning", "error"]
 """What a line is about. Red is for what closes and for what is open beyond the configuration, and

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
 from cloudsync.audit.findings import Finding
 from cloudsync.audit.report import Audit
+from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Guard, Plan
 from cloudsync.planning.path import Hop
 from cloudsync.planning.status_table import STATES, StatusRow

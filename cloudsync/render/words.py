@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Change, Guard, Plan
 from cloudsync.model.ports import Origin, name_of
 from cloudsync.planning.policy import SSH_REASON

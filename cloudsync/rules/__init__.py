@@ -1,5 +1,5 @@
-"""Rules and rule sets: exact algebra over protocols, ports and networks. Imports nothing else of
-the project.
+"""Rules and rule sets: exact algebra over protocols, ports and networks. Imports nothing of the
+project but `frozen`.
 
 `ruleset.py` is the place to start; `networks.py`, `protocols.py`, `canonical.py` and `minimize.py`
 are its parts.

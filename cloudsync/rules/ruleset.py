@@ -21,9 +21,9 @@ full selector, 0..65535.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
+from cloudsync.frozen import dataclass
 from cloudsync.rules import protocols
 from cloudsync.rules.canonical import (
     DIFFERENCE,

@@ -1,4 +1,4 @@
-"""Process plumbing: clocks, deadlines, signals, thread pools. Imports nothing else of the
-project."""
+"""Process plumbing: clocks, deadlines, signals, thread pools. Imports nothing of the
+project but `frozen`."""
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ take, there is time to look afterwards."""
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+
+from cloudsync.frozen import dataclass
 
 _LONGEST_RESERVE = 30.0
 

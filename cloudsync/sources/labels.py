@@ -6,10 +6,11 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Generic, TypeVar
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.ports import LabelScope
 from cloudsync.rules.networks import ANY, NetworkSet
 

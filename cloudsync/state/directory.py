@@ -6,9 +6,9 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
+from cloudsync.frozen import dataclass
 from cloudsync.runtime.files import give_to_the_folders_owner, replace
 from cloudsync.state import StateError
 

@@ -16,10 +16,10 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.state_url import Fence, StatePlace, StateUrl
 from cloudsync.runtime.pools import side_by_side
 from cloudsync.state import StateError

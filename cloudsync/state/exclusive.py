@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.state_url import StatePlace
 from cloudsync.state.directory import prepare
 from cloudsync.state.lock import locked

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Generic, TypeVar
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.state_url import StatePlace
 from cloudsync.state import StateError
 from cloudsync.state.documents import documents_of, read_all

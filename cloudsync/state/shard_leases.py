@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.state_url import StateUrl
 from cloudsync.state.lease import Lease, Standing, Unit, acquire, alive, waiting
 from cloudsync.state.lock import LockHeld

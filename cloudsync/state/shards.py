@@ -11,9 +11,10 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.state_url import StatePlace
 from cloudsync.state import StateError
 

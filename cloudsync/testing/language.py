@@ -8,10 +8,11 @@ else it is what is meant. SSH is tcp/22 from everywhere, and always wanted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import ip_network
 from typing import Literal
 
+from cloudsync.frozen import dataclass
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import ANY, NetworkSet
 from cloudsync.testing.stage import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+from cloudsync.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ import json
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
+from cloudsync.frozen import dataclass
 from cloudsync.notify.metrics import CONTENT_TYPE
 from cloudsync.provider.settings import SecretError
 from cloudsync.rules.networks import is_loopback

@@ -22,8 +22,10 @@ is about everything (`needs_everything`), whatever was in between.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
+
+from cloudsync.frozen import dataclass
 
 LEAD_SECONDS = 0.25
 """What `docker run` takes from its first event to the one that its ports are bound, and a little: a

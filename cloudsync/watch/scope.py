@@ -16,9 +16,10 @@ everything would.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from cloudsync import exit_codes
+from cloudsync.frozen import dataclass
 from cloudsync.model.outcome import Report
 from cloudsync.model.plan import Plan
 from cloudsync.planning.ties import Ties, ties_of

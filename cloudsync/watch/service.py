@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from cloudsync import exit_codes
 from cloudsync.config.configuration import Configuration, WatchSettings
 from cloudsync.config.models import rhythm_problem
 from cloudsync.config.names import not_configured
+from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Granted
 from cloudsync.notify import metrics
 from cloudsync.notify.counters import Memory, recall, remembering

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Protocol
 
+from cloudsync.frozen import dataclass
 from cloudsync.watch.bell import Bell
 
 

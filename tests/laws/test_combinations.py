@@ -42,7 +42,7 @@ from tests.world import (
 )
 
 
-def apply(world: World, terms: Terms = Terms(), **granted: Any) -> Report:  # noqa: B008 - frozen
+def apply(world: World, terms: Terms = Terms(), **granted: Any) -> Report:
     return reconcile.apply(world.configuration, Options(granted=Granted(**granted)), terms)
 
 

@@ -9,13 +9,15 @@ reader to the writer, never looks inside and never serialises them.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.marker import Marker
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
@@ -343,7 +345,7 @@ class Asked:
     of: written as that, never as networks."""
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Target:
     """What a firewall should be: all its public rules (desired and held), the attachments still
     missing, its marker.

@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from cloudsync.frozen import dataclass
 from cloudsync.sources.compose.budget import Budget
 from cloudsync.sources.compose.interpolation import (
     Interpolated,

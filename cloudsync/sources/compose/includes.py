@@ -7,9 +7,10 @@ file's own words are laid over it, and of two includes the first is laid over th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from cloudsync.frozen import dataclass
 from cloudsync.sources.compose.environment import read_environment
 from cloudsync.sources.compose.extends import Extending
 from cloudsync.sources.compose.merging import merge, settled

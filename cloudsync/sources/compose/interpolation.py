@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from cloudsync.frozen import dataclass
 from cloudsync.sources.compose.nodes import Missing
 
 MAX_LENGTH = 65_536

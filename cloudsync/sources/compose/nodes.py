@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Mapping as Table
-from dataclasses import dataclass
 from typing import Literal
+
+from cloudsync.frozen import dataclass
 
 Tag = Literal["reset", "override"]
 

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from cloudsync.frozen import dataclass
 from cloudsync.sources.compose.budget import Budget
 from cloudsync.sources.compose.nodes import (
     ComposeError,

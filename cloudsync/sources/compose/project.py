@@ -7,9 +7,9 @@ import os
 import re
 from collections.abc import Iterable
 from collections.abc import Mapping as Table
-from dataclasses import dataclass
 from pathlib import Path
 
+from cloudsync.frozen import dataclass
 from cloudsync.sources.compose.environment import Environment, read_environment
 from cloudsync.sources.compose.files import Files, refuse_remote
 from cloudsync.sources.compose.includes import load

@@ -3,9 +3,10 @@ takes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from cloudsync.frozen import dataclass
 from cloudsync.sources.compose.environment import Environment
 from cloudsync.sources.compose.files import Files
 from cloudsync.sources.compose.interpolation import InterpolationError, interpolate

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Mapping as Table
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from cloudsync.frozen import dataclass
 from cloudsync.sources.compose.as_written import PREFIX as PREFIX_WRITTEN
 from cloudsync.sources.compose.environment import Environment, read_environment
 from cloudsync.sources.compose.files import Files

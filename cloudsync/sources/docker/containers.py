@@ -16,9 +16,9 @@ a moment of a crash loop.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.ports import Origin
 from cloudsync.sources.docker.answers import (
     Address,

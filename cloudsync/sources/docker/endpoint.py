@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from cloudsync.config.engines import TlsEngine, engine_problem, is_context
+from cloudsync.frozen import dataclass
 from cloudsync.rules.networks import is_loopback
 
 LOCAL = "unix:///var/run/docker.sock"

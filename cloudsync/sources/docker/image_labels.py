@@ -8,8 +8,9 @@ be inspected, all of them do.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.ports import LabelScope
 from cloudsync.sources.labels import (
     ContainerLabels,

@@ -9,8 +9,9 @@ joined container from being opened: a wish to keep something closed never ends i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.ports import Malformed, Origin
 from cloudsync.sources.docker.containers import Container
 from cloudsync.sources.docker.needs import Needs, without_void_remark

@@ -8,8 +8,9 @@ decided over everything that is asked for is decided as if the image had said no
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.ports import (
     LabelScope,
     Malformed,

@@ -21,9 +21,9 @@ The daemon's `"ip"` is the `host_binding_ipv4` of the default bridge, and of no 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
+from cloudsync.frozen import dataclass
 from cloudsync.rules.networks import NOWHERE, NetworkSet
 from cloudsync.sources.docker.answers import (
     Address,

@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from cloudsync.frozen import dataclass
 from cloudsync.sources.docker.containers import RESTARTS, Binding, Container
 from cloudsync.sources.docker.networks import ANY_IPV4, Carrying
 

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.ports import Origin, RequiredPort, Routed
 
 Trait = Literal[

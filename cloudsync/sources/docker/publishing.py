@@ -16,8 +16,9 @@ would make of it on the container's networks.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.ports import Origin, UnopenedPort, Unpublished, UnpublishedNetwork
 from cloudsync.rules.address_classes import classify
 from cloudsync.rules.networks import NetworkSet

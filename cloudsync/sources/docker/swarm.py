@@ -20,10 +20,11 @@ the manager does not list as one of a service's tasks, whatever its labels claim
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import ip_address
 from typing import Literal
 
+from cloudsync.frozen import dataclass
 from cloudsync.sources.docker.answers import (
     Unexpected,
     items,

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.inventory import Published
 from cloudsync.model.ports import Failed
 from cloudsync.sources.docker.engine import Survey

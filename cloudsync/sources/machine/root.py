@@ -9,8 +9,9 @@ import stat
 import subprocess
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from cloudsync.frozen import dataclass
 
 MAX_BYTES = 8 * 1024 * 1024
 COMMAND_SECONDS = 10.0

@@ -19,9 +19,10 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from cloudsync.frozen import dataclass
 from cloudsync.state.store.contract import Changed, Entry, Stored, StoreError, StoreRefused
 
 if TYPE_CHECKING:

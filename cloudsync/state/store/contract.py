@@ -7,10 +7,10 @@ other's updates, wherever they run, and a lease needs no other service (`state/l
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from cloudsync.frozen import dataclass
 from cloudsync.state import StateError
 
 _TRIES = 100

@@ -8,9 +8,9 @@ one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.machines import (

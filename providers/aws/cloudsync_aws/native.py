@@ -4,9 +4,10 @@ as tags."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import Marker
 from cloudsync_aws.permissions import Other, Permission
 

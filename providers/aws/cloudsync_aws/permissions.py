@@ -10,10 +10,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from ipaddress import ip_network
 from typing import Any, Literal
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.descriptions import fitting
 from cloudsync.rules import Rule, RuleSet, protocols
 from cloudsync.rules.networks import NetworkSet

@@ -11,8 +11,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Present, StepKind, Target, Touched
 from cloudsync.provider.spelling import Spelling, Written, spell
 from cloudsync.rules import NOTHING, RuleSet

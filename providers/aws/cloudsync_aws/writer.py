@@ -3,9 +3,9 @@ conflict, not a success."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Step
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient
 from cloudsync.provider.retry import retried

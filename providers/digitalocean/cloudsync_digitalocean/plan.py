@@ -4,9 +4,10 @@ call each, or one full replace. Pure."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Absent, Present, Refusal, Step, StepKind, Target, Touched
 from cloudsync.provider.flat_list import Entry, Wanted, wanted_list
 from cloudsync.provider.private_networks import cut_warning

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.answers import Nothing, printable
 from cloudsync.provider.contract import Step
 from cloudsync.provider.errors import Conflict, ProviderError, Transient, Unsupported

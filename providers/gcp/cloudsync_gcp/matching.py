@@ -17,8 +17,9 @@ it are wishes. Sources that are tags or service accounts stay in their rule, wit
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Target
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.networks import ANY4, ANY6, NetworkSet

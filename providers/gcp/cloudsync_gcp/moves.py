@@ -8,9 +8,10 @@ that are not known here) is written as it was read.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import FirewallSpec, Target, Touched
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.networks import NetworkSet

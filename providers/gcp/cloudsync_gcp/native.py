@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from cloudsync.frozen import dataclass
 from cloudsync.rules import RuleSet
 from cloudsync_gcp.vpc_rules import VpcRule
 

@@ -21,10 +21,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from pydantic import Field
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.machines import ActingFirewall, Action, Stage, StageRule

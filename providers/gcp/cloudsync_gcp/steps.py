@@ -7,8 +7,9 @@ stays wanted is open throughout, and that nothing closes before SSH is open (law
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Step, StepKind, Target, Touched
 from cloudsync.rules import RuleSet
 from cloudsync_gcp import denials

@@ -7,8 +7,8 @@ it was asked for, never as the difference to what is open already (law 4).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Target
 from cloudsync.rules import Rule, RuleSet, protocols
 from cloudsync.rules.networks import NetworkSet

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from dataclasses import dataclass
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Step
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient

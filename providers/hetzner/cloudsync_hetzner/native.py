@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import MarkerKeys
 from cloudsync_hetzner.answers import Rule
 

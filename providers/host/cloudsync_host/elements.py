@@ -15,11 +15,12 @@ nft 1.0.6 dies on single-key sets that a newer nft made.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import lru_cache
 from ipaddress import ip_address, summarize_address_range
 from typing import Any
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import VendorRule
 from cloudsync.rules import Rule, RuleSet, protocols
 from cloudsync.rules.networks import Family, NetworkSet

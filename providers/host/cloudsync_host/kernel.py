@@ -15,9 +15,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.errors import (
     AuthError,
     Conflict,

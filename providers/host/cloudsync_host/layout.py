@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import Marker
 from cloudsync_host.elements import NEXT, SETS, WIDE
 

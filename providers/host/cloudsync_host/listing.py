@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import Marker
 from cloudsync_host.elements import NEXT, SETS, Element, UnknownElement, element_from
 from cloudsync_host.layout import (

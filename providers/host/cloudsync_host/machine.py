@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.errors import ProviderError, Transient
 from cloudsync_host.kernel import READ, Kernel, is_absent
 from cloudsync_host.layout import Shape

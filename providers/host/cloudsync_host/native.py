@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_host.address import Destination, destination_of

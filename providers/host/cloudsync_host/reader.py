@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import (
     Absent,
     Account,

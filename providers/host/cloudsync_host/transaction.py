@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import Marker
 from cloudsync_host.elements import NEXT, SETS, Element, declared_in
 from cloudsync_host.layout import (

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Progress
 from cloudsync.provider.errors import Conflict, ProviderError, Transient
 from cloudsync.rules import RuleSet

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
+from cloudsync.frozen import dataclass
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NetworkSet
 

@@ -3,8 +3,7 @@ boot."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Account, Step
 from cloudsync.provider.errors import (
     Conflict,

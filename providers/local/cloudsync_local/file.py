@@ -8,12 +8,12 @@ import json
 import os
 import stat
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.errors import NotFound, ProviderError
 from cloudsync.provider.marker import Marker
 from cloudsync.provider.settings import Settings

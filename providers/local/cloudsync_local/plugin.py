@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import field_validator
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.access import Access
 from cloudsync.provider.contract import (
     API_VERSION,

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_network
 from types import MappingProxyType
 from typing import Any
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Kept, VendorRule
 from cloudsync.provider.descriptions import OUR_MARK, fitting
 from cloudsync.rules import ANY, NetworkSet, Rule, RuleSet, protocols

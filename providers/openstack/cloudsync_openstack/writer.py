@@ -6,10 +6,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pydantic import TypeAdapter, ValidationError
 
+from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Step
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient
 from cloudsync.rules import RuleSet
