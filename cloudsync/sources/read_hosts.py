@@ -6,10 +6,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from cloudsync.config.configuration import Configuration, Host
@@ -68,12 +70,13 @@ def read_hosts(
     }
     if inspections is not None:
         inspections.members(surveys, _members(surveys))
-    managers = _managers(surveys)
+    managers, scopes = _managers(surveys), label_scopes(configuration)
     discoveries: dict[str, Discovery] = {}
     for host in hosts:
         answers = surveys.get(host.name, [])
         try:
-            discovery = united(_of_host(configuration, host, answers, managers, progress))
+            scope = scopes[host.name]
+            discovery = united(_of_host(configuration, host, scope, answers, managers, progress))
         except Exception as error:  # noqa: BLE001 - one host must not end the run
             discovery = _defect(host, error)
         inventory = inventories.get(host.name)
@@ -94,14 +97,26 @@ def _defect(host: Host, error: Exception) -> Failed:
 
 def label_scope(configuration: Configuration, host: str) -> LabelScope:
     """What the labels of one host's containers may name."""
-    firewalls = frozenset(f.name for f in configuration.firewalls.values() if host in f.hosts)
-    unread = frozenset(configuration.unread)
-    return LabelScope(dict(configuration.networks), firewalls, unread=unread)
+    return label_scopes(configuration)[host]
+
+
+def label_scopes(configuration: Configuration) -> Mapping[str, LabelScope]:
+    """The same of every host."""
+    firewalls: defaultdict[str, set[str]] = defaultdict(set)
+    for firewall in configuration.firewalls.values():
+        for host in firewall.hosts:
+            firewalls[host].add(firewall.name)
+    networks, unread = dict(configuration.networks), frozenset(configuration.unread)
+    return {
+        host: LabelScope(networks, frozenset(firewalls[host]), unread=unread)
+        for host in configuration.hosts
+    }
 
 
 def _of_host(
     configuration: Configuration,
     host: Host,
+    scope: LabelScope,
     surveys: list[Survey | Failed],
     managers: Mapping[str, Cluster | str],
     progress: Progress,
@@ -116,15 +131,10 @@ def _of_host(
         from cloudsync.sources.compose.source import read_compose
 
         progress(f"reading the Compose files of {host.name}")
-        discoveries.append(
-            read_compose(
-                host.name, host.compose, configuration.base, label_scope(configuration, host.name)
-            )
-        )
+        discoveries.append(read_compose(host.name, host.compose, configuration.base, scope))
     if surveys:
         from cloudsync.sources.docker.discovery import discovery_of
 
-        scope = label_scope(configuration, host.name)
         discoveries += [
             (
                 survey
@@ -204,23 +214,38 @@ def surveys_of(
         min(len(engines), configuration.run.concurrency), thread_name_prefix="host"
     )
     try:
-        futures = {pool.submit(reading.read, engine): engine for engine in engines}
+        # What is through is announced: to wait for the first of all that are not would look at
+        # every one of them each time.
+        through: SimpleQueue[tuple[Engine, Future[Survey | Failed]]] = SimpleQueue()
+        for engine in engines:
+            future = pool.submit(reading.read, engine)
+            future.add_done_callback(lambda done, engine=engine: through.put((engine, done)))  # type: ignore[misc]
         answers: dict[Engine, Survey | Failed] = {}
         while len(answers) < len(engines):
-            waiting = [future for future, engine in futures.items() if engine not in answers]
-            done, _ = wait(waiting, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
-            fresh = {futures[future]: future.result() for future in done} or reading.overdue(
-                futures[future] for future in waiting
+            fresh = _announced(through) or reading.overdue(
+                engine for engine in engines if engine not in answers
             )
-            for (host, _), answer in fresh.items():
-                heard.count(host, answer)
-            answers |= fresh
+            for engine, answer in fresh.items():
+                if engine not in answers:  # it may have been given up before
+                    heard.count(engine[0], answer)
+                    answers[engine] = answer
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     surveys: dict[str, list[Survey | Failed]] = {name: [] for name, _ in engines}
     for engine in engines:
         surveys[engine[0]].append(answers[engine])
     return surveys
+
+
+def _announced(
+    through: SimpleQueue[tuple[Engine, Future[Survey | Failed]]],
+) -> dict[Engine, Survey | Failed]:
+    """The next engine that is through, with its answer; none if that takes too long."""
+    try:
+        engine, future = through.get(timeout=_LOOK_SECONDS)
+    except Empty:
+        return {}
+    return {engine: future.result()}
 
 
 class _Reading:

@@ -9,6 +9,7 @@ import pytest
 
 from cloudsync.config import Configuration, load
 from cloudsync.reconcile import run as reconcile
+from cloudsync.sources.read_hosts import read_hosts
 from tests.growth import growth
 
 CONFIGURATION = """
@@ -59,3 +60,26 @@ def test_ports_that_close(tmp_path: Path) -> None:
         reconcile.apply(loaded(tmp_path, count, of=count), reconcile.Options())
     found = {count: loaded(tmp_path, 1, of=count) for count in (SMALL, 4 * SMALL)}
     assert growth(lambda count: reconcile.plan(found[count], reconcile.Options()), SMALL) < 6
+
+
+def test_reading_engines_takes_no_longer_for_each_the_more_there_are(tmp_path: Path) -> None:
+    """With a firewall for each host; none of the engines is there. What the threads do is not
+    counted: it is the same for each."""
+    configurations = {}
+    for count in (SMALL, 4 * SMALL):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        tables = "\n".join(
+            f'[hosts.web-{n}]\ndocker = "unix://{folder}/{n}.sock"\n'
+            f'[firewalls.fw-{n}]\nprovider = "local"\npath = "{n}.json"\nhosts = ["web-{n}"]'
+            for n in range(count)
+        )
+        path = folder / "cloudsync.toml"
+        path.write_text(CONFIGURATION.partition("[hosts.web-1]")[0].format(folder=folder) + tables)
+        configurations[count] = load(path)
+
+    def read(count: int) -> None:
+        configuration = configurations[count]
+        assert len(read_hosts(configuration, configuration.hosts)) == count
+
+    assert growth(read, SMALL) < 6
