@@ -117,7 +117,10 @@ def _reader_of(names: Iterable[str]) -> Callable[[Any], object]:
     listed = tuple(names)
     if len(listed) > 1:
         return attrgetter(*listed)
-    return lambda instance: tuple(getattr(instance, name) for name in listed)
+    if not listed:
+        return lambda _: ()
+    read = attrgetter(*listed)
+    return lambda instance: (read(instance),)
 
 
 def _initializer(made: Any, names: Iterable[str], given: Mapping[str, object]) -> object:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cloudsync.frozen import dataclass
 from cloudsync.model.ports import Origin, Unpublished
+from cloudsync.model.sharing import Sharing
 from cloudsync.rules import NetworkSet, Rule
 
 if TYPE_CHECKING:
@@ -223,17 +224,6 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
-    """A rule that is open on `host` too, because another host behind the same firewall needs it."""
-
-    host: str
-    rule: Rule
-    """The rule."""
-    needed_by: tuple[str, ...]
-    """The hosts that do need it."""
-
-
-@dataclass(frozen=True, slots=True)
 class Orphan:
     """A firewall at the vendor with our owner's marker that the configuration does not name.
     `firewall`: the name in its marker."""
@@ -286,7 +276,7 @@ class FirewallPlan:
     """What the vendor has on it that cloudsync leaves alone, a sentence each."""
     standing: Standing = Standing()
     """What it acts on."""
-    shared: tuple[Shared, ...] = ()
+    shared: Sharing = Sharing()
     """What is open on a host for the sake of others."""
 
 

@@ -553,7 +553,7 @@ def _firewall(firewall: FirewallPlan) -> FirewallPart:
         ),
         shared=[
             SharedPart(host=entry.host, needed_by=list(entry.needed_by), **_rule(entry.rule))
-            for entry in firewall.shared
+            for entry in firewall.shared.entries()
         ],
     )
 

@@ -28,7 +28,7 @@ from cloudsync.planning.grace import Past
 from cloudsync.planning.machine_exposure import foreign_guards, with_standings
 from cloudsync.planning.orphans import orphans, unlooked
 from cloudsync.planning.policy import unassigned
-from cloudsync.planning.shared_ports import shared_ports
+from cloudsync.planning.shared_ports import sharing_of
 from cloudsync.planning.unpublished import about_unpublished
 from cloudsync.provider.contract import (
     Account,
@@ -361,7 +361,7 @@ class _Judge:
             answer.seen.get(firewall.account, Seen()).fleet,
         )
         judged = consider(case, foreign)
-        shared = shared_ports(self.configuration, firewall, judged.target.rules, answer.discoveries)
+        shared = sharing_of(self.configuration, firewall, judged.target.rules, answer.discoveries)
         return replace(judged, plan=replace(judged.plan, shared=shared))
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
-from cloudsync.model.plan import Beyond, FirewallPlan, Halted, MachineExposure, Orphan, Plan, Shared
+from cloudsync.model.plan import Beyond, FirewallPlan, Halted, MachineExposure, Orphan, Plan
+from cloudsync.model.sharing import Shared
 from cloudsync.planning.two_walls import KERNEL
 from cloudsync.render import words
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Table
@@ -48,7 +49,7 @@ def troubles(
     for machine in standing.machines:
         yield from _machine(machine, coming=machine.target in coming, vocabulary=vocabulary)
     if everything:
-        yield from _shared(firewall.shared, vocabulary)
+        yield from _shared(firewall.shared.entries(), vocabulary)
         yield from (Remark(f"not evaluated: {text}", "quiet") for text in standing.not_evaluated)
 
 

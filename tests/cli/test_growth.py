@@ -83,3 +83,23 @@ def test_reading_engines_takes_no_longer_for_each_the_more_there_are(tmp_path: P
         assert len(read_hosts(configuration, configuration.hosts)) == count
 
     assert growth(read, SMALL) < 6
+
+
+def test_hosts_behind_one_firewall_with_ports_of_their_own(tmp_path: Path) -> None:
+    """What each has open for the sake of the others is worked out by who shows it."""
+    configurations = {}
+    for count in (SMALL, 4 * SMALL):
+        hosts = [f"web-{n}" for n in range(count)]
+        text = CONFIGURATION.partition("[hosts.web-1]")[0].format(folder=tmp_path)
+        text += "".join(
+            f'[hosts.{host}]\nports = ["{2 * n + 1001}/tcp"]\n' for n, host in enumerate(hosts)
+        )
+        text += f'[firewalls.web]\nprovider = "local"\nhosts = {hosts}\npath = "{count}.json"\n'
+        path = tmp_path / f"{count}.toml"
+        path.write_text(text)
+        configurations[count] = load(path)
+
+    def planned(count: int) -> object:
+        return reconcile.plan(configurations[count], reconcile.Options())
+
+    assert growth(planned, SMALL) < 6

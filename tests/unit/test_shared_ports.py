@@ -9,14 +9,14 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudsync.model.plan import Shared
 from cloudsync.model.ports import (
     Complete,
     Discovery,
     Failed,
     Partial,
 )
-from cloudsync.planning.shared_ports import shared_ports
+from cloudsync.model.sharing import Shared
+from cloudsync.planning.shared_ports import sharing_of
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import ANY
 from tests.growth import growth
@@ -35,9 +35,10 @@ def found(discoveries: Mapping[str, Discovery], opened: RuleSet = OPENED) -> tup
     world = build(Path("/nowhere"))
     world.firewall(hosts=tuple(discoveries))
     world.ssh("any", numbers=(3,))
-    return shared_ports(
+    sharing = sharing_of(
         world.configuration, world.configuration.firewalls["web"], opened, discoveries
     )
+    return sharing.entries()
 
 
 @given(st.lists(st.tuples(PORTS, STATES), min_size=2, max_size=5))
