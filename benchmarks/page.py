@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from benchmarks import reaction
 from benchmarks.compare import CASES, RULE_BY_RULE
 from benchmarks.processes import ratio
 from benchmarks.recorded import CLOUDS, ROOT, Rows, by_axis, find, is_measured, record, rows
@@ -36,6 +37,8 @@ TITLES = {
     "startup": "Start",
     "growth": "Growth",
     "fleet": "A fleet",
+    "instructions": "Start, in instructions",
+    "reaction": "Reaction",
 }
 """The headings of the parts beside `small`."""
 
@@ -262,6 +265,41 @@ def flown() -> Iterator[str]:
     )
 
 
+def executed() -> Iterator[str]:
+    """Instructions of a plan that finds nothing to do, and of the floor script."""
+    head = ("", "cloudsync, million", "floor, million", "÷ floor")
+    yield from table(
+        head,
+        (
+            (
+                CLOUDS[row["cloud"]],
+                f"{row['cloudsync'] / 1e6:,.0f}",
+                f"{row['floor'] / 1e6:,.0f}",
+                number(row["cloudsync"] / row["floor"]),
+            )
+            for row in rows("instructions")
+        ),
+    )
+
+
+def reacted() -> Iterator[str]:
+    """From the container that runs to the ways that are open."""
+    measured = rows("reaction")
+    if not measured:
+        return
+    lines = [
+        (
+            reaction.MOMENTS[moment],
+            *(f"{reaction.quantile(seconds, share):.2f}" for share in (0.5, 0.99)),
+            f"≤ {reaction.AIM_SECONDS:.2f}",
+        )
+        for moment, seconds in reaction.after_start(measured).items()
+    ]
+    starts = len(measured[0]["seconds"])
+    head = (f"s after `docker run` returned, {starts} starts", "p50", "p99", "aim")
+    yield from table(head, lines)
+
+
 def on() -> str:
     """The machine and the versions of the part that matters most, and the dates of parts that were
     not measured with it."""
@@ -291,6 +329,8 @@ def write() -> None:
         "started": started,
         "grown": grown,
         "flown": flown,
+        "executed": executed,
+        "reacted": reacted,
         "costs": costs,
     }
     text = PAGE.read_text()

@@ -15,7 +15,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import compare, fleet, growth, neighbours, page, startup
+from benchmarks import (
+    compare,
+    fleet,
+    growth,
+    instructions,
+    neighbours,
+    page,
+    reaction,
+    startup,
+)
 from benchmarks.clouds import MOST
 from benchmarks.recorded import RESULTS, ROOT
 
@@ -73,6 +82,8 @@ PARTS: dict[str, Callable[[], Any]] = {
     "openstack": openstack,
     "growth": growth.measure,
     "fleet": fleet.measure,
+    "instructions": instructions.measure,
+    "reaction": reaction.measure,
 }
 
 
