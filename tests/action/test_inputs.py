@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from cloudsync.action import install
 from cloudsync.action.inputs import PREFIX, InputError, Inputs
 from tests.action.conftest import Repository
 from tests.doubles.github import GitHubDouble
+from tests.doubles.hetzner import HetznerDouble
 
 
 def of(**values: str) -> Inputs:
@@ -178,8 +180,15 @@ def test_a_comment_that_cannot_be_written_fails_the_plan_and_names_the_permissio
     assert done.outputs["changes"] == "true"
 
 
+@pytest.fixture
+def cloud() -> Iterator[HetznerDouble]:
+    """A vendor that refuses every token of a test."""
+    with HetznerDouble() as cloud:
+        yield cloud
+
+
 def test_the_actions_token_is_kept_from_the_command(
-    repository: Repository, github: GitHubDouble, tmp_path: Path
+    repository: Repository, github: GitHubDouble, cloud: HetznerDouble, tmp_path: Path
 ) -> None:
     """A secret reference of the configuration may run a command: it sees what the job set, not the
     action's token."""
@@ -195,7 +204,7 @@ def test_the_actions_token_is_kept_from_the_command(
     path = repository.checkout / "cloudsync.toml"
     text = path.read_text().replace(
         "[providers.local]",
-        f'[providers.hetzner]\ntoken = {{ command = ["{dump}"] }}\nendpoint = "http://127.0.0.1:9"',
+        f'[providers.hetzner]\ntoken = {{ command = ["{dump}"] }}\nendpoint = "{cloud.endpoint}"',
     )
     path.write_text(
         text.replace('provider = "local"', 'provider = "hetzner"').replace(

@@ -10,6 +10,18 @@ from tests.engines.kinds import Kind, started, tried
 from tests.engines.report import differs
 
 __all__ = ["differs"]
+KINDS = {"docker_kind", "kind", "podman_kind"}
+"""The fixtures that say which engine."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whichever test comes first waits for the root of its engine to be made: what is limited is
+    the test itself."""
+    for item in items:
+        if not KINDS.isdisjoint(getattr(item, "fixturenames", ())) and not any(
+            item.iter_markers("timeout")
+        ):
+            item.add_marker(pytest.mark.timeout(120, func_only=True))
 
 
 @pytest.fixture(scope="session", params=tried("docker"))

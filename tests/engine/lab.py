@@ -32,7 +32,11 @@ def missing() -> str | None:
     if os.geteuid() != 0:
         return "needs root to start a Docker engine"
     lacking = [name for name in NEEDED if shutil.which(name) is None]
-    return f"needs {', '.join(lacking)} to start a Docker engine" if lacking else None
+    if lacking:
+        return f"needs {', '.join(lacking)} to start a Docker engine"
+    if not any("/sys/fs/cgroup" in line for line in Path("/proc/mounts").read_text().splitlines()):
+        return "needs control groups to start a Docker engine: nothing is mounted at /sys/fs/cgroup"
+    return None
 
 
 class Lab:

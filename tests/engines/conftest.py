@@ -7,6 +7,7 @@ import pytest
 from tests.engines.kinds import Kind, tried
 from tests.engines.report import differs
 from tests.engines.site import Site
+from tests.host import namespace
 
 __all__ = ["differs"]
 
@@ -21,6 +22,8 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 @pytest.fixture(scope="module")
 def site(kind: Kind) -> Iterator[Site]:
-    """An engine of this kind on a machine on the Internet."""
+    """An engine of this kind on a machine on the Internet. Skips the test where there can be
+    none."""
+    namespace.needs()
     with Site(kind) as site:
         yield site

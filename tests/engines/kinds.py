@@ -19,6 +19,7 @@ from tests.engine import lab, podman
 from tests.engine.lab import Lab
 from tests.engine.podman import Podman
 from tests.engines import rooted, rootless
+from tests.engines.held import CannotHold, control_groups
 
 Engine = Lab | Podman
 """What every engine has: `socket`, `namespace`, `inside`, `cli`, `run`, `image`, `network_of`,
@@ -67,7 +68,7 @@ class Kind:
         """An engine of this kind that is not started yet. `options`: for dockerd, or for `podman
         system service`. Skips the test where there can be none."""
         if self.family == "podman":
-            return Podman(self.root(), *options, rootless=self.rootless, namespace=namespace)
+            return self.podman(*options, namespace=namespace)
         return self.docker(*options, namespace=namespace)
 
     def docker(self, *options: str, namespace: str | None = None) -> Lab:
@@ -80,9 +81,13 @@ class Kind:
             return rootless.RootlessLab(self.root(), *options, namespace=namespace)
         return rooted.RootedLab(self.root(), *options, legacy=self.legacy, namespace=namespace)
 
-    def podman(self, *options: str) -> Podman:
+    def podman(self, *options: str, namespace: str | None = None) -> Podman:
         """The same, for kinds of Podman."""
-        return Podman(self.root(), *options, rootless=self.rootless)
+        try:
+            control_groups()
+        except CannotHold as error:
+            pytest.skip(f"no Podman to be had: {error}")
+        return Podman(self.root(), *options, rootless=self.rootless, namespace=namespace)
 
 
 KINDS = (

@@ -93,7 +93,7 @@ def installed(machine: Machine, cloud: HetznerDouble) -> Iterator[Machine]:
         machine.write(f"/etc/systemd/system/{unit}.d/cloud.conf", drop_in)
     machine.run("systemctl daemon-reload")
     machine.run("docker rm -f $(docker ps -aq) 2>/dev/null; true")
-    machine.run("docker run -d --restart always --name web -p 8080:80 bb:1")
+    machine.run("docker run -d --stop-signal KILL --restart always --name web -p 8080:80 bb:1")
     machine.run(
         "CREDENTIALS_DIRECTORY=/etc/cloudsync/credentials cloudsync apply "
         "-c /etc/cloudsync/config.toml --auto-approve --allow-attach web"
@@ -189,7 +189,7 @@ def test_the_timer_runs_the_service_again_and_again(
 def test_a_service_that_hangs_is_ended_by_the_watchdog_and_started_again(
     installed: Machine, cloud: HetznerDouble
 ) -> None:
-    drop_in = "[Service]\nWatchdogSec=20s\nRestartSec=1s\nTimeoutAbortSec=2s\n"
+    drop_in = "[Service]\nWatchdogSec=10s\nRestartSec=1s\nTimeoutAbortSec=2s\n"
     installed.write(f"/etc/systemd/system/{WATCH}.d/soon.conf", drop_in)
     installed.run(f"systemctl daemon-reload && systemctl start {WATCH}")
     before = installed.show(WATCH, "MainPID")

@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -67,6 +68,7 @@ class Paster:
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str], folder: Path) -> None:
         self._ours, theirs = pty.openpty()
+        self._is_bash = command[0] == "bash"
         self.process = subprocess.Popen(
             command,
             cwd=folder,
@@ -87,7 +89,11 @@ class Paster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.terminate()
+        # A bash at a terminal ends at SIGHUP and not at SIGTERM; so does what it waits for.
+        if self._is_bash:
+            os.killpg(self.process.pid, signal.SIGHUP)
+        else:
+            self.process.terminate()
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
