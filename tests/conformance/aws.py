@@ -6,6 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from moto.backends import get_backend
+from moto.core import DEFAULT_ACCOUNT_ID
+
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
 from cloudsync.testing import Spelled, StageBase
@@ -27,8 +30,8 @@ DUMMY = {
 
 
 class MotoStage(StageBase):
-    """By its API alone: what moto cannot show is left out by `test_conformance.py`, with the
-    reason."""
+    """Written to by moto's API, looked at where moto keeps its groups: the server is in this
+    process. What moto cannot show is left out by `test_conformance.py`, with the reason."""
 
     type = "aws"
     environment = DUMMY
@@ -36,7 +39,8 @@ class MotoStage(StageBase):
     def __init__(self, endpoint: str, client: Any) -> None:
         self.client = client
         self.account = {"region": REGION, "endpoint": endpoint}
-        self.vpc = client.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        self.moto = get_backend("ec2")[DEFAULT_ACCOUNT_ID][REGION]
+        self.vpc = self.moto.create_vpc("10.0.0.0/16").id
         self.written = 0
         self.last: object = self._everything()
 
@@ -99,8 +103,31 @@ class MotoStage(StageBase):
     def _group(self, name: str) -> dict[str, Any] | None:
         return next((one for one in self._everything() if one["GroupName"] == name), None)
 
+    def close(self) -> None:
+        """Nothing of it is left for the next one to list."""
+        del self.moto.groups[self.vpc], self.moto.vpcs[self.vpc]
+
     def _everything(self) -> list[dict[str, Any]]:
-        return self.client.describe_security_groups()["SecurityGroups"]  # type: ignore[no-any-return]
+        groups = [group for of_vpc in self.moto.groups.values() for group in of_vpc.values()]
+        return [
+            {
+                "GroupId": group.id,
+                "GroupName": group.name,
+                "Tags": group.get_tags(),
+                "IpPermissions": [_permission_of(rule) for rule in group.ingress_rules],
+            }
+            for group in groups
+        ]
+
+
+def _permission_of(rule: Any) -> dict[str, Any]:
+    """A rule of moto's as its API says it."""
+    ports = {} if rule.from_port is None else {"FromPort": rule.from_port, "ToPort": rule.to_port}
+    network = dict(rule.ip_range)
+    ranges = "Ipv6Ranges" if "CidrIpv6" in network else "IpRanges"
+    sources = {ranges: [network]} if network else {}
+    pairs = {"UserIdGroupPairs": [dict(rule.source_group)]} if rule.source_group else {}
+    return {"IpProtocol": rule.ip_protocol, **ports, **sources, **pairs}
 
 
 class AwsStage(HttpStage):

@@ -81,7 +81,9 @@ class HostStage(StageBase):
                 return f"slow {trouble.seconds}"
             return _KINDS.get(trouble.kind, trouble.kind)
 
-        namespace.Trouble(self.machine, decide)
+        if self.machine.trouble is not None:
+            self.machine.trouble.close()
+        namespace.Trouble(self.machine, decide, only=trouble.on)
 
     def attached(self, name: str) -> int:
         return int(drops(self.machine.listing()))

@@ -35,6 +35,7 @@ class OpenStackStage(HttpStage):
     def __init__(self, double: NeutronProxy) -> None:
         super().__init__(double)
         self.cloud, self.project = double, double.project
+        self.project.remembers = True
         self.account = {
             "endpoint": double.endpoint,
             "anonymous": True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -20,7 +21,8 @@ from tests.doubles.compute import ComputeDouble
 from tests.doubles.digitalocean import DigitalOceanDouble
 from tests.doubles.ec2 import Ec2Double
 from tests.doubles.hetzner import HetznerDouble
-from tests.host.namespace import Namespace, needs
+from tests.host.library import QuickNamespace
+from tests.host.namespace import needs
 
 
 class TestLocal(Conformance):
@@ -81,6 +83,14 @@ NFT = [
 ]
 
 
+@pytest.fixture(scope="module")
+def machine() -> Iterator[QuickNamespace]:
+    """One for all scenarios, cleared before each of them."""
+    needs()
+    with QuickNamespace() as machine:
+        yield machine
+
+
 @pytest.mark.engine
 class TestHost(Conformance):
     """A table that observes, put into effect by those scenarios that attach."""
@@ -88,10 +98,9 @@ class TestHost(Conformance):
     scenarios = NFT
 
     @pytest.fixture
-    def stage(self) -> Iterator[HostStage]:
-        needs()
-        with Namespace() as machine:
-            yield HostStage(machine, enforced=False)
+    def stage(self, machine: QuickNamespace) -> HostStage:
+        machine.clear()
+        return HostStage(machine, enforced=False)
 
 
 @pytest.mark.engine
@@ -101,10 +110,9 @@ class TestHostEnforcing(Conformance):
     scenarios = [one for one in NFT if not one.needs & {"attaches", "remote"}]
 
     @pytest.fixture
-    def stage(self) -> Iterator[HostStage]:
-        needs()
-        with Namespace() as machine:
-            yield HostStage(machine, enforced=True)
+    def stage(self, machine: QuickNamespace) -> HostStage:
+        machine.clear()
+        return HostStage(machine, enforced=True)
 
     test_every_declared_capability_was_shown = None  # type: ignore[assignment]  # the other one does
 
@@ -127,13 +135,23 @@ FOR_MOTO = tuple(
 
 
 @pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
+def moto() -> Iterator[tuple[str, Any]]:
+    """The server's address, and one client of it, whose model of the API is read once."""
     from moto.moto_server.threaded_moto_server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
+    endpoint = f"http://{host}:{port}"
+    client = boto3.client(
+        "ec2",
+        region_name=REGION,
+        endpoint_url=endpoint,
+        config=Config(retries={"total_max_attempts": 1}),
+        aws_access_key_id=DUMMY["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=DUMMY["AWS_SECRET_ACCESS_KEY"],
+    )
+    yield endpoint, client
     server.stop()
 
 
@@ -144,21 +162,9 @@ class TestAwsOnMoto(Conformance):
     scenarios = FOR_MOTO
 
     @pytest.fixture
-    def stage(self, moto: str) -> MotoStage:
-        keys = {
-            "aws_access_key_id": DUMMY["AWS_ACCESS_KEY_ID"],
-            "aws_secret_access_key": DUMMY["AWS_SECRET_ACCESS_KEY"],
-        }
-        client = boto3.client(
-            "ec2",
-            region_name=REGION,
-            endpoint_url=moto,
-            config=Config(retries={"total_max_attempts": 1}),
-            **keys,
-        )
-        for group in client.describe_security_groups()["SecurityGroups"]:
-            if group["GroupName"] != "default":
-                client.delete_security_group(GroupId=group["GroupId"])
-        return MotoStage(moto, client)
+    def stage(self, moto: tuple[str, Any]) -> Iterator[MotoStage]:
+        stage = MotoStage(*moto)
+        yield stage
+        stage.close()
 
     test_every_declared_capability_was_shown = None  # type: ignore[assignment]  # our own double shows them all

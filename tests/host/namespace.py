@@ -70,7 +70,10 @@ class Program:
             f"cd {self.folder}\n"
             f'case "$*" in *-f*) echo "$*" >> writes; cat > text.$$;; *) echo "$*" >> reads;;'
             f" esac\n"
-            f'[ -e trouble ] && exec /usr/bin/env python3 trouble.py $$ "$@"\n'
+            "kind=read\n"
+            'case "$*" in *-f*) kind=write;; esac\n'
+            "[ -e trouble ] && { [ ! -e only ] || [ -e only.$kind ]; }"
+            ' && exec /usr/bin/env python3 -S -E trouble.py $$ "$@"\n'
             f'case "$*" in *-f*)\n'
             f'  {nft} "$@" < text.$$; code=$?; rm -f text.$$\n'
             f"  [ $code = 0 ] && {nft} list table inet cloudsync > history.$(date +%s%N)"
@@ -143,11 +146,17 @@ class Namespace(Program):
 class Trouble:
     """While there is trouble each call of `nft` asks what is to happen. `decide`: from the words of
     the call to the words of the answer: `go`, or what goes wrong (see `_CLIENT`). After `report` it
-    is asked once more, with `done` behind the words, when the call is over."""
+    is asked once more, with `done` behind the words, when the call is over. `only`: `read` or
+    `write` if calls of the other kind need not ask."""
 
-    def __init__(self, machine: Program, decide: Callable[[list[str]], str]) -> None:
+    def __init__(
+        self, machine: Program, decide: Callable[[list[str]], str], only: str = ""
+    ) -> None:
         self.machine = machine
         path = machine.folder / "trouble"
+        if only:
+            (machine.folder / f"only.{only}").touch()
+            (machine.folder / "only").touch()
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
@@ -166,7 +175,8 @@ class Trouble:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-        (self.machine.folder / "trouble").unlink(missing_ok=True)
+        for name in ("trouble", "only", "only.read", "only.write"):
+            (self.machine.folder / name).unlink(missing_ok=True)
         self.machine.trouble = None
 
 

@@ -40,20 +40,35 @@ class Project:
 
     def __init__(self, port: int) -> None:
         self.port, self.id = port, uuid.uuid4().hex
+        self.remembers = False
+        """Whether the groups are listed once after each write instead of each time they are looked
+        at. Only if every write is one of these or goes through a `NeutronProxy`."""
+        self._listed: list[Json] | None = None
+        self._ports: list[Json] | None = None
 
     def ask(self, method: str, path: str, body: Any = None, *, roles: str = "member,reader") -> Any:
         status, answer, _ = call(self.port, method, f"/v2.0/{path}", body, self.headers(roles))
+        self.forget(method)
         assert 200 <= status < 300, f"{method} {path}: {status} {answer}"
         return answer
+
+    def forget(self, method: str) -> None:
+        """A call of this method has ended: what was listed before a write is not what is there."""
+        if method != "GET":
+            self._listed = self._ports = None
 
     def headers(self, roles: str) -> dict[str, str]:
         return {"X-Project-Id": self.id, "X-User-Id": "a-person", "X-Roles": roles}
 
     def groups(self) -> list[Json]:
-        found: list[Json] = self.ask("GET", f"security-groups?project_id={self.id}")[
+        if self._listed is not None:
+            return self._listed
+        groups: list[Json] = self.ask("GET", f"security-groups?project_id={self.id}")[
             "security_groups"
         ]
-        return found
+        if self.remembers:
+            self._listed = groups
+        return groups
 
     def group(self, name: str) -> Json | None:
         named = [group for group in self.groups() if group["name"] == name]
@@ -77,6 +92,7 @@ class Project:
         """It may be gone already: a run may be deleting at the same time."""
         path = f"/v2.0/security-group-rules/{rule}"
         status, answer, _ = call(self.port, "DELETE", path, headers=self.headers("member,reader"))
+        self.forget("DELETE")
         assert status in (204, 404), answer
 
     def quota(self, **limits: int) -> None:
@@ -101,7 +117,10 @@ class Project:
         return port
 
     def ports_of(self, group: str) -> list[Json]:
-        ports: list[Json] = self.ask("GET", f"ports?project_id={self.id}")["ports"]
+        ports = self._ports
+        if ports is None:
+            ports = self.ask("GET", f"ports?project_id={self.id}")["ports"]
+            self._ports = ports if self.remembers else None
         return [port for port in ports if group in port["security_groups"]]
 
 

@@ -56,7 +56,10 @@ class NeutronProxy(Double):
         if self.roles is not None:
             headers = {k: v for k, v in headers.items() if k.lower() != "x-roles"}
             headers["X-Roles"] = self.roles
-        status, answer, _ = call(self.server, request.method, path, request.body, headers)
+        try:
+            status, answer, _ = call(self.server, request.method, path, request.body, headers)
+        finally:
+            self.project.forget(request.method)
         if status == 400:
             self.violations.append(f"{request.method} {request.path}: {json.dumps(answer)[:300]}")
         if status >= 400:
