@@ -90,6 +90,9 @@ class Dialect:
     advice: Mapping[str | int, str] = field(default_factory=dict)
     """By the vendor's error code, or by status, what to add to the message for the person who must
     act."""
+    from_headers: Mapping[str, str] = field(default_factory=dict)
+    """By field of an answer, the header that it is taken from, for a vendor that says the version
+    of an object there: `{"etag": "ETag"}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,11 +255,13 @@ class Rest:
         body = _json(answer)
         if not 200 <= answer.status_code < 300:
             raise self._failed(what, answer, body, write=write)
+        wanted = self.dialect.from_headers.items()
+        more = {name: answer.headers[key] for name, key in wanted if key in answer.headers}
         if answer.status_code == 204 or (write and not answer.content):
-            return {}
+            return more
         if not isinstance(body, dict):
             raise Transient(f"{what}: an answer that is not a JSON object", fate_unknown=write)
-        return body
+        return body | more
 
     def _failed(
         self, what: str, answer: requests.Response, body: object, *, write: bool

@@ -144,6 +144,32 @@ def test_a_person_is_advised_by_the_code_or_else_by_the_status(
     assert raised.value.message == message
 
 
+class Versioned(BaseModel):
+    etag: str = ""
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "etag"),
+    [
+        (200, {}, {"ETag": "8"}, "8"),
+        (204, None, {"ETag": "8"}, "8"),
+        (200, {"etag": "of the body"}, {}, "of the body"),
+        (204, None, {}, ""),
+    ],
+)
+def test_a_version_that_a_header_says_is_a_field_of_the_answer(
+    pebble: Pebble,
+    account: Account,
+    status: int,
+    body: dict[str, Any] | None,
+    headers: dict[str, str],
+    etag: str,
+) -> None:
+    pebble.fail(Fault("PUT", "/stones/1", status=status, body=body, headers=headers))
+    rest = speaking(pebble, account, from_headers={"etag": "ETag"})
+    assert rest.write("PUT", "/stones/1", {}, Versioned).etag == etag
+
+
 def refused(code: str) -> dict[str, Any]:
     return {"error": {"code": code, "message": "no"}}
 

@@ -26,14 +26,12 @@ from cloudsync_digitalocean.settings import DigitalOceanFirewall
 if TYPE_CHECKING:
     from cloudsync_digitalocean.plugin import DigitalOceanProvider
 
-LACKS = "the team has no droplet"
-
 
 class DigitalOceanReader(AccountReader["Team"]):
     """Reads one team."""
 
     provider: DigitalOceanProvider
-    lacks = LACKS
+    lacks = "the team has no droplet"
     not_evaluated = (
         "load balancers and clusters in front of the droplets, and firewalls inside them",
         "reserved addresses, which are under the same firewalls and were not listed",
@@ -169,7 +167,8 @@ class Team:
         droplets = self._list("plain", {})
         if not any(self.machine(droplet).is_called(wanted) for droplet in droplets.values()):
             droplets = self.droplets
-        return droplets[int(named(map(self.machine, droplets.values()), wanted, LACKS).id)]
+        machines = map(self.machine, droplets.values())
+        return droplets[int(named(machines, wanted, DigitalOceanReader.lacks).id)]
 
     def _attachments(
         self, settings: DigitalOceanFirewall, firewall: Firewall | None
@@ -207,8 +206,7 @@ def _acts(firewall: Firewall, droplet: Droplet) -> Acts | None:
     """How the firewall acts on the droplet; None if it does not."""
     if (change := firewall.pending_on(droplet)) is not None:
         verb = "being taken off it" if change.removing else "being put into effect on it"
-        status = printable(change.status or "waiting")
-        return Acts(in_effect=False, problem=f"is {verb} ({status})")
+        return Acts(in_effect=False, problem=f"is {verb} ({printable(change.status or 'waiting')})")
     if not firewall.covers(droplet):
         return None
     failed = "failed to change the last time: what is in effect may be older"
