@@ -222,6 +222,7 @@ def _ask_and_apply(
     run: Callable[[Options, Terms], Report],
 ) -> Report:
     from cloudsync.reconcile import run as reconcile
+    from cloudsync.render.blocks import Line
     from cloudsync.render.verdict import feasible, needs_yes
 
     shown = reconcile.plan(configuration, options, screen.shell.progress).plan
@@ -233,10 +234,12 @@ def _ask_and_apply(
     clear_progress()
     if attaching:
         names = ", ".join(plain(name, 60) for name in attaching)
-        echo(
-            f"\nA yes also attaches what is shown above (as --allow-attach {names} does): what is "
+        sentence = (
+            f"A yes also attaches what is shown above (as --allow-attach {names} does): what is "
             "not listed closes on those machines."
         )
+        echo("")
+        screen.shell.print([Line(sentence)])
     if (
         click.prompt(
             f"{'' if attaching else chr(10)}Apply these changes? Only 'yes' is accepted",

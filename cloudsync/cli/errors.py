@@ -49,6 +49,8 @@ def code_of(error: BaseException, words: Sequence[str]) -> int:
         complain(words, error.format_message(), "failed")
         return _of_state(error.__context__)
     if isinstance(error, click.Abort | KeyboardInterrupt):
+        if isinstance(error, click.Abort) and error.__cause__ is None:
+            click.echo(err=True)  # ends the line of the question
         complain(words, "interrupted, nothing was begun", "interrupted")
         # click wraps what a signal raised.
         return 128 + int(

@@ -16,6 +16,7 @@ from cloudsync.render.escape import plain
 if TYPE_CHECKING:
     from cloudsync.config import Configuration
     from cloudsync.provider.trace import Stopped, Trace, Used
+    from cloudsync.render.blocks import Block
     from cloudsync.rules import Rule
 
 _SHOWN = 20
@@ -35,7 +36,7 @@ _SHOWN = 20
 @common
 def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:
     """Show what the firewall on a machine stops, or would stop while it only observes (port,
-    source, packets of the last 30 days), and which openings nobody used.
+    source, packets of the last 30 days), and which openings were not used.
 
     Writes nothing. Exit codes: 0; 1 or 75 something could not be read (75: try again), 64 usage or
     configuration.
@@ -47,8 +48,7 @@ def command(shell: Shell, *, firewalls: tuple[str, ...], output: str) -> int:
     if output == "json":
         echo(json.dumps(document(configuration, met), indent=2))
     else:
-        for line in _text(configuration, met):
-            echo(plain(line, 500))
+        shell.print(_screen(configuration, met))
     return _code(met.values())
 
 
@@ -100,7 +100,7 @@ def _stopped(stopped: Stopped) -> Mapping[str, object]:
 
 
 def _unused(openings: Sequence[Used]) -> Iterator[tuple[Rule, str]]:
-    """The rules that nobody came by, by port; IPv4 and IPv6 of one rule together."""
+    """The rules that let nothing in yet, by port; IPv4 and IPv6 of one rule together."""
     from cloudsync.rules import RuleSet
 
     idle = sorted((used for used in openings if not used.packets), key=_place)
@@ -113,44 +113,59 @@ def _place(used: Used) -> list[tuple[str, int]]:
     return [(rule.protocol, rule.first) for rule in used.rules]
 
 
-def _text(configuration: Configuration, met: Mapping[str, Trace]) -> Iterator[str]:
-    for number, (name, trace) in enumerate(met.items()):
-        if number:
-            yield ""
+def _screen(configuration: Configuration, met: Mapping[str, Trace]) -> Iterator[Block]:
+    from cloudsync.render.blocks import BLANK, Line, Row, Table
+    from cloudsync.render.words import Vocabulary
+
+    vocabulary = Vocabulary(configuration.networks)
+    for name, trace in met.items():
+        yield BLANK
         hosts = ", ".join(configuration.firewalls[name].hosts)
-        if trace.error is not None:
-            yield f"{name} ({hosts}): could not be read"
-            continue
+        yield Line(plain(f"{name} ({hosts}): {_state(trace)}", 500), "title")
         if trace.enforced is None:
-            yield f"{name} ({hosts}): there is no table yet; an apply makes it"
             continue
-        state = "drops what is not listed" if trace.enforced else "observes: nothing is dropped"
-        yield f"{name} ({hosts}): {state}"
         yield from _stops(trace)
         idle = list(_unused(trace.openings))
         if idle:
-            yield "  openings that nobody has used yet:"
-        for rule, description in idle:
-            where = ", ".join(rule.sources.cidrs())
-            yield f"    {_port(rule.protocol, rule.ports):<18} from {where}  {description}".rstrip()
+            yield Line("openings not used yet:", indent=2)
+        rows = (
+            (_port(rule.protocol, rule.ports), f"from {vocabulary.sources(rule.sources)}", who)
+            for rule, who in idle
+        )
+        yield Table(tuple(Row(tuple(plain(cell, 300) for cell in row)) for row in rows), indent=4)
 
 
-def _stops(trace: Trace) -> Iterator[str]:
+def _state(trace: Trace) -> str:
+    if trace.error is not None:
+        return "could not be read"
+    if trace.enforced is None:
+        return "there is no table yet; an apply makes it"
+    return "drops what is not listed" if trace.enforced else "observes: nothing is dropped"
+
+
+def _stops(trace: Trace) -> Iterator[Block]:
+    from cloudsync.render.blocks import Line, Row, Table
     from cloudsync.render.words import count
 
-    verb = "was dropped" if trace.enforced else "would be cut"
     if not trace.stopped:
-        yield f"  nothing {verb} in the last 30 days"
+        verb = "was dropped" if trace.enforced else "would have been cut"
+        yield Line(f"nothing {verb} in the last 30 days", indent=2)
         return
-    yield f"  what {verb} in the last 30 days:"
-    width = max(len(stopped.source) for stopped in trace.stopped[:_SHOWN])
-    for stopped in trace.stopped[:_SHOWN]:
-        port = _port(stopped.protocol, "" if stopped.port is None else str(stopped.port))
-        yield f"    {port:<18} from {stopped.source:<{width}}  {count(stopped.packets, 'packet')}"
+    verb = "was dropped" if trace.enforced else "enforcing would have cut"
+    yield Line(f"what {verb} in the last 30 days:", indent=2)
+    rows = (
+        (
+            _port(stopped.protocol, "" if stopped.port is None else str(stopped.port)),
+            f"from {stopped.source}",
+            count(stopped.packets, "packet"),
+        )
+        for stopped in trace.stopped[:_SHOWN]
+    )
+    yield Table(tuple(Row(tuple(plain(cell, 300) for cell in row)) for row in rows), indent=4)
     if (more := len(trace.stopped) - _SHOWN) > 0:
-        yield f"    and {more} more (--output json shows all)"
+        yield Line(f"and {more} more (--output json shows all)", "quiet", indent=4)
     if trace.full:
-        yield "    the record is full: what came later is not in it"
+        yield Line("the record is full: what came later is not in it", "warning", indent=4)
 
 
 def _port(protocol: str, ports: str) -> str:

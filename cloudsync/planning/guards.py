@@ -129,7 +129,8 @@ def ownership(
     if marker is None:
         message = (
             f"the firewall exists at the vendor ({observed.id}) without the mark of cloudsync:"
-            f" somebody made it by hand, and rules nobody here asks for would close. {go_on}"
+            f" it was made by hand or released, and rules that nothing here asks for would close."
+            f" {go_on}"
         )
         return _refuse("ownership", name, message)
     if marker == wanted.unnamed:
@@ -171,7 +172,7 @@ def adopting(observed: Present | Absent, wanted: Marker) -> str | None:
     if isinstance(observed, Absent) or observed.marker == wanted:
         return None
     if observed.marker is None:
-        return "takes over a firewall that cloudsync did not create"
+        return "it carries no mark of cloudsync"
     if observed.marker == wanted.unnamed:
         return "its mark is to name the engine that is read here too"
     if observed.marker.firewall != wanted.firewall:

@@ -207,6 +207,6 @@ def _missed(waiting: Waiting) -> str:
         else "no container needs it since an earlier apply"
     )
     return (
-        f"{since}; it closes at the first apply after its grace that misses it too "
-        "(--now does not wait)"
+        f"{since}; an apply after that closes it, unless it is needed again (--now closes it "
+        "at once)"
     )

@@ -3,7 +3,7 @@ as far as it makes sense."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cloudsync.render import words
@@ -85,7 +85,7 @@ def _firewall(firewall: Mapping[str, Any]) -> Iterator[Block]:
 
 def _as_planned(
     firewall: Mapping[str, Any], planned: Iterable[Mapping[str, Any]]
-) -> Iterable[Mapping[str, Any]]:
+) -> Sequence[Mapping[str, Any]]:
     """What was opened: rule by rule as planned if together they are just that, else as the
     difference of the sets, in which neighbours are merged."""
     opened = list(_tables(firewall.get("opened")))
@@ -136,17 +136,32 @@ def _summary(entry: Mapping[str, Any]) -> str:
             for act in _acts(_tables(firewall.get("planned"))):
                 acts[act.split(" ")[0]] = None
     opened, closed = (_total(entry, firewalls, name) for name in ("opened", "closed"))
-    changes = [*acts, *([f"+{opened} -{closed}"] if firewalls else [])]
+    changes = [*acts, *([f"+{opened} -{closed}"] if (opened, closed) != ("0", "0") else [])]
     names = words.listed((_text(firewall, "name") for firewall in firewalls), 3)
-    what = f"{names}: {', '.join(changes)}; " if names else ""
+    what = f"{names}: {', '.join(changes) or 'nothing changed'}; " if names else _unread(entry)
     return f"{what}{_who(entry)}"
 
 
+def _unread(entry: Mapping[str, Any]) -> str:
+    """`web-1 not read; `: the hosts that were not read completely, as far as the entry says."""
+    hosts = entry.get("hosts")
+    statuses = hosts.items() if isinstance(hosts, Mapping) else ()
+    names = [plain(str(name), 100) for name, status in statuses if status != "complete"]
+    return f"{words.listed(names, 3)} not read; " if names else ""
+
+
 def _total(entry: Mapping[str, Any], firewalls: list[Mapping[str, Any]], name: str) -> str:
+    """How many rules opened or closed; the sum of the run if its lists were cut."""
     totals = entry.get("totals")
-    if isinstance(totals, Mapping):
+    if isinstance(totals, Mapping) and any(firewall.get("truncated") for firewall in firewalls):
         return plain(str(totals.get(name, 0)), 20)
-    return str(sum(len(list(_tables(firewall.get(name)))) for firewall in firewalls))
+    rules = (
+        _as_planned(firewall, _tables(firewall.get("planned")))
+        if name == "opened"
+        else list(_tables(firewall.get(name)))
+        for firewall in firewalls
+    )
+    return str(sum(len(of_firewall) for of_firewall in rules))
 
 
 def _when(entry: Mapping[str, Any], key: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cloudsync.model.plan import Change, FirewallPlan, Held, Plan
-from cloudsync.render import exposure, networks, words
+from cloudsync.model.plan import Change, FirewallPlan, Held, Plan, Refused
+from cloudsync.render import exposure, networks, several_hosts, words
 from cloudsync.render.escape import markdown
 from cloudsync.render.verdict import incomplete, not_opened, summary
 from cloudsync.render.words import PLAIN, Vocabulary
@@ -37,7 +37,8 @@ def plan(shown: Plan, vocabulary: Vocabulary = PLAIN) -> str:
             for refused in shown.unassigned
         ]
     origins = tuple(networks.read(shown.networks, shown.created))
-    if notes := [f"- {_message(text)}" for text in (*origins, *shown.warnings)]:
+    warnings = several_hosts.remarks(shown.warnings, [name for name, _ in shown.hosts])
+    if notes := [f"- {_message(text)}" for text in (*origins, *warnings)]:
         lines += ["", *_folded(words.count(len(notes), "note"), notes)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -54,7 +55,7 @@ def _needs_a_person(shown: Plan) -> Iterator[str]:
     for guard in shown.guards:
         yield (
             f"> ❌ **{markdown(guard.firewall)}**: **{guard.id}**, {words.withheld(guard)}. "
-            f"{_message(guard.message)}"
+            f"{_message(guard.message[:1].upper() + guard.message[1:])}"
         )
     for name, status in shown.hosts:
         if status.status != "complete":
@@ -115,13 +116,19 @@ def _firewall(firewall: FirewallPlan, shown: Plan, vocabulary: Vocabulary) -> li
     more = [f"- {_held(held, shown, vocabulary)}" for held in firewall.held]
     more += [
         f"- {markdown(words.port(refused.protocol, refused.ports))} not opened ({refused.code}): "
-        f"{_message(refused.reason)}"
-        for refused in firewall.refused
+        f"{_refusal(refused, len(firewall.hosts))}"
+        for refused in several_hosts.refusals(firewall.refused)
     ]
     more += [f"- stays as it is: {_message(text)}" for text in firewall.kept]
     if more:
         lines += ["", *_folded(f"{len(more)} held, refused or left as they are", more)]
     return lines
+
+
+def _refusal(refused: Refused, hosts: int) -> str:
+    """`db: sensitive, …`: who needs it, and why it is not opened."""
+    names = words.listed(words.origin_names(refused.origins, hosts), 4)
+    return _message(f"{names}: {refused.reason}" if names else refused.reason)
 
 
 def _row(change: Change, firewall: FirewallPlan, vocabulary: Vocabulary) -> str:

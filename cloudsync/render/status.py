@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cloudsync.model.plan import Plan
@@ -12,9 +13,11 @@ from cloudsync.planning.status import StatusRow
 from cloudsync.render import words
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Style, Table
 from cloudsync.render.escape import plain
+from cloudsync.render.several_hosts import on_hosts
 from cloudsync.render.text import unread
 from cloudsync.render.verdict import incomplete, summary, unread_hosts
 from cloudsync.render.words import PLAIN, Vocabulary
+from cloudsync.rules.networks import ANY, NetworkSet
 
 FORMAT_VERSION = "1.0"
 _STYLES: dict[str, Style] = {"open": "plain", "held": "warning", "closes": "close", "opens": "open"}
@@ -51,9 +54,22 @@ def text(
             ),
             _STYLES[row.state],
         )
-        for row in rows
+        for row in _both_families(rows)
     ]
     yield Table((Row(("PORT", "FROM", "FIREWALL", "SINCE", "FOR"), "quiet"), *shown), indent=0)
+
+
+def _both_families(rows: Iterable[StatusRow]) -> Iterable[StatusRow]:
+    """Rows that differ in nothing but their sources, such as the IPv4 and IPv6 rule of a port, as
+    one."""
+    merged: dict[StatusRow, NetworkSet] = {}
+    for row in rows:
+        rule = row.rule
+        key = replace(row, rule=replace(rule, sources=ANY))
+        merged[key] = merged[key] | rule.sources if key in merged else rule.sources
+    return [
+        replace(row, rule=replace(row.rule, sources=sources)) for row, sources in merged.items()
+    ]
 
 
 def _verdict(plan: Plan) -> str:
@@ -68,10 +84,10 @@ def _verdict(plan: Plan) -> str:
 
 def _who(row: StatusRow, hosts: int, unknown: Sequence[str]) -> str:
     """`unknown`: hosts of its firewall that could not be read; why stands above the table."""
-    names = [
-        name_of(origin) + (f" on {origin.host}" if hosts > 1 and origin.host else "")
-        for origin in row.origins
-    ]
+    several = hosts > 1
+    names = list(
+        on_hosts((name_of(origin), origin.host if several else "", "") for origin in row.origins)
+    )
     if SSH_REASON in row.reasons:
         names.insert(0, "SSH ([ssh])")
     who = words.listed(dict.fromkeys(names), 4) if names else "; ".join(row.reasons)

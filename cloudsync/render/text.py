@@ -9,7 +9,7 @@ from cloudsync.model.plan import Change, FirewallPlan, Guard, Held, Plan, Refuse
 from cloudsync.model.ports import name_of
 from cloudsync.planning.sensitive_ports import ADMIN, is_world
 from cloudsync.planning.unpublished import is_unnamed
-from cloudsync.render import exposure, networks, words
+from cloudsync.render import exposure, networks, several_hosts, words
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Style, Table
 from cloudsync.render.escape import plain
 from cloudsync.render.exposure import reached
@@ -171,7 +171,7 @@ def _acts(firewall: FirewallPlan, shown: Plan) -> Iterator[Line]:
             f"{reasons}{more}. What is not listed here closes{_such_as(firewall)}.", indent=4
         )
     if targets or firewall.exists is False:
-        for text in _unnamed(firewall, shown):
+        for text in _named_once(firewall, shown):
             yield Line(f"{plain(text, 1500)}. What is not named closes.", "warning", "! ", 4)
 
 
@@ -205,15 +205,24 @@ def _such_as(firewall: FirewallPlan) -> str:
         for refused in firewall.refused
         if refused.ports and refused.origins
     ]
-    return f", such as {', '.join(closing[:_CUT_OFF])}" if closing else ""
+    return f", such as {', '.join(tuple(dict.fromkeys(closing))[:_CUT_OFF])}" if closing else ""
 
 
-def _unnamed(firewall: FirewallPlan, shown: Plan) -> Iterator[str]:
-    """Remarks on containers of its hosts that listen where no engine tells."""
+def _named_once(firewall: FirewallPlan, shown: Plan) -> Iterator[str]:
+    """The same as sentences, in which a container of several hosts is named once."""
+    about = [(host, *text.partition(": ")) for host, text in _unnamed(firewall, shown)]
+    several = len(firewall.hosts) > 1
+    yield from several_hosts.on_hosts(
+        (name, host if several else "", colon + rest) for host, name, colon, rest in about
+    )
+
+
+def _unnamed(firewall: FirewallPlan, shown: Plan) -> Iterator[tuple[str, str]]:
+    """Remarks on containers of its hosts that listen on ports no engine lists, with the host."""
     for host in firewall.hosts:
         for text in shown.warnings:
             if text.startswith(f"{host}: ") and is_unnamed(text):
-                yield text.removeprefix(f"{host}: ")
+                yield host, text.removeprefix(f"{host}: ")
 
 
 def _changes(firewall: FirewallPlan, vocabulary: Vocabulary) -> Iterator[Row]:
@@ -291,7 +300,7 @@ def _refusals(refused: Iterable[Refused], hosts: int) -> list[Row]:
             ),
             "quiet",
         )
-        for refusal in refused
+        for refusal in several_hosts.refusals(refused)
     ]
 
 
@@ -302,8 +311,7 @@ def _asked_port(refused: Refused) -> str:
 
 
 def _who(refused: Refused, hosts: int = 1) -> str:
-    names = dict.fromkeys(words.origin_name(origin, hosts) for origin in refused.origins)
-    return words.listed(names, 4) or "configuration"
+    return words.listed(words.origin_names(refused.origins, hosts), 4) or "configuration"
 
 
 def _guard(guard: Guard) -> str:
@@ -329,10 +337,10 @@ def _notes(shown: Plan, *, verbose: bool) -> Iterator[Line]:
         f"{host}: {text}"
         for firewall in shown.firewalls
         if any(change.action in ("create", "attach") for change in firewall.changes)
-        for host in firewall.hosts
-        for text in _unnamed(firewall, shown)
+        for host, text in _unnamed(firewall, shown)
     }
     notes = [text for text in notes if text not in named]
+    notes = list(several_hosts.remarks(notes, [name for name, _ in shown.hosts]))
     if not notes and not shown.networks:
         return
     yield BLANK

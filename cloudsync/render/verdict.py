@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from cloudsync.model.plan import Change, FirewallPlan, Plan
+from cloudsync.render.several_hosts import refusals
 from cloudsync.render.words import count, sources
 
 _VERBS = (
@@ -63,8 +64,9 @@ def _kind(change: Change) -> str:
 
 
 def not_opened(plan: Plan) -> int:
-    """How many required ports the plan refuses to open."""
-    return sum(len(firewall.refused) for firewall in plan.firewalls)
+    """How many required ports the plan refuses to open; the same port on several hosts of a
+    firewall, for the same reason, is one."""
+    return sum(len(refusals(firewall.refused)) for firewall in plan.firewalls)
 
 
 def incomplete(plan: Plan) -> str | None:

@@ -16,6 +16,7 @@ from cloudsync.model.ports import Origin, name_of
 from cloudsync.planning.policy import SSH_REASON
 from cloudsync.planning.sensitive_ports import is_world
 from cloudsync.render.escape import plain
+from cloudsync.render.several_hosts import on_hosts
 from cloudsync.rules import Rule, protocols
 from cloudsync.rules.address_classes import PRIVATE
 from cloudsync.rules.networks import ANY, ANY4, ANY6, NetworkSet
@@ -193,20 +194,32 @@ def rule(rule: Rule) -> str:
 def who(change: Change, hosts: int = 1) -> str:
     """Who needs what a change opens: `shop/web`, `shop/web on web-1`, `SSH ([ssh])`. `hosts`: of
     the firewall; with several of them each name says where."""
-    names = [origin_name(origin, hosts) for origin in change.origins]
+    names = list(origin_names(change.origins, hosts))
     if SSH_REASON in change.reason.split("; "):
         names.insert(0, "SSH ([ssh])")
     return listed(dict.fromkeys(names), 4) if names else change.reason
 
 
+def origin_names(origins: Iterable[Origin], hosts: int = 1) -> tuple[str, ...]:
+    """Who needs something: `shop/web`, or `shop/web on web-1 and web-2` if there are several
+    hosts; a file with its line for what a file declared."""
+    return on_hosts(_name_host_place(origin, hosts) for origin in origins)
+
+
 def origin_name(origin: Origin, hosts: int = 1) -> str:
     """`shop/web`, and ` on web-1` if there are several hosts; a file with its line for what a file
     declared."""
+    return on_hosts((_name_host_place(origin, hosts),))[0]
+
+
+def _name_host_place(origin: Origin, hosts: int) -> tuple[str, str, str]:
     name = name_of(origin)
-    if name == origin.host or not (origin.container or origin.service):
-        return f"declared ({name})" if name != origin.host else f"declared for {origin.host}"
+    if name == origin.host:
+        return f"declared for {origin.host}", "", ""
+    if not (origin.container or origin.service):
+        return f"declared ({name})", "", ""
     place = f" ({origin.file}:{origin.line})" if origin.file and origin.line else ""
-    return (f"{name} on {origin.host}" if hosts > 1 and origin.host else name) + place
+    return name, origin.host if hosts > 1 else "", place
 
 
 def change(change: Change, vocabulary: Vocabulary = PLAIN) -> str:

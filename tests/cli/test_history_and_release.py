@@ -49,6 +49,13 @@ def test_history_names_each_rule_as_it_was_planned_and_who_needed_it(shell: Shel
     assert "+ opened  22/tcp from everyone\n" in shown
     assert "+ opened  21/tcp from everyone" in shown
     assert "\n  sha256:" in shown
+    assert "web: created, +2 -0; by " in shell.types("history").stdout
+
+
+def test_history_says_why_a_run_failed_without_a_firewall(shell: Shell) -> None:
+    shell.configure(ports="", host='compose = ["missing.yaml"]')
+    assert shell.types("apply", "--auto-approve").returncode == 1
+    assert "web-1 not read; by " in shell.types("history").stdout
 
 
 def test_history_shows_strangers_text_harmlessly(shell: Shell) -> None:

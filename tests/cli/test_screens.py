@@ -178,6 +178,28 @@ def test_an_engine_that_is_down_is_one_reason_and_one_row(machine: Machine, colu
 
 
 @pytest.mark.parametrize("columns", [80, 120])
+def test_what_is_the_same_on_two_machines_stands_once(machine: Machine, columns: int) -> None:
+    file = machine.folder / "cloudsync.toml"
+    host = f'[hosts.web-2]\ndocker = "{machine.engine.endpoint}"\n[firewalls.web]'
+    two = (
+        file.read_text().replace("[firewalls.web]", host).replace('["web-1"]', '["web-1", "web-2"]')
+    )
+    file.write_text(two)
+    machine.cloud.add_server("web-2")
+    agent = named("agent", 7, {})
+    agent["HostConfig"] = {"NetworkMode": "host", "PortBindings": {}}
+    agent["NetworkSettings"] = {"Ports": {}, "Networks": {"host": {"NetworkID": "h"}}}
+    machine.engine.routes["/networks"].append(
+        {"Id": "h", "Name": "host", "Driver": "host", "Internal": False, "Options": {}}
+    )
+    machine.engine.routes["/containers/json"].append({"Id": agent["Id"]})
+    machine.engine.routes[f"/containers/{agent['Id']}/json"] = agent
+    screen = machine.shows("plan", columns=columns)
+    recorded(f"plan-two-machines-{columns}", screen)
+    assert screen.count("agent on web-1 and web-2") == 1
+
+
+@pytest.mark.parametrize("columns", [80, 120])
 def test_what_closes_and_what_another_firewall_leaves_open(machine: Machine, columns: int) -> None:
     machine.shows("apply", "--auto-approve", "--allow-attach", "web")
     rules = [

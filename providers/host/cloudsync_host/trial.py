@@ -73,7 +73,7 @@ class Proving:
         """One line of a terminal of 80 columns."""
         if self.kernel.destination is not None:
             return f"on trial for {self.seconds} s: a new ssh connection confirms it"
-        return f"on trial for {self.seconds} s: log in by SSH anew, or `cloudsync confirm` there"
+        return f"on trial for {self.seconds} s: log in by SSH again, or `cloudsync confirm` there"
 
     def _is_over(self) -> bool:
         """Whether it was confirmed. Raises `Conflict` where somebody else ended it."""
