@@ -34,7 +34,11 @@ for package; do
     esac
 done
 """
-_OPTIONS = ("--quiet", "--volatile=overlay", "--register=no", "--keep-unit", "--resolv-conf=off")
+_OPTIONS = (
+    "--quiet", "--volatile=overlay", "--register=no", "--keep-unit", "--resolv-conf=off",
+    # Else /etc/localtime is a mount, which Ubuntu's tzdata cannot replace when it is set up.
+    "--timezone=off",
+)  # fmt: skip
 
 
 def unavailable() -> str | None:
