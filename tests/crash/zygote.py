@@ -189,13 +189,18 @@ def _say(wire: IO[bytes], answer: Mapping[str, Any]) -> None:
 
 
 def _warm(providers: Sequence[str]) -> None:
-    """Everything a run would import, by a run on a file; and what the SDKs load when they are used
-    first."""
+    """Everything a run would import, by a run on a file; the plugins with the models of their
+    settings; and what the SDKs load when they are used first."""
     from cloudsync.cli.main import run
+    from cloudsync.provider import registry
 
     for name in providers:
         for module in _MODULES[name]:
             importlib.import_module(module)
+        if name in registry.names():
+            plugin = registry.load(name)
+            for settings in (plugin.account_settings, plugin.firewall_settings):
+                settings.model_rebuild()
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:  # noqa: PTH123 - the null device
         file = Path(folder) / "cloudsync.toml"
         file.write_text(
@@ -264,7 +269,9 @@ def _child(order: Mapping[str, Any]) -> None:
         os.environ.clear()
         if order.get("patient"):
             _lengthen()
-        os.environ.update({"HOME": order["folder"], "NO_COLOR": "1", **order["environment"]})
+        # Without commands of the system: a run asks systemd for timers of its own.
+        own = {"HOME": order["folder"], "PATH": order["folder"], "NO_COLOR": "1"}
+        os.environ.update({**own, **order["environment"]})
         with contextlib.ExitStack() as stack:
             stack.enter_context(_clock(order.get("clock", 0)))
             if (at := order.get("kill_at")) is not None:
