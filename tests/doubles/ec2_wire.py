@@ -19,9 +19,15 @@ class UnknownParameter(ValueError):
 
 
 @cache
+def _model() -> Any:
+    """botocore's model of EC2, which takes a tenth of a second to read."""
+    return botocore.session.get_session().get_service_model("ec2")
+
+
+@cache
 def operation(name: str) -> Any:
     """botocore's model of an action; None where there is none."""
-    model = botocore.session.get_session().get_service_model("ec2")
+    model = _model()
     return model.operation_model(name) if name in model.operation_names else None
 
 
