@@ -302,6 +302,8 @@ class Plan:
     unassigned: tuple[Refused, ...] = ()
     """Ports of hosts that feed no firewall."""
     malformed: tuple[str, ...] = ()
+    malformed_on: frozenset[str] = frozenset()
+    """The hosts of these containers."""
     warnings: tuple[str, ...] = ()
     orphans: tuple[Orphan, ...] = ()
     """Firewalls with this owner's marker that the configuration lacks."""

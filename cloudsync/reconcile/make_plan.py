@@ -159,6 +159,7 @@ def make_plan(
             guards=tuple(guard for judged in considered for guard in judged.guards),
             unassigned=unassigned(configuration, answer.discoveries),
             malformed=_malformed(answer.discoveries),
+            malformed_on=_malformed_on(answer.discoveries),
             warnings=(
                 *damaged,
                 *networks.notes,
@@ -408,6 +409,14 @@ def _malformed(discoveries: Mapping[str, Discovery]) -> tuple[str, ...]:
         for host, discovery in discoveries.items()
         if isinstance(discovery, Complete | Partial)
         for container in discovery.malformed
+    )
+
+
+def _malformed_on(discoveries: Mapping[str, Discovery]) -> frozenset[str]:
+    return frozenset(
+        host
+        for host, discovery in discoveries.items()
+        if isinstance(discovery, Complete | Partial) and discovery.malformed
     )
 
 

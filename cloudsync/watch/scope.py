@@ -39,7 +39,8 @@ class Outlook:
 
     def after(self, report: Report | None, firewalls: tuple[str, ...]) -> Outlook:
         """After a run about these firewalls. Trouble that is no firewall's own (the state, a
-        network, a label that does not parse) leaves nothing to go by."""
+        network) leaves nothing to go by. A label that does not parse is the trouble of the
+        firewalls that its host feeds."""
         trouble = None if report is None else _trouble(report)
         if report is None or trouble is None:
             return Outlook()
@@ -67,9 +68,12 @@ def _trouble(report: Report) -> frozenset[str] | None:
     if exit_codes.of_report(report) == exit_codes.DONE:
         return frozenset()
     plan = report.plan
-    if plan.malformed or report.busy or report.moved is not None or report.interrupted is not None:
+    if report.busy or report.moved is not None or report.interrupted is not None:
         return None
     if any(network.status.status != "complete" for network in plan.networks):
+        return None
+    fed = frozenset(host for firewall in plan.firewalls for host in firewall.hosts)
+    if not plan.malformed_on <= fed:
         return None
     trouble = _in_plan(plan) | {
         outcome.firewall
@@ -81,6 +85,7 @@ def _trouble(report: Report) -> frozenset[str] | None:
 
 def _in_plan(plan: Plan) -> frozenset[str]:
     unread = {host for host, status in plan.hosts if status.status != "complete"}
+    unread |= plan.malformed_on
     return frozenset(
         firewall.name
         for firewall in plan.firewalls

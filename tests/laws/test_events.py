@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from cloudsync.config.configuration import Host
 from cloudsync.model.outcome import Report
 from cloudsync.model.plan import FirewallPlan, MachineExposure, ReadStatus, Standing
-from cloudsync.model.ports import Complete, Discovery, Failed, Partial
+from cloudsync.model.ports import Complete, Discovery, Failed, Malformed, Origin, Partial
 from cloudsync.planning.ties import ties_of
 from cloudsync.provider.errors import Transient
 from cloudsync.reconcile import make_plan as planning
@@ -154,6 +154,29 @@ def test_trouble_of_no_firewall_in_particular_needs_everything(world: World) -> 
     assert after.after(report, EVERYTHING).scope(frozenset({"h1"}), NOBODY) == EVERYTHING
 
 
+def test_a_label_that_does_not_parse_is_the_trouble_of_the_firewalls_its_host_feeds(
+    world: World,
+) -> None:
+    """Events of the others are about the others alone, as long as it stays."""
+    fleet(world, DISJOINT)
+    world.discoveries["h3"] = discovery("h3", ("malformed", ("443",)))
+    after = outlook(world)
+    assert after.trouble == {"b"}
+    assert after.scope(frozenset({"h1"}), NOBODY) == ("a",)
+    assert after.scope(frozenset({"h3"}), NOBODY) == EVERYTHING
+    assert after.elsewhere(("a",))
+
+
+def test_a_label_that_does_not_parse_on_a_host_that_feeds_nothing_needs_everything(
+    world: World,
+) -> None:
+    fleet(world, DISJOINT)
+    report = applied(world)
+    plan = replace(report.plan, malformed=("c on new: bad",), malformed_on=frozenset({"new"}))
+    after = Outlook().after(replace(report, plan=plan), EVERYTHING)
+    assert after.scope(frozenset({"h1"}), NOBODY) == EVERYTHING
+
+
 def test_two_firewalls_that_are_one_at_the_vendor_are_decided_together(world: World) -> None:
     """Alone, each would take the other's rules away."""
     fleet(world, DISJOINT)
@@ -230,6 +253,7 @@ NEEDS = st.one_of(
     st.sets(st.sampled_from(PORTS)).map(lambda ports: ("complete", tuple(sorted(ports)))),
     st.sets(st.sampled_from(PORTS)).map(lambda ports: ("partial", tuple(sorted(ports)))),
     st.just(("failed", ())),
+    st.sets(st.sampled_from(PORTS)).map(lambda ports: ("malformed", tuple(sorted(ports)))),
 )
 FEEDS = st.dictionaries(
     st.sampled_from(["a", "b", "c", "d"]),
@@ -243,6 +267,9 @@ def discovery(host: str, need: tuple[str, tuple[str, ...]]) -> Discovery:
     found = tuple(port for text in texts for port in both(text, host=host))
     if how == "failed":
         return Failed("no answer")
+    if how == "malformed":
+        bad = Malformed(Origin(host, container="c"), "cannot be understood", found)
+        return Complete(malformed=(bad,))
     return Complete(found) if how == "complete" else Partial(("a container is unknown",), found)
 
 
