@@ -34,8 +34,8 @@ def main() -> None:
         print(f"cloudsync {__version__}")
         sys.exit(0)
     # Modules live as long as the process: to search them for garbage as often as Python does, and
-    # again at the end, is a tenth of a run.
-    gc.set_threshold(10_000)
+    # again at the end, is a tenth of a run; `watch` collects after each of its runs.
+    gc.set_threshold(100_000)
     atexit.register(gc.freeze)
     from cloudsync.cli.login import restore_login
     from cloudsync.cli.main import run

@@ -72,8 +72,8 @@ def _trouble(report: Report) -> frozenset[str] | None:
         return None
     if any(network.status.status != "complete" for network in plan.networks):
         return None
-    fed = frozenset(host for firewall in plan.firewalls for host in firewall.hosts)
-    if not plan.malformed_on <= fed:
+    feeding = frozenset(host for firewall in plan.firewalls for host in firewall.hosts)
+    if not plan.malformed_on <= feeding:
         return None
     trouble = _in_plan(plan) | {
         outcome.firewall
