@@ -32,10 +32,13 @@ def find(facts: Facts) -> Iterator[Finding]:
 
 def _about(facts: Facts, workload: Workload) -> Iterator[Finding]:
     """The first that applies to each port: one finding a cause."""
-    rules = (_debugger, _sensitive, _dashboard, _admin, _past_proxy)
     once: set[str] = set()
     for publishes in by_port(workload.outward).values():
-        for rule in rules:
+        # Kibana keeps no data: that it is an admin interface says more than that 5601 is sensitive.
+        first, second = _sensitive, _admin
+        if tables.is_interface(workload, publishes[0]):
+            first, second = second, first
+        for rule in (_debugger, first, _dashboard, second, _past_proxy):
             finding = rule(facts, workload, publishes)
             if finding is None or (finding.id == "CS034" and finding.id in once):
                 continue

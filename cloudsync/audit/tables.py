@@ -25,6 +25,9 @@ _ADMIN_PORTS = {
 """The container ports of an image whose other ports are there for everybody."""
 _CONSOLE = re.compile(r"--console-address[= ]\S*?:(\d{1,5})\b")
 """MinIO's own choice of its port."""
+_INTERFACES = {"kibana": 5601}
+"""Admin images whose own port is among the sensitive ones, though no data is behind it but that of
+another container."""
 NOT_HTTP = frozenset((21, 22, 25, 53, 110, 143, 465, 587, 853, 993, 995, 1883, 3478, 5222, 8883))
 """Container ports that no reverse proxy routes requests to."""
 DATABASE_IMAGES = (
@@ -112,6 +115,14 @@ def is_admin_port(workload: Workload, publish: Publish) -> bool:
         return publish.container_port == int(chosen[1])
     ports = next((p for name, p in _ADMIN_PORTS.items() if is_image(workload, (name,))), ())
     return not ports or publish.container_port in ports
+
+
+def is_interface(workload: Workload, publish: Publish) -> bool:
+    """Whether a sensitive port is an admin interface of the image, and no data of its own."""
+    return any(
+        is_image(workload, (image,)) and publish.container_port == port
+        for image, port in _INTERFACES.items()
+    )
 
 
 def is_secret(variable: str) -> bool:

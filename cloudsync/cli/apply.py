@@ -197,6 +197,11 @@ class _Screen:
             self.shell.print([*text.report(report), *after])
         elif report.notes:
             self.shell.print(text.report(replace(report, outcomes=())))
+        if exit_codes.of_report(report) == exit_codes.FAILED and not self.shell.quiet:
+            echo("")
+            self.shell.print(
+                following(typed(self.shell, "doctor"), "what is wrong, and how to fix it")
+            )
 
     def _is_news(self, report: Report) -> bool:
         """Whether there is trouble that was not reported already; the end of such is reported

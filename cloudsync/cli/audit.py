@@ -151,12 +151,9 @@ def _print(shell: Shell, result: Audit, form: Form, configuration: Configuration
     if form.out is None:
         echo(content, nl=False, color=True)
         return
-    from cloudsync.runtime.files import write_named
+    from cloudsync.cli.named_file import write_page
 
-    try:
-        write_named(Path(form.out), content.encode(), 0o644)
-    except OSError as error:
-        raise click.ClickException(f"{form.out} cannot be written: {error.strerror}") from None
+    write_page(shell, form.out, content, render.summary(result))
 
 
 def _places(configuration: Configuration | None) -> dict[str, tuple[str, int | None]]:

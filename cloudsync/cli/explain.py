@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -70,7 +69,7 @@ def command(
     except StateError as error:
         raise click.ClickException(str(error)) from None
     if html:
-        _picture(planned, asked, out)
+        _picture(shell, planned, asked, out)
         return exit_codes.of_reading(planned.plan)
     explanations = [
         explain(
@@ -127,7 +126,7 @@ def _has_something(explanation: Explanation) -> bool:
     )
 
 
-def _picture(planned: Planned, asked: tuple[Asked, ...], out: str | None) -> None:
+def _picture(shell: Shell, planned: Planned, asked: tuple[Asked, ...], out: str | None) -> None:
     """The way of what was asked about; of udp too only if a cloud lets it in or anything needs
     it."""
     from cloudsync.planning.path import paths
@@ -149,9 +148,6 @@ def _picture(planned: Planned, asked: tuple[Asked, ...], out: str | None) -> Non
     if out is None:
         echo(content, nl=False)
         return
-    from cloudsync.runtime.files import write_named
+    from cloudsync.cli.named_file import write_page
 
-    try:
-        write_named(Path(out), content.encode(), 0o644)
-    except OSError as error:
-        raise click.ClickException(f"{out} cannot be written: {error.strerror}") from None
+    write_page(shell, out, content)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -70,12 +69,9 @@ def command(shell: Shell, *, out: str | None, output: str, audited: bool) -> int
     if out is None:
         echo(content, nl=False)
     else:
-        from cloudsync.runtime.files import write_named
+        from cloudsync.cli.named_file import write_page
 
-        try:
-            write_named(Path(out), content.encode(), 0o644)
-        except OSError as error:
-            raise click.ClickException(f"{out} cannot be written: {error.strerror}") from None
+        write_page(shell, out, content)
     return exit_codes.of_reading(planned.plan)
 
 

@@ -165,7 +165,9 @@ def _seen(alike: Iterable[Finding]) -> Iterator[str]:
     ports: dict[str, list[str]] = {}
     for finding in alike:
         place = f" ({finding.file}:{finding.line})" if finding.file and finding.line else ""
-        sentence = f"{finding.object}: {finding.reason}{place}"
+        # The reason of a CS046 begins with the input, and its title says the rest.
+        reason = finding.reason.removeprefix(f"{finding.object} could not be looked at: ")
+        sentence = f"{finding.object}: {reason}{place}"
         ports.setdefault(sentence, []).append(f"{finding.ports}/{finding.protocol}")
     for sentence, names in ports.items():
         yield f"{sentence}: {listed(names, 8)}" if len(names) > 1 else sentence

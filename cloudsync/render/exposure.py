@@ -112,7 +112,7 @@ def _by_sources(rules: Iterable[Rule], vocabulary: Vocabulary) -> str:
 
 def _grouped(rules: Iterable[Rule]) -> dict[NetworkSet, list[Rule]]:
     groups: dict[NetworkSet, list[Rule]] = {}
-    for rule in rules:
+    for rule in sorted(rules, key=lambda rule: (rule.protocol, rule.first, rule.last)):
         groups.setdefault(rule.sources, []).append(rule)
     return groups
 
@@ -166,6 +166,8 @@ def remarks(firewall: FirewallPlan, vocabulary: Vocabulary = PLAIN) -> Iterator[
     if firewall.read.status != "complete":
         why = firewall.read.reason or firewall.read.status
         yield Remark(f"the firewall could not be read: {why}", "error")
+        if standing.read is not None and standing.read.reason == firewall.read.reason:
+            return  # one reason for both: what reaches its machines is not known either
     elif standing.read is None:
         yield Remark(f"the provider {firewall.type} does not report what acts on machines", "quiet")
     yield from troubles(firewall, everything=True, vocabulary=vocabulary)

@@ -178,6 +178,37 @@ def test_an_engine_that_is_down_is_one_reason_and_one_row(machine: Machine, colu
 
 
 @pytest.mark.parametrize("columns", [80, 120])
+def test_a_wrong_token_is_one_reason_and_the_next_command(machine: Machine, columns: int) -> None:
+    commands = (("plan",), ("apply", "--auto-approve"), ("status",), ("exposure",))
+    screens = []
+    for words in commands:
+        done = machine.types(*words, HCLOUD_TOKEN="wrong", COLUMNS=str(columns))
+        assert done.returncode == 1
+        assert done.stdout.count("unauthorized") == 1, done.stdout
+        screens.append(f"$ cloudsync {' '.join(words)}\n{done.stdout}")
+    recorded(f"wrong-token-{columns}", "\n".join(screens))
+
+
+@pytest.mark.parametrize(
+    ("words", "summary"),
+    [
+        (("report",), ""),
+        (("explain", "443", "--html"), ""),
+        (("audit", "--output", "html", "--fail-on", "none"), r"\. \d+ \w+"),
+    ],
+)
+def test_a_page_that_was_written_is_named_on_a_terminal_alone(
+    machine: Machine, words: tuple[str, ...], summary: str
+) -> None:
+    _, screen = machine.asks(*words, "--out", "page.html", columns=200)
+    assert re.search(rf"Written: page\.html{summary}", screen), screen
+    _, quiet = machine.asks(*words, "--out", "page.html", "--quiet", columns=200)
+    assert "Written" not in quiet
+    piped = machine.types(*words, "--out", "page.html", HCLOUD_TOKEN=machine.cloud.token)
+    assert "Written" not in piped.stdout + piped.stderr
+
+
+@pytest.mark.parametrize("columns", [80, 120])
 def test_what_is_the_same_on_two_machines_stands_once(machine: Machine, columns: int) -> None:
     file = machine.folder / "cloudsync.toml"
     host = f'[hosts.web-2]\ndocker = "{machine.engine.endpoint}"\n[firewalls.web]'

@@ -43,6 +43,18 @@ def test_of_an_image_with_other_ports_only_its_admin_interface_is_one(
     assert [port for id_, _, port in found if id_ == "CS034"] == [admin]
 
 
+def test_kibana_is_an_admin_interface_and_its_database_is_a_database(tmp_path: Path) -> None:
+    found = of_compose(
+        tmp_path,
+        "  ui: {image: docker.elastic.co/kibana/kibana:8.15, ports: ['5601:5601']}\n"
+        "  db: {image: elasticsearch:8.15, ports: ['9200:9200']}\n",
+    )
+    assert {(id_, who) for id_, who, _ in found if id_ in ("CS002", "CS034")} == {
+        ("CS034", "ui"),
+        ("CS002", "db"),
+    }
+
+
 def test_minio_chooses_the_port_of_its_console(tmp_path: Path) -> None:
     found = of_compose(
         tmp_path,
