@@ -51,6 +51,7 @@ def _of(contender: Contender) -> int:
 
 
 if __name__ == "__main__":
-    for row in measure(sys.argv[1:] or tuple(MOST)):
+    for cloud in sys.argv[1:] or MOST:
+        (row,) = measure([cloud])
         ratio = row["cloudsync"] / row["floor"]
-        print(f"{row['cloud']}: {row['cloudsync']:,} / {row['floor']:,} = {ratio:.2f}", flush=True)
+        print(f"{cloud}: {row['cloudsync']:,} / {row['floor']:,} = {ratio:.2f}", flush=True)
