@@ -71,6 +71,7 @@ def _with_slots(written: type) -> type:
         "__delattr__": _refuse_to_delete,
         "__getstate__": _state_of,
         "__setstate__": _restore,
+        "__replace__": _replaced,
     }
     for name in ("__init__", "__repr__", "__eq__", "__hash__"):
         if namespace.get(name) is None:  # None: no hash, beside an `__eq__` of its own
@@ -175,3 +176,8 @@ def _state_of(self: Any) -> list[Any]:
 def _restore(self: Any, state: list[Any]) -> None:
     for name, value in zip(self.__match_args__, state, strict=True):
         object.__setattr__(self, name, value)
+
+
+def _replaced(self: Any, **changes: object) -> object:
+    """For `copy.replace` of Python 3.13."""
+    return dataclasses.replace(self, **changes)

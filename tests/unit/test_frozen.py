@@ -154,6 +154,12 @@ def test_its_signature_is_that_of_its_fields(made: Any) -> None:
     assert (parameters["second"].default, parameters["note"].default) == ((), "")
 
 
+def test_copy_replace_of_newer_pythons_knows_it() -> None:
+    value: Any = Later(1, (2,))
+    replaced = getattr(copy, "replace", lambda of, **changes: of.__replace__(**changes))
+    assert replaced(value, first=5) == Later(5, (2,))
+
+
 def test_generic_empty_and_own_methods_stay_what_they_are() -> None:
     assert OfKind[int](3) == OfKind(3)
     assert Empty() == Empty()
