@@ -25,6 +25,8 @@ from cloudsync.runtime.clock import instant
 from cloudsync.state import StateError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cloudsync.config import Configuration
     from cloudsync.model.plan import NetworkReading
     from cloudsync.render.blocks import Block
@@ -213,8 +215,19 @@ def _state(configuration: Configuration) -> Iterator[Check]:
         owner = folder.stat().st_uid
         finding = f"{folder} belongs to user {owner} and cannot be written"
         yield Check("state", "broken", finding, "run as that user, or name another state directory")
+    elif _is_full(folder):
+        finding = f"the file system of {folder} is full: no apply can begin"
+        yield Check("state", "broken", finding, f"df {folder}")
     else:
         yield Check("state", "ok", f"{folder} can be written")
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether no file can be made there: doctor writes none to try."""
+    space = os.statvfs(folder)
+    blocks = space.f_bfree if os.geteuid() == 0 else space.f_bavail
+    no_files_left = space.f_files > 0 and space.f_ffree == 0
+    return blocks == 0 or no_files_left
 
 
 def _store(place: StateUrl) -> Check:

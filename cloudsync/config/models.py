@@ -439,8 +439,16 @@ def rhythm_problem(
     if interval < timedelta(seconds=10):
         return "interval must be 10s or more"
     if not timedelta(seconds=1) <= debounce_min <= debounce_max:
-        return "debounce_min must be 1s or more, and not above debounce_max"
-    return None if debounce_max <= interval else "debounce_max must not be above interval"
+        return (
+            "debounce_min must be 1s or more, and not above debounce_max: it is "
+            f"{debounce_min.total_seconds():g}s, debounce_max {debounce_max.total_seconds():g}s"
+        )
+    if debounce_max <= interval:
+        return None
+    return (
+        f"debounce_max must not be above interval: it is {debounce_max.total_seconds():g}s, "
+        f"interval {interval.total_seconds():g}s"
+    )
 
 
 class TlsEngineTable(Settings):

@@ -1,7 +1,7 @@
 """What a provider tells `cloudsync init`: how its credentials are usually given, what it has to
 ask, and the tables it needs.
 
-A plugin that has nothing to tell leaves the attribute `starter` away; it is then not offered.
+A plugin that has nothing to offer here leaves out the attribute `starter`; it is then not offered.
 Credentials are looked for by name only: no value of a variable and no content of a file is read.
 """
 

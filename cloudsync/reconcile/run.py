@@ -247,7 +247,7 @@ def _merged(first: Outcome, second: Outcome) -> Outcome:
 
 def _not_approved(configuration: Configuration, fresh: Plan, terms: Terms) -> str | None:
     if terms.expect is not None and (now := digest(fresh)) != terms.expect:
-        return f"the changes are not the expected ones any more: their digest is {now} now"
+        return f"the digest of the changes is {now} now"
     approved = terms.approved
     if approved is None:
         return None

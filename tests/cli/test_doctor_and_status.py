@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from cloudsync.cli.doctor import _state
+from cloudsync.config import load
 from tests.cli.conftest import Shell
 
 HETZNER = """version = 1
@@ -65,6 +69,20 @@ def test_doctor_names_what_is_broken_with_its_cure_and_ends_with_1(shell: Shell)
     assert done.returncode == 1
     assert "broken  web-1: " in done.stdout
     assert "→ cloudsync discover" in done.stdout
+
+
+@pytest.mark.parametrize("left", [{"f_bfree": 0, "f_bavail": 0}, {"f_ffree": 0}])
+def test_doctor_names_a_file_system_that_is_full_of_blocks_or_of_files(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, left: dict[str, int]
+) -> None:
+    shell.code("apply", "--auto-approve")
+    space = {"f_bfree": 9, "f_bavail": 9, "f_files": 9, "f_ffree": 9, **left}
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(**space))
+    (check,) = _state(load(shell.folder / "cloudsync.toml"))
+    assert (check.state, "is full: no apply can begin" in check.finding) == ("broken", True)
+    monkeypatch.undo()
+    (check,) = _state(load(shell.folder / "cloudsync.toml"))
+    assert check.state == "ok"
 
 
 def test_doctor_of_a_configuration_that_does_not_load_shows_each_mistake(shell: Shell) -> None:

@@ -86,7 +86,7 @@ def test_an_ignore_ends_on_a_day_however_it_is_written(tmp_path: Path, until: st
         ('"1m"', '"5s"', "interval must be 10s or more"),
         ('"1s"', '"0s"', "debounce_min must be 1s or more"),
         ('"1s"', '"25s"', "not above debounce_max"),
-        ('"20s"', '"2m"', "debounce_max must not be above interval"),
+        ('"20s"', '"2m"', "debounce_max must not be above interval: it is 120s, interval 60s"),
         ('"[::1]:9741"', '"0.0.0.0:9741"', "watch.listen: must be a loopback address"),
         ("listen", "lissen", "unknown key"),
     ],
