@@ -41,8 +41,6 @@ def command(shell: Shell, *, out: str | None, output: str, audited: bool) -> int
     One file, without anything from elsewhere; it reads and prints without script. Nothing is
     changed. Exit codes: 0 all of it is known, 1 or 75 something could not be read (75: try again),
     64 usage or configuration.
-
-    Example: cloudsync report --out /srv/www/ports.html
     """
     from cloudsync.planning.path import of_rows
     from cloudsync.planning.status_table import status_rows
