@@ -37,6 +37,11 @@ class Granted:
     """Whatever grace would hold may close at once."""
 
 
+def is_denial(target: str) -> bool:
+    """Whether a change's target is a denial: `the denial of everything else`."""
+    return target.startswith("the denial ")
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One difference. `rule` for open and close; `target` for attach, reapply and rewrite;
@@ -70,6 +75,12 @@ class Change:
     def lifts(self) -> bool:
         """Whether what was in effect no longer is, so that others' rules count again."""
         return self.action == "reapply" and self.opens_now
+
+    @property
+    def lifts_denial(self) -> bool:
+        """Whether that is a denial at the vendor. A machine's own firewall that filters no more
+        has none: there the configuration is put into effect, as anywhere."""
+        return self.lifts and is_denial(self.target or "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from cloudsync.model.plan import is_denial
 from cloudsync.render import words
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Style, Table
 from cloudsync.render.escape import plain
@@ -121,7 +122,8 @@ def _acts(planned: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     }
     for change in planned:
         verb = verbs.get(str(change.get("action")))
-        if change.get("action") == "reapply" and change.get("opens_now") is True:
+        lifts = change.get("action") == "reapply" and change.get("opens_now") is True
+        if lifts and is_denial(str(change.get("target"))):
             verb = "lifted"
         if verb is not None:
             yield f"{verb} {_text(change, 'target')}".rstrip()

@@ -42,11 +42,11 @@ def _besides_ports(firewall: FirewallPlan) -> list[str]:
         targets = [
             machines.get(change.target or "", change.target or "?")
             for change in firewall.changes
-            if change.action == action and not change.in_place and not change.lifts
+            if change.action == action and not change.in_place and not change.lifts_denial
         ]
         if targets:
             done.append(f"{verb} {listed(targets, 5)}")
-    if lifted := [change.target or "?" for change in firewall.changes if change.lifts]:
+    if lifted := [change.target or "?" for change in firewall.changes if change.lifts_denial]:
         done.append(f"lifted {listed(lifted, 5)}")
     done += [f"put {change.target} in place" for change in firewall.changes if change.in_place]
     actions: list[str] = [change.action for change in firewall.changes]

@@ -59,8 +59,8 @@ def _whole(change: Change) -> tuple[object, ...] | None:
 
 
 def _kind(change: Change) -> str:
-    """Its action, but what is lifted is the opposite of what is put into effect."""
-    return "lift" if change.lifts else change.action
+    """Its action, but a denial that is lifted is the opposite of what is put into effect."""
+    return "lift" if change.lifts_denial else change.action
 
 
 def not_opened(plan: Plan) -> int:

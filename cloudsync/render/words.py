@@ -229,7 +229,7 @@ def change(change: Change, vocabulary: Vocabulary = PLAIN) -> str:
         what = port(change.rule.protocol, change.rule.ports)
         return f"{what} {verb} {vocabulary.of_change(change)}"
     if change.action == "reapply":
-        return f"{'lift' if change.lifts else 'put into effect on'} {change.target or ''}"
+        return f"{'lift' if change.lifts_denial else 'put into effect on'} {change.target or ''}"
     if change.in_place:
         return f"put {change.target or ''} in place"
     phrase = {

@@ -107,14 +107,29 @@ def test_a_plan_says_in_words_what_opens_to_whom(world: World) -> None:
     assert out.endswith("Plan: open 1 port, close 1 port.")
 
 
-def test_what_is_lifted_is_not_said_to_be_put_into_effect(world: World) -> None:
+@pytest.mark.parametrize(
+    ("target", "plan", "done"),
+    [
+        (
+            "the denial of everything else",
+            "Plan: lift 1 denial.",
+            "web: lifted the denial of everything else",
+        ),
+        (
+            "machine web-1",
+            "Plan: put into effect on 1 machine.",
+            "web: put into effect on machine web-1",
+        ),
+    ],
+)
+def test_a_denial_is_lifted_and_anything_else_is_put_into_effect(
+    world: World, target: str, plan: str, done: str
+) -> None:
     world.has("tcp/22")
-    world.cloud.pending["web"] = (Pending("machine web-1", "nothing is dropped", lifts=True),)
+    world.cloud.pending["web"] = (Pending(target, "nothing is dropped", lifts=True),)
     report = Report(planned(world), (Outcome("web", "done"),))
-    assert shown(report.plan).endswith("Plan: lift 1 denial.")
-    changes = " ".join(result.changes(report))
-    assert changes == "web: lifted machine web-1"
-    assert "into effect" not in shown(report.plan) + changes
+    assert shown(report.plan).endswith(plan)
+    assert " ".join(result.changes(report)) == done
 
 
 def test_an_empty_plan_says_so(world: World) -> None:

@@ -226,7 +226,7 @@ class Pending:
     applied, or failed."""
 
     target: str
-    """Stable text: `server 7`."""
+    """Stable text: `server 7`; `the denial of …` for a denial that is to be lifted."""
     reason: str
     """Why, for people."""
     lifts: bool = False
