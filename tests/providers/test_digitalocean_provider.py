@@ -286,6 +286,15 @@ def test_sources_that_are_no_networks_survive_a_full_replace(
     assert team.present().rules == rules("tcp/22")
 
 
+def test_a_rule_whose_removal_by_value_could_take_a_part_of_another_is_not_deleted(
+    team: Team, cloud: DigitalOceanDouble
+) -> None:
+    narrow, wide = tcp(80, "192.0.2.1"), tcp(80, "192.0.2.1", "192.0.2.2")
+    cloud.add_firewall(NAME, [SSH, narrow, wide])
+    (step,) = team.steps("tcp/22", "tcp/80 from 192.0.2.1")
+    assert step.kind is StepKind.REPLACE
+
+
 def test_a_rule_that_loses_a_part_of_its_sources_is_replaced_and_not_deleted(
     team: Team, cloud: DigitalOceanDouble
 ) -> None:
