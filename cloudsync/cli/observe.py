@@ -104,7 +104,7 @@ def _unused(openings: Sequence[Used]) -> Iterator[tuple[Rule, str]]:
     from cloudsync.rules import RuleSet
 
     idle = sorted((used for used in openings if not used.packets), key=_place)
-    for rule in RuleSet.of(rule for used in idle for rule in used.rules):
+    for rule in RuleSet.union(used.rules for used in idle):
         words = (used.description for used in idle if used.rules & RuleSet.of((rule,)))
         yield rule, ", ".join(dict.fromkeys(filter(None, words)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
@@ -303,4 +304,13 @@ def incomplete(
 
 def port_rules(port: RequiredPort) -> RuleSet:
     """The rules a required port asks for."""
-    return RuleSet.of((Rule(port.protocol, port.first, port.last, port.sources),))
+    return _rules(port.protocol, port.first, port.last, port.sources, port.sources.spelled)
+
+
+@lru_cache(maxsize=16384)
+def _rules(
+    protocol: str, first: int, last: int, sources: NetworkSet, _spelled: tuple[str, ...]
+) -> RuleSet:
+    """Asked for by every stage of a plan, and by the next plan of `watch`. `_spelled`: two source
+    sets that are equal are not the same if they were spelled differently."""
+    return RuleSet.of((Rule(protocol, first, last, sources),))

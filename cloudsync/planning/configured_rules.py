@@ -11,7 +11,7 @@ from cloudsync.config.networks import allowed_rules
 from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Refused
 from cloudsync.model.ports import Complete, Origin, Partial, port_rules
-from cloudsync.planning.sensitive_ports import sensitive_numbers
+from cloudsync.planning.sensitive_ports import SENSITIVE_RULES, sensitive_numbers
 from cloudsync.planning.verdicts import Bounds, Verdict, Wanted
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import ANY4, ANY6, NOWHERE, NetworkSet
@@ -28,14 +28,16 @@ class ConfiguredRules:
     refused: tuple[Refused, ...]
     """What a bound forbids."""
 
-    def rules(self) -> Iterator[Rule]:
-        """All of it, rule by rule."""
-        for wanted in self.wanted:
-            yield from wanted.rules
+    @property
+    def rules(self) -> RuleSet:
+        """All of it."""
+        return RuleSet.union(wanted.rules for wanted in self.wanted)
 
     def verdict(self, world: RuleSet) -> Verdict:
         """It is opened, with a warning for every sensitive port of it that the world is let in to.
         `world`: the ports that it is, by all that is asked for."""
+        if not (self.rules & SENSITIVE_RULES) & world:
+            return Verdict(self.wanted, self.refused)
         warnings = tuple(
             f"{_ports(protocol, numbers)} is opened to the world, {wanted.reason}"
             for wanted in self.wanted
@@ -60,7 +62,7 @@ def configured_rules(
         rules, beyond = bounds.within(asked.rules, origin)
         refused += beyond
         if rules:
-            wanted.append(replace(asked, rules=rules))
+            wanted.append(asked if rules is asked.rules else replace(asked, rules=rules))
     return ConfiguredRules(tuple(wanted), tuple(refused))
 
 

@@ -74,8 +74,9 @@ def judge(
     """What is opened of what containers ask for. `world`: the ports that the world would reach by
     all that is asked for. `allowed`: what `policy.allow_sensitive` names. `own`: what the
     configuration itself opens: a container's wish within it changes nothing."""
+    admin = world & _ADMIN
     return Verdict.all(
-        _judged(group, (world & _sensitive(group)) - allowed - own, world, bounds)
+        _judged(group, (world & _sensitive(group)) - allowed - own, admin, bounds)
         for group in groups
     )
 
@@ -94,15 +95,16 @@ def _matters(behind: frozenset[tuple[str, int | None]]) -> RuleSet:
         sensitive("udp", None),
         *(sensitive(protocol, offset) for protocol, offset in behind),
     )
-    return RuleSet.of(rule for rules in sets for rule in rules)
+    return RuleSet.union(sets)
 
 
 def _sensitive(group: Group) -> RuleSet:
     return sensitive(group.port.protocol, group.offset)
 
 
-def _judged(group: Group, closed: RuleSet, world: RuleSet, bounds: Bounds) -> Verdict:
-    """One group. `closed`: the sensitive ports, from where they are not opened."""
+def _judged(group: Group, closed: RuleSet, admin: RuleSet, bounds: Bounds) -> Verdict:
+    """One group. `closed`: the sensitive ports, from where they are not opened. `admin`: the admin
+    ports that the world would reach."""
     port, origin = group.port, group.port.origin
     cut = closed & group.rules if closed else NOTHING
     refused: list[Refused] = []
@@ -121,7 +123,7 @@ def _judged(group: Group, closed: RuleSet, world: RuleSet, bounds: Bounds) -> Ve
     return Verdict(
         wanted=wanted,
         refused=(*refused, *beyond),
-        warnings=_admin_pages(world & _ADMIN & opened, origin),
+        warnings=_admin_pages(admin & opened, origin),
         engines=((origin.host, opened),) if observed else (),
         deliberate=tuple(group.published - opened) if observed else (),
     )

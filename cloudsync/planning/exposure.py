@@ -88,7 +88,7 @@ def evaluate(stages: Sequence[Stage]) -> Verdict:
     here = EVERYTHING
     for stage in stages:
         here = _through(stage, here, openings)
-    return Filtered(_union(opening.rules for opening in openings), tuple(openings))
+    return Filtered(RuleSet.union(opening.rules for opening in openings), tuple(openings))
 
 
 def _through(stage: Stage, arriving: RuleSet, openings: list[Opening]) -> RuleSet:
@@ -144,7 +144,7 @@ class Exposure:
     @property
     def rules(self) -> RuleSet:
         """Everything reachable; an open interface is everything its address families allow."""
-        return _union(
+        return RuleSet.union(
             (
                 _within(reached.interface)
                 if isinstance(reached.verdict, Open)
@@ -184,12 +184,12 @@ def _of_kernel(inner: ObservedMachine) -> Verdict:
     if len(filtered) < len(verdicts) or not filtered:
         return Open()
     openings = tuple(opening for verdict in filtered for opening in verdict.openings)
-    return Filtered(_union(verdict.rules for verdict in filtered), openings)
+    return Filtered(RuleSet.union(verdict.rules for verdict in filtered), openings)
 
 
 def sendable(machine: ObservedMachine) -> RuleSet:
     """Everything that can be sent to a machine, by the address families it has."""
-    return _union(_within(interface) for interface in machine.interfaces)
+    return RuleSet.union(_within(interface) for interface in machine.interfaces)
 
 
 def behind(outer: Verdict, inner: Verdict) -> Verdict:
@@ -257,7 +257,3 @@ def _within(interface: Interface) -> RuleSet:
     only."""
     sources = NetworkSet.union(_OF_FAMILY[family] for family in sorted(interface.families))
     return RuleSet.of((Rule.of("all", "", sources),)) if sources else NOTHING
-
-
-def _union(sets: Iterable[RuleSet]) -> RuleSet:
-    return RuleSet.of(rule for rules in sets for rule in rules)

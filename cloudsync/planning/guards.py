@@ -306,6 +306,8 @@ def everything_would_close(
     `rules`: those the vendor has. `before`: what the containers of each host were last seen to
     need.
     """
+    if not closing:
+        return None
     ssh = RuleSet.of(Rule(rule.protocol, rule.first, rule.last, ANY) for rule in desired.ssh)
     unexplained = closing - desired.denied - desired.deliberate - ssh
     count = closings(rules, closing)

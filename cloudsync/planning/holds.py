@@ -33,7 +33,7 @@ from cloudsync.planning.policy import Desired
 from cloudsync.provider.contract import Present
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.address_classes import PRIVATE
-from cloudsync.rules.families import NO_PACKET, meaningful
+from cloudsync.rules.families import NO_PACKET, may_match_nothing, meaningful
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +152,10 @@ def _all(rules: RuleSet, reason: str, detail: str) -> tuple[Held, ...]:
 def _private(observed: Present, extra: RuleSet) -> RuleSet:
     """The part of `extra` that rules of others let in from private networks. Such a rule may lie
     in a wider one of ours: it is theirs all the same."""
+    if not extra:
+        return NOTHING
     theirs = [rule for rule in observed.vendor_rules if not rule.ours]
-    own = _union(rule.lets_in for rule in observed.vendor_rules if rule.ours)
+    own = RuleSet.union(rule.lets_in for rule in observed.vendor_rules if rule.ours)
     whole = RuleSet.of(
         piece for rule in theirs for piece in rule.lets_in if PRIVATE.covers(piece.sources)
     )
@@ -176,7 +178,9 @@ def _listed(observed: Present, stays: RuleSet, desired: Desired) -> Iterable[str
 
 def _with_them(observed: Present, closing: RuleSet) -> RuleSet:
     """What no packet matches of the ICMP rules that close whole: it goes with them."""
-    return _union(
+    if not closing:
+        return NOTHING
+    return RuleSet.union(
         rule.lets_in
         for rule in observed.vendor_rules
         if rule.lets_in & NO_PACKET
@@ -191,13 +195,11 @@ def _as_it_stands(observed: Present, stays: RuleSet) -> RuleSet:
     whole = [
         rule.lets_in
         for rule in observed.vendor_rules
-        if rule.lets_in & NO_PACKET and stays.covers(meaningful(rule.lets_in))
+        if may_match_nothing(rule.lets_in)
+        and rule.lets_in & NO_PACKET
+        and stays.covers(meaningful(rule.lets_in))
     ]
-    return stays | _union(whole) if whole else stays
-
-
-def _union(sets: Iterable[RuleSet]) -> RuleSet:
-    return RuleSet.of(rule for rules in sets for rule in rules)
+    return stays | RuleSet.union(whole) if whole else stays
 
 
 def _missed(waiting: Waiting) -> str:

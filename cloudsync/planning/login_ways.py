@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from cloudsync.config.configuration import Ssh
 from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Present
-from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import ANY, NetworkSet
 
 _CALLS_ITSELF_SSH = re.compile(r"(?<![a-z])sshd?(?![a-z])", re.IGNORECASE)
@@ -60,13 +60,13 @@ def ways_in(observed: Present, ssh: Ssh, within: RuleSet) -> tuple[LoginWay, ...
 
 def together(ways: Iterable[LoginWay]) -> RuleSet:
     """All of them as one set."""
-    return RuleSet.of(rule for way in ways for rule in way.rules) or NOTHING
+    return RuleSet.union(way.rules for way in ways)
 
 
 def unreached(observed: Present, ssh: Ssh, elsewhere: RuleSet) -> tuple[int, ...]:
     """The declared SSH ports that nothing lets in today: neither the firewall, other sources than
     networks included, nor another one on its machines (`elsewhere`)."""
-    kept = RuleSet.of(rule for kept_rule in observed.kept for rule in kept_rule.reaches)
+    kept = RuleSet.union(kept_rule.reaches for kept_rule in observed.kept)
     reached = observed.rules | kept | elsewhere
     return tuple(port for port in ssh.ports if not _from_anywhere((port,)) & reached)
 

@@ -162,15 +162,11 @@ def _exposed(
     concerns = machine.concerns | outer.concerns | (inner.concerns if inner else frozenset())
     exposure = exposure_of(outer, inner)
     # A firewall that waits for a host, or for the user's word, wants no less for it.
-    wanted = RuleSet.of(
-        rule
+    wanted = RuleSet.union(
+        rules
         for judged in considered
         if judged.plan.name in concerns
-        for rules in (
-            judged.target.rules,
-            judged.desired.rules if judged.desired is not None else NOTHING,
-        )
-        for rule in rules
+        for rules in _wanted_by(judged)
     )
     acting = dict.fromkeys(
         firewall
@@ -200,6 +196,12 @@ def _exposed(
             else ()
         ),
     )
+
+
+def _wanted_by(considered: Considered) -> tuple[RuleSet, ...]:
+    """What a firewall is to let in, and what is asked of it beyond that."""
+    target, desired = considered.target.rules, considered.desired
+    return (target,) if desired is None or desired.rules == target else (target, desired.rules)
 
 
 def _attaching(considered: Considered) -> frozenset[str]:

@@ -49,6 +49,7 @@ from cloudsync.planning.verdicts import Bounds, Verdict, Wanted, refusals
 from cloudsync.provider.contract import Capabilities
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.networks import ANY, NetworkSet
+from cloudsync.runtime.last_answers import LastAnswers
 
 __all__ = [
     "SSH_REASON",
@@ -125,15 +126,71 @@ def desire(
     `private`: what the provider asks for because the firewall filters private networks too.
     `lists`: the networks of the vendor's lists of addresses, by id.
     """
+    hosts = {host: discoveries[host] for host in firewall.hosts}
+    question = _Question(firewall, configuration, capabilities, hosts, private, lists)
+    return ANSWERED.of(firewall.name, question, _desire)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """All that an answer of `desire` depends on."""
+
+    firewall: Firewall
+    configuration: Configuration
+    capabilities: Capabilities
+    hosts: Mapping[str, Discovery]
+    private: RuleSet
+    lists: Mapping[str, NetworkSet]
+
+
+def _same(before: _Question, now: _Question) -> bool:
+    """Whether nothing of the configuration was read anew, and the hosts said the same again: what
+    they said is compared in full, the way they spelled networks too, which is how rules are
+    written (law 4)."""
+    return (
+        before.firewall is now.firewall
+        and all(
+            getattr(before.configuration, each) is getattr(now.configuration, each)
+            for each in _OF_THE_FILE
+        )
+        and before.capabilities == now.capabilities
+        and before.private is now.private
+        and not (before.lists or now.lists)
+        and before.hosts == now.hosts
+        and all(
+            _spelling(discovery) == _spelling(now.hosts[host])
+            for host, discovery in before.hosts.items()
+        )
+    )
+
+
+_OF_THE_FILE = ("policy", "ssh", "networks", "unread", "hosts", "firewalls")
+"""What `desire` looks at."""
+
+
+def _spelling(discovery: Discovery) -> list[tuple[str, ...]]:
+    if isinstance(discovery, Failed):
+        return []
+    ports = (*discovery.required, *discovery.narrowed, *discovery.shut)
+    return [port.sources.spelled for port in ports]
+
+
+ANSWERED: LastAnswers[_Question, Desired] = LastAnswers(4096, _same)
+"""By firewall."""
+
+
+def _desire(question: _Question) -> Desired:
+    firewall, configuration = question.firewall, question.configuration
+    capabilities, private = question.capabilities, question.private
     policy, ssh = configuration.policy, configuration.ssh.rules
     bounds = Bounds(listed_ports(policy.deny) - ssh, capabilities)
-    read = [d for host in firewall.hosts if not isinstance(d := discoveries[host], Failed)]
+    read = [each for each in question.hosts.values() if not isinstance(each, Failed)]
 
-    own = configured_rules(firewall, read, policy.icmp, bounds, lists)
+    own = configured_rules(firewall, read, policy.icmp, bounds, question.lists)
     groups, closed = wishes(firewall.name, read, policy.expose, bounds)
     world = asked_by_the_world(_asked_for(own, groups))
     allowed = listed_ports(policy.allow_sensitive)
-    opened = judge(groups, world, allowed, bounds, RuleSet.of(own.rules()))
+    opened = judge(groups, world, allowed, bounds, own.rules)
 
     verdict = Verdict.all(
         (
@@ -147,7 +204,7 @@ def desire(
     )
     return Desired(
         wanted=verdict.wanted,
-        rules=RuleSet.of(rule for wanted in verdict.wanted for rule in wanted.rules),
+        rules=RuleSet.union(wanted.rules for wanted in verdict.wanted),
         ssh=ssh,
         denied=bounds.denied,
         doubtful=_doubtful(bad for discovery in read for bad in discovery.malformed),
@@ -172,12 +229,10 @@ def _fixed(ssh: RuleSet, private: RuleSet, setting: str) -> Verdict:
     return Verdict(wanted=tuple(wanted) if ssh else tuple(wanted[1:]))
 
 
-def _asked_for(own: ConfiguredRules, groups: Sequence[Group]) -> Iterable[Rule]:
+def _asked_for(own: ConfiguredRules, groups: Sequence[Group]) -> Iterable[RuleSet]:
     """Of everything that is asked for what matters to be judged as a whole."""
     judged = matters(groups)
-    yield from RuleSet.of(own.rules())
-    for group in groups:
-        yield from judged & group.asked
+    return (own.rules, *(judged & group.asked for group in groups))
 
 
 def _listed(discovery: Complete | Partial, expose: str) -> Verdict:

@@ -251,7 +251,7 @@ def _at(group: list[RequiredPort], firewall: Firewall, desired: Desired) -> list
                 "elsewhere", firewall.name, reason="the label cloudsync.firewall does not name it"
             )
         ]
-    rules = RuleSet.of(rule for port in group for rule in port_rules(port))
+    rules = RuleSet.union(map(port_rules, group))
     wanted = RuleSet.of(
         rule for want in desired.wanted if port.origin in want.origins for rule in want.rules
     )

@@ -28,6 +28,7 @@ WORLD_V6 = 2 ** (128 - 20)
 """More addresses than these are the world: a /8's worth of IPv4, a /20's worth of IPv6."""
 
 
+@lru_cache(maxsize=4096)
 def is_world(sources: NetworkSet) -> bool:
     """Whether so many addresses are as good as everyone, however they are spelled or cut into
     pieces. Private networks alone never are: no packet from the Internet comes from there."""
@@ -36,10 +37,12 @@ def is_world(sources: NetworkSet) -> bool:
     return _count(sources.v4) > WORLD_V4 or _count(sources.v6) > WORLD_V6
 
 
-def asked_by_the_world(asked: Iterable[Rule]) -> RuleSet:
+def asked_by_the_world(asked: Iterable[RuleSet]) -> RuleSet:
     """The ports that all of `asked` together let the world reach, from anywhere: rules that are
     harmless one by one may be the world when they are united."""
-    united = RuleSet.of(asked)
+    united = RuleSet.union(asked)
+    if all(rule.sources == ANY for rule in united):
+        return united
     return RuleSet.of(
         Rule(rule.protocol, rule.first, rule.last, ANY) for rule in united if is_world(rule.sources)
     )
@@ -53,6 +56,14 @@ def sensitive(protocol: str, offset: int | None) -> RuleSet:
     behind = () if offset is None else (number - offset for number in named)
     numbers = {*named, *(number for number in behind if 1 <= number <= 65535)}
     return RuleSet.of(Rule(protocol, number, number, ANY) for number in numbers)
+
+
+SENSITIVE_RULES = RuleSet.of(
+    Rule(protocol, number, number, ANY)
+    for protocol, numbers in SENSITIVE.items()
+    for number in numbers
+)
+"""All of them, from anywhere."""
 
 
 def sensitive_numbers(rule: Rule) -> list[int]:

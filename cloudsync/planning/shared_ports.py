@@ -41,4 +41,4 @@ def _needs(firewall: Firewall, discovery: Discovery) -> RuleSet:
         for port in discovery.required
         if port.firewalls is None or firewall.name in port.firewalls
     ]
-    return RuleSet.of(rule for port in ports for rule in port_rules(port))
+    return RuleSet.union(map(port_rules, ports))

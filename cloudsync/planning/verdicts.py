@@ -75,8 +75,10 @@ class Bounds:
     def within(self, rules: RuleSet, origin: Origin | None) -> tuple[RuleSet, tuple[Refused, ...]]:
         """The part of `rules` that may be opened, and the rest as refused."""
         denied = self.denied & rules if self.denied else NOTHING
+        if not denied:
+            return self._expressible(rules, origin)
         refused = refusals(denied, "denied", "policy.deny names it", origin)
-        expressible, inexpressible = self._expressible(rules - denied if denied else rules, origin)
+        expressible, inexpressible = self._expressible(rules - denied, origin)
         return expressible, (*refused, *inexpressible)
 
     def _expressible(

@@ -89,12 +89,7 @@ def spell(rules: Sequence[VendorRule], target: Target) -> Spelling:
     `rules`: `Present.vendor_rules`, none for a firewall that does not exist. Without
     `target.asked` the fewest rules that say what is missing are written.
     """
-    wanted = _Nearby(target.rules)
-    staying: list[VendorRule] = []
-    going: list[VendorRule] = []
-    for rule in rules:
-        (staying if wanted.covers(rule.lets_in) else going).append(rule)
-    covered = _union(rule.lets_in for rule in staying)
+    staying, going, covered = _sorted_out(rules, target)
     writing = _joined(_uncovered(target.asked, covered))
     unasked = _unasked(staying, target.asked)
     writing += _joined(_unlisted(target.asked, staying, unasked, writing))
@@ -109,10 +104,29 @@ def spell(rules: Sequence[VendorRule], target: Target) -> Spelling:
     )
 
 
+def _sorted_out(
+    rules: Sequence[VendorRule], target: Target
+) -> tuple[list[VendorRule], list[VendorRule], RuleSet]:
+    """The rules that stay, those that go, and all that the former let in. If the target has
+    everything that all of them let in together, it has what each one lets in."""
+    together = RuleSet.union(rule.lets_in for rule in rules)
+    if target.rules.covers(together):
+        return list(rules), [], together
+    wanted = _Nearby(target.rules)
+    staying: list[VendorRule] = []
+    going: list[VendorRule] = []
+    for rule in rules:
+        (staying if wanted.covers(rule.lets_in) else going).append(rule)
+    return staying, going, RuleSet.union(rule.lets_in for rule in staying)
+
+
 def _uncovered(asked: Sequence[Asked], covered: RuleSet) -> list[Written]:
     """What is asked for and not let in: per rule the networks that are not. A network that is let
     in partly is written whole."""
-    missing = _Nearby(RuleSet.of(wish.rule for wish in asked if not wish.list_id) - covered)
+    uncovered_rules = RuleSet.of(wish.rule for wish in asked if not wish.list_id) - covered
+    if not uncovered_rules:
+        return []
+    missing = _Nearby(uncovered_rules)
     uncovered: list[Written] = []
     for wish in asked:
         closed = missing.sources(wish.rule) & wish.rule.sources
@@ -133,15 +147,17 @@ def _unlisted(
     """What is asked for by a list of the vendor, and let in neither by a rule of that list nor by a
     wider one: networks that cloudsync wrote one by one become the list. `unasked`: keys of rules of
     ours that nothing asks for as they are."""
+    if not any(wish.list_id for wish in asked):
+        return []
     unlisted: list[Written] = []
-    wide = _union(rule.lets_in for rule in staying if rule.key not in unasked)
+    wide = RuleSet.union(rule.lets_in for rule in staying if rule.key not in unasked)
     wide = wide | RuleSet.of(written.rule for written in writing)
     open_by: dict[str, RuleSet] = {}
     for wish in asked:
         if not (listed := wish.list_id):
             continue
         if listed not in open_by:
-            open_by[listed] = wide | _union(
+            open_by[listed] = wide | RuleSet.union(
                 rule.lets_in for rule in staying if rule.list_id == listed
             )
         if not open_by[listed].covers(RuleSet.of((wish.rule,))):
@@ -261,15 +277,14 @@ def _unasked(staying: Sequence[VendorRule], asked: Sequence[Asked]) -> frozenset
     for wish in asked:
         sources = wish.rule.sources
         wanted[_ports(wish.rule), wish.list_id].update(sources.cidrs(), sources.written())
-    return frozenset(
-        rule.key
-        for rule in staying
-        if rule.ours
-        and any(
-            not wanted[_ports(piece), rule.list_id].issuperset(piece.sources.cidrs())
-            for piece in rule.lets_in
-        )
-    )
+    unasked: set[str] = set()
+    for rule in staying:
+        for piece in rule.lets_in if rule.ours else ():
+            networks = wanted.get(((piece.protocol, piece.first, piece.last), rule.list_id))
+            if networks is None or not networks.issuperset(piece.sources.cidrs()):
+                unasked.add(rule.key)
+                break
+    return frozenset(unasked)
 
 
 def _redundant(
@@ -279,7 +294,7 @@ def _redundant(
     candidates = [rule for rule in staying if rule.key in unasked]
     if not candidates:
         return frozenset()
-    others = _union(rule.lets_in for rule in staying if rule.key not in unasked)
+    others = RuleSet.union(rule.lets_in for rule in staying if rule.key not in unasked)
     others = others | RuleSet.of(written.rule for written in writing)
     return frozenset(rule.key for rule in candidates if others.covers(rule.lets_in))
 
@@ -371,7 +386,3 @@ def _ports(rule: Rule) -> Ports:
 def _order(written: Written) -> tuple[int, int, int, tuple[str, ...]]:
     rule = written.rule
     return protocols.numbers(rule.protocol)[0], rule.first, rule.last, rule.sources.cidrs()
-
-
-def _union(sets: Iterable[RuleSet]) -> RuleSet:
-    return RuleSet.of(rule for rules in sets for rule in rules)

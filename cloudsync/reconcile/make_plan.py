@@ -43,7 +43,7 @@ from cloudsync.provider.errors import ProviderError
 from cloudsync.reconcile.identities import identified
 from cloudsync.reconcile.inventories import Inventories
 from cloudsync.reconcile.networks import resolved
-from cloudsync.reconcile.observe import accounts_of, observe, twins
+from cloudsync.reconcile.observe import accounts_of, observe, only_this_machine, twins
 from cloudsync.reconcile.ssh_session import own_login
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.runtime import clock
@@ -235,19 +235,26 @@ def _read(
     """Hosts and firewalls, side by side."""
     progress = next((account.progress for account in question.accounts.values()), silent)
     asked = {f.name: (f.account, question.specs[f.name]) for f in question.firewalls}
-    with side_by_side(1, "hosts") as pool:
-        within = _within(configuration, until)
-        reading = pool.submit(
-            read_hosts,
-            within,
+
+    def read() -> Mapping[str, Discovery]:
+        return read_hosts(
+            _within(configuration, until),
             hosts,
             progress,
             earlier.engines,
             earlier.published,
             earlier.inspections,
         )
-        readings = observe(configuration, question.accounts, asked, look_further=True)
-        discoveries = reading.result()
+
+    if len(hosts) == 1 and only_this_machine(configuration, asked):
+        # Both in milliseconds: threads would take longer than they save.
+        readings = observe(configuration, question.accounts, asked, look_further=True, here=True)
+        discoveries = read()
+    else:
+        with side_by_side(1, "hosts") as pool:
+            reading = pool.submit(read)
+            readings = observe(configuration, question.accounts, asked, look_further=True)
+            discoveries = reading.result()
     return Answer(
         readings.observed, readings.seen, {name: discoveries[name] for name in sorted(hosts)}
     )

@@ -19,6 +19,7 @@ from cloudsync.provider.contract import (
     MachineReader,
     MarkReader,
     Observation,
+    OnMachine,
     Present,
     Progress,
     Reader,
@@ -63,10 +64,11 @@ def observe(
     specs: Mapping[str, tuple[str, FirewallSpec]],
     *,
     look_further: bool = False,
+    here: bool = False,
 ) -> Readings:
     """What every firewall is. `specs`: by firewall, its account and what its provider needs to
-    know. `look_further`: ask the same readers for machines and marks too. Raises nothing but bugs
-    of our own."""
+    know. `look_further`: ask the same readers for machines and marks too. `here`: they are
+    `only_this_machine`, which takes no thread. Raises nothing but bugs of our own."""
     asked = {
         name: [spec for account, spec in specs.values() if account == name] for name in accounts
     }
@@ -76,7 +78,10 @@ def observe(
     }
     until = max((account.deadline for account in accounts.values()), default=0.0)
     grace = min(_GRACE_SECONDS, max(0.0, until - time.monotonic()) / 10)
-    done = gather(tasks, "account", until + grace)
+    if here:
+        done = {name: task() for name, task in tasks.items()}
+    else:
+        done = gather(tasks, "account", until + grace)
     late = Unreadable(Transient("the vendor's answers did not end within the run's time"))
     observed: dict[str, Observation] = {}
     for name, wanted in asked.items():
@@ -84,6 +89,25 @@ def observe(
         observed.update({spec.name: answers.get(spec.name, late) for spec in wanted})
     seen = {name: observation for name, (_, observation) in done.items() if observation is not None}
     return Readings(observed, seen)
+
+
+def only_this_machine(
+    configuration: Configuration, specs: Mapping[str, tuple[str, FirewallSpec]]
+) -> bool:
+    """Whether a single account is asked, about firewalls of the machine itself: no peer can hold
+    that up, and it is over sooner than a thread for it would have begun."""
+    accounts = {account for account, _ in specs.values()}
+    return len(accounts) == 1 and all(
+        _is_here(configuration, account, spec) for account, spec in specs.values()
+    )
+
+
+def _is_here(configuration: Configuration, account: str, spec: FirewallSpec) -> bool:
+    provider = configuration.accounts[account].provider
+    try:
+        return isinstance(provider, OnMachine) and provider.is_here(spec)
+    except ProviderError:
+        return False
 
 
 def _read(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -65,18 +65,30 @@ def in_full(low: int, high: int, sources: NetworkSet) -> Region:
 
 def union(regions: Iterable[Region]) -> Regions:
     """The canonical union of regions in any order, overlapping as they like."""
-    several = tuple(regions)
-    if len(several) == 1 and len(several[0].bands) == 1:  # one rule: canonical as it is
-        return several if several[0].bands[0].sources else ()
-    wide: list[Band] = []
-    single: dict[int, list[Band]] = defaultdict(list)
-    for low, high, bands in several:
-        if low < high:
-            wide.append(Band(low, high, bands[0].sources))
-        else:
-            single[low] += bands
+    by_protocols: dict[Interval, list[Band]] = defaultdict(list)
+    for low, high, bands in regions:
+        by_protocols[low, high] += bands
+    return united(by_protocols)
+
+
+def united(by_protocols: Mapping[Interval, Sequence[Band]]) -> Regions:
+    """The canonical union of bands in any order, by the protocols that they are bands of."""
+    if all(low == high for low, high in by_protocols):  # mostly: no two of them overlap
+        return _joined(
+            Region(*protocols, _sweep(bands)) for protocols, bands in sorted(by_protocols.items())
+        )
+    wide = [
+        Band(*protocols, band.sources)
+        for protocols, bands in by_protocols.items()
+        if protocols[0] < protocols[1]
+        for band in bands
+    ]
     layers = [in_full(*band) for band in _sweep(wide)]
-    layers += [Region(number, number, tuple(bands)) for number, bands in single.items()]
+    layers += [
+        Region(*protocols, tuple(bands))
+        for protocols, bands in by_protocols.items()
+        if protocols[0] == protocols[1]
+    ]
     return _joined(
         Region(
             low, high, _sweep([band for layer in layers for band in _bands((layer,), low, high)])
@@ -88,6 +100,37 @@ def union(regions: Iterable[Region]) -> Regions:
 def combine(a: Regions, b: Regions, operation: Operation) -> Regions:
     """Two canonical forms combined at every point."""
     return _joined(_combined(a, b, operation))
+
+
+def covers(outer: Regions, inner: Regions) -> bool:
+    """Whether every point of one canonical form is in another."""
+    for low, high, bands in inner:
+        around = [region for region in outer if region.low <= high and low <= region.high]
+        if len(around) != 1:  # in none, or in pieces
+            return bool(around) and not combine(inner, outer, DIFFERENCE)
+        if not _covers(_bands(around, low, high), bands):
+            return False
+    return True
+
+
+def _covers(outer: Sequence[Band], inner: Sequence[Band]) -> bool:
+    """The same for bands of the same protocols."""
+    at = 0
+    for first, last, sources in inner:
+        start = first
+        if at < len(outer) and outer[at].last < start:
+            at += 1  # mostly
+            if at < len(outer) and outer[at].last < start:
+                at = bisect_left(outer, start, lo=at, key=_last)
+        while start <= last:
+            if at == len(outer) or outer[at].first > start:
+                return False
+            if not (outer[at].sources is sources or outer[at].sources.covers(sources)):
+                return False
+            start = outer[at].last + 1
+            if start <= last:
+                at += 1
+    return True
 
 
 def _combined(a: Regions, b: Regions, operation: Operation) -> Iterator[Region]:
@@ -162,7 +205,50 @@ def _continues(region: Region, after: Region) -> bool:
 
 
 def _sweep(spans: Sequence[Band]) -> tuple[Band, ...]:
-    """The union of bands in any order, by one walk over their edges."""
+    """The union of bands in any order. Most rules of a firewall share no port with another, or all
+    of them: then sorting does."""
+    if len(spans) == 1:
+        return tuple(spans) if spans[0].sources else ()
+    alike: dict[Interval, Band] = {}
+    several: dict[Interval, list[NetworkSet]] = {}
+    for band in spans:
+        first, last, sources = band
+        known = alike.setdefault((first, last), band)
+        if known.sources is not sources:
+            several.setdefault((first, last), [known.sources]).append(sources)
+    unite = _Uniting()
+    swept: list[Band] = []
+    end = -1
+    for interval in sorted(alike):
+        band, sets = alike[interval], several.get(interval)
+        if band.first <= end:
+            return _sweep_edges(spans)
+        end = band.last
+        sources = band.sources if sets is None else unite(sets)
+        last_band = swept[-1] if swept else None
+        if last_band and last_band.last + 1 == band.first and last_band.sources == sources:
+            swept[-1] = Band(last_band.first, end, sources)
+        elif sources:
+            swept.append(band if sets is None else Band(band.first, end, sources))
+    return tuple(swept)
+
+
+class _Uniting:
+    """Unites source sets once, however many bands share them: all of them live as long as the
+    bands, so that an id is theirs alone."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, ...], NetworkSet] = {}
+
+    def __call__(self, sets: Iterable[NetworkSet]) -> NetworkSet:
+        key = tuple(map(id, sets))
+        if key not in self._known:
+            self._known[key] = NetworkSet.union(dict.fromkeys(sets))
+        return self._known[key]
+
+
+def _sweep_edges(spans: Sequence[Band]) -> tuple[Band, ...]:
+    """The same for bands that overlap in part, by one walk over their edges."""
     numbers: dict[NetworkSet, int] = {}
     opening: dict[int, list[int]] = defaultdict(list)
     closing: dict[int, list[int]] = defaultdict(list)

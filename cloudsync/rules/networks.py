@@ -67,11 +67,13 @@ class NetworkSet:
             return distinct[0]
         if ANY in distinct:
             return ANY
-        return cls(
+        whole = cls(
             _joined([interval for networks in distinct for interval in networks.v4]),
             _joined([interval for networks in distinct for interval in networks.v6]),
             _spelled_together(distinct),
         )
+        # Most rules are open to everybody: the very same set is compared in no time.
+        return ANY if whole == ANY and not whole.spelled else whole
 
     def __bool__(self) -> bool:
         return bool(self.v4 or self.v6)

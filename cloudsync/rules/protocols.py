@@ -107,6 +107,7 @@ def full_selector(low: int, high: int) -> Interval:
     return EVERY_PORT if low in WITH_PORTS else NO_SELECTOR
 
 
+@lru_cache(maxsize=16384)
 def selector(low: int, high: int, text: str) -> Interval:
     """The selectors that `text` names in the protocols `low`..`high`; `""` is all of them. Raises
     `ValueError`."""

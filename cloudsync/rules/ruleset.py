@@ -21,7 +21,9 @@ full selector, 0..65535.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import field
 from functools import lru_cache
+from operator import is_
 
 from cloudsync.frozen import dataclass
 from cloudsync.rules import protocols
@@ -33,10 +35,11 @@ from cloudsync.rules.canonical import (
     Region,
     Regions,
     combine,
-    union,
+    covers,
+    united,
 )
 from cloudsync.rules.minimize import fewest
-from cloudsync.rules.networks import ANY, NetworkSet
+from cloudsync.rules.networks import ANY, Interval, NetworkSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +115,36 @@ class RuleSet:
     """
 
     regions: Regions = ()
+    _listed: tuple[Rule, ...] | None = field(default=None, init=False, compare=False, repr=False)
+    """The canonical rules, once somebody asked for them."""
 
     @classmethod
     def of(cls, rules: Iterable[Rule]) -> RuleSet:
         """The union of rules, in any order; O(n log n) for n rules, plus the size of the result."""
-        return cls(
-            union(
-                Region(
-                    *protocols.numbers(rule.protocol), (Band(rule.first, rule.last, rule.sources),)
-                )
-                for rule in rules
-            )
-        )
+        listed = tuple(rules)
+        if len(listed) == 1:
+            return cls._alone(listed[0])
+        by_protocols: dict[Interval, list[Band]] = {}
+        for rule in listed:
+            bands = by_protocols.setdefault(protocols.numbers(rule.protocol), [])
+            bands.append(Band(rule.first, rule.last, rule.sources))
+        return cls(united(by_protocols))
+
+    @classmethod
+    def union(cls, sets: Iterable[RuleSet]) -> RuleSet:
+        """The union of many sets, in one pass (`|` one by one would be quadratic)."""
+        listed = tuple(sets)
+        return _union(_Same(listed)) if len(listed) > 1 else (*listed, NOTHING)[0]
+
+    @classmethod
+    def _alone(cls, rule: Rule) -> RuleSet:
+        """A rule by itself, which is canonical as it is."""
+        if not rule.sources:
+            return NOTHING
+        band = Band(rule.first, rule.last, rule.sources)
+        rules = cls((Region(*protocols.numbers(rule.protocol), (band,)),))
+        object.__setattr__(rules, "_listed", (rule,))
+        return rules
 
     def __bool__(self) -> bool:
         return bool(self.regions)
@@ -153,14 +174,16 @@ class RuleSet:
 
     def covers(self, other: RuleSet) -> bool:
         """Whether every point of `other` is in this set."""
-        return not other - self
+        return not other or self.regions == other.regions or covers(self.regions, other.regions)
 
     def __iter__(self) -> Iterator[Rule]:
         """The canonical rules: per protocol the maximal port intervals with an equal source set,
         disjoint, ordered by protocol number and port (tcp and udp sort by number as every other).
         Protocols that are open in full to the same sources and consecutive are one range rule,
         `all` where it is all of them."""
-        return _rules(self.regions)
+        if self._listed is None:
+            object.__setattr__(self, "_listed", tuple(_rules(self.regions)))
+        return iter(self._listed or ())
 
     def fewest(self) -> tuple[Rule, ...]:
         """The fewest rules (one interval, one source set each) whose union is this set; they may
@@ -197,6 +220,38 @@ class RuleSet:
     def of_protocols(self, *protocols: str) -> RuleSet:
         """The part of the named protocols only."""
         return self & _all_of(protocols)
+
+
+class _Same:
+    """Several sets as a key: the very same objects, in the same order. Sets that are equal may have
+    been spelled differently."""
+
+    __slots__ = ("_hash", "sets")
+
+    def __init__(self, sets: tuple[RuleSet, ...]) -> None:
+        self.sets = sets
+        self._hash = hash(tuple(map(id, sets)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _Same)
+            and len(self.sets) == len(other.sets)
+            and all(map(is_, self.sets, other.sets))
+        )
+
+
+@lru_cache(maxsize=16)
+def _union(several: _Same) -> RuleSet:
+    """The stages of a plan unite the same rules again and again, and so does the next plan of
+    `watch`. As long as the union is remembered its sets are, so that no id is another's."""
+    by_protocols: dict[Interval, list[Band]] = {}
+    for rules in several.sets:
+        for low, high, bands in rules.regions:
+            by_protocols.setdefault((low, high), []).extend(bands)
+    return RuleSet(united(by_protocols))
 
 
 @lru_cache(maxsize=64)

@@ -210,6 +210,10 @@ def surveys_of(
         return {}
     reading = _Reading(configuration, inspections)
     heard = _Heard(len(engines), progress)
+    if _is_alone_and_here(configuration, engines):
+        answer = reading.read(engines[0])
+        heard.count(engines[0][0], answer)
+        return {engines[0][0]: [answer]}
     pool = ThreadPoolExecutor(
         min(len(engines), configuration.run.concurrency), thread_name_prefix="host"
     )
@@ -246,6 +250,16 @@ def _announced(
     except Empty:
         return {}
     return {engine: future.result()}
+
+
+def _is_alone_and_here(configuration: Configuration, engines: list[Engine]) -> bool:
+    """Whether a single engine is asked, by a socket of this machine: each of its answers has what
+    is left of the host's time, so that nothing has to watch over it."""
+    if len(engines) != 1:
+        return False
+    host, number = engines[0]
+    endpoint = configuration.hosts[host].docker[number]
+    return isinstance(endpoint, str) and endpoint.startswith("unix://")
 
 
 class _Reading:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from cloudsync.model.state_url import StatePlace
@@ -64,12 +64,15 @@ def _read(raw: bytes | None, where: str) -> dict[str, RuleSet]:
     if raw is None:
         return {}
     try:
-        return _decoded(json.loads(raw), where)
+        return _decoded(raw, where)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         raise StateError(f"the state file {where} {_DAMAGED}") from None
 
 
-def _decoded(value: Any, where: str) -> dict[str, RuleSet]:
+@lru_cache(maxsize=8)
+def _decoded(raw: bytes, where: str) -> dict[str, RuleSet]:
+    """What the very same bytes hold is known."""
+    value = json.loads(raw)
     if value["version"] == 1:
         return {str(name): _of_version_1(ssh) for name, ssh in value["ssh"].items()}
     if value["version"] != _VERSION:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from cloudsync.frozen import dataclass
@@ -63,14 +64,12 @@ class Kind(Generic[T]):
         if raw is None:
             return Recollection()
         try:
-            value = json.loads(raw)
-            version = value["version"]
-            if isinstance(version, int) and version > self.version:
-                raise StateError(
-                    f"the state file {where} is of version {version}, which this cloudsync does "
-                    "not know"
-                )
-            return Recollection(self.entries(value))
+            return _opened(self, raw)
+        except _NewerVersion as error:
+            raise StateError(
+                f"the state file {where} is of version {error.version}, which this cloudsync does "
+                "not know"
+            ) from None
         except (
             ValueError,
             KeyError,
@@ -81,3 +80,20 @@ class Kind(Generic[T]):
             OverflowError,
         ):
             return Recollection(damaged=f"{where} is damaged")
+
+
+class _NewerVersion(Exception):
+    def __init__(self, version: int) -> None:
+        super().__init__(version)
+        self.version = version
+
+
+@lru_cache(maxsize=8)
+def _opened(kind: Kind[Any], raw: bytes) -> Recollection[Any]:
+    """What the very same bytes hold is known: `watch` reads, run after run, what nothing changed.
+    Raises `_NewerVersion`, and what a damaged document raises."""
+    value = json.loads(raw)
+    version = value["version"]
+    if isinstance(version, int) and version > kind.version:
+        raise _NewerVersion(version)
+    return Recollection(kind.entries(value))

@@ -42,7 +42,11 @@ class RuleTableReader:
 
     def rules(self, values: Iterable[Any]) -> RuleSet:
         """One rule set."""
-        return RuleSet.of(self._rule(value) for value in values)
+        return RuleSet.of(self.listed(values))
+
+    def listed(self, values: Iterable[Any]) -> Iterable[Rule]:
+        """Single rules, one by one."""
+        return (self._rule(value) for value in values)
 
     def _rule(self, value: str) -> Rule:
         what, _, number = value.partition(" from ")

@@ -33,6 +33,8 @@ def _lines(name: str, value: object) -> Iterator[str]:
     yield f"{name}({', '.join(base.__name__ for base in value.__bases__)})"
     if dataclasses.is_dataclass(value):
         for field in dataclasses.fields(value):
+            if field.name.startswith("_"):
+                continue
             optional = (
                 field.default is not dataclasses.MISSING
                 or field.default_factory is not dataclasses.MISSING

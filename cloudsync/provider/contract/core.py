@@ -285,7 +285,7 @@ class Present:
     @property
     def by_lists(self) -> RuleSet:
         """What rules of others let in by lists of addresses whose networks are known."""
-        return RuleSet.of(rule for kept in self.kept for rule in kept.lets_in)
+        return RuleSet.union(kept.lets_in for kept in self.kept)
 
     @property
     def vendor_rules(self) -> tuple[VendorRule, ...]:

@@ -121,11 +121,8 @@ def element_from(name: str, raw: Any) -> Element:
     """One element out of the JSON of `nft -j -n`. Raises `UnknownElement`."""
     try:
         inner = raw["elem"] if isinstance(raw, dict) and "elem" in raw else {"val": raw}
-        fields: Sequence[Any] = inner["val"]["concat"]
-        intervals = tuple(_interval(value) for value in fields[:-1])
-        sources = _sources(fields[-1])
-        rules = _rules(name, intervals, sources)
-        key = tuple(_written(value) for value in fields)
+        key = tuple(map(_written, inner["val"]["concat"]))
+        rules = _let_in(name, key)
         counter = inner.get("counter") or {}
         return Element(
             name, key, rules, str(inner.get("comment", "")), int(counter.get("packets", 0))
@@ -134,20 +131,25 @@ def element_from(name: str, raw: Any) -> Element:
         raise UnknownElement(f"the set {name} has an element that cannot be understood") from error
 
 
-def _interval(value: Any) -> tuple[int, int]:
-    if isinstance(value, dict):
-        first, last = value["range"]
-        return int(first), int(last)
-    return int(value), int(value)
+@lru_cache(maxsize=16384)
+def _let_in(name: str, key: tuple[str, ...]) -> RuleSet:
+    """What the element of a set with this key lets in: the same at the next read, and hundreds of
+    elements make half of what a read costs. Raises `ValueError`, `IndexError`."""
+    intervals = tuple(map(_interval, key[:-1]))
+    return _rules(name, intervals, _sources(key[-1]))
 
 
-def _sources(value: Any) -> NetworkSet:
-    if isinstance(value, str):
-        return _network(value)
-    if "prefix" in value:
-        return _network(f"{value['prefix']['addr']}/{value['prefix']['len']}")
-    first, last = (ip_address(edge) for edge in value["range"])
-    return NetworkSet.of(str(network) for network in summarize_address_range(first, last))
+def _interval(field: str) -> tuple[int, int]:
+    first, _, last = field.partition("-")
+    return int(first), int(last or first)
+
+
+def _sources(field: str) -> NetworkSet:
+    first, dash, last = field.partition("-")
+    if not dash:
+        return _network(field)
+    networks = summarize_address_range(ip_address(first), ip_address(last))
+    return NetworkSet.of(str(network) for network in networks)
 
 
 @lru_cache(maxsize=1024)
@@ -157,11 +159,13 @@ def _network(cidr: str) -> NetworkSet:
 
 
 def _written(value: Any) -> str:
-    if isinstance(value, dict):
-        if "prefix" in value:
-            return f"{value['prefix']['addr']}/{value['prefix']['len']}"
-        return f"{value['range'][0]}-{value['range'][1]}"
-    return str(value)
+    """A field as nft writes it in text: a number, an address, a network, or a range."""
+    if not isinstance(value, dict):
+        return str(value)
+    if "prefix" in value:
+        return f"{value['prefix']['addr']}/{int(value['prefix']['len'])}"
+    first, last = value["range"]
+    return f"{first}-{last}"
 
 
 def _rules(name: str, key: tuple[tuple[int, int], ...], sources: NetworkSet) -> RuleSet:
@@ -198,16 +202,21 @@ def key_of(element: Element) -> str:
 
 
 def vendor_rule(element: Element) -> VendorRule:
-    """One element; to a person all sources of one port are one rule."""
-    ports = f"{element.set[:-1]} {' . '.join(element.key[:-1])}"
+    """One element, as it was read; to a person all sources of one port are one rule."""
+    return _vendor_rule(element.set, element.key, element.comment)
+
+
+@lru_cache(maxsize=16384)
+def _vendor_rule(name: str, key: tuple[str, ...], comment: str) -> VendorRule:
+    ports = f"{name[:-1]} {' . '.join(key[:-1])}"
     return VendorRule(
-        key_of(element), element.rules, description=element.comment, counted_with=ports
+        f"{name} {' . '.join(key)}", _let_in(name, key), description=comment, counted_with=ports
     )
 
 
 def rules_of(elements: Iterable[Element]) -> RuleSet:
     """What elements let in together."""
-    return RuleSet.of(rule for element in elements for rule in element.rules)
+    return RuleSet.union(element.rules for element in elements)
 
 
 def settled(
@@ -222,6 +231,9 @@ def settled(
     `written` are the elements a person would write for `wanted`. `ours`: keys (`key_of`) of those
     present that cloudsync made; what overlaps one of them takes its place.
     """
+    together = rules_of(present)
+    if together == wanted:
+        return tuple(present)
     staying = [element for element in present if wanted.covers(element.rules)]
     missing = wanted - rules_of(staying)
     waiting = list(written) if missing else []
@@ -260,11 +272,6 @@ def comment_of(description: str) -> str:
     """A description as a comment that nft reads back: no quotes, no backslashes, ASCII."""
     plain = "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in description)
     return plain[:LONGEST_COMMENT]
-
-
-def declared_in(name: str, elements: Iterable[Element]) -> str:
-    """The elements of one set, as they stand between the braces."""
-    return ", ".join(element.declared for element in elements if element.set == name)
 
 
 def word_of(number: int) -> str:

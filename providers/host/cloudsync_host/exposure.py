@@ -16,6 +16,7 @@ from cloudsync.provider.machines import (
 )
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NetworkSet
+from cloudsync_host.elements import vendor_rule
 from cloudsync_host.listing import Table
 from cloudsync_host.machine import Seen, unfiltered
 from cloudsync_host.settings import settings_of
@@ -66,8 +67,7 @@ def _machine(spec: FirewallSpec, seen: Seen) -> ObservedMachine:
 
 def _rules(spec: FirewallSpec, table: Table, firewall: ActingFirewall) -> tuple[StageRule, ...]:
     opened = [
-        StageRule(firewall, element.rules, f"{element.set} {element.text}")
-        for element in table.elements
+        StageRule(firewall, element.rules, vendor_rule(element).key) for element in table.elements
     ]
     peers = [
         StageRule(

@@ -12,7 +12,8 @@ from typing import Any
 
 from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import Marker
-from cloudsync_host.elements import NEXT, SETS, Element, UnknownElement, element_from
+from cloudsync.rules import RuleSet
+from cloudsync_host.elements import NEXT, SETS, Element, UnknownElement, element_from, rules_of
 from cloudsync_host.layout import (
     CUTS,
     GATE_OF_TRIAL,
@@ -100,6 +101,11 @@ class Table:
     def in_trial(self) -> bool:
         """Whether a trial runs, or left its things behind."""
         return self.trial is not None
+
+    @property
+    def rules(self) -> RuleSet:
+        """What `elements` let in together."""
+        return rules_of(self.elements)
 
     def differs_from(self, shape: Shape) -> tuple[str, ...]:
         """The chains whose rules are not those of `shape`, and the sets that are missing."""

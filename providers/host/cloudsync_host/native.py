@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from functools import cached_property
+
 from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, RuleSet
@@ -13,7 +16,7 @@ from cloudsync_host.settings import HostFirewall
 from cloudsync_host.transaction import Goal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True)
 class Observed:
     """`seen` with what the configuration makes of it."""
 
@@ -29,7 +32,7 @@ class Observed:
         """How the configuration wants the chains."""
         return shape_of(self.settings, self.seen.uplinks, enforced=enforced)
 
-    @property
+    @cached_property
     def drift(self) -> tuple[str, ...]:
         """Chains and sets that are not as the configuration wants them, the verdict aside."""
         table = self.seen.table
@@ -60,7 +63,7 @@ class Observed:
         lost = [tag for tag in present if tag not in wanted] if shape.filtered is None else []
         return bool(gained or lost)
 
-    @property
+    @cached_property
     def is_saved(self) -> bool:
         """Whether the next boot loads what is in effect."""
         return self.settings.saved_file is None or self.seen.is_saved(

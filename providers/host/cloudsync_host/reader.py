@@ -24,7 +24,7 @@ from cloudsync.provider.errors import ProviderError, Transient
 from cloudsync.provider.machines import Fleet
 from cloudsync.provider.retry import retried
 from cloudsync_host.address import destination_of
-from cloudsync_host.elements import rules_of, vendor_rule
+from cloudsync_host.elements import vendor_rule
 from cloudsync_host.exposure import fleet
 from cloudsync_host.kernel import Kernel
 from cloudsync_host.listing import Table
@@ -93,7 +93,7 @@ def look_at(spec: FirewallSpec, deadline: float) -> Seen:
 def _present(spec: FirewallSpec, table: Table, observed: Observed) -> Present:
     return Present(
         id=f"inet cloudsync on {address_of(spec)}",
-        rules=rules_of(table.elements),
+        rules=table.rules,
         marker=table.marker,
         listed=tuple(rule for element in table.elements for rule in element.rules),
         attachments=_attachments(spec, observed),

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import Marker
-from cloudsync_host.elements import NEXT, SETS, Element, declared_in
+from cloudsync_host.elements import NEXT, SETS, Element
 from cloudsync_host.layout import (
     CUTS,
     GATE_OF_TRIAL,
@@ -218,7 +218,10 @@ def _creating(elements: Sequence[Element], prefix: str = "") -> list[str]:
 
 
 def _by_set(elements: Sequence[Element]) -> Iterable[tuple[str, str]]:
-    return ((name, inner) for name in SETS if (inner := declared_in(name, elements)))
+    declared: dict[str, list[str]] = {name: [] for name in SETS}
+    for element in elements:
+        declared[element.set].append(element.declared)
+    return ((name, ", ".join(inner)) for name, inner in declared.items() if inner)
 
 
 def _joined(lines: Iterable[str]) -> str:
