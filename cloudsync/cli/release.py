@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cloudsync import exit_codes
-from cloudsync.cli.shared import Shell, common, log, options_for
+from cloudsync.cli.shared import Shell, check_firewall, common, log
 from cloudsync.cli.terminal import echo
 from cloudsync.render.escape import plain
 from cloudsync.runtime.signals import listening
@@ -29,11 +29,10 @@ def command(shell: Shell, *, name: str, lock_timeout: float) -> int:
 
     Afterwards cloudsync refuses it until --adopt NAME. Another owner's firewall is never released.
     """
-    from cloudsync.model.plan import Granted
     from cloudsync.reconcile.release import release
 
     configuration = shell.load(fleet=True)
-    options_for(configuration, (name,), Granted())
+    check_firewall(configuration, name)
     try:
         with listening() as interruption:
             done = release(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 log = logging.getLogger("cloudsync")
+_FEW = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,14 +228,27 @@ def options_for(
     granted: Granted,
     shard: Shard | None = None,
 ) -> Options:
-    """The options with every name checked. Raises `click.UsageError`."""
-    from cloudsync.config.names import not_configured
+    """The options with every name checked; a table with `per_host` is all its firewalls. Raises
+    `click.UsageError`."""
     from cloudsync.reconcile.run import Options
 
-    for name in (*firewalls, *granted.adopt, *granted.allow_attach):
-        if name not in configuration.firewalls:
-            raise click.UsageError(plain(not_configured("firewall", name, configuration.firewalls)))
-    return Options(firewalls, granted, shard)
+    chosen = configuration.named(firewalls)
+    for name in (*chosen, *granted.adopt, *granted.allow_attach):
+        check_firewall(configuration, name)
+    return Options(chosen, granted, shard)
+
+
+def check_firewall(configuration: Configuration, name: str) -> None:
+    """Raises `click.UsageError` for the name of no firewall. What a person grants, and what leaves
+    a firewall to others, is said of each firewall by its own name."""
+    from cloudsync.config.names import not_configured
+
+    if name in configuration.firewalls:
+        return
+    if (made := configuration.named((name,))) != (name,):
+        names = ", ".join(made[:_FEW]) + (f" and {len(made) - _FEW} more" if made[_FEW:] else "")
+        raise click.UsageError(f"{name} is a firewall for each of its hosts: name {names}")
+    raise click.UsageError(plain(not_configured("firewall", name, configuration.firewalls)))
 
 
 def is_configured(shell: Shell) -> bool:
@@ -257,8 +271,8 @@ def on_the_machine(configuration: Configuration, firewalls: tuple[str, ...]) -> 
     from cloudsync.model.plan import Granted
     from cloudsync.reconcile.on_machine import on_machines
 
-    options_for(configuration, firewalls, Granted())
-    if names := on_machines(configuration, firewalls):
+    chosen = options_for(configuration, firewalls, Granted()).firewalls
+    if names := on_machines(configuration, chosen):
         return names
     raise click.UsageError(
         "no firewall of the configuration acts on a machine itself (a provider of type host)"

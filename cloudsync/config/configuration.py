@@ -7,7 +7,7 @@ every value's place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field
 from datetime import date, timedelta
 from pathlib import Path
@@ -292,6 +292,8 @@ class Firewall:
     shared_with: tuple[str, ...] = ()
     """Machines that the firewall also acts on and that need nothing of their own: names, ids, or
     `*` for all of them."""
+    table: str = ""
+    """The table of the file that it was made from by `per_host`; empty if that has its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,3 +357,12 @@ class Configuration:
     identities: Mapping[str, str] = field(default_factory=dict)
     """By host, who answers at its local sockets: read from the engines, not from the file (see
     `cloudsync.reconcile.identities`)."""
+
+    def named(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The firewalls that are meant, each once: a table with `per_host` stands for all that were
+        made from it. A name that is neither stays as it is."""
+        meant: dict[str, None] = {}
+        for name in names:
+            made = [each.name for each in self.firewalls.values() if each.table == name]
+            meant.update(dict.fromkeys(made or [name]))
+        return tuple(meant)

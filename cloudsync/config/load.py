@@ -429,6 +429,7 @@ class _Loader:
             settings,
             self.at(*path),
             tuple(table.shared_with),
+            self.expansion.tables.get(name, ""),
         )
 
     def take_out_name(self, name: str, rest: dict[str, object], account: AccountTable) -> None:

@@ -65,7 +65,8 @@ class Request:
     """What a plan is asked for."""
 
     firewalls: tuple[str, ...] = ()
-    """Only these, by their names in the configuration; empty = all."""
+    """Only these, by their names in the configuration, or by that of the table with `per_host` that
+    they were made from; empty = all."""
     granted: Granted = field(default_factory=Granted)
     """What the user allowed."""
     still: Mapping[str, RuleSet] = field(default_factory=dict)
@@ -77,11 +78,11 @@ class Request:
     inspections: Inspections | None = None
     """What engines need not be asked again."""
 
-    def takes(self, firewall: str) -> bool:
+    def takes(self, firewall: Firewall) -> bool:
         """Whether it is about this firewall."""
-        if self.shard is not None and not self.shard.takes(firewall):
+        if self.shard is not None and not self.shard.takes(firewall.name):
             return False
-        return not self.firewalls or firewall in self.firewalls
+        return not self.firewalls or bool({firewall.name, firewall.table} & {*self.firewalls})
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,7 @@ def _question(
     configuration: Configuration, request: Request, until: float, progress: Progress
 ) -> Question:
     firewalls = tuple(
-        firewall for firewall in configuration.firewalls.values() if request.takes(firewall.name)
+        firewall for firewall in configuration.firewalls.values() if request.takes(firewall)
     )
     return Question(
         firewalls,

@@ -178,7 +178,7 @@ def _locked_names(configuration: Configuration, options: Options, terms: Terms) 
     """The firewalls to lock: of all of them those that are free, unless exactly what was approved
     is to be done. In a folder each has a lock of its own; a bucket has leases of shards."""
     if options.firewalls or not isinstance(configuration.state, Path):
-        return options.firewalls
+        return configuration.named(options.firewalls)
     shard = options.shard
     names = (name for name in configuration.firewalls if shard is None or shard.takes(name))
     exactly = terms.approved is not None or terms.expect is not None

@@ -107,7 +107,11 @@ class Overrides:
     def problem(self, configuration: Configuration) -> str | None:
         """Why these and the configuration do not go together; None where they do."""
         watch = self.over(configuration)
-        unknown = [name for name in self.firewalls if name not in configuration.firewalls]
+        unknown = [
+            name
+            for name in configuration.named(self.firewalls)
+            if name not in configuration.firewalls
+        ]
         if unknown and configuration.hosts_from_store is None:
             return plain(not_configured("firewall", unknown[0], configuration.firewalls))
         return rhythm_problem(
@@ -424,7 +428,9 @@ class Service:
 
     def _attend(self) -> None:
         """Listen to the engines of the configuration, and to no other."""
-        chosen = self.overrides.firewalls or tuple(self.configuration.firewalls)
+        chosen = self.configuration.named(
+            self.overrides.firewalls or tuple(self.configuration.firewalls)
+        )
         names = {
             host
             for name in chosen

@@ -148,3 +148,41 @@ def test_commands_about_a_machines_own_firewall_say_that_there_is_none(
     done = shell.types(command)
     assert (done.returncode, done.stdout) == (64, "")
     assert "acts on a machine itself" in done.stderr
+
+
+PER_HOST = """
+[hosts.web-2]
+ports = ["8443/tcp"]
+[firewalls.edge]
+provider = "local"
+per_host = true
+hosts = ["web-*"]
+path = "{host}.json"
+"""
+
+
+def test_the_name_of_a_table_for_every_host_chooses_all_its_firewalls(shell: Shell) -> None:
+    shell.configure(more=PER_HOST)
+
+    def planned(*words: str) -> list[str]:
+        document = json.loads(shell.types("plan", "--output", "json", *words).stdout)
+        return [firewall["name"] for firewall in document["firewalls"]]
+
+    assert planned("--firewall", "edge") == ["edge-web-1", "edge-web-2"]
+    assert planned("--firewall", "edge-web-2") == ["edge-web-2"]
+    assert planned("--firewall", "edge", "--firewall", "web") == ["web", "edge-web-1", "edge-web-2"]
+    assert shell.code("apply", "--auto-approve", "--firewall", "edge") == 0
+    assert sorted(file.name for file in shell.folder.glob("*.json")) == ["web-1.json", "web-2.json"]
+    assert shell.code("exposure", "--firewall", "edge") == 0
+    assert shell.code("plan", "--firewall", "edges") == 64
+
+
+@pytest.mark.parametrize(
+    "words", [("plan", "--adopt", "edge"), ("plan", "--allow-attach", "edge"), ("release", "edge")]
+)
+def test_what_is_granted_names_each_firewall(shell: Shell, words: tuple[str, ...]) -> None:
+    """One word does not take over a whole fleet."""
+    shell.configure(more=PER_HOST)
+    done = shell.types(*words)
+    assert done.returncode == 64
+    assert "edge is a firewall for each of its hosts: name edge-web-1, edge-web-2" in done.stderr
