@@ -37,10 +37,8 @@ def main() -> None:
     # again at the end, is a tenth of a run; `watch` collects after each of its runs.
     gc.set_threshold(100_000)
     atexit.register(gc.freeze)
-    from cloudsync.cli.login import restore_login
     from cloudsync.cli.main import run
 
-    restore_login(os.environ)
     code = run(sys.argv[1:])
     if not _flushed():
         code = code or 1

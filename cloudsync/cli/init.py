@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloudsync.cli.asking import Asker
+from cloudsync.cli.login import restore_login
 from cloudsync.cli.shared import ConfigProblems, Shell, common, log
 from cloudsync.cli.terminal import echo
 from cloudsync.config import init_file as first_run
@@ -386,6 +387,7 @@ def _ports(ask: Asker, given: str | None) -> tuple[str, ...]:
 
 def _ssh_port() -> str:
     """The port this very session came in by, where it is one over SSH."""
+    restore_login(os.environ)
     words = os.environ.get("SSH_CONNECTION", "").split()
     return words[3] if len(words) == 4 and _port_problem(words[3]) is None else "22"
 

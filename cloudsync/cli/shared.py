@@ -46,8 +46,10 @@ class Shell:
     def load(self, *, fleet: bool = False) -> Configuration:
         """The configuration; a usage error (64) with every problem on a line of its own. `fleet`:
         with the hosts that its store knows."""
+        from cloudsync.cli.login import restore_login
         from cloudsync.config import ConfigError, find, load
 
+        restore_login(os.environ)
         try:
             path = find(self.config)
             configuration = load(path, name=str(path))

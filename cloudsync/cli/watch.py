@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +82,12 @@ def command(
     is reported and left undone, until somebody runs `cloudsync apply` with it. SIGHUP, or a change
     of the file, reads the configuration again.
     """
+    from cloudsync.cli.login import restore_login
     from cloudsync.config import ConfigError, find
     from cloudsync.watch.service import ListenProblem, Overrides, Service
 
     _set_up_logs(shell)
+    restore_login(os.environ)
     overrides = Overrides(
         **overriding, firewalls=tuple(sorted(set(firewalls))), shard=shard_of(shard)
     )
