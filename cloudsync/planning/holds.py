@@ -192,6 +192,8 @@ def _with_them(observed: Present, closing: RuleSet) -> RuleSet:
 
 def _as_it_stands(observed: Present, stays: RuleSet) -> RuleSet:
     """`stays`, with what no packet matches of the rules that it keeps whole."""
+    if not may_match_nothing(RuleSet.union(rule.lets_in for rule in observed.vendor_rules)):
+        return stays
     whole = [
         rule.lets_in
         for rule in observed.vendor_rules

@@ -122,13 +122,16 @@ def element_from(name: str, raw: Any) -> Element:
     try:
         inner = raw["elem"] if isinstance(raw, dict) and "elem" in raw else {"val": raw}
         key = tuple(map(_written, inner["val"]["concat"]))
-        rules = _let_in(name, key)
         counter = inner.get("counter") or {}
-        return Element(
-            name, key, rules, str(inner.get("comment", "")), int(counter.get("packets", 0))
-        )
+        return _element(name, key, str(inner.get("comment", "")), int(counter.get("packets", 0)))
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise UnknownElement(f"the set {name} has an element that cannot be understood") from error
+
+
+@lru_cache(maxsize=16384)
+def _element(name: str, key: tuple[str, ...], comment: str, packets: int) -> Element:
+    """Most elements met no packet since the last read."""
+    return Element(name, key, _let_in(name, key), comment, packets)
 
 
 @lru_cache(maxsize=16384)

@@ -5,10 +5,12 @@ SSH server listens.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import shlex
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from cloudsync.frozen import dataclass
@@ -41,7 +43,34 @@ class Seen:
 
     def is_saved(self, shape: Shape) -> bool:
         """Whether the next boot loads the table as it is outside a trial."""
-        return self.table is not None and self.saved == digest(saved_text(self.table, shape))
+        if self.table is None:
+            return False
+        goal = Goal(self.table.elements, shape, self.table.marker)
+        return self.saved == _digest(_Drawn(goal))
+
+
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
+class _Drawn:
+    """A table as a key: comments are part of what is saved, though not of what makes elements
+    equal."""
+
+    goal: Goal
+
+    def __hash__(self) -> int:
+        return hash((self.goal.marker, self.goal.shape, len(self.goal.elements)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Drawn) or self.goal != other.goal:
+            return False
+        pairs = zip(self.goal.elements, other.goal.elements, strict=True)
+        return all(ours is theirs or ours.comment == theirs.comment for ours, theirs in pairs)
+
+
+@lru_cache(maxsize=64)
+def _digest(drawn: _Drawn) -> str:
+    """Of the file that a table is saved in: to write it out again at each look takes longer than
+    to see that nothing of it differs."""
+    return digest(saved(drawn.goal))
 
 
 def look(kernel: Kernel, settings: HostFirewall) -> Seen:
@@ -179,11 +208,6 @@ def shape_of(settings: HostFirewall, uplinks: tuple[str, ...], *, enforced: bool
         cut_established=settings.established == "cut",
         enforced=enforced,
     )
-
-
-def saved_text(table: Table, shape: Shape) -> str:
-    """What the saved file should hold for the table as it is, drawn in `shape`."""
-    return saved(Goal(table.elements, shape, table.marker))
 
 
 def digest(text: str) -> str:
