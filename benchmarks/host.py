@@ -2,7 +2,8 @@
 root. Prints the tables of docs/providers/host.md.
 
 A plan that finds nothing to do is held against what it cannot do without: `nft -j list table` and
-the read of the engine; so is its own reading of both. The contenders take turns, and what is
+the read of the engine; so is its own reading of both, and a plan of a process that remembers
+nothing of earlier ones. The contenders take turns, and what is
 compared is the processor time of neighbours in this order, their programs' included: the median of
 the ratios says the same on a busy machine as on a quiet one.
 
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from cloudsync.config.configuration import Configuration
 from cloudsync.rules import Rule
 from cloudsync.rules.networks import NetworkSet
 from cloudsync_host.elements import elements_of
@@ -32,8 +34,9 @@ from tests.host.engine import Engine
 from tests.host.lab import Lab, in_namespace
 from tests.host.scanner import _send
 from tests.host.site import Site
+from tests.memories import forget
 
-SIZES = (8, 30, 100, 300)
+SIZES = (8, 30, 100, 300, 1000)
 ROUNDS = 60
 BOUND = 1.5
 PACKET_SIZES = (3, 100, 1000, 10_000)
@@ -73,6 +76,7 @@ def inside(path: str, socket: str) -> None:
         "table": lambda: provider.open_reader(account).read([spec]),
         "engine": lambda: read_engine("web-1", socket, scope, timeout=20, concurrency=4),
         "plan": lambda: reconcile.plan(configuration, reconcile.Options(), lambda _: None),
+        "first": lambda: first_plan(configuration),
     }
     taken: dict[str, list[float]] = {name: [] for name in actions}
     for action in actions.values():
@@ -85,6 +89,14 @@ def inside(path: str, socket: str) -> None:
     planned = reconcile.plan(configuration, reconcile.Options(), lambda _: None)
     assert not planned.plan.has_changes, planned.plan
     print(json.dumps(taken))
+
+
+def first_plan(configuration: Configuration) -> object:
+    """A plan with nothing remembered, its imports apart."""
+    from cloudsync.reconcile import run as reconcile
+
+    forget()
+    return reconcile.plan(configuration, reconcile.Options(), lambda _: None)
 
 
 def _processor_seconds() -> float:
@@ -118,13 +130,17 @@ def plans(lab: Lab, folder: Path) -> Iterable[tuple[int, dict[str, list[float]]]
             yield _elements(lab), json.loads(done.stdout)
 
 
-def ratios(taken: dict[str, list[float]]) -> tuple[float, float]:
-    """What reading takes, and what a whole plan takes, of `BOUND` times nft and the engine's
-    answer: the medians over the rounds."""
-    rounds = list(zip(*(taken[name] for name in ("nft", "table", "engine", "plan")), strict=True))
-    reading = [(table + engine) / (BOUND * nft + engine) for nft, table, engine, _ in rounds]
-    whole = [plan / (BOUND * nft + engine) for nft, _, engine, plan in rounds]
-    return statistics.median(reading), statistics.median(whole)
+def ratios(taken: dict[str, list[float]]) -> tuple[float, ...]:
+    """What reading takes, a whole plan, and the first one of a process, of `BOUND` times nft and
+    the engine's answer: the medians over the rounds."""
+    bounds = [
+        BOUND * nft + engine for nft, engine in zip(taken["nft"], taken["engine"], strict=True)
+    ]
+    reading = map(sum, zip(taken["table"], taken["engine"], strict=True))
+    return tuple(
+        statistics.median(time / bound for time, bound in zip(times, bounds, strict=True))
+        for times in (list(reading), taken["plan"], taken["first"])
+    )
 
 
 def _elements(lab: Lab) -> int:
@@ -172,9 +188,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="cs-cost-") as name, Lab() as lab:
         lab.listen(22)
         print(
-            "| elements | nft | its answer read | engine | plan | reading / bound | plan / bound |"
+            "| elements | nft | its answer read | engine | plan | first plan |"
+            " reading / bound | plan / bound | first / bound |"
         )
-        print("|---|---|---|---|---|---|---|")
+        print("|---|---|---|---|---|---|---|---|---|")
         for size, taken in plans(lab, Path(name)):
             cells = [f"{statistics.median(times):.1f} ms" for times in taken.values()]
             cells += [f"{ratio:.2f}" for ratio in ratios(taken)]

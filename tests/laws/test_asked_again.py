@@ -15,15 +15,12 @@ from hypothesis import strategies as st
 
 from cloudsync.model.plan import FirewallPlan, Guard
 from cloudsync.model.ports import Complete, Failed, Partial
-from cloudsync.planning import own_rules, policy
 from cloudsync.provider.contract import Asked
 from cloudsync.reconcile import make_plan as planning
 from cloudsync.reconcile import run as reconcile
 from cloudsync.reconcile.run import Options
-from cloudsync.rules import ruleset
-from cloudsync.sources import static
-from cloudsync.state import applied, recollection
 from tests.effort import examples
+from tests.memories import forget
 from tests.world import World, both, build, ports, rules
 
 Decided = tuple[
@@ -39,15 +36,6 @@ NEEDS = st.lists(
     unique_by=lambda need: need[0],
 )
 RULES = ("tcp/443", "tcp/443 from 203.0.113.0/24", "tcp/8443", "tcp/25", "tcp/5432 from 10.0.0.0/8")
-
-
-def forget() -> None:
-    """As a process that has never planned."""
-    policy.ANSWERED.clear()
-    own_rules.CLAIMED.clear()
-    static.LISTED.clear()
-    for remembering in (ruleset._union, recollection._opened, applied._decoded):
-        remembering.cache_clear()
 
 
 def decided(world: World) -> Decided:
@@ -164,3 +152,31 @@ def test_what_somebody_opens_between_two_plans_closes(world: World) -> None:
     world.cloud.firewalls["web"] = rules("tcp/22", "tcp/443", "tcp/25")
     (closing,) = decided(world)[0].changes
     assert (closing.action, closing.rule and closing.rule.ports) == ("close", "25")
+
+
+def test_what_somebody_replaces_by_as_many_rules_is_called_by_its_name(world: World) -> None:
+    world.needs("443")
+    for port in ("25", "26"):
+        world.has("tcp/22", "tcp/443", f"tcp/{port}")
+        (closing,) = decided(world)[0].changes
+        assert closing.vendor_rule.startswith(f"tcp/{port} ")
+
+
+def test_a_rule_is_ours_only_as_long_as_that_is_remembered(world: World) -> None:
+    """A private rule of ours closes, one that somebody else made is kept."""
+    world.needs("5432", sources=["10.0.0.0/8"])
+    reconcile.apply(world.configuration, Options())
+    world.needs()
+    assert [change.action for change in decided(world)[0].changes] == ["close"]
+    assert isinstance(world.configuration.state, Path)
+    for file in world.configuration.state.glob("*seen*"):
+        file.unlink()
+    assert not decided(world)[0].changes
+
+
+def test_an_edited_policy_counts_at_once(world: World) -> None:
+    world.has("tcp/22")
+    world.needs("443")
+    assert [change.action for change in decided(world)[0].changes] == ["open"]
+    world.policy(deny=ports("443/tcp"))
+    assert not decided(world)[0].changes
