@@ -235,9 +235,9 @@ def test_the_work_of_tying_firewalls_is_linear(world: World) -> None:
 
 
 def test_the_work_of_an_event_does_not_grow_with_the_fleet(world: World) -> None:
-    """An eighth of the operations of a run about everything at 24 firewalls, and no firewall more
+    """An eighth of the operations of a run about everything at 32 firewalls, and no firewall more
     that is asked for or decided."""
-    fleet(world, {f"f{n}": (f"h{n}",) for n in range(24)})
+    fleet(world, {f"f{n}": (f"h{n}",) for n in range(32)})
     configuration = world.configuration
     outlook(world)
     names = scope(world, "h1")
