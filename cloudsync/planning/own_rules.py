@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from operator import is_
 
+from cloudsync.frozen import dataclass
 from cloudsync.model.memory import Memory
 from cloudsync.planning.policy import Desired
 from cloudsync.provider.contract import Absent, Asked, Present, VendorRule
