@@ -37,7 +37,7 @@ from tests.host.site import Site
 from tests.memories import forget
 
 SIZES = (8, 30, 100, 300, 1000)
-ROUNDS = 60
+ROUNDS = 40
 BOUND = 1.5
 PACKET_SIZES = (3, 100, 1000, 10_000)
 PROBES = 40_000
