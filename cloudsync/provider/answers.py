@@ -4,9 +4,13 @@ made fit for people."""
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
+from ipaddress import ip_network
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from cloudsync.rules.networks import NetworkSet
 
 Item = TypeVar("Item")
 
@@ -45,3 +49,8 @@ def at(answer: object, path: str) -> Any:
     for key in path.split("."):
         answer = answer.get(key) if isinstance(answer, dict) else None
     return answer
+
+
+def networks_of(words: Iterable[str]) -> NetworkSet:
+    """Networks as a vendor lists them, with host bits ignored. Raises `ValueError`."""
+    return NetworkSet.of(str(ip_network(word, strict=False)) for word in words)

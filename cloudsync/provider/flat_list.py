@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from ipaddress import ip_network
 
 from cloudsync.frozen import dataclass
+from cloudsync.provider.answers import networks_of as networks_of
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Refusal, Target, Touched, VendorRule
 from cloudsync.provider.errors import Unsupported
@@ -253,11 +253,6 @@ def meaning(protocol: str, ports: str, networks: Iterable[str], grammar: Grammar
         return RuleSet.of(Rule.of(protocol, piece.strip(), sources) for piece in pieces)
     except ValueError:
         raise Unsupported(f"a rule that cannot be understood ({protocol})") from None
-
-
-def networks_of(words: Iterable[str]) -> NetworkSet:
-    """Networks as a vendor lists them, with host bits ignored. Raises `ValueError`."""
-    return NetworkSet.of(str(ip_network(word, strict=False)) for word in words)
 
 
 def _meaning(entry: Entry) -> RuleSet:

@@ -6,7 +6,7 @@ That exists for a rule that exists, and knows the permissions on rules only. Wri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,10 @@ from cloudsync.provider.errors import ProviderError
 from cloudsync_gcp.client import Api
 from cloudsync_gcp.settings import prefix_of, settings_of
 
+_ON_NETWORKS = {
+    "compute.networks.get": "",
+    "compute.networks.getEffectiveFirewalls": "/getEffectiveFirewalls",
+}
 _ROLE = "the role in docs/providers/gcp.md has it"
 _ON_RULES = ("compute.firewalls.create", "compute.firewalls.delete", "compute.firewalls.update")
 _ELSEWHERE = ("compute.networks.updatePolicy", "compute.globalOperations.get")
@@ -37,51 +41,39 @@ def _rows(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
         Access("compute.firewalls.list", "plan", "ok", "granted"),
     ]
     rows += _writing(api, rules, specs)
-    questions = {
-        "compute.instances.list": partial(
-            api.get, api.path("aggregated/instances"), Nothing, {"maxResults": 1}
-        )
-    }
+    probe = partial(api.probe, api.path("aggregated/instances"))
+    rows.append(asked("compute.instances.list", "exposure", probe, "granted"))
     for network in sorted({settings_of(spec).network for spec in specs}):
         path = api.path(f"global/networks/{network}")
-        effective = partial(api.get, f"{path}/getEffectiveFirewalls", Nothing)
-        questions[f"compute.networks.get of {network}"] = partial(api.get, path, Nothing)
-        questions[f"compute.networks.getEffectiveFirewalls of {network}"] = effective
-    rows += [asked(what, "exposure", ask, "granted") for what, ask in questions.items()]
+        for permission, suffix in _ON_NETWORKS.items():
+            ask = partial(api.get, f"{path}{suffix}", Nothing)
+            rows.append(asked(f"{permission} of {network}", "exposure", ask, "granted"))
     rows.append(_quota(api))
     return rows
 
 
 def _writing(
     api: Api, rules: Sequence[Mapping[str, Any]], specs: Sequence[FirewallSpec]
-) -> list[Access]:
+) -> Iterator[Access]:
+    """What a write needs, as far as a rule that exists shows it; one of ours before others."""
     prefixes = tuple(prefix_of(spec) for spec in specs)
-    names = sorted(
-        (str(rule["name"]) for rule in rules),
-        key=lambda name: (not name.startswith(prefixes), name),
-    )
-    rows = [Access(what, "apply", "unknown", _UNKNOWN) for what in _ELSEWHERE]
-    if not names:
-        return [*(Access(what, "apply", "unknown", _UNKNOWN) for what in _ON_RULES), *rows]
+    names = (str(rule["name"]) for rule in rules)
+    name = min(names, key=lambda name: (not name.startswith(prefixes), name), default=None)
+    granted: Iterable[str] = ()
+    unknown, temporary = "" if name else _UNKNOWN, False
     try:
-        granted = api.granted(f"global/firewalls/{names[0]}", _ON_RULES)
+        granted = api.granted(f"global/firewalls/{name}", _ON_RULES) if name else ()
     except ProviderError as error:
-        return [
-            *(
-                Access(what, "apply", "unknown", error.message, error.temporary)
-                for what in _ON_RULES
-            ),
-            *rows,
-        ]
-    return [
-        *(
-            Access(what, "apply", "ok", f"granted on {names[0]}")
-            if what in granted
-            else Access(what, "apply", "missing", _ROLE)
-            for what in _ON_RULES
-        ),
-        *rows,
-    ]
+        unknown, temporary = error.message, error.temporary
+    for what in _ON_RULES:
+        if what in granted:
+            yield Access(what, "apply", "ok", f"granted on {name}")
+        elif unknown:
+            yield Access(what, "apply", "unknown", unknown, temporary)
+        else:
+            yield Access(what, "apply", "missing", _ROLE)
+    for what in _ELSEWHERE:
+        yield Access(what, "apply", "unknown", _UNKNOWN)
 
 
 class _Quota(Answer):
@@ -99,14 +91,9 @@ def _quota(api: Api) -> Access:
     try:
         quotas = api.get(api.path(), _Project).quotas
     except ProviderError as error:
-        return Access(
-            what,
-            "apply",
-            "unknown",
-            f"Google shows the quota to those who have compute.projects.get: {error.message}",
-            error.temporary,
-        )
-    quota = next((quota for quota in quotas if quota.metric == "FIREWALLS"), None)
-    if quota is None:
-        return Access(what, "apply", "unknown", "Google does not show the quota")
-    return of_quota(what, int(quota.usage), int(quota.limit))
+        needed = "Google shows the quota to those who have compute.projects.get"
+        return Access(what, "apply", "unknown", f"{needed}: {error.message}", error.temporary)
+    for quota in quotas:
+        if quota.metric == "FIREWALLS":
+            return of_quota(what, int(quota.usage), int(quota.limit))
+    return Access(what, "apply", "unknown", "Google does not show the quota")

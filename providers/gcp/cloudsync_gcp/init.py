@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cloudsync.provider.contract import Account
-from cloudsync.provider.errors import Transient
 from cloudsync.provider.init import (
     Answers,
     Credential,
@@ -45,14 +44,9 @@ def _instances(account: Account) -> list[VisibleMachine]:
     """The instances of the project over all zones, with their network tags. Raises
     `ProviderError`."""
     from cloudsync_gcp.client import Api
-    from cloudsync_gcp.machines import Instance
+    from cloudsync_gcp.machines import instances_of
 
-    listed = Api(account).aggregated("instances")
-    try:
-        instances = [Instance.model_validate(answer) for answer in listed]
-    except ValueError:
-        raise Transient("the instances of Google Cloud cannot be understood") from None
-    return [_visible(instance) for instance in instances]
+    return [_visible(instance) for instance in instances_of(Api(account))]
 
 
 def _visible(instance: Instance) -> VisibleMachine:

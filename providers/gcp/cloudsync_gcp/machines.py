@@ -8,15 +8,14 @@ could not be read of them is reported on the machines it is about.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from pydantic import Field
 
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.errors import AuthError, NotFound, Transient, Unsupported
-from cloudsync.provider.http import NotUnderstood
+from cloudsync.provider.http import Model, NotUnderstood, understood
 from cloudsync.provider.machines import (
     ActingFirewall,
     Action,
@@ -25,6 +24,7 @@ from cloudsync.provider.machines import (
     Marked,
     ObservedMachine,
     Stage,
+    StageRule,
     families_of,
     public_addresses,
 )
@@ -35,6 +35,7 @@ from cloudsync_gcp.names import DENIAL, SUFFIX
 from cloudsync_gcp.ownership import Owners, is_left_over
 from cloudsync_gcp.policies import (
     AFTER,
+    VPC,
     Layer,
     Layers,
     NetworkName,
@@ -46,7 +47,7 @@ from cloudsync_gcp.policies import (
     network_name,
     vpc_layer,
 )
-from cloudsync_gcp.settings import prefix_of, settings_of
+from cloudsync_gcp.settings import settings_of
 from cloudsync_gcp.vpc_rules import GoogleAnswer, VpcRule
 
 NOT_EVALUATED = (
@@ -58,8 +59,6 @@ NOT_EVALUATED = (
     "instances of other projects that use this one's networks (shared VPC)",
 )
 _ENDING = re.compile(rf"(.+)-(?:{SUFFIX}|{DENIAL})")
-T = TypeVar("T")
-_NO_POLICIES: tuple[Policy, ...] = ()
 
 
 class _Address(GoogleAnswer):
@@ -102,8 +101,7 @@ class Instance(GoogleAnswer):
     @property
     def party(self) -> Party:
         """By what rules may name it."""
-        accounts = (account.email for account in self.service_accounts)
-        return Party(frozenset(self.tags.items), frozenset(accounts))
+        return frozenset((*self.tags.items, *(account.email for account in self.service_accounts)))
 
     @property
     def region(self) -> str:
@@ -116,40 +114,37 @@ class Instance(GoogleAnswer):
 
     def has_target(self, spec: FirewallSpec, network: str) -> bool:
         """Whether the firewall acts on its interface in a network."""
-        settings, party = settings_of(spec), self.party
-        name = network_name(network)
-        wanted = party.tags.intersection(settings.target_tags or ()) or party.accounts.intersection(
-            settings.target_service_accounts or ()
-        )
-        return name is not None and name[1] == settings.network and bool(wanted)
+        settings, name = settings_of(spec), network_name(network)
+        here = name is not None and name[1] == settings.network
+        return here and not settings.targets.isdisjoint(self.party)
 
 
 class _Network(GoogleAnswer):
     order: str = Field(default=AFTER, alias="networkFirewallPolicyEnforcementOrder")
 
 
+def instances_of(api: Api) -> list[Instance]:
+    """All instances of the project, over all zones. Raises `ProviderError`."""
+    return [understood("the instances", item, Instance) for item in api.aggregated("instances")]
+
+
 def fleet(
     api: Api, rules: Sequence[VpcRule], owned: Owners, specs: Sequence[FirewallSpec]
 ) -> Fleet:
     """Raises `ProviderError`."""
-    answers = api.aggregated("instances")
+    instances = instances_of(api)
+    networks = _Networks(api, rules, owned, specs)
     try:
-        instances = [Instance.model_validate(answer) for answer in answers]
-        networks = _Networks(api, rules, owned, specs)
         machines = [
             _machine(instance, networks, specs, concerns)
             for instance in instances
             if (concerns := _concerns(instance, specs))
         ]
-    except ValueError:  # pydantic's ValidationError, and an address that is none
+    except ValueError:  # an address that is none
         raise Transient("the instances of Google Cloud cannot be understood") from None
     exist = {spec.name for spec in owned.values() if spec is not None}
-    unattached = {
-        spec.name
-        for spec in specs
-        if spec.name in exist and not any(each.is_target_of(spec) for each in instances)
-    }
-    return Fleet(tuple(machines), frozenset(unattached), NOT_EVALUATED)
+    used = {spec.name for spec in specs for each in instances if each.is_target_of(spec)}
+    return Fleet(tuple(machines), frozenset(exist - used), NOT_EVALUATED)
 
 
 def _concerns(instance: Instance, specs: Sequence[FirewallSpec]) -> frozenset[str]:
@@ -187,13 +182,24 @@ class _Networks:
 
     api: Api
     rules: Sequence[VpcRule]
-    owned: Mapping[str, FirewallSpec | None]
+    owned: Owners
     specs: Sequence[FirewallSpec]
     _vpc: dict[str, Layer] = field(default_factory=dict)
     _known: dict[str, tuple[str, tuple[Policy, ...], tuple[str, ...]]] = field(default_factory=dict)
     _layers: dict[tuple[str, str], Layers] = field(default_factory=dict)
 
-    def vpc(self, network: str) -> Layer:
+    def on(self, network: NetworkName, region: str, *, public: bool) -> Layers:
+        """What acts on an interface in a network. Raises `ProviderError` if trying again may
+        help."""
+        project, name = network
+        if project == self.api.project:
+            # Nothing of the Internet gets to an interface that is not public: that it is under our
+            # firewall is known without a call.
+            return self._public(network, region) if public else Layers((self._rules_of(name),))
+        reason = f"it is in the network {name} of the project {project}, whose rules were not read"
+        return Layers((Layer(VPC),), (reason,) if public else ())
+
+    def _rules_of(self, network: str) -> Layer:
         """The VPC rules of a network, which need no call."""
         if network not in self._vpc:
             rules = (rule for rule in self.rules if rule.network_name == network)
@@ -201,56 +207,45 @@ class _Networks:
             self._vpc[network] = vpc_layer(rules, self.owned, here)
         return self._vpc[network]
 
-    def layers(self, network: NetworkName, region: str) -> Layers:
-        """Raises `ProviderError` if trying again may help."""
-        project, name = network
-        if project != self.api.project:
-            text = (
-                f"it is in the network {name} of the project {project}, whose rules were not read"
-            )
-            return Layers((Layer("VPC firewall rules", ()),), (text,))
+    def _public(self, network: NetworkName, region: str) -> Layers:
+        _, name = network
         if (name, region) not in self._layers:
             order, policies, unknown = self._of_network(name)
-            regional, unread = _asked(
+            regional, unread = self._policies(
                 f"the regional firewall policies of {name} in {region}",
-                lambda: self._policies(
-                    f"regions/{region}/firewallPolicies/getEffectiveFirewalls",
-                    {"network": f"global/networks/{name}"},
-                ),
-                _NO_POLICIES,
+                f"regions/{region}/firewallPolicies/getEffectiveFirewalls",
+                {"network": f"global/networks/{name}"},
             )
             # The region's answer may repeat what the network's has.
             new = [each for each in regional if each.type not in ("HIERARCHY", "NETWORK")]
-            built = in_order(self.vpc(name), [*policies, *new], order, network)
+            built = in_order(self._rules_of(name), [*policies, *new], order, network)
             self._layers[name, region] = Layers(built.layers, (*unknown, *unread, *built.unknown))
         return self._layers[name, region]
 
     def _of_network(self, name: str) -> tuple[str, tuple[Policy, ...], tuple[str, ...]]:
         if name not in self._known:
             path = f"global/networks/{name}"
-            order, unread = _asked(
-                f"the order of enforcement of {name}",
-                lambda: self.api.get(self.api.path(path), _Network).order,
-                AFTER,
-            )
-            policies, unknown = _asked(
-                f"the firewall policies on {name}",
-                lambda: self._policies(f"{path}/getEffectiveFirewalls"),
-                _NO_POLICIES,
-            )
-            self._known[name] = order, policies, (*unread, *unknown)
+            about, unread = self._read(f"the order of enforcement of {name}", path, _Network)
+            effective = f"{path}/getEffectiveFirewalls"
+            policies, unknown = self._policies(f"the firewall policies on {name}", effective)
+            self._known[name] = about.order, policies, (*unread, *unknown)
         return self._known[name]
 
-    def _policies(self, path: str, query: Mapping[str, str] | None = None) -> tuple[Policy, ...]:
-        return self.api.get(self.api.path(path), Policies, query).policies
+    def _policies(
+        self, what: str, path: str, query: Mapping[str, str] | None = None
+    ) -> tuple[tuple[Policy, ...], tuple[str, ...]]:
+        answer, unread = self._read(what, path, Policies, query)
+        return answer.policies, unread
 
-
-def _asked(what: str, ask: Callable[[], T], otherwise: T) -> tuple[T, tuple[str, ...]]:
-    """The answer; if Google refuses for good, `otherwise` and a sentence about it."""
-    try:
-        return ask(), ()
-    except (AuthError, NotFound, Unsupported, NotUnderstood) as error:
-        return otherwise, (f"{what} could not be read, and may let in more: {error.message}",)
+    def _read(
+        self, what: str, path: str, model: type[Model], query: Mapping[str, str] | None = None
+    ) -> tuple[Model, tuple[str, ...]]:
+        """The answer; if Google refuses for good, one without anything and a sentence about it."""
+        try:
+            return self.api.get(self.api.path(path), model, query), ()
+        except (AuthError, NotFound, Unsupported, NotUnderstood) as error:
+            reason = f"{what} could not be read, and may let in more: {error.message}"
+            return model(), (reason,)
 
 
 def _machine(
@@ -261,19 +256,23 @@ def _machine(
 ) -> ObservedMachine:
     interfaces, unknown, kept = [], [], []
     for nic in instance.network_interfaces:
+        network = network_name(nic.network)
+        if network is None:
+            raise ValueError("an interface without a network")
         addresses = public_addresses(nic.external)
-        layers = _layers_on(nic, networks, instance.region, public=bool(addresses))
+        layers = networks.on(network, instance.region, public=bool(addresses))
         stages = layers.stages(instance.party)
         unknown += [f"{nic.name}: {text}" for text in layers.unknown]
         kept += [text for layer in layers.layers for text in layer.kept]
         # A firewall that has no rules yet acts on its targets all the same.
-        ours = [
-            ActingFirewall(prefix_of(spec), prefix_of(spec), of=spec.name)
-            for spec in specs
-            if instance.has_target(spec, nic.network)
-        ]
-        acting = tuple(dict.fromkeys((*_acting(stages), *ours)))
+        ours = [acting_of("", spec) for spec in specs if instance.has_target(spec, nic.network)]
+        acting = tuple(dict.fromkeys((*(rule.firewall for rule in _in_effect(stages)), *ours)))
         interfaces.append(Interface(nic.name, families_of(addresses), stages, addresses, acting))
+    denies_others = any(
+        rule.firewall.of is not None and rule.action is Action.DENY
+        for interface in interfaces
+        for rule in _in_effect(interface.stages)
+    )
     return ObservedMachine(
         id=instance.id,
         name=instance.name,
@@ -282,9 +281,16 @@ def _machine(
         concerns=concerns,
         unknown=tuple(dict.fromkeys(unknown)),
         kept=tuple(dict.fromkeys(kept)),
-        spared=SPARED if any(_denies_others(each.stages) for each in interfaces) else NOWHERE,
+        spared=SPARED if denies_others else NOWHERE,
         metadata=_metadata(instance),
     )
+
+
+def _in_effect(stages: Sequence[Stage]) -> Iterator[StageRule]:
+    """Rules that let something in or stop it; those that hand everything on act as little as
+    disabled ones."""
+    rules = (rule for stage in stages for rule in stage.rules)
+    return (rule for rule in rules if not rule.disabled and rule.action is not Action.NEXT)
 
 
 def _metadata(instance: Instance) -> str:
@@ -299,31 +305,3 @@ def _metadata(instance: Instance) -> str:
         if account.email and account.scopes
     ]
     return f"Google hands out tokens of the service account {', '.join(tokens)}" if tokens else ""
-
-
-def _layers_on(nic: _Nic, networks: _Networks, region: str, *, public: bool) -> Layers:
-    network = network_name(nic.network)
-    if network is None:
-        raise ValueError("an interface without a network")
-    if public:
-        return networks.layers(network, region)
-    # Nothing of the Internet gets there: that it is under our firewall is known without a call.
-    ours = network[0] == networks.api.project
-    return Layers((networks.vpc(network[1]) if ours else Layer("VPC firewall rules", ()),))
-
-
-def _acting(stages: Sequence[Stage]) -> Iterator[ActingFirewall]:
-    """Those that let something in or stop it; rules that hand everything on act as little as
-    disabled ones."""
-    for stage in stages:
-        for rule in stage.rules:
-            if not rule.disabled and rule.action is not Action.NEXT:
-                yield rule.firewall
-
-
-def _denies_others(stages: Sequence[Stage]) -> bool:
-    return any(
-        rule.firewall.of is not None and rule.action is Action.DENY and not rule.disabled
-        for stage in stages
-        for rule in stage.rules
-    )

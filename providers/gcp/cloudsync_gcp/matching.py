@@ -17,14 +17,14 @@ it are wishes. Sources that are tags or service accounts stay in their rule, wit
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import field, replace
+from dataclasses import replace
 
 from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Target
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.networks import ANY4, ANY6, NetworkSet
 from cloudsync_gcp.names import is_for_everybody
-from cloudsync_gcp.native import Firewall, Owned
+from cloudsync_gcp.native import Firewall, Owned, together
 from cloudsync_gcp.settings import settings_of
 from cloudsync_gcp.vpc_rules import VpcRule
 from cloudsync_gcp.wishes import Wish, asked_rules, wishes
@@ -59,9 +59,7 @@ class Fate:
         """What the rule lets in after the plan."""
         if self.redundant:
             return NOTHING
-        return RuleSet.of(
-            rule for gain in (self.stays, *(wish.allowed for wish in self.gains)) for rule in gain
-        )
+        return together((self.stays, *(wish.allowed for wish in self.gains)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +67,22 @@ class Match:
     """The fates of all rules that let something in, and the rules to write new."""
 
     fates: tuple[Fate, ...]
-    new: tuple[Wish, ...] = field(default=())
+    new: tuple[Wish, ...]
 
 
 def match(firewall: Firewall, target: Target) -> Match:
     """Decide over every allow rule and every rule asked for."""
-    fates = [_fate(owned, target) for owned in firewall.owned if owned.kind == "allow"]
-    intact = _union(fate.content for fate in fates if not fate.loses)
+    fates = [_fate(owned, target) for owned in firewall.allowances]
+    intact = together(fate.content for fate in fates if not fate.loses)
     fates = [_spared(fate, intact) if fate.loses else fate for fate in fates]
-    covered = _union(fate.stays for fate in fates)
+    covered = together(fate.stays for fate in fates)
     new: list[Wish] = []
     for wish in wishes(target, covered):
         place = next(iter(_places(wish, fates, firewall, target)), None)
         if place is None:
             new.append(wish)
             continue
-        fates[place] = _gaining(fates[place], wish)
+        fates[place] = replace(fates[place], gains=(*fates[place].gains, wish))
     return Match(tuple(_without_redundant(fates, new, target)), tuple(new))
 
 
@@ -107,7 +105,7 @@ def _one_rule(rule: VpcRule, stays: RuleSet, owned: Owned) -> RuleSet:
     by_sources: dict[NetworkSet, list[RuleSet]] = {}
     for stay in stays:
         by_sources.setdefault(stay.sources, []).append(RuleSet.of((stay,)))
-    parts = {sources: _union(rules) for sources, rules in by_sources.items()}
+    parts = {sources: together(rules) for sources, rules in by_sources.items()}
     if rule.other_sources:
         # Its tags and accounts keep all its ports, so that only sources may go.
         parts = {s: ports for s, ports in parts.items() if ports == rule.matches.where(s)}
@@ -177,10 +175,6 @@ def _may_have(fate: Fate, wish: Wish) -> bool:
     return not everybody or wish.sources in (ANY4, ANY6)
 
 
-def _gaining(fate: Fate, wish: Wish) -> Fate:
-    return replace(fate, gains=(*fate.gains, wish))
-
-
 def _without_redundant(
     fates: Sequence[Fate], new: Iterable[Wish], target: Target
 ) -> Iterator[Fate]:
@@ -189,7 +183,7 @@ def _without_redundant(
     elsewhere = [wish.allowed for wish in new]
     for number, fate in enumerate(fates):
         others = (*elsewhere, *(other.after for other in fates[number + 1 :]))
-        if _unasked(fate, asked, target) and _union(others).covers(fate.stays):
+        if _unasked(fate, asked, target) and together(others).covers(fate.stays):
             yield replace(fate, redundant=True)
         else:
             elsewhere.append(fate.after)
@@ -202,7 +196,3 @@ def _unasked(fate: Fate, asked: Collection[NetworkSet], target: Target) -> bool:
     if fate.owned.wrong:
         return target.reapply
     return bool(asked) and not any(stay.sources in asked for stay in fate.stays)
-
-
-def _union(sets: Iterable[RuleSet]) -> RuleSet:
-    return RuleSet.of(rule for rules in sets for rule in rules)

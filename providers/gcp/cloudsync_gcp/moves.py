@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from cloudsync.frozen import dataclass
+from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import FirewallSpec, Target, Touched
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.networks import NetworkSet
-from cloudsync_gcp.denials import target_fields
 from cloudsync_gcp.matching import Fate, Match
 from cloudsync_gcp.names import free_name
 from cloudsync_gcp.native import Firewall, Owned, Write
-from cloudsync_gcp.settings import denial_priority, prefix_of, settings_of
-from cloudsync_gcp.vpc_rules import allowed_entries, marked
+from cloudsync_gcp.settings import prefix_of, settings_of
+from cloudsync_gcp.vpc_rules import allowed_entries, marked, new_resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,29 +124,24 @@ def _leaving(owned: Owned, before: RuleSet, target: Target, *, redundant: bool =
         return Move(write, before, NOTHING, rule.priority, owned, touched)
     if rule.logs:
         reason += "; its logging goes with it"
-    touched = Touched(f"rule {rule.name}", "deletes", reason, rule.name, not owned.generated)
+    touched = _touched(owned, reason, "deletes")
     return Move(Write("delete", rule.name), before, NOTHING, rule.priority, owned, touched)
 
 
-def _touched(owned: Owned, reason: str) -> Touched:
-    return Touched(f"rule {owned.name}", "rewrites", reason, owned.name, not owned.generated)
+def _touched(
+    owned: Owned, reason: str, effect: Literal["deletes", "rewrites"] = "rewrites"
+) -> Touched:
+    return Touched(f"rule {owned.name}", effect, reason, owned.name, not owned.generated)
 
 
 def _insert(name: str, allowed: RuleSet, target: Target, log: dict[str, Any] | None) -> Move:
     settings = settings_of(target.spec)
-    body = {
-        "name": name,
-        "network": f"global/networks/{settings.network}",
-        "direction": "INGRESS",
-        "priority": settings.new_priority,
-        "disabled": False,
-        "allowed": allowed_entries(allowed),
-        "sourceRanges": list(_sources(allowed).written()),
-        "description": marked(target.spec.marker, _who(allowed, target)),
-        **target_fields(settings),
-        **({"logConfig": log} if log else {}),
-    }
-    return Move(Write("insert", name, body), NOTHING, allowed, settings.new_priority)
+    priority, description = settings.new_priority, marked(target.spec.marker, _who(allowed, target))
+    body = new_resource(name, settings, priority, _sources(allowed).written(), description)
+    body["allowed"] = allowed_entries(allowed)
+    if log:
+        body["logConfig"] = log
+    return Move(Write("insert", name, body), NOTHING, allowed, priority)
 
 
 def _updated(owned: Owned, allowed: RuleSet, target: Target) -> dict[str, Any]:
@@ -169,9 +164,8 @@ def _updated(owned: Owned, allowed: RuleSet, target: Target) -> dict[str, Any]:
 
 def _priority(owned: Owned, target: Target) -> int:
     """Its own, unless it would stand behind the firewall's denials."""
-    settings, rule = settings_of(target.spec), owned.rule
-    behind = settings.enforce == "deny-others" and rule.priority >= denial_priority(settings)
-    return settings.new_priority if behind else rule.priority
+    settings, priority = settings_of(target.spec), owned.rule.priority
+    return settings.new_priority if settings.is_behind_denials(priority) else priority
 
 
 def _sources(allowed: RuleSet) -> NetworkSet:
@@ -181,8 +175,4 @@ def _sources(allowed: RuleSet) -> NetworkSet:
 def _who(allowed: RuleSet, target: Target) -> str:
     """Who needs what the rule lets in."""
     words = (word for rule in allowed for word in target.describe(rule).split(", ") if word)
-    return _printable(", ".join(dict.fromkeys(words)))
-
-
-def _printable(text: str) -> str:
-    return "".join(character for character in text if character.isprintable())
+    return printable(", ".join(dict.fromkeys(words)))

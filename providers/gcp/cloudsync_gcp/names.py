@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 import string
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from cloudsync.rules.networks import ANY4, ANY6, NetworkSet
 
 SUFFIX = r"any[46][b-z]?|v[46][b-z]?-[0-9a-f]{8}"
 DENIAL = r"deny([46])[b-z]?"
-LETTERS = ("", *string.ascii_lowercase[1:])
+_LETTERS = ("", *string.ascii_lowercase[1:])
 
 
 def has_prefix(name: str, prefix: str) -> bool:
@@ -48,9 +48,16 @@ def is_given(name: str, prefix: str) -> bool:
 def free_name(prefix: str, sources: NetworkSet, taken: Collection[str]) -> str:
     """A name for a rule with these sources that nothing has; two rules may have the same sources
     for a moment."""
-    return next(
-        name for letter in LETTERS if (name := f"{prefix}-{suffix(sources, letter)}") not in taken
-    )
+    return _free((f"{prefix}-{suffix(sources, letter)}" for letter in _LETTERS), taken)
+
+
+def free_denial_name(prefix: str, family: str, taken: Collection[str]) -> str:
+    """A name for a denial that nothing has."""
+    return _free((f"{prefix}-deny{family}{letter}" for letter in _LETTERS), taken)
+
+
+def _free(names: Iterable[str], taken: Collection[str]) -> str:
+    return next(name for name in names if name not in taken)
 
 
 def suffix(sources: NetworkSet, letter: str = "") -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any, Literal
 
 from cloudsync.frozen import dataclass
+from cloudsync.provider.contract import Pending
 from cloudsync.rules import RuleSet
 from cloudsync_gcp.vpc_rules import VpcRule
 
@@ -29,6 +30,11 @@ class Owned:
         """Its name, unique in the project."""
         return self.rule.name
 
+    @property
+    def fault(self) -> Pending:
+        """What is wrong with it, as something that is to be put right."""
+        return Pending(f"rule {self.name}", f"not as configured: {', '.join(self.wrong)}")
+
 
 @dataclass(frozen=True, slots=True)
 class Others:
@@ -38,8 +44,9 @@ class Others:
     """Rules that deny something on some of them; not those of the same owner's firewalls."""
     allowances: tuple[VpcRule, ...] = ()
     """Rules that let something in on all of them."""
-    left_over: tuple[str, ...] = ()
-    """Sentences about rules that carry the firewall's marker and are for other machines now."""
+    notes: tuple[str, ...] = ()
+    """Sentences: what they let in on some of them, and which carry the firewall's marker although
+    they are for other machines now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,16 @@ class Firewall:
     others: Others = Others()
     overruled: tuple[str, ...] = ()
     """Rules of the same owner's other firewalls that a denial of others would stop."""
+
+    @property
+    def allowances(self) -> tuple[Owned, ...]:
+        """Its own rules that let something in, or should."""
+        return tuple(owned for owned in self.owned if owned.kind == "allow")
+
+    @property
+    def denials(self) -> tuple[Owned, ...]:
+        """Its own rules that deny what others let in."""
+        return tuple(owned for owned in self.owned if owned.kind == "denial")
 
     @property
     def names(self) -> frozenset[str]:
@@ -76,6 +93,6 @@ class Writes:
     writes: tuple[Write, ...]
 
 
-def together(effects: Mapping[str, RuleSet]) -> RuleSet:
-    """What rules let in together, by name."""
-    return RuleSet.of(rule for effect in effects.values() for rule in effect)
+def together(effects: Iterable[RuleSet]) -> RuleSet:
+    """What rules let in together."""
+    return RuleSet.of(rule for effect in effects for rule in effect)

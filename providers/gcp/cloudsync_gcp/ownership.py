@@ -21,11 +21,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.marker import Marker
+from cloudsync.provider.phrases import first_of
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_gcp import denials
 from cloudsync_gcp.names import has_prefix, is_generated, is_given
 from cloudsync_gcp.native import Firewall, Others, Owned
-from cloudsync_gcp.settings import GcpFirewall, denial_priority, prefix_of, settings_of
+from cloudsync_gcp.settings import GcpFirewall, prefix_of, settings_of
 from cloudsync_gcp.vpc_rules import VpcRule
 
 _SHOWN = 3
@@ -54,32 +55,30 @@ def _owner(rule: VpcRule, specs: Sequence[FirewallSpec]) -> FirewallSpec | None:
 
 def firewall_of(spec: FirewallSpec, rules: Sequence[VpcRule], owned: Owners) -> Firewall:
     """All that matters for one firewall. Raises `UnknownRule`."""
-    settings = settings_of(spec)
+    settings, owner = settings_of(spec), spec.marker.owner
     mine = [rule for rule in rules if owned[rule.name] is spec]
-    stopped = denials.denied_by(mine, settings)
     foreign = [rule for rule in rules if owned[rule.name] is not spec]
-    known = [rule for rule in foreign if rule.understood]
+    denied = denials.families_denied(mine, settings)
+    stopped = denials.traffic_of(denied)
+    acting = [rule for rule in foreign if rule.understood and not rule.disabled]
     return Firewall(
         owned=tuple(_as_owned(rule, spec, stopped) for rule in mine),
         taken=frozenset(rule.name for rule in foreign),
         others=Others(
             denials=tuple(
                 rule
-                for rule in known
-                if rule.inbound
-                and rule.denied
-                and not rule.disabled
+                for rule in acting
+                if rule.denied
                 and rule.touches(settings) is not False
-                and not _is_owners(rule, spec.marker)
+                and (rule.marker is None or rule.marker.owner != owner)
             ),
-            allowances=tuple(
-                rule
-                for rule in known
-                if rule.allowed and not rule.disabled and rule.covers(settings)
+            allowances=tuple(rule for rule in acting if rule.allowed and rule.covers(settings)),
+            notes=(
+                *_opened(foreign, settings, behind_denials=denied != denials.DENIED.keys()),
+                *(_left_over(rule) for rule in foreign if is_left_over(rule, spec)),
             ),
-            left_over=tuple(_left_over(rule) for rule in foreign if is_left_over(rule, spec)),
         ),
-        overruled=denials.overruled(foreign, spec.marker.owner, settings),
+        overruled=denials.overruled(foreign, owner, settings),
     )
 
 
@@ -90,21 +89,21 @@ def _as_owned(rule: VpcRule, spec: FirewallSpec, stopped: RuleSet) -> Owned:
         return Owned(rule, "denial", generated, NOTHING, wrong)
     if rule.denied and (rule.marker is None or not generated or rule.other_sources):
         return Owned(rule, "strange", generated, NOTHING)
-    behind = settings.enforce == "deny-others" and rule.priority >= denial_priority(settings)
+    behind = settings.is_behind_denials(rule.priority)
     effect = rule.lets_in - stopped if behind else rule.lets_in
-    return Owned(rule, "allow", generated, effect, tuple(_wrong(rule, settings, behind=behind)))
+    return Owned(rule, "allow", generated, effect, tuple(_wrong(rule, settings)))
 
 
-def _wrong(rule: VpcRule, settings: GcpFirewall, *, behind: bool) -> Iterable[str]:
+def _wrong(rule: VpcRule, settings: GcpFirewall) -> Iterable[str]:
     if rule.denied:
         yield "it denies"
     if rule.disabled and not rule.other_sources:
         # With tags or service accounts in it, to enable it would let in more than networks.
         yield "it is disabled"
-    if behind:
+    if settings.is_behind_denials(rule.priority):
         yield (
             f"its priority is {rule.priority}, behind this firewall's denials "
-            f"({denial_priority(settings)})"
+            f"({settings.denial_priority})"
         )
 
 
@@ -142,29 +141,22 @@ def _left_over(rule: VpcRule) -> str:
     )
 
 
-def opened_by_others(
-    spec: FirewallSpec, rules: Sequence[VpcRule], owned: Owners
-) -> Iterable[tuple[VpcRule, str]]:
-    """Somebody else's rules that let something in from networks on the firewall's machines, with a
-    sentence each."""
-    settings = settings_of(spec)
-    mine = [rule for rule in rules if owned[rule.name] is spec]
-    in_effect = denials.in_effect(mine, settings)
-    for rule in rules:
-        if owned[rule.name] is spec or (touches := rule.touches(settings)) is False:
-            continue
-        if in_effect and rule.priority >= denial_priority(settings):
-            continue
-        if not rule.understood or rule.lets_in:
-            yield rule, _foreign(rule, touches=touches)
+def _opened(
+    foreign: Iterable[VpcRule], settings: GcpFirewall, *, behind_denials: bool
+) -> Iterable[str]:
+    """A sentence for each of somebody else's rules that lets something in from networks on the
+    firewall's machines. `behind_denials`: those that the firewall's denials would stop too."""
+    for rule in foreign:
+        touches = rule.touches(settings)
+        heeded = behind_denials or rule.priority < settings.denial_priority
+        if heeded and touches is not False and (not rule.understood or rule.lets_in):
+            yield _foreign(rule, touches=touches)
 
 
 def _foreign(rule: VpcRule, *, touches: bool | None) -> str:
     what = "something that cannot be understood"
     if rule.understood:
-        shown = list(rule.lets_in)
-        what = "; ".join(map(str, shown[:_SHOWN]))
-        what += f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+        what = first_of(rule.lets_in, _SHOWN, "; ")
     machines = "on these targets"
     if touches is None:
         machines = (
@@ -176,11 +168,6 @@ def _foreign(rule: VpcRule, *, touches: bool | None) -> str:
         f"{rule.name} (not of this firewall, priority {rule.priority}) also lets in {what}"
         f" {machines}"
     )
-
-
-def _is_owners(rule: VpcRule, wanted: Marker) -> bool:
-    """Whether it belongs to some firewall of the same owner."""
-    return rule.marker is not None and rule.marker.owner == wanted.owner
 
 
 def _same_firewall(marker: Marker, wanted: Marker) -> bool:

@@ -23,16 +23,16 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from cloudsync.frozen import dataclass
-from cloudsync.provider.answers import printable
+from cloudsync.provider.answers import networks_of, printable
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.machines import ActingFirewall, Action, Stage, StageRule
 from cloudsync.rules import RuleSet
 from cloudsync.rules.networks import ANY, NetworkSet
-from cloudsync_gcp.settings import denial_priority, prefix_of, settings_of
-from cloudsync_gcp.vpc_rules import Entry, GoogleAnswer, Texts, UnknownRule, VpcRule, networks_of
+from cloudsync_gcp.settings import prefix_of, settings_of
+from cloudsync_gcp.vpc_rules import Entry, GoogleAnswer, Texts, VpcRule
 
 BEFORE = "BEFORE_CLASSIC_FIREWALL"
 AFTER = "AFTER_CLASSIC_FIREWALL"
@@ -43,13 +43,19 @@ _ACTIONS = {
     "deny": Action.DENY,
     "goto_next": Action.NEXT,
 }
-_HIERARCHY, _GLOBAL, _REGIONAL = "HIERARCHY", "NETWORK", "NETWORK_REGIONAL"
-_SYSTEM = ("SYSTEM", "SYSTEM_GLOBAL", "SYSTEM_REGIONAL")
+_HIERARCHY, _GLOBAL = "HIERARCHY", "NETWORK"
+# In the order of evaluation, without the VPC rules.
 _KINDS = {
     _HIERARCHY: "hierarchical firewall policy",
+    "SYSTEM": "system firewall policy",
+    "SYSTEM_GLOBAL": "system firewall policy",
+    "SYSTEM_REGIONAL": "system firewall policy",
     _GLOBAL: "global network firewall policy",
-    _REGIONAL: "regional network firewall policy",
-} | dict.fromkeys(_SYSTEM, "system firewall policy")
+    "NETWORK_REGIONAL": "regional network firewall policy",
+}
+_RANKS = {type_: rank for rank, type_ in enumerate(_KINDS)}
+_UNRESTRICTED: tuple[object, ...] = (None, "", "UNSPECIFIED", [])
+VPC = "VPC firewall rules"
 _NETWORK = re.compile(r"projects/([^/]+)/global/networks/([^/]+)$")
 _EVERYTHING = (Entry.model_validate({"ipProtocol": "all"}),)
 NetworkName = tuple[str, str]
@@ -69,52 +75,24 @@ class SecureTag(GoogleAnswer):
 
 
 class Match(GoogleAnswer):
-    """Which packets a policy's rule is about."""
+    """Which packets a policy's rule is about. Whatever else Google has for a source or a
+    destination (domain names, countries, address groups, ...) is kept by its name."""
+
+    model_config = ConfigDict(extra="allow")
 
     src_ip_ranges: Texts = ()
-    src_address_groups: Texts = ()
-    src_fqdns: Texts = ()
-    src_region_codes: Texts = ()
-    src_threat_intelligences: Texts = ()
-    src_networks: Texts = ()
-    src_network_type: str = "UNSPECIFIED"
-    src_network_context: str = "UNSPECIFIED"
     src_secure_tags: tuple[SecureTag, ...] = ()
-    dest_ip_ranges: Texts = ()
-    dest_address_groups: Texts = ()
-    dest_fqdns: Texts = ()
-    dest_region_codes: Texts = ()
-    dest_threat_intelligences: Texts = ()
-    dest_network_type: str = "UNSPECIFIED"
-    dest_network_context: str = "UNSPECIFIED"
     layer4_configs: tuple[Entry, ...] = Field(default=(), alias="layer4Configs")
 
     @property
     def unknown_sources(self) -> tuple[str, ...]:
         """Sources that stand for addresses which cannot be known from here, by Google's names."""
-        named = {
-            "srcAddressGroups": self.src_address_groups,
-            "srcFqdns": self.src_fqdns,
-            "srcRegionCodes": self.src_region_codes,
-            "srcThreatIntelligences": self.src_threat_intelligences,
-            "srcNetworks": self.src_networks,
-            "srcNetworkType": _specified(self.src_network_type),
-            "srcNetworkContext": _specified(self.src_network_context),
-        }
-        return tuple(name for name, value in named.items() if value)
+        return self._restrictions("src")
 
     @property
     def some_destinations(self) -> bool:
         """Whether it is about some destinations only."""
-        lists = (
-            self.dest_ip_ranges,
-            self.dest_address_groups,
-            self.dest_fqdns,
-            self.dest_region_codes,
-            self.dest_threat_intelligences,
-        )
-        words = (self.dest_network_type, self.dest_network_context)
-        return any(lists) or any(map(_specified, words))
+        return bool(self._restrictions("dest"))
 
     @property
     def machines_only(self) -> bool:
@@ -128,10 +106,19 @@ class Match(GoogleAnswer):
         return self.layer4_configs or _EVERYTHING
 
     @property
+    def certain_sources(self) -> bool:
+        """Whether `sources` are exactly its sources."""
+        return bool(self.src_ip_ranges) and not self.unknown_sources
+
+    @property
     def sources(self) -> NetworkSet:
         """All it could be. Raises `ValueError`."""
-        known = self.src_ip_ranges and not self.unknown_sources
-        return networks_of(self.src_ip_ranges) if known else ANY
+        return networks_of(self.src_ip_ranges) if self.certain_sources else ANY
+
+    def _restrictions(self, prefix: str) -> tuple[str, ...]:
+        fields = self.model_extra or {}
+        names = (name for name, value in fields.items() if value not in _UNRESTRICTED)
+        return tuple(sorted(name for name in names if name.startswith(prefix)))
 
 
 class PolicyRule(GoogleAnswer):
@@ -181,18 +168,19 @@ class Policy(GoogleAnswer):
     rules: tuple[dict[str, object], ...] = ()
 
     @property
+    def rank(self) -> int:
+        """Its place in the order of evaluation."""
+        return _RANKS.get(self.type, -1)
+
+    @property
     def acting(self) -> ActingFirewall:
         """The policy as a firewall that acts on machines."""
         name = printable(self.short_name or self.display_name or self.name)
         return ActingFirewall(self.name, name, _KINDS.get(self.type, "firewall policy"))
 
 
-@dataclass(frozen=True, slots=True)
-class Party:
-    """Whom rules are for, of one instance."""
-
-    tags: frozenset[str]
-    accounts: frozenset[str]
+Party = frozenset[str]
+"""The tags and service accounts of an instance, by which rules name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,40 +188,44 @@ class Level:
     """One rule, as far as it is the same for every instance."""
 
     rule: StageRule
-    tags: frozenset[str] = frozenset()
-    """Target tags; without tags and accounts it is for everybody."""
-    accounts: frozenset[str] = frozenset()
-    """Target service accounts."""
+    targets: Party = frozenset()
+    """Target tags and service accounts; without any it is for everybody."""
     by_secure_tag: bool = False
     """Whether it is for instances with secure tags, which nothing tells from here."""
 
     def on(self, party: Party) -> StageRule | None:
         """The rule on one instance; None if it is not for it."""
-        if (
-            (self.tags or self.accounts)
-            and self.tags.isdisjoint(party.tags)
-            and self.accounts.isdisjoint(party.accounts)
-        ):
+        if self.targets and self.targets.isdisjoint(party):
             return None
         return replace(self.rule, certain=False) if self.by_secure_tag else self.rule
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A policy, or the VPC rules of a network."""
+    """A policy, the VPC rules of a network, or one rule of either."""
 
     name: str
-    levels: tuple[Level, ...]
+    levels: tuple[Level, ...] = ()
     kept: tuple[str, ...] = ()
     """What other machines may reach through it."""
     unknown: tuple[str, ...] = ()
     """What of it could not be understood."""
 
+    @classmethod
+    def of(cls, name: str, rules: Iterable[Layer]) -> Layer:
+        """The rules together."""
+        rules = tuple(rules)
+        return cls(
+            name,
+            tuple(level for rule in rules for level in rule.levels),
+            tuple(kept for rule in rules for kept in rule.kept),
+            tuple(unknown for rule in rules for unknown in rule.unknown),
+        )
+
     def stage(self, party: Party) -> Stage:
         """As it is on one instance."""
-        return Stage(
-            self.name, tuple(rule for level in self.levels if (rule := level.on(party)) is not None)
-        )
+        on_it = (level.on(party) for level in self.levels)
+        return Stage(self.name, tuple(rule for rule in on_it if rule is not None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,30 +243,25 @@ class Layers:
 
 def in_order(vpc: Layer, policies: Sequence[Policy], order: str, network: NetworkName) -> Layers:
     """`policies`: as they were answered, hierarchical ones from the organisation down."""
-    by_type: dict[str, dict[str, Policy]] = {}
+    unique: dict[tuple[str, str], Policy] = {}
     for policy in policies:
-        by_type.setdefault(policy.type, {}).setdefault(policy.name, policy)
-
-    def of(*types: str) -> list[Layer]:
-        # Several policies of one network go by the priority of their association; the levels of the
-        # hierarchy come as they are answered.
-        typed = [policy for type_ in types for policy in by_type.pop(type_, {}).values()]
-        if _HIERARCHY not in types:
-            typed.sort(key=lambda policy: (types.index(policy.type), policy.priority))
-        return [_layer(policy, network) for policy in typed]
-
-    hierarchical, system = of(_HIERARCHY), of(*_SYSTEM)
-    network_wide = [*of(_GLOBAL), *of(_REGIONAL)]
-    strange = [
-        _uncertain(_layer(policy, network))
-        for several in by_type.values()
-        for policy in several.values()
-    ]
-    classic = [*network_wide, vpc] if order == BEFORE else [vpc, *network_wide]
-    layers = (*strange, *hierarchical, *system, *classic)
+        unique.setdefault((policy.type, policy.name), policy)
+    # Several policies of one network go by the priority of their association; the levels of the
+    # hierarchy come as they are answered. A kind that is not known here could come first.
+    ordered = sorted(
+        unique.values(),
+        key=lambda policy: (policy.rank, 0 if policy.type == _HIERARCHY else policy.priority),
+    )
+    layers = [_layer(policy, network) for policy in ordered]
+    before_vpc = [policy for policy in ordered if order == BEFORE or policy.rank < _RANKS[_GLOBAL]]
     unknown = [text for layer in layers for text in layer.unknown]
-    unknown += [f"{layer.name} is of a kind that is not known here" for layer in strange]
-    return Layers(layers, tuple(unknown))
+    unknown += [
+        f"{policy.acting} is of a kind that is not known here"
+        for policy in ordered
+        if policy.type not in _KINDS
+    ]
+    layers.insert(len(before_vpc), vpc)
+    return Layers(tuple(layers), (*vpc.unknown, *unknown))
 
 
 def vpc_layer(
@@ -284,31 +271,27 @@ def vpc_layer(
 ) -> Layer:
     """The VPC rules of one network. `owned`: whose rule it is, by its name. `specs`: the firewalls
     of the configuration in this network."""
-    levels, kept, unknown = [], [], []
-    for rule in rules:
-        if not rule.inbound:
-            continue
-        kept += [f"{rule.name}: from {printable(source)}" for source in rule.other_sources]
-        try:
-            matches = rule.matches
-        except UnknownRule:
-            unknown.append(f"the VPC rule {printable(rule.name)[:63]} cannot be understood")
-            continue
-        if not matches:
-            continue
-        stage_rule = StageRule(
-            replace(acting_of(rule.name, owned.get(rule.name)), advice=_advice(rule, specs)),
-            matches,
-            f"{rule.name} (priority {rule.priority})",
-            Action.DENY if rule.denied else Action.ALLOW,
-            rule.priority,
-            rule.disabled,
-            certain=not rule.destination_ranges
-            and all(entry.exact for entry in (*rule.allowed, *rule.denied)),
-        )
-        tags, accounts = frozenset(rule.target_tags), frozenset(rule.target_service_accounts)
-        levels.append(Level(stage_rule, tags, accounts))
-    return Layer("VPC firewall rules", tuple(levels), tuple(kept), tuple(unknown))
+    inbound = (rule for rule in rules if rule.inbound)
+    return Layer.of(VPC, (_of_vpc_rule(rule, owned.get(rule.name), specs) for rule in inbound))
+
+
+def _of_vpc_rule(rule: VpcRule, owner: FirewallSpec | None, specs: Sequence[FirewallSpec]) -> Layer:
+    kept = tuple(f"{rule.name}: from {printable(source)}" for source in rule.other_sources)
+    if not rule.understood:
+        unknown = f"the VPC rule {printable(rule.name)[:63]} cannot be understood"
+        return Layer(VPC, kept=kept, unknown=(unknown,))
+    if not rule.matches:
+        return Layer(VPC, kept=kept)
+    stage_rule = StageRule(
+        replace(acting_of(rule.name, owner), advice=_advice(rule, specs)),
+        rule.matches,
+        f"{rule.name} (priority {rule.priority})",
+        Action.DENY if rule.denied else Action.ALLOW,
+        rule.priority,
+        rule.disabled,
+        certain=not rule.destination_ranges and all(entry.exact for entry in rule.entries),
+    )
+    return Layer(VPC, (Level(stage_rule, frozenset(rule.targets)),), kept)
 
 
 def acting_of(name: str, spec: FirewallSpec | None) -> ActingFirewall:
@@ -323,7 +306,7 @@ def _advice(rule: VpcRule, specs: Sequence[FirewallSpec]) -> str:
     one."""
     settings = [(spec.name, settings_of(spec)) for spec in specs]
     for name, each in settings:
-        if each.enforce == "deny-others" and rule.priority >= denial_priority(each):
+        if each.enforce == "deny-others" and rule.priority >= each.denial_priority:
             return f'apply this plan: enforce = "deny-others" of {name} closes it'
     by_denial = any(each.enforce == "allow" for _, each in settings)
     way_out = f"delete, narrow or retarget VPC firewall rule {rule.name}"
@@ -337,60 +320,49 @@ def network_name(url: object) -> NetworkName | None:
 
 
 def _layer(policy: Policy, network: NetworkName) -> Layer:
+    rules = (_of_policy_rule(answer, policy, network) for answer in policy.rules)
+    return Layer.of(str(policy.acting), rules)
+
+
+def _of_policy_rule(answer: object, policy: Policy, network: NetworkName) -> Layer:
     acting = policy.acting
-    levels, kept, unknown = [], [], []
-    for answer in policy.rules:
-        try:
-            rule = PolicyRule.model_validate(answer)
-            level = _level(rule, acting, network)
-        except ValueError:  # pydantic's ValidationError, and a protocol or network that is none
-            unknown.append(f"a rule of the {acting} cannot be understood")
-            continue
-        if rule.acts_on_instances_in(network) is not False:
-            by = f"{acting.name}, priority {rule.priority}"
-            kept += [
-                f'{by}: from the secure tag "{printable(tag.name)}"'
-                for tag in rule.match.src_secure_tags
-                if tag.effective
-            ]
-        levels += [level] if level is not None else []
-    return Layer(str(acting), tuple(levels), tuple(kept), tuple(unknown))
+    try:
+        rule = PolicyRule.model_validate(answer)
+        level = _level(rule, policy, network)
+    except ValueError:  # pydantic's ValidationError, and a protocol or network that is none
+        return Layer("", unknown=(f"a rule of the {acting} cannot be understood",))
+    here = rule.acts_on_instances_in(network) is not False
+    kept = (
+        f'{acting.name}, priority {rule.priority}: from the secure tag "{printable(tag.name)}"'
+        for tag in rule.match.src_secure_tags
+        if tag.effective and here
+    )
+    return Layer("", () if level is None else (level,), tuple(kept))
 
 
-def _level(rule: PolicyRule, acting: ActingFirewall, network: NetworkName) -> Level | None:
+def _level(rule: PolicyRule, policy: Policy, network: NetworkName) -> Level | None:
     """A policy's rule; None if it says nothing of packets from networks to instances in this
     network. Raises `ValueError`."""
     here, match = rule.acts_on_instances_in(network), rule.match
     if here is False or match.machines_only:
         return None
     action, sources = _ACTIONS.get(rule.action), match.sources
-    known_sources = bool(match.src_ip_ranges) and not match.unknown_sources
     stage_rule = StageRule(
-        acting,
+        policy.acting,
         RuleSet.of(traffic for entry in match.entries for traffic in entry.traffic(sources)),
         str(rule),
         action or Action.ALLOW,
         rule.priority,
         rule.disabled,
-        certain=known_sources
+        certain=match.certain_sources
         and not match.some_destinations
         and here is True
         and action is not None
+        and policy.type in _KINDS
         and all(entry.exact for entry in match.entries),
     )
-    accounts = frozenset(rule.target_service_accounts)
-    return Level(stage_rule, accounts=accounts, by_secure_tag=bool(rule.target_secure_tags))
-
-
-def _uncertain(layer: Layer) -> Layer:
-    levels = tuple(
-        replace(level, rule=replace(level.rule, certain=False)) for level in layer.levels
-    )
-    return replace(layer, levels=levels)
-
-
-def _specified(word: str) -> bool:
-    return word not in ("", "UNSPECIFIED")
+    targets = frozenset(rule.target_service_accounts)
+    return Level(stage_rule, targets, by_secure_tag=bool(rule.target_secure_tags))
 
 
 def _in_network(resources: Iterable[str], network: NetworkName) -> bool | None:

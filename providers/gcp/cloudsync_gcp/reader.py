@@ -12,7 +12,6 @@ from cloudsync.provider.contract import (
     Description,
     FirewallSpec,
     Kept,
-    Pending,
     Present,
     VendorRule,
 )
@@ -24,7 +23,7 @@ from cloudsync_gcp import denials
 from cloudsync_gcp.client import Api
 from cloudsync_gcp.machines import fleet, marked_firewalls
 from cloudsync_gcp.native import Owned
-from cloudsync_gcp.ownership import Owners, firewall_of, marker_of, opened_by_others, owners
+from cloudsync_gcp.ownership import Owners, firewall_of, marker_of, owners
 from cloudsync_gcp.settings import prefix_of, settings_of
 from cloudsync_gcp.vpc_rules import UnknownRule, VpcRule, parse
 
@@ -79,14 +78,13 @@ def _observed(spec: FirewallSpec, rules: Sequence[VpcRule], owned: Owners) -> Pr
     settings = settings_of(spec)
     try:
         firewall = firewall_of(spec, rules, owned)
-        foreign = tuple(Kept(text) for _, text in opened_by_others(spec, rules, owned))
     except UnknownRule as error:
         raise Unsupported(f'next to the firewall "{prefix_of(spec)}" there is {error}') from None
-    foreign += tuple(Kept(text) for text in firewall.others.left_over)
+    foreign = tuple(map(Kept, firewall.others.notes))
     attachments = denials.attachments(firewall, settings)
     if not firewall.owned:
         return Absent(attachments=attachments, foreign=foreign, native=firewall)
-    allowing = [each for each in firewall.owned if each.kind == "allow"]
+    allowing = firewall.allowances
     listed = ListedRules.of_objects([_object(each) for each in allowing if each.effect])
     return Present(
         id=prefix_of(spec),
@@ -96,7 +94,10 @@ def _observed(spec: FirewallSpec, rules: Sequence[VpcRule], owned: Owners) -> Pr
         objects=listed.objects,
         attachments=attachments,
         kept=tuple(_kept(allowing)),
-        pending=(*_pending(allowing), *denials.pending(firewall, prefix_of(spec), settings)),
+        pending=(
+            *(each.fault for each in allowing if each.wrong and each.rule.matches),
+            *denials.pending(firewall, prefix_of(spec), settings),
+        ),
         foreign=foreign,
         managed_by=tuple(_managers(allowing)),
         described=tuple(
@@ -136,11 +137,3 @@ def _managers(allowing: Sequence[Owned]) -> list[str]:
         for each in allowing
         if sign in each.rule.text.lower()
     ][:1]
-
-
-def _pending(allowing: Sequence[Owned]) -> list[Pending]:
-    return [
-        Pending(f"rule {each.name}", f"not as configured: {', '.join(each.wrong)}")
-        for each in allowing
-        if each.wrong and each.rule.matches
-    ]

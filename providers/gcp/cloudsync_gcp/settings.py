@@ -73,7 +73,7 @@ class GcpFirewall(FirewallSettings):
                 "exactly one of target_tags and target_service_accounts: a rule without a target "
                 "is for every machine"
             )
-        if self.enforce == "deny-others" and denial_priority(self) >= ALLOW_PRIORITY:
+        if self.enforce == "deny-others" and self.denial_priority >= ALLOW_PRIORITY:
             raise ValueError(
                 f'enforce = "deny-others" needs a priority below {ALLOW_PRIORITY - DENIAL_BEHIND}: '
                 f"the denials stand {DENIAL_BEHIND} behind it, and have to come before "
@@ -82,16 +82,25 @@ class GcpFirewall(FirewallSettings):
         return self
 
     @property
+    def targets(self) -> frozenset[str]:
+        """Tags or service accounts of the machines that the rules are for."""
+        return frozenset(self.target_tags or self.target_service_accounts or ())
+
+    @property
     def new_priority(self) -> int:
         """The priority of rules that are written new."""
         if self.priority is not None:
             return self.priority
         return ALLOW_PRIORITY if self.enforce == "allow" else DENY_OTHERS_PRIORITY
 
+    @property
+    def denial_priority(self) -> int:
+        """The priority of the rules that deny what others let in."""
+        return self.new_priority + DENIAL_BEHIND
 
-def denial_priority(settings: GcpFirewall) -> int:
-    """The priority of the rules that deny what others let in."""
-    return settings.new_priority + DENIAL_BEHIND
+    def is_behind_denials(self, priority: int) -> bool:
+        """Whether the firewall's denials are evaluated before a rule of this priority."""
+        return self.enforce == "deny-others" and priority >= self.denial_priority
 
 
 def account_of(account: Account) -> GcpAccount:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Step, StepKind, Target, Touched
@@ -17,7 +18,7 @@ from cloudsync_gcp.matching import match
 from cloudsync_gcp.moves import Move, apart, mark, moves, unmark
 from cloudsync_gcp.native import Firewall, Write, Writes, together
 from cloudsync_gcp.passing import passed_denials
-from cloudsync_gcp.settings import denial_priority, prefix_of, settings_of
+from cloudsync_gcp.settings import prefix_of, settings_of
 
 Effects = Mapping[str, RuleSet]
 """By the name of a rule, what it lets in."""
@@ -50,34 +51,30 @@ def steps_of(firewall: Firewall, target: Target) -> tuple[Step, ...]:
     steps += _marking(firewall, target, stages, (*denied, *surplus), before)
     effects = before
     for stage in stages:
-        if stage.kind is StepKind.NARROW and denied:
+        if stage.kind is StepKind.NARROW:
             # Before it closes anything: a denial that is wrong may be what stops SSH.
-            steps.append(_denial_step(denied, effects))
+            steps += _denial_step(denied, effects)
             denied = ()
         effects = stage.after(effects)
         steps.append(_stage_step(stage, effects, firewall, target))
-    if denied:
-        steps.append(_denial_step(denied, effects))
+    steps += _denial_step(denied, effects)
     if surplus:
-        names = ", ".join(write.name for write in surplus)
-        steps.append(
-            Step(
-                f"delete {names}, which denies what another rule denies too",
-                StepKind.REPLACE,
-                together(effects),
-                native=Writes(surplus),
-                touches=tuple(
-                    Touched(
-                        f"rule {write.name}",
-                        "deletes",
-                        "another rule denies the same",
-                        counts=False,
-                    )
-                    for write in surplus
-                ),
-            )
+        summary = "delete {}, which denies what another rule denies too"
+        reason = "another rule denies the same"
+        touches = tuple(
+            Touched(f"rule {write.name}", "deletes", reason, counts=False) for write in surplus
         )
+        steps.append(_step(summary, StepKind.REPLACE, effects, surplus, touches=touches))
     return tuple(steps)
+
+
+def _step(
+    summary: str, kind: StepKind, effects: Effects, writes: Sequence[Write], **more: Any
+) -> Step:
+    """`summary`: `{}` stands for the names of the rules. `more`: further fields of the step."""
+    names = ", ".join(dict.fromkeys(write.name for write in writes))
+    after = together(effects.values())
+    return Step(summary.format(names), kind, after, native=Writes(tuple(writes)), **more)
 
 
 def releasing(firewall: Firewall, target: Target) -> tuple[Step, ...]:
@@ -125,46 +122,37 @@ def _stages(whole: Sequence[Move], before: Effects, target: Target) -> Iterator[
 def _may_end_in_any_order(replaced: Sequence[Move], effects: Effects, target: Target) -> bool:
     """Whether what has to be open is open in what none of the calls closes."""
     throughout = {**effects, **{move.write.name: move.before & move.after for move in replaced}}
-    always = together(throughout)
-    return always.covers(together(effects) & target.rules) and always.covers(target.ssh)
+    always = together(throughout.values())
+    return always.covers(together(effects.values()) & target.rules) and always.covers(target.ssh)
 
 
 def _is_lawful(stages: Sequence[Stage], before: Effects, target: Target) -> bool:
     """Whether the replacements close nothing that stays wanted, and nothing before SSH is open."""
-    needed = together(before) & target.rules
+    needed = together(before.values()) & target.rules
     effects = before
     for stage in stages:
         effects = stage.after(effects)
         if stage.kind is StepKind.REPLACE:
-            now = together(effects)
+            now = together(effects.values())
             if not (now.covers(needed) and now.covers(target.ssh)):
                 return False
     return True
 
 
 def _stage_step(stage: Stage, effects: Effects, firewall: Firewall, target: Target) -> Step:
-    names = ", ".join(dict.fromkeys(move.write.name for move in stage.moves))
-    step = Step(
-        f"{stage.verb} {names}",
-        stage.kind,
-        together(effects),
-        native=Writes(tuple(move.write for move in stage.moves)),
-        touches=stage.touches,
-    )
+    writes = [move.write for move in stage.moves]
+    step = _step(f"{stage.verb} {{}}", stage.kind, effects, writes, touches=stage.touches)
     passes = passed_denials(firewall, stage.moves)
-    if not passes:
-        return step
     if settings_of(target.spec).priority is None:
         return replace(step, passes_denials=passes)
-    return replace(step, warning="; ".join(passes))
+    return replace(step, warning="; ".join(passes) or None)
 
 
 def _lifting(firewall: Firewall, target: Target, before: Effects) -> Iterator[Step]:
     """What others let in comes in again: before anything else, and without a confirmation."""
     if settings_of(target.spec).enforce == "allow" and (lifted := denials.lifting(firewall)):
-        names = ", ".join(write.name for write in lifted)
-        summary = f"stop denying what others let in: delete {names}"
-        yield Step(summary, StepKind.REPLACE, together(before), native=Writes(lifted))
+        summary = "stop denying what others let in: delete {}"
+        yield _step(summary, StepKind.REPLACE, before, lifted)
 
 
 def _denying(firewall: Firewall, target: Target) -> tuple[tuple[Write, ...], tuple[Write, ...]]:
@@ -180,16 +168,11 @@ def denies_others(target: Target) -> bool:
     return settings_of(target.spec).enforce == "deny-others" and asked
 
 
-def _denial_step(writes: tuple[Write, ...], effects: Effects) -> Step:
+def _denial_step(writes: Sequence[Write], effects: Effects) -> Iterator[Step]:
     """Once everything that is to come in is let in."""
-    names = ", ".join(write.name for write in writes)
-    return Step(
-        f"deny what others let in from the Internet: {names}",
-        StepKind.ATTACH,
-        together(effects),
-        (denials.TARGET,),
-        Writes(writes),
-    )
+    if writes:
+        summary, attaches = "deny what others let in from the Internet: {}", (denials.TARGET,)
+        yield _step(summary, StepKind.ATTACH, effects, writes, attaches=attaches)
 
 
 def _marking(
@@ -202,26 +185,22 @@ def _marking(
     """The marker on rules that are not written anyway."""
     if target.marker is None:
         return
-    written = {write.name for write in others} | {
-        move.write.name for stage in stages for move in stage.moves
-    }
+    written = {write.name for write in others}
+    written |= {move.write.name for stage in stages for move in stage.moves}
     if settings_of(target.spec).enforce == "allow":
-        written |= {owned.name for owned in firewall.owned if owned.kind == "denial"}
-    writes = tuple(
-        mark(owned, target.spec)
-        for owned in firewall.owned
-        if owned.name not in written and owned.rule.marker != target.marker
-    )
+        written |= {write.name for write in denials.lifting(firewall)}
+    unmarked = (owned for owned in firewall.owned if owned.rule.marker != target.marker)
+    writes = [mark(owned, target.spec) for owned in unmarked if owned.name not in written]
     if writes:
         summary = f'write the owner marker of "{prefix_of(target.spec)}"'
-        yield Step(summary, StepKind.MARK, together(before), native=Writes(writes))
+        yield _step(summary, StepKind.MARK, before, writes)
 
 
 def overruling(firewall: Firewall, target: Target) -> str | None:
     """Why denying what others let in would stop this owner's other firewalls."""
     if not (denies_others(target) and firewall.overruled):
         return None
-    priority = denial_priority(settings_of(target.spec))
+    priority = settings_of(target.spec).denial_priority
     return (
         f"denying what others let in would stop {', '.join(firewall.overruled[:5])} of this "
         f"owner's other firewalls on the same machines; give those a priority below {priority}"

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
-from ipaddress import ip_network
 from typing import Any
 
 from pydantic import (
@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
-from cloudsync.provider.answers import Answer
+from cloudsync.provider.answers import Answer, networks_of
 from cloudsync.provider.descriptions import fitting
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, Rule, RuleSet, protocols
@@ -37,16 +37,6 @@ _MARKER = re.compile(
     r"cloudsync owner=([a-z0-9-]+) firewall=([a-z0-9._-]+) hosts=([0-9a-f]{8})(?:: (.*))?",
     re.DOTALL,
 )
-_NAMES = {
-    "1": "icmp",
-    "4": "ipip",
-    "6": "tcp",
-    "17": "udp",
-    "50": "esp",
-    "51": "ah",
-    "58": "icmpv6",
-    "132": "sctp",
-}
 # What the API takes by name; everything else goes by its number.
 _WRITTEN_BY_NAME = ("tcp", "udp", "icmp", "esp", "ah", "ipip", "sctp")
 _WITH_PORTS = ("tcp", "udp", "sctp")
@@ -79,22 +69,23 @@ class Entry(BaseModel):
     def exact(self) -> bool:
         """Whether `traffic` says all of it: ports of a protocol without ports count as all of
         it."""
-        return not self.ports or _named(self.protocol) in _WITH_PORTS
+        return not self.ports or protocols.name(*protocols.numbers(self.protocol)) in _WITH_PORTS
 
     def traffic(self, sources: NetworkSet) -> Iterable[Rule]:
         """As rules from these sources. Raises `ValueError`."""
-        protocol = _named(self.protocol)
-        if protocol == "all":
-            return [Rule.of("all", "", sources)]
-        if not self.ports or protocol not in _WITH_PORTS:
-            return [Rule.of(protocol, "", sources)]
-        return list(_with_ports(protocol, self.ports, sources))
+        whole = Rule.of(self.protocol, "", sources)
+        if not self.ports or not self.exact:
+            return [whole]
+        ends = (ports.partition("-") for ports in self.ports)
+        bounds = ((int(first), int(last or first)) for first, _, last in ends)
+        # Port 0 is never used; "0-65535" is how people write all ports.
+        return [replace(whole, first=max(low, 1), last=high) for low, high in bounds if high >= 1]
 
 
-class VpcRule(BaseModel):
+class VpcRule(GoogleAnswer):
     """One resource of `firewalls.list`. Compare by `name`, which is unique in the project."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", alias_generator=to_camel)
+    model_config = ConfigDict(extra="allow")
 
     name: str
     network: str = "global/networks/default"
@@ -130,6 +121,11 @@ class VpcRule(BaseModel):
         return self.direction == "INGRESS"
 
     @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Protocols and ports of what it allows or denies."""
+        return *self.allowed, *self.denied
+
+    @property
     def logs(self) -> bool:
         """Whether what it matches is logged."""
         return bool(self.log_config.get("enable"))
@@ -161,16 +157,7 @@ class VpcRule(BaseModel):
     @cached_property
     def matches(self) -> RuleSet:
         """What it allows or denies, from networks, wherever it acts. Raises `UnknownRule`."""
-        if not self.sources:
-            return NOTHING
-        try:
-            return RuleSet.of(
-                rule
-                for entry in (*self.allowed, *self.denied)
-                for rule in entry.traffic(self.sources)
-            )
-        except ValueError:
-            raise _unknown(self.name) from None
+        return self._traffic(self.entries, self.sources) if self.sources else NOTHING
 
     @property
     def understood(self) -> bool:
@@ -183,10 +170,7 @@ class VpcRule(BaseModel):
     @property
     def reaches(self) -> RuleSet:
         """Its protocols and ports, as if from everywhere. Raises `UnknownRule`."""
-        try:
-            return RuleSet.of(rule for entry in self.allowed for rule in entry.traffic(ANY))
-        except ValueError:
-            raise _unknown(self.name) from None
+        return self._traffic(self.allowed, ANY)
 
     @property
     def lets_in(self) -> RuleSet:
@@ -208,36 +192,33 @@ class VpcRule(BaseModel):
 
     def is_exactly_for(self, settings: GcpFirewall) -> bool:
         """Whether it acts on the machines of the firewall, on all of them and on no others."""
-        return (
-            self.inbound
-            and not self.destination_ranges
-            and self.network_name == settings.network
-            and set(self.target_tags) == set(settings.target_tags or ())
-            and set(self.target_service_accounts) == set(settings.target_service_accounts or ())
-        )
+        here = self.inbound and self.network_name == settings.network
+        return here and not self.destination_ranges and settings.targets == set(self.targets)
 
     def touches(self, settings: GcpFirewall) -> bool | None:
         """Whether it acts on some machine that the firewall may be for. None: it is by service
         account and the firewall by tag, or the other way round; a machine may have both."""
         if not self.inbound or self.network_name != settings.network:
             return False
-        if not self.targets:
-            return True
-        if bool(self.target_tags) != bool(settings.target_tags):
+        if self.targets and bool(self.target_tags) != bool(settings.target_tags):
             return None
-        ours = {*(settings.target_tags or ()), *(settings.target_service_accounts or ())}
-        return not ours.isdisjoint(self.targets)
+        return not self.targets or not settings.targets.isdisjoint(self.targets)
 
     def covers(self, settings: GcpFirewall) -> bool:
         """Whether it acts on every machine that the firewall is for."""
-        ours = {*(settings.target_tags or ()), *(settings.target_service_accounts or ())}
-        everywhere = not self.targets or ours <= set(self.targets)
+        everywhere = not self.targets or settings.targets <= set(self.targets)
         return everywhere and self.touches(settings) is True and not self.destination_ranges
 
     def resource(self) -> dict[str, Any]:
         """The whole resource for an update (PUT), as it is now."""
         answered = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
         return {key: value for key, value in answered.items() if key not in _OUTPUT_ONLY}
+
+    def _traffic(self, entries: Iterable[Entry], sources: NetworkSet) -> RuleSet:
+        try:
+            return RuleSet.of(rule for entry in entries for rule in entry.traffic(sources))
+        except ValueError:
+            raise _unknown(self.name) from None
 
 
 def parse(answer: dict[str, Any]) -> VpcRule:
@@ -248,9 +229,22 @@ def parse(answer: dict[str, Any]) -> VpcRule:
         raise _unknown(str(answer.get("name"))) from None
 
 
-def networks_of(ranges: Iterable[str]) -> NetworkSet:
-    """Networks as they are answered, in whatever spelling. Raises `ValueError`."""
-    return NetworkSet.of(str(ip_network(text, strict=False)) for text in ranges)
+def new_resource(
+    name: str, settings: GcpFirewall, priority: int, sources: Iterable[str], description: str
+) -> dict[str, Any]:
+    """A rule for exactly the firewall's machines, without what it allows or denies. Every field
+    that decides is named, so that an update really clears lists."""
+    by = "targetTags" if settings.target_tags else "targetServiceAccounts"
+    return {
+        "name": name,
+        "network": f"global/networks/{settings.network}",
+        "direction": "INGRESS",
+        "priority": priority,
+        "disabled": False,
+        "sourceRanges": list(sources),
+        "description": description,
+        by: sorted(settings.targets),
+    }
 
 
 def allowed_entries(rules: RuleSet) -> list[dict[str, Any]]:
@@ -279,18 +273,6 @@ def _words(text: str) -> str:
     """A description that anybody could choose (a label), so that it is never taken for an owner
     marker once ours is taken off."""
     return f"'{text}" if _MARKER.match(text) else text
-
-
-def _named(protocol: str) -> str:
-    return _NAMES.get(protocol.lower(), protocol.lower())
-
-
-def _with_ports(protocol: str, ports: Texts, sources: NetworkSet) -> Iterable[Rule]:
-    for text in ports:
-        first, _, last = text.partition("-")
-        # Port 0 is never used; "0-65535" is how people write all ports.
-        if (high := int(last or first)) >= 1:
-            yield Rule(protocol, max(int(first), 1), high, sources)
 
 
 def _unknown(name: str) -> UnknownRule:
