@@ -79,7 +79,7 @@ def careless() -> Iterator[Cloud]:
 
 def send(cloud: Cloud, method: str, path: str, body: Any = None, **query: str) -> tuple[int, Any]:
     answer = requests.request(
-        method, f"{cloud.double.endpoint}/compute/v1{path}", json=body, params=query, timeout=5
+        method, f"{cloud.double.endpoint}/compute/v1{path}", json=body, params=query, timeout=30
     )
     return answer.status_code, answer.json()
 
@@ -398,12 +398,12 @@ def test_errors_look_like_googles(careless: Cloud) -> None:
     headers = {"Authorization": "Bearer secret"}
     assert (
         requests.get(
-            f"{careless.double.endpoint}/compute/v1{LIST}", headers=headers, timeout=5
+            f"{careless.double.endpoint}/compute/v1{LIST}", headers=headers, timeout=30
         ).status_code
         == 200
     )
     assert (
-        requests.get(f"{careless.double.endpoint}{LIST}", headers=headers, timeout=5).status_code
+        requests.get(f"{careless.double.endpoint}{LIST}", headers=headers, timeout=30).status_code
         == 404
     )
     assert "not in this double" in careless.double.violations[0]
@@ -433,7 +433,7 @@ def test_a_person_can_run_it() -> None:
         assert process.stdout is not None
         endpoint, project = (process.stdout.readline().split(" = ")[1].strip() for _ in range(2))
         answer = requests.get(
-            f"{endpoint}/compute/v1/projects/{project}/global/networks/default", timeout=5
+            f"{endpoint}/compute/v1/projects/{project}/global/networks/default", timeout=30
         ).json()
         process.terminate()
     assert (project, answer["name"]) == ("mine", "default")

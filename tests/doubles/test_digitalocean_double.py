@@ -35,7 +35,7 @@ def ask(
     cloud: DigitalOceanDouble, method: str, path: str, body: Any = None, token: str | None = ""
 ) -> tuple[int, Any]:
     headers = {} if token is None else {"Authorization": f"Bearer {token or cloud.token}"}
-    answer = requests.request(method, cloud.endpoint + path, json=body, headers=headers, timeout=5)
+    answer = requests.request(method, cloud.endpoint + path, json=body, headers=headers, timeout=30)
     return answer.status_code, answer.json() if answer.content else None
 
 
@@ -396,7 +396,9 @@ def test_rate_limits_faults_and_unknown_routes(cloud: DigitalOceanDouble) -> Non
     assert code(ask(cloud, "POST", "/firewalls", [1])) == (400, "bad_request")
     cloud.remaining = 0
     answer = requests.get(
-        f"{cloud.endpoint}/firewalls", headers={"Authorization": f"Bearer {cloud.token}"}, timeout=5
+        f"{cloud.endpoint}/firewalls",
+        headers={"Authorization": f"Bearer {cloud.token}"},
+        timeout=30,
     )
     assert (answer.status_code, answer.json()["id"], answer.headers["ratelimit-remaining"]) == (
         429,
@@ -434,7 +436,7 @@ def test_it_can_be_run_from_a_shell() -> None:
         endpoint = process.stdout.readline().removeprefix("endpoint = ").strip()
         token = process.stdout.readline().removeprefix("token = ").strip()
         answer = requests.get(
-            f"{endpoint}/droplets", headers={"Authorization": f"Bearer {token}"}, timeout=5
+            f"{endpoint}/droplets", headers={"Authorization": f"Bearer {token}"}, timeout=30
         )
         assert [droplet["name"] for droplet in answer.json()["droplets"]] == ["a", "b"]
     finally:

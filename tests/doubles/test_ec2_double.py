@@ -301,11 +301,14 @@ def test_what_the_model_does_not_know_is_a_violation(cloud: Ec2Double) -> None:
         )
     }
     body = {"Action": "DescribeSecurityGroups", "Version": "2016-11-15", "Colour": "blue"}
-    answer = requests.post(cloud.endpoint, data=body, headers=headers, timeout=5)
+    answer = requests.post(cloud.endpoint, data=body, headers=headers, timeout=30)
     assert answer.status_code == 400
     assert cloud.violations == ["request: The parameter Colour is not recognized"]
     answer = requests.post(
-        cloud.endpoint, data={"Action": "RevokeSecurityGroupEverything"}, headers=headers, timeout=5
+        cloud.endpoint,
+        data={"Action": "RevokeSecurityGroupEverything"},
+        headers=headers,
+        timeout=30,
     )
     assert "InvalidAction" in answer.text
 
@@ -337,7 +340,7 @@ def test_it_can_be_run_from_a_shell() -> None:
     try:
         assert process.stdout is not None
         lines = [process.stdout.readline().strip() for _ in range(3)]
-        assert requests.post(lines[0].removeprefix("endpoint = "), timeout=5).status_code == 401
+        assert requests.post(lines[0].removeprefix("endpoint = "), timeout=30).status_code == 401
         assert lines[1] == "AWS_ACCESS_KEY_ID = AKIADOUBLE"
     finally:
         process.terminate()

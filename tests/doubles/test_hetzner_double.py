@@ -33,7 +33,7 @@ def ask(
     cloud: HetznerDouble, method: str, path: str, body: Any = None, token: str | None = ""
 ) -> tuple[int, Any]:
     headers = {} if token is None else {"Authorization": f"Bearer {token or cloud.token}"}
-    answer = requests.request(method, cloud.endpoint + path, json=body, headers=headers, timeout=5)
+    answer = requests.request(method, cloud.endpoint + path, json=body, headers=headers, timeout=30)
     return answer.status_code, answer.json() if answer.content else None
 
 
@@ -218,7 +218,7 @@ def test_it_can_be_run_from_a_shell() -> None:
         endpoint = process.stdout.readline().removeprefix("endpoint = ").strip()
         token = process.stdout.readline().removeprefix("token = ").strip()
         answer = requests.get(
-            f"{endpoint}/servers", headers={"Authorization": f"Bearer {token}"}, timeout=5
+            f"{endpoint}/servers", headers={"Authorization": f"Bearer {token}"}, timeout=30
         )
         assert [server["name"] for server in answer.json()["servers"]] == ["a", "b"]
     finally:

@@ -130,4 +130,5 @@ class Paster:
                 shown += os.read(self._ours, 65536).decode(errors="replace")
             else:
                 os.write(self._ours, asks)
-        return shown.replace("\r\n", "\n")
+        # A terminal shows no escapes: pipx hides the cursor, and shows it in front of what follows.
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.replace("\r\n", "\n"))
