@@ -5,6 +5,7 @@ import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from cloudsync.provider.retry import backoff
 from tests.doubles.http import not_at_hand
 from tests.effort import examples
 from tests.engines.remains import remains
+from tests.memory import MEMORY, ONLY_STATE
 from tests.order import seconds
 from tests.world import World, build
 
@@ -77,6 +79,16 @@ def nothing_remains_of_engines() -> Iterator[None]:
     yield
     left = remains()
     assert not left, "\n".join(left)
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """pytest's own, or a folder in memory (`tests/memory.py`)."""
+    if MEMORY is None or not request.node.nodeid.startswith(ONLY_STATE):
+        yield tmp_path
+        return
+    with TemporaryDirectory(prefix="test-", dir=MEMORY, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
