@@ -7,24 +7,39 @@ of it; these have none.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def dumps(document: Mapping[str, Any]) -> str:
-    """One line for each key of the document; tables within it are inline tables.
+    """The document with a header for each table, so that a person or a test may add to the file;
+    tables in lists are inline tables.
 
     Values are strings, integers, floats, booleans, and sequences and mappings of them; raises
     `TypeError` for any other.
     """
-    return "".join(f"{_key(key)} = {_value(value)}\n" for key, value in document.items())
+    return "".join(_lines(document, ()))
+
+
+def _lines(table: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    if path:
+        yield f"[{'.'.join(map(_key, path))}]\n"
+    for key, value in table.items():
+        if not isinstance(value, Mapping):
+            yield f"{_key(key)} = {_value(value)}\n"
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _lines(value, (*path, key))
 
 
 def _value(value: object) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items()) + "}"
     if isinstance(value, str):
-        return _key(value)
+        return _string(value)
     if isinstance(value, Sequence):
         return "[" + ", ".join(map(_value, value)) + "]"
     if isinstance(value, bool | int | float):
@@ -32,6 +47,10 @@ def _value(value: object) -> str:
     raise TypeError(f"TOML cannot say {type(value).__name__}")
 
 
-def _key(text: str) -> str:
+def _key(key: str) -> str:
+    return key if _BARE.fullmatch(key) else _string(key)
+
+
+def _string(text: str) -> str:
     """A string of JSON is one of TOML, but for DEL and for what JSON says as two surrogates."""
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

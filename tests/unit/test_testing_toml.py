@@ -29,3 +29,8 @@ def test_what_is_written_is_read(document: dict[str, Any]) -> None:
 def test_what_toml_cannot_say_is_refused() -> None:
     with pytest.raises(TypeError, match="NoneType"):
         dumps({"name": None})
+
+
+def test_a_table_may_be_added_to_what_is_written() -> None:
+    text = dumps({"firewalls": {"web": {"hosts": ["web-1"]}}}) + "[firewalls.api]\nhosts = []\n"
+    assert tomllib.loads(text)["firewalls"] == {"web": {"hosts": ["web-1"]}, "api": {"hosts": []}}
