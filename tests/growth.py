@@ -7,16 +7,23 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from tests.memories import forget
+
 
 def growth(work: Callable[[int], object], small: int = 500, times: int = 4) -> float:
     """How many times more operations `work(times * small)` takes than `work(small)`: linear is
     `times`.
 
     Counted, not timed, so that a busy machine says the same as an idle one. What the first call
-    alone has to do (imports, caches) is left out.
+    alone has to do (imports) is left out, and what a process remembers is forgotten: else the size
+    that was worked on before would look as if it cost nothing.
     """
     work(small)
-    return operations(lambda: work(times * small)) / operations(lambda: work(small))
+    counted = []
+    for size in (times * small, small):
+        forget()
+        counted.append(operations(lambda size=size: work(size)))  # type: ignore[misc]
+    return counted[0] / counted[1]
 
 
 def operations(work: Callable[[], object]) -> int:
