@@ -200,6 +200,19 @@ def test_law2_a_port_that_closes_does_so_after_the_denial_and_ssh_that_is_missin
     assert shop.changes() == []
 
 
+def test_law2_a_denial_that_is_wrong_is_put_right_before_anything_closes(shop: Shop) -> None:
+    """It may be what stops SSH."""
+    shop.ports = ("80/tcp", "443/tcp")
+    on(shop)
+    shop.cloud.set_by_hand("cloudsync-web-deny4", priority=800)
+    shop.cloud.reset_calls()
+    shop.ports = ("443/tcp",)
+    shop.applies()
+    written = [name for _, name in shop.written() if name != "wait"]
+    assert written.index("cloudsync-web-deny4") < written.index("cloudsync-web-any4")
+    stays_lawful(shop)
+
+
 @pytest.mark.parametrize("lost", ["cloudsync-web-deny4", "cloudsync-web-deny6"])
 def test_law4_one_denial_that_is_missing_is_put_back_without_a_new_word(
     shop: Shop, lost: str
