@@ -141,7 +141,7 @@ def measure(starts: int = STARTS) -> list[dict[str, Any]]:
         with watching(site):
             for number in range(starts):
                 taken.append(start(engine, double, number, lab))
-                time.sleep(DEBOUNCE_MAX)
+                time.sleep(2 * DEBOUNCE_MAX)  # a second look may follow the first
                 if number % REMOVED == REMOVED - 1:
                     engine.remove_containers()
                     time.sleep(3 * DEBOUNCE_MAX)
