@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cloudsync.frozen import dataclass
 from cloudsync.provider.answers import Nothing
-from cloudsync.provider.errors import AuthError, Forbidden, ProviderError
+from cloudsync.provider.errors import AuthError, Forbidden, NotFound, ProviderError
 
 if TYPE_CHECKING:
     from cloudsync.provider.http import Rest
@@ -58,6 +58,12 @@ def rows_of(look: Callable[[], Sequence[Access]], of: str = "token") -> Sequence
         return (Access(of, "plan", "missing", error.message),)
     except ProviderError as error:
         return (Access(of, "plan", "unknown", error.message, error.temporary),)
+
+
+def unread(what: str, error: ProviderError) -> Access:
+    """A row for something of the configuration that could not be read."""
+    state: State = "missing" if isinstance(error, NotFound) else "unknown"
+    return Access(what, "plan", state, error.message, error.temporary)
 
 
 def of_rate(rate: tuple[int, int] | None) -> tuple[Access, ...]:

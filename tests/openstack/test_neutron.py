@@ -18,6 +18,7 @@ from cloudsync.provider.contract import (
     Present,
     Refusal,
     Step,
+    StepKind,
     Target,
     Unreadable,
 )
@@ -359,6 +360,19 @@ def test_the_quota_is_told_with_its_numbers_before_anything_is_written(
     assert (
         f"4 rules are to be added, and the quota of the project leaves 3 ({used}" in refused.reason
     )
+
+
+def test_at_quota_what_nothing_needs_goes_first(proxy: NeutronProxy) -> None:
+    there_is(proxy, SSH, "tcp/80", tags=[tag_of(MARKER)])
+    used = proxy.project.details()["security_group_rule"]["used"]
+    proxy.project.quota(security_group_rule=used)
+    steps = steps_to(proxy, spec_of(), SSH, "tcp/443", ssh=meant(SSH))
+    assert [step.kind for step in steps] == [StepKind.NARROW, StepKind.WIDEN]
+    writer = provider.open_writer(account_of(proxy))
+    for step in steps:
+        writer.run(step)
+        assert lets_in(proxy.project.group("web")) == step.after
+    assert read(proxy).rules == meant(SSH, "tcp/443")  # type: ignore[union-attr]
 
 
 # The marker

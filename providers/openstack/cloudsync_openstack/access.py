@@ -7,7 +7,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from cloudsync.provider.access import Access, NeededFor, State, of_quota, rows_of
+from cloudsync.provider.access import Access, NeededFor, of_quota, rows_of, unread
 from cloudsync.provider.contract import Account, FirewallSpec, Present, Unreadable
 from cloudsync.provider.errors import AuthError, NotFound, ProviderError
 from cloudsync.rules import ANY, Rule
@@ -34,23 +34,13 @@ def _rows(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
     observed = OpenStackReader(api).read(specs)
     rows.append(_reading(list(observed.values())))
     rows += [
-        Access(
-            f"the group of {name}",
-            "plan",
-            _state(observation.error),
-            observation.error.message,
-            observation.error.temporary,
-        )
+        unread(f"the group of {name}", observation.error)
         for name, observation in observed.items()
         if isinstance(observation, Unreadable) and not isinstance(observation.error, AuthError)
     ]
     rows.append(_ports(api, specs))
     rows.append(_writing(api))
     return (*rows, *_quotas(api, project))
-
-
-def _state(error: ProviderError) -> State:
-    return "missing" if isinstance(error, NotFound) else "unknown"
 
 
 def _reading(observed: Sequence[object]) -> Access:

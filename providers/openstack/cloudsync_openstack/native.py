@@ -13,6 +13,7 @@ from cloudsync_openstack.answers import Group, Quotas
 from cloudsync_openstack.rules import NewRule
 
 CREATED = "managed by cloudsync"
+EGRESS_OF_NEW_GROUP = 2
 MAX_TAG = 60
 """Characters of a tag on every release; newer ones take 255."""
 _MARK = re.compile(r"cloudsync:([a-z0-9-]{1,20}):([a-z0-9._-]{1,40}):([0-9a-f]{8})")
@@ -39,6 +40,21 @@ class Found:
     quotas: Quotas | None = None
     """None if the cloud does not report them."""
     group: Group | None = None
+
+    @property
+    def by_itself(self) -> int:
+        """Rules that Neutron gives the group that is to be created, which count for the quota."""
+        return EGRESS_OF_NEW_GROUP if self.group is None else 0
+
+    def has_room(self, adding: Sequence[object], removing: Sequence[object]) -> bool:
+        """Whether the quota has room for rules to add, once others are removed; it may be unknown
+        or without limit."""
+        if self.quotas is None or not adding:
+            return True
+        if self.group is None and self.quotas.security_group.free == 0:
+            return False
+        free = self.quotas.security_group_rule.free
+        return free is None or len(adding) + self.by_itself <= free + len(removing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,8 +28,9 @@ from cloudsync.provider.contract import (
     VendorRule,
     Writer,
 )
+from cloudsync.provider.quota import Call, Difference, within_quota
 from cloudsync.provider.spelling import Spelling, spell
-from cloudsync.rules import NetworkSet, Rule, RuleSet
+from cloudsync.rules import NOTHING, NetworkSet, Rule, RuleSet
 from cloudsync_openstack.settings import (
     OpenStackAccount,
     OpenStackFirewall,
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
     from cloudsync_openstack.native import Found
     from cloudsync_openstack.rules import NewRule
 
-EGRESS_OF_NEW_GROUP = 2
-"""Rules that Neutron gives a new group by itself, which count for the quota."""
 _API = "https://docs.openstack.org/api-ref/network/v2/"
 
 
@@ -134,16 +133,20 @@ class OpenStackProvider:
             return Refusal(f"Neutron has no rule that lets in only this: {rest_text}")
         rules = observed.vendor_rules if isinstance(observed, Present) else ()
         spelling = spell(rules, target)
-        adding = _new(spelling, target)
-        if (full := _over_quota(state, len(adding), spelling)) is not None:
-            return Refusal(full)
+        change: Difference[NewRule | VendorRule] = Difference(
+            _new(spelling, target), (*spelling.going, *spelling.redundant), spelling.touches()
+        )
+        before = observed.rules if isinstance(observed, Present) else NOTHING
+        calls = within_quota(rules, before, target, change, state.has_room)
+        if calls is None:
+            return Refusal(_over_quota(state, len(change.adding), len(change.removing)))
         if isinstance(observed, Absent) or state.group is None:
-            steps = [_create(state, target, adding)]
+            steps = [_create(state, target, calls)]
         else:
-            marking = _marked(state.group, identity, target, observed.rules)
+            marking = _marked(state.group, identity, target, before)
             if isinstance(marking, Refusal):
                 return marking
-            steps = [*marking, *_changed(state.group, identity, target, observed.rules, spelling)]
+            steps = [*marking, *(_changed(state.group, identity, call) for call in calls)]
         return (*steps, *_attached(state, identity, target))
 
     def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
@@ -197,10 +200,13 @@ def _is_there(rule: NewRule, staying: Sequence[VendorRule]) -> bool:
     return any(r.list_id == rule.list_id and r.lets_in.covers(meaning) for r in staying)
 
 
-def _create(state: Found, target: Target, adding: tuple[NewRule, ...]) -> Step:
+def _create(state: Found, target: Target, calls: Sequence[Call[NewRule | VendorRule]]) -> Step:
     from cloudsync_openstack.native import Create
 
     name = name_of(target.spec)
+    adding = tuple(
+        rule for call in calls for rule in call.rules if not isinstance(rule, VendorRule)
+    )
     change = Create(name, state.project, target.spec.marker, adding)
     summary = f'create the group "{name}" with {len(adding)} rules'
     return Step(summary, StepKind.WIDEN, target.rules, native=change)
@@ -231,27 +237,18 @@ def _marked(
     return (Step(summary, StepKind.MARK, now, native=change, warning=warning),)
 
 
-def _changed(
-    group: Group, identity: str, target: Target, now: RuleSet, spelling: Spelling
-) -> list[Step]:
+def _changed(group: Group, identity: str, call: Call[NewRule | VendorRule]) -> Step:
+    """The rules to add or to delete, as a step."""
     from cloudsync_openstack.native import Add, Delete
 
-    steps = []
-    if adding := _new(spelling, target):
-        summary = f'add {len(adding)} rules to "{identity}"'
-        after = now | target.rules
-        steps.append(Step(summary, StepKind.WIDEN, after, native=Add(group.id, adding)))
-    if removing := tuple(rule.key for rule in (*spelling.going, *spelling.redundant)):
-        steps.append(
-            Step(
-                f'delete {len(removing)} rules of "{identity}"',
-                StepKind.NARROW,
-                target.rules,
-                native=Delete(removing),
-                touches=spelling.touches(),
-            )
-        )
-    return steps
+    count = len(call.rules)
+    if call.kind is StepKind.WIDEN:
+        adding = tuple(rule for rule in call.rules if not isinstance(rule, VendorRule))
+        summary = f'add {count} rules to "{identity}"'
+        return Step(summary, call.kind, call.after, native=Add(group.id, adding))
+    native = Delete(tuple(rule.key for rule in call.rules))
+    summary = f'delete {count} rules of "{identity}"'
+    return Step(summary, call.kind, call.after, native=native, touches=call.touches)
 
 
 def _attached(state: Found, identity: str, target: Target) -> list[Step]:
@@ -286,29 +283,28 @@ def _released(state: Found, identity: str, target: Target) -> tuple[Step, ...]:
     return (Step(summary, StepKind.MARK, target.rules, native=Mark(state.group, None)),)
 
 
-def _over_quota(state: Found, adding: int, spelling: Spelling) -> str | None:
-    """The numbers and the way out; None if everything fits, or the cloud reports no quota."""
-    if state.quotas is None or not adding:
-        return None
-    groups, rules = state.quotas.security_group, state.quotas.security_group_rule
-    if state.group is None:
-        if groups.free == 0:
-            return (
-                f"the project has {groups.used} of {groups.limit} security groups: no room for one "
-                "more. Delete one that nothing uses, or have the quota raised"
-            )
-        adding += EGRESS_OF_NEW_GROUP
-    if rules.free is None or adding <= rules.free:
-        return None
+def _over_quota(state: Found, adding: int, going: int) -> str:
+    """The numbers and the way out."""
+    quotas = state.quotas
+    if quotas is None:
+        raise TypeError("a quota that is not known is not passed")
+    groups, rules = quotas.security_group, quotas.security_group_rule
+    if state.group is None and groups.free == 0:
+        return (
+            f"the project has {groups.used} of {groups.limit} security groups: no room for one "
+            "more. Delete one that nothing uses, or have the quota raised"
+        )
+    adding += state.by_itself
+    free = rules.free or 0
     text = (
-        f"{adding} rules are to be added, and the quota of the project leaves {rules.free} "
+        f"{adding} rules are to be added, and the quota of the project leaves {free} "
         f"({rules.used} of {rules.limit} rules of all its groups are used)"
     )
-    going = len(spelling.going) + len(spelling.redundant)
-    if adding <= rules.free + going:
+    if adding <= free + going:
         return (
-            f"{text}. After the {going} closings they would fit; but what is wanted is opened"
-            f" before anything closes. Delete {adding - rules.free} of the unwanted rules first"
+            f"{text}. After the {going} closings they would fit; but no rule can be deleted before"
+            f" what it lets in is open by another. Delete {adding - free} of the unwanted rules"
+            " first"
         )
     return (
         f"{text}. Publish consecutive ports, name fewer sources, delete groups that nothing uses, "

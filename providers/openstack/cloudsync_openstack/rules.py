@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import ip_network
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Kept, VendorRule
 from cloudsync.provider.descriptions import OUR_MARK, fitting
+from cloudsync.provider.selectors import single_selectors, type_and_code
 from cloudsync.rules import ANY, NetworkSet, Rule, RuleSet, protocols
 from cloudsync.rules.networks import Family
 from cloudsync_openstack.answers import AddressGroup, GroupRule
@@ -60,6 +62,12 @@ class NewRule:
     description: str = ""
     list_id: str = ""
     """The address group that is its source, and that holds the networks of `meaning`."""
+    key: str = ""
+    """Neutron gives it its id once it is there."""
+
+    @property
+    def lets_in(self) -> RuleSet:
+        return RuleSet.of((self.meaning,))
 
     def body(self, group: str) -> dict[str, Any]:
         """The rule in a request to create it in the group with this id."""
@@ -148,20 +156,14 @@ def meaning_of(rule: GroupRule) -> Rule:
 def new_rules(rule: Rule, description: str = "", list_id: str = "") -> Iterator[NewRule]:
     """The rules of Neutron that a rule of ours is: one for each network, protocol and ICMP type; by
     an address group one for each address family instead."""
-    low, high = protocols.numbers(rule.protocol)
-    names = (
-        ["all"] if rule.protocol == "all" else [protocols.name(n, n) for n in range(low, high + 1)]
-    )
     if list_id:
         sources = [networks for f in _EVERYWHERE if (networks := rule.sources.family(f))]
     else:
         sources = [NetworkSet.of((cidr,)) for cidr in rule.sources.written()]
+    text = fitting(plain(description), MAX_DESCRIPTION)
     for network_ in sources:
-        for name in names:
-            whole = rule if low == high else Rule.of(name, "", rule.sources)
-            for first, last in _sayable(whole):
-                meaning = Rule(name, first, last, network_)
-                yield NewRule(meaning, fitting(plain(description), MAX_DESCRIPTION), list_id)
+        for piece in single_selectors(rule):
+            yield NewRule(replace(piece, sources=network_), text, list_id)
 
 
 def inexpressible(rules: RuleSet) -> RuleSet:
@@ -228,19 +230,6 @@ def _selector(number: int, rule: GroupRule) -> str:
     return f"{first}" if last is None else f"{first}/{last}"
 
 
-def _sayable(rule: Rule) -> Iterator[tuple[int, int]]:
-    """Neutron says one ICMP type, one code of a type, or all of them; a range of them is several
-    rules."""
-    if rule.protocol not in ("icmp", "icmpv6") or not rule.ports:
-        yield rule.first, rule.last
-        return
-    first = rule.first
-    while first <= rule.last:
-        last = first + 255 if first % 256 == 0 and first + 255 <= rule.last else first
-        yield first, last
-        first = last + 1
-
-
 def _protocol(rule: Rule) -> str | None:
     if rule.protocol == "all":
         return None
@@ -255,4 +244,4 @@ def _range(rule: Rule) -> tuple[int | None, int | None]:
         return None, None
     if rule.has_ports:
         return rule.first, rule.last
-    return rule.first // 256, None if rule.last - rule.first == 255 else rule.first % 256
+    return type_and_code(rule)

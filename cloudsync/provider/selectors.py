@@ -1,0 +1,37 @@
+"""Rules as vendors say them that know one protocol a rule, and of ICMP all types, one type, or one
+code of a type. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from cloudsync.rules import Rule, protocols
+
+CODES = 256
+"""Codes of an ICMP type: type and code are one number in `Rule.first` and `Rule.last`."""
+
+
+def single_selectors(rule: Rule) -> Iterator[Rule]:
+    """The rule as several, each with one protocol (`all` is one too) and one selector."""
+    if not rule.is_one_protocol and rule.protocol != "all":
+        low, high = protocols.numbers(rule.protocol)
+        for number in range(low, high + 1):
+            yield Rule.of(protocols.name(number, number), "", rule.sources)
+        return
+    if not rule.ports or rule.protocol not in ("icmp", "icmpv6"):
+        yield rule
+        return
+    first = rule.first
+    while first <= rule.last:
+        whole_type = first % CODES == 0 and first + CODES - 1 <= rule.last
+        last = first + CODES - 1 if whole_type else first
+        yield replace(rule, first=first, last=last)
+        first = last + 1
+
+
+def type_and_code(rule: Rule) -> tuple[int | None, int | None]:
+    """Of a rule for ICMP, one of `single_selectors`; None for all of them."""
+    if not rule.ports:
+        return None, None
+    return rule.first // CODES, None if rule.first < rule.last else rule.first % CODES
