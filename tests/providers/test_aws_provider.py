@@ -32,6 +32,7 @@ from cloudsync.provider.errors import (
 )
 from cloudsync.provider.marker import Marker
 from cloudsync_aws import provider
+from cloudsync_aws.answers import Group, Instance
 from cloudsync_aws.machines import fleet
 from cloudsync_aws.settings import AwsAccount, AwsFirewall
 from tests.doubles.ec2 import Ec2Double, fault_body
@@ -480,6 +481,16 @@ def test_a_group_that_is_named_by_id_and_not_there_is_an_error_and_not_empty(
     assert "sg-0123456789abcdef0" in observed.error.message
 
 
+def test_law1_a_group_that_is_deleted_meanwhile_is_not_there_at_the_next_read(
+    region: Region, cloud: Ec2Double
+) -> None:
+    id_ = cloud.add_group("cloudsync-web")
+    reader = provider.open_reader(region.account())
+    assert isinstance(reader.read([region.spec])["web"], Present)
+    del cloud.groups[id_]
+    assert isinstance(reader.read([region.spec])["web"], Absent)
+
+
 def test_a_page_that_is_missing_is_not_a_shorter_list(region: Region, cloud: Ec2Double) -> None:
     cloud.add_group("cloudsync-a", permissions=[SSH])
     cloud.add_group("cloudsync-web", permissions=[SSH])
@@ -706,19 +717,15 @@ def test_the_configured_endpoint_comes_before_the_environment(
 
 
 def test_a_group_is_understood_once_however_many_instances_it_is_on() -> None:
-    groups = {
-        "sg-1": {
-            "GroupId": "sg-1",
-            "GroupName": "web",
-            "VpcId": "vpc-1",
-            "IpPermissions": [tcp(port) for port in range(1000, 1060)],
-        }
-    }
+    inbound = tuple(tcp(port) for port in range(1000, 1060))
+    groups = {"sg-1": Group("sg-1", "web", "vpc-1", {}, inbound)}
     spec = FirewallSpec("web", AwsFirewall(vpc_id="vpc-0123456789abcdef0"), MARK)
 
     def look(count: int) -> int:
         nic = {"NetworkInterfaceId": "eni-1", "Groups": [{"GroupId": "sg-1"}]}
-        instances = [{"InstanceId": f"i-{n}", "NetworkInterfaces": [nic]} for n in range(count)]
+        instances = [
+            Instance.of({"InstanceId": f"i-{n}", "NetworkInterfaces": [nic]}) for n in range(count)
+        ]
         return operations(lambda: fleet([spec], instances, groups, {}, "eu-central-1"))
 
     look(1)

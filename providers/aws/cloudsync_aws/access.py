@@ -8,21 +8,25 @@ configuration that exists.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from cloudsync.provider.access import Access, NeededFor, of_quota, rows_of
+from cloudsync.provider.access import Access, NeededFor, asked, of_quota, rows_of, unread
 from cloudsync.provider.contract import Account, FirewallSpec, Present, Unreadable
-from cloudsync.provider.errors import AuthError, NotFound, ProviderError
-from cloudsync_aws.client import Api, NotAllowed
-from cloudsync_aws.native import Found
-from cloudsync_aws.permissions import Family
+from cloudsync.provider.errors import Forbidden
+from cloudsync_aws import provider
+from cloudsync_aws.native import FAMILIES, Found, creation, tags_of
 from cloudsync_aws.reader import AwsReader
-from cloudsync_aws.settings import name_of, settings_of
 
-_NETWORK = [
-    {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "IpRanges": [{"CidrIp": "192.0.2.1/32"}]}
-]  # TEST-NET-1, never sent for good
+_NETWORK = {
+    "IpProtocol": "tcp",
+    "FromPort": 1,
+    "ToPort": 1,
+    "IpRanges": [{"CidrIp": "192.0.2.1/32"}],
+}
+"""Of TEST-NET-1, and never written."""
 _LIST = "pl-00000000000000000"
+Question = tuple[str, NeededFor, Mapping[str, Any]]
 
 
 def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
@@ -32,75 +36,54 @@ def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
 
 def _rows(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
     """Raises `ProviderError` if AWS does not accept the credentials."""
-    api = Api(account)
+    api = provider.open_client(account)
     try:
         api.dry_run("DescribeSecurityGroups", {})
-    except NotAllowed as error:
+    except Forbidden as error:
         return (Access("ec2:DescribeSecurityGroups", "plan", "missing", error.message),)
-    rows = [
+    observed = AwsReader(api).read(specs)
+    groups = [group for group in observed.values() if isinstance(group, Present)]
+    return [
         Access("credentials", "plan", "ok", "AWS accepts them"),
         Access("ec2:DescribeSecurityGroups", "plan", "ok", "granted"),
+        *(
+            unread(f"the group of {name}", observation.error)
+            for name, observation in observed.items()
+            if isinstance(observation, Unreadable)
+        ),
+        *(
+            asked(f"ec2:{operation}", needed_for, partial(api.dry_run, operation, some), "granted")
+            for operation, needed_for, some in _questions(groups, specs)
+        ),
+        *(
+            of_quota(
+                f"rules of {group.id} for IPv{family}",
+                group.native.used(family),
+                group.native.quota,
+            )
+            for group in groups
+            if isinstance(group.native, Found)
+            for family in FAMILIES
+        ),
     ]
-    observed = AwsReader(api).read(specs)
-    rows += [
-        Access(f"the group of {name}", "plan", "missing", observation.error.message)
-        if isinstance(observation.error, NotFound)
-        else Access(
-            f"the group of {name}",
-            "plan",
-            "unknown",
-            observation.error.message,
-            observation.error.temporary,
-        )
-        for name, observation in observed.items()
-        if isinstance(observation, Unreadable)
+
+
+def _questions(groups: Sequence[Present], specs: Sequence[FirewallSpec]) -> list[Question]:
+    """Operations with parameters as a run would have them."""
+    questions: list[Question] = [
+        ("DescribeManagedPrefixLists", "plan", {}),
+        ("DescribeInstances", "exposure", {}),
+        ("GetManagedPrefixListEntries", "plan", {"PrefixListId": _LIST}),
     ]
-    groups = [observation for observation in observed.values() if isinstance(observation, Present)]
-    rows.append(_asked(api, "DescribeManagedPrefixLists", "plan", {}))
-    rows.append(_asked(api, "DescribeInstances", "exposure", {}))
-    rows.append(_asked(api, "GetManagedPrefixListEntries", "plan", {"PrefixListId": _LIST}))
     if groups:
-        where = {"GroupId": groups[0].id, "IpPermissions": _NETWORK}
-        rows.append(_asked(api, "AuthorizeSecurityGroupIngress", "apply", where))
-        rows.append(_asked(api, "RevokeSecurityGroupIngress", "apply", where))
-        tag = {
-            "Resources": [groups[0].id],
-            "Tags": [{"Key": "cloudsync:owner", "Value": specs[0].marker.owner}],
-        }
-        rows.append(_asked(api, "CreateTags", "apply", tag))
-    creating = next((spec for spec in specs if settings_of(spec).vpc_id is not None), None)
+        rules = {"GroupId": groups[0].id, "IpPermissions": [_NETWORK]}
+        tags = {"Resources": [groups[0].id], "Tags": tags_of(specs[0].marker)}
+        questions.append(("AuthorizeSecurityGroupIngress", "apply", rules))
+        questions.append(("RevokeSecurityGroupIngress", "apply", rules))
+        questions.append(("CreateTags", "apply", tags))
+    creating = next((spec for spec in specs if provider.settings_of(spec).vpc_id), None)
     if creating is not None:
-        new = {
-            "GroupName": name_of(creating),
-            "Description": "managed by cloudsync",
-            "VpcId": settings_of(creating).vpc_id,
-            "TagSpecifications": [
-                {
-                    "ResourceType": "security-group",
-                    "Tags": [{"Key": "cloudsync:owner", "Value": creating.marker.owner}],
-                }
-            ],
-        }
-        rows.append(_asked(api, "CreateSecurityGroup", "apply", new))
-    families: tuple[Family, ...] = (4, 6)
-    for group in groups:
-        if isinstance(state := group.native, Found):
-            for family in families:
-                used = sum(permission.family == family for permission in state.permissions) + sum(
-                    other.weight for other in state.others
-                )
-                rows.append(of_quota(f"rules of {group.id} for IPv{family}", used, state.quota))
-    return rows
-
-
-def _asked(
-    api: Api, operation: str, needed_for: NeededFor, parameters: Mapping[str, Any]
-) -> Access:
-    what = f"ec2:{operation}"
-    try:
-        api.dry_run(operation, parameters)
-    except AuthError:
-        return Access(what, needed_for, "missing", "the policy in docs/providers/aws.md allows it")
-    except ProviderError as error:
-        return Access(what, needed_for, "unknown", error.message, error.temporary)
-    return Access(what, needed_for, "ok", "granted")
+        vpc = provider.settings_of(creating).vpc_id
+        new = creation(provider.name_of(creating), vpc, creating.marker)
+        questions.append(("CreateSecurityGroup", "apply", new))
+    return questions

@@ -3,9 +3,10 @@ all of it within a deadline."""
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any
 
@@ -19,29 +20,23 @@ from botocore.session import Session as BotocoreSession
 
 from cloudsync import __version__
 from cloudsync.provider.contract import Account
-from cloudsync.provider.errors import (
-    AuthError,
-    Conflict,
-    NotFound,
-    ProviderError,
-    QuotaExceeded,
-    RateLimited,
-    Transient,
-    Unsupported,
-)
-from cloudsync.provider.retry import retried, seconds_of
+from cloudsync.provider.errors import AuthError, Forbidden, ProviderError, Transient, Unsupported
+from cloudsync.provider.failures import Failure, by_status
+from cloudsync.provider.retry import repeated, seconds_left, seconds_of
 from cloudsync_aws.permissions import plain
 from cloudsync_aws.settings import AwsAccount
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 15
-_THROTTLED = (
-    "RequestLimitExceeded",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-    "Client.RequestLimitExceeded",
-)
+VALUES = 200
+"""Values that a filter takes."""
+_LISTS: Mapping[str, tuple[str, int | None]] = {
+    "DescribeInstances": ("Reservations", 1000),
+    "DescribeManagedPrefixLists": ("PrefixLists", None),
+    "DescribeSecurityGroups": ("SecurityGroups", 1000),
+    "GetManagedPrefixListEntries": ("Entries", 100),
+}
+"""By operation, the list in its answer, and how many items a page is asked to have."""
 _CREDENTIALS = {
     "AuthFailure": "AWS does not accept the credentials",
     "InvalidClientTokenId": "AWS does not know the access key",
@@ -57,30 +52,44 @@ _CREDENTIALS = {
     "PendingVerification": "the account is not verified yet",
     "Blocked": "the account is blocked",
 }
-_MOVED = (
-    "InvalidPermission.Duplicate",
-    "InvalidPermission.NotFound",
-    "InvalidSecurityGroupRuleId.NotFound",
-    "InvalidGroup.Duplicate",
-    "IncorrectState",
+_STATUSES = (
+    (r"(Client\.)?RequestLimitExceeded|Throttling(Exception)?|TooManyRequestsException", 429),
+    (r".+\.Duplicate|Invalid(Permission|SecurityGroupRuleId)\.NotFound|IncorrectState", 409),
+    (r".+\.NotFound|InvalidGroupId\.Malformed", 404),
+    (r".+LimitExceeded", 507),
+    (r"Internal(Error|Failure)|(Service)?Unavailable", 500),
 )
-_GONE = (
-    "InvalidGroup.NotFound",
-    "InvalidGroupId.Malformed",
-    "InvalidVpcID.NotFound",
-    "InvalidVpcId.NotFound",
-    "InvalidSecurityGroupID.NotFound",
+"""AWS's error codes and the status that says what they mean, since EC2 answers most of them with
+400; the first that matches.
+https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"""
+# What botocore's parser raises for XML of another shape than the operation's.
+_UNREADABLE = (ResponseParserError, AttributeError, KeyError, TypeError, ValueError)
+_LOST: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((aws.ReadTimeoutError,), "no answer in time"),
+    ((aws.ResponseStreamingError, aws.IncompleteReadError), "the answer broke off"),
+    ((aws.HTTPClientError,), "the connection failed"),
+    (_UNREADABLE, "an answer that cannot be read"),
 )
-_QUOTA = (
-    "RulesPerSecurityGroupLimitExceeded",
-    "SecurityGroupLimitExceeded",
-    "SecurityGroupsPerInterfaceLimitExceeded",
-    "TagLimitExceeded",
-)
-
-
-class NotAllowed(AuthError):
-    """The credentials are good, and a permission is missing."""
+"""How a call ends whose answer did not come or cannot be used: the first that fits."""
+_NEVER_SENT = (aws.ConnectTimeoutError, aws.EndpointConnectionError, aws.ProxyConnectionError)
+_NO_CREDENTIALS: Mapping[type[Exception], str] = {
+    aws.NoCredentialsError: (
+        "no AWS credentials for {account}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a"
+        " profile, or a role"
+    ),
+    aws.PartialCredentialsError: (
+        "the AWS credentials for {account} are incomplete: {variable} is missing"
+    ),
+    aws.ProfileNotFound: (
+        "the profile {profile!r} of {account} is not in the AWS configuration of this user"
+    ),
+    FileNotFoundError: (
+        "a credential file of {account} does not exist (AWS_WEB_IDENTITY_TOKEN_FILE?)"
+    ),
+    Exception: "the AWS credentials for {account} cannot be had: {error}",
+}
+"""Every way the SDK's credential chain fails (a missing web-identity file is a plain OSError), as
+a line; the first that fits."""
 
 
 class WouldWork(ProviderError):
@@ -88,12 +97,10 @@ class WouldWork(ProviderError):
 
 
 class Api:
-    """One account in one region. Raises `AuthError` where the credentials cannot be had."""
+    """One account in one region. Raises `AuthError` if the credentials cannot be had."""
 
-    def __init__(self, account: Account) -> None:
-        if not isinstance(account.settings, AwsAccount):
-            raise TypeError(f"settings of another provider for the account {account.name}")
-        self.account, self.settings = account, account.settings
+    def __init__(self, account: Account, settings: AwsAccount) -> None:
+        self.account, self.settings = account, settings
         config = Config(
             connect_timeout=CONNECT_SECONDS,
             read_timeout=max(1.0, min(READ_SECONDS, account.deadline - time.monotonic())),
@@ -103,71 +110,35 @@ class Api:
             user_agent_extra=f"cloudsync/{__version__}",
         )
         try:
-            self._client: Any = _session(self.settings).client(
-                "ec2", endpoint_url=self.settings.endpoint, config=config
+            self._client: Any = _session(settings).client(
+                "ec2", endpoint_url=settings.endpoint, config=config
             )
         except (aws.BotoCoreError, OSError, ValueError) as error:
             raise self._no_credentials(error) from None
 
-    def read(self, operation: str, parameters: Mapping[str, Any], name: str) -> dict[str, Any]:
-        """A read whose answer has a list `name`, repeated while that may help. Raises
-        `ProviderError`."""
-
-        def once() -> dict[str, Any]:
-            answer = self._call(operation, parameters, write=False)
-            # boto3 takes a page of a proxy, which may be XML too, for an answer with nothing in it.
-            if not isinstance(answer.get(name), list):
-                raise Transient(f"{operation}: an answer without {name}")
-            return answer
-
-        return retried(once, deadline=self.account.deadline, safe=lambda error: error.temporary)
-
-    def write(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """A write, repeated only where AWS says that it did nothing. Raises `ProviderError`, with
-        `fate_unknown` where it is."""
-
-        def once() -> dict[str, Any]:
-            answer = self._call(operation, parameters, write=True)
-            # Every answer of EC2 names its request; a page of a proxy, which boto3 takes for an
-            # empty answer, does not.
-            if answer.get("Return") is not True and not answer.get("ResponseMetadata", {}).get(
-                "RequestId"
-            ):
-                raise Transient(
-                    f"{operation}: an answer that does not say it was done", fate_unknown=True
-                )
-            return answer
-
-        return retried(
-            once,
-            deadline=self.account.deadline,
-            safe=lambda error: (
-                error.temporary and not error.fate_unknown and not isinstance(error, Conflict)
-            ),
-        )
-
-    def dry_run(self, operation: str, parameters: Mapping[str, Any]) -> None:
-        """Ask whether it would be allowed; nothing is done. Raises `ProviderError`, `AuthError`
-        where it is not allowed."""
-
-        def once() -> None:
-            try:
-                self._call(operation, {**parameters, "DryRun": True}, write=False)
-            except WouldWork:
-                return
-            raise Transient(f"{operation}: a dry run was answered as if it were none")
-
-        retried(once, deadline=self.account.deadline, safe=lambda error: error.temporary)
-
-    def pages(
-        self, operation: str, name: str, parameters: Mapping[str, Any]
+    def listed(
+        self, operation: str, filters: Mapping[str, Collection[str | None]]
     ) -> list[dict[str, Any]]:
-        """Every item of a list; AWS may page whether it was asked to or not."""
+        """Every item that has one of the values of each filter. The first filter may have more
+        values than a call takes; without any there is no call. Raises `ProviderError`."""
+        (name, values), *others = filters.items()
+        wanted = sorted(filter(None, values))
+        items: list[dict[str, Any]] = []
+        for start in range(0, len(wanted), VALUES):
+            chosen = ((name, wanted[start : start + VALUES]), *others)
+            parameters = [{"Name": name, "Values": list(some)} for name, some in chosen]
+            items += self.pages(operation, {"Filters": parameters})
+        return items
+
+    def pages(self, operation: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Every item of a list; AWS may page whether it was asked to or not. Raises
+        `ProviderError`."""
+        name, size = _LISTS[operation]
         items: list[dict[str, Any]] = []
         seen: set[str] = set()
-        more = dict(parameters)
+        page = {**parameters, **({"MaxResults": size} if size else {})}
         while True:
-            answer = self.read(operation, more, name)
+            answer = self._repeated(operation, page)
             items += answer[name]
             token = answer.get("NextToken")
             if not token:
@@ -175,75 +146,84 @@ class Api:
             if token in seen:
                 raise Transient(f"{operation}: the pages do not end")
             seen.add(token)
-            more["NextToken"] = token
+            page["NextToken"] = token
             self.account.progress(f"{self.account.name}: {operation}, {len(items)} so far")
+
+    def write(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """A write, repeated only if AWS says that it did nothing. Raises `ProviderError`, with
+        `fate_unknown` if it is."""
+        return self._repeated(operation, parameters, write=True)
+
+    def dry_run(self, operation: str, parameters: Mapping[str, Any]) -> None:
+        """Ask whether it would be allowed; nothing is done. Raises `ProviderError`, `Forbidden`
+        if it is not allowed."""
+        try:
+            self._repeated(operation, {**parameters, "DryRun": True})
+        except WouldWork:
+            return
+        raise Transient(f"{operation}: a dry run was answered as if it were none")
+
+    def _repeated(
+        self, operation: str, parameters: Mapping[str, Any], *, write: bool = False
+    ) -> dict[str, Any]:
+        return repeated(
+            lambda: self._call(operation, parameters, write=write),
+            deadline=self.account.deadline,
+            write=write,
+        )
 
     def _call(
         self, operation: str, parameters: Mapping[str, Any], *, write: bool
     ) -> dict[str, Any]:
-        if self.account.deadline - time.monotonic() <= 0:
-            raise Transient(f"{operation}: the run's deadline is reached")
+        seconds_left(self.account.deadline, operation)
+        call = getattr(self._client, xform_name(operation))
         try:
-            answer: dict[str, Any] = getattr(self._client, xform_name(operation))(**parameters)
+            answer: dict[str, Any] = call(**parameters)
         except aws.ClientError as error:
             raise mapped(operation, error, write=write) from None
-        except (
-            aws.ConnectTimeoutError,
-            aws.EndpointConnectionError,
-            aws.ProxyConnectionError,
-        ) as error:
-            raise Transient(f"{operation}: {self._where(error)} cannot be reached") from None
-        except aws.ReadTimeoutError:
-            raise Transient(f"{operation}: no answer in time", fate_unknown=write) from None
-        except (aws.SSLError, aws.HTTPClientError):
-            raise Transient(f"{operation}: the connection failed", fate_unknown=write) from None
-        except (aws.ResponseStreamingError, aws.IncompleteReadError):
-            raise Transient(f"{operation}: the answer broke off", fate_unknown=write) from None
-        except (aws.ParamValidationError, aws.UnknownServiceError) as error:
-            raise Unsupported(f"{operation}: {type(error).__name__}") from None
-        except (aws.BotoCoreError, OSError) as error:
-            raise self._no_credentials(error) from None
-        except (ResponseParserError, ValueError):
+        except (aws.BotoCoreError, OSError, *_UNREADABLE) as error:
+            raise self._failed(operation, error, write=write) from None
+        # boto3 takes a page of a proxy, which may be XML too, for an answer with nothing in it. A
+        # real one has its list, and that of a write names its request.
+        name = _LISTS.get(operation, ("", None))[0]
+        if name and not isinstance(answer.get(name), list):
+            raise Transient(f"{operation}: an answer without {name}")
+        proof = answer.get("Return") is True or answer.get("ResponseMetadata", {}).get("RequestId")
+        if write and not proof:
             raise Transient(
-                f"{operation}: an answer that cannot be read", fate_unknown=write
-            ) from None
+                f"{operation}: an answer that does not say it was done", fate_unknown=True
+            )
         return answer
 
-    def _no_credentials(self, error: Exception) -> ProviderError:
-        """Every way the SDK's credential chain fails (a missing web-identity file is a plain
-        OSError), as one line."""
-        of = f"the account {self.account.name}"
-        if isinstance(error, aws.NoCredentialsError):
-            return AuthError(
-                f"no AWS credentials for {of}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a"
-                " profile, or a role"
-            )
-        if isinstance(error, aws.PartialCredentialsError):
-            return AuthError(
-                f"the AWS credentials for {of} are incomplete:"
-                f" {error.kwargs.get('cred_var', 'a part')} is missing"
-            )
-        if isinstance(error, aws.ProfileNotFound):
-            return AuthError(
-                f"the profile {self.settings.profile!r} of {of} is not in the AWS configuration of"
-                " this user"
-            )
-        if isinstance(error, aws.NoRegionError):
-            return AuthError(f"{of} has no region")
-        if isinstance(error, FileNotFoundError):
-            return AuthError(
-                f"a credential file of {of} does not exist (AWS_WEB_IDENTITY_TOKEN_FILE?)"
-            )
-        if isinstance(
-            error, aws.EndpointConnectionError | aws.ConnectionError | aws.HTTPClientError
-        ):
-            return Transient(
-                f"the AWS credentials for {of} could not be fetched: the connection failed"
-            )
-        return AuthError(f"the AWS credentials for {of} cannot be had: {type(error).__name__}")
+    def _failed(self, operation: str, error: Exception, *, write: bool) -> ProviderError:
+        """A call that got no answer of AWS."""
+        if isinstance(error, _NEVER_SENT):
+            url = str(getattr(error, "kwargs", {}).get("endpoint_url", "AWS"))
+            return Transient(f"{operation}: {url.split('?')[0][:120]} cannot be reached")
+        if isinstance(error, aws.ParamValidationError | aws.UnknownServiceError):
+            return Unsupported(f"{operation}: {type(error).__name__}")
+        for kinds, what in _LOST:
+            if isinstance(error, kinds):
+                return Transient(f"{operation}: {what}", fate_unknown=write)
+        return self._no_credentials(error)
 
-    def _where(self, error: Exception) -> str:
-        return str(getattr(error, "kwargs", {}).get("endpoint_url", "AWS")).split("?")[0][:120]
+    def _no_credentials(self, error: Exception) -> ProviderError:
+        """Why the SDK's credential chain ended in nothing."""
+        account = f"the account {self.account.name}"
+        if isinstance(error, aws.ConnectionError | aws.HTTPClientError):
+            return Transient(
+                f"the AWS credentials for {account} could not be fetched: the connection failed"
+            )
+        text = next(text for kind, text in _NO_CREDENTIALS.items() if isinstance(error, kind))
+        variable = getattr(error, "kwargs", {}).get("cred_var", "a part")
+        return AuthError(
+            text.format(
+                account=account,
+                variable=variable,
+                profile=self.settings.profile,
+                error=type(error).__name__,
+            )
+        )
 
 
 _reading_models = threading.Lock()
@@ -251,7 +231,7 @@ _reading_models = threading.Lock()
 
 def _models() -> Any:
     """botocore's reader of its models of the API, with those of EC2 read: to parse them takes a
-    tenth of a second and 10 MiB. Accounts are opened side by side, so the first of them holds the
+    tenth of a second and 10 MiB. Accounts are opened in parallel, so the first of them holds the
     others up; else each would parse its own."""
     with _reading_models:
         return _read_models()
@@ -275,54 +255,29 @@ def _session(settings: AwsAccount) -> Any:
     session = boto3.Session(
         profile_name=settings.profile, region_name=settings.region, botocore_session=core
     )
-    models.search_paths[:] = dict.fromkeys(
-        models.search_paths
-    )  # boto3 adds its own folder, each time
+    # boto3 adds its own folder, each time.
+    models.search_paths[:] = dict.fromkeys(models.search_paths)
     return session
 
 
 def mapped(operation: str, error: aws.ClientError, *, write: bool) -> ProviderError:
-    """AWS's error codes
-    (https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html) as provider
-    errors."""
+    """An error that AWS answered, as a provider error."""
     details = error.response.get("Error", {})
-    code, message = (
-        str(details.get("Code", "unknown")),
-        plain(str(details.get("Message", "")))[:200],
-    )
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    text = f"{operation}: {plain(code)[:80]}: {message}"
-    if code in _THROTTLED or status == 429:
-        hint = str(
-            error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
-        )
-        return RateLimited(text, retry_after=seconds_of(hint))
+    metadata = error.response.get("ResponseMetadata", {})
+    code, message = str(details.get("Code", "unknown")), str(details.get("Message", ""))
+    answered = int(metadata.get("HTTPStatusCode", 0))
+    status = next((meant for codes, meant in _STATUSES if re.fullmatch(codes, code)), answered)
+    advice = "somebody else changed the group meanwhile" if status == 409 else ""
+    hint = seconds_of(str(metadata.get("HTTPHeaders", {}).get("retry-after", "")))
+    text = plain(message)[:200]
+    failure = Failure(operation, status, plain(code)[:80], text, write, hint, advice)
     if code == "DryRunOperation":
-        return WouldWork(text)
+        return WouldWork(failure.text)
     if code in ("UnauthorizedOperation", "AccessDeniedException"):
-        return NotAllowed(
-            f"the credentials may not do ec2:{operation} ({plain(code)}); the policy in"
+        return Forbidden(
+            f"the credentials may not do ec2:{operation} ({failure.code}); the policy in"
             " docs/providers/aws.md allows it"
         )
     if code in _CREDENTIALS:
         return AuthError(f"{operation}: {_CREDENTIALS[code]} ({code})")
-    if code in _MOVED:
-        return Conflict(f"{text} (somebody else changed the group meanwhile)")
-    if code in _QUOTA:
-        return QuotaExceeded(text)
-    if code in _GONE or status == 404:
-        return NotFound(text)
-    if status == 401:
-        return AuthError(text)
-    if status >= 500 or code in (
-        "InternalError",
-        "InternalFailure",
-        "Unavailable",
-        "ServiceUnavailable",
-    ):
-        return Transient(text, fate_unknown=write)
-    if status == 403:
-        return AuthError(text)
-    if status == 409:
-        return Conflict(text)
-    return Unsupported(text)
+    return by_status(failure)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cloudsync.provider.contract import Account
-from cloudsync.provider.errors import Transient
 from cloudsync.provider.init import (
     Answers,
     Credential,
@@ -15,6 +13,9 @@ from cloudsync.provider.init import (
     VisibleMachine,
     noted,
 )
+
+if TYPE_CHECKING:
+    from cloudsync_aws.answers import Instance
 
 
 def _account(answers: Answers, credential: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
@@ -42,41 +43,26 @@ def _firewall(answers: Answers) -> list[str]:
 def _instances(account: Account) -> list[VisibleMachine]:
     """The instances of the region that run or can run again, with the VPC to make a group in and
     the groups that are on them. Raises `ProviderError`."""
-    from cloudsync_aws.client import Api
-    from cloudsync_aws.reader import PAGE, STATES
+    from cloudsync_aws import provider
+    from cloudsync_aws.answers import instances_in
+    from cloudsync_aws.reader import ALIVE
 
-    alive = [{"Name": "instance-state-name", "Values": list(STATES)}]
-    query = {"Filters": alive, "MaxResults": PAGE}
-    listed = Api(account).pages("DescribeInstances", "Reservations", query)
-    try:
-        return [_visible(instance) for answer in listed for instance in answer["Instances"]]
-    except (KeyError, TypeError, AttributeError):
-        raise Transient("the instances of AWS cannot be understood") from None
+    listed = provider.open_client(account).listed("DescribeInstances", ALIVE)
+    return [_visible(instance) for instance in instances_in(listed)]
 
 
-def _visible(instance: Mapping[str, Any]) -> VisibleMachine:
-    from cloudsync_aws.machines import addresses_of, name_of_instance
+def _visible(instance: Instance) -> VisibleMachine:
     from cloudsync_aws.permissions import plain
 
-    interfaces = instance.get("NetworkInterfaces") or ()
-    public = [address for interface in interfaces for address in addresses_of(interface)]
-    private = [
-        str(interface_address["PrivateIpAddress"])
-        for interface_address in interfaces
-        if interface_address.get("PrivateIpAddress")
-    ]
-    groups = {
-        f"{group['GroupId']} ({group.get('GroupName')})": None
-        for interface in interfaces
-        for group in interface["Groups"]
-    }
-    vpc = str(instance.get("VpcId") or "")
-    on_it = f"groups {', '.join(groups)}" if groups else ""
+    addresses = [address for nic in instance.nics for address in nic.addresses]
+    private = [nic.private for nic in instance.nics if nic.private]
+    groups = ", ".join(f"{id_} ({name})" for id_, name in instance.groups.items())
+    detail = filter(None, (instance.vpc, groups and f"groups {groups}"))
     return VisibleMachine(
-        plain(name_of_instance(instance)),
-        vpc,
-        tuple(dict.fromkeys((*public, *private))),
-        plain(", ".join(filter(None, (vpc, on_it)))),
+        plain(instance.name),
+        instance.vpc,
+        tuple(dict.fromkeys((*addresses, *private))),
+        plain(", ".join(detail)),
     )
 
 
@@ -85,12 +71,11 @@ STARTER = Starter(
     account=_account,
     firewall=_firewall,
     credentials=(
-        *(
-            Credential("AWS_ACCESS_KEY_ID"),
-            Credential("AWS_PROFILE"),
-            Credential("AWS_WEB_IDENTITY_TOKEN_FILE"),
-        ),
-        *(Credential(file=".aws/credentials"), Credential(file=".aws/config")),
+        Credential("AWS_ACCESS_KEY_ID"),
+        Credential("AWS_PROFILE"),
+        Credential("AWS_WEB_IDENTITY_TOKEN_FILE"),
+        Credential(file=".aws/credentials"),
+        Credential(file=".aws/config"),
     ),
     questions=(
         Question(

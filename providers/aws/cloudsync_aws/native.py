@@ -3,52 +3,75 @@ as tags."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Any, Literal
+from typing import Any
 
 from cloudsync.frozen import dataclass
-from cloudsync.provider.marker import Marker
+from cloudsync.provider.marker import Marker, MarkerKeys
+from cloudsync.rules.networks import Family
 from cloudsync_aws.permissions import Other, Permission
 
-OWNER, FIREWALL, HOSTS = "cloudsync:owner", "cloudsync:firewall", "cloudsync:hosts"
+FAMILIES: tuple[Family, ...] = (4, 6)
+MARKER = MarkerKeys("cloudsync:owner", "cloudsync:firewall", "cloudsync:hosts")
+DESCRIPTION = "managed by cloudsync"
+"""Of every group that is created; it can never be changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the planner needs of a group beside its rules; for an absent one too. `quota`: inbound
-    rules a family."""
+    """What the planner needs of a group besides its rules; for an absent one too."""
 
     quota: int
-    group_id: str | None = None
+    """Inbound rules for each address family."""
+    group_id: str = ""
+    """Empty for a group that does not exist."""
     permissions: tuple[Permission, ...] = ()
     others: tuple[Other, ...] = ()
     weights: Mapping[str, int] = field(default_factory=dict)
     """What a rule by a prefix list costs of the quota, by the list's id."""
 
+    def used(self, family: Family) -> int:
+        """How many rules of the quota are used."""
+        own = sum(permission.costs(family) for permission in self.permissions)
+        return own + sum(other.weight for other in self.others)
+
+    def over(
+        self, family: Family, adding: Sequence[Permission], removing: Sequence[Permission] = ()
+    ) -> bool:
+        """Whether what is added passes the quota of a family, with what is there and without what
+        is removed. A family that gains nothing passes nothing."""
+        more = sum(permission.costs(family) for permission in adding)
+        less = sum(permission.costs(family) for permission in removing)
+        return more > 0 and self.used(family) + more - less > self.quota
+
+    def has_room(self, adding: Sequence[Permission], removing: Sequence[Permission] = ()) -> bool:
+        """Whether the quotas of both families have room."""
+        return not any(self.over(family, adding, removing) for family in FAMILIES)
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One step. `create`: name and VPC of a group that does not exist yet; else `group_id` says
-    which."""
+    """One call of EC2."""
 
-    verb: Literal["authorize", "revoke", "mark", "unmark"]
-    group_id: str | None = None
-    create: tuple[str, str] | None = None
-    permissions: tuple[Permission, ...] = ()
-    descriptions: Mapping[Permission, str] = field(default_factory=dict)
-    marker: Marker | None = None
+    operation: str
+    """EC2's name of the call."""
+    parameters: Mapping[str, Any]
+    rules: Sequence[Mapping[str, Any]] = ()
+    """The `IpPermissions` to authorize in the group that the call creates."""
+
+
+def creation(name: str, vpc: str | None, marker: Marker) -> dict[str, Any]:
+    """The parameters of `CreateSecurityGroup`."""
+    tags = {"ResourceType": "security-group", "Tags": tags_of(marker)}
+    return {
+        "GroupName": name,
+        "Description": DESCRIPTION,
+        "VpcId": vpc,
+        "TagSpecifications": [tags],
+    }
 
 
 def tags_of(marker: Marker) -> list[dict[str, str]]:
     """The marker as the API wants tags."""
-    values = {OWNER: marker.owner, FIREWALL: marker.firewall, HOSTS: marker.hosts}
-    return [{"Key": key, "Value": value} for key, value in values.items()]
-
-
-def marker_of(tags: Iterable[Mapping[str, Any]]) -> Marker | None:
-    """The marker; with a part missing it is still somebody's, and fits nobody."""
-    values = {str(tag.get("Key")): str(tag.get("Value")) for tag in tags}
-    if not any(key in values for key in (OWNER, FIREWALL, HOSTS)):
-        return None
-    return Marker(values.get(OWNER, "?"), values.get(FIREWALL, "?"), values.get(HOSTS, "?"))
+    return [{"Key": key, "Value": value} for key, value in MARKER.write(marker).items()]

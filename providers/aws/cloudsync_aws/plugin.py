@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
+from cloudsync.provider.base import ProviderBase
 from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
     Account,
-    AccountModel,
     Capabilities,
-    FirewallModel,
     FirewallSpec,
     Present,
     Reader,
@@ -27,35 +26,37 @@ from cloudsync.provider.contract import (
     Target,
     Writer,
 )
-from cloudsync.rules import NOTHING
-from cloudsync_aws.native import Change, Found
+from cloudsync_aws.native import MARKER, Change, Found, creation, tags_of
 from cloudsync_aws.permissions import (
     EXPRESSIBLE,
     LIST_IDS,
     MAX_DESCRIPTION,
+    Permission,
     inexpressible,
-    plain,
+    request,
 )
-from cloudsync_aws.settings import DEFAULT_QUOTA, AwsAccount, AwsFirewall, name_of, settings_of
-from cloudsync_aws.steps import Call, calls, difference
+from cloudsync_aws.settings import DEFAULT_QUOTA, AwsAccount, AwsFirewall
 
 if TYPE_CHECKING:
     from cloudsync.provider.access import Access
     from cloudsync.provider.init import Starter
+    from cloudsync.provider.quota import Call
+    from cloudsync_aws.client import Api
 
+_IGNORE = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
 _ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL")
 
 
-class AwsProvider:
+class AwsProvider(ProviderBase[AwsAccount, AwsFirewall]):
     """AWS security groups."""
 
-    api_version: ClassVar[str] = API_VERSION
-    type: ClassVar[str] = "aws"
-    sdk: ClassVar[str | None] = "boto3"
-    extra: ClassVar[str | None] = "aws"
-    account_settings: ClassVar[AccountModel] = AwsAccount
-    firewall_settings: ClassVar[FirewallModel] = AwsFirewall
-    capabilities: ClassVar[Capabilities] = Capabilities(
+    api_version = API_VERSION
+    type = "aws"
+    sdk = "boto3"
+    extra = "aws"
+    account_settings = AwsAccount
+    firewall_settings = AwsFirewall
+    capabilities = Capabilities(
         protocols=EXPRESSIBLE,
         icmp_types=True,
         private_is_public=True,
@@ -102,53 +103,50 @@ class AwsProvider:
 
     def identity(self, spec: FirewallSpec) -> str:
         """The group's id, or its VPC and name."""
-        settings = settings_of(spec)
-        return settings.group_id or f"{settings.vpc_id}/{name_of(spec)}"
+        settings = self.settings_of(spec)
+        return settings.group_id or f"{settings.vpc_id}/{self.name_of(spec)}"
+
+    def name_of(self, spec: FirewallSpec) -> str:
+        """The group's name in its VPC, if the configuration does not go by id."""
+        return super().identity(spec)
 
     def endpoint(self, account: Account) -> str:
         """The API's URL, as the SDK would choose it."""
-        if account.settings.endpoint is not None:
-            return account.settings.endpoint
-        if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() != "true":
-            for name in _ENDPOINT_VARIABLES:
-                if url := os.environ.get(name):
-                    return url
-        region = account.settings.region if isinstance(account.settings, AwsAccount) else "?"
-        return f"https://ec2.{region}.amazonaws.com"
+        configured = account.settings.endpoint
+        if not configured and os.environ.get(_IGNORE, "").lower() != "true":
+            configured = next(filter(None, map(os.environ.get, _ENDPOINT_VARIABLES)), None)
+        return configured or f"https://ec2.{self.account_of(account).region}.amazonaws.com"
 
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
         """Marker, Authorize, Revoke: one call each and only if something differs. Rules that fit
         stay as they are spelled."""
+        from cloudsync_aws.steps import calls
+
+        group = observed.native if isinstance(observed.native, Found) else Found(DEFAULT_QUOTA)
+        identity = self.identity(target.spec)
         if target.release:
-            native = Change(
-                "unmark", observed.native.group_id if isinstance(observed.native, Found) else None
-            )
-            summary = f'take the owner marker off "{self.identity(target.spec)}"'
+            # Keys alone: a value would have to fit for the tag to go.
+            tags = [{"Key": key} for key in MARKER.write(target.spec.marker)]
+            summary = f'take the owner marker off "{identity}"'
+            native = Change("DeleteTags", {"Resources": [group.group_id], "Tags": tags})
             return (Step(summary, StepKind.MARK, target.rules, native=native),)
         if rest := inexpressible(target.rules):
             return Refusal(
                 f"AWS lets in all ports of a protocol other than tcp and udp, or none; it has no "
                 f"rule for: {', '.join(map(str, rest))}"
             )
-        group = observed.native if isinstance(observed.native, Found) else Found(DEFAULT_QUOTA)
         present = observed if isinstance(observed, Present) else None
-        before = present.rules if present is not None else NOTHING
-        identity = self.identity(target.spec)
-        change = difference(group, present, target)
-        ordered = calls(group, before, target, change)
+        ordered = calls(group, present, target)
         if isinstance(ordered, str):
             return Refusal(ordered)
         if present is None:
-            create = (name_of(target.spec), settings_of(target.spec).vpc_id or "")
-            texts = {permission: plain(text) for permission, text in change.texts.items()}
-            new = Change("authorize", None, create, change.adding, texts, target.spec.marker)
-            summary = f'create the group "{identity}" with {len(change.adding)} rules'
-            return (Step(summary, StepKind.WIDEN, target.rules, native=new),)
+            return (self._create(target, ordered),)
         steps = [_step(call, identity, group) for call in ordered]
         if target.marker is not None:
-            mark = Change("mark", group.group_id, marker=target.marker)
+            tags = tags_of(target.marker)
+            native = Change("CreateTags", {"Resources": [group.group_id], "Tags": tags})
             summary = f'write the owner marker of "{identity}"'
-            steps.insert(0, Step(summary, StepKind.MARK, before, native=mark))
+            steps.insert(0, Step(summary, StepKind.MARK, present.rules, native=native))
         return tuple(steps)
 
     def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
@@ -157,28 +155,42 @@ class AwsProvider:
 
         return check(account, specs)
 
-    def open_reader(self, account: Account) -> Reader:
-        """Raises `AuthError` where there are no credentials."""
+    def open_client(self, account: Account) -> Api:
+        """Raises `AuthError` if there are no credentials."""
         from cloudsync_aws.client import Api
+
+        return Api(account, self.account_of(account))
+
+    def open_reader(self, account: Account) -> Reader:
+        """As `open_client`."""
         from cloudsync_aws.reader import AwsReader
 
-        return AwsReader(Api(account))
+        return AwsReader(self.open_client(account))
 
     def open_writer(self, account: Account) -> Writer:
-        """As `open_reader`."""
-        from cloudsync_aws.client import Api
+        """As `open_client`."""
         from cloudsync_aws.writer import AwsWriter
 
-        return AwsWriter(Api(account))
+        return AwsWriter(self.open_client(account))
+
+    def _create(self, target: Target, ordered: Sequence[Call[Permission]]) -> Step:
+        """A new group with all its rules."""
+        spec = target.spec
+        new = creation(self.name_of(spec), self.settings_of(spec).vpc_id, spec.marker)
+        adding = [permission for call in ordered for permission in call.rules]
+        summary = f'create the group "{self.identity(spec)}" with {len(adding)} rules'
+        native = Change("CreateSecurityGroup", new, request(adding, described=True))
+        return Step(summary, StepKind.WIDEN, target.rules, native=native)
 
 
-def _step(call: Call, identity: str, group: Found) -> Step:
+def _step(call: Call[Permission], identity: str, group: Found) -> Step:
     """One call as a step."""
-    count = len(call.permissions)
-    if call.kind is StepKind.NARROW:
-        native = Change("revoke", group.group_id, permissions=call.permissions)
-        summary = f'remove {count} rules from "{identity}"'
-        return Step(summary, call.kind, call.after, native=native, touches=call.touches)
-    texts = {permission: plain(call.texts.get(permission, "")) for permission in call.permissions}
-    native = Change("authorize", group.group_id, permissions=call.permissions, descriptions=texts)
-    return Step(f'add {count} rules to "{identity}"', call.kind, call.after, native=native)
+    widen, count = call.kind is StepKind.WIDEN, len(call.rules)
+    native = Change(
+        "AuthorizeSecurityGroupIngress" if widen else "RevokeSecurityGroupIngress",
+        {"GroupId": group.group_id, "IpPermissions": request(call.rules, described=widen)},
+    )
+    summary = (
+        f'add {count} rules to "{identity}"' if widen else f'remove {count} rules from "{identity}"'
+    )
+    return Step(summary, call.kind, call.after, native=native, touches=call.touches)

@@ -3,236 +3,136 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from cloudsync.provider.contract import (
-    Absent,
-    Description,
-    FirewallSpec,
-    Observation,
-    Present,
-    Unreadable,
-    VendorRule,
-)
-from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient, Unsupported
+from cloudsync.provider.contract import Absent, FirewallSpec, Present
+from cloudsync.provider.errors import Conflict, NotFound, Unsupported
 from cloudsync.provider.owners import owners_of
-from cloudsync.rules import RuleSet
-from cloudsync_aws.client import Api
-from cloudsync_aws.native import OWNER, Found, marker_of
-from cloudsync_aws.permissions import Permission, UnknownPermission, from_vendor
+from cloudsync.provider.reader import ReaderBase
+from cloudsync.provider.rule_list import ListedRules
+from cloudsync_aws import provider
+from cloudsync_aws.answers import Group, Instance, instances_in, understood
+from cloudsync_aws.client import VALUES, Api
+from cloudsync_aws.native import MARKER, Found
+from cloudsync_aws.permissions import UnknownPermission, from_vendor
 from cloudsync_aws.prefix_lists import PrefixLists
-from cloudsync_aws.settings import name_of, settings_of
 
 if TYPE_CHECKING:
     from cloudsync.provider.machines import Fleet, Marked
 
-VALUES = 200  # values a filter
-PAGE = 1000
-STATES = (
-    "pending",
-    "running",
-    "stopping",
-    "stopped",
-)  # what is terminated has no interfaces any more
+ALIVE = {"instance-state-name": ("pending", "running", "stopping", "stopped")}
+"""What is terminated has no interfaces any more."""
 
 
-@dataclass(slots=True)
-class AwsReader:
-    """Reads one account and region. `groups`: those that were described already, by id."""
+class AwsReader(ReaderBase):
+    """Reads one account and region."""
 
-    api: Api
-    groups: dict[str, dict[str, Any]] = field(default_factory=dict)
-    lists: PrefixLists = field(init=False)
+    def __init__(self, api: Api) -> None:
+        self.api, self.lists = api, PrefixLists(api)
+        self.groups: dict[str, Group] = {}
+        """All that were described, by id."""
+        self._asked_for: dict[str, list[Group]] = {}
+        """Those of the last `prepare`, by identity."""
 
-    def __post_init__(self) -> None:
-        self.lists = PrefixLists(self.api)
+    def prepare(self, specs: Sequence[FirewallSpec]) -> None:
+        """The groups, by id and by name."""
+        tables = {spec.name: provider.settings_of(spec) for spec in specs}
+        vpcs = sorted({table.vpc_id for table in tables.values() if table.vpc_id})
+        by_name = {_escaped(provider.name_of(s)) for s in specs if not tables[s.name].group_id}
+        in_vpcs = {"vpc-id": vpcs} if len(vpcs) <= VALUES else {}
+        groups = self._groups({"group-id": {table.group_id for table in tables.values()}})
+        groups |= self._groups({"group-name": by_name, **in_vpcs})
+        self._asked_for = {}
+        for group in groups.values():
+            for identity in group.identities:
+                self._asked_for.setdefault(identity, []).append(group)
 
-    def read(self, specs: Sequence[FirewallSpec]) -> Mapping[str, Observation]:
-        """Every group asked for. A group that is named by id and is not there is an error; by name
-        it is `Absent`."""
-        ids = sorted({id_ for spec in specs if (id_ := settings_of(spec).group_id)})
-        names = sorted(
-            {
-                (settings_of(spec).vpc_id or "", name_of(spec))
-                for spec in specs
-                if not settings_of(spec).group_id
-            }
-        )
+    def observation(self, spec: FirewallSpec) -> Present | Absent:
+        """A group. One that is named by id and is not there is an error; by name it is
+        `Absent`."""
+        settings, account = provider.settings_of(spec), self.api.settings
+        fitting = self._asked_for.get(provider.identity(spec).lower(), [])
+        if len(fitting) > 1:
+            name = provider.name_of(spec)
+            raise Conflict(f"several groups are named {name!r} in {settings.vpc_id}")
+        if not fitting and settings.group_id:
+            raise NotFound(f"the account has no group {settings.group_id} in {account.region}")
+        lists = self.lists.asked(spec.lists)
+        native = Found(account.rules_per_group, weights=self.lists.weights(spec.lists))
+        if not fitting:
+            return Absent(native=native, lists=lists)
+        group = fitting[0]
         try:
-            groups = self._groups("group-id", ids, {})
-            vpcs = sorted({vpc for vpc, _ in names})
-            in_vpcs = {"vpc-id": vpcs} if len(vpcs) <= VALUES else {}
-            groups += self._groups(
-                "group-name", sorted({_escaped(name) for _, name in names}), in_vpcs
-            )
-        except ProviderError as error:
-            return {spec.name: Unreadable(error) for spec in specs}
-        self.groups |= {str(group["GroupId"]): group for group in groups if group.get("GroupId")}
-        return {spec.name: self._observed(spec, groups) for spec in specs}
+            permissions, others = from_vendor(group.inbound)
+        except UnknownPermission as error:
+            raise Unsupported(f"the group {group.name} ({group.id}) has {error}") from None
+        by_lists, others = self.lists.sorted_out(others, spec.lists)
+        permissions += by_lists
+        rules = ListedRules.of_objects([permission.vendor_rule for permission in permissions])
+        return Present(
+            id=group.id,
+            rules=rules.rules,
+            marker=MARKER.read(group.tags),
+            listed=rules.listed,
+            kept=tuple(map(self.lists.kept, others)),
+            objects=rules.objects,
+            managed_by=owners_of(group.tags, group.name),
+            described=rules.described,
+            native=replace(native, group_id=group.id, permissions=permissions, others=others),
+            lists=lists,
+        )
 
-    def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
+    def fleet(self, specs: Sequence[FirewallSpec]) -> Fleet:
         """The instances that the configuration names, or that have one of the groups: one call for
         each of the two ways, one for the groups of others on them, one for each prefix list."""
-        from cloudsync_aws.machines import fleet, groups_on, prefix_lists
+        from cloudsync_aws.machines import fleet
 
-        try:
-            instances = self._instances(specs)
-            missing = sorted(
-                {id_ for instance in instances for id_ in groups_on(instance)} - self.groups.keys()
-            )
-            self.groups |= {
-                str(group["GroupId"]): group for group in self._groups("group-id", missing, {})
-            }
-            ids = prefix_lists(self.groups, instances)
-            lists = {list_id: self.lists.networks(list_id) for list_id in ids}
-            return fleet(specs, instances, self.groups, lists, self.api.settings.region)
-        except ProviderError as error:
-            return Unreadable(error)
-        except (KeyError, TypeError, AttributeError, ValueError):
-            return Unreadable(Transient("the instances of AWS cannot be understood"))
+        tables = {provider.identity(spec).lower(): provider.settings_of(spec) for spec in specs}
+        known = {name: group.id for group in self.groups.values() for name in group.identities}
+        named = {id_ for table in tables.values() for id_ in table.instances}
+        owned = {
+            known.get(identity, table.group_id)
+            for identity, table in tables.items()
+            if not table.instances
+        }
+        instances = self._instances("instance-id", named)
+        instances |= self._instances("network-interface.group-id", owned)
+        acting = {id_ for instance in instances.values() for id_ in instance.groups}
+        self._groups({"group-id": acting - self.groups.keys()})
+        groups = [self.groups[id_] for id_ in acting & self.groups.keys()]
+        ids = set().union(*understood("groups", Group.prefix_lists, groups))
+        lists = {list_id: self.lists.networks(list_id) for list_id in sorted(ids)}
+        return fleet(specs, instances.values(), self.groups, lists, self.api.settings.region)
 
-    def read_marked(
+    def marked(
         self, owner: str, specs: Sequence[FirewallSpec], *, ask: bool
-    ) -> Sequence[Marked] | Unreadable | None:
-        """One call: groups are described by id and name, and a group nobody names any more is found
-        by its tag only."""
+    ) -> Sequence[Marked] | None:
+        """One call: groups are described by id and name, and one that the configuration does not
+        name any more is found by its tag only."""
         if not ask:
             return None
-        from cloudsync_aws.machines import marked
+        from cloudsync.provider.simple_fleet import marked_by
+        from cloudsync_aws.machines import listed, names_of
 
-        try:
-            return marked(self._groups(f"tag:{OWNER}", [_escaped(owner)], {}), specs)
-        except ProviderError as error:
-            return Unreadable(error)
-        except (KeyError, TypeError, AttributeError):
-            return Unreadable(Transient("the groups of AWS cannot be understood"))
+        groups = self._groups({f"tag:{MARKER.owner}": [_escaped(owner)]})
+        names = names_of(specs)
+        return marked_by(owner, (listed(group, names) for group in groups.values()))
 
-    def _instances(self, specs: Sequence[FirewallSpec]) -> list[dict[str, Any]]:
-        from cloudsync_aws.machines import is_group
-
-        named = {id_ for spec in specs for id_ in settings_of(spec).instances}
-        unnamed = [spec for spec in specs if not settings_of(spec).instances]
-        owned = {
-            id_ for id_, group in self.groups.items() if any(is_group(s, group) for s in unnamed)
-        }
-        owned |= {id_ for spec in unnamed if (id_ := settings_of(spec).group_id)}
-        instances = self._described("instance-id", sorted(named))
-        instances |= self._described("network-interface.group-id", sorted(owned))
-        return list(instances.values())
-
-    def _described(self, filter_: str, values: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Instances by id."""
-        instances: dict[str, dict[str, Any]] = {}
-        for start in range(0, len(values), VALUES):
-            filters = [
-                {"Name": filter_, "Values": list(values[start : start + VALUES])},
-                {"Name": "instance-state-name", "Values": list(STATES)},
-            ]
-            parameters = {"Filters": filters, "MaxResults": PAGE}
-            for reservation in self.api.pages("DescribeInstances", "Reservations", parameters):
-                instances |= {
-                    str(instance["InstanceId"]): instance for instance in reservation["Instances"]
-                }
-        return instances
-
-    def _groups(
-        self, filter_: str, values: Sequence[str], more: Mapping[str, Sequence[str]]
-    ) -> list[dict[str, Any]]:
-        groups: list[dict[str, Any]] = []
-        for start in range(0, len(values), VALUES):
-            filters = {filter_: values[start : start + VALUES], **more}
-            parameters = {
-                "Filters": [{"Name": name, "Values": list(v)} for name, v in filters.items()],
-                "MaxResults": PAGE,
-            }
-            groups += self.api.pages("DescribeSecurityGroups", "SecurityGroups", parameters)
+    def _groups(self, filters: Mapping[str, Collection[str | None]]) -> dict[str, Group]:
+        """Groups by id, which are known from now on."""
+        answers = self.api.listed("DescribeSecurityGroups", filters)
+        groups = {group.id: group for group in understood("groups", Group.of, answers)}
+        self.groups |= groups
         return groups
 
-    def _observed(self, spec: FirewallSpec, groups: Sequence[Mapping[str, Any]]) -> Observation:
-        settings = settings_of(spec)
-        quota = self.api.settings.rules_per_group
-        try:
-            if settings.group_id is not None:
-                fitting = [group for group in groups if group["GroupId"] == settings.group_id]
-                if not fitting:
-                    return Unreadable(
-                        NotFound(
-                            f"the account has no group {settings.group_id} in"
-                            f" {self.api.settings.region}"
-                        )
-                    )
-            else:
-                name = name_of(spec).lower()
-                fitting = [
-                    group
-                    for group in groups
-                    if group["VpcId"] == settings.vpc_id and str(group["GroupName"]).lower() == name
-                ]
-                if not fitting:
-                    lists = self.lists.asked(spec.lists)
-                    weights = self.lists.weights(spec.lists)
-                    return Absent(native=Found(quota, weights=weights), lists=lists)
-            group = fitting[0]
-            if any(candidate["GroupId"] != group["GroupId"] for candidate in fitting):
-                return Unreadable(
-                    Conflict(f"several groups are named {name_of(spec)!r} in {settings.vpc_id}")
-                )
-            lists = self.lists.asked(spec.lists)
-            permissions, others = from_vendor(group["IpPermissions"])
-            by_lists, others = self.lists.sorted_out(others, spec.lists)
-            permissions += by_lists
-            rules = tuple(
-                permission.rule for permission in permissions if permission.rule is not None
-            )
-            return Present(
-                id=str(group["GroupId"]),
-                rules=RuleSet.of(rules),
-                marker=marker_of(group.get("Tags") or ()),
-                listed=rules,
-                kept=tuple(self.lists.kept(other) for other in others),
-                objects=tuple(_object(permission) for permission in permissions),
-                managed_by=owners_of(
-                    {str(tag.get("Key")): str(tag.get("Value")) for tag in group.get("Tags") or ()},
-                    str(group["GroupName"]),
-                ),
-                described=tuple(
-                    Description(RuleSet.of((permission.rule,)), permission.description)
-                    for permission in permissions
-                    if permission.rule is not None and permission.description
-                ),
-                native=Found(
-                    quota,
-                    str(group["GroupId"]),
-                    permissions,
-                    others,
-                    self.lists.weights(spec.lists),
-                ),
-                lists=lists,
-            )
-        except UnknownPermission as error:
-            return Unreadable(Unsupported(f"the group {self._name(spec)} has {error}"))
-        except (KeyError, TypeError, ValueError):
-            return Unreadable(Transient(f"the group {self._name(spec)} cannot be understood"))
-        except ProviderError as error:
-            return Unreadable(error)
-
-    def _name(self, spec: FirewallSpec) -> str:
-        return settings_of(spec).group_id or name_of(spec)
-
-
-def _object(permission: Permission) -> VendorRule:
-    """A permission as the rule people see; the console shows one line for each source."""
-    return VendorRule(
-        permission.key,
-        RuleSet.of((permission.rule,) if permission.rule is not None else ()),
-        description=permission.description,
-        list_id=permission.prefix_list,
-        counted_with=permission.ports,
-    )
+    def _instances(self, filter_: str, values: Collection[str | None]) -> dict[str, Instance]:
+        answers = self.api.listed("DescribeInstances", {filter_: values, **ALIVE})
+        return {instance.id: instance for instance in instances_in(answers)}
 
 
 def _escaped(name: str) -> str:
     """`*` and `?` are wildcards in the values of a filter."""
-    return "".join(f"\\{character}" if character in "*?\\" else character for character in name)
+    return re.sub(r"[*?\\]", r"\\\g<0>", name)

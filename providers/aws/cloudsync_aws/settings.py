@@ -6,7 +6,6 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 
 DEFAULT_QUOTA = 60
@@ -56,15 +55,3 @@ class AwsFirewall(FirewallSettings):
                 "group_id is needed, or vpc_id (and name): a group's name is unique in its VPC only"
             )
         return self
-
-
-def settings_of(spec: FirewallSpec) -> AwsFirewall:
-    """The firewall's settings as this provider's own."""
-    if not isinstance(spec.settings, AwsFirewall):
-        raise TypeError(f"settings of another provider for the firewall {spec.name}")
-    return spec.settings
-
-
-def name_of(spec: FirewallSpec) -> str:
-    """The group's name in its VPC, where the configuration does not go by id."""
-    return settings_of(spec).name or f"cloudsync-{spec.name}"
