@@ -86,3 +86,21 @@ def test_what_a_new_firewall_lets_in_since_it_filters_private_networks_is_not_ou
     assert still_written(None, Absent(private=private), [*private, only("tcp/443")]) == (
         only("tcp/443"),
     )
+
+
+def test_the_very_same_rules_are_asked_about_again_when_anything_else_differs() -> None:
+    """A vendor's rules may be the same objects at each read."""
+    mine, other = (VendorRule(text, rules(text)) for text in ("tcp/443", "tcp/8443"))
+
+    def ours(rule: VendorRule, memory: Memory) -> bool:
+        observed = Present(id="web", rules=rule.lets_in, marker=None, objects=(rule,))
+        claim = claimed(observed, memory)
+        assert isinstance(claim, Present)
+        assert claim.objects[0].lets_in == rule.lets_in
+        return claim.objects[0].ours
+
+    before, after = remembering("tcp/443"), remembering("tcp/8443")
+    assert ours(mine, before)
+    assert not ours(other, before)
+    assert ours(other, after)
+    assert not ours(mine, after)

@@ -425,3 +425,31 @@ def test_combining_and_making_few_too() -> None:
     )
     assert growth(lambda count: pairs[count][0] - pairs[count][1]) < 10
     assert growth(lambda count: pairs[count][0].fewest()) < 10
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "covered"),
+    [
+        (["1-3", "5-10"], ["1-10"], False),
+        (["1-3", "5-10"], ["2-3", "6-7"], True),
+        (["1-3", "5-10"], ["4"], False),
+        (["1-3", "5-10"], ["11"], False),
+        (["1-20"], ["1", "3", "20"], True),
+        (["1-20"], ["20-21"], False),
+    ],
+)
+def test_ports_in_a_gap_are_not_covered(outer: list[str], inner: list[str], covered: bool) -> None:
+    of = (RuleSet.of(Rule.of("tcp", ports, ANY) for ports in listed) for listed in (outer, inner))
+    wide, narrow = of
+    assert wide.covers(narrow) is covered
+
+
+def test_a_union_of_sets_is_the_set_of_all_their_rules() -> None:
+    a, b, c = (
+        RuleSet.of([Rule.of("tcp", ports, NetworkSet.of([cidr]))])
+        for ports, cidr in (("1-3", "10.0.0.0/8"), ("3-5", "10.0.0.0/8"), ("2", "192.0.2.0/24"))
+    )
+    assert RuleSet.union(()) == NOTHING
+    assert RuleSet.union((a,)) == a
+    assert RuleSet.union((a, b, c)) == a | b | c == RuleSet.union((c, b, a, b))
+    assert RuleSet.union((a, b)) == a | b != RuleSet.union((a, c))
