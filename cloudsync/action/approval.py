@@ -11,7 +11,7 @@ from cloudsync.action.comment import Place
 from cloudsync.action.event import Event
 from cloudsync.action.github import Comment, GitHub, GitHubError, PullRequest
 from cloudsync.action.inputs import Inputs
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 
 _TRIES = 4
 _WAIT_SECONDS = 3.0

@@ -15,7 +15,7 @@ import re
 from dataclasses import field
 
 from cloudsync.action.github import Comment, GitHub, GitHubError
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 
 MOST_BYTES = 60_000
 """GitHub takes 65,536 characters; bytes are never fewer than characters, and the rest is room for

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 
 
 class EventError(Exception):

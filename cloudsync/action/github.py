@@ -17,9 +17,9 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.transport import session
 from cloudsync.render.escape import plain
+from cloudsync.rules.frozen import dataclass
 
 MOST_CALLS = 4
 MOST_PAGES = 50

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, cast
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 
 PREFIX = "CLOUDSYNC_INPUT_"
 Command = Literal["plan", "apply", "audit"]

@@ -20,10 +20,10 @@ from cloudsync.action.event import Event, EventError
 from cloudsync.action.github import Comment, GitHub, GitHubError
 from cloudsync.action.inputs import PREFIX, InputError, Inputs
 from cloudsync.action.runner import Runner
-from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Plan
 from cloudsync.model.plan_digest import digest
 from cloudsync.model.plan_json import PlanFileError, from_document
+from cloudsync.rules.frozen import dataclass
 
 REASONS = {
     exit_codes.DONE: "",

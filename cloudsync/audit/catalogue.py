@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 from cloudsync.audit.findings import Finding
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Literal, TypedDict, Unpack
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.machine_facts import Facts
+from cloudsync.rules.frozen import dataclass
 
 Severity = Literal["critical", "high", "medium", "low", "note"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "high", "medium", "low", "note")

@@ -19,9 +19,9 @@ from cloudsync.audit import (
 )
 from cloudsync.audit.findings import SEVERITIES, Finding, Severity
 from cloudsync.config.configuration import AuditIgnore
-from cloudsync.frozen import dataclass
 from cloudsync.model.machine_facts import Blind, Facts
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY
 
 _FAMILIES = (

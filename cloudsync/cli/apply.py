@@ -18,10 +18,10 @@ from cloudsync.cli.reported import reported
 from cloudsync.cli.schedule import hint
 from cloudsync.cli.shared import Chosen, Shell, common, log, of_shard, options_for, planning
 from cloudsync.cli.terminal import clear_progress, echo
-from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Granted, Plan
 from cloudsync.render.escape import plain
 from cloudsync.render.words import Vocabulary
+from cloudsync.rules.frozen import dataclass
 from cloudsync.runtime.signals import listening
 from cloudsync.state import StateError
 from cloudsync.state.lock import LockHeld

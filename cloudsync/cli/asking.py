@@ -9,7 +9,7 @@ from collections.abc import Callable
 import click
 
 from cloudsync.cli import terminal
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

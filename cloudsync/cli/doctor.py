@@ -16,11 +16,11 @@ from cloudsync import __version__, exit_codes
 from cloudsync.cli import schedule
 from cloudsync.cli.shared import ConfigProblems, Shell, common
 from cloudsync.cli.terminal import echo
-from cloudsync.frozen import dataclass
 from cloudsync.model.state_url import StateUrl
 from cloudsync.render.escape import plain
 from cloudsync.render.networks import origin
 from cloudsync.render.words import count, listed
+from cloudsync.rules.frozen import dataclass
 from cloudsync.runtime.clock import instant
 from cloudsync.state import StateError
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Mapping
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from cloudsync.cli.login import restore_login
 from cloudsync.cli.shared import ConfigProblems, Shell, common, log
 from cloudsync.cli.terminal import echo
 from cloudsync.config import init_file as first_run
-from cloudsync.frozen import dataclass
 from cloudsync.render.escape import plain
+from cloudsync.rules.frozen import dataclass
 
 if TYPE_CHECKING:
     from cloudsync.config import Configuration

@@ -18,8 +18,8 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 import click
 
 from cloudsync.cli import terminal
-from cloudsync.frozen import dataclass
 from cloudsync.render.escape import plain
+from cloudsync.rules.frozen import dataclass
 from cloudsync.runtime import signals as interruption
 
 if TYPE_CHECKING:

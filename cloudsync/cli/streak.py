@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.outcome import Report
 from cloudsync.model.state_url import StatePlace
+from cloudsync.rules.frozen import dataclass
 from cloudsync.runtime.clock import instant
 from cloudsync.state import StateError
 from cloudsync.state.documents import document

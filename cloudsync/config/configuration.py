@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cloudsync.config.engines import TlsEngine
-from cloudsync.frozen import dataclass
 from cloudsync.model.state_url import StatePlace
 from cloudsync.provider.contract import Provider
 from cloudsync.provider.settings import AccountSettings, FirewallSettings, SecretRef
 from cloudsync.rules import RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NOWHERE, NetworkSet
 
 KeyPath = tuple[str | int, ...]

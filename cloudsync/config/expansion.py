@@ -20,7 +20,7 @@ from dataclasses import field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 
 NOBODY = "hosts-from-store"
 """The host that stands for those that a pattern does not find."""

@@ -16,7 +16,7 @@ from cloudsync.config.find import unsafe
 from cloudsync.config.places import place_of, places
 from cloudsync.config.problems import ConfigError, Problem
 from cloudsync.config.reading import read_text, syntax_problem
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 
 MAY_HOLD = ("firewalls", "hosts", "networks", "providers")
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.init import noted
+from cloudsync.rules.frozen import dataclass
 
 _OWNER = r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?"
 _NAME = r"[a-z0-9]([a-z0-9._-]{0,38}[a-z0-9])?"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Literal
 
-from cloudsync.frozen import dataclass
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.address_classes import classify
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import is_loopback
 
 Version = tuple[int, ...]

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import field
 from datetime import datetime
 
-from cloudsync.frozen import dataclass
 from cloudsync.rules import NetworkSet, Rule, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.runtime.clock import Moment
 
 

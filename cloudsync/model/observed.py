@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Unreadable
+from cloudsync.rules.frozen import dataclass
 
 if TYPE_CHECKING:
     from cloudsync.provider.machines import Fleet, Marked

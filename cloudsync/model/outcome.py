@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Plan
 from cloudsync.rules import RuleSet
+from cloudsync.rules.frozen import dataclass
 
 Status = Literal["done", "unchanged", "refused", "failed", "unknown", "not-begun"]
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.ports import Origin, Unpublished
 from cloudsync.model.sharing import Sharing
 from cloudsync.rules import NetworkSet, Rule
+from cloudsync.rules.frozen import dataclass
 
 if TYPE_CHECKING:
     from cloudsync.provider.machines import ActingFirewall

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 
-from cloudsync.frozen import dataclass
 from cloudsync.rules import NetworkSet, Rule, RuleSet
+from cloudsync.rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from dataclasses import field
 from pathlib import Path
 from typing import Protocol
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.settings import SecretRef
+from cloudsync.rules.frozen import dataclass
 
 WHOLE = "0-of-1"
 """The unit of a run that is about no shard."""

@@ -6,11 +6,11 @@ from collections import Counter
 from typing import Literal
 
 from cloudsync import exit_codes
-from cloudsync.frozen import dataclass
 from cloudsync.model.outcome import Report
 from cloudsync.render.escape import plain
 from cloudsync.render.result import changes
 from cloudsync.render.words import message
+from cloudsync.rules.frozen import dataclass
 
 Command = Literal["apply", "watch"]
 ErrorKind = Literal[

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from cloudsync.config.configuration import Firewall
 from cloudsync.config.networks import allowed_rules
-from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Refused
 from cloudsync.model.ports import Complete, Origin, Partial, port_rules
 from cloudsync.planning.sensitive_ports import SENSITIVE_RULES, sensitive_numbers
 from cloudsync.planning.verdicts import Bounds, Verdict, Wanted
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY4, ANY6, NOWHERE, NetworkSet
 
 _SHOWN = 5

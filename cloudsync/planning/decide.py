@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from cloudsync.config.configuration import Configuration, Firewall
 from cloudsync.config.networks import ssh_rules
-from cloudsync.frozen import dataclass
 from cloudsync.model.memory import Memory
 from cloudsync.model.plan import (
     FirewallPlan,
@@ -51,6 +50,7 @@ from cloudsync.provider.contract import (
 from cloudsync.provider.spelling import Spelling, spell
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.address_classes import PRIVATE
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Change, Refused
 from cloudsync.model.ports import Origin
 from cloudsync.planning.holds import Holding
@@ -30,6 +29,7 @@ from cloudsync.provider.contract import (
 from cloudsync.provider.spelling import Spelling
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.families import meaningful
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.index import RuleIndex
 from cloudsync.rules.networks import ANY
 

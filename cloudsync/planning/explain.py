@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from cloudsync.config.configuration import Configuration, PortRange
-from cloudsync.frozen import dataclass
 from cloudsync.model.plan import (
     Guard,
     Halted,
@@ -36,6 +35,7 @@ from cloudsync.planning.decide import Considered
 from cloudsync.planning.policy import SSH_REASON, Wanted, listed_ports
 from cloudsync.provider.contract import Observation, Present
 from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY, NetworkSet
 
 

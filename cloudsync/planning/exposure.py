@@ -27,7 +27,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Beyond
 from cloudsync.provider.machines import (
     BOTH_FAMILIES,
@@ -40,6 +39,7 @@ from cloudsync.provider.machines import (
 )
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.address_classes import NOT_PUBLIC
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import (
     ANY,
     ANY4,

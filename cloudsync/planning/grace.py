@@ -17,11 +17,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.memory import Memory, Missing
 from cloudsync.planning.policy import Desired
 from cloudsync.provider.contract import Description, Present
 from cloudsync.rules import NOTHING, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.runtime.clock import Moment, elapsed
 
 BY_DESCRIPTION = "?"

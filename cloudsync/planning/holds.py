@@ -26,7 +26,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from cloudsync.config.configuration import PolicySettings
-from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Held
 from cloudsync.planning.grace import Waiting
 from cloudsync.planning.policy import Desired
@@ -34,6 +33,7 @@ from cloudsync.provider.contract import Present
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.address_classes import PRIVATE
 from cloudsync.rules.families import NO_PACKET, may_match_nothing, meaningful
+from cloudsync.rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable, Mapping
 
 from cloudsync.config.configuration import Ssh
-from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Present
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY, NetworkSet
 
 _CALLS_ITSELF_SSH = re.compile(r"(?<![a-z])sshd?(?![a-z])", re.IGNORECASE)

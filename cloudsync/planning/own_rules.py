@@ -13,7 +13,6 @@ from dataclasses import replace
 from functools import lru_cache
 from operator import is_
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.memory import Memory
 from cloudsync.planning.policy import Desired
 from cloudsync.provider.contract import Absent, Asked, Present, VendorRule
@@ -22,6 +21,7 @@ from cloudsync.provider.spelling import Ports
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.address_classes import PRIVATE
 from cloudsync.rules.families import as_asked
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NetworkSet
 from cloudsync.runtime.last_answers import LastAnswers
 

@@ -15,12 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.ports import Discovery, Failed, RequiredPort, UnopenedPort, name_of
 from cloudsync.planning.decide import Considered
 from cloudsync.planning.status_table import StatusRow
 from cloudsync.provider.contract import Absent, Present
 from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY
 
 Verdict = Literal["open", "closed", "unknown"]

@@ -30,7 +30,6 @@ from dataclasses import field
 from types import MappingProxyType
 
 from cloudsync.config.configuration import Configuration, Firewall, PortRange
-from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Refused, merged
 from cloudsync.model.ports import (
     Complete,
@@ -48,6 +47,7 @@ from cloudsync.planning.unread_networks import NOTHING_UNREAD, Unread, never_rea
 from cloudsync.planning.verdicts import Bounds, Verdict, Wanted, refusals
 from cloudsync.provider.contract import Capabilities
 from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY, NetworkSet
 from cloudsync.runtime.last_answers import LastAnswers
 

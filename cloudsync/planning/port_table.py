@@ -30,7 +30,6 @@ from cloudsync.config.configuration import (
     RunSettings,
     Ssh,
 )
-from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Refused, merged
 from cloudsync.model.ports import (
     Discovery,
@@ -48,6 +47,7 @@ from cloudsync.planning.policy import Desired, desire
 from cloudsync.provider.contract import Capabilities
 from cloudsync.provider.settings import FirewallSettings
 from cloudsync.rules import NOTHING, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NOWHERE, NetworkSet
 
 Outcome = Literal["opened", "refused", "loopback", "held", "elsewhere", "unassigned"]

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Held
 from cloudsync.model.ports import Origin
 from cloudsync.planning.decide import Considered
@@ -16,6 +15,7 @@ from cloudsync.planning.explain import Asked, since
 from cloudsync.planning.policy import Wanted
 from cloudsync.provider.contract import Present
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.index import RuleIndex
 
 State = Literal["open", "held", "closes", "opens"]

@@ -17,13 +17,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.ports import Origin, name_of
 from cloudsync.planning.decide import Considered
 from cloudsync.planning.diff import ASKED_BY_NOTHING
 from cloudsync.planning.policy import Wanted
 from cloudsync.provider.contract import Present
 from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NOWHERE, NetworkSet
 
 State = Literal["open", "opens", "closes", "held", "refused", "beyond"]

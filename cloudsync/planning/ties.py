@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.plan import FirewallPlan, Plan
+from cloudsync.rules.frozen import dataclass
 
 _Knot = tuple[str, ...]
 """Something that ties the firewalls which have it."""

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from cloudsync.config.configuration import Configuration, Firewall
 from cloudsync.config.networks import allowed_rules, ssh_rules
-from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Refused
 from cloudsync.model.ports import Complete, Origin, Partial, Uncertain, port_rules
 from cloudsync.planning.verdicts import refusals
 from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Refused
 from cloudsync.model.ports import Origin
 from cloudsync.provider.contract import Capabilities
 from cloudsync.rules import NOTHING, Rule, RuleSet
+from cloudsync.rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.answers import Nothing
 from cloudsync.provider.errors import AuthError, Forbidden, NotFound, ProviderError
+from cloudsync.rules.frozen import dataclass
 
 if TYPE_CHECKING:
     from cloudsync.provider.http import Rest

@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.errors import (
     AuthError,
     Conflict,
@@ -26,6 +25,7 @@ from cloudsync.provider.errors import (
     Transient,
     Unsupported,
 )
+from cloudsync.rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

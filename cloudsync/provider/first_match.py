@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cloudsync.frozen import dataclass
 from cloudsync.rules import NOTHING, RuleSet
+from cloudsync.rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.answers import networks_of as networks_of
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Refusal, Target, Touched, VendorRule
@@ -18,6 +17,7 @@ from cloudsync.provider.errors import Unsupported
 from cloudsync.provider.rule_list import Line, lines
 from cloudsync.provider.spelling import spell
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NOWHERE, NetworkSet
 
 PINGS = ("icmp", "icmpv6")

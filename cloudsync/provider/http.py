@@ -24,7 +24,6 @@ import requests
 from pydantic import BaseModel, ValidationError
 
 from cloudsync import __version__
-from cloudsync.frozen import dataclass
 from cloudsync.provider.answers import Nothing, at, printable
 from cloudsync.provider.contract import Account
 from cloudsync.provider.errors import AuthError, ProviderError, Transient
@@ -33,6 +32,7 @@ from cloudsync.provider.failures import by_status
 from cloudsync.provider.retry import repeated, seconds_left, seconds_of
 from cloudsync.provider.settings import SecretError, SecretRef
 from cloudsync.provider.transport import bounded, lost, session
+from cloudsync.rules.frozen import dataclass
 
 CALL_SECONDS = 30.0
 MAX_PAGES = 400

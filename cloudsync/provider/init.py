@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Account
+from cloudsync.rules.frozen import dataclass
 
 Answers = Mapping[str, str]
 

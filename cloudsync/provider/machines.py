@@ -38,10 +38,10 @@ from dataclasses import field
 from enum import StrEnum
 from ipaddress import ip_address
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
 from cloudsync.rules.address_classes import classify
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NOWHERE, Family, NetworkSet
 
 BOTH_FAMILIES: frozenset[Family] = frozenset((4, 6))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from types import MappingProxyType
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 

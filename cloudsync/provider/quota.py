@@ -15,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import StepKind, Target, Touched
 from cloudsync.rules import RuleSet
+from cloudsync.rules.frozen import dataclass
 
 
 class Counted(Protocol):

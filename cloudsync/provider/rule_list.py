@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Asked, Description, Target, VendorRule
 from cloudsync.provider.errors import Unsupported
 from cloudsync.provider.spelling import Spelling, Written
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NetworkSet
 
 VendorRuleModel = TypeVar("VendorRuleModel")

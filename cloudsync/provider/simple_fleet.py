@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import TypeVar
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Attachment, FirewallSpec, Machine
 from cloudsync.provider.errors import NotFound, Unsupported
@@ -27,6 +26,7 @@ from cloudsync.provider.machines import (
 )
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import Family
 
 VendorRuleModel = TypeVar("VendorRuleModel")

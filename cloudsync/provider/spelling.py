@@ -24,9 +24,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Asked, Target, Touched, VendorRule
 from cloudsync.rules import Rule, RuleSet, protocols
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NOWHERE, NetworkSet
 
 Ports = tuple[str, int, int]

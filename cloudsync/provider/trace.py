@@ -3,9 +3,9 @@ nobody came by."""
 
 from __future__ import annotations
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.errors import ProviderError
 from cloudsync.rules import RuleSet
+from cloudsync.rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from cloudsync import __version__
 from cloudsync.config.configuration import Configuration, Firewall
 from cloudsync.config.specs import spec_of
-from cloudsync.frozen import dataclass
 from cloudsync.model.inventory import Published
 from cloudsync.model.memory import EngineMemory
 from cloudsync.model.observed import Seen
@@ -46,6 +45,7 @@ from cloudsync.reconcile.networks import resolved
 from cloudsync.reconcile.observe import accounts_of, observe, only_this_machine, twins
 from cloudsync.reconcile.ssh_session import own_login
 from cloudsync.rules import NOTHING, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.runtime import clock
 from cloudsync.runtime.pools import side_by_side
 from cloudsync.sources.read_hosts import read_hosts

@@ -19,10 +19,10 @@ from datetime import UTC, datetime, timedelta
 
 from cloudsync.config.configuration import Configuration, MovingNetwork
 from cloudsync.config.networks import with_networks
-from cloudsync.frozen import dataclass
 from cloudsync.model.memory import NetworkMemory
 from cloudsync.model.plan import NetworkReading, ReadStatus
 from cloudsync.provider.contract import Progress, silent
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NOWHERE, NetworkSet
 from cloudsync.sources.networks import NetworkUnread, read_networks
 from cloudsync.state import networks as state

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from cloudsync.config.configuration import Configuration, Firewall
 from cloudsync.config.specs import spec_of
-from cloudsync.frozen import dataclass
 from cloudsync.model.observed import Seen
 from cloudsync.provider.contract import (
     Account,
@@ -26,6 +25,7 @@ from cloudsync.provider.contract import (
     Unreadable,
 )
 from cloudsync.provider.errors import ProviderError, Transient
+from cloudsync.rules.frozen import dataclass
 from cloudsync.runtime.pools import gather
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from typing import Any
 
 from cloudsync import __version__
 from cloudsync.config.configuration import Configuration, Host, PublishSettings
-from cloudsync.frozen import dataclass
 from cloudsync.model.ports import Failed
 from cloudsync.provider.contract import Progress, silent
 from cloudsync.reconcile.inventories import name_of
+from cloudsync.rules.frozen import dataclass
 from cloudsync.sources.docker.engine import Survey
 from cloudsync.sources.docker.inspected import Inspections
 from cloudsync.sources.identity import MACHINE_ID, is_local

@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from cloudsync.config.configuration import Configuration
 from cloudsync.config.specs import spec_of
-from cloudsync.frozen import dataclass
 from cloudsync.model.outcome import Outcome
 from cloudsync.model.plan import (
     FirewallPlan,
@@ -40,6 +39,7 @@ from cloudsync.reconcile.identities import identified
 from cloudsync.reconcile.inventories import with_hosts_from_store
 from cloudsync.reconcile.make_plan import unusable
 from cloudsync.reconcile.observe import accounts_of, observe
+from cloudsync.rules.frozen import dataclass
 from cloudsync.runtime.deadline import Deadline
 from cloudsync.runtime.signals import Interruption
 from cloudsync.state import StateError, seen

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cloudsync.config.configuration import Configuration
-from cloudsync.frozen import dataclass
 from cloudsync.model.outcome import Outcome, Report, Status
 from cloudsync.model.plan import Granted, Plan
 from cloudsync.model.plan_digest import digest
@@ -28,6 +27,7 @@ from cloudsync.reconcile.inventories import Inventories, with_hosts_from_store
 from cloudsync.reconcile.make_plan import Planned, Request, make_plan
 from cloudsync.reconcile.networks import remember as remember_networks
 from cloudsync.rules import NOTHING, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.runtime.deadline import Deadline
 from cloudsync.runtime.signals import Interruption
 from cloudsync.state import StateError, seen

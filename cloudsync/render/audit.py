@@ -11,9 +11,9 @@ from typing import Any
 from cloudsync.audit.catalogue import BY_ID, fix_of
 from cloudsync.audit.findings import SEVERITIES, Finding, Reachable, Severity
 from cloudsync.audit.report import Audit
-from cloudsync.frozen import dataclass
 from cloudsync.render.escape import plain
 from cloudsync.render.words import listed
+from cloudsync.rules.frozen import dataclass
 
 FORMAT_VERSION = "1.0"
 _STYLE = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 
 Style = Literal["plain", "title", "open", "close", "beyond", "attach", "quiet", "warning", "error"]
 """What a line is about. Red is for what closes and for what is open beyond the configuration, and

@@ -11,12 +11,12 @@ from typing import Any
 
 from cloudsync.audit.findings import Finding
 from cloudsync.audit.report import Audit
-from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Guard, Plan
 from cloudsync.planning.path import Hop
 from cloudsync.planning.status_table import STATES, StatusRow
 from cloudsync.render import words
 from cloudsync.render.audit import document as audit_document
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NetworkSet
 
 FORMAT_VERSION = "1.0"

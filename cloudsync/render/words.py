@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from datetime import UTC, datetime
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Change, Guard, Plan
 from cloudsync.model.ports import Origin, name_of
 from cloudsync.planning.policy import SSH_REASON
@@ -19,6 +18,7 @@ from cloudsync.render.escape import plain
 from cloudsync.render.several_hosts import on_hosts
 from cloudsync.rules import Rule, protocols
 from cloudsync.rules.address_classes import PRIVATE
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY, ANY4, ANY6, NetworkSet
 
 EVERYONE = "everyone"

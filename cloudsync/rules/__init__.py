@@ -1,8 +1,9 @@
-"""Rules and rule sets: exact algebra over protocols, ports and networks. Imports nothing of the
-project but `frozen`.
+"""Rules and rule sets: exact algebra over protocols, ports and networks. Imports nothing else of
+the project.
 
 `ruleset.py` is the place to start; `networks.py`, `protocols.py`, `canonical.py` and `minimize.py`
-are its parts.
+are its parts. `frozen.py`, the decorator of all frozen values, is here since everybody may import
+this room.
 """
 
 from __future__ import annotations

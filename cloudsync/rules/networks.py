@@ -14,7 +14,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Literal
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 
 Family = Literal[4, 6]
 Interval = tuple[int, int]

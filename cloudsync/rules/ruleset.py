@@ -25,7 +25,6 @@ from dataclasses import field
 from functools import lru_cache
 from operator import is_
 
-from cloudsync.frozen import dataclass
 from cloudsync.rules import protocols
 from cloudsync.rules.canonical import (
     DIFFERENCE,
@@ -38,6 +37,7 @@ from cloudsync.rules.canonical import (
     covers,
     united,
 )
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.minimize import fewest
 from cloudsync.rules.networks import ANY, Interval, NetworkSet
 

@@ -1,4 +1,4 @@
-"""Process plumbing: clocks, deadlines, signals, thread pools. Imports nothing of the
-project but `frozen`."""
+"""Process plumbing: clocks, deadlines, signals, thread pools. Imports nothing else of the
+project."""
 
 from __future__ import annotations

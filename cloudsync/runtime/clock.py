@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import socket
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-
-from cloudsync.frozen import dataclass
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 

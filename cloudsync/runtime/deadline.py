@@ -4,8 +4,7 @@ take, there is time to look afterwards."""
 from __future__ import annotations
 
 import time
-
-from cloudsync.frozen import dataclass
+from dataclasses import dataclass
 
 _LONGEST_RESERVE = 30.0
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Generic, TypeVar
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.ports import LabelScope
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY, NetworkSet
 
 Value = TypeVar("Value")

@@ -8,7 +8,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 from cloudsync.runtime.files import give_to_the_folders_owner, replace
 from cloudsync.state import StateError
 

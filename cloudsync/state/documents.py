@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.state_url import Fence, StatePlace, StateUrl
+from cloudsync.rules.frozen import dataclass
 from cloudsync.runtime.pools import side_by_side
 from cloudsync.state import StateError
 from cloudsync.state.directory import StateFile, open_own

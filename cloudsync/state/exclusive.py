@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.state_url import StatePlace
+from cloudsync.rules.frozen import dataclass
 from cloudsync.state.directory import prepare
 from cloudsync.state.lock import locked
 

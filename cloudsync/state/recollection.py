@@ -11,8 +11,8 @@ from dataclasses import field
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.state_url import StatePlace
+from cloudsync.rules.frozen import dataclass
 from cloudsync.state import StateError
 from cloudsync.state.documents import documents_of, read_all
 from cloudsync.state.store.contract import StoreError

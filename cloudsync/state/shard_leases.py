@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import field, replace
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.state_url import StateUrl
+from cloudsync.rules.frozen import dataclass
 from cloudsync.state.lease import Lease, Standing, Unit, acquire, alive, waiting
 from cloudsync.state.lock import LockHeld
 from cloudsync.state.shards import Layout, Shard, layout_from, layout_kept

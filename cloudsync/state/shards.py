@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.state_url import StatePlace
+from cloudsync.rules.frozen import dataclass
 from cloudsync.state import StateError
 
 MOST_SHARDS = 1024

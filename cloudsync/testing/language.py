@@ -12,8 +12,8 @@ from dataclasses import field
 from ipaddress import ip_network
 from typing import Literal
 
-from cloudsync.frozen import dataclass
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY, NetworkSet
 from cloudsync.testing.stage import (
     AcceptsByDefault,

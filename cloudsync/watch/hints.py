@@ -6,7 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from cloudsync.frozen import dataclass
 from cloudsync.notify.metrics import CONTENT_TYPE
 from cloudsync.provider.settings import SecretError
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import is_loopback
 from cloudsync.state import StateError
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 
 LEAD_SECONDS = 0.25
 """What `docker run` takes from its first event to the one that its ports are bound, and a little: a

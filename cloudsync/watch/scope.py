@@ -19,10 +19,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from cloudsync import exit_codes
-from cloudsync.frozen import dataclass
 from cloudsync.model.outcome import Report
 from cloudsync.model.plan import Plan
 from cloudsync.planning.ties import Ties, ties_of
+from cloudsync.rules.frozen import dataclass
 
 EVERYTHING: tuple[str, ...] = ()
 """As in `Options.firewalls`."""

@@ -26,7 +26,6 @@ from cloudsync import exit_codes
 from cloudsync.config.configuration import Configuration, WatchSettings
 from cloudsync.config.models import rhythm_problem
 from cloudsync.config.names import not_configured
-from cloudsync.frozen import dataclass
 from cloudsync.model.plan import Granted
 from cloudsync.notify import metrics
 from cloudsync.notify.counters import Memory, recall, remembering
@@ -39,6 +38,7 @@ from cloudsync.reconcile.publish import local_hosts, publish_quietly
 from cloudsync.reconcile.run import Options, Report, Terms
 from cloudsync.render.escape import plain
 from cloudsync.render.words import count
+from cloudsync.rules.frozen import dataclass
 from cloudsync.runtime.signals import Interrupted, Interruption
 from cloudsync.sources.docker.inspected import Inspections
 from cloudsync.state import StateError

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import pytest
 
 import cloudsync
-from cloudsync import frozen
+from cloudsync.rules import frozen
 
 T = TypeVar("T")
 PLUGINS = ("aws", "digitalocean", "gcp", "hetzner", "host", "local", "openstack")

@@ -17,11 +17,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.marker import Marker
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync.rules import NOTHING, NetworkSet, Rule, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.index import RuleIndex
 
 API_VERSION = "1.1"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 from cloudsync.sources.compose.environment import read_environment
 from cloudsync.sources.compose.extends import Extending
 from cloudsync.sources.compose.merging import merge, settled

@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 from cloudsync.sources.compose.nodes import Missing
 
 MAX_LENGTH = 65_536

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, ip_address
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 from cloudsync.sources.compose.nodes import ComposeError, Mapping, Node, Scalar, Sequence
 from cloudsync.sources.compose.relevant import NETWORK_OPTIONS
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping as Table
 from typing import Literal
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 
 Tag = Literal["reset", "override"]
 

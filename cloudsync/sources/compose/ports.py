@@ -21,7 +21,7 @@ from dataclasses import field
 from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 from cloudsync.sources.compose.budget import Budget
 from cloudsync.sources.compose.nodes import (
     ComposeError,

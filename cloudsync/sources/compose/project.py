@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping as Table
 from pathlib import Path
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 from cloudsync.sources.compose.environment import Environment, read_environment
 from cloudsync.sources.compose.files import Files, refuse_remote
 from cloudsync.sources.compose.includes import load

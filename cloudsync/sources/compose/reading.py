@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 from cloudsync.sources.compose.environment import Environment
 from cloudsync.sources.compose.files import Files
 from cloudsync.sources.compose.interpolation import InterpolationError, interpolate

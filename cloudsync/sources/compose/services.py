@@ -13,7 +13,7 @@ from collections.abc import Mapping as Table
 from dataclasses import field
 from pathlib import Path
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 from cloudsync.sources.compose.as_written import PREFIX as PREFIX_WRITTEN
 from cloudsync.sources.compose.environment import Environment, read_environment
 from cloudsync.sources.compose.files import Files

@@ -18,8 +18,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.ports import Origin
+from cloudsync.rules.frozen import dataclass
 from cloudsync.sources.docker.answers import (
     Address,
     Unexpected,

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from cloudsync.config.engines import TlsEngine, engine_problem, is_context
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import is_loopback
 
 LOCAL = "unix:///var/run/docker.sock"

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.ports import LabelScope
+from cloudsync.rules.frozen import dataclass
 from cloudsync.sources.labels import (
     ContainerLabels,
     LabelError,

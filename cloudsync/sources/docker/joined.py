@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.ports import Malformed, Origin
+from cloudsync.rules.frozen import dataclass
 from cloudsync.sources.docker.containers import Container
 from cloudsync.sources.docker.needs import Needs, without_void_remark
 from cloudsync.sources.labels import PREFIX, ours

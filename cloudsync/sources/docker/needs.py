@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.ports import (
     LabelScope,
     Malformed,
@@ -21,6 +20,7 @@ from cloudsync.model.ports import (
     Unpublished,
     name_of,
 )
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY, ANY4, ANY6, NOWHERE, NetworkSet
 from cloudsync.sources.docker.containers import Binding, Container, hidden_by_image, origin_of
 from cloudsync.sources.docker.image_labels import narrowing, split

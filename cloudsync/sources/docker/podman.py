@@ -22,7 +22,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 from cloudsync.sources.docker.containers import RESTARTS, Binding, Container
 from cloudsync.sources.docker.networks import ANY_IPV4, Carrying
 

@@ -19,8 +19,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.ports import Origin, RequiredPort, Routed
+from cloudsync.rules.frozen import dataclass
 
 Trait = Literal[
     "is-traefik", "is-caddy", "is-nginx-proxy", "by-traefik", "by-caddy", "by-nginx-proxy", "http3"

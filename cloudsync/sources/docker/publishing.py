@@ -18,9 +18,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.ports import Origin, UnopenedPort, Unpublished, UnpublishedNetwork
 from cloudsync.rules.address_classes import classify
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NetworkSet
 from cloudsync.sources.docker.answers import Address
 from cloudsync.sources.docker.containers import Binding, Container

@@ -24,7 +24,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Literal
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 from cloudsync.sources.docker.answers import (
     Unexpected,
     items,

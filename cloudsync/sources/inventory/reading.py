@@ -21,9 +21,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cloudsync.frozen import dataclass
 from cloudsync.model.inventory import Published
 from cloudsync.model.ports import Failed
+from cloudsync.rules.frozen import dataclass
 from cloudsync.sources.docker.engine import Survey
 from cloudsync.sources.inventory.document import (
     MOST_BYTES,

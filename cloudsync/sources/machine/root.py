@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 
 MAX_BYTES = 8 * 1024 * 1024
 COMMAND_SECONDS = 10.0

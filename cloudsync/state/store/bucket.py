@@ -22,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 from cloudsync.state.store.contract import Changed, Entry, Stored, StoreError, StoreRefused
 
 if TYPE_CHECKING:

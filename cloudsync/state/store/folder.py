@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 from cloudsync.runtime.files import give_to_the_folders_owner, replace
 from cloudsync.state import StateError
 from cloudsync.state.directory import make_private, open_own, read_own

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.errors import Transient
+from cloudsync.rules.frozen import dataclass
 
 Answer = Mapping[str, Any]
 Item = TypeVar("Item")

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import Marker, MarkerKeys
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import Family
 from cloudsync_aws.permissions import Other, Permission
 

@@ -14,12 +14,12 @@ from dataclasses import field as attribute
 from ipaddress import ip_network
 from typing import Any
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import VendorRule
 from cloudsync.provider.descriptions import fitting
 from cloudsync.provider.errors import Unsupported
 from cloudsync.provider.selectors import single_selectors, type_and_code
 from cloudsync.rules import Rule, RuleSet, protocols
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY, Family, NetworkSet
 
 WITHOUT_NARROW_RULES = frozenset({"dccp", "sctp", "udplite"})

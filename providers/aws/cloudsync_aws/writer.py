@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Step
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient
 from cloudsync.provider.retry import retried
+from cloudsync.rules.frozen import dataclass
 from cloudsync_aws.client import Api
 from cloudsync_aws.native import Change
 

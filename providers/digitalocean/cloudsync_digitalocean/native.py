@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import MarkerName
+from cloudsync.rules.frozen import dataclass
 from cloudsync_digitalocean.answers import Firewall, Rule
 
 MARKER = MarkerName()

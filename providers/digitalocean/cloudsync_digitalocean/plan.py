@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Absent, Present, Refusal, Step, StepKind, Target, Touched
 from cloudsync.provider.flat_list import Entry, Wanted, wanted_list
 from cloudsync.provider.private_networks import cut_warning
+from cloudsync.rules.frozen import dataclass
 from cloudsync_digitalocean.answers import Firewall, Rule
 from cloudsync_digitalocean.native import Write
 from cloudsync_digitalocean.rules import GRAMMAR, MAX_RULES, bodies, clash, others_of, written

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.answers import Nothing, printable
 from cloudsync.provider.contract import Step
 from cloudsync.provider.errors import Conflict, ProviderError, Transient, Unsupported
 from cloudsync.provider.http import Rest
 from cloudsync.provider.waiting import wait_until
+from cloudsync.rules.frozen import dataclass
 from cloudsync_digitalocean.answers import Firewall, FirewallAnswer, PendingChange, Rule
 from cloudsync_digitalocean.client import ask_for_scope
 from cloudsync_digitalocean.native import Write

@@ -11,10 +11,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any, Literal
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import FirewallSpec, Target, Touched
 from cloudsync.rules import NOTHING, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NetworkSet
 from cloudsync_gcp.matching import Fate, Match
 from cloudsync_gcp.names import free_name

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Pending
 from cloudsync.rules import RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync_gcp.vpc_rules import VpcRule
 
 

@@ -25,11 +25,11 @@ from dataclasses import field, replace
 
 from pydantic import ConfigDict, Field
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.answers import networks_of, printable
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.machines import ActingFirewall, Action, Stage, StageRule
 from cloudsync.rules import RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY, NetworkSet
 from cloudsync_gcp.settings import prefix_of, settings_of
 from cloudsync_gcp.vpc_rules import Entry, GoogleAnswer, Texts, VpcRule

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Step, StepKind, Target, Touched
 from cloudsync.rules import RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync_gcp import denials
 from cloudsync_gcp.matching import match
 from cloudsync_gcp.moves import Move, apart, mark, moves, unmark

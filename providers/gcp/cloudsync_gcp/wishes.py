@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Target
 from cloudsync.rules import Rule, RuleSet, protocols
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NetworkSet
 
 MAX_RANGES = 256

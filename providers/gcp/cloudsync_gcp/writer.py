@@ -8,13 +8,13 @@ from __future__ import annotations
 import time
 import uuid
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Step
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient
 from cloudsync.provider.failures import Failure
 from cloudsync.provider.retry import retried
 from cloudsync.provider.waiting import wait_until
+from cloudsync.rules.frozen import dataclass
 from cloudsync_gcp.client import Api, NotReady, error_of
 from cloudsync_gcp.native import Write, Writes
 from cloudsync_gcp.vpc_rules import GoogleAnswer

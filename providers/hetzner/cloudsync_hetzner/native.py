@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import MarkerKeys
+from cloudsync.rules.frozen import dataclass
 from cloudsync_hetzner.answers import Rule
 
 MARKER = MarkerKeys()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from cloudsync.frozen import dataclass
+from cloudsync.rules.frozen import dataclass
 
 LOCAL = "local"
 _WORD = re.compile(r"[A-Za-z0-9_.:%@+][A-Za-z0-9_.:%@+-]{0,254}")

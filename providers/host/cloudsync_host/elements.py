@@ -20,9 +20,9 @@ from functools import lru_cache
 from ipaddress import ip_address, summarize_address_range
 from typing import Any
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import VendorRule
 from cloudsync.rules import Rule, RuleSet, protocols
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import Family, NetworkSet
 
 _FIRST = ("open4", "open6", "bare4", "bare6", "icmp4", "icmp6")

@@ -17,7 +17,6 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.errors import (
     AuthError,
     Conflict,
@@ -26,6 +25,7 @@ from cloudsync.provider.errors import (
     Transient,
     Unsupported,
 )
+from cloudsync.rules.frozen import dataclass
 from cloudsync_host.address import Destination
 
 READ = "nft -j -n list table inet cloudsync"

@@ -18,8 +18,8 @@ import hashlib
 from collections.abc import Mapping
 from functools import lru_cache
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import Marker
+from cloudsync.rules.frozen import dataclass
 from cloudsync_host.elements import NEXT, SETS, WIDE
 
 TABLE = "inet cloudsync"

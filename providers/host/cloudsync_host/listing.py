@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from typing import Any
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync_host.elements import NEXT, SETS, Element, UnknownElement, element_from, rules_of
 from cloudsync_host.layout import (
     CUTS,

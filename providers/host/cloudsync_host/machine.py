@@ -13,8 +13,8 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.errors import ProviderError, Transient
+from cloudsync.rules.frozen import dataclass
 from cloudsync_host.kernel import READ, Kernel, is_absent
 from cloudsync_host.layout import Shape
 from cloudsync_host.listing import Table, UnknownListing, table_from

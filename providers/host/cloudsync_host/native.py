@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from functools import cached_property
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync_host.address import Destination, destination_of
 from cloudsync_host.elements import Element
 from cloudsync_host.layout import Shape

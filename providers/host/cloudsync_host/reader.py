@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import field
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import (
     Absent,
     Account,
@@ -23,6 +22,7 @@ from cloudsync.provider.contract import (
 from cloudsync.provider.errors import ProviderError, Transient
 from cloudsync.provider.machines import Fleet
 from cloudsync.provider.retry import retried
+from cloudsync.rules.frozen import dataclass
 from cloudsync_host.address import destination_of
 from cloudsync_host.elements import vendor_rule
 from cloudsync_host.exposure import fleet

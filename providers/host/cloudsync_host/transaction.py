@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import Marker
+from cloudsync.rules.frozen import dataclass
 from cloudsync_host.elements import NEXT, SETS, Element
 from cloudsync_host.layout import (
     CUTS,

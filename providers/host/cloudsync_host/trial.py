@@ -14,10 +14,10 @@ import os
 import time
 from dataclasses import replace
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Progress
 from cloudsync.provider.errors import Conflict, ProviderError, Transient
 from cloudsync.rules import RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync_host.kernel import Kernel
 from cloudsync_host.listing import Table
 from cloudsync_host.machine import look

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv6Address, ip_address
 
-from cloudsync.frozen import dataclass
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NetworkSet
 
 FORWARDERS = ("docker-proxy", "rootlesskit", "rootlessport", "pasta", "passt", "slirp4netns")

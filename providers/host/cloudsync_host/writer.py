@@ -3,7 +3,6 @@ boot."""
 
 from __future__ import annotations
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Account, Step
 from cloudsync.provider.errors import (
     Conflict,
@@ -13,6 +12,7 @@ from cloudsync.provider.errors import (
     Unsupported,
 )
 from cloudsync.provider.retry import retried
+from cloudsync.rules.frozen import dataclass
 from cloudsync_host.elements import rules_of
 from cloudsync_host.kernel import TOO_OLD, Kernel
 from cloudsync_host.listing import Table

@@ -13,11 +13,11 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.errors import NotFound, ProviderError
 from cloudsync.provider.marker import Marker
 from cloudsync.provider.settings import Settings
 from cloudsync.rules import Rule, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NetworkSet
 
 _MAX_BYTES = 16 * 1024 * 1024

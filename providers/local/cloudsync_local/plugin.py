@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import field_validator
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.access import Access
 from cloudsync.provider.contract import (
     API_VERSION,
@@ -37,6 +36,7 @@ from cloudsync.provider.rule_list import Line, keyed, lines
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync.provider.spelling import spell
 from cloudsync.rules import RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync_local.file import Content, ListedRule, read, write
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.marker import Marker
+from cloudsync.rules.frozen import dataclass
 from cloudsync_openstack.answers import Group, Quotas
 from cloudsync_openstack.rules import NewRule
 

@@ -18,11 +18,11 @@ from ipaddress import ip_network
 from types import MappingProxyType
 from typing import Any
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Kept, VendorRule
 from cloudsync.provider.descriptions import OUR_MARK, fitting
 from cloudsync.provider.selectors import single_selectors, type_and_code
 from cloudsync.rules import ANY, NetworkSet, Rule, RuleSet, protocols
+from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import Family
 from cloudsync_openstack.answers import AddressGroup, GroupRule
 

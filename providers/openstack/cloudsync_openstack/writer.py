@@ -10,10 +10,10 @@ from dataclasses import field
 
 from pydantic import TypeAdapter, ValidationError
 
-from cloudsync.frozen import dataclass
 from cloudsync.provider.contract import Step
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient
 from cloudsync.rules import RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync_openstack.answers import Group, GroupAnswer, PortAnswer
 from cloudsync_openstack.client import Api
 from cloudsync_openstack.native import (
