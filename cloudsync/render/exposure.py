@@ -35,17 +35,12 @@ def troubles(
     """What somebody should look at on a firewall's machines. `everything`: also what is open on
     machines that share the firewall, and what was not evaluated."""
     standing = firewall.standing
-    if standing.read is not None and standing.read.status != "complete":
-        why = standing.read.reason or standing.read.status
-        yield Remark(f"what the Internet reaches on its machines is not known: {why}", "warning")
+    if unread := tuple(_unread(firewall)):
+        yield from unread
         return
     coming = {change.target for change in firewall.changes if change.action == "attach"}
-    if standing.read is not None and not standing.machines and not coming:
-        yield Remark(
-            "not attached to any machine, so it protects nothing: attach it, or remove it "
-            "from the configuration",
-            "warning",
-        )
+    if not coming:
+        yield from _idle(firewall)
     for machine in standing.machines:
         yield from _machine(machine, coming=machine.target in coming, vocabulary=vocabulary)
     if everything:
@@ -53,17 +48,48 @@ def troubles(
         yield from (Remark(f"not evaluated: {text}", "quiet") for text in standing.not_evaluated)
 
 
-def _machine(machine: MachineExposure, *, coming: bool, vocabulary: Vocabulary) -> Iterator[Remark]:
-    """`coming`: this plan puts the firewall on it, which ends what no firewall keeps out now."""
-    if not machine.protected and not coming:
+def gaps(firewall: FirewallPlan) -> Iterator[Remark]:
+    """Where the firewall keeps nothing out now, whatever its rules are."""
+    if unread := tuple(_unread(firewall)):
+        yield from unread
+        return
+    yield from _idle(firewall)
+    for machine in firewall.standing.machines:
+        yield from _unprotected(machine)
+
+
+def _unread(firewall: FirewallPlan) -> Iterator[Remark]:
+    read = firewall.standing.read
+    if read is not None and read.status != "complete":
+        why = read.reason or read.status
+        yield Remark(f"what the Internet reaches on its machines is not known: {why}", "warning")
+
+
+def _idle(firewall: FirewallPlan) -> Iterator[Remark]:
+    if firewall.standing.read is not None and not firewall.standing.machines:
+        yield Remark(
+            "not attached to any machine, so it protects nothing: attach it, or remove it "
+            "from the configuration",
+            "warning",
+        )
+
+
+def _unprotected(machine: MachineExposure) -> Iterator[Remark]:
+    if not machine.protected:
         pending = " yet" if machine.pending else ""
         yield Remark(
             f"{_name(machine)} is NOT protected{pending}: no firewall is in effect on it, "
             f"everything on it is open",
             "beyond",
         )
-    elif machine.protected and not machine.attached and not coming:
+    elif not machine.attached:
         yield Remark(f"{_name(machine)} does not have this firewall, only others", "warning")
+
+
+def _machine(machine: MachineExposure, *, coming: bool, vocabulary: Vocabulary) -> Iterator[Remark]:
+    """`coming`: this plan puts the firewall on it, which ends what no firewall keeps out now."""
+    if not coming:
+        yield from _unprotected(machine)
     groups: dict[str, list[Beyond]] = {}
     for beyond in machine.beyond:
         if beyond.firewall is not None:

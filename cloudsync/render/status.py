@@ -10,7 +10,7 @@ from cloudsync.model.plan import Plan
 from cloudsync.model.ports import name_of
 from cloudsync.planning.policy import SSH_REASON
 from cloudsync.planning.status import StatusRow
-from cloudsync.render import words
+from cloudsync.render import exposure, words
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Style, Table
 from cloudsync.render.escape import plain
 from cloudsync.render.several_hosts import on_hosts
@@ -19,7 +19,7 @@ from cloudsync.render.verdict import incomplete, summary, unread_hosts
 from cloudsync.render.words import PLAIN, Vocabulary
 from cloudsync.rules.networks import ANY, NetworkSet
 
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 _STYLES: dict[str, Style] = {"open": "plain", "held": "warning", "closes": "close", "opens": "open"}
 
 
@@ -38,6 +38,7 @@ def text(
     absent = [firewall.name for firewall in plan.firewalls if firewall.exists is False]
     if absent:
         yield Line(f"not created yet: {plain(', '.join(absent))}", "warning", "! ")
+    yield from _gaps(plan)
     if not rows:
         return
     hosts = max((len(firewall.hosts) for firewall in plan.firewalls), default=1)
@@ -57,6 +58,13 @@ def text(
         for row in _both_families(rows)
     ]
     yield Table((Row(("PORT", "FROM", "FIREWALL", "SINCE", "FOR"), "quiet"), *shown), indent=0)
+
+
+def _gaps(plan: Plan) -> Iterator[Block]:
+    """Machines on which the ports of the table are not all that is open."""
+    for firewall in plan.firewalls:
+        for gap in exposure.gaps(firewall):
+            yield Line(f"{plain(firewall.name)}: {words.message(gap.text)}", gap.weight, "! ")
 
 
 def _both_families(rows: Iterable[StatusRow]) -> Iterable[StatusRow]:
@@ -109,6 +117,11 @@ def document(plan: Plan, rows: Iterable[StatusRow]) -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         "owner": plan.owner,
         "in_step": not (plan.has_changes or plan.guards or incomplete(plan)),
+        "gaps": [
+            {"firewall": firewall.name, "message": gap.text}
+            for firewall in plan.firewalls
+            for gap in exposure.gaps(firewall)
+        ],
         "rules": [
             {
                 "firewall": row.firewall,
