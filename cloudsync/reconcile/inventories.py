@@ -104,20 +104,63 @@ class Inventories:
         return replace(configuration, hosts=known[2].hosts, firewalls=known[2].firewalls)
 
     def changed(self, configuration: Configuration) -> frozenset[str]:
-        """The hosts that published something since their last read; of those that were never asked
-        for, such as another shard's, each once after it appeared. Raises `StateError`."""
+        """The hosts that published something new since their last read; of those that were never
+        asked for, such as another shard's, each once after it appeared. One that only says again
+        what it said is not new: its inventory is read here. Raises `StateError`."""
         from cloudsync.state.store.opened import open_store
 
-        folder = folder_of(configuration.owner)
-        versions = self._listed(open_store(configuration.state), configuration.owner)
+        folder, store = folder_of(configuration.owner), open_store(configuration.state)
+        versions = self._listed(store, configuration.owner)
         with self._lock:
             known = {name: self._known[name][0] for name in self._known}
             asked, appeared = set(self._asked), versions.keys() - self._asked - self._looked
             self._looked |= versions.keys()
         changed = {name for name in asked if versions.get(name) != known.get(name)}
-        return frozenset(
-            name.removeprefix(folder).removesuffix(".json") for name in changed | appeared
-        )
+        hosts = {
+            name: name.removeprefix(folder).removesuffix(".json") for name in changed | appeared
+        }
+        again = {name: hosts[name] for name in changed & known.keys() & versions.keys()}
+        for name in self._repeated(configuration, store, again):
+            del hosts[name]
+        return frozenset(hosts.values())
+
+    def _repeated(
+        self, configuration: Configuration, store: Store, hosts: Mapping[str, str]
+    ) -> Iterable[str]:
+        """The objects, of those of `hosts`, that say what was read before. What says something else
+        is left for a run to read."""
+        if not hosts:
+            return ()
+        from cloudsync.sources.inventory.reading import Expected, says_the_same
+
+        of = (self._expanded[2] if self._expanded is not None else configuration).hosts
+
+        def is_repeated(name: str) -> bool:
+            before, host = self._known.get(name), of.get(hosts[name])
+            if before is None or host is None:
+                return False
+            try:
+                stored = store.get(name)
+            except StoreError:
+                return False
+            if stored is None:
+                return False
+            after = Published(stored.data)
+            expected = Expected(configuration.owner, host.name, host.trusted_keys)
+            if not says_the_same(before[1], after, expected):
+                return False
+            with self._lock:
+                # A run may have read a later one meanwhile.
+                if self._known.get(name) is before:
+                    self._known[name] = (stored.version, after)
+            return True
+
+        with side_by_side(min(_AT_ONCE, len(hosts)), "store") as pool:
+            return [
+                name
+                for name, repeated in zip(hosts, pool.map(is_repeated, hosts), strict=True)
+                if repeated
+            ]
 
     def _versions(self, store: Store, owner: str) -> Mapping[str, str]:
         return self._listed(store, owner) if self._known else {}

@@ -332,7 +332,7 @@ def test_a_kept_reader_reads_only_what_changed(site: Site, monkeypatch: pytest.M
     assert not inventories.changed(controller)
     assert inventories.read(controller, ["web-1"], until) == first
     assert asked == [name_of("shop", "web-1")]
-    publish(site.machine())
+    site.edit(lambda document: document.update(sequence=document["sequence"] + 1, engines=[]))
     assert inventories.changed(controller) == {"web-1"}
     asked.clear()
     assert inventories.read(controller, ["web-1"], until) != first
@@ -380,10 +380,72 @@ def test_a_change_that_could_not_be_read_is_still_one(
     publish(site.machine())
     controller, inventories = site.controller(), Inventories()
     inventories.read(controller, ["web-1"], float("inf"))
-    publish(site.machine())
+    site.edit(lambda document: document.update(sequence=document["sequence"] + 1, engines=[]))
     with monkeypatch.context() as patch:
         patch.setattr(FolderStore, "get", _unavailable)
         assert inventories.read(controller, ["web-1"], float("inf"))["web-1"].problem
+    assert inventories.changed(controller) == {"web-1"}
+
+
+def test_who_says_the_same_again_is_no_change_and_what_is_read_is_the_last(site: Site) -> None:
+    publish(site.machine())
+    controller, inventories = site.controller(), Inventories()
+    before = inventories.read(controller, ["web-1"], float("inf"))["web-1"]
+    for _ in range(3):
+        publish(site.machine())
+        assert inventories.changed(controller) == frozenset()
+    stored = site.store.get(name_of("shop", "web-1"))
+    assert stored is not None
+    after = inventories.read(controller, ["web-1"], float("inf"))["web-1"]
+    assert after.data == stored.data != before.data
+
+
+CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "a container less": lambda document: document["engines"][0]["containers"].pop(),
+    "an engine that cannot be read": lambda document: document.update(status="failed"),
+    "only a part of it": lambda document: document.update(status="partial", reasons=["slow"]),
+    "another host": lambda document: document.update(host="web-2"),
+    "an older one": lambda document: document.update(sequence=1),
+    "the future": lambda document: document.update(time="2199-01-01T00:00:00Z"),
+    "out of date": lambda document: document.update(time="2020-01-01T00:00:00Z"),
+    "another form": lambda document: document.clear(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_whatever_else_is_published_is_a_change_until_it_is_read(
+    site: Site, change: Callable[[dict[str, Any]], object]
+) -> None:
+    site.engine.lists_what_it_runs()
+    site.engine.routes["/info"] = {"ID": "ABCD", "Swarm": {"LocalNodeState": "inactive"}}
+    publish(site.machine())
+    controller, inventories = site.controller(), Inventories()
+    inventories.read(controller, ["web-1"], float("inf"))
+    site.edit(change)
+    assert inventories.changed(controller) == {"web-1"}
+    assert inventories.changed(controller) == {"web-1"}
+    inventories.read(controller, ["web-1"], float("inf"))
+    assert inventories.changed(controller) == frozenset()
+
+
+def test_an_unsigned_one_is_a_change_where_a_key_is_asked_for(site: Site, key: Path) -> None:
+    public = key.with_suffix(".pub").read_text().strip()
+    publish(site.machine(f'[publish]\nsign_with = "{key}"\n'))
+    controller = site.controller(f'inventory = "store"\ntrusted_keys = ["{public}"]')
+    inventories = Inventories()
+    inventories.read(controller, ["web-1"], float("inf"))
+    publish(site.machine(f'[publish]\nsign_with = "{key}"\n'))
+    assert inventories.changed(controller) == frozenset()
+    publish(site.machine())
+    assert inventories.changed(controller) == {"web-1"}
+
+
+def test_one_that_was_out_of_date_when_it_was_read_is_a_change(site: Site) -> None:
+    publish(site.machine())
+    site.edit(lambda document: document.update(time="2020-01-01T00:00:00Z"))
+    controller, inventories = site.controller(), Inventories()
+    inventories.read(controller, ["web-1"], float("inf"))
+    publish(site.machine())
     assert inventories.changed(controller) == {"web-1"}
 
 

@@ -50,7 +50,7 @@ class Expected:
     sequence: int = 0
     """Of the newest inventory that an apply read before."""
     now: datetime | None = None
-    """The reader's own clock; None: do not judge its age."""
+    """By the clock of who reads; None: what that says now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,16 @@ def inventory_of(published: Published, expected: Expected) -> Inventory | Failed
     if form.status == "failed" or not surveys:
         return Failed(_own_words(form))
     return Inventory(_as_complete_as_stated(form, surveys), form.sequence)
+
+
+def says_the_same(before: Published, after: Published, expected: Expected) -> bool:
+    """Whether an inventory says of the engines what an earlier one did, both of them believed:
+    nothing but its time differs. `expected.sequence` does not matter."""
+    earlier = inventory_of(before, replace(expected, sequence=0))
+    if isinstance(earlier, Failed):  # what was decided then is not what it said
+        return False
+    later = inventory_of(after, replace(expected, sequence=earlier.sequence))
+    return isinstance(later, Inventory) and later.surveys == earlier.surveys
 
 
 def _as_complete_as_stated(
