@@ -65,7 +65,8 @@ def _with_slots(written: type) -> type:
     namespace = {key: value for key, value in written.__dict__.items() if key not in left_out}
     namespace |= {
         "__slots__": names,
-        "__match_args__": names,
+        "__frozen_fields__": names,
+        "__match_args__": tuple(name for name in names if _is_taken(given.get(name))),
         "__qualname__": written.__qualname__,
         "__setattr__": _refuse_to_set,
         "__delattr__": _refuse_to_delete,
@@ -83,7 +84,7 @@ def _with_slots(written: type) -> type:
 
 def _methods(made: Any, given: Mapping[str, object]) -> Mapping[str, object]:
     """The methods of a class. `given`: what its author assigned to fields."""
-    names: tuple[str, ...] = made.__match_args__
+    names: tuple[str, ...] = made.__frozen_fields__
     special = {name: value for name, value in given.items() if isinstance(value, Field)}
     compared = [name for name in names if name not in special or special[name].compare]
     values, hashed = (
@@ -109,6 +110,11 @@ def _methods(made: Any, given: Mapping[str, object]) -> Mapping[str, object]:
     }
 
 
+def _is_taken(value: object) -> bool:
+    """Whether what is assigned to a field leaves it to `__init__`."""
+    return not isinstance(value, Field) or value.init
+
+
 def _is_hashed(field: Field[Any]) -> bool:
     return field.compare if field.hash is None else field.hash
 
@@ -131,6 +137,10 @@ def _initializer(made: Any, names: Iterable[str], given: Mapping[str, object]) -
     for name in names:
         value: Any = given.get(name, MISSING)
         factory: Any = None
+        if not _is_taken(value):  # it has a default, or the class is refused
+            scope[f"_default_{name}"] = value.default
+            body.append(f"_assign(self, {name!r}, _default_{name})")
+            continue
         if isinstance(value, Field):
             value, factory = value.default, value.default_factory
         if callable(factory):
@@ -150,7 +160,8 @@ def _initializer(made: Any, names: Iterable[str], given: Mapping[str, object]) -
     initializer = scope["__init__"]
     initializer.__qualname__ = f"{made.__qualname__}.__init__"
     initializer.__module__ = made.__module__
-    initializer.__annotations__ = {name: made.__annotations__[name] for name in names}
+    taken = initializer.__code__.co_varnames[1 : initializer.__code__.co_argcount]
+    initializer.__annotations__ = {name: made.__annotations__[name] for name in taken}
     return initializer
 
 
@@ -170,11 +181,11 @@ def _refuse_to_delete(_: object, name: str) -> NoReturn:
 
 def _state_of(self: Any) -> list[Any]:
     """For `copy` and `pickle`, as the standard library's frozen dataclasses with slots have it."""
-    return [getattr(self, name) for name in self.__match_args__]
+    return [getattr(self, name) for name in self.__frozen_fields__]
 
 
 def _restore(self: Any, state: list[Any]) -> None:
-    for name, value in zip(self.__match_args__, state, strict=True):
+    for name, value in zip(self.__frozen_fields__, state, strict=True):
         object.__setattr__(self, name, value)
 
 

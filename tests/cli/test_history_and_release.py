@@ -53,6 +53,7 @@ def test_history_names_each_rule_as_it_was_planned_and_who_needed_it(shell: Shel
 
 
 def test_history_says_why_a_run_failed_without_a_firewall(shell: Shell) -> None:
+    assert shell.code("apply", "--auto-approve") == 0
     shell.configure(ports="", host='compose = ["missing.yaml"]')
     assert shell.types("apply", "--auto-approve").returncode == 1
     assert "web-1 not read; by " in shell.types("history").stdout

@@ -154,11 +154,11 @@ def test_6_a_write_whose_answer_is_lost_is_read_back_and_finished_by_the_next_ru
 
 
 def test_1_a_wrong_token_changes_nothing(run: Run) -> None:
-    run.environment["CLOUDSYNC_DOUBLE_TOKEN"] = "wrong"
+    run.environment["CLOUDSYNC_DOUBLE_TOKEN"] = "an0ther-t0ken"
     done = run.types("apply", "--auto-approve", "--allow-attach", "web")
     assert done.returncode == 1
     assert "unauthorized" in done.stdout
-    assert "wrong" not in done.stdout
+    assert "an0ther-t0ken" not in done.stdout
     assert run.cloud.writes() == []
 
 

@@ -31,6 +31,7 @@ class Later:
     second: tuple[int, ...] = ()
     third: list[int] = field(default_factory=list, hash=False)
     note: str = field(default="", compare=False, repr=False)
+    _known: int | None = field(default=None, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.first < 0:
@@ -50,6 +51,7 @@ class AtOnce:
     second: tuple[int, ...] = ()
     third: list[int] = field(default_factory=list, hash=False)
     note: str = field(default="", compare=False, repr=False)
+    _known: int | None = field(default=None, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.first < 0:
@@ -129,10 +131,11 @@ def test_dataclasses_own_functions_know_it(made: Any) -> None:
         "second",
         "third",
         "note",
+        "_known",
     ]
     assert dataclasses.is_dataclass(value)
     assert dataclasses.replace(value, first=5) == made(5, (2,), [3])
-    assert dataclasses.astuple(value) == (1, (2,), [3], "x")
+    assert dataclasses.astuple(value) == (1, (2,), [3], "x", None)
     assert made.__match_args__ == ("first", "second", "third", "note")
     assert made.__dataclass_params__.frozen
 
@@ -234,9 +237,11 @@ def test_every_class_of_the_project_agrees_with_the_standard_library() -> None:
         seen += 1
         parameters = inspect.signature(made.__init__).parameters
         fields = dataclasses.fields(made)
-        assert [*parameters][1:] == [field.name for field in fields] == [*made.__slots__]
+        assert [*parameters][1:] == [field.name for field in fields if field.init]
+        assert [field.name for field in fields] == [*made.__slots__]
         for described in fields:
-            assert described.init
+            if not described.init:
+                continue
             assert not described.kw_only
             default = parameters[described.name].default
             if described.default_factory is not dataclasses.MISSING:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import math
 import re
 import socket
 import ssl
@@ -32,6 +33,15 @@ MAX_VALUES = 500_000
 _VERSION = re.compile(r"1\.[0-9]{1,3}", re.ASCII)
 _TARGET = re.compile(r"/[A-Za-z0-9_./:@%?&=+,~-]*", re.ASCII)
 _CHUNK = 64 * 1024
+_REFUSAL_SECONDS = 2.0
+"""How long an engine that cuts connections off is listened to."""
+_CUT_OFF = (
+    http.client.RemoteDisconnected,
+    BrokenPipeError,
+    ConnectionResetError,
+    ssl.SSLEOFError,
+)
+"""The other side closed the connection, perhaps while it was idle."""
 
 
 class EngineError(Exception):
@@ -90,6 +100,8 @@ class Engine:
             raise EngineError(f"not a request for an engine: {_public(shown)!r}", temporary=False)
         try:
             status, body = self._answer(target)
+        except _CUT_OFF as error:
+            raise self._refusal() or connection_error(error) from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise connection_error(error) from None
         if status != http.client.OK:
@@ -104,7 +116,7 @@ class Engine:
         if connection is not None:
             try:
                 return self._ask(connection, target)
-            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            except _CUT_OFF:
                 self._left()
         return self._ask(_Connection(self), target)
 
@@ -138,6 +150,26 @@ class Engine:
         if answer.length:
             raise EngineError("the engine's answer ended too early")
         return b"".join(chunks)
+
+    def _refusal(self) -> EngineError | None:
+        """Why an engine with TLS cuts us off, if it says so. It judges our certificate after the
+        handshake (TLS 1.3), and what it says of it is lost if our request has come meanwhile: here
+        it is given time to say it, and asked for nothing."""
+        if self._tls is None:
+            return None
+        try:
+            wire = self.connected()
+            try:
+                wire.receive(bytearray(1), _REFUSAL_SECONDS)
+            finally:
+                wire.close()
+        except _CUT_OFF:
+            return None
+        except ssl.SSLError as error:
+            return _tls_error(error)
+        except (OSError, EngineError):
+            return None
+        return None
 
     def _left(self) -> float:
         left = self.deadline - time.monotonic()
@@ -205,9 +237,9 @@ class _Wire:
         self._files += 1
         return io.BufferedReader(_Received(self))
 
-    def receive(self, buffer: bytearray) -> int:
-        """As `socket.recv_into`."""
-        self._socket.settimeout(self._left())
+    def receive(self, buffer: bytearray, seconds: float = math.inf) -> int:
+        """As `socket.recv_into`, within `seconds`."""
+        self._socket.settimeout(min(self._left(), seconds))
         return self._socket.recv_into(buffer)
 
     def close(self) -> None:
