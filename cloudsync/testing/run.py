@@ -16,6 +16,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
+import tomli_w
+
 from cloudsync import exit_codes
 from cloudsync.config import load
 from cloudsync.config.configuration import Configuration
@@ -32,7 +34,6 @@ from cloudsync.reconcile.release import release
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.families import meaningful
 from cloudsync.testing import language as say
-from cloudsync.testing import toml
 from cloudsync.testing.language import Scenario, meant, spelled
 from cloudsync.testing.stage import (
     AcceptsByDefault,
@@ -442,7 +443,7 @@ class Run:
         }
         self.folder.mkdir(exist_ok=True)
         path = self.folder / "cloudsync.toml"
-        path.write_text(toml.dumps(document))
+        path.write_text(tomli_w.dumps(document))
         return load(path)
 
     def _firewall(self, name: str, rules: tuple[str, ...]) -> dict[str, Any]:

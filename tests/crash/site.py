@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from cloudsync.provider.marker import Marker, host_digest
 from cloudsync.rules import NOTHING, RuleSet
-from cloudsync.testing import Stage, toml
+from cloudsync.testing import Stage
 from cloudsync.testing.language import meant, spelled
 from cloudsync.testing.run import hold_to_the_laws
 from tests.crash.zygote import Child, Zygote
@@ -90,7 +92,7 @@ class Site:
             "hosts": {self.host_name: dict(self.host)},
             "firewalls": {NAME: firewall},
         }
-        path, text = self.folder / "cloudsync.toml", toml.dumps(document)
+        path, text = self.folder / "cloudsync.toml", tomli_w.dumps(document)
         if not path.exists() or path.read_text() != text:  # other runs may be reading it
             path.write_text(text)
         return path

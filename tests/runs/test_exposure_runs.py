@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 
 from cloudsync import exit_codes
 from cloudsync.config import load
@@ -28,7 +29,6 @@ from cloudsync.reconcile import check_access as access
 from cloudsync.reconcile import run as reconcile
 from cloudsync.reconcile.run import Options
 from cloudsync.render import markdown, text
-from cloudsync.testing import toml
 from tests import command
 from tests.doubles.digitalocean import DigitalOceanDouble
 from tests.doubles.ec2 import Ec2Double, Nic, fault_body
@@ -72,7 +72,7 @@ class Site:
             },
         }
         path = self.folder / "cloudsync.toml"
-        path.write_text(toml.dumps(document))
+        path.write_text(tomli_w.dumps(document))
         return load(path)
 
     def plan(self) -> Plan:
