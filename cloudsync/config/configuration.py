@@ -361,8 +361,8 @@ class Configuration:
     def named(self, names: Iterable[str]) -> tuple[str, ...]:
         """The firewalls that are meant, each once: a table with `per_host` stands for all that were
         made from it. A name that is neither stays as it is."""
-        meant: dict[str, None] = {}
-        for name in names:
-            made = [each.name for each in self.firewalls.values() if each.table == name]
-            meant.update(dict.fromkeys(made or [name]))
-        return tuple(meant)
+        made: dict[str, list[str]] = {}
+        for firewall in self.firewalls.values():
+            if firewall.table:
+                made.setdefault(firewall.table, []).append(firewall.name)
+        return tuple(dict.fromkeys(each for name in names for each in made.get(name, (name,))))

@@ -78,12 +78,6 @@ class Request:
     inspections: Inspections | None = None
     """What engines need not be asked again."""
 
-    def takes(self, firewall: Firewall) -> bool:
-        """Whether it is about this firewall."""
-        if self.shard is not None and not self.shard.takes(firewall.name):
-            return False
-        return not self.firewalls or bool({firewall.name, firewall.table} & {*self.firewalls})
-
 
 @dataclass(frozen=True, slots=True)
 class Planned:
@@ -187,8 +181,11 @@ def make_plan(
 def _question(
     configuration: Configuration, request: Request, until: float, progress: Progress
 ) -> Question:
+    chosen, shard = frozenset(configuration.named(request.firewalls)), request.shard
     firewalls = tuple(
-        firewall for firewall in configuration.firewalls.values() if request.takes(firewall)
+        firewall
+        for name, firewall in configuration.firewalls.items()
+        if (not chosen or name in chosen) and (shard is None or shard.takes(name))
     )
     return Question(
         firewalls,

@@ -428,9 +428,7 @@ class Service:
 
     def _attend(self) -> None:
         """Listen to the engines of the configuration, and to no other."""
-        chosen = self.configuration.named(
-            self.overrides.firewalls or tuple(self.configuration.firewalls)
-        )
+        chosen = self.configuration.named(self.overrides.firewalls) or self.configuration.firewalls
         names = {
             host
             for name in chosen
