@@ -17,8 +17,8 @@ from cloudsync.render.result import brief
 from cloudsync.render.result import lines as report
 from cloudsync.render.screen import joined
 from cloudsync.render.verdict import (
-    alike,
     feasible,
+    grouped,
     incomplete,
     needs_yes,
     not_opened,
@@ -228,15 +228,12 @@ def _unnamed(firewall: FirewallPlan, shown: Plan) -> Iterator[tuple[str, str]]:
 def _changes(firewall: FirewallPlan, vocabulary: Vocabulary) -> Iterator[Row]:
     """A row for each rule; whole protocols that the same reason opens from the same networks are
     one row."""
-    changes = [change for change in firewall.changes if change.action in _ROWS]
-    for change in changes:
-        same = alike(change, changes)
-        if len(same) < 2:
-            yield _change(change, firewall, vocabulary)
-        elif change is same[0]:
-            ports = words.port_list(other.rule for other in same if other.rule is not None)
-            row = _change(change, firewall, vocabulary)
-            yield Row((f"{row.cells[0][0]} {ports}", *row.cells[1:]), row.style)
+    for alike in grouped(change for change in firewall.changes if change.action in _ROWS):
+        row = _change(alike[0], firewall, vocabulary)
+        if len(alike) > 1:
+            ports = words.port_list(change.rule for change in alike if change.rule is not None)
+            row = Row((f"{row.cells[0][0]} {ports}", *row.cells[1:]), row.style)
+        yield row
 
 
 _ROWS = ("open", "close", "rewrite")

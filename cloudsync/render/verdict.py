@@ -4,7 +4,7 @@ does all of it."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cloudsync.model.plan import Change, FirewallPlan, Plan
 from cloudsync.render.several_hosts import refusals
@@ -29,25 +29,29 @@ def summary(plan: Plan) -> str:
         if plan.firewalls and all(f.read.status != "complete" for f in plan.firewalls):
             return "Nothing can be planned."
         return "Nothing to do for what could be read." if incomplete(plan) else "Nothing to do."
-    changes = [change for firewall in changing for change in firewall.changes]
-    wholes = [
-        change for change in changes if change.action == "open" and len(alike(change, changes)) > 1
-    ]
-    counts: Counter[str] = Counter(_kind(change) for change in changes if change not in wholes)
+    counts: Counter[str] = Counter()
+    reached: dict[str, None] = {}
+    for alike in grouped(change for firewall in changing for change in firewall.changes):
+        rule = alike[0].rule
+        if len(alike) > 1 and alike[0].action == "open" and rule is not None:
+            reached[sources(rule.sources)] = None
+        else:
+            counts.update(map(_kind, alike))
     phrases = [
         f"{verb} {count(counts[action], noun)}" for action, verb, noun in _VERBS if counts[action]
     ]
-    reached = dict.fromkeys(sources(c.rule.sources) for c in wholes if c.rule is not None)
     phrases += [f"open everything to {networks}" for networks in reached]
     where = f" on {count(len(changing), 'firewall')}" if len(changing) > 1 else ""
     return f"Plan: {', '.join(phrases)}{where}."
 
 
-def alike(change: Change, changes: Iterable[Change]) -> list[Change]:
-    """The changes that open or close whole protocols to the same networks for the same reason as
-    `change`: they are one thing to a reader. Empty if it is not about a whole protocol."""
-    key = _whole(change)
-    return [] if key is None else [other for other in changes if _whole(other) == key]
+def grouped(changes: Iterable[Change]) -> Iterable[Sequence[Change]]:
+    """Each change by itself; those that open or close whole protocols to the same networks for the
+    same reason together, where the first of them stands: they are one thing to a reader."""
+    groups: dict[object, list[Change]] = {}
+    for number, change in enumerate(changes):
+        groups.setdefault(_whole(change) or number, []).append(change)
+    return groups.values()
 
 
 def _whole(change: Change) -> tuple[object, ...] | None:
