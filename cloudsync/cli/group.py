@@ -13,11 +13,9 @@ class SuggestingGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that the first word names. Raises `click.UsageError`."""
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            from difflib import get_close_matches
-
+            from cloudsync.config.problems import did_you_mean
             from cloudsync.render.escape import plain
 
-            near = get_close_matches(args[0], self.list_commands(ctx), 1)
-            hint = f', did you mean "{near[0]}"?' if near else ""
+            hint = did_you_mean(args[0], self.list_commands(ctx))
             raise click.UsageError(f'no command "{plain(args[0], 60)}"{hint}', ctx)
         return super().resolve_command(ctx, args)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from difflib import get_close_matches
+
+from cloudsync.config.problems import did_you_mean
 
 _SHOWN = 5
 _LONGEST = 60
@@ -17,8 +18,8 @@ def not_configured(kind: str, name: str, known: Collection[str]) -> str:
 
 def suggestion(name: str, known: Collection[str]) -> str:
     """`, did you mean "web"?`, or else `: it has db, web`."""
-    if near := get_close_matches(name, known, 1):
-        return f', did you mean "{near[0]}"?'
+    if near := did_you_mean(name, known):
+        return near
     names = sorted(known)
     if not names:
         return ": it has none"

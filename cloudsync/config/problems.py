@@ -40,5 +40,11 @@ class NoConfiguration(ConfigError):
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
     """`unknown key, did you mean "token"?`"""
-    near = get_close_matches(key, list(known), 1)
-    return f'unknown key, did you mean "{near[0]}"?' if near else "unknown key"
+    return f"unknown key{did_you_mean(key, known)}"
+
+
+def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
+    """`, did you mean "web"?` after a name that does not exist; empty if nothing is near it.
+    `prefix`: what every name that is `known` begins with when it is typed."""
+    near = get_close_matches(name, list(known), 1)
+    return f', did you mean "{prefix}{near[0]}"?' if near else ""

@@ -7,9 +7,9 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Generic, TypeVar
 
+from cloudsync.config.problems import did_you_mean
 from cloudsync.model.ports import LabelScope
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY, NetworkSet
@@ -345,11 +345,8 @@ def _sources(key: str, value: str, scope: LabelScope) -> Sources:
 def _firewalls(key: str, value: str, scope: LabelScope) -> frozenset[str]:
     names = frozenset(value.split(","))
     if unknown := names - scope.firewalls:
-        near = get_close_matches(min(unknown), scope.firewalls, 1)
-        raise LabelError(
-            f"{key}: names a firewall that this host does not feed"
-            + (f', did you mean "{near[0]}"?' if near else "")
-        )
+        hint = did_you_mean(min(unknown), scope.firewalls)
+        raise LabelError(f"{key}: names a firewall that this host does not feed{hint}")
     return names
 
 
@@ -359,10 +356,7 @@ def _unknown(key: str, name: str) -> str:
             f"{_shown(key)}: is written cloudsync.port.8080.sources, cloudsync.port.53/udp.sources"
             " or cloudsync.port.1-9.sources"
         )
-    near = get_close_matches(name, _KEYS, 1)
-    return f"{_shown(key)}: unknown label" + (
-        f', did you mean "{PREFIX}{near[0]}"?' if near else ""
-    )
+    return f"{_shown(key)}: unknown label{did_you_mean(name, _KEYS, PREFIX)}"
 
 
 def _shown(key: str) -> str:

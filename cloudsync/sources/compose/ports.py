@@ -18,9 +18,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import field
-from difflib import get_close_matches
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from cloudsync.config.problems import did_you_mean
 from cloudsync.rules.frozen import dataclass
 from cloudsync.sources.compose.budget import Budget
 from cloudsync.sources.compose.nodes import (
@@ -115,10 +115,7 @@ def short_form(text: str, place: Place) -> Iterable[PublishedPort]:
 def _long_form(item: Mapping) -> Iterable[PublishedPort]:
     for key in item.entries:
         if key not in _LONG and not key.startswith("x-"):
-            near = get_close_matches(key, _LONG, 1)
-            raise ValueError(
-                f"unknown key {key[:40]!r}" + (f', did you mean "{near[0]}"?' if near else "")
-            )
+            raise ValueError(f"unknown key {key[:40]!r}{did_you_mean(key, _LONG)}")
     target = _text(item, "target")
     if not target:
         raise ValueError("the long form needs target, the container port")
