@@ -19,7 +19,7 @@ from cloudsync.audit import (
 )
 from cloudsync.audit.findings import SEVERITIES, Finding, Severity
 from cloudsync.config.configuration import AuditIgnore
-from cloudsync.model.machine_facts import Blind, Facts
+from cloudsync.model.machine_facts import Blind, Facts, not_looked_at
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY
@@ -118,7 +118,7 @@ def of_machine(facts: Facts) -> list[Finding]:
     for spot in facts.blind:
         finding = Finding(
             "CS046", "note", facts.host, spot.input,
-            f"{spot.input} could not be looked at: {spot.reason}"
+            f"{not_looked_at(spot.input)}{spot.reason}"
             + (f"; unseen: {spot.hides}" if spot.hides else ""),
         )  # fmt: skip
         by_fingerprint.setdefault(finding.fingerprint, finding)

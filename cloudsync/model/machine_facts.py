@@ -524,6 +524,11 @@ class Policy:
     """None without one, or if it belongs to another owner."""
 
 
+def not_looked_at(input_: str) -> str:
+    """What the reason of a blind spot comes after: `iptables could not be looked at: `."""
+    return f"{input_} could not be looked at: "
+
+
 @dataclass(frozen=True, slots=True)
 class Blind:
     """An input that could not be looked at."""

@@ -11,6 +11,7 @@ from typing import Any
 from cloudsync.audit.catalogue import BY_ID, fix_of
 from cloudsync.audit.findings import SEVERITIES, Finding, Reachable, Severity
 from cloudsync.audit.report import Audit
+from cloudsync.model.machine_facts import not_looked_at
 from cloudsync.render.escape import plain
 from cloudsync.render.words import listed
 from cloudsync.rules.frozen import dataclass
@@ -166,7 +167,7 @@ def _seen(alike: Iterable[Finding]) -> Iterator[str]:
     for finding in alike:
         place = f" ({finding.file}:{finding.line})" if finding.file and finding.line else ""
         # The reason of a CS046 begins with the input, and its title says the rest.
-        reason = finding.reason.removeprefix(f"{finding.object} could not be looked at: ")
+        reason = finding.reason.removeprefix(not_looked_at(finding.object))
         sentence = f"{finding.object}: {reason}{place}"
         ports.setdefault(sentence, []).append(f"{finding.ports}/{finding.protocol}")
     for sentence, names in ports.items():

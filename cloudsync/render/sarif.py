@@ -12,6 +12,7 @@ from cloudsync import __version__
 from cloudsync.audit.catalogue import KINDS, Kind, fix_of
 from cloudsync.audit.findings import Finding, Severity
 from cloudsync.audit.report import Audit
+from cloudsync.model.machine_facts import not_looked_at
 from cloudsync.render.escape import plain
 
 _LEVEL = {"critical": "error", "high": "error", "medium": "warning", "low": "note", "note": "note"}
@@ -56,9 +57,7 @@ def document(
                             {
                                 "level": "warning",
                                 "message": {
-                                    "text": plain(
-                                        f"{spot.input} could not be looked at: {spot.reason}"
-                                    )
+                                    "text": plain(f"{not_looked_at(spot.input)}{spot.reason}")
                                 },
                             }
                             for spot in audit.blind
