@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cloudsync import exit_codes
-from cloudsync.cli.next_step import following, typed
+from cloudsync.cli.next_step import following, to_doctor, typed
 from cloudsync.cli.reported import reported
 from cloudsync.cli.schedule import hint
 from cloudsync.cli.shared import Chosen, Shell, common, log, of_shard, options_for, planning
@@ -199,9 +199,7 @@ class _Screen:
             self.shell.print(text.report(replace(report, outcomes=())))
         if exit_codes.of_report(report) == exit_codes.FAILED and not self.shell.quiet:
             echo("")
-            self.shell.print(
-                following(typed(self.shell, "doctor"), "what is wrong, and how to fix it")
-            )
+            self.shell.print(to_doctor(self.shell))
 
     def _is_news(self, report: Report) -> bool:
         """Whether there is trouble that was not reported already; the end of such is reported

@@ -40,6 +40,11 @@ def _options(granted: Granted) -> list[str]:
     return [*words, *["--now"] * granted.now]
 
 
+def to_doctor(shell: Shell) -> Iterator[Block]:
+    """Where a failure that trying again will not help is explained."""
+    return following(typed(shell, "doctor"), "what is wrong, and how to fix it")
+
+
 def following(command: str, why: str = "") -> Iterator[Block]:
     """`Next: cloudsync apply`, under a blank line."""
     yield BLANK

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cloudsync import exit_codes
-from cloudsync.cli.next_step import following, typed
+from cloudsync.cli.next_step import following, to_doctor, typed
 from cloudsync.cli.shared import Chosen, Shell, common, options_for, planning
 from cloudsync.cli.terminal import clear_progress, echo
 from cloudsync.model.plan import Plan
@@ -109,7 +109,7 @@ def _print(shell: Shell, configuration: Configuration, plan: Plan, applying: str
     if text.feasible(plan) and not shell.quiet:
         blocks += following(applying)
     elif exit_codes.of_plan(plan) == exit_codes.FAILED and not shell.quiet:
-        blocks += following(typed(shell, "doctor"), "what is wrong, and how to fix it")
+        blocks += to_doctor(shell)
     shell.print(blocks)
 
 

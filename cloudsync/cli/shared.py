@@ -244,11 +244,12 @@ def check_firewall(configuration: Configuration, name: str) -> None:
     """Raises `click.UsageError` for the name of no firewall. What a person grants, and what leaves
     a firewall to others, is said of each firewall by its own name."""
     from cloudsync.config.names import not_configured
+    from cloudsync.render.words import listed
 
     if name in configuration.firewalls:
         return
     if (made := configuration.named((name,))) != (name,):
-        names = ", ".join(made[:_FEW]) + (f" and {len(made) - _FEW} more" if made[_FEW:] else "")
+        names = listed(made, _FEW)
         raise click.UsageError(f"{name} is a firewall for each of its hosts: name {names}")
     raise click.UsageError(plain(not_configured("firewall", name, configuration.firewalls)))
 

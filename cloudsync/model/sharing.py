@@ -39,7 +39,7 @@ class Sharing:
 
     def entries(self) -> tuple[Shared, ...]:
         """The parts of `opened` that a host does not need and another one does, host by host."""
-        needed = RuleSet.of(rule for need in self.needs.values() for rule in need)
+        needed = RuleSet.union(self.needs.values())
         index = RuleIndex((rules, host) for host, rules in self.needs.items())
         shared: list[Shared] = []
         for host, own in self.needs.items():

@@ -181,7 +181,7 @@ def _closing(observed: Present, desired: Desired, closing: RuleSet) -> Iterable[
             together.setdefault(rule.counted_with or rule.key, []).append(rule)
     parts: dict[Rule, str] = {}
     for rules in together.values():
-        whole = RuleSet.of(piece for rule in rules for piece in rule.lets_in)
+        whole = RuleSet.union(rule.lets_in for rule in rules)
         title = _title(whole, rules)
         for piece in whole & closing:
             parts.setdefault(piece, title)

@@ -220,7 +220,7 @@ def closings(rules: Sequence[VendorRule], closing: RuleSet) -> int:
     if not closing:
         return 0
     losing = [rule for rule in rules if rule.lets_in & closing]
-    rest = closing - RuleSet.of(piece for rule in losing for piece in rule.lets_in)
+    rest = closing - RuleSet.union(rule.lets_in for rule in losing)
     return len({rule.counted_with or rule.key for rule in losing}) + len(tuple(rest))
 
 
@@ -348,7 +348,7 @@ def _ports_closing(rules: Sequence[VendorRule], closing: RuleSet) -> int:
         for piece in lets_in
         if RuleSet.of((piece,)) & closing
     }
-    rest = closing - RuleSet.of(piece for lets_in in losing for piece in lets_in)
+    rest = closing - RuleSet.union(losing)
     return len(ports) + len(tuple(rest))
 
 

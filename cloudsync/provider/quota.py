@@ -104,7 +104,7 @@ def within_quota(
 
 def letting_in(rules: Iterable[Counted]) -> RuleSet:
     """What rules let in together."""
-    return RuleSet.of(piece for rule in rules for piece in rule.lets_in)
+    return RuleSet.union(rule.lets_in for rule in rules)
 
 
 def _about(rules: Iterable[Counted], touches: Iterable[Touched]) -> tuple[Touched, ...]:

@@ -54,13 +54,13 @@ def record_ssh(state: StatePlace, owner: str, applied: Mapping[str, RuleSet]) ->
 
 def _recorded(where: str, applied: Mapping[str, RuleSet], raw: bytes | None) -> bytes:
     table = RuleTableWriter()
-    merged = sorted((_read(raw, where) | dict(applied)).items())
+    merged = sorted({**_read(raw, where), **applied}.items())
     ssh = {name: table.rules(rules) for name, rules in merged}
     value = {"version": _VERSION, "sources": table.sources, "ssh": ssh}
     return (json.dumps(value, indent=1) + "\n").encode()
 
 
-def _read(raw: bytes | None, where: str) -> dict[str, RuleSet]:
+def _read(raw: bytes | None, where: str) -> Mapping[str, RuleSet]:
     if raw is None:
         return {}
     try:
@@ -70,8 +70,8 @@ def _read(raw: bytes | None, where: str) -> dict[str, RuleSet]:
 
 
 @lru_cache(maxsize=8)
-def _decoded(raw: bytes, where: str) -> dict[str, RuleSet]:
-    """What the very same bytes hold is known."""
+def _decoded(raw: bytes, where: str) -> Mapping[str, RuleSet]:
+    """What the very same bytes hold is known; all who ask share the answer."""
     value = json.loads(raw)
     if value["version"] == 1:
         return {str(name): _of_version_1(ssh) for name, ssh in value["ssh"].items()}

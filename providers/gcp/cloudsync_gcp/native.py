@@ -95,4 +95,4 @@ class Writes:
 
 def together(effects: Iterable[RuleSet]) -> RuleSet:
     """What rules let in together."""
-    return RuleSet.of(rule for effect in effects for rule in effect)
+    return RuleSet.union(effects)
