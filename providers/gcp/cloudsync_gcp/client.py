@@ -124,9 +124,7 @@ def error_of(failure: Failure, reasons: Sequence[str]) -> ProviderError:
         return RateLimited(failure.text, retry_after=failure.retry_after)
     if kind is not None:
         return kind(failure.text)
-    if advice := _ADVICE.get(failure.status):
-        failure = replace(failure, message=f"{failure.message} ({advice})")
-    return by_status(failure)
+    return by_status(replace(failure, advice=_ADVICE.get(failure.status, "")))
 
 
 def judge(failure: Failure) -> ProviderError:
