@@ -30,11 +30,11 @@ from cloudsync.rules.networks import NetworkSet
 from cloudsync_host.elements import elements_of
 from cloudsync_host.layout import Shape
 from cloudsync_host.transaction import Goal, install
+from tests.caches import forget
 from tests.host.engine import Engine
 from tests.host.lab import Lab, in_namespace
 from tests.host.scanner import _send
 from tests.host.site import Site
-from tests.memories import forget
 
 SIZES = (8, 30, 100, 300, 1000)
 ROUNDS = 40

@@ -16,8 +16,8 @@ from cloudsync.provider.retry import backoff
 from tests.doubles.http import not_at_hand
 from tests.effort import examples
 from tests.engines.remains import remains
-from tests.memory import MEMORY, ONLY_STATE
 from tests.order import seconds
+from tests.ram_disk import ONLY_STATE, RAM_DISK
 from tests.world import World, build
 
 pytest_plugins = ["cloudsync.testing"]
@@ -83,11 +83,11 @@ def nothing_remains_of_engines() -> Iterator[None]:
 
 @pytest.fixture
 def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """pytest's own, or a folder in memory (`tests/memory.py`)."""
-    if MEMORY is None or not request.node.nodeid.startswith(ONLY_STATE):
+    """pytest's own, or a folder in memory (`tests/ram_disk.py`)."""
+    if RAM_DISK is None or not request.node.nodeid.startswith(ONLY_STATE):
         yield tmp_path
         return
-    with TemporaryDirectory(prefix="test-", dir=MEMORY, ignore_cleanup_errors=True) as folder:
+    with TemporaryDirectory(prefix="test-", dir=RAM_DISK, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 

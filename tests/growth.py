@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from tests.memories import forget
+from tests.caches import forget
 
 
 def growth(work: Callable[[int], object], small: int = 500, times: int = 4) -> float:

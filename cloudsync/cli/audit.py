@@ -151,7 +151,7 @@ def _print(shell: Shell, result: Audit, form: Form, configuration: Configuration
     if form.out is None:
         echo(content, nl=False, color=True)
         return
-    from cloudsync.cli.named_file import write_page
+    from cloudsync.cli.page_file import write_page
 
     write_page(shell, form.out, content, render.summary(result))
 

@@ -148,6 +148,6 @@ def _picture(shell: Shell, planned: Planned, asked: tuple[Asked, ...], out: str 
     if out is None:
         echo(content, nl=False)
         return
-    from cloudsync.cli.named_file import write_page
+    from cloudsync.cli.page_file import write_page
 
     write_page(shell, out, content)

@@ -67,7 +67,7 @@ def command(shell: Shell, *, out: str | None, output: str, audited: bool) -> int
     if out is None:
         echo(content, nl=False)
     else:
-        from cloudsync.cli.named_file import write_page
+        from cloudsync.cli.page_file import write_page
 
         write_page(shell, out, content)
     return exit_codes.of_reading(planned.plan)

@@ -30,7 +30,7 @@ from tests.crash.vendors import VENDORS
 from tests.crash.zygote import Child, Zygote
 from tests.doubles.engine import FakeEngine
 from tests.doubles.http import Fault
-from tests.memory import MEMORY
+from tests.ram_disk import RAM_DISK
 
 LONG = bool(os.environ.get("CLOUDSYNC_LONG"))
 ALWAYS = meant(SSH)
@@ -54,7 +54,7 @@ class AnyOrder(RuleBasedStateMachine):
     def __init__(self, vendor: str, zygote: Zygote) -> None:
         super().__init__()
         self.stack = ExitStack()
-        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(dir=MEMORY)))
+        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(dir=RAM_DISK)))
         self.engine = self.stack.enter_context(FakeEngine(folder))
         if vendor == "local":
             (folder / "vendor").mkdir()

@@ -19,8 +19,8 @@ from cloudsync.provider.contract import Asked
 from cloudsync.reconcile import make_plan as planning
 from cloudsync.reconcile import run as reconcile
 from cloudsync.reconcile.run import Options
+from tests.caches import forget
 from tests.effort import examples
-from tests.memories import forget
 from tests.world import World, both, build, ports, rules
 
 Decided = tuple[

@@ -25,7 +25,7 @@ from cloudsync.reconcile.run import Options
 from cloudsync.watch.scope import EVERYTHING, Outlook
 from tests.effort import examples
 from tests.growth import growth, operations
-from tests.memory import MEMORY
+from tests.ram_disk import RAM_DISK
 from tests.world import PLACE, MemorySettings, World, both, build, rules
 
 NOBODY: frozenset[str] = frozenset()
@@ -288,7 +288,7 @@ def test_law1_an_event_decides_a_firewall_as_a_run_about_everything_would(
     data: st.DataObject,
 ) -> None:
     """Whatever hosts cannot be read, and whatever changed since."""
-    with TemporaryDirectory(dir=MEMORY) as folder, pytest.MonkeyPatch.context() as patch:
+    with TemporaryDirectory(dir=RAM_DISK) as folder, pytest.MonkeyPatch.context() as patch:
         patch.delenv("SSH_CONNECTION", raising=False)
         world = build(
             Path(folder), foreign=data.draw(st.sampled_from(["report", "ignore", "fail"]))

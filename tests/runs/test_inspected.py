@@ -21,7 +21,7 @@ from cloudsync.sources.docker.engine import Survey, survey
 from cloudsync.sources.docker.inspected import BELIEVED_SECONDS, OfEngine
 from cloudsync.sources.docker.request_slots import Share
 from tests.doubles.engine import FakeEngine
-from tests.memory import MEMORY
+from tests.ram_disk import RAM_DISK
 
 pytestmark = pytest.mark.emulator
 Change = Callable[[dict[str, Any]], None]
@@ -247,7 +247,7 @@ STEPS = st.lists(
 def test_a_reader_that_remembers_says_what_one_says_that_reads_everything(
     steps: list[tuple[int, Change | None]],
 ) -> None:
-    with TemporaryDirectory(dir=MEMORY) as folder, ExitStack() as stack:
+    with TemporaryDirectory(dir=RAM_DISK) as folder, ExitStack() as stack:
         site = Site(Path(folder), stack, 4)
         for number, change in steps:
             if change is not None:

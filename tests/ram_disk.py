@@ -37,5 +37,5 @@ def lent(folder: Path) -> Path | None:
     return folder if roomy and runnable and os.access(folder, os.W_OK) else None
 
 
-MEMORY = lent(Path("/dev/shm"))
+RAM_DISK = lent(Path("/dev/shm"))
 """None: the usual folder for temporary files, as `dir=None` of `tempfile`."""
