@@ -15,6 +15,7 @@ from cloudsync.audit.walls import (
     those_ports,
 )
 from cloudsync.model.machine_facts import Chain, Facts, FilterRule, Tables, Workload
+from cloudsync.provider.phrases import count
 
 _CHAIN = "chain DOCKER-USER"
 
@@ -36,10 +37,9 @@ def _user_chain(facts: Facts) -> Iterator[Finding]:
         return
     first = chain.rules[0]
     if first.is_bare and first.target == "RETURN":
-        yield about(
-            facts, "CS008", "high", _CHAIN,
-            f"{len(chain.rules) - 1} rules come after an unconditional RETURN and never match",
-        )  # fmt: skip
+        never = count(len(chain.rules) - 1, "rule never matches", "rules never match")
+        unreached = f"an unconditional RETURN comes first: {never}"
+        yield about(facts, "CS008", "high", _CHAIN, unreached)
         return
     called = tuple(user_chain.rules_of(facts.ip4)) if facts.ip4 else ()
     yield from _container_ports(facts, called)

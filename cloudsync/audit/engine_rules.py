@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from cloudsync.audit.findings import Finding, Severity, about
 from cloudsync.audit.hints import deletion, of_flush, of_switches
 from cloudsync.model.machine_facts import Facts, FilterRule, Tables
+from cloudsync.provider.phrases import first_of
 
 _TABLE = "table inet cloudsync"
 
@@ -156,8 +157,7 @@ def _host_table(facts: Facts) -> Iterator[Finding]:
         *(f"others put into it: {it}" for it in firewall.strangers),
         *firewall.differs,
     ):
-        more = f" and {len(strange) - 3} more" if len(strange) > 3 else ""
-        reason = "; ".join(strange[:3]) + more
+        reason = first_of(strange, 3, "; ")
         if firewall.strangers:
             fix = _TAKE_OUT + ("; then cloudsync apply" if firewall.differs else "")
     elif facts.host_unit in _NOT_AT_BOOT:

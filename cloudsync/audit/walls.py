@@ -11,6 +11,7 @@ from cloudsync.audit.findings import DELETE, Finding, about
 from cloudsync.audit.hints import Edit, deletion, together
 from cloudsync.audit.reachability import of_publish, worst
 from cloudsync.model.machine_facts import Facts, FilterRule, Publish, Tables, Ufw, Workload, Zone
+from cloudsync.provider.phrases import first_of
 
 _AFTER_RULES = "/etc/ufw/after.rules"
 _FIREWALLD = "/etc/firewalld/firewalld.conf"
@@ -35,8 +36,7 @@ def published_everywhere(facts: Facts, family: int | None = None) -> list[tuple[
 def those_ports(publishes: Sequence[tuple[Workload, Publish]]) -> str:
     """At most four of them by name, and how many more."""
     named = dict.fromkeys(f"{p.ports}/{p.protocol} ({w.name})" for w, p in publishes)
-    more = f" and {len(named) - 4} more" if len(named) > 4 else ""
-    return ", ".join(list(named)[:4]) + more
+    return first_of(named, 4)
 
 
 def is_enforced(facts: Facts) -> bool:

@@ -11,8 +11,8 @@ import click
 from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common
 from cloudsync.cli.terminal import echo
+from cloudsync.provider.phrases import count
 from cloudsync.render.escape import plain
-from cloudsync.render.words import count
 
 if TYPE_CHECKING:
     from cloudsync.provider.access import Access

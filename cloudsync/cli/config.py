@@ -13,6 +13,7 @@ from cloudsync.cli.group import SuggestingGroup
 from cloudsync.cli.shared import ConfigProblems, Shell, common
 from cloudsync.cli.terminal import width
 from cloudsync.provider.guarded import problem_of
+from cloudsync.provider.phrases import count
 from cloudsync.render.escape import plain
 
 
@@ -28,7 +29,6 @@ def check(shell: Shell) -> int:
     no cloud and no engine."""
     from cloudsync.provider.registry import sdk_missing
     from cloudsync.render.blocks import Line
-    from cloudsync.render.words import count
 
     configuration = shell.load()
     broken = [

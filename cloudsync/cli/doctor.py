@@ -17,9 +17,10 @@ from cloudsync.cli import schedule
 from cloudsync.cli.shared import ConfigProblems, Shell, common
 from cloudsync.cli.terminal import echo
 from cloudsync.model.state_url import StateUrl
+from cloudsync.provider.phrases import count
 from cloudsync.render.escape import plain
 from cloudsync.render.networks import origin
-from cloudsync.render.words import count, listed
+from cloudsync.render.words import listed
 from cloudsync.rules.frozen import dataclass
 from cloudsync.runtime.clock import instant
 from cloudsync.state import StateError

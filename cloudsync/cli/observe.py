@@ -11,6 +11,7 @@ import click
 from cloudsync import exit_codes
 from cloudsync.cli.shared import Shell, common, log, on_the_machine
 from cloudsync.cli.terminal import echo
+from cloudsync.provider.phrases import count
 from cloudsync.render.escape import plain
 
 if TYPE_CHECKING:
@@ -145,7 +146,6 @@ def _state(trace: Trace) -> str:
 
 def _stops(trace: Trace) -> Iterator[Block]:
     from cloudsync.render.blocks import Line, Row, Table
-    from cloudsync.render.words import count
 
     if not trace.stopped:
         verb = "was dropped" if trace.enforced else "would have been cut"

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from cloudsync.provider.contract import Account, Progress
 from cloudsync.provider.errors import ProviderError, Unsupported
+from cloudsync.provider.phrases import count
 from cloudsync.render.escape import plain
-from cloudsync.render.words import count, listed
+from cloudsync.render.words import listed
 
 if TYPE_CHECKING:
     from cloudsync.provider.contract import Provider

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from cloudsync.config.problems import did_you_mean
+from cloudsync.provider.phrases import first_of
 
 _SHOWN = 5
 _LONGEST = 60
@@ -23,5 +24,4 @@ def suggestion(name: str, known: Collection[str]) -> str:
     names = sorted(known)
     if not names:
         return ": it has none"
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f": it has {', '.join(names[:_SHOWN])}{more}"
+    return f": it has {first_of(names, _SHOWN)}"

@@ -7,6 +7,7 @@ from typing import Literal
 
 from cloudsync import exit_codes
 from cloudsync.model.outcome import Report
+from cloudsync.provider.phrases import count
 from cloudsync.render.escape import plain
 from cloudsync.render.result import changes
 from cloudsync.render.words import message
@@ -140,8 +141,8 @@ class Run:
         phrases = []
         if self.report is not None:
             phrases += [plain(phrase, 600) for phrase in changes(self.report)[:_CHANGES]]
-            if len(self.changed) > _CHANGES:
-                phrases.append(f"and {len(self.changed) - _CHANGES} more firewalls changed")
+            if (unnamed := len(self.changed) - _CHANGES) > 0:
+                phrases.append(f"and {count(unnamed, 'more firewall')} changed")
         if not self.succeeded:
             causes = self.causes() or ["see the log"]
             more = f" (and {len(causes) - _CAUSES} more)" if len(causes) > _CAUSES else ""

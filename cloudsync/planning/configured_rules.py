@@ -12,6 +12,7 @@ from cloudsync.model.plan import Refused
 from cloudsync.model.ports import Complete, Origin, Partial, port_rules
 from cloudsync.planning.sensitive_ports import SENSITIVE_RULES, sensitive_numbers
 from cloudsync.planning.verdicts import Bounds, Verdict, Wanted
+from cloudsync.provider.phrases import first_of
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY4, ANY6, NOWHERE, NetworkSet
@@ -103,6 +104,4 @@ def _sensitive(rules: RuleSet) -> dict[str, list[int]]:
 
 
 def _ports(protocol: str, numbers: list[int]) -> str:
-    shown = ", ".join(map(str, numbers[:_SHOWN]))
-    more = len(numbers) - _SHOWN
-    return f"{protocol}/{shown}" + (f" and {more} more" if more > 0 else "")
+    return f"{protocol}/{first_of(numbers, _SHOWN)}"

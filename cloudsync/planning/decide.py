@@ -47,6 +47,7 @@ from cloudsync.provider.contract import (
     Touched,
     Unreadable,
 )
+from cloudsync.provider.phrases import count
 from cloudsync.provider.spelling import Spelling, spell
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.address_classes import PRIVATE
@@ -580,7 +581,8 @@ def _cut_descriptions(case: Case, spelling: Spelling) -> Iterable[str]:
         if most is not None and len(written.description) > most:
             yield (
                 f"the description of {written.rule.protocol}/{written.rule.ports} has "
-                f"{len(written.description)} characters, {table.type} takes {most}: it is cut"
+                f"{count(len(written.description), 'character')}, {table.type} takes {most}: it is "
+                "cut"
             )
 
 

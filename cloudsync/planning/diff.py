@@ -26,6 +26,7 @@ from cloudsync.provider.contract import (
     Touched,
     VendorRule,
 )
+from cloudsync.provider.phrases import count
 from cloudsync.provider.spelling import Spelling
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.families import meaningful
@@ -249,7 +250,7 @@ def _attaching(attachment: Attachment) -> Iterable[Change]:
     open_now = any(not machine.protected for machine in machines)
     yield Change(
         "attach",
-        f"covers {len(machines)} more machines now",
+        f"covers {count(len(machines), 'more machine')} now",
         target=attachment.target,
         opens_now=open_now,
     )

@@ -32,6 +32,7 @@ from cloudsync.provider.contract import (
     VendorRule,
 )
 from cloudsync.provider.marker import Marker
+from cloudsync.provider.phrases import count, first_of
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.networks import ANY
 
@@ -202,14 +203,11 @@ def attaching(
             f" --allow-attach {name}",
         )
     names = list(machines.values())
-    shown = ", ".join(names[:_MANY]) + (
-        f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
-    )
     return _refuse(
         "attach",
         name,
-        f"{shown} {'is' if len(names) == 1 else 'are'} under no firewall now. Under this one, every"
-        " port that is not listed here would close."
+        f"{first_of(names, _MANY)} {'is' if len(names) == 1 else 'are'} under no firewall now. "
+        "Under this one, every port that is not listed here would close."
         f" {_unknown_ports(unpublished)}If the list is complete, pass --allow-attach {name}",
     )
 
@@ -253,34 +251,34 @@ def _unknown_ports(unpublished: Sequence[Unpublished]) -> str:
 
 def _containers(containers: Sequence[Unpublished]) -> str:
     names = [f"{name_of(c.origin)} on {c.origin.host} ({c.network})" for c in containers]
-    more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
-    return f"{', '.join(names[:_MANY])}{more}"
+    return first_of(names, _MANY)
 
 
-def max_close(name: str, count: int, limit: int, granted: Granted) -> Guard | None:
+def max_close(name: str, closes: int, limit: int, granted: Granted) -> Guard | None:
     """More closings at once than `policy.max_close` look like a mistake until the user names the
-    number. `count`: rules that close."""
-    if count <= limit or (granted.allow_close is not None and granted.allow_close >= count):
+    number. `closes`: rules that close."""
+    if closes <= limit or (granted.allow_close is not None and granted.allow_close >= closes):
         return None
     return _refuse(
         "max-close",
         name,
-        f"{count} rules would close, more than policy.max_close = {limit}: a mistake in the "
-        "configuration or on a host would look like this. The openings go on. If all of them are "
-        f"right, pass --allow-close {count}",
+        f"{count(closes, 'rule')} would close, more than policy.max_close = {limit}: a mistake in "
+        "the configuration or on a host would look like this. The openings go on. If "
+        f"{'it is' if closes == 1 else 'all of them are'} right, pass --allow-close {closes}",
     )
 
 
-def rewriting(name: str, count: int, limit: int, granted: Granted) -> Guard | None:
+def rewriting(name: str, touches: int, limit: int, granted: Granted) -> Guard | None:
     """The same for vendor objects that a plan deletes, retargets or rewrites although no port
-    closes by it (law 8). `count`: see `rewritten`."""
-    if count <= limit or (granted.allow_close is not None and granted.allow_close >= count):
+    closes by it (law 8). `touches`: see `rewritten`."""
+    if touches <= limit or (granted.allow_close is not None and granted.allow_close >= touches):
         return None
     guard = _refuse(
         "max-close",
         name,
-        f"{count} rules that are there would be deleted or rewritten, more than policy.max_close = "
-        f"{limit}, although no port closes by it. If it is right, pass --allow-close {count}",
+        f"{count(touches, 'rule that is', 'rules that are')} there would be deleted or rewritten, "
+        f"more than policy.max_close = {limit}, although no port closes by it. If it is right, "
+        f"pass --allow-close {touches}",
     )
     return replace(guard, withholds="firewall")
 
@@ -416,9 +414,7 @@ def foreign(
         ]
     if not problems:
         return None
-    shown = "; ".join(problems[:_MANY]) + (
-        f" and {len(problems) - _MANY} more" if len(problems) > _MANY else ""
-    )
+    shown = first_of(problems, _MANY, "; ")
     return _refuse(
         "foreign",
         name,
@@ -519,13 +515,11 @@ def passing_denials(name: str, steps: Sequence[Step]) -> Guard | None:
     passed = list(dict.fromkeys(text for step in steps for text in step.passes_denials))
     if not passed:
         return None
-    shown = "; ".join(passed[:_MANY])
-    more = f" and {len(passed) - _MANY} more" if len(passed) > _MANY else ""
     return _refuse(
         "passes-denial",
         name,
-        f"denials of others would be passed: {shown}{more}. If it is right, set priority in "
-        f"[firewalls.{name}]; otherwise choose one that comes after theirs",
+        f"denials of others would be passed: {first_of(passed, _MANY, '; ')}. If it is right, set "
+        f"priority in [firewalls.{name}]; otherwise choose one that comes after theirs",
     )
 
 
@@ -609,5 +603,4 @@ def _unattached(target: Target, steps: Sequence[Step]) -> tuple[str, str] | None
 
 
 def _some(rules: RuleSet) -> str:
-    shown = [str(rule) for rule in rules]
-    return ", ".join(shown[:_MANY]) + (f" and {len(shown) - _MANY} more" if shown[_MANY:] else "")
+    return first_of(rules, _MANY)

@@ -19,6 +19,7 @@ from cloudsync.model.ports import Discovery, Failed, RequiredPort, UnopenedPort,
 from cloudsync.planning.decide import Considered
 from cloudsync.planning.status_table import StatusRow
 from cloudsync.provider.contract import Absent, Present
+from cloudsync.provider.phrases import first_of
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY
@@ -156,8 +157,7 @@ def _of_firewall(judged: Considered, asked: RuleSet) -> tuple[Verdict, str]:
     rules = [
         rule for rule in observed.listed or tuple(observed.rules) if RuleSet.of((rule,)) & asked
     ]
-    more = f" and {len(rules) - _SHOWN} more" if len(rules) > _SHOWN else ""
-    return "open", ", ".join(map(str, rules[:_SHOWN])) + more
+    return "open", first_of(rules, _SHOWN)
 
 
 def _machine(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from cloudsync.model.ports import Unpublished, name_of
+from cloudsync.provider.phrases import first_of
 
 _SHOWN = 5
 _LISTED = "the label cloudsync.ports on it lists what to open"
@@ -20,13 +21,14 @@ def about_unpublished(unpublished: Iterable[Unpublished]) -> tuple[str, ...]:
         else:
             others.append(f"{name_of(container.origin)} ({container.network})")
     if others:
-        shown = first_of(sorted(others))
+        shown = first_of(sorted(others), _SHOWN)
         remarks.append(f"publishing nothing at this machine's addresses by their network: {shown}")
     return tuple(dict.fromkeys(remarks))
 
 
 def _hint(unpublished: Unpublished) -> str:
-    exposed = f" (it exposes {first_of(unpublished.exposed)})" if unpublished.exposed else ""
+    ports = first_of(unpublished.exposed, _SHOWN)
+    exposed = f" (it exposes {ports})" if ports else ""
     if not unpublished.listens_here:
         return exposed
     return f"{exposed}; {_LISTED}"
@@ -36,9 +38,3 @@ def is_unnamed(remark: str) -> bool:
     """Whether it is about a container that listens at the machine's own addresses, nobody knows
     where: what it needs closes with the rest."""
     return remark.endswith(_LISTED)
-
-
-def first_of(words: Sequence[str]) -> str:
-    """The first few words, and how many more there are."""
-    more = len(words) - _SHOWN
-    return ", ".join(words[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -26,6 +26,7 @@ from cloudsync.provider.contract import (
     Writer,
 )
 from cloudsync.provider.errors import Conflict, ProviderError
+from cloudsync.provider.phrases import first_of
 from cloudsync.reconcile.observe import accounts_of, observe
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.runtime.deadline import Deadline
@@ -284,10 +285,7 @@ def _compared(judged: Considered, present: Present | Absent) -> str:
         problems += ["the owner marker is still there"] if present.marker is not None else []
     elif present.marker != judged.spec.marker:
         problems.append("the owner marker is not there")
-    return (
-        ", ".join(problems[:5]) + (f" and {len(problems) - 5} more" if len(problems) > 5 else "")
-        or AS_PLANNED
-    )
+    return first_of(problems, 5) or AS_PLANNED
 
 
 def _postponed(judged: Considered) -> frozenset[str]:

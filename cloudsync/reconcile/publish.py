@@ -14,6 +14,7 @@ from cloudsync import __version__
 from cloudsync.config.configuration import Configuration, Host, PublishSettings
 from cloudsync.model.ports import Failed
 from cloudsync.provider.contract import Progress, silent
+from cloudsync.provider.phrases import count
 from cloudsync.reconcile.inventories import name_of
 from cloudsync.rules.frozen import dataclass
 from cloudsync.sources.docker.engine import Survey
@@ -154,7 +155,8 @@ def _bytes(configuration: Configuration, document: Mapping[str, Any]) -> bytes:
             raise StateError(f"the inventory cannot be signed: {error}") from None
     data = (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
     if len(data) > MOST_BYTES:
-        raise StateError(f"the inventory is too large: {len(data)} bytes, at most {MOST_BYTES}")
+        size = count(len(data), "byte")
+        raise StateError(f"the inventory is too large: {size}, at most {MOST_BYTES}")
     return data
 
 

@@ -12,6 +12,7 @@ from cloudsync.audit.catalogue import BY_ID, fix_of
 from cloudsync.audit.findings import SEVERITIES, Finding, Reachable, Severity
 from cloudsync.audit.report import Audit
 from cloudsync.model.machine_facts import not_looked_at
+from cloudsync.provider.phrases import count
 from cloudsync.render.escape import plain
 from cloudsync.render.words import listed
 from cloudsync.rules.frozen import dataclass
@@ -110,12 +111,12 @@ def finding_document(finding: Finding) -> FindingDocument:
 def summary(audit: Audit) -> str:
     """`2 critical, 1 high; 1 input could not be looked at`, or that nothing was found."""
     counts = [
-        f"{count} {severity}"
+        f"{many} {severity}"
         for severity in SEVERITIES
-        if (count := sum(f.severity == severity and f.id != "CS046" for f in audit.findings))
+        if (many := sum(f.severity == severity and f.id != "CS046" for f in audit.findings))
     ]
     blind = len(audit.blind)
-    unseen = f"{blind} input{'' if blind == 1 else 's'} could not be looked at" if blind else ""
+    unseen = f"{count(blind, 'input')} could not be looked at" if blind else ""
     if not counts:
         return f"Nothing found in what could be read; {unseen}." if blind else "Nothing found."
     return "; ".join(filter(None, (", ".join(counts), unseen))) + "."

@@ -9,6 +9,7 @@ from typing import Any
 from cloudsync.model.ports import Origin, Routed, Unpublished, name_of
 from cloudsync.planning.port_table import HostInventory, Row, Verdict
 from cloudsync.planning.sensitive_ports import ADMIN, is_world
+from cloudsync.provider.phrases import count
 from cloudsync.render import words
 from cloudsync.render.blocks import BLANK, Block, Line, Style, Table
 from cloudsync.render.blocks import Row as Cells
@@ -59,8 +60,8 @@ def counted(host: HostInventory) -> str:
     containers = {
         name_of(row.origin) for row in numbered if row.origin.container or row.origin.service
     }
-    by = f" of {words.count(len(containers), 'container')}" if containers else ""
-    return f"{words.count(len(numbered), 'port')}{by}"
+    by = f" of {count(len(containers), 'container')}" if containers else ""
+    return f"{count(len(numbered), 'port')}{by}"
 
 
 def _group(title: str, rows: Sequence[Cells], style: Style = "plain") -> Iterator[Block]:

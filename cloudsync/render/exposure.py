@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from cloudsync.model.plan import Beyond, FirewallPlan, Halted, MachineExposure, Orphan, Plan
 from cloudsync.model.sharing import Shared
 from cloudsync.planning.two_walls import KERNEL
+from cloudsync.provider.phrases import count
 from cloudsync.render import words
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Table
 from cloudsync.render.escape import plain
@@ -179,7 +180,7 @@ def reached(shown: Plan, *, vocabulary: Vocabulary = PLAIN) -> Iterator[Block]:
     if beyond:
         verb = "is" if beyond == 1 else "are"
         yield Line(
-            f"{beyond} of {words.count(machines, 'machine')} {verb} open beyond the configuration.",
+            f"{beyond} of {count(machines, 'machine')} {verb} open beyond the configuration.",
             "beyond",
         )
     elif machines:

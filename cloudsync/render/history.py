@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from cloudsync.model.plan import is_denial
+from cloudsync.provider.phrases import count
 from cloudsync.render import words
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Style, Table
 from cloudsync.render.escape import plain
@@ -35,7 +36,7 @@ def listing(entries: Iterable[Mapping[str, Any]], *, hidden: int) -> Iterator[Bl
             "quiet",
         )
     if hidden:
-        runs = words.count(hidden, "run that", "runs that")
+        runs = count(hidden, "run that", "runs that")
         verb = "is" if hidden == 1 else "are"
         yield Line(f"{runs} found nothing to do {verb} not shown (--all).", "quiet")
 

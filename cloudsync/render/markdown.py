@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cloudsync.model.plan import Change, FirewallPlan, Held, Plan, Refused
+from cloudsync.provider.phrases import count
 from cloudsync.render import exposure, networks, several_hosts, words
 from cloudsync.render.escape import markdown
 from cloudsync.render.verdict import incomplete, not_opened, summary
@@ -39,7 +40,7 @@ def plan(shown: Plan, vocabulary: Vocabulary = PLAIN) -> str:
     origins = tuple(networks.read(shown.networks, shown.created))
     warnings = several_hosts.remarks(shown.warnings, [name for name, _ in shown.hosts])
     if notes := [f"- {_message(text)}" for text in (*origins, *warnings)]:
-        lines += ["", *_folded(words.count(len(notes), "note"), notes)]
+        lines += ["", *_folded(count(len(notes), "note"), notes)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -47,7 +48,7 @@ def _sum(shown: Plan) -> str:
     refused = not_opened(shown)
     if not (refused and shown.has_changes):
         return summary(shown)
-    return f"{summary(shown)} {words.count(refused, 'port is', 'ports are')} not opened."
+    return f"{summary(shown)} {count(refused, 'port is', 'ports are')} not opened."
 
 
 def _needs_a_person(shown: Plan) -> Iterator[str]:
@@ -107,7 +108,7 @@ def _firewall(firewall: FirewallPlan, shown: Plan, vocabulary: Vocabulary) -> li
         lines += ["| | what | from | why |", "|---|---|---|---|"]
         lines += [_row(change, firewall, vocabulary) for change in firewall.changes]
     else:
-        lines.append(f"No changes, {words.count(firewall.unchanged, 'rule')} unchanged.")
+        lines.append(f"No changes, {count(firewall.unchanged, 'rule')} unchanged.")
     lines += [
         f"> {_MARKS.get(trouble.weight, '')} {_message(trouble.text)}"
         for trouble in exposure.troubles(firewall, vocabulary=vocabulary)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from cloudsync.model.plan import NetworkReading
+from cloudsync.provider.phrases import count
 from cloudsync.render.escape import plain
-from cloudsync.render.words import count
 
 _UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"))
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 from cloudsync.model.outcome import Outcome, Report
 from cloudsync.model.plan import FirewallPlan
+from cloudsync.provider.phrases import count
 from cloudsync.render.blocks import Line, Style
 from cloudsync.render.escape import plain
-from cloudsync.render.words import count, listed, message, origin_name, port_list
+from cloudsync.render.words import listed, message, origin_name, port_list
 from cloudsync.rules import NOTHING, Rule, RuleSet
 
 _SHOWN = 8

@@ -9,6 +9,7 @@ from cloudsync.model.plan import Change, FirewallPlan, Guard, Held, Plan, Refuse
 from cloudsync.model.ports import name_of
 from cloudsync.planning.sensitive_ports import ADMIN, is_world
 from cloudsync.planning.unpublished import is_unnamed
+from cloudsync.provider.phrases import count
 from cloudsync.render import exposure, networks, several_hosts, words
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Style, Table
 from cloudsync.render.escape import plain
@@ -126,12 +127,12 @@ def _firewall(
             for step in firewall.steps
         )
     elif firewall.kept:
-        rules = words.count(
+        rules = count(
             len(firewall.kept), "rule of others stays as it is", "rules of others stay as they are"
         )
         yield Line(f"{rules} (-v lists them)", "quiet", indent=2)
     if firewall.unchanged and firewall.changes:
-        yield Line(f"{words.count(firewall.unchanged, 'rule')} unchanged", "quiet", indent=2)
+        yield Line(f"{count(firewall.unchanged, 'rule')} unchanged", "quiet", indent=2)
 
 
 def _state(firewall: FirewallPlan) -> str:
@@ -140,7 +141,7 @@ def _state(firewall: FirewallPlan) -> str:
     if any(held.reason == "unknown-host" for held in firewall.held):
         return ""
     if firewall.read.status == "complete" and not firewall.changes:
-        return f"nothing to do, {words.count(firewall.unchanged, 'rule')} unchanged"
+        return f"nothing to do, {count(firewall.unchanged, 'rule')} unchanged"
     return ""
 
 
@@ -276,7 +277,8 @@ def _holding(
         what = f"= {words.port(first.rule.protocol, first.rule.ports)}"
         return Row((what, vocabulary.sources(first.rule.sources), f"stays open{why}"), "warning")
     ports = words.port_list(held.rule for held in several)
-    return Row((f"= {len(several)} rules", "stay open", f"{why.strip(' :,')}: {ports}"), "warning")
+    rules = count(len(several), "rule")
+    return Row((f"= {rules}", "stay open", f"{why.strip(' :,')}: {ports}"), "warning")
 
 
 def _why_held(held: Held, firewall: FirewallPlan, shown: Plan) -> str:
@@ -349,22 +351,22 @@ def _notes(shown: Plan, *, verbose: bool) -> Iterator[Line]:
     if verbose or shown.has_changes:
         yield from (Line(words.message(text), "quiet", "note: ") for text in notes)
     else:
-        yield Line(f"{words.count(len(notes), 'note')} (-v shows them)", "quiet")
+        yield Line(f"{count(len(notes), 'note')} (-v shows them)", "quiet")
 
 
 def _sum(shown: Plan, *, asking: bool) -> Iterator[Line]:
     yield BLANK
     refused = not_opened(shown)
-    closed = f" {words.count(refused, 'port is', 'ports are')} not opened." if refused else ""
+    closed = f" {count(refused, 'port is', 'ports are')} not opened." if refused else ""
     yield Line(summary(shown) + (closed if shown.has_changes else ""), "title")
     waiting = needs_yes(shown)
     if waiting and not asking:
-        what = words.count(len(waiting), "thing needs", "things need")
+        what = count(len(waiting), "thing needs", "things need")
         yield Line(f"{what} your yes (attach {words.listed(map(plain, waiting), 5)}).", "attach")
     others = [guard for guard in shown.guards if guard.firewall not in waiting]
     if others:
         names = dict.fromkeys(f"{guard.id} ({plain(guard.firewall)})" for guard in others)
-        refuse = words.count(len(others), "guard refuses", "guards refuse")
+        refuse = count(len(others), "guard refuses", "guards refuse")
         yield Line(f"{refuse} something: {words.listed(names, 5)}; see above.", "error")
     if (sentence := incomplete(shown)) is not None:
         yield Line(sentence, "warning")

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from cloudsync.model.plan import Change, FirewallPlan, Plan
+from cloudsync.provider.phrases import count
 from cloudsync.render.several_hosts import refusals
-from cloudsync.render.words import count, sources
+from cloudsync.render.words import sources
 
 _VERBS = (
     ("create", "create", "firewall"),

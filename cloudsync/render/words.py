@@ -14,6 +14,7 @@ from cloudsync.model.plan import Change, Guard, Plan
 from cloudsync.model.ports import Origin, name_of
 from cloudsync.planning.policy import SSH_REASON
 from cloudsync.planning.sensitive_ports import is_world
+from cloudsync.provider.phrases import count, first_of
 from cloudsync.render.escape import plain
 from cloudsync.render.several_hosts import on_hosts
 from cloudsync.rules import Rule, protocols
@@ -30,16 +31,9 @@ _PROTOCOL_FIRST = re.compile(r"\b(tcp|udp|sctp)/(\d{1,5}(?:-\d{1,5})?)(?![\d/])"
 _EVERYONE = re.compile(r"from 0\.0\.0\.0/0, ::/0(?!\w)")
 
 
-def count(number: int, singular: str, plural: str | None = None) -> str:
-    """`1 firewall`, `2 firewalls`."""
-    return f"{number} {singular if number == 1 else plural or singular + 's'}"
-
-
 def listed(items: Iterable[str], most: int = _SHOWN_PORTS) -> str:
     """`a, b, c and 4 more`."""
-    every = tuple(items)
-    shown = ", ".join(every[:most])
-    return shown if len(every) <= most else f"{shown} and {len(every) - most} more"
+    return first_of(items, most)
 
 
 def port(protocol: str, ports: str) -> str:

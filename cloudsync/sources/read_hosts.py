@@ -26,6 +26,7 @@ from cloudsync.model.ports import (
     incomplete,
 )
 from cloudsync.provider.contract import Progress, silent
+from cloudsync.provider.phrases import count
 from cloudsync.sources import united
 
 if TYPE_CHECKING:
@@ -367,7 +368,7 @@ class _Heard:
     def __init__(self, total: int, progress: Progress) -> None:
         self._total, self._progress, self._done = total, progress, 0
         self._last = time.monotonic()
-        self._engines = f"{total} {'engine' if total == 1 else 'engines'}"
+        self._engines = count(total, "engine")
         progress(f"reading {self._engines}")
 
     def count(self, host: str, result: Survey | Failed) -> None:

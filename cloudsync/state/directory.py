@@ -8,6 +8,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+from cloudsync.provider.phrases import count
 from cloudsync.rules.frozen import dataclass
 from cloudsync.runtime.files import give_to_the_folders_owner, replace
 from cloudsync.state import StateError
@@ -53,8 +54,8 @@ class StateFile:
         """Replace it. `consequence`: what it means that this failed. Raises `StateError`."""
         if len(data) > self.most:
             raise StateError(
-                f"the state file {self.path} would become too large: {len(data)} bytes, at most "
-                f"{self.most}; {consequence}. Split the firewalls over several owners"
+                f"the state file {self.path} would become too large: {count(len(data), 'byte')}, "
+                f"at most {self.most}; {consequence}. Split the firewalls over several owners"
             )
         try:
             replace(self.path, data)

@@ -26,6 +26,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cloudsync.provider.phrases import first_of
 from cloudsync.state import StateError
 from cloudsync.state.directory import open_own
 
@@ -135,9 +136,7 @@ def _wait(until: float, path: Path, holder: str) -> None:
 
 
 def _held(path: Path, holder: str, names: Collection[str] = ()) -> str:
-    listed = sorted(names)
-    more = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
-    of = f" of {', '.join(listed[:_NAMED])}{more}" if listed else ""
+    of = f" of {first_of(sorted(names), _NAMED)}" if names else ""
     return f"another run holds the lock {path}{of}: {holder}"
 
 

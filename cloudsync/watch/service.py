@@ -32,12 +32,12 @@ from cloudsync.notify.counters import Memory, recall, remembering
 from cloudsync.notify.notifier import Reporting
 from cloudsync.notify.run import Run
 from cloudsync.provider.contract import Progress
+from cloudsync.provider.phrases import count
 from cloudsync.reconcile import run as reconcile
 from cloudsync.reconcile.inventories import Inventories
 from cloudsync.reconcile.publish import local_hosts, publish_quietly
 from cloudsync.reconcile.run import Options, Report, Terms
 from cloudsync.render.escape import plain
-from cloudsync.render.words import count
 from cloudsync.rules.frozen import dataclass
 from cloudsync.runtime.signals import Interrupted, Interruption
 from cloudsync.sources.docker.inspected import Inspections

@@ -151,7 +151,7 @@ def test_any_change_is_one_post_and_one_delete_in_this_order(
 def test_only_rules_that_are_not_there_are_added(team: Team, cloud: DigitalOceanDouble) -> None:
     cloud.add_firewall(NAME, [SSH, tcp(80)], droplets=[cloud.add_droplet("web-1")])
     (step,) = team.steps(rules("tcp/22", "tcp/80", "tcp/443"))
-    assert step.summary == f'add 1 rules to "{NAME}"'
+    assert step.summary == f'add 1 rule to "{NAME}"'
 
 
 @pytest.mark.parametrize(("there", "kind"), [(45, StepKind.WIDEN), (46, StepKind.REPLACE)])
@@ -184,13 +184,13 @@ def test_a_firewall_takes_ten_droplets_by_id_and_five_tags(
         targets = ", ".join(
             [*(f"droplet {id_}" for id_ in ids), *(f"tag {name}" for name in names)]
         )
-        assert steps[0].summary.endswith(f" with 1 rules, attached to {targets}")
+        assert steps[0].summary.endswith(f" with 1 rule, attached to {targets}")
 
 
 def test_a_replace_says_where_it_renames(team: Team, cloud: DigitalOceanDouble) -> None:
     cloud.add_firewall("cloudsync-web", [SSH])
     (step,) = team.steps(rules("tcp/22"), adopt=True)
-    assert step.summary == f'replace "{NAME}" with 1 rules, renamed from "cloudsync-web"'
+    assert step.summary == f'replace "{NAME}" with 1 rule, renamed from "cloudsync-web"'
     cloud.firewalls.clear()
     cloud.add_firewall(
         NAME,

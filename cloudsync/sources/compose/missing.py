@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from cloudsync.provider.phrases import count, first_of
 from cloudsync.sources.compose.nodes import ComposeError, Missing, Node, Place, scalars
 
 _MOST = 20
@@ -32,12 +33,12 @@ def refuse_missing(missing: Iterable[tuple[Place, Missing]]) -> None:
     if not more:
         raise ComposeError(place, _alone(variable) + _searched([variable]))
     named = [_named(variable.name, variable, None)] + [
-        _named(other.name, other, elsewhere) for elsewhere, other in more[: _MOST - 1]
+        _named(other.name, other, elsewhere) for elsewhere, other in more
     ]
-    rest = f" and {len(first) - _MOST} more" if len(first) > _MOST else ""
+    unset = count(len(first), "variable is", "variables are")
     raise ComposeError(
         place,
-        f"{len(first)} variables are not set and have no default: {', '.join(named)}{rest}"
+        f"{unset} not set and have no default: {first_of(named, _MOST)}"
         + _searched([variable, *(other for _, other in more)]),
     )
 

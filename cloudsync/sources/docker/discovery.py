@@ -15,6 +15,7 @@ from cloudsync.model.ports import (
     incomplete,
     name_of,
 )
+from cloudsync.provider.phrases import first_of
 from cloudsync.sources.docker.containers import Container, origin_of
 from cloudsync.sources.docker.engine import Survey
 from cloudsync.sources.docker.image_labels import split
@@ -177,13 +178,8 @@ def _about_local(local: Sequence[RequiredPort], kind: EngineKind) -> tuple[str, 
         return ()
     ports = {f"{span(p.first, p.last)}/{p.protocol} of {name_of(p.origin)}" for p in local}
     remark = (
-        f"published on loopback only: {_first_of(sorted(ports))}; with {kind}, machines on the same"
-        " network can still reach these containers at their own addresses (Docker drops that from"
-        " version 28 on)"
+        f"published on loopback only: {first_of(sorted(ports), _SHOWN)}; with {kind}, machines on"
+        " the same network can still reach these containers at their own addresses (Docker drops"
+        " that from version 28 on)"
     )
     return (remark,)
-
-
-def _first_of(words: Sequence[str]) -> str:
-    more = len(words) - _SHOWN
-    return ", ".join(words[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

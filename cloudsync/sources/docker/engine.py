@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from cloudsync.config.engines import TlsEngine
 from cloudsync.model.ports import Discovery, Failed, LabelScope
+from cloudsync.provider.phrases import count
 from cloudsync.sources.docker.answers import Unexpected, identifier, table
 from cloudsync.sources.docker.containers import (
     ONE_OFF,
@@ -262,7 +263,7 @@ def _containers(engine: Engine, share: Share, inspect: _Inspection) -> tuple[Con
 
 
 def _run(ids: Sequence[str]) -> str:
-    return f"{len(ids)} containers run" if len(ids) > 1 else "a container runs"
+    return count(len(ids), "container runs", "containers run")
 
 
 class _Inspection:

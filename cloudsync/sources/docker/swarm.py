@@ -24,6 +24,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Literal
 
+from cloudsync.provider.phrases import first_of
 from cloudsync.rules.frozen import dataclass
 from cloudsync.sources.docker.answers import (
     Unexpected,
@@ -209,11 +210,10 @@ def peers_remark(cluster: Cluster, node: str) -> str | None:
     others = sorted(address for id_, address in cluster.nodes.items() if id_ != node and address)
     if not others:
         return None
-    shown = ", ".join(others[:5]) + (f" and {len(others) - 5} more" if len(others) > 5 else "")
     return (
-        f"the other nodes of the Swarm ({shown}) need 2377/tcp, 7946/tcp, 7946/udp and 4789/udp"
-        " here: where they come in over a managed firewall, allow them from those addresses in"
-        " [[firewalls.X.allow]]"
+        f"the other nodes of the Swarm ({first_of(others, 5)}) need 2377/tcp, 7946/tcp, 7946/udp"
+        " and 4789/udp here: where they come in over a managed firewall, allow them from those"
+        " addresses in [[firewalls.X.allow]]"
     )
 
 

@@ -26,6 +26,7 @@ from cloudsync.provider.contract import (
     Target,
     Writer,
 )
+from cloudsync.provider.phrases import count
 from cloudsync_aws.native import MARKER, Change, Found, creation, tags_of
 from cloudsync_aws.permissions import (
     EXPRESSIBLE,
@@ -178,19 +179,17 @@ class AwsProvider(ProviderBase[AwsAccount, AwsFirewall]):
         spec = target.spec
         new = creation(self.name_of(spec), self.settings_of(spec).vpc_id, spec.marker)
         adding = [permission for call in ordered for permission in call.rules]
-        summary = f'create the group "{self.identity(spec)}" with {len(adding)} rules'
+        summary = f'create the group "{self.identity(spec)}" with {count(len(adding), "rule")}'
         native = Change("CreateSecurityGroup", new, request(adding, described=True))
         return Step(summary, StepKind.WIDEN, target.rules, native=native)
 
 
 def _step(call: Call[Permission], identity: str, group: Found) -> Step:
     """One call as a step."""
-    widen, count = call.kind is StepKind.WIDEN, len(call.rules)
+    widen, rules = call.kind is StepKind.WIDEN, count(len(call.rules), "rule")
     native = Change(
         "AuthorizeSecurityGroupIngress" if widen else "RevokeSecurityGroupIngress",
         {"GroupId": group.group_id, "IpPermissions": request(call.rules, described=widen)},
     )
-    summary = (
-        f'add {count} rules to "{identity}"' if widen else f'remove {count} rules from "{identity}"'
-    )
+    summary = f'add {rules} to "{identity}"' if widen else f'remove {rules} from "{identity}"'
     return Step(summary, call.kind, call.after, native=native, touches=call.touches)

@@ -9,6 +9,7 @@ from typing import Any
 
 from cloudsync.provider.contract import Absent, Present, Refusal, Step, StepKind, Target, Touched
 from cloudsync.provider.flat_list import Entry, Wanted, wanted_list
+from cloudsync.provider.phrases import count
 from cloudsync.provider.private_networks import cut_warning
 from cloudsync.rules.frozen import dataclass
 from cloudsync_digitalocean.answers import Firewall, Rule
@@ -80,7 +81,7 @@ class Planner:
             **{field: self._of(kind) for kind, field in FIELDS.items()},
         }
         attached = f", attached to {', '.join(targets)}" if targets else ""
-        summary = f'create "{self.name}" with {len(inbound)} rules{attached}'
+        summary = f'create "{self.name}" with {count(len(inbound), "rule")}{attached}'
         write = Write("call", body=body)
         return Step(summary, StepKind.REPLACE, self.target.rules, targets, write)
 
@@ -97,7 +98,8 @@ class Planner:
                 return ()
         if not whole and (steps := self._in_parts(present, wanted, inbound, before)) is not None:
             return steps
-        summary, touches = f'replace "{self.name}" with {len(inbound)} rules', wanted.touches
+        summary = f'replace "{self.name}" with {count(len(inbound), "rule")}'
+        touches = wanted.touches
         if there.name != self.name:
             # To adopt is to rename: the marker can only live in the name.
             summary += f', renamed from "{there.name}"'
@@ -124,11 +126,12 @@ class Planner:
         steps = []
         if adding:
             write, rules = self._changing("POST", adding), present.rules | self.target.rules
-            summary = f'add {len(adding)} rules to "{self.name}"'
+            summary = f'add {count(len(adding), "rule")} to "{self.name}"'
             steps.append(Step(summary, StepKind.WIDEN, rules, native=write))
         if leaving:
             write, rules = self._changing("DELETE", leaving), self.target.rules
-            summary, touches = f'remove {len(leaving)} rules from "{self.name}"', wanted.touches
+            leaves = count(len(leaving), "rule")
+            summary, touches = f'remove {leaves} from "{self.name}"', wanted.touches
             steps.append(Step(summary, StepKind.NARROW, rules, native=write, touches=touches))
         return tuple(steps)
 

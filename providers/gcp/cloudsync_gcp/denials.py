@@ -91,7 +91,7 @@ def attachments(firewall: Firewall, settings: GcpFirewall) -> tuple[Attachment, 
         f"firewall lets in closes there"
     )
     if closing := list(_closing(firewall.others.allowances, settings)):
-        reason += f", such as {first_of(closing, _SHOWN, noun='rules')}"
+        reason += f", such as {first_of(closing, _SHOWN, noun='rule')}"
     return (Attachment(TARGET, bool(firewall.denials), reason=reason, in_place=True),)
 
 

@@ -25,6 +25,7 @@ from cloudsync.provider.contract import (
     Writer,
 )
 from cloudsync.provider.flat_list import Entry, wanted_list
+from cloudsync.provider.phrases import count
 from cloudsync_hetzner.native import MARKER, Observed, Resource, Write
 from cloudsync_hetzner.rules import GRAMMAR, MAX_DESCRIPTION, broken_limit, written
 from cloudsync_hetzner.settings import HetznerAccount, HetznerFirewall
@@ -107,7 +108,7 @@ class HetznerProvider(RestProvider[HetznerAccount, HetznerFirewall]):
             labels = MARKER.write(target.spec.marker)
             create = Write("create", None, name, rules, labels, resources)
             attached = f", attached {attached_to}" if targets else ""
-            summary = f'create "{name}" with {len(rules)} rules{attached}'
+            summary = f'create "{name}" with {count(len(rules), "rule")}{attached}'
             return (Step(summary, StepKind.REPLACE, target.rules, targets, create),)
         steps = []
         if target.marker is not None:
@@ -117,7 +118,7 @@ class HetznerProvider(RestProvider[HetznerAccount, HetznerFirewall]):
         if observed.rules != target.rules or target.reapply or wanted.redundant:
             write = Write("set_rules", there.id, name, (*there.outbound, *rules))
             again = " and put them into effect" if target.reapply else ""
-            summary = f'set the {len(rules)} rules of "{name}"{again}'
+            summary = f'set the {count(len(rules), "rule")} of "{name}"{again}'
             kind, touches = StepKind.REPLACE, wanted.touches
             steps.append(Step(summary, kind, target.rules, native=write, touches=touches))
         if target.attach:

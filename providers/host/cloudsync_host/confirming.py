@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cloudsync.provider.contract import Account, FirewallSpec
 from cloudsync.provider.errors import Conflict, ProviderError
+from cloudsync.provider.phrases import count
 from cloudsync_host.address import destination_of
 from cloudsync_host.elements import NEXT
 from cloudsync_host.kernel import Kernel
@@ -60,7 +61,7 @@ def confirm_trial(account: Account, spec: FirewallSpec, environ: Mapping[str, st
         ) from None
     if (path := settings_of(spec).saved_file) is not None:
         kernel.save(path, saved(goal))
-    return f"{len(goal.elements)} elements are kept"
+    return f"{count(len(goal.elements), 'element is', 'elements are')} kept"
 
 
 def _drops(table: Table) -> bool:

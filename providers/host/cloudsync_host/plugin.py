@@ -31,6 +31,7 @@ from cloudsync.provider.contract import (
     Writer,
 )
 from cloudsync.provider.marker import Marker
+from cloudsync.provider.phrases import count
 from cloudsync.provider.settings import AccountSettings
 from cloudsync_host.address import LOCAL
 from cloudsync_host.elements import (
@@ -202,7 +203,8 @@ def _creating(native: Observed, target: Target, elements: tuple[Element, ...]) -
     where = _where(target.spec)
     steps = [
         Step(
-            f"create the table inet cloudsync {where} with {len(elements)} elements; it drops "
+            f"create the table inet cloudsync {where} with "
+            f"{count(len(elements), 'element')}; it drops "
             f"nothing yet",
             StepKind.REPLACE,
             target.rules,

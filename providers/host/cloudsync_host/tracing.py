@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from cloudsync.provider.contract import Account, FirewallSpec
 from cloudsync.provider.errors import ProviderError
+from cloudsync.provider.phrases import first_of
 from cloudsync.provider.trace import Stopped, Trace, Used
 from cloudsync_host.elements import word_of
 from cloudsync_host.layout import CUT_SIZE
@@ -41,12 +42,13 @@ def would_be_cut(table: Table) -> str:
     if not packets:
         return "so far nothing came that would be cut"
     busiest = sorted(packets, key=lambda port: (-packets[port], port))
-    shown = ", ".join(
+    shown = (
         f"{port} ({_counted(len(sources[port]), 'source')}, {_counted(packets[port], 'packet')})"
-        for port in busiest[:_SHOWN]
+        for port in busiest
     )
-    more = f" and {len(busiest) - _SHOWN} more" if len(busiest) > _SHOWN else ""
-    return f"what came and would be cut: {shown}{more}; cloudsync observe shows all of it"
+    return (
+        f"what came and would be cut: {first_of(shown, _SHOWN)}; cloudsync observe shows all of it"
+    )
 
 
 def _counted(number: int, noun: str) -> str:

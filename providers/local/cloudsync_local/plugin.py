@@ -32,6 +32,7 @@ from cloudsync.provider.contract import (
 )
 from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.machines import Fleet
+from cloudsync.provider.phrases import count
 from cloudsync.provider.rule_list import Line, keyed, lines
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync.provider.spelling import spell
@@ -136,7 +137,7 @@ class LocalProvider:
         verb = "create" if isinstance(observed, Absent) else "replace"
         return (
             Step(
-                f"{verb} {path} with {len(rules)} rules",
+                f"{verb} {path} with {count(len(rules), 'rule')}",
                 StepKind.REPLACE,
                 target.rules,
                 native=Write(path, Content(marker, rules, before.kept)),

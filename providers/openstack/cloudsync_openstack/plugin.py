@@ -28,6 +28,7 @@ from cloudsync.provider.contract import (
     VendorRule,
     Writer,
 )
+from cloudsync.provider.phrases import count
 from cloudsync.provider.quota import Call, Difference, within_quota
 from cloudsync.provider.spelling import Spelling, spell
 from cloudsync.rules import NOTHING, NetworkSet, Rule, RuleSet
@@ -208,7 +209,7 @@ def _create(state: Found, target: Target, calls: Sequence[Call[NewRule | VendorR
         rule for call in calls for rule in call.rules if not isinstance(rule, VendorRule)
     )
     change = Create(name, state.project, target.spec.marker, adding)
-    summary = f'create the group "{name}" with {len(adding)} rules'
+    summary = f'create the group "{name}" with {count(len(adding), "rule")}'
     return Step(summary, StepKind.WIDEN, target.rules, native=change)
 
 
@@ -241,13 +242,13 @@ def _changed(group: Group, identity: str, call: Call[NewRule | VendorRule]) -> S
     """The rules to add or to delete, as a step."""
     from cloudsync_openstack.native import Add, Delete
 
-    count = len(call.rules)
+    rules = count(len(call.rules), "rule")
     if call.kind is StepKind.WIDEN:
         adding = tuple(rule for rule in call.rules if not isinstance(rule, VendorRule))
-        summary = f'add {count} rules to "{identity}"'
+        summary = f'add {rules} to "{identity}"'
         return Step(summary, call.kind, call.after, native=Add(group.id, adding))
     native = Delete(tuple(rule.key for rule in call.rules))
-    summary = f'delete {count} rules of "{identity}"'
+    summary = f'delete {rules} of "{identity}"'
     return Step(summary, call.kind, call.after, native=native, touches=call.touches)
 
 

@@ -20,6 +20,7 @@ from cloudsync.provider.contract import (
     Unreadable,
 )
 from cloudsync.provider.errors import AuthError, Conflict, NotFound, ProviderError, Unsupported
+from cloudsync.provider.phrases import count
 from cloudsync.rules import NetworkSet, RuleSet
 from cloudsync_openstack.answers import (
     AddressGroup,
@@ -268,9 +269,10 @@ class OpenStackReader:
         fitting = read.named(name_of(spec))
         if len(fitting) > 1:
             ids = ", ".join(group.id for group in fitting)
+            groups = count(len(fitting), "group of the project is", "groups of the project are")
             raise Conflict(
-                f"{len(fitting)} groups of the project are named {name_of(spec)!r} ({ids}): delete "
-                f"those that are not meant, or say which with id"
+                f"{groups} named {name_of(spec)!r} ({ids}): delete those that are not meant, or "
+                "say which with id"
             )
         return fitting[0] if fitting else None
 
@@ -301,7 +303,7 @@ class OpenStackReader:
                 port for port in ports if port.name == wanted
             ]
             if len(fitting) != 1:
-                many = f"{len(fitting)} ports" if fitting else "no port"
+                many = count(len(fitting), "port") if fitting else "no port"
                 raise NotFound(
                     f"the project has {many} {wanted!r}, which the configuration attaches the "
                     f"firewall to"
@@ -315,7 +317,7 @@ class OpenStackReader:
             return wanted, wanted
         fitting = [server for server in _raised(self._named_servers()) if server.name == wanted]
         if len(fitting) != 1:
-            many = f"{len(fitting)} servers" if fitting else "no server"
+            many = count(len(fitting), "server") if fitting else "no server"
             raise NotFound(
                 f"the project has {many} {wanted!r}, which the configuration attaches the firewall "
                 f"to"
