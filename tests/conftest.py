@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -64,6 +65,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
             super()._assign_work_unit(node)
 
     return Together(config, log)
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded now stays until the end, so that no collection of garbage looks through it:
+    ten thousands of items, and the modules of the tests and of four SDKs. The limit is the one of
+    the command (`cloudsync/__main__.py`)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -19,6 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 
+from cloudsync.runtime.serving import ServerThread
+
 STALL_SECONDS = 60.0
 ELSEWHERE = "/elsewhere"
 """Where the trouble `redirect` points to; a call that arrives there is a violation."""
@@ -166,9 +168,7 @@ class Double:
             owner = double
 
         self._server = _Server(("127.0.0.1", port), Handler)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
+        self._thread = ServerThread(self._server)
 
     @property
     def endpoint(self) -> str:
@@ -180,9 +180,7 @@ class Double:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._thread.stop()
 
     def handle(self, request: Request) -> tuple[int, Any]:
         """The vendor: status and answer of one call; None is an empty answer. Raises `ApiError`."""

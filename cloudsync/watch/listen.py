@@ -17,6 +17,7 @@ from cloudsync.notify.metrics import CONTENT_TYPE
 from cloudsync.provider.settings import SecretError
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import is_loopback
+from cloudsync.runtime.serving import ServerThread
 from cloudsync.state import StateError
 
 _SECONDS = 5.0
@@ -56,19 +57,12 @@ class Server:
         Handler.board = board
         self._server = (_Server6 if ":" in address[0] else _Server)(address, Handler)
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(
-            target=self._server.serve_forever,
-            kwargs={"poll_interval": 0.5},
-            name="listen",
-            daemon=True,
-        )
+        self._thread = ServerThread(self._server, "listen")
         self._thread.start()
 
     def stop(self) -> None:
         """Close the address."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(2.0)
+        self._thread.stop(2.0)
 
 
 class _Server(ThreadingHTTPServer):

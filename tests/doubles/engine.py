@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Self
 
+from cloudsync.runtime.serving import ServerThread
+
 Answer = tuple[int, Any]
 
 
@@ -44,9 +46,7 @@ class FakeEngine:
             engine = fake
 
         self._server = _Server(str(self.socket), Handler)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
+        self._thread = ServerThread(self._server)
 
     @staticmethod
     def id(number: int) -> str:
@@ -99,9 +99,7 @@ class FakeEngine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._thread.stop()
         Path(self.socket).unlink(missing_ok=True)  # the server is closed, the path may remain
 
 

@@ -11,6 +11,8 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
+from cloudsync.runtime.serving import ServerThread
+
 Trouble = Literal[
     "none", "lost", "unanswered", "slow", "500", "503", "429", "412", "404", "stale-list"
 ]
@@ -40,6 +42,7 @@ class Proxy:
     slow_seconds: float = 0.3
     asked: list[Asked] = field(default_factory=list)
     _server: ThreadingHTTPServer | None = None
+    _thread: ServerThread | None = None
     _lists: dict[str, tuple[int, list[tuple[str, str]], bytes]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -65,12 +68,12 @@ class Proxy:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        self._thread = ServerThread(self._server)
+        self._thread.start()
 
     def stop(self) -> None:
-        assert self._server is not None
-        self._server.shutdown()
-        self._server.server_close()
+        assert self._thread is not None
+        self._thread.stop()
 
     def _handle(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
         with self._lock:

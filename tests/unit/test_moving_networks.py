@@ -8,7 +8,6 @@ import json
 import os
 import socket
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,7 @@ from cloudsync.config.problems import ConfigError
 from cloudsync.config.show import show
 from cloudsync.model.memory import NetworkMemory
 from cloudsync.rules.networks import NetworkSet
+from cloudsync.runtime.serving import ServerThread
 from cloudsync.sources.networks import NetworkUnread, read_networks
 from cloudsync.sources.networks.dns import addresses_of
 from cloudsync.sources.networks.listed import MAX_BYTES, networks_in
@@ -289,13 +289,11 @@ class TestHttps:
     def lists(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ListServer]:
         authority = Authority(tmp_path / "ca")
         server = ListServer(*authority.issue("lists", address="127.0.0.1"))
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = ServerThread(server)
         thread.start()
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca" / "ca.pem"))
         yield server
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
+        thread.stop(5)
 
     def read(
         self, lists: ListServer, *paths: str, seconds: float = 5.0

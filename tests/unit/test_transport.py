@@ -18,6 +18,7 @@ import requests
 from cloudsync.provider.errors import Transient
 from cloudsync.provider.retry import seconds_of
 from cloudsync.provider.transport import lost, secured, session, session_until
+from cloudsync.runtime.serving import ServerThread
 
 
 @pytest.fixture
@@ -108,11 +109,12 @@ def echo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("NETRC", str(netrc))
     Echo.seen.clear()
     Echo.over.clear()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        Echo.over.set()
-        server.shutdown()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
+    thread = ServerThread(server)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    Echo.over.set()
+    thread.stop()
 
 
 @pytest.mark.parametrize("token", ["t0ken", None])

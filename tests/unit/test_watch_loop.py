@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from itertools import pairwise
+from heapq import heappop, heappush
+from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
@@ -40,25 +41,25 @@ class WoundClock:
 
     def __init__(self) -> None:
         self.moment = 1000.0
-        self.planned: list[tuple[float, Callable[[], None]]] = []
+        self._numbers = count()
+        self.planned: list[tuple[float, int, Callable[[], None]]] = []
+        """A heap; of one moment, what was planned first happens first."""
 
     def now(self) -> float:
         return self.moment
 
     def wait(self, bell: Bell, seconds: float) -> None:
         until = self.moment + max(seconds, 0.0)
-        ahead = [entry for entry in self.planned if entry[0] <= until]
-        if not ahead:
+        if not self.planned or self.planned[0][0] > until:
             self.moment = until
             return
-        first = min(ahead, key=lambda entry: entry[0])
-        self.planned.remove(first)
-        self.moment = max(self.moment, first[0])
-        first[1]()
+        moment, _, action = heappop(self.planned)
+        self.moment = max(self.moment, moment)
+        action()
         bell.wait(0.0)
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
-        self.planned.append((1000.0 + seconds, action))
+        heappush(self.planned, (1000.0 + seconds, next(self._numbers), action))
 
 
 class Loop:
