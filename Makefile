@@ -25,7 +25,7 @@ TESTS_AT_ONCE ?= 3
 test: $(STAMP) ## All tests; the ones on a real engine need root and dockerd, and skip with the reason elsewhere
 	$(VENV)/bin/python -m pytest --numprocesses=$(TESTS_AT_ONCE) --dist=loadscope --junitxml=.pytest-report/junit.xml
 
-unit: $(STAMP) ## The unit tests, in seconds: property tests try a sixth of their examples
+unit: $(STAMP) ## The unit tests, in seconds: property tests try a tenth of their examples
 	CLOUDSYNC_FAST=1 $(VENV)/bin/python -m pytest tests/unit --numprocesses=2 --dist=loadscope --quiet
 
 cov: $(STAMP) ## What the tests execute, line by line, in .coverage-report/index.html (TESTS="tests/unit tests/laws" for some)

@@ -31,7 +31,7 @@ def rooms() -> Mapping[str, tuple[str, frozenset[str]]]:
 
 
 def _imported(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module == "cloudsync":
@@ -44,6 +44,14 @@ def _imported(tree: ast.Module) -> Iterator[str]:
             top, _, rest = name.partition(".")
             if top == "cloudsync" and rest and not rest.startswith("__version"):
                 yield rest.partition(".")[0]
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """All below a module or a statement, and none of the expressions in them."""
+    for block in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for statement in getattr(node, block, ()):
+            yield statement
+            yield from _statements(statement)
 
 
 def _from_the_top(imports: Mapping[str, set[str]]) -> list[str]:

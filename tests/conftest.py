@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 import cloudsync.reconcile.make_plan
 from cloudsync.provider.retry import backoff
 from tests.doubles.http import not_at_hand
-from tests.effort import examples
+from tests.effort import PROFILE, examples
 from tests.engines.remains import remains
 from tests.order import seconds
 from tests.ram_disk import ONLY_STATE, RAM_DISK
@@ -24,13 +24,13 @@ from tests.world import World, build
 pytest_plugins = ["cloudsync.testing"]
 
 settings.register_profile(
-    "cloudsync",
+    PROFILE,
     max_examples=examples(100),
     deadline=None,
     # How fast examples are made says how busy the machine is, not what the code does.
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile("cloudsync")
+settings.load_profile(PROFILE)
 
 # So wide that a sentence is one line; a test of a screen says how wide it is.
 os.environ["COLUMNS"] = "400"

@@ -1,4 +1,4 @@
-"""How many examples property tests try: all of them in `make test` and CI, a sixth in `make
+"""How many examples property tests try: all of them in `make test` and CI, a tenth in `make
 unit`."""
 
 from __future__ import annotations
@@ -6,8 +6,10 @@ from __future__ import annotations
 import os
 
 FAST = os.environ.get("CLOUDSYNC_FAST") == "1"
+PROFILE = "fast" if FAST else "full"
+"""Of hypothesis, registered in `tests/conftest.py`."""
 
 
 def examples(full: int) -> int:
-    """`full` examples, or a sixth of them where an answer within seconds counts."""
-    return max(full // 6, 5) if FAST else full
+    """`full` examples, or a tenth of them where an answer within seconds counts."""
+    return max(full // 10, 5) if FAST else full

@@ -4,6 +4,7 @@ product's algebra is used."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
 from cloudsync.rules import Rule
@@ -41,7 +42,12 @@ PACKETS: tuple[Packet, ...] = tuple(
 
 def within(address: str, cidrs: Iterable[str]) -> bool:
     """Whether an address is in one of the networks, host bits or not."""
-    return any(ip_address(address) in ip_network(one, strict=False) for one in cidrs)
+    return any(_is_in(address, cidr) for cidr in cidrs)
+
+
+@lru_cache(maxsize=65536)
+def _is_in(address: str, cidr: str) -> bool:
+    return ip_address(address) in ip_network(cidr, strict=False)
 
 
 def come_through(rules: Iterable[Rule]) -> set[Packet]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, ClassVar
@@ -72,10 +73,13 @@ def rules(*texts: str) -> RuleSet:
     for text in texts:
         what, _, sources = text.partition(" from ")
         protocol, _, ports = what.partition("/")
-        found.append(
-            Rule.of(protocol, ports, NetworkSet.of(sources.split(",")) if sources else ANY)
-        )
+        found.append(Rule.of(protocol, ports, _networks(sources) if sources else ANY))
     return RuleSet.of(found)
+
+
+@cache
+def _networks(listed: str) -> NetworkSet:
+    return NetworkSet.of(listed.split(","))
 
 
 def ports(*texts: str) -> tuple[PortRange, ...]:

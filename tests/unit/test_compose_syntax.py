@@ -215,7 +215,7 @@ layers = st.dictionaries(st.sampled_from("kl"), tagged, min_size=1, max_size=2).
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(layers, layers, layers)
 def test_merging_from_the_left_or_from_the_right_means_the_same(
     a: Mapping, b: Mapping, c: Mapping

@@ -8,12 +8,12 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from cloudsync.cli.main import run
 from cloudsync.model.ports import LabelScope
 from cloudsync.notify.metrics import METRICS
 from cloudsync.notify.run import ERROR_KINDS
@@ -109,7 +109,7 @@ def test_the_cron_line_is_a_command_of_cloudsync(accepts: Callable[..., None]) -
 
 
 @pytest.fixture
-def accepts() -> Callable[..., None]:
+def accepts(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
     """Whether the command line takes these words: it gets as far as the configuration, which is not
     there."""
 
@@ -118,15 +118,7 @@ def accepts() -> Callable[..., None]:
         there = [
             word.replace("/etc/cloudsync/config.toml", "/nowhere/config.toml") for word in words
         ]
-        done = subprocess.run(
-            [sys.executable, "-m", "cloudsync", *there],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            cwd=ROOT,
-        )
-        assert (done.returncode, done.stderr) == (
+        assert (run(there), capsys.readouterr().err) == (
             64,
             "/nowhere/config.toml:1:1: cannot be read: No such file or directory\n",
         )

@@ -29,7 +29,7 @@ from cloudsync.provider.machines import (
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.networks import ANY, NetworkSet
 from tests.effort import examples
-from tests.packets import PACKETS, PROTOCOLS, Packet, come_through
+from tests.packets import PACKETS, PROTOCOLS, Packet, come_through, within
 from tests.world import rules
 
 
@@ -52,7 +52,7 @@ class Raw:
             return False
         if self.high and not self.low <= selector <= self.high:
             return False
-        return any(ip_address(address) in ip_network(one) for one in self.sources)
+        return within(address, self.sources)
 
     def rule(self, name: str) -> StageRule:
         ports = f"{self.low}-{self.high}" if self.high else ""
