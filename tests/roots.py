@@ -45,13 +45,17 @@ UBUNTU = {"jammy": "22.04", "noble": "24.04", "resolute": "26.04"}
 _UBUNTU_KEYRING = "/usr/share/keyrings/ubuntu-archive-keyring.gpg"
 
 
-def source(suite: str) -> str:
-    """The line of apt's sources for a suite of Debian or Ubuntu."""
+def sources(suite: str) -> list[str]:
+    """The lines of apt's sources for a suite of Debian or Ubuntu, where a machine has the updates
+    too: Python 3.11 for 22.04 is among them."""
     if suite not in UBUNTU:
-        return f"deb [signed-by={KEYRING} check-valid-until=no] {mirror()} {suite} main"
+        return [f"deb [signed-by={KEYRING} check-valid-until=no] {mirror()} {suite} main"]
     # Debian 12 does not package Ubuntu's keys. What runs in such a root is thrown away.
     signed = f"signed-by={_UBUNTU_KEYRING}" if Path(_UBUNTU_KEYRING).exists() else "trusted=yes"
-    return f"deb [{signed}] http://archive.ubuntu.com/ubuntu {suite} main universe"
+    return [
+        f"deb [{signed}] http://archive.ubuntu.com/ubuntu {pocket} main universe"
+        for pocket in (suite, f"{suite}-updates", f"{suite}-security")
+    ]
 
 
 def made(suite: str, packages: Sequence[str], variant: str = "minbase") -> Path:
@@ -80,13 +84,13 @@ def _make(suite: str, packages: Sequence[str], variant: str, folder: Path) -> No
     unfinished = folder.with_name(f"{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     others = sorted({package.partition("/")[2] for package in packages} - {"", suite})
-    sources = [source(name) for name in (suite, *others)]
+    lines = [line for name in (suite, *others) for line in sources(name)]
     subprocess.run(
         [
             "mmdebstrap", "--mode=root", f"--variant={variant}", "--quiet",
             "--aptopt=APT::Install-Recommends \"false\"",
             "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
-            f"--include={','.join(packages)}", suite, str(unfinished), *sources,
+            f"--include={','.join(packages)}", suite, str(unfinished), *lines,
         ],
         check=True, timeout=600, stdin=subprocess.DEVNULL, capture_output=True,
     )  # fmt: skip
