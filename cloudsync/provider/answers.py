@@ -8,11 +8,14 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from cloudsync.provider.errors import Transient
 from cloudsync.rules.networks import NetworkSet
 
 Item = TypeVar("Item")
+Model = TypeVar("Model", bound=BaseModel)
+_LONGEST_FIELD = 80
 
 Listed = Annotated[tuple[Item, ...], BeforeValidator(lambda value: () if value is None else value)]
 """A list in an answer, for vendors that send null for an empty one: `tags: Listed[str] = ()`."""
@@ -37,6 +40,23 @@ class Echoed(BaseModel):
 
 class Nothing(Answer):
     """An answer whose content does not matter."""
+
+
+class NotUnderstood(Transient):
+    """An answer that does not fit its model."""
+
+
+def understood(what: str, answer: object, model: type[Model], *, write: bool = False) -> Model:
+    """The answer as its model. Raises `NotUnderstood`, which names the field, never its value."""
+    try:
+        return model.model_validate(answer)
+    except ValidationError as error:
+        # A key of the vendor's (the name of a label) may be a step of the way to the field.
+        field = printable(".".join(map(str, error.errors(include_input=False)[0]["loc"])))
+        where = field[:_LONGEST_FIELD] or "the answer"
+        raise NotUnderstood(
+            f"{what}: an answer that cannot be understood ({where})", fate_unknown=write
+        ) from None
 
 
 def printable(text: str) -> str:

@@ -21,10 +21,12 @@ from dataclasses import field
 from typing import Any, TypeVar
 
 import requests
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from cloudsync import __version__
 from cloudsync.provider.answers import Nothing, at, printable
+from cloudsync.provider.answers import NotUnderstood as NotUnderstood
+from cloudsync.provider.answers import understood as understood
 from cloudsync.provider.contract import Account
 from cloudsync.provider.errors import AuthError, ProviderError, Transient
 from cloudsync.provider.failures import Failure as Failure
@@ -37,7 +39,6 @@ from cloudsync.rules.frozen import dataclass
 CALL_SECONDS = 30.0
 MAX_PAGES = 400
 _LONGEST_MESSAGE = 200
-_LONGEST_FIELD = 80
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -280,23 +281,6 @@ class Rest:
             body,
         )
         return dialect.judge(failure) or by_status(failure, dialect.did_nothing)
-
-
-class NotUnderstood(Transient):
-    """An answer that does not fit its model."""
-
-
-def understood(what: str, answer: object, model: type[Model], *, write: bool = False) -> Model:
-    """The answer as its model. Raises `NotUnderstood`, which names the field, never its value."""
-    try:
-        return model.model_validate(answer)
-    except ValidationError as error:
-        # A key of the vendor's (the name of a label) may be a step of the way to the field.
-        field = printable(".".join(map(str, error.errors(include_input=False)[0]["loc"])))
-        where = field[:_LONGEST_FIELD] or "the answer"
-        raise NotUnderstood(
-            f"{what}: an answer that cannot be understood ({where})", fate_unknown=write
-        ) from None
 
 
 def token_of(account: Account, reference: SecretRef) -> str:

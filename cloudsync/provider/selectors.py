@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from cloudsync.rules import Rule, protocols
+from cloudsync.rules import NetworkSet, Rule, protocols
 
 CODES = 256
 """Codes of an ICMP type: type and code are one number in `Rule.first` and `Rule.last`."""
@@ -30,8 +30,37 @@ def single_selectors(rule: Rule) -> Iterator[Rule]:
         first = last + 1
 
 
+def single_networks(rule: Rule) -> Iterator[Rule]:
+    """The rule as several, each with one of its networks as it is written."""
+    for cidr in rule.sources.written():
+        yield replace(rule, sources=NetworkSet.of((cidr,)))
+
+
 def type_and_code(rule: Rule) -> tuple[int | None, int | None]:
     """Of a rule for ICMP, one of `single_selectors`; None for all of them."""
     if not rule.ports:
         return None, None
     return rule.first // CODES, None if rule.first < rule.last else rule.first % CODES
+
+
+def numbers_of(rule: Rule) -> tuple[int | None, int | None]:
+    """How vendors number one of `single_selectors`: its first and last port, or its ICMP type and
+    code; None for all of them."""
+    if not rule.has_ports:
+        return type_and_code(rule)
+    if (rule.first, rule.last) == protocols.EVERY_PORT:
+        return None, None
+    return rule.first, rule.last
+
+
+def rule_of_numbers(
+    protocol: str, first: int | None, last: int | None, sources: NetworkSet
+) -> Rule:
+    """The rule that such numbers stand for; a protocol that has neither ports nor types heeds none.
+    Raises `ValueError`."""
+    whole = Rule.of(protocol, "", sources)
+    if whole.has_ports and first is not None and last is not None:
+        return Rule.of(protocol, f"{first}-{last}", sources)
+    if whole.protocol in ("icmp", "icmpv6") and first is not None:
+        return Rule.of(protocol, f"{first}" if last is None else f"{first}/{last}", sources)
+    return whole

@@ -29,7 +29,7 @@ def test_sixteen_accounts_at_once_parse_each_model_once(monkeypatch: pytest.Monk
     monkeypatch.setattr(JSONFileLoader, "load_file", counted)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
-    cloudsync_aws.client._read_models.cache_clear()
+    cloudsync_aws.client._models.cache_clear()
     settings = provider.account_settings(region="eu-central-1", endpoint="http://127.0.0.1:9")
 
     def opened(number: int) -> object:

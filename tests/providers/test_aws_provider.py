@@ -718,13 +718,15 @@ def test_the_configured_endpoint_comes_before_the_environment(
 
 def test_a_group_is_understood_once_however_many_instances_it_is_on() -> None:
     inbound = tuple(tcp(port) for port in range(1000, 1060))
-    groups = {"sg-1": Group("sg-1", "web", "vpc-1", {}, inbound)}
+    answer = {"GroupId": "sg-1", "GroupName": "web", "VpcId": "vpc-1", "IpPermissions": inbound}
+    groups = {"sg-1": Group.model_validate(answer)}
     spec = FirewallSpec("web", AwsFirewall(vpc_id="vpc-0123456789abcdef0"), MARK)
 
     def look(count: int) -> int:
         nic = {"NetworkInterfaceId": "eni-1", "Groups": [{"GroupId": "sg-1"}]}
         instances = [
-            Instance.of({"InstanceId": f"i-{n}", "NetworkInterfaces": [nic]}) for n in range(count)
+            Instance.model_validate({"InstanceId": f"i-{n}", "NetworkInterfaces": [nic]})
+            for n in range(count)
         ]
         return operations(lambda: fleet([spec], instances, groups, {}, "eu-central-1"))
 

@@ -15,6 +15,7 @@ from cloudsync.provider.access import Access, NeededFor, asked, of_quota, rows_o
 from cloudsync.provider.contract import Account, FirewallSpec, Present, Unreadable
 from cloudsync.provider.errors import Forbidden
 from cloudsync_aws import provider
+from cloudsync_aws.client import WouldWork
 from cloudsync_aws.native import FAMILIES, Found, creation, tags_of
 from cloudsync_aws.reader import AwsReader
 
@@ -37,24 +38,25 @@ def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
 def _rows(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
     """Raises `ProviderError` if AWS does not accept the credentials."""
     api = provider.open_client(account)
-    try:
-        api.dry_run("DescribeSecurityGroups", {})
-    except Forbidden as error:
-        return (Access("ec2:DescribeSecurityGroups", "plan", "missing", error.message),)
+
+    def asked_to(operation: str, needed_for: NeededFor, parameters: Mapping[str, Any]) -> Access:
+        ask = partial(api.dry_run, operation, parameters)
+        return asked(f"ec2:{operation}", needed_for, ask, "granted", (WouldWork,), Forbidden)
+
+    reading = asked_to("DescribeSecurityGroups", "plan", {})
+    if reading.state != "ok":
+        return (reading,)
     observed = AwsReader(api).read(specs)
     groups = [group for group in observed.values() if isinstance(group, Present)]
     return [
         Access("credentials", "plan", "ok", "AWS accepts them"),
-        Access("ec2:DescribeSecurityGroups", "plan", "ok", "granted"),
+        reading,
         *(
             unread(f"the group of {name}", observation.error)
             for name, observation in observed.items()
             if isinstance(observation, Unreadable)
         ),
-        *(
-            asked(f"ec2:{operation}", needed_for, partial(api.dry_run, operation, some), "granted")
-            for operation, needed_for, some in _questions(groups, specs)
-        ),
+        *(asked_to(*question) for question in _questions(groups, specs)),
         *(
             of_quota(
                 f"rules of {group.id} for IPv{family}",

@@ -1,142 +1,174 @@
-"""What AWS answers, as typed values of the fields that are read."""
+"""What AWS answers, as models of the fields that are read; each is called as AWS calls it.
+
+botocore gives a field its type, but anything may be missing or empty.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from ipaddress import ip_address
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Annotated
 
-from cloudsync.provider.errors import Transient
-from cloudsync.rules.frozen import dataclass
+from pydantic import AliasPath, BeforeValidator, ConfigDict, Field, IPvAnyAddress
+from pydantic.alias_generators import to_pascal
 
-Answer = Mapping[str, Any]
-Item = TypeVar("Item")
-Value = TypeVar("Value")
+from cloudsync.provider import answers
+from cloudsync.provider.answers import Listed
+
+Tags = Annotated[
+    Mapping[str, str],
+    BeforeValidator(lambda tags: {tag["Key"]: tag.get("Value", "") for tag in tags or ()}),
+]
+PublicAddress = Annotated[
+    IPvAnyAddress | None, Field(validation_alias=AliasPath("Association", "PublicIp"))
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Answer(answers.Answer):
+    """A part of an answer."""
+
+    model_config = ConfigDict(alias_generator=to_pascal, defer_build=True)
+
+
+class Source(Answer):
+    """Who may come in by a permission: one of these, and its description."""
+
+    cidr_ip: str = ""
+    cidr_ipv6: str = ""
+    prefix_list_id: str = ""
+    group_id: str = ""
+    group_name: str = ""
+    description: str = ""
+
+
+class IpPermission(Answer):
+    """Rules with the same protocol and ports, one for each source."""
+
+    ip_protocol: str = ""
+    from_port: int | None = None
+    """The first port, or the ICMP type; -1 for all."""
+    to_port: int | None = None
+    """The last port, or the ICMP code; -1 for all."""
+    ip_ranges: Listed[Source] = ()
+    ipv6_ranges: Listed[Source] = ()
+    prefix_list_ids: Listed[Source] = ()
+    user_id_group_pairs: Listed[Source] = ()
+
+
+class Group(Answer):
     """A security group."""
 
-    id: str
-    name: str
-    vpc: str
-    tags: Mapping[str, str]
-    inbound: tuple[Answer, ...]
-    """Its `IpPermissions`, which `permissions.from_vendor` understands."""
-
-    @classmethod
-    def of(cls, answer: Answer) -> Group:
-        """Raises `KeyError` if a field is missing."""
-        inbound = tuple(answer["IpPermissions"])
-        return cls(
-            answer["GroupId"], answer["GroupName"], answer["VpcId"], tags_in(answer), inbound
-        )
+    group_id: str
+    group_name: str
+    vpc_id: str
+    tags: Tags = {}
+    ip_permissions: tuple[IpPermission, ...]
 
     @property
     def identities(self) -> tuple[str, str]:
         """By what a configuration may name it (`AwsProvider.identity`), in lower case: AWS tells
         no two names apart by their case."""
-        return self.id, f"{self.vpc}/{self.name}".lower()
+        return self.group_id, f"{self.vpc_id}/{self.group_name}".lower()
 
+    @property
     def prefix_lists(self) -> set[str]:
-        """The prefix lists that its rules name. Raises what `understood` catches."""
-        sources = (source for entry in self.inbound for source in entry.get("PrefixListIds") or ())
-        return {source["PrefixListId"] for source in sources}
+        """The prefix lists that its rules name."""
+        named = (source for entry in self.ip_permissions for source in entry.prefix_list_ids)
+        return {source.prefix_list_id for source in named}
 
 
-@dataclass(frozen=True, slots=True)
-class Nic:
+class GroupName(Answer):
+    """A group in another object."""
+
+    group_id: str
+    group_name: str = ""
+
+
+class PrivateAddress(Answer):
+    """A private IPv4 address, and the public one that is mapped to it."""
+
+    public: PublicAddress = None
+
+
+class Ipv6Address(Answer):
+    """An IPv6 address."""
+
+    ipv6_address: IPvAnyAddress
+
+
+class Nic(Answer):
     """A network interface of an instance."""
 
-    id: str
-    groups: Mapping[str, str]
-    """Names by id."""
-    addresses: tuple[str, ...]
-    """The public IPv4 addresses that are mapped to its private ones, and its IPv6 addresses."""
-    private: str
+    network_interface_id: str
+    groups: tuple[GroupName, ...]
+    public: PublicAddress = None
+    private_ip_address: str = ""
+    private_ip_addresses: Listed[PrivateAddress] = ()
+    ipv6_addresses: Listed[Ipv6Address] = ()
 
-    @classmethod
-    def of(cls, answer: Answer) -> Nic:
-        """Raises `KeyError` or `ValueError`."""
-        groups = {group["GroupId"]: group.get("GroupName", "") for group in answer["Groups"]}
-        addresses = tuple(_addresses(answer))
-        return cls(
-            answer["NetworkInterfaceId"], groups, addresses, answer.get("PrivateIpAddress", "")
-        )
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The public IPv4 addresses that are mapped to its private ones, and its IPv6 addresses.
+        The address of a whole interface is there again with its private one."""
+        mapped = (self.public, *(address.public for address in self.private_ip_addresses))
+        ipv6 = (address.ipv6_address for address in self.ipv6_addresses)
+        return tuple(dict.fromkeys(str(address) for address in (*mapped, *ipv6) if address))
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(Answer):
     """An instance."""
 
-    id: str
-    name: str
-    """Its tag `Name`; its id if it has none."""
-    vpc: str
-    nics: tuple[Nic, ...]
-    metadata: str
-    """As `ObservedMachine.metadata`."""
+    instance_id: str
+    vpc_id: str = ""
+    tags: Tags = {}
+    network_interfaces: tuple[Nic, ...]
+    endpoint: str = Field("", validation_alias=AliasPath("MetadataOptions", "HttpEndpoint"))
+    tokens: str = Field("", validation_alias=AliasPath("MetadataOptions", "HttpTokens"))
+    hops: int = Field(0, validation_alias=AliasPath("MetadataOptions", "HttpPutResponseHopLimit"))
+    profile: str = Field("", validation_alias=AliasPath("IamInstanceProfile", "Arn"))
 
-    @classmethod
-    def of(cls, answer: Answer) -> Instance:
-        """Raises `KeyError` or `ValueError`."""
-        return cls(
-            answer["InstanceId"],
-            tags_in(answer).get("Name") or answer["InstanceId"],
-            answer.get("VpcId", ""),
-            tuple(map(Nic.of, answer["NetworkInterfaces"])),
-            _metadata(answer),
-        )
+    @property
+    def name(self) -> str:
+        """Its tag `Name`; its id if it has none."""
+        return self.tags.get("Name") or self.instance_id
 
     @property
     def groups(self) -> Mapping[str, str]:
         """All groups on all its interfaces: names by id."""
-        return {id_: name for nic in self.nics for id_, name in nic.groups.items()}
+        groups = (group for nic in self.network_interfaces for group in nic.groups)
+        return {group.group_id: group.group_name for group in groups}
+
+    @property
+    def metadata(self) -> str:
+        """As `ObservedMachine.metadata`, why containers reach the instance metadata service: IMDSv1
+        answers every hop, IMDSv2 as many as `HttpPutResponseHopLimit` (1 ends at the instance
+        itself). Without the options nothing is known."""
+        if self.endpoint == "disabled":
+            return ""
+        if self.tokens == "optional":
+            reached = "IMDSv1 is on, which asks for no token"
+        elif self.hops > 1:
+            reached = f"IMDSv2 answers over {self.hops} hops"
+        else:
+            return ""
+        profile = self.profile.rpartition("/")[2]
+        return f"{reached}, and hands out the credentials of {profile}" if profile else reached
 
 
-def understood(what: str, value: Callable[[Item], Value], answers: Iterable[Item]) -> list[Value]:
-    """The answers as values. Raises `Transient`: botocore gives a field its type, but anything may
-    be missing or empty."""
-    try:
-        return [value(answer) for answer in answers]
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise Transient(f"the {what} of AWS cannot be understood") from None
+class Reservation(Answer):
+    """Instances that were started together."""
+
+    instances: tuple[Instance, ...]
 
 
-def instances_in(reservations: Iterable[Answer]) -> list[Instance]:
-    """The instances of a list of `DescribeInstances`. Raises `Transient`."""
-    several = understood("instances", lambda r: [*map(Instance.of, r["Instances"])], reservations)
-    return [instance for instances in several for instance in instances]
+class PrefixList(Answer):
+    """A managed prefix list."""
+
+    prefix_list_id: str
+    max_entries: int = 1
+    """What a rule with it costs of a group's quota."""
 
 
-def tags_in(answer: Answer) -> dict[str, str]:
-    """An object's tags."""
-    return {tag["Key"]: tag.get("Value", "") for tag in answer.get("Tags") or ()}
+class Entry(Answer):
+    """A network of a managed prefix list."""
 
-
-def _addresses(nic: Answer) -> Iterator[str]:
-    """The address of a whole interface is there again with its private one."""
-    for source in (nic, *(nic.get("PrivateIpAddresses") or ())):
-        if address := (source.get("Association") or {}).get("PublicIp"):
-            yield str(ip_address(address))
-    for source in nic.get("Ipv6Addresses") or ():
-        yield str(ip_address(source["Ipv6Address"]))
-
-
-def _metadata(instance: Answer) -> str:
-    """Why containers reach the instance metadata service: IMDSv1 answers every hop, IMDSv2 as many
-    as `HttpPutResponseHopLimit` (1 ends at the instance itself). Without the options nothing is
-    known."""
-    options = instance.get("MetadataOptions") or {}
-    hops = options.get("HttpPutResponseHopLimit") or 0
-    if options.get("HttpEndpoint") == "disabled":
-        return ""
-    if options.get("HttpTokens") == "optional":
-        reached = "IMDSv1 is on, which asks for no token"
-    elif hops > 1:
-        reached = f"IMDSv2 answers over {hops} hops"
-    else:
-        return ""
-    profile = (instance.get("IamInstanceProfile") or {}).get("Arn", "").rpartition("/")[2]
-    return f"{reached}, and hands out the credentials of {profile}" if profile else reached
+    cidr: str

@@ -19,6 +19,7 @@ from botocore.parsers import ResponseParserError
 from botocore.session import Session as BotocoreSession
 
 from cloudsync import __version__
+from cloudsync.provider.answers import Model, understood
 from cloudsync.provider.contract import Account
 from cloudsync.provider.errors import AuthError, Forbidden, ProviderError, Transient, Unsupported
 from cloudsync.provider.failures import Failure, by_status
@@ -30,13 +31,12 @@ CONNECT_SECONDS = 5
 READ_SECONDS = 15
 VALUES = 200
 """Values that a filter takes."""
-_LISTS: Mapping[str, tuple[str, int | None]] = {
-    "DescribeInstances": ("Reservations", 1000),
-    "DescribeManagedPrefixLists": ("PrefixLists", None),
-    "DescribeSecurityGroups": ("SecurityGroups", 1000),
-    "GetManagedPrefixListEntries": ("Entries", 100),
+_PAGE_SIZES = {
+    "DescribeInstances": 1000,
+    "DescribeSecurityGroups": 1000,
+    "GetManagedPrefixListEntries": 100,
 }
-"""By operation, the list in its answer, and how many items a page is asked to have."""
+"""How many items a page is asked to have; without it AWS sends all of them, or chooses."""
 _CREDENTIALS = {
     "AuthFailure": "AWS does not accept the credentials",
     "InvalidClientTokenId": "AWS does not know the access key",
@@ -110,42 +110,42 @@ class Api:
             user_agent_extra=f"cloudsync/{__version__}",
         )
         try:
-            self._client: Any = _session(settings).client(
-                "ec2", endpoint_url=settings.endpoint, config=config
-            )
+            self._client = _client_of(settings, config)
         except (aws.BotoCoreError, OSError, ValueError) as error:
             raise self._no_credentials(error) from None
 
     def listed(
-        self, operation: str, filters: Mapping[str, Collection[str | None]]
-    ) -> list[dict[str, Any]]:
+        self, operation: str, model: type[Model], filters: Mapping[str, Collection[str | None]]
+    ) -> list[Model]:
         """Every item that has one of the values of each filter. The first filter may have more
         values than a call takes; without any there is no call. Raises `ProviderError`."""
         (name, values), *others = filters.items()
         wanted = sorted(filter(None, values))
-        items: list[dict[str, Any]] = []
+        items: list[Model] = []
         for start in range(0, len(wanted), VALUES):
             chosen = ((name, wanted[start : start + VALUES]), *others)
             parameters = [{"Name": name, "Values": list(some)} for name, some in chosen]
-            items += self.pages(operation, {"Filters": parameters})
+            items += self.pages(operation, model, {"Filters": parameters})
         return items
 
-    def pages(self, operation: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def pages(
+        self, operation: str, model: type[Model], parameters: Mapping[str, Any]
+    ) -> list[Model]:
         """Every item of a list; AWS may page whether it was asked to or not. Raises
         `ProviderError`."""
-        name, size = _LISTS[operation]
-        items: list[dict[str, Any]] = []
-        seen: set[str] = set()
+        size, name = _PAGE_SIZES.get(operation), self._list_of(operation)
         page = {**parameters, **({"MaxResults": size} if size else {})}
+        items: list[Model] = []
+        tokens: set[str] = set()
         while True:
-            answer = self._repeated(operation, page)
-            items += answer[name]
+            answer = self._repeated(operation, page, list_name=name)
+            items += (understood(operation, item, model) for item in answer[name])
             token = answer.get("NextToken")
             if not token:
                 return items
-            if token in seen:
+            if token in tokens:
                 raise Transient(f"{operation}: the pages do not end")
-            seen.add(token)
+            tokens.add(token)
             page["NextToken"] = token
             self.account.progress(f"{self.account.name}: {operation}, {len(items)} so far")
 
@@ -155,25 +155,27 @@ class Api:
         return self._repeated(operation, parameters, write=True)
 
     def dry_run(self, operation: str, parameters: Mapping[str, Any]) -> None:
-        """Ask whether it would be allowed; nothing is done. Raises `ProviderError`, `Forbidden`
-        if it is not allowed."""
-        try:
-            self._repeated(operation, {**parameters, "DryRun": True})
-        except WouldWork:
-            return
-        raise Transient(f"{operation}: a dry run was answered as if it were none")
+        """Ask whether it would be allowed; nothing is done. Raises `ProviderError`: `WouldWork`
+        if it is allowed, `Forbidden` if it is not."""
+        self._repeated(operation, {**parameters, "DryRun": True})
 
     def _repeated(
-        self, operation: str, parameters: Mapping[str, Any], *, write: bool = False
+        self,
+        operation: str,
+        parameters: Mapping[str, Any],
+        *,
+        write: bool = False,
+        list_name: str = "",
     ) -> dict[str, Any]:
+        """The answer, which has a list of this name. Raises `ProviderError`."""
         return repeated(
-            lambda: self._call(operation, parameters, write=write),
+            lambda: self._call(operation, parameters, write, list_name),
             deadline=self.account.deadline,
             write=write,
         )
 
     def _call(
-        self, operation: str, parameters: Mapping[str, Any], *, write: bool
+        self, operation: str, parameters: Mapping[str, Any], write: bool, list_name: str
     ) -> dict[str, Any]:
         seconds_left(self.account.deadline, operation)
         call = getattr(self._client, xform_name(operation))
@@ -185,15 +187,21 @@ class Api:
             raise self._failed(operation, error, write=write) from None
         # boto3 takes a page of a proxy, which may be XML too, for an answer with nothing in it. A
         # real one has its list, and that of a write names its request.
-        name = _LISTS.get(operation, ("", None))[0]
-        if name and not isinstance(answer.get(name), list):
-            raise Transient(f"{operation}: an answer without {name}")
+        if list_name and not isinstance(answer.get(list_name), list):
+            raise Transient(f"{operation}: an answer without {list_name}")
         proof = answer.get("Return") is True or answer.get("ResponseMetadata", {}).get("RequestId")
         if write and not proof:
             raise Transient(
                 f"{operation}: an answer that does not say it was done", fate_unknown=True
             )
         return answer
+
+    def _list_of(self, operation: str) -> str:
+        """The field of the answer that has the list, by botocore's model."""
+        fields: Mapping[str, Any] = self._client.meta.service_model.operation_model(
+            operation
+        ).output_shape.members
+        return next(name for name, shape in fields.items() if shape.type_name == "list")
 
     def _failed(self, operation: str, error: Exception, *, write: bool) -> ProviderError:
         """A call that got no answer of AWS."""
@@ -226,38 +234,29 @@ class Api:
         )
 
 
-_reading_models = threading.Lock()
-
-
-def _models() -> Any:
-    """botocore's reader of its models of the API, with those of EC2 read: to parse them takes a
-    tenth of a second and 10 MiB. Accounts are opened in parallel, so the first of them holds the
-    others up; else each would parse its own."""
-    with _reading_models:
-        return _read_models()
+_opening = threading.Lock()
 
 
 @cache
-def _read_models() -> Any:
-    loader = create_loader()
-    for name in ("service-2", "endpoint-rule-set-1"):
-        loader.load_service_model("ec2", name, api_version=None)
-    for name in ("endpoints", "partitions", "sdk-default-configuration"):
-        loader.load_data(name)
-    return loader
+def _models() -> Any:
+    """botocore's reader of its models of the API, which keeps what it read: to parse those of EC2
+    takes a tenth of a second and 10 MiB."""
+    return create_loader()
 
 
-def _session(settings: AwsAccount) -> Any:
-    """A session of its own, so that credentials are looked up again, on models that are read
-    once."""
-    core, models = BotocoreSession(), _models()
-    core.register_component("data_loader", models)
+def _client_of(settings: AwsAccount, config: Config) -> Any:
+    """A client on a session of its own, so that credentials are looked up again, with models that
+    are read once: accounts are opened in parallel, and the first of them holds the others up."""
+    core = BotocoreSession()
+    core.register_component("data_loader", _models())
     session = boto3.Session(
         profile_name=settings.profile, region_name=settings.region, botocore_session=core
     )
-    # boto3 adds its own folder, each time.
-    models.search_paths[:] = dict.fromkeys(models.search_paths)
-    return session
+    session.get_credentials()  # may ask over the network, which holds nobody up
+    with _opening:
+        # boto3 adds its own folder, each time.
+        _models().search_paths[:] = dict.fromkeys(_models().search_paths)
+        return session.client("ec2", endpoint_url=settings.endpoint, config=config)
 
 
 def mapped(operation: str, error: aws.ClientError, *, write: bool) -> ProviderError:

@@ -44,23 +44,24 @@ def _instances(account: Account) -> list[VisibleMachine]:
     """The instances of the region that run or can run again, with the VPC to make a group in and
     the groups that are on them. Raises `ProviderError`."""
     from cloudsync_aws import provider
-    from cloudsync_aws.answers import instances_in
+    from cloudsync_aws.answers import Reservation
     from cloudsync_aws.reader import ALIVE
 
-    listed = provider.open_client(account).listed("DescribeInstances", ALIVE)
-    return [_visible(instance) for instance in instances_in(listed)]
+    listed = provider.open_client(account).listed("DescribeInstances", Reservation, ALIVE)
+    return [_visible(instance) for reservation in listed for instance in reservation.instances]
 
 
 def _visible(instance: Instance) -> VisibleMachine:
     from cloudsync_aws.permissions import plain
 
-    addresses = [address for nic in instance.nics for address in nic.addresses]
-    private = [nic.private for nic in instance.nics if nic.private]
+    nics = instance.network_interfaces
+    addresses = [address for nic in nics for address in nic.addresses]
+    private = [nic.private_ip_address for nic in nics if nic.private_ip_address]
     groups = ", ".join(f"{id_} ({name})" for id_, name in instance.groups.items())
-    detail = filter(None, (instance.vpc, groups and f"groups {groups}"))
+    detail = filter(None, (instance.vpc_id, groups and f"groups {groups}"))
     return VisibleMachine(
         plain(instance.name),
-        instance.vpc,
+        instance.vpc_id,
         tuple(dict.fromkeys((*addresses, *private))),
         plain(", ".join(detail)),
     )

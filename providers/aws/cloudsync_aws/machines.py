@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from cloudsync.provider.contract import FirewallSpec
-from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.machines import Fleet, public_addresses
 from cloudsync.provider.simple_fleet import (
     Acts,
@@ -20,13 +19,11 @@ from cloudsync.provider.simple_fleet import (
     ListedMachine,
     fleet_of,
 )
-from cloudsync.rules.networks import NetworkSet
 from cloudsync_aws import provider
 from cloudsync_aws.answers import Group, Instance
 from cloudsync_aws.native import MARKER
-from cloudsync_aws.permissions import UnknownPermission, from_vendor
+from cloudsync_aws.permissions import Lists, UnknownPermission, from_vendor
 
-Lists = Mapping[str, NetworkSet | ProviderError]
 KIND = "security group"
 NOT_EVALUATED = (
     "network ACLs, routes, VPC Block Public Access, load balancers, and firewalls inside the"
@@ -72,16 +69,21 @@ def names_of(specs: Iterable[FirewallSpec]) -> Mapping[str, str]:
 def listed(group: Group, names: Mapping[str, str]) -> ListedFirewall:
     """A group, without its rules. `names`: as `names_of` has them."""
     of = next((names[identity] for identity in group.identities if identity in names), None)
-    return ListedFirewall(group.id, group.name, of, MARKER.read(group.tags), (), kind=KIND)
+    marker = MARKER.read(group.tags)
+    return ListedFirewall(group.group_id, group.group_name, of, marker, (), kind=KIND)
 
 
 def _machine(instance: Instance) -> ListedMachine:
     interfaces = [
-        ListedInterface(nic.id, public_addresses(nic.addresses), dict.fromkeys(nic.groups, Acts()))
-        for nic in instance.nics
+        ListedInterface(
+            nic.network_interface_id,
+            public_addresses(nic.addresses),
+            {group.group_id: Acts() for group in nic.groups},
+        )
+        for nic in instance.network_interfaces
     ]
     return ListedMachine.of_interfaces(
-        instance.id, instance.name, "instance", interfaces, instance.metadata
+        instance.instance_id, instance.name, "instance", interfaces, instance.metadata
     )
 
 
@@ -93,23 +95,18 @@ def _undescribed(id_: str, name: str) -> ListedFirewall:
 
 def _with_rules(firewall: ListedFirewall, group: Group, lists: Lists) -> ListedFirewall:
     try:
-        permissions, others = from_vendor(group.inbound)
+        permissions = from_vendor(group.ip_permissions, lists)
     except UnknownPermission as error:
-        return replace(firewall, unknown=(f"{error} ({group.id})",))
-    rules = [
-        (permission.lets_in, f"{permission.selector} from {permission.source}")
-        for permission in permissions
-        if permission.rule is not None
-    ]
-    unknown = []
-    for other in others:
-        if not other.prefix_list:
-            continue
-        networks = lists[other.prefix_list]
-        if isinstance(networks, ProviderError):
-            why = f"whose list could not be read: {networks.message}"
-            unknown.append(f"the rule {other.summary}, {why} ({group.id})")
-        elif lets_in := other.lets_in(networks):
-            rules.append((lets_in, other.summary))
-    kept = tuple(other.summary for other in others if not other.prefix_list)
-    return replace(firewall, rules=tuple(rules), unknown=tuple(unknown), kept=kept)
+        return replace(firewall, unknown=(f"{error} ({firewall.id})",))
+    rules = ((permission.lets_in, permission.summary) for permission in permissions)
+    others = [permission for permission in permissions if permission.networks is None]
+    unread = ((other, lists[other.prefix_list]) for other in others if other.prefix_list)
+    return replace(
+        firewall,
+        rules=tuple((lets_in, text) for lets_in, text in rules if lets_in),
+        unknown=tuple(
+            f"the rule {other.summary}, whose list could not be read: {error} ({firewall.id})"
+            for other, error in unread
+        ),
+        kept=tuple(other.summary for other in others if not other.prefix_list),
+    )

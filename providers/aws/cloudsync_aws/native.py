@@ -10,7 +10,7 @@ from typing import Any
 from cloudsync.provider.marker import Marker, MarkerKeys
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import Family
-from cloudsync_aws.permissions import Other, Permission
+from cloudsync_aws.permissions import Permission
 
 FAMILIES: tuple[Family, ...] = (4, 6)
 MARKER = MarkerKeys("cloudsync:owner", "cloudsync:firewall", "cloudsync:hosts")
@@ -27,14 +27,15 @@ class Found:
     group_id: str = ""
     """Empty for a group that does not exist."""
     permissions: tuple[Permission, ...] = ()
-    others: tuple[Other, ...] = ()
+    """Its rules about networks."""
+    others: int = 0
+    """What its other rules cost of the quota, in both families."""
     weights: Mapping[str, int] = field(default_factory=dict)
     """What a rule by a prefix list costs of the quota, by the list's id."""
 
     def used(self, family: Family) -> int:
         """How many rules of the quota are used."""
-        own = sum(permission.costs(family) for permission in self.permissions)
-        return own + sum(other.weight for other in self.others)
+        return self.others + sum(permission.costs(family) for permission in self.permissions)
 
     def over(
         self, family: Family, adding: Sequence[Permission], removing: Sequence[Permission] = ()

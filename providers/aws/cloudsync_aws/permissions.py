@@ -9,18 +9,28 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field as attribute
-from ipaddress import ip_network
-from typing import Any
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from cloudsync.provider.contract import VendorRule
-from cloudsync.provider.descriptions import fitting
-from cloudsync.provider.errors import Unsupported
-from cloudsync.provider.selectors import single_selectors, type_and_code
-from cloudsync.rules import Rule, RuleSet, protocols
+from cloudsync.provider.answers import networks_of
+from cloudsync.provider.contract import Kept, VendorRule
+from cloudsync.provider.descriptions import OUR_MARK, fitting
+from cloudsync.provider.errors import ProviderError, Unsupported
+from cloudsync.provider.selectors import (
+    numbers_of,
+    rule_of_numbers,
+    single_networks,
+    single_selectors,
+)
+from cloudsync.rules import ANY, NOTHING, NetworkSet, Rule, RuleSet, protocols
 from cloudsync.rules.frozen import dataclass
-from cloudsync.rules.networks import ANY, Family, NetworkSet
+from cloudsync.rules.networks import Family
+
+if TYPE_CHECKING:
+    from cloudsync_aws.answers import IpPermission
 
 WITHOUT_NARROW_RULES = frozenset({"dccp", "sctp", "udplite"})
 """Protocols with ports of which AWS lets in all of them or none: any number but those of tcp, udp
@@ -33,11 +43,6 @@ EXPRESSIBLE = frozenset(
 """Protocols that a permission can name without letting in more."""
 _NAMED = ("tcp", "udp", "icmp", "icmpv6")
 _NUMBERED = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
-_FIELDS: Mapping[str, tuple[Family, str]] = {
-    "IpRanges": (4, "CidrIp"),
-    "Ipv6Ranges": (6, "CidrIpv6"),
-}
-"""The fields of an `IpPermission` with networks: their family, and the field of each network."""
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html; `&` is missing in the
 # list of other sources.
 _NOT_ALLOWED = re.compile(r"[^a-zA-Z0-9 ._\-:/()#,@\[\]+=;{}!$*]")
@@ -62,28 +67,30 @@ class Selector:
     """The last port, or the ICMP code."""
 
     @classmethod
-    def of(cls, answer: Mapping[str, Any]) -> Selector:
-        """Of an `IpPermission`."""
-        protocol = str(answer["IpProtocol"]).lower()
+    def of(cls, answer: IpPermission) -> Selector:
+        """As AWS says it."""
+        protocol = answer.ip_protocol.lower()
         protocol = _NUMBERED.get(protocol, protocol)
         # "If you specify a protocol other than tcp, udp, icmp, icmpv6, traffic on all ports is
         # allowed, whatever ports you give."
         if protocol not in _NAMED:
             return cls(protocol)
-        return cls(protocol, answer.get("FromPort"), answer.get("ToPort"))
+        return cls(protocol, answer.from_port, answer.to_port)
 
     @classmethod
     def spelling(cls, rule: Rule) -> Selector:
         """Of a rule of ours with one selector."""
         if rule.protocol == "all":
             return cls("-1")
-        if rule.has_ports:
-            first = 0 if (rule.first, rule.last) == protocols.EVERY_PORT else rule.first
-            return cls(rule.protocol, first, rule.last)
         if rule.protocol not in _NAMED:
             return cls(str(protocols.numbers(rule.protocol)[0]))
-        type_, code = type_and_code(rule)
-        return cls(rule.protocol, -1 if type_ is None else type_, -1 if code is None else code)
+        first, last = numbers_of(rule)
+        lowest, highest = (0, 65535) if rule.has_ports else (-1, -1)
+        return cls(
+            rule.protocol,
+            lowest if first is None else first,
+            highest if last is None else last,
+        )
 
     def rule(self, networks: NetworkSet) -> Rule | None:
         """What it lets in from some networks; None for port 0 alone, which is not a port that
@@ -95,9 +102,16 @@ class Selector:
             first, last = (1, 65535) if first == -1 else (max(first, 1), last)
             return Rule(self.protocol, first, last, networks) if last else None
         protocol = "all" if self.protocol == "-1" else self.protocol
-        if first in (None, -1):
-            return Rule.of(protocol, "", networks)
-        return Rule.of(protocol, f"{first}" if last in (None, -1) else f"{first}/{last}", networks)
+        type_, code = (None if number == -1 else number for number in (first, last))
+        try:
+            return rule_of_numbers(protocol, type_, code, networks)
+        except ValueError:
+            raise UnknownPermission("a rule that cannot be understood") from None
+
+    def lets_in(self, networks: NetworkSet) -> RuleSet:
+        """What it lets in from some networks, as a set. Raises `UnknownPermission`."""
+        rule = self.rule(networks) if networks else None
+        return RuleSet.of((rule,)) if rule is not None else NOTHING
 
     def entry(self) -> dict[str, Any]:
         """An `IpPermission` without sources."""
@@ -116,36 +130,43 @@ class Selector:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """One rule with a network as its source, or with a prefix list whose networks are known."""
+    """One rule with one source."""
 
     selector: Selector
-    family: Family
-    """Of its network."""
     source: str
-    """The network as the vendor spells it, or the id of the list."""
-    rule: Rule | None
-    """What it lets in; None for nothing."""
+    """A network as the vendor spells it, the id of a prefix list, or a group for people."""
+    networks: NetworkSet | None
+    """What the source stands for; None for a group, and for a list that could not be read."""
     description: str = attribute(default="", compare=False)
     """As it is at the vendor, or is to be."""
     weight: int = attribute(default=0, compare=False)
-    """What a prefix list costs of the quota, in both families; 0 for a network, which costs 1 in
-    its own."""
+    """What it costs of the quota in both families; 0 for a network, which costs 1 in its own."""
 
     @property
     def identity(self) -> tuple[object, ...]:
         """What AWS calls the same rule: descriptions and the spelling of a network are not part of
         it."""
-        return self.selector, self.prefix_list or self.rule
+        return self.selector, self.prefix_list or self.networks
 
     @property
     def prefix_list(self) -> str:
-        """The list that is its source; empty for a network."""
+        """The list that is its source; empty for others."""
         return self.source if self.source.startswith("pl-") else ""
 
     @property
     def lets_in(self) -> RuleSet:
-        """What it lets in by itself."""
-        return RuleSet.of((self.rule,) if self.rule is not None else ())
+        """What it lets in by itself, as far as that is known."""
+        return self.selector.lets_in(self.networks) if self.networks else NOTHING
+
+    @property
+    def origin(self) -> str:
+        """Its source for people."""
+        return f"the prefix list {self.source}" if self.prefix_list else self.source
+
+    @property
+    def summary(self) -> str:
+        """The rule for people."""
+        return f"{self.selector} from {self.origin}"
 
     @property
     def ports(self) -> str:
@@ -168,113 +189,83 @@ class Permission:
             counted_with=self.ports,
         )
 
+    @property
+    def kept(self) -> Kept:
+        """The rule of others that is not about networks, with what it lets in if that is known."""
+        return Kept(self.summary, self.selector.lets_in(ANY), self.origin, self.lets_in)
+
+    def is_about_networks(self, lists: Sequence[str]) -> bool:
+        """Whether it is about networks, and not about a group or a list of others'. `lists`: those
+        that the configuration names."""
+        listed = self.prefix_list in lists or self.description.endswith(OUR_MARK)
+        return self.networks is not None and (listed or not self.prefix_list)
+
     def costs(self, family: Family) -> int:
         """Rules of the quota of a family."""
-        return self.weight or int(self.family == family)
+        return self.weight or int((":" in self.source) == (family == 6))
 
 
-@dataclass(frozen=True, slots=True)
-class Other:
-    """A rule whose source is a group or a prefix list."""
-
-    selector: Selector
-    source: str
-    """For people."""
-    prefix_list: str = ""
-    description: str = ""
-    weight: int = 1
-    """What it costs of the quota, in both families."""
-
-    @property
-    def summary(self) -> str:
-        """The rule for people."""
-        return f"{self.selector} from {self.source}"
-
-    def lets_in(self, networks: NetworkSet) -> RuleSet:
-        """What it lets in if its source stands for these networks. Raises `UnknownPermission`."""
-        rule = self.selector.rule(networks) if networks else None
-        return RuleSet.of((rule,) if rule is not None else ())
+Lists = Mapping[str, NetworkSet | ProviderError]
+"""The networks of prefix lists by id; the error for one that could not be read."""
+_NO_WEIGHTS: Mapping[str, int] = MappingProxyType({})
 
 
 def from_vendor(
-    answers: Iterable[Mapping[str, Any]],
-) -> tuple[tuple[Permission, ...], tuple[Other, ...]]:
-    """The inbound permissions of a group, one by one. Raises `UnknownPermission`."""
-    permissions: list[Permission] = []
-    others: list[Other] = []
-    try:
-        for answer in answers:
-            selector = Selector.of(answer)
-            selector.rule(ANY)  # raises whatever its sources are
-            for field, (family, name) in _FIELDS.items():
-                for source in answer.get(field) or ():
-                    rule = selector.rule(network(source[name]))
-                    description = source.get("Description") or ""
-                    permissions.append(
-                        Permission(selector, family, source[name], rule, description)
-                    )
-            others += _others(answer, selector)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise UnknownPermission("a rule that cannot be understood") from None
-    return tuple(permissions), tuple(others)
+    answers: Iterable[IpPermission], lists: Lists, weights: Mapping[str, int] = _NO_WEIGHTS
+) -> list[Permission]:
+    """The inbound rules of a group, one by one. `weights`: what prefix lists cost of the quota, by
+    id. Raises `UnknownPermission`."""
+    return [permission for answer in answers for permission in _permissions(answer, lists, weights)]
 
 
-def _others(answer: Mapping[str, Any], selector: Selector) -> Iterator[Other]:
-    for source in answer.get("PrefixListIds") or ():
-        list_id, description = source["PrefixListId"], source.get("Description") or ""
-        yield Other(selector, f"the prefix list {list_id}", list_id, description)
-    for source in answer.get("UserIdGroupPairs") or ():
-        name = source.get("GroupId") or source.get("GroupName") or "?"
-        yield Other(selector, f"the group {name}")
+def _permissions(
+    answer: IpPermission, lists: Lists, weights: Mapping[str, int]
+) -> Iterator[Permission]:
+    selector = Selector.of(answer)
+    selector.rule(ANY)  # raises whatever its sources are
+    for source in (*answer.ip_ranges, *answer.ipv6_ranges):
+        cidr = source.cidr_ip or source.cidr_ipv6
+        try:
+            networks = networks_of((cidr,))
+        except ValueError:
+            raise UnknownPermission("a rule that cannot be understood") from None
+        yield Permission(selector, cidr, networks, source.description)
+    for source in answer.prefix_list_ids:
+        list_id, listed = source.prefix_list_id, lists.get(source.prefix_list_id)
+        known = listed if isinstance(listed, NetworkSet) else None
+        weight = weights.get(list_id, 1)
+        yield Permission(selector, list_id, known, source.description, weight)
+    for source in answer.user_id_group_pairs:
+        name = source.group_id or source.group_name or "?"
+        yield Permission(selector, f"the group {name}", None, source.description, weight=1)
 
 
-def to_vendor(rules: RuleSet, target: RuleSet) -> tuple[Permission, ...]:
-    """The fewest permissions found that mean `rules`, a part of `target`; they may overlap within
-    it. Address families count apart."""
+def fewest_rules(rules: RuleSet, target: RuleSet) -> Iterator[Rule]:
+    """The fewest rules found that mean `rules`, a part of `target`; they may overlap within it.
+    Each is of one address family, since those count apart."""
     everything = NetworkSet.union(rule.sources for rule in rules.where(target.everything_from()))
-    whole = [Rule.of("all", "", everything)] if everything else []
+    whole = (Rule.of("all", "", everything),) if everything else ()
     rest = rules.apart_from_everything(everything)
-    permissions: list[Permission] = []
     families: tuple[Family, ...] = (4, 6)
     for family in families:
-        missing = RuleSet.of(
-            Rule(r.protocol, r.first, r.last, r.sources.family(family)) for r in rest
-        )
-        named = [rule for protocol in _NAMED for rule in missing.of_protocols(protocol).fewest()]
-        others = missing - missing.of_protocols(*_NAMED)
-        permissions += permissions_of((*named, *others, *whole), (family,))
-    return tuple(permissions)
+        missing = RuleSet.of(replace(rule, sources=rule.sources.family(family)) for rule in rest)
+        named = missing.of_protocols(*_NAMED)
+        for protocol in _NAMED:
+            yield from missing.of_protocols(protocol).fewest()
+        yield from missing - named
+        yield from (replace(rule, sources=rule.sources.family(family)) for rule in whole)
 
 
 def permissions_of(
-    rules: Iterable[Rule], families: Iterable[Family] = (4, 6)
-) -> tuple[Permission, ...]:
-    """Rules as AWS has them: each with its own ports, and a permission for every network."""
-    pieces = [piece for rule in rules for piece in single_selectors(rule)]
-    return tuple(
-        Permission(
-            Selector.spelling(rule),
-            family,
-            cidr,
-            Rule(rule.protocol, rule.first, rule.last, NetworkSet.of((cidr,))),
-        )
-        for family in families
-        for rule in pieces
-        for cidr in rule.sources.family(family).written()
-    )
-
-
-def listed_permissions(rule: Rule, list_id: str, weight: int) -> tuple[Permission, ...]:
-    """A rule whose source is a prefix list, as AWS has it."""
-    return tuple(
-        Permission(Selector.spelling(piece), 4, list_id, piece, weight=weight)
-        for piece in single_selectors(rule)
-    )
-
-
-def network(cidr: str) -> NetworkSet:
-    """A network as the vendor spells it. Raises `ValueError`."""
-    return NetworkSet.of((str(ip_network(cidr, strict=False)),))
+    rule: Rule, description: str, list_id: str = "", weight: int = 0
+) -> Iterator[Permission]:
+    """A rule as AWS has it: a permission for each of its ports and networks, or for a prefix list
+    that is its source and costs `weight` of the quota."""
+    for part in (rule,) if list_id else single_networks(rule):
+        source = list_id or part.sources.written()[0]
+        for piece in single_selectors(part):
+            selector = Selector.spelling(piece)
+            yield Permission(selector, source, part.sources, plain(description), weight)
 
 
 def inexpressible(rules: RuleSet) -> RuleSet:
@@ -289,10 +280,12 @@ def request(permissions: Iterable[Permission], *, described: bool) -> list[dict[
     grouped: dict[Selector, dict[str, Any]] = {}
     for permission in permissions:
         entry = grouped.setdefault(permission.selector, permission.selector.entry())
-        field, name = ("PrefixListIds", "PrefixListId")
-        if not permission.prefix_list:
-            field = "IpRanges" if permission.family == 4 else "Ipv6Ranges"
-            name = _FIELDS[field][1]
+        if permission.prefix_list:
+            field, name = "PrefixListIds", "PrefixListId"
+        elif permission.costs(6):
+            field, name = "Ipv6Ranges", "CidrIpv6"
+        else:
+            field, name = "IpRanges", "CidrIp"
         source = {name: permission.source}
         if described and permission.description:
             source["Description"] = permission.description

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cloudsync.provider.contract import Absent, FirewallSpec, Present
@@ -14,7 +13,7 @@ from cloudsync.provider.owners import owners_of
 from cloudsync.provider.reader import ReaderBase
 from cloudsync.provider.rule_list import ListedRules
 from cloudsync_aws import provider
-from cloudsync_aws.answers import Group, Instance, instances_in, understood
+from cloudsync_aws.answers import Group, Instance, Reservation
 from cloudsync_aws.client import VALUES, Api
 from cloudsync_aws.native import MARKER, Found
 from cloudsync_aws.permissions import UnknownPermission, from_vendor
@@ -61,27 +60,36 @@ class AwsReader(ReaderBase):
         if not fitting and settings.group_id:
             raise NotFound(f"the account has no group {settings.group_id} in {account.region}")
         lists = self.lists.asked(spec.lists)
-        native = Found(account.rules_per_group, weights=self.lists.weights(spec.lists))
+        weights = self.lists.weights(spec.lists)
         if not fitting:
-            return Absent(native=native, lists=lists)
+            return Absent(native=Found(account.rules_per_group, weights=weights), lists=lists)
         group = fitting[0]
+        listed = group.prefix_lists
+        weights = self.lists.weights(listed)
         try:
-            permissions, others = from_vendor(group.inbound)
+            every = from_vendor(group.ip_permissions, self.lists.networks(listed), weights)
         except UnknownPermission as error:
-            raise Unsupported(f"the group {group.name} ({group.id}) has {error}") from None
-        by_lists, others = self.lists.sorted_out(others, spec.lists)
-        permissions += by_lists
+            where = f"the group {group.group_name} ({group.group_id})"
+            raise Unsupported(f"{where} has {error}") from None
+        permissions = [rule for rule in every if rule.is_about_networks(spec.lists)]
+        others = [rule for rule in every if not rule.is_about_networks(spec.lists)]
         rules = ListedRules.of_objects([permission.vendor_rule for permission in permissions])
         return Present(
-            id=group.id,
+            id=group.group_id,
             rules=rules.rules,
             marker=MARKER.read(group.tags),
             listed=rules.listed,
-            kept=tuple(map(self.lists.kept, others)),
+            kept=tuple(other.kept for other in others),
             objects=rules.objects,
-            managed_by=owners_of(group.tags, group.name),
+            managed_by=owners_of(group.tags, group.group_name),
             described=rules.described,
-            native=replace(native, group_id=group.id, permissions=permissions, others=others),
+            native=Found(
+                account.rules_per_group,
+                group.group_id,
+                tuple(permissions),
+                sum(other.weight for other in others),
+                weights,
+            ),
             lists=lists,
         )
 
@@ -91,7 +99,9 @@ class AwsReader(ReaderBase):
         from cloudsync_aws.machines import fleet
 
         tables = {provider.identity(spec).lower(): provider.settings_of(spec) for spec in specs}
-        known = {name: group.id for group in self.groups.values() for name in group.identities}
+        known = {
+            name: group.group_id for group in self.groups.values() for name in group.identities
+        }
         named = {id_ for table in tables.values() for id_ in table.instances}
         owned = {
             known.get(identity, table.group_id)
@@ -102,9 +112,8 @@ class AwsReader(ReaderBase):
         instances |= self._instances("network-interface.group-id", owned)
         acting = {id_ for instance in instances.values() for id_ in instance.groups}
         self._groups({"group-id": acting - self.groups.keys()})
-        groups = [self.groups[id_] for id_ in acting & self.groups.keys()]
-        ids = set().union(*understood("groups", Group.prefix_lists, groups))
-        lists = {list_id: self.lists.networks(list_id) for list_id in sorted(ids)}
+        named_lists = (self.groups[id_].prefix_lists for id_ in acting & self.groups.keys())
+        lists = self.lists.networks(set().union(*named_lists))
         return fleet(specs, instances.values(), self.groups, lists, self.api.settings.region)
 
     def marked(
@@ -123,14 +132,15 @@ class AwsReader(ReaderBase):
 
     def _groups(self, filters: Mapping[str, Collection[str | None]]) -> dict[str, Group]:
         """Groups by id, which are known from now on."""
-        answers = self.api.listed("DescribeSecurityGroups", filters)
-        groups = {group.id: group for group in understood("groups", Group.of, answers)}
+        listed = self.api.listed("DescribeSecurityGroups", Group, filters)
+        groups = {group.group_id: group for group in listed}
         self.groups |= groups
         return groups
 
     def _instances(self, filter_: str, values: Collection[str | None]) -> dict[str, Instance]:
-        answers = self.api.listed("DescribeInstances", {filter_: values, **ALIVE})
-        return {instance.id: instance for instance in instances_in(answers)}
+        filters = {filter_: values, **ALIVE}
+        reservations = self.api.listed("DescribeInstances", Reservation, filters)
+        return {i.instance_id: i for reservation in reservations for i in reservation.instances}
 
 
 def _escaped(name: str) -> str:

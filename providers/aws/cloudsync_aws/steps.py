@@ -6,21 +6,16 @@ fewer rules, shown rule by rule; if even those are too many, it is refused with 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 
 from cloudsync.provider.contract import Present, Target, Touched
+from cloudsync.provider.everything import with_everything
 from cloudsync.provider.quota import Call, Difference, add_then_remove, letting_in, within_quota
-from cloudsync.provider.spelling import Spelling, spell
-from cloudsync.rules import NOTHING, RuleSet
+from cloudsync.provider.selectors import single_networks
+from cloudsync.provider.spelling import spell
+from cloudsync.rules import NOTHING
 from cloudsync_aws.native import FAMILIES, Found
-from cloudsync_aws.permissions import (
-    Permission,
-    listed_permissions,
-    permissions_of,
-    plain,
-    to_vendor,
-)
+from cloudsync_aws.permissions import Permission, fewest_rules, permissions_of
 
 
 def calls(
@@ -29,7 +24,7 @@ def calls(
     """The calls in order; or why they do not fit. `observed`: None for a group that does not
     exist."""
     before = observed.rules if observed is not None else NOTHING
-    change = _difference(group, spell(observed.vendor_rules if observed else (), target), target)
+    change = _difference(group, observed, target)
     ordered = within_quota(group.permissions, before, target, change, group.has_room)
     if ordered is not None:
         return ordered
@@ -39,73 +34,44 @@ def calls(
     return _over_quota(group, change)
 
 
-def _difference(group: Found, spelling: Spelling, target: Target) -> Difference[Permission]:
+def _difference(group: Found, observed: Present | None, target: Target) -> Difference[Permission]:
     """What to add and what to take away: what is there and fits stays, what is asked for is added
     as it was asked for."""
+    spelling = spell(observed.vendor_rules if observed is not None else (), target)
     leaving = {rule.key for rule in (*spelling.going, *spelling.redundant)}
-    staying = {
-        permission.identity for permission in group.permissions if permission.key not in leaving
-    }
-    if target.asked:
-        adding = _asked(group, spelling, staying)
-    else:
-        rules = RuleSet.of(written.rule for written in spelling.writing)
-        adding = _described(to_vendor(rules, target.rules), target)
-    removing = (permission for permission in group.permissions if permission.key in leaving)
-    return Difference(adding, tuple(removing), spelling.touches())
-
-
-def _asked(
-    group: Found, spelling: Spelling, staying: set[tuple[object, ...]]
-) -> tuple[Permission, ...]:
-    """What is written, as it was asked for. `staying`: identities of the permissions that stay."""
-    adding: dict[Permission, Permission] = {}
-    for written in spelling.writing:
-        if written.list_id:
-            weight = group.weights.get(written.list_id, 1)
-            permissions = listed_permissions(written.rule, written.list_id, weight)
-        else:
-            permissions = permissions_of((written.rule,))
-        for permission in permissions:
-            if permission.identity not in staying:
-                described = replace(permission, description=plain(written.description))
-                adding.setdefault(permission, described)
-    return tuple(sorted(adding.values(), key=lambda permission: permission.family))
-
-
-def _described(permissions: Iterable[Permission], target: Target) -> tuple[Permission, ...]:
-    """Each with the description that the target has for it."""
-    return tuple(
-        replace(permission, description=plain(target.describe(permission.rule)))
-        for permission in permissions
-        if permission.rule is not None
-    )
+    staying = {rule.identity for rule in group.permissions if rule.key not in leaving}
+    adding: dict[object, Permission] = {}
+    for written in with_everything(spelling, target):
+        list_id = written.list_id
+        weight = group.weights.get(list_id, 1) if list_id else 0
+        for rule in permissions_of(written.rule, written.description, list_id, weight):
+            if rule.identity not in staying:
+                adding.setdefault(rule.identity, rule)
+    removing = (rule for rule in group.permissions if rule.key in leaving)
+    return Difference(tuple(adding.values()), tuple(removing), spelling.touches())
 
 
 def _compact(group: Found, target: Target, adding: Sequence[Permission]) -> Difference[Permission]:
     """The whole group in as few rules as there can be; what is not part of that goes, whoever made
     it. A prefix list is never spelled out."""
-    lists = tuple(
-        permission
-        for permission in (*group.permissions, *adding)
-        if permission.prefix_list and target.rules.covers(permission.lets_in)
-    )
-    rest = _described(to_vendor(target.rules - letting_in(lists), target.rules), target)
-    asked = {permission: permission for permission in adding}
-    fewest = {
-        permission.identity: asked.get(permission, permission) for permission in (*lists, *rest)
-    }
-    there = {permission.identity for permission in group.permissions}
-    removing = tuple(
-        permission
-        for permission in group.permissions
-        if permission.rule is not None and permission.identity not in fewest
-    )
+    lists = [
+        rule
+        for rule in (*group.permissions, *adding)
+        if rule.prefix_list and target.rules.covers(rule.lets_in)
+    ]
+    fewest = {rule.identity: rule for rule in lists}
+    for rest in fewest_rules(target.rules - letting_in(lists), target.rules):
+        for part in single_networks(rest):
+            written = permissions_of(part, target.describe(part))
+            fewest |= {rule.identity: rule for rule in written}
+    fewest |= {rule.identity: rule for rule in adding if rule.identity in fewest}
+    there = {rule.identity for rule in group.permissions}
+    removing = [rule for rule in group.permissions if rule.lets_in and rule.identity not in fewest]
     reason = "there is no room for it: rules with fewer networks say the same"
     return Difference(
-        tuple(permission for identity, permission in fewest.items() if identity not in there),
-        removing,
-        tuple(Touched(str(gone.rule), "deletes", reason, gone.key) for gone in removing),
+        tuple(rule for identity, rule in fewest.items() if identity not in there),
+        tuple(removing),
+        tuple(Touched(gone.vendor_rule.label, "deletes", reason, gone.key) for gone in removing),
     )
 
 

@@ -28,10 +28,11 @@ from cloudsync.provider.contract import (
     VendorRule,
     Writer,
 )
+from cloudsync.provider.everything import with_everything
 from cloudsync.provider.phrases import count
 from cloudsync.provider.quota import Call, Difference, within_quota
 from cloudsync.provider.spelling import Spelling, spell
-from cloudsync.rules import NOTHING, NetworkSet, Rule, RuleSet
+from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_openstack.settings import (
     OpenStackAccount,
     OpenStackFirewall,
@@ -172,26 +173,15 @@ class OpenStackProvider:
 
 
 def _new(spelling: Spelling, target: Target) -> tuple[NewRule, ...]:
-    """The rules of Neutron to write, each once: its identity has no description. What is left of
-    "everything" besides rules that are there is written as everything again: one rule instead of
-    one for each of 250 protocols."""
+    """The rules of Neutron to write, each once: its identity has no description."""
     from cloudsync_openstack.rules import new_rules
 
-    everything = target.rules.everything_from()
-    whole = NetworkSet.union(
-        written.rule.sources
-        for written in spelling.writing
-        if not written.rule.is_one_protocol and everything.covers(written.rule.sources)
-    )
-    everything_rule = Rule.of("all", "", whole)
     rules = [
         rule
-        for written in spelling.writing
-        if written.list_id or not whole.covers(written.rule.sources)
+        for written in with_everything(spelling, target)
         for rule in new_rules(written.rule, written.description, written.list_id)
         if not (rule.list_id and _is_there(rule, spelling.staying))
     ]
-    rules += new_rules(everything_rule, target.describe(everything_rule)) if whole else ()
     return tuple({(rule.meaning, rule.list_id): rule for rule in rules}.values())
 
 

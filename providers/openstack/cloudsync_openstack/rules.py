@@ -20,7 +20,12 @@ from typing import Any
 
 from cloudsync.provider.contract import Kept, VendorRule
 from cloudsync.provider.descriptions import OUR_MARK, fitting
-from cloudsync.provider.selectors import single_selectors, type_and_code
+from cloudsync.provider.selectors import (
+    numbers_of,
+    rule_of_numbers,
+    single_networks,
+    single_selectors,
+)
 from cloudsync.rules import ANY, NetworkSet, Rule, RuleSet, protocols
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import Family
@@ -72,7 +77,7 @@ class NewRule:
     def body(self, group: str) -> dict[str, Any]:
         """The rule in a request to create it in the group with this id."""
         family = 4 if self.meaning.sources.family(4) else 6
-        first, last = _range(self.meaning)
+        first, last = numbers_of(self.meaning)
         body = {
             "security_group_id": group,
             "direction": "ingress",
@@ -145,10 +150,7 @@ def meaning_of(rule: GroupRule) -> Rule:
     try:
         sources = network(rule.remote_ip_prefix or _EVERYWHERE[family])
         protocol = _named(rule.protocol, family)
-        low, high = protocols.numbers(protocol)
-        if low != high or low not in protocols.WITH_PORTS | protocols.WITH_TYPES:
-            return Rule.of(protocol, "", sources)
-        return Rule.of(protocol, _selector(low, rule), sources)
+        return rule_of_numbers(protocol, rule.port_range_min, rule.port_range_max, sources)
     except ValueError:
         raise UnknownRule(f"a rule that cannot be understood ({plain(rule.id)[:40]})") from None
 
@@ -156,14 +158,11 @@ def meaning_of(rule: GroupRule) -> Rule:
 def new_rules(rule: Rule, description: str = "", list_id: str = "") -> Iterator[NewRule]:
     """The rules of Neutron that a rule of ours is: one for each network, protocol and ICMP type; by
     an address group one for each address family instead."""
-    if list_id:
-        sources = [networks for f in _EVERYWHERE if (networks := rule.sources.family(f))]
-    else:
-        sources = [NetworkSet.of((cidr,)) for cidr in rule.sources.written()]
     text = fitting(plain(description), MAX_DESCRIPTION)
-    for network_ in sources:
-        for piece in single_selectors(rule):
-            yield NewRule(replace(piece, sources=network_), text, list_id)
+    by_family = (replace(rule, sources=rule.sources.family(family)) for family in _EVERYWHERE)
+    for part in by_family if list_id else single_networks(rule):
+        for piece in single_selectors(part) if part.sources else ():
+            yield NewRule(piece, text, list_id)
 
 
 def inexpressible(rules: RuleSet) -> RuleSet:
@@ -220,28 +219,9 @@ def _named(protocol: str | int | None, family: Family) -> str:
     return "icmpv6" if name == "icmp" and family == 6 else name
 
 
-def _selector(number: int, rule: GroupRule) -> str:
-    """Ports, or ICMP type and code, as our own text."""
-    first, last = rule.port_range_min, rule.port_range_max
-    if first is None or (number in protocols.WITH_PORTS and last is None):
-        return ""
-    if number in protocols.WITH_PORTS:
-        return f"{first}-{last}"
-    return f"{first}" if last is None else f"{first}/{last}"
-
-
 def _protocol(rule: Rule) -> str | None:
     if rule.protocol == "all":
         return None
     if rule.protocol in _BY_NAME:
         return _WRITTEN.get(rule.protocol, rule.protocol)
     return str(protocols.numbers(rule.protocol)[0])
-
-
-def _range(rule: Rule) -> tuple[int | None, int | None]:
-    """`port_range_min` and `port_range_max`."""
-    if not rule.ports or (rule.has_ports and (rule.first, rule.last) == protocols.EVERY_PORT):
-        return None, None
-    if rule.has_ports:
-        return rule.first, rule.last
-    return type_and_code(rule)
