@@ -37,6 +37,14 @@ class Credential:
         return bool(home and self.file and (Path(home) / self.file).is_file())
 
 
+def credentials(*places: str) -> tuple[Credential, ...]:
+    """Ways to give credentials, the usual first: names of variables, files as `~/.aws/config`."""
+    return tuple(
+        Credential(file=place.removeprefix("~/")) if place.startswith("~/") else Credential(place)
+        for place in places
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """`variables`: whose value is the default (none of them a secret). `pattern`: what an answer is
@@ -142,7 +150,7 @@ def token_starter(
         title=vendor,
         account=account,
         firewall=firewall,
-        credentials=tuple(Credential(variable) for variable in variables),
+        credentials=credentials(*variables),
         questions=(asked,),
         machines=machines,
         first_apply=lambda answers: "--allow-attach NAME" if answers[key] else None,

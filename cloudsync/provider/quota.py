@@ -15,7 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from cloudsync.provider.contract import StepKind, Target, Touched
+from cloudsync.provider.contract import Step, StepKind, Target, Touched
+from cloudsync.provider.phrases import count
 from cloudsync.rules import RuleSet
 from cloudsync.rules.frozen import dataclass
 
@@ -55,6 +56,13 @@ class Call(Generic[R]):
     rules: tuple[R, ...]
     after: RuleSet
     touches: tuple[Touched, ...] = ()
+
+    def step(self, identity: str, native: object) -> Step:
+        """The call as a step. `identity`: the firewall at the vendor."""
+        rules = count(len(self.rules), "rule")
+        add = self.kind is StepKind.WIDEN
+        summary = f'add {rules} to "{identity}"' if add else f'remove {rules} from "{identity}"'
+        return Step(summary, self.kind, self.after, native=native, touches=self.touches)
 
 
 HasRoom = Callable[[Sequence[R], Sequence[R]], bool]

@@ -73,6 +73,9 @@ class MotoStage(StageBase):
         group = self._group(name)
         return None if group is None else meaning(group["IpPermissions"])
 
+    def version(self, name: str) -> object:
+        return self._group(name)
+
     def history(self, name: str) -> Sequence[RuleSet]:
         now = self.lets_in(name)
         return [] if now is None else [now]
@@ -210,6 +213,10 @@ class AwsStage(HttpStage):
 
     def others(self, name: str) -> int:
         return sum(rule.kind in ("group", "list") for rule in self._of(name).rules) // 2
+
+    def version(self, name: str) -> object:
+        # Rules are added and taken away one by one.
+        return tuple(self._of(name).rules)
 
     def lag(self, reads: int) -> None:
         self.cloud.lag = reads

@@ -25,6 +25,7 @@ from cloudsync.provider.contract import (
 )
 from cloudsync.provider.flat_list import Entry, wanted_list
 from cloudsync.provider.private_networks import cut_warning
+from cloudsync.provider.steps import take_marker_off, write_marker
 from cloudsync_brook.answers import Firewall, Rule
 from cloudsync_brook.native import MARKER, POLICY, Observed, Write
 from cloudsync_brook.rules import GRAMMAR, OUTBOUND_POLICY, body, denied_of, written
@@ -76,8 +77,7 @@ class BrookProvider(RestProvider[BrookAccount, BrookFirewall]):
         if target.release and there is not None:
             tags = list(MARKER.remove(there.tags))
             write = Write("PUT", f"/firewalls/{there.id}", {"tags": tags}, there.id)
-            summary = f'take the owner marker off "{name}"'
-            return (Step(summary, StepKind.MARK, target.rules, native=write),)
+            return (take_marker_off(name, target, write),)
         inbound = there.rules.inbound if there is not None else ()
         outbound = there.rules.outbound if there is not None else ()
         if (denial := denied_of(inbound, target.rules)) is not None:
@@ -99,8 +99,7 @@ class BrookProvider(RestProvider[BrookAccount, BrookFirewall]):
         if target.marker is not None:
             tags = list(MARKER.write(target.marker, there.tags))
             mark = Write("PUT", f"/firewalls/{there.id}", {"tags": tags}, there.id)
-            summary = f'write the owner marker of "{name}"'
-            steps.append(Step(summary, StepKind.MARK, observed.rules, native=mark))
+            steps.append(write_marker(name, observed.rules, mark))
         policy = tuple(a.target for a in target.attach if a.target == POLICY)
         if observed.rules != target.rules or wanted.redundant or policy:
             write = _replacing(there, rules)

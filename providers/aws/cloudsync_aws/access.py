@@ -7,27 +7,27 @@ configuration that exists.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
 from cloudsync.provider.access import Access, NeededFor, asked, of_quota, rows_of, unread
-from cloudsync.provider.contract import Account, FirewallSpec, Present, Unreadable
+from cloudsync.provider.contract import Account, FirewallSpec, Present, StepKind, Unreadable
 from cloudsync.provider.errors import Forbidden
+from cloudsync.rules import Rule
 from cloudsync_aws import provider
-from cloudsync_aws.client import WouldWork
-from cloudsync_aws.native import FAMILIES, Found, creation, tags_of
+from cloudsync_aws.client import Api, WouldWork
+from cloudsync_aws.native import FAMILIES, Change, Found, change_of, creation, marked
+from cloudsync_aws.permissions import permissions_of
 from cloudsync_aws.reader import AwsReader
 
-_NETWORK = {
-    "IpProtocol": "tcp",
-    "FromPort": 1,
-    "ToPort": 1,
-    "IpRanges": [{"CidrIp": "192.0.2.1/32"}],
-}
-"""Of TEST-NET-1, and never written."""
-_LIST = "pl-00000000000000000"
-Question = tuple[str, NeededFor, Mapping[str, Any]]
+_NEVER_WRITTEN = Rule.of("tcp", "1", ["192.0.2.1/32"])
+"""Of TEST-NET-1."""
+_READING = Change("DescribeSecurityGroups", {})
+_READS: tuple[tuple[NeededFor, Change], ...] = (
+    ("plan", Change("DescribeManagedPrefixLists", {})),
+    ("exposure", Change("DescribeInstances", {})),
+    ("plan", Change("GetManagedPrefixListEntries", {"PrefixListId": "pl-00000000000000000"})),
+)
 
 
 def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
@@ -38,12 +38,7 @@ def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
 def _rows(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
     """Raises `ProviderError` if AWS does not accept the credentials."""
     api = provider.open_client(account)
-
-    def asked_to(operation: str, needed_for: NeededFor, parameters: Mapping[str, Any]) -> Access:
-        ask = partial(api.dry_run, operation, parameters)
-        return asked(f"ec2:{operation}", needed_for, ask, "granted", (WouldWork,), Forbidden)
-
-    reading = asked_to("DescribeSecurityGroups", "plan", {})
+    reading = _asked(api, "plan", _READING)
     if reading.state != "ok":
         return (reading,)
     observed = AwsReader(api).read(specs)
@@ -56,36 +51,28 @@ def _rows(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
             for name, observation in observed.items()
             if isinstance(observation, Unreadable)
         ),
-        *(asked_to(*question) for question in _questions(groups, specs)),
+        *(_asked(api, needed_for, read) for needed_for, read in _READS),
+        *(_asked(api, "apply", write) for write in _writes(groups, specs)),
         *(
-            of_quota(
-                f"rules of {group.id} for IPv{family}",
-                group.native.used(family),
-                group.native.quota,
-            )
+            of_quota(f"rules of {group.id} for IPv{family}", found.used(family), found.quota)
             for group in groups
-            if isinstance(group.native, Found)
+            if isinstance(found := group.native, Found)
             for family in FAMILIES
         ),
     ]
 
 
-def _questions(groups: Sequence[Present], specs: Sequence[FirewallSpec]) -> list[Question]:
-    """Operations with parameters as a run would have them."""
-    questions: list[Question] = [
-        ("DescribeManagedPrefixLists", "plan", {}),
-        ("DescribeInstances", "exposure", {}),
-        ("GetManagedPrefixListEntries", "plan", {"PrefixListId": _LIST}),
-    ]
-    if groups:
-        rules = {"GroupId": groups[0].id, "IpPermissions": [_NETWORK]}
-        tags = {"Resources": [groups[0].id], "Tags": tags_of(specs[0].marker)}
-        questions.append(("AuthorizeSecurityGroupIngress", "apply", rules))
-        questions.append(("RevokeSecurityGroupIngress", "apply", rules))
-        questions.append(("CreateTags", "apply", tags))
-    creating = next((spec for spec in specs if provider.settings_of(spec).vpc_id), None)
-    if creating is not None:
-        vpc = provider.settings_of(creating).vpc_id
-        new = creation(provider.name_of(creating), vpc, creating.marker)
-        questions.append(("CreateSecurityGroup", "apply", new))
-    return questions
+def _asked(api: Api, needed_for: NeededFor, call: Change) -> Access:
+    ask = partial(api.dry_run, call.operation, call.parameters)
+    return asked(f"ec2:{call.operation}", needed_for, ask, "granted", (WouldWork,), Forbidden)
+
+
+def _writes(groups: Sequence[Present], specs: Sequence[FirewallSpec]) -> Iterator[Change]:
+    """As a run would do them."""
+    for group in groups[:1]:
+        for kind in (StepKind.WIDEN, StepKind.NARROW):
+            yield change_of(kind, permissions_of(_NEVER_WRITTEN, ""), group.id)
+        yield marked(group.id, specs[0].marker)
+    in_vpcs = [spec for spec in specs if provider.settings_of(spec).vpc_id]
+    for spec in in_vpcs[:1]:
+        yield creation(provider.name_of(spec), provider.settings_of(spec).vpc_id, spec.marker)

@@ -6,9 +6,9 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 from botocore import exceptions as aws
@@ -27,6 +27,7 @@ from cloudsync.provider.retry import repeated, seconds_left, seconds_of
 from cloudsync_aws.permissions import plain
 from cloudsync_aws.settings import AwsAccount
 
+Meaning = TypeVar("Meaning", str, int)
 CONNECT_SECONDS = 5
 READ_SECONDS = 15
 VALUES = 200
@@ -37,21 +38,19 @@ _PAGE_SIZES = {
     "GetManagedPrefixListEntries": 100,
 }
 """How many items a page is asked to have; without it AWS sends all of them, or chooses."""
-_CREDENTIALS = {
-    "AuthFailure": "AWS does not accept the credentials",
-    "InvalidClientTokenId": "AWS does not know the access key",
-    "SignatureDoesNotMatch": "the secret access key does not fit the access key",
-    "UnrecognizedClientException": "AWS does not know the access key",
-    "IncompleteSignature": "the credentials are incomplete",
-    "MissingAuthenticationToken": "the credentials are incomplete",
-    "ExpiredToken": "the credentials are expired; get new ones",
-    "ExpiredTokenException": "the credentials are expired; get new ones",
-    "RequestExpired": "AWS says the request is too old: is this machine's clock right?",
-    "OptInRequired": "the account has no access to this region or service",
-    "AccessDenied": "AWS does not allow these credentials in",
-    "PendingVerification": "the account is not verified yet",
-    "Blocked": "the account is blocked",
-}
+_CREDENTIALS = (
+    ("AuthFailure", "AWS does not accept the credentials"),
+    ("InvalidClientTokenId|UnrecognizedClientException", "AWS does not know the access key"),
+    ("SignatureDoesNotMatch", "the secret access key does not fit the access key"),
+    ("IncompleteSignature|MissingAuthenticationToken", "the credentials are incomplete"),
+    ("ExpiredToken(Exception)?", "the credentials are expired; get new ones"),
+    ("RequestExpired", "AWS says the request is too old: is this machine's clock right?"),
+    ("OptInRequired", "the account has no access to this region or service"),
+    ("AccessDenied", "AWS does not allow these credentials in"),
+    ("PendingVerification", "the account is not verified yet"),
+    ("Blocked", "the account is blocked"),
+)
+"""AWS's error codes about credentials, and what is wrong with them."""
 _STATUSES = (
     (r"(Client\.)?RequestLimitExceeded|Throttling(Exception)?|TooManyRequestsException", 429),
     (r".+\.Duplicate|Invalid(Permission|SecurityGroupRuleId)\.NotFound|IncorrectState", 409),
@@ -64,6 +63,7 @@ _STATUSES = (
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"""
 # What botocore's parser raises for XML of another shape than the operation's.
 _UNREADABLE = (ResponseParserError, AttributeError, KeyError, TypeError, ValueError)
+_UNSENT = (aws.ConnectTimeoutError, aws.EndpointConnectionError, aws.ProxyConnectionError)
 _LOST: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((aws.ReadTimeoutError,), "no answer in time"),
     ((aws.ResponseStreamingError, aws.IncompleteReadError), "the answer broke off"),
@@ -71,14 +71,13 @@ _LOST: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     (_UNREADABLE, "an answer that cannot be read"),
 )
 """How a call ends whose answer did not come or cannot be used: the first that fits."""
-_NEVER_SENT = (aws.ConnectTimeoutError, aws.EndpointConnectionError, aws.ProxyConnectionError)
 _NO_CREDENTIALS: Mapping[type[Exception], str] = {
     aws.NoCredentialsError: (
         "no AWS credentials for {account}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a"
         " profile, or a role"
     ),
     aws.PartialCredentialsError: (
-        "the AWS credentials for {account} are incomplete: {variable} is missing"
+        "the AWS credentials for {account} are incomplete: {cred_var} is missing"
     ),
     aws.ProfileNotFound: (
         "the profile {profile!r} of {account} is not in the AWS configuration of this user"
@@ -86,10 +85,10 @@ _NO_CREDENTIALS: Mapping[type[Exception], str] = {
     FileNotFoundError: (
         "a credential file of {account} does not exist (AWS_WEB_IDENTITY_TOKEN_FILE?)"
     ),
-    Exception: "the AWS credentials for {account} cannot be had: {error}",
+    Exception: "the AWS credentials for {account} cannot be had: {kind}",
 }
 """Every way the SDK's credential chain fails (a missing web-identity file is a plain OSError), as
-a line; the first that fits."""
+a line, with what the SDK's error says; the first that fits."""
 
 
 class WouldWork(ProviderError):
@@ -138,7 +137,7 @@ class Api:
         items: list[Model] = []
         tokens: set[str] = set()
         while True:
-            answer = self._repeated(operation, page, list_name=name)
+            answer = self._repeated(operation, page, lists=name)
             items += (understood(operation, item, model) for item in answer[name])
             token = answer.get("NextToken")
             if not token:
@@ -160,22 +159,17 @@ class Api:
         self._repeated(operation, {**parameters, "DryRun": True})
 
     def _repeated(
-        self,
-        operation: str,
-        parameters: Mapping[str, Any],
-        *,
-        write: bool = False,
-        list_name: str = "",
+        self, operation: str, parameters: Mapping[str, Any], *, write: bool = False, lists: str = ""
     ) -> dict[str, Any]:
-        """The answer, which has a list of this name. Raises `ProviderError`."""
+        """The answer; `lists`: the field of it that must be a list. Raises `ProviderError`."""
         return repeated(
-            lambda: self._call(operation, parameters, write, list_name),
+            lambda: self._call(operation, parameters, write, lists),
             deadline=self.account.deadline,
             write=write,
         )
 
     def _call(
-        self, operation: str, parameters: Mapping[str, Any], write: bool, list_name: str
+        self, operation: str, parameters: Mapping[str, Any], write: bool, lists: str
     ) -> dict[str, Any]:
         seconds_left(self.account.deadline, operation)
         call = getattr(self._client, xform_name(operation))
@@ -187,10 +181,10 @@ class Api:
             raise self._failed(operation, error, write=write) from None
         # boto3 takes a page of a proxy, which may be XML too, for an answer with nothing in it. A
         # real one has its list, and that of a write names its request.
-        if list_name and not isinstance(answer.get(list_name), list):
-            raise Transient(f"{operation}: an answer without {list_name}")
-        proof = answer.get("Return") is True or answer.get("ResponseMetadata", {}).get("RequestId")
-        if write and not proof:
+        if lists and not isinstance(answer.get(lists), list):
+            raise Transient(f"{operation}: an answer without {lists}")
+        request = answer.get("ResponseMetadata", {}).get("RequestId")
+        if write and not answer.get("Return", request):
             raise Transient(
                 f"{operation}: an answer that does not say it was done", fate_unknown=True
             )
@@ -198,14 +192,13 @@ class Api:
 
     def _list_of(self, operation: str) -> str:
         """The field of the answer that has the list, by botocore's model."""
-        fields: Mapping[str, Any] = self._client.meta.service_model.operation_model(
-            operation
-        ).output_shape.members
+        model: Any = self._client.meta.service_model.operation_model(operation)
+        fields: Mapping[str, Any] = model.output_shape.members
         return next(name for name, shape in fields.items() if shape.type_name == "list")
 
     def _failed(self, operation: str, error: Exception, *, write: bool) -> ProviderError:
         """A call that got no answer of AWS."""
-        if isinstance(error, _NEVER_SENT):
+        if isinstance(error, _UNSENT):
             url = str(getattr(error, "kwargs", {}).get("endpoint_url", "AWS"))
             return Transient(f"{operation}: {url.split('?')[0][:120]} cannot be reached")
         if isinstance(error, aws.ParamValidationError | aws.UnknownServiceError):
@@ -223,15 +216,8 @@ class Api:
                 f"the AWS credentials for {account} could not be fetched: the connection failed"
             )
         text = next(text for kind, text in _NO_CREDENTIALS.items() if isinstance(error, kind))
-        variable = getattr(error, "kwargs", {}).get("cred_var", "a part")
-        return AuthError(
-            text.format(
-                account=account,
-                variable=variable,
-                profile=self.settings.profile,
-                error=type(error).__name__,
-            )
-        )
+        details = {**getattr(error, "kwargs", {}), "account": account, "kind": type(error).__name__}
+        return AuthError(text.format_map(details))
 
 
 _opening = threading.Lock()
@@ -263,20 +249,23 @@ def mapped(operation: str, error: aws.ClientError, *, write: bool) -> ProviderEr
     """An error that AWS answered, as a provider error."""
     details = error.response.get("Error", {})
     metadata = error.response.get("ResponseMetadata", {})
-    code, message = str(details.get("Code", "unknown")), str(details.get("Message", ""))
-    answered = int(metadata.get("HTTPStatusCode", 0))
-    status = next((meant for codes, meant in _STATUSES if re.fullmatch(codes, code)), answered)
-    advice = "somebody else changed the group meanwhile" if status == 409 else ""
-    hint = seconds_of(str(metadata.get("HTTPHeaders", {}).get("retry-after", "")))
-    text = plain(message)[:200]
-    failure = Failure(operation, status, plain(code)[:80], text, write, hint, advice)
+    code = plain(str(details.get("Code", "unknown")))[:80]
     if code == "DryRunOperation":
-        return WouldWork(failure.text)
+        return WouldWork(f"{operation}: {code}")
     if code in ("UnauthorizedOperation", "AccessDeniedException"):
         return Forbidden(
-            f"the credentials may not do ec2:{operation} ({failure.code}); the policy in"
+            f"the credentials may not do ec2:{operation} ({code}); the policy in"
             " docs/providers/aws.md allows it"
         )
-    if code in _CREDENTIALS:
-        return AuthError(f"{operation}: {_CREDENTIALS[code]} ({code})")
-    return by_status(failure)
+    if problem := _meaning(code, _CREDENTIALS):
+        return AuthError(f"{operation}: {problem} ({code})")
+    status = _meaning(code, _STATUSES) or int(metadata.get("HTTPStatusCode", 0))
+    message = plain(str(details.get("Message", "")))[:200]
+    hint = seconds_of(str(metadata.get("HTTPHeaders", {}).get("retry-after", "")))
+    advice = "somebody else changed the group meanwhile" if status == 409 else ""
+    return by_status(Failure(operation, status, code, message, write, hint, advice))
+
+
+def _meaning(code: str, table: Iterable[tuple[str, Meaning]]) -> Meaning | None:
+    """What a table says of a code: the first row that fits."""
+    return next((meaning for codes, meaning in table if re.fullmatch(codes, code)), None)

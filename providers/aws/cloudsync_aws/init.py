@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from cloudsync.provider.contract import Account
 from cloudsync.provider.init import (
     Answers,
-    Credential,
     Question,
     Starter,
     VisibleMachine,
+    credentials,
     noted,
 )
 
@@ -71,12 +71,12 @@ STARTER = Starter(
     title="AWS",
     account=_account,
     firewall=_firewall,
-    credentials=(
-        Credential("AWS_ACCESS_KEY_ID"),
-        Credential("AWS_PROFILE"),
-        Credential("AWS_WEB_IDENTITY_TOKEN_FILE"),
-        Credential(file=".aws/credentials"),
-        Credential(file=".aws/config"),
+    credentials=credentials(
+        "AWS_ACCESS_KEY_ID",
+        "AWS_PROFILE",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+        "~/.aws/credentials",
+        "~/.aws/config",
     ),
     questions=(
         Question(

@@ -3,14 +3,15 @@ as tags."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
+from cloudsync.provider.contract import StepKind
 from cloudsync.provider.marker import Marker, MarkerKeys
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import Family
-from cloudsync_aws.permissions import Permission
+from cloudsync_aws.permissions import Permission, request
 
 FAMILIES: tuple[Family, ...] = (4, 6)
 MARKER = MarkerKeys("cloudsync:owner", "cloudsync:firewall", "cloudsync:hosts")
@@ -62,15 +63,37 @@ class Change:
     """The `IpPermissions` to authorize in the group that the call creates."""
 
 
-def creation(name: str, vpc: str | None, marker: Marker) -> dict[str, Any]:
-    """The parameters of `CreateSecurityGroup`."""
+def creation(
+    name: str, vpc: str | None, marker: Marker, adding: Iterable[Permission] = ()
+) -> Change:
+    """A new group with its marker and rules."""
     tags = {"ResourceType": "security-group", "Tags": tags_of(marker)}
-    return {
+    parameters = {
         "GroupName": name,
         "Description": DESCRIPTION,
         "VpcId": vpc,
         "TagSpecifications": [tags],
     }
+    return Change("CreateSecurityGroup", parameters, request(adding, described=True))
+
+
+def change_of(kind: StepKind, rules: Iterable[Permission], group_id: str) -> Change:
+    """Rules to add to a group (`widen`), or to take away."""
+    add = kind is StepKind.WIDEN
+    operation = "AuthorizeSecurityGroupIngress" if add else "RevokeSecurityGroupIngress"
+    permissions = request(rules, described=add)
+    return Change(operation, {"GroupId": group_id, "IpPermissions": permissions})
+
+
+def marked(group_id: str, marker: Marker) -> Change:
+    """A group that gets its marker."""
+    return Change("CreateTags", {"Resources": [group_id], "Tags": tags_of(marker)})
+
+
+def unmarked(group_id: str, marker: Marker) -> Change:
+    """A group that loses its marker. Keys alone: a value would have to fit for the tag to go."""
+    tags = [{"Key": key} for key in MARKER.write(marker)]
+    return Change("DeleteTags", {"Resources": [group_id], "Tags": tags})
 
 
 def tags_of(marker: Marker) -> list[dict[str, str]]:

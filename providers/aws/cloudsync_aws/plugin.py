@@ -27,14 +27,14 @@ from cloudsync.provider.contract import (
     Writer,
 )
 from cloudsync.provider.phrases import count
-from cloudsync_aws.native import MARKER, Change, Found, creation, tags_of
+from cloudsync.provider.steps import take_marker_off, write_marker
+from cloudsync_aws.native import Found, change_of, creation, marked, unmarked
 from cloudsync_aws.permissions import (
     EXPRESSIBLE,
     LIST_IDS,
     MAX_DESCRIPTION,
     Permission,
     inexpressible,
-    request,
 )
 from cloudsync_aws.settings import DEFAULT_QUOTA, AwsAccount, AwsFirewall
 
@@ -126,11 +126,9 @@ class AwsProvider(ProviderBase[AwsAccount, AwsFirewall]):
         group = observed.native if isinstance(observed.native, Found) else Found(DEFAULT_QUOTA)
         identity = self.identity(target.spec)
         if target.release:
-            # Keys alone: a value would have to fit for the tag to go.
-            tags = [{"Key": key} for key in MARKER.write(target.spec.marker)]
-            summary = f'take the owner marker off "{identity}"'
-            native = Change("DeleteTags", {"Resources": [group.group_id], "Tags": tags})
-            return (Step(summary, StepKind.MARK, target.rules, native=native),)
+            return (
+                take_marker_off(identity, target, unmarked(group.group_id, target.spec.marker)),
+            )
         if rest := inexpressible(target.rules):
             return Refusal(
                 f"AWS lets in all ports of a protocol other than tcp and udp, or none; it has no "
@@ -142,12 +140,13 @@ class AwsProvider(ProviderBase[AwsAccount, AwsFirewall]):
             return Refusal(ordered)
         if present is None:
             return (self._create(target, ordered),)
-        steps = [_step(call, identity, group) for call in ordered]
+        steps = [
+            call.step(identity, change_of(call.kind, call.rules, group.group_id))
+            for call in ordered
+        ]
         if target.marker is not None:
-            tags = tags_of(target.marker)
-            native = Change("CreateTags", {"Resources": [group.group_id], "Tags": tags})
-            summary = f'write the owner marker of "{identity}"'
-            steps.insert(0, Step(summary, StepKind.MARK, present.rules, native=native))
+            mark = marked(group.group_id, target.marker)
+            steps.insert(0, write_marker(identity, present.rules, mark))
         return tuple(steps)
 
     def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
@@ -177,19 +176,7 @@ class AwsProvider(ProviderBase[AwsAccount, AwsFirewall]):
     def _create(self, target: Target, ordered: Sequence[Call[Permission]]) -> Step:
         """A new group with all its rules."""
         spec = target.spec
-        new = creation(self.name_of(spec), self.settings_of(spec).vpc_id, spec.marker)
         adding = [permission for call in ordered for permission in call.rules]
+        change = creation(self.name_of(spec), self.settings_of(spec).vpc_id, spec.marker, adding)
         summary = f'create the group "{self.identity(spec)}" with {count(len(adding), "rule")}'
-        native = Change("CreateSecurityGroup", new, request(adding, described=True))
-        return Step(summary, StepKind.WIDEN, target.rules, native=native)
-
-
-def _step(call: Call[Permission], identity: str, group: Found) -> Step:
-    """One call as a step."""
-    widen, rules = call.kind is StepKind.WIDEN, count(len(call.rules), "rule")
-    native = Change(
-        "AuthorizeSecurityGroupIngress" if widen else "RevokeSecurityGroupIngress",
-        {"GroupId": group.group_id, "IpPermissions": request(call.rules, described=widen)},
-    )
-    summary = f'add {rules} to "{identity}"' if widen else f'remove {rules} from "{identity}"'
-    return Step(summary, call.kind, call.after, native=native, touches=call.touches)
+        return Step(summary, StepKind.WIDEN, target.rules, native=change)

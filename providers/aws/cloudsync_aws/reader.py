@@ -32,9 +32,9 @@ class AwsReader(ReaderBase):
     def __init__(self, api: Api) -> None:
         self.api, self.lists = api, PrefixLists(api)
         self.groups: dict[str, Group] = {}
-        """All that were described, by id."""
-        self._asked_for: dict[str, list[Group]] = {}
-        """Those of the last `prepare`, by identity."""
+        """All that were described since the last `prepare`, by id."""
+        self._called: dict[str, set[str]] = {}
+        """Their ids by identity."""
 
     def prepare(self, specs: Sequence[FirewallSpec]) -> None:
         """The groups, by id and by name."""
@@ -42,18 +42,15 @@ class AwsReader(ReaderBase):
         vpcs = sorted({table.vpc_id for table in tables.values() if table.vpc_id})
         by_name = {_escaped(provider.name_of(s)) for s in specs if not tables[s.name].group_id}
         in_vpcs = {"vpc-id": vpcs} if len(vpcs) <= VALUES else {}
-        groups = self._groups({"group-id": {table.group_id for table in tables.values()}})
-        groups |= self._groups({"group-name": by_name, **in_vpcs})
-        self._asked_for = {}
-        for group in groups.values():
-            for identity in group.identities:
-                self._asked_for.setdefault(identity, []).append(group)
+        self.groups, self._called = {}, {}
+        self._describe({"group-id": {table.group_id for table in tables.values()}})
+        self._describe({"group-name": by_name, **in_vpcs})
 
     def observation(self, spec: FirewallSpec) -> Present | Absent:
         """A group. One that is named by id and is not there is an error; by name it is
         `Absent`."""
         settings, account = provider.settings_of(spec), self.api.settings
-        fitting = self._asked_for.get(provider.identity(spec).lower(), [])
+        fitting = sorted(self._called.get(provider.identity(spec).lower(), ()))
         if len(fitting) > 1:
             name = provider.name_of(spec)
             raise Conflict(f"several groups are named {name!r} in {settings.vpc_id}")
@@ -63,7 +60,7 @@ class AwsReader(ReaderBase):
         weights = self.lists.weights(spec.lists)
         if not fitting:
             return Absent(native=Found(account.rules_per_group, weights=weights), lists=lists)
-        group = fitting[0]
+        group = self.groups[fitting[0]]
         listed = group.prefix_lists
         weights = self.lists.weights(listed)
         try:
@@ -99,19 +96,17 @@ class AwsReader(ReaderBase):
         from cloudsync_aws.machines import fleet
 
         tables = {provider.identity(spec).lower(): provider.settings_of(spec) for spec in specs}
-        known = {
-            name: group.group_id for group in self.groups.values() for name in group.identities
-        }
         named = {id_ for table in tables.values() for id_ in table.instances}
         owned = {
-            known.get(identity, table.group_id)
+            group_id
             for identity, table in tables.items()
+            for group_id in self._called.get(identity, {table.group_id})
             if not table.instances
         }
         instances = self._instances("instance-id", named)
         instances |= self._instances("network-interface.group-id", owned)
         acting = {id_ for instance in instances.values() for id_ in instance.groups}
-        self._groups({"group-id": acting - self.groups.keys()})
+        self._describe({"group-id": acting - self.groups.keys()})
         named_lists = (self.groups[id_].prefix_lists for id_ in acting & self.groups.keys())
         lists = self.lists.networks(set().union(*named_lists))
         return fleet(specs, instances.values(), self.groups, lists, self.api.settings.region)
@@ -126,15 +121,18 @@ class AwsReader(ReaderBase):
         from cloudsync.provider.simple_fleet import marked_by
         from cloudsync_aws.machines import listed, names_of
 
-        groups = self._groups({f"tag:{MARKER.owner}": [_escaped(owner)]})
+        groups = self._describe({f"tag:{MARKER.owner}": [_escaped(owner)]})
         names = names_of(specs)
         return marked_by(owner, (listed(group, names) for group in groups.values()))
 
-    def _groups(self, filters: Mapping[str, Collection[str | None]]) -> dict[str, Group]:
+    def _describe(self, filters: Mapping[str, Collection[str | None]]) -> dict[str, Group]:
         """Groups by id, which are known from now on."""
         listed = self.api.listed("DescribeSecurityGroups", Group, filters)
         groups = {group.group_id: group for group in listed}
         self.groups |= groups
+        for id_, group in groups.items():
+            for identity in group.identities:
+                self._called.setdefault(identity, set()).add(id_)
         return groups
 
     def _instances(self, filter_: str, values: Collection[str | None]) -> dict[str, Instance]:

@@ -31,7 +31,7 @@ class AwsWriter:
         change = step.native
         if not isinstance(change, Change):
             raise ProviderError("this step was not made by the provider aws")
-        answer = self._write(change.operation, change.parameters)
+        answer = self.api.write(change.operation, change.parameters)
         # In a default VPC a rule that is not there is no error: it comes back here, and the others
         # are gone.
         if answer.get("UnknownIpPermissions"):
@@ -49,12 +49,6 @@ class AwsWriter:
 
     def _authorize_new(self, rules: Mapping[str, Any]) -> None:
         try:
-            self._write("AuthorizeSecurityGroupIngress", rules)
+            self.api.write("AuthorizeSecurityGroupIngress", rules)
         except NotFound as error:
             raise NotThereYet(error.message) from None
-
-    def _write(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        answer = self.api.write(operation, parameters)
-        if answer.get("Return") is False:
-            raise ProviderError(f"AWS did not say that it did {operation}", fate_unknown=True)
-        return answer

@@ -26,6 +26,7 @@ from cloudsync.provider.contract import (
 )
 from cloudsync.provider.flat_list import Entry, wanted_list
 from cloudsync.provider.phrases import count
+from cloudsync.provider.steps import take_marker_off, write_marker
 from cloudsync_hetzner.native import MARKER, Observed, Resource, Write
 from cloudsync_hetzner.rules import GRAMMAR, MAX_DESCRIPTION, broken_limit, written
 from cloudsync_hetzner.settings import HetznerAccount, HetznerFirewall
@@ -84,8 +85,7 @@ class HetznerProvider(RestProvider[HetznerAccount, HetznerFirewall]):
         name = self.identity(target.spec)
         if target.release:
             write = Write("mark", there.id, name, labels=MARKER.remove(there.labels))
-            summary = f'take the owner marker off "{name}"'
-            return (Step(summary, StepKind.MARK, target.rules, native=write),)
+            return (take_marker_off(name, target, write),)
         objects = observed.vendor_rules if isinstance(observed, Present) else ()
         before = dict(zip((rule.key for rule in objects), there.inbound, strict=True))
 
@@ -113,8 +113,7 @@ class HetznerProvider(RestProvider[HetznerAccount, HetznerFirewall]):
         steps = []
         if target.marker is not None:
             mark = Write("mark", there.id, name, labels=MARKER.write(target.marker, there.labels))
-            summary = f'write the owner marker of "{name}"'
-            steps.append(Step(summary, StepKind.MARK, observed.rules, native=mark))
+            steps.append(write_marker(name, observed.rules, mark))
         if observed.rules != target.rules or target.reapply or wanted.redundant:
             write = Write("set_rules", there.id, name, (*there.outbound, *rules))
             again = " and put them into effect" if target.reapply else ""

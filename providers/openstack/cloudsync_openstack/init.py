@@ -6,10 +6,10 @@ from cloudsync.provider.contract import Account
 from cloudsync.provider.init import (
     NAMES,
     Answers,
-    Credential,
     Question,
     Starter,
     VisibleMachine,
+    credentials,
     noted,
     words,
 )
@@ -66,11 +66,7 @@ STARTER = Starter(
     title="OpenStack",
     account=_account,
     firewall=_firewall,
-    credentials=(
-        Credential("OS_CLOUD"),
-        Credential("OS_AUTH_URL"),
-        Credential(file=".config/openstack/clouds.yaml"),
-    ),
+    credentials=credentials("OS_CLOUD", "OS_AUTH_URL", "~/.config/openstack/clouds.yaml"),
     questions=(
         Question(
             "cloud",

@@ -32,6 +32,7 @@ from cloudsync.provider.everything import with_everything
 from cloudsync.provider.phrases import count
 from cloudsync.provider.quota import Call, Difference, within_quota
 from cloudsync.provider.spelling import Spelling, spell
+from cloudsync.provider.steps import take_marker_off, write_marker
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_openstack.settings import (
     OpenStackAccount,
@@ -223,23 +224,17 @@ def _marked(
             f'"{identity}" is the default group of the project: every port that is created without '
             "a list of groups gets it"
         )
-    summary = f'write the owner marker of "{identity}"'
-    change = Mark(group, target.marker)
-    return (Step(summary, StepKind.MARK, now, native=change, warning=warning),)
+    return (write_marker(identity, now, Mark(group, target.marker), warning),)
 
 
 def _changed(group: Group, identity: str, call: Call[NewRule | VendorRule]) -> Step:
     """The rules to add or to delete, as a step."""
     from cloudsync_openstack.native import Add, Delete
 
-    rules = count(len(call.rules), "rule")
     if call.kind is StepKind.WIDEN:
         adding = tuple(rule for rule in call.rules if not isinstance(rule, VendorRule))
-        summary = f'add {rules} to "{identity}"'
-        return Step(summary, call.kind, call.after, native=Add(group.id, adding))
-    native = Delete(tuple(rule.key for rule in call.rules))
-    summary = f'delete {rules} of "{identity}"'
-    return Step(summary, call.kind, call.after, native=native, touches=call.touches)
+        return call.step(identity, Add(group.id, adding))
+    return call.step(identity, Delete(tuple(rule.key for rule in call.rules)))
 
 
 def _attached(state: Found, identity: str, target: Target) -> list[Step]:
@@ -270,8 +265,7 @@ def _released(state: Found, identity: str, target: Target) -> tuple[Step, ...]:
 
     if state.group is None:
         return ()
-    summary = f'take the owner marker off "{identity}"'
-    return (Step(summary, StepKind.MARK, target.rules, native=Mark(state.group, None)),)
+    return (take_marker_off(identity, target, Mark(state.group, None)),)
 
 
 def _over_quota(state: Found, adding: int, going: int) -> str:
