@@ -22,16 +22,17 @@ Listed = Annotated[tuple[Item, ...], BeforeValidator(lambda value: () if value i
 
 
 class Answer(BaseModel):
-    """Base of the models of a vendor's answers: unknown fields are ignored."""
+    """Base of the models of a vendor's answers: unknown fields are ignored. A model is built when
+    the first answer comes, not when its module is imported."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 class Echoed(BaseModel):
     """Base of the models of objects that go back to the vendor as they were read: unknown fields
     are carried along."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     def as_it_was(self) -> dict[str, Any]:
         """The object as JSON, with the fields that were read or set, and no nulls."""

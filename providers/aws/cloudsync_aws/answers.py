@@ -5,15 +5,21 @@ botocore gives a field its type, but anything may be missing or empty.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Annotated
 
 from pydantic import AliasPath, BeforeValidator, ConfigDict, Field, IPvAnyAddress
 from pydantic.alias_generators import to_pascal
 
 from cloudsync.provider import answers
-from cloudsync.provider.answers import Listed
+from cloudsync.provider.answers import Listed, networks_of
+from cloudsync.provider.errors import ProviderError
+from cloudsync.rules import ANY, NetworkSet
+from cloudsync_aws.permissions import Permission, Selector, UnknownPermission
 
+Lists = Mapping[str, NetworkSet | ProviderError]
+"""The networks of prefix lists by id; the error for one that could not be read."""
 Tags = Annotated[
     Mapping[str, str],
     BeforeValidator(lambda tags: {tag["Key"]: tag.get("Value", "") for tag in tags or ()}),
@@ -26,7 +32,7 @@ PublicAddress = Annotated[
 class Answer(answers.Answer):
     """A part of an answer."""
 
-    model_config = ConfigDict(alias_generator=to_pascal, defer_build=True)
+    model_config = ConfigDict(alias_generator=to_pascal)
 
 
 class Source(Answer):
@@ -53,6 +59,26 @@ class IpPermission(Answer):
     prefix_list_ids: Listed[Source] = ()
     user_id_group_pairs: Listed[Source] = ()
 
+    def permissions(self, lists: Lists, weights: Mapping[str, int]) -> Iterator[Permission]:
+        """The rules one by one; `Group.permissions` has the parameters."""
+        selector = Selector.of(self.ip_protocol, self.from_port, self.to_port)
+        selector.rule(ANY)  # raises whatever its sources are
+        for source in (*self.ip_ranges, *self.ipv6_ranges):
+            cidr = source.cidr_ip or source.cidr_ipv6
+            try:
+                networks = networks_of((cidr,))
+            except ValueError:
+                raise UnknownPermission("a rule that cannot be understood") from None
+            yield Permission(selector, cidr, networks, source.description)
+        for source in self.prefix_list_ids:
+            list_id, listed = source.prefix_list_id, lists.get(source.prefix_list_id)
+            known = listed if isinstance(listed, NetworkSet) else None
+            weight = weights.get(list_id, 1)
+            yield Permission(selector, list_id, known, source.description, weight)
+        for source in self.user_id_group_pairs:
+            name = source.group_id or source.group_name or "?"
+            yield Permission(selector, f"the group {name}", None, source.description, weight=1)
+
 
 class Group(Answer):
     """A security group."""
@@ -74,6 +100,13 @@ class Group(Answer):
         """The prefix lists that its rules name."""
         named = (source for entry in self.ip_permissions for source in entry.prefix_list_ids)
         return {source.prefix_list_id for source in named}
+
+    def permissions(
+        self, lists: Lists, weights: Mapping[str, int] = MappingProxyType({})
+    ) -> list[Permission]:
+        """Its inbound rules, one by one. `weights`: what prefix lists cost of the quota, by id.
+        Raises `UnknownPermission`."""
+        return [rule for entry in self.ip_permissions for rule in entry.permissions(lists, weights)]
 
 
 class GroupName(Answer):

@@ -20,9 +20,9 @@ from cloudsync.provider.simple_fleet import (
     fleet_of,
 )
 from cloudsync_aws import provider
-from cloudsync_aws.answers import Group, Instance
+from cloudsync_aws.answers import Group, Instance, Lists
 from cloudsync_aws.native import MARKER
-from cloudsync_aws.permissions import Lists, UnknownPermission, from_vendor
+from cloudsync_aws.permissions import UnknownPermission
 
 KIND = "security group"
 NOT_EVALUATED = (
@@ -95,7 +95,7 @@ def _undescribed(id_: str, name: str) -> ListedFirewall:
 
 def _with_rules(firewall: ListedFirewall, group: Group, lists: Lists) -> ListedFirewall:
     try:
-        permissions = from_vendor(group.ip_permissions, lists)
+        permissions = group.permissions(lists)
     except UnknownPermission as error:
         return replace(firewall, unknown=(f"{error} ({firewall.id})",))
     rules = ((permission.lets_in, permission.summary) for permission in permissions)

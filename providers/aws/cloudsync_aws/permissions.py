@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import field as attribute
 from dataclasses import replace
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cloudsync.provider.answers import networks_of
 from cloudsync.provider.contract import Kept, VendorRule
 from cloudsync.provider.descriptions import OUR_MARK, fitting
-from cloudsync.provider.errors import ProviderError, Unsupported
+from cloudsync.provider.errors import Unsupported
 from cloudsync.provider.selectors import (
     numbers_of,
     rule_of_numbers,
@@ -28,9 +26,6 @@ from cloudsync.provider.selectors import (
 from cloudsync.rules import ANY, NOTHING, NetworkSet, Rule, RuleSet, protocols
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import Family
-
-if TYPE_CHECKING:
-    from cloudsync_aws.answers import IpPermission
 
 WITHOUT_NARROW_RULES = frozenset({"dccp", "sctp", "udplite"})
 """Protocols with ports of which AWS lets in all of them or none: any number but those of tcp, udp
@@ -67,15 +62,14 @@ class Selector:
     """The last port, or the ICMP code."""
 
     @classmethod
-    def of(cls, answer: IpPermission) -> Selector:
+    def of(cls, protocol: str, first: int | None, last: int | None) -> Selector:
         """As AWS says it."""
-        protocol = answer.ip_protocol.lower()
-        protocol = _NUMBERED.get(protocol, protocol)
+        protocol = _NUMBERED.get(protocol.lower(), protocol.lower())
         # "If you specify a protocol other than tcp, udp, icmp, icmpv6, traffic on all ports is
         # allowed, whatever ports you give."
         if protocol not in _NAMED:
             return cls(protocol)
-        return cls(protocol, answer.from_port, answer.to_port)
+        return cls(protocol, first, last)
 
     @classmethod
     def spelling(cls, rule: Rule) -> Selector:
@@ -203,41 +197,6 @@ class Permission:
     def costs(self, family: Family) -> int:
         """Rules of the quota of a family."""
         return self.weight or int((":" in self.source) == (family == 6))
-
-
-Lists = Mapping[str, NetworkSet | ProviderError]
-"""The networks of prefix lists by id; the error for one that could not be read."""
-_NO_WEIGHTS: Mapping[str, int] = MappingProxyType({})
-
-
-def from_vendor(
-    answers: Iterable[IpPermission], lists: Lists, weights: Mapping[str, int] = _NO_WEIGHTS
-) -> list[Permission]:
-    """The inbound rules of a group, one by one. `weights`: what prefix lists cost of the quota, by
-    id. Raises `UnknownPermission`."""
-    return [permission for answer in answers for permission in _permissions(answer, lists, weights)]
-
-
-def _permissions(
-    answer: IpPermission, lists: Lists, weights: Mapping[str, int]
-) -> Iterator[Permission]:
-    selector = Selector.of(answer)
-    selector.rule(ANY)  # raises whatever its sources are
-    for source in (*answer.ip_ranges, *answer.ipv6_ranges):
-        cidr = source.cidr_ip or source.cidr_ipv6
-        try:
-            networks = networks_of((cidr,))
-        except ValueError:
-            raise UnknownPermission("a rule that cannot be understood") from None
-        yield Permission(selector, cidr, networks, source.description)
-    for source in answer.prefix_list_ids:
-        list_id, listed = source.prefix_list_id, lists.get(source.prefix_list_id)
-        known = listed if isinstance(listed, NetworkSet) else None
-        weight = weights.get(list_id, 1)
-        yield Permission(selector, list_id, known, source.description, weight)
-    for source in answer.user_id_group_pairs:
-        name = source.group_id or source.group_name or "?"
-        yield Permission(selector, f"the group {name}", None, source.description, weight=1)
 
 
 def fewest_rules(rules: RuleSet, target: RuleSet) -> Iterator[Rule]:

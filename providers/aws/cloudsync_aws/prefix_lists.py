@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from cloudsync.provider.answers import networks_of
 from cloudsync.provider.errors import NotFound, ProviderError, Transient
 from cloudsync.rules import NetworkSet
-from cloudsync_aws.answers import Entry, PrefixList
+from cloudsync_aws.answers import Entry, Lists, PrefixList
 from cloudsync_aws.client import Api
-from cloudsync_aws.permissions import Lists
 
 
 @dataclass(slots=True)

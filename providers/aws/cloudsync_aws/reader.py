@@ -16,7 +16,7 @@ from cloudsync_aws import provider
 from cloudsync_aws.answers import Group, Instance, Reservation
 from cloudsync_aws.client import VALUES, Api
 from cloudsync_aws.native import MARKER, Found
-from cloudsync_aws.permissions import UnknownPermission, from_vendor
+from cloudsync_aws.permissions import UnknownPermission
 from cloudsync_aws.prefix_lists import PrefixLists
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class AwsReader(ReaderBase):
         listed = group.prefix_lists
         weights = self.lists.weights(listed)
         try:
-            every = from_vendor(group.ip_permissions, self.lists.networks(listed), weights)
+            every = group.permissions(self.lists.networks(listed), weights)
         except UnknownPermission as error:
             where = f"the group {group.group_name} ({group.group_id})"
             raise Unsupported(f"{where} has {error}") from None
