@@ -54,9 +54,9 @@ def _rows(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
         *(_asked(api, needed_for, read) for needed_for, read in _READS),
         *(_asked(api, "apply", write) for write in _writes(groups, specs)),
         *(
-            of_quota(f"rules of {group.id} for IPv{family}", found.used(family), found.quota)
+            of_quota(f"rules of {group.id} for IPv{family}", state.used(family), state.quota)
             for group in groups
-            if isinstance(found := group.native, Found)
+            if isinstance(state := group.native, Found)
             for family in FAMILIES
         ),
     ]

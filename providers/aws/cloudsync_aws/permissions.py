@@ -220,11 +220,11 @@ def permissions_of(
 ) -> Iterator[Permission]:
     """A rule as AWS has it: a permission for each of its ports and networks, or for a prefix list
     that is its source and costs `weight` of the quota."""
-    for part in (rule,) if list_id else single_networks(rule):
-        source = list_id or part.sources.written()[0]
-        for piece in single_selectors(part):
+    for single in (rule,) if list_id else single_networks(rule):
+        source = list_id or single.sources.written()[0]
+        for piece in single_selectors(single):
             selector = Selector.spelling(piece)
-            yield Permission(selector, source, part.sources, plain(description), weight)
+            yield Permission(selector, source, piece.sources, plain(description), weight)
 
 
 def inexpressible(rules: RuleSet) -> RuleSet:

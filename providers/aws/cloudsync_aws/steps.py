@@ -52,7 +52,7 @@ def _difference(group: Found, observed: Present | None, target: Target) -> Diffe
 
 
 def _compact(group: Found, target: Target, adding: Sequence[Permission]) -> Difference[Permission]:
-    """The whole group in as few rules as there can be; what is not part of that goes, whoever made
+    """The whole group in as few rules as there can be; what is not single of that goes, whoever made
     it. A prefix list is never spelled out."""
     lists = [
         rule
@@ -61,8 +61,8 @@ def _compact(group: Found, target: Target, adding: Sequence[Permission]) -> Diff
     ]
     fewest = {rule.identity: rule for rule in lists}
     for rest in fewest_rules(target.rules - letting_in(lists), target.rules):
-        for part in single_networks(rest):
-            written = permissions_of(part, target.describe(part))
+        for single in single_networks(rest):
+            written = permissions_of(single, target.describe(single))
             fewest |= {rule.identity: rule for rule in written}
     fewest |= {rule.identity: rule for rule in adding if rule.identity in fewest}
     there = {rule.identity for rule in group.permissions}

@@ -160,8 +160,8 @@ def new_rules(rule: Rule, description: str = "", list_id: str = "") -> Iterator[
     an address group one for each address family instead."""
     text = fitting(plain(description), MAX_DESCRIPTION)
     by_family = (replace(rule, sources=rule.sources.family(family)) for family in _EVERYWHERE)
-    for part in by_family if list_id else single_networks(rule):
-        for piece in single_selectors(part) if part.sources else ():
+    for single in by_family if list_id else single_networks(rule):
+        for piece in single_selectors(single) if single.sources else ():
             yield NewRule(piece, text, list_id)
 
 
