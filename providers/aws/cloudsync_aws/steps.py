@@ -52,7 +52,7 @@ def _difference(group: Found, observed: Present | None, target: Target) -> Diffe
 
 
 def _compact(group: Found, target: Target, adding: Sequence[Permission]) -> Difference[Permission]:
-    """The whole group in as few rules as there can be; what is not single of that goes, whoever made
+    """The whole group in as few rules as there can be; what is not part of that goes, whoever made
     it. A prefix list is never spelled out."""
     lists = [
         rule
