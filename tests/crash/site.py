@@ -26,7 +26,8 @@ SHORTEST_SECRET = 8
 @dataclass
 class Site:
     """`wants`: what the configuration asks for beside SSH. `attach`: it names a machine. `host`:
-    keys of its `[hosts.X]` table. `patient`: its runs wait for answers as long as a user's do."""
+    keys of its `[hosts.X]` table. `patient`: its runs wait for answers as long as a user's do, as
+    do all that follow the mishap: on a busy machine a short wait would end for no fault."""
 
     zygote: Zygote
     stage: Stage
@@ -120,6 +121,7 @@ class Site:
 
     def is_finished(self) -> None:
         """The next normal run ends in the desired state, and after it there is nothing to do."""
+        self.patient = True  # nothing befalls what runs from here on
         before, seen = self.now, len(self.stage.history(NAME))
         finishing = self.apply()
         assert finishing.code == 0, f"the next run ended with {finishing.code}:\n{finishing.output}"
@@ -128,6 +130,7 @@ class Site:
 
     def is_done(self) -> None:
         """The desired state is there, and there is nothing to do."""
+        self.patient = True
         assert self.now == self.wanted, (
             f"beyond: {self.now - self.wanted}, missing: {self.wanted - self.now}"
         )
