@@ -9,7 +9,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # to collect them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo clouds test unit cov site crash fuzz walls mutants installed soak engines bench lint docs clean
+.PHONY: help demo clouds test unit cov site crash fuzz walls mutants installed fresh soak engines bench lint docs clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
 
@@ -46,6 +46,9 @@ mutants: $(STAMP) ## Break the code on purpose and tell what no test noticed; ta
 
 installed: $(STAMP) ## Paste the install pages on every system they name, in roots that systemd-nspawn starts; needs root
 	CLOUDSYNC_LONG=1 $(VENV)/bin/python -m pytest tests/installed --timeout=0
+
+fresh: $(STAMP) ## `make test` on minimal Debian 12 and 13, as root and as a plain user; needs root and slirp4netns, takes hours (MACHINES="trixie and root" for one)
+	CLOUDSYNC_LONG=1 $(VENV)/bin/python -m pytest tests/fresh/test_whole_suite.py -k "$(or $(MACHINES),test)"
 
 soak: $(STAMP) ## watch on a real engine that is killed and restarted, for MINUTES=2; needs root and dockerd
 	$(VENV)/bin/python -m tests.engine.soak --minutes $(or $(MINUTES),2)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cloudsync-tests"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _SETTINGS = ("PIP_", "SSL_", "REQUESTS_", "CURL_", "NODE_EXTRA", "npm_config_", "GIT_SSL")
@@ -101,6 +102,37 @@ def _make(suite: str, packages: Sequence[str], variant: str, folder: Path) -> No
     unfinished.rename(folder)
 
 
+def checkout(place: Path) -> Path:
+    """A bare clone of this checkout, as a machine clones it from its forge; gives `place`."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(
+        ["git", "clone", "--quiet", "--bare", "--no-hardlinks", str(ROOT), str(place)],
+        check=True,
+        env={
+            **os.environ,
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "safe.directory",
+            "GIT_CONFIG_VALUE_0": "*",
+        },
+        timeout=300,
+    )
+    return place
+
+
+def environment(user: str) -> dict[str, str]:
+    """What `user` of a root finds set: a login's variables, and how the package registries are
+    reached."""
+    given = {name: value for name, value in os.environ.items() if name.startswith(_SETTINGS)}
+    return {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": "/root" if user == "root" else f"/home/{user}",
+        "USER": user,
+        "LANG": "C.UTF-8",
+        "TERM": "dumb",
+        **given,
+    }
+
+
 @dataclass(frozen=True)
 class Copy:
     """A throw-away copy of a root."""
@@ -118,15 +150,7 @@ class Copy:
         environ: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a shell script in the copy as `user`; output and errors together in `stdout`."""
-        variables = {
-            "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME": "/root" if user == "root" else f"/home/{user}",
-            "USER": user,
-            "LANG": "C.UTF-8",
-            "TERM": "dumb",
-            **{name: value for name, value in os.environ.items() if name.startswith(_SETTINGS)},
-            **(environ or {}),
-        }
+        variables = {**environment(user), **(environ or {})}
         outer = f"""set -e
 mount --make-rprivate /
 mkdir -p {self.folder}/upper {self.folder}/work {self.folder}/merged

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,7 +12,6 @@ import pytest
 
 from tests import roots
 
-ROOT = Path(__file__).parents[2]
 BARE = ("python3", "make", "git", "ca-certificates")
 SUITES = ("bookworm", "trixie")
 OFTEN = (("bookworm", "user"), ("trixie", "root"))
@@ -31,19 +29,7 @@ pytestmark = [
 def prepared(suite: str, packages: Sequence[str], folder: Path) -> Iterator[roots.Copy]:
     """A minimal Debian with this checkout in /checkout and a plain user."""
     with roots.copied(roots.made(suite, packages), folder) as copy:
-        checkout = copy.folder / "upper" / "checkout"
-        checkout.parent.mkdir(parents=True)
-        subprocess.run(
-            ["git", "clone", "--quiet", "--bare", "--no-hardlinks", str(ROOT), str(checkout)],
-            check=True,
-            env={
-                **os.environ,
-                "GIT_CONFIG_COUNT": "1",
-                "GIT_CONFIG_KEY_0": "safe.directory",
-                "GIT_CONFIG_VALUE_0": "*",
-            },
-            timeout=300,
-        )
+        roots.checkout(copy.folder / "upper" / "checkout")
         done = copy.run("useradd --create-home --shell /bin/sh user; chown -R user /checkout")
         assert done.returncode == 0, done.stdout
         yield copy

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests import roots
-from tests.installed.pages import ROOT, Paster
+from tests.installed.pages import Paster
 
 GITCONFIG = """[url "/checkout"]
     insteadOf = https://github.com/cloudsync-firewall/cloudsync
@@ -50,18 +50,7 @@ def unavailable() -> str | None:
 
 def checkout(folder: Path) -> Path:
     """A bare clone of this checkout, as `git clone` of the pages gets it."""
-    clone = folder / "checkout"
-    subprocess.run(
-        ["git", "clone", "--quiet", "--bare", "--no-hardlinks", str(ROOT), str(clone)],
-        check=True,
-        env={
-            **os.environ,
-            "GIT_CONFIG_COUNT": "1",
-            "GIT_CONFIG_KEY_0": "safe.directory",
-            "GIT_CONFIG_VALUE_0": "*",
-        },
-        timeout=300,
-    )
+    clone = roots.checkout(folder / "checkout")
     (folder / "gitconfig").write_text(GITCONFIG)
     (folder / "dnf").write_text(DNF)
     (folder / "dnf").chmod(0o755)
@@ -78,16 +67,8 @@ def _words(root: Path, folder: Path, *, rhel: bool) -> list[str]:
 
 
 def _environ() -> dict[str, str]:
-    """How this machine reaches the package registries, and a root's own PATH."""
-    given = {name: value for name, value in os.environ.items() if name.startswith(roots._SETTINGS)}
-    return {
-        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "HOME": "/root",
-        "LANG": "C.UTF-8",
-        "TERM": "dumb",
-        "DEBIAN_FRONTEND": "noninteractive",
-        **given,
-    }
+    """Of a login, where apt asks nothing."""
+    return {**roots.environment("root"), "DEBIAN_FRONTEND": "noninteractive"}
 
 
 @contextmanager
