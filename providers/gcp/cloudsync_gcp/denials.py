@@ -1,9 +1,10 @@
-"""`enforce = "deny-others"`: what other allow rules of the network let in from the Internet on the
-firewall's targets is denied.
+"""Denials: the firewall's own, and those of others that a plan would pass (`passed`).
 
-Two VPC rules, one per family, for the same targets, stand between our allowances and everybody
-else's: the lowest priority number is evaluated first, so that 900 (ours) is let in, 950 (these)
-stops the rest, and 1000 (Google's default for everybody's rules) is never reached.
+By `enforce = "deny-others"` what other allow rules of the network let in from the Internet on the
+firewall's targets is denied. Two VPC rules, one per family, for the same targets, stand between our
+allowances and everybody else's: the lowest priority number is evaluated first, so that 900 (ours)
+is let in, 950 (these) stops the rest, and 1000 (Google's default for everybody's rules) is never
+reached.
 
 Only public space is denied, so that what does not come from the Internet stays as it is: private
 networks, and the ranges that Google's own health checks, load balancers and Identity-Aware Proxy
@@ -13,23 +14,22 @@ https://cloud.google.com/iap/docs/using-tcp-forwarding).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
-from cloudsync.provider.contract import Attachment, Pending
-from cloudsync.provider.marker import Marker
+from cloudsync.provider.contract import Attachment, Pending, Target, Touched
 from cloudsync.provider.phrases import first_of
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.address_classes import PRIVATE
 from cloudsync.rules.networks import ANY4, ANY6, NetworkSet
 from cloudsync_gcp.names import denial_family, free_denial_name
 from cloudsync_gcp.native import Firewall, Owned, Write
-from cloudsync_gcp.settings import GcpFirewall
+from cloudsync_gcp.settings import GcpFirewall, settings_of
 from cloudsync_gcp.vpc_rules import VpcRule, marked, new_resource
 
 TARGET = "the denial of everything else"
 _TEXT = "what no rule of this firewall lets in from the Internet is denied here"
-_SHOWN = 5
+_TWICE = "another rule denies the same"
+_SHOWN, _SHOWN_PASSING = 5, 3
 # What a denial leaves alone though it is public: others' rules let it in on purpose.
 SPARED = NetworkSet.of(
     (
@@ -80,9 +80,10 @@ def families_denied(mine: Iterable[VpcRule], settings: GcpFirewall) -> frozenset
     return frozenset(family for rule in denials if (family := denial_family(rule.name)))
 
 
-def attachments(firewall: Firewall, settings: GcpFirewall) -> tuple[Attachment, ...]:
+def attachments(firewall: Firewall) -> tuple[Attachment, ...]:
     """The denial as an attachment: nothing lists all that it closes, so that it needs the user's
     confirmation. It is there if a rule of it is; the rest is put right."""
+    settings = firewall.settings
     if settings.enforce != "deny-others":
         return ()
     who = ", ".join(settings.target_tags or settings.target_service_accounts or ())
@@ -90,28 +91,27 @@ def attachments(firewall: Firewall, settings: GcpFirewall) -> tuple[Attachment, 
         f"on {who}, what other rules let in from the Internet is denied: what no rule of this "
         f"firewall lets in closes there"
     )
-    if closing := list(_closing(firewall.others.allowances, settings)):
+    if closing := list(_closing(firewall)):
         reason += f", such as {first_of(closing, _SHOWN, noun='rule')}"
     return (Attachment(TARGET, bool(firewall.denials), reason=reason, in_place=True),)
 
 
-def _closing(allowances: Iterable[VpcRule], settings: GcpFirewall) -> Iterable[str]:
+def _closing(firewall: Firewall) -> Iterator[str]:
     """What others let in from the Internet on all the targets, behind the denial."""
     denied = traffic_of(DENIED)
-    for rule in allowances:
-        if rule.priority >= settings.denial_priority and (closing := rule.lets_in & denied):
-            ports = dict.fromkeys(
-                f"{rule.protocol}/{rule.ports}" if rule.ports else rule.protocol for rule in closing
-            )
+    for rule in firewall.foreign_allowances:
+        closing = rule.lets_in & denied
+        if closing and rule.priority >= firewall.settings.denial_priority:
+            ports = dict.fromkeys("/".join(filter(None, (r.protocol, r.ports))) for r in closing)
             yield f"{' '.join(list(ports)[:_SHOWN])} ({rule.name})"
 
 
-def pending(firewall: Firewall, prefix: str, settings: GcpFirewall) -> Iterable[Pending]:
+def pending(firewall: Firewall) -> Iterator[Pending]:
     """What of the denial is not as configured."""
     there = firewall.denials
     if not there:
         return
-    if settings.enforce == "allow":
+    if firewall.settings.enforce == "allow":
         again = 'enforce = "allow": what other rules of the network let in comes in again, without'
         reason = f"{again} {', '.join(denial.name for denial in there)}"
         yield Pending(TARGET, reason, lifts=True)
@@ -119,11 +119,10 @@ def pending(firewall: Firewall, prefix: str, settings: GcpFirewall) -> Iterable[
     chosen = _chosen(there)
     for family in [family for family in DENIED if family not in chosen]:
         reason = f"it is not there: what others let in by IPv{family} is not denied"
-        yield Pending(f"rule {prefix}-deny{family}", reason)
+        yield Pending(f"rule {firewall.prefix}-deny{family}", reason)
     for denial in there:
         if denial not in chosen.values():
-            reason = "another rule denies the same; this one is deleted"
-            yield Pending(f"rule {denial.name}", reason)
+            yield Pending(f"rule {denial.name}", f"{_TWICE}; this one is deleted")
         elif denial.wrong:
             yield denial.fault
 
@@ -143,30 +142,42 @@ def overruled(foreign: Iterable[VpcRule], owner: str, settings: GcpFirewall) -> 
     )
 
 
-def lifting(firewall: Firewall) -> tuple[Write, ...]:
-    """Deletes the denials."""
-    return tuple(Write("delete", denial.name) for denial in firewall.denials)
+def are_asked(target: Target) -> bool:
+    """Whether the denials of others are to be written or put right now."""
+    attached = any(attachment.target == TARGET for attachment in target.attach)
+    return settings_of(target.spec).enforce == "deny-others" and (target.reapply or attached)
 
 
-def denying(
-    firewall: Firewall, prefix: str, settings: GcpFirewall, marker: Marker
-) -> tuple[tuple[Write, ...], tuple[Write, ...]]:
-    """The denials as they should be, and the ones that are deleted after that."""
+def overruling(firewall: Firewall, target: Target) -> str | None:
+    """Why denying what others let in would stop this owner's other firewalls."""
+    if not (are_asked(target) and firewall.overruled):
+        return None
+    return (
+        f"denying what others let in would stop {', '.join(firewall.overruled[:_SHOWN])} of this "
+        "owner's other firewalls on the same machines; give those a priority below "
+        f"{firewall.settings.denial_priority}"
+    )
+
+
+def writes(firewall: Firewall, target: Target) -> tuple[Sequence[Write], ...]:
+    """Three times calls: the denials that are lifted, those that are written, and those that are
+    deleted after that since another one is enough."""
     there = firewall.denials
+    if firewall.settings.enforce == "allow":
+        return [Write("delete", denial.name) for denial in there], (), ()
+    if not are_asked(target):
+        return (), (), ()
     chosen = _chosen(there)
-    writes = []
-    for family, sources in DENIED.items():
-        denial = chosen.get(family)
-        if denial is None:
-            name = free_denial_name(prefix, family, firewall.names)
-            writes.append(Write("insert", name, _body(name, sources, settings, marker)))
-        elif denial.wrong or denial.rule.marker != marker:
-            body = _body(denial.name, sources, settings, marker)
-            kept = {"network": denial.rule.network, "logConfig": denial.rule.log_config}
-            writes.append(Write("update", denial.name, body | kept))
-    staying = {denial.name for denial in chosen.values()}
-    surplus = [denial.name for denial in there if denial.name not in staying]
-    return tuple(writes), tuple(Write("delete", name) for name in surplus)
+    written = [
+        write
+        for family in DENIED
+        if (write := _write(firewall, family, chosen.get(family))) is not None
+    ]
+    surplus = [
+        Write("delete", name, touched=Touched(f"rule {name}", "deletes", _TWICE, counts=False))
+        for name in (denial.name for denial in there if denial not in chosen.values())
+    ]
+    return (), written, surplus
 
 
 def _chosen(denials: Iterable[Owned]) -> dict[str, Owned]:
@@ -177,7 +188,48 @@ def _chosen(denials: Iterable[Owned]) -> dict[str, Owned]:
     return chosen
 
 
-def _body(name: str, sources: NetworkSet, settings: GcpFirewall, marker: Marker) -> dict[str, Any]:
-    description, priority = marked(marker, _TEXT), settings.denial_priority
-    body = new_resource(name, settings, priority, sources.cidrs(), description)
-    return body | {"denied": [{"IPProtocol": "all"}]}
+def _write(firewall: Firewall, family: str, denial: Owned | None) -> Write | None:
+    """The denial of a family as it should be; None if `denial`, the one that is there, is."""
+    settings, marker = firewall.settings, firewall.spec.marker
+    if denial is not None and not denial.wrong and denial.rule.marker == marker:
+        return None
+    new = free_denial_name(firewall.prefix, family, firewall.names)
+    name = new if denial is None else denial.name
+    sources, description = DENIED[family].cidrs(), marked(marker, _TEXT)
+    body = new_resource(name, settings, settings.denial_priority, sources, description)
+    body["denied"] = [{"IPProtocol": "all"}]
+    if denial is None:
+        return Write("insert", name, body)
+    kept = {"network": denial.rule.network, "logConfig": denial.rule.log_config}
+    return Write("update", name, body | kept)
+
+
+def passed(firewall: Firewall, writes: Iterable[Write]) -> tuple[str, ...]:
+    """What denials of others keep out and writes would let in (guard `passes-denial`): a sentence
+    for every denial and every rule that would come to pass it.
+
+    The lowest priority number is evaluated first; of two rules with the same number the denial
+    wins. A denial of everything from everywhere says no more than Google's implied denial does, and
+    every allow rule is written to be an exception to it: it is not counted.
+    """
+    return tuple(
+        f"{denial.name} (priority {denial.priority}) keeps out {first_of(let_in, _SHOWN_PASSING)}, "
+        f"which {write.name} (priority {write.priority}) would let in"
+        for denial in firewall.foreign_denials
+        if not _denies_everybody(denial)
+        for write in writes
+        if write.priority < denial.priority
+        and (let_in := (write.after & denial.matches) - _let_in_before(firewall, denial))
+    )
+
+
+def _let_in_before(firewall: Firewall, denial: VpcRule) -> RuleSet:
+    """What is let in already, before the denial is evaluated."""
+    rules = [(owned.rule, owned.effect) for owned in firewall.owned]
+    rules += [(rule, rule.lets_in) for rule in firewall.foreign_allowances]
+    return RuleSet.union(effect for rule, effect in rules if rule.priority < denial.priority)
+
+
+def _denies_everybody(denial: VpcRule) -> bool:
+    everything = denial.matches.everything_from()
+    return everything.covers(ANY4) or everything.covers(ANY6)

@@ -24,7 +24,7 @@ from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY4, ANY6, NetworkSet
 from cloudsync_gcp.names import is_for_everybody
-from cloudsync_gcp.native import Firewall, Owned, together
+from cloudsync_gcp.native import Firewall, Owned
 from cloudsync_gcp.settings import settings_of
 from cloudsync_gcp.vpc_rules import VpcRule
 from cloudsync_gcp.wishes import Wish, asked_rules, wishes
@@ -59,7 +59,7 @@ class Fate:
         """What the rule lets in after the plan."""
         if self.redundant:
             return NOTHING
-        return together((self.stays, *(wish.allowed for wish in self.gains)))
+        return RuleSet.union((self.stays, *(wish.allowed for wish in self.gains)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ class Match:
 def match(firewall: Firewall, target: Target) -> Match:
     """Decide over every allow rule and every rule asked for."""
     fates = [_fate(owned, target) for owned in firewall.allowances]
-    intact = together(fate.content for fate in fates if not fate.loses)
+    intact = RuleSet.union(fate.content for fate in fates if not fate.loses)
     fates = [_spared(fate, intact) if fate.loses else fate for fate in fates]
-    covered = together(fate.stays for fate in fates)
+    covered = RuleSet.union(fate.stays for fate in fates)
     new: list[Wish] = []
     for wish in wishes(target, covered):
         place = next(iter(_places(wish, fates, firewall, target)), None)
@@ -105,7 +105,7 @@ def _one_rule(rule: VpcRule, stays: RuleSet, owned: Owned) -> RuleSet:
     by_sources: dict[NetworkSet, list[RuleSet]] = {}
     for stay in stays:
         by_sources.setdefault(stay.sources, []).append(RuleSet.of((stay,)))
-    parts = {sources: together(rules) for sources, rules in by_sources.items()}
+    parts = {sources: RuleSet.union(rules) for sources, rules in by_sources.items()}
     if rule.other_sources:
         # Its tags and accounts keep all its ports, so that only sources may go.
         parts = {s: ports for s, ports in parts.items() if ports == rule.matches.where(s)}
@@ -137,7 +137,7 @@ def _right_priority(rule: VpcRule, wish: Wish, firewall: Firewall, target: Targe
         return True
     if settings.priority is not None:
         return False
-    passed = (denial for denial in firewall.others.denials if denial.priority > rule.priority)
+    passed = (denial for denial in firewall.foreign_denials if denial.priority > rule.priority)
     return not any(denial.matches & wish.allowed for denial in passed)
 
 
@@ -183,7 +183,7 @@ def _without_redundant(
     elsewhere = [wish.allowed for wish in new]
     for number, fate in enumerate(fates):
         others = (*elsewhere, *(other.after for other in fates[number + 1 :]))
-        if _unasked(fate, asked, target) and together(others).covers(fate.stays):
+        if _unasked(fate, asked, target) and RuleSet.union(others).covers(fate.stays):
             yield replace(fate, redundant=True)
         else:
             elsewhere.append(fate.after)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Literal
 
-from cloudsync.provider.contract import Pending
-from cloudsync.rules import RuleSet
+from cloudsync.provider.contract import FirewallSpec, Pending, Touched
+from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.frozen import dataclass
+from cloudsync_gcp.settings import GcpFirewall, prefix_of, settings_of
 from cloudsync_gcp.vpc_rules import VpcRule
 
 
@@ -20,7 +20,7 @@ class Owned:
     """`denial`: one of `denials.py`. `strange`: it denies and cloudsync never made it."""
     generated: bool
     """Whether its name is one that cloudsync gives: then cloudsync made it."""
-    effect: RuleSet
+    effect: RuleSet = NOTHING
     """What it lets in from networks, on all the targets."""
     wrong: tuple[str, ...] = ()
     """What keeps it from doing what it is there for, in words."""
@@ -37,28 +37,33 @@ class Owned:
 
 
 @dataclass(frozen=True, slots=True)
-class Others:
-    """What somebody else's rules do on the firewall's machines."""
-
-    denials: tuple[VpcRule, ...] = ()
-    """Rules that deny something on some of them; not those of the same owner's firewalls."""
-    allowances: tuple[VpcRule, ...] = ()
-    """Rules that let something in on all of them."""
-    notes: tuple[str, ...] = ()
-    """Sentences: what they let in on some of them, and which carry the firewall's marker although
-    they are for other machines now."""
-
-
-@dataclass(frozen=True, slots=True)
 class Firewall:
     """All VPC rules that matter for one firewall."""
 
+    spec: FirewallSpec
     owned: tuple[Owned, ...] = ()
     taken: frozenset[str] = frozenset()
     """Names that somebody else's rules have, of those that ours might be given."""
-    others: Others = Others()
+    foreign_denials: tuple[VpcRule, ...] = ()
+    """Somebody else's rules that deny something on some of its machines; not those of the same
+    owner's firewalls."""
+    foreign_allowances: tuple[VpcRule, ...] = ()
+    """Somebody else's rules that let something in on all of its machines."""
+    notes: tuple[str, ...] = ()
+    """Sentences: what somebody else's rules let in on some of its machines, and which carry the
+    firewall's marker although they are for other machines now."""
     overruled: tuple[str, ...] = ()
     """Rules of the same owner's other firewalls that a denial of others would stop."""
+
+    @property
+    def settings(self) -> GcpFirewall:
+        """The keys of its table."""
+        return settings_of(self.spec)
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its new rules begin with."""
+        return prefix_of(self.spec)
 
     @property
     def allowances(self) -> tuple[Owned, ...]:
@@ -78,12 +83,32 @@ class Firewall:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One call."""
+    """One call about one VPC rule."""
 
     method: Literal["insert", "update", "delete"]
     name: str
     body: dict[str, Any] | None = None
     """The whole resource; None to delete."""
+    before: RuleSet = NOTHING
+    """What the rule lets in before it."""
+    after: RuleSet = NOTHING
+    """What the rule lets in after it."""
+    priority: int = 0
+    """The rule's priority after it, if it lets something in then."""
+    owned: Owned | None = None
+    """The rule that exists, None if it is new."""
+    touched: Touched | None = None
+    """Set if the rule is deleted or loses something."""
+
+    @property
+    def gains(self) -> bool:
+        """Whether something opens by it."""
+        return bool(self.after - self.before)
+
+    @property
+    def loses(self) -> bool:
+        """Whether something closes by it, in this rule."""
+        return self.method == "delete" or bool(self.before - self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +116,3 @@ class Writes:
     """Calls of one step: started together, waited for together."""
 
     writes: tuple[Write, ...]
-
-
-def together(effects: Iterable[RuleSet]) -> RuleSet:
-    """What rules let in together."""
-    return RuleSet.union(effects)

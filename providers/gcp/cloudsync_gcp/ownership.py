@@ -22,10 +22,10 @@ from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.marker import Marker
 from cloudsync.provider.phrases import first_of
-from cloudsync.rules import NOTHING, RuleSet
+from cloudsync.rules import RuleSet
 from cloudsync_gcp import denials
 from cloudsync_gcp.names import has_prefix, is_generated, is_given
-from cloudsync_gcp.native import Firewall, Others, Owned
+from cloudsync_gcp.native import Firewall, Owned
 from cloudsync_gcp.settings import GcpFirewall, prefix_of, settings_of
 from cloudsync_gcp.vpc_rules import VpcRule
 
@@ -62,21 +62,20 @@ def firewall_of(spec: FirewallSpec, rules: Sequence[VpcRule], owned: Owners) -> 
     stopped = denials.traffic_of(denied)
     acting = [rule for rule in foreign if rule.understood and not rule.disabled]
     return Firewall(
+        spec,
         owned=tuple(_as_owned(rule, spec, stopped) for rule in mine),
         taken=frozenset(rule.name for rule in foreign),
-        others=Others(
-            denials=tuple(
-                rule
-                for rule in acting
-                if rule.denied
-                and rule.touches(settings) is not False
-                and (rule.marker is None or rule.marker.owner != owner)
-            ),
-            allowances=tuple(rule for rule in acting if rule.allowed and rule.covers(settings)),
-            notes=(
-                *_opened(foreign, settings, behind_denials=denied != denials.DENIED.keys()),
-                *(_left_over(rule) for rule in foreign if is_left_over(rule, spec)),
-            ),
+        foreign_denials=tuple(
+            rule
+            for rule in acting
+            if rule.denied
+            and rule.touches(settings) is not False
+            and (rule.marker is None or rule.marker.owner != owner)
+        ),
+        foreign_allowances=tuple(rule for rule in acting if rule.allowed and rule.covers(settings)),
+        notes=(
+            *_opened(foreign, settings, behind_denials=denied != denials.DENIED.keys()),
+            *(_left_over(rule) for rule in foreign if is_left_over(rule, spec)),
         ),
         overruled=denials.overruled(foreign, owner, settings),
     )
@@ -86,9 +85,9 @@ def _as_owned(rule: VpcRule, spec: FirewallSpec, stopped: RuleSet) -> Owned:
     settings, generated = settings_of(spec), is_generated(rule.name)
     if denials.is_denial(rule):
         wrong = tuple(denials.wrong(rule, settings))
-        return Owned(rule, "denial", generated, NOTHING, wrong)
+        return Owned(rule, "denial", generated, wrong=wrong)
     if rule.denied and (rule.marker is None or not generated or rule.other_sources):
-        return Owned(rule, "strange", generated, NOTHING)
+        return Owned(rule, "strange", generated)
     behind = settings.is_behind_denials(rule.priority)
     effect = rule.lets_in - stopped if behind else rule.lets_in
     return Owned(rule, "allow", generated, effect, tuple(_wrong(rule, settings)))

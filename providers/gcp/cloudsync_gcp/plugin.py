@@ -2,7 +2,7 @@
 
 One firewall is the VPC rules for exactly its targets. How a plan comes about, in order: `ownership`
 (whose a rule is), `matching` (what becomes of each rule, and what is asked for and missing),
-`moves` (one call per rule), `steps` (their order).
+`rewriting` (one call per rule), `steps` (their order).
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from cloudsync.provider.contract import (
     Writer,
 )
 from cloudsync.rules import protocols
+from cloudsync_gcp import denials
 from cloudsync_gcp.native import Firewall
 from cloudsync_gcp.settings import GcpAccount, GcpFirewall, account_of, base_of, prefix_of
-from cloudsync_gcp.steps import overruling, releasing, steps_of
+from cloudsync_gcp.steps import releasing, steps_of
 from cloudsync_gcp.vpc_rules import LONGEST_TEXT
 from cloudsync_gcp.wishes import inexpressible
 
@@ -105,7 +106,9 @@ class GcpProvider(ProviderBase[GcpAccount, GcpFirewall]):
 
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
         """Marker, widen, replace, narrow; one call per VPC rule that differs."""
-        firewall = observed.native if isinstance(observed.native, Firewall) else Firewall()
+        firewall = (
+            observed.native if isinstance(observed.native, Firewall) else Firewall(target.spec)
+        )
         if target.release:
             return releasing(firewall, target)
         if rest := inexpressible(target.rules, _PROTOCOLS):
@@ -118,7 +121,7 @@ class GcpProvider(ProviderBase[GcpAccount, GcpFirewall]):
                 f"{', '.join(strange)} begins with this firewall's prefix and denies traffic; "
                 "rename or delete it by hand"
             )
-        if (reason := overruling(firewall, target)) is not None:
+        if (reason := denials.overruling(firewall, target)) is not None:
             return Refusal(reason)
         return steps_of(firewall, target)
 

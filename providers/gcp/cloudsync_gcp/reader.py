@@ -24,7 +24,7 @@ from cloudsync_gcp.client import Api
 from cloudsync_gcp.machines import fleet, marked_firewalls
 from cloudsync_gcp.native import Owned
 from cloudsync_gcp.ownership import Owners, firewall_of, marker_of, owners
-from cloudsync_gcp.settings import prefix_of, settings_of
+from cloudsync_gcp.settings import prefix_of
 from cloudsync_gcp.vpc_rules import UnknownRule, VpcRule, parse
 
 _MANAGERS = {"kubernetes.io/": "Google Kubernetes Engine", "terraform": "Terraform"}
@@ -75,13 +75,12 @@ class GcpReader(ReaderBase):
 
 
 def _observed(spec: FirewallSpec, rules: Sequence[VpcRule], owned: Owners) -> Present | Absent:
-    settings = settings_of(spec)
     try:
         firewall = firewall_of(spec, rules, owned)
     except UnknownRule as error:
         raise Unsupported(f'next to the firewall "{prefix_of(spec)}" there is {error}') from None
-    foreign = tuple(map(Kept, firewall.others.notes))
-    attachments = denials.attachments(firewall, settings)
+    foreign = tuple(map(Kept, firewall.notes))
+    attachments = denials.attachments(firewall)
     if not firewall.owned:
         return Absent(attachments=attachments, foreign=foreign, native=firewall)
     allowing = firewall.allowances
@@ -96,7 +95,7 @@ def _observed(spec: FirewallSpec, rules: Sequence[VpcRule], owned: Owners) -> Pr
         kept=tuple(_kept(allowing)),
         pending=(
             *(each.fault for each in allowing if each.wrong and each.rule.matches),
-            *denials.pending(firewall, prefix_of(spec), settings),
+            *denials.pending(firewall),
         ),
         foreign=foreign,
         managed_by=tuple(_managers(allowing)),

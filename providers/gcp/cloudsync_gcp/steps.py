@@ -6,19 +6,16 @@ stays wanted is open throughout, and that nothing closes before SSH is open (law
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from cloudsync.provider.contract import Step, StepKind, Target, Touched
+from cloudsync.provider.contract import Step, StepKind, Target
 from cloudsync.rules import RuleSet
 from cloudsync.rules.frozen import dataclass
 from cloudsync_gcp import denials
 from cloudsync_gcp.matching import match
-from cloudsync_gcp.moves import Move, apart, mark, moves, unmark
-from cloudsync_gcp.native import Firewall, Write, Writes, together
-from cloudsync_gcp.passing import passed_denials
-from cloudsync_gcp.settings import prefix_of, settings_of
+from cloudsync_gcp.native import Firewall, Write, Writes
+from cloudsync_gcp.rewriting import apart, described, writes_of
+from cloudsync_gcp.vpc_rules import marked
 
 Effects = Mapping[str, RuleSet]
 """By the name of a rule, what it lets in."""
@@ -28,180 +25,131 @@ Effects = Mapping[str, RuleSet]
 class Stage:
     """Calls that may end in any order."""
 
-    verb: str
+    summary: str
+    """What they do, for people; `{}` stands for the names of the rules."""
     kind: StepKind
-    moves: tuple[Move, ...]
+    writes: Sequence[Write]
+    attaches: tuple[str, ...] = ()
 
     def after(self, effects: Effects) -> Effects:
         """What rules let in once all calls of the stage have ended."""
-        return {**effects, **{move.write.name: move.after for move in self.moves}}
+        return {**effects, **{write.name: write.after for write in self.writes}}
 
-    @property
-    def touches(self) -> tuple[Touched, ...]:
-        """The vendor objects it deletes or rewrites."""
-        return tuple(move.touched for move in self.moves if move.touched is not None)
+    def throughout(self, effects: Effects) -> RuleSet:
+        """What is open until and when they have ended, in whatever order they do. A single call
+        closes and opens at once."""
+        if len(self.writes) == 1:
+            return RuleSet.union(self.after(effects).values())
+        both = {write.name: write.before & write.after for write in self.writes}
+        return RuleSet.union({**effects, **both}.values())
+
+    def step(self, effects: Effects, firewall: Firewall) -> Step:
+        """`effects`: once it is done. What passes others' denials by a priority that the user
+        chose needs no confirmation."""
+        passes = denials.passed(firewall, self.writes)
+        chosen = firewall.settings.priority is not None
+        return Step(
+            self.summary.format(", ".join(dict.fromkeys(write.name for write in self.writes))),
+            self.kind,
+            RuleSet.union(effects.values()),
+            self.attaches,
+            Writes(tuple(self.writes)),
+            warning=("; ".join(passes) or None) if chosen else None,
+            touches=tuple(write.touched for write in self.writes if write.touched is not None),
+            passes_denials=() if chosen else passes,
+        )
 
 
 def steps_of(firewall: Firewall, target: Target) -> tuple[Step, ...]:
     """The whole way from `firewall` to `target`."""
-    before: Effects = {owned.name: owned.effect for owned in firewall.owned}
-    stages = _lawful_stages(firewall, target, before)
-    denied, surplus = _denying(firewall, target)
-    steps = [*_lifting(firewall, target, before)]
-    steps += _marking(firewall, target, stages, (*denied, *surplus), before)
-    effects = before
+    effects: Effects = {owned.name: owned.effect for owned in firewall.owned}
+    *opening, closing = _lawful_stages(firewall, target, effects)
+    lifted, denied, surplus = denials.writes(firewall, target)
+    stages = [
+        Stage("stop denying what others let in: delete {}", StepKind.REPLACE, lifted),
+        *opening,
+        # Before anything closes: a denial that is wrong may be what stops SSH.
+        Stage(
+            "deny what others let in from the Internet: {}",
+            StepKind.ATTACH,
+            denied,
+            (denials.TARGET,),
+        ),
+        closing,
+        Stage("delete {}, which denies what another rule denies too", StepKind.REPLACE, surplus),
+    ]
+    stages.insert(1, _marking(firewall, target, stages))
+    steps = []
     for stage in stages:
-        if stage.kind is StepKind.NARROW:
-            # Before it closes anything: a denial that is wrong may be what stops SSH.
-            steps += _denial_step(denied, effects)
-            denied = ()
-        effects = stage.after(effects)
-        steps.append(_stage_step(stage, effects, firewall, target))
-    steps += _denial_step(denied, effects)
-    if surplus:
-        summary = "delete {}, which denies what another rule denies too"
-        reason = "another rule denies the same"
-        touches = tuple(
-            Touched(f"rule {write.name}", "deletes", reason, counts=False) for write in surplus
-        )
-        steps.append(_step(summary, StepKind.REPLACE, effects, surplus, touches=touches))
+        if stage.writes:
+            effects = stage.after(effects)
+            steps.append(stage.step(effects, firewall))
     return tuple(steps)
-
-
-def _step(
-    summary: str, kind: StepKind, effects: Effects, writes: Sequence[Write], **more: Any
-) -> Step:
-    """`summary`: `{}` stands for the names of the rules. `more`: further fields of the step."""
-    names = ", ".join(dict.fromkeys(write.name for write in writes))
-    after = together(effects.values())
-    return Step(summary.format(names), kind, after, native=Writes(tuple(writes)), **more)
 
 
 def releasing(firewall: Firewall, target: Target) -> tuple[Step, ...]:
     """Takes the marker out of the descriptions; what people wrote and who needs a rule stays."""
-    writes = tuple(unmark(owned) for owned in firewall.owned if owned.rule.marker is not None)
-    summary = f'take the owner marker off "{prefix_of(target.spec)}"'
+    marked_rules = (owned for owned in firewall.owned if owned.rule.marker is not None)
+    writes = tuple(described(owned, owned.rule.text) for owned in marked_rules)
+    summary = f'take the owner marker off "{firewall.prefix}"'
     return (Step(summary, StepKind.MARK, target.rules, native=Writes(writes)),) if writes else ()
 
 
-def _lawful_stages(firewall: Firewall, target: Target, before: Effects) -> tuple[Stage, ...]:
-    """The stages; if replacing rules in single writes would close something that stays wanted, each
-    of them takes two."""
-    whole = moves(firewall, match(firewall, target), target)
-    stages = tuple(_stages(whole, before, target))
-    if _is_lawful(stages, before, target):
-        return stages
-    taken = {*firewall.names, *(move.write.name for move in whole)}
-    split: list[Move] = []
-    for move in whole:
-        parts = list(apart(move, target, taken))
-        taken |= {move.write.name for move in parts}
+def _marking(firewall: Firewall, target: Target, stages: Sequence[Stage]) -> Stage:
+    """The marker on rules that are not written anyway."""
+    written = {write.name for stage in stages for write in stage.writes}
+    unmarked = (
+        owned
+        for owned in firewall.owned
+        if target.marker not in (None, owned.rule.marker) and owned.name not in written
+    )
+    marker = target.spec.marker
+    marks = [described(owned, marked(marker, owned.rule.text)) for owned in unmarked]
+    return Stage(f'write the owner marker of "{firewall.prefix}"', StepKind.MARK, marks)
+
+
+def _lawful_stages(firewall: Firewall, target: Target, before: Effects) -> Sequence[Stage]:
+    """The stages, the last of them what closes. Rules that gain and lose are replaced side by side
+    in single calls, or one after the other; if both would close something that stays wanted, each
+    of them takes two calls."""
+    whole = writes_of(firewall, match(firewall, target), target)
+    replaced = [write for write in whole if write.gains and write.loses]
+    for groups in ([replaced], [[write] for write in replaced]):
+        stages = _stages(whole, groups)
+        if _is_lawful(stages, before, target):
+            return stages
+    taken = {*firewall.names, *(write.name for write in whole)}
+    split: list[Write] = []
+    for write in whole:
+        parts = list(apart(write, target, taken))
+        taken |= {part.name for part in parts}
         split += parts
-    return tuple(_stages(split, before, target))
+    return _stages(split, [])
 
 
-def _stages(whole: Sequence[Move], before: Effects, target: Target) -> Iterator[Stage]:
-    """What only gains, together; what gains and loses; what only loses, together."""
-    wider = tuple(move for move in whole if not move.loses)
-    effects = before
-    if wider:
-        gains = any(move.gains for move in wider)
-        verb, kind = ("widen", StepKind.WIDEN) if gains else ("put right", StepKind.REPLACE)
-        stage = Stage(verb, kind, wider)
-        effects = stage.after(effects)
-        yield stage
-    replaced = tuple(move for move in whole if move.gains and move.loses)
-    groups: list[tuple[Move, ...]] = [(move,) for move in replaced]
-    if replaced and _may_end_in_any_order(replaced, effects, target):
-        groups = [replaced]
-    yield from (Stage("replace", StepKind.REPLACE, group) for group in groups)
-    if narrower := tuple(move for move in whole if move.loses and not move.gains):
-        yield Stage("narrow", StepKind.NARROW, narrower)
-
-
-def _may_end_in_any_order(replaced: Sequence[Move], effects: Effects, target: Target) -> bool:
-    """Whether what has to be open is open in what none of the calls closes."""
-    throughout = {**effects, **{move.write.name: move.before & move.after for move in replaced}}
-    always = together(throughout.values())
-    return always.covers(together(effects.values()) & target.rules) and always.covers(target.ssh)
+def _stages(writes: Sequence[Write], replaced: Sequence[Sequence[Write]]) -> Sequence[Stage]:
+    """What only gains, together; what gains and loses, in these groups; what only loses,
+    together."""
+    wider = [write for write in writes if not write.loses]
+    narrower = [write for write in writes if write.loses and not write.gains]
+    widening = Stage("widen {}", StepKind.WIDEN, wider)
+    if not any(write.gains for write in wider):
+        widening = Stage("put right {}", StepKind.REPLACE, wider)
+    return (
+        widening,
+        *(Stage("replace {}", StepKind.REPLACE, group) for group in replaced),
+        Stage("narrow {}", StepKind.NARROW, narrower),
+    )
 
 
 def _is_lawful(stages: Sequence[Stage], before: Effects, target: Target) -> bool:
     """Whether the replacements close nothing that stays wanted, and nothing before SSH is open."""
-    needed = together(before.values()) & target.rules
     effects = before
     for stage in stages:
-        effects = stage.after(effects)
-        if stage.kind is StepKind.REPLACE:
-            now = together(effects.values())
-            if not (now.covers(needed) and now.covers(target.ssh)):
+        if stage.kind is StepKind.REPLACE and stage.writes:
+            open_throughout = stage.throughout(effects)
+            needed = RuleSet.union(effects.values()) & target.rules
+            if not (open_throughout.covers(needed) and open_throughout.covers(target.ssh)):
                 return False
+        effects = stage.after(effects)
     return True
-
-
-def _stage_step(stage: Stage, effects: Effects, firewall: Firewall, target: Target) -> Step:
-    writes = [move.write for move in stage.moves]
-    step = _step(f"{stage.verb} {{}}", stage.kind, effects, writes, touches=stage.touches)
-    passes = passed_denials(firewall, stage.moves)
-    if settings_of(target.spec).priority is None:
-        return replace(step, passes_denials=passes)
-    return replace(step, warning="; ".join(passes) or None)
-
-
-def _lifting(firewall: Firewall, target: Target, before: Effects) -> Iterator[Step]:
-    """What others let in comes in again: before anything else, and without a confirmation."""
-    if settings_of(target.spec).enforce == "allow" and (lifted := denials.lifting(firewall)):
-        summary = "stop denying what others let in: delete {}"
-        yield _step(summary, StepKind.REPLACE, before, lifted)
-
-
-def _denying(firewall: Firewall, target: Target) -> tuple[tuple[Write, ...], tuple[Write, ...]]:
-    if not denies_others(target):
-        return (), ()
-    settings = settings_of(target.spec)
-    return denials.denying(firewall, prefix_of(target.spec), settings, target.spec.marker)
-
-
-def denies_others(target: Target) -> bool:
-    """Whether the denials of others are to be written or put right now."""
-    asked = target.reapply or any(each.target == denials.TARGET for each in target.attach)
-    return settings_of(target.spec).enforce == "deny-others" and asked
-
-
-def _denial_step(writes: Sequence[Write], effects: Effects) -> Iterator[Step]:
-    """Once everything that is to come in is let in."""
-    if writes:
-        summary, attaches = "deny what others let in from the Internet: {}", (denials.TARGET,)
-        yield _step(summary, StepKind.ATTACH, effects, writes, attaches=attaches)
-
-
-def _marking(
-    firewall: Firewall,
-    target: Target,
-    stages: Sequence[Stage],
-    others: Sequence[Write],
-    before: Effects,
-) -> Iterator[Step]:
-    """The marker on rules that are not written anyway."""
-    if target.marker is None:
-        return
-    written = {write.name for write in others}
-    written |= {move.write.name for stage in stages for move in stage.moves}
-    if settings_of(target.spec).enforce == "allow":
-        written |= {write.name for write in denials.lifting(firewall)}
-    unmarked = (owned for owned in firewall.owned if owned.rule.marker != target.marker)
-    writes = [mark(owned, target.spec) for owned in unmarked if owned.name not in written]
-    if writes:
-        summary = f'write the owner marker of "{prefix_of(target.spec)}"'
-        yield _step(summary, StepKind.MARK, before, writes)
-
-
-def overruling(firewall: Firewall, target: Target) -> str | None:
-    """Why denying what others let in would stop this owner's other firewalls."""
-    if not (denies_others(target) and firewall.overruled):
-        return None
-    priority = settings_of(target.spec).denial_priority
-    return (
-        f"denying what others let in would stop {', '.join(firewall.overruled[:5])} of this "
-        f"owner's other firewalls on the same machines; give those a priority below {priority}"
-    )

@@ -12,9 +12,8 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from cloudsync.provider.answers import printable
-from cloudsync.provider.contract import FirewallSpec, Target, Touched
+from cloudsync.provider.contract import Target, Touched
 from cloudsync.rules import NOTHING, RuleSet
-from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NetworkSet
 from cloudsync_gcp.matching import Fate, Match
 from cloudsync_gcp.names import free_name
@@ -23,77 +22,44 @@ from cloudsync_gcp.settings import prefix_of, settings_of
 from cloudsync_gcp.vpc_rules import allowed_entries, marked, new_resource
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
-    """One call about one VPC rule."""
-
-    write: Write
-    before: RuleSet
-    """What the rule lets in before it."""
-    after: RuleSet
-    """What it lets in after it."""
-    priority: int
-    """Its priority after it."""
-    owned: Owned | None = None
-    """The rule that exists, None if it is new."""
-    touched: Touched | None = None
-    """Set if the rule is deleted or loses something."""
-
-    @property
-    def gains(self) -> bool:
-        """Whether something opens by it."""
-        return bool(self.after - self.before)
-
-    @property
-    def loses(self) -> bool:
-        """Whether something closes by it, in this rule."""
-        return self.write.method == "delete" or bool(self.before - self.after)
-
-
-def moves(firewall: Firewall, matched: Match, target: Target) -> list[Move]:
+def writes_of(firewall: Firewall, matched: Match, target: Target) -> list[Write]:
     """All calls that what lets something in needs, in no order."""
+    writes = [write for fate in matched.fates for write in _of_fate(fate, target)]
+    logging = [fate.rule for fate in matched.fates if fate.loses and fate.rule.logs]
     names = set(firewall.names)
-    inserted = []
     for wish in matched.new:
-        name = free_name(prefix_of(target.spec), wish.sources, names)
+        name = free_name(firewall.prefix, wish.sources, names)
         names.add(name)
-        logs = [fate.rule for fate in matched.fates if fate.loses and fate.rule.logs]
-        log = next((rule.log_config for rule in logs if rule.matches & wish.allowed), None)
-        inserted.append(_insert(name, wish.allowed, target, log))
-    return [*(move for fate in matched.fates for move in _of_fate(fate, target)), *inserted]
+        log = next((rule.log_config for rule in logging if rule.matches & wish.allowed), None)
+        writes.append(_insert(name, wish.allowed, target, log))
+    return writes
 
 
-def apart(move: Move, target: Target, taken: Collection[str]) -> Iterator[Move]:
+def apart(write: Write, target: Target, taken: Collection[str]) -> Iterator[Write]:
     """A rule that gains and loses, as two calls: first it gains, then it loses. If its sources
     change too, no single rule lets in what it lets in before and after: a second one takes over."""
-    if not (move.gains and move.loses) or move.owned is None:
-        yield move
+    if not (write.gains and write.loses) or write.owned is None:
+        yield write
         return
-    rule, sources = move.owned.rule, _sources(move.after)
+    rule, sources = write.owned.rule, _sources(write.after)
     if rule.sources == sources:
-        both = move.before | move.after
-        body = _updated(move.owned, both, target)
-        write = Write("update", rule.name, body)
-        yield replace(move, write=write, after=both, touched=None)
-        yield replace(move, before=both)
+        both = write.before | write.after
+        body = _updated(write.owned, both, target)
+        yield replace(write, body=body, after=both, touched=None)
+        yield replace(write, before=both)
         return
     name = free_name(prefix_of(target.spec), sources, taken)
-    yield _insert(name, move.after, target, rule.log_config or None)
-    yield _leaving(move.owned, move.before, target)
+    yield _insert(name, write.after, target, rule.log_config or None)
+    yield _leaving(write.owned, write.before, target)
 
 
-def mark(owned: Owned, spec: FirewallSpec) -> Write:
-    """The rule as it is, with the marker."""
-    description = marked(spec.marker, owned.rule.text)
-    return Write("update", owned.name, owned.rule.resource() | {"description": description})
+def described(owned: Owned, description: str) -> Write:
+    """The rule as it is, with another description."""
+    body = owned.rule.resource() | {"description": description}
+    return _update(owned, body, owned.effect)
 
 
-def unmark(owned: Owned) -> Write:
-    """The rule as it is, without the marker; what people wrote stays."""
-    return Write("update", owned.name, owned.rule.resource() | {"description": owned.rule.text})
-
-
-def _of_fate(fate: Fate, target: Target) -> Iterator[Move]:
+def _of_fate(fate: Fate, target: Target) -> Iterator[Write]:
     owned, after, now = fate.owned, fate.after, fate.owned.effect
     if not after and fate.loses:
         yield _leaving(owned, now, target, redundant=fate.redundant)
@@ -101,31 +67,29 @@ def _of_fate(fate: Fate, target: Target) -> Iterator[Move]:
     put_right = bool(owned.wrong and target.reapply and fate.content)
     if after == fate.content and not put_right:
         return
-    priority, loses = _priority(owned, target), bool(now - after)
-    narrows = now == fate.content and not after - now
-    if put_right and loses and narrows and priority != owned.rule.priority:
+    body = _updated(owned, after, target)
+    loses = bool(now - after)
+    narrows = loses and now == fate.content and not after - now
+    if put_right and narrows and body["priority"] != owned.rule.priority:
         # What closes does so after the denials, and those would stop what stays of the rule.
-        body = owned.rule.resource() | {"priority": priority}
-        yield Move(Write("update", owned.name, body), now, now, priority, owned)
+        yield _update(owned, owned.rule.resource() | {"priority": body["priority"]}, now)
     touched = _touched(owned, "some of what it lets in closes") if loses else None
-    write = Write("update", owned.name, _updated(owned, after, target))
-    yield Move(write, now, after, priority, owned, touched)
+    yield _update(owned, body, after, touched)
 
 
-def _leaving(owned: Owned, before: RuleSet, target: Target, *, redundant: bool = False) -> Move:
+def _leaving(owned: Owned, before: RuleSet, target: Target, *, redundant: bool = False) -> Write:
     """The rule is deleted; one with tags or service accounts loses its networks only."""
     rule = owned.rule
     reason = "other rules let in the same" if redundant else "what it lets in closes"
     if rule.other_sources:
         body = rule.resource() | {"description": marked(target.spec.marker, rule.text)}
         body.pop("sourceRanges", None)
-        write = Write("update", rule.name, body)
         touched = _touched(owned, f"{reason}, except from {', '.join(rule.other_sources)}")
-        return Move(write, before, NOTHING, rule.priority, owned, touched)
+        return Write("update", rule.name, body, before, owned=owned, touched=touched)
     if rule.logs:
         reason += "; its logging goes with it"
     touched = _touched(owned, reason, "deletes")
-    return Move(Write("delete", rule.name), before, NOTHING, rule.priority, owned, touched)
+    return Write("delete", rule.name, None, before, owned=owned, touched=touched)
 
 
 def _touched(
@@ -134,22 +98,31 @@ def _touched(
     return Touched(f"rule {owned.name}", effect, reason, owned.name, not owned.generated)
 
 
-def _insert(name: str, allowed: RuleSet, target: Target, log: dict[str, Any] | None) -> Move:
+def _update(
+    owned: Owned, body: dict[str, Any], after: RuleSet, touched: Touched | None = None
+) -> Write:
+    priority = body.get("priority", owned.rule.priority)
+    return Write("update", owned.name, body, owned.effect, after, priority, owned, touched)
+
+
+def _insert(name: str, allowed: RuleSet, target: Target, log: dict[str, Any] | None) -> Write:
     settings = settings_of(target.spec)
     priority, description = settings.new_priority, marked(target.spec.marker, _who(allowed, target))
     body = new_resource(name, settings, priority, _sources(allowed).written(), description)
     body["allowed"] = allowed_entries(allowed)
     if log:
         body["logConfig"] = log
-    return Move(Write("insert", name, body), NOTHING, allowed, priority)
+    return Write("insert", name, body, NOTHING, allowed, priority)
 
 
 def _updated(owned: Owned, allowed: RuleSet, target: Target) -> dict[str, Any]:
-    """The resource of a rule that exists, letting in `allowed`."""
-    rule = owned.rule
+    """The resource of a rule that exists, letting in `allowed`. It keeps its priority, unless it
+    would stand behind the firewall's denials."""
+    rule, settings = owned.rule, settings_of(target.spec)
+    behind = settings.is_behind_denials(rule.priority)
     who = _who(allowed, target) if owned.generated else rule.text
     body = rule.resource() | {
-        "priority": _priority(owned, target),
+        "priority": settings.new_priority if behind else rule.priority,
         "disabled": False,
         "description": marked(target.spec.marker, who),
     }
@@ -160,12 +133,6 @@ def _updated(owned: Owned, allowed: RuleSet, target: Target) -> dict[str, Any]:
         body["sourceRanges"] = list(sources.written())
     body.pop("denied", None)
     return body
-
-
-def _priority(owned: Owned, target: Target) -> int:
-    """Its own, unless it would stand behind the firewall's denials."""
-    settings, priority = settings_of(target.spec), owned.rule.priority
-    return settings.new_priority if settings.is_behind_denials(priority) else priority
 
 
 def _sources(allowed: RuleSet) -> NetworkSet:
