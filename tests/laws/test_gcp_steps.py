@@ -19,7 +19,7 @@ from cloudsync.rules import NOTHING, RuleSet
 from cloudsync_gcp import provider
 from cloudsync_gcp.native import Firewall, Write, Writes
 from cloudsync_gcp.ownership import firewall_of, owners
-from cloudsync_gcp.settings import GcpFirewall, prefix_of
+from cloudsync_gcp.settings import GcpFirewall
 from cloudsync_gcp.vpc_rules import marked, parse
 from tests.effort import examples
 from tests.world import rules
@@ -27,7 +27,7 @@ from tests.world import rules
 MARK = Marker("shop", "web", "0123abcd")
 SETTINGS = GcpFirewall(target_tags=["web"], enforce="allow")
 SPEC = Spec("web", SETTINGS, MARK)
-PREFIX = prefix_of(SPEC)
+PREFIX = provider.identity(SPEC)
 SSH = rules("tcp/22")
 PORTS = ("22", "80", "443", "8000-8010")
 SOURCES = (

@@ -37,7 +37,7 @@ def test_google_hands_out_tokens_of_a_service_account() -> None:
 
 def test_of_many_scopes_three_are_named() -> None:
     clause = at_google("a@p.iam", "devstorage.read_only", "logging.write", "trace.append", "pubsub")
-    assert clause.endswith("a@p.iam (devstorage.read_only, logging.write, trace.append and more)")
+    assert clause.endswith("a@p.iam (devstorage.read_only, logging.write, trace.append and 1 more)")
 
 
 @pytest.mark.parametrize("account", [None, "shop@p.iam.gserviceaccount.com"])

@@ -14,8 +14,8 @@ from cloudsync.provider.access import Access, asked, of_quota, rows_of
 from cloudsync.provider.answers import Answer, Nothing
 from cloudsync.provider.contract import Account, FirewallSpec
 from cloudsync.provider.errors import ProviderError
+from cloudsync_gcp import provider
 from cloudsync_gcp.client import Api
-from cloudsync_gcp.settings import prefix_of, settings_of
 
 _ON_NETWORKS = {
     "compute.networks.get": "",
@@ -43,7 +43,7 @@ def _rows(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
     rows += _writing(api, rules, specs)
     probe = partial(api.probe, api.path("aggregated/instances"))
     rows.append(asked("compute.instances.list", "exposure", probe, "granted"))
-    for network in sorted({settings_of(spec).network for spec in specs}):
+    for network in sorted({provider.settings_of(spec).network for spec in specs}):
         path = api.path(f"global/networks/{network}")
         for permission, suffix in _ON_NETWORKS.items():
             ask = partial(api.get, f"{path}{suffix}", Nothing)
@@ -56,7 +56,7 @@ def _writing(
     api: Api, rules: Sequence[Mapping[str, Any]], specs: Sequence[FirewallSpec]
 ) -> Iterator[Access]:
     """What a write needs, as far as a rule that exists shows it; one of ours before others."""
-    prefixes = tuple(prefix_of(spec) for spec in specs)
+    prefixes = tuple(provider.identity(spec) for spec in specs)
     names = (str(rule["name"]) for rule in rules)
     name = min(names, key=lambda name: (not name.startswith(prefixes), name), default=None)
     granted: Iterable[str] = ()

@@ -8,10 +8,10 @@ which a full update would then take off a rule.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import google.auth
 import requests
@@ -21,19 +21,13 @@ from google.auth.transport.requests import Request as AuthRequest
 
 from cloudsync.provider.answers import Answer, at, printable
 from cloudsync.provider.contract import Account
-from cloudsync.provider.errors import (
-    AuthError,
-    Conflict,
-    NotFound,
-    ProviderError,
-    QuotaExceeded,
-    RateLimited,
-    Transient,
-)
+from cloudsync.provider.errors import AuthError, Conflict, ProviderError, Transient
 from cloudsync.provider.failures import Failure, by_status
-from cloudsync.provider.http import Dialect, Paging, Rest
+from cloudsync.provider.http import Dialect, Paging, Rest, understood
 from cloudsync.provider.transport import secured, session
-from cloudsync_gcp.settings import account_of, base_of
+from cloudsync_gcp import provider
+from cloudsync_gcp.settings import ENDPOINT
+from cloudsync_gcp.vpc_rules import GoogleAnswer, Texts
 
 SCOPES = ("https://www.googleapis.com/auth/compute",)
 CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
@@ -43,33 +37,50 @@ class NotReady(Conflict):
     """Another operation runs on the same rule: nothing was done."""
 
 
-_BY_REASON: Mapping[type[ProviderError], frozenset[str]] = {
-    RateLimited: frozenset(
-        (
-            "rateLimitExceeded",
-            "userRateLimitExceeded",
-            "RATE_LIMIT_EXCEEDED",
-            "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED",
-        )
-    ),
-    NotReady: frozenset(
-        (
-            "resourceNotReady",
-            "RESOURCE_NOT_READY",
-            "resourceInUseByAnotherResource",
-            "RESOURCE_OPERATION_RATE_EXCEEDED",
-        )
-    ),
-    QuotaExceeded: frozenset(("quotaExceeded", "QUOTA_EXCEEDED", "limitExceeded", "QUOTA_LIMIT")),
-    Conflict: frozenset(("RESOURCE_ALREADY_EXISTS",)),
-    NotFound: frozenset(("RESOURCE_NOT_FOUND",)),
+PartModel = TypeVar("PartModel", bound="Part")
+_NOT_READY = 423
+_MEANS = {
+    "rateLimitExceeded": 429,
+    "userRateLimitExceeded": 429,
+    "RATE_LIMIT_EXCEEDED": 429,
+    "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED": 429,
+    "resourceNotReady": _NOT_READY,
+    "RESOURCE_NOT_READY": _NOT_READY,
+    "resourceInUseByAnotherResource": _NOT_READY,
+    "RESOURCE_OPERATION_RATE_EXCEEDED": _NOT_READY,
+    "quotaExceeded": 402,
+    "QUOTA_EXCEEDED": 402,
+    "limitExceeded": 402,
+    "QUOTA_LIMIT": 402,
+    "RESOURCE_ALREADY_EXISTS": 409,
+    "RESOURCE_NOT_FOUND": 404,
 }
+"""By Google's reason, the status whose error it is."""
+_CHANGED = "somebody else changed the rules meanwhile"
 _ADVICE = {
     401: "Google does not accept the credentials",
     403: "the role in docs/providers/gcp.md has what is needed",
-    409: "somebody else changed the rules meanwhile",
-    412: "somebody else changed the rules meanwhile",
+    409: _CHANGED,
+    412: _CHANGED,
 }
+
+
+class Part(GoogleAnswer):
+    """A list, one page of it or what it has of one zone. Google leaves out what is empty."""
+
+    warning: dict[str, Any] | None = None
+    unreachables: Texts = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether Google warns of nothing that is missing (UNREACHABLE, PARTIAL_SUCCESS, ...); that
+        a page is empty is no warning to heed."""
+        heeded = self.warning is not None and self.warning.get("code") != "NO_RESULTS_ON_PAGE"
+        return not heeded and not self.unreachables
+
+
+class _Objects(Part):
+    items: tuple[dict[str, Any], ...] = ()
 
 
 class Permissions(Answer):
@@ -82,8 +93,9 @@ class Api(Rest):
     """One project. Raises `AuthError` without credentials."""
 
     def __init__(self, account: Account) -> None:
-        super().__init__(account, f"{base_of(account)}/compute/v1", _session(account), DIALECT)
-        self.project = account_of(account).project
+        endpoint = f"{account.settings.endpoint or ENDPOINT}/compute/v1"
+        super().__init__(account, endpoint, _session(account), DIALECT)
+        self.project = provider.account_of(account).project
 
     def path(self, resource: str = "") -> str:
         """The path of a resource of the project; "" is the project itself."""
@@ -91,21 +103,16 @@ class Api(Rest):
 
     def listed(self, resource: str) -> list[dict[str, Any]]:
         """Every item of a list. Raises `ProviderError`."""
-        path = self.path(resource)
-        return [item for page in self.answers(path) for item in _items(path, page, "items")]
+        return [item for page in self.parts(resource, _Objects) for item in page.items]
 
-    def aggregated(self, kind: str) -> list[dict[str, Any]]:
-        """Every item of a list over all zones. A zone that did not answer is an error. Raises
-        `ProviderError`."""
-        path = self.path(f"aggregated/{kind}")
-        items: list[dict[str, Any]] = []
-        for page in self.answers(path):
-            scopes = page.get("items", {})
-            if page.get("unreachables") or _warned(page) or not isinstance(scopes, dict):
-                raise _partial(path)
-            items += (item for scope in scopes.values() for item in _items(path, scope, kind))
-            self.account.progress(f"reading {kind}, {len(items)} so far")
-        return items
+    def parts(self, resource: str, model: type[PartModel]) -> Iterator[PartModel]:
+        """The pages of a list, typed. Raises `ProviderError`, for a page too that is not whole."""
+        what = f"GET {self.path(resource)}"
+        for answer in self.answers(self.path(resource)):
+            page = understood(what, answer, model)
+            if not page.is_whole:
+                raise Transient(f"{what}: an answer that is not the whole list")
+            yield page
 
     def granted(self, resource: str, permissions: Sequence[str]) -> frozenset[str]:
         """Which of the permissions the caller has on a resource. Raises `ProviderError`."""
@@ -117,14 +124,11 @@ class Api(Rest):
 def error_of(failure: Failure, reasons: Sequence[str]) -> ProviderError:
     """An error by its reasons and its HTTP status; 403 is a rate limit as often as a permission,
     and only the reason says which."""
-    failure = replace(failure, code=printable(reasons[0])[:80] if reasons else str(failure.status))
-    kinds = (kind for kind, names in _BY_REASON.items() if not names.isdisjoint(reasons))
-    kind = RateLimited if failure.status == 429 else next(kinds, None)
-    if kind is RateLimited:
-        return RateLimited(failure.text, retry_after=failure.retry_after)
-    if kind is not None:
-        return kind(failure.text)
-    return by_status(replace(failure, advice=_ADVICE.get(failure.status, "")))
+    code = printable(reasons[0])[:80] if reasons else str(failure.status)
+    statuses = [_MEANS[reason] for reason in reasons if reason in _MEANS]
+    status = 429 if 429 in (failure.status, *statuses) else (*statuses, failure.status)[0]
+    failure = replace(failure, status=status, code=code, advice=_ADVICE.get(status, ""))
+    return NotReady(failure.text) if status == _NOT_READY else by_status(failure)
 
 
 def judge(failure: Failure) -> ProviderError:
@@ -173,7 +177,7 @@ class _Session(AuthorizedSession):
 
 
 def _session(account: Account) -> requests.Session:
-    if account_of(account).anonymous:
+    if provider.account_of(account).anonymous:
         return session()
     try:
         credentials = google.auth.default(scopes=SCOPES)[0]
@@ -197,24 +201,3 @@ def _without_credentials(error: Exception) -> str:
     if not Path(named).exists():
         return f"{file} is not there"
     return f"{file} is not a credentials file that Google's library understands"
-
-
-def _items(path: str, holder: object, name: str) -> list[dict[str, Any]]:
-    """The list in the field `name`, which Google leaves out if it is empty."""
-    items = holder.get(name, []) if isinstance(holder, dict) else None
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise _partial(path)
-    if _warned(holder):
-        raise _partial(path)
-    return items
-
-
-def _warned(holder: object) -> bool:
-    """Whether Google warns of the list (UNREACHABLE, PARTIAL_SUCCESS, ...); that a page is empty is
-    no warning to heed."""
-    code = at(holder, "warning.code")
-    return bool(at(holder, "warning")) and code != "NO_RESULTS_ON_PAGE"
-
-
-def _partial(path: str) -> Transient:
-    return Transient(f"GET {path}: an answer that is not the whole list")

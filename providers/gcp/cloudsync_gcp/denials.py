@@ -21,9 +21,10 @@ from cloudsync.provider.phrases import first_of
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.address_classes import PRIVATE
 from cloudsync.rules.networks import ANY4, ANY6, NetworkSet
+from cloudsync_gcp import provider
 from cloudsync_gcp.names import denial_family, free_denial_name
 from cloudsync_gcp.native import Firewall, Owned, Write
-from cloudsync_gcp.settings import GcpFirewall, settings_of
+from cloudsync_gcp.settings import GcpFirewall
 from cloudsync_gcp.vpc_rules import VpcRule, marked, new_resource
 
 TARGET = "the denial of everything else"
@@ -61,7 +62,7 @@ def is_denial(rule: VpcRule) -> bool:
 
 
 def wrong(rule: VpcRule, settings: GcpFirewall) -> Iterable[str]:
-    """The fields of a denial that are not as they should be, in words. Raises `UnknownRule`."""
+    """The fields of a denial that are not as they should be, in words."""
     if not any(entry.protocol.lower() == "all" and not entry.ports for entry in rule.denied):
         yield "it denies some protocols only"
     if rule.other_sources:
@@ -127,25 +128,11 @@ def pending(firewall: Firewall) -> Iterator[Pending]:
             yield denial.fault
 
 
-def overruled(foreign: Iterable[VpcRule], owner: str, settings: GcpFirewall) -> tuple[str, ...]:
-    """Allow rules of the same owner's other firewalls on these targets that the denial would
-    stop."""
-    return tuple(
-        rule.name
-        for rule in foreign
-        if rule.marker is not None
-        and rule.marker.owner == owner
-        and rule.allowed
-        and not rule.disabled
-        and rule.touches(settings) is not False
-        and rule.priority >= settings.denial_priority
-    )
-
-
 def are_asked(target: Target) -> bool:
     """Whether the denials of others are to be written or put right now."""
-    attached = any(attachment.target == TARGET for attachment in target.attach)
-    return settings_of(target.spec).enforce == "deny-others" and (target.reapply or attached)
+    if provider.settings_of(target.spec).enforce == "allow":
+        return False
+    return target.reapply or any(attachment.target == TARGET for attachment in target.attach)
 
 
 def overruling(firewall: Firewall, target: Target) -> str | None:

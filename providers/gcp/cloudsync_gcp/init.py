@@ -51,7 +51,7 @@ def _instances(account: Account) -> list[VisibleMachine]:
 
 def _visible(instance: Instance) -> VisibleMachine:
     nics = instance.network_interfaces
-    networks = dict.fromkeys(nic.network.rsplit("/", 1)[-1] for nic in nics)
+    networks = dict.fromkeys(nic.network[1] for nic in nics)
     tags = ", ".join(instance.tags.items)
     zone = instance.zone.rsplit("/", 1)[-1]
     tagged = f"tags {tags}" if tags else "no network tags yet"

@@ -7,15 +7,16 @@ could not be read of them is reported on the machines it is about.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from cloudsync.provider.contract import FirewallSpec
-from cloudsync.provider.errors import AuthError, NotFound, Transient, Unsupported
-from cloudsync.provider.http import Model, NotUnderstood, understood
+from cloudsync.provider.errors import AuthError, NotFound, Unsupported
+from cloudsync.provider.http import Model, NotUnderstood
 from cloudsync.provider.machines import (
     ActingFirewall,
     Action,
@@ -28,10 +29,12 @@ from cloudsync.provider.machines import (
     families_of,
     public_addresses,
 )
+from cloudsync.provider.phrases import first_of
 from cloudsync.rules.networks import NOWHERE
-from cloudsync_gcp.client import Api
+from cloudsync_gcp import provider
+from cloudsync_gcp.client import Api, Part
 from cloudsync_gcp.denials import SPARED
-from cloudsync_gcp.names import DENIAL, SUFFIX
+from cloudsync_gcp.names import given_prefix
 from cloudsync_gcp.ownership import Owners, is_left_over
 from cloudsync_gcp.policies import (
     AFTER,
@@ -41,15 +44,14 @@ from cloudsync_gcp.policies import (
     NetworkName,
     Party,
     Policies,
-    Policy,
     acting_of,
     in_order,
     network_name,
     vpc_layer,
 )
-from cloudsync_gcp.settings import settings_of
 from cloudsync_gcp.vpc_rules import GoogleAnswer, VpcRule
 
+_SHOWN = 3
 NOT_EVALUATED = (
     (
         "load balancers and protocol forwarding, which hand packets to instances without a public"
@@ -58,19 +60,22 @@ NOT_EVALUATED = (
     "routes, and firewalls inside the instances",
     "instances of other projects that use this one's networks (shared VPC)",
 )
-_ENDING = re.compile(rf"(.+)-(?:{SUFFIX}|{DENIAL})")
 
 
-class _Address(GoogleAnswer):
-    nat_ip: str = Field(default="", alias="natIP")
-    external_ipv6: str = Field(default="", alias="externalIpv6")
+Address = Annotated[str, AfterValidator(lambda text: text and str(ip_address(text)))]
+"""An IP address, or nothing."""
+
+
+class _Addresses(GoogleAnswer):
+    nat_ip: Address = Field(default="", alias="natIP")
+    external_ipv6: Address = Field(default="", alias="externalIpv6")
 
 
 class _Nic(GoogleAnswer):
     name: str = "nic0"
-    network: str
-    access_configs: tuple[_Address, ...] = ()
-    ipv6_access_configs: tuple[_Address, ...] = Field(default=(), alias="ipv6AccessConfigs")
+    network: Annotated[NetworkName, BeforeValidator(network_name)]
+    access_configs: tuple[_Addresses, ...] = ()
+    ipv6_access_configs: tuple[_Addresses, ...] = Field(default=(), alias="ipv6AccessConfigs")
 
     @property
     def external(self) -> Iterator[str]:
@@ -112,20 +117,36 @@ class Instance(GoogleAnswer):
         """Whether the firewall's targets are on it, in its network."""
         return any(self.has_target(spec, nic.network) for nic in self.network_interfaces)
 
-    def has_target(self, spec: FirewallSpec, network: str) -> bool:
+    def has_target(self, spec: FirewallSpec, network: NetworkName) -> bool:
         """Whether the firewall acts on its interface in a network."""
-        settings, name = settings_of(spec), network_name(network)
-        here = name is not None and name[1] == settings.network
-        return here and not settings.targets.isdisjoint(self.party)
+        settings = provider.settings_of(spec)
+        return network[1] == settings.network and not settings.targets.isdisjoint(self.party)
 
 
 class _Network(GoogleAnswer):
     order: str = Field(default=AFTER, alias="networkFirewallPolicyEnforcementOrder")
 
 
+class _Zone(Part):
+    instances: tuple[Instance, ...] = ()
+
+
+class _Zones(Part):
+    items: dict[str, _Zone] = Field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """A zone that did not answer is an error."""
+        return super().is_whole and all(zone.is_whole for zone in self.items.values())
+
+
 def instances_of(api: Api) -> list[Instance]:
     """All instances of the project, over all zones. Raises `ProviderError`."""
-    return [understood("the instances", item, Instance) for item in api.aggregated("instances")]
+    instances: list[Instance] = []
+    for page in api.parts("aggregated/instances", _Zones):
+        instances += (instance for zone in page.items.values() for instance in zone.instances)
+        api.account.progress(f"reading instances, {len(instances)} so far")
+    return instances
 
 
 def fleet(
@@ -134,14 +155,11 @@ def fleet(
     """Raises `ProviderError`."""
     instances = instances_of(api)
     networks = _Networks(api, rules, owned, specs)
-    try:
-        machines = [
-            _machine(instance, networks, specs, concerns)
-            for instance in instances
-            if (concerns := _concerns(instance, specs))
-        ]
-    except ValueError:  # an address that is none
-        raise Transient("the instances of Google Cloud cannot be understood") from None
+    machines = [
+        _machine(instance, networks, specs, concerns)
+        for instance in instances
+        if (concerns := _concerns(instance, specs))
+    ]
     exist = {spec.name for spec in owned.values() if spec is not None}
     used = {spec.name for spec in specs for each in instances if each.is_target_of(spec)}
     return Fleet(tuple(machines), frozenset(exist - used), NOT_EVALUATED)
@@ -168,8 +186,7 @@ def marked_firewalls(rules: Sequence[VpcRule], owner: str, owned: Owners) -> tup
         elif any(is_left_over(rule, each) for each in specs.values()):
             firewall = ActingFirewall(rule.name, rule.name)
         else:
-            match = _ENDING.fullmatch(rule.name)
-            prefix = match[1] if match else rule.name
+            prefix = given_prefix(rule.name) or rule.name
             firewall = ActingFirewall(prefix, prefix)
         marked.setdefault((firewall, marker.firewall), Marked(firewall, marker))
     return tuple(marked.values())
@@ -177,75 +194,65 @@ def marked_firewalls(rules: Sequence[VpcRule], owner: str, owned: Owners) -> tup
 
 @dataclass(slots=True)
 class _Networks:
-    """What acts in each network and region; every network and every region of it is asked for
-    once."""
+    """What acts in each network and region; everything is asked for once."""
 
     api: Api
     rules: Sequence[VpcRule]
     owned: Owners
     specs: Sequence[FirewallSpec]
-    _vpc: dict[str, Layer] = field(default_factory=dict)
-    _known: dict[str, tuple[str, tuple[Policy, ...], tuple[str, ...]]] = field(default_factory=dict)
-    _layers: dict[tuple[str, str], Layers] = field(default_factory=dict)
+    _layers: dict[tuple[NetworkName, str], Layers] = field(default_factory=dict)
+    _answers: dict[str, tuple[Any, tuple[str, ...]]] = field(default_factory=dict)
 
     def on(self, network: NetworkName, region: str, *, public: bool) -> Layers:
         """What acts on an interface in a network. Raises `ProviderError` if trying again may
         help."""
         project, name = network
-        if project == self.api.project:
-            # Nothing of the Internet gets to an interface that is not public: that it is under our
-            # firewall is known without a call.
-            return self._public(network, region) if public else Layers((self._rules_of(name),))
-        reason = f"it is in the network {name} of the project {project}, whose rules were not read"
-        return Layers((Layer(VPC),), (reason,) if public else ())
-
-    def _rules_of(self, network: str) -> Layer:
-        """The VPC rules of a network, which need no call."""
-        if network not in self._vpc:
-            rules = (rule for rule in self.rules if rule.network_name == network)
-            here = [spec for spec in self.specs if settings_of(spec).network == network]
-            self._vpc[network] = vpc_layer(rules, self.owned, here)
-        return self._vpc[network]
-
-    def _public(self, network: NetworkName, region: str) -> Layers:
-        _, name = network
-        if (name, region) not in self._layers:
-            order, policies, unknown = self._of_network(name)
-            regional, unread = self._policies(
-                f"the regional firewall policies of {name} in {region}",
-                f"regions/{region}/firewallPolicies/getEffectiveFirewalls",
-                {"network": f"global/networks/{name}"},
+        if project != self.api.project:
+            reason = (
+                f"it is in the network {name} of the project {project}, whose rules were not read"
             )
-            # The region's answer may repeat what the network's has.
-            new = [each for each in regional if each.type not in ("HIERARCHY", "NETWORK")]
-            built = in_order(self._rules_of(name), [*policies, *new], order, network)
-            self._layers[name, region] = Layers(built.layers, (*unknown, *unread, *built.unknown))
-        return self._layers[name, region]
+            return Layers((Layer(VPC),), (reason,) if public else ())
+        # Nothing of the Internet gets to an interface that is not public: that it is under our
+        # firewall is known without a call.
+        place = network, region if public else ""
+        if place not in self._layers:
+            vpc = self._vpc_layer(name)
+            self._layers[place] = self._public(vpc, *place) if public else Layers((vpc,))
+        return self._layers[place]
 
-    def _of_network(self, name: str) -> tuple[str, tuple[Policy, ...], tuple[str, ...]]:
-        if name not in self._known:
-            path = f"global/networks/{name}"
-            about, unread = self._read(f"the order of enforcement of {name}", path, _Network)
-            effective = f"{path}/getEffectiveFirewalls"
-            policies, unknown = self._policies(f"the firewall policies on {name}", effective)
-            self._known[name] = about.order, policies, (*unread, *unknown)
-        return self._known[name]
+    def _vpc_layer(self, network: str) -> Layer:
+        rules = (rule for rule in self.rules if rule.network_name == network)
+        here = [spec for spec in self.specs if provider.settings_of(spec).network == network]
+        return vpc_layer(rules, self.owned, here)
 
-    def _policies(
-        self, what: str, path: str, query: Mapping[str, str] | None = None
-    ) -> tuple[tuple[Policy, ...], tuple[str, ...]]:
-        answer, unread = self._read(what, path, Policies, query)
-        return answer.policies, unread
+    def _public(self, vpc: Layer, network: NetworkName, region: str) -> Layers:
+        name = network[1]
+        path = f"global/networks/{name}"
+        about, unread = self._read(f"the order of enforcement of {name}", path, _Network)
+        effective, unknown = self._read(
+            f"the firewall policies on {name}", f"{path}/getEffectiveFirewalls", Policies
+        )
+        regional, unknown_there = self._read(
+            f"the regional firewall policies of {name} in {region}",
+            f"regions/{region}/firewallPolicies/getEffectiveFirewalls",
+            Policies,
+            {"network": path},
+        )
+        policies = [*effective.policies, *regional.policies]
+        layers = in_order(vpc, policies, about.order, network)
+        return replace(layers, unknown=(*unread, *unknown, *unknown_there, *layers.unknown))
 
     def _read(
         self, what: str, path: str, model: type[Model], query: Mapping[str, str] | None = None
     ) -> tuple[Model, tuple[str, ...]]:
         """The answer; if Google refuses for good, one without anything and a sentence about it."""
-        try:
-            return self.api.get(self.api.path(path), model, query), ()
-        except (AuthError, NotFound, Unsupported, NotUnderstood) as error:
-            reason = f"{what} could not be read, and may let in more: {error.message}"
-            return model(), (reason,)
+        if what not in self._answers:
+            try:
+                self._answers[what] = self.api.get(self.api.path(path), model, query), ()
+            except (AuthError, NotFound, Unsupported, NotUnderstood) as error:
+                reason = f"{what} could not be read, and may let in more: {error.message}"
+                self._answers[what] = model(), (reason,)
+        return self._answers[what]
 
 
 def _machine(
@@ -256,11 +263,8 @@ def _machine(
 ) -> ObservedMachine:
     interfaces, unknown, kept = [], [], []
     for nic in instance.network_interfaces:
-        network = network_name(nic.network)
-        if network is None:
-            raise ValueError("an interface without a network")
         addresses = public_addresses(nic.external)
-        layers = networks.on(network, instance.region, public=bool(addresses))
+        layers = networks.on(nic.network, instance.region, public=bool(addresses))
         stages = layers.stages(instance.party)
         unknown += [f"{nic.name}: {text}" for text in layers.unknown]
         kept += [text for layer in layers.layers for text in layer.kept]
@@ -299,8 +303,7 @@ def _metadata(instance: Instance) -> str:
     stops it: https://cloud.google.com/compute/docs/metadata/overview. Without a scope an account
     gets no token."""
     tokens = [
-        f"{account.email} ({', '.join(scope.rpartition('/')[2] for scope in account.scopes[:3])}"
-        f"{' and more' if len(account.scopes) > 3 else ''})"
+        f"{account.email} ({first_of((s.rpartition('/')[2] for s in account.scopes), _SHOWN)})"
         for account in instance.service_accounts
         if account.email and account.scopes
     ]

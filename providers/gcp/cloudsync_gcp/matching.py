@@ -5,7 +5,7 @@ A rule that fits stays as it is. Existing rules and wishes are matched by what t
 | an existing rule                                | a wish                   | then                |
 |-------------------------------------------------|--------------------------|---------------------|
 | has a generated name and the same sources       | any ports                | it is extended      |
-| with a generated name, all of it is in the wish | same ports, more sources | it is widened       |
+| has a generated name, all of it is in the wish  | same ports, more sources | it becomes the wish |
 | loses something, and all that stays of it is in | shares something with it | it becomes the wish |
 | the wish                                        |                          |                     |
 | anything else                                   |                          | a new rule          |
@@ -23,9 +23,9 @@ from cloudsync.provider.contract import Target
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY4, ANY6, NetworkSet
+from cloudsync_gcp import provider
 from cloudsync_gcp.names import is_for_everybody
 from cloudsync_gcp.native import Firewall, Owned
-from cloudsync_gcp.settings import settings_of
 from cloudsync_gcp.vpc_rules import VpcRule
 from cloudsync_gcp.wishes import Wish, asked_rules, wishes
 
@@ -72,40 +72,41 @@ class Match:
 
 def match(firewall: Firewall, target: Target) -> Match:
     """Decide over every allow rule and every rule asked for."""
-    fates = [_fate(owned, target) for owned in firewall.allowances]
-    intact = RuleSet.union(fate.content for fate in fates if not fate.loses)
-    fates = [_spared(fate, intact) if fate.loses else fate for fate in fates]
+    contents = [(owned, _content(owned, target)) for owned in firewall.allowances]
+    intact = RuleSet.union(lets_in for _, lets_in in contents if target.rules.covers(lets_in))
+    fates = [_fate(owned, content, intact, target) for owned, content in contents]
     covered = RuleSet.union(fate.stays for fate in fates)
     new: list[Wish] = []
     for wish in wishes(target, covered):
-        place = next(iter(_places(wish, fates, firewall, target)), None)
+        place = next(_places(wish, fates, firewall, target), None)
         if place is None:
             new.append(wish)
-            continue
-        fates[place] = replace(fates[place], gains=(*fates[place].gains, wish))
+        else:
+            fates[place] = replace(fates[place], gains=(*fates[place].gains, wish))
     return Match(tuple(_without_redundant(fates, new, target)), tuple(new))
 
 
-def _fate(owned: Owned, target: Target) -> Fate:
-    content = owned.rule.matches if owned.wrong and target.reapply else owned.effect
+def _content(owned: Owned, target: Target) -> RuleSet:
+    return owned.rule.matches if owned.wrong and target.reapply else owned.effect
+
+
+def _fate(owned: Owned, content: RuleSet, intact: RuleSet, target: Target) -> Fate:
+    """`intact`: what rules that lose nothing let in; nothing is to be left of one that does only to
+    repeat it."""
     stays = content & target.rules
-    return Fate(owned, content, stays if stays == content else _one_rule(owned.rule, stays, owned))
-
-
-def _spared(fate: Fate, intact: RuleSet) -> Fate:
-    """A rule that loses something, without what rules that stay as they are let in too: nothing is
-    to be left of it only to repeat them."""
-    if fate.rule.other_sources or not intact & fate.stays:
-        return fate
-    return replace(fate, stays=_one_rule(fate.rule, fate.stays - intact, fate.owned))
+    if stays == content:
+        return Fate(owned, content, stays)
+    if not owned.rule.other_sources:
+        stays = stays - intact
+    return Fate(owned, content, _one_rule(owned.rule, stays, owned))
 
 
 def _one_rule(rule: VpcRule, stays: RuleSet, owned: Owned) -> RuleSet:
     """The part of `stays` that is ports x sources and is left to the rule."""
-    by_sources: dict[NetworkSet, list[RuleSet]] = {}
-    for stay in stays:
-        by_sources.setdefault(stay.sources, []).append(RuleSet.of((stay,)))
-    parts = {sources: RuleSet.union(rules) for sources, rules in by_sources.items()}
+    parts = {
+        sources: RuleSet.of(part for part in stays if part.sources == sources)
+        for sources in dict.fromkeys(part.sources for part in stays)
+    }
     if rule.other_sources:
         # Its tags and accounts keep all its ports, so that only sources may go.
         parts = {s: ports for s, ports in parts.items() if ports == rule.matches.where(s)}
@@ -124,7 +125,7 @@ def _places(wish: Wish, fates: Sequence[Fate], firewall: Firewall, target: Targe
         if (target.reapply or not fate.owned.wrong)
         and _right_priority(fate.rule, wish, firewall, target)
     ]
-    for extends in (_extends, _widens, _becomes):
+    for extends in (_extends, _becomes):
         for number, fate in fitting:
             if extends(fate, wish, target):
                 yield number
@@ -132,7 +133,7 @@ def _places(wish: Wish, fates: Sequence[Fate], firewall: Firewall, target: Targe
 
 def _right_priority(rule: VpcRule, wish: Wish, firewall: Firewall, target: Target) -> bool:
     """Whether a rule with its priority does for the wish what a new one would do."""
-    settings = settings_of(target.spec)
+    settings = provider.settings_of(target.spec)
     if rule.priority == settings.new_priority:
         return True
     if settings.priority is not None:
@@ -151,22 +152,17 @@ def _extends(fate: Fate, wish: Wish, _target: Target) -> bool:
     )
 
 
-def _widens(fate: Fate, wish: Wish, _target: Target) -> bool:
-    if not fate.owned.generated or not fate.content or fate.gains or not _may_have(fate, wish):
-        return False
-    same_ports = wish.allowed.where(fate.rule.sources) == fate.content
-    return same_ports and wish.sources.covers(fate.rule.sources) and not fate.rule.other_sources
-
-
 def _becomes(fate: Fate, wish: Wish, target: Target) -> bool:
-    if not fate.loses or fate.gains or not _may_have(fate, wish):
+    rule = fate.rule
+    if fate.gains or not (wish.allowed & fate.content and _may_have(fate, wish)):
         return False
-    if fate.rule.other_sources and wish.allowed.where(
-        shared := wish.sources & fate.rule.sources
-    ) != fate.rule.matches.where(shared):
+    if not fate.loses and (not fate.owned.generated or rule.other_sources):
         return False
-    staying = fate.content & target.rules
-    return bool(wish.allowed & fate.content) and wish.allowed.covers(staying)
+    shared = wish.sources & rule.sources
+    same_ports = wish.allowed.where(shared) == rule.matches.where(shared)
+    if not same_ports and (rule.other_sources or not fate.loses):
+        return False
+    return wish.allowed.covers(fate.content & target.rules)
 
 
 def _may_have(fate: Fate, wish: Wish) -> bool:

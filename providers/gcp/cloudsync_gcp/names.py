@@ -13,8 +13,10 @@ from collections.abc import Collection, Iterable
 
 from cloudsync.rules.networks import ANY4, ANY6, NetworkSet
 
-SUFFIX = r"any[46][b-z]?|v[46][b-z]?-[0-9a-f]{8}"
-DENIAL = r"deny([46])[b-z]?"
+_GIVEN = re.compile(
+    r"(?P<prefix>.+)-"
+    r"(?:(?P<everybody>any[46])[b-z]?|v[46][b-z]?-[0-9a-f]{8}|deny(?P<denied>[46])[b-z]?)"
+)
 _LETTERS = ("", *string.ascii_lowercase[1:])
 
 
@@ -23,26 +25,27 @@ def has_prefix(name: str, prefix: str) -> bool:
     return name == prefix or name.startswith(f"{prefix}-")
 
 
+def given_prefix(name: str) -> str | None:
+    """The prefix in a name that allow rules or denials are given; None in any other name."""
+    match = _GIVEN.fullmatch(name)
+    return match["prefix"] if match else None
+
+
 def is_generated(name: str) -> bool:
     """Whether it is a name that allow rules are given, under whatever prefix."""
-    return re.fullmatch(f".+-(?:{SUFFIX})", name) is not None
+    return given_prefix(name) is not None and denial_family(name) is None
 
 
 def is_for_everybody(name: str) -> bool:
     """Whether a generated name speaks of the whole Internet."""
-    return re.fullmatch(r".+-any[46][b-z]?", name) is not None
+    match = _GIVEN.fullmatch(name)
+    return match is not None and match["everybody"] is not None
 
 
 def denial_family(name: str) -> str | None:
     """`4` or `6` if it is a name that denials are given, under whatever prefix."""
-    match = re.fullmatch(f".+-{DENIAL}", name)
-    return match[1] if match else None
-
-
-def is_given(name: str, prefix: str) -> bool:
-    """Whether it is a name that rules with this very prefix are given."""
-    ending = name.removeprefix(f"{prefix}-")
-    return ending != name and re.fullmatch(f"{SUFFIX}|{DENIAL}", ending) is not None
+    match = _GIVEN.fullmatch(name)
+    return match["denied"] if match else None
 
 
 def free_name(prefix: str, sources: NetworkSet, taken: Collection[str]) -> str:

@@ -7,7 +7,8 @@ from typing import Any, Literal
 from cloudsync.provider.contract import FirewallSpec, Pending, Touched
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.frozen import dataclass
-from cloudsync_gcp.settings import GcpFirewall, prefix_of, settings_of
+from cloudsync_gcp import provider
+from cloudsync_gcp.settings import GcpFirewall
 from cloudsync_gcp.vpc_rules import VpcRule
 
 
@@ -58,12 +59,12 @@ class Firewall:
     @property
     def settings(self) -> GcpFirewall:
         """The keys of its table."""
-        return settings_of(self.spec)
+        return provider.settings_of(self.spec)
 
     @property
     def prefix(self) -> str:
         """What the names of its new rules begin with."""
-        return prefix_of(self.spec)
+        return provider.identity(self.spec)
 
     @property
     def allowances(self) -> tuple[Owned, ...]:
@@ -101,6 +102,11 @@ class Write:
     """Set if the rule is deleted or loses something."""
 
     @property
+    def deletes(self) -> bool:
+        """Whether the rule goes."""
+        return self.method == "delete"
+
+    @property
     def gains(self) -> bool:
         """Whether something opens by it."""
         return bool(self.after - self.before)
@@ -108,7 +114,7 @@ class Write:
     @property
     def loses(self) -> bool:
         """Whether something closes by it, in this rule."""
-        return self.method == "delete" or bool(self.before - self.after)
+        return self.deletes or bool(self.before - self.after)
 
 
 @dataclass(frozen=True, slots=True)

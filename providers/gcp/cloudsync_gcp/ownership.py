@@ -20,14 +20,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import FirewallSpec
+from cloudsync.provider.errors import Unsupported
 from cloudsync.provider.marker import Marker
 from cloudsync.provider.phrases import first_of
 from cloudsync.rules import RuleSet
-from cloudsync_gcp import denials
-from cloudsync_gcp.names import has_prefix, is_generated, is_given
+from cloudsync_gcp import denials, provider
+from cloudsync_gcp.names import given_prefix, has_prefix, is_generated
 from cloudsync_gcp.native import Firewall, Owned
-from cloudsync_gcp.settings import GcpFirewall, prefix_of, settings_of
-from cloudsync_gcp.vpc_rules import VpcRule
+from cloudsync_gcp.settings import GcpFirewall
+from cloudsync_gcp.vpc_rules import VpcRule, unknown
 
 _SHOWN = 3
 Owners = Mapping[str, FirewallSpec | None]
@@ -40,49 +41,53 @@ def owners(rules: Iterable[VpcRule], specs: Sequence[FirewallSpec]) -> Owners:
 
 
 def _owner(rule: VpcRule, specs: Sequence[FirewallSpec]) -> FirewallSpec | None:
-    here = [spec for spec in specs if rule.is_exactly_for(settings_of(spec))]
+    here = [spec for spec in specs if rule.is_exactly_for(provider.settings_of(spec))]
     for spec in here:
         if rule.marker is not None and _same_firewall(rule.marker, spec.marker):
             return spec
-    named = [spec for spec in here if has_prefix(rule.name, prefix_of(spec))]
+    named = [spec for spec in here if has_prefix(rule.name, provider.identity(spec))]
     if not named:
         return None
-    spec = max(named, key=lambda each: len(prefix_of(each)))
+    spec = max(named, key=lambda each: len(provider.identity(each)))
     if rule.marker is None:
         return None if rule.disabled else spec
-    return spec if is_given(rule.name, prefix_of(spec)) else None
+    return spec if given_prefix(rule.name) == provider.identity(spec) else None
 
 
 def firewall_of(spec: FirewallSpec, rules: Sequence[VpcRule], owned: Owners) -> Firewall:
-    """All that matters for one firewall. Raises `UnknownRule`."""
-    settings, owner = settings_of(spec), spec.marker.owner
+    """All that matters for one firewall. Raises `Unsupported` for a rule of its own that cannot be
+    understood."""
+    settings, owner = provider.settings_of(spec), spec.marker.owner
     mine = [rule for rule in rules if owned[rule.name] is spec]
     foreign = [rule for rule in rules if owned[rule.name] is not spec]
+    for rule in mine:
+        if not rule.understood:
+            prefix = provider.identity(spec)
+            raise Unsupported(f'next to the firewall "{prefix}" there is {unknown(rule.name)}')
     denied = denials.families_denied(mine, settings)
     stopped = denials.traffic_of(denied)
-    acting = [rule for rule in foreign if rule.understood and not rule.disabled]
+    acting = [rule for rule in foreign if not rule.disabled and rule.touches(settings) is not False]
+    known = [rule for rule in acting if rule.understood]
     return Firewall(
         spec,
-        owned=tuple(_as_owned(rule, spec, stopped) for rule in mine),
+        owned=tuple(_as_owned(rule, settings, stopped) for rule in mine),
         taken=frozenset(rule.name for rule in foreign),
-        foreign_denials=tuple(
-            rule
-            for rule in acting
-            if rule.denied
-            and rule.touches(settings) is not False
-            and (rule.marker is None or rule.marker.owner != owner)
-        ),
-        foreign_allowances=tuple(rule for rule in acting if rule.allowed and rule.covers(settings)),
+        foreign_denials=tuple(rule for rule in known if rule.denied and rule.owner != owner),
+        foreign_allowances=tuple(rule for rule in known if rule.allowed and rule.covers(settings)),
         notes=(
             *_opened(foreign, settings, behind_denials=denied != denials.DENIED.keys()),
             *(_left_over(rule) for rule in foreign if is_left_over(rule, spec)),
         ),
-        overruled=denials.overruled(foreign, owner, settings),
+        overruled=tuple(
+            rule.name
+            for rule in acting
+            if rule.allowed and rule.owner == owner and settings.is_behind_denials(rule.priority)
+        ),
     )
 
 
-def _as_owned(rule: VpcRule, spec: FirewallSpec, stopped: RuleSet) -> Owned:
-    settings, generated = settings_of(spec), is_generated(rule.name)
+def _as_owned(rule: VpcRule, settings: GcpFirewall, stopped: RuleSet) -> Owned:
+    generated = is_generated(rule.name)
     if denials.is_denial(rule):
         wrong = tuple(denials.wrong(rule, settings))
         return Owned(rule, "denial", generated, wrong=wrong)
@@ -125,7 +130,7 @@ def is_left_over(rule: VpcRule, spec: FirewallSpec) -> bool:
         marker is not None
         and _same_firewall(marker, spec.marker)
         and rule.inbound
-        and not rule.is_exactly_for(settings_of(spec))
+        and not rule.is_exactly_for(provider.settings_of(spec))
     )
 
 

@@ -27,12 +27,7 @@ from cloudsync.provider.contract import (
     Writer,
 )
 from cloudsync.rules import protocols
-from cloudsync_gcp import denials
-from cloudsync_gcp.native import Firewall
-from cloudsync_gcp.settings import GcpAccount, GcpFirewall, account_of, base_of, prefix_of
-from cloudsync_gcp.steps import releasing, steps_of
-from cloudsync_gcp.vpc_rules import LONGEST_TEXT
-from cloudsync_gcp.wishes import inexpressible
+from cloudsync_gcp.settings import ENDPOINT, LONGEST_TEXT, GcpAccount, GcpFirewall
 
 if TYPE_CHECKING:
     from cloudsync.provider.access import Access
@@ -55,6 +50,7 @@ class GcpProvider(ProviderBase[GcpAccount, GcpFirewall]):
     extra: ClassVar[str | None] = "gcp"
     account_settings: ClassVar[AccountModel] = GcpAccount
     firewall_settings: ClassVar[FirewallModel] = GcpFirewall
+    default_endpoint: ClassVar[str] = ENDPOINT
     capabilities: ClassVar[Capabilities] = Capabilities(
         protocols=_PROTOCOLS,
         icmp_types=False,
@@ -97,33 +93,20 @@ class GcpProvider(ProviderBase[GcpAccount, GcpFirewall]):
         return STARTER
 
     def identity(self, spec: FirewallSpec) -> str:
-        """The prefix of the rules' names, unique in the project."""
-        return prefix_of(spec)
+        """The prefix of the rules' names, unique in the project: Google allows neither an
+        underscore nor a dot in them."""
+        named = self.settings_of(spec).name
+        return named or f"cloudsync-{spec.name.replace('_', '-').replace('.', '-')}"
 
     def endpoint(self, account: Account) -> str:
         """The API's base URL, and the project: `https://compute.googleapis.com/projects/p`."""
-        return f"{base_of(account)}/projects/{account_of(account).project}"
+        return f"{super().endpoint(account)}/projects/{self.account_of(account).project}"
 
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
         """Marker, widen, replace, narrow; one call per VPC rule that differs."""
-        firewall = (
-            observed.native if isinstance(observed.native, Firewall) else Firewall(target.spec)
-        )
-        if target.release:
-            return releasing(firewall, target)
-        if rest := inexpressible(target.rules, _PROTOCOLS):
-            return Refusal(
-                "VPC rules have ports for tcp and udp only, and no ICMP types; they cannot"
-                " express: " + ", ".join(map(str, rest))
-            )
-        if strange := [owned.name for owned in firewall.owned if owned.kind == "strange"]:
-            return Refusal(
-                f"{', '.join(strange)} begins with this firewall's prefix and denies traffic; "
-                "rename or delete it by hand"
-            )
-        if (reason := denials.overruling(firewall, target)) is not None:
-            return Refusal(reason)
-        return steps_of(firewall, target)
+        from cloudsync_gcp.steps import planned
+
+        return planned(observed, target)
 
     def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
         """Asked of the vendor without a write."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import replace
 
 from pydantic import ConfigDict, Field
 
@@ -31,7 +31,7 @@ from cloudsync.provider.machines import ActingFirewall, Action, Stage, StageRule
 from cloudsync.rules import RuleSet
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY, NetworkSet
-from cloudsync_gcp.settings import prefix_of, settings_of
+from cloudsync_gcp import provider
 from cloudsync_gcp.vpc_rules import Entry, GoogleAnswer, Texts, VpcRule
 
 BEFORE = "BEFORE_CLASSIC_FIREWALL"
@@ -73,6 +73,9 @@ class SecureTag(GoogleAnswer):
         """Whether it still stands for machines."""
         return self.state != "INEFFECTIVE"
 
+    def __str__(self) -> str:
+        return printable(self.name)
+
 
 class Match(GoogleAnswer):
     """Which packets a policy's rule is about. Whatever else Google has for a source or a
@@ -90,30 +93,29 @@ class Match(GoogleAnswer):
         return self._restrictions("src")
 
     @property
-    def some_destinations(self) -> bool:
-        """Whether it is about some destinations only."""
-        return bool(self._restrictions("dest"))
-
-    @property
     def machines_only(self) -> bool:
         """Whether its sources are other machines (secure tags) and no networks."""
         networks = self.src_ip_ranges or self.unknown_sources
         return bool(self.src_secure_tags) and not networks
 
     @property
+    def sources(self) -> NetworkSet:
+        """All they could be. Raises `ValueError`."""
+        certain = self.src_ip_ranges and not self.unknown_sources
+        return networks_of(self.src_ip_ranges) if certain else ANY
+
+    @property
+    def certain(self) -> bool:
+        """Whether `sources` are exactly its sources, and it is about all destinations and about
+        what its entries name."""
+        unknown = self._restrictions("src") or self._restrictions("dest")
+        exact = all(entry.exact for entry in self.entries)
+        return bool(self.src_ip_ranges) and not unknown and exact
+
+    @property
     def entries(self) -> tuple[Entry, ...]:
         """Its protocols and ports; all of them if it names none."""
         return self.layer4_configs or _EVERYTHING
-
-    @property
-    def certain_sources(self) -> bool:
-        """Whether `sources` are exactly its sources."""
-        return bool(self.src_ip_ranges) and not self.unknown_sources
-
-    @property
-    def sources(self) -> NetworkSet:
-        """All it could be. Raises `ValueError`."""
-        return networks_of(self.src_ip_ranges) if self.certain_sources else ANY
 
     def _restrictions(self, prefix: str) -> tuple[str, ...]:
         fields = self.model_extra or {}
@@ -184,56 +186,29 @@ Party = frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """One rule, as far as it is the same for every instance."""
-
-    rule: StageRule
-    targets: Party = frozenset()
-    """Target tags and service accounts; without any it is for everybody."""
-    by_secure_tag: bool = False
-    """Whether it is for instances with secure tags, which nothing tells from here."""
-
-    def on(self, party: Party) -> StageRule | None:
-        """The rule on one instance; None if it is not for it."""
-        if self.targets and self.targets.isdisjoint(party):
-            return None
-        return replace(self.rule, certain=False) if self.by_secure_tag else self.rule
-
-
-@dataclass(frozen=True, slots=True)
 class Layer:
-    """A policy, the VPC rules of a network, or one rule of either."""
+    """A policy, or the VPC rules of a network."""
 
     name: str
-    levels: tuple[Level, ...] = ()
-    kept: tuple[str, ...] = ()
+    rules: Sequence[tuple[StageRule, Party]] = ()
+    """Each with its target tags and service accounts; without any it is for everybody."""
+    kept: Sequence[str] = ()
     """What other machines may reach through it."""
-    unknown: tuple[str, ...] = ()
+    unknown: Sequence[str] = ()
     """What of it could not be understood."""
-
-    @classmethod
-    def of(cls, name: str, rules: Iterable[Layer]) -> Layer:
-        """The rules together."""
-        rules = tuple(rules)
-        return cls(
-            name,
-            tuple(level for rule in rules for level in rule.levels),
-            tuple(kept for rule in rules for kept in rule.kept),
-            tuple(unknown for rule in rules for unknown in rule.unknown),
-        )
 
     def stage(self, party: Party) -> Stage:
         """As it is on one instance."""
-        on_it = (level.on(party) for level in self.levels)
-        return Stage(self.name, tuple(rule for rule in on_it if rule is not None))
+        on_it = (rule for rule, targets in self.rules if not targets or targets & party)
+        return Stage(self.name, tuple(on_it))
 
 
 @dataclass(frozen=True, slots=True)
 class Layers:
     """Everything that acts in one network and region, in order."""
 
-    layers: tuple[Layer, ...]
-    unknown: tuple[str, ...] = field(default=())
+    layers: Sequence[Layer]
+    unknown: Sequence[str] = ()
 
     def stages(self, party: Party) -> tuple[Stage, ...]:
         """As they are on one instance; what is left after them is denied."""
@@ -243,25 +218,23 @@ class Layers:
 
 def in_order(vpc: Layer, policies: Sequence[Policy], order: str, network: NetworkName) -> Layers:
     """`policies`: as they were answered, hierarchical ones from the organisation down."""
-    unique: dict[tuple[str, str], Policy] = {}
-    for policy in policies:
-        unique.setdefault((policy.type, policy.name), policy)
+    # A region's answer may repeat what the network's has.
+    unique = {(policy.type, policy.name): policy for policy in policies}
     # Several policies of one network go by the priority of their association; the levels of the
     # hierarchy come as they are answered. A kind that is not known here could come first.
     ordered = sorted(
         unique.values(),
         key=lambda policy: (policy.rank, 0 if policy.type == _HIERARCHY else policy.priority),
     )
-    layers = [_layer(policy, network) for policy in ordered]
-    before_vpc = [policy for policy in ordered if order == BEFORE or policy.rank < _RANKS[_GLOBAL]]
-    unknown = [text for layer in layers for text in layer.unknown]
-    unknown += [
-        f"{policy.acting} is of a kind that is not known here"
-        for policy in ordered
-        if policy.type not in _KINDS
+    layers = [_policy_layer(policy, network) for policy in ordered]
+    strange = (policy.acting for policy in ordered if policy.type not in _KINDS)
+    unknown = [
+        *(text for layer in (vpc, *layers) for text in layer.unknown),
+        *(f"{acting} is of a kind that is not known here" for acting in strange),
     ]
+    before_vpc = [policy for policy in ordered if order == BEFORE or policy.rank < _RANKS[_GLOBAL]]
     layers.insert(len(before_vpc), vpc)
-    return Layers(tuple(layers), (*vpc.unknown, *unknown))
+    return Layers(layers, unknown)
 
 
 def vpc_layer(
@@ -271,18 +244,27 @@ def vpc_layer(
 ) -> Layer:
     """The VPC rules of one network. `owned`: whose rule it is, by its name. `specs`: the firewalls
     of the configuration in this network."""
-    inbound = (rule for rule in rules if rule.inbound)
-    return Layer.of(VPC, (_of_vpc_rule(rule, owned.get(rule.name), specs) for rule in inbound))
+    inbound = [rule for rule in rules if rule.inbound]
+    acting = (rule for rule in inbound if rule.understood and rule.matches)
+    return Layer(
+        VPC,
+        [
+            (_stage_rule(rule, owned.get(rule.name), specs), frozenset(rule.targets))
+            for rule in acting
+        ],
+        [f"{r.name}: from {printable(source)}" for r in inbound for source in r.other_sources],
+        [
+            f"the VPC rule {printable(rule.name)[:63]} cannot be understood"
+            for rule in inbound
+            if not rule.understood
+        ],
+    )
 
 
-def _of_vpc_rule(rule: VpcRule, owner: FirewallSpec | None, specs: Sequence[FirewallSpec]) -> Layer:
-    kept = tuple(f"{rule.name}: from {printable(source)}" for source in rule.other_sources)
-    if not rule.understood:
-        unknown = f"the VPC rule {printable(rule.name)[:63]} cannot be understood"
-        return Layer(VPC, kept=kept, unknown=(unknown,))
-    if not rule.matches:
-        return Layer(VPC, kept=kept)
-    stage_rule = StageRule(
+def _stage_rule(
+    rule: VpcRule, owner: FirewallSpec | None, specs: Sequence[FirewallSpec]
+) -> StageRule:
+    return StageRule(
         replace(acting_of(rule.name, owner), advice=_advice(rule, specs)),
         rule.matches,
         f"{rule.name} (priority {rule.priority})",
@@ -291,20 +273,19 @@ def _of_vpc_rule(rule: VpcRule, owner: FirewallSpec | None, specs: Sequence[Fire
         rule.disabled,
         certain=not rule.destination_ranges and all(entry.exact for entry in rule.entries),
     )
-    return Layer(VPC, (Level(stage_rule, frozenset(rule.targets)),), kept)
 
 
 def acting_of(name: str, spec: FirewallSpec | None) -> ActingFirewall:
     """A VPC rule is a firewall of its own, except that all rules of one of ours are one."""
     if spec is not None:
-        return ActingFirewall(prefix_of(spec), prefix_of(spec), of=spec.name)
+        return ActingFirewall(provider.identity(spec), provider.identity(spec), of=spec.name)
     return ActingFirewall(name, name, "VPC firewall rule")
 
 
 def _advice(rule: VpcRule, specs: Sequence[FirewallSpec]) -> str:
     """What to do about what a rule of others lets in; a rule for every machine cannot be taken off
     one."""
-    settings = [(spec.name, settings_of(spec)) for spec in specs]
+    settings = [(spec.name, provider.settings_of(spec)) for spec in specs]
     for name, each in settings:
         if each.enforce == "deny-others" and rule.priority >= each.denial_priority:
             return f'apply this plan: enforce = "deny-others" of {name} closes it'
@@ -319,50 +300,47 @@ def network_name(url: object) -> NetworkName | None:
     return (match[1], match[2]) if match else None
 
 
-def _layer(policy: Policy, network: NetworkName) -> Layer:
-    rules = (_of_policy_rule(answer, policy, network) for answer in policy.rules)
-    return Layer.of(str(policy.acting), rules)
+def _policy_layer(policy: Policy, network: NetworkName) -> Layer:
+    """The rules of a policy that are for instances in this network."""
+    rules: list[tuple[StageRule, Party]] = []
+    kept: list[str] = []
+    unknown: list[str] = []
+    for answer in policy.rules:
+        try:
+            rule = PolicyRule.model_validate(answer)
+            here = rule.acts_on_instances_in(network)
+            if here is not False and not rule.match.machines_only:
+                stage_rule = _policy_rule(rule, policy, certain=here is True)
+                rules.append((stage_rule, frozenset(rule.target_service_accounts)))
+        except ValueError:  # pydantic's ValidationError, and a protocol or network that is none
+            unknown.append(f"a rule of the {policy.acting} cannot be understood")
+            continue
+        kept += (
+            f'{policy.acting.name}, priority {rule.priority}: from the secure tag "{tag}"'
+            for tag in rule.match.src_secure_tags
+            if tag.effective and here is not False
+        )
+    return Layer(str(policy.acting), rules, kept, unknown)
 
 
-def _of_policy_rule(answer: object, policy: Policy, network: NetworkName) -> Layer:
-    acting = policy.acting
-    try:
-        rule = PolicyRule.model_validate(answer)
-        level = _level(rule, policy, network)
-    except ValueError:  # pydantic's ValidationError, and a protocol or network that is none
-        return Layer("", unknown=(f"a rule of the {acting} cannot be understood",))
-    here = rule.acts_on_instances_in(network) is not False
-    kept = (
-        f'{acting.name}, priority {rule.priority}: from the secure tag "{printable(tag.name)}"'
-        for tag in rule.match.src_secure_tags
-        if tag.effective and here
-    )
-    return Layer("", () if level is None else (level,), tuple(kept))
-
-
-def _level(rule: PolicyRule, policy: Policy, network: NetworkName) -> Level | None:
-    """A policy's rule; None if it says nothing of packets from networks to instances in this
-    network. Raises `ValueError`."""
-    here, match = rule.acts_on_instances_in(network), rule.match
-    if here is False or match.machines_only:
-        return None
-    action, sources = _ACTIONS.get(rule.action), match.sources
-    stage_rule = StageRule(
+def _policy_rule(rule: PolicyRule, policy: Policy, *, certain: bool) -> StageRule:
+    """Raises `ValueError`. That it has secure tags as its targets nothing tells from here of an
+    instance."""
+    action, match = _ACTIONS.get(rule.action), rule.match
+    sources = match.sources
+    return StageRule(
         policy.acting,
         RuleSet.of(traffic for entry in match.entries for traffic in entry.traffic(sources)),
         str(rule),
         action or Action.ALLOW,
         rule.priority,
         rule.disabled,
-        certain=match.certain_sources
-        and not match.some_destinations
-        and here is True
+        certain=certain
+        and match.certain
         and action is not None
         and policy.type in _KINDS
-        and all(entry.exact for entry in match.entries),
+        and not rule.target_secure_tags,
     )
-    targets = frozenset(rule.target_service_accounts)
-    return Level(stage_rule, targets, by_secure_tag=bool(rule.target_secure_tags))
 
 
 def _in_network(resources: Iterable[str], network: NetworkName) -> bool | None:

@@ -15,17 +15,15 @@ from cloudsync.provider.contract import (
     Present,
     VendorRule,
 )
-from cloudsync.provider.errors import Unsupported
 from cloudsync.provider.machines import Fleet, Marked
 from cloudsync.provider.reader import ReaderBase
 from cloudsync.provider.rule_list import ListedRules
-from cloudsync_gcp import denials
+from cloudsync_gcp import denials, provider
 from cloudsync_gcp.client import Api
 from cloudsync_gcp.machines import fleet, marked_firewalls
 from cloudsync_gcp.native import Owned
 from cloudsync_gcp.ownership import Owners, firewall_of, marker_of, owners
-from cloudsync_gcp.settings import prefix_of
-from cloudsync_gcp.vpc_rules import UnknownRule, VpcRule, parse
+from cloudsync_gcp.vpc_rules import VpcRule, parse
 
 _MANAGERS = {"kubernetes.io/": "Google Kubernetes Engine", "terraform": "Terraform"}
 
@@ -67,18 +65,12 @@ class GcpReader(ReaderBase):
         """All rules. One that cannot be understood is an error: whose it is and what it does is
         unknown."""
         if self._rules is None:
-            try:
-                self._rules = tuple(parse(answer) for answer in self.api.listed("global/firewalls"))
-            except UnknownRule as error:
-                raise Unsupported(f"the project has {error}") from None
+            self._rules = tuple(parse(answer) for answer in self.api.listed("global/firewalls"))
         return self._rules
 
 
 def _observed(spec: FirewallSpec, rules: Sequence[VpcRule], owned: Owners) -> Present | Absent:
-    try:
-        firewall = firewall_of(spec, rules, owned)
-    except UnknownRule as error:
-        raise Unsupported(f'next to the firewall "{prefix_of(spec)}" there is {error}') from None
+    prefix, firewall = provider.identity(spec), firewall_of(spec, rules, owned)
     foreign = tuple(map(Kept, firewall.notes))
     attachments = denials.attachments(firewall)
     if not firewall.owned:
@@ -86,7 +78,7 @@ def _observed(spec: FirewallSpec, rules: Sequence[VpcRule], owned: Owners) -> Pr
     allowing = firewall.allowances
     listed = ListedRules.of_objects([_object(each) for each in allowing if each.effect])
     return Present(
-        id=prefix_of(spec),
+        id=prefix,
         rules=listed.rules,
         marker=marker_of(firewall.owned, spec.marker),
         listed=listed.listed,

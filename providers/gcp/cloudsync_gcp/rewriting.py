@@ -15,10 +15,10 @@ from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Target, Touched
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.networks import NetworkSet
+from cloudsync_gcp import provider
 from cloudsync_gcp.matching import Fate, Match
 from cloudsync_gcp.names import free_name
 from cloudsync_gcp.native import Firewall, Owned, Write
-from cloudsync_gcp.settings import prefix_of, settings_of
 from cloudsync_gcp.vpc_rules import allowed_entries, marked, new_resource
 
 
@@ -48,7 +48,7 @@ def apart(write: Write, target: Target, taken: Collection[str]) -> Iterator[Writ
         yield replace(write, body=body, after=both, touched=None)
         yield replace(write, before=both)
         return
-    name = free_name(prefix_of(target.spec), sources, taken)
+    name = free_name(provider.identity(target.spec), sources, taken)
     yield _insert(name, write.after, target, rule.log_config or None)
     yield _leaving(write.owned, write.before, target)
 
@@ -106,7 +106,7 @@ def _update(
 
 
 def _insert(name: str, allowed: RuleSet, target: Target, log: dict[str, Any] | None) -> Write:
-    settings = settings_of(target.spec)
+    settings = provider.settings_of(target.spec)
     priority, description = settings.new_priority, marked(target.spec.marker, _who(allowed, target))
     body = new_resource(name, settings, priority, _sources(allowed).written(), description)
     body["allowed"] = allowed_entries(allowed)
@@ -118,7 +118,7 @@ def _insert(name: str, allowed: RuleSet, target: Target, log: dict[str, Any] | N
 def _updated(owned: Owned, allowed: RuleSet, target: Target) -> dict[str, Any]:
     """The resource of a rule that exists, letting in `allowed`. It keeps its priority, unless it
     would stand behind the firewall's denials."""
-    rule, settings = owned.rule, settings_of(target.spec)
+    rule, settings = owned.rule, provider.settings_of(target.spec)
     behind = settings.is_behind_denials(rule.priority)
     who = _who(allowed, target) if owned.generated else rule.text
     body = rule.resource() | {

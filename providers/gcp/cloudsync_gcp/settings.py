@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from cloudsync.provider.contract import Account, FirewallSpec
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync.rules.networks import is_loopback
 
+LONGEST_TEXT = 1900
+"""Of a description's 2048 characters, what is left beside the longest marker."""
 ENDPOINT = "https://compute.googleapis.com"
 # Google's default, where a denial of the same priority wins over our allowance.
 ALLOW_PRIORITY = 1000
@@ -101,28 +102,3 @@ class GcpFirewall(FirewallSettings):
     def is_behind_denials(self, priority: int) -> bool:
         """Whether the firewall's denials are evaluated before a rule of this priority."""
         return self.enforce == "deny-others" and priority >= self.denial_priority
-
-
-def account_of(account: Account) -> GcpAccount:
-    """The account's settings as this provider's own."""
-    if not isinstance(account.settings, GcpAccount):
-        raise TypeError(f"settings of another provider for the account {account.name}")
-    return account.settings
-
-
-def base_of(account: Account) -> str:
-    """Scheme and host of the API, without the path of its version."""
-    return (account.settings.endpoint or ENDPOINT).removesuffix("/compute/v1")
-
-
-def settings_of(spec: FirewallSpec) -> GcpFirewall:
-    """The firewall's settings as this provider's own."""
-    if not isinstance(spec.settings, GcpFirewall):
-        raise TypeError(f"settings of another provider for the firewall {spec.name}")
-    return spec.settings
-
-
-def prefix_of(spec: FirewallSpec) -> str:
-    """What the names of new rules of the firewall begin with."""
-    # Google allows neither an underscore nor a dot in the name of a rule.
-    return settings_of(spec).name or f"cloudsync-{spec.name.replace('_', '-').replace('.', '-')}"

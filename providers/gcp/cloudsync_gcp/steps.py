@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cloudsync.provider.contract import Step, StepKind, Target
+from cloudsync.provider.contract import Absent, Present, Refusal, Step, StepKind, Target
 from cloudsync.rules import RuleSet
 from cloudsync.rules.frozen import dataclass
-from cloudsync_gcp import denials
+from cloudsync_gcp import denials, provider
 from cloudsync_gcp.matching import match
 from cloudsync_gcp.native import Firewall, Write, Writes
 from cloudsync_gcp.rewriting import apart, described, writes_of
 from cloudsync_gcp.vpc_rules import marked
+from cloudsync_gcp.wishes import inexpressible
 
 Effects = Mapping[str, RuleSet]
 """By the name of a rule, what it lets in."""
@@ -60,7 +61,27 @@ class Stage:
         )
 
 
-def steps_of(firewall: Firewall, target: Target) -> tuple[Step, ...]:
+def planned(observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
+    """Marker, widen, replace, narrow; one call per VPC rule that differs."""
+    firewall = observed.native if isinstance(observed.native, Firewall) else Firewall(target.spec)
+    if target.release:
+        return _releasing(firewall, target)
+    if rest := inexpressible(target.rules, provider.capabilities.protocols or ()):
+        return Refusal(
+            "VPC rules have ports for tcp and udp only, and no ICMP types; they cannot express: "
+            + ", ".join(map(str, rest))
+        )
+    if strange := [owned.name for owned in firewall.owned if owned.kind == "strange"]:
+        return Refusal(
+            f"{', '.join(strange)} begins with this firewall's prefix and denies traffic; "
+            "rename or delete it by hand"
+        )
+    if (reason := denials.overruling(firewall, target)) is not None:
+        return Refusal(reason)
+    return _steps(firewall, target)
+
+
+def _steps(firewall: Firewall, target: Target) -> tuple[Step, ...]:
     """The whole way from `firewall` to `target`."""
     effects: Effects = {owned.name: owned.effect for owned in firewall.owned}
     *opening, closing = _lawful_stages(firewall, target, effects)
@@ -87,7 +108,7 @@ def steps_of(firewall: Firewall, target: Target) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def releasing(firewall: Firewall, target: Target) -> tuple[Step, ...]:
+def _releasing(firewall: Firewall, target: Target) -> tuple[Step, ...]:
     """Takes the marker out of the descriptions; what people wrote and who needs a rule stays."""
     marked_rules = (owned for owned in firewall.owned if owned.rule.marker is not None)
     writes = tuple(described(owned, owned.rule.text) for owned in marked_rules)

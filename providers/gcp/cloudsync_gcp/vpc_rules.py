@@ -25,14 +25,13 @@ from pydantic.alias_generators import to_camel
 
 from cloudsync.provider.answers import Answer, networks_of
 from cloudsync.provider.descriptions import fitting
+from cloudsync.provider.errors import Unsupported
 from cloudsync.provider.marker import Marker
 from cloudsync.rules import NOTHING, Rule, RuleSet, protocols
 from cloudsync.rules.networks import ANY, ANY4, NOWHERE, NetworkSet
 from cloudsync_gcp.settings import GcpFirewall
 
 MAX_DESCRIPTION = 2048
-LONGEST_TEXT = 1900
-"""Of it, what is left beside the longest marker."""
 _MARKER = re.compile(
     r"cloudsync owner=([a-z0-9-]+) firewall=([a-z0-9._-]+) hosts=([0-9a-f]{8})(?:: (.*))?",
     re.DOTALL,
@@ -48,10 +47,6 @@ class GoogleAnswer(Answer):
     """Base of the models of answers, whose fields Google spells in camel case."""
 
     model_config = ConfigDict(alias_generator=to_camel)
-
-
-class UnknownRule(ValueError):
-    """A rule of the vendor that cannot be understood; the message is one line."""
 
 
 class Entry(BaseModel):
@@ -146,36 +141,33 @@ class VpcRule(GoogleAnswer):
     @cached_property
     def sources(self) -> NetworkSet:
         """Its source networks; without any source it is open to the IPv4 Internet. Raises
-        `UnknownRule`."""
+        `ValueError`."""
         if self.source_ranges:
-            try:
-                return networks_of(self.source_ranges)
-            except ValueError:
-                raise _unknown(self.name) from None
+            return networks_of(self.source_ranges)
         return NOWHERE if self.other_sources else ANY4
 
     @cached_property
     def matches(self) -> RuleSet:
-        """What it allows or denies, from networks, wherever it acts. Raises `UnknownRule`."""
-        return self._traffic(self.entries, self.sources) if self.sources else NOTHING
+        """What it allows or denies, from networks, wherever it acts. Raises `ValueError`."""
+        return _traffic(self.entries, self.sources)
 
-    @property
+    @cached_property
     def understood(self) -> bool:
-        """Whether `matches` is known."""
+        """Whether `matches` is known; whatever else is said of a rule is only if it is."""
         try:
             return self.matches is not None
-        except UnknownRule:
+        except ValueError:
             return False
 
     @property
     def reaches(self) -> RuleSet:
-        """Its protocols and ports, as if from everywhere. Raises `UnknownRule`."""
-        return self._traffic(self.allowed, ANY)
+        """Its protocols and ports, as if from everywhere."""
+        return _traffic(self.allowed, ANY)
 
     @property
     def lets_in(self) -> RuleSet:
         """What it lets in from networks, wherever it acts; counted in full if that is on some
-        destinations only. Raises `UnknownRule`."""
+        destinations only."""
         return NOTHING if self.disabled or self.denied or not self.inbound else self.matches
 
     @cached_property
@@ -183,6 +175,11 @@ class VpcRule(GoogleAnswer):
         """The owner marker in its description."""
         match = _MARKER.fullmatch(self.description)
         return Marker(match[1], match[2], match[3]) if match else None
+
+    @property
+    def owner(self) -> str | None:
+        """Whose marker it carries."""
+        return self.marker.owner if self.marker else None
 
     @property
     def text(self) -> str:
@@ -214,19 +211,18 @@ class VpcRule(GoogleAnswer):
         answered = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
         return {key: value for key, value in answered.items() if key not in _OUTPUT_ONLY}
 
-    def _traffic(self, entries: Iterable[Entry], sources: NetworkSet) -> RuleSet:
-        try:
-            return RuleSet.of(rule for entry in entries for rule in entry.traffic(sources))
-        except ValueError:
-            raise _unknown(self.name) from None
-
 
 def parse(answer: dict[str, Any]) -> VpcRule:
-    """Raises `UnknownRule`."""
+    """Raises `Unsupported`."""
     try:
         return VpcRule.model_validate(answer)
     except ValidationError:
-        raise _unknown(str(answer.get("name"))) from None
+        raise Unsupported(f"the project has {unknown(str(answer.get('name')))}") from None
+
+
+def unknown(name: str) -> str:
+    """A rule that cannot be understood, for people."""
+    return f"a rule that cannot be understood ({name[:63]!r})"
 
 
 def new_resource(
@@ -275,5 +271,5 @@ def _words(text: str) -> str:
     return f"'{text}" if _MARKER.match(text) else text
 
 
-def _unknown(name: str) -> UnknownRule:
-    return UnknownRule(f"a rule that cannot be understood ({name[:63]!r})")
+def _traffic(entries: Iterable[Entry], sources: NetworkSet) -> RuleSet:
+    return RuleSet.of(rule for entry in entries for rule in entry.traffic(sources))

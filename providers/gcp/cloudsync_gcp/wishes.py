@@ -31,7 +31,7 @@ def wishes(target: Target, covered: RuleSet) -> tuple[Wish, ...]:
     set."""
     missing = list(_asked(target, covered))
     rest = target.rules - covered - RuleSet.of(missing)
-    missing += [piece for rule in _fewest(rest) for piece in by_family(rule)]
+    missing += [piece for rule in _fewest(rest) for piece in _by_family(rule)]
     chunks: dict[NetworkSet, list[Rule]] = {}
     for rule in sorted(missing, key=lambda each: bool(each.sources.v6)):
         cidrs = rule.sources.written()
@@ -43,7 +43,7 @@ def wishes(target: Target, covered: RuleSet) -> tuple[Wish, ...]:
     return tuple(Wish(sources, RuleSet.of(rules)) for sources, rules in chunks.items())
 
 
-def by_family(rule: Rule) -> Iterator[Rule]:
+def _by_family(rule: Rule) -> Iterator[Rule]:
     """The rule for IPv4 and the rule for IPv6, as far as it has such sources."""
     for family in (4, 6):
         if sources := rule.sources.family(family):
@@ -52,11 +52,8 @@ def by_family(rule: Rule) -> Iterator[Rule]:
 
 def asked_rules(target: Target) -> Iterator[Rule]:
     """What was asked for, one family a rule."""
-    rules = [asked.rule for asked in target.asked]
-    # A caller that does not say how it was asked for may say what descriptions are about.
-    rules = rules or [rule for described in target.descriptions for rule in described.rules]
-    for rule in rules:
-        yield from by_family(rule)
+    for asked in target.asked:
+        yield from _by_family(asked.rule)
 
 
 def inexpressible(rules: RuleSet, known: Iterable[str]) -> RuleSet:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 import uuid
+from functools import partial
 
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Step
-from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient
+from cloudsync.provider.errors import ProviderError, Transient
 from cloudsync.provider.failures import Failure
 from cloudsync.provider.retry import retried
+from cloudsync.provider.several import Several
 from cloudsync.provider.waiting import wait_until
 from cloudsync.rules.frozen import dataclass
 from cloudsync_gcp.client import Api, NotReady, error_of
@@ -62,27 +64,18 @@ class GcpWriter:
         started is waited for even then."""
         if not isinstance(step.native, Writes):
             raise ProviderError("this step was not made by the provider gcp")
+        several = Several()
         started: list[tuple[Write, Operation]] = []
-        failed: list[ProviderError] = []
         for write in step.native.writes:
-            try:
-                started.append((write, self._start(write)))
-            except NotFound as error:
-                failed += _gone(write, error)
-            except ProviderError as error:
-                failed.append(error)
-            if failed:
+            operation = several.attempt(partial(self._start, write), deletes=write.deletes)
+            if operation is not None:
+                started.append((write, operation))
+            if several.failed:
                 break
         for write, operation in started:
-            try:
-                self._wait(step.summary, write, operation)
-            except NotFound as error:
-                failed += _gone(write, error)
-            except ProviderError as error:
-                failed.append(error)
-        if failed:
-            # The first one, unless the fate of another is unknown.
-            raise next((error for error in failed if error.fate_unknown), failed[0])
+            ended = partial(self._wait, step.summary, write, operation)
+            several.attempt(ended, deletes=write.deletes)
+        several.raise_worst()
 
     def _start(self, write: Write) -> Operation:
         path = self.api.path("global/firewalls")
@@ -128,10 +121,3 @@ def _check(write: Write, operation: Operation) -> None:
     message = printable(errors[0].message if errors else operation.http_error_message)[:200]
     failure = Failure(write.name, status or 400, "", message, write=False)
     raise error_of(failure, [error.code for error in errors if error.code])
-
-
-def _gone(write: Write, error: NotFound) -> list[ProviderError]:
-    """What it means that the rule is not there: it needs no deleting, and cannot be updated."""
-    if write.method == "delete":
-        return []
-    return [Conflict(f"{error.message} (the rule is not there any more)")]

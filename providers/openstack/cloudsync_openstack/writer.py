@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import field
+from functools import partial
 
 from pydantic import TypeAdapter, ValidationError
 
 from cloudsync.provider.contract import Step
 from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient
+from cloudsync.provider.several import Several
 from cloudsync.rules import RuleSet
 from cloudsync.rules.frozen import dataclass
 from cloudsync_openstack.answers import Group, GroupAnswer, PortAnswer
@@ -125,20 +127,16 @@ class OpenStackWriter:
 
     def _delete(self, rules: tuple[str, ...]) -> None:
         """All of them are tried; what is gone already is as it should be."""
+        several = Several()
 
-        def delete(rule: str) -> ProviderError | None:
-            try:
-                self.api.write("DELETE", f"security-group-rules/{rule}", idempotent=True)
-            except NotFound:
-                return None
-            except ProviderError as error:
-                return error
-            return None
+        def delete(rule: str) -> None:
+            path = f"security-group-rules/{rule}"
+            call = partial(self.api.write, "DELETE", path, idempotent=True)
+            several.attempt(call, deletes=True)
 
         with ThreadPoolExecutor(DELETES_AT_ONCE, thread_name_prefix="delete") as pool:
-            failures = [error for error in pool.map(delete, rules) if error is not None]
-        if failures:
-            raise max(failures, key=lambda error: (error.fate_unknown, not error.temporary))
+            list(pool.map(delete, rules))
+        several.raise_worst()
 
     def _mark(self, change: Mark) -> None:
         """The new marker first, so that a run that dies leaves a marked group. A tag is added or

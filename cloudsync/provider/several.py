@@ -1,0 +1,37 @@
+"""Several calls of one step: what was begun is seen to its end, and one error stands for all that
+failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from cloudsync.provider.errors import Conflict, NotFound, ProviderError
+
+Result = TypeVar("Result")
+
+
+class Several:
+    """What became of the calls so far."""
+
+    def __init__(self) -> None:
+        self.failed: list[ProviderError] = []
+        """In the order in which they were made."""
+
+    def attempt(self, call: Callable[[], Result], *, deletes: bool) -> Result | None:
+        """`call()`, or None if it failed. `deletes`: what is gone already is as it should be; for
+        any other call that is a `Conflict`, since it was there when it was planned."""
+        try:
+            return call()
+        except NotFound as error:
+            if not deletes:
+                self.failed.append(Conflict(f"{error.message} (it is not there any more)"))
+        except ProviderError as error:
+            self.failed.append(error)
+        return None
+
+    def raise_worst(self) -> None:
+        """Raises the first error whose call may have written all the same; else the first that
+        trying again does not help against; else the first."""
+        if self.failed:
+            raise max(self.failed, key=lambda error: (error.fate_unknown, not error.temporary))
