@@ -140,7 +140,7 @@ def overruling(firewall: Firewall, target: Target) -> str | None:
     if not (are_asked(target) and firewall.overruled):
         return None
     return (
-        f"denying what others let in would stop {', '.join(firewall.overruled[:_SHOWN])} of this "
+        f"denying what others let in would stop {first_of(firewall.overruled, _SHOWN)} of this "
         "owner's other firewalls on the same machines; give those a priority below "
         f"{firewall.settings.denial_priority}"
     )
