@@ -43,6 +43,18 @@ def host_digest(hosts: Iterable[str], identities: Mapping[str, str] = _NONE) -> 
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:8]
 
 
+def of_several(markers: Iterable[Marker | None], wanted: Marker) -> Marker | None:
+    """The marker that several on one firewall come to: another owner's if there is one, none if one
+    is missing, else one that is not as wanted."""
+
+    def rank(marker: Marker | None) -> int:
+        if marker is None:
+            return 1
+        return 0 if marker.owner != wanted.owner else 2 if marker != wanted else 3
+
+    return min(markers, key=rank, default=None)
+
+
 @dataclass(frozen=True, slots=True)
 class MarkerKeys:
     """A marker in labels or tags that are pairs: the three keys, in the vendor's spelling."""

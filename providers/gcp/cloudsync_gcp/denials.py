@@ -50,7 +50,7 @@ _LEFT_ALONE = SPARED | PRIVATE | NetworkSet.of(["fe80::/10"])
 DENIED = {"4": ANY4 - _LEFT_ALONE, "6": ANY6 - _LEFT_ALONE}
 
 
-def traffic_of(families: Iterable[str]) -> RuleSet:
+def denied_traffic(families: Iterable[str]) -> RuleSet:
     """What denials of these families keep out."""
     return RuleSet.of(Rule.of("all", "", DENIED[family]) for family in families)
 
@@ -99,7 +99,7 @@ def attachments(firewall: Firewall) -> tuple[Attachment, ...]:
 
 def _closing(firewall: Firewall) -> Iterator[str]:
     """What others let in from the Internet on all the targets, behind the denial."""
-    denied = traffic_of(DENIED)
+    denied = denied_traffic(DENIED)
     for rule in firewall.foreign_allowances:
         closing = rule.lets_in & denied
         if closing and rule.priority >= firewall.settings.denial_priority:

@@ -65,7 +65,7 @@ def firewall_of(spec: FirewallSpec, rules: Sequence[VpcRule], owned: Owners) -> 
             prefix = provider.identity(spec)
             raise Unsupported(f'next to the firewall "{prefix}" there is {unknown(rule.name)}')
     denied = denials.families_denied(mine, settings)
-    stopped = denials.traffic_of(denied)
+    stopped = denials.denied_traffic(denied)
     acting = [rule for rule in foreign if not rule.disabled and rule.touches(settings) is not False]
     known = [rule for rule in acting if rule.understood]
     return Firewall(
@@ -109,18 +109,6 @@ def _wrong(rule: VpcRule, settings: GcpFirewall) -> Iterable[str]:
             f"its priority is {rule.priority}, behind this firewall's denials "
             f"({settings.denial_priority})"
         )
-
-
-def marker_of(owned: Sequence[Owned], wanted: Marker) -> Marker | None:
-    """The marker of all of them together: another owner's if one has it, none if one has none, else
-    the one that is not as wanted."""
-    markers = [each.rule.marker for each in owned]
-    foreign = [m for m in markers if m is not None and m.owner != wanted.owner]
-    if foreign:
-        return foreign[0]
-    if None in markers:
-        return None
-    return next((marker for marker in markers if marker != wanted), wanted)
 
 
 def is_left_over(rule: VpcRule, spec: FirewallSpec) -> bool:

@@ -28,11 +28,10 @@ from pydantic import ConfigDict, Field
 from cloudsync.provider.answers import networks_of, printable
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.machines import ActingFirewall, Action, Stage, StageRule
-from cloudsync.rules import RuleSet
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY, NetworkSet
 from cloudsync_gcp import provider
-from cloudsync_gcp.vpc_rules import Entry, GoogleAnswer, Texts, VpcRule
+from cloudsync_gcp.vpc_rules import Entry, GoogleAnswer, Texts, VpcRule, traffic_of
 
 BEFORE = "BEFORE_CLASSIC_FIREWALL"
 AFTER = "AFTER_CLASSIC_FIREWALL"
@@ -327,10 +326,9 @@ def _policy_rule(rule: PolicyRule, policy: Policy, *, certain: bool) -> StageRul
     """Raises `ValueError`. That it has secure tags as its targets nothing tells from here of an
     instance."""
     action, match = _ACTIONS.get(rule.action), rule.match
-    sources = match.sources
     return StageRule(
         policy.acting,
-        RuleSet.of(traffic for entry in match.entries for traffic in entry.traffic(sources)),
+        traffic_of(match.entries, match.sources),
         str(rule),
         action or Action.ALLOW,
         rule.priority,

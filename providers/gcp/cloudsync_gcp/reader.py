@@ -7,22 +7,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cloudsync.provider.answers import printable
-from cloudsync.provider.contract import (
-    Absent,
-    Description,
-    FirewallSpec,
-    Kept,
-    Present,
-    VendorRule,
-)
+from cloudsync.provider.contract import Absent, Description, FirewallSpec, Kept, Present, VendorRule
 from cloudsync.provider.machines import Fleet, Marked
+from cloudsync.provider.marker import of_several
 from cloudsync.provider.reader import ReaderBase
 from cloudsync.provider.rule_list import ListedRules
 from cloudsync_gcp import denials, provider
 from cloudsync_gcp.client import Api
 from cloudsync_gcp.machines import fleet, marked_firewalls
 from cloudsync_gcp.native import Owned
-from cloudsync_gcp.ownership import Owners, firewall_of, marker_of, owners
+from cloudsync_gcp.ownership import Owners, firewall_of, owners
 from cloudsync_gcp.vpc_rules import VpcRule, parse
 
 _MANAGERS = {"kubernetes.io/": "Google Kubernetes Engine", "terraform": "Terraform"}
@@ -80,7 +74,7 @@ def _observed(spec: FirewallSpec, rules: Sequence[VpcRule], owned: Owners) -> Pr
     return Present(
         id=prefix,
         rules=listed.rules,
-        marker=marker_of(firewall.owned, spec.marker),
+        marker=of_several((each.rule.marker for each in firewall.owned), spec.marker),
         listed=listed.listed,
         objects=listed.objects,
         attachments=attachments,

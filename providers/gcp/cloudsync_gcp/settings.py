@@ -18,7 +18,8 @@ ALLOW_PRIORITY = 1000
 # With denials of our own: they stand behind our allowances and before everybody else's rules.
 DENY_OTHERS_PRIORITY = 900
 DENIAL_BEHIND = 50
-_TAG = r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$"
+Tag = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")]
+ServiceAccount = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
 # The names of rules are at most 63 characters: the prefix, and up to 13 of ours ("-v6b-0123abcd").
 _PREFIX = r"^[a-z]([-a-z0-9]{0,48}[a-z0-9])?$"
 
@@ -45,19 +46,12 @@ class GcpFirewall(FirewallSettings):
 
     name: Annotated[str, Field(pattern=_PREFIX)] | None = None
     """Prefix of the names of new rules; `cloudsync-` and the table's name if left out."""
-    network: Annotated[str, Field(pattern=_TAG)] = "default"
+    network: Tag = "default"
     """The network's name."""
-    target_tags: (
-        Annotated[list[Annotated[str, Field(pattern=_TAG)]], Field(min_length=1, max_length=70)]
-        | None
-    ) = None
+    target_tags: Annotated[list[Tag], Field(min_length=1, max_length=70)] | None = None
     """Tags of the machines that the rules are for."""
     target_service_accounts: (
-        Annotated[
-            list[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]],
-            Field(min_length=1, max_length=10),
-        ]
-        | None
+        Annotated[list[ServiceAccount], Field(min_length=1, max_length=10)] | None
     ) = None
     """Service accounts of the machines that the rules are for."""
     priority: Annotated[int, Field(ge=0, le=65534)] | None = None

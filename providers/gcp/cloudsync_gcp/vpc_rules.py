@@ -13,14 +13,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from pydantic import (
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-)
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
 from cloudsync.provider.answers import Answer, networks_of
@@ -75,6 +68,11 @@ class Entry(BaseModel):
         bounds = ((int(first), int(last or first)) for first, _, last in ends)
         # Port 0 is never used; "0-65535" is how people write all ports.
         return [replace(whole, first=max(low, 1), last=high) for low, high in bounds if high >= 1]
+
+
+def traffic_of(entries: Iterable[Entry], sources: NetworkSet) -> RuleSet:
+    """What entries are about, from these sources. Raises `ValueError`."""
+    return RuleSet.of(rule for entry in entries for rule in entry.traffic(sources))
 
 
 class VpcRule(GoogleAnswer):
@@ -149,7 +147,7 @@ class VpcRule(GoogleAnswer):
     @cached_property
     def matches(self) -> RuleSet:
         """What it allows or denies, from networks, wherever it acts. Raises `ValueError`."""
-        return _traffic(self.entries, self.sources)
+        return traffic_of(self.entries, self.sources)
 
     @cached_property
     def understood(self) -> bool:
@@ -162,7 +160,7 @@ class VpcRule(GoogleAnswer):
     @property
     def reaches(self) -> RuleSet:
         """Its protocols and ports, as if from everywhere."""
-        return _traffic(self.allowed, ANY)
+        return traffic_of(self.allowed, ANY)
 
     @property
     def lets_in(self) -> RuleSet:
@@ -269,7 +267,3 @@ def _words(text: str) -> str:
     """A description that anybody could choose (a label), so that it is never taken for an owner
     marker once ours is taken off."""
     return f"'{text}" if _MARKER.match(text) else text
-
-
-def _traffic(entries: Iterable[Entry], sources: NetworkSet) -> RuleSet:
-    return RuleSet.of(rule for entry in entries for rule in entry.traffic(sources))

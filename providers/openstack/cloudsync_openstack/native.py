@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from cloudsync.provider.marker import Marker
+from cloudsync.provider.marker import Marker, of_several
 from cloudsync.rules.frozen import dataclass
 from cloudsync_openstack.answers import Group, Quotas
 from cloudsync_openstack.rules import NewRule
@@ -119,8 +119,8 @@ def markers_of(group: Group) -> tuple[Marker, ...]:
 
 
 def marker_of(group: Group, ours: Marker) -> Marker | None:
-    """The marker of a group. Of several, the one that is not `ours`: it is not ours alone."""
-    return min(markers_of(group), key=lambda marker: marker == ours, default=None)
+    """The marker of a group. Of several, one that is not `ours`: it is not ours alone."""
+    return of_several(markers_of(group), ours)
 
 
 def mark_tags(tags: Sequence[str] | None) -> list[str]:
