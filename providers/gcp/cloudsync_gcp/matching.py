@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from cloudsync.provider.contract import Target
 from cloudsync.rules import NOTHING, RuleSet
@@ -39,8 +40,8 @@ class Fate:
     """What it lets in once it is put right."""
     stays: RuleSet
     """What of that stays in this rule, as one VPC rule."""
-    gains: tuple[Wish, ...] = ()
-    """Wishes that it comes to express."""
+    gain: Wish | None = None
+    """The wish that it comes to express."""
     redundant: bool = False
     """Whether it goes although all of it stays open, by other rules."""
 
@@ -59,7 +60,7 @@ class Fate:
         """What the rule lets in after the plan."""
         if self.redundant:
             return NOTHING
-        return RuleSet.union((self.stays, *(wish.allowed for wish in self.gains)))
+        return self.stays if self.gain is None else self.stays | self.gain.allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +79,11 @@ def match(firewall: Firewall, target: Target) -> Match:
     covered = RuleSet.union(fate.stays for fate in fates)
     new: list[Wish] = []
     for wish in wishes(target, covered):
-        place = next(_places(wish, fates, firewall, target), None)
+        place = _place(wish, fates, firewall, target)
         if place is None:
             new.append(wish)
         else:
-            fates[place] = replace(fates[place], gains=(*fates[place].gains, wish))
+            fates[place] = replace(fates[place], gain=wish)
     return Match(tuple(_without_redundant(fates, new, target)), tuple(new))
 
 
@@ -117,18 +118,19 @@ def _one_rule(rule: VpcRule, stays: RuleSet, owned: Owned) -> RuleSet:
     return parts[max(parts, key=lambda sources: (len(parts[sources].regions), sources.cidrs()))]
 
 
-def _places(wish: Wish, fates: Sequence[Fate], firewall: Firewall, target: Target) -> Iterator[int]:
-    """Rules that may come to express a wish, the best one first."""
-    fitting = [
+def _place(wish: Wish, fates: Sequence[Fate], firewall: Firewall, target: Target) -> int | None:
+    """The number of the rule that comes to express a wish, if one can: one that is extended before
+    one that becomes it."""
+    free = [
         (number, fate)
         for number, fate in enumerate(fates)
-        if (target.reapply or not fate.owned.wrong)
+        if fate.gain is None
+        and (target.reapply or not fate.owned.wrong)
         and _right_priority(fate.rule, wish, firewall, target)
     ]
-    for extends in (_extends, _becomes):
-        for number, fate in fitting:
-            if extends(fate, wish, target):
-                yield number
+    extended = (number for number, fate in free if _extends(fate, wish))
+    becoming = (number for number, fate in free if _becomes(fate, wish, target))
+    return next(chain(extended, becoming), None)
 
 
 def _right_priority(rule: VpcRule, wish: Wish, firewall: Firewall, target: Target) -> bool:
@@ -142,19 +144,18 @@ def _right_priority(rule: VpcRule, wish: Wish, firewall: Firewall, target: Targe
     return not any(denial.matches & wish.allowed for denial in passed)
 
 
-def _extends(fate: Fate, wish: Wish, _target: Target) -> bool:
+def _extends(fate: Fate, wish: Wish) -> bool:
     return (
         fate.owned.generated
         and not fate.rule.other_sources
         and fate.rule.sources == wish.sources
         and all(stay.sources == wish.sources for stay in fate.stays)
-        and all(gain.sources == wish.sources for gain in fate.gains)
     )
 
 
 def _becomes(fate: Fate, wish: Wish, target: Target) -> bool:
     rule = fate.rule
-    if fate.gains or not (wish.allowed & fate.content and _may_have(fate, wish)):
+    if not (wish.allowed & fate.content and _may_have(fate, wish)):
         return False
     if not fate.loses and (not fate.owned.generated or rule.other_sources):
         return False
@@ -187,7 +188,7 @@ def _without_redundant(
 
 
 def _unasked(fate: Fate, asked: Collection[NetworkSet], target: Target) -> bool:
-    if not fate.owned.generated or not fate.stays or fate.gains or fate.rule.other_sources:
+    if not fate.owned.generated or not fate.stays or fate.gain or fate.rule.other_sources:
         return False
     if fate.owned.wrong:
         return target.reapply
