@@ -94,6 +94,11 @@ class GcpStage(HttpStage):
             self.cloud.add_instance(machine, nic, tags=TARGET)
         return "db-1"
 
+    def version(self, name: str) -> object:
+        # A VPC rule has no version, but a write is about a single one: all others stay as somebody
+        # wrote them meanwhile.
+        return self.rules(name)
+
     def history(self, name: str) -> Sequence[RuleSet]:
         return [_let_in(_with_prefix(state, name)) for state in list(self.cloud.history)]
 
