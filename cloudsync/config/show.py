@@ -288,13 +288,7 @@ def _tables(rules: RuleSet) -> Iterable[tuple[list[str], list[str]]]:
     """Sources and the ports they reach."""
     by_sources: dict[NetworkSet, list[str]] = {}
     for rule in rules:
-        text = (
-            f"{rule.ports}/{rule.protocol}"
-            if rule.has_ports
-            else f"{rule.protocol}/{rule.ports}"
-            if rule.ports
-            else rule.protocol
-        )
+        text = f"{rule.ports}/{rule.protocol}" if rule.has_ports else rule.protocol_and_ports
         names = [text] if rule.has_ports or rule.ports or "-" not in text else _each(text)
         by_sources.setdefault(rule.sources, []).extend(
             f"ip/{name}" if name.isdigit() else name for name in names

@@ -96,10 +96,14 @@ class Rule:
         """Whether the protocol has ports (tcp, udp, sctp, dccp, udplite)."""
         return self.is_one_protocol and self._numbers[0] in protocols.WITH_PORTS
 
+    @property
+    def protocol_and_ports(self) -> str:
+        """`tcp/443`, `udp/8000-8010`, `icmp`: the rule without its sources."""
+        return f"{self.protocol}/{self.ports}" if self.ports else self.protocol
+
     def __str__(self) -> str:
         """`tcp/443 from 0.0.0.0/0, ::/0`; `icmp from any4`-like forms are not abbreviated."""
-        what = f"{self.protocol}/{self.ports}" if self.ports else self.protocol
-        return f"{what} from {', '.join(self.sources.cidrs()) or 'nowhere'}"
+        return f"{self.protocol_and_ports} from {', '.join(self.sources.cidrs()) or 'nowhere'}"
 
     @property
     def _numbers(self) -> tuple[int, int]:

@@ -211,8 +211,7 @@ class VendorRule:
     @property
     def selectors(self) -> tuple[str, ...]:
         """Protocol and ports of what it lets in, as text: `tcp/443`."""
-        pairs = ((rule.protocol, rule.ports) for rule in self.lets_in)
-        return tuple(dict.fromkeys("/".join(filter(None, pair)) for pair in pairs))
+        return tuple(dict.fromkeys(rule.protocol_and_ports for rule in self.lets_in))
 
     @property
     def title(self) -> str:

@@ -103,7 +103,7 @@ def _closing(firewall: Firewall) -> Iterator[str]:
     for rule in firewall.foreign_allowances:
         closing = rule.lets_in & denied
         if closing and rule.priority >= firewall.settings.denial_priority:
-            ports = dict.fromkeys("/".join(filter(None, (r.protocol, r.ports))) for r in closing)
+            ports = dict.fromkeys(each.protocol_and_ports for each in closing)
             yield f"{' '.join(list(ports)[:_SHOWN])} ({rule.name})"
 
 

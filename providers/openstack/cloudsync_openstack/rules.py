@@ -190,9 +190,7 @@ def plain(text: str) -> str:
 def text_of(rule: GroupRule) -> str:
     """`tcp/80-90`, `everything`, for people."""
     meaning = meaning_of(rule)
-    if meaning.protocol == "all":
-        return "everything"
-    return f"{meaning.protocol}/{meaning.ports}" if meaning.ports else meaning.protocol
+    return "everything" if meaning.protocol == "all" else meaning.protocol_and_ports
 
 
 def resolved(rule: GroupRule, addresses: Mapping[str, NetworkSet]) -> Rule | None:
