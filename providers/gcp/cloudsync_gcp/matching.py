@@ -105,8 +105,8 @@ def _fate(owned: Owned, content: RuleSet, intact: RuleSet, target: Target) -> Fa
 def _one_rule(rule: VpcRule, stays: RuleSet, owned: Owned) -> RuleSet:
     """The part of `stays` that is ports x sources and is left to the rule."""
     parts = {
-        sources: RuleSet.of(part for part in stays if part.sources == sources)
-        for sources in dict.fromkeys(part.sources for part in stays)
+        sources: RuleSet.of(allowed for allowed in stays if allowed.sources == sources)
+        for sources in dict.fromkeys(allowed.sources for allowed in stays)
     }
     if rule.other_sources:
         # Its tags and accounts keep all its ports, so that only sources may go.

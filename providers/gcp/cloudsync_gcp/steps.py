@@ -142,9 +142,9 @@ def _lawful_stages(firewall: Firewall, target: Target, before: Effects) -> Seque
     taken = {*firewall.names, *(write.name for write in whole)}
     split: list[Write] = []
     for write in whole:
-        parts = list(apart(write, target, taken))
-        taken |= {part.name for part in parts}
-        split += parts
+        calls = list(apart(write, target, taken))
+        taken |= {call.name for call in calls}
+        split += calls
     return _stages(split, [])
 
 
