@@ -38,6 +38,9 @@ class HttpStage(StageBase):
     """Status and answer of `unauthorized`, `forbidden`, `not-found`, `conflict`, `throttled`,
     `unavailable` and `failed-after`."""
 
+    patience_seconds = 3
+    """A double answers at once."""
+
     def __init__(self, double: Double) -> None:
         self.double = double
 

@@ -61,7 +61,7 @@ from cloudsync.testing.stage import (
 )
 
 NAME, BESIDE, ORPHAN, OWNER, HOST = "web", "beside", "old", "shop", "web-1"
-DEADLINE, SHORT_DEADLINE = "30s", "6s"
+DEADLINE_SECONDS = 30
 _OURS = Marker(OWNER, NAME, host_digest([HOST]))
 _MARKS = {
     "ours": _OURS,
@@ -436,7 +436,7 @@ class Run:
             "state": f"file://{self.folder}/state",
             "ssh": {"ports": [22], "sources": ["any"]},
             "policy": {"expose": "published", "grace": "0s", "max_close": 1000, **self.policy},
-            "run": {"deadline": SHORT_DEADLINE if self.slowed else DEADLINE},
+            "run": {"deadline": f"{self._deadline()}s"},
             "providers": {"vendor": {"type": self.stage.type, **self.stage.account}},
             "hosts": {HOST: {"ports": ["22/tcp"]}},
             "firewalls": firewalls,
@@ -445,6 +445,10 @@ class Run:
         path = self.folder / "cloudsync.toml"
         path.write_text(tomli_w.dumps(document))
         return load(path)
+
+    def _deadline(self) -> int:
+        """How long the next run may take as a whole, in seconds."""
+        return self.stage.patience_seconds if self.slowed else DEADLINE_SECONDS
 
     def _firewall(self, name: str, rules: tuple[str, ...]) -> dict[str, Any]:
         allowed = []

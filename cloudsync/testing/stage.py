@@ -102,6 +102,9 @@ class Stage(Protocol):
     recognises_repeats: bool
     """Whether the vendor recognises a write that is sent again (by a request id), so that one whose
     answer was lost may be."""
+    patience_seconds: int
+    """The whole seconds that a run may take in which a call takes for ever; it waits that long. At
+    least 3, at most 6, and half of it is enough for all that a run reads."""
 
     def settings(self, name: str) -> Mapping[str, Any]:
         """The keys of the `[firewalls.X]` table. If the firewall filters private networks, with
@@ -144,6 +147,7 @@ class StageBase:
     vendor_has: frozenset[str] = frozenset()
     cannot: frozenset[str] = frozenset()
     recognises_repeats: bool = False
+    patience_seconds: int = 6
 
     def sound(self) -> Sequence[str]:
         """Nothing is known against the calls."""

@@ -27,6 +27,8 @@ class HostStage(StageBase):
     cannot = frozenset({"redirect", "trickle", "failed-after"})
     """A kernel is no server."""
 
+    patience_seconds = 3
+
     def __init__(self, machine: Namespace, *, enforced: bool) -> None:
         self.machine, self.enforced = machine, enforced
         self.enforcing = enforced
