@@ -35,8 +35,9 @@ class Echoed(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     def as_it_was(self) -> dict[str, Any]:
-        """The object as JSON, with the fields that were read or set, and no nulls."""
-        return self.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+        """The object as JSON, with the vendor's names of the fields that were read or set, and no
+        nulls."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
 
 
 class Nothing(Answer):

@@ -13,10 +13,10 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AliasChoices, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
-from cloudsync.provider.answers import Answer, networks_of
+from cloudsync.provider.answers import Answer, Echoed, networks_of
 from cloudsync.provider.descriptions import fitting
 from cloudsync.provider.errors import Unsupported
 from cloudsync.provider.marker import Marker
@@ -42,10 +42,8 @@ class GoogleAnswer(Answer):
     model_config = ConfigDict(alias_generator=to_camel)
 
 
-class Entry(BaseModel):
+class Entry(Echoed):
     """Protocol and ports, as VPC rules (`IPProtocol`) and policies (`ipProtocol`) write them."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
 
     protocol: str = Field(
         validation_alias=AliasChoices("IPProtocol", "ipProtocol"),
@@ -75,10 +73,10 @@ def traffic_of(entries: Iterable[Entry], sources: NetworkSet) -> RuleSet:
     return RuleSet.of(rule for entry in entries for rule in entry.traffic(sources))
 
 
-class VpcRule(GoogleAnswer):
+class VpcRule(Echoed):
     """One resource of `firewalls.list`. Compare by `name`, which is unique in the project."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(alias_generator=to_camel)
 
     name: str
     network: str = "global/networks/default"
@@ -206,8 +204,7 @@ class VpcRule(GoogleAnswer):
 
     def resource(self) -> dict[str, Any]:
         """The whole resource for an update (PUT), as it is now."""
-        answered = self.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        return {key: value for key, value in answered.items() if key not in _OUTPUT_ONLY}
+        return {key: value for key, value in self.as_it_was().items() if key not in _OUTPUT_ONLY}
 
 
 def parse(answer: dict[str, Any]) -> VpcRule:
