@@ -99,7 +99,7 @@ class Instance(GoogleAnswer):
     id: str
     name: str
     zone: str
-    tags: _Tags = _Tags()
+    tags: _Tags = Field(default_factory=_Tags)
     service_accounts: tuple[_Account, ...] = ()
     network_interfaces: tuple[_Nic, ...] = ()
 

@@ -56,7 +56,6 @@ _RANKS = {type_: rank for rank, type_ in enumerate(_KINDS)}
 _UNRESTRICTED: tuple[object, ...] = (None, "", "UNSPECIFIED", [])
 VPC = "VPC firewall rules"
 _NETWORK = re.compile(r"projects/([^/]+)/global/networks/([^/]+)$")
-_EVERYTHING = (Entry.model_validate({"ipProtocol": "all"}),)
 NetworkName = tuple[str, str]
 """Project and name, or their numbers."""
 
@@ -114,7 +113,7 @@ class Match(GoogleAnswer):
     @property
     def entries(self) -> tuple[Entry, ...]:
         """Its protocols and ports; all of them if it names none."""
-        return self.layer4_configs or _EVERYTHING
+        return self.layer4_configs or (Entry.model_validate({"ipProtocol": "all"}),)
 
     def _restrictions(self, prefix: str) -> tuple[str, ...]:
         fields = self.model_extra or {}
@@ -130,7 +129,7 @@ class PolicyRule(GoogleAnswer):
     rule_name: str = ""
     direction: str = "INGRESS"
     disabled: bool = False
-    match: Match = Match()
+    match: Match = Field(default_factory=Match)
     target_type: str = ""
     target_resources: Texts = ()
     target_secure_tags: tuple[SecureTag, ...] = ()

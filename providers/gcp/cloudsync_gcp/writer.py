@@ -9,6 +9,8 @@ import time
 import uuid
 from functools import partial
 
+from pydantic import Field
+
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Step
 from cloudsync.provider.errors import ProviderError, Transient
@@ -48,7 +50,7 @@ class Operation(GoogleAnswer):
 
     name: str
     status: str
-    error: Problems = Problems()
+    error: Problems = Field(default_factory=Problems)
     http_error_status_code: int = 0
     http_error_message: str = ""
 
