@@ -8,16 +8,14 @@ One firewall is the VPC rules for exactly its targets. How a plan comes about, i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from cloudsync.provider.base import ProviderBase
 from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
     Account,
-    AccountModel,
     Capabilities,
-    FirewallModel,
     FirewallSpec,
     Present,
     Reader,
@@ -44,14 +42,14 @@ _PROTOCOLS = frozenset(
 class GcpProvider(ProviderBase[GcpAccount, GcpFirewall]):
     """Google Cloud VPC firewall rules."""
 
-    api_version: ClassVar[str] = API_VERSION
-    type: ClassVar[str] = "gcp"
-    sdk: ClassVar[str | None] = "google.auth"
-    extra: ClassVar[str | None] = "gcp"
-    account_settings: ClassVar[AccountModel] = GcpAccount
-    firewall_settings: ClassVar[FirewallModel] = GcpFirewall
-    default_endpoint: ClassVar[str] = ENDPOINT
-    capabilities: ClassVar[Capabilities] = Capabilities(
+    api_version = API_VERSION
+    type = "gcp"
+    sdk = "google.auth"
+    extra = "gcp"
+    account_settings = GcpAccount
+    firewall_settings = GcpFirewall
+    default_endpoint = ENDPOINT
+    capabilities = Capabilities(
         protocols=_PROTOCOLS,
         icmp_types=False,
         private_is_public=True,
@@ -65,10 +63,7 @@ class GcpProvider(ProviderBase[GcpAccount, GcpFirewall]):
         notes=(
             (
                 "no SCTP, no ICMP types",
-                (
-                    "ports are for tcp and udp:"
-                    " https://cloud.google.com/compute/docs/reference/rest/v1/firewalls"
-                ),
+                "ports are for tcp and udp: https://cloud.google.com/compute/docs/reference/rest/v1/firewalls",
             ),
             ("256 networks a rule", "more are written as several rules"),
             (
