@@ -3,13 +3,27 @@ code of a type. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from cloudsync.rules import NetworkSet, Rule, protocols
+from cloudsync.rules import NetworkSet, Rule, RuleSet, protocols
 
 CODES = 256
 """Codes of an ICMP type: type and code are one number in `Rule.first` and `Rule.last`."""
+
+WITHOUT_OTHER_PORTS = frozenset(
+    name
+    for number in range(256)
+    if (name := protocols.name(number, number)) not in ("dccp", "sctp", "udplite")
+)
+"""Every protocol but those with ports besides tcp and udp: what a vendor can say exactly whose
+rules have ports for these two only, and let in all of any other protocol."""
+
+
+def beyond(rules: RuleSet, sayable: Iterable[str]) -> RuleSet:
+    """The part that no rule of a vendor says without letting more in. `sayable`: the protocols that
+    its rules name; everything as a whole they say too."""
+    return rules - rules.of_protocols(*sorted(sayable)) - rules.where(rules.everything_from())
 
 
 def single_selectors(rule: Rule) -> Iterator[Rule]:

@@ -27,15 +27,6 @@ from cloudsync.rules import ANY, NOTHING, NetworkSet, Rule, RuleSet, protocols
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import Family
 
-WITHOUT_NARROW_RULES = frozenset({"dccp", "sctp", "udplite"})
-"""Protocols with ports of which AWS lets in all of them or none: any number but those of tcp, udp
-and ICMP opens "all ports" (API_IpPermission). A protocol without ports is exact by that."""
-EXPRESSIBLE = frozenset(
-    name
-    for number in range(256)
-    if (name := protocols.name(number, number)) not in WITHOUT_NARROW_RULES
-)
-"""Protocols that a permission can name without letting in more."""
 _NAMED = ("tcp", "udp", "icmp", "icmpv6")
 _NUMBERED = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_IpRange.html; `&` is missing in the
@@ -225,12 +216,6 @@ def permissions_of(
         for piece in single_selectors(single):
             selector = Selector.spelling(piece)
             yield Permission(selector, source, piece.sources, plain(description), weight)
-
-
-def inexpressible(rules: RuleSet) -> RuleSet:
-    """The part AWS has no narrow rule for: of protocols with ports other than tcp and udp it lets
-    in all ports."""
-    return rules - rules.of_protocols(*sorted(EXPRESSIBLE)) - rules.where(rules.everything_from())
 
 
 def request(permissions: Iterable[Permission], *, described: bool) -> list[dict[str, Any]]:

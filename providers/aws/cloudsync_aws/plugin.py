@@ -27,15 +27,10 @@ from cloudsync.provider.contract import (
     Writer,
 )
 from cloudsync.provider.phrases import count
+from cloudsync.provider.selectors import WITHOUT_OTHER_PORTS, beyond
 from cloudsync.provider.steps import take_marker_off, write_marker
 from cloudsync_aws.native import Found, change_of, creation, marked, unmarked
-from cloudsync_aws.permissions import (
-    EXPRESSIBLE,
-    LIST_IDS,
-    MAX_DESCRIPTION,
-    Permission,
-    inexpressible,
-)
+from cloudsync_aws.permissions import LIST_IDS, MAX_DESCRIPTION, Permission
 from cloudsync_aws.settings import DEFAULT_QUOTA, AwsAccount, AwsFirewall
 
 if TYPE_CHECKING:
@@ -58,7 +53,8 @@ class AwsProvider(ProviderBase[AwsAccount, AwsFirewall]):
     account_settings = AwsAccount
     firewall_settings = AwsFirewall
     capabilities = Capabilities(
-        protocols=EXPRESSIBLE,
+        # Any number but those of tcp, udp and ICMP opens "all ports" (API_IpPermission).
+        protocols=WITHOUT_OTHER_PORTS,
         icmp_types=True,
         private_is_public=True,
         attaches=False,
@@ -129,7 +125,7 @@ class AwsProvider(ProviderBase[AwsAccount, AwsFirewall]):
             return (
                 take_marker_off(identity, target, unmarked(group.group_id, target.spec.marker)),
             )
-        if rest := inexpressible(target.rules):
+        if rest := beyond(target.rules, WITHOUT_OTHER_PORTS):
             return Refusal(
                 f"AWS lets in all ports of a protocol other than tcp and udp, or none; it has no "
                 f"rule for: {', '.join(map(str, rest))}"

@@ -3,7 +3,7 @@ conflict, not a success."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cloudsync.provider.contract import Step
@@ -12,11 +12,6 @@ from cloudsync.provider.retry import retried
 from cloudsync.rules.frozen import dataclass
 from cloudsync_aws.client import Api
 from cloudsync_aws.native import Change
-
-
-class NotThereYet(Transient):
-    """EC2 is eventually consistent: a group that was just created may not be known everywhere
-    yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +35,17 @@ class AwsWriter:
                 " meanwhile)"
             )
         if change.rules:
-            rules = {"GroupId": answer.get("GroupId"), "IpPermissions": change.rules}
-            retried(
-                lambda: self._authorize_new(rules),
-                deadline=self.api.account.deadline,
-                safe=lambda error: isinstance(error, NotThereYet),
-            )
+            self._authorize_new(str(answer.get("GroupId")), change.rules)
 
-    def _authorize_new(self, rules: Mapping[str, Any]) -> None:
+    def _authorize_new(self, group_id: str, rules: Sequence[Mapping[str, Any]]) -> None:
+        """EC2 is eventually consistent: a group that was just created may not be known everywhere
+        yet."""
+        parameters = {"GroupId": group_id, "IpPermissions": rules}
         try:
-            self.api.write("AuthorizeSecurityGroupIngress", rules)
+            retried(
+                lambda: self.api.write("AuthorizeSecurityGroupIngress", parameters),
+                deadline=self.api.account.deadline,
+                safe=lambda error: isinstance(error, NotFound),
+            )
         except NotFound as error:
-            raise NotThereYet(error.message) from None
+            raise Transient(error.message) from None

@@ -19,8 +19,8 @@ import requests
 from keystoneauth1 import exceptions as ks
 from keystoneauth1.adapter import Adapter
 from keystoneauth1.identity import BaseIdentityPlugin
-from pydantic import TypeAdapter, ValidationError
 
+from cloudsync.provider.answers import understood
 from cloudsync.provider.contract import Account
 from cloudsync.provider.errors import (
     AuthError,
@@ -88,8 +88,7 @@ class Api:
     def get(self, path: str, model: type[Model]) -> Model:
         """One answer of Neutron's. Raises `ProviderError`."""
         answer = self._read(self._network_call, f"/v2.0/{path}", {})
-        value: Model = _understood(f"GET {path}", TypeAdapter(model), answer)
-        return value
+        return understood(f"GET {path}", answer, model)
 
     def write(
         self,
@@ -134,13 +133,12 @@ class Api:
         query: Mapping[str, str],
     ) -> tuple[Model, ...]:
         items: dict[str, Model] = {}
-        several = TypeAdapter(list[model])  # type: ignore[valid-type]  # pydantic takes any type
         more = dict(query)
         while True:
             answer = self._read(call, path, more)
             if not isinstance(answer, dict) or not isinstance(answer.get(key), list):
                 raise Transient(f"GET {path}: an answer without {key}")
-            page = _understood(f"GET {path}", several, answer[key])
+            page = [understood(f"GET {path}", item, model) for item in answer[key]]
             for item in page:
                 # A marker that is gone starts the list again: measured on Neutron 29.
                 if (id_ := str(getattr(item, "id", len(items)))) in items:
@@ -302,16 +300,6 @@ def _error_of(response: requests.Response) -> tuple[str, str]:
     if not isinstance(inner, dict):
         return "", ""
     return plain(str(inner.get("type", "")))[:80], plain(str(inner.get("message", "")))[:200]
-
-
-def _understood(what: str, model: TypeAdapter[Any], answer: Any) -> Any:
-    try:
-        return model.validate_python(answer)
-    except ValidationError as error:
-        where = ".".join(str(word) for word in error.errors()[0]["loc"])
-        raise Transient(
-            f"{what}: an answer that cannot be understood ({plain(where)[:80]})"
-        ) from None
 
 
 def _next_marker(links: Any) -> dict[str, str] | None:
