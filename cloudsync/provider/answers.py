@@ -3,6 +3,7 @@ made fit for people."""
 
 from __future__ import annotations
 
+import threading
 import unicodedata
 from collections.abc import Iterable
 from ipaddress import ip_network
@@ -16,6 +17,7 @@ from cloudsync.rules.networks import NetworkSet
 Item = TypeVar("Item")
 Model = TypeVar("Model", bound=BaseModel)
 _LONGEST_FIELD = 80
+_building = threading.Lock()
 
 Listed = Annotated[tuple[Item, ...], BeforeValidator(lambda value: () if value is None else value)]
 """A list in an answer, for vendors that send null for an empty one: `tags: Listed[str] = ()`."""
@@ -50,6 +52,7 @@ class NotUnderstood(Transient):
 
 def understood(what: str, answer: object, model: type[Model], *, write: bool = False) -> Model:
     """The answer as its model. Raises `NotUnderstood`, which names the field, never its value."""
+    _build(model)
     try:
         return model.model_validate(answer)
     except ValidationError as error:
@@ -59,6 +62,14 @@ def understood(what: str, answer: object, model: type[Model], *, write: bool = F
         raise NotUnderstood(
             f"{what}: an answer that cannot be understood ({where})", fate_unknown=write
         ) from None
+
+
+def _build(model: type[BaseModel]) -> None:
+    """Build a model whose building was put off; the first of several threads does. Older releases
+    of pydantic have no lock of their own."""
+    if not model.__pydantic_complete__:
+        with _building:
+            model.model_rebuild()
 
 
 def printable(text: str) -> str:

@@ -132,8 +132,8 @@ class AwsProvider(ProviderBase[AwsAccount, AwsFirewall]):
             )
         present = observed if isinstance(observed, Present) else None
         ordered = calls(group, present, target)
-        if isinstance(ordered, str):
-            return Refusal(ordered)
+        if isinstance(ordered, Refusal):
+            return ordered
         if present is None:
             return (self._create(target, ordered),)
         steps = [

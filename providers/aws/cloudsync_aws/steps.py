@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cloudsync.provider.contract import Present, Target, Touched
+from cloudsync.provider.contract import Present, Refusal, Target, Touched
 from cloudsync.provider.everything import with_everything
 from cloudsync.provider.quota import Call, Difference, add_then_remove, letting_in, within_quota
 from cloudsync.provider.selectors import single_networks
@@ -20,7 +20,7 @@ from cloudsync_aws.permissions import Permission, fewest_rules, permissions_of
 
 def calls(
     group: Found, observed: Present | None, target: Target
-) -> tuple[Call[Permission], ...] | str:
+) -> tuple[Call[Permission], ...] | Refusal:
     """The calls in order; or why they do not fit. `observed`: None for a group that does not
     exist."""
     before = observed.rules if observed is not None else NOTHING
@@ -31,7 +31,7 @@ def calls(
     compact = _compact(group, target, change.adding)
     if group.has_room(compact.adding):
         return add_then_remove(before, target, compact)
-    return _over_quota(group, change)
+    return Refusal(_over_quota(group, change))
 
 
 def _difference(group: Found, observed: Present | None, target: Target) -> Difference[Permission]:
