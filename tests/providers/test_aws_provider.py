@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
+from cloudsync.provider.answers import understood
 from cloudsync.provider.contract import (
     Absent,
     Account,
@@ -32,7 +33,7 @@ from cloudsync.provider.errors import (
 )
 from cloudsync.provider.marker import Marker
 from cloudsync_aws import provider
-from cloudsync_aws.answers import Group, Instance
+from cloudsync_aws.answers import Group, Instance, Reservation
 from cloudsync_aws.machines import fleet
 from cloudsync_aws.settings import AwsAccount, AwsFirewall
 from tests.doubles.ec2 import Ec2Double, fault_body
@@ -68,6 +69,7 @@ def tcp(first: int, last: int | None = None, **sources: Any) -> dict[str, Any]:
 
 
 SSH = tcp(22)
+GROUP = {"GroupId": "sg-1", "GroupName": "web", "VpcId": "vpc-1", "IpPermissions": []}
 
 
 @pytest.fixture
@@ -716,14 +718,44 @@ def test_the_configured_endpoint_comes_before_the_environment(
     assert provider.endpoint(region.account()) == cloud.endpoint
 
 
+NIC: dict[str, Any] = {"NetworkInterfaceId": "eni-1", "Groups": []}
+
+
+@pytest.mark.parametrize(
+    ("model", "answer"),
+    [
+        (Group, {}),
+        (Group, {**GROUP, "Tags": [{"Value": "shop"}]}),
+        (Group, {**GROUP, "IpPermissions": None}),
+        (Reservation, {"Instances": [{"InstanceId": "i-1"}]}),
+        (Reservation, {"Instances": [{"InstanceId": "i-1", "NetworkInterfaces": [{}]}]}),
+        (
+            Reservation,
+            {
+                "Instances": [
+                    {
+                        "InstanceId": "i-1",
+                        "NetworkInterfaces": [{**NIC, "Association": {"PublicIp": "somewhere"}}],
+                    }
+                ]
+            },
+        ),
+    ],
+)
+def test_an_answer_with_something_missing_or_strange_is_not_understood(
+    model: type[Group | Reservation], answer: dict[str, Any]
+) -> None:
+    with pytest.raises(Transient, match="cannot be understood"):
+        understood("Describe", answer, model)
+
+
 def test_a_group_is_understood_once_however_many_instances_it_is_on() -> None:
     inbound = tuple(tcp(port) for port in range(1000, 1060))
-    answer = {"GroupId": "sg-1", "GroupName": "web", "VpcId": "vpc-1", "IpPermissions": inbound}
-    groups = {"sg-1": Group.model_validate(answer)}
+    groups = {"sg-1": Group.model_validate({**GROUP, "IpPermissions": inbound})}
     spec = FirewallSpec("web", AwsFirewall(vpc_id="vpc-0123456789abcdef0"), MARK)
 
     def look(count: int) -> int:
-        nic = {"NetworkInterfaceId": "eni-1", "Groups": [{"GroupId": "sg-1"}]}
+        nic = {**NIC, "Groups": [{"GroupId": "sg-1"}]}
         instances = [
             Instance.model_validate({"InstanceId": f"i-{n}", "NetworkInterfaces": [nic]})
             for n in range(count)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Annotated
 
-from pydantic import AliasPath, BeforeValidator, ConfigDict, Field, IPvAnyAddress
+from pydantic import AliasPath, ConfigDict, Field, IPvAnyAddress
 from pydantic.alias_generators import to_pascal
 
 from cloudsync.provider import answers
@@ -20,10 +20,6 @@ from cloudsync_aws.permissions import Permission, Selector, UnknownPermission
 
 Lists = Mapping[str, NetworkSet | ProviderError]
 """The networks of prefix lists by id; the error for one that could not be read."""
-Tags = Annotated[
-    Mapping[str, str],
-    BeforeValidator(lambda tags: {tag["Key"]: tag.get("Value", "") for tag in tags or ()}),
-]
 PublicAddress = Annotated[
     IPvAnyAddress | None, Field(validation_alias=AliasPath("Association", "PublicIp"))
 ]
@@ -33,6 +29,24 @@ class Answer(answers.Answer):
     """A part of an answer."""
 
     model_config = ConfigDict(alias_generator=to_pascal)
+
+
+class Tag(Answer):
+    """A tag."""
+
+    key: str
+    value: str = ""
+
+
+class Tagged(Answer):
+    """Something that has tags."""
+
+    tags: Listed[Tag] = ()
+
+    @property
+    def tags_by_key(self) -> Mapping[str, str]:
+        """Their values."""
+        return {tag.key: tag.value for tag in self.tags}
 
 
 class Source(Answer):
@@ -80,13 +94,12 @@ class IpPermission(Answer):
             yield Permission(selector, f"the group {name}", None, source.description, weight=1)
 
 
-class Group(Answer):
+class Group(Tagged):
     """A security group."""
 
     group_id: str
     group_name: str
     vpc_id: str
-    tags: Tags = {}
     ip_permissions: tuple[IpPermission, ...]
 
     @property
@@ -147,12 +160,11 @@ class Nic(Answer):
         return tuple(dict.fromkeys(str(address) for address in (*mapped, *ipv6) if address))
 
 
-class Instance(Answer):
+class Instance(Tagged):
     """An instance."""
 
     instance_id: str
     vpc_id: str = ""
-    tags: Tags = {}
     network_interfaces: tuple[Nic, ...]
     endpoint: str = Field("", validation_alias=AliasPath("MetadataOptions", "HttpEndpoint"))
     tokens: str = Field("", validation_alias=AliasPath("MetadataOptions", "HttpTokens"))
@@ -162,7 +174,7 @@ class Instance(Answer):
     @property
     def name(self) -> str:
         """Its tag `Name`; its id if it has none."""
-        return self.tags.get("Name") or self.instance_id
+        return self.tags_by_key.get("Name") or self.instance_id
 
     @property
     def groups(self) -> Mapping[str, str]:

@@ -69,7 +69,7 @@ def names_of(specs: Iterable[FirewallSpec]) -> Mapping[str, str]:
 def listed(group: Group, names: Mapping[str, str]) -> ListedFirewall:
     """A group, without its rules. `names`: as `names_of` has them."""
     of = next((names[identity] for identity in group.identities if identity in names), None)
-    marker = MARKER.read(group.tags)
+    marker = MARKER.read(group.tags_by_key)
     return ListedFirewall(group.group_id, group.group_name, of, marker, (), kind=KIND)
 
 

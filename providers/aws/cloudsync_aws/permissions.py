@@ -106,11 +106,9 @@ class Selector:
 
     def __str__(self) -> str:
         """`tcp/80-90`, `everything`, for people."""
-        if self.first in (None, -1) or self.protocol not in ("tcp", "udp"):
-            return "everything" if self.protocol == "-1" else self.protocol
-        return f"{self.protocol}/{self.first}" + (
-            f"-{self.last}" if self.first != self.last else ""
-        )
+        if (rule := self.rule(ANY)) is None:
+            return f"{self.protocol}/0"
+        return "everything" if rule.protocol == "all" else rule.protocol_and_ports
 
 
 @dataclass(frozen=True, slots=True)

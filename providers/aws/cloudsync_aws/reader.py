@@ -74,11 +74,11 @@ class AwsReader(ReaderBase):
         return Present(
             id=group.group_id,
             rules=rules.rules,
-            marker=MARKER.read(group.tags),
+            marker=MARKER.read(group.tags_by_key),
             listed=rules.listed,
             kept=tuple(other.kept for other in others),
             objects=rules.objects,
-            managed_by=owners_of(group.tags, group.group_name),
+            managed_by=owners_of(group.tags_by_key, group.group_name),
             described=rules.described,
             native=Found(
                 account.rules_per_group,

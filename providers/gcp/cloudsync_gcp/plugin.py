@@ -24,19 +24,12 @@ from cloudsync.provider.contract import (
     Target,
     Writer,
 )
-from cloudsync.rules import protocols
+from cloudsync.provider.selectors import WITHOUT_OTHER_PORTS
 from cloudsync_gcp.settings import ENDPOINT, LONGEST_TEXT, GcpAccount, GcpFirewall
 
 if TYPE_CHECKING:
     from cloudsync.provider.access import Access
     from cloudsync.provider.init import Starter
-
-# Any protocol without ports may be named by its number; by the API's description ports are for
-# tcp and udp only.
-_WITH_PORTS_ELSEWHERE = {33, 132, 136}
-_PROTOCOLS = frozenset(
-    protocols.name(number, number) for number in range(256) if number not in _WITH_PORTS_ELSEWHERE
-)
 
 
 class GcpProvider(ProviderBase[GcpAccount, GcpFirewall]):
@@ -50,7 +43,9 @@ class GcpProvider(ProviderBase[GcpAccount, GcpFirewall]):
     firewall_settings = GcpFirewall
     default_endpoint = ENDPOINT
     capabilities = Capabilities(
-        protocols=_PROTOCOLS,
+        # Any protocol without ports may be named by its number; by the API's description ports are
+        # for tcp and udp only.
+        protocols=WITHOUT_OTHER_PORTS,
         icmp_types=False,
         private_is_public=True,
         attaches=False,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from cloudsync.provider.contract import Target
+from cloudsync.provider.selectors import beyond
 from cloudsync.rules import Rule, RuleSet, protocols
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NetworkSet
@@ -60,9 +61,10 @@ def inexpressible(rules: RuleSet, known: Iterable[str]) -> RuleSet:
     """The part that VPC rules cannot express: ICMP types, and ports of another protocol than
     `known` ones. All of a protocol they can."""
     types = RuleSet.of(rule for rule in rules.of_protocols("icmp", "icmpv6") if rule.ports)
-    rest = rules - rules.of_protocols(*known) - rules.where(rules.everything_from())
     return types | RuleSet.of(
-        rule for rule in rest if rule.has_ports and (rule.first, rule.last) != protocols.EVERY_PORT
+        rule
+        for rule in beyond(rules, known)
+        if rule.has_ports and (rule.first, rule.last) != protocols.EVERY_PORT
     )
 
 
