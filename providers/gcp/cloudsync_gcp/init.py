@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from cloudsync.provider.contract import Account
 from cloudsync.provider.init import (
     Answers,
-    Credential,
     Question,
     Starter,
     VisibleMachine,
+    credentials,
     noted,
     words,
 )
@@ -67,9 +67,8 @@ STARTER = Starter(
     title="Google Cloud",
     account=_account,
     firewall=_firewall,
-    credentials=(
-        Credential("GOOGLE_APPLICATION_CREDENTIALS"),
-        Credential(file=".config/gcloud/application_default_credentials.json"),
+    credentials=credentials(
+        "GOOGLE_APPLICATION_CREDENTIALS", "~/.config/gcloud/application_default_credentials.json"
     ),
     questions=(
         Question(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cloudsync.provider.contract import Absent, Present, Refusal, Step, StepKind, Target
+from cloudsync.provider.steps import take_marker_off
 from cloudsync.rules import RuleSet
 from cloudsync.rules.frozen import dataclass
 from cloudsync_gcp import denials, provider
@@ -112,8 +113,8 @@ def _releasing(firewall: Firewall, target: Target) -> tuple[Step, ...]:
     """Takes the marker out of the descriptions; what people wrote and who needs a rule stays."""
     marked_rules = (owned for owned in firewall.owned if owned.rule.marker is not None)
     writes = tuple(described(owned, owned.rule.text) for owned in marked_rules)
-    summary = f'take the owner marker off "{firewall.prefix}"'
-    return (Step(summary, StepKind.MARK, target.rules, native=Writes(writes)),) if writes else ()
+    step = take_marker_off(firewall.prefix, target, Writes(writes))
+    return (step,) if writes else ()
 
 
 def _marking(firewall: Firewall, target: Target, stages: Sequence[Stage]) -> Stage:
