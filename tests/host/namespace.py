@@ -9,6 +9,7 @@ import os
 import shutil
 import socketserver
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -73,7 +74,7 @@ class Program:
             "kind=read\n"
             'case "$*" in *-f*) kind=write;; esac\n'
             "[ -e trouble ] && { [ ! -e only ] || [ -e only.$kind ]; }"
-            ' && exec /usr/bin/env python3 -S -E trouble.py $$ "$@"\n'
+            f' && exec {sys.executable} -I -S trouble.py $$ "$@"\n'
             f'case "$*" in *-f*)\n'
             f'  {nft} "$@" < text.$$; code=$?; rm -f text.$$\n'
             f"  [ $code = 0 ] && {nft} list table inet cloudsync > history.$(date +%s%N)"
