@@ -16,7 +16,6 @@ import gc
 import importlib
 import json
 import os
-import pkgutil
 import select
 import signal
 import socket
@@ -41,7 +40,6 @@ SDKS: Mapping[str, tuple[str, ...]] = {
     "gcp": ("cloudsync_gcp.reader", "cloudsync_gcp.writer"),
 }
 """What commands of a vendor with a large SDK have loaded; with `all`, everything."""
-NOT_LOADED = ("cloudsync.testing", "cloudsync.action", "cloudsync.__main__")
 TIMEOUT_SECONDS = 110.0
 
 
@@ -172,16 +170,17 @@ def main() -> None:
 
 def _load(sdk: str) -> None:
     """All modules of the command, and what is built when it first reads a configuration."""
-    import cloudsync
     from cloudsync.cli.main import run
+    from tests.loaded import complete_classes, load_command, load_ec2
 
-    for each in pkgutil.walk_packages(cloudsync.__path__, "cloudsync."):
-        if not each.name.startswith(NOT_LOADED):
-            importlib.import_module(each.name)
+    load_command()
     for vendor, modules in SDKS.items():
         if sdk in (vendor, "all"):
             for module in modules:
                 importlib.import_module(module)
+            if vendor == "aws":
+                load_ec2()
+    complete_classes()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "cloudsync.toml"
         file.write_text(

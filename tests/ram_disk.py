@@ -18,7 +18,6 @@ ONLY_STATE = (
     "tests/openstack/test_conformance.py",
     "tests/openstack/test_crash.py",
     "tests/unit/test_history.py",
-    "tests/unit/test_history_processes.py",
     "tests/unit/test_state.py",
     "tests/unit/test_watch_loop.py",
 )

@@ -158,6 +158,7 @@ class Service:
         self._not_published = ""
         self._posting = threading.Lock()
         self._memory: Memory | None = None
+        self._loaded = False
 
     @property
     def configuration(self) -> Configuration:
@@ -216,8 +217,15 @@ class Service:
         self.rhythm = self.rhythm.end(
             self.clock.now(), _trouble(run), _wake(run.report, self.clock.now())
         )
-        # Sockets of failed connections stand in cycles with their errors, and the process goes on.
+        self._forget_garbage()
+
+    def _forget_garbage(self) -> None:
+        """Sockets of failed connections stand in cycles with their errors, and the process goes on.
+        What the first run has loaded stays until the end, and is not looked through again."""
         gc.collect()
+        if not self._loaded:
+            gc.freeze()
+            self._loaded = True
 
     def _begin(self) -> tuple[str, ...]:
         """A run begins, and sees what happened until now: the firewalls that it is about."""

@@ -20,9 +20,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -189,18 +188,16 @@ def _say(wire: IO[bytes], answer: Mapping[str, Any]) -> None:
 
 
 def _warm(providers: Sequence[str]) -> None:
-    """Everything a run would import, by a run on a file; the plugins with the models of their
-    settings; and what the SDKs load when they are used first."""
+    """Everything a run would import, compile or build, the rest by a run on a file; and what the
+    SDKs load when they are used first."""
     from cloudsync.cli.main import run
-    from cloudsync.provider import registry
+    from tests.loaded import complete_classes, load_command, load_ec2
 
+    load_command()
     for name in providers:
         for module in _MODULES[name]:
             importlib.import_module(module)
-        if name in registry.names():
-            plugin = registry.load(name)
-            for settings in (plugin.account_settings, plugin.firewall_settings):
-                settings.model_rebuild()
+    complete_classes()
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:  # noqa: PTH123 - the null device
         file = Path(folder) / "cloudsync.toml"
         file.write_text(
@@ -214,27 +211,7 @@ def _warm(providers: Sequence[str]) -> None:
             assert run(["plan", "-c", str(file), "--out", f"{folder}/plan.json"]) == 0
             assert run(["apply", "-c", str(file), "--auto-approve"]) == 0
     if "aws" in providers:
-        _warm_boto()
-
-
-def _warm_boto() -> None:
-    import boto3
-    from botocore.loaders import JSONFileLoader
-
-    JSONFileLoader.load_file = read_once()
-    boto3.Session(region_name="eu-central-1").client(
-        "ec2", aws_access_key_id="a", aws_secret_access_key="b"
-    )
-
-
-def read_once() -> Callable[[Any, str], Any]:
-    """For botocore's `JSONFileLoader.load_file`: every client reads EC2's description again, for
-    half a second; here it is read once."""
-    from botocore.loaders import JSONFileLoader
-
-    plain = JSONFileLoader.load_file
-    read = cache(lambda path: plain(JSONFileLoader(), path))
-    return lambda _, path: read(path)
+        load_ec2()
 
 
 _for_good = contextlib.ExitStack()

@@ -16,11 +16,11 @@ from cloudsync.testing.run import hold_to_the_laws
 from tests.conformance.http_stage import HttpStage
 from tests.crash.site import NAME, SSH, Site
 from tests.crash.vendors import VENDORS
-from tests.crash.zygote import read_once
 from tests.doubles.engine import FakeEngine
 from tests.doubles.http import Fault
 from tests.fuzz.bent import DICE, JUNK, bend, bounded, tear
 from tests.fuzz.conftest import Typed
+from tests.loaded import read_once
 
 pytestmark = pytest.mark.emulator
 HAS = (SSH, "tcp/80", "tcp/8080", "tcp/9000 from 203.0.113.0/24")
