@@ -58,6 +58,10 @@ class HostStage(StageBase):
     def rules(self, name: str) -> Sequence[Spelled]:
         return rules_in(self.machine.listing())
 
+    def version(self, name: str) -> object:
+        # The table has no version, but a transaction is about single elements of its sets.
+        return self.rules(name)
+
     def history(self, name: str) -> Sequence[RuleSet]:
         return [state for text in self.machine.history() if (state := lets_in(text)) is not None]
 

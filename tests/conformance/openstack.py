@@ -43,6 +43,8 @@ class OpenStackStage(HttpStage):
             "project_id": self.project.id,
         }
         self.port: Json | None = None
+        self.theirs: str | None = None
+        """The group of somebody else that the machine is under."""
 
     def settings(self, name: str) -> Mapping[str, Any]:
         return {"name": name}
@@ -69,6 +71,10 @@ class OpenStackStage(HttpStage):
             for rule in self._of(name)["security_group_rules"]
             if is_network_rule(rule)
         ]
+
+    def version(self, name: str) -> object:
+        # A group's revision is not compared, but a write is about a single rule.
+        return self.rules(name)
 
     def add_neighbour(self, name: str) -> str:
         network = self.project.add_network()
@@ -120,6 +126,17 @@ class OpenStackStage(HttpStage):
             more = {"port_security_enabled": False, "security_groups": []}
             self.port = self.project.add_port(self.project.add_network(), name="web-1", **more)
         return {"ports": ["web-1"]}
+
+    def put_under_another(self, name: str, rules: Sequence[Spelled]) -> None:
+        self.theirs = self.project.add_group("theirs")["id"]
+        self.project.add_rules(self.theirs, [one for rule in rules for one in by_hand(rule)])
+        network = self.project.add_network("203.0.113.0/24")  # the Internet reaches it
+        self.port = self.project.add_port(network, name="web-1", security_groups=[self.theirs])
+
+    def under_another(self, name: str) -> bool:
+        assert self.port is not None
+        port = self.project.get_port(self.port["id"])
+        return port["port_security_enabled"] and self.theirs in port["security_groups"]
 
     def _of(self, name: str) -> Json:
         group = self.project.group(name)

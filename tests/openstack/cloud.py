@@ -102,9 +102,9 @@ class Project:
         found: Json = self.ask("GET", f"quotas/{self.id}/details.json")["quota"]
         return found
 
-    def add_network(self) -> str:
+    def add_network(self, cidr: str = "10.20.0.0/16") -> str:
         network: str = self.ask("POST", "networks", {"network": {"name": "net"}})["network"]["id"]
-        subnet = {"network_id": network, "cidr": "10.20.0.0/16", "ip_version": 4}
+        subnet = {"network_id": network, "cidr": cidr, "ip_version": 4}
         self.ask("POST", "subnets", {"subnet": subnet})
         return network
 
