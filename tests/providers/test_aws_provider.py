@@ -623,10 +623,11 @@ def test_a_write_whose_answer_is_lost_has_an_unknown_fate_and_is_not_repeated(
 def test_a_server_that_does_not_answer_is_given_up_in_time(
     region: Region, cloud: Ec2Double
 ) -> None:
-    cloud.fail(Fault("POST", "/DescribeSecurityGroups", "delay", seconds=2.5, times=1))
+    region.read()  # what the SDK loads once takes long on a busy machine
+    cloud.fail(Fault("POST", "/DescribeSecurityGroups", "stall", times=99))
     start = time.monotonic()
     assert isinstance(region.read(seconds=0.4), Unreadable)
-    assert time.monotonic() - start < 2.4
+    assert time.monotonic() - start < 5
 
 
 # Credentials: every failure is one clear line, and nothing was asked

@@ -800,10 +800,10 @@ def test_pages_that_do_not_end_are_unreadable(project: Project, cloud: ComputeDo
 def test_a_server_that_does_not_answer_is_given_up_in_time(
     project: Project, cloud: ComputeDouble
 ) -> None:
-    cloud.fail(Fault("GET", RULES, "delay", seconds=1.5))
+    cloud.fail(Fault("GET", RULES, "stall", times=99))
     start = time.monotonic()
     assert isinstance(project.read(seconds=0.4), Unreadable)
-    assert time.monotonic() - start < 1.3
+    assert time.monotonic() - start < 5
 
 
 # Credentials

@@ -534,11 +534,11 @@ def test_a_write_whose_answer_is_lost_has_an_unknown_fate_and_is_not_repeated(
 def test_a_server_that_does_not_answer_is_given_up_in_time(
     project: Project, cloud: HetznerDouble
 ) -> None:
-    cloud.fail(Fault("GET", "/firewalls", "delay", seconds=1.5, times=1))
+    cloud.fail(Fault("GET", "/firewalls", "stall", times=99))
     start = time.monotonic()
     observed = project.read(seconds=0.4)
     assert isinstance(observed, Unreadable)
-    assert time.monotonic() - start < 1.3
+    assert time.monotonic() - start < 5
 
 
 def test_reading_a_firewall_takes_work_that_grows_with_the_servers_it_covers(
