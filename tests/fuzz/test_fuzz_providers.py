@@ -104,6 +104,7 @@ def test_law1_reads_that_answer_anything_are_understood_or_unknown_and_nothing_i
 
 def test_law3_writes_that_answer_anything_leave_the_laws_whole(site: Site, types: Typed) -> None:
     stage: Any = site.stage
+    site.patient = True
     config = str(site.configure())
     words = (
         "apply",
@@ -118,6 +119,8 @@ def test_law3_writes_that_answer_anything_leave_the_laws_whole(site: Site, types
     first = len(stage.double.calls)
     assert types("plan", "-c", config)[0] in (0, 3)
     reads = len(stage.double.calls) - first
+    site.patient = False  # what answers anything may answer that it is never done
+    site.configure()
 
     @bounded(30)
     @given(dice=DICE)
@@ -149,7 +152,7 @@ knows."""
 def test_what_only_answers_have_is_never_sent_back(site: Site, types: Typed) -> None:
     """Whatever it is named and holds: a write that echoes it is refused, and the run would fail."""
     stage: Any = site.stage
-    site.deadline = "20s"
+    site.patient = True
     config = str(site.configure())
     words = ("apply", "-c", config, "--auto-approve", "--allow-close", "1000")
 
@@ -239,7 +242,7 @@ def test_law1_what_an_engine_or_a_vendor_keeps_back_closes_nothing(
 ) -> None:
     """Both at once too: 404 about what exists, another engine under the host's name, reads that lag
     behind a write, fields that only answers have. Once all is answered, the next run finishes."""
-    site.attach, site.deadline = False, "20s"
+    site.attach, site.patient = False, True
     with FakeEngine(tmp_path, containers=0) as engine:
         site.host, site.policy = {"docker": engine.endpoint}, {"expose": "labelled"}
         world = Concealing(engine, site)
