@@ -57,6 +57,7 @@ mon data = {folder}/mon
 [osd.0]
 osd data = {folder}/osd
 osd objectstore = memstore
+osd class dir = {classes}
 [client.rgw]
 rgw data = {folder}/rgw
 rgw frontends = beast endpoint=127.0.0.1:{gateway}
@@ -94,7 +95,15 @@ class Ceph:
             (self.folder / name).mkdir(parents=True)
         (self.folder / "keyring").touch()
         fsid, osd = str(uuid.uuid4()), str(uuid.uuid4())
-        conf = _CONF.format(fsid=fsid, folder=self.folder, mon=self.mon, gateway=self.gateway)
+        # Debian 13's own default is a relative path.
+        (classes,) = Path("/usr/lib").glob("*/rados-classes")
+        conf = _CONF.format(
+            fsid=fsid,
+            folder=self.folder,
+            mon=self.mon,
+            gateway=self.gateway,
+            classes=classes,
+        )
         (self.folder / "ceph.conf").write_text(conf)
         address, monmap = f"[v2:127.0.0.1:{self.mon}/0]", str(self.folder / "monmap")
         self._run("monmaptool", "--create", "--fsid", fsid, "--addv", "a", address, monmap)

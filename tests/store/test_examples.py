@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -109,6 +110,9 @@ def test_the_swarm_stack_keeps_to_the_compose_schema() -> None:
     assert {shard.number for shard in slots} == set(range(replicas))
 
 
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="needs systemd-analyze (package systemd)"
+)
 @pytest.mark.parametrize("name", ["cloudsync-shard@.service", "cloudsync-publish.service"])
 def test_systemd_units_are_units(name: str, tmp_path: Path) -> None:
     text = (FLEET / "systemd" / name).read_text().replace("/usr/local/bin/cloudsync", "/bin/true")
