@@ -247,7 +247,7 @@ class Witness:
 
     def __init__(self, lab: Lab, wanted: Passed) -> None:
         self.lab, self.wanted = lab, wanted
-        self.sent = 0
+        self.sent = self.rounds = 0
         self.strays: list[float] = []
         self._seen: dict[str, set[int]] = {kind: set() for kind in _NAMES}
         self._stop = threading.Event()
@@ -290,6 +290,15 @@ class Witness:
                     with contextlib.suppress(OSError):
                         _send(protocol, version, ports)
                     self.sent += len(ports)
+            self.rounds += 1
+
+    def wait_for_a_round(self, seconds: float = 120) -> None:
+        """Until every port was probed from now on."""
+        # The round that runs has passed some ports already.
+        wanted, until = self.rounds + 2, time.monotonic() + seconds
+        while self.rounds < wanted:
+            assert time.monotonic() < until, f"{self.sent} probes in {self.rounds} rounds"
+            time.sleep(0.05)
 
     @property
     def gap(self) -> float:

@@ -17,7 +17,35 @@ from tests.host.namespace import NFT, Program, Trouble
 from tests.host.site import NAME, Site
 
 pytestmark = pytest.mark.engine
-NOBODY = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+ROOT = Path(__file__).parents[2]
+_OPENED = """set -e
+path=$PATH
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+closed=$1 folder=$2
+shift 2
+mount --make-rprivate /
+mount --bind "$folder" /mnt
+mount -t tmpfs -o mode=755 tmpfs "$closed"
+mkdir -p "$folder"
+mount --bind /mnt "$folder"
+PATH=$path
+exec "$@"
+"""
+
+
+def reachable(folder: Path) -> tuple[str, ...]:
+    """The words before a command for which every user may get to `folder`: a checkout in root's
+    home is for root only."""
+    closed = [str(parent) for parent in folder.parents if not parent.stat().st_mode & 0o001]
+    if not closed:
+        return ()
+    words = (shutil.which("unshare") or "unshare", "-m", "/bin/sh", "-c", _OPENED, "reachable")
+    return (*words, closed[-1], str(folder))
+
+
+NOBODY = (
+    *reachable(ROOT), "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+)  # fmt: skip
 
 
 @pytest.fixture

@@ -161,7 +161,7 @@ def test_over_real_sudo_and_sshd_and_through_a_reload_a_restart_and_a_reboot(
         machine.boot()
         machine.wait_until_it_is_up()
         assert remote.actions() == []
-        time.sleep(1)
+        witness.wait_for_a_round()
     assert witness.passed() <= wanted, str(witness.passed())
     assert 22 in witness.passed().tcp4 & witness.passed().tcp6
     assert witness.sent > 65_535
