@@ -92,8 +92,11 @@ clean: ## Remove the virtual environment and all caches
 	rm -rf $(VENV) .bench .site .coverage-report .mutants .mypy_cache .ruff_cache .pytest_cache .pytest-report .hypothesis dist build
 
 # What a user installs, for the demo; then everything else on top. Each says what it does, since it takes a while.
+# Who wants everything is asked for the system's packages once: the first step inherits WANT.
+WANT := demo
+$(STAMP): WANT := test
 $(CORE): pyproject.toml constraints.txt
-	@sh .ci/prepare demo
+	@PYTHON=$(PYTHON) sh .ci/prepare $(WANT)
 	@echo "Setting up $(VENV): cloudsync and what it needs ..."
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) install --quiet -c constraints.txt --upgrade pip
