@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.command import typed
 from tests.doubles.ec2 import Ec2Double
 from tests.doubles.http import Fault
+from tests.runs.typed_in import TypedIn
 
 pytestmark = pytest.mark.emulator
 ANYWHERE: dict[str, Any] = {
@@ -28,9 +27,11 @@ def tcp(port: int) -> dict[str, Any]:
     return {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **ANYWHERE}
 
 
-class Run:
+class Run(TypedIn):
     """A folder with a configuration (one static host, `groups` groups), and the command typed in
     it."""
+
+    sdk = "aws"
 
     def __init__(self, folder: Path, cloud: Ec2Double) -> None:
         self.folder, self.cloud = folder, cloud
@@ -66,9 +67,6 @@ endpoint = "{self.cloud.endpoint}"
 ports = [{ports}]
 {tables}
 """)
-
-    def types(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return typed(*words, folder=self.folder, environment=self.environment, sdk="aws")
 
     def applies(self) -> int:
         return self.types("apply", "--auto-approve").returncode

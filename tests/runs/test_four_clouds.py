@@ -20,12 +20,12 @@ import pytest
 from cloudsync.config import load
 from cloudsync.model.plan import Granted
 from cloudsync.reconcile import run as reconcile
-from tests.command import typed
 from tests.doubles.compute import ComputeDouble
 from tests.doubles.digitalocean import DigitalOceanDouble, fault_body
 from tests.doubles.ec2 import Ec2Double
 from tests.doubles.hetzner import HetznerDouble
 from tests.doubles.http import Double, Fault
+from tests.runs.typed_in import TypedIn
 
 pytestmark = pytest.mark.emulator
 ACCOUNTS = ("aws", "digitalocean", "gcp", "hetzner")
@@ -37,8 +37,10 @@ READS = {
 }
 
 
-class Clouds:
+class Clouds(TypedIn):
     """The four doubles, a folder with a configuration, and the command typed in it."""
+
+    sdk = "all"
 
     def __init__(self, folder: Path, started: ExitStack) -> None:
         self.folder = folder
@@ -115,7 +117,7 @@ servers = ["web-1"]
 """)
 
     def types(self, *words: str) -> subprocess.CompletedProcess[str]:
-        done = typed(*words, folder=self.folder, environment=self.environment, sdk="all")
+        done = super().types(*words)
         for secret in ("a-secret-nobody-may-see", self.digitalocean.token, self.hetzner.token):
             assert secret not in done.stdout + done.stderr
         return done

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import typed
 from tests.doubles.hetzner import HetznerDouble, fault_body
 from tests.doubles.http import Fault
+from tests.runs.typed_in import TypedIn
 
 pytestmark = pytest.mark.emulator
 
 
-class Run:
+class Run(TypedIn):
     """A folder with a configuration (one static host, one server), and the command typed in it."""
 
     def __init__(self, folder: Path, cloud: HetznerDouble) -> None:
@@ -50,9 +50,6 @@ provider = "hetzner"
 hosts = ["web-1"]
 servers = ["web-1"]
 """)
-
-    def types(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return typed(*words, folder=self.folder, environment=self.environment)
 
     def applies(self, *words: str) -> int:
         done = self.types("apply", "--auto-approve", *words)
