@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from botocore.loaders import JSONFileLoader
-from botocore.session import get_session
 
 import cloudsync_aws.client
 from cloudsync.provider.contract import Account, silent
@@ -41,17 +40,3 @@ def test_sixteen_accounts_at_once_parse_each_model_once(monkeypatch: pytest.Monk
         list(pool.map(opened, range(16)))
     assert read["service-2"] == 1
     assert set(read.values()) == {1}
-
-
-def test_a_client_gets_a_method_for_each_operation_that_is_called_and_no_other(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
-    settings = provider.account_settings(region="eu-central-1", endpoint="http://127.0.0.1:9")
-    account = Account("a", settings, Path(), time.monotonic() + 30, silent)
-    model = provider.open_client(account)._client.meta.service_model
-    sources = Path(cloudsync_aws.client.__file__).parent.glob("*.py")
-    text = "".join(path.read_text() for path in sources if path.name != "client.py")
-    known = get_session().get_service_model("ec2").operation_names
-    assert set(model.operation_names) == {name for name in known if f'"{name}"' in text}

@@ -7,7 +7,6 @@ import re
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping
-from copy import copy
 from functools import cache
 from typing import Any, TypeVar
 
@@ -15,7 +14,6 @@ import boto3
 from botocore import exceptions as aws
 from botocore import xform_name
 from botocore.config import Config
-from botocore.hooks import HierarchicalEmitter
 from botocore.loaders import create_loader
 from botocore.parsers import ResponseParserError
 from botocore.session import Session as BotocoreSession
@@ -40,21 +38,6 @@ _PAGE_SIZES = {
     "GetManagedPrefixListEntries": 100,
 }
 """How many items a page is asked to have; without it AWS sends all of them, or chooses."""
-_OPERATIONS = frozenset(
-    {
-        "AuthorizeSecurityGroupIngress",
-        "CreateSecurityGroup",
-        "CreateTags",
-        "DeleteTags",
-        "DescribeInstances",
-        "DescribeManagedPrefixLists",
-        "DescribeSecurityGroups",
-        "GetManagedPrefixListEntries",
-        "RevokeSecurityGroupIngress",
-    }
-)
-"""All that is called. botocore gives a new client a method for each operation of its model of EC2,
-which are over 800."""
 _CREDENTIALS = (
     ("AuthFailure", "AWS does not accept the credentials"),
     ("InvalidClientTokenId|UnrecognizedClientException", "AWS does not know the access key"),
@@ -243,37 +226,22 @@ _opening = threading.Lock()
 @cache
 def _models() -> Any:
     """botocore's reader of its models of the API, which keeps what it read: to parse those of EC2
-    takes a tenth of a second and 10 MiB. That of EC2 has only the operations that are called."""
-    loader = create_loader()
-    model = loader.load_service_model("ec2", "service-2", api_version=None)
-    operations = model["operations"]
-    model["operations"] = {name: operations[name] for name in sorted(_OPERATIONS)}
-    return loader
-
-
-@cache
-def _handlers() -> HierarchicalEmitter:
-    """What botocore does at each stage of a call; a session that is given none registers some 130
-    handlers."""
-    handlers = HierarchicalEmitter()
-    BotocoreSession(event_hooks=handlers)
-    return handlers
+    takes a tenth of a second and 10 MiB."""
+    return create_loader()
 
 
 def _client_of(settings: AwsAccount, config: Config) -> Any:
     """A client on a session of its own, so that credentials are looked up again, with models that
     are read once: accounts are opened in parallel, and the first of them holds the others up."""
-    with _opening:
-        models, handlers = _models(), copy(_handlers())
-    core = BotocoreSession(event_hooks=handlers, include_builtin_handlers=False)
-    core.register_component("data_loader", models)
+    core = BotocoreSession()
+    core.register_component("data_loader", _models())
     session = boto3.Session(
         profile_name=settings.profile, region_name=settings.region, botocore_session=core
     )
     session.get_credentials()  # may ask over the network, which holds nobody up
     with _opening:
         # boto3 adds its own folder, each time.
-        models.search_paths[:] = dict.fromkeys(models.search_paths)
+        _models().search_paths[:] = dict.fromkeys(_models().search_paths)
         return session.client("ec2", endpoint_url=settings.endpoint, config=config)
 
 
