@@ -301,19 +301,27 @@ def reacted() -> Iterator[str]:
 
 
 def on() -> str:
-    """The machine and the versions of the part that matters most, and the dates of parts that were
-    not measured with it."""
+    """The machine, the commit and the versions of the part that matters most, and when and of what
+    commit parts are that were not measured with it."""
     said = record("small")["on"]
     versions = ", ".join(
         f"{name} {version}" for name, version in {**said["versions"], **said["neighbours"]}.items()
     )
-    measured = {part: title for part, title in TITLES.items() if is_measured(part)}
-    dates = {title: record(part)["on"]["date"] for part, title in measured.items()}
-    apart = "".join(f" {title}: {date}." for title, date in dates.items() if date != said["date"])
+    moments = {
+        title: _moment(record(part)["on"]) for part, title in TITLES.items() if is_measured(part)
+    }
+    apart = "".join(
+        f" {title}: {moment}." for title, moment in moments.items() if moment != _moment(said)
+    )
     return (
-        f"Measured on {said['date']}: {said['machine']}, Python {said['python']};"
+        f"Measured on {_moment(said)}: {said['machine']}, Python {said['python']};"
         f" {versions}.{apart}"
     )
+
+
+def _moment(where: Mapping[str, Any]) -> str:
+    commit = where.get("commit")
+    return f"{where['date']} at commit {commit}" if commit else where["date"]
 
 
 def write() -> None:

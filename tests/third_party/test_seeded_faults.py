@@ -189,7 +189,7 @@ FAULTS = (
     edit(
         "a marking step says that rules change",
         ADOPTED,
-        ("plugin.py", "StepKind.MARK, observed.rules", "StepKind.MARK, target.rules"),
+        ("plugin.py", "write_marker(name, observed.rules", "write_marker(name, target.rules"),
     ),
     edit(
         "it narrows first without need",

@@ -49,7 +49,7 @@ def test_no_message_puts_a_plural_behind_a_number_that_may_be_one() -> None:
     assert not [*_uncounted("f'{len(names)} more'")]
     found = {
         f"{path.relative_to(ROOT)}: {text}"
-        for folder in ("cloudsync", "providers")
+        for folder in ("cloudsync", "examples", "providers")
         for path in (ROOT / folder).rglob("*.py")
         for text in _uncounted(path.read_text())
     }

@@ -24,6 +24,7 @@ from cloudsync.provider.contract import (
     Writer,
 )
 from cloudsync.provider.flat_list import Entry, wanted_list
+from cloudsync.provider.phrases import count
 from cloudsync.provider.private_networks import cut_warning
 from cloudsync.provider.steps import take_marker_off, write_marker
 from cloudsync_brook.answers import Firewall, Rule
@@ -103,7 +104,7 @@ class BrookProvider(RestProvider[BrookAccount, BrookFirewall]):
         policy = tuple(a.target for a in target.attach if a.target == POLICY)
         if observed.rules != target.rules or wanted.redundant or policy:
             write = _replacing(there, rules)
-            summary = f'set the {len(rules)} rules of "{name}"'
+            summary = f'set the {count(len(rules), "rule")} of "{name}"'
             kind, touches = StepKind.REPLACE, wanted.touches
             steps.append(Step(summary, kind, target.rules, policy, write, warning, touches))
         elif target.reapply:
@@ -170,7 +171,7 @@ def _creating(name: str, rules: Sequence[Rule], target: Target, warning: str | N
         },
     )
     targets = tuple(attachment.target for attachment in target.attach)
-    summary = f'create "{name}" with {len(rules)} rules'
+    summary = f'create "{name}" with {count(len(rules), "rule")}'
     return Step(summary, StepKind.REPLACE, target.rules, targets, write, warning)
 
 
