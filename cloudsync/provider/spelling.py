@@ -133,7 +133,9 @@ def _uncovered(asked: Sequence[Asked], covered: RuleSet) -> list[Written]:
         if wish.list_id or not closed:
             continue
         networks = wish.rule.sources.written()
-        sources = NetworkSet.of(cidr for cidr in networks if NetworkSet.of((cidr,)) & closed)
+        sources = NetworkSet.of(
+            cidr for cidr in networks if NetworkSet.of((cidr,)).overlaps(closed)
+        )
         uncovered.append(Written(replace(wish.rule, sources=sources), wish.description, wish.rule))
     return uncovered
 

@@ -8,10 +8,12 @@ IPv6 are kept apart; `::ffff:0:0/96` is IPv6.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from operator import itemgetter
 from typing import Literal
 
 from cloudsync.rules.frozen import dataclass
@@ -21,6 +23,7 @@ Interval = tuple[int, int]
 Intervals = tuple[Interval, ...]
 
 _BITS: dict[Family, int] = {4: 32, 6: 128}
+_first = itemgetter(0)
 _PREFIX_LENGTH = re.compile(r"0|[1-9][0-9]{0,2}", re.ASCII)
 
 
@@ -103,6 +106,11 @@ class NetworkSet:
     def covers(self, other: NetworkSet) -> bool:
         """Whether every address of `other` is in this set."""
         return not other - self
+
+    def overlaps(self, other: NetworkSet) -> bool:
+        """Whether they have an address in common; of a few networks and thousands, only the few are
+        gone through."""
+        return _meet(self.v4, other.v4) or _meet(self.v6, other.v6)
 
     def family(self, family: Family) -> NetworkSet:
         """Only the IPv4 (4) or the IPv6 (6) part."""
@@ -235,6 +243,15 @@ def _common(a: Intervals, b: Intervals) -> Intervals:
         else:
             j += 1
     return tuple(common)
+
+
+def _meet(a: Intervals, b: Intervals) -> bool:
+    few, many = sorted((a, b), key=len)
+    for first, last in few:
+        before = bisect_right(many, last, key=_first) - 1  # the last that begins no later
+        if before >= 0 and many[before][1] >= first:
+            return True
+    return False
 
 
 def _without(a: Intervals, b: Intervals) -> Intervals:

@@ -62,6 +62,23 @@ def test_ports_that_close(tmp_path: Path) -> None:
     assert growth(lambda count: reconcile.plan(found[count], reconcile.Options()), SMALL) < 6
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_rule_from_many_networks(tmp_path: Path, there: bool) -> None:
+    """None of them, or every other one, is let in already."""
+    found = {}
+    for count in (SMALL, 4 * SMALL):
+        networks = [f"8.{n // 128}.{2 * n % 256}.0/24" for n in range(count)]
+        for part in (networks[::2], networks) if there else (networks,):
+            text = CONFIGURATION.format(folder=tmp_path, ports=["443/tcp"], count=count)
+            text += f'[[firewalls.web.allow]]\nports = ["5432/tcp"]\nsources = {part}\n'
+            path = tmp_path / f"{count}.toml"
+            path.write_text(text)
+            found[count] = load(path)
+            if part is not networks:
+                reconcile.apply(found[count], reconcile.Options())
+    assert growth(lambda count: reconcile.plan(found[count], reconcile.Options()), SMALL) < 6
+
+
 def test_reading_engines_takes_no_longer_for_each_the_more_there_are(tmp_path: Path) -> None:
     """With a firewall for each host; none of the engines is there. What the threads do is not
     counted: it is the same for each."""

@@ -195,6 +195,15 @@ def test_operators_are_set_operations_on_addresses(a: list[str], b: list[str]) -
 
 
 @given(words, words)
+def test_sets_overlap_exactly_where_they_have_addresses_in_common(
+    a: list[str], b: list[str]
+) -> None:
+    one, other = NetworkSet.of(a), NetworkSet.of(b)
+    assert one.overlaps(other) is bool(one & other)
+    assert other.overlaps(one) is bool(one & other)
+
+
+@given(words, words)
 def test_sets_are_equal_exactly_where_their_addresses_are(a: list[str], b: list[str]) -> None:
     assert (NetworkSet.of(a) == NetworkSet.of(b)) == (addresses(a) == addresses(b))
 
