@@ -121,14 +121,22 @@ def _opening(
     missing = meaningful(holding.final) - before
     if not (missing or any(written.list_id for written in spelling.writing)):
         return []
-    wanted = RuleIndex((written.rules, written) for written in desired.wanted)
+    wanted = RuleIndex((wish.rules, wish) for wish in desired.wanted)
+    parts = RuleIndex(
+        (part, (wish, part))
+        for wish in desired.wanted
+        for part in (RuleSet.of((rule,)) for rule in wish.rules)
+    )
     kept = observed.kept if isinstance(observed, Present) else ()
     opening: list[Change] = []
     for written in spelling.writing:
         rule = RuleSet.of((written.rule,))
         if not (rule & missing or written.list_id):
             continue
-        reasons, origins = _wanting(_asking(wanted.overlapping(written.rule), written.whole))
+        asked_for = _asked_for(parts.overlapping(written.whole), written.whole)
+        overlapping = wanted.overlapping(written.rule)
+        asking = [wish for wish in overlapping if id(wish) in asked_for]
+        reasons, origins = _wanting(asking or overlapping)
         if today := _today(written.rule, kept, before):
             reasons = f"{reasons}; {today}" if reasons else today
         opening.append(Change("open", reasons, written.rule, origins, list_id=written.list_id))
@@ -142,16 +150,11 @@ def _is_ssh(change: Change, desired: Desired) -> bool:
     return change.rule is not None and ports.covers(RuleSet.of((change.rule,)))
 
 
-def _asking(overlapping: Sequence[Wanted], whole: Rule) -> Sequence[Wanted]:
-    """Those that asked for the rule, or for a part of it; what merely overlaps has another rule of
-    its own."""
+def _asked_for(parts: Iterable[tuple[Wanted, RuleSet]], whole: Rule) -> frozenset[int]:
+    """The ids of the wishes that asked for the rule, or for a part of it; what merely overlaps has
+    another rule of its own."""
     written = RuleSet.of((whole,))
-    asking = [
-        wish
-        for wish in overlapping
-        if any(written.covers(RuleSet.of((rule,))) for rule in wish.rules)
-    ]
-    return asking or overlapping
+    return frozenset(id(wish) for wish, part in parts if written.covers(part))
 
 
 def _today(rule: Rule, kept: Sequence[Kept], before: RuleSet) -> str:

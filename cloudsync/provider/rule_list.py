@@ -15,7 +15,7 @@ from cloudsync.provider.errors import Unsupported
 from cloudsync.provider.spelling import Spelling, Written
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.frozen import dataclass
-from cloudsync.rules.networks import NetworkSet
+from cloudsync.rules.networks import ANY, NetworkSet
 
 VendorRuleModel = TypeVar("VendorRuleModel")
 
@@ -49,6 +49,7 @@ def lines(rules: Sequence[VendorRule], spelling: Spelling, target: Target) -> tu
     replacing = {written.replaces: written for written in spelling.writing if written.replaces}
     new = [written for written in spelling.writing if not written.replaces]
     gaining = _gaining([rule for rule in rules if rule.key in staying], new)
+    completing = {id(written) for written in gaining.values()}
     texts = _texts(target.asked)
     listed: list[Line] = []
     for rule in rules:
@@ -57,34 +58,44 @@ def lines(rules: Sequence[VendorRule], spelling: Spelling, target: Target) -> tu
         elif (written := gaining.get(rule.key)) is not None:
             description = rule.description or written.description
             listed.append(Line(rule, _completed(rule, written), description))
-            new.remove(written)
         elif rule.key in staying:
             listed.append(Line(rule, None, _refreshed(rule, texts)))
-    return (*listed, *(Line(None, written.rule, written.description) for written in new))
+    added = (written for written in new if id(written) not in completing)
+    return (*listed, *(Line(None, written.rule, written.description) for written in added))
 
 
 def _gaining(staying: Sequence[VendorRule], new: Sequence[Written]) -> Mapping[str, Written]:
     """By key, the rules that something written completes to what was asked for."""
+    by_ports: dict[Rule, list[VendorRule]] = {}
+    for rule in staying:
+        if (piece := _only_piece(rule)) is not None:
+            by_ports.setdefault(_from_anywhere(piece), []).append(rule)
     gaining: dict[str, Written] = {}
     for written in new:
-        for rule in staying:
+        for rule in by_ports.get(_from_anywhere(written.whole), ()):
             if rule.key not in gaining and _completed(rule, written) == written.whole:
                 gaining[rule.key] = written
                 break
     return gaining
 
 
-def _completed(rule: VendorRule, written: Written) -> Rule | None:
-    """The rule with the networks of `written`, if it has the same ports, and networks that are
-    among those asked for."""
+def _only_piece(rule: VendorRule) -> Rule | None:
+    """What it lets in, if that is a single rule."""
     parts = tuple(rule.lets_in)
-    if len(parts) != 1:
-        return None
-    (piece,) = parts
-    whole = written.whole
-    if (piece.protocol, piece.ports) != (whole.protocol, whole.ports):
-        return None
-    if not set(piece.sources.written()) <= {*whole.sources.written(), *whole.sources.cidrs()}:
+    return parts[0] if len(parts) == 1 else None
+
+
+def _from_anywhere(rule: Rule) -> Rule:
+    """The same for all rules of the same protocol and ports."""
+    return replace(rule, sources=ANY)
+
+
+def _completed(rule: VendorRule, written: Written) -> Rule | None:
+    """A rule of the same ports with the networks of `written` too, if its own are among those asked
+    for."""
+    piece, asked_for = _only_piece(rule), written.whole.sources
+    asked = {*asked_for.written(), *asked_for.cidrs()}
+    if piece is None or not asked.issuperset(piece.sources.written()):
         return None
     return replace(piece, sources=piece.sources | written.rule.sources)
 
@@ -99,10 +110,10 @@ def _texts(asked: Sequence[Asked]) -> Mapping[tuple[str, str, NetworkSet], str]:
 
 def _refreshed(rule: VendorRule, texts: Mapping[tuple[str, str, NetworkSet], str]) -> str:
     """A rule of ours says who needs it now; what people wrote stays."""
-    parts = tuple(rule.lets_in)
-    if not rule.ours or len(parts) != 1:
+    piece = _only_piece(rule)
+    if not rule.ours or piece is None:
         return rule.description
-    key = (parts[0].protocol, parts[0].ports, parts[0].sources)
+    key = (piece.protocol, piece.ports, piece.sources)
     return texts.get(key) or rule.description
 
 

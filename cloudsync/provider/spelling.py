@@ -172,11 +172,10 @@ def _joined(writing: Iterable[Written]) -> list[Written]:
     another covers, one range for neighbours that are for the same thing and from the same sources.
     Ports that lie side by side by chance stay apart (21 of a container, 22 of SSH), so that each
     rule says what it is for."""
-    by_ports: dict[tuple[Ports, str], Written] = {}
+    by_ports: dict[tuple[Ports, str], list[Written]] = {}
     for written in writing:
-        key = (_ports(written.rule), written.list_id)
-        by_ports[key] = _together(by_ports[key], written) if key in by_ports else written
-    left = _not_covered(list(by_ports.values()))
+        by_ports.setdefault((_ports(written.rule), written.list_id), []).append(written)
+    left = _not_covered([_together(several) for several in by_ports.values()])
     ranges: list[Written] = []
     for written in sorted(
         left, key=lambda w: (w.rule.protocol, w.list_id, w.rule.sources.cidrs(), w.rule.first)
@@ -190,26 +189,36 @@ def _joined(writing: Iterable[Written]) -> list[Written]:
             == (written.rule.sources, written.whole.sources)
             and written.rule.first <= last.rule.last + 1
         ):
-            ranges[-1] = _together(last, written)
+            ranges[-1] = _together((last, written))
         else:
             ranges.append(written)
     return ranges
 
 
-def _together(a: Written, b: Written) -> Written:
-    first, last = min(a.rule.first, b.rule.first), max(a.rule.last, b.rule.last)
-    texts = dict.fromkeys(filter(None, (*a.description.split(", "), *b.description.split(", "))))
+def _together(several: Sequence[Written]) -> Written:
+    """What is written for the same protocol, and for ports that are the same or neighbours, as
+    one."""
+    one = several[0]
+    if len(several) == 1:
+        return one
+    protocol = one.rule.protocol
+    first = min(written.rule.first for written in several)
+    last = max(written.rule.last for written in several)
+    texts = (text for written in several for text in written.description.split(", ") if text)
     return Written(
-        Rule(a.rule.protocol, first, last, _both(a.rule.sources, b.rule.sources)),
-        ", ".join(texts),
-        Rule(a.rule.protocol, first, last, _both(a.whole.sources, b.whole.sources)),
-        a.list_id,
+        Rule(protocol, first, last, _all(written.rule.sources for written in several)),
+        ", ".join(dict.fromkeys(texts)),
+        Rule(protocol, first, last, _all(written.whole.sources for written in several)),
+        one.list_id,
     )
 
 
-def _both(a: NetworkSet, b: NetworkSet) -> NetworkSet:
-    """The networks of both, each as it was asked for."""
-    return a if a == b else NetworkSet.of((*a.written(), *b.written()))
+def _all(sets: Iterable[NetworkSet]) -> NetworkSet:
+    """The networks of all, each as it was asked for."""
+    distinct = dict.fromkeys(sets)
+    if len(distinct) == 1:
+        return next(iter(distinct))
+    return NetworkSet.of(cidr for networks in distinct for cidr in networks.written())
 
 
 def _not_covered(writing: list[Written]) -> list[Written]:

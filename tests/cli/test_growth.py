@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -62,19 +63,42 @@ def test_ports_that_close(tmp_path: Path) -> None:
     assert growth(lambda count: reconcile.plan(found[count], reconcile.Options()), SMALL) < 6
 
 
+def _networks(count: int) -> list[str]:
+    """No two of them neighbours."""
+    return [f"8.{n // 128}.{2 * n % 256}.0/24" for n in range(count)]
+
+
+def _allowing(ports: list[str], networks: list[str]) -> str:
+    return f"[[firewalls.web.allow]]\nports = {ports}\nsources = {networks}\n"
+
+
 @pytest.mark.parametrize("there", [False, True])
-def test_a_rule_from_many_networks(tmp_path: Path, there: bool) -> None:
-    """None of them, or every other one, is let in already."""
+@pytest.mark.parametrize(
+    "tables",
+    [
+        pytest.param(lambda count: [_allowing(["5432/tcp"], _networks(count))], id="one-rule"),
+        pytest.param(
+            lambda count: [_allowing(["5432/tcp"], [network]) for network in _networks(count)],
+            id="a-rule-each",
+        ),
+        pytest.param(
+            lambda count: [_allowing([f"{2 * n + 5001}/tcp" for n in range(count)], _networks(20))],
+            id="as-many-ports",
+        ),
+    ],
+)
+def test_ports_from_many_networks(
+    tmp_path: Path, tables: Callable[[int], list[str]], there: bool
+) -> None:
+    """Half of it is let in already, or nothing is."""
     found = {}
     for count in (SMALL, 4 * SMALL):
-        networks = [f"8.{n // 128}.{2 * n % 256}.0/24" for n in range(count)]
-        for part in (networks[::2], networks) if there else (networks,):
+        path = tmp_path / f"{count}.toml"
+        for part in (count // 2, count) if there else (count,):
             text = CONFIGURATION.format(folder=tmp_path, ports=["443/tcp"], count=count)
-            text += f'[[firewalls.web.allow]]\nports = ["5432/tcp"]\nsources = {part}\n'
-            path = tmp_path / f"{count}.toml"
-            path.write_text(text)
+            path.write_text(text + "".join(tables(part)))
             found[count] = load(path)
-            if part is not networks:
+            if part < count:
                 reconcile.apply(found[count], reconcile.Options())
     assert growth(lambda count: reconcile.plan(found[count], reconcile.Options()), SMALL) < 6
 
