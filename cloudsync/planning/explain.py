@@ -32,6 +32,7 @@ from cloudsync.model.ports import (
     name_of,
 )
 from cloudsync.planning.decide import Considered
+from cloudsync.planning.openings import listed, ports_of
 from cloudsync.planning.policy import SSH_REASON, Wanted, listed_ports
 from cloudsync.provider.contract import Observation, Present
 from cloudsync.rules import NOTHING, Rule, RuleSet
@@ -205,13 +206,13 @@ def since(history: Sequence[Mapping[str, Any]], firewall: str, asked: Asked) -> 
     later one first."""
     events: dict[str, Event] = {}
     for entry in reversed(history):
-        for done in _listed(entry.get("firewalls")):
+        for done in listed(entry.get("firewalls")):
             if done.get("name") != firewall:
                 continue
             verbs: tuple[Literal["opened", "closed"], ...] = ("opened", "closed")
             for verb in verbs:
                 if verb not in events and any(
-                    _is_about(rule, asked) for rule in _listed(done.get(verb))
+                    _is_about(rule, asked) for rule in listed(done.get(verb))
                 ):
                     who = entry.get("who")
                     user = str(who.get("user", "?")) if isinstance(who, Mapping) else "?"
@@ -223,21 +224,9 @@ def since(history: Sequence[Mapping[str, Any]], firewall: str, asked: Asked) -> 
     return tuple(events.values())
 
 
-def _listed(value: object) -> list[Mapping[str, Any]]:
-    """A list of the history, which is a file and may hold anything."""
-    return (
-        [entry for entry in value if isinstance(entry, Mapping)] if isinstance(value, list) else []
-    )
-
-
 def _is_about(rule: Mapping[str, Any], asked: Asked) -> bool:
-    try:
-        return bool(
-            RuleSet.of((Rule.of(str(rule.get("protocol")), str(rule.get("ports")), ANY),))
-            & asked.rules
-        )
-    except ValueError:
-        return False
+    ports = ports_of(rule)
+    return ports is not None and bool(RuleSet.of((ports,)) & asked.rules)
 
 
 def _story(configuration: Configuration, considered: Considered, asked: Asked) -> Story:

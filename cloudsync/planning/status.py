@@ -11,7 +11,7 @@ from typing import Any, Literal
 from cloudsync.model.plan import Held
 from cloudsync.model.ports import Origin
 from cloudsync.planning.decide import Considered
-from cloudsync.planning.explain import Asked, since
+from cloudsync.planning.openings import Openings
 from cloudsync.planning.policy import Wanted
 from cloudsync.provider.contract import Present
 from cloudsync.rules import Rule, RuleSet
@@ -50,8 +50,9 @@ def rows(
 ) -> tuple[StatusRow, ...]:
     """Firewall by firewall, in the order of protocol and port: what is open, and what an apply
     would open. `history`: oldest entry first."""
+    openings = Openings(history)
     return tuple(
-        row for judged in considered for row in sorted(_rows(judged, history), key=_by_port)
+        row for judged in considered for row in sorted(_rows(judged, openings), key=_by_port)
     )
 
 
@@ -59,7 +60,7 @@ def _by_port(row: StatusRow) -> tuple[str, int, int, tuple[str, ...]]:
     return row.rule.protocol, row.rule.first, row.rule.last, row.rule.sources.cidrs()
 
 
-def _rows(judged: Considered, history: Sequence[Mapping[str, Any]]) -> Iterable[StatusRow]:
+def _rows(judged: Considered, openings: Openings) -> Iterable[StatusRow]:
     wanted = RuleIndex(
         (wish.rules, wish) for wish in (judged.desired.wanted if judged.desired else ())
     )
@@ -81,7 +82,7 @@ def _rows(judged: Considered, history: Sequence[Mapping[str, Any]]) -> Iterable[
                 state,
                 reasons,
                 origins,
-                _opened(judged.plan.name, rule, history),
+                openings.last(judged.plan.name, rule),
             )
             if held is not None and not reasons:
                 row = replace(row, until=held.until, detail=held.detail, hold=held.reason)
@@ -104,8 +105,3 @@ def _needed(wanted: Iterable[Wanted]) -> tuple[tuple[str, ...], tuple[Origin, ..
 def _held(rule: Rule, held: Iterable[Held]) -> Held | None:
     asked = RuleSet.of((rule,))
     return next((hold for hold in held if asked & RuleSet.of((hold.rule,))), None)
-
-
-def _opened(firewall: str, rule: Rule, history: Sequence[Mapping[str, Any]]) -> str | None:
-    events = since(history, firewall, Asked(rule.protocol, rule.first, rule.last))
-    return next((event.when for event in events if event.verb == "opened"), None)
