@@ -22,6 +22,7 @@ from cloudsync.provider.contract import Absent, Present
 from cloudsync.provider.phrases import first_of
 from cloudsync.rules import NOTHING, Rule, RuleSet
 from cloudsync.rules.frozen import dataclass
+from cloudsync.rules.index import RuleIndex
 from cloudsync.rules.networks import ANY
 
 Verdict = Literal["open", "closed", "unknown"]
@@ -67,13 +68,15 @@ def paths(
     asked: RuleSet,
     hosts: Iterable[str] = (),
 ) -> tuple[Path, ...]:
-    """The ways of `asked` (one protocol, some ports) to each of `hosts`; without any to each host
-    of the firewalls."""
+    """The ways of `asked` (one rule: a protocol, some ports) to each of `hosts`; without any to
+    each host of the firewalls."""
+    (port,) = asked
     named = tuple(hosts) or tuple(
         dict.fromkeys(host for judged in considered for host in judged.spec.hosts)
     )
+    walls = [_Wall(judged) for judged in considered]
     return tuple(
-        Path(host, _hops(considered, discoveries.get(host), asked, host)) for host in named
+        Path(host, _Machine(host, walls, discoveries.get(host)).way(port)) for host in named
     )
 
 
@@ -83,127 +86,140 @@ def of_rows(
     rows: Iterable[StatusRow],
 ) -> Mapping[StatusRow, tuple[Hop, ...]]:
     """The way of each row to the first of its machines; none for a port without a number."""
-    by_host: dict[str, list[Considered]] = {}
-    for judged in considered:
-        for host in judged.spec.hosts:
-            by_host.setdefault(host, []).append(judged)
+    by_host: dict[str, list[_Wall]] = {}
+    for wall in map(_Wall, considered):
+        for host in wall.judged.spec.hosts:
+            by_host.setdefault(host, []).append(wall)
+    machines: dict[str, _Machine] = {}
+    found: dict[tuple[str, Rule], tuple[Hop, ...]] = {}
     ways = {}
     for row in rows:
         host = row.machines[0] if row.machines else ""
         try:
-            asked = RuleSet.of((Rule.of(row.protocol, row.ports, ANY),))
+            asked = Rule.of(row.protocol, row.ports, ANY)
         except ValueError:
             continue
-        (way,) = paths(by_host.get(host, ()), discoveries, asked, (host,))
-        ways[row] = way.hops
+        if (host, asked) not in found:
+            if host not in machines:
+                machines[host] = _Machine(host, by_host.get(host, ()), discoveries.get(host))
+            found[host, asked] = machines[host].way(asked)
+        ways[row] = found[host, asked]
     return ways
 
 
-def _hops(
-    considered: Sequence[Considered], discovery: Discovery | None, asked: RuleSet, host: str
-) -> tuple[Hop, ...]:
-    own = [judged for judged in considered if host in judged.spec.hosts]
-    clouds = [judged for judged in own if judged.plan.type != "host"]
-    kernels = [judged for judged in own if judged.plan.type == "host"]
-    return (
-        Hop("internet", "Internet", "open"),
-        *((_cloud(clouds, asked, host),) if clouds or not kernels else ()),
-        *(_kernel(judged, asked) for judged in kernels),
-        *_machine(own, discovery, asked, host),
-    )
+class _Wall:
+    """A firewall, with its rules kept by port."""
+
+    def __init__(self, judged: Considered) -> None:
+        self.judged = judged
+        rules: Sequence[Rule] = ()
+        if isinstance(judged.observed, Present):
+            rules = judged.observed.listed or tuple(judged.observed.rules)
+        self._rules = RuleIndex((RuleSet.of((rule,)), rule) for rule in rules)
+        wanted = judged.desired.wanted if judged.desired is not None else ()
+        self._wanted = RuleIndex((wish.rules, wish) for wish in wanted)
+
+    def verdict(self, asked: Rule) -> tuple[Verdict, str]:
+        """Whether it lets the port in, and what decides."""
+        observed = self.judged.observed
+        if isinstance(observed, Absent):
+            return "unknown", f"{self.judged.plan.name} does not exist yet"
+        if not isinstance(observed, Present):
+            return "unknown", f"{self.judged.plan.name} could not be read: {observed.error.message}"
+        rules = self._rules.overlapping(asked)
+        if not (rules or observed.rules & RuleSet.of((asked,))):
+            return "closed", "no rule lets it in"
+        return "open", first_of(rules, _SHOWN)
+
+    def reasons(self, asked: Rule) -> Iterable[str]:
+        """Why the configuration or a host says that it is needed."""
+        return (wish.reason for wish in self._wanted.overlapping(asked))
 
 
-def _cloud(clouds: Sequence[Considered], asked: RuleSet, host: str) -> Hop:
-    if not clouds:
-        return Hop("cloud", "cloud firewall", "unknown", "the configuration has none for the host")
-    names = ", ".join(judged.plan.name for judged in clouds)
-    hops = [_of_firewall(judged, asked) for judged in clouds]
-    others = [
-        f"{beyond.through} lets it in"
-        for judged in clouds
-        for machine in judged.plan.standing.machines
-        if _is(machine.machine, host)
-        for beyond in machine.beyond
-        if RuleSet.of((beyond.rule,)) & asked
-    ]
-    verdicts = [verdict for verdict, _ in hops] + ["open"] * bool(others)
-    verdict: Verdict = (
-        "open" if "open" in verdicts else "unknown" if "unknown" in verdicts else "closed"
-    )
-    decides = [rule for kind, rule in hops if kind == verdict] + others
-    return Hop("cloud", f"cloud firewall {names}", verdict, "; ".join(dict.fromkeys(decides)))
+class _Machine:
+    """A host behind its firewalls, with what its engine publishes kept by port."""
 
-
-def _kernel(judged: Considered, asked: RuleSet) -> Hop:
-    name = f"host table {judged.plan.name}"
-    if isinstance(judged.observed, Absent):
-        return Hop("host", name, "open", "it is not there: everything passes")
-    if isinstance(judged.observed, Present) and not all(
-        attachment.attached for attachment in judged.observed.attachments[:1]
-    ):
-        return Hop("host", name, "open", "it only observes: everything passes")
-    verdict, rule = _of_firewall(judged, asked)
-    return Hop("host", name, verdict, rule)
-
-
-def _of_firewall(judged: Considered, asked: RuleSet) -> tuple[Verdict, str]:
-    observed = judged.observed
-    if isinstance(observed, Absent):
-        return "unknown", f"{judged.plan.name} does not exist yet"
-    if not isinstance(observed, Present):
-        return "unknown", f"{judged.plan.name} could not be read: {observed.error.message}"
-    if not observed.rules & asked:
-        return "closed", "no rule lets it in"
-    rules = [
-        rule for rule in observed.listed or tuple(observed.rules) if RuleSet.of((rule,)) & asked
-    ]
-    return "open", first_of(rules, _SHOWN)
-
-
-def _machine(
-    own: Sequence[Considered], discovery: Discovery | None, asked: RuleSet, host: str
-) -> tuple[Hop, ...]:
-    """The engine and the container, or what else on the machine needs it."""
-    name = f"engine of {host}"
-    if discovery is None or isinstance(discovery, Failed):
-        reason = discovery.reason if isinstance(discovery, Failed) else ""
-        rule = f"it was not read: {reason}" if reason else "it was not read"
-        return (Hop("engine", name, "unknown", rule),)
-    needed = [port for port in discovery.required if _touches(port, asked)]
-    if needed:
-        who = ", ".join(dict.fromkeys(name_of(port.origin) for port in needed))
-        if all(port.container_first is None for port in needed):
-            return (Hop("container", who, "open", "on the machine's own network, or listed"),)
-        return (
-            Hop("engine", name, "open", _published(needed)),
-            Hop("container", who, "open"),
+    def __init__(self, host: str, walls: Iterable[_Wall], discovery: Discovery | None) -> None:
+        self._host, self._discovery = host, discovery
+        self._own = [wall for wall in walls if host in wall.judged.spec.hosts]
+        read = discovery if not isinstance(discovery, Failed | None) else None
+        self._required = RuleIndex(map(_with_ports, read.required if read else ()))
+        self._local = RuleIndex(map(_with_ports, read.local if read else ()))
+        self._unopened = RuleIndex(
+            (_ports_of(unopened), unopened) for unopened in (read.unopened if read else ())
         )
-    local = [port for port in discovery.local if _touches(port, asked)]
-    if local:
-        return (Hop("engine", name, "closed", _published(local)),)
-    for unopened in discovery.unopened:
-        if _is_about(unopened, asked):
+
+    def way(self, asked: Rule) -> tuple[Hop, ...]:
+        """The hops of a port, from outside."""
+        clouds = [wall for wall in self._own if wall.judged.plan.type != "host"]
+        kernels = [wall for wall in self._own if wall.judged.plan.type == "host"]
+        return (
+            Hop("internet", "Internet", "open"),
+            *((self._cloud(clouds, asked),) if clouds or not kernels else ()),
+            *(_kernel(wall, asked) for wall in kernels),
+            *self._inside(asked),
+        )
+
+    def _cloud(self, clouds: Sequence[_Wall], asked: Rule) -> Hop:
+        if not clouds:
+            reason = "the configuration has none for the host"
+            return Hop("cloud", "cloud firewall", "unknown", reason)
+        names = ", ".join(wall.judged.plan.name for wall in clouds)
+        hops = [wall.verdict(asked) for wall in clouds]
+        others = [
+            f"{beyond.through} lets it in"
+            for wall in clouds
+            for machine in wall.judged.plan.standing.machines
+            if _is(machine.machine, self._host)
+            for beyond in machine.beyond
+            if RuleSet.of((beyond.rule,)) & RuleSet.of((asked,))
+        ]
+        verdicts = [verdict for verdict, _ in hops] + ["open"] * bool(others)
+        verdict: Verdict = (
+            "open" if "open" in verdicts else "unknown" if "unknown" in verdicts else "closed"
+        )
+        decides = [rule for kind, rule in hops if kind == verdict] + others
+        return Hop("cloud", f"cloud firewall {names}", verdict, "; ".join(dict.fromkeys(decides)))
+
+    def _inside(self, asked: Rule) -> tuple[Hop, ...]:
+        """The engine and the container, or what else on the machine needs it."""
+        name, discovery = f"engine of {self._host}", self._discovery
+        if discovery is None or isinstance(discovery, Failed):
+            reason = discovery.reason if isinstance(discovery, Failed) else ""
+            rule = f"it was not read: {reason}" if reason else "it was not read"
+            return (Hop("engine", name, "unknown", rule),)
+        if needed := self._required.overlapping(asked):
+            who = ", ".join(dict.fromkeys(name_of(port.origin) for port in needed))
+            if all(port.container_first is None for port in needed):
+                return (Hop("container", who, "open", "on the machine's own network, or listed"),)
+            return (
+                Hop("engine", name, "open", _published(needed)),
+                Hop("container", who, "open"),
+            )
+        if local := self._local.overlapping(asked):
+            return (Hop("engine", name, "closed", _published(local)),)
+        for unopened in self._unopened.overlapping(asked)[:1]:
             published = "published, and not opened: " if unopened.code == "labelled-out" else ""
             verdict: Verdict = "open" if published else "closed"
             return (
                 Hop("engine", name, verdict, f"{published}{unopened.reason}"),
                 Hop("container", name_of(unopened.origin), "open"),
             )
-    declared = _declared(own, asked)
-    if declared:
-        return (Hop("container", declared, "open"),)
-    return (Hop("engine", name, "closed", "no container publishes it"),)
+        declared = dict.fromkeys(reason for wall in self._own for reason in wall.reasons(asked))
+        if declared:
+            return (Hop("container", ", ".join(declared), "open"),)
+        return (Hop("engine", name, "closed", "no container publishes it"),)
 
 
-def _declared(own: Sequence[Considered], asked: RuleSet) -> str:
-    """Who else the configuration says needs it."""
-    wanted = [
-        wanted
-        for judged in own
-        for wanted in (judged.desired.wanted if judged.desired is not None else ())
-        if wanted.rules & asked
-    ]
-    return ", ".join(dict.fromkeys(entry.reason for entry in wanted))
+def _kernel(wall: _Wall, asked: Rule) -> Hop:
+    name, observed = f"host table {wall.judged.plan.name}", wall.judged.observed
+    if isinstance(observed, Absent):
+        return Hop("host", name, "open", "it is not there: everything passes")
+    if isinstance(observed, Present) and not all(
+        attachment.attached for attachment in observed.attachments[:1]
+    ):
+        return Hop("host", name, "open", "it only observes: everything passes")
+    return Hop("host", name, *wall.verdict(asked))
 
 
 def _published(ports: Sequence[RequiredPort]) -> str:
@@ -224,16 +240,18 @@ def _where(addresses: Iterable[str]) -> str:
     return "every address" if "" in bound or bound == ["0.0.0.0", "::"] else ", ".join(bound)  # noqa: S104 - compared
 
 
-def _touches(port: RequiredPort, asked: RuleSet) -> bool:
-    return bool(RuleSet.of((Rule(port.protocol, port.first, port.last, ANY),)) & asked)
+def _with_ports(port: RequiredPort) -> tuple[RuleSet, RequiredPort]:
+    return RuleSet.of((Rule(port.protocol, port.first, port.last, ANY),)), port
 
 
-def _is_about(unopened: UnopenedPort, asked: RuleSet) -> bool:
+def _ports_of(unopened: UnopenedPort) -> RuleSet:
+    """Nothing for one without a port, or whose port does not parse."""
+    if not unopened.ports:
+        return NOTHING
     try:
-        rules = RuleSet.of((Rule.of(unopened.protocol, unopened.ports, ANY),))
+        return RuleSet.of((Rule.of(unopened.protocol, unopened.ports, ANY),))
     except ValueError:
-        rules = NOTHING
-    return bool(unopened.ports) and bool(rules & asked)
+        return NOTHING
 
 
 def _is(machine: str, host: str) -> bool:

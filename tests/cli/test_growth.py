@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from cloudsync.config import Configuration, load
+from cloudsync.planning.path import of_rows
+from cloudsync.planning.status_table import status_rows
 from cloudsync.reconcile import run as reconcile
 from cloudsync.sources.read_hosts import read_hosts
 from tests.growth import growth
@@ -101,6 +103,23 @@ def test_ports_from_many_networks(
             if part < count:
                 reconcile.apply(found[count], reconcile.Options())
     assert growth(lambda count: reconcile.plan(found[count], reconcile.Options()), SMALL) < 6
+
+
+def test_the_ways_of_many_ports(tmp_path: Path) -> None:
+    """What a report shows of each port: from the Internet to who answers."""
+    planned = {}
+    for count in (SMALL, 4 * SMALL):
+        configuration = loaded(tmp_path, count, of=count)
+        reconcile.apply(configuration, reconcile.Options())
+        planned[count] = reconcile.plan(configuration, reconcile.Options())
+
+    def shown(count: int) -> None:
+        considered = planned[count].considered
+        ways = of_rows(considered, planned[count].discoveries, status_rows(considered))
+        assert len(ways) == count + 1
+        assert all(way[1].verdict == "open" for way in ways.values())
+
+    assert growth(shown, SMALL) < 6
 
 
 def test_reading_engines_takes_no_longer_for_each_the_more_there_are(tmp_path: Path) -> None:
