@@ -122,10 +122,10 @@ def _opening(
     if not (missing or any(written.list_id for written in spelling.writing)):
         return []
     wanted = RuleIndex((wish.rules, wish) for wish in desired.wanted)
-    parts = RuleIndex(
-        (part, (wish, part))
+    rules_wanted = RuleIndex(
+        (single, (wish, single))
         for wish in desired.wanted
-        for part in (RuleSet.of((rule,)) for rule in wish.rules)
+        for single in (RuleSet.of((rule,)) for rule in wish.rules)
     )
     kept = observed.kept if isinstance(observed, Present) else ()
     opening: list[Change] = []
@@ -133,7 +133,7 @@ def _opening(
         rule = RuleSet.of((written.rule,))
         if not (rule & missing or written.list_id):
             continue
-        asked_for = _asked_for(parts.overlapping(written.whole), written.whole)
+        asked_for = _asked_for(rules_wanted.overlapping(written.whole), written.whole)
         overlapping = wanted.overlapping(written.rule)
         asking = [wish for wish in overlapping if id(wish) in asked_for]
         reasons, origins = _wanting(asking or overlapping)
@@ -150,11 +150,11 @@ def _is_ssh(change: Change, desired: Desired) -> bool:
     return change.rule is not None and ports.covers(RuleSet.of((change.rule,)))
 
 
-def _asked_for(parts: Iterable[tuple[Wanted, RuleSet]], whole: Rule) -> frozenset[int]:
+def _asked_for(near: Iterable[tuple[Wanted, RuleSet]], whole: Rule) -> frozenset[int]:
     """The ids of the wishes that asked for the rule, or for a part of it; what merely overlaps has
-    another rule of its own."""
+    another rule of its own. `near`: rules that overlap it, each with its wish."""
     written = RuleSet.of((whole,))
-    return frozenset(id(wish) for wish, part in parts if written.covers(part))
+    return frozenset(id(wish) for wish, single in near if written.covers(single))
 
 
 def _today(rule: Rule, kept: Sequence[Kept], before: RuleSet) -> str:

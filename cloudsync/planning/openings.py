@@ -32,8 +32,8 @@ class Openings:
         entry says."""
         if (opened := self._opened.get(firewall)) is None:
             return None
-        found = opened.overlapping(replace(rule, sources=ANY))
-        return max(found)[1] if found else None
+        moments = opened.overlapping(replace(rule, sources=ANY))
+        return max(moments)[1] if moments else None
 
 
 def listed(value: object) -> Iterator[Mapping[str, Any]]:

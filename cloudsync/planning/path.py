@@ -91,7 +91,7 @@ def of_rows(
         for host in wall.judged.spec.hosts:
             by_host.setdefault(host, []).append(wall)
     machines: dict[str, _Machine] = {}
-    found: dict[tuple[str, Rule], tuple[Hop, ...]] = {}
+    followed: dict[tuple[str, Rule], tuple[Hop, ...]] = {}
     ways = {}
     for row in rows:
         host = row.machines[0] if row.machines else ""
@@ -99,11 +99,11 @@ def of_rows(
             asked = Rule.of(row.protocol, row.ports, ANY)
         except ValueError:
             continue
-        if (host, asked) not in found:
+        if (host, asked) not in followed:
             if host not in machines:
                 machines[host] = _Machine(host, by_host.get(host, ()), discoveries.get(host))
-            found[host, asked] = machines[host].way(asked)
-        ways[row] = found[host, asked]
+            followed[host, asked] = machines[host].way(asked)
+        ways[row] = followed[host, asked]
     return ways
 
 

@@ -198,10 +198,9 @@ def _joined(writing: Iterable[Written]) -> list[Written]:
 def _together(several: Sequence[Written]) -> Written:
     """What is written for the same protocol, and for ports that are the same or neighbours, as
     one."""
-    one = several[0]
     if len(several) == 1:
-        return one
-    protocol = one.rule.protocol
+        return several[0]
+    protocol, list_id = several[0].rule.protocol, several[0].list_id
     first = min(written.rule.first for written in several)
     last = max(written.rule.last for written in several)
     texts = (text for written in several for text in written.description.split(", ") if text)
@@ -209,7 +208,7 @@ def _together(several: Sequence[Written]) -> Written:
         Rule(protocol, first, last, _all(written.rule.sources for written in several)),
         ", ".join(dict.fromkeys(texts)),
         Rule(protocol, first, last, _all(written.whole.sources for written in several)),
-        one.list_id,
+        list_id,
     )
 
 
