@@ -75,9 +75,12 @@ def paths(
         dict.fromkeys(host for judged in considered for host in judged.spec.hosts)
     )
     walls = [_Wall(judged) for judged in considered]
-    return tuple(
-        Path(host, _Machine(host, walls, discoveries.get(host)).way(port)) for host in named
-    )
+
+    def machine(host: str) -> _Machine:
+        own = [wall for wall in walls if host in wall.judged.spec.hosts]
+        return _Machine(host, own, discoveries.get(host))
+
+    return tuple(Path(host, machine(host).way(port)) for host in named)
 
 
 def of_rows(
@@ -137,11 +140,10 @@ class _Wall:
 
 
 class _Machine:
-    """A host behind its firewalls, with what its engine publishes kept by port."""
+    """A host behind its own firewalls, with what its engine publishes kept by port."""
 
-    def __init__(self, host: str, walls: Iterable[_Wall], discovery: Discovery | None) -> None:
-        self._host, self._discovery = host, discovery
-        self._own = [wall for wall in walls if host in wall.judged.spec.hosts]
+    def __init__(self, host: str, own: Sequence[_Wall], discovery: Discovery | None) -> None:
+        self._host, self._own, self._discovery = host, own, discovery
         read = discovery if not isinstance(discovery, Failed | None) else None
         self._required = RuleIndex(map(_with_ports, read.required if read else ()))
         self._local = RuleIndex(map(_with_ports, read.local if read else ()))
@@ -198,7 +200,8 @@ class _Machine:
             )
         if local := self._local.overlapping(asked):
             return (Hop("engine", name, "closed", _published(local)),)
-        for unopened in self._unopened.overlapping(asked)[:1]:
+        if about := self._unopened.overlapping(asked):
+            unopened = about[0]
             published = "published, and not opened: " if unopened.code == "labelled-out" else ""
             verdict: Verdict = "open" if published else "closed"
             return (

@@ -18,13 +18,12 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
-from typing import Any, TypeVar
+from typing import Any
 
 import requests
-from pydantic import BaseModel
 
 from cloudsync import __version__
-from cloudsync.provider.answers import Nothing, at, printable
+from cloudsync.provider.answers import Model, Nothing, at, printable
 from cloudsync.provider.answers import NotUnderstood as NotUnderstood
 from cloudsync.provider.answers import understood as understood
 from cloudsync.provider.contract import Account
@@ -39,8 +38,6 @@ from cloudsync.rules.frozen import dataclass
 CALL_SECONDS = 30.0
 MAX_PAGES = 400
 _LONGEST_MESSAGE = 200
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,14 +205,14 @@ def _together(several: Sequence[Written]) -> Written:
     last = max(written.rule.last for written in several)
     texts = (text for written in several for text in written.description.split(", ") if text)
     return Written(
-        Rule(protocol, first, last, _all(written.rule.sources for written in several)),
+        Rule(protocol, first, last, _as_asked(written.rule.sources for written in several)),
         ", ".join(dict.fromkeys(texts)),
-        Rule(protocol, first, last, _all(written.whole.sources for written in several)),
+        Rule(protocol, first, last, _as_asked(written.whole.sources for written in several)),
         list_id,
     )
 
 
-def _all(sets: Iterable[NetworkSet]) -> NetworkSet:
+def _as_asked(sets: Iterable[NetworkSet]) -> NetworkSet:
     """The networks of all, each as it was asked for."""
     distinct = dict.fromkeys(sets)
     if len(distinct) == 1:

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from cloudsync.provider.answers import Model, NotUnderstood
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.errors import AuthError, NotFound, Unsupported
-from cloudsync.provider.http import Model, NotUnderstood
 from cloudsync.provider.machines import (
     ActingFirewall,
     Action,
