@@ -183,12 +183,18 @@ def _verified(
     conditions: Conditions,
 ) -> dict[str, Outcome]:
     """What was really done. If a vendor's reads may lag behind its writes, and the vendor accepted
-    all of them, what is not seen yet is looked at again."""
+    all of them, what is not seen yet is looked at again; a look that fails then, or that the
+    deadline cuts, does not take away what an earlier one has shown."""
     verified: dict[str, Outcome] = {}
+    observed: dict[str, Observation] = {}
     open_: Mapping[str, Considered] = begun
     seconds, begin = _FIRST_PAUSE, time.monotonic()
     while open_:
-        observed = _look_again(configuration, open_, conditions)
+        observed |= {
+            name: observation
+            for name, observation in _look_again(configuration, open_, conditions).items()
+            if not (name in observed and isinstance(observation, Unreadable))
+        }
         verified |= {
             name: _read_back(outcomes[name], judged, observed[name])
             for name, judged in open_.items()
