@@ -9,7 +9,7 @@ from cloudsync.model.plan import Change, FirewallPlan, Guard, Held, Plan, Refuse
 from cloudsync.model.ports import name_of
 from cloudsync.planning.sensitive_ports import ADMIN, is_world
 from cloudsync.planning.unpublished import is_unnamed
-from cloudsync.provider.phrases import count
+from cloudsync.provider.phrases import count, first_of
 from cloudsync.render import exposure, networks, several_hosts, words
 from cloudsync.render.blocks import BLANK, Block, Line, Row, Style, Table
 from cloudsync.render.escape import plain
@@ -166,11 +166,9 @@ def _acts(firewall: FirewallPlan, shown: Plan) -> Iterator[Line]:
         yield Line(f"attach it to {words.listed(targets, 5)}", "attach", "~ ", 2)
     opened_now = [change for change in attaching if change.opens_now]
     if opened_now:
-        reasons = "; ".join(dict.fromkeys(plain(change.reason) for change in opened_now[:3]))
-        more = f" and {len(opened_now) - 3} more" if len(opened_now) > 3 else ""
-        yield Line(
-            f"{reasons}{more}. What is not listed here closes{_such_as(firewall)}.", indent=4
-        )
+        distinct = dict.fromkeys(plain(change.reason) for change in opened_now)
+        reasons = first_of(distinct, 3, "; ", "reason")
+        yield Line(f"{reasons}. What is not listed here closes{_such_as(firewall)}.", indent=4)
     if targets or firewall.exists is False:
         for text in _named_once(firewall, shown):
             yield Line(f"{plain(text, 1500)}. What is not named closes.", "warning", "! ", 4)

@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Self
 
+from tests.free_ports import free_port
+
 READY_SECONDS = 20.0
 
 
@@ -67,7 +69,7 @@ class Sshd:
         """Start it on a free port; back when it listens."""
         self.stop()
         Path("/run/sshd").mkdir(exist_ok=True)
-        self.port = self.port or _free_port()
+        self.port = self.port or free_port()
         words = [
             str(_sshd()),
             "-D",
@@ -143,12 +145,6 @@ class Sshd:
         """Leave nothing behind."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _listens(port: int) -> bool:

@@ -11,12 +11,13 @@ import socketserver
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
 import pytest
+
+from cloudsync.runtime.serving import ServerThread
 
 NEEDED = ("nft", "ip", "nsenter")
 NFT = shutil.which("nft") or "nft"
@@ -167,15 +168,13 @@ class Trouble:
         self._server = socketserver.ThreadingUnixStreamServer(str(path), Handler)
         nft = f"{' '.join(machine.inside)} {NFT}"
         (machine.folder / "trouble.py").write_text(_CLIENT.replace("NFT", repr(nft.split())))
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = ServerThread(self._server)
         self._thread.start()
         machine.trouble = self
 
     def close(self) -> None:
         """The end of it."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._thread.stop()
         for name in ("trouble", "only", "only.read", "only.write"):
             (self.machine.folder / name).unlink(missing_ok=True)
         self.machine.trouble = None

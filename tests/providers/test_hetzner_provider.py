@@ -351,7 +351,7 @@ def test_an_action_that_never_ends_is_given_up_at_the_deadline(
     cloud.add_firewall("cloudsync-web", [SSH], labels=LABELS, servers=[id_])
     cloud.polls = 10_000
     with pytest.raises(Transient, match="not in effect when the run's deadline was reached"):
-        project.makes("tcp/22", "tcp/443", seconds=0.6)
+        project.makes("tcp/22", "tcp/443", seconds=1.5)
 
 
 # Failures

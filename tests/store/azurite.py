@@ -21,8 +21,8 @@ from typing import Self
 
 import requests
 
+from tests.free_ports import free_port
 from tests.roots import CACHE
-from tests.store.ceph import free_port
 
 VERSION = "3.37.0"
 ACCOUNT = "devstoreaccount1"

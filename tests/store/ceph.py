@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import subprocess
 import time
 import uuid
@@ -17,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
+
+from tests.free_ports import free_port
 
 ACCESS, SECRET = "cloudsync-tests", "not-a-secret-of-anybody"
 MISSING = [name for name in ("ceph-mon", "ceph-osd", "radosgw") if shutil.which(name) is None]
@@ -67,13 +68,6 @@ rgw enable lc threads = false
 rgw run sync thread = false
 rgw dynamic resharding = false
 """
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(slots=True)

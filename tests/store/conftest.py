@@ -20,6 +20,7 @@ from cloudsync.model.state_url import StateUrl
 from cloudsync.state.store.contract import Store
 from cloudsync.state.store.folder import FolderStore
 from cloudsync.state.store.opened import proved
+from tests.free_ports import free_port
 from tests.store import azurite
 from tests.store import ceph as real
 from tests.store.trouble import Proxy
@@ -53,7 +54,7 @@ def ceph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[real.Ceph]:
 @pytest.fixture(scope="session")
 def moto() -> Iterator[str]:
     """The endpoint of moto's server."""
-    port = real.free_port()
+    port = free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cloudsync.model.plan import Plan
+from cloudsync.model.plan import Change, Plan
 from cloudsync.model.ports import (
     Complete,
     Failed,
@@ -130,6 +130,21 @@ def test_a_denial_is_lifted_and_anything_else_is_put_into_effect(
     report = Report(planned(world), (Outcome("web", "done"),))
     assert shown(report.plan).endswith(plan)
     assert " ".join(result.changes(report)) == done
+
+
+def test_a_reason_that_several_attachments_share_is_told_once(world: World) -> None:
+    world.has("tcp/22")
+    plan = planned(world)
+    reasons = ("a", "a", "b", "c", "d", "e")
+    changes = tuple(
+        Change("attach", f"{reason} is under no firewall", target=f"server {n}", opens_now=True)
+        for n, reason in enumerate(reasons)
+    )
+    (firewall,) = plan.firewalls
+    out = shown(replace(plan, firewalls=(replace(firewall, changes=changes),)))
+    told = ("a", "b", "c")
+    sentence = "; ".join(f"{reason} is under no firewall" for reason in told)
+    assert f"{sentence} and 2 more reasons. What is not listed here closes" in out
 
 
 def test_an_empty_plan_says_so(world: World) -> None:
