@@ -31,8 +31,9 @@ PATH = "/events?filters=" + quote(
     json.dumps({"type": TYPES, "event": EVENTS}, separators=(",", ":"))
 )
 CONNECT_SECONDS = 10.0
-HINT_SECONDS = 0.1
-"""Between two hints of one engine."""
+HINT_SECONDS = 0.02
+"""Between two hints of one engine. What starts a container are several events within a tenth of a
+second, and the run waits from the last one on: so late may it be heard."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 REFUSED_PAUSE = 600.0
 STEADY_SECONDS = 30.0
