@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("cloudsync.sources")
 _PROGRESS_SECONDS = 1.0
 _GONE_AFTER = timedelta(days=1)
-"""From then on a host that answered before may be gone for good, and not only restarting."""
+"""From then on a host that does not answer may be gone for good, and not only restarting."""
 _LOOK_SECONDS = 0.5
 _SLACK_SECONDS = 2.0
 """An engine ends its own reading in time; only what has no time limit of its own (the resolver)
@@ -354,8 +354,7 @@ def _with_memory(
     since = known.unknown_since
     if since is not None:
         more = f"; unknown since {since:%Y-%m-%d %H:%M} UTC"
-    never = not known.engines
-    if down and (never or (since is not None and datetime.now(UTC) - since >= _GONE_AFTER)):
+    if down and since is not None and datetime.now(UTC) - since >= _GONE_AFTER:
         more += f"; if the host is gone for good, say so: retired = true in [hosts.{host.name}]"
     if isinstance(discovery, Failed):
         return replace(discovery, reason=discovery.reason + more)
