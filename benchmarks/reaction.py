@@ -3,8 +3,8 @@ as root. A part of `make bench`.
 
 `cloudsync watch` runs on the machine of a packet lab with a real dockerd, follows its events, and
 keeps two walls: the host's own table, on the real kernel, and a firewall at a double of Hetzner's
-API that answers each call 50 ms late. The probe is a SYN from the Internet's side, repeated until
-it arrives; the cloud is open when the double has the call that opens it.
+API that answers each call 50 ms late. The probe is a SYN from the Internet's side, one after the
+other until one arrives; the cloud is open when the double has the call that opens it.
 
 Every start comes out of the blue: the one before is over for longer than `debounce_max`. Hetzner
 takes 50 rules, so the containers go in between, `REMOVED` at a time, and close without grace.
@@ -13,12 +13,14 @@ takes 50 rules, so the containers go in between, `REMOVED` at a time, and close 
 from __future__ import annotations
 
 import signal
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,7 @@ from benchmarks.compare import LATENCY
 from benchmarks.double_process import DoubleProcess
 from cloudsync.watch.rhythm import LEAD_SECONDS
 from tests.host.engine import Engine
-from tests.host.lab import HOST4, Lab, _tcp, in_namespace
+from tests.host.lab import HOST4, Lab, in_namespace
 from tests.host.site import NAME, Site
 
 STARTS = 200
@@ -38,6 +40,8 @@ FIRST_PORT = 20_001
 DEBOUNCE_MIN, DEBOUNCE_MAX = 1, 1
 """Seconds, as configured here; a start `DEBOUNCE_MAX` after the run before comes after quiet."""
 LIMIT_SECONDS = 20.0
+LOOK_SECONDS = 0.01
+"""Between two looks: what is measured is exact to that."""
 AHEAD = 3
 """Calls until the cloud has a change: two that read, one that writes. What asks whether it is done
 comes after it."""
@@ -103,23 +107,38 @@ def start(engine: Engine, double: DoubleProcess, number: int, lab: Lab) -> dict[
     port = FIRST_PORT + 2 * number
     double.calls()
     typed = time.monotonic()
-    engine.serve(f"c{number}", port, "-p", f"{port}:{port}")
-    moments = {"returned": time.monotonic() - typed}
 
-    def probe() -> float:
-        while _tcp(port, HOST4, None) != "open":
+    def until(happened: Callable[[], bool]) -> float:
+        while not happened():
             if time.monotonic() - typed > LIMIT_SECONDS:
                 raise TimeoutError(f"port {port} never opened")
-            time.sleep(0.005)
         return time.monotonic() - typed
 
-    moments["packet"] = in_namespace(lab.inet, probe)
-    while not any("set_rules" in call for call in double.calls()[0]):
-        if time.monotonic() - typed > LIMIT_SECONDS:
-            raise TimeoutError(f"the cloud never heard of port {port}")
-        time.sleep(0.005)
-    moments["cloud"] = time.monotonic() - typed
-    return moments
+    with ThreadPoolExecutor(2) as looking:
+        packet = looking.submit(in_namespace, lab.inet, lambda: until(lambda: answers(port)))
+        cloud = looking.submit(until, lambda: written(double))
+        engine.serve(f"c{number}", port, "-p", f"{port}:{port}")
+        returned = time.monotonic() - typed
+        return {"returned": returned, "packet": packet.result(), "cloud": cloud.result()}
+
+
+def answers(port: int) -> bool:
+    """Whether a SYN sent now gets through. A closed port costs `LOOK_SECONDS`."""
+    with socket.socket() as client:
+        client.settimeout(LOOK_SECONDS)
+        try:
+            client.connect((HOST4, port))
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+        return True
+
+
+def written(double: DoubleProcess) -> bool:
+    """Whether the cloud has been asked to change rules since the last look."""
+    time.sleep(LOOK_SECONDS)
+    return any("set_rules" in call for call in double.calls()[0])
 
 
 def closed(double: DoubleProcess) -> None:
@@ -129,7 +148,7 @@ def closed(double: DoubleProcess) -> None:
     quiet = time.monotonic()
     while time.monotonic() - quiet < 4 * DEBOUNCE_MAX:
         time.sleep(DEBOUNCE_MAX / 2)
-        if any("set_rules" in call for call in double.calls()[0]):
+        if written(double):
             quiet = time.monotonic()
 
 
@@ -153,7 +172,7 @@ def measure(starts: int = STARTS) -> list[dict[str, Any]]:
         with watching(site):
             for number in range(starts):
                 taken.append(start(engine, double, number, lab))
-                time.sleep(2 * DEBOUNCE_MAX)  # a second look may follow the first
+                time.sleep(3 * DEBOUNCE_MAX)  # a second look may follow the first
                 if number % REMOVED == REMOVED - 1:
                     for gone in range(number + 1 - REMOVED, number + 1):
                         engine.docker("rm", "-f", f"c{gone}")
