@@ -216,10 +216,11 @@ def _heading(title: str) -> str:
 
 def _keys(model: type[BaseModel]) -> str:
     rows = []
+    properties = model.model_json_schema().get("properties", {})
     for name, field in model.model_fields.items():
         if model is models.File and name in _ELSEWHERE:
             continue
-        schema = model.model_json_schema()["properties"][field.alias or name]
+        schema = properties[field.alias or name]
         default = (
             "required"
             if field.is_required()

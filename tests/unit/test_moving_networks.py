@@ -358,7 +358,7 @@ class TestHttps:
 
         lists.pages = {"/v4": trickle}
         begin = time.monotonic()
-        assert self.refused(lists, "/v4", seconds=1.0).reason.endswith("no answer in time")
+        assert self.refused(lists, "/v4", seconds=0.4).reason.endswith("no answer in time")
         assert time.monotonic() - begin < 3
 
     def test_a_compressed_answer_is_refused(self, lists: ListServer) -> None:
