@@ -2,8 +2,8 @@
 
 Python, pydantic and an SDK take half a second to two seconds to load. Here one process has loaded
 them and forks for each command; the fork gets the folder, the environment and the standard streams
-of the command, and runs the same `main` as `python -m cloudsync`. A command whose environment
-changes what Python does when it starts is started for real.
+of the command, enters its namespaces, and runs the same `main` as `python -m cloudsync`. A
+command whose environment changes what Python does when it starts is started for real.
 
 The test's side is `typed`; this module run as a program is the other one.
 """
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -25,7 +26,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -38,8 +39,10 @@ AT_THE_START = ("PYTHON", "LC_", "LANG", "COVERAGE")
 SDKS: Mapping[str, tuple[str, ...]] = {
     "aws": ("boto3", "cloudsync_aws.reader", "cloudsync_aws.writer"),
     "gcp": ("cloudsync_gcp.reader", "cloudsync_gcp.writer"),
+    "host": ("cloudsync_host.exposure", "cloudsync_host.reader", "cloudsync_host.writer"),
 }
-"""What commands of a vendor with a large SDK have loaded; with `all`, everything."""
+"""What commands of a vendor have loaded that has a large SDK or much of its own; with `all`,
+everything."""
 TIMEOUT_SECONDS = 110.0
 
 
@@ -52,11 +55,16 @@ def typed(
     environment: Mapping[str, str],
     stdin: str = "",
     sdk: str | None = None,
+    inside: Sequence[str] = (),
+    begun: Callable[[int], None] = lambda _: None,
 ) -> subprocess.CompletedProcess[str]:
-    """`cloudsync WORDS` to its end. Raises `subprocess.TimeoutExpired`."""
-    if _starts_differently(environment):
+    """`cloudsync WORDS` to its end. `inside`: what begins a command line on the machine of a lab.
+    `begun`: told the id of the process that was forked, so that it can be killed. Raises
+    `subprocess.TimeoutExpired`."""
+    namespaces = _namespaces_of(inside)
+    if _starts_differently(environment) or (inside and not namespaces):
         return subprocess.run(
-            [sys.executable, "-m", "cloudsync", *words],
+            [*inside, sys.executable, "-m", "cloudsync", *words],
             cwd=folder,
             env=dict(environment),
             capture_output=True,
@@ -69,7 +77,7 @@ def typed(
         streams = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
         streams[0].write(stdin.encode())
         streams[0].seek(0)
-        code = _loaded(sdk).run(words, folder, environment, streams)
+        code = _loaded(sdk).run(words, folder, environment, streams, namespaces, begun)
         output, errors = (_content(stream) for stream in streams[1:])
     return subprocess.CompletedProcess(["cloudsync", *words], code, output, errors)
 
@@ -79,6 +87,17 @@ def _starts_differently(environment: Mapping[str, str]) -> bool:
         name.startswith(AT_THE_START) and value != os.environ.get(name)
         for name, value in environment.items()
     )
+
+
+def _namespaces_of(inside: Sequence[str]) -> list[str]:
+    """The files of the namespaces that `nsenter` would enter; none for other words."""
+    if inside[:1] == ("nsenter",) and inside[-1] == "--":
+        match inside[1:-1]:
+            case (network,) if network.startswith("--net="):
+                return [network.removeprefix("--net=")]
+            case ("-t", process, "-m", "-n"):
+                return [f"/proc/{process}/ns/net", f"/proc/{process}/ns/mnt"]
+    return []
 
 
 def _content(stream: IO[bytes]) -> str:
@@ -119,9 +138,17 @@ class Loaded:
         folder: Path,
         environment: Mapping[str, str],
         streams: Sequence[IO[bytes]],
+        namespaces: Sequence[str],
+        begun: Callable[[int], None],
     ) -> int:
-        order = {"words": words, "folder": str(folder), "environment": dict(environment)}
+        order = {
+            "words": words,
+            "folder": str(folder),
+            "environment": dict(environment),
+            "namespaces": namespaces,
+        }
         pid = self._ask({"run": order}, [stream.fileno() for stream in streams])
+        begun(pid)
         end = os.pidfd_open(pid)
         try:
             ended = select.select([end], [], [], TIMEOUT_SECONDS)[0]
@@ -205,6 +232,7 @@ def _child(order: Mapping[str, Any], handles: Sequence[int]) -> None:
         for number, handle in enumerate(handles):
             os.dup2(handle, number)
             os.close(handle)
+        _enter(order["namespaces"])
         os.chdir(order["folder"])
         os.environ.clear()
         os.environ.update(order["environment"])
@@ -223,6 +251,16 @@ def _child(order: Mapping[str, Any], handles: Sequence[int]) -> None:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _enter(namespaces: Sequence[str]) -> None:
+    """As `nsenter` does. Raises `OSError`."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    handles = [os.open(file, os.O_RDONLY) for file in namespaces]
+    for file, handle in zip(namespaces, handles, strict=True):
+        if libc.setns(handle, 0):
+            raise OSError(ctypes.get_errno(), f"{file} cannot be entered")
+        os.close(handle)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
+from tests.command import typed
 from tests.doubles.hetzner import HetznerDouble
 from tests.host.engine import Engine
 from tests.host.lab import Lab, in_namespace
@@ -251,9 +252,15 @@ class Site:
         path = self.folder / "cloudsync.toml"
         if not path.exists():
             self.configure()
-        return self.run(
-            sys.executable, "-m", "cloudsync", words[0], "-c", str(path), *words[1:], code=code
+        done = typed(
+            *(words[0], "-c", str(path), *words[1:]),
+            folder=Path.cwd(),
+            environment=self.environment,
+            sdk="host",
+            inside=self.words,
         )
+        assert code in (None, done.returncode), (words, done.stdout, done.stderr)
+        return done.stdout
 
     def audit(self, *words: str) -> dict[str, Any]:
         """The audit of this machine, as JSON."""

@@ -15,6 +15,7 @@ import pytest
 
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.networks import NetworkSet
+from tests.command import typed
 from tests.doubles.hetzner import HetznerDouble
 from tests.engine.lab import Lab
 from tests.world import rules
@@ -59,16 +60,7 @@ servers = ["web-1"]
 
     def types(self, *words: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, TOKEN_VARIABLE: self.cloud.token, "NO_COLOR": "1"}
-        return subprocess.run(
-            [sys.executable, "-m", "cloudsync", *words],
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+        return typed(*words, folder=self.folder, environment=environment)
 
     def plan(self, *words: str) -> dict[str, Any]:
         done = self.types("plan", "--output", "json", *words)

@@ -7,13 +7,13 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.command import typed
 from tests.engine.certificates import Authority
 from tests.engine.lab import Lab
 from tests.engines.kinds import Kind
@@ -47,15 +47,9 @@ class Person:
 
     def types(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("DOCKER")}
-        return subprocess.run(
-            [*self.engine.inside, sys.executable, "-m", "cloudsync", *words],
-            cwd=self.folder,
-            env={**kept, "HOME": str(self.folder), **environ},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        environment = {**kept, "HOME": str(self.folder), **environ}
+        inside = self.engine.inside
+        return typed(*words, folder=self.folder, environment=environment, inside=inside)
 
     def discovers(self, docker: str, code: int = 0, **environ: str) -> Any:
         """The first host of `cloudsync discover --output json` with this `docker = …`."""

@@ -19,6 +19,7 @@ import pytest
 from cloudsync.model.ports import Complete, LabelScope
 from cloudsync.sources.docker.engine import read_engine
 from cloudsync.watch.events import Listener
+from tests.command import typed
 from tests.engine.certificates import Authority
 from tests.engine.podman import Podman
 from tests.engine.sshd import Sshd, missing
@@ -122,12 +123,8 @@ def test_it_is_read_by_tls_with_certificates_on_both_sides(
 
 def cloudsync(site: Site, folder: Path, *words: str) -> str:
     """The output of the command on the engine's machine."""
-    done = subprocess.run(
-        [*site.engine.inside, sys.executable, "-m", "cloudsync", *words],
-        cwd=folder, env={**os.environ, "HOME": str(folder), "NO_COLOR": "1"},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    return done.stdout
+    environment = {**os.environ, "HOME": str(folder), "NO_COLOR": "1"}
+    return typed(*words, folder=folder, environment=environment, inside=site.engine.inside).stdout
 
 
 def test_its_events_are_heard_and_again_after_it_was_away(quiet: Site) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import tomlkit
 
+from tests.command import typed
 from tests.host.lab import Lab
 
 NAME = "web-1-host"
@@ -60,23 +61,22 @@ class Site:
 
     def words(self, *words: str) -> list[str]:
         """The command line that runs `cloudsync` on the machine."""
-        return [
-            *self.inside, sys.executable, "-m", "cloudsync", words[0],
-            "-c", str(self.write()), *words[1:],
-        ]  # fmt: skip
+        return [*self.inside, sys.executable, "-m", "cloudsync", *self.typed(*words)]
+
+    def typed(self, *words: str) -> list[str]:
+        """The words behind `cloudsync`."""
+        return [words[0], "-c", str(self.write()), *words[1:]]
 
     def run(
         self, *words: str, environ: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """`cloudsync …` on the machine."""
-        return subprocess.run(
-            self.words(*words),
-            env=self.environment(environ),
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            timeout=150,
-            check=False,
+        return typed(
+            *self.typed(*words),
+            folder=self.folder,
+            environment=self.environment(environ),
+            sdk="host",
+            inside=self.inside,
         )
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -4,9 +4,10 @@ moment, and the next run finishes."""
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
-import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import tomlkit
 
 from cloudsync.rules import RuleSet
 from cloudsync.testing import meant
+from tests.command import typed
 from tests.host.lab import Lab
 from tests.host.namespace import Namespace, Program, Trouble, needs
 from tests.host.site import NAME, Site
@@ -36,7 +38,7 @@ class Run:
 
     def __init__(self, machine: Program, folder: Path) -> None:
         self.machine, self.folder = machine, folder
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Future[int] = Future()
 
     def apply(self, *ports: str, grant: bool = True, **keys: str) -> int:
         """Its exit code; -9 where it was killed."""
@@ -62,18 +64,19 @@ class Run:
         }
         path = self.folder / "cloudsync.toml"
         path.write_text(tomlkit.dumps(document))
-        words = [sys.executable, "-m", "cloudsync", "apply", "-c", str(path), "--auto-approve"]
         environ = {k: v for k, v in os.environ.items() if k != "SSH_CONNECTION"}
         environ["PATH"] = f"{self.machine.bin}:{environ['PATH']}"
-        self.process = subprocess.Popen(
-            [*words, *(["--allow-attach", NAME] if grant else [])],
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        self.process = Future()
+        done = typed(
+            *("apply", "-c", str(path), "--auto-approve"),
+            *(("--allow-attach", NAME) if grant else ()),
+            folder=self.folder,
+            environment=environ,
+            sdk="host",
+            begun=self.process.set_result,
         )
-        self.output = "".join(self.process.communicate(timeout=90))
-        return self.process.returncode
+        self.output = done.stdout + done.stderr
+        return done.returncode
 
     def killed_at(self, number: int, *, after: bool, ports: tuple[str, ...], **keys: str) -> bool:
         """Apply, and kill it before or after the call with this number; False where it has
@@ -101,8 +104,7 @@ class Run:
         return code == -9
 
     def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
+        os.kill(self.process.result(30), signal.SIGKILL)
 
 
 def states(machine: Program) -> list[tuple[RuleSet | None, bool]]:

@@ -148,6 +148,7 @@ def test_over_real_sudo_and_sshd_and_through_a_reload_a_restart_and_a_reboot(
         for _ in range(3):
             machine.run("systemctl", "reload", "nftables")
         assert remote.actions() == []
+        witness.wait_for_a_round()
     assert witness.passed() <= wanted, str(witness.passed())
     assert witness.sent > 65_535
     with Witness(lab, wanted) as witness:

@@ -6,13 +6,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.command import typed
 from tests.doubles.hetzner import HetznerDouble
 from tests.host.namespace import Namespace, needs
 
@@ -64,10 +64,7 @@ save = "off"
             "PATH": f"{self.kernel.bin}:{environ['PATH']}",
             "COLUMNS": "400",
         }
-        return subprocess.run(
-            [sys.executable, "-m", "cloudsync", *words],
-            cwd=self.folder, env=environ, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+        return typed(*words, folder=self.folder, environment=environ, sdk="host")
 
     def apply(self) -> None:
         grants = ("--allow-attach", "web", "--allow-attach", "web-host")
