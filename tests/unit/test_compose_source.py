@@ -434,11 +434,11 @@ def test_nested_variables_have_an_end(tmp_path: Path) -> None:
 
 
 def test_all_ports_in_one_line_become_one_rule(tmp_path: Path) -> None:
-    lay(tmp_path, compose="services: {a: {ports: ['20000-24000:20000-24000/udp']}}\n")
+    lay(tmp_path, compose="services: {a: {ports: ['20000-40000:20000-40000/udp']}}\n")
     found = discovered(tmp_path)
     assert isinstance(found, Complete)
     rules = RuleSet.of(Rule(p.protocol, p.first, p.last, p.sources) for p in found.required)
-    assert rules == RuleSet.of([Rule("udp", 20000, 24000, ANY)])
+    assert rules == RuleSet.of([Rule("udp", 20000, 40000, ANY)])
     assert len(found.required) == 2
 
 

@@ -51,7 +51,7 @@ def test_no_message_puts_a_plural_behind_a_number_that_may_be_one() -> None:
         f"{path.relative_to(ROOT)}: {text}"
         for folder in ("cloudsync", "examples", "providers")
         for path in (ROOT / folder).rglob("*.py")
-        if "{len(" in (source := path.read_text())
+        if "len(" in (source := path.read_text())
         for text in _uncounted(source)
     }
     assert not found
