@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import ctypes
 import gc
 import importlib
 import json
@@ -31,6 +30,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
+
+from tests.namespaces import enter
 
 ROOT = Path(__file__).resolve().parents[1]
 LARGEST_ORDER = 1 << 20
@@ -232,7 +233,7 @@ def _child(order: Mapping[str, Any], handles: Sequence[int]) -> None:
         for number, handle in enumerate(handles):
             os.dup2(handle, number)
             os.close(handle)
-        _enter(order["namespaces"])
+        enter(*order["namespaces"])
         os.chdir(order["folder"])
         os.environ.clear()
         os.environ.update(order["environment"])
@@ -251,16 +252,6 @@ def _child(order: Mapping[str, Any], handles: Sequence[int]) -> None:
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
-
-
-def _enter(namespaces: Sequence[str]) -> None:
-    """As `nsenter` does. Raises `OSError`."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    handles = [os.open(file, os.O_RDONLY) for file in namespaces]
-    for file, handle in zip(namespaces, handles, strict=True):
-        if libc.setns(handle, 0):
-            raise OSError(ctypes.get_errno(), f"{file} cannot be entered")
-        os.close(handle)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,9 @@ PATH = "/events?filters=" + quote(
 )
 CONNECT_SECONDS = 10.0
 HINT_SECONDS = 0.02
-"""Between two hints of one engine. What starts a container are several events within a tenth of a
-second, and the run waits from the last one on: so late may it be heard."""
+"""The shortest time between two hints of one engine, and so the longest by which an event is heard
+late. A container that starts sends several within a tenth of a second, and its run is timed from
+the last one."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 REFUSED_PAUSE = 600.0
 STEADY_SECONDS = 30.0

@@ -4,51 +4,21 @@ containers, and probes from the Internet and from a machine on the same network.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import os
 import selectors
 import socket
 import threading
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self
 
 from tests.engines import remains
 from tests.engines.kinds import Engine, Kind, started
 from tests.host.lab import Lab as PacketLab
 from tests.host.namespace import run
+from tests.namespaces import in_network
 
 Answer = Literal["open", "refused", "dropped"]
-Result = TypeVar("Result")
-_NEWNET = 0x40000000
 _PROBE_SECONDS = 0.4
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def in_network(path: Path, action: Callable[[], Result]) -> Result:
-    """`action()` in a network namespace, in a thread of its own; sockets made there stay."""
-    answers: list[Result] = []
-    errors: list[BaseException] = []
-
-    def enter() -> None:
-        try:
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                if _libc.setns(handle, _NEWNET):
-                    raise OSError(ctypes.get_errno(), "setns")
-                answers.append(action())
-            finally:
-                os.close(handle)
-        except BaseException as error:  # noqa: BLE001 - raised again by the caller
-            errors.append(error)
-
-    thread = threading.Thread(target=enter)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return answers[0]
 
 
 class Site:

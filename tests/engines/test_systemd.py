@@ -13,7 +13,7 @@ from tests.doubles.hetzner import HetznerDouble
 from tests.engine import lab
 from tests.engine.soak import ports_of
 from tests.engines.booted import CHECKOUT, CannotBoot, Machine
-from tests.engines.site import in_network
+from tests.namespaces import in_network
 
 pytestmark = [pytest.mark.engine, pytest.mark.emulator, pytest.mark.timeout(900)]
 WATCH = "cloudsync-watch.service"

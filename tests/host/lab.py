@@ -4,7 +4,6 @@ IPv6, listeners on the host, and probes from outside. What gets through is the j
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import itertools
 import os
 import selectors
@@ -19,41 +18,20 @@ from pathlib import Path
 from typing import Literal, Self, TypeVar
 
 from tests.host.namespace import NFT, run
+from tests.namespaces import in_network
 
 Result = TypeVar("Result")
 Verdict = Literal["open", "closed"]
 HOST4, HOST6 = "198.51.100.10", "2001:db8:2::10"
 PEER4, OTHER4, PEER6 = "203.0.113.2", "203.0.113.77", "2001:db8:1::2"
-_NEWNET = 0x40000000
 _PROBE_SECONDS = 0.3
 _CLIENTS = 64
 """How many connections a server on the machine keeps open."""
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def in_namespace(name: str, action: Callable[[], Result]) -> Result:
     """`action()` inside a network namespace, in a thread of its own; sockets made there stay."""
-    answers: list[Result] = []
-    errors: list[BaseException] = []
-
-    def enter() -> None:
-        try:
-            handle = os.open(f"/run/netns/{name}", os.O_RDONLY)
-            try:
-                if _libc.setns(handle, _NEWNET):
-                    raise OSError(ctypes.get_errno(), "setns")
-                answers.append(action())
-            finally:
-                os.close(handle)
-        except BaseException as error:  # noqa: BLE001 - raised again by the caller
-            errors.append(error)
-
-    thread = threading.Thread(target=enter)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return answers[0]
+    return in_network(Path("/run/netns", name), action)
 
 
 class Lab:
@@ -164,7 +142,7 @@ class Lab:
     def tcp(self, port: int, address: str = HOST4, source: str | None = None) -> Verdict:
         """Whether a new connection from outside arrives at something: an answer, or a refusal by
         the host itself, which a packet must have reached as well."""
-        return in_namespace(self.inet, lambda: _tcp(port, address, source))
+        return in_namespace(self.inet, lambda: tcp_verdict(port, address, source))
 
     def udp(self, port: int, address: str = HOST4, source: str | None = None) -> Verdict:
         """As `tcp`, for a datagram that is answered."""
@@ -269,9 +247,13 @@ def _family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def _tcp(port: int, address: str, source: str | None) -> Verdict:
+def tcp_verdict(
+    port: int, address: str, source: str | None = None, seconds: float = _PROBE_SECONDS
+) -> Verdict:
+    """Whether a SYN that is sent now gets through, from where this thread is. A closed port costs
+    `seconds`."""
     with socket.socket(_family(address), socket.SOCK_STREAM) as client:
-        client.settimeout(_PROBE_SECONDS)
+        client.settimeout(seconds)
         if source is not None:
             client.bind((source, 0))
         try:

@@ -4,15 +4,14 @@ process for each look; cloudsync itself goes on to start the program."""
 from __future__ import annotations
 
 import ctypes
-import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
 from tests.host.namespace import Namespace
+from tests.namespaces import enter
 
-CLONE_NEWNET = 0x40000000
 LIBRARY = "libnftables.so.1"
 
 
@@ -33,10 +32,7 @@ class Library:
         self._pool.shutdown()
 
     def _enter(self) -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        with Path("/run/netns", self.namespace).open() as namespace:
-            if libc.setns(namespace.fileno(), CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        enter(Path("/run/netns", self.namespace))
         self._library = ctypes.CDLL(LIBRARY)
         self._library.nft_ctx_new.restype = ctypes.c_void_p
         self._library.nft_ctx_get_output_buffer.restype = ctypes.c_char_p

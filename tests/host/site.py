@@ -61,10 +61,10 @@ class Site:
 
     def words(self, *words: str) -> list[str]:
         """The command line that runs `cloudsync` on the machine."""
-        return [*self.inside, sys.executable, "-m", "cloudsync", *self.typed(*words)]
+        return [*self.inside, sys.executable, "-m", "cloudsync", *self.arguments(*words)]
 
-    def typed(self, *words: str) -> list[str]:
-        """The words behind `cloudsync`."""
+    def arguments(self, *words: str) -> list[str]:
+        """The arguments of `cloudsync`."""
         return [words[0], "-c", str(self.write()), *words[1:]]
 
     def run(
@@ -72,7 +72,7 @@ class Site:
     ) -> subprocess.CompletedProcess[str]:
         """`cloudsync …` on the machine."""
         return typed(
-            *self.typed(*words),
+            *self.arguments(*words),
             folder=self.folder,
             environment=self.environment(environ),
             sdk="host",

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.engines.kinds import ALL, KINDS, Engine, Kind, started
-from tests.engines.site import in_network
 from tests.host.lab import HOST4, HOST6, PEER4, Lab, in_namespace
 from tests.host.site import Site
+from tests.namespaces import in_network
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(900)]
 LONG = bool(os.environ.get("CLOUDSYNC_LONG"))

@@ -56,7 +56,8 @@ def moto() -> Iterator[str]:
     """The endpoint of moto's server."""
     port = free_port()
     server = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("moto_server.py"), str(port)],
+        [sys.executable, "-m", "tests.store.moto_server", str(port)],
+        cwd=Path(__file__).parents[2],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
