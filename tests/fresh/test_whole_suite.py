@@ -21,10 +21,10 @@ HANDED_ON = ("TESTS_AT_ONCE", "PYTEST_TIMEOUT")
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.timeout(0),
-    pytest.mark.skipif(machine.unavailable() is not None, reason=machine.unavailable() or ""),
     pytest.mark.skipif(
         not os.environ.get("CLOUDSYNC_LONG"), reason="takes minutes: `make fresh` takes hours"
     ),
+    pytest.mark.skipif(machine.unavailable() is not None, reason=machine.unavailable() or ""),
 ]
 
 

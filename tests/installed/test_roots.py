@@ -26,11 +26,11 @@ SYSTEMS = {
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.timeout(1500),
-    pytest.mark.skipif(machines.unavailable() is not None, reason=machines.unavailable() or ""),
     pytest.mark.skipif(
         not os.environ.get("CLOUDSYNC_LONG"),
-        reason="`make installed` pastes them, for half an hour",
+        reason="takes minutes: `make installed` pastes them, for half an hour",
     ),
+    pytest.mark.skipif(machines.unavailable() is not None, reason=machines.unavailable() or ""),
 ]
 
 

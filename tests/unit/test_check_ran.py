@@ -60,3 +60,21 @@ def test_a_test_that_could_not_run_may_not(tmp_path: Path, reason: str) -> None:
 
 def test_the_suites_reasons_are_known() -> None:
     assert len(REASONS) == 3
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        path
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        if re.search(r"(?s)^pytestmark = \[[^\]]*CLOUDSYNC_LONG", path.read_text(), re.MULTILINE)
+    ],
+    ids=lambda path: path.stem,
+)
+def test_what_nobody_asked_for_is_skipped_as_long_whatever_else_is_missing(module: Path) -> None:
+    """The first reason is the one in the report: a tool that only the long tests need may lack."""
+    marks = re.search(r"(?s)^pytestmark = \[(.*?)^\]", module.read_text(), re.MULTILINE)
+    assert marks is not None
+    first = marks[1].split("skipif(")[1]
+    assert "CLOUDSYNC_LONG" in first
+    assert 'reason="takes minutes: ' in first
