@@ -114,7 +114,7 @@ class Site:
             if process is not None:
                 process.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(10)
+                    process.wait(30)
                 process.kill()
                 process.wait()
                 if process.stdout is not None:

@@ -75,7 +75,7 @@ class Fleet:
     ) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(30)
 
     def endpoint(self, number: int) -> str:
         return f"unix://{self.folder}/{number}.sock"

@@ -344,5 +344,5 @@ def test_it_can_be_run_from_a_shell() -> None:
         assert lines[1] == "AWS_ACCESS_KEY_ID = AKIADOUBLE"
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=30)
         process.stdout.close()  # type: ignore[union-attr]

@@ -132,7 +132,7 @@ class Lab:
                 (self.folder / left).unlink(missing_ok=True)
 
     def _kill_left_over(self) -> None:
-        until = time.monotonic() + 10
+        until = time.monotonic() + 30
         while left := processes_of(self.folder, Path("/run/netns", self.namespace)):
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):

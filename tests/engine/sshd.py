@@ -110,7 +110,7 @@ class Sshd:
         daemon, self._daemon = self._daemon, None
         if daemon is not None:
             daemon.terminate()
-            daemon.wait(10)
+            daemon.wait(30)
 
     def known(self, key: str = "host") -> None:
         """Put a host key into the user's known hosts; "" for none."""

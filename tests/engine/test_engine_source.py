@@ -22,7 +22,7 @@ SCOPE = LabelScope({}, frozenset({"web"}))
 
 
 def read(engine: Lab) -> Complete:
-    found = read_engine("web-1", f"unix://{engine.socket}", SCOPE, timeout=10, concurrency=4)
+    found = read_engine("web-1", f"unix://{engine.socket}", SCOPE, timeout=30, concurrency=4)
     assert isinstance(found, Complete), found
     return found
 
@@ -107,7 +107,7 @@ def test_a_label_of_the_image_cannot_be_told_from_the_same_one_on_the_container(
 def test_the_version_is_negotiated(engine: Lab) -> None:
     from cloudsync.sources.docker.client import Engine
 
-    client = Engine(f"unix://{engine.socket}", time.monotonic() + 5)
+    client = Engine(f"unix://{engine.socket}", time.monotonic() + 20)
     try:
         assert client.api_version == engine.docker("version", "-f", "{{.Server.APIVersion}}")
     finally:

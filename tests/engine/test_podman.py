@@ -101,7 +101,7 @@ def test_a_container_that_was_stopped_by_hand_needs_nothing_whatever_its_restart
         podman.run(policy, "--restart", policy, "-p", f"{8086 + number}:80")
         podman.podman("stop", "-t", "0", policy)
     podman.run("finished", "--restart", "on-failure", "-p", "8089:80", command=("true",))
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while state(podman, "finished") != "exited":
         assert time.monotonic() < until
     assert required(read(podman)) == set()

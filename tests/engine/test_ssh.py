@@ -59,7 +59,7 @@ def fake(tmp_path: Path) -> Iterator[FakeEngine]:
 def nothing_left(sshd: Sshd) -> Iterator[None]:
     before = forwards()
     yield
-    until = time.monotonic() + 10  # the ssh to a jump host ends when the one that went over it has
+    until = time.monotonic() + 30  # the ssh to a jump host ends when the one that went over it has
     while clients(sshd) and time.monotonic() < until:
         time.sleep(0.02)
     assert clients(sshd) == []
@@ -217,7 +217,7 @@ def test_a_machine_that_says_nothing_is_given_up_in_time(sshd: Sshd, nothing_lef
         silent.listen()
         start = time.monotonic()
         found = refused(f"ssh://me@127.0.0.1:{silent.getsockname()[1]}", timeout=1.0)
-        assert time.monotonic() - start < 4.0
+        assert time.monotonic() - start < 10
     assert found.temporary
     assert "within host_timeout" in found.reason
 
@@ -231,7 +231,7 @@ def test_an_engine_behind_ssh_that_hangs_is_given_up_in_time(
     found = refused(sshd.url(fake.socket), timeout=4.0)
     release.set()
     assert found.temporary
-    assert time.monotonic() - start < 8.0
+    assert time.monotonic() - start < 15
 
 
 def test_no_ssh_is_an_error_of_its_own(fake: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +271,7 @@ def test_nothing_stays_when_cloudsync_is_killed(
         assert clients(sshd) != []
         assert list(short.glob("cloudsync-*")) != []
         process.send_signal(how)
-        until = time.monotonic() + 15
+        until = time.monotonic() + 30
         while clients(sshd) or list(short.glob("cloudsync-*")):
             assert time.monotonic() < until, "ssh or its socket outlived cloudsync"
             time.sleep(0.05)

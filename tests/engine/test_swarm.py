@@ -49,7 +49,7 @@ class Swarm:
 
     def read(self) -> Complete:
         found = read_engine(
-            "web-1", f"unix://{self.engine.socket}", SCOPE, timeout=10, concurrency=4
+            "web-1", f"unix://{self.engine.socket}", SCOPE, timeout=30, concurrency=4
         )
         assert isinstance(found, Complete), found
         return found

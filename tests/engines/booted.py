@@ -106,7 +106,7 @@ class Machine:
 
     def __exit__(self, *_: object) -> None:
         self._end()
-        until = time.monotonic() + 10
+        until = time.monotonic() + 30
         while self._group.exists() and time.monotonic() < until:
             for path in sorted(self._group.rglob("*/"), reverse=True):
                 with contextlib.suppress(OSError):

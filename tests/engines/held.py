@@ -119,7 +119,7 @@ class Held:
         if self._holder.poll() is None:
             os.killpg(self._holder.pid, signal.SIGKILL)
         self._holder.communicate()
-        until = time.monotonic() + 10
+        until = time.monotonic() + 30
         while self.group.exists():
             for path in sorted(self.group.rglob("*/"), reverse=True):
                 with contextlib.suppress(OSError):

@@ -58,7 +58,7 @@ class Box:
         for daemon in reversed((self._holder, *self._daemons)):
             daemon.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                daemon.wait(10)
+                daemon.wait(30)
             daemon.kill()
             daemon.wait()
 

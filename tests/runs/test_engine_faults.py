@@ -210,16 +210,16 @@ def test_an_engine_that_hangs_is_given_up_in_time(engine: FakeEngine) -> None:
     assert isinstance(found, Failed)
     assert found.temporary
     assert "host_timeout" in found.reason
-    assert time.monotonic() - start < 3.0
+    assert time.monotonic() - start < 10
 
 
 def test_the_timeout_is_for_all_requests_together(tmp_path: Path) -> None:
     with FakeEngine(tmp_path, containers=40) as engine:
-        engine.slow = 0.2
+        engine.slow = 0.3
         start = time.monotonic()
-        found = read(engine, timeout=1.5, concurrency=2)
+        found = read(engine, timeout=2.5, concurrency=2)
         assert isinstance(found, Partial)
-        assert time.monotonic() - start < 3.5
+        assert time.monotonic() - start < 6
 
 
 class Trickle:
@@ -249,11 +249,11 @@ def test_the_time_of_a_host_is_over_however_slowly_bytes_arrive(
     trickle = Trickle(part)
     engine.routes[first(engine) if path == "one" else path] = trickle
     start = time.monotonic()
-    found = read(engine, timeout=1.2)
+    found = read(engine, timeout=2.0)
     took = time.monotonic() - start
     trickle.over.set()
     assert isinstance(found, Partial if path == "one" else Failed)
-    assert took < 3.0
+    assert took < 10
 
 
 @pytest.mark.parametrize(

