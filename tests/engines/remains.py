@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.engines.held import CannotHold, control_groups
 from tests.host.lab import Lab
 
-END_SECONDS = 10.0
+END_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from tests.engines.site import Site
 from tests.host.lab import HOST4, HOST6
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(600)]
-READY_SECONDS = 10.0
+READY_SECONDS = 30.0
 Measures = Callable[[str], str]
 
 
