@@ -9,7 +9,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # to collect them.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo clouds test unit cov site crash fuzz walls mutants installed fresh soak engines bench lint docs clean
+.PHONY: help demo clouds test unit conformance cov site crash fuzz walls mutants installed fresh soak engines bench lint docs clean
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
 
@@ -27,6 +27,10 @@ test: $(STAMP) ## All tests; the ones on a real engine need root and dockerd, an
 
 unit: $(STAMP) ## The unit tests, in seconds: property tests try a tenth of their examples
 	CLOUDSYNC_FAST=1 $(VENV)/bin/python -m pytest tests/unit --numprocesses=2 --dist=loadscope --quiet
+
+conformance: $(STAMP) ## The conformance suite for every provider, in some three minutes
+	$(VENV)/bin/python -m pytest tests/conformance/test_conformance.py tests/openstack/test_conformance.py \
+		--numprocesses=$(TESTS_AT_ONCE) --dist=worksteal --quiet
 
 cov: $(STAMP) ## What the tests execute, line by line, in .coverage-report/index.html (TESTS="tests/unit tests/laws" for some)
 	$(VENV)/bin/python -m pytest $(or $(TESTS),tests) --numprocesses=$(TESTS_AT_ONCE) --dist=loadscope --quiet \
