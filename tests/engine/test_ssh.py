@@ -217,7 +217,7 @@ def test_a_machine_that_says_nothing_is_given_up_in_time(sshd: Sshd, nothing_lef
         silent.listen()
         start = time.monotonic()
         found = refused(f"ssh://me@127.0.0.1:{silent.getsockname()[1]}", timeout=1.0)
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 4.0
     assert found.temporary
     assert "within host_timeout" in found.reason
 
@@ -231,7 +231,7 @@ def test_an_engine_behind_ssh_that_hangs_is_given_up_in_time(
     found = refused(sshd.url(fake.socket), timeout=4.0)
     release.set()
     assert found.temporary
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 8.0
 
 
 def test_no_ssh_is_an_error_of_its_own(fake: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,12 +205,12 @@ def test_an_engine_that_hangs_is_given_up_in_time(engine: FakeEngine) -> None:
     release = threading.Event()
     engine.routes["/containers/json"] = lambda: release.wait(20) and []
     start = time.monotonic()
-    found = read(engine, timeout=1.2)
+    found = read(engine, timeout=2.0)
     release.set()
     assert isinstance(found, Failed)
     assert found.temporary
     assert "host_timeout" in found.reason
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 5.0
 
 
 def test_the_timeout_is_for_all_requests_together(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_the_timeout_is_for_all_requests_together(tmp_path: Path) -> None:
         start = time.monotonic()
         found = read(engine, timeout=2.5, concurrency=2)
         assert isinstance(found, Partial)
-        assert time.monotonic() - start < 6
+        assert time.monotonic() - start < 5.5
 
 
 class Trickle:
@@ -253,7 +253,7 @@ def test_the_time_of_a_host_is_over_however_slowly_bytes_arrive(
     took = time.monotonic() - start
     trickle.over.set()
     assert isinstance(found, Partial if path == "one" else Failed)
-    assert took < 10
+    assert took < 5.0
 
 
 @pytest.mark.parametrize(

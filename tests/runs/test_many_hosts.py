@@ -76,7 +76,7 @@ def engines(tmp_path: Path) -> Iterator[Engines]:
 
 
 def test_200_engines_take_about_what_latency_and_concurrency_allow(tmp_path: Path) -> None:
-    latency, concurrency, containers = 0.1, 16, 1
+    latency, concurrency, containers = 0.05, 16, 1
     with Fleet(tmp_path, 200, containers, latency) as fleet:
         configuration = configured(
             tmp_path, {f"h{n}": (fleet.endpoint(n),) for n in range(200)}, concurrency=concurrency
@@ -105,7 +105,7 @@ def test_hosts_that_hang_cost_the_others_no_more_than_their_timeout(
     took = time.monotonic() - start
     release.set()
     assert [type(found[f"h{n}"]) for n in range(8)] == [Failed] * 3 + [Complete] * 5
-    assert took < 3.0 * 2.5
+    assert took < 3.0 * 2
 
 
 def test_a_host_that_hangs_with_many_requests_does_not_make_the_others_miss_their_time(
@@ -174,9 +174,9 @@ def test_the_runs_deadline_ends_the_reading(tmp_path: Path, engines: Engines) ->
         endpoints[f"h{number}"] = (engine.endpoint,)
         engine.routes["/networks"] = lambda: release.wait(30) and []
     start = time.monotonic()
-    found = read(configured(tmp_path, endpoints, concurrency=1, host_timeout=5.0, deadline=1.2))
+    found = read(configured(tmp_path, endpoints, concurrency=1, host_timeout=20.0, deadline=3.0))
     release.set()
-    assert time.monotonic() - start < 5.0 * 2
+    assert time.monotonic() - start < 10
     assert all(isinstance(one, Failed) and one.temporary for one in found.values())
     assert any("deadline" in one.reason for one in found.values() if isinstance(one, Failed))
 
