@@ -142,11 +142,23 @@ class Lab:
             time.sleep(0.05)
 
     def docker(self, *words: str) -> str:
-        """`docker …` on this engine; its output. Raises `CalledProcessError`."""
+        """`docker …` on this engine; its output. `docker kill CONTAINER` and `docker stop …` are
+        back when the engine's list says that it ended, too: the command itself is sooner, and a
+        list read in between still says "running". Raises `CalledProcessError`."""
         done = self._docker(*words)
         if done.returncode != 0:
             raise subprocess.CalledProcessError(done.returncode, words, done.stdout, done.stderr)
+        if words[0] in {"kill", "stop"}:
+            self._await_listed_as_ended(words[-1])
         return done.stdout.strip()
+
+    def _await_listed_as_ended(self, container: str) -> None:
+        running = ("ps", "--quiet", "--filter", f"name=^/{container}$")
+        until = time.monotonic() + READY_SECONDS
+        while self.docker(*running):
+            if time.monotonic() > until:
+                raise RuntimeError(f"{container} does not end")
+            time.sleep(0.02)
 
     cli = docker
 
