@@ -3,10 +3,11 @@ come from."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cloudsync.model.ports import LabelScope
@@ -506,6 +507,52 @@ def test_no_answer_makes_anything_but_unexpected(value: Any, data: st.DataObject
     except Unexpected:
         return
     needs_of("web-1", container, NETWORKS, {}, SCOPE)
+
+
+LABELS = st.fixed_dictionaries(
+    {},
+    optional={
+        "cloudsync.expose": st.sampled_from(["true", "false"]),
+        "cloudsync.ports": st.sampled_from(["80-84", "81,83-86", "80-86,82/udp"]),
+        "cloudsync.sources": st.sampled_from(["any4", "@office", "198.51.100.0/24,2001:db8::/32"]),
+        "cloudsync.port.82.sources": st.sampled_from(["any", "198.51.100.7"]),
+        "cloudsync.port.83-85.sources": st.sampled_from(["@office", "any6"]),
+        "cloudsync.firewall": st.sampled_from(["web", "none"]),
+    },
+)
+
+
+@given(
+    LABELS,
+    LABELS,
+    st.sets(
+        st.tuples(
+            st.integers(80, 86),
+            st.sampled_from(["", "0.0.0.0", "192.0.2.5"]),
+            st.sampled_from(["tcp", "udp"]),
+        ),
+        max_size=12,
+    ),
+    st.sampled_from([0, 1000]),
+)
+@example({"cloudsync.port.82.sources": "198.51.100.7"}, {}, {(n, "", "tcp") for n in (81, 82)}, 0)
+@example({}, {"cloudsync.port.82.sources": "any6"}, {(n, "", "tcp") for n in range(80, 85)}, 0)
+@example({}, {"cloudsync.ports": "81,83-86"}, {(n, "", "tcp") for n in range(80, 85)}, 1000)
+def test_ports_that_are_judged_as_a_range_are_judged_like_each_of_them(
+    own: dict[str, str], image: dict[str, str], ports: set[tuple[int, str, str]], offset: int
+) -> None:
+    def judged(*published: tuple[int, str, str]) -> set[tuple[object, ...]]:
+        rows = [(f"{n + offset}/{protocol}", where, str(n)) for n, where, protocol in published]
+        found = needs(answer(*rows, labels={**image, **own}), image)
+        return {
+            (kind, replace(port, first=n, last=n, container_first=behind + n - port.first))
+            for kind in ("required", "narrowed", "shut")
+            for port in getattr(found, kind)
+            for n in range(port.first, port.last + 1)
+            if (behind := port.container_first) is not None
+        }
+
+    assert judged(*sorted(ports)) == {one for port in ports for one in judged(port)}
 
 
 def test_the_gateway_of_a_docker_network_is_reached_by_containers_only() -> None:

@@ -300,7 +300,17 @@ def _of_published(ports: Published, rules: _Rules, origin: Origin, needs: Needs)
         if binding.address is not None and is_loopback(binding.address)
     }
     vain = [] if labels.expose is False else list(_in_vain(rules, listed, loopback, origin))
-    return _collected(listed, rules, (*ports.unopened, *vain), needs)
+    return _collected(_pieces(listed, rules), rules, (*ports.unopened, *vain), needs)
+
+
+def _pieces(ports: Iterable[RequiredPort], rules: _Rules) -> Iterable[RequiredPort]:
+    """The same ports, as few as can be judged as a whole: a range within which no label changes,
+    instead of thousands of ports one by one."""
+    for port in coalesced(ports):
+        for first, last in rules.of(port.protocol).cut(port.first, port.last):
+            inside = port.container_first
+            behind = None if inside is None else inside + first - port.first
+            yield replace(port, first=first, last=last, container_first=behind)
 
 
 def _collected(

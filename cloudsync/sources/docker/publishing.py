@@ -111,6 +111,8 @@ class _View:
         reached = [network.carried if network else frozenset({4, 6}) for network in attached]
         self._carried = frozenset[int]().union(*reached) if reached else frozenset({4, 6})
         self._inner = NetworkSet.union(network.inner for network in set(networks.values()))
+        self._left_out = tuple(self._addresses_left_out())
+        self._inner_addresses: dict[Address, bool] = {}
         self._asked: dict[tuple[str, int], set[str]] = {}
         for binding in container.asked:
             key = binding.protocol, binding.container_port
@@ -123,12 +125,16 @@ class _View:
         for binding in bindings:
             if binding.address is not None or not self._publishing:
                 yield binding
-                continue
+            else:
+                yield from (replace(binding, address=where) for where in self._left_out)
+
+    def _addresses_left_out(self) -> Iterable[Address]:
+        if self._publishing:
+            for wildcard in (ANY_IPV4, ANY_IPV6):
+                if self._routes(wildcard):
+                    yield wildcard  # to be reported as routed
             agreed = frozenset.intersection(*(network.left_out() for network in self._publishing))
-            for number, wildcard in ((4, ANY_IPV4), (6, ANY_IPV6)):
-                if all(number in network.routed for network in self._publishing):
-                    yield replace(binding, address=wildcard)  # to be reported as routed
-            yield from (replace(binding, address=where) for where in sorted(agreed, key=int))
+            yield from sorted(agreed, key=int)
 
     def unopened(self, binding: Binding) -> UnopenedPort | None:
         """Why the port is not to be opened; None for one on a fixed host port. The code `loopback`:
@@ -139,7 +145,7 @@ class _View:
             return self._refused(binding, binding.host_port, "unsupported-network", reason)
         if where is not None and self._routes(where):
             return self._routed(binding, where)
-        if where is not None and self._inner.covers(NetworkSet.of((str(where),))):
+        if where is not None and self._is_inner(where):
             reason = f"bound to {where}, the gateway of a Docker network: only containers reach it"
             return self._refused(binding, binding.host_port, "private-address", reason)
         if where is not None and where.version not in self._carried and not is_loopback(where):
@@ -167,6 +173,13 @@ class _View:
             and binding.host_port.isdecimal()
             and int(binding.host_port) > 0
         )
+
+    def _is_inner(self, where: Address) -> bool:
+        """Whether it is an engine's own address on one of its networks. A container's thousands of
+        ports are bound to a few addresses."""
+        if where not in self._inner_addresses:
+            self._inner_addresses[where] = self._inner.covers(NetworkSet.of((str(where),)))
+        return self._inner_addresses[where]
 
     def _routes(self, where: Address) -> bool:
         """Whether this family is routed on all of the container's networks."""
