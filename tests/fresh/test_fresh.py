@@ -89,8 +89,8 @@ def test_the_package_tests_pass_where_nothing_else_is(
         pytest.skip("takes minutes: CLOUDSYNC_LONG=1")
     git = "git config --global --add safe.directory /checkout"
     core = (
-        "make .venv/.core && .venv/bin/python -m pip install --quiet -c constraints.txt -e '.[all]'"
-        " --group test"
+        "make .venv/.core && .venv/bin/python -m pip install --quiet -c constraints.txt"
+        " -e '.[all,testing]' --group packages"
     )
     tests = ".venv/bin/python -m pytest tests/packages -q -n 0"
     done = with_venv.run(
