@@ -362,7 +362,7 @@ SCENES: dict[str, Scene] = {
         (
             Found("CS006", "high", "zone docker"),
             Found("CS007", "medium", "zone docker"),
-            Found("CS017", "medium", "Docker 20.10.24+dfsg1"),
+            Found("CS017", "medium", "Docker VERSION"),
         ),
     ),
     "appended": Scene(user_chain(DROP), (Found("CS008", "high", "chain DOCKER-USER"),)),
@@ -490,7 +490,11 @@ def test_a_mistake_is_found_and_once_mended_is_gone(name: str, tmp_path: Path) -
         pytest.skip(f"needs {tools[name]}")
     with Site(tmp_path, *scene.options) as site:
         fix = scene.make(site)
-        assert site.found() == list(scene.expected)
+        version = site.engine.docker("version", "-f", "{{.Server.Version}}")
+        assert site.found() == [
+            finding._replace(object=finding.object.replace("VERSION", version))
+            for finding in scene.expected
+        ]
         fix()
         assert site.found() == []
         assert site.cloudsync("audit") == "Nothing found.\n"

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from cloudsync.testing import meant
 from tests.host.engine import engine_of
 from tests.host.lab import HOST4, HOST6, Lab, in_namespace
 from tests.host.scanner import ALL, EVERYTHING, Passed, Scanner, everywhere
@@ -90,6 +91,18 @@ def scanning(world: World, scanner: Scanner) -> Iterator[list[Passed]]:
     for scan in scans:
         assert before & after <= scan, (str(before & after), str(scan))
         assert scan <= before | after, (str(scan), str(before | after))
+
+
+def test_a_firewall_that_is_being_attached_filters_nothing_yet(world: World) -> None:
+    """The judge of this file: at Hetzner it is pending until its action has succeeded."""
+    cloud = world.cloud
+    firewall = cloud.add_firewall("office", [STRANGER], servers=[cloud.server_id])
+    lets_in = []
+    for status in ("pending", "applied", "pending"):
+        cloud.in_force[firewall, cloud.server_id] = status
+        cloud.route()
+        lets_in.append(cloud.lets_in())
+    assert lets_in == [None, meant("tcp/3389"), meant("tcp/3389")]
 
 
 def test_law3_every_port_is_open_as_cloud_and_table_say_before_during_and_after_applies(

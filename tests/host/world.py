@@ -34,15 +34,16 @@ class RoutedCloud(HetznerDouble):
         self.route()
 
     def route(self) -> None:
-        """Load what is in effect into the router; nothing where it is what was loaded."""
+        """Load what is in effect into the router; nothing where it is what was loaded. What is
+        pending is as it was before: a firewall that is being attached filters nothing yet."""
         now = {
             firewall: (
                 [dict(rule) for rule in self.firewalls[firewall].rules]
                 if status == "applied"
-                else self.effective.get(firewall, [])
+                else self.effective[firewall]
             )
             for (firewall, server), status in self.in_force.items()
-            if server == self.server_id
+            if server == self.server_id and (status == "applied" or firewall in self.effective)
         }
         if now == self.effective and now:
             return
