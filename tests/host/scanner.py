@@ -87,7 +87,7 @@ class Scanner:
         self._router = ("nsenter", f"--net=/run/netns/{lab.cloud}", "--")
 
     def __enter__(self) -> Self:
-        self._load(self._router, _ROUTER)
+        _load(self._router, _ROUTER)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -101,8 +101,8 @@ class Scanner:
         passed: dict[str, frozenset[int]] = {}
         for protocol, version in _KINDS:
             for _ in range(_TRIES):
-                self._load(self._router, _ROUTER)
-                self._load(self.lab.inside, _MACHINE)
+                _load(self._router, _ROUTER)
+                _load(self.lab.inside, _MACHINE)
                 if (ports_passed := self._pass(protocol, version, ports)) is not None:
                     passed[f"{protocol}{version}"] = ports_passed
                     break
@@ -135,10 +135,47 @@ class Scanner:
             for element in item.get("set", {}).get("elem", ()):
                 yield int(element["concat"][1])
 
-    def _load(self, inside: Sequence[str], tables: str) -> None:
-        fresh = (f"table inet {name}\ndelete table inet {name}\n" for name in (_COUNTS, _NOTES))
-        text = "".join(fresh) + tables
-        subprocess.run([*inside, "nft", "-f", "-"], input=text, text=True, check=True)
+
+class Flood:
+    """SYNs to one port over IPv4, thousands a second, until the end of the block.
+
+    `arrived`: how many came to cloudsync's table; `lost`: how many of them it kept back."""
+
+    def __init__(self, lab: Lab, port: int) -> None:
+        self.lab, self.port, self.arrived, self.lost = lab, port, 0, 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=in_namespace, args=(lab.inet, self._send))
+
+    def __enter__(self) -> Self:
+        _load(self.lab.inside, _MACHINE)
+        self._thread.start()
+        while not self._count():
+            time.sleep(0.005)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        # What is still on its way arrives.
+        seen = -1
+        while seen != (seen := self._count()):
+            time.sleep(0.02)
+
+    def _count(self) -> int:
+        counted = _counters(self.lab.inside)
+        self.arrived = counted["arrived_tcp4"]
+        self.lost = self.arrived - counted["passed_tcp4"]
+        return self.arrived
+
+    def _send(self) -> None:
+        while not self._stop.is_set():
+            _send("tcp", 4, [self.port] * 100)
+
+
+def _load(inside: Sequence[str], tables: str) -> None:
+    fresh = (f"table inet {name}\ndelete table inet {name}\n" for name in (_COUNTS, _NOTES))
+    text = "".join(fresh) + tables
+    subprocess.run([*inside, "nft", "-f", "-"], input=text, text=True, check=True)
 
 
 def _counters(inside: Sequence[str]) -> Mapping[str, int]:

@@ -10,18 +10,23 @@ import subprocess
 import termios
 import threading
 import time
+from collections import Counter
+from dataclasses import replace
 from typing import Self
 
 import pytest
 
+from cloudsync.provider.marker import Marker
 from cloudsync.rules import Rule
 from cloudsync.rules.networks import ANY
 from cloudsync_host.elements import elements_of
 from cloudsync_host.kernel import Kernel
 from cloudsync_host.layout import Shape
-from cloudsync_host.listing import table_from
-from cloudsync_host.transaction import Goal, change
+from cloudsync_host.listing import Table, table_from
+from cloudsync_host.transaction import Goal, change, install, start_trial
+from cloudsync_host.trial import keep
 from tests.host.lab import HOST4, HOST6, OTHER4, PEER4, Lab, in_namespace
+from tests.host.scanner import Flood
 from tests.host.site import NAME, Site
 
 pytestmark = pytest.mark.engine
@@ -252,6 +257,42 @@ def test_law3_a_port_that_stays_wanted_loses_nothing_over_many_changes(
     before, behind = referee_counts(lab)
     assert before >= knocking.tries > 60
     assert behind == before
+
+
+def test_law3_a_trial_begins_and_is_kept_without_losing_a_packet(lab: Lab) -> None:
+    """Of a port that stays wanted as it begins, and of one that opened with it as it is kept: the
+    kernel puts elements into effect a moment after rules, and about one packet of such a flood came
+    in between each time."""
+    marker = Marker("o", "f", "h")
+    dropping = Shape(("eth0",), (), (), (), cut_established=False, enforced=True)
+
+    def listing(*ports: str) -> Goal:
+        rules = [Rule.of("tcp", number, ANY) for number in ports]
+        return Goal(tuple(e for rule in rules for e in elements_of(rule)), dropping, marker)
+
+    def table() -> Table:
+        found = table_from(lab.listing("-j", "-n"))
+        assert found is not None
+        return found
+
+    old, new = listing("22", "443", "8000-8009"), listing("22", "443", "8000-8010", "9000")
+    kernel, lost = Kernel(None, time.monotonic() + 100), Counter[int]()
+
+    def write(text: str) -> None:
+        in_namespace(lab.host, lambda: kernel.write(text))
+
+    for _ in range(20):
+        write(install(replace(old, shape=replace(dropping, enforced=False))))
+        write(change(table(), old))
+        with Flood(lab, 443) as flood:
+            write(start_trial(table(), new, 60, ""))
+        lost[443] += flood.lost
+        with Flood(lab, 9000) as flood:
+            in_namespace(lab.host, lambda: keep(kernel, table(), new))
+        lost[9000] += flood.lost
+        assert not change(table(), new)
+        lab.nft("delete table inet cloudsync")
+    assert not +lost, lost
 
 
 class Knocking:

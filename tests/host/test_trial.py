@@ -9,7 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.lab import PEER4, Lab
+from cloudsync_host.kernel import Kernel
+from cloudsync_host.layout import Shape
+from cloudsync_host.listing import table_from
+from cloudsync_host.transaction import Goal, confirm
+from tests.host.lab import PEER4, Lab, in_namespace
 from tests.host.site import NAME, Site
 
 pytestmark = pytest.mark.engine
@@ -119,6 +123,40 @@ def test_confirming_too_late_changes_nothing(enforcing: Site, lab: Lab) -> None:
     assert late.returncode == 1
     assert "ran out" in late.stderr
     assert (lab.tcp(443), lab.tcp(8080)) == ("closed", "open")
+
+
+def kept_and_not_cleaned_up(lab: Lab) -> None:
+    """As a confirming run leaves it that is killed between its two transactions."""
+    table = table_from(lab.listing("-j", "-n"))
+    shape = Shape(("eth0",), (), (), (), cut_established=False, enforced=True)
+    text = confirm(table, Goal(table.next, shape, table.marker))
+    in_namespace(lab.host, lambda: Kernel(None, time.monotonic() + 20).write(text))
+    assert left_over(lab)
+    assert (lab.tcp(443), lab.tcp(8080)) == ("open", "closed")
+
+
+def test_who_waits_sees_that_it_was_kept_by_a_run_that_was_killed_then(
+    enforcing: Site, lab: Lab
+) -> None:
+    process = begun(enforcing)
+    kept_and_not_cleaned_up(lab)
+    ended(process, 0)
+    assert not left_over(lab)
+    assert "443" in enforcing.saved.read_text()
+
+
+def test_what_is_left_of_a_trial_that_was_kept_is_no_trial(enforcing: Site, lab: Lab) -> None:
+    process = begun(enforcing)
+    process.kill()
+    process.communicate()
+    kept_and_not_cleaned_up(lab)
+    done = enforcing.run("confirm", environ=OTHER)
+    assert (done.returncode, done.stdout) == (0, f"{NAME}: nothing is on trial\n")
+    enforcing.keys["confirm"] = "off"
+    enforcing.apply()
+    assert not left_over(lab)
+    assert (lab.tcp(443), lab.tcp(8080)) == ("open", "closed")
+    assert "443" in enforcing.saved.read_text()
 
 
 @pytest.mark.parametrize("confirm", ["off", "20s"], ids=["at-once", "on-trial-again"])

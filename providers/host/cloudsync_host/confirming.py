@@ -18,8 +18,8 @@ from cloudsync_host.listing import Table, Trial
 from cloudsync_host.native import Observed
 from cloudsync_host.reader import look_at
 from cloudsync_host.settings import address_of, settings_of
-from cloudsync_host.transaction import Goal, confirm, saved, still_as_begun
-from cloudsync_host.trial import login_of
+from cloudsync_host.transaction import Goal, saved, still_as_begun
+from cloudsync_host.trial import keep, login_of
 
 _OTHER_LOGIN = (
     "open a new SSH connection to this machine and run `cloudsync confirm` there: only a connection"
@@ -34,6 +34,8 @@ def confirm_trial(account: Account, spec: FirewallSpec, environ: Mapping[str, st
     if table is None or table.trial is None:
         return None
     if not table.trial.seconds:
+        if _was_kept(table):
+            return None
         raise ProviderError(
             "the trial ran out: the kernel went back to the rules before; apply again"
         )
@@ -54,7 +56,7 @@ def confirm_trial(account: Account, spec: FirewallSpec, environ: Mapping[str, st
         )
     goal = Goal(table.next, shape, spec.marker)
     try:
-        kernel.write(confirm(table, goal))
+        keep(kernel, table, goal)
     except Conflict:
         raise ProviderError(
             "the trial ended meanwhile; `cloudsync plan` shows what is there"
@@ -62,6 +64,11 @@ def confirm_trial(account: Account, spec: FirewallSpec, environ: Mapping[str, st
     if (path := settings_of(spec).saved_file) is not None:
         kernel.save(path, saved(goal))
     return f"{count(len(goal.elements), 'element is', 'elements are')} kept"
+
+
+def _was_kept(table: Table) -> bool:
+    """Whether what is left of a trial is of one that was confirmed, and did not run out."""
+    return set(table.next) == set(table.elements) and _drops(table) is not table.observes
 
 
 def _drops(table: Table) -> bool:

@@ -10,6 +10,7 @@ confirm` from another login.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import replace
@@ -82,7 +83,7 @@ class Proving:
             if table is None or table.trial is None:
                 return self._ended_by_others(table)
             if not table.trial.seconds:
-                return False
+                return self._was_kept(table)
             if not still_as_begun(table):
                 self.kernel.write(withdraw(table))
                 raise Touched(
@@ -91,7 +92,7 @@ class Proving:
                 )
             if self.kernel.destination is None and not proved(table, self.ssh):
                 return False
-            self.kernel.write(confirm(table, self.goal))
+            keep(self.kernel, table, self.goal)
         except Touched:
             raise
         except Conflict:
@@ -100,6 +101,13 @@ class Proving:
         except Transient:
             # A lost connection is what the trial is for: the kernel counts on.
             return False
+        return True
+
+    def _was_kept(self, table: Table) -> bool:
+        """Whether somebody confirmed it who did not come to cleaning up, rather than it ran out."""
+        if not self._is_reached(table):
+            return False
+        _clean_up(self.kernel, table)
         return True
 
     def _ended_by_others(self, table: Table | None) -> bool:
@@ -115,7 +123,6 @@ class Proving:
             table = look(self.kernel, self.settings).table
             if table is not None and (text := withdraw(table)):
                 self.kernel.write(text)
-                return False
         except ProviderError as error:
             raise ProviderError(
                 f"no new connection confirmed it within {self.seconds} s, so the kernel goes back"
@@ -128,6 +135,18 @@ class Proving:
         return set(table.elements) == set(self.goal.elements) and not table.differs_from(
             self.goal.shape
         )
+
+
+def keep(kernel: Kernel, table: Table, goal: Goal) -> None:
+    """Confirm the trial, and clean up after it. Raises `ProviderError` if it was not confirmed."""
+    kernel.write(confirm(table, goal))
+    _clean_up(kernel, table)
+
+
+def _clean_up(kernel: Kernel, table: Table) -> None:
+    """What cannot be removed now is inert, and goes with the next change."""
+    with contextlib.suppress(ProviderError):
+        kernel.write(withdraw(table))
 
 
 def proved(table: Table, ssh: RuleSet) -> bool:
