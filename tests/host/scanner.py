@@ -144,13 +144,15 @@ class Flood:
     def __init__(self, lab: Lab, port: int) -> None:
         self.lab, self.port, self.arrived, self.lost = lab, port, 0, 0
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=in_namespace, args=(lab.inet, self._send))
+        words = (lab.inet, self._send)
+        self._thread = threading.Thread(target=in_namespace, args=words, daemon=True)
 
     def __enter__(self) -> Self:
         _load(self.lab.inside, _MACHINE)
         self._thread.start()
+        until = time.monotonic() + 30
         while not self._count():
-            time.sleep(0.005)
+            assert time.monotonic() < until, "no probe arrives"
         return self
 
     def __exit__(self, *_: object) -> None:
