@@ -270,8 +270,6 @@ class Double:
             return fault.status, fault.body, fault.headers, fault
         if fault is not None and kind == "drop-after" and fault.action is not None:
             fault.action()
-        if fault is not None and kind == "late":
-            time.sleep(fault.seconds)
         return status, body, more, fault
 
     def _handled(self, request: Request, *, stale: bool) -> tuple[int, Any, dict[str, str]]:
@@ -353,6 +351,8 @@ class _Handler(BaseHTTPRequestHandler):
         if kind in ("drop-before", "drop-after"):
             self.close_connection = True
             return
+        if fault is not None and kind == "late":
+            time.sleep(fault.seconds)
         if kind == "stall":
             self._until_the_caller_hangs_up()
             return

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from cloudsync.testing.http import Fault
 from tests.doubles.hetzner import HetznerDouble
 
 pytestmark = pytest.mark.emulator
@@ -114,6 +115,17 @@ def test_rules_are_in_force_only_when_the_actions_succeeded(cloud: HetznerDouble
     assert seen == [{"running"}, {"success"}]
     assert cloud.server("a")["public_net"]["firewalls"][0]["status"] == "applied"
     assert cloud.violations == []
+
+
+def test_what_took_effect_is_on_record_although_its_answer_is_late(cloud: HetznerDouble) -> None:
+    """Or it would be counted for whoever calls next."""
+    cloud.fail(Fault("POST", "/firewalls", "late", seconds=5))
+    headers = {"Authorization": f"Bearer {cloud.token}"}
+    with pytest.raises(requests.Timeout):
+        requests.post(
+            f"{cloud.endpoint}/firewalls", json={"name": "fw"}, headers=headers, timeout=(3, 0.5)
+        )
+    assert [(call.method, call.status) for call in cloud.calls] == [("POST", 201)]
 
 
 def test_actions_need_ids(cloud: HetznerDouble) -> None:
