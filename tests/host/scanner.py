@@ -144,8 +144,9 @@ class Flood:
     def __init__(self, lab: Lab, port: int) -> None:
         self.lab, self.port, self.arrived, self.lost = lab, port, 0, 0
         self._stop = threading.Event()
-        words = (lab.inet, self._send)
-        self._thread = threading.Thread(target=in_namespace, args=words, daemon=True)
+        self._thread = threading.Thread(
+            target=in_namespace, args=(lab.inet, self._send), daemon=True
+        )
 
     def __enter__(self) -> Self:
         _load(self.lab.inside, _MACHINE)

@@ -20,14 +20,12 @@ from cloudsync.provider.marker import Marker
 from cloudsync.rules import Rule
 from cloudsync.rules.networks import ANY
 from cloudsync_host.elements import elements_of
-from cloudsync_host.kernel import Kernel
-from cloudsync_host.layout import Shape
-from cloudsync_host.listing import Table, table_from
 from cloudsync_host.transaction import Goal, change, install, start_trial
 from cloudsync_host.trial import keep
 from tests.host.lab import HOST4, HOST6, OTHER4, PEER4, Lab, in_namespace
 from tests.host.scanner import Flood
 from tests.host.site import NAME, Site
+from tests.host.transactions import DROPPING, carry_out, kernel, table_of
 
 pytestmark = pytest.mark.engine
 SOME = (*range(1, 1025), 8080, 8443, 30000, 65535)
@@ -263,34 +261,24 @@ def test_law3_a_trial_begins_and_is_kept_without_losing_a_packet(lab: Lab) -> No
     """Of a port that stays wanted as it begins, and of one that opened with it as it is kept: the
     kernel puts elements into effect a moment after rules, and about one packet of such a flood came
     in between each time."""
-    marker = Marker("o", "f", "h")
-    dropping = Shape(("eth0",), (), (), (), cut_established=False, enforced=True)
 
     def listing(*ports: str) -> Goal:
         rules = [Rule.of("tcp", number, ANY) for number in ports]
-        return Goal(tuple(e for rule in rules for e in elements_of(rule)), dropping, marker)
-
-    def table() -> Table:
-        found = table_from(lab.listing("-j", "-n"))
-        assert found is not None
-        return found
+        elements = tuple(element for rule in rules for element in elements_of(rule))
+        return Goal(elements, DROPPING, Marker("o", "f", "h"))
 
     old, new = listing("22", "443", "8000-8009"), listing("22", "443", "8000-8010", "9000")
-    kernel, lost = Kernel(None, time.monotonic() + 100), Counter[int]()
-
-    def write(text: str) -> None:
-        in_namespace(lab.host, lambda: kernel.write(text))
-
+    lost = Counter[int]()
     for _ in range(20):
-        write(install(replace(old, shape=replace(dropping, enforced=False))))
-        write(change(table(), old))
+        carry_out(lab, install(replace(old, shape=replace(DROPPING, enforced=False))))
+        carry_out(lab, change(table_of(lab), old))
         with Flood(lab, 443) as flood:
-            write(start_trial(table(), new, 60, ""))
+            carry_out(lab, start_trial(table_of(lab), new, 60, ""))
         lost[443] += flood.lost
         with Flood(lab, 9000) as flood:
-            in_namespace(lab.host, lambda: keep(kernel, table(), new))
+            in_namespace(lab.host, lambda: keep(kernel(), table_of(lab), new))
         lost[9000] += flood.lost
-        assert not change(table(), new)
+        assert not change(table_of(lab), new)
         lab.nft("delete table inet cloudsync")
     assert not +lost, lost
 
@@ -325,12 +313,10 @@ class Knocking:
 
 def replace_extra_port(lab: Lab, port: int) -> None:
     """One transaction of the provider: everything but 22 and 443 goes, and `port` opens."""
-    table = table_from(lab.listing("-j", "-n"))
+    table = table_of(lab)
     staying = tuple(element for element in table.elements if element.key[1] in ("22", "443"))
     extra = tuple(elements_of(Rule.of("tcp", str(port), ANY)))
-    shape = Shape(("eth0",), (), (), (), cut_established=False, enforced=True)
-    text = change(table, Goal((*staying, *extra), shape, table.marker))
-    in_namespace(lab.host, lambda: Kernel(None, time.monotonic() + 20).write(text))
+    carry_out(lab, change(table, Goal((*staying, *extra), DROPPING, table.marker)))
 
 
 def referee_counts(lab: Lab) -> tuple[int, int]:

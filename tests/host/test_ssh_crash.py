@@ -11,24 +11,22 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cloudsync.testing import meant
-from cloudsync_host.kernel import Kernel
-from cloudsync_host.listing import table_from
 from cloudsync_host.machine import shape_of
 from cloudsync_host.settings import HostFirewall
 from cloudsync_host.transaction import Goal, change
-from tests.host.lab import Lab, in_namespace
+from tests.host.lab import Lab
 from tests.host.site import Site
 from tests.host.table import drops, lets_in
 from tests.host.test_over_ssh import PORT, remote
 from tests.host.test_packets import Knocking
 from tests.host.test_trial import left_over, wait_for_the_end_of_the_trial
+from tests.host.transactions import carry_out, table_of
 
 __all__ = ["remote"]
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(3600)]
@@ -116,14 +114,14 @@ class Snapshot:
         self._state, self._copy = remote.folder / "state", remote.folder / "state.before"
         shutil.copytree(self._state, self._copy)
         self._saved = remote.saved.read_text()
-        self._elements = table_from(lab.listing("-j", "-n")).elements
+        self._elements = table_of(lab).elements
 
     def restore(self) -> None:
-        table = table_from(self.lab.listing("-j", "-n"))
+        table = table_of(self.lab)
         shape = shape_of(HostFirewall(enforce="enforce"), ("eth0",), enforced=True)
         text = change(table, Goal(self._elements, shape, table.marker))
         assert text
-        in_namespace(self.lab.host, lambda: Kernel(None, time.monotonic() + 60).write(text))
+        carry_out(self.lab, text)
         self.remote.saved.write_text(self._saved)
         shutil.rmtree(self._state)
         shutil.copytree(self._copy, self._state)

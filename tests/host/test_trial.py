@@ -9,12 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cloudsync_host.kernel import Kernel
-from cloudsync_host.layout import Shape
-from cloudsync_host.listing import table_from
 from cloudsync_host.transaction import Goal, confirm
-from tests.host.lab import PEER4, Lab, in_namespace
+from tests.host.lab import PEER4, Lab
 from tests.host.site import NAME, Site
+from tests.host.transactions import DROPPING, carry_out, table_of
 
 pytestmark = pytest.mark.engine
 STARTER = {"SSH_CONNECTION": f"{PEER4} 50000 198.51.100.10 22"}
@@ -127,10 +125,8 @@ def test_confirming_too_late_changes_nothing(enforcing: Site, lab: Lab) -> None:
 
 def kept_and_not_cleaned_up(lab: Lab) -> None:
     """As a confirming run leaves it that is killed between its two transactions."""
-    table = table_from(lab.listing("-j", "-n"))
-    shape = Shape(("eth0",), (), (), (), cut_established=False, enforced=True)
-    text = confirm(table, Goal(table.next, shape, table.marker))
-    in_namespace(lab.host, lambda: Kernel(None, time.monotonic() + 20).write(text))
+    table = table_of(lab)
+    carry_out(lab, confirm(table, Goal(table.next, DROPPING, table.marker)))
     assert left_over(lab)
     assert (lab.tcp(443), lab.tcp(8080)) == ("open", "closed")
 

@@ -279,10 +279,9 @@ def _on_host_network(rules: _Rules, origin: Origin, needs: Needs) -> Needs:
         return replace(needs, unopened=(UnopenedPort("tcp", "", origin, "not-published", reason),))
     origin = replace(origin, label="cloudsync.ports")
     ports = (
-        RequiredPort(protocol, low, high, ANY, origin)
+        RequiredPort(protocol, first, last, ANY, origin)
         for protocol in dict.fromkeys(labelled.protocol for labelled in listed)
         for first, last in port_spans(p for p in listed if p.protocol == protocol)
-        for low, high in rules.of(protocol).cut(first, last)
     )
     return _collected(ports, rules, (), replace(needs, unpublished=None))
 
@@ -300,7 +299,7 @@ def _of_published(ports: Published, rules: _Rules, origin: Origin, needs: Needs)
         if binding.address is not None and is_loopback(binding.address)
     }
     vain = [] if labels.expose is False else list(_in_vain(rules, listed, loopback, origin))
-    return _collected(_pieces(listed, rules), rules, (*ports.unopened, *vain), needs)
+    return _collected(listed, rules, (*ports.unopened, *vain), needs)
 
 
 def _pieces(ports: Iterable[RequiredPort], rules: _Rules) -> Iterable[RequiredPort]:
@@ -323,7 +322,7 @@ def _collected(
     narrowed: list[RequiredPort] = []
     shut: list[RequiredPort] = []
     out: list[_Out] = []
-    for port in ports:
+    for port in _pieces(ports, rules):
         if (reason := rules.left_out(port)) is not None:
             out.append(_Out(port, reason))
             continue

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 
 from cloudsync.model.ports import Origin, UnopenedPort, Unpublished, UnpublishedNetwork
 from cloudsync.rules.address_classes import classify
@@ -111,7 +112,6 @@ class _View:
         reached = [network.carried if network else frozenset({4, 6}) for network in attached]
         self._carried = frozenset[int]().union(*reached) if reached else frozenset({4, 6})
         self._inner = NetworkSet.union(network.inner for network in set(networks.values()))
-        self._left_out = tuple(self._addresses_left_out())
         self._inner_addresses: dict[Address, bool] = {}
         self._asked: dict[tuple[str, int], set[str]] = {}
         for binding in container.asked:
@@ -128,13 +128,13 @@ class _View:
             else:
                 yield from (replace(binding, address=where) for where in self._left_out)
 
-    def _addresses_left_out(self) -> Iterable[Address]:
-        if self._publishing:
-            for wildcard in (ANY_IPV4, ANY_IPV6):
-                if self._routes(wildcard):
-                    yield wildcard  # to be reported as routed
-            agreed = frozenset.intersection(*(network.left_out() for network in self._publishing))
-            yield from sorted(agreed, key=int)
+    @cached_property
+    def _left_out(self) -> tuple[Address, ...]:
+        """What stands for an address left out: the families to be reported as routed, and then what
+        the networks that publish agree on."""
+        agreed = frozenset.intersection(*(network.left_out() for network in self._publishing))
+        routed = (wildcard for wildcard in (ANY_IPV4, ANY_IPV6) if self._routes(wildcard))
+        return (*routed, *sorted(agreed, key=int))
 
     def unopened(self, binding: Binding) -> UnopenedPort | None:
         """Why the port is not to be opened; None for one on a fixed host port. The code `loopback`:
