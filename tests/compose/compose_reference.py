@@ -110,12 +110,16 @@ def needed_reference() -> Reference:
     return found
 
 
+_SHORT = {"GOGC": "off", "GOMAXPROCS": "1"}
+"""For a Go program that ends at once: a third less to compute."""
+
+
 def config(
     folder: Path, *words: str, by: Reference | None = None
 ) -> subprocess.CompletedProcess[str]:
     """`docker compose config` in a folder, without anything of this environment but what finds the
     plugin. `by`: one that is not the newest."""
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/root")}
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/root"), **_SHORT}
     return subprocess.run(
         [*(by or needed_reference()).words, *words, "config", "--format", "json"],
         cwd=folder,

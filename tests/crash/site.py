@@ -115,6 +115,13 @@ class Site:
         assert_tidy(self, child)
         return child
 
+    def types_again(self, *words: str) -> Child:
+        """The same for a run that nothing befalls; it waits for answers as long as a user's."""
+        words = (*words, "-c", str(self.configure()))
+        child = self.zygote.normal_run(words, self.folder, self.stage.environment)
+        assert_tidy(self, child)
+        return child
+
     def apply(self, *words: str, **more: Any) -> Child:
         """What the site's run is."""
         return self.types(*(words or self.words), **more)
@@ -123,7 +130,7 @@ class Site:
         """The next normal run ends in the desired state, and after it there is nothing to do."""
         self.patient = True  # nothing befalls what runs from here on
         before, seen = self.now, len(self.stage.history(NAME))
-        finishing = self.apply()
+        finishing = self.types_again(*self.words)
         assert finishing.code == 0, f"the next run ended with {finishing.code}:\n{finishing.output}"
         hold_to_the_laws(before, self.wanted, list(self.stage.history(NAME))[seen:])
         self.is_done()
@@ -136,7 +143,7 @@ class Site:
         )
         assert self.attached is self.attach
         written = self.stage.writes()
-        idle = self.types("plan", "--detailed-exitcode")
+        idle = self.types_again("plan", "--detailed-exitcode")
         assert idle.code == 0, f"the plan after it is not empty ({idle.code}):\n{idle.output}"
         assert self.stage.writes() == written
         assert list(self.stage.sound()) == []

@@ -5,6 +5,9 @@ to kill, without its start-up.
 told what to do line by line on stdin, answering on stdout. A child runs `cloudsync.cli.main.run`
 with a real configuration file and exits with its code. Only waiting times are
 shorter there than a user's.
+
+Two thirds of what a short run costs is that a fork copies each page that it touches. Runs that
+nothing befalls are therefore made one after another by one child that stays (`Zygote.normal_run`).
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -76,6 +80,8 @@ class Zygote:
     number: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     _process: subprocess.Popen[bytes] = field(init=False)
+    _steady: Steady | None = None
+    _steady_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -89,6 +95,8 @@ class Zygote:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._steady is not None:
+            self._steady.end()
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
@@ -101,18 +109,8 @@ class Zygote:
         """Begin a run. `more`: `kill_at` and `moment` for a file operation to die at, `clock` for
         seconds its clock is off, `patient` where it is to wait for answers as long as a user's run
         does."""
-        with self.lock:
-            self.number += 1
-            out = folder / f"out-{self.number}.txt"
-        order = {
-            "do": "run",
-            "words": list(words),
-            "folder": str(folder),
-            "environment": dict(environment),
-            "out": str(out),
-            **more,
-        }
-        return Child(self, int(self.ask(order)["pid"]), out)
+        order = {"do": "run", **self._order(words, folder, environment), **more}
+        return Child(self, int(self.ask(order)["pid"]), Path(order["out"]))
 
     def run(
         self, words: Sequence[str], folder: Path, environment: Mapping[str, str], **more: Any
@@ -121,6 +119,31 @@ class Zygote:
         child = self.start(words, folder, environment, **more)
         child.wait()
         return child
+
+    def normal_run(
+        self, words: Sequence[str], folder: Path, environment: Mapping[str, str]
+    ) -> Child:
+        """A whole run that waits for answers as long as a user's does, in the process of the normal
+        run before it."""
+        order = self._order(words, folder, environment)
+        with self._steady_lock:
+            if self._steady is None:
+                self._steady = Steady(self)
+            code = self._steady.run(order)
+        return Child(self, self._steady.pid, Path(order["out"]), code)
+
+    def _order(
+        self, words: Sequence[str], folder: Path, environment: Mapping[str, str]
+    ) -> dict[str, Any]:
+        with self.lock:
+            self.number += 1
+            out = folder / f"out-{self.number}.txt"
+        return {
+            "words": list(words),
+            "folder": str(folder),
+            "environment": dict(environment),
+            "out": str(out),
+        }
 
     def ask(self, order: Mapping[str, Any]) -> dict[str, Any]:
         """One order and its answer; no order takes long, so that several threads may ask."""
@@ -135,6 +158,33 @@ class Zygote:
         line = self._process.stdout.readline()
         assert line, "the zygote died"
         return json.loads(line)  # type: ignore[no-any-return]
+
+
+class Steady:
+    """A child that stays and makes one run after another."""
+
+    def __init__(self, zygote: Zygote) -> None:
+        self.zygote = zygote
+        with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as door:
+            door.bind(f"{folder}/door")
+            door.listen()
+            door.settimeout(HUNG_SECONDS)
+            self.pid = int(zygote.ask({"do": "stay", "door": f"{folder}/door"})["pid"])
+            self._wire, _ = door.accept()
+        self._wire.settimeout(HUNG_SECONDS)
+        self._answers = self._wire.makefile("rb")
+
+    def run(self, order: Mapping[str, Any]) -> int:
+        """The exit code of one run. Raises `TimeoutError` where it does not end."""
+        self._wire.sendall(json.dumps(order).encode() + b"\n")
+        line = self._answers.readline()
+        assert line, f"the process of normal runs died:\n{Path(order['out']).read_text()}"
+        return int(json.loads(line)["code"])
+
+    def end(self) -> None:
+        self._answers.close()
+        self._wire.close()
+        self.zygote.ask({"do": "wait", "pid": self.pid})
 
 
 # The other side
@@ -178,6 +228,10 @@ def main() -> None:
         if order["do"] == "run":
             if (pid := os.fork()) == 0:
                 _child(order)
+            _say(wire, {"pid": pid})
+        elif order["do"] == "stay":
+            if (pid := os.fork()) == 0:
+                _stay(order["door"])
             _say(wire, {"pid": pid})
         else:
             _say(wire, {"code": os.waitstatus_to_exitcode(os.waitpid(order["pid"], 0)[1])})
@@ -238,14 +292,36 @@ def _lengthen() -> None:
 def _child(order: Mapping[str, Any]) -> None:
     code = 70
     try:
-        out = os.open(order["out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(out, 1)
-        os.dup2(out, 2)
-        os.chdir(order["folder"])
-        os.environ.clear()
         if order.get("patient"):
             _lengthen()
+        code = _obey(order)
+    finally:
+        os._exit(code)
+
+
+def _stay(door: str) -> None:
+    """Until the other end is closed."""
+    try:
+        _lengthen()
+        wire = socket.socket(socket.AF_UNIX)
+        wire.connect(door)
+        for line in wire.makefile("rb"):
+            wire.sendall(json.dumps({"code": _obey(json.loads(line))}).encode() + b"\n")
+    finally:
+        os._exit(0)
+
+
+def _obey(order: Mapping[str, Any]) -> int:
+    """The exit code of one run in this process; 70 for one that raised an exception."""
+    code = 70
+    try:
+        for number, flags in ((0, os.O_RDONLY), (1, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)):
+            stream = os.open(order["out"] if number else os.devnull, flags, 0o600)
+            os.dup2(stream, number)
+            os.close(stream)
+        os.dup2(1, 2)
+        os.chdir(order["folder"])
+        os.environ.clear()
         # Without commands of the system: a run asks systemd for timers of its own.
         own = {"HOME": order["folder"], "PATH": order["folder"], "NO_COLOR": "1"}
         os.environ.update({**own, **order["environment"]})
@@ -262,11 +338,10 @@ def _child(order: Mapping[str, Any]) -> None:
         import traceback
 
         traceback.print_exc()
-    finally:
-        with contextlib.suppress(Exception):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(code)
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return code
 
 
 @contextlib.contextmanager

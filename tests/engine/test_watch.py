@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.emulator]
 def test_wanted_ports_stay_open_while_containers_crash_and_come_and_go_and_the_engine_dies(
     engine: Lab, tmp_path: Path
 ) -> None:
-    seen = soak(tmp_path, engine, 20, outages=1, settle=False)
+    seen = soak(tmp_path, engine, 12, outages=1, settle=False)
     assert seen.problems == [], seen
     assert seen.outages == 1
     assert seen.runs >= 2

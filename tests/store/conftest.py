@@ -26,6 +26,15 @@ from tests.store import ceph as real
 from tests.store.trouble import Proxy
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whichever test comes first waits for the servers to be installed and started: what is limited
+    is the test itself."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here) and not any(item.iter_markers("timeout")):
+            item.add_marker(pytest.mark.timeout(120, func_only=True))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def credentials() -> Iterator[None]:
     """What every store of these tests knows its user by."""
