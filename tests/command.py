@@ -2,27 +2,30 @@
 
 Python, pydantic and an SDK take half a second to two seconds to load. Here one process has loaded
 them and forks for each command; the fork gets the folder, the environment and the standard streams
-of the command, enters its namespaces, and runs the same `main` as `python -m cloudsync`. A
+of the command, enters its namespaces, and runs the same module as `python -m cloudsync`. A
 command whose environment changes what Python does when it starts is started for real.
 
-The test's side is `typed`; this module run as a program is the other one.
+The test's side is `typed`, and `stand_in` for what starts Python itself; this module run as a
+program is the other one.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
-import json
+import marshal
 import os
+import runpy
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -32,9 +35,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from tests.namespaces import enter
+from tests.stand_in import answered, ask, connected
 
 ROOT = Path(__file__).resolve().parents[1]
 LARGEST_ORDER = 1 << 20
+MOST_HANDLES = 16
 AT_THE_START = ("PYTHON", "LC_", "LANG", "COVERAGE")
 """Beginnings of the variables that Python looks at when it starts."""
 SDKS: Mapping[str, tuple[str, ...]] = {
@@ -63,7 +68,7 @@ def typed(
     `begun`: told the id of the process that was forked, so that it can be killed. Raises
     `subprocess.TimeoutExpired`."""
     namespaces = _namespaces_of(inside)
-    if _starts_differently(environment) or (inside and not namespaces):
+    if starts_differently(environment) or (inside and not namespaces):
         return subprocess.run(
             [*inside, sys.executable, "-m", "cloudsync", *words],
             cwd=folder,
@@ -78,12 +83,25 @@ def typed(
         streams = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
         streams[0].write(stdin.encode())
         streams[0].seek(0)
-        code = _loaded(sdk).run(words, folder, environment, streams, namespaces, begun)
+        order = {
+            "words": ["-m", "cloudsync", *words],
+            "executable": sys.executable,
+            "folder": str(folder),
+            "environment": dict(environment),
+            "namespaces": namespaces,
+        }
+        code = _loaded(sdk).run(order, streams, begun)
         output, errors = (_content(stream) for stream in streams[1:])
     return subprocess.CompletedProcess(["cloudsync", *words], code, output, errors)
 
 
-def _starts_differently(environment: Mapping[str, str]) -> bool:
+def stand_in() -> Path:
+    """The program `tests/stand_in.py` under the name `python3`, in a folder of its own."""
+    return _loaded(None).python
+
+
+def starts_differently(environment: Mapping[str, str]) -> bool:
+    """Whether Python would do something else when it starts than it did for this process."""
     return any(
         name.startswith(AT_THE_START) and value != os.environ.get(name)
         for name, value in environment.items()
@@ -113,87 +131,123 @@ def _loaded(sdk: str | None) -> Loaded:
 
 @dataclass
 class Loaded:
-    """The process that forks. It ends with the test session, which closes the socket."""
+    """The process that forks. It ends with the test session, which holds its standard input."""
 
     sdk: str | None
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    _socket: socket.socket = field(init=False)
+    folder: Path = field(init=False)
+    _process: subprocess.Popen[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.command", str(theirs.fileno()), self.sdk or ""],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            pass_fds=(theirs.fileno(),),
+        self.folder = Path(tempfile.mkdtemp(prefix="loaded-"))
+        self.python.parent.mkdir()
+        self.python.write_text(
+            f"#!{sys.executable} -IS\nimport sys\nsys.path.append({str(ROOT)!r})\n"
+            "from tests.stand_in import main\n"
+            f"main({self.address!r}, {sys.executable!r})\n"
         )
-        theirs.close()
-        atexit.register(process.wait, 10)
-        atexit.register(self._socket.close)  # before it waits
-        ready = json.loads(self._socket.recv(LARGEST_ORDER))
-        assert ready == {"threads": 1}, f"a process with threads cannot fork safely: {ready}"
+        self.python.chmod(0o700)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
+            door.bind(self.address)
+            door.listen()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tests.command", str(door.fileno()), self.sdk or ""],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                pass_fds=(door.fileno(),),
+            )
+        atexit.register(self._end)
+
+    @property
+    def address(self) -> str:
+        return str(self.folder / "door")
+
+    @property
+    def python(self) -> Path:
+        return self.folder / "bin" / "python3"
 
     def run(
         self,
-        words: Sequence[str],
-        folder: Path,
-        environment: Mapping[str, str],
+        order: Mapping[str, object],
         streams: Sequence[IO[bytes]],
-        namespaces: Sequence[str],
         begun: Callable[[int], None],
     ) -> int:
-        order = {
-            "words": words,
-            "folder": str(folder),
-            "environment": dict(environment),
-            "namespaces": namespaces,
-        }
-        pid = self._ask({"run": order}, [stream.fileno() for stream in streams])
-        begun(pid)
-        end = os.pidfd_open(pid)
-        try:
-            ended = select.select([end], [], [], TIMEOUT_SECONDS)[0]
-        finally:
-            os.close(end)
-        if not ended:
-            os.kill(pid, signal.SIGKILL)
-        code = self._ask({"reap": pid})
-        if not ended:
-            raise subprocess.TimeoutExpired(["cloudsync", *words], TIMEOUT_SECONDS)
-        return code
+        with contextlib.closing(connected(self.address)) as asker:
+            ask(asker, order, {i: stream.fileno() for i, stream in enumerate(streams)})
+            begun(answered(asker))
+            asker.settimeout(TIMEOUT_SECONDS)
+            try:
+                return answered(asker)
+            except TimeoutError:
+                raise subprocess.TimeoutExpired(str(order["words"]), TIMEOUT_SECONDS) from None
 
-    def _ask(self, order: Mapping[str, Any], handles: Sequence[int] = ()) -> int:
-        with self.lock:
-            socket.send_fds(self._socket, [json.dumps(order).encode()], handles)
-            answer = self._socket.recv(LARGEST_ORDER)
-        assert answer, "the process that forks died"
-        return int(json.loads(answer))
+    def _end(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(10)
+        shutil.rmtree(self.folder)
 
 
 # The other side
 
 
+@dataclass(frozen=True)
+class Fork:
+    """What runs for an asker."""
+
+    pid: int
+    end: int
+    """Can be read once the process has ended."""
+    asker: socket.socket
+
+
 def main() -> None:
-    """Until the socket is closed."""
-    orders = socket.socket(fileno=int(sys.argv[1]))
+    """Until the test session has ended."""
+    door = socket.socket(fileno=int(sys.argv[1]))
     _load(sys.argv[2])
     gc.collect()
     gc.freeze()
-    orders.send(json.dumps({"threads": len(list(Path("/proc/self/task").iterdir()))}).encode())
+    threads = len(list(Path("/proc/self/task").iterdir()))
+    assert threads == 1, f"a process with {threads} threads cannot fork safely"
+    forks: list[Fork] = []
     while True:
-        data, handles, _, _ = socket.recv_fds(orders, LARGEST_ORDER, 3)
-        if not data:
+        numbers = [number for fork in forks for number in (fork.end, fork.asker.fileno())]
+        ready = select.select([0, door.fileno(), *numbers], [], [])[0]
+        if 0 in ready:
             return
-        order = json.loads(data)
-        if "run" in order:
-            if (answer := os.fork()) == 0:
-                orders.close()
-                _child(order["run"], handles)
-            for handle in handles:
-                os.close(handle)
-        else:
-            answer = os.waitstatus_to_exitcode(os.waitpid(order["reap"], 0)[1])
-        orders.send(str(answer).encode())
+        for fork in forks.copy():
+            if fork.end in ready:
+                forks.remove(fork)
+                _reap(fork)
+            elif fork.asker.fileno() in ready:  # it hung up: it says nothing more
+                os.kill(fork.pid, signal.SIGKILL)
+        if door.fileno() in ready:
+            forks.extend(_begin(door))
+
+
+def _begin(door: socket.socket) -> list[Fork]:
+    """None where the asker is gone."""
+    asker, _ = door.accept()
+    data, handles, _, _ = socket.recv_fds(asker, LARGEST_ORDER, MOST_HANDLES)
+    if not data:
+        return []
+    if (pid := os.fork()) == 0:
+        _child(marshal.loads(data), handles)
+    for handle in handles:
+        os.close(handle)
+    _answer(asker, pid)
+    return [Fork(pid, os.pidfd_open(pid), asker)]
+
+
+def _reap(fork: Fork) -> None:
+    code = os.waitstatus_to_exitcode(os.waitpid(fork.pid, 0)[1])
+    os.close(fork.end)
+    _answer(fork.asker, code)
+    fork.asker.close()
+
+
+def _answer(asker: socket.socket, number: int) -> None:
+    with contextlib.suppress(OSError):  # it hung up
+        asker.send(str(number).encode())
 
 
 def _load(sdk: str) -> None:
@@ -227,31 +281,71 @@ def _load(sdk: str) -> None:
 
 
 def _child(order: Mapping[str, Any], handles: Sequence[int]) -> None:
-    """As `python -m cloudsync` would: never returns."""
+    """As the interpreter would run the words of the order: never returns."""
     code = 1
     try:
-        for number, handle in enumerate(handles):
-            os.dup2(handle, number)
-            os.close(handle)
+        _open(dict(zip(order["numbers"], handles, strict=True)))
+        _make_streams()
         enter(*order["namespaces"])
         os.chdir(order["folder"])
         os.environ.clear()
         os.environ.update(order["environment"])
         time.tzset()
-        import cloudsync.__main__ as command
-
-        sys.argv = [str(command.__file__), *order["words"]]
-        sys.path[0] = order["folder"]
-        command.main()
+        sys.executable = order["executable"]
+        _run(order["words"], order["folder"])
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:  # noqa: BLE001 - as Python does at the end of a program
         traceback.print_exc()
+    else:
+        code = 0
     finally:
         with contextlib.suppress(Exception):
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _open(handles: Mapping[int, int]) -> None:
+    """These handles by these numbers, and nothing else."""
+    above = 1 + max(*handles, *handles.values())
+    moved = {
+        number: fcntl.fcntl(handle, fcntl.F_DUPFD, above) for number, handle in handles.items()
+    }
+    os.closerange(0, above)
+    for number, handle in moved.items():
+        os.dup2(handle, number)
+    os.closerange(above, 1 + max(moved.values()))
+
+
+def _make_streams() -> None:
+    """Anew: those of this process were made for what it had open, a file that can seek, say."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        earlier = getattr(sys, name)
+        stream = open(  # noqa: SIM115 - for as long as the process lives
+            number,
+            "r" if name == "stdin" else "w",
+            encoding=earlier.encoding,
+            errors=earlier.errors,
+            closefd=False,
+        )
+        if name == "stderr":
+            stream.reconfigure(line_buffering=True)
+        setattr(sys, name, stream)
+
+
+def _run(words: Sequence[str], folder: str) -> None:
+    sys.path[0] = folder  # of this program: the one it was started in
+    if words[0] == "-I":
+        del sys.path[0]
+        words = words[1:]
+    match words:
+        case ["-m", module, *rest]:
+            sys.argv = [module, *rest]
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        case [file, *rest]:
+            sys.argv = [file, *rest]
+            runpy.run_path(file, run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -12,11 +12,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-NOT_LOADED = ("cloudsync.testing", "cloudsync.action", "cloudsync.__main__")
+NOT_LOADED = ("cloudsync.testing", "cloudsync.action.__main__", "cloudsync.__main__")
 
 
 def load_command() -> None:
-    """All modules of the command and the plugins, which import no SDK."""
+    """All modules of the command, of the GitHub Action and of the plugins, which import no SDK."""
     import cloudsync
     from cloudsync.provider import registry
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 USUAL_SECONDS = 0.3
 SECONDS: Mapping[str, float] = {
-    "tests/action/": 1,
-    "tests/action/test_life.py": 4,
+    "tests/action/test_life.py": 1.5,
     "tests/audit/test_recipes.py": 4,
     "tests/audit/test_world.py": 5,
     "tests/brownfield/": 1,

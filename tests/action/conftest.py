@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import pytest
 
 from tests.action.workflow import ROOT, Job, Ran
+from tests.command import stand_in, starts_differently
 from tests.doubles.github import GitHubDouble
 
 EXAMPLES = ROOT / "examples" / "github"
+REAL_PYTHON = Path(sys.executable)
 CONFIGURATION = """version = 1
 owner = "shop"
 state = "file://{folder}/state"
@@ -34,12 +37,14 @@ class Repository:
     of `examples/github` as its own.
 
     `hosts` writes the tables of the hosts: a static list, or anything else that needs no engine (a
-    Compose file, say).
+    Compose file, say). `python`: the one of its jobs. By default it forks cloudsync from a process
+    that has loaded it; `REAL_PYTHON` is for tests of how the processes of a step are started.
     """
 
     def __init__(self, folder: Path, github: GitHubDouble) -> None:
         self.folder, self.github = folder, github
         self.checkout = folder / "checkout"
+        self.python = stand_in()
         self.checkout.mkdir()
         (folder / "cloud").mkdir()
         self._runs = 0
@@ -88,7 +93,15 @@ class Repository:
         }
         run = self.folder / f"run-{self._runs}"
         return Job(
-            run, self.checkout, self.github, event, payload, sha=sha, ref=ref, environ=environ
+            run,
+            self.checkout,
+            self.github,
+            event,
+            payload,
+            sha=sha,
+            ref=ref,
+            environ=environ,
+            python=REAL_PYTHON if starts_differently(environ) else self.python,
         )
 
     def plans(

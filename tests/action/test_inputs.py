@@ -11,7 +11,7 @@ import pytest
 
 from cloudsync.action import install
 from cloudsync.action.inputs import PREFIX, InputError, Inputs
-from tests.action.conftest import Repository
+from tests.action.conftest import REAL_PYTHON, Repository
 from tests.doubles.github import GitHubDouble
 from tests.doubles.hetzner import HetznerDouble
 
@@ -191,7 +191,9 @@ def test_the_actions_token_is_kept_from_the_command(
     repository: Repository, github: GitHubDouble, cloud: HetznerDouble, tmp_path: Path
 ) -> None:
     """A secret reference of the configuration may run a command: it sees what the job set, not the
-    action's token."""
+    action's token. Every process is started for real: a fork shows the environment of the process
+    it was forked from."""
+    repository.python = REAL_PYTHON
     dump = tmp_path / "dump.sh"
     # It looks into the environment of the processes it descends from, too, up to the runner.
     dump.write_text(

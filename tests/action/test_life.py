@@ -1,8 +1,11 @@
 """The life of a pull request, with the example workflows carried out by the offline runner against
-a double of GitHub."""
+a double of GitHub. The first test is the life from end to end, with every process started for real;
+the others fork theirs (`tests/stand_in.py`).
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 import pytest
@@ -11,7 +14,7 @@ from cloudsync.action import run
 from cloudsync.action.inputs import PREFIX, Inputs
 from cloudsync.action.runner import Runner
 from cloudsync.state import history
-from tests.action.conftest import EXAMPLES, Repository
+from tests.action.conftest import EXAMPLES, REAL_PYTHON, Repository
 from tests.doubles.github import GitHubDouble
 
 MERGE = "c0ffee" + "0" * 34
@@ -20,6 +23,7 @@ MERGE = "c0ffee" + "0" * 34
 def test_a_plan_is_shown_updated_by_the_next_push_and_applied_by_the_merge(
     repository: Repository, github: GitHubDouble
 ) -> None:
+    repository.python = REAL_PYTHON
     github.open_pull(7, "a" * 40)
     first = repository.plans(7)
     assert (first.code, first.outputs["changes"], first.outputs["opens"]) == (0, "true", "2"), (
@@ -217,6 +221,7 @@ def test_law6_what_changes_between_the_approval_and_the_first_write_is_not_appli
         return command(inputs, environ, runner, name, *options)
 
     monkeypatch.setattr(run, "_cloudsync", meanwhile)
+    monkeypatch.setattr(sys, "executable", str(repository.python))
     inputs = {"COMMAND": "apply", "EXPECT": digest}
     environ = {f"{PREFIX}{name}": value for name, value in inputs.items()}
     place = {

@@ -3,7 +3,8 @@ would.
 
 Expressions are evaluated, `run:` is written to a file and handed to `bash --noprofile --norc -eo
 pipefail`, outputs come back through GITHUB_OUTPUT, the summary through GITHUB_STEP_SUMMARY. A
-composite action gets no INPUT_ variables, as on GitHub. Steps that use other actions (checkout,
+composite action gets no INPUT_ variables, as on GitHub. The `python3` of a step is `python`, a real
+one or a stand-in. Steps that use other actions (checkout,
 setup-python, credentials) are noted and passed over: the checkout is the test's folder.
 """
 
@@ -13,7 +14,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +43,7 @@ class Ran:
 
 class Job:
     """One job of one run. `secrets`: what `${{ secrets.X }}` gives; `environ`: what a test adds to
-    every step."""
+    every step; `python`: the `python3` of the machine."""
 
     def __init__(
         self,
@@ -56,8 +56,10 @@ class Job:
         sha: str,
         ref: str,
         environ: Mapping[str, str] | None = None,
+        python: Path,
     ) -> None:
         self.folder, self.checkout, self.github = folder, checkout, github
+        self.python = python
         self.event, self.payload, self.sha, self.ref = event, payload, sha, ref
         self.environ = dict(environ or {})
         self.temp = folder / "temp"
@@ -140,7 +142,7 @@ class Job:
         output.write_text("")
         summary.write_text("")
         environment = {
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{self.python.parent}:{os.environ['PATH']}",
             "HOME": str(self.folder),
             "CI": "true",
             "GITHUB_ACTIONS": "true",
