@@ -41,21 +41,25 @@ class Project:
     def __init__(self, port: int) -> None:
         self.port, self.id = port, uuid.uuid4().hex
         self.remembers = False
-        """Whether the groups are listed once after each write instead of each time they are looked
-        at. Only if every write is one of these or goes through a `NeutronProxy`."""
+        """Whether groups and ports are listed once after a write that may change them, instead of
+        each time they are looked at. Only if every write is one of these or goes through a
+        `NeutronProxy`."""
         self._listed: list[Json] | None = None
-        self._ports: list[Json] | None = None
+        self._ports: list[Json] | None = []  # a new project has none
 
     def ask(self, method: str, path: str, body: Any = None, *, roles: str = "member,reader") -> Any:
         status, answer, _ = call(self.port, method, f"/v2.0/{path}", body, self.headers(roles))
-        self.forget(method)
+        self.forget(method, path)
         assert 200 <= status < 300, f"{method} {path}: {status} {answer}"
         return answer
 
-    def forget(self, method: str) -> None:
-        """A call of this method has ended: what was listed before a write is not what is there."""
+    def forget(self, method: str, path: str) -> None:
+        """A call has ended: what was listed before a write is not what is there. A write to groups
+        or their rules changes no port, as Neutron deletes no group that a port has."""
         if method != "GET":
-            self._listed = self._ports = None
+            self._listed = None
+            if "security-group" not in path:
+                self._ports = None
 
     def headers(self, roles: str) -> dict[str, str]:
         return {"X-Project-Id": self.id, "X-User-Id": "a-person", "X-Roles": roles}
@@ -92,7 +96,7 @@ class Project:
         """It may be gone already: a run may be deleting at the same time."""
         path = f"/v2.0/security-group-rules/{rule}"
         status, answer, _ = call(self.port, "DELETE", path, headers=self.headers("member,reader"))
-        self.forget("DELETE")
+        self.forget("DELETE", path)
         assert status in (204, 404), answer
 
     def quota(self, **limits: int) -> None:
@@ -118,9 +122,9 @@ class Project:
 
     def ports_of(self, group: str) -> list[Json]:
         ports = self._ports
-        if ports is None:
+        if ports is None or not self.remembers:
             ports = self.ask("GET", f"ports?project_id={self.id}")["ports"]
-            self._ports = ports if self.remembers else None
+            self._ports = ports
         return [port for port in ports if group in port["security_groups"]]
 
 

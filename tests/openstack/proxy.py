@@ -59,7 +59,7 @@ class NeutronProxy(Double):
         try:
             status, answer, _ = call(self.server, request.method, path, request.body, headers)
         finally:
-            self.project.forget(request.method)
+            self.project.forget(request.method, request.path)
         if status == 400:
             self.violations.append(f"{request.method} {request.path}: {json.dumps(answer)[:300]}")
         if status >= 400:

@@ -56,9 +56,10 @@ def environment() -> Path:
         if not (ENVIRONMENT / "complete").exists():
             shutil.rmtree(ENVIRONMENT, ignore_errors=True)
             _run(sys.executable, "-m", "venv", ENVIRONMENT)
-            # All of it is pinned, so there is nothing to resolve.
-            words = ["install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r", PINS]
-            _run(python, "-m", "pip", *words)
+            # All of it is pinned, so there is nothing to resolve; and what the server imports, a
+            # part of it, is compiled when it does.
+            words = ["install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+            _run(python, "-m", "pip", *words, "--no-deps", "-r", PINS)
             (ENVIRONMENT / "complete").touch()
     return python
 
@@ -137,12 +138,15 @@ def answers(port: int) -> None:
 def _started(python: Path, leases: Path) -> int:
     shutil.rmtree(STATE / "run", ignore_errors=True)
     (STATE / "run").mkdir()
+    # What is compiled now need not be for the next server.
+    environ = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     with (STATE / "log").open("w") as log:
         process = subprocess.Popen(
             [python, HERE / "serve.py", STATE / "run", leases],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            env=environ,
             start_new_session=True,
         )
     (STATE / "pid").write_text(str(process.pid))
