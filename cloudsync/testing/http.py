@@ -157,6 +157,8 @@ class Double:
         self.history: list[tuple[str, Any]] = []
         """What a firewall had after each write that took effect, oldest first; see `snapshot`."""
         self.lock = threading.RLock()
+        self.over = threading.Event()
+        """Set when the double ends; an answer that trickles ends with it."""
         self.keeps_answers = False
         """Whether answers to reads are remembered, for the trouble `stale`."""
         self._answers: dict[tuple[str, str], tuple[int, Any]] = {}
@@ -180,6 +182,7 @@ class Double:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.over.set()
         self._thread.stop()
 
     def handle(self, request: Request) -> tuple[int, Any]:
@@ -381,7 +384,8 @@ class _Handler(BaseHTTPRequestHandler):
         for byte in data:
             self.wfile.write(bytes((byte,)))
             self.wfile.flush()
-            time.sleep(seconds)
+            if self.owner.over.wait(seconds):
+                return
 
     def _until_the_caller_hangs_up(self) -> None:
         self.close_connection = True
