@@ -14,8 +14,11 @@ from tests import roots
 
 BARE = ("python3", "make", "git", "ca-certificates")
 SUITES = ("bookworm", "trixie")
-OFTEN = (("bookworm", "user"), ("trixie", "root"))
-"""Both systems and both kinds of user, in half of the pairs."""
+OFTEN = {
+    "demo": {"bookworm": "root", "trixie": "user"},
+    "packages": {"bookworm": "user", "trixie": "root"},
+}
+"""In every run of the tests: both systems and both kinds of user, in half of the pairs."""
 CLONE = "git clone --quiet /checkout ~/cloudsync && cd ~/cloudsync"
 
 pytestmark = [
@@ -49,7 +52,15 @@ def with_venv(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[roots.
         yield copy
 
 
-def test_make_demo_sets_up_all_it_needs_as_root(machine: roots.Copy) -> None:
+def skip_unless_often(what: str, suite: str, user: str) -> None:
+    if OFTEN[what][suite] != user and "CLOUDSYNC_LONG" not in os.environ:
+        pytest.skip("takes minutes: CLOUDSYNC_LONG=1")
+
+
+def test_make_demo_sets_up_all_it_needs_as_root(
+    machine: roots.Copy, request: pytest.FixtureRequest
+) -> None:
+    skip_unless_often("demo", request.node.callspec.params["machine"], "root")
     git = "git config --global --add safe.directory /checkout"
     done = machine.run(f"{git} && {CLONE} && make demo && du -sm .venv", timeout=500)
     assert done.returncode == 0, done.stdout
@@ -60,7 +71,10 @@ def test_make_demo_sets_up_all_it_needs_as_root(machine: roots.Copy) -> None:
     assert megabytes < 150
 
 
-def test_make_demo_gives_a_plain_user_the_line_to_type_and_then_works(machine: roots.Copy) -> None:
+def test_make_demo_gives_a_plain_user_the_line_to_type_and_then_works(
+    machine: roots.Copy, request: pytest.FixtureRequest
+) -> None:
+    skip_unless_often("demo", request.node.callspec.params["machine"], "user")
     refused = machine.run(f"{CLONE} && make demo", user="user")
     assert refused.returncode != 0
     (line,) = [row.strip() for row in refused.stdout.splitlines() if row.strip().startswith("sudo")]
@@ -84,9 +98,7 @@ def test_the_package_tests_pass_where_nothing_else_is(
     with_venv: roots.Copy, user: str, request: pytest.FixtureRequest
 ) -> None:
     """Building, installing and what the distributions hold, with the system's own Python."""
-    pair = (request.node.callspec.params["with_venv"], user)
-    if pair not in OFTEN and "CLOUDSYNC_LONG" not in os.environ:
-        pytest.skip("takes minutes: CLOUDSYNC_LONG=1")
+    skip_unless_often("packages", request.node.callspec.params["with_venv"], user)
     git = "git config --global --add safe.directory /checkout"
     core = (
         "make .venv/.core && .venv/bin/python -m pip install --quiet -c constraints.txt"

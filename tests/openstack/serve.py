@@ -123,39 +123,6 @@ def without_waste() -> None:
     _checks.inspect = SimpleNamespace(getfullargspec=lambda method: signature(method.__func__))
 
 
-def remember_default_groups() -> None:
-    """Neutron looks for the project's group `default`, with all its rules, at each list of groups
-    and for each new rule. Which one it is only changes when a group is deleted."""
-    from neutron.db.securitygroups_db import SecurityGroupDbMixin
-    from neutron_lib.callbacks import events, registry, resources
-    from neutron_lib.db.api import is_session_active
-
-    known: dict[str, str] = {}
-    find = SecurityGroupDbMixin._get_default_sg_id
-    find_own = SecurityGroupDbMixin.get_default_security_group
-
-    def found(plugin: Any, context: Any, project: str) -> Any:
-        group = known.get(project)
-        if group is None:
-            committed = not is_session_active(context.session)
-            group = find(plugin, context, project)
-            if group and committed:
-                known[project] = group
-        return group
-
-    def found_own(plugin: Any, context: Any, project: str) -> Any:
-        own = context.project_id == project
-        return (own and known.get(project)) or find_own(plugin, context, project)
-
-    SecurityGroupDbMixin._get_default_sg_id = found
-    SecurityGroupDbMixin.get_default_security_group = found_own
-
-    def forget(*_: Any, **__: Any) -> None:
-        known.clear()
-
-    registry.subscribe(forget, resources.SECURITY_GROUP, events.AFTER_DELETE)
-
-
 def stock_rules(application: Any) -> None:
     """What Neutron's migrations put into a new database: a new group lets everything out, and the
     group `default` lets in what has it too."""
@@ -197,7 +164,6 @@ def main(folder: Path, leases: Path) -> None:
     from neutron.wsgi.api import application
 
     stock_rules(application)
-    remember_default_groups()
     # What is loaded stays, and a collection need not walk all of it again.
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)

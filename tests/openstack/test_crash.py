@@ -35,8 +35,10 @@ from tests.openstack.proxy import NeutronProxy, fault_body
 pytestmark = pytest.mark.emulator
 AT_ONCE = 2
 KILLED = ("killed-before", "killed-after")
+ANSWERS = ("truncated", "stalled", "503", "409", "404-from-then-on", "gone-from-then-on")
+"""One of each way to go on; every status and vendor is in `tests/crash`."""
 OFTEN = {
-    "opens-and-closes": tuple(MISHAPS),
+    "opens-and-closes": (*DEATHS, *ANSWERS),
     "creates-attached": DEATHS,
     "attaches": KILLED,
     "adopts": KILLED,
