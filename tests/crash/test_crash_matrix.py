@@ -130,6 +130,15 @@ MISHAPS: dict[str, Mishap] = {
         ".*", ".*", "drop-before", skip=call, times=FOREVER
     ),
 }
+WAITS_IN_VAIN = (
+    "stalled",
+    "404-from-then-on",
+    "503-from-then-on",
+    "403-from-then-on",
+    "gone-from-then-on",
+)
+"""With these a run waits as short as it can; with the others it has all the time that it needs, or
+on a busy machine it would give up before its call."""
 DEATHS = ("killed-before", "killed-after", "dropped-before", "dropped-after")
 LAGS = {
     "lagging-reads": None,
@@ -223,6 +232,7 @@ def one_case(
 ) -> None:
     with scene(vendor, course, zygote, folder) as site:
         before = site.now
+        site.patient = mishap not in WAITS_IN_VAIN
         if mishap in LAGS:
             site.stage.lag(1)  # type: ignore[attr-defined]
             mishap = LAGS[mishap] or "delayed"
