@@ -20,7 +20,7 @@ clouds: $(STAMP) ## The same at four clouds at once: their own libraries, agains
 	@$(VENV)/bin/python examples/demo/four_clouds.py
 
 # Most tests wait for an answer more than they compute. A file's tests stay together (tests/conftest.py).
-TESTS_AT_ONCE ?= 4
+TESTS_AT_ONCE ?= 3
 
 test: $(STAMP) ## All tests; the ones on a real engine need root and dockerd, and skip with the reason elsewhere
 	$(VENV)/bin/python -m pytest --numprocesses=$(TESTS_AT_ONCE) --dist=loadscope --junitxml=.pytest-report/junit.xml
