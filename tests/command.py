@@ -225,7 +225,7 @@ def main() -> None:
 
 
 def _begin(door: socket.socket) -> list[Fork]:
-    """None where the asker is gone."""
+    """What was forked; nothing if the asker is gone."""
     asker, _ = door.accept()
     data, handles, _, _ = socket.recv_fds(asker, LARGEST_ORDER, MOST_HANDLES)
     if not data:

@@ -115,8 +115,10 @@ class Site:
         assert_tidy(self, child)
         return child
 
-    def types_again(self, *words: str) -> Child:
-        """The same for a run that nothing befalls; it waits for answers as long as a user's."""
+    def types_unharmed(self, *words: str) -> Child:
+        """Type it where nothing befalls the run, nor any after it: they wait for answers as long as
+        a user's do."""
+        self.patient = True
         words = (*words, "-c", str(self.configure()))
         child = self.zygote.normal_run(words, self.folder, self.stage.environment)
         assert_tidy(self, child)
@@ -128,22 +130,20 @@ class Site:
 
     def is_finished(self) -> None:
         """The next normal run ends in the desired state, and after it there is nothing to do."""
-        self.patient = True  # nothing befalls what runs from here on
         before, seen = self.now, len(self.stage.history(NAME))
-        finishing = self.types_again(*self.words)
+        finishing = self.types_unharmed(*self.words)
         assert finishing.code == 0, f"the next run ended with {finishing.code}:\n{finishing.output}"
         hold_to_the_laws(before, self.wanted, list(self.stage.history(NAME))[seen:])
         self.is_done()
 
     def is_done(self) -> None:
         """The desired state is there, and there is nothing to do."""
-        self.patient = True
         assert self.now == self.wanted, (
             f"beyond: {self.now - self.wanted}, missing: {self.wanted - self.now}"
         )
         assert self.attached is self.attach
         written = self.stage.writes()
-        idle = self.types_again("plan", "--detailed-exitcode")
+        idle = self.types_unharmed("plan", "--detailed-exitcode")
         assert idle.code == 0, f"the plan after it is not empty ({idle.code}):\n{idle.output}"
         assert self.stage.writes() == written
         assert list(self.stage.sound()) == []

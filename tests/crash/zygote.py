@@ -3,11 +3,11 @@ to kill, without its start-up.
 
 `Zygote(...)` is the test's side of it. The other side is this module run as a program: one thread,
 told what to do line by line on stdin, answering on stdout. A child runs `cloudsync.cli.main.run`
-with a real configuration file and exits with its code. Only waiting times are
-shorter there than a user's.
+with a real configuration file and exits with its code. Only waiting times are shorter there than a
+user's.
 
-Two thirds of what a short run costs is that a fork copies each page that it touches. Runs that
-nothing befalls are therefore made one after another by one child that stays (`Zygote.normal_run`).
+Most of what a short run costs is that a fork copies each page it touches. Runs that nothing befalls
+are therefore made one after another by a single child that stays (`Zygote.normal_run`).
 """
 
 from __future__ import annotations
@@ -315,11 +315,12 @@ def _obey(order: Mapping[str, Any]) -> int:
     """The exit code of one run in this process; 70 for one that raised an exception."""
     code = 70
     try:
-        for number, flags in ((0, os.O_RDONLY), (1, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)):
-            stream = os.open(order["out"] if number else os.devnull, flags, 0o600)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        out = os.open(order["out"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        for stream, number in ((nothing, 0), (out, 1), (out, 2)):
             os.dup2(stream, number)
-            os.close(stream)
-        os.dup2(1, 2)
+        os.close(nothing)
+        os.close(out)
         os.chdir(order["folder"])
         os.environ.clear()
         # Without commands of the system: a run asks systemd for timers of its own.

@@ -1,5 +1,6 @@
-"""The crash matrix of `tests/crash` on a real Neutron: at the calls of a run that matter, whatever
-can befall it there. With CLOUDSYNC_LONG (`make crash`) at every call of every kind of run.
+"""The crash matrix of `tests/crash` on a real Neutron: at the calls of a run that matter, what
+befalls runs there. With CLOUDSYNC_LONG (`make crash`) every mishap at every call of every kind of
+run.
 
 Whether a process is killed or a connection dropped is decided in the proxy, at the moment a call
 arrives or has taken effect; what the groups let in is asked of Neutron after every write.
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.emulator
 AT_ONCE = 2
 KILLED = ("killed-before", "killed-after")
 ANSWERS = ("truncated", "stalled", "503", "409", "404-from-then-on", "gone-from-then-on")
-"""One of each way to go on; every status and vendor is in `tests/crash`."""
+"""One mishap for each way in which a run goes on; `tests/crash` has every status at every call."""
 OFTEN = {
     "opens-and-closes": (*DEATHS, *ANSWERS),
     "creates-attached": DEATHS,

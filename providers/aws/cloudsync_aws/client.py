@@ -51,7 +51,7 @@ OPERATIONS = frozenset(
         "RevokeSecurityGroupIngress",
     }
 )
-"""What a client can do."""
+"""The operations of EC2 that a client has."""
 _CREDENTIALS = (
     ("AuthFailure", "AWS does not accept the credentials"),
     ("InvalidClientTokenId|UnrecognizedClientException", "AWS does not know the access key"),
