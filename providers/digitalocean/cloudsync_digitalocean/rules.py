@@ -39,12 +39,8 @@ _OTHER_SOURCES = {
 def lets_in(rule: Rule) -> RuleSet:
     """What the addresses of an inbound rule let in. Raises `Unsupported` for a rule that is not
     understood."""
-    new = [
-        kind
-        for kind, sources in (rule.sources or {}).items()
-        if sources and kind != "addresses" and kind not in _OTHER_SOURCES
-    ]
-    if new:
+    kinds = {kind for kind, sources in (rule.sources or {}).items() if sources}
+    if new := sorted(kinds.difference(_OTHER_SOURCES, ("addresses",))):
         raise Unsupported(f"a rule with sources of a new kind ({printable(new[0])[:30]!r})")
     return reaches(rule, rule.addresses)
 
