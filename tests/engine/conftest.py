@@ -8,6 +8,7 @@ from tests.engine.lab import Lab
 from tests.engine.podman import Podman
 from tests.engines.kinds import Kind, started, tried
 from tests.engines.report import differs
+from tests.first_use import limit_the_tests_themselves
 
 __all__ = ["differs"]
 KINDS = {"docker_kind", "kind", "podman_kind"}
@@ -15,13 +16,10 @@ KINDS = {"docker_kind", "kind", "podman_kind"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whichever test comes first waits for the root of its engine to be made: what is limited is
-    the test itself."""
-    for item in items:
-        if not KINDS.isdisjoint(getattr(item, "fixturenames", ())) and not any(
-            item.iter_markers("timeout")
-        ):
-            item.add_marker(pytest.mark.timeout(120, func_only=True))
+    """The root of an engine is made for all of them."""
+    limit_the_tests_themselves(
+        item for item in items if not KINDS.isdisjoint(getattr(item, "fixturenames", ()))
+    )
 
 
 @pytest.fixture(scope="session", params=tried("docker"))

@@ -28,6 +28,19 @@ pytestmark = [
 ]
 
 
+def on(what: str, user: str, *parameters: str) -> list[object]:
+    """A test on each system, with more parameters; skipped, before anything is prepared for it,
+    where only long runs take this pair."""
+    seldom = {suite for suite in SUITES if OFTEN[what][suite] != user}
+    skipped = pytest.mark.skipif(
+        "CLOUDSYNC_LONG" not in os.environ, reason="takes minutes: CLOUDSYNC_LONG=1"
+    )
+    return [
+        pytest.param(suite, *parameters, marks=(skipped,) if suite in seldom else ())
+        for suite in SUITES
+    ]
+
+
 @contextlib.contextmanager
 def prepared(suite: str, packages: Sequence[str], folder: Path) -> Iterator[roots.Copy]:
     """A minimal Debian with this checkout in /checkout and a plain user."""
@@ -38,29 +51,22 @@ def prepared(suite: str, packages: Sequence[str], folder: Path) -> Iterator[root
         yield copy
 
 
-@pytest.fixture(params=SUITES)
+@pytest.fixture
 def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[roots.Copy]:
     """A machine that has next to nothing."""
     with prepared(request.param, BARE, tmp_path / "machine") as copy:
         yield copy
 
 
-@pytest.fixture(params=SUITES)
+@pytest.fixture
 def with_venv(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[roots.Copy]:
     """A machine that can make virtual environments, too."""
     with prepared(request.param, (*BARE, "python3-venv"), tmp_path / "machine") as copy:
         yield copy
 
 
-def skip_unless_often(what: str, suite: str, user: str) -> None:
-    if OFTEN[what][suite] != user and "CLOUDSYNC_LONG" not in os.environ:
-        pytest.skip("takes minutes: CLOUDSYNC_LONG=1")
-
-
-def test_make_demo_sets_up_all_it_needs_as_root(
-    machine: roots.Copy, request: pytest.FixtureRequest
-) -> None:
-    skip_unless_often("demo", request.node.callspec.params["machine"], "root")
+@pytest.mark.parametrize("machine", on("demo", "root"), indirect=True)
+def test_make_demo_sets_up_all_it_needs_as_root(machine: roots.Copy) -> None:
     git = "git config --global --add safe.directory /checkout"
     done = machine.run(f"{git} && {CLONE} && make demo && du -sm .venv", timeout=500)
     assert done.returncode == 0, done.stdout
@@ -71,10 +77,8 @@ def test_make_demo_sets_up_all_it_needs_as_root(
     assert megabytes < 150
 
 
-def test_make_demo_gives_a_plain_user_the_line_to_type_and_then_works(
-    machine: roots.Copy, request: pytest.FixtureRequest
-) -> None:
-    skip_unless_often("demo", request.node.callspec.params["machine"], "user")
+@pytest.mark.parametrize("machine", on("demo", "user"), indirect=True)
+def test_make_demo_gives_a_plain_user_the_line_to_type_and_then_works(machine: roots.Copy) -> None:
     refused = machine.run(f"{CLONE} && make demo", user="user")
     assert refused.returncode != 0
     (line,) = [row.strip() for row in refused.stdout.splitlines() if row.strip().startswith("sudo")]
@@ -85,6 +89,7 @@ def test_make_demo_gives_a_plain_user_the_line_to_type_and_then_works(
     assert "Nothing to do." in done.stdout
 
 
+@pytest.mark.parametrize("machine", SUITES, indirect=True)
 def test_make_test_gives_a_plain_user_the_line_to_type(machine: roots.Copy) -> None:
     refused = machine.run(f"{CLONE} && make test", user="user")
     assert refused.returncode != 0
@@ -93,12 +98,13 @@ def test_make_test_gives_a_plain_user_the_line_to_type(machine: roots.Copy) -> N
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("user", ["root", "user"])
-def test_the_package_tests_pass_where_nothing_else_is(
-    with_venv: roots.Copy, user: str, request: pytest.FixtureRequest
-) -> None:
+@pytest.mark.parametrize(
+    ("with_venv", "user"),
+    [*on("packages", "root", "root"), *on("packages", "user", "user")],
+    indirect=["with_venv"],
+)
+def test_the_package_tests_pass_where_nothing_else_is(with_venv: roots.Copy, user: str) -> None:
     """Building, installing and what the distributions hold, with the system's own Python."""
-    skip_unless_often("packages", request.node.callspec.params["with_venv"], user)
     git = "git config --global --add safe.directory /checkout"
     core = (
         "make .venv/.core && .venv/bin/python -m pip install --quiet -c constraints.txt"

@@ -7,18 +7,17 @@ from pathlib import Path
 import pytest
 
 from tests.crash.conftest import zygotes  # noqa: F401 - a fixture
+from tests.first_use import limit_the_tests_themselves
 from tests.openstack.login import Cloud
 from tests.openstack.proxy import NeutronProxy
 from tests.openstack.shared import shared_server
 
-FIRST_USE_SECONDS = 600
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whichever test comes first waits for the environment to be built."""
-    for item in items:
-        if "neutron" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.timeout(FIRST_USE_SECONDS))
+    """The environment of the server is built for all of them."""
+    limit_the_tests_themselves(
+        (item for item in items if "neutron" in getattr(item, "fixturenames", ())), seconds=300
+    )
 
 
 @pytest.fixture(scope="session")

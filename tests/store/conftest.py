@@ -20,6 +20,7 @@ from cloudsync.model.state_url import StateUrl
 from cloudsync.state.store.contract import Store
 from cloudsync.state.store.folder import FolderStore
 from cloudsync.state.store.opened import proved
+from tests.first_use import limit_the_tests_themselves
 from tests.free_ports import free_port
 from tests.store import azurite
 from tests.store import ceph as real
@@ -27,12 +28,9 @@ from tests.store.trouble import Proxy
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whichever test comes first waits for the servers to be installed and started: what is limited
-    is the test itself."""
+    """The servers are installed and started for all of them."""
     here = Path(__file__).parent
-    for item in items:
-        if item.path.is_relative_to(here) and not any(item.iter_markers("timeout")):
-            item.add_marker(pytest.mark.timeout(120, func_only=True))
+    limit_the_tests_themselves(item for item in items if item.path.is_relative_to(here))
 
 
 @pytest.fixture(scope="session", autouse=True)
