@@ -40,9 +40,8 @@ class Sending:
         """Wait until it is sent, or until `time.monotonic()` is `until`; whether it was
         delivered."""
         self._thread.join(max(0.0, until - time.monotonic()))
-        if self._thread.is_alive():
+        if not self._delivered and self._thread.is_alive():
             log.warning("%s: not sent in time", self._what)
-            return False
         return self._delivered
 
     def _run(self) -> None:

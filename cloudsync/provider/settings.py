@@ -153,7 +153,13 @@ class SecretRef(Settings):
             raise SecretError(f"{self} cannot be run: {error.strerror}") from None
         except ValueError:
             raise SecretError(f"{self} cannot be run: a word of it has a NUL in it") from None
-        alarm = threading.Timer(_COMMAND_SECONDS, _kill, [process])
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            _kill(process)
+
+        alarm = threading.Timer(_COMMAND_SECONDS, end)
         alarm.start()
         try:
             with process:
@@ -161,10 +167,9 @@ class SecretRef(Settings):
                 if len(raw) > _MAX_SECRET_BYTES:
                     _kill(process)
         finally:
-            late = not alarm.is_alive()
             alarm.cancel()
         self._bounded(raw)
-        if late:
+        if late.is_set():
             raise SecretError(f"{self} did not end within {_COMMAND_SECONDS} s")
         if process.returncode != 0:
             raise SecretError(f"{self} ended with {process.returncode}")

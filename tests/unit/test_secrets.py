@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -154,6 +156,24 @@ def test_a_command_that_does_not_end_is_ended_with_what_it_started(
     monkeypatch.setattr("cloudsync.provider.settings._COMMAND_SECONDS", 0.2)
     with pytest.raises(SecretError, match=r"did not end within 0\.2 s"):
         SecretRef(command=["sh", "-c", "sleep 60 & sleep 60"]).resolve(tmp_path)
+
+
+def test_what_ended_a_command_is_told_however_slow_the_thread_that_did_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = threading.Event()
+
+    def kill(process: subprocess.Popen[bytes]) -> None:
+        process.kill()
+        told.wait(30)
+
+    monkeypatch.setattr("cloudsync.provider.settings._COMMAND_SECONDS", 0.05)
+    monkeypatch.setattr("cloudsync.provider.settings._kill", kill)
+    try:
+        with pytest.raises(SecretError, match=r"did not end within 0\.05 s"):
+            SecretRef(command=["sleep", "60"]).resolve(tmp_path)
+    finally:
+        told.set()
 
 
 @pytest.mark.parametrize(

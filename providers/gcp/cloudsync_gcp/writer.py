@@ -5,7 +5,6 @@ Every write has a request id, so that one whose answer was lost is sent again an
 
 from __future__ import annotations
 
-import time
 import uuid
 from functools import partial
 
@@ -13,7 +12,7 @@ from pydantic import Field
 
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Step
-from cloudsync.provider.errors import ProviderError, Transient
+from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.failures import Failure
 from cloudsync.provider.retry import retried
 from cloudsync.provider.several import Several
@@ -95,20 +94,14 @@ class GcpWriter:
         if operation.status == "DONE":
             _check(write, operation)
             return
-        self.api.account.progress(f"{summary}: waiting for {write.name}")
-        wait_until(
-            lambda: self._missing(write, operation.name), self.api.account, summary, "Google"
-        )
+        account, look = self.api.account, partial(self._missing, write, operation.name)
+        account.progress(f"{summary}: waiting for {write.name}")
+        wait_until(look, account, summary, "Google", write.name)
 
     def _missing(self, write: Write, name: str) -> str | None:
         """The rule that an operation still writes; None once it has ended."""
         path = self.api.path(f"global/operations/{name}/wait")
-        try:
-            operation = self.api.ask(path, Operation, seconds=WAIT_SECONDS)
-        except Transient:
-            if time.monotonic() < self.api.account.deadline:
-                raise
-            return write.name
+        operation = self.api.ask(path, Operation, seconds=WAIT_SECONDS)
         if operation.status != "DONE":
             return write.name
         _check(write, operation)
