@@ -687,11 +687,11 @@ def test_an_operation_that_never_ends_is_given_up_at_the_deadline(
 def test_a_wait_that_hangs_is_given_up_at_the_deadline(
     project: Project, cloud: ComputeDouble
 ) -> None:
-    cloud.fail(Fault("POST", WAITS, "late", seconds=1.5, times=2))
+    cloud.fail(Fault("POST", WAITS, "late", seconds=5, times=2))
     start = time.monotonic()
     with pytest.raises(Transient, match="not in effect when the run's deadline was reached"):
         project.makes("tcp/22", seconds=0.6)
-    assert time.monotonic() - start < 1.4
+    assert time.monotonic() - start < 4
 
 
 def test_a_rule_that_is_gone_already_needs_no_deleting(
