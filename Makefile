@@ -55,7 +55,7 @@ mutants: $(STAMP) ## Break the code on purpose and tell what no test noticed; ta
 installed: $(STAMP) ## Paste the install pages on every system they name, in roots that systemd-nspawn starts; needs root
 	CLOUDSYNC_LONG=1 $(VENV)/bin/python -m pytest tests/installed --timeout=0
 
-fresh: $(STAMP) ## `make test` on minimal Debian 12 and 13, as root and as a plain user; needs root and slirp4netns, takes hours (MACHINES="trixie and root" for one)
+fresh: $(STAMP) ## `make test` on minimal Debian 12, 13 and sid, as root and as a plain user; needs root and slirp4netns, takes hours (MACHINES="trixie and root" for one)
 	CLOUDSYNC_LONG=1 $(VENV)/bin/python -m pytest tests/fresh/test_whole_suite.py -k "$(or $(MACHINES),test)"
 
 soak: $(STAMP) ## watch on a real engine that is killed and restarted, for MINUTES=2; needs root and dockerd

@@ -29,7 +29,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("user", ["root", "user"])
-@pytest.mark.parametrize("suite", ["trixie", "bookworm"])
+@pytest.mark.parametrize("suite", ["trixie", "bookworm", "sid"])
 def test_make_test_passes_in_one_go(suite: str, user: str) -> None:
     kept = roots.CACHE / "fresh" / f"{suite}-{user}"
     shutil.rmtree(kept, ignore_errors=True)
