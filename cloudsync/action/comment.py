@@ -1,5 +1,5 @@
 """The one comment of a pull request: found by a hidden first line, updated in place, and the
-approval that a merge gives.
+approval that a merge gives. `markdown` writes the text that people read in it.
 
 The first line names the configuration and a seal: a hash over repository, pull request,
 configuration and the digest of the change set that the comment shows. Copied to another pull

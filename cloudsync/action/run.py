@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cloudsync import exit_codes
-from cloudsync.action import approval, comment, page
+from cloudsync.action import approval, comment, markdown
 from cloudsync.action.approval import NotApproved
 from cloudsync.action.audit import audit
 from cloudsync.action.comment import Place
@@ -90,7 +90,7 @@ def main(environ: Mapping[str, str]) -> int:
         result = _shown(inputs, event, environ, runner, result)
     elif result.plan is not None:
         result = _apply(inputs, event, environ, runner, result, result.plan)
-    runner.summary(page.summary(inputs.label, result.plan, result.problem, result.applied))
+    runner.summary(markdown.summary(inputs.label, result.plan, result.problem, result.applied))
     return _end(runner, result)
 
 
@@ -139,10 +139,10 @@ def _commented(
         )
         return result
     place = Place(event.repository, event.pull_request, inputs.label, inputs.approval_secret)
-    shown = page.comment(inputs.label, result.plan, result.problem, event)
+    shown = markdown.comment(inputs.label, result.plan, result.problem, event)
     approvable = digest(result.plan) if result.plan is not None else None
     if not comment.fits(shown):
-        shown = page.comment(inputs.label, result.plan, result.problem, event, whole=False)
+        shown = markdown.comment(inputs.label, result.plan, result.problem, event, whole=False)
         approvable = None
     text = comment.body(place, approvable, shown)
     try:
@@ -192,7 +192,7 @@ def _apply(
         reason = "plan-changed" if error.changed else "not-approved"
         result = replace(result, code=exit_codes.NOT_APPROVED, reason=reason, problem=str(error))
         for comment in error.comments[:1]:
-            _state(github, comment, page.state(event, result), runner)
+            _state(github, comment, markdown.state(event, result), runner)
         return result
     except GitHubError as error:
         code = exit_codes.TRY_AGAIN if error.temporary else exit_codes.FAILED
@@ -214,7 +214,7 @@ def _apply(
     )
     if where is not None:
         used = result.code == exit_codes.DONE
-        _state(github, where, page.state(event, result), runner, used=used)
+        _state(github, where, markdown.state(event, result), runner, used=used)
     return result
 
 

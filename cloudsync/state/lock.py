@@ -1,5 +1,5 @@
 """One run per firewall, owner and state directory at a time. The kernel frees a lock when its
-process ends, however it ends.
+process ends, however it ends. `exclusive` takes it, or leases where the state is in a bucket.
 
 | lock                                       | held by                                           |
 |--------------------------------------------|---------------------------------------------------|

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from cloudsync.action import comment, page
+from cloudsync.action import comment, markdown
 from cloudsync.action.comment import MOST_BYTES, Place
 from cloudsync.action.event import Event
 from cloudsync.action.runner import MOST_SUMMARY_BYTES, Runner
@@ -67,7 +67,7 @@ def test_the_state_takes_the_place_of_the_one_before() -> None:
 
 def test_what_became_of_it_takes_the_place_of_what_merging_would_do(world: World) -> None:
     world.needs("443")
-    text = page.comment("", reconcile.plan(world.configuration, Options()).plan, "", EVENT)
+    text = markdown.comment("", reconcile.plan(world.configuration, Options()).plan, "", EVENT)
     there = comment.Comment(1, "x", comment.body(PLACE, "sha256:1", text), "")
     after = comment.with_state(there, "applied")
     assert "Merging approves" in there.body
@@ -78,10 +78,10 @@ def test_what_became_of_it_takes_the_place_of_what_merging_would_do(world: World
 
 def test_the_first_line_says_what_merging_does_and_which_guard_waits(world: World) -> None:
     world.needs("443")
-    free = page.comment("", reconcile.plan(world.configuration, Options()).plan, "", EVENT)
+    free = markdown.comment("", reconcile.plan(world.configuration, Options()).plan, "", EVENT)
     assert free.splitlines()[1].startswith("✅ Merging approves exactly these changes of commit")
     world.has("tcp/22", mine=False)
-    held = page.comment("", reconcile.plan(world.configuration, Options()).plan, "", EVENT)
+    held = markdown.comment("", reconcile.plan(world.configuration, Options()).plan, "", EVENT)
     assert held.splitlines()[1].startswith("⚠️ **Merging will apply nothing of this")
     assert "web (ownership)" in held.splitlines()[1]
     for text in (free, held):
@@ -96,7 +96,7 @@ def test_a_summary_is_cut_to_what_github_takes(tmp_path) -> None:  # type: ignor
 
 def test_problems_and_labels_of_strangers_are_no_markup() -> None:
     bad = "<img src=x> @acme/all ](http://x) <!-- cloudsync v1 -->"
-    text = page.comment(bad, None, bad, EVENT) + page.summary(bad, None, bad, "```\n@x")
+    text = markdown.comment(bad, None, bad, EVENT) + markdown.summary(bad, None, bad, "```\n@x")
     assert "<img" not in text
     assert "@acme" not in text
     assert "](http://x" not in text
@@ -104,7 +104,7 @@ def test_problems_and_labels_of_strangers_are_no_markup() -> None:
 
 
 def test_a_block_cannot_be_ended_by_what_is_in_it() -> None:
-    text = page.summary("", None, "", "````\n<b>\n  `````` x")
+    text = markdown.summary("", None, "", "````\n<b>\n  `````` x")
     assert text.count("```````") == 2  # one backtick more than the longest run
     assert text.rstrip().endswith("```````")
 
