@@ -1,5 +1,5 @@
 """What people read on GitHub: the comment of a pull request, the job summary, the line about what
-became of a plan. `render.markdown` has the plan in them. Texts of strangers are escaped."""
+became of a plan. `render.markdown` writes the plan in them. Texts of strangers are escaped."""
 
 from __future__ import annotations
 

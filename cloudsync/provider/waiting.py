@@ -23,7 +23,7 @@ def wait_until(
     missing: str = "",
 ) -> None:
     """Return once the change is in effect. `look` asks the vendor: it returns None if it is, else
-    what is still missing, in words (`on server 7`, or ""); `missing`: the same before it is asked.
+    what is still missing, in words (`on server 7`, or ""). `missing`: the same, until it was asked.
 
     `summary`: the step, for the line of progress. Raises `Transient` at the deadline, with a known
     fate, since the vendor accepted the write; and whatever `look` raises before it.

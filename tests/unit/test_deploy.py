@@ -78,7 +78,7 @@ def test_systemd_rates_the_services_as_hardened(name: str) -> None:
 
 
 def test_the_units_need_no_program_that_a_small_machine_lacks() -> None:
-    """`/bin/kill` is of a package (procps) that minimal systems do without."""
+    """`/bin/kill` comes with a package (procps) that minimal systems do without."""
     lines = [line for unit in UNITS.glob("*.service") for line in unit.read_text().splitlines()]
     commands = [line.partition("=")[2].lstrip("-+!@:") for line in lines if line.startswith("Exec")]
     programs = {shlex.split(command)[0] for command in commands}

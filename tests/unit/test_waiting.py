@@ -3,6 +3,7 @@ accepted."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,8 @@ class Clock:
 
 
 class Vendor:
-    """Has put nothing into effect after `looks` looks; cannot be asked any more at the deadline."""
+    """Has put the change into effect after `looks` looks; cannot be asked any more from the
+    deadline on."""
 
     def __init__(self, clock: Clock, looks: int = 1_000_000) -> None:
         self.clock, self.left = clock, looks
@@ -43,7 +45,9 @@ class Vendor:
         return "on server 7" if self.left >= 0 else None
 
 
-def wait(monkeypatch: pytest.MonkeyPatch, clock: Clock, look: Vendor, missing: str = "") -> None:
+def wait(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock, look: Callable[[], str | None], missing: str = ""
+) -> None:
     monkeypatch.setattr("cloudsync.provider.waiting.time", clock)
     account = Account("a", AccountSettings(), Path(), SECONDS)
     wait_until(look, account, "step", "the vendor", missing)
@@ -79,10 +83,8 @@ def test_what_is_in_effect_is_waited_for_no_longer(monkeypatch: pytest.MonkeyPat
 def test_an_error_in_time_is_raised_as_it_is(
     monkeypatch: pytest.MonkeyPatch, error: AuthError | Transient
 ) -> None:
-    class Failing(Vendor):
-        def __call__(self) -> str | None:
-            raise error
+    def failing() -> str | None:
+        raise error
 
-    clock = Clock()
     with pytest.raises(type(error), match=error.message):
-        wait(monkeypatch, clock, Failing(clock))
+        wait(monkeypatch, Clock(), failing)
