@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 
 import requests
 
+from cloudsync.provider.retry import bounded
 from cloudsync.provider.transport import session
 from cloudsync.render.escape import plain
 from cloudsync.rules.frozen import dataclass
@@ -27,6 +28,7 @@ LONGEST_WAIT = 90.0
 SECONDARY_WAIT = 60.0
 _SECONDARY = re.compile(r"secondary rate limit|abuse detection|rate limit exceeded", re.IGNORECASE)
 TIMEOUT = 20.0
+"""Seconds for a whole answer."""
 API_VERSION = "2022-11-28"
 
 
@@ -182,8 +184,10 @@ class GitHub:
         for number in range(1, MOST_CALLS + 1):
             wait = min(2.0**number / 2, LONGEST_WAIT)
             try:
-                answer = self._session.request(method, url, json=body, timeout=TIMEOUT)
-            except requests.RequestException as error:
+                answer = bounded(
+                    lambda: self._session.request(method, url, json=body, timeout=TIMEOUT), TIMEOUT
+                )
+            except (requests.RequestException, TimeoutError) as error:
                 failure = GitHubError(
                     f"GitHub does not answer ({type(error).__name__})",
                     temporary=True,

@@ -30,9 +30,9 @@ from cloudsync.provider.contract import Account
 from cloudsync.provider.errors import AuthError, ProviderError, Transient
 from cloudsync.provider.failures import Failure as Failure
 from cloudsync.provider.failures import by_status
-from cloudsync.provider.retry import repeated, seconds_left, seconds_of
+from cloudsync.provider.retry import bounded, repeated, seconds_left, seconds_of
 from cloudsync.provider.settings import SecretError, SecretRef
-from cloudsync.provider.transport import bounded, lost, session
+from cloudsync.provider.transport import lost, session
 from cloudsync.rules.frozen import dataclass
 
 CALL_SECONDS = 30.0
@@ -245,7 +245,7 @@ class Rest:
                 ),
                 seconds,
             )
-        except requests.RequestException as error:
+        except (requests.RequestException, TimeoutError) as error:
             raise lost(what, error, "the answer broke off", write=write) from None
         left_, most = (answer.headers.get(header, "") for header in self.dialect.rate)
         if left_.isdecimal() and most.isdecimal():

@@ -3,6 +3,7 @@ past the deadline."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
 Result = TypeVar("Result")
+GRACE_SECONDS = 0.5
+"""How long after its time a call may still report its own time-out, which says more."""
 LEAST_SECONDS = 1.0
 MOST_CALLS = 6
 
@@ -92,6 +95,28 @@ def seconds_left(deadline: float, what: str) -> float:
     if left <= 0:
         raise Transient(f"{what}: the run's deadline is reached")
     return left
+
+
+def bounded(call: Callable[[], Result], seconds: float) -> Result:
+    """`call()`, given up after `seconds` whatever trickles in: the time-out of a socket starts
+    again with every byte. Raises `TimeoutError`."""
+    results: list[Result] = []
+    errors: list[Exception] = []
+
+    def attempt() -> None:
+        try:
+            results.append(call())
+        except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
+            errors.append(error)
+
+    thread = threading.Thread(target=attempt, name="call", daemon=True)
+    thread.start()
+    thread.join(seconds + GRACE_SECONDS)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise TimeoutError
+    return results[0]
 
 
 def _again(

@@ -3,19 +3,16 @@ answer means."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import requests
 from requests.auth import AuthBase
 
 from cloudsync.provider.errors import Transient
+from cloudsync.provider.retry import bounded
 
 CONNECT_SECONDS = 5.0
-GRACE_SECONDS = 0.5
-"""How long after its time a request may still report its own time-out, which says more."""
 
 
 class Bearer(AuthBase):
@@ -61,7 +58,10 @@ class _SessionUntil(_Session):
             raise requests.ConnectTimeout("the run's deadline is reached")
         timeout = min(CONNECT_SECONDS, seconds), seconds
         send = super().request
-        return bounded(lambda: send(*args, **{**options, "timeout": timeout}), seconds)
+        try:
+            return bounded(lambda: send(*args, **{**options, "timeout": timeout}), seconds)
+        except TimeoutError:
+            raise requests.Timeout from None  # which the library knows
 
 
 def session_until(deadline: float, seconds: float) -> requests.Session:
@@ -72,28 +72,6 @@ def session_until(deadline: float, seconds: float) -> requests.Session:
     made = _SessionUntil(deadline, seconds)
     made.auth = Bearer(None)
     return made
-
-
-def bounded(call: Callable[[], requests.Response], seconds: float) -> requests.Response:
-    """`call()`, given up after `seconds` whatever trickles in: the time-out of a socket starts
-    again with every byte. Raises `requests.Timeout`."""
-    answers: list[requests.Response] = []
-    errors: list[Exception] = []
-
-    def attempt() -> None:
-        try:
-            answers.append(call())
-        except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
-            errors.append(error)
-
-    thread = threading.Thread(target=attempt, name="call", daemon=True)
-    thread.start()
-    thread.join(seconds + GRACE_SECONDS)
-    if errors:
-        raise errors[0]
-    if not answers:
-        raise requests.Timeout
-    return answers[0]
 
 
 def secured(made: requests.Session, token: str | None = None) -> requests.Session:
@@ -110,7 +88,7 @@ def lost(what: str, error: Exception, unreadable: str, *, write: bool) -> Transi
 
     A write's fate is unknown, except where no connection came about: then nothing was sent.
     """
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout | TimeoutError):
         unsent = isinstance(error, requests.ConnectTimeout)
         return Transient(f"{what}: no answer in time", fate_unknown=write and not unsent)
     if isinstance(error, requests.ConnectionError):

@@ -65,6 +65,17 @@ def test_the_token_goes_nowhere_in_the_clear(url: str) -> None:
         GitHub("https://api.github.com", url, "acme/shop", "t")
 
 
+def test_an_answer_that_trickles_ends_with_its_time(
+    client: GitHub, github: GitHubDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cloudsync.action.github.TIMEOUT", 0.2)
+    github.fail(Fault("POST", COMMENTS, "trickle", seconds=0.1))
+    with pytest.raises(GitHubError, match="does not answer") as raised:
+        client.create_comment(7, "text")
+    assert raised.value.fate_unknown
+    assert github.on(7) == ["text"]
+
+
 @pytest.mark.parametrize("secondary", [True, False])
 def test_a_short_rate_limit_is_waited_for(
     client: GitHub, github: GitHubDouble, waits: list[float], secondary: bool

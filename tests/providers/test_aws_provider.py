@@ -540,6 +540,30 @@ def test_a_read_that_fails_for_good_is_unreadable(
     assert "a-secret-nobody-may-see" not in observed.error.message
 
 
+def test_an_answer_that_trickles_ends_with_the_deadline(region: Region, cloud: Ec2Double) -> None:
+    """botocore alone would read on: its time-out is one of silence."""
+    cloud.add_group("cloudsync-web", permissions=[SSH])
+    cloud.fail(Fault("POST", "/DescribeSecurityGroups", "trickle", seconds=0.2, times=10_000))
+    begin = time.monotonic()
+    observed = region.read(seconds=1.0)
+    assert time.monotonic() - begin < 6
+    assert isinstance(observed, Unreadable)
+    assert "no answer in time" in observed.error.message
+
+
+def test_law3_a_write_whose_answer_trickles_may_have_taken_effect(
+    region: Region, cloud: Ec2Double
+) -> None:
+    cloud.add_group("cloudsync-web", permissions=[SSH], tags=TAGS)
+    cloud.fail(Fault("POST", "/AuthorizeSecurityGroupIngress", "trickle", seconds=0.2))
+    steps = region.steps("tcp/22", "tcp/443")
+    writer = provider.open_writer(region.account(seconds=1.0))
+    with pytest.raises(Transient, match="no answer in time") as raised:
+        writer.run(steps[0])
+    assert raised.value.fate_unknown
+    assert region.called()[-1] == "AuthorizeSecurityGroupIngress"
+
+
 @pytest.mark.parametrize("kind", ["drop-before", "truncate", "garbage"])
 def test_a_read_that_fails_once_is_repeated(region: Region, cloud: Ec2Double, kind: Any) -> None:
     cloud.add_group("cloudsync-web", permissions=[SSH])
@@ -686,7 +710,7 @@ def test_a_wrong_key(region: Region, cloud: Ec2Double) -> None:
     region.log_in("AKIAWRONG")
     observed = region.read()
     assert isinstance(observed, Unreadable)
-    assert "AWS does not accept the credentials (AuthFailure)" in observed.error.message
+    assert "AuthFailure: AWS does not accept the credentials" in observed.error.message
     assert not observed.error.temporary
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
@@ -21,65 +21,57 @@ from botocore.session import Session as BotocoreSession
 from cloudsync import __version__
 from cloudsync.provider.answers import Model, understood
 from cloudsync.provider.contract import Account
-from cloudsync.provider.errors import AuthError, Forbidden, ProviderError, Transient, Unsupported
+from cloudsync.provider.errors import AuthError, ProviderError, Transient, Unsupported
 from cloudsync.provider.failures import Failure, by_status
-from cloudsync.provider.retry import repeated, seconds_left, seconds_of
+from cloudsync.provider.retry import bounded, repeated, seconds_left, seconds_of
 from cloudsync_aws.permissions import plain
 from cloudsync_aws.settings import AwsAccount
 
 Meaning = TypeVar("Meaning", str, int)
 CONNECT_SECONDS = 5
 READ_SECONDS = 15
+CALL_SECONDS = 30.0
+"""How long a whole answer may take."""
 VALUES = 200
 """Values that a filter takes."""
-_PAGE_SIZES = {
-    "DescribeInstances": 1000,
-    "DescribeSecurityGroups": 1000,
-    "GetManagedPrefixListEntries": 100,
+_LISTS = {
+    "DescribeInstances": ("Reservations", {"MaxResults": 1000}),
+    "DescribeManagedPrefixLists": ("PrefixLists", {}),
+    "DescribeSecurityGroups": ("SecurityGroups", {"MaxResults": 1000}),
+    "GetManagedPrefixListEntries": ("Entries", {"MaxResults": 100}),
 }
-"""How many items a page is asked to have; without it AWS sends all of them, or chooses."""
-OPERATIONS = frozenset(
-    {
-        "AuthorizeSecurityGroupIngress",
-        "CreateSecurityGroup",
-        "CreateTags",
-        "DeleteTags",
-        "DescribeInstances",
-        "DescribeManagedPrefixLists",
-        "DescribeSecurityGroups",
-        "GetManagedPrefixListEntries",
-        "RevokeSecurityGroupIngress",
-    }
+"""By the operation, the field of its answer that has the list, and how many items a page is asked
+to have; without that AWS sends all of them, or chooses."""
+_CODES = (
+    ("AuthFailure", 401, "AWS does not accept the credentials"),
+    ("InvalidClientTokenId|UnrecognizedClientException", 401, "AWS does not know the access key"),
+    ("SignatureDoesNotMatch", 401, "the secret access key does not fit the access key"),
+    ("IncompleteSignature|MissingAuthenticationToken", 401, "the credentials are incomplete"),
+    ("ExpiredToken(Exception)?", 401, "the credentials are expired; get new ones"),
+    ("RequestExpired", 401, "AWS says the request is too old: is this machine's clock right?"),
+    ("OptInRequired", 401, "the account has no access to this region or service"),
+    ("AccessDenied", 401, "AWS does not allow these credentials in"),
+    ("PendingVerification", 401, "the account is not verified yet"),
+    ("Blocked", 401, "the account is blocked"),
+    (
+        "UnauthorizedOperation|AccessDeniedException",
+        403,
+        "the credentials may not do ec2:{}; the policy in docs/providers/aws.md allows it",
+    ),
+    (r"(Client\.)?RequestLimitExceeded|Throttling(Exception)?|TooManyRequestsException", 429, ""),
+    (r".+\.Duplicate|Invalid(Permission|SecurityGroupRuleId)\.NotFound|IncorrectState", 409, ""),
+    (r".+\.NotFound|InvalidGroupId\.Malformed", 404, ""),
+    (r".+LimitExceeded", 507, ""),
+    (r"Internal(Error|Failure)|(Service)?Unavailable", 500, ""),
 )
-"""The operations of EC2 that a client has."""
-_CREDENTIALS = (
-    ("AuthFailure", "AWS does not accept the credentials"),
-    ("InvalidClientTokenId|UnrecognizedClientException", "AWS does not know the access key"),
-    ("SignatureDoesNotMatch", "the secret access key does not fit the access key"),
-    ("IncompleteSignature|MissingAuthenticationToken", "the credentials are incomplete"),
-    ("ExpiredToken(Exception)?", "the credentials are expired; get new ones"),
-    ("RequestExpired", "AWS says the request is too old: is this machine's clock right?"),
-    ("OptInRequired", "the account has no access to this region or service"),
-    ("AccessDenied", "AWS does not allow these credentials in"),
-    ("PendingVerification", "the account is not verified yet"),
-    ("Blocked", "the account is blocked"),
-)
-"""AWS's error codes about credentials, and what is wrong with them."""
-_STATUSES = (
-    (r"(Client\.)?RequestLimitExceeded|Throttling(Exception)?|TooManyRequestsException", 429),
-    (r".+\.Duplicate|Invalid(Permission|SecurityGroupRuleId)\.NotFound|IncorrectState", 409),
-    (r".+\.NotFound|InvalidGroupId\.Malformed", 404),
-    (r".+LimitExceeded", 507),
-    (r"Internal(Error|Failure)|(Service)?Unavailable", 500),
-)
-"""AWS's error codes and the status that says what they mean, since EC2 answers most of them with
-400; the first that matches.
+"""AWS's error codes, the status that says what they mean, since EC2 answers most of them with 400,
+and what is wrong if AWS's own message does not say it to a user; the first that matches.
 https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"""
 # What botocore's parser raises for XML of another shape than the operation's.
 _UNREADABLE = (ResponseParserError, AttributeError, KeyError, TypeError, ValueError)
 _UNSENT = (aws.ConnectTimeoutError, aws.EndpointConnectionError, aws.ProxyConnectionError)
 _LOST: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
-    ((aws.ReadTimeoutError,), "no answer in time"),
+    ((aws.ReadTimeoutError, TimeoutError), "no answer in time"),
     ((aws.ResponseStreamingError, aws.IncompleteReadError), "the answer broke off"),
     ((aws.HTTPClientError,), "the connection failed"),
     (_UNREADABLE, "an answer that cannot be read"),
@@ -146,8 +138,8 @@ class Api:
     ) -> list[Model]:
         """Every item of a list; AWS may page whether it was asked to or not. Raises
         `ProviderError`."""
-        size, name = _PAGE_SIZES.get(operation), self._list_of(operation)
-        page = {**parameters, **({"MaxResults": size} if size else {})}
+        name, size = _LISTS[operation]
+        page = {**parameters, **size}
         items: list[Model] = []
         tokens: set[str] = set()
         while True:
@@ -185,10 +177,10 @@ class Api:
     def _call(
         self, operation: str, parameters: Mapping[str, Any], write: bool, lists: str
     ) -> dict[str, Any]:
-        seconds_left(self.account.deadline, operation)
+        seconds = min(CALL_SECONDS, seconds_left(self.account.deadline, operation))
         call = getattr(self._client, xform_name(operation))
         try:
-            answer: dict[str, Any] = call(**parameters)
+            answer: dict[str, Any] = bounded(lambda: call(**parameters), seconds)
         except aws.ClientError as error:
             raise mapped(operation, error, write=write) from None
         except (aws.BotoCoreError, OSError, *_UNREADABLE) as error:
@@ -203,12 +195,6 @@ class Api:
                 f"{operation}: an answer that does not say it was done", fate_unknown=True
             )
         return answer
-
-    def _list_of(self, operation: str) -> str:
-        """The field of the answer that has the list, by botocore's model."""
-        model: Any = self._client.meta.service_model.operation_model(operation)
-        fields: Mapping[str, Any] = model.output_shape.members
-        return next(name for name, shape in fields.items() if shape.type_name == "list")
 
     def _failed(self, operation: str, error: Exception, *, write: bool) -> ProviderError:
         """A call that got no answer of AWS."""
@@ -237,26 +223,11 @@ class Api:
 _opening = threading.Lock()
 
 
-class _Models(Loader):  # type: ignore[misc]  # botocore has no types
-    """botocore's reader of its models. Of EC2's operations it knows `OPERATIONS`: a client makes a
-    method of each that it is told of, and EC2 has hundreds."""
-
-    def load_service_model(
-        self, service_name: str, type_name: str, api_version: str | None = None
-    ) -> Mapping[str, Any]:
-        """A model, as botocore asks for it."""
-        model: dict[str, Any] = super().load_service_model(service_name, type_name, api_version)
-        if (service_name, type_name) != ("ec2", "service-2"):
-            return model
-        operations = {name: model["operations"][name] for name in sorted(OPERATIONS)}
-        return {**model, "operations": operations}
-
-
 @cache
 def _models() -> Any:
     """One reader for all accounts, which keeps what it read: to parse the models of EC2 takes a
     tenth of a second and 10 MiB."""
-    return _Models()
+    return Loader()
 
 
 def _client_of(settings: AwsAccount, config: Config) -> Any:
@@ -281,20 +252,9 @@ def mapped(operation: str, error: aws.ClientError, *, write: bool) -> ProviderEr
     code = plain(str(details.get("Code", "unknown")))[:80]
     if code == "DryRunOperation":
         return WouldWork(f"{operation}: {code}")
-    if code in ("UnauthorizedOperation", "AccessDeniedException"):
-        return Forbidden(
-            f"the credentials may not do ec2:{operation} ({code}); the policy in"
-            " docs/providers/aws.md allows it"
-        )
-    if problem := _meaning(code, _CREDENTIALS):
-        return AuthError(f"{operation}: {problem} ({code})")
-    status = _meaning(code, _STATUSES) or int(metadata.get("HTTPStatusCode", 0))
-    message = plain(str(details.get("Message", "")))[:200]
+    known = ((status, text) for codes, status, text in _CODES if re.fullmatch(codes, code))
+    status, problem = next(known, (int(metadata.get("HTTPStatusCode", 0)), ""))
+    message = problem.format(operation) or plain(str(details.get("Message", "")))[:200]
     hint = seconds_of(str(metadata.get("HTTPHeaders", {}).get("retry-after", "")))
     advice = "somebody else changed the group meanwhile" if status == 409 else ""
     return by_status(Failure(operation, status, code, message, write, hint, advice))
-
-
-def _meaning(code: str, table: Iterable[tuple[str, Meaning]]) -> Meaning | None:
-    """What a table says of a code: the first row that fits."""
-    return next((meaning for codes, meaning in table if re.fullmatch(codes, code)), None)
