@@ -11,11 +11,11 @@ from cloudsync.provider.access import Access, NeededFor, of_quota, rows_of, unre
 from cloudsync.provider.contract import Account, FirewallSpec, Present, Unreadable
 from cloudsync.provider.errors import AuthError, NotFound, ProviderError
 from cloudsync.rules import ANY, Rule
+from cloudsync_openstack import provider
 from cloudsync_openstack.answers import Port, QuotaDetails, Quotas
 from cloudsync_openstack.client import Api, NotAllowed
 from cloudsync_openstack.reader import OpenStackReader
 from cloudsync_openstack.rules import NewRule
-from cloudsync_openstack.settings import settings_of
 
 _ROLES = "docs/providers/openstack.md has the roles"
 
@@ -27,7 +27,7 @@ def check(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
 
 def _rows(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
     """Raises `ProviderError` if the login fails."""
-    api = Api(account)
+    api = provider.open_client(account)
     project, roles = api.project, api.roles()
     known = f" with the roles {', '.join(sorted(roles))}" if roles is not None else ""
     rows = [Access("credentials", "plan", "ok", f"a login for the project {project}{known}")]
@@ -56,7 +56,8 @@ def _reading(observed: Sequence[object]) -> Access:
 
 
 def _ports(api: Api, specs: Sequence[FirewallSpec]) -> Access:
-    attaching = any(settings_of(spec).ports or settings_of(spec).servers for spec in specs)
+    tables = [provider.settings_of(spec) for spec in specs]
+    attaching = any(table.ports or table.servers for table in tables)
     needed_for: NeededFor = "plan" if attaching else "exposure"
     try:
         api.list("ports", "ports", Port, project_id=api.project, limit="1")

@@ -37,7 +37,7 @@ from cloudsync.provider.transport import lost
 from cloudsync_openstack.answers import Answer
 from cloudsync_openstack.login import opened
 from cloudsync_openstack.rules import plain
-from cloudsync_openstack.settings import account_settings_of
+from cloudsync_openstack.settings import OpenStackAccount
 
 Model = TypeVar("Model", bound=Answer)
 _QUOTA = ("OverQuota", "QuotaExceeded")
@@ -50,11 +50,10 @@ class NotAllowed(AuthError):
 class Api:
     """One project's login. Raises `AuthError` if there are no credentials."""
 
-    def __init__(self, account: Account) -> None:
-        self.account = account
-        self.settings = account_settings_of(account.settings)
-        self._session, self._network, self._compute = opened(account, self.settings)
-        self._project: str | None = self.settings.project_id
+    def __init__(self, account: Account, settings: OpenStackAccount) -> None:
+        self.account, self.settings = account, settings
+        self._session, self._network, self._compute = opened(account, settings)
+        self._project: str | None = settings.project_id
         self._renewing = threading.Lock()
         weakref.finalize(self, self._session.session.close).atexit = False
 

@@ -39,11 +39,11 @@ def _firewall(answers: Answers) -> list[str]:
 def _servers(account: Account) -> list[VisibleMachine]:
     """The servers of the project by their names, with the addresses of their ports. Raises
     `ProviderError`."""
+    from cloudsync_openstack import provider
     from cloudsync_openstack.answers import Port, Server
-    from cloudsync_openstack.client import Api
     from cloudsync_openstack.rules import plain
 
-    api = Api(account)
+    api = provider.open_client(account)
     if not api.has_compute:
         return []
     ports = api.list("ports", "ports", Port)

@@ -26,6 +26,7 @@ from cloudsync.provider.machines import (
 )
 from cloudsync.rules import RuleSet
 from cloudsync.rules.networks import NetworkSet
+from cloudsync_openstack import provider
 from cloudsync_openstack.answers import AddressGroup, FloatingIp, Group, GroupRule, Port, Server
 from cloudsync_openstack.native import markers_of, same_id
 from cloudsync_openstack.rules import (
@@ -37,7 +38,6 @@ from cloudsync_openstack.rules import (
     source_of,
     text_of,
 )
-from cloudsync_openstack.settings import name_of, settings_of
 
 NOT_EVALUATED = (
     "routers and their firewall groups, load balancers, allowed address pairs, and firewalls "
@@ -85,7 +85,7 @@ class _Notes:
 def fleet(account: Account) -> Fleet:
     """Raises nothing but bugs."""
     by_machine: dict[tuple[str, str], list[Port]] = defaultdict(list)
-    named = {wanted for spec in account.specs for wanted in settings_of(spec).ports}
+    named = {wanted for spec in account.specs for wanted in provider.settings_of(spec).ports}
     ours = {id_ for id_, group in account.groups.items() if account.of(group) is not None}
     for port in account.ports:
         if port.is_of_server:
@@ -135,11 +135,11 @@ def marked(account: Account, owner: str) -> tuple[Marked, ...]:
 
 def is_group(spec: FirewallSpec, group: Group, own: str) -> bool:
     """Whether this is the group of the firewall, as the reader finds it."""
-    settings = settings_of(spec)
+    settings = provider.settings_of(spec)
     if settings.id is not None:
         return same_id(group.id, settings.id)
     project = settings.project or own
-    return group.name == name_of(spec) and same_id(group.project_id, project)
+    return group.name == provider.name_of(spec) and same_id(group.project_id, project)
 
 
 def uses_address_groups(groups: Iterable[Group]) -> bool:
@@ -243,8 +243,8 @@ def _missing(account: Account) -> list[str]:
         f"the project has no {kind} {plain(wanted)[:64]!r}, which the firewall {spec.name} names"
         for spec in account.specs
         for kind, named, there in (
-            ("port", settings_of(spec).ports, known),
-            ("server", settings_of(spec).servers, servers),
+            ("port", provider.settings_of(spec).ports, known),
+            ("server", provider.settings_of(spec).servers, servers),
         )
         for wanted in named
         if wanted not in there
@@ -253,6 +253,6 @@ def _missing(account: Account) -> list[str]:
 
 def _names(spec: FirewallSpec, id_: str, name: str, ports: Sequence[Port]) -> bool:
     """Whether the firewall is to be attached to it."""
-    settings = settings_of(spec)
+    settings = provider.settings_of(spec)
     words = {word for port in ports for word in (port.id, port.name)}
     return bool({id_, name} & set(settings.servers) or words & set(settings.ports))

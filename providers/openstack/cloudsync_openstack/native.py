@@ -13,6 +13,8 @@ from cloudsync_openstack.answers import Group, Quotas
 from cloudsync_openstack.rules import NewRule
 
 CREATED = "managed by cloudsync"
+DEFAULT = "default"
+"""The group that every project has."""
 EGRESS_OF_NEW_GROUP = 2
 MAX_TAG = 60
 """Characters of a tag on every release; newer ones take 255."""

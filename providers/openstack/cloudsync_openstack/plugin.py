@@ -7,17 +7,16 @@ each rule that goes is a call. What is wanted is opened before anything closes.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from cloudsync.provider.base import ProviderBase
 from cloudsync.provider.contract import (
     API_VERSION,
     Absent,
     Account,
-    AccountModel,
     Capabilities,
-    FirewallModel,
     FirewallSpec,
     Present,
     Reader,
@@ -34,34 +33,39 @@ from cloudsync.provider.quota import Call, Difference, within_quota
 from cloudsync.provider.spelling import Spelling, spell
 from cloudsync.provider.steps import take_marker_off, write_marker
 from cloudsync.rules import NOTHING, RuleSet
-from cloudsync_openstack.settings import (
-    OpenStackAccount,
-    OpenStackFirewall,
-    account_settings_of,
-    name_of,
-    settings_of,
+from cloudsync_openstack.answers import Group
+from cloudsync_openstack.native import (
+    DEFAULT,
+    Add,
+    Attach,
+    Create,
+    Delete,
+    Found,
+    Mark,
+    kind_of,
+    marked,
 )
+from cloudsync_openstack.rules import MAX_DESCRIPTION, NewRule, inexpressible, new_rules
+from cloudsync_openstack.settings import OpenStackAccount, OpenStackFirewall
 
 if TYPE_CHECKING:
     from cloudsync.provider.access import Access
     from cloudsync.provider.init import Starter
-    from cloudsync_openstack.answers import Group
-    from cloudsync_openstack.native import Found
-    from cloudsync_openstack.rules import NewRule
+    from cloudsync_openstack.client import Api
 
 _API = "https://docs.openstack.org/api-ref/network/v2/"
 
 
-class OpenStackProvider:
+class OpenStackProvider(ProviderBase[OpenStackAccount, OpenStackFirewall]):
     """Security groups of OpenStack's Neutron."""
 
-    api_version: ClassVar[str] = API_VERSION
-    type: ClassVar[str] = "openstack"
-    sdk: ClassVar[str | None] = "openstack"
-    extra: ClassVar[str | None] = "openstack"
-    account_settings: ClassVar[AccountModel] = OpenStackAccount
-    firewall_settings: ClassVar[FirewallModel] = OpenStackFirewall
-    capabilities: ClassVar[Capabilities] = Capabilities(
+    api_version = API_VERSION
+    type = "openstack"
+    sdk = "openstack"
+    extra = "openstack"
+    account_settings = OpenStackAccount
+    firewall_settings = OpenStackFirewall
+    capabilities = Capabilities(
         protocols=None,
         icmp_types=True,
         private_is_public=True,
@@ -69,7 +73,7 @@ class OpenStackProvider:
         descriptions=True,
         all_protocols=True,
         other_sources=True,
-        longest_description=255,
+        longest_description=MAX_DESCRIPTION,
         list_ids=r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",
         limited=True,
         paged=True,
@@ -106,13 +110,17 @@ class OpenStackProvider:
 
     def identity(self, spec: FirewallSpec) -> str:
         """The group's id, or its name, in its project if that is not the login's."""
-        settings = settings_of(spec)
-        which = settings.id or name_of(spec)
+        settings = self.settings_of(spec)
+        which = settings.id or self.name_of(spec)
         return f"{settings.project}/{which}" if settings.project else which
+
+    def name_of(self, spec: FirewallSpec) -> str:
+        """The group's name, if the configuration does not go by id."""
+        return super().identity(spec)
 
     def endpoint(self, account: Account) -> str:
         """Neutron's URL if the configuration has it, else Keystone's or the name of the cloud."""
-        settings = account_settings_of(account.settings)
+        settings = self.account_of(account)
         if settings.endpoint is not None:
             return settings.endpoint
         cloud = settings.cloud or os.environ.get("OS_CLOUD")
@@ -122,15 +130,14 @@ class OpenStackProvider:
 
     def plan_steps(self, observed: Present | Absent, target: Target) -> tuple[Step, ...] | Refusal:
         """Marker, one call for what opens, one for each rule that goes, attachments."""
-        from cloudsync_openstack.native import Found
-        from cloudsync_openstack.rules import inexpressible
-
         if not isinstance(observed.native, Found):
             raise TypeError("an observation of another provider")
         state = observed.native
         identity = self.identity(target.spec)
         if target.release:
-            return _released(state, identity, target)
+            if state.group is None:
+                return ()
+            return (take_marker_off(identity, target, Mark(state.group, None)),)
         if rest := inexpressible(target.rules):
             rest_text = ", ".join(map(str, rest))
             return Refusal(f"Neutron has no rule that lets in only this: {rest_text}")
@@ -144,13 +151,13 @@ class OpenStackProvider:
         if calls is None:
             return Refusal(_over_quota(state, len(change.adding), len(change.removing)))
         if isinstance(observed, Absent) or state.group is None:
-            steps = [_create(state, target, calls)]
+            steps = [self._create(state, target, calls)]
         else:
             marking = _marked(state.group, identity, target, before)
             if isinstance(marking, Refusal):
                 return marking
             steps = [*marking, *(_changed(state.group, identity, call) for call in calls)]
-        return (*steps, *_attached(state, identity, target))
+        return (*steps, *self._attached(state, identity, target))
 
     def check_access(self, account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
         """By reading, and by a write that cannot take effect."""
@@ -158,25 +165,48 @@ class OpenStackProvider:
 
         return check(account, specs)
 
-    def open_reader(self, account: Account) -> Reader:
+    def open_client(self, account: Account) -> Api:
         """Raises `AuthError` if there are no credentials."""
         from cloudsync_openstack.client import Api
+
+        return Api(account, self.account_of(account))
+
+    def open_reader(self, account: Account) -> Reader:
+        """As `open_client`."""
         from cloudsync_openstack.reader import OpenStackReader
 
-        return OpenStackReader(Api(account))
+        return OpenStackReader(self.open_client(account))
 
     def open_writer(self, account: Account) -> Writer:
-        """As `open_reader`."""
-        from cloudsync_openstack.client import Api
+        """As `open_client`."""
         from cloudsync_openstack.writer import OpenStackWriter
 
-        return OpenStackWriter(Api(account))
+        return OpenStackWriter(self.open_client(account))
+
+    def _create(
+        self, state: Found, target: Target, calls: Sequence[Call[NewRule | VendorRule]]
+    ) -> Step:
+        """A new group with all its rules."""
+        name, adding = self.name_of(target.spec), _added(calls)
+        change = Create(name, state.project, target.spec.marker, adding)
+        summary = f'create the group "{name}" with {count(len(adding), "rule")}'
+        return Step(summary, StepKind.WIDEN, target.rules, native=change)
+
+    def _attached(self, state: Found, identity: str, target: Target) -> Iterator[Step]:
+        """The group on the ports that lack it, each once."""
+        if not target.attach:
+            return
+        natives = (attachment.native for attachment in target.attach)
+        places = {p.port: p for native in natives if isinstance(native, tuple) for p in native}
+        targets = tuple(attachment.target for attachment in target.attach)
+        group = state.group.id if state.group is not None else None
+        change = Attach(group, state.project, self.name_of(target.spec), tuple(places.values()))
+        summary = f'attach "{identity}" to {", ".join(targets)}'
+        yield Step(summary, StepKind.ATTACH, target.rules, targets, change)
 
 
 def _new(spelling: Spelling, target: Target) -> tuple[NewRule, ...]:
     """The rules of Neutron to write, each once: its identity has no description."""
-    from cloudsync_openstack.rules import new_rules
-
     rules = [
         rule
         for written in with_everything(spelling, target)
@@ -188,28 +218,12 @@ def _new(spelling: Spelling, target: Target) -> tuple[NewRule, ...]:
 
 def _is_there(rule: NewRule, staying: Sequence[VendorRule]) -> bool:
     """Whether the same rule by an address group stays: of one of two families, say."""
-    meaning = RuleSet.of((rule.meaning,))
-    return any(r.list_id == rule.list_id and r.lets_in.covers(meaning) for r in staying)
-
-
-def _create(state: Found, target: Target, calls: Sequence[Call[NewRule | VendorRule]]) -> Step:
-    from cloudsync_openstack.native import Create
-
-    name = name_of(target.spec)
-    adding = tuple(
-        rule for call in calls for rule in call.rules if not isinstance(rule, VendorRule)
-    )
-    change = Create(name, state.project, target.spec.marker, adding)
-    summary = f'create the group "{name}" with {count(len(adding), "rule")}'
-    return Step(summary, StepKind.WIDEN, target.rules, native=change)
+    return any(r.list_id == rule.list_id and r.lets_in.covers(rule.lets_in) for r in staying)
 
 
 def _marked(
     group: Group, identity: str, target: Target, now: RuleSet
 ) -> tuple[Step, ...] | Refusal:
-    from cloudsync_openstack.native import Mark, kind_of, marked
-    from cloudsync_openstack.rules import MAX_DESCRIPTION
-
     if target.marker is None:
         return ()
     kind = kind_of(target.marker, tags=group.tags is not None)
@@ -219,7 +233,7 @@ def _marked(
             f"({MAX_DESCRIPTION} characters at most): shorten it"
         )
     warning = None
-    if group.name == "default":
+    if group.name == DEFAULT:
         warning = (
             f'"{identity}" is the default group of the project: every port that is created without '
             "a list of groups gets it"
@@ -229,43 +243,14 @@ def _marked(
 
 def _changed(group: Group, identity: str, call: Call[NewRule | VendorRule]) -> Step:
     """The rules to add or to delete, as a step."""
-    from cloudsync_openstack.native import Add, Delete
-
     if call.kind is StepKind.WIDEN:
-        adding = tuple(rule for rule in call.rules if not isinstance(rule, VendorRule))
-        return call.step(identity, Add(group.id, adding))
+        return call.step(identity, Add(group.id, _added((call,))))
     return call.step(identity, Delete(tuple(rule.key for rule in call.rules)))
 
 
-def _attached(state: Found, identity: str, target: Target) -> list[Step]:
-    from cloudsync_openstack.native import Attach
-
-    if not target.attach:
-        return []
-    places = tuple(
-        place
-        for attachment in target.attach
-        if isinstance(attachment.native, tuple)
-        for place in attachment.native
-    )
-    targets = tuple(attachment.target for attachment in target.attach)
-    group = state.group.id if state.group is not None else None
-    change = Attach(
-        group,
-        state.project,
-        name_of(target.spec),
-        tuple({place.port: place for place in places}.values()),
-    )
-    summary = f'attach "{identity}" to {", ".join(targets)}'
-    return [Step(summary, StepKind.ATTACH, target.rules, targets, change)]
-
-
-def _released(state: Found, identity: str, target: Target) -> tuple[Step, ...]:
-    from cloudsync_openstack.native import Mark
-
-    if state.group is None:
-        return ()
-    return (take_marker_off(identity, target, Mark(state.group, None)),)
+def _added(calls: Iterable[Call[NewRule | VendorRule]]) -> tuple[NewRule, ...]:
+    """The rules that calls add."""
+    return tuple(rule for call in calls for rule in call.rules if isinstance(rule, NewRule))
 
 
 def _over_quota(state: Found, adding: int, going: int) -> str:

@@ -22,6 +22,7 @@ from cloudsync.provider.contract import (
 from cloudsync.provider.errors import AuthError, Conflict, NotFound, ProviderError, Unsupported
 from cloudsync.provider.phrases import count
 from cloudsync.rules import NetworkSet, RuleSet
+from cloudsync_openstack import provider
 from cloudsync_openstack.answers import (
     AddressGroup,
     FloatingIp,
@@ -32,9 +33,8 @@ from cloudsync_openstack.answers import (
     Server,
 )
 from cloudsync_openstack.client import Api
-from cloudsync_openstack.native import Found, Place, marker_of, same_id
+from cloudsync_openstack.native import DEFAULT, Found, Place, marker_of, same_id
 from cloudsync_openstack.rules import UnknownRule, from_vendor, networks_of, plain
-from cloudsync_openstack.settings import name_of, settings_of
 
 if TYPE_CHECKING:
     from cloudsync.provider.machines import Fleet, Marked
@@ -43,7 +43,6 @@ Result = TypeVar("Result")
 AT_ONCE = 4
 LOOKS = 4
 LOOK_SECONDS = 0.7
-DEFAULT = "default"
 _ORCHESTRATED = ("kubernetes", "k8s", "cluster.x-k8s.io", "kube_service")
 
 
@@ -75,21 +74,24 @@ class OpenStackReader:
             own = self.api.project
         except ProviderError as error:
             return {spec.name: Unreadable(error) for spec in specs}
-        places = {settings_of(spec).project or own: spec for spec in specs}
+        places = {provider.settings_of(spec).project or own: spec for spec in specs}
         attaching = {
-            settings_of(spec).project or own
+            provider.settings_of(spec).project or own
             for spec in specs
-            if settings_of(spec).ports or settings_of(spec).servers
+            if provider.settings_of(spec).ports or provider.settings_of(spec).servers
         }
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="openstack") as pool:
             ports = {project: pool.submit(self._ports_of, project) for project in attaching}
             quotas = {project: pool.submit(self._quotas_of, project) for project in places}
             for project in places:
-                theirs = [s for s in specs if (settings_of(s).project or own) == project]
+                theirs = [s for s in specs if (provider.settings_of(s).project or own) == project]
                 self.projects[project] = self._project(project, theirs, quotas[project])
             for project, future in ports.items():
                 self.ports[project] = future.result()
-        return {spec.name: self._observed(spec, settings_of(spec).project or own) for spec in specs}
+        return {
+            spec.name: self._observed(spec, provider.settings_of(spec).project or own)
+            for spec in specs
+        }
 
     def read_machines(self, specs: Sequence[FirewallSpec]) -> Fleet | Unreadable:
         """The servers and ports the firewalls are about: a call for all ports, one for floating
@@ -98,7 +100,7 @@ class OpenStackReader:
 
         try:
             own = self.api.project
-            projects = sorted({settings_of(spec).project or own for spec in specs})
+            projects = sorted({provider.settings_of(spec).project or own for spec in specs})
             with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="openstack") as pool:
                 missing = [name for name in projects if name not in self.ports]
                 self.ports |= dict(zip(missing, pool.map(self._ports_of, missing), strict=True))
@@ -134,7 +136,9 @@ class OpenStackReader:
 
         try:
             own = self.api.project
-            projects = sorted({settings_of(spec).project or own for spec in specs} or {own})
+            projects = sorted(
+                {provider.settings_of(spec).project or own for spec in specs} or {own}
+            )
             groups = {g.id: g for name in projects for g in _raised(self._known(name)).groups}
             return marked(Account(specs, own, groups), owner)
         except ProviderError as error:
@@ -176,7 +180,7 @@ class OpenStackReader:
     def _project(
         self, project: str, specs: Sequence[FirewallSpec], quotas: Future[Quotas | None]
     ) -> Project | ProviderError:
-        names = {name_of(spec) for spec in specs if settings_of(spec).id is None}
+        names = {provider.name_of(spec) for spec in specs if provider.settings_of(spec).id is None}
 
         def settled() -> Project:
             read = Project(self._groups_of(project), quotas.result())
@@ -225,7 +229,7 @@ class OpenStackReader:
         return self.api.servers(Server)
 
     def _observed(self, spec: FirewallSpec, project: str) -> Observation:
-        name = settings_of(spec).id or name_of(spec)
+        name = provider.settings_of(spec).id or provider.name_of(spec)
         try:
             read = _raised(self.projects[project])
             group = self._group(spec, read, project)
@@ -260,26 +264,26 @@ class OpenStackReader:
             return Unreadable(error)
 
     def _group(self, spec: FirewallSpec, read: Project, project: str) -> Group | None:
-        id_ = settings_of(spec).id
+        id_ = provider.settings_of(spec).id
         if id_ is not None:
             for group in read.groups:
                 if same_id(group.id, id_):
                     return group
             raise NotFound(f"the project {project} has no group {id_}")
-        fitting = read.named(name_of(spec))
+        fitting = read.named(provider.name_of(spec))
         if len(fitting) > 1:
             ids = ", ".join(group.id for group in fitting)
             groups = count(len(fitting), "group of the project is", "groups of the project are")
             raise Conflict(
-                f"{groups} named {name_of(spec)!r} ({ids}): delete those that are not meant, or "
-                "say which with id"
+                f"{groups} named {provider.name_of(spec)!r} ({ids}): delete those that are not "
+                "meant, or say which with id"
             )
         return fitting[0] if fitting else None
 
     def _attachments(
         self, spec: FirewallSpec, project: str, group: Group | None
     ) -> tuple[Attachment, ...]:
-        settings = settings_of(spec)
+        settings = provider.settings_of(spec)
         if not settings.ports and not settings.servers:
             return ()
         ports = _raised(self.ports[project])
@@ -298,7 +302,7 @@ class OpenStackReader:
 
     def _ports(self, spec: FirewallSpec, ports: Sequence[Port]) -> list[Port]:
         chosen = []
-        for wanted in dict.fromkeys(settings_of(spec).ports):
+        for wanted in dict.fromkeys(provider.settings_of(spec).ports):
             fitting = [port for port in ports if port.id == wanted] or [
                 port for port in ports if port.name == wanted
             ]

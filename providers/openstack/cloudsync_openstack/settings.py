@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.settings import AccountSettings, FirewallSettings
 from cloudsync.rules.networks import is_loopback
 
@@ -62,22 +61,3 @@ class OpenStackFirewall(FirewallSettings):
         if self.id is not None and self.name is not None:
             raise ValueError("either id or name, not both")
         return self
-
-
-def account_settings_of(settings: AccountSettings) -> OpenStackAccount:
-    """The account's settings as this provider's own."""
-    if not isinstance(settings, OpenStackAccount):
-        raise TypeError("account settings of another provider")
-    return settings
-
-
-def settings_of(spec: FirewallSpec) -> OpenStackFirewall:
-    """The firewall's settings as this provider's own."""
-    if not isinstance(spec.settings, OpenStackFirewall):
-        raise TypeError(f"settings of another provider for the firewall {spec.name}")
-    return spec.settings
-
-
-def name_of(spec: FirewallSpec) -> str:
-    """The group's name, if the configuration does not go by id."""
-    return settings_of(spec).name or f"cloudsync-{spec.name}"
