@@ -1,5 +1,5 @@
 """Several calls of one step: what was begun is seen to its end, and one error stands for all that
-failed."""
+failed. And what it means if the object of a call is gone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,22 @@ from cloudsync.provider.errors import Conflict, NotFound, ProviderError
 Result = TypeVar("Result")
 
 
+def expected(call: Callable[[], Result]) -> Result:
+    """`call()`, about something that was there when it was planned: a `Conflict` if it is gone."""
+    try:
+        return call()
+    except NotFound as error:
+        raise Conflict(f"{error.message} (it is not there any more)") from None
+
+
+def unless_gone(call: Callable[[], Result]) -> Result | None:
+    """`call()`, which deletes something: what is gone already is as it should be."""
+    try:
+        return call()
+    except NotFound:
+        return None
+
+
 class Several:
     """What became of the calls so far."""
 
@@ -19,13 +35,10 @@ class Several:
         """In the order in which they were made."""
 
     def attempt(self, call: Callable[[], Result], *, deletes: bool) -> Result | None:
-        """`call()`, or None if it failed. `deletes`: what is gone already is as it should be; for
-        any other call that is a `Conflict`, since it was there when it was planned."""
+        """`call()`, or None if it failed. `deletes`: as `unless_gone`, any other call as
+        `expected`."""
         try:
-            return call()
-        except NotFound as error:
-            if not deletes:
-                self.failed.append(Conflict(f"{error.message} (it is not there any more)"))
+            return unless_gone(call) if deletes else expected(call)
         except ProviderError as error:
             self.failed.append(error)
         return None

@@ -1,0 +1,31 @@
+"""Reads that several parts of a reader need: each is made once, by whoever needs it first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Lock
+from typing import TypeVar, TypeVarTuple
+
+Result = TypeVar("Result")
+Of = TypeVarTuple("Of")
+
+
+def once(ask: Callable[[*Of], Result]) -> Callable[[*Of], Result]:
+    """`ask`, called once for the same arguments: how that ended, with an answer or an error, is how
+    every later call ends. A thread that comes meanwhile waits for it."""
+    ends: dict[tuple[*Of], Future[Result]] = {}
+    lock = Lock()
+
+    def asked(*of: *Of) -> Result:
+        with lock:
+            is_first = of not in ends
+            end = ends.setdefault(of, Future())
+        if is_first:
+            try:
+                end.set_result(ask(*of))
+            except BaseException as error:  # noqa: BLE001 - raised again for everybody who asks
+                end.set_exception(error)
+        return end.result()
+
+    return asked
