@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Attachment, FirewallSpec, Machine
-from cloudsync.provider.errors import NotFound, Unsupported
+from cloudsync.provider.errors import NotFound, ProviderError, Unsupported
 from cloudsync.provider.machines import (
     ActingFirewall,
     Fleet,
@@ -30,6 +30,24 @@ from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import Family
 
 VendorRuleModel = TypeVar("VendorRuleModel")
+
+
+class Named(Protocol):
+    """Something at the vendor that a configuration means by a name or an id."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> str:
+        """The vendor's word for it: `server`."""
+        ...
+
+
+NamedItem = TypeVar("NamedItem", bound=Named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +67,8 @@ class ListedFirewall:
     """What it lets in from sources that are no networks, for people."""
     kind: str = "firewall"
     """The vendor's word for such a firewall."""
+    names_repeat: bool = False
+    """Whether another may have the same name, so that its id is said too."""
 
     @property
     def acting(self) -> ActingFirewall:
@@ -57,19 +77,30 @@ class ListedFirewall:
     def letting(
         self,
         rules: Iterable[VendorRuleModel],
-        lets_in: Callable[[VendorRuleModel], RuleSet],
+        lets_in: Callable[[VendorRuleModel], RuleSet | ProviderError | None],
         title: Callable[[VendorRuleModel], str],
     ) -> ListedFirewall:
-        """The same firewall with the vendor's inbound rules, each with its `title` for people;
-        those that `lets_in` raises `Unsupported` for are unknown."""
+        """The same firewall with the vendor's inbound rules, each with its `title` for people.
+
+        `lets_in`: None for a rule by sources that are no networks, which is kept; the error for one
+        by a list of networks that could not be read. A rule that it raises `Unsupported` for is
+        unknown.
+        """
         known: list[tuple[RuleSet, str]] = []
-        unknown: list[str] = []
+        unknown, kept = dict.fromkeys(self.unknown), dict.fromkeys(self.kept)
         for rule in rules:
             try:
-                known.append((lets_in(rule), title(rule)))
+                networks, text = lets_in(rule), title(rule)
             except Unsupported as error:
-                unknown.append(str(error))
-        return replace(self, rules=tuple(known), unknown=tuple(unknown))
+                unknown[str(error)] = None
+                continue
+            if networks is None:
+                kept[text] = None
+            elif isinstance(networks, ProviderError):
+                unknown[f"the rule {text}, whose list could not be read: {networks}"] = None
+            elif networks:
+                known.append((networks, text))
+        return replace(self, rules=tuple(known), unknown=tuple(unknown), kept=tuple(kept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +122,8 @@ class ListedInterface:
     """Its public addresses; the Internet can send packets to it in their families."""
     acting: Mapping[str, Acts]
     """By id, every firewall that acts on it."""
+    closed: bool = False
+    """Whether the vendor lets nothing in where no firewall acts. Elsewhere it is open then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +141,8 @@ class ListedMachine:
     acting: Mapping[str, Acts] = field(default_factory=dict)
     """By id, every firewall that acts on it."""
     selected: frozenset[str] = frozenset()
-    """Names of firewalls of the configuration whose selectors or tags match it."""
+    """Names of firewalls of the configuration whose selectors, tags or network interfaces match
+    it."""
     interfaces: tuple[ListedInterface, ...] | None = None
     """Its network interfaces, if firewalls act on them and not on the whole machine."""
     metadata: str = ""
@@ -116,7 +150,12 @@ class ListedMachine:
 
     @classmethod
     def of_interfaces(
-        cls, id_: str, name: str, kind: str, interfaces: Sequence[ListedInterface], metadata: str
+        cls,
+        id_: str,
+        name: str,
+        kind: str,
+        interfaces: Sequence[ListedInterface],
+        metadata: str = "",
     ) -> ListedMachine:
         """A machine whose firewalls act on its network interfaces."""
         addresses = tuple(dict.fromkeys(a for each in interfaces for a in each.addresses))
@@ -139,11 +178,12 @@ class ListedMachine:
     @property
     def machine(self) -> Machine:
         """The machine as an attachment names it."""
-        return Machine(self.id, self.name, protected=bool(self.acting), kind=self.kind)
+        closed = bool(self.interfaces) and all(each.closed for each in self.interfaces or ())
+        return Machine(self.id, self.name, protected=closed or bool(self.acting), kind=self.kind)
 
     def is_called(self, wanted: str | int) -> bool:
         """Whether the configuration means this machine by a name or an id."""
-        return self.name == wanted or self.id == str(wanted)
+        return is_called(self, wanted)
 
 
 Wanted = Mapping[str, Sequence[str | int]]
@@ -163,17 +203,11 @@ def fleet_of(
     ids = dict.fromkeys(id_ for machine in machines for id_ in machine.acting)
     acting = {id_: _Acting.of(id_, firewalls.get(id_)) for id_ in ids}
     observed = [_observed(machine, acting, specs, wanted) for machine in machines]
-    missing = (
-        f"{lacks} {_shown(name)}, which the firewall {spec.name} names"
-        for spec in specs
-        for name in wanted.get(spec.name, ())
-        if not any(machine.is_called(name) for machine in machines)
-    )
     idle = (firewall.of for firewall in firewalls.values() if firewall.id not in acting)
     return Fleet(
         tuple(machine for machine in observed if machine.concerns),
         frozenset(name for name in idle if name is not None),
-        (*missing, *not_evaluated),
+        (*missing_from(machines, wanted, lacks), *not_evaluated),
     )
 
 
@@ -186,16 +220,30 @@ def marked_by(owner: str, firewalls: Iterable[ListedFirewall]) -> tuple[Marked, 
     )
 
 
-def named(machines: Iterable[ListedMachine], wanted: str | int, lacks: str) -> ListedMachine:
-    """The machine that the configuration names, by name and then by id. `lacks`: as in `fleet_of`.
-    Raises `NotFound`, or `Unsupported` if several have the name."""
-    listed = list(machines)
-    by_name = [machine for machine in listed if machine.name == wanted]
+def is_called(item: Named, wanted: str | int) -> bool:
+    """Whether the configuration means it by a name or an id."""
+    return item.name == wanted or item.id == str(wanted)
+
+
+def missing_from(items: Sequence[Named], wanted: Wanted, lacks: str) -> Iterator[str]:
+    """What the configuration names and `items` do not have, a sentence each. `lacks`: as in
+    `fleet_of`."""
+    for firewall, names in wanted.items():
+        for name in names:
+            if not any(is_called(item, name) for item in items):
+                yield f"{lacks} {_shown(name)}, which the firewall {firewall} names"
+
+
+def named(items: Iterable[NamedItem], wanted: str | int, lacks: str) -> NamedItem:
+    """What the configuration names, a machine for instance, by name and then by id. `lacks`: as in
+    `fleet_of`. Raises `NotFound`, or `Unsupported` if several have the name."""
+    listed = list(items)
+    by_name = [item for item in listed if item.name == wanted]
     if len(by_name) > 1:
         raise Unsupported(f"several {by_name[0].kind}s are named {_shown(wanted)}; give the id")
-    for machine in by_name or listed:
-        if machine.is_called(wanted):
-            return machine
+    for item in by_name or listed:
+        if is_called(item, wanted):
+            return item
     raise NotFound(f"{lacks} {_shown(wanted)}, which the configuration attaches the firewall to")
 
 
@@ -301,17 +349,19 @@ def _interface(
 ) -> Interface:
     on_it = [acting[id_] for id_ in interface.acting]
     in_effect = any(acts.in_effect for acts in interface.acting.values())
+    stage = union_stage(rule for firewall in on_it for rule in firewall.rules)
     return Interface(
         interface.name,
         families,
-        (union_stage(rule for firewall in on_it for rule in firewall.rules),) if in_effect else (),
+        (stage,) if in_effect or interface.closed else (),
         interface.addresses,
         tuple(firewall.acting for firewall in on_it),
     )
 
 
 def _called(firewall: ListedFirewall) -> str:
-    return f'the {firewall.kind} "{printable(firewall.name)}"'
+    id_ = f" ({firewall.id})" if firewall.names_repeat else ""
+    return f'the {firewall.kind} "{printable(firewall.name)}"{id_}'
 
 
 def _shown(wanted: str | int) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from cloudsync.provider.contract import FirewallSpec
+from cloudsync.provider.errors import ProviderError
 from cloudsync.provider.machines import Fleet, public_addresses
 from cloudsync.provider.simple_fleet import (
     Acts,
@@ -19,10 +20,11 @@ from cloudsync.provider.simple_fleet import (
     ListedMachine,
     fleet_of,
 )
+from cloudsync.rules import RuleSet
 from cloudsync_aws import provider
 from cloudsync_aws.answers import Group, Instance, Lists
 from cloudsync_aws.native import MARKER
-from cloudsync_aws.permissions import UnknownPermission
+from cloudsync_aws.permissions import Permission, UnknownPermission
 
 KIND = "security group"
 NOT_EVALUATED = (
@@ -70,7 +72,8 @@ def listed(group: Group, names: Mapping[str, str]) -> ListedFirewall:
     """A group, without its rules. `names`: as `names_of` has them."""
     of = next((names[identity] for identity in group.identities if identity in names), None)
     marker = MARKER.read(group.tags_by_key)
-    return ListedFirewall(group.group_id, group.group_name, of, marker, (), kind=KIND)
+    id_, name = group.group_id, group.group_name
+    return ListedFirewall(id_, name, of, marker, (), kind=KIND, names_repeat=True)
 
 
 def _machine(instance: Instance) -> ListedMachine:
@@ -89,24 +92,19 @@ def _machine(instance: Instance) -> ListedMachine:
 
 def _undescribed(id_: str, name: str) -> ListedFirewall:
     """A group that is on an interface and that AWS does not show."""
-    unknown = (f"rules that AWS does not describe ({id_})",)
-    return ListedFirewall(id_, name, None, None, (), unknown, kind=KIND)
+    unknown = ("rules that AWS does not describe",)
+    return ListedFirewall(id_, name, None, None, (), unknown, kind=KIND, names_repeat=True)
 
 
 def _with_rules(firewall: ListedFirewall, group: Group, lists: Lists) -> ListedFirewall:
+    def lets_in(permission: Permission) -> RuleSet | ProviderError | None:
+        listed = lists.get(permission.prefix_list)
+        if isinstance(listed, ProviderError):
+            return listed
+        return permission.lets_in if permission.networks is not None else None
+
     try:
         permissions = group.permissions(lists)
     except UnknownPermission as error:
-        return replace(firewall, unknown=(f"{error} ({firewall.id})",))
-    rules = ((permission.lets_in, permission.summary) for permission in permissions)
-    others = [permission for permission in permissions if permission.networks is None]
-    unread = ((other, lists[other.prefix_list]) for other in others if other.prefix_list)
-    return replace(
-        firewall,
-        rules=tuple((lets_in, text) for lets_in, text in rules if lets_in),
-        unknown=tuple(
-            f"the rule {other.summary}, whose list could not be read: {error} ({firewall.id})"
-            for other, error in unread
-        ),
-        kept=tuple(other.summary for other in others if not other.prefix_list),
-    )
+        return replace(firewall, unknown=(str(error),))
+    return firewall.letting(permissions, lets_in, lambda permission: permission.summary)
