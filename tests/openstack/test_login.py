@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cloudsync.provider.contract import Account, FirewallSpec, Observation, Present, Unreadable
-from cloudsync.provider.errors import AuthError, NotFound, ProviderError, Transient, Unsupported
+from cloudsync.provider.errors import AuthError, ProviderError, Transient, Unsupported
 from cloudsync.provider.machines import Fleet
 from cloudsync.testing.language import meant
 from cloudsync_openstack import provider
@@ -151,8 +151,8 @@ def test_a_server_is_found_by_its_name(cloud: Cloud, tmp_path: Path) -> None:
 def test_a_name_that_two_servers_have_is_not_guessed(cloud: Cloud, tmp_path: Path) -> None:
     cloud.servers |= {"a": "web-1", "b": "web-1"}
     error = problem(read(configured(cloud, tmp_path), spec_of(servers=["web-1"])))
-    assert isinstance(error, NotFound)
-    assert "2 servers" in error.message
+    assert isinstance(error, Unsupported)
+    assert error.message == "several servers are named 'web-1'; give the id"
 
 
 def test_a_machine_that_bears_the_name_of_a_host_is_looked_at(cloud: Cloud, tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cloudsync.provider.errors import Unsupported
 from cloudsync.rules import ANY, Rule, RuleSet, protocols
 from cloudsync.testing.language import meant, spelled
 from cloudsync_openstack.answers import GroupRule
 from cloudsync_openstack.rules import (
     INEXPRESSIBLE,
-    UnknownRule,
     from_vendor,
     inexpressible,
     meaning_of,
@@ -122,5 +122,5 @@ def test_a_description_is_printable_and_short_enough() -> None:
 )
 def test_law1_a_rule_that_cannot_be_understood_is_never_guessed(odd: dict[str, object]) -> None:
     rule = {"id": "1", "direction": "ingress", "ethertype": "IPv4", **odd}
-    with pytest.raises(UnknownRule):
+    with pytest.raises(Unsupported):
         meaning_of(GroupRule.model_validate(rule))

@@ -6,15 +6,11 @@ clouds lack extensions: what came with one has a default here.
 
 from __future__ import annotations
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, Field
+
+from cloudsync.provider.answers import Answer
 
 PROJECT = AliasChoices("project_id", "tenant_id")
-
-
-class Answer(BaseModel):
-    """Errors never hold the input."""
-
-    model_config = ConfigDict(frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class GroupRule(Answer):
@@ -45,6 +41,15 @@ class Group(Answer):
     created_at: str = ""
     revision_number: int | None = None
 
+    @property
+    def inbound(self) -> list[GroupRule]:
+        return [rule for rule in self.security_group_rules if rule.direction == "ingress"]
+
+    @property
+    def names_addresses(self) -> bool:
+        """Whether one of its inbound rules is by an address group."""
+        return any(rule.remote_address_group_id is not None for rule in self.inbound)
+
 
 class GroupAnswer(Answer):
     security_group: Group
@@ -66,6 +71,10 @@ class Port(Answer):
     security_groups: list[str] = []
     port_security_enabled: bool = True
     revision_number: int | None = None
+
+    @property
+    def kind(self) -> str:
+        return "port"
 
     @property
     def is_of_server(self) -> bool:
@@ -90,6 +99,10 @@ class AddressGroup(Answer):
 class Server(Answer):
     id: str
     name: str
+
+    @property
+    def kind(self) -> str:
+        return "server"
 
 
 class Quota(Answer):

@@ -9,10 +9,9 @@ used: it pages and repeats by itself, and asks for versions first.
 from __future__ import annotations
 
 import threading
-import time
 import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import requests
@@ -20,31 +19,24 @@ from keystoneauth1 import exceptions as ks
 from keystoneauth1.adapter import Adapter
 from keystoneauth1.identity import BaseIdentityPlugin
 
-from cloudsync.provider.answers import understood
+from cloudsync.provider.answers import Model, at, printable, understood
 from cloudsync.provider.contract import Account
-from cloudsync.provider.errors import (
-    AuthError,
-    Conflict,
-    NotFound,
-    ProviderError,
-    QuotaExceeded,
-    RateLimited,
-    Transient,
-    Unsupported,
-)
-from cloudsync.provider.retry import retried, seconds_of
+from cloudsync.provider.errors import AuthError, ProviderError, RateLimited, Transient, Unsupported
+from cloudsync.provider.failures import Failure, by_status
+from cloudsync.provider.retry import repeated, seconds_left, seconds_of
 from cloudsync.provider.transport import lost
-from cloudsync_openstack.answers import Answer
 from cloudsync_openstack.login import opened
-from cloudsync_openstack.rules import plain
 from cloudsync_openstack.settings import OpenStackAccount
 
-Model = TypeVar("Model", bound=Answer)
-_QUOTA = ("OverQuota", "QuotaExceeded")
-
-
-class NotAllowed(AuthError):
-    """The credentials are good, and a role is missing."""
+_MEANS: Mapping[str | int, int] = {"OverQuota": 507, "QuotaExceeded": 507, 413: 429}
+"""By Neutron's type of an error, or by status, the status that says what it means."""
+_CHANGED = "something else changed it meanwhile"
+_ADVICE: Mapping[int, str] = {
+    401: "the cloud does not accept the credentials any more",
+    403: "docs/providers/openstack.md has the roles the login needs",
+    409: _CHANGED,
+    412: _CHANGED,
+}
 
 
 class Api:
@@ -75,18 +67,20 @@ class Api:
         """Whether the catalog has Nova, which knows servers by name. Raises `ProviderError`."""
         return self._compute is not None and self._endpoint(self._compute) is not None
 
-    def list(self, path: str, key: str, model: type[Model], **query: str) -> tuple[Model, ...]:
+    def list(self, path: str, model: type[Model], **query: str) -> tuple[Model, ...]:
         """Every item of a list of Neutron's, page after page, repeated while that may help. Raises
         `ProviderError`."""
-        return self._pages(self._network_call, f"/v2.0/{path}", key, model, query)
+        return self._pages(self._network, f"/v2.0/{path}", model, query)
 
     def servers(self, model: type[Model]) -> tuple[Model, ...]:
-        """Every server that Nova lists for the project."""
-        return self._pages(self._compute_call, "/servers", "servers", model, {})
+        """Every server that Nova lists for the project. Raises `ProviderError`."""
+        if self._compute is None:
+            raise Unsupported("an anonymous account has no compute service")
+        return self._pages(self._compute, "/servers", model, {})
 
     def get(self, path: str, model: type[Model]) -> Model:
         """One answer of Neutron's. Raises `ProviderError`."""
-        answer = self._read(self._network_call, f"/v2.0/{path}", {})
+        answer = self._read(self._network, f"/v2.0/{path}", {})
         return understood(f"GET {path}", answer, model)
 
     def write(
@@ -101,18 +95,11 @@ class Api:
         """A write, repeated only if Neutron certainly did nothing, or if it is `idempotent`. Raises
         `ProviderError`, with `fate_unknown` if nobody knows whether it took effect."""
         headers = {} if if_revision is None else {"If-Match": f"revision_number={if_revision}"}
-
-        def call() -> Any:
-            return self._network_call(method, f"/v2.0/{path}", json=body, headers=headers)
-
-        return retried(
-            call,
+        return repeated(
+            lambda: self._call(self._network, method, f"/v2.0/{path}", json=body, headers=headers),
             deadline=self.account.deadline,
-            safe=lambda error: (
-                error.temporary
-                and not isinstance(error, Conflict)
-                and (idempotent or not error.fate_unknown)
-            ),
+            write=True,
+            once=idempotent,
         )
 
     def roles(self) -> frozenset[str] | None:
@@ -124,17 +111,13 @@ class Api:
         return frozenset(str(role).lower() for role in access.role_names)
 
     def _pages(
-        self,
-        call: Callable[..., Any],
-        path: str,
-        key: str,
-        model: type[Model],
-        query: Mapping[str, str],
+        self, service: Adapter, path: str, model: type[Model], query: Mapping[str, str]
     ) -> tuple[Model, ...]:
+        key = path.rpartition("/")[2].replace("-", "_")
         items: dict[str, Model] = {}
         more = dict(query)
         while True:
-            answer = self._read(call, path, more)
+            answer = self._read(service, path, more)
             if not isinstance(answer, dict) or not isinstance(answer.get(key), list):
                 raise Transient(f"GET {path}: an answer without {key}")
             page = [understood(f"GET {path}", item, model) for item in answer[key]]
@@ -151,26 +134,17 @@ class Api:
             more |= marker
             self.account.progress(f"{self.account.name}: {path}, {len(items)} so far")
 
-    def _read(self, call: Callable[..., Any], path: str, query: Mapping[str, str]) -> Any:
-        return retried(
-            lambda: call("GET", path, params=dict(query)),
+    def _read(self, service: Adapter, path: str, query: Mapping[str, str]) -> Any:
+        return repeated(
+            lambda: self._call(service, "GET", path, params=dict(query)),
             deadline=self.account.deadline,
-            safe=lambda error: error.temporary,
+            write=False,
         )
-
-    def _network_call(self, method: str, path: str, **more: Any) -> Any:
-        return self._call(self._network, method, path, **more)
-
-    def _compute_call(self, method: str, path: str, **more: Any) -> Any:
-        if self._compute is None:
-            raise Unsupported("an anonymous account has no compute service")
-        return self._call(self._compute, method, path, **more)
 
     def _call(self, service: Adapter, method: str, path: str, **more: Any) -> Any:
         """One request; its JSON, or None for an answer without content."""
         what, write = f"{method} {path}", method != "GET"
-        if time.monotonic() >= self.account.deadline:
-            raise Transient(f"{what}: the run's deadline is reached")
+        seconds_left(self.account.deadline, what)
         token, url = self._login(self._session.get_token), self._base(service)
         url += path.removeprefix("/v2.0") if url.endswith("/v2.0") else path
         response = self._sent(what, method, url, more)
@@ -237,7 +211,7 @@ class Api:
             except requests.RequestException:
                 raise Transient(f"the login of {self.account.name}: the answer broke off") from None
 
-        return retried(once, deadline=self.account.deadline, safe=lambda error: error.temporary)
+        return repeated(once, deadline=self.account.deadline, write=False)
 
     def _no_login(self, error: ks.ClientException) -> ProviderError:
         """Keystone's refusal as one line; its own text may hold what was sent."""
@@ -262,43 +236,25 @@ def mapped(what: str, response: requests.Response, *, write: bool) -> ProviderEr
     """Neutron's and Nova's errors (`{"NeutronError": {"type": …, "message": …}}`) as provider
     errors."""
     status = response.status_code
-    type_, message = _error_of(response)
-    text = f"{what}: {status} {type_}{': ' if message else ''}{message}".rstrip()
-    hint = seconds_of(response.headers.get("Retry-After", ""))
-    if status in (413, 429):
-        return RateLimited(text, retry_after=hint)
-    if status == 401:
-        return AuthError(f"{what}: the cloud does not accept the credentials any more (401)")
-    if status == 403:
-        return NotAllowed(
-            f"{what}: the login may not do that ({type_ or 403}); docs/providers/openstack.md has "
-            "the roles it needs"
-        )
-    if type_ in _QUOTA:
-        return QuotaExceeded(text)
-    if status == 404:
-        return NotFound(text)
-    if status in (409, 412):
-        return Conflict(f"{text} (something else changed it meanwhile)")
-    if status >= 500:
-        return Transient(text, fate_unknown=write)
-    if 300 <= status < 400:
+    if status < 400:
         return Unsupported(f"{what}: the endpoint redirects elsewhere; configure where it leads to")
-    return Unsupported(text)
+    type_, message = _error_of(response)
+    means = _MEANS.get(type_) or _MEANS.get(status, status)
+    hint = seconds_of(response.headers.get("Retry-After", ""))
+    code = f"{status} {type_}".rstrip()
+    return by_status(Failure(what, means, code, message, write, hint, _ADVICE.get(means, "")))
 
 
 def _error_of(response: requests.Response) -> tuple[str, str]:
     """The type and the message of an error, short and printable."""
     try:
         answer = response.json()
-        inner = next(iter(answer.values())) if isinstance(answer, dict) and answer else None
     except ValueError:
-        return "", ""
-    if isinstance(inner, str):
-        return "", plain(inner)[:200]
-    if not isinstance(inner, dict):
-        return "", ""
-    return plain(str(inner.get("type", "")))[:80], plain(str(inner.get("message", "")))[:200]
+        answer = None
+    inner = next(iter(answer.values()), None) if isinstance(answer, dict) else None
+    message = inner if isinstance(inner, str) else at(inner, "message")
+    texts = str(at(inner, "type") or ""), str(message or response.reason)
+    return printable(texts[0])[:80], printable(texts[1])[:200]
 
 
 def _next_marker(links: Any) -> dict[str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Account
 from cloudsync.provider.init import (
     NAMES,
@@ -41,15 +42,14 @@ def _servers(account: Account) -> list[VisibleMachine]:
     `ProviderError`."""
     from cloudsync_openstack import provider
     from cloudsync_openstack.answers import Port, Server
-    from cloudsync_openstack.rules import plain
 
     api = provider.open_client(account)
     if not api.has_compute:
         return []
-    ports = api.list("ports", "ports", Port)
+    ports = api.list("ports", Port)
     return [
         VisibleMachine(
-            plain(server.name),
+            printable(server.name),
             server.name,
             tuple(
                 address.ip_address

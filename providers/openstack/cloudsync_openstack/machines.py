@@ -8,37 +8,32 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from ipaddress import ip_address
 
+from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import FirewallSpec
-from cloudsync.provider.errors import ProviderError
-from cloudsync.provider.machines import (
-    ActingFirewall,
-    Fleet,
-    Interface,
-    Marked,
-    ObservedMachine,
-    StageRule,
-    families_of,
-    public_addresses,
-    union_stage,
+from cloudsync.provider.errors import NotFound, ProviderError
+from cloudsync.provider.machines import Fleet, Marked, public_addresses
+from cloudsync.provider.simple_fleet import (
+    Acts,
+    ListedFirewall,
+    ListedInterface,
+    ListedMachine,
+    Wanted,
+    fleet_of,
+    is_called,
+    missing_from,
 )
-from cloudsync.rules import RuleSet
-from cloudsync.rules.networks import NetworkSet
+from cloudsync.rules import NetworkSet, RuleSet
+from cloudsync.rules.frozen import dataclass
 from cloudsync_openstack import provider
-from cloudsync_openstack.answers import AddressGroup, FloatingIp, Group, GroupRule, Port, Server
+from cloudsync_openstack.answers import FloatingIp, Group, GroupRule, Port
 from cloudsync_openstack.native import markers_of, same_id
-from cloudsync_openstack.rules import (
-    UnknownRule,
-    meaning_of,
-    networks_of,
-    plain,
-    resolved,
-    source_of,
-    text_of,
-)
+from cloudsync_openstack.rules import meaning_of, resolved, source_of, title_of
 
+KIND = "security group"
+NO_SERVER, NO_PORT = "the project has no server", "the project has no port"
 NOT_EVALUATED = (
     "routers and their firewall groups, load balancers, allowed address pairs, and firewalls "
     "inside the servers"
@@ -46,94 +41,80 @@ NOT_EVALUATED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Listing:
     """What was read of the projects that the configuration names."""
 
     specs: Sequence[FirewallSpec]
     project: str
     """The id of the login's project."""
-    groups: Mapping[str, Group]
-    ports: Sequence[Port] = ()
-    floating: Sequence[FloatingIp] | ProviderError = ()
-    servers: Sequence[Server] | ProviderError = ()
-    addresses: Sequence[AddressGroup] = ()
-
-    @property
-    def names(self) -> Mapping[str, str]:
-        """Servers' names by id; empty if they could not be read."""
-        if isinstance(self.servers, ProviderError):
-            return {}
-        return {server.id: server.name for server in self.servers}
-
-    def of(self, group: Group) -> str | None:
-        """The firewall of the configuration that the group is."""
-        matching = (spec.name for spec in self.specs if is_group(spec, group, self.project))
-        return next(matching, None)
-
-    def acting(self, group: Group) -> ActingFirewall:
-        return ActingFirewall(group.id, plain(group.name), "security group", self.of(group))
+    groups: Sequence[Group]
+    ports: Sequence[Port]
+    names: Mapping[str, str]
+    """Servers' names by id."""
+    floating: Sequence[FloatingIp]
+    addresses: Mapping[str, NetworkSet]
+    """The networks of address groups by id."""
+    unread: Sequence[str]
+    """What could not be read, and what that means, a sentence each."""
 
 
-@dataclass
-class _Notes:
-    """What is noticed on the way through one machine's rules; each once, in order."""
-
-    unknown: dict[str, None] = field(default_factory=dict)
-    kept: dict[str, None] = field(default_factory=dict)
-
-
-def fleet(account: Account) -> Fleet:
-    """Raises nothing but bugs."""
-    by_machine: dict[tuple[str, str], list[Port]] = defaultdict(list)
-    named = {wanted for spec in account.specs for wanted in provider.settings_of(spec).ports}
-    ours = {id_ for id_, group in account.groups.items() if account.of(group) is not None}
-    for port in account.ports:
+def fleet(listing: Listing) -> Fleet:
+    """The servers and ports that the firewalls are about."""
+    tables = {spec.name: provider.settings_of(spec) for spec in listing.specs}
+    firewalls = {group.id: _with_rules(group, listing) for group in listing.groups}
+    ours = {id_ for id_, firewall in firewalls.items() if firewall.of is not None}
+    servers = {name: table.servers for name, table in tables.items()}
+    named = {name: table.ports for name, table in tables.items()}
+    by_machine: dict[str, list[Port]] = defaultdict(list)
+    for port in listing.ports:
         if port.is_of_server:
-            by_machine["server", port.device_id].append(port)
-        elif {port.id, port.name} & named or ours & set(port.security_groups):
-            by_machine["port", port.id].append(port)
-    machines = [_machine(kind, ports, account) for (kind, _), ports in by_machine.items()]
-    covered = {
-        firewall.of
-        for machine in machines
-        for interface in machine.interfaces
-        for firewall in interface.firewalls
-    }
-    existing = {account.of(account.groups[id_]) for id_ in ours}
-    return Fleet(
-        tuple(machine for machine in machines if machine.concerns),
-        frozenset(name for name in existing - covered if name is not None),
-        (*_missing(account), NOT_EVALUATED, *_unread(account)),
-    )
-
-
-def _unread(account: Account) -> list[str]:
-    """What could not be read, and what that means."""
-    unread = []
-    if isinstance(account.servers, ProviderError):
-        unread.append(
-            f"servers are known by id, not by name: {account.servers.message}; a server that only "
-            f"bears the name of a host was not recognized"
+            by_machine[port.device_id].append(port)
+        elif ours.intersection(port.security_groups) or _naming(named, port):
+            by_machine[port.id].append(port)
+        for id_ in port.security_groups:
+            firewalls.setdefault(id_, _undescribed(id_))
+    machines = [
+        replace(
+            machine_of(ports, listing.names, listing.floating),
+            selected=frozenset(name for port in ports for name in _naming(named, port)),
         )
-    if isinstance(account.floating, ProviderError):
-        unread.append(
-            f"floating addresses could not be read: {account.floating.message}; a port that has "
-            f"one counts as unreachable"
-        )
-    return unread
+        for ports in by_machine.values()
+    ]
+    unseen = (*missing_from(listing.ports, named, NO_PORT), NOT_EVALUATED, *listing.unread)
+    return fleet_of(firewalls, machines, listing.specs, servers, NO_SERVER, unseen)
 
 
-def marked(account: Account, owner: str) -> tuple[Marked, ...]:
-    """The groups that carry a marker of this owner."""
+def marked(
+    groups: Iterable[Group], owner: str, specs: Sequence[FirewallSpec], project: str
+) -> tuple[Marked, ...]:
+    """The groups that carry a marker of this owner; one may carry several."""
     return tuple(
-        Marked(account.acting(group), marker)
-        for group in account.groups.values()
+        Marked(listed(group, specs, project).acting, marker)
+        for group in groups
         for marker in markers_of(group)
         if marker.owner == owner
     )
 
 
-def is_group(spec: FirewallSpec, group: Group, own: str) -> bool:
+def machine_of(
+    ports: Sequence[Port], names: Mapping[str, str], floating: Sequence[FloatingIp] = ()
+) -> ListedMachine:
+    """A server with its ports, or a port that is no server's. `names`: servers' names by id."""
+    first = ports[0]
+    kind, id_ = ("server", first.device_id) if first.is_of_server else (first.kind, first.id)
+    name = printable(names.get(id_) or first.name or id_)
+    interfaces = [_interface(port, floating) for port in ports]
+    return ListedMachine.of_interfaces(id_, name, kind, interfaces)
+
+
+def listed(group: Group, specs: Sequence[FirewallSpec], project: str) -> ListedFirewall:
+    """A group, without its rules. `project`: the id of the login's."""
+    of = next((spec.name for spec in specs if _is_group(spec, group, project)), None)
+    name = printable(group.name)
+    return ListedFirewall(group.id, name, of, None, kind=KIND, names_repeat=True)
+
+
+def _is_group(spec: FirewallSpec, group: Group, own: str) -> bool:
     """Whether this is the group of the firewall, as the reader finds it."""
     settings = provider.settings_of(spec)
     if settings.id is not None:
@@ -142,89 +123,43 @@ def is_group(spec: FirewallSpec, group: Group, own: str) -> bool:
     return group.name == provider.name_of(spec) and same_id(group.project_id, project)
 
 
-def uses_address_groups(groups: Iterable[Group]) -> bool:
-    return any(
-        rule.remote_address_group_id is not None
-        for group in groups
-        for rule in group.security_group_rules
-    )
+def _naming(named: Wanted, port: Port) -> list[str]:
+    """The firewalls of the configuration whose key `ports` names it."""
+    return [name for name, ports in named.items() if any(is_called(port, p) for p in ports)]
 
 
-def _machine(kind: str, ports: Sequence[Port], account: Account) -> ObservedMachine:
-    notes = _Notes()
-    id_ = ports[0].device_id if kind == "server" else ports[0].id
-    interfaces = tuple(_interface(port, account, notes) for port in ports)
-    name = plain(account.names.get(id_) or ports[0].name or id_)
-    on_it = {firewall.of for interface in interfaces for firewall in interface.firewalls}
-    return ObservedMachine(
-        id=id_,
-        name=name,
-        kind=kind,
-        interfaces=interfaces,
-        concerns=frozenset(
-            spec.name
-            for spec in account.specs
-            if spec.name in on_it or name in spec.hosts or _names(spec, id_, name, ports)
-        ),
-        unknown=tuple(notes.unknown),
-        kept=tuple(notes.kept),
-    )
+def _undescribed(id_: str) -> ListedFirewall:
+    """A group that is on a port and is of another project."""
+    unknown = ("rules that cannot be read: it is not one of the project's",)
+    return ListedFirewall(id_, id_, None, None, (), unknown, kind=KIND)
 
 
-def _interface(port: Port, account: Account, notes: _Notes) -> Interface:
-    rules: list[StageRule] = []
-    firewalls = []
-    resolving = networks_of(account.addresses)
-    for id_ in port.security_groups:
-        group = account.groups.get(id_)
-        if group is None:
-            firewalls.append(ActingFirewall(id_, id_, "security group"))
-            notes.unknown[f"the group {id_} is on it, and is not one of the project's"] = None
-            continue
-        firewall = account.acting(group)
-        firewalls.append(firewall)
-        for rule in group.security_group_rules:
-            if rule.direction == "ingress":
-                rules += _stage_rule(firewall, rule, resolving, notes)
-    addresses = public_addresses(_addresses(port, account))
-    return Interface(
-        name=plain(port.name) or port.id,
-        families=families_of(addresses),
-        stages=(union_stage(rules),) if port.port_security_enabled else (),
-        addresses=addresses,
-        firewalls=tuple(firewalls) if port.port_security_enabled else (),
-    )
+def _with_rules(group: Group, listing: Listing) -> ListedFirewall:
+    def lets_in(rule: GroupRule) -> RuleSet | ProviderError | None:
+        if source_of(rule) is None:
+            return RuleSet.of((meaning_of(rule),))
+        if (list_id := rule.remote_address_group_id) is None:
+            return None
+        inside = resolved(rule, listing.addresses)
+        if inside is None:
+            return NotFound(f"the login sees no address group {list_id}")
+        return RuleSet.of((inside,))
+
+    firewall = listed(group, listing.specs, listing.project)
+    return firewall.letting(group.inbound, lets_in, title_of)
 
 
-def _stage_rule(
-    firewall: ActingFirewall,
-    rule: GroupRule,
-    resolving: Mapping[str, NetworkSet],
-    notes: _Notes,
-) -> list[StageRule]:
-    try:
-        if (source := source_of(rule)) is None:
-            meaning = meaning_of(rule)
-            text = f"{text_of(rule)} from {', '.join(meaning.sources.cidrs())}"
-            return [StageRule(firewall, RuleSet.of((meaning,)), text)]
-        text = f"{text_of(rule)} from {source}"
-        if rule.remote_address_group_id is None:
-            notes.kept[f"{text} ({firewall})"] = None
-        elif (inside := resolved(rule, resolving)) is None:
-            notes.unknown[f"{firewall} lets in {text}, which could not be read"] = None
-        elif inside.sources:
-            return [StageRule(firewall, RuleSet.of((inside,)), text)]
-    except UnknownRule as error:
-        notes.unknown[f"{firewall} has {error}"] = None
-    return []
-
-
-def _addresses(port: Port, account: Account) -> list[str]:
-    """Its own addresses and the floating ones that are mapped to it; those that can be read."""
-    floating = () if isinstance(account.floating, ProviderError) else account.floating
+def _interface(port: Port, floating: Sequence[FloatingIp]) -> ListedInterface:
+    """A port with its own addresses and the floating ones that are mapped to it."""
     addresses = [fixed.ip_address for fixed in port.fixed_ips]
     addresses += [address.floating_ip_address for address in floating if address.port_id == port.id]
-    return [address for address in addresses if _is_address(address)]
+    secured = port.port_security_enabled
+    return ListedInterface(
+        printable(port.name) or port.id,
+        public_addresses(filter(_is_address, addresses)),
+        {id_: Acts() for id_ in port.security_groups} if secured else {},
+        closed=secured,
+    )
 
 
 def _is_address(text: str) -> bool:
@@ -233,26 +168,3 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _missing(account: Account) -> list[str]:
-    known = {word for port in account.ports for word in (port.id, port.name)}
-    servers = {port.device_id for port in account.ports if port.is_of_server}
-    servers |= {name for id_, name in account.names.items() if id_ in servers}
-    return [
-        f"the project has no {kind} {plain(wanted)[:64]!r}, which the firewall {spec.name} names"
-        for spec in account.specs
-        for kind, named, there in (
-            ("port", provider.settings_of(spec).ports, known),
-            ("server", provider.settings_of(spec).servers, servers),
-        )
-        for wanted in named
-        if wanted not in there
-    ]
-
-
-def _names(spec: FirewallSpec, id_: str, name: str, ports: Sequence[Port]) -> bool:
-    """Whether the firewall is to be attached to it."""
-    settings = provider.settings_of(spec)
-    words = {word for port in ports for word in (port.id, port.name)}
-    return bool({id_, name} & set(settings.servers) or words & set(settings.ports))

@@ -11,15 +11,15 @@ Measured on Neutron 29, and told by its drivers:
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import ip_network
 from types import MappingProxyType
 from typing import Any
 
+from cloudsync.provider.answers import networks_of, printable
 from cloudsync.provider.contract import Kept, VendorRule
 from cloudsync.provider.descriptions import OUR_MARK, fitting
+from cloudsync.provider.errors import Unsupported
 from cloudsync.provider.selectors import (
     numbers_of,
     rule_of_numbers,
@@ -29,7 +29,7 @@ from cloudsync.provider.selectors import (
 from cloudsync.rules import ANY, NetworkSet, Rule, RuleSet, protocols
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import Family
-from cloudsync_openstack.answers import AddressGroup, GroupRule
+from cloudsync_openstack.answers import GroupRule
 
 MAX_DESCRIPTION = 255
 _FAMILIES: dict[str, Family] = {"IPv4": 4, "IPv6": 6}
@@ -42,7 +42,6 @@ _WRITTEN = {"icmpv6": "ipv6-icmp"}
 _BY_NAME = frozenset(
     {"tcp", "udp", "icmp", "icmpv6", "sctp", "dccp", "udplite", "esp", "ah", "gre"}
 )
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 INEXPRESSIBLE = RuleSet.of(
     (
@@ -52,10 +51,6 @@ INEXPRESSIBLE = RuleSet.of(
     )
 )
 """What no rule of Neutron says without letting more in."""
-
-
-class UnknownRule(ValueError):
-    """A rule of the vendor that cannot be understood; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +94,7 @@ def from_vendor(
     asked: Sequence[str] = (),
 ) -> tuple[tuple[VendorRule, ...], tuple[Kept, ...]]:
     """The inbound rules of a group: those that let networks in, and those by other sources. Raises
-    `UnknownRule`.
+    `Unsupported`.
 
     `addresses`: the networks of address groups, as far as they were read. A rule by one that is
     `asked` for, or that cloudsync made, is one of the former.
@@ -107,17 +102,15 @@ def from_vendor(
     objects: list[VendorRule] = []
     kept: list[Kept] = []
     for rule in rules:
-        if rule.direction != "ingress":
-            continue
         meaning = meaning_of(rule)
-        description = plain(rule.description or "")
+        description = printable(rule.description or "")
         inside = resolved(rule, addresses)
         ours = rule.remote_address_group_id in asked or description.endswith(OUR_MARK)
         source = source_of(rule)
         if source is not None and (inside is None or not ours):
-            reaches = RuleSet.of((Rule(meaning.protocol, meaning.first, meaning.last, ANY),))
+            reaches = RuleSet.of((replace(meaning, sources=ANY),))
             lets_in = RuleSet.of((inside,) if inside is not None else ())
-            kept.append(Kept(f"{text_of(rule)} from {source}", reaches, source, lets_in))
+            kept.append(Kept(title_of(rule), reaches, source, lets_in))
         else:
             objects.append(
                 VendorRule(
@@ -135,30 +128,30 @@ def from_vendor(
 def source_of(rule: GroupRule) -> str | None:
     """The source of a rule that is not a network, for people."""
     if rule.remote_group_id is not None:
-        return f"the group {plain(rule.remote_group_id)}"
+        return f"the group {printable(rule.remote_group_id)}"
     if rule.remote_address_group_id is not None:
-        return f"the address group {plain(rule.remote_address_group_id)}"
+        return f"the address group {printable(rule.remote_address_group_id)}"
     return None
 
 
 def meaning_of(rule: GroupRule) -> Rule:
     """What a rule lets in; by a source that is not a network, as if from everywhere in its family.
-    Raises `UnknownRule`."""
+    Raises `Unsupported`."""
     family = _FAMILIES.get(rule.ethertype)
     if family is None:
-        raise UnknownRule(f"a rule of the ethertype {plain(rule.ethertype)[:20]!r}")
+        raise Unsupported(f"a rule of the ethertype {printable(rule.ethertype)[:20]!r}")
     try:
-        sources = network(rule.remote_ip_prefix or _EVERYWHERE[family])
+        sources = networks_of((rule.remote_ip_prefix or _EVERYWHERE[family],))
         protocol = _named(rule.protocol, family)
         return rule_of_numbers(protocol, rule.port_range_min, rule.port_range_max, sources)
     except ValueError:
-        raise UnknownRule(f"a rule that cannot be understood ({plain(rule.id)[:40]})") from None
+        raise Unsupported(f"a rule that cannot be understood ({printable(rule.id)[:40]})") from None
 
 
 def new_rules(rule: Rule, description: str = "", list_id: str = "") -> Iterator[NewRule]:
     """The rules of Neutron that a rule of ours is: one for each network, protocol and ICMP type; by
     an address group one for each address family instead."""
-    text = fitting(plain(description), MAX_DESCRIPTION)
+    text = fitting(printable(description), MAX_DESCRIPTION)
     by_family = (replace(rule, sources=rule.sources.family(family)) for family in _EVERYWHERE)
     for single in by_family if list_id else single_networks(rule):
         for piece in single_selectors(single) if single.sources else ():
@@ -168,29 +161,15 @@ def new_rules(rule: Rule, description: str = "", list_id: str = "") -> Iterator[
 def inexpressible(rules: RuleSet) -> RuleSet:
     """The part of a target that no rule of Neutron says without letting more in. `all` is fine: it
     is every protocol of its family."""
-    everything = rules.everything_from()
-    beyond_vendor = rules & INEXPRESSIBLE
-    return (
-        beyond_vendor - RuleSet.of((Rule.of("all", "", everything),))
-        if everything and beyond_vendor
-        else beyond_vendor
-    )
+    return (rules & INEXPRESSIBLE) - rules.where(rules.everything_from())
 
 
-def network(cidr: str) -> NetworkSet:
-    """A network as it was written, host bits and all. Raises `ValueError`."""
-    return NetworkSet.of((str(ip_network(cidr, strict=False)),))
-
-
-def plain(text: str) -> str:
-    """Without control characters, so that a name of the vendor's cannot draw on a terminal."""
-    return _CONTROL.sub(" ", text)
-
-
-def text_of(rule: GroupRule) -> str:
-    """`tcp/80-90`, `everything`, for people."""
+def title_of(rule: GroupRule) -> str:
+    """`tcp/80-90 from 203.0.113.0/24`, `everything from the group 7`, for people. Raises
+    `Unsupported`."""
     meaning = meaning_of(rule)
-    return "everything" if meaning.protocol == "all" else meaning.protocol_and_ports
+    what = "everything" if meaning.protocol == "all" else meaning.protocol_and_ports
+    return f"{what} from {source_of(rule) or ', '.join(meaning.sources.cidrs())}"
 
 
 def resolved(rule: GroupRule, addresses: Mapping[str, NetworkSet]) -> Rule | None:
@@ -198,16 +177,7 @@ def resolved(rule: GroupRule, addresses: Mapping[str, NetworkSet]) -> Rule | Non
     sources = addresses.get(rule.remote_address_group_id or "")
     if sources is None:
         return None
-    meaning = meaning_of(rule)
-    inside = sources.family(4 if rule.ethertype == "IPv4" else 6)
-    return Rule(meaning.protocol, meaning.first, meaning.last, inside)
-
-
-def networks_of(groups: Iterable[AddressGroup]) -> Mapping[str, NetworkSet]:
-    """The networks of address groups, by id."""
-    return {
-        group.id: NetworkSet.union(network(cidr) for cidr in group.addresses) for group in groups
-    }
+    return replace(meaning_of(rule), sources=sources.family(_FAMILIES[rule.ethertype]))
 
 
 def _named(protocol: str | int | None, family: Family) -> str:

@@ -9,12 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import field
 from functools import partial
 
-from pydantic import TypeAdapter, ValidationError
-
+from cloudsync.provider.answers import understood
 from cloudsync.provider.contract import Step
-from cloudsync.provider.errors import Conflict, NotFound, ProviderError, Transient
-from cloudsync.provider.several import Several
-from cloudsync.rules import RuleSet
+from cloudsync.provider.errors import Conflict, ProviderError
+from cloudsync.provider.quota import letting_in
+from cloudsync.provider.several import Several, expected, unless_gone
 from cloudsync.rules.frozen import dataclass
 from cloudsync_openstack.answers import Group, GroupAnswer, PortAnswer
 from cloudsync_openstack.client import Api
@@ -73,70 +72,50 @@ class OpenStackWriter:
             "description": marked(CREATED, change.marker),
             "project_id": change.project,
         }
-        group = _group_of(self.api.write("POST", "security-groups", {"security_group": body}))
+        answer = self.api.write("POST", "security-groups", {"security_group": body})
+        group = understood("POST security-groups", answer, GroupAnswer, write=True).security_group
         answered = time.monotonic()
         self.created[change.project, change.name] = group.id
         self._complete(group, change.rules)
         if kind_of(change.marker, tags=group.tags is not None) == "tag":
             self._tag(group, tag_of(change.marker))
         time.sleep(max(0.0, answered + CLOCK_SECONDS - time.monotonic()))
-        rivals = self.api.list(
-            "security-groups",
-            "security_groups",
-            Group,
-            project_id=change.project,
-            name=change.name,
-        )
+        named = {"project_id": change.project, "name": change.name}
+        rivals = self.api.list("security-groups", Group, **named)
         if (first := oldest([group, *rivals])).id != group.id:
             del self.created[change.project, change.name]
-            self._withdraw(group)
+            unless_gone(self._deleting(f"security-groups/{group.id}"))
             raise Conflict(f"another run created the group {change.name!r} ({first.id}) meanwhile")
 
     def _complete(self, group: Group, wanted: tuple[NewRule, ...]) -> None:
         """Bring a new group to the wanted rules. A cloud may give new groups inbound rules of its
         own: those that are not wanted go, those that are need not be written."""
-        given, _ = from_vendor(group.security_group_rules)
-        target = RuleSet.of(rule.meaning for rule in wanted)
-        staying = RuleSet.of(
-            rule
-            for rule_object in given
-            if target.covers(rule_object.lets_in)
-            for rule in rule_object.lets_in
-        )
-        self._add(
-            group.id,
-            tuple(rule for rule in wanted if not staying.covers(RuleSet.of((rule.meaning,)))),
-        )
-        self._delete(
-            tuple(
-                rule_object.key for rule_object in given if not target.covers(rule_object.lets_in)
-            )
-        )
-
-    def _withdraw(self, group: Group) -> None:
-        try:
-            self.api.write("DELETE", f"security-groups/{group.id}", idempotent=True)
-        except NotFound:
-            return
+        given, _ = from_vendor(group.inbound)
+        target = letting_in(wanted)
+        staying = letting_in(rule for rule in given if target.covers(rule.lets_in))
+        missing = tuple(rule for rule in wanted if not staying.covers(rule.lets_in))
+        self._add(group.id, missing)
+        self._delete(tuple(rule.key for rule in given if not target.covers(rule.lets_in)))
 
     def _add(self, group: str, rules: tuple[NewRule, ...]) -> None:
         if not rules:
             return
         body = {"security_group_rules": [rule.body(group) for rule in rules]}
-        self._still_there(lambda: self.api.write("POST", "security-group-rules", body))
+        expected(partial(self.api.write, "POST", "security-group-rules", body))
 
     def _delete(self, rules: tuple[str, ...]) -> None:
         """All of them are tried; what is gone already is as it should be."""
         several = Several()
 
         def delete(rule: str) -> None:
-            path = f"security-group-rules/{rule}"
-            call = partial(self.api.write, "DELETE", path, idempotent=True)
-            several.attempt(call, deletes=True)
+            several.attempt(self._deleting(f"security-group-rules/{rule}"), deletes=True)
 
         with ThreadPoolExecutor(DELETES_AT_ONCE, thread_name_prefix="delete") as pool:
             list(pool.map(delete, rules))
         several.raise_worst()
+
+    def _deleting(self, path: str) -> Callable[[], object]:
+        return partial(self.api.write, "DELETE", path, idempotent=True)
 
     def _mark(self, change: Mark) -> None:
         """The new marker first, so that a run that dies leaves a marked group. A tag is added or
@@ -150,7 +129,7 @@ class OpenStackWriter:
             self._describe(group, marked(group.description, marker))
         for old in mark_tags(group.tags):
             if old != tag:
-                self._untag(group, old)
+                unless_gone(self._deleting(f"security-groups/{group.id}/tags/{old}"))
         if kind != "description" and has_mark(group.description):
             self._describe(group, marked(group.description, None))
 
@@ -165,24 +144,18 @@ class OpenStackWriter:
             body = {"security_group": {"description": description}}
             self.api.write("PUT", path, body, if_revision=now.revision_number)
 
-        self._still_there(compare_and_set)
+        expected(compare_and_set)
 
     def _tag(self, group: Group, tag: str) -> None:
         path = f"security-groups/{group.id}/tags/{tag}"
-        self._still_there(lambda: self.api.write("PUT", path, idempotent=True))
-
-    def _untag(self, group: Group, tag: str) -> None:
-        try:
-            self.api.write("DELETE", f"security-groups/{group.id}/tags/{tag}", idempotent=True)
-        except NotFound:
-            return
+        expected(partial(self.api.write, "PUT", path, idempotent=True))
 
     def _attach(self, change: Attach) -> None:
         group = change.group or self.created.get((change.project, change.name))
         if group is None:
             raise Conflict(f"the group {change.name!r} was not created by this run")
         for place in change.places:
-            self._still_there(lambda place=place: self._put(place, group))  # type: ignore[misc]
+            expected(partial(self._put, place, group))
 
     def _put(self, place: Place, group: str) -> None:
         """The port's whole list and ours, if it still is the list that was read."""
@@ -195,20 +168,3 @@ class OpenStackWriter:
             if set(now.security_groups) != set(place.groups):
                 raise Conflict(f"the groups of the port {place.port} changed meanwhile")
         self.api.write("PUT", f"ports/{place.port}", {"port": body}, if_revision=place.revision)
-
-    def _still_there(self, call: Callable[[], object]) -> None:
-        """What is not found any more was there when the plan was made."""
-        try:
-            call()
-        except NotFound as error:
-            raise Conflict(f"{error.message} (it was there a moment ago)") from None
-
-
-def _group_of(answer: object) -> Group:
-    try:
-        return TypeAdapter(dict[str, Group]).validate_python(answer)["security_group"]
-    except (ValidationError, KeyError):
-        raise Transient(
-            "POST security-groups: an answer that does not say what was created",
-            fate_unknown=True,
-        ) from None
