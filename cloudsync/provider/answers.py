@@ -6,10 +6,10 @@ from __future__ import annotations
 import threading
 import unicodedata
 from collections.abc import Iterable
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from cloudsync.provider.errors import Transient
 from cloudsync.rules.networks import NetworkSet
@@ -21,6 +21,9 @@ _building = threading.Lock()
 
 Listed = Annotated[tuple[Item, ...], BeforeValidator(lambda value: () if value is None else value)]
 """A list in an answer, for vendors that send null for an empty one: `tags: Listed[str] = ()`."""
+
+Address = Annotated[str, AfterValidator(lambda text: str(ip_address(text)))]
+"""An IP address in an answer, as text."""
 
 
 class Answer(BaseModel):

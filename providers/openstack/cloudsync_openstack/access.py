@@ -7,10 +7,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from cloudsync.provider.access import Access, NeededFor, asked, of_quota, rows_of, unread
 from cloudsync.provider.contract import Account, FirewallSpec, Unreadable
-from cloudsync.provider.errors import AuthError, NotFound, ProviderError
+from cloudsync.provider.errors import AuthError, Forbidden, NotFound, ProviderError
 from cloudsync.rules import ANY, Rule
 from cloudsync_openstack import provider
 from cloudsync_openstack.answers import Port, QuotaDetails, Quotas
@@ -34,7 +35,8 @@ def _rows(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
     rows = [Access("credentials", "plan", "ok", f"a login for the project {project}{known}")]
     reader = OpenStackReader(api)
     observed = reader.read(specs)
-    rows.append(asked("get_security_group", "plan", lambda: reader.groups(specs), "granted"))
+    look = partial(reader.groups, specs)
+    rows.append(asked("get_security_group", "plan", look, "granted", lacking=Forbidden))
     rows += [
         unread(f"the group of {name}", observation.error)
         for name, observation in observed.items()
@@ -49,11 +51,8 @@ def _ports(api: Api, specs: Sequence[FirewallSpec]) -> Access:
     tables = [provider.settings_of(spec) for spec in specs]
     attaching = any(table.ports or table.servers for table in tables)
     needed_for: NeededFor = "plan" if attaching else "exposure"
-
-    def read() -> None:
-        api.list("ports", Port, project_id=api.project, limit="1")
-
-    return asked("get_port", needed_for, read, "granted")
+    read = partial(api.list, "ports", Port, project_id=api.project, limit="1")
+    return asked("get_port", needed_for, read, "granted", lacking=Forbidden)
 
 
 def _writing(api: Api) -> Access:
@@ -64,6 +63,7 @@ def _writing(api: Api) -> Access:
         lambda: api.write("POST", "security-group-rules", {"security_group_rules": [rule]}),
         "granted; the role that has it has the other writes too",
         (NotFound,),
+        Forbidden,
     )
     if row.state != "missing":
         return row

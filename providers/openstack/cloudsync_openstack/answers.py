@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pydantic import AliasChoices, Field
 
-from cloudsync.provider.answers import Answer
+from cloudsync.provider.answers import Address, Answer
 
 PROJECT = AliasChoices("project_id", "tenant_id")
 
@@ -56,7 +56,7 @@ class GroupAnswer(Answer):
 
 
 class FixedIp(Answer):
-    ip_address: str
+    ip_address: Address
 
 
 class Port(Answer):
@@ -87,7 +87,7 @@ class PortAnswer(Answer):
 
 
 class FloatingIp(Answer):
-    floating_ip_address: str
+    floating_ip_address: Address
     port_id: str | None = None
 
 

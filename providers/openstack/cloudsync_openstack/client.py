@@ -25,6 +25,7 @@ from cloudsync.provider.errors import AuthError, ProviderError, RateLimited, Tra
 from cloudsync.provider.failures import Failure, by_status
 from cloudsync.provider.retry import repeated, seconds_left, seconds_of
 from cloudsync.provider.transport import lost
+from cloudsync_openstack.answers import Server
 from cloudsync_openstack.login import opened
 from cloudsync_openstack.settings import OpenStackAccount
 
@@ -62,21 +63,17 @@ class Api:
             self._project = str(identity)
         return self._project
 
-    @property
-    def has_compute(self) -> bool:
-        """Whether the catalog has Nova, which knows servers by name. Raises `ProviderError`."""
-        return self._compute is not None and self._endpoint(self._compute) is not None
-
     def list(self, path: str, model: type[Model], **query: str) -> tuple[Model, ...]:
         """Every item of a list of Neutron's, page after page, repeated while that may help. Raises
         `ProviderError`."""
         return self._pages(self._network, f"/v2.0/{path}", model, query)
 
-    def servers(self, model: type[Model]) -> tuple[Model, ...]:
-        """Every server that Nova lists for the project. Raises `ProviderError`."""
-        if self._compute is None:
-            raise Unsupported("an anonymous account has no compute service")
-        return self._pages(self._compute, "/servers", model, {})
+    def servers(self) -> tuple[Server, ...] | None:
+        """Every server of the project; None if the catalog has no Nova, which knows servers by
+        name. Raises `ProviderError`."""
+        if self._compute is None or self._endpoint(self._compute) is None:
+            return None
+        return self._pages(self._compute, "/servers", Server, {})
 
     def get(self, path: str, model: type[Model]) -> Model:
         """One answer of Neutron's. Raises `ProviderError`."""

@@ -41,12 +41,11 @@ def _servers(account: Account) -> list[VisibleMachine]:
     """The servers of the project by their names, with the addresses of their ports. Raises
     `ProviderError`."""
     from cloudsync_openstack import provider
-    from cloudsync_openstack.answers import Port, Server
+    from cloudsync_openstack.answers import Port
 
     api = provider.open_client(account)
-    if not api.has_compute:
-        return []
-    ports = api.list("ports", Port)
+    servers = api.servers() or ()
+    ports = api.list("ports", Port) if servers else ()
     return [
         VisibleMachine(
             printable(server.name),
@@ -58,7 +57,7 @@ def _servers(account: Account) -> list[VisibleMachine]:
                 for address in port.fixed_ips
             ),
         )
-        for server in api.servers(Server)
+        for server in servers
     ]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from ipaddress import ip_address
 
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import FirewallSpec
@@ -26,7 +25,6 @@ from cloudsync.provider.simple_fleet import (
     missing_from,
 )
 from cloudsync.rules import NetworkSet, RuleSet
-from cloudsync.rules.frozen import dataclass
 from cloudsync_openstack import provider
 from cloudsync_openstack.answers import FloatingIp, Group, GroupRule, Port
 from cloudsync_openstack.native import markers_of, same_id
@@ -40,48 +38,38 @@ NOT_EVALUATED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What was read of the projects that the configuration names."""
-
-    specs: Sequence[FirewallSpec]
-    project: str
-    """The id of the login's project."""
-    groups: Sequence[Group]
-    ports: Sequence[Port]
-    names: Mapping[str, str]
-    """Servers' names by id."""
-    floating: Sequence[FloatingIp]
-    addresses: Mapping[str, NetworkSet]
-    """The networks of address groups by id."""
-    unread: Sequence[str]
-    """What could not be read, and what that means, a sentence each."""
-
-
-def fleet(listing: Listing) -> Fleet:
-    """The servers and ports that the firewalls are about."""
-    tables = {spec.name: provider.settings_of(spec) for spec in listing.specs}
-    firewalls = {group.id: _with_rules(group, listing) for group in listing.groups}
-    ours = {id_ for id_, firewall in firewalls.items() if firewall.of is not None}
+def fleet(
+    specs: Sequence[FirewallSpec],
+    firewalls: Mapping[str, ListedFirewall],
+    ports: Sequence[Port],
+    names: Mapping[str, str],
+    floating: Sequence[FloatingIp],
+    unread: Sequence[str],
+) -> Fleet:
+    """The servers and ports that the firewalls are about. `firewalls`: all groups of the projects,
+    by id; `names`: servers' names by id; `unread`: what could not be read and what that means, a
+    sentence each."""
+    tables = {spec.name: provider.settings_of(spec) for spec in specs}
     servers = {name: table.servers for name, table in tables.items()}
     named = {name: table.ports for name, table in tables.items()}
+    acting = {id_ for port in ports for id_ in port.security_groups}
+    ours = {id_ for id_ in acting & firewalls.keys() if firewalls[id_].of is not None}
     by_machine: dict[str, list[Port]] = defaultdict(list)
-    for port in listing.ports:
+    for port in ports:
         if port.is_of_server:
             by_machine[port.device_id].append(port)
         elif ours.intersection(port.security_groups) or _naming(named, port):
             by_machine[port.id].append(port)
-        for id_ in port.security_groups:
-            firewalls.setdefault(id_, _undescribed(id_))
     machines = [
         replace(
-            machine_of(ports, listing.names, listing.floating),
-            selected=frozenset(name for port in ports for name in _naming(named, port)),
+            machine_of(theirs, names, floating),
+            selected=frozenset(name for port in theirs for name in _naming(named, port)),
         )
-        for ports in by_machine.values()
+        for theirs in by_machine.values()
     ]
-    unseen = (*missing_from(listing.ports, named, NO_PORT), NOT_EVALUATED, *listing.unread)
-    return fleet_of(firewalls, machines, listing.specs, servers, NO_SERVER, unseen)
+    everything = {id_: _undescribed(id_) for id_ in acting} | dict(firewalls)
+    unseen = (*missing_from(ports, named, NO_PORT), NOT_EVALUATED, *unread)
+    return fleet_of(everything, machines, specs, servers, NO_SERVER, unseen)
 
 
 def marked(
@@ -109,13 +97,31 @@ def machine_of(
 
 def listed(group: Group, specs: Sequence[FirewallSpec], project: str) -> ListedFirewall:
     """A group, without its rules. `project`: the id of the login's."""
-    of = next((spec.name for spec in specs if _is_group(spec, group, project)), None)
+    of = next((spec.name for spec in specs if is_group(spec, group, project)), None)
     name = printable(group.name)
     return ListedFirewall(group.id, name, of, None, kind=KIND, names_repeat=True)
 
 
-def _is_group(spec: FirewallSpec, group: Group, own: str) -> bool:
-    """Whether this is the group of the firewall, as the reader finds it."""
+def with_rules(
+    firewall: ListedFirewall, group: Group, addresses: Mapping[str, NetworkSet]
+) -> ListedFirewall:
+    """A group, with its rules. `addresses`: the networks of address groups by id."""
+
+    def lets_in(rule: GroupRule) -> RuleSet | ProviderError | None:
+        if source_of(rule) is None:
+            return RuleSet.of((meaning_of(rule),))
+        if (list_id := rule.remote_address_group_id) is None:
+            return None
+        inside = resolved(rule, addresses)
+        if inside is None:
+            return NotFound(f"the login sees no address group {list_id}")
+        return RuleSet.of((inside,))
+
+    return firewall.letting(group.inbound, lets_in, title_of)
+
+
+def is_group(spec: FirewallSpec, group: Group, own: str) -> bool:
+    """Whether this is the group of the firewall. `own`: the id of the login's project."""
     settings = provider.settings_of(spec)
     if settings.id is not None:
         return same_id(group.id, settings.id)
@@ -134,21 +140,6 @@ def _undescribed(id_: str) -> ListedFirewall:
     return ListedFirewall(id_, id_, None, None, (), unknown, kind=KIND)
 
 
-def _with_rules(group: Group, listing: Listing) -> ListedFirewall:
-    def lets_in(rule: GroupRule) -> RuleSet | ProviderError | None:
-        if source_of(rule) is None:
-            return RuleSet.of((meaning_of(rule),))
-        if (list_id := rule.remote_address_group_id) is None:
-            return None
-        inside = resolved(rule, listing.addresses)
-        if inside is None:
-            return NotFound(f"the login sees no address group {list_id}")
-        return RuleSet.of((inside,))
-
-    firewall = listed(group, listing.specs, listing.project)
-    return firewall.letting(group.inbound, lets_in, title_of)
-
-
 def _interface(port: Port, floating: Sequence[FloatingIp]) -> ListedInterface:
     """A port with its own addresses and the floating ones that are mapped to it."""
     addresses = [fixed.ip_address for fixed in port.fixed_ips]
@@ -156,15 +147,7 @@ def _interface(port: Port, floating: Sequence[FloatingIp]) -> ListedInterface:
     secured = port.port_security_enabled
     return ListedInterface(
         printable(port.name) or port.id,
-        public_addresses(filter(_is_address, addresses)),
+        public_addresses(addresses),
         {id_: Acts() for id_ in port.security_groups} if secured else {},
         closed=secured,
     )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from cloudsync.provider.marker import Marker, of_several
 from cloudsync.rules.frozen import dataclass
-from cloudsync_openstack.answers import Group, Quotas
+from cloudsync_openstack.answers import Group, Port, Quotas
 from cloudsync_openstack.rules import NewRule
 
 CREATED = "managed by cloudsync"
@@ -20,18 +19,6 @@ MAX_TAG = 60
 """Characters of a tag on every release; newer ones take 255."""
 _MARK = re.compile(r"cloudsync:([a-z0-9-]{1,20}):([a-z0-9._-]{1,40}):([0-9a-f]{8})")
 _IN_TEXT = re.compile(rf" ?\[{_MARK.pattern}\]")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A port that a group is to be attached to."""
-
-    port: str
-    groups: tuple[str, ...]
-    """The list it has now."""
-    secured: bool
-    """Whether port security is on."""
-    revision: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +78,16 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Attach:
-    """`group`: an id; None for the one that an earlier step creates, known by project and name."""
+    """`group`: an id; None for the one that an earlier step creates, known by project and name.
+    `ports`: as they were read."""
 
     group: str | None
     project: str
     name: str
-    places: tuple[Place, ...]
+    ports: tuple[Port, ...]
 
 
 Change = Create | Add | Delete | Mark | Attach
-Kind = Literal["tag", "description"]
 
 
 def tag_of(marker: Marker) -> str:
@@ -108,9 +95,10 @@ def tag_of(marker: Marker) -> str:
     return f"cloudsync:{marker.owner}:{marker.firewall}:{marker.hosts}"
 
 
-def kind_of(marker: Marker, *, tags: bool) -> Kind:
-    """Where the marker goes on this cloud."""
-    return "tag" if tags and len(tag_of(marker)) <= MAX_TAG else "description"
+def tag_for(group: Group, marker: Marker) -> str | None:
+    """The tag that the marker is on this cloud; None if it goes into the description."""
+    tag = tag_of(marker)
+    return tag if group.tags is not None and len(tag) <= MAX_TAG else None
 
 
 def markers_of(group: Group) -> tuple[Marker, ...]:

@@ -42,8 +42,8 @@ from cloudsync_openstack.native import (
     Delete,
     Found,
     Mark,
-    kind_of,
     marked,
+    tag_for,
 )
 from cloudsync_openstack.rules import MAX_DESCRIPTION, NewRule, inexpressible, new_rules
 from cloudsync_openstack.settings import OpenStackAccount, OpenStackFirewall
@@ -197,10 +197,10 @@ class OpenStackProvider(ProviderBase[OpenStackAccount, OpenStackFirewall]):
         if not target.attach:
             return
         natives = (attachment.native for attachment in target.attach)
-        places = {p.port: p for native in natives if isinstance(native, tuple) for p in native}
+        ports = {p.id: p for native in natives if isinstance(native, tuple) for p in native}
         targets = tuple(attachment.target for attachment in target.attach)
         group = state.group.id if state.group is not None else None
-        change = Attach(group, state.project, self.name_of(target.spec), tuple(places.values()))
+        change = Attach(group, state.project, self.name_of(target.spec), tuple(ports.values()))
         summary = f'attach "{identity}" to {", ".join(targets)}'
         yield Step(summary, StepKind.ATTACH, target.rules, targets, change)
 
@@ -226,8 +226,8 @@ def _marked(
 ) -> tuple[Step, ...] | Refusal:
     if target.marker is None:
         return ()
-    kind = kind_of(target.marker, tags=group.tags is not None)
-    if kind == "description" and len(marked(group.description, target.marker)) > MAX_DESCRIPTION:
+    described = marked(group.description, target.marker)
+    if tag_for(group, target.marker) is None and len(described) > MAX_DESCRIPTION:
         return Refusal(
             f"the owner marker does not fit into the description of {identity!r} any more "
             f"({MAX_DESCRIPTION} characters at most): shorten it"

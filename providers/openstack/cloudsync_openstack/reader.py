@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from cloudsync.provider.answers import networks_of, printable
 from cloudsync.provider.contract import Absent, Attachment, FirewallSpec, Present
-from cloudsync.provider.errors import AuthError, Conflict, NotFound, ProviderError, Unsupported
+from cloudsync.provider.errors import Conflict, Forbidden, NotFound, ProviderError, Unsupported
 from cloudsync.provider.machines import Fleet, Marked
 from cloudsync.provider.once import once
 from cloudsync.provider.phrases import count
@@ -30,8 +30,17 @@ from cloudsync_openstack.answers import (
     Server,
 )
 from cloudsync_openstack.client import Api
-from cloudsync_openstack.machines import NO_PORT, NO_SERVER, Listing, fleet, machine_of, marked
-from cloudsync_openstack.native import DEFAULT, Found, Place, marker_of, same_id
+from cloudsync_openstack.machines import (
+    NO_PORT,
+    NO_SERVER,
+    fleet,
+    is_group,
+    listed,
+    machine_of,
+    marked,
+    with_rules,
+)
+from cloudsync_openstack.native import DEFAULT, Found, marker_of, same_id
 from cloudsync_openstack.rules import from_vendor
 
 Result = TypeVar("Result")
@@ -113,22 +122,18 @@ class OpenStackReader(ReaderBase):
             "was not recognized",
             unread,
         )
-        listing = Listing(
-            specs,
-            self.api.project,
-            groups,
-            [port for project in projects for port in self._ports(project)],
-            {server.id: server.name for server in names},
-            _tolerated(
-                floating,
-                "floating addresses could not be read: {}; a port that has one counts as "
-                "unreachable",
-                unread,
-            ),
-            addresses,
+        addressed = _tolerated(
+            floating,
+            "floating addresses could not be read: {}; a port that has one counts as unreachable",
             unread,
         )
-        return fleet(listing)
+        firewalls = {
+            group.id: with_rules(listed(group, specs, self.api.project), group, addresses)
+            for group in groups
+        }
+        ports = [port for project in projects for port in self._ports(project)]
+        by_id = {server.id: server.name for server in names}
+        return fleet(specs, firewalls, ports, by_id, addressed, unread)
 
     def marked(
         self,
@@ -165,10 +170,8 @@ class OpenStackReader(ReaderBase):
         """The groups of a project. Runs that created one group at once settle that among themselves
         in a second."""
         groups = self._list_groups(project)
-        by_name = [spec for spec in self._specs if provider.settings_of(spec).id is None]
-        names = {provider.name_of(spec) for spec in by_name if self._project(spec) == project}
         for _ in range(LOOKS - 1):
-            if all(len(_called(name, groups)) <= 1 for name in names):
+            if all(len(self._fitting(spec, groups)) <= 1 for spec in self._specs):
                 break
             time.sleep(LOOK_SECONDS)
             groups = self._list_groups(project)
@@ -180,7 +183,7 @@ class OpenStackReader(ReaderBase):
         # A login without the role of a reader is answered an empty list, not an error; and every
         # project has its group `default` from the first call on.
         if not any(group.name == DEFAULT for group in groups):
-            raise AuthError(
+            raise Forbidden(
                 f"the cloud lists no group {DEFAULT!r} in the project {project}, which every "
                 f"project has: the login may not read its groups (docs/providers/openstack.md has "
                 f"the roles it needs)"
@@ -199,9 +202,10 @@ class OpenStackReader(ReaderBase):
         return self.api.list("ports", Port, project_id=project)
 
     def _list_servers(self) -> tuple[Server, ...]:
-        if not self.api.has_compute:
+        servers = self.api.servers()
+        if servers is None:
             raise NotFound("the cloud has no compute service that knows servers by name")
-        return self.api.servers(Server)
+        return servers
 
     def _list_floating(self) -> tuple[FloatingIp, ...]:
         """A cloud without routers has no floating addresses, and answers 404."""
@@ -231,21 +235,20 @@ class OpenStackReader(ReaderBase):
         except ProviderError:
             return {}
 
+    def _fitting(self, spec: FirewallSpec, groups: Sequence[Group]) -> list[Group]:
+        own = self.api.project
+        return [group for group in groups if is_group(spec, group, own)]
+
     def _group(self, spec: FirewallSpec, project: str) -> Group | None:
-        groups, id_ = self._groups(project), provider.settings_of(spec).id
-        if id_ is not None:
-            for group in groups:
-                if same_id(group.id, id_):
-                    return group
+        fitting, id_ = self._fitting(spec, self._groups(project)), provider.settings_of(spec).id
+        if id_ is not None and not fitting:
             raise NotFound(f"the project {project} has no group {id_}")
-        name = provider.name_of(spec)
-        fitting = _called(name, groups)
         if len(fitting) > 1:
             ids = ", ".join(group.id for group in fitting)
             several = count(len(fitting), "group of the project is", "groups of the project are")
             raise Conflict(
-                f"{several} named {name!r} ({ids}): delete those that are not meant, or say which "
-                "with id"
+                f"{several} named {provider.name_of(spec)!r} ({ids}): delete those that are not "
+                "meant, or say which with id"
             )
         return fitting[0] if fitting else None
 
@@ -280,19 +283,15 @@ def _attaches(spec: FirewallSpec) -> bool:
     return bool(settings.ports or settings.servers)
 
 
-def _called(name: str, groups: Sequence[Group]) -> list[Group]:
-    return [group for group in groups if group.name == name]
-
-
 def _attachment(
     target: str, ports: tuple[Port, ...], group: Group | None, names: Mapping[str, str]
 ) -> Attachment:
     """What it takes that `group` acts on all of `ports`. `names`: of their servers, by id."""
-    missing = [
+    missing = tuple(
         port
         for port in ports
         if group is None or group.id not in port.security_groups or not port.port_security_enabled
-    ]
+    )
     open_ = [port for port in missing if not port.port_security_enabled]
     reason = None
     if open_:
@@ -302,12 +301,8 @@ def _attachment(
             f"drops packets with other addresses than the port's own (routers, VRRP, container "
             f"networks)"
         )
-    places = tuple(
-        Place(p.id, tuple(p.security_groups), p.port_security_enabled, p.revision_number)
-        for p in missing
-    )
     fresh = [machine_of((port,), names) for port in missing]
-    return replace(attachment(target, fresh, places, attached=not missing), reason=reason)
+    return replace(attachment(target, fresh, missing, attached=not missing), reason=reason)
 
 
 def _managed_by(group: Group) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from cloudsync.provider.errors import Conflict, ProviderError
 from cloudsync.provider.quota import letting_in
 from cloudsync.provider.several import Several, expected, unless_gone
 from cloudsync.rules.frozen import dataclass
-from cloudsync_openstack.answers import Group, GroupAnswer, PortAnswer
+from cloudsync_openstack.answers import Group, GroupAnswer, Port, PortAnswer
 from cloudsync_openstack.client import Api
 from cloudsync_openstack.native import (
     CREATED,
@@ -24,13 +24,11 @@ from cloudsync_openstack.native import (
     Create,
     Delete,
     Mark,
-    Place,
     has_mark,
-    kind_of,
     mark_tags,
     marked,
     oldest,
-    tag_of,
+    tag_for,
 )
 from cloudsync_openstack.rules import NewRule, from_vendor
 
@@ -77,8 +75,8 @@ class OpenStackWriter:
         answered = time.monotonic()
         self.created[change.project, change.name] = group.id
         self._complete(group, change.rules)
-        if kind_of(change.marker, tags=group.tags is not None) == "tag":
-            self._tag(group, tag_of(change.marker))
+        if (tag := tag_for(group, change.marker)) is not None:
+            self._tag(group, tag)
         time.sleep(max(0.0, answered + CLOCK_SECONDS - time.monotonic()))
         named = {"project_id": change.project, "name": change.name}
         rivals = self.api.list("security-groups", Group, **named)
@@ -121,16 +119,16 @@ class OpenStackWriter:
         """The new marker first, so that a run that dies leaves a marked group. A tag is added or
         taken off by itself: nobody else's tags are in the request."""
         group, marker = change.group, change.marker
-        kind = kind_of(marker, tags=group.tags is not None) if marker is not None else None
-        tag = tag_of(marker) if marker is not None and kind == "tag" else None
+        tag = tag_for(group, marker) if marker is not None else None
+        in_text = marker is not None and tag is None
         if tag is not None:
             self._tag(group, tag)
-        if kind == "description":
+        if in_text:
             self._describe(group, marked(group.description, marker))
         for old in mark_tags(group.tags):
             if old != tag:
                 unless_gone(self._deleting(f"security-groups/{group.id}/tags/{old}"))
-        if kind != "description" and has_mark(group.description):
+        if not in_text and has_mark(group.description):
             self._describe(group, marked(group.description, None))
 
     def _describe(self, group: Group, description: str) -> None:
@@ -154,17 +152,17 @@ class OpenStackWriter:
         group = change.group or self.created.get((change.project, change.name))
         if group is None:
             raise Conflict(f"the group {change.name!r} was not created by this run")
-        for place in change.places:
-            expected(partial(self._put, place, group))
+        for port in change.ports:
+            expected(partial(self._put, port, group))
 
-    def _put(self, place: Place, group: str) -> None:
+    def _put(self, port: Port, group: str) -> None:
         """The port's whole list and ours, if it still is the list that was read."""
-        body: dict[str, object] = {"security_groups": [*place.groups, group]}
-        if not place.secured:
+        body: dict[str, object] = {"security_groups": [*port.security_groups, group]}
+        if not port.port_security_enabled:
             body["port_security_enabled"] = True
-        if place.revision is None:
+        if port.revision_number is None:
             # Without revisions there is no compare and set: look as late as possible.
-            now = self.api.get(f"ports/{place.port}", PortAnswer).port
-            if set(now.security_groups) != set(place.groups):
-                raise Conflict(f"the groups of the port {place.port} changed meanwhile")
-        self.api.write("PUT", f"ports/{place.port}", {"port": body}, if_revision=place.revision)
+            now = self.api.get(f"ports/{port.id}", PortAnswer).port
+            if set(now.security_groups) != set(port.security_groups):
+                raise Conflict(f"the groups of the port {port.id} changed meanwhile")
+        self.api.write("PUT", f"ports/{port.id}", {"port": body}, if_revision=port.revision_number)
