@@ -48,8 +48,7 @@ def _rows(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
 
 
 def _ports(api: Api, specs: Sequence[FirewallSpec]) -> Access:
-    tables = [provider.settings_of(spec) for spec in specs]
-    attaching = any(table.ports or table.servers for table in tables)
+    attaching = any(provider.settings_of(spec).attaches for spec in specs)
     needed_for: NeededFor = "plan" if attaching else "exposure"
     read = partial(api.list, "ports", Port, project_id=api.project, limit="1")
     return asked("get_port", needed_for, read, "granted", lacking=Forbidden)

@@ -67,9 +67,9 @@ def fleet(
         )
         for theirs in by_machine.values()
     ]
-    everything = {id_: _undescribed(id_) for id_ in acting} | dict(firewalls)
+    on_ports = {id_: _undescribed(id_) for id_ in acting} | dict(firewalls)
     unseen = (*missing_from(ports, named, NO_PORT), NOT_EVALUATED, *unread)
-    return fleet_of(everything, machines, specs, servers, NO_SERVER, unseen)
+    return fleet_of(on_ports, machines, specs, servers, NO_SERVER, unseen)
 
 
 def marked(

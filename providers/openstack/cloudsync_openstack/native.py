@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from cloudsync.provider.marker import Marker, of_several
+from cloudsync.provider.marker import Marker
 from cloudsync.rules.frozen import dataclass
 from cloudsync_openstack.answers import Group, Port, Quotas
 from cloudsync_openstack.rules import NewRule
@@ -106,11 +106,6 @@ def markers_of(group: Group) -> tuple[Marker, ...]:
     tags = [match for tag in group.tags or () if (match := _MARK.fullmatch(tag))]
     matches = tags or list(_IN_TEXT.finditer(group.description or ""))
     return tuple(dict.fromkeys(Marker(*match.groups()) for match in matches))
-
-
-def marker_of(group: Group, ours: Marker) -> Marker | None:
-    """The marker of a group. Of several, one that is not `ours`: it is not ours alone."""
-    return of_several(markers_of(group), ours)
 
 
 def mark_tags(tags: Sequence[str] | None) -> list[str]:

@@ -13,6 +13,7 @@ from cloudsync.provider.answers import networks_of, printable
 from cloudsync.provider.contract import Absent, Attachment, FirewallSpec, Present
 from cloudsync.provider.errors import Conflict, Forbidden, NotFound, ProviderError, Unsupported
 from cloudsync.provider.machines import Fleet, Marked
+from cloudsync.provider.marker import of_several
 from cloudsync.provider.once import once
 from cloudsync.provider.phrases import count
 from cloudsync.provider.reader import ReaderBase
@@ -40,7 +41,7 @@ from cloudsync_openstack.machines import (
     marked,
     with_rules,
 )
-from cloudsync_openstack.native import DEFAULT, Found, marker_of, same_id
+from cloudsync_openstack.native import DEFAULT, Found, markers_of, same_id
 from cloudsync_openstack.rules import from_vendor
 
 Result = TypeVar("Result")
@@ -64,7 +65,7 @@ class OpenStackReader(ReaderBase):
         project."""
         self._forget(specs)
         projects = self._projects(specs)
-        attaching = self._projects([spec for spec in specs if _attaches(spec)])
+        attaching = self._projects([s for s in specs if provider.settings_of(s).attaches])
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="openstack") as pool:
             for project in attaching:
                 pool.submit(self._ports, project)
@@ -93,7 +94,7 @@ class OpenStackReader(ReaderBase):
         return Present(
             id=group.id,
             rules=rules.rules,
-            marker=marker_of(group, spec.marker),
+            marker=of_several(markers_of(group), spec.marker),
             listed=rules.listed,
             attachments=attachments,
             kept=kept,
@@ -127,10 +128,8 @@ class OpenStackReader(ReaderBase):
             "floating addresses could not be read: {}; a port that has one counts as unreachable",
             unread,
         )
-        firewalls = {
-            group.id: with_rules(listed(group, specs, self.api.project), group, addresses)
-            for group in groups
-        }
+        own = self.api.project
+        firewalls = {g.id: with_rules(listed(g, specs, own), g, addresses) for g in groups}
         ports = [port for project in projects for port in self._ports(project)]
         by_id = {server.id: server.name for server in names}
         return fleet(specs, firewalls, ports, by_id, addressed, unread)
@@ -255,9 +254,10 @@ class OpenStackReader(ReaderBase):
     def _attachments(
         self, spec: FirewallSpec, project: str, group: Group | None
     ) -> tuple[Attachment, ...]:
-        if not _attaches(spec):
+        settings = provider.settings_of(spec)
+        if not settings.attaches:
             return ()
-        settings, ports = provider.settings_of(spec), self._ports(project)
+        ports = self._ports(project)
         chosen = [named(ports, wanted, NO_PORT) for wanted in dict.fromkeys(settings.ports)]
         attachments = [_attachment(f"port {port.id}", (port,), group, {}) for port in chosen]
         for wanted in dict.fromkeys(settings.servers):
@@ -276,11 +276,6 @@ class OpenStackReader(ReaderBase):
             return wanted, wanted
         server = named(self._servers(), wanted, NO_SERVER)
         return server.id, server.name
-
-
-def _attaches(spec: FirewallSpec) -> bool:
-    settings = provider.settings_of(spec)
-    return bool(settings.ports or settings.servers)
 
 
 def _attachment(

@@ -56,6 +56,11 @@ class OpenStackFirewall(FirewallSettings):
     project: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
     """Id of the group's project, if it is not the one of the login."""
 
+    @property
+    def attaches(self) -> bool:
+        """Whether the group is to be attached to something."""
+        return bool(self.ports or self.servers)
+
     @model_validator(mode="after")
     def _which(self) -> OpenStackFirewall:
         if self.id is not None and self.name is not None:
