@@ -14,7 +14,7 @@ from cloudsync.provider.contract import Account, FirewallSpec, Unreadable
 from cloudsync.provider.errors import AuthError, Forbidden, NotFound, ProviderError
 from cloudsync.rules import ANY, Rule
 from cloudsync_openstack import provider
-from cloudsync_openstack.answers import Port, QuotaDetails, Quotas
+from cloudsync_openstack.answers import Port, Quotas
 from cloudsync_openstack.client import Api
 from cloudsync_openstack.reader import OpenStackReader
 from cloudsync_openstack.rules import NewRule
@@ -71,7 +71,7 @@ def _writing(api: Api) -> Access:
 
 def _quotas(api: Api, project: str) -> list[Access]:
     try:
-        quotas: Quotas = api.get(f"quotas/{project}/details.json", QuotaDetails).quota
+        quotas = api.get(f"quotas/{project}/details.json", "quota", Quotas)
     except ProviderError as error:
         detail = f"the cloud does not report it: {error.message}"
         return [Access("quota", "apply", "unknown", detail, error.temporary)]

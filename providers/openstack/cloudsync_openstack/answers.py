@@ -51,10 +51,6 @@ class Group(Answer):
         return any(rule.remote_address_group_id is not None for rule in self.inbound)
 
 
-class GroupAnswer(Answer):
-    security_group: Group
-
-
 class FixedIp(Answer):
     ip_address: Address
 
@@ -80,10 +76,6 @@ class Port(Answer):
     def is_of_server(self) -> bool:
         """Whether it is a network interface of a server."""
         return bool(self.device_id) and self.device_owner.startswith("compute:")
-
-
-class PortAnswer(Answer):
-    port: Port
 
 
 class FloatingIp(Answer):
@@ -121,7 +113,3 @@ class Quota(Answer):
 class Quotas(Answer):
     security_group: Quota
     security_group_rule: Quota
-
-
-class QuotaDetails(Answer):
-    quota: Quotas

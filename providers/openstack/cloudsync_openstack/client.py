@@ -75,10 +75,10 @@ class Api:
             return None
         return self._pages(self._compute, "/servers", Server, {})
 
-    def get(self, path: str, model: type[Model]) -> Model:
-        """One answer of Neutron's. Raises `ProviderError`."""
+    def get(self, path: str, key: str, model: type[Model]) -> Model:
+        """What an answer of Neutron's has in the field `key`. Raises `ProviderError`."""
         answer = self._read(self._network, f"/v2.0/{path}", {})
-        return understood(f"GET {path}", answer, model)
+        return understood(f"GET {path}", at(answer, key), model)
 
     def write(
         self,

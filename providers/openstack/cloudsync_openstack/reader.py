@@ -21,15 +21,7 @@ from cloudsync.provider.rule_list import ListedRules
 from cloudsync.provider.simple_fleet import attachment, named
 from cloudsync.rules import NetworkSet
 from cloudsync_openstack import provider
-from cloudsync_openstack.answers import (
-    AddressGroup,
-    FloatingIp,
-    Group,
-    Port,
-    QuotaDetails,
-    Quotas,
-    Server,
-)
+from cloudsync_openstack.answers import AddressGroup, FloatingIp, Group, Port, Quotas, Server
 from cloudsync_openstack.client import Api
 from cloudsync_openstack.machines import (
     NO_PORT,
@@ -193,7 +185,7 @@ class OpenStackReader(ReaderBase):
         """None if the cloud does not report them to this login: Neutron itself then refuses what is
         too much, all of it or nothing."""
         try:
-            return self.api.get(f"quotas/{project}/details.json", QuotaDetails).quota
+            return self.api.get(f"quotas/{project}/details.json", "quota", Quotas)
         except ProviderError:
             return None
 

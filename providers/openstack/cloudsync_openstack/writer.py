@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import field
 from functools import partial
 
-from cloudsync.provider.answers import understood
+from cloudsync.provider.answers import at, understood
 from cloudsync.provider.contract import Step
 from cloudsync.provider.errors import Conflict, ProviderError
 from cloudsync.provider.quota import letting_in
 from cloudsync.provider.several import Several, expected, unless_gone
 from cloudsync.rules.frozen import dataclass
-from cloudsync_openstack.answers import Group, GroupAnswer, Port, PortAnswer
+from cloudsync_openstack.answers import Group, Port
 from cloudsync_openstack.client import Api
 from cloudsync_openstack.native import (
     CREATED,
@@ -32,6 +32,7 @@ from cloudsync_openstack.native import (
 )
 from cloudsync_openstack.rules import NewRule, from_vendor
 
+_GROUP = "security_group"
 DELETES_AT_ONCE = 4
 CLOCK_SECONDS = 1.0
 """`created_at` counts whole seconds."""
@@ -70,8 +71,8 @@ class OpenStackWriter:
             "description": marked(CREATED, change.marker),
             "project_id": change.project,
         }
-        answer = self.api.write("POST", "security-groups", {"security_group": body})
-        group = understood("POST security-groups", answer, GroupAnswer, write=True).security_group
+        answer = self.api.write("POST", "security-groups", {_GROUP: body})
+        group = understood("POST security-groups", at(answer, _GROUP), Group, write=True)
         answered = time.monotonic()
         self.created[change.project, change.name] = group.id
         self._complete(group, change.rules)
@@ -136,10 +137,10 @@ class OpenStackWriter:
         path = f"security-groups/{group.id}"
 
         def compare_and_set() -> None:
-            now = self.api.get(path, GroupAnswer).security_group
+            now = self.api.get(path, _GROUP, Group)
             if now.description != group.description:
                 raise Conflict(f"the description of the group {group.name!r} changed meanwhile")
-            body = {"security_group": {"description": description}}
+            body = {_GROUP: {"description": description}}
             self.api.write("PUT", path, body, if_revision=now.revision_number)
 
         expected(compare_and_set)
@@ -162,7 +163,7 @@ class OpenStackWriter:
             body["port_security_enabled"] = True
         if port.revision_number is None:
             # Without revisions there is no compare and set: look as late as possible.
-            now = self.api.get(f"ports/{port.id}", PortAnswer).port
+            now = self.api.get(f"ports/{port.id}", "port", Port)
             if set(now.security_groups) != set(port.security_groups):
                 raise Conflict(f"the groups of the port {port.id} changed meanwhile")
         self.api.write("PUT", f"ports/{port.id}", {"port": body}, if_revision=port.revision_number)
