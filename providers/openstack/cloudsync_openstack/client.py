@@ -250,8 +250,8 @@ def _error_of(response: requests.Response) -> tuple[str, str]:
         answer = None
     inner = next(iter(answer.values()), None) if isinstance(answer, dict) else None
     message = inner if isinstance(inner, str) else at(inner, "message")
-    texts = str(at(inner, "type") or ""), str(message or response.reason)
-    return printable(texts[0])[:80], printable(texts[1])[:200]
+    text = str(message or response.reason or "no reason is given")
+    return printable(str(at(inner, "type") or ""))[:80], printable(text)[:200]
 
 
 def _next_marker(links: Any) -> dict[str, str] | None:
