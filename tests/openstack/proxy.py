@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from cloudsync.rules import RuleSet
 from tests.doubles.http import ApiError, Double, Request
-from tests.openstack.cloud import Project, call, lets_in
+from tests.openstack.cloud import Json, Project, call, lets_in
 
 FORWARDED = ("x-project-id", "x-user-id", "x-roles", "x-auth-token", "if-match")
 
@@ -28,7 +28,9 @@ class Named:
 class NeutronProxy(Double):
     """`page`: the most items the operator gives in one answer. `roles`: those of the login, instead
     of what the client says. `without`: keys that the server's answers lack, as on an old cloud.
-    `watching`: whether it notes what groups let in. A client that names no project means ours."""
+    `watching`: whether it notes what groups let in. `given`: rules that a new group has from its
+    creation, as the operator's templates give them; Neutron's own templates are for every project
+    of its tests at once. A client that names no project means ours."""
 
     def __init__(self, server: int) -> None:
         super().__init__()
@@ -38,6 +40,7 @@ class NeutronProxy(Double):
         self.roles: str | None = None
         self.without: frozenset[str] = frozenset()
         self.watching = True
+        self.given: tuple[Json, ...] = ()
         self.project.groups()  # the project's first call, which creates its group `default`
 
     @property
@@ -64,6 +67,10 @@ class NeutronProxy(Double):
             self.violations.append(f"{request.method} {request.path}: {json.dumps(answer)[:300]}")
         if status >= 400:
             raise ApiError(status, answer)
+        if self.given and (request.method, request.path) == ("POST", "/v2.0/security-groups"):
+            created = answer["security_group"]["id"]
+            self.project.add_rules(created, self.given)
+            answer = self.project.ask("GET", f"security-groups/{created}")
         if request.method != "GET" and self.watching:
             self._note()
         return status, self._older(answer)
