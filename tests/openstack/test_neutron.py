@@ -368,6 +368,23 @@ def test_at_quota_what_nothing_needs_goes_first(proxy: NeutronProxy) -> None:
     assert read(proxy).rules == meant(SSH, "tcp/443")  # type: ignore[union-attr]
 
 
+def test_at_quota_fewer_rules_that_say_the_same_are_written(proxy: NeutronProxy) -> None:
+    quarter, half = "udp/53 from 203.0.113.0/26", "udp/53 from 203.0.113.128/25"
+    there_is(proxy, SSH, quarter, tags=[tag_of(MARKER)])
+    used = proxy.project.details()["security_group_rule"]["used"]
+    proxy.project.quota(security_group_rule=used + 1)
+    wanted = (SSH, quarter, "udp/53 from 203.0.113.64/26", half)
+    steps = steps_to(proxy, spec_of(), *wanted, ssh=meant(SSH))
+    assert [step.kind for step in steps] == [StepKind.WIDEN, StepKind.NARROW]
+    assert [touched.target for touched in steps[1].touches] == [quarter]
+    writer = provider.open_writer(account_of(proxy))
+    for step in steps:
+        writer.run(step)
+        assert lets_in(proxy.project.group("web")) == meant(*wanted)
+    sources = [rule["remote_ip_prefix"] for rule in inbound(proxy) if rule["protocol"] == "udp"]
+    assert sources == ["203.0.113.0/24"]
+
+
 # The marker
 
 

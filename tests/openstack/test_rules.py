@@ -7,15 +7,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cloudsync.provider.errors import Unsupported
+from cloudsync.provider.single_rules import single_rules
 from cloudsync.rules import ANY, Rule, RuleSet, protocols
 from cloudsync.testing.language import meant, spelled
 from cloudsync_openstack.answers import GroupRule
 from cloudsync_openstack.rules import (
     INEXPRESSIBLE,
+    body_of,
     from_vendor,
     inexpressible,
     meaning_of,
-    new_rules,
 )
 from tests.openstack.cloud import lets_in
 
@@ -55,9 +56,9 @@ rules = st.builds(lambda selector, sources: Rule.of(*selector, sources), selecto
 @given(st.lists(rules, min_size=1, max_size=5))
 def test_law7_what_is_written_means_what_was_asked_for_or_is_refused(asked: list[Rule]) -> None:
     wanted = RuleSet.of(asked)
-    written = [new for rule in asked for new in new_rules(rule)]
+    written = [new for rule in asked for new in single_rules(rule)]
     bodies = [
-        {"remote_group_id": None, "remote_address_group_id": None, **new.body("g")}
+        {"remote_group_id": None, "remote_address_group_id": None, **body_of(new, "g")}
         for new in written
     ]
     refused = inexpressible(wanted)
@@ -76,7 +77,10 @@ def test_law7_what_is_written_means_what_was_asked_for_or_is_refused(asked: list
 def test_everything_is_one_rule_a_family_and_is_not_refused() -> None:
     wanted = meant("all")
     assert not inexpressible(wanted)
-    assert [new.body("g")["protocol"] for new in new_rules(Rule.of("all", "", ANY))] == [None, None]
+    assert [body_of(new, "g")["protocol"] for new in single_rules(Rule.of("all", "", ANY))] == [
+        None,
+        None,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -95,18 +99,21 @@ def test_law7_only_the_part_that_cannot_be_said_is_named(rule: str, refused: str
 def test_a_range_of_icmp_types_is_a_rule_for_each_type() -> None:
     asked = spelled("icmp/8-11 from 0.0.0.0/0")
     rule = Rule.of(asked.protocol, asked.ports, asked.sources)
-    found = [
-        (new.body("g")["port_range_min"], new.body("g")["port_range_max"])
-        for new in new_rules(rule)
+    bodies = [body_of(new, "g") for new in single_rules(rule)]
+    assert [(body["port_range_min"], body["port_range_max"]) for body in bodies] == [
+        (8, None),
+        (9, None),
+        (10, None),
+        (11, None),
     ]
-    assert found == [(8, None), (9, None), (10, None), (11, None)]
 
 
 def test_a_description_is_printable_and_short_enough() -> None:
     rule = Rule.of("tcp", "22", ANY)
-    new = next(iter(new_rules(rule, "a\x1b[31m\n" + "b" * 300)))
-    assert len(new.description) == 255
-    assert new.description.isprintable()
+    new = next(single_rules(rule, "a\x1b[31m\n" + "b" * 300))
+    description = body_of(new, "g")["description"]
+    assert len(description) == 255
+    assert description.isprintable()
 
 
 @pytest.mark.parametrize(

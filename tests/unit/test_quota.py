@@ -3,80 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cloudsync.provider.contract import FirewallSpec, StepKind, Target, Touched
+from cloudsync.provider.contract import FirewallSpec, StepKind, Target, Touched, VendorRule
 from cloudsync.provider.marker import Marker
-from cloudsync.provider.quota import Call, Difference, letting_in, within_quota
+from cloudsync.provider.quota import Call, within_quota
 from cloudsync.provider.selectors import single_selectors, type_and_code
 from cloudsync.provider.settings import FirewallSettings
+from cloudsync.provider.single_rules import Difference, SingleRule, letting_in
 from cloudsync.rules import ANY, Rule, RuleSet
+from cloudsync.rules.networks import ANY4
 
 SPEC = FirewallSpec("web", FirewallSettings(), Marker("shop", "web", "0123abcd"))
-SSH = RuleSet.of((Rule.of("tcp", "22", ANY),))
+SSH = RuleSet.of((Rule.of("tcp", "22", ANY4),))
 
 
-@dataclass(frozen=True)
-class Object:
-    """A rule of a vendor that counts each as one."""
-
-    ports: str
-
-    @property
-    def key(self) -> str:
-        return self.ports
-
-    @property
-    def lets_in(self) -> RuleSet:
-        return RuleSet.of((Rule.of("tcp", self.ports, ANY),))
+def added(*ports: str) -> list[SingleRule]:
+    return [SingleRule(Rule.of("tcp", each, ANY4)) for each in ports]
 
 
-def objects(*ports: str) -> tuple[Object, ...]:
-    return tuple(map(Object, ports))
+def there(*ports: str) -> list[VendorRule]:
+    return [VendorRule(each, RuleSet.of((Rule.of("tcp", each, ANY4),))) for each in ports]
 
 
-def planned(
-    present: Sequence[Object], wanted: Sequence[Object], quota: int
-) -> tuple[Call[Object], ...] | None:
-    """The calls from what is there to what is wanted and SSH, which is one of `wanted`."""
-    removing = tuple(rule for rule in present if rule not in wanted)
-    adding = tuple(rule for rule in wanted if rule not in present)
+def planned(present: Sequence[str], wanted: Sequence[str], quota: int) -> tuple[Call, ...] | None:
+    """The calls from the ports that are open to those that are wanted; SSH is one of them. Each of
+    them is a rule of its own as they were asked for."""
+    removing = there(*(ports for ports in present if ports not in wanted))
+    adding = added(*(ports for ports in wanted if ports not in present))
     touches = tuple(Touched(rule.key, "deletes", "", rule.key) for rule in removing)
     return within_quota(
-        present,
-        letting_in(present),
-        Target(SPEC, letting_in(wanted), SSH),
-        Difference(adding, removing, touches),
+        there(*present),
+        Target(SPEC, letting_in(added(*wanted)), SSH),
+        Difference(tuple(adding), tuple(removing), touches),
         lambda more, less: len(present) + len(more) - len(less) <= quota,
     )
 
 
-def said(calls: Sequence[Call[Object]] | None) -> list[str]:
+def said(calls: Sequence[Call] | None) -> list[str]:
     assert calls is not None
-    return [f"{call.kind} {' '.join(rule.key for rule in call.rules)}" for call in calls]
+    return [
+        " ".join((call.kind, *(rule.meaning.ports for rule in call.adding), *keys(call)))
+        for call in calls
+    ]
+
+
+def keys(call: Call) -> list[str]:
+    return [rule.key for rule in call.removing]
 
 
 def test_with_room_what_is_wanted_is_opened_before_anything_closes() -> None:
-    calls = planned(objects("22", "80"), objects("22", "443"), quota=3)
+    calls = planned(["22", "80"], ["22", "443"], quota=3)
     assert said(calls) == ["widen 443", "narrow 80"]
 
 
 def test_without_room_what_nothing_needs_goes_first() -> None:
-    calls = planned(objects("22", "80"), objects("22", "443"), quota=2)
+    calls = planned(["22", "80"], ["22", "443"], quota=2)
     assert said(calls) == ["narrow 80", "widen 443"]
 
 
 def test_law2_ssh_is_opened_before_anything_closes() -> None:
-    calls = planned(objects("80", "81"), objects("22", "443"), quota=3)
+    calls = planned(["80", "81"], ["22", "443"], quota=3)
     assert said(calls) == ["widen 22", "narrow 80 81", "widen 443"]
-    assert planned(objects("80", "81"), objects("22", "443"), quota=2) is None
+    assert planned(["80", "81"], ["22", "443"], quota=2) is None
 
 
 def test_law3_what_stays_wanted_in_another_spelling_goes_last() -> None:
-    present, wanted = objects("22", "80-90", "99"), objects("22", "80-85", "443")
+    present, wanted = ["22", "80-90", "99"], ["22", "80-85", "443"]
     assert said(planned(present, wanted, quota=4)) == [
         "narrow 99",
         "widen 80-85 443",
@@ -85,13 +80,20 @@ def test_law3_what_stays_wanted_in_another_spelling_goes_last() -> None:
 
 
 def test_what_does_not_fit_after_all_closings_is_left_to_the_provider() -> None:
-    assert planned(objects("22", "80"), objects("22", "443", "8443"), quota=2) is None
+    assert planned(["22", "80"], ["22", "443", "8443"], quota=2) is None
 
 
 def test_each_call_names_the_objects_that_it_removes() -> None:
-    calls = planned(objects("22", "80-90", "99"), objects("22", "80-85", "443"), quota=4)
+    calls = planned(["22", "80-90", "99"], ["22", "80-85", "443"], quota=4)
     assert calls is not None
     assert [[touched.key for touched in call.touches] for call in calls] == [["99"], [], ["80-90"]]
+
+
+def test_if_no_order_fits_the_fewest_rules_are_written_and_all_others_go() -> None:
+    calls = planned(["22", "70"], ["22", "80", "81", "82"], quota=3)
+    assert said(calls) == ["widen 80-82", "narrow 70"]
+    assert calls is not None
+    assert [touched.target for touched in calls[1].touches] == ["tcp/70 from 0.0.0.0/0"]
 
 
 ports = st.sampled_from(["22", "80", "80-90", "85-99", "443", "440-450", "8080", "1-65535"])
@@ -103,24 +105,23 @@ ports = st.sampled_from(["22", "80", "80-90", "85-99", "443", "440-450", "8080",
     st.integers(1, 9),
 )
 def test_law2_law3_and_the_quota_hold_after_each_call(
-    there: list[str], asked: list[str], quota: int
+    present: list[str], asked: list[str], quota: int
 ) -> None:
-    present, wanted = objects(*there), objects(*{*asked, "22"})
+    wanted = list(dict.fromkeys((*asked, "22")))
     calls = planned(present, wanted, max(quota, len(present)))
-    before, kept = letting_in(present), letting_in(present) & letting_in(wanted)
-    now = list(present)
+    before, target = letting_in(there(*present)), letting_in(added(*wanted))
+    now = {rule.key: rule.lets_in for rule in there(*present)}
     for call in calls or ():
-        if call.kind is StepKind.WIDEN:
-            now += call.rules
-        else:
-            now = [rule for rule in now if rule not in call.rules]
-        assert letting_in(now) == call.after
-        assert call.after.covers(kept)
-        assert (before | letting_in(wanted)).covers(call.after)
+        now |= {f"new {rule.meaning.ports}": rule.lets_in for rule in call.adding}
+        now = {key: lets_in for key, lets_in in now.items() if key not in keys(call)}
+        assert RuleSet.union(now.values()) == call.after
+        assert call.after.covers(before & target)
+        assert (before | target).covers(call.after)
         assert not before.covers(SSH) or call.after.covers(SSH)
+        assert call.kind is (StepKind.WIDEN if call.adding else StepKind.NARROW)
         assert len(now) <= max(quota, len(present))
     if calls is not None:
-        assert letting_in(now) == letting_in(wanted)
+        assert RuleSet.union(now.values()) == target
 
 
 @given(st.integers(0, 65535), st.integers(0, 65535))

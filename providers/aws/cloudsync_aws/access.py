@@ -13,14 +13,15 @@ from functools import partial
 from cloudsync.provider.access import Access, NeededFor, asked, of_quota, rows_of, unread
 from cloudsync.provider.contract import Account, FirewallSpec, Present, StepKind, Unreadable
 from cloudsync.provider.errors import Forbidden
+from cloudsync.provider.single_rules import FAMILIES, SingleRule
 from cloudsync.rules import Rule
 from cloudsync_aws import provider
 from cloudsync_aws.client import Api, WouldWork
-from cloudsync_aws.native import FAMILIES, Change, Found, change_of, creation, marked
-from cloudsync_aws.permissions import permissions_of
+from cloudsync_aws.native import Change, Found, change_of, creation, marked
+from cloudsync_aws.permissions import Permission
 from cloudsync_aws.reader import AwsReader
 
-_NEVER_WRITTEN = Rule.of("tcp", "1", ["192.0.2.1/32"])
+_NEVER_WRITTEN = Permission.of(SingleRule(Rule.of("tcp", "1", ["192.0.2.1/32"])))
 """Of TEST-NET-1."""
 _READING = Change("DescribeSecurityGroups", {})
 _READS: tuple[tuple[NeededFor, Change], ...] = (
@@ -71,7 +72,7 @@ def _writes(groups: Sequence[Present], specs: Sequence[FirewallSpec]) -> Iterato
     """As a run would do them."""
     for group in groups[:1]:
         for kind in (StepKind.WIDEN, StepKind.NARROW):
-            yield change_of(kind, permissions_of(_NEVER_WRITTEN, ""), group.id)
+            yield change_of(kind, [_NEVER_WRITTEN], group.id)
         yield marked(group.id, specs[0].marker)
     in_vpcs = [spec for spec in specs if provider.settings_of(spec).vpc_id]
     for spec in in_vpcs[:1]:

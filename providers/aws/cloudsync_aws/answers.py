@@ -6,7 +6,6 @@ botocore gives a field its type, but anything may be missing or empty.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Annotated
 
 from pydantic import AliasPath, ConfigDict, Field, IPvAnyAddress
@@ -73,8 +72,8 @@ class IpPermission(Answer):
     prefix_list_ids: Listed[Source] = ()
     user_id_group_pairs: Listed[Source] = ()
 
-    def permissions(self, lists: Lists, weights: Mapping[str, int]) -> Iterator[Permission]:
-        """The rules one by one; `Group.permissions` has the parameters."""
+    def permissions(self, lists: Lists) -> Iterator[Permission]:
+        """The rules one by one. Raises `UnknownPermission`."""
         selector = Selector.of(self.ip_protocol, self.from_port, self.to_port)
         selector.rule(ANY)  # raises whatever its sources are
         for source in (*self.ip_ranges, *self.ipv6_ranges):
@@ -87,11 +86,10 @@ class IpPermission(Answer):
         for source in self.prefix_list_ids:
             list_id, listed = source.prefix_list_id, lists.get(source.prefix_list_id)
             known = listed if isinstance(listed, NetworkSet) else None
-            weight = weights.get(list_id, 1)
-            yield Permission(selector, list_id, known, source.description, weight)
+            yield Permission(selector, list_id, known, source.description)
         for source in self.user_id_group_pairs:
             name = source.group_id or source.group_name or "?"
-            yield Permission(selector, f"the group {name}", None, source.description, weight=1)
+            yield Permission(selector, f"the group {name}", None, source.description)
 
 
 class Group(Tagged):
@@ -114,12 +112,9 @@ class Group(Tagged):
         named = (source for entry in self.ip_permissions for source in entry.prefix_list_ids)
         return {source.prefix_list_id for source in named}
 
-    def permissions(
-        self, lists: Lists, weights: Mapping[str, int] = MappingProxyType({})
-    ) -> list[Permission]:
-        """Its inbound rules, one by one. `weights`: what prefix lists cost of the quota, by id.
-        Raises `UnknownPermission`."""
-        return [rule for entry in self.ip_permissions for rule in entry.permissions(lists, weights)]
+    def permissions(self, lists: Lists) -> list[Permission]:
+        """Its inbound rules, one by one. Raises `UnknownPermission`."""
+        return [rule for entry in self.ip_permissions for rule in entry.permissions(lists)]
 
 
 class GroupName(Answer):

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
-from cloudsync.provider.contract import StepKind
+from cloudsync.provider.contract import StepKind, VendorRule
 from cloudsync.provider.marker import Marker, MarkerKeys
+from cloudsync.provider.single_rules import FAMILIES, SingleRule
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import Family
 from cloudsync_aws.permissions import Permission, request
 
-FAMILIES: tuple[Family, ...] = (4, 6)
 MARKER = MarkerKeys("cloudsync:owner", "cloudsync:firewall", "cloudsync:hosts")
 DESCRIPTION = "managed by cloudsync"
 """Of every group that is created; it can never be changed."""
@@ -27,27 +27,41 @@ class Found:
     """Inbound rules for each address family."""
     group_id: str = ""
     """Empty for a group that does not exist."""
-    permissions: tuple[Permission, ...] = ()
-    """Its rules about networks."""
+    permissions: Mapping[str, Permission] = field(default_factory=dict)
+    """Its rules about networks, by key."""
     others: int = 0
     """What its other rules cost of the quota, in both families."""
     weights: Mapping[str, int] = field(default_factory=dict)
     """What a rule by a prefix list costs of the quota, by the list's id."""
 
+    def cost(self, rules: Iterable[Permission], family: Family) -> int:
+        """What rules cost of the quota of a family: one by a prefix list costs it in both."""
+        return sum(
+            self.weights.get(rule.prefix_list, 1)
+            if rule.prefix_list
+            else (":" in rule.source) == (family == 6)
+            for rule in rules
+        )
+
     def used(self, family: Family) -> int:
-        """How many rules of the quota are used."""
-        return self.others + sum(permission.costs(family) for permission in self.permissions)
+        """How much of the quota is used."""
+        return self.others + self.cost(self.permissions.values(), family)
+
+    def of(
+        self, adding: Iterable[SingleRule], removing: Iterable[VendorRule] = ()
+    ) -> list[Permission]:
+        """Rules to add or to take away, as AWS has them."""
+        return [*map(Permission.of, adding), *(self.permissions[rule.key] for rule in removing)]
 
     def over(
-        self, family: Family, adding: Sequence[Permission], removing: Sequence[Permission] = ()
+        self, family: Family, adding: Iterable[SingleRule], removing: Iterable[VendorRule] = ()
     ) -> bool:
         """Whether what is added passes the quota of a family, with what is there and without what
         is removed. A family that gains nothing passes nothing."""
-        more = sum(permission.costs(family) for permission in adding)
-        less = sum(permission.costs(family) for permission in removing)
+        more, less = self.cost(self.of(adding), family), self.cost(self.of((), removing), family)
         return more > 0 and self.used(family) + more - less > self.quota
 
-    def has_room(self, adding: Sequence[Permission], removing: Sequence[Permission] = ()) -> bool:
+    def has_room(self, adding: Sequence[SingleRule], removing: Sequence[VendorRule]) -> bool:
         """Whether the quotas of both families have room."""
         return not any(self.over(family, adding, removing) for family in FAMILIES)
 

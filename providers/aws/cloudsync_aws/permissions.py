@@ -9,23 +9,16 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import field as attribute
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cloudsync.provider.contract import Kept, VendorRule
 from cloudsync.provider.descriptions import OUR_MARK, fitting
 from cloudsync.provider.errors import Unsupported
-from cloudsync.provider.selectors import (
-    numbers_of,
-    rule_of_numbers,
-    single_networks,
-    single_selectors,
-)
+from cloudsync.provider.selectors import numbers_of, rule_of_numbers
+from cloudsync.provider.single_rules import SingleRule
 from cloudsync.rules import ANY, NOTHING, NetworkSet, Rule, RuleSet, protocols
 from cloudsync.rules.frozen import dataclass
-from cloudsync.rules.networks import Family
 
 _NAMED = ("tcp", "udp", "icmp", "icmpv6")
 _NUMBERED = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
@@ -120,16 +113,16 @@ class Permission:
     """A network as the vendor spells it, the id of a prefix list, or a group for people."""
     networks: NetworkSet | None
     """What the source stands for; None for a group, and for a list that could not be read."""
-    description: str = attribute(default="", compare=False)
+    description: str = ""
     """As it is at the vendor, or is to be."""
-    weight: int = attribute(default=0, compare=False)
-    """What it costs of the quota in both families; 0 for a network, which costs 1 in its own."""
 
-    @property
-    def identity(self) -> tuple[object, ...]:
-        """What AWS calls the same rule: descriptions and the spelling of a network are not part of
-        it."""
-        return self.selector, self.prefix_list or self.networks
+    @classmethod
+    def of(cls, rule: SingleRule) -> Permission:
+        """A rule that is to be added."""
+        meaning = rule.meaning
+        source = rule.list_id or meaning.sources.written()[0]
+        description = plain(rule.description)
+        return cls(Selector.spelling(meaning), source, meaning.sources, description)
 
     @property
     def prefix_list(self) -> str:
@@ -183,38 +176,6 @@ class Permission:
         listed = self.prefix_list in lists or self.description.endswith(OUR_MARK)
         return self.networks is not None and (listed or not self.prefix_list)
 
-    def costs(self, family: Family) -> int:
-        """Rules of the quota of a family."""
-        return self.weight or int((":" in self.source) == (family == 6))
-
-
-def fewest_rules(rules: RuleSet, target: RuleSet) -> Iterator[Rule]:
-    """The fewest rules found that mean `rules`, a part of `target`; they may overlap within it.
-    Each is of one address family, since those count apart."""
-    everything = NetworkSet.union(rule.sources for rule in rules.where(target.everything_from()))
-    whole = (Rule.of("all", "", everything),) if everything else ()
-    rest = rules.apart_from_everything(everything)
-    families: tuple[Family, ...] = (4, 6)
-    for family in families:
-        missing = RuleSet.of(replace(rule, sources=rule.sources.family(family)) for rule in rest)
-        named = missing.of_protocols(*_NAMED)
-        for protocol in _NAMED:
-            yield from missing.of_protocols(protocol).fewest()
-        yield from missing - named
-        yield from (replace(rule, sources=rule.sources.family(family)) for rule in whole)
-
-
-def permissions_of(
-    rule: Rule, description: str, list_id: str = "", weight: int = 0
-) -> Iterator[Permission]:
-    """A rule as AWS has it: a permission for each of its ports and networks, or for a prefix list
-    that is its source and costs `weight` of the quota."""
-    for single in (rule,) if list_id else single_networks(rule):
-        source = list_id or single.sources.written()[0]
-        for piece in single_selectors(single):
-            selector = Selector.spelling(piece)
-            yield Permission(selector, source, piece.sources, plain(description), weight)
-
 
 def request(permissions: Iterable[Permission], *, described: bool) -> list[dict[str, Any]]:
     """`IpPermissions` of an API call, grouped by protocol and ports. `described`: each source
@@ -224,7 +185,7 @@ def request(permissions: Iterable[Permission], *, described: bool) -> list[dict[
         entry = grouped.setdefault(permission.selector, permission.selector.entry())
         if permission.prefix_list:
             field, name = "PrefixListIds", "PrefixListId"
-        elif permission.costs(6):
+        elif ":" in permission.source:
             field, name = "Ipv6Ranges", "CidrIpv6"
         else:
             field, name = "IpRanges", "CidrIp"

@@ -36,7 +36,6 @@ from cloudsync_aws.settings import DEFAULT_QUOTA, AwsAccount, AwsFirewall
 if TYPE_CHECKING:
     from cloudsync.provider.access import Access
     from cloudsync.provider.init import Starter
-    from cloudsync.provider.quota import Call
     from cloudsync_aws.client import Api
 
 _IGNORE = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
@@ -135,9 +134,13 @@ class AwsProvider(ProviderBase[AwsAccount, AwsFirewall]):
         if isinstance(ordered, Refusal):
             return ordered
         if present is None:
-            return (self._create(target, ordered),)
+            adding = [rule for call in ordered for rule in group.of(call.adding)]
+            return (self._create(target, adding),)
         steps = [
-            call.step(identity, change_of(call.kind, call.rules, group.group_id))
+            call.step(
+                identity,
+                change_of(call.kind, group.of(call.adding, call.removing), group.group_id),
+            )
             for call in ordered
         ]
         if target.marker is not None:
@@ -169,10 +172,9 @@ class AwsProvider(ProviderBase[AwsAccount, AwsFirewall]):
 
         return AwsWriter(self.open_client(account))
 
-    def _create(self, target: Target, ordered: Sequence[Call[Permission]]) -> Step:
+    def _create(self, target: Target, adding: Sequence[Permission]) -> Step:
         """A new group with all its rules."""
         spec = target.spec
-        adding = [permission for call in ordered for permission in call.rules]
         change = creation(self.name_of(spec), self.settings_of(spec).vpc_id, spec.marker, adding)
         summary = f'create the group "{self.identity(spec)}" with {count(len(adding), "rule")}'
         return Step(summary, StepKind.WIDEN, target.rules, native=change)

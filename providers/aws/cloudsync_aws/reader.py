@@ -64,7 +64,7 @@ class AwsReader(ReaderBase):
         listed = group.prefix_lists
         weights = self.lists.weights(listed)
         try:
-            every = group.permissions(self.lists.networks(listed), weights)
+            every = group.permissions(self.lists.networks(listed))
         except UnknownPermission as error:
             where = f"the group {group.group_name} ({group.group_id})"
             raise Unsupported(f"{where} has {error}") from None
@@ -83,8 +83,8 @@ class AwsReader(ReaderBase):
             native=Found(
                 account.rules_per_group,
                 group.group_id,
-                tuple(permissions),
-                sum(other.weight for other in others),
+                {permission.key: permission for permission in permissions},
+                sum(weights.get(other.prefix_list, 1) for other in others),
                 weights,
             ),
             lists=lists,

@@ -12,12 +12,13 @@ from functools import partial
 from cloudsync.provider.access import Access, NeededFor, asked, of_quota, rows_of, unread
 from cloudsync.provider.contract import Account, FirewallSpec, Unreadable
 from cloudsync.provider.errors import AuthError, Forbidden, NotFound, ProviderError
+from cloudsync.provider.single_rules import SingleRule
 from cloudsync.rules import ANY, Rule
 from cloudsync_openstack import provider
 from cloudsync_openstack.answers import Port, Quotas
 from cloudsync_openstack.client import Api
 from cloudsync_openstack.reader import OpenStackReader
-from cloudsync_openstack.rules import NewRule
+from cloudsync_openstack.rules import body_of
 
 _ROLES = "docs/providers/openstack.md has the roles"
 
@@ -55,7 +56,7 @@ def _ports(api: Api, specs: Sequence[FirewallSpec]) -> Access:
 
 
 def _writing(api: Api) -> Access:
-    rule = NewRule(Rule.of("tcp", "1", ANY.family(4))).body(str(uuid.uuid4()))
+    rule = body_of(SingleRule(Rule.of("tcp", "1", ANY.family(4))), str(uuid.uuid4()))
     row = asked(
         "create_security_group_rule",
         "apply",

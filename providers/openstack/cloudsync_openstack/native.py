@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from cloudsync.provider.marker import Marker
+from cloudsync.provider.single_rules import SingleRule
 from cloudsync.rules.frozen import dataclass
 from cloudsync_openstack.answers import Group, Port, Quotas
-from cloudsync_openstack.rules import NewRule
 
 CREATED = "managed by cloudsync"
 DEFAULT = "default"
@@ -53,13 +53,13 @@ class Create:
     name: str
     project: str
     marker: Marker
-    rules: tuple[NewRule, ...]
+    rules: tuple[SingleRule, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Add:
     group: str
-    rules: tuple[NewRule, ...]
+    rules: tuple[SingleRule, ...]
 
 
 @dataclass(frozen=True, slots=True)

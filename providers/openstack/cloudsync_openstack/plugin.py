@@ -7,7 +7,7 @@ each rule that goes is a call. What is wanted is opened before anything closes.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -24,15 +24,13 @@ from cloudsync.provider.contract import (
     Step,
     StepKind,
     Target,
-    VendorRule,
     Writer,
 )
-from cloudsync.provider.everything import with_everything
 from cloudsync.provider.phrases import count
-from cloudsync.provider.quota import Call, Difference, within_quota
-from cloudsync.provider.spelling import Spelling, spell
+from cloudsync.provider.quota import Call, within_quota
+from cloudsync.provider.single_rules import difference
 from cloudsync.provider.steps import take_marker_off, write_marker
-from cloudsync.rules import NOTHING, RuleSet
+from cloudsync.rules import RuleSet
 from cloudsync_openstack.answers import Group
 from cloudsync_openstack.native import (
     DEFAULT,
@@ -45,7 +43,7 @@ from cloudsync_openstack.native import (
     marked,
     tag_for,
 )
-from cloudsync_openstack.rules import MAX_DESCRIPTION, NewRule, inexpressible, new_rules
+from cloudsync_openstack.rules import MAX_DESCRIPTION, inexpressible
 from cloudsync_openstack.settings import OpenStackAccount, OpenStackFirewall
 
 if TYPE_CHECKING:
@@ -142,18 +140,14 @@ class OpenStackProvider(ProviderBase[OpenStackAccount, OpenStackFirewall]):
             rest_text = ", ".join(map(str, rest))
             return Refusal(f"Neutron has no rule that lets in only this: {rest_text}")
         rules = observed.vendor_rules if isinstance(observed, Present) else ()
-        spelling = spell(rules, target)
-        change: Difference[NewRule | VendorRule] = Difference(
-            _new(spelling, target), (*spelling.going, *spelling.redundant), spelling.touches()
-        )
-        before = observed.rules if isinstance(observed, Present) else NOTHING
-        calls = within_quota(rules, before, target, change, state.has_room)
+        change = difference(rules, target, list_families=True)
+        calls = within_quota(rules, target, change, state.has_room)
         if calls is None:
             return Refusal(_over_quota(state, len(change.adding), len(change.removing)))
         if isinstance(observed, Absent) or state.group is None:
             steps = [self._create(state, target, calls)]
         else:
-            marking = _marked(state.group, identity, target, before)
+            marking = _marked(state.group, identity, target, observed.rules)
             if isinstance(marking, Refusal):
                 return marking
             steps = [*marking, *(_changed(state.group, identity, call) for call in calls)]
@@ -183,11 +177,9 @@ class OpenStackProvider(ProviderBase[OpenStackAccount, OpenStackFirewall]):
 
         return OpenStackWriter(self.open_client(account))
 
-    def _create(
-        self, state: Found, target: Target, calls: Sequence[Call[NewRule | VendorRule]]
-    ) -> Step:
+    def _create(self, state: Found, target: Target, calls: Sequence[Call]) -> Step:
         """A new group with all its rules."""
-        name, adding = self.name_of(target.spec), _added(calls)
+        name, adding = self.name_of(target.spec), tuple(r for call in calls for r in call.adding)
         change = Create(name, state.project, target.spec.marker, adding)
         summary = f'create the group "{name}" with {count(len(adding), "rule")}'
         return Step(summary, StepKind.WIDEN, target.rules, native=change)
@@ -203,22 +195,6 @@ class OpenStackProvider(ProviderBase[OpenStackAccount, OpenStackFirewall]):
         change = Attach(group, state.project, self.name_of(target.spec), tuple(ports.values()))
         summary = f'attach "{identity}" to {", ".join(targets)}'
         yield Step(summary, StepKind.ATTACH, target.rules, targets, change)
-
-
-def _new(spelling: Spelling, target: Target) -> tuple[NewRule, ...]:
-    """The rules of Neutron to write, each once: its identity has no description."""
-    rules = [
-        rule
-        for written in with_everything(spelling, target)
-        for rule in new_rules(written.rule, written.description, written.list_id)
-        if not (rule.list_id and _is_there(rule, spelling.staying))
-    ]
-    return tuple({(rule.meaning, rule.list_id): rule for rule in rules}.values())
-
-
-def _is_there(rule: NewRule, staying: Sequence[VendorRule]) -> bool:
-    """Whether the same rule by an address group stays: of one of two families, say."""
-    return any(r.list_id == rule.list_id and r.lets_in.covers(rule.lets_in) for r in staying)
 
 
 def _marked(
@@ -241,16 +217,11 @@ def _marked(
     return (write_marker(identity, now, Mark(group, target.marker), warning),)
 
 
-def _changed(group: Group, identity: str, call: Call[NewRule | VendorRule]) -> Step:
+def _changed(group: Group, identity: str, call: Call) -> Step:
     """The rules to add or to delete, as a step."""
-    if call.kind is StepKind.WIDEN:
-        return call.step(identity, Add(group.id, _added((call,))))
-    return call.step(identity, Delete(tuple(rule.key for rule in call.rules)))
-
-
-def _added(calls: Iterable[Call[NewRule | VendorRule]]) -> tuple[NewRule, ...]:
-    """The rules that calls add."""
-    return tuple(rule for call in calls for rule in call.rules if isinstance(rule, NewRule))
+    if call.adding:
+        return call.step(identity, Add(group.id, call.adding))
+    return call.step(identity, Delete(tuple(rule.key for rule in call.removing)))
 
 
 def _over_quota(state: Found, adding: int, going: int) -> str:

@@ -11,7 +11,7 @@ Measured on Neutron 29, and told by its drivers:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
@@ -20,14 +20,9 @@ from cloudsync.provider.answers import networks_of, printable
 from cloudsync.provider.contract import Kept, VendorRule
 from cloudsync.provider.descriptions import OUR_MARK, fitting
 from cloudsync.provider.errors import Unsupported
-from cloudsync.provider.selectors import (
-    numbers_of,
-    rule_of_numbers,
-    single_networks,
-    single_selectors,
-)
+from cloudsync.provider.selectors import numbers_of, rule_of_numbers
+from cloudsync.provider.single_rules import SingleRule
 from cloudsync.rules import ANY, NetworkSet, Rule, RuleSet, protocols
-from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import Family
 from cloudsync_openstack.answers import GroupRule
 
@@ -53,39 +48,23 @@ INEXPRESSIBLE = RuleSet.of(
 """What no rule of Neutron says without letting more in."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewRule:
-    """One rule to write."""
-
-    meaning: Rule
-    """One protocol or all of them, one selector that Neutron can say, one network."""
-    description: str = ""
-    list_id: str = ""
-    """The address group that is its source, and that holds the networks of `meaning`."""
-    key: str = ""
-    """Neutron gives it its id once it is there."""
-
-    @property
-    def lets_in(self) -> RuleSet:
-        return RuleSet.of((self.meaning,))
-
-    def body(self, group: str) -> dict[str, Any]:
-        """The rule in a request to create it in the group with this id."""
-        family = 4 if self.meaning.sources.family(4) else 6
-        first, last = numbers_of(self.meaning)
-        body = {
-            "security_group_id": group,
-            "direction": "ingress",
-            "ethertype": f"IPv{family}",
-            "protocol": _protocol(self.meaning),
-            "port_range_min": first,
-            "port_range_max": last,
-        }
-        if self.list_id:
-            body["remote_address_group_id"] = self.list_id
-        else:
-            body["remote_ip_prefix"] = self.meaning.sources.cidrs()[0]
-        return body | ({"description": self.description} if self.description else {})
+def body_of(rule: SingleRule, group: str) -> dict[str, Any]:
+    """A rule in a request to create it in the group with this id."""
+    meaning, text = rule.meaning, fitting(printable(rule.description), MAX_DESCRIPTION)
+    first, last = numbers_of(meaning)
+    body = {
+        "security_group_id": group,
+        "direction": "ingress",
+        "ethertype": "IPv4" if meaning.sources.family(4) else "IPv6",
+        "protocol": _protocol(meaning),
+        "port_range_min": first,
+        "port_range_max": last,
+    }
+    if rule.list_id:
+        body["remote_address_group_id"] = rule.list_id
+    else:
+        body["remote_ip_prefix"] = meaning.sources.cidrs()[0]
+    return body | ({"description": text} if text else {})
 
 
 def from_vendor(
@@ -146,16 +125,6 @@ def meaning_of(rule: GroupRule) -> Rule:
         return rule_of_numbers(protocol, rule.port_range_min, rule.port_range_max, sources)
     except ValueError:
         raise Unsupported(f"a rule that cannot be understood ({printable(rule.id)[:40]})") from None
-
-
-def new_rules(rule: Rule, description: str = "", list_id: str = "") -> Iterator[NewRule]:
-    """The rules of Neutron that a rule of ours is: one for each network, protocol and ICMP type; by
-    an address group one for each address family instead."""
-    text = fitting(printable(description), MAX_DESCRIPTION)
-    by_family = (replace(rule, sources=rule.sources.family(family)) for family in _EVERYWHERE)
-    for single in by_family if list_id else single_networks(rule):
-        for piece in single_selectors(single) if single.sources else ():
-            yield NewRule(piece, text, list_id)
 
 
 def inexpressible(rules: RuleSet) -> RuleSet:

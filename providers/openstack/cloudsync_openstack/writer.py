@@ -12,8 +12,8 @@ from functools import partial
 from cloudsync.provider.answers import at, understood
 from cloudsync.provider.contract import Step
 from cloudsync.provider.errors import Conflict, ProviderError
-from cloudsync.provider.quota import letting_in
 from cloudsync.provider.several import Several, expected, unless_gone
+from cloudsync.provider.single_rules import SingleRule, letting_in
 from cloudsync.rules.frozen import dataclass
 from cloudsync_openstack.answers import Group, Port
 from cloudsync_openstack.client import Api
@@ -30,7 +30,7 @@ from cloudsync_openstack.native import (
     oldest,
     tag_for,
 )
-from cloudsync_openstack.rules import NewRule, from_vendor
+from cloudsync_openstack.rules import body_of, from_vendor
 
 _GROUP = "security_group"
 DELETES_AT_ONCE = 4
@@ -86,7 +86,7 @@ class OpenStackWriter:
             unless_gone(self._deleting(f"security-groups/{group.id}"))
             raise Conflict(f"another run created the group {change.name!r} ({first.id}) meanwhile")
 
-    def _complete(self, group: Group, wanted: tuple[NewRule, ...]) -> None:
+    def _complete(self, group: Group, wanted: tuple[SingleRule, ...]) -> None:
         """Bring a new group to the wanted rules. A cloud may give new groups inbound rules of its
         own: those that are not wanted go, those that are need not be written."""
         given, _ = from_vendor(group.inbound)
@@ -96,10 +96,10 @@ class OpenStackWriter:
         self._add(group.id, missing)
         self._delete(tuple(rule.key for rule in given if not target.covers(rule.lets_in)))
 
-    def _add(self, group: str, rules: tuple[NewRule, ...]) -> None:
+    def _add(self, group: str, rules: tuple[SingleRule, ...]) -> None:
         if not rules:
             return
-        body = {"security_group_rules": [rule.body(group) for rule in rules]}
+        body = {"security_group_rules": [body_of(rule, group) for rule in rules]}
         expected(partial(self.api.write, "POST", "security-group-rules", body))
 
     def _delete(self, rules: tuple[str, ...]) -> None:
