@@ -101,7 +101,6 @@ class OpenStackReader(ReaderBase):
         """The servers and ports the firewalls are about: a call for all ports, one for floating
         addresses, one for servers' names, one for address groups if a rule has one."""
         projects = self._projects(specs)
-        unread: list[str] = []
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="openstack") as pool:
             for project in projects:
                 pool.submit(self._ports, project)
@@ -109,22 +108,20 @@ class OpenStackReader(ReaderBase):
             groups = self.groups(specs)
             named_by_rules = any(group.names_addresses for group in groups)
             addresses = self._addresses() if named_by_rules else {}
-        names = _tolerated(
+        names, unnamed = _tolerated(
             servers,
             "servers are known by id, not by name: {}; a server that only bears the name of a host "
             "was not recognized",
-            unread,
         )
-        addressed = _tolerated(
+        addressed, unaddressed = _tolerated(
             floating,
             "floating addresses could not be read: {}; a port that has one counts as unreachable",
-            unread,
         )
         own = self.api.project
         firewalls = {g.id: with_rules(listed(g, specs, own), g, addresses) for g in groups}
         ports = [port for project in projects for port in self._ports(project)]
         by_id = {server.id: server.name for server in names}
-        return fleet(specs, firewalls, ports, by_id, addressed, unread)
+        return fleet(specs, firewalls, ports, by_id, addressed, (*unnamed, *unaddressed))
 
     def marked(
         self,
@@ -298,12 +295,10 @@ def _managed_by(group: Group) -> tuple[str, ...]:
 
 
 def _tolerated(
-    future: Future[tuple[Result, ...]], unless: str, unread: list[str]
-) -> tuple[Result, ...]:
-    """What was listed; nothing if that failed, and `unread` then has the sentence `unless`, with
-    the reason in it."""
+    future: Future[tuple[Result, ...]], unless: str
+) -> tuple[tuple[Result, ...], tuple[str, ...]]:
+    """What was listed; nothing if that failed, and the sentence `unless` with the reason in it."""
     try:
-        return future.result()
+        return future.result(), ()
     except ProviderError as error:
-        unread.append(unless.format(error.message))
-        return ()
+        return (), (unless.format(error.message),)
