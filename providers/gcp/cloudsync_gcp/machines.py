@@ -8,7 +8,8 @@ could not be read of them is reported on the machines it is about.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import ip_address
 from typing import Annotated, Any
 
@@ -17,20 +18,16 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from cloudsync.provider.answers import Model, NotUnderstood
 from cloudsync.provider.contract import FirewallSpec
 from cloudsync.provider.errors import AuthError, NotFound, Unsupported
-from cloudsync.provider.machines import (
-    ActingFirewall,
-    Action,
-    Fleet,
-    Interface,
-    Marked,
-    ObservedMachine,
-    Stage,
-    StageRule,
-    families_of,
-    public_addresses,
+from cloudsync.provider.machines import ActingFirewall, Fleet, Marked, public_addresses
+from cloudsync.provider.ordered_fleet import (
+    Layer,
+    LayeredInterface,
+    LayeredMachine,
+    Layers,
+    Party,
+    fleet_of,
 )
 from cloudsync.provider.phrases import first_of
-from cloudsync.rules.networks import NOWHERE
 from cloudsync_gcp import provider
 from cloudsync_gcp.client import Api, Part
 from cloudsync_gcp.denials import SPARED
@@ -39,10 +36,7 @@ from cloudsync_gcp.ownership import Owners, is_left_over
 from cloudsync_gcp.policies import (
     AFTER,
     VPC,
-    Layer,
-    Layers,
     NetworkName,
-    Party,
     Policies,
     acting_of,
     in_order,
@@ -153,22 +147,10 @@ def fleet(
     api: Api, rules: Sequence[VpcRule], owned: Owners, specs: Sequence[FirewallSpec]
 ) -> Fleet:
     """Raises `ProviderError`."""
-    instances = instances_of(api)
     networks = _Networks(api, rules, owned, specs)
-    machines = [
-        _machine(instance, networks, specs, concerns)
-        for instance in instances
-        if (concerns := _concerns(instance, specs))
-    ]
+    machines = [_machine(instance, networks, specs) for instance in instances_of(api)]
     exist = {spec.name for spec in owned.values() if spec is not None}
-    used = {spec.name for spec in specs for each in instances if each.is_target_of(spec)}
-    return Fleet(tuple(machines), frozenset(exist - used), NOT_EVALUATED)
-
-
-def _concerns(instance: Instance, specs: Sequence[FirewallSpec]) -> frozenset[str]:
-    return frozenset(
-        spec.name for spec in specs if instance.is_target_of(spec) or instance.name in spec.hosts
-    )
+    return fleet_of(machines, specs, exist, NOT_EVALUATED, SPARED)
 
 
 def marked_firewalls(rules: Sequence[VpcRule], owner: str, owned: Owners) -> tuple[Marked, ...]:
@@ -240,7 +222,7 @@ class _Networks:
         )
         policies = [*effective.policies, *regional.policies]
         layers = in_order(vpc, policies, about.order, network)
-        return replace(layers, unknown=(*unread, *unknown, *unknown_there, *layers.unknown))
+        return Layers(layers, (*unread, *unknown, *unknown_there))
 
     def _read(
         self, what: str, path: str, model: type[Model], query: Mapping[str, str] | None = None
@@ -256,45 +238,30 @@ class _Networks:
 
 
 def _machine(
-    instance: Instance,
-    networks: _Networks,
-    specs: Sequence[FirewallSpec],
-    concerns: frozenset[str],
-) -> ObservedMachine:
-    interfaces, unknown, kept = [], [], []
-    for nic in instance.network_interfaces:
-        addresses = public_addresses(nic.external)
-        layers = networks.on(nic.network, instance.region, public=bool(addresses))
-        stages = layers.stages(instance.party)
-        unknown += [f"{nic.name}: {text}" for text in layers.unknown]
-        kept += [text for layer in layers.layers for text in layer.kept]
-        # A firewall that has no rules yet acts on its targets all the same.
-        ours = [acting_of("", spec) for spec in specs if instance.has_target(spec, nic.network)]
-        acting = tuple(dict.fromkeys((*(rule.firewall for rule in _in_effect(stages)), *ours)))
-        interfaces.append(Interface(nic.name, families_of(addresses), stages, addresses, acting))
-    denies_others = any(
-        rule.firewall.of is not None and rule.action is Action.DENY
-        for interface in interfaces
-        for rule in _in_effect(interface.stages)
-    )
-    return ObservedMachine(
-        id=instance.id,
-        name=instance.name,
-        kind="instance",
-        interfaces=tuple(interfaces),
-        concerns=concerns,
-        unknown=tuple(dict.fromkeys(unknown)),
-        kept=tuple(dict.fromkeys(kept)),
-        spared=SPARED if denies_others else NOWHERE,
+    instance: Instance, networks: _Networks, specs: Sequence[FirewallSpec]
+) -> LayeredMachine:
+    return LayeredMachine(
+        instance.id,
+        instance.name,
+        "instance",
+        instance.party,
+        acting=frozenset(spec.name for spec in specs if instance.is_target_of(spec)),
+        interfaces=partial(_interfaces, instance, networks, specs),
         metadata=_metadata(instance),
     )
 
 
-def _in_effect(stages: Sequence[Stage]) -> Iterator[StageRule]:
-    """Rules that let something in or stop it; those that hand everything on act as little as
-    disabled ones."""
-    rules = (rule for stage in stages for rule in stage.rules)
-    return (rule for rule in rules if not rule.disabled and rule.action is not Action.NEXT)
+def _interfaces(
+    instance: Instance, networks: _Networks, specs: Sequence[FirewallSpec]
+) -> list[LayeredInterface]:
+    """Raises `ProviderError`."""
+    interfaces = []
+    for nic in instance.network_interfaces:
+        addresses = public_addresses(nic.external)
+        layers = networks.on(nic.network, instance.region, public=bool(addresses))
+        ours = [acting_of("", spec) for spec in specs if instance.has_target(spec, nic.network)]
+        interfaces.append(LayeredInterface(nic.name, addresses, layers, ours))
+    return interfaces
 
 
 def _metadata(instance: Instance) -> str:

@@ -27,8 +27,8 @@ from pydantic import ConfigDict, Field
 
 from cloudsync.provider.answers import networks_of, printable
 from cloudsync.provider.contract import FirewallSpec
-from cloudsync.provider.machines import ActingFirewall, Action, Stage, StageRule
-from cloudsync.rules.frozen import dataclass
+from cloudsync.provider.machines import ActingFirewall, Action, StageRule
+from cloudsync.provider.ordered_fleet import Layer, Party
 from cloudsync.rules.networks import ANY, NetworkSet
 from cloudsync_gcp import provider
 from cloudsync_gcp.vpc_rules import Entry, GoogleAnswer, Texts, VpcRule, traffic_of
@@ -179,42 +179,9 @@ class Policy(GoogleAnswer):
         return ActingFirewall(self.name, name, _KINDS.get(self.type, "firewall policy"))
 
 
-Party = frozenset[str]
-"""The tags and service accounts of an instance, by which rules name it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A policy, or the VPC rules of a network."""
-
-    name: str
-    rules: Sequence[tuple[StageRule, Party]] = ()
-    """Each with its target tags and service accounts; without any it is for everybody."""
-    kept: Sequence[str] = ()
-    """What other machines may reach through it."""
-    unknown: Sequence[str] = ()
-    """What of it could not be understood."""
-
-    def stage(self, party: Party) -> Stage:
-        """As it is on one instance."""
-        on_it = (rule for rule, targets in self.rules if not targets or targets & party)
-        return Stage(self.name, tuple(on_it))
-
-
-@dataclass(frozen=True, slots=True)
-class Layers:
-    """Everything that acts in one network and region, in order."""
-
-    layers: Sequence[Layer]
-    unknown: Sequence[str] = ()
-
-    def stages(self, party: Party) -> tuple[Stage, ...]:
-        """As they are on one instance; what is left after them is denied."""
-        stages = [layer.stage(party) for layer in self.layers]
-        return (*stages[:-1], replace(stages[-1], otherwise=Action.DENY))
-
-
-def in_order(vpc: Layer, policies: Sequence[Policy], order: str, network: NetworkName) -> Layers:
+def in_order(
+    vpc: Layer, policies: Sequence[Policy], order: str, network: NetworkName
+) -> list[Layer]:
     """`policies`: as they were answered, hierarchical ones from the organisation down."""
     # A region's answer may repeat what the network's has.
     unique = {(policy.type, policy.name): policy for policy in policies}
@@ -225,14 +192,9 @@ def in_order(vpc: Layer, policies: Sequence[Policy], order: str, network: Networ
         key=lambda policy: (policy.rank, 0 if policy.type == _HIERARCHY else policy.priority),
     )
     layers = [_policy_layer(policy, network) for policy in ordered]
-    strange = (policy.acting for policy in ordered if policy.type not in _KINDS)
-    unknown = [
-        *(text for layer in (vpc, *layers) for text in layer.unknown),
-        *(f"{acting} is of a kind that is not known here" for acting in strange),
-    ]
     before_vpc = [policy for policy in ordered if order == BEFORE or policy.rank < _RANKS[_GLOBAL]]
     layers.insert(len(before_vpc), vpc)
-    return Layers(layers, unknown)
+    return layers
 
 
 def vpc_layer(
@@ -303,6 +265,8 @@ def _policy_layer(policy: Policy, network: NetworkName) -> Layer:
     rules: list[tuple[StageRule, Party]] = []
     kept: list[str] = []
     unknown: list[str] = []
+    if policy.type not in _KINDS:
+        unknown.append(f"{policy.acting} is of a kind that is not known here")
     for answer in policy.rules:
         try:
             rule = PolicyRule.model_validate(answer)
