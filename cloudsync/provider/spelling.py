@@ -83,14 +83,16 @@ class Spelling:
         return (*going, *redundant)
 
 
-def spell(rules: Sequence[VendorRule], target: Target) -> Spelling:
+def spell(rules: Sequence[VendorRule], target: Target, *, by_sources: bool = False) -> Spelling:
     """Decide over every vendor rule and every rule asked for.
 
     `rules`: `Present.vendor_rules`, none for a firewall that does not exist. Without
-    `target.asked` the fewest rules that say what is missing are written.
+    `target.asked` the fewest rules that say what is missing are written. `by_sources`: the
+    provider writes one rule for everything from the same sources, so that what is asked for from
+    different ones is not joined, though it is for the same ports.
     """
     staying, going, covered = _sorted_out(rules, target)
-    writing = _joined(_uncovered(target.asked, covered))
+    writing = _joined(_uncovered(target.asked, covered), by_sources=by_sources)
     unasked = _unasked(staying, target.asked)
     writing += _joined(_unlisted(target.asked, staying, unasked, writing))
     rest = target.rules - covered - RuleSet.of(written.rule for written in writing)
@@ -167,15 +169,16 @@ def _unlisted(
     return unlisted
 
 
-def _joined(writing: Iterable[Written]) -> list[Written]:
-    """The same with fewer rules, as a person would put them: one for the same ports, none for what
-    another covers, one range for neighbours that are for the same thing and from the same sources.
-    Ports that lie side by side by chance stay apart (21 of a container, 22 of SSH), so that each
-    rule says what it is for."""
-    by_ports: dict[tuple[Ports, str], list[Written]] = {}
+def _joined(writing: Iterable[Written], *, by_sources: bool = False) -> list[Written]:
+    """The same with fewer rules, as a person would put them: one for the same ports (if not
+    `by_sources`), none for what another covers, one range for neighbours that are for the same
+    thing and from the same sources. Ports that lie side by side by chance stay apart (21 of a
+    container, 22 of SSH), so that each rule says what it is for."""
+    alike: dict[tuple[Ports, str, NetworkSet], list[Written]] = {}
     for written in writing:
-        by_ports.setdefault((_ports(written.rule), written.list_id), []).append(written)
-    left = _not_covered([_together(several) for several in by_ports.values()])
+        sources = written.rule.sources if by_sources else NOWHERE
+        alike.setdefault((_ports(written.rule), written.list_id, sources), []).append(written)
+    left = _not_covered([_together(several) for several in alike.values()])
     ranges: list[Written] = []
     for written in sorted(
         left, key=lambda w: (w.rule.protocol, w.list_id, w.rule.sources.cidrs(), w.rule.first)

@@ -1,26 +1,29 @@
 """What becomes of each VPC rule of a firewall, and which rules are written new.
 
-A rule that fits stays as it is. Existing rules and wishes are matched by what they share:
+The kit's `spell` says which rules stay, which lose something and what is to be written. As much of
+that as can be is put into rules that are there:
 
-| an existing rule                                | a wish                   | then                |
-|-------------------------------------------------|--------------------------|---------------------|
-| has a generated name and the same sources       | any ports                | it is extended      |
-| has a generated name, all of it is in the wish  | same ports, more sources | it becomes the wish |
-| loses something, and all that stays of it is in | shares something with it | it becomes the wish |
-| the wish                                        |                          |                     |
-| anything else                                   |                          | a new rule          |
+| an existing rule                              | what is written               | then             |
+|-----------------------------------------------|-------------------------------|------------------|
+| loses something                               | has ports of it, from some of | it lets in these |
+|                                               | its sources                   | ports from there |
+| has a generated name                          | has the same sources          | it gains ports   |
+| has a generated name, all of it was asked for | has the same ports            | it gains sources |
+| from more sources                             |                               |                  |
+| anything else                                 |                               | a new rule       |
 
-What is left of a rule that loses something is one VPC rule again (ports x sources); other parts of
-it are wishes. Sources that are tags or service accounts stay in their rule, with its ports.
+Sources that are tags or service accounts stay in their rule, with its ports.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from cloudsync.provider.contract import Target
+from cloudsync.provider.contract import Target, VendorRule
+from cloudsync.provider.everything import with_everything
+from cloudsync.provider.spelling import spell
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY4, ANY6, NetworkSet
@@ -28,22 +31,20 @@ from cloudsync_gcp import provider
 from cloudsync_gcp.names import is_for_everybody
 from cloudsync_gcp.native import Firewall, Owned
 from cloudsync_gcp.vpc_rules import VpcRule
-from cloudsync_gcp.wishes import Wish, asked_rules, wishes
+from cloudsync_gcp.wishes import MAX_RANGES, Wish, wishes
 
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """One existing rule: what it is, and what of it stays."""
+    """One existing rule: what it is, and what it comes to be."""
 
     owned: Owned
     content: RuleSet
     """What it lets in once it is put right."""
-    stays: RuleSet
-    """What of that stays in this rule, as one VPC rule."""
-    gain: Wish | None = None
-    """The wish that it comes to express."""
+    after: RuleSet
+    """What it lets in after the plan."""
     redundant: bool = False
-    """Whether it goes although all of it stays open, by other rules."""
+    """Whether all of it stays open by other rules."""
 
     @property
     def rule(self) -> VpcRule:
@@ -53,14 +54,7 @@ class Fate:
     @property
     def loses(self) -> bool:
         """Whether something of it closes or moves to another rule."""
-        return self.stays != self.content or self.redundant
-
-    @property
-    def after(self) -> RuleSet:
-        """What the rule lets in after the plan."""
-        if self.redundant:
-            return NOTHING
-        return self.stays if self.gain is None else self.stays | self.gain.allowed
+        return not self.after.covers(self.content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,123 +67,139 @@ class Match:
 
 def match(firewall: Firewall, target: Target) -> Match:
     """Decide over every allow rule and every rule asked for."""
-    contents = [(owned, _content(owned, target)) for owned in firewall.allowances]
-    intact = RuleSet.union(lets_in for _, lets_in in contents if target.rules.covers(lets_in))
-    fates = [_fate(owned, content, intact, target) for owned, content in contents]
-    covered = RuleSet.union(fate.stays for fate in fates)
+    fates, missing = _spelled(firewall, target)
+    for number, fate in enumerate(fates):
+        if fate.loses and (parts := _parts(fate, missing, firewall, target)):
+            wish, part = max(parts, key=lambda each: _preference(fate.rule, each[1]))
+            fates[number] = replace(fate, after=part)
+            if _sources(part) == wish.sources:
+                missing[wish.sources] = replace(wish, allowed=wish.allowed - part)
     new: list[Wish] = []
-    for wish in wishes(target, covered):
+    for wish in (wish for wish in missing.values() if wish.allowed):
         place = _place(wish, fates, firewall, target)
         if place is None:
             new.append(wish)
         else:
-            fates[place] = replace(fates[place], gain=wish)
-    return Match(tuple(_without_redundant(fates, new, target)), tuple(new))
+            after = fates[place].after | wish.allowed
+            fates[place] = replace(fates[place], after=after, redundant=False)
+    going = (replace(fate, after=NOTHING) if fate.redundant else fate for fate in fates)
+    return Match(tuple(going), tuple(new))
+
+
+def _spelled(firewall: Firewall, target: Target) -> tuple[list[Fate], dict[NetworkSet, Wish]]:
+    """The rules, those that lose something without anything, and by its sources what is to be
+    written besides the others."""
+    contents = [(owned, _content(owned, target)) for owned in firewall.allowances]
+    right = RuleSet.union(owned.effect for owned, _ in contents if not owned.wrong) & target.rules
+    twice = {
+        owned.name
+        for owned, content in contents
+        if owned.wrong and _may_go(owned, target) and right.covers(content)
+    }
+    objects = (
+        VendorRule(owned.name, content, ours=_may_go(owned, target))
+        for owned, content in contents
+        if owned.name not in twice
+    )
+    spelling = spell(tuple(objects), target, by_sources=True)
+    going = {rule.key for rule in spelling.going}
+    redundant = twice.union(rule.key for rule in spelling.redundant)
+    fates = [
+        Fate(owned, content, NOTHING if owned.name in going else content, owned.name in redundant)
+        for owned, content in contents
+    ]
+    writing = wishes(tuple(with_everything(spelling, target)))
+    return fates, {wish.sources: wish for wish in writing}
 
 
 def _content(owned: Owned, target: Target) -> RuleSet:
     return owned.rule.matches if owned.wrong and target.reapply else owned.effect
 
 
-def _fate(owned: Owned, content: RuleSet, intact: RuleSet, target: Target) -> Fate:
-    """`intact`: what rules that lose nothing let in; nothing is to be left of one that does only to
-    repeat it."""
-    stays = content & target.rules
-    if stays == content:
-        return Fate(owned, content, stays)
-    if not owned.rule.other_sources:
-        stays = stays - intact
-    return Fate(owned, content, _one_rule(owned.rule, stays, owned))
+def _may_go(owned: Owned, target: Target) -> bool:
+    """Whether it goes if others let in the same."""
+    right = target.reapply or not owned.wrong
+    return owned.generated and not owned.rule.other_sources and right
 
 
-def _one_rule(rule: VpcRule, stays: RuleSet, owned: Owned) -> RuleSet:
-    """The part of `stays` that is ports x sources and is left to the rule."""
-    parts = {
-        sources: RuleSet.of(allowed for allowed in stays if allowed.sources == sources)
-        for sources in dict.fromkeys(allowed.sources for allowed in stays)
-    }
-    if rule.other_sources:
+def _parts(
+    fate: Fate, missing: Mapping[NetworkSet, Wish], firewall: Firewall, target: Target
+) -> list[tuple[Wish, RuleSet]]:
+    """What a rule that loses something may go on to let in, as one VPC rule: the wishes that it
+    could do a part of, and that part."""
+    parts = []
+    for wish in missing.values():
+        part = wish.allowed & fate.rule.reaches
+        if not _may_gain(part - fate.content, fate.owned, firewall, target):
+            part = part & fate.content
         # Its tags and accounts keep all its ports, so that only sources may go.
-        parts = {s: ports for s, ports in parts.items() if ports == rule.matches.where(s)}
-    if rule.sources in parts:
-        return parts[rule.sources]
-    if not parts or (owned.generated and is_for_everybody(rule.name)):
-        return NOTHING
-    return parts[max(parts, key=lambda sources: (len(parts[sources].regions), sources.cidrs()))]
+        whole = part == fate.rule.reaches.where(_sources(part))
+        if (
+            part & fate.content
+            and (whole or not fate.rule.other_sources)
+            and _may_be_for(_sources(part), fate.owned)
+        ):
+            parts.append((wish, part))
+    return parts
+
+
+def _preference(rule: VpcRule, part: RuleSet) -> tuple[object, ...]:
+    return _sources(part) == rule.sources, len(tuple(part)), _sources(part).cidrs()
 
 
 def _place(wish: Wish, fates: Sequence[Fate], firewall: Firewall, target: Target) -> int | None:
-    """The number of the rule that comes to express a wish, if one can: one that is extended before
-    one that becomes it."""
+    """The number of the rule that comes to let it in too, if one can: one that gains ports before
+    one that gains sources."""
     free = [
         (number, fate)
         for number, fate in enumerate(fates)
-        if fate.gain is None
-        and (target.reapply or not fate.owned.wrong)
-        and _right_priority(fate.rule, wish, firewall, target)
-    ]
-    extended = (number for number, fate in free if _extends(fate, wish))
-    becoming = (number for number, fate in free if _becomes(fate, wish, target))
-    return next(chain(extended, becoming), None)
-
-
-def _right_priority(rule: VpcRule, wish: Wish, firewall: Firewall, target: Target) -> bool:
-    """Whether a rule with its priority does for the wish what a new one would do."""
-    settings = provider.settings_of(target.spec)
-    if rule.priority == settings.new_priority:
-        return True
-    if settings.priority is not None:
-        return False
-    passed = (denial for denial in firewall.foreign_denials if denial.priority > rule.priority)
-    return not any(denial.matches & wish.allowed for denial in passed)
-
-
-def _extends(fate: Fate, wish: Wish) -> bool:
-    return (
-        fate.owned.generated
+        if fate.owned.generated
         and not fate.rule.other_sources
-        and fate.rule.sources == wish.sources
-        and all(stay.sources == wish.sources for stay in fate.stays)
+        and _may_gain(wish.allowed, fate.owned, firewall, target)
+    ]
+    ports = (
+        number
+        for number, fate in free
+        if (_sources(fate.after) or fate.rule.sources) == wish.sources
+    )
+    sources = (number for number, fate in free if _is_part_of(fate, wish))
+    return next(chain(ports, sources), None)
+
+
+def _sources(rules: RuleSet) -> NetworkSet:
+    return NetworkSet.union(rule.sources for rule in rules)
+
+
+def _is_part_of(fate: Fate, wish: Wish) -> bool:
+    """Whether the wish is for the same ports from more sources."""
+    both = _sources(fate.after) | wish.sources
+    return (
+        _ports(fate.after) == _ports(wish.allowed)
+        and wish.whole.covers(fate.after)
+        and not (both.v4 and both.v6)
+        and len(both.written()) <= MAX_RANGES
+        and _may_be_for(both, fate.owned)
     )
 
 
-def _becomes(fate: Fate, wish: Wish, target: Target) -> bool:
-    rule = fate.rule
-    if not (wish.allowed & fate.content and _may_have(fate, wish)):
-        return False
-    if not fate.loses and (not fate.owned.generated or rule.other_sources):
-        return False
-    shared = wish.sources & rule.sources
-    same_ports = wish.allowed.where(shared) == rule.matches.where(shared)
-    if not same_ports and (rule.other_sources or not fate.loses):
-        return False
-    return wish.allowed.covers(fate.content & target.rules)
+def _ports(rules: RuleSet) -> set[tuple[str, int, int]]:
+    return {(rule.protocol, rule.first, rule.last) for rule in rules}
 
 
-def _may_have(fate: Fate, wish: Wish) -> bool:
+def _may_be_for(sources: NetworkSet, owned: Owned) -> bool:
     """Whether its name still says the truth."""
-    everybody = fate.owned.generated and is_for_everybody(fate.rule.name)
-    return not everybody or wish.sources in (ANY4, ANY6)
+    everybody = owned.generated and is_for_everybody(owned.name)
+    return not everybody or sources in (ANY4, ANY6)
 
 
-def _without_redundant(
-    fates: Sequence[Fate], new: Iterable[Wish], target: Target
-) -> Iterator[Fate]:
-    """A rule of ours that was not asked for goes if others let in the same."""
-    asked = {rule.sources for rule in asked_rules(target)}
-    elsewhere = [wish.allowed for wish in new]
-    for number, fate in enumerate(fates):
-        others = (*elsewhere, *(other.after for other in fates[number + 1 :]))
-        if _unasked(fate, asked, target) and RuleSet.union(others).covers(fate.stays):
-            yield replace(fate, redundant=True)
-        else:
-            elsewhere.append(fate.after)
-            yield fate
-
-
-def _unasked(fate: Fate, asked: Collection[NetworkSet], target: Target) -> bool:
-    if not fate.owned.generated or not fate.stays or fate.gain or fate.rule.other_sources:
+def _may_gain(gain: RuleSet, owned: Owned, firewall: Firewall, target: Target) -> bool:
+    """Whether the rule, with its priority, does for this what a new one would do."""
+    if not gain:
+        return True
+    if owned.wrong and not target.reapply:
         return False
-    if fate.owned.wrong:
-        return target.reapply
-    return bool(asked) and not any(stay.sources in asked for stay in fate.stays)
+    settings, priority = provider.settings_of(target.spec), owned.rule.priority
+    if settings.priority is not None or priority == settings.new_priority:
+        return priority == settings.new_priority
+    passed = (denial for denial in firewall.foreign_denials if denial.priority > priority)
+    return not any(denial.matches & gain for denial in passed)

@@ -61,11 +61,11 @@ def described(owned: Owned, description: str) -> Write:
 
 def _of_fate(fate: Fate, target: Target) -> Iterator[Write]:
     owned, after, now = fate.owned, fate.after, fate.owned.effect
-    if not after and fate.loses:
-        yield _leaving(owned, now, target, redundant=fate.redundant)
-        return
     put_right = bool(owned.wrong and target.reapply and fate.content)
     if after == fate.content and not put_right:
+        return
+    if not after:
+        yield _leaving(owned, now, target, redundant=fate.redundant)
         return
     body = _updated(owned, after, target)
     loses = bool(now - after)

@@ -1,15 +1,14 @@
-"""The VPC rules to write: what was asked for and the rules that stay do not let in yet.
+"""The VPC rules to write: what the kit's `spell` says is missing, as Google's rules can say it.
 
-A VPC rule has sources of one family, at most 256, and all ports for them together. It is written as
-it was asked for, never as the difference to what is open already (law 4).
+A VPC rule has sources of one family, at most 256, and all ports for them together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from cloudsync.provider.contract import Target
 from cloudsync.provider.selectors import beyond
+from cloudsync.provider.spelling import Written
 from cloudsync.rules import Rule, RuleSet, protocols
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NetworkSet
@@ -25,36 +24,36 @@ class Wish:
     """One family, at most 256 networks."""
     allowed: RuleSet
     """What it lets in, all of it from all of `sources`."""
+    whole: RuleSet
+    """The same with all the sources that were asked for; some are let in already."""
 
 
-def wishes(target: Target, covered: RuleSet) -> tuple[Wish, ...]:
-    """What has to be written besides rules that stay and let in `covered`, one wish a source
-    set."""
-    missing = list(_asked(target, covered))
-    rest = target.rules - covered - RuleSet.of(missing)
-    missing += [piece for rule in _fewest(rest) for piece in _by_family(rule)]
-    chunks: dict[NetworkSet, list[Rule]] = {}
-    for rule in sorted(missing, key=lambda each: bool(each.sources.v6)):
-        cidrs = rule.sources.written()
-        for start in range(0, len(cidrs), MAX_RANGES):
-            sources = NetworkSet.of(cidrs[start : start + MAX_RANGES])
-            chunks.setdefault(sources, []).append(
-                Rule(rule.protocol, rule.first, rule.last, sources)
-            )
-    return tuple(Wish(sources, RuleSet.of(rules)) for sources, rules in chunks.items())
-
-
-def _by_family(rule: Rule) -> Iterator[Rule]:
-    """The rule for IPv4 and the rule for IPv6, as far as it has such sources."""
+def wishes(writing: Sequence[Written]) -> tuple[Wish, ...]:
+    """One wish a source set, those for IPv4 first."""
+    together: dict[NetworkSet, list[Written]] = {}
     for family in (4, 6):
-        if sources := rule.sources.family(family):
-            yield Rule(rule.protocol, rule.first, rule.last, sources)
+        for written in writing:
+            for sources in _chunks(written.rule.sources.family(family)):
+                together.setdefault(sources, []).append(written)
+    return tuple(
+        Wish(
+            sources,
+            RuleSet.of(from_only(written.rule, sources) for written in several),
+            RuleSet.of(written.whole for written in several),
+        )
+        for sources, several in together.items()
+    )
 
 
-def asked_rules(target: Target) -> Iterator[Rule]:
-    """What was asked for, one family a rule."""
-    for asked in target.asked:
-        yield from _by_family(asked.rule)
+def _chunks(sources: NetworkSet) -> Iterator[NetworkSet]:
+    cidrs = sources.written()
+    for start in range(0, len(cidrs), MAX_RANGES):
+        yield NetworkSet.of(cidrs[start : start + MAX_RANGES])
+
+
+def from_only(rule: Rule, sources: NetworkSet) -> Rule:
+    """The rule for other sources."""
+    return Rule(rule.protocol, rule.first, rule.last, sources)
 
 
 def inexpressible(rules: RuleSet, known: Iterable[str]) -> RuleSet:
@@ -66,17 +65,3 @@ def inexpressible(rules: RuleSet, known: Iterable[str]) -> RuleSet:
         for rule in beyond(rules, known)
         if rule.has_ports and (rule.first, rule.last) != protocols.EVERY_PORT
     )
-
-
-def _asked(target: Target, covered: RuleSet) -> Iterator[Rule]:
-    for rule in asked_rules(target):
-        wanted = RuleSet.of((rule,))
-        if not covered.covers(wanted):
-            # A part of it may be refused, or mean nothing in this family.
-            yield from (rule,) if target.rules.covers(wanted) else wanted & target.rules
-
-
-def _fewest(rules: RuleSet) -> list[Rule]:
-    everything = rules.everything_from()
-    apart = rules.apart_from_everything(everything)
-    return [*apart, *([Rule.of("all", "", everything)] if everything else [])]

@@ -1,0 +1,134 @@
+"""Which VPC rule comes to let in what is asked for. No call is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cloudsync.provider.contract import Asked, FirewallSpec, Present, Refusal, Target
+from cloudsync.provider.marker import Marker
+from cloudsync.rules import RuleSet
+from cloudsync.testing.language import meant
+from cloudsync_gcp import provider
+from cloudsync_gcp.native import Writes
+from cloudsync_gcp.ownership import firewall_of, owners
+from cloudsync_gcp.settings import GcpFirewall
+from cloudsync_gcp.vpc_rules import VpcRule, marked, parse
+
+MARK = Marker("shop", "web", "0123abcd")
+SPEC = FirewallSpec("web", GcpFirewall(target_tags=["web"], enforce="allow", name="web"), MARK)
+OFFICE, HOME = "203.0.113.0/24", "198.51.100.0/24"
+MANY = [f"10.{n}.0.0/24" for n in range(255)]
+
+
+def vpc_rule(name: str, ports: str, *sources: str, **fields: Any) -> VpcRule:
+    """A rule of ours for TCP."""
+    entry = {"IPProtocol": "tcp", "ports": ports.split(",")}
+    base = {"targetTags": ["web"], "description": marked(MARK), "sourceRanges": list(sources)}
+    return parse({"name": name, "allowed": [entry], **base, **fields})
+
+
+def writes(there: list[VpcRule], *asked: str) -> dict[str, str]:
+    """By the rule's name, what is sent about it and what it lets in then."""
+    firewall = firewall_of(SPEC, there, owners(there, [SPEC]))
+    before = RuleSet.union(owned.effect for owned in firewall.owned)
+    wishes = tuple(Asked(rule) for text in asked for rule in meant(text))
+    target = Target(SPEC, meant(*asked), asked=wishes)
+    steps = provider.plan_steps(Present("web", before, MARK, native=firewall), target)
+    assert not isinstance(steps, Refusal)
+    return {
+        write.name: f"{write.method} {'; '.join(map(str, write.after))}".strip()
+        for step in steps
+        if isinstance(step.native, Writes)
+        for write in step.native.writes
+    }
+
+
+def listed(*sources: str) -> str:
+    return f"tcp/443 from {','.join(sources)}"
+
+
+def test_a_list_that_grows_is_one_update_of_its_rule() -> None:
+    there = [vpc_rule("web-v4-00000000", "443", OFFICE)]
+    assert writes(there, listed(OFFICE, HOME)) == {
+        "web-v4-00000000": f"update tcp/443 from {HOME}, {OFFICE}"
+    }
+
+
+def test_a_list_that_grows_by_another_family_gets_a_second_rule() -> None:
+    there = [vpc_rule("web-v4-00000000", "443", OFFICE)]
+    (write,) = writes(there, listed(OFFICE, "2001:db8::/32")).values()
+    assert write == "insert tcp/443 from 2001:db8::/32"
+
+
+def test_a_list_that_grows_past_what_a_rule_takes_gets_a_second_rule() -> None:
+    there = [vpc_rule("web-v4-00000000", "443", *MANY)]
+    assert list(writes(there, listed(*MANY, OFFICE))) == ["web-v4-00000000"]
+    (write,) = writes(there, listed(*MANY, OFFICE, HOME)).values()
+    assert write == f"insert tcp/443 from {HOME}, {OFFICE}"
+
+
+def test_of_a_list_in_two_rules_one_network_that_goes_is_one_update() -> None:
+    more = [f"172.16.{n}.0/24" for n in range(0, 40, 2)]
+    there = [
+        vpc_rule("web-v4-00000000", "443", OFFICE, *MANY),
+        vpc_rule("web-v4-11111111", "443", *more),
+    ]
+    assert list(writes(there, listed(*MANY, *more))) == ["web-v4-00000000"]
+
+
+def test_what_is_asked_for_apart_stays_apart_though_it_is_for_the_same_port() -> None:
+    there = [vpc_rule("web-v4-00000000", "443", OFFICE)]
+    (write,) = writes(there, listed(OFFICE), listed(HOME)).values()
+    assert write == f"insert tcp/443 from {HOME}"
+    assert sorted(writes([], listed(OFFICE), listed(HOME), f"tcp/80 from {HOME}").values()) == [
+        f"insert tcp/443 from {OFFICE}",
+        f"insert tcp/80 from {HOME}; tcp/443 from {HOME}",
+    ]
+
+
+def test_a_name_for_everybody_is_given_to_no_list() -> None:
+    there = [vpc_rule("web-any4", "443", OFFICE)]
+    assert "web-any4" not in writes(there, listed(OFFICE, HOME))
+
+
+def test_of_what_is_left_of_a_rule_the_part_with_its_own_sources_stays_in_it() -> None:
+    there = [vpc_rule("web-by-hand", "22,80", "0.0.0.0/0")]
+    for ports in (("22", "80"), ("80", "22")):
+        closed, stays = ports
+        assert (
+            writes(there, f"tcp/{closed} from {OFFICE}", f"tcp/{stays} from any4")["web-by-hand"]
+            == f"update tcp/{stays} from 0.0.0.0/0"
+        )
+
+
+def test_a_rule_that_people_named_gets_no_port_when_it_loses_one() -> None:
+    there = [vpc_rule("web-by-hand", "22,80", OFFICE)]
+    asked = (f"tcp/22 from {OFFICE}", f"tcp/9100 from {OFFICE}")
+    assert sorted(writes(there, *asked).values()) == [
+        f"insert tcp/9100 from {OFFICE}",
+        f"update tcp/22 from {OFFICE}",
+    ]
+
+
+def test_a_rule_does_not_become_one_that_has_nothing_of_it() -> None:
+    there = [vpc_rule("web-by-hand", "443", OFFICE)]
+    assert sorted(writes(there, listed(HOME)).values()) == [
+        "delete",
+        f"insert tcp/443 from {HOME}",
+    ]
+
+
+def test_a_rule_gets_no_source_whose_denial_it_would_pass() -> None:
+    there = [vpc_rule("web-v4-00000000", "443", OFFICE, "192.0.2.0/24", priority=900)]
+    asked = listed(OFFICE, HOME)
+    assert writes(there, asked) == {"web-v4-00000000": f"update tcp/443 from {HOME}, {OFFICE}"}
+    denial = {
+        "name": "block",
+        "priority": 950,
+        "denied": [{"IPProtocol": "all"}],
+        "sourceRanges": [HOME],
+    }
+    assert sorted(writes([*there, parse(denial)], asked).values()) == [
+        f"insert tcp/443 from {HOME}, {OFFICE}",
+        f"update tcp/443 from {OFFICE}",
+    ]
