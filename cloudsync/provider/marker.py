@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field
 from types import MappingProxyType
 
+from cloudsync.provider.descriptions import fitting
 from cloudsync.rules.frozen import dataclass
 
 _NONE: Mapping[str, str] = MappingProxyType({})
@@ -158,8 +159,40 @@ class MarkerName:
         return tuple(ranks[min(ranks)]) if ranks else ()
 
 
+@dataclass(frozen=True, slots=True)
+class MarkerText:
+    """A marker in front of a description, for vendors without labels and tags:
+    `cloudsync owner=shop firewall=web hosts=0123abcd: what people wrote`."""
+
+    longest: int
+    """How many characters the vendor takes; a longer description is cut, and says so."""
+
+    def read(self, description: str) -> Marker | None:
+        """The marker in a description."""
+        match = _TEXT.fullmatch(description)
+        return Marker(match[1], match[2], match[3]) if match else None
+
+    def write(self, marker: Marker, words: str = "") -> str:
+        """A description with the marker, and after it what people wrote or who needs it."""
+        head = f"cloudsync owner={marker.owner} firewall={marker.firewall} hosts={marker.hosts}"
+        return fitting(f"{head}: {_harmless(words)}" if words else head, self.longest)
+
+    def remove(self, description: str) -> str:
+        """What people wrote; words of a label that look like a marker are never left as one."""
+        match = _TEXT.fullmatch(description)
+        return _harmless(match[4] or "") if match else description
+
+
+_TEXT = re.compile(
+    r"cloudsync owner=([a-z0-9-]+) firewall=([a-z0-9._-]+) hosts=([0-9a-f]{8})(?:: (.*))?",
+    re.DOTALL,
+)
 _NAME = re.compile(r"(.+)\.([a-z][a-z0-9-]{0,19})\.([0-9a-f]{8})")
 _KINDS = ("owner", "firewall", "hosts")
+
+
+def _harmless(words: str) -> str:
+    return f"'{words}" if _TEXT.match(words) else words
 
 
 def _only(values: set[str]) -> str:

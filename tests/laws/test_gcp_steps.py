@@ -20,7 +20,7 @@ from cloudsync_gcp import provider
 from cloudsync_gcp.native import Firewall, Write, Writes
 from cloudsync_gcp.ownership import firewall_of, owners
 from cloudsync_gcp.settings import GcpFirewall
-from cloudsync_gcp.vpc_rules import marked, parse
+from cloudsync_gcp.vpc_rules import MARKER, parse
 from tests.effort import examples
 from tests.world import rules
 
@@ -54,7 +54,9 @@ bodies = st.fixed_dictionaries(
         "targetTags": st.sampled_from([["web"], ["web"], ["web"], ["web", "db"], ["db"], []]),
         "network": st.sampled_from(["global/networks/default"] * 4 + ["global/networks/other"]),
         "direction": st.just("INGRESS"),
-        "description": st.sampled_from([marked(MARK), marked(MARK, "by hand"), "by hand"]),
+        "description": st.sampled_from(
+            [MARKER.write(MARK), MARKER.write(MARK, "by hand"), "by hand"]
+        ),
         "logConfig": st.sampled_from([{"enable": False}, {"enable": True}]),
     }
 )

@@ -12,7 +12,7 @@ from cloudsync_gcp import provider
 from cloudsync_gcp.native import Writes
 from cloudsync_gcp.ownership import firewall_of, owners
 from cloudsync_gcp.settings import GcpFirewall
-from cloudsync_gcp.vpc_rules import VpcRule, marked, parse
+from cloudsync_gcp.vpc_rules import MARKER, VpcRule, parse
 
 MARK = Marker("shop", "web", "0123abcd")
 SPEC = FirewallSpec("web", GcpFirewall(target_tags=["web"], enforce="allow", name="web"), MARK)
@@ -23,7 +23,7 @@ MANY = [f"10.{n}.0.0/24" for n in range(255)]
 def vpc_rule(name: str, ports: str, *sources: str, **fields: Any) -> VpcRule:
     """A rule of ours for TCP."""
     entry = {"IPProtocol": "tcp", "ports": ports.split(",")}
-    base = {"targetTags": ["web"], "description": marked(MARK), "sourceRanges": list(sources)}
+    base = {"targetTags": ["web"], "description": MARKER.write(MARK), "sourceRanges": list(sources)}
     return parse({"name": name, "allowed": [entry], **base, **fields})
 
 

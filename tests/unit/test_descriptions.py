@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from cloudsync.provider.descriptions import OUR_MARK, fitting
 from cloudsync.provider.marker import Marker
 from cloudsync_aws.permissions import plain as at_aws
-from cloudsync_gcp.vpc_rules import MAX_DESCRIPTION, marked
+from cloudsync_gcp.vpc_rules import MARKER, MAX_DESCRIPTION
 from cloudsync_hetzner.rules import plain as at_hetzner
 
 
@@ -29,6 +29,6 @@ def test_every_vendor_keeps_the_mark_of_a_long_description() -> None:
     for written in (at_aws(whole), at_hetzner(whole) or ""):
         assert len(written) <= 255
         assert written.endswith(f"... {OUR_MARK}")
-    at_google = marked(Marker("shop", "web", "01234567"), whole)
+    at_google = MARKER.write(Marker("shop", "web", "01234567"), whole)
     assert len(at_google) <= MAX_DESCRIPTION
     assert at_google.endswith(f"... {OUR_MARK}")

@@ -25,7 +25,7 @@ from cloudsync_gcp import provider
 from cloudsync_gcp.names import denial_family, free_denial_name
 from cloudsync_gcp.native import Firewall, Owned, Write
 from cloudsync_gcp.settings import GcpFirewall
-from cloudsync_gcp.vpc_rules import VpcRule, marked, new_resource
+from cloudsync_gcp.vpc_rules import MARKER, VpcRule, new_resource
 
 TARGET = "the denial of everything else"
 _TEXT = "what no rule of this firewall lets in from the Internet is denied here"
@@ -182,7 +182,7 @@ def _write(firewall: Firewall, family: str, denial: Owned | None) -> Write | Non
         return None
     new = free_denial_name(firewall.prefix, family, firewall.names)
     name = new if denial is None else denial.name
-    sources, description = DENIED[family].cidrs(), marked(marker, _TEXT)
+    sources, description = DENIED[family].cidrs(), MARKER.write(marker, _TEXT)
     body = new_resource(name, settings, settings.denial_priority, sources, description)
     body["denied"] = [{"IPProtocol": "all"}]
     if denial is None:

@@ -30,7 +30,7 @@ from cloudsync.rules.networks import ANY4, ANY6, NetworkSet
 from cloudsync_gcp import provider
 from cloudsync_gcp.names import is_for_everybody
 from cloudsync_gcp.native import Firewall, Owned
-from cloudsync_gcp.vpc_rules import VpcRule
+from cloudsync_gcp.vpc_rules import VpcRule, sources_of
 from cloudsync_gcp.wishes import MAX_RANGES, Wish, wishes
 
 
@@ -72,7 +72,7 @@ def match(firewall: Firewall, target: Target) -> Match:
         if fate.loses and (parts := _parts(fate, missing, firewall, target)):
             wish, part = max(parts, key=lambda each: _preference(fate.rule, each[1]))
             fates[number] = replace(fate, after=part)
-            if _sources(part) == wish.sources:
+            if sources_of(part) == wish.sources:
                 missing[wish.sources] = replace(wish, allowed=wish.allowed - part)
     new: list[Wish] = []
     for wish in (wish for wish in missing.values() if wish.allowed):
@@ -133,18 +133,18 @@ def _parts(
         if not _may_gain(part - fate.content, fate.owned, firewall, target):
             part = part & fate.content
         # Its tags and accounts keep all its ports, so that only sources may go.
-        whole = part == fate.rule.reaches.where(_sources(part))
+        whole = part == fate.rule.reaches.where(sources_of(part))
         if (
             part & fate.content
             and (whole or not fate.rule.other_sources)
-            and _may_be_for(_sources(part), fate.owned)
+            and _may_be_for(sources_of(part), fate.owned)
         ):
             parts.append((wish, part))
     return parts
 
 
 def _preference(rule: VpcRule, part: RuleSet) -> tuple[object, ...]:
-    return _sources(part) == rule.sources, len(tuple(part)), _sources(part).cidrs()
+    return sources_of(part) == rule.sources, len(tuple(part)), sources_of(part).cidrs()
 
 
 def _place(wish: Wish, fates: Sequence[Fate], firewall: Firewall, target: Target) -> int | None:
@@ -160,19 +160,15 @@ def _place(wish: Wish, fates: Sequence[Fate], firewall: Firewall, target: Target
     ports = (
         number
         for number, fate in free
-        if (_sources(fate.after) or fate.rule.sources) == wish.sources
+        if (sources_of(fate.after) or fate.rule.sources) == wish.sources
     )
     sources = (number for number, fate in free if _is_part_of(fate, wish))
     return next(chain(ports, sources), None)
 
 
-def _sources(rules: RuleSet) -> NetworkSet:
-    return NetworkSet.union(rule.sources for rule in rules)
-
-
 def _is_part_of(fate: Fate, wish: Wish) -> bool:
     """Whether the wish is for the same ports from more sources."""
-    both = _sources(fate.after) | wish.sources
+    both = sources_of(fate.after) | wish.sources
     return (
         _ports(fate.after) == _ports(wish.allowed)
         and wish.whole.covers(fate.after)

@@ -14,12 +14,11 @@ from typing import Any, Literal
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Target, Touched
 from cloudsync.rules import NOTHING, RuleSet
-from cloudsync.rules.networks import NetworkSet
 from cloudsync_gcp import provider
 from cloudsync_gcp.matching import Fate, Match
 from cloudsync_gcp.names import free_name
 from cloudsync_gcp.native import Firewall, Owned, Write
-from cloudsync_gcp.vpc_rules import allowed_entries, marked, new_resource
+from cloudsync_gcp.vpc_rules import MARKER, allowed_entries, new_resource, sources_of
 
 
 def writes_of(firewall: Firewall, matched: Match, target: Target) -> list[Write]:
@@ -41,7 +40,7 @@ def apart(write: Write, target: Target, taken: Collection[str]) -> Iterator[Writ
     if not (write.gains and write.loses) or write.owned is None:
         yield write
         return
-    rule, sources = write.owned.rule, _sources(write.after)
+    rule, sources = write.owned.rule, sources_of(write.after)
     if rule.sources == sources:
         both = write.before | write.after
         body = _updated(write.owned, both, target)
@@ -82,7 +81,7 @@ def _leaving(owned: Owned, before: RuleSet, target: Target, *, redundant: bool =
     rule = owned.rule
     reason = "other rules let in the same" if redundant else "what it lets in closes"
     if rule.other_sources:
-        body = rule.resource() | {"description": marked(target.spec.marker, rule.text)}
+        body = rule.resource() | {"description": MARKER.write(target.spec.marker, rule.text)}
         body.pop("sourceRanges", None)
         touched = _touched(owned, f"{reason}, except from {', '.join(rule.other_sources)}")
         return Write("update", rule.name, body, before, owned=owned, touched=touched)
@@ -107,8 +106,9 @@ def _update(
 
 def _insert(name: str, allowed: RuleSet, target: Target, log: dict[str, Any] | None) -> Write:
     settings = provider.settings_of(target.spec)
-    priority, description = settings.new_priority, marked(target.spec.marker, _who(allowed, target))
-    body = new_resource(name, settings, priority, _sources(allowed).written(), description)
+    priority, sources = settings.new_priority, sources_of(allowed).written()
+    description = MARKER.write(target.spec.marker, _who(allowed, target))
+    body = new_resource(name, settings, priority, sources, description)
     body["allowed"] = allowed_entries(allowed)
     if log:
         body["logConfig"] = log
@@ -124,19 +124,15 @@ def _updated(owned: Owned, allowed: RuleSet, target: Target) -> dict[str, Any]:
     body = rule.resource() | {
         "priority": settings.new_priority if behind else rule.priority,
         "disabled": False,
-        "description": marked(target.spec.marker, who),
+        "description": MARKER.write(target.spec.marker, who),
     }
     entries = allowed_entries(allowed)
     if rule.denied or entries != allowed_entries(rule.matches):
         body["allowed"] = entries
-    if (sources := _sources(allowed)) != rule.sources:
+    if (sources := sources_of(allowed)) != rule.sources:
         body["sourceRanges"] = list(sources.written())
     body.pop("denied", None)
     return body
-
-
-def _sources(allowed: RuleSet) -> NetworkSet:
-    return NetworkSet.union(rule.sources for rule in allowed)
 
 
 def _who(allowed: RuleSet, target: Target) -> str:

@@ -13,7 +13,7 @@ from cloudsync_gcp import denials, provider
 from cloudsync_gcp.matching import match
 from cloudsync_gcp.native import Firewall, Write, Writes
 from cloudsync_gcp.rewriting import apart, described, writes_of
-from cloudsync_gcp.vpc_rules import marked
+from cloudsync_gcp.vpc_rules import MARKER
 from cloudsync_gcp.wishes import inexpressible
 
 
@@ -103,5 +103,5 @@ def _marking(firewall: Firewall, target: Target, stages: Sequence[Stage[Write]])
         if target.marker not in (None, owned.rule.marker) and owned.name not in written
     )
     marker = target.spec.marker
-    marks = [described(owned, marked(marker, owned.rule.text)) for owned in unmarked]
+    marks = [described(owned, MARKER.write(marker, owned.rule.text)) for owned in unmarked]
     return Stage(f'write the owner marker of "{firewall.prefix}"', StepKind.MARK, marks)

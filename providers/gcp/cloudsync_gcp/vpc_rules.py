@@ -7,7 +7,6 @@ no way to keep those that are newer than it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
@@ -17,18 +16,14 @@ from pydantic import AliasChoices, ConfigDict, Field, ValidationError, field_val
 from pydantic.alias_generators import to_camel
 
 from cloudsync.provider.answers import Answer, Echoed, networks_of
-from cloudsync.provider.descriptions import fitting
 from cloudsync.provider.errors import Unsupported
-from cloudsync.provider.marker import Marker
+from cloudsync.provider.marker import Marker, MarkerText
 from cloudsync.rules import NOTHING, Rule, RuleSet, protocols
 from cloudsync.rules.networks import ANY, ANY4, NOWHERE, NetworkSet
 from cloudsync_gcp.settings import GcpFirewall
 
 MAX_DESCRIPTION = 2048
-_MARKER = re.compile(
-    r"cloudsync owner=([a-z0-9-]+) firewall=([a-z0-9._-]+) hosts=([0-9a-f]{8})(?:: (.*))?",
-    re.DOTALL,
-)
+MARKER = MarkerText(MAX_DESCRIPTION)
 # What the API takes by name; everything else goes by its number.
 _WRITTEN_BY_NAME = ("tcp", "udp", "icmp", "esp", "ah", "ipip", "sctp")
 _WITH_PORTS = ("tcp", "udp", "sctp")
@@ -71,6 +66,11 @@ class Entry(Echoed):
 def traffic_of(entries: Iterable[Entry], sources: NetworkSet) -> RuleSet:
     """What entries are about, from these sources. Raises `ValueError`."""
     return RuleSet.of(rule for entry in entries for rule in entry.traffic(sources))
+
+
+def sources_of(rules: RuleSet) -> NetworkSet:
+    """Those of all of them together."""
+    return NetworkSet.union(rule.sources for rule in rules)
 
 
 class VpcRule(Echoed):
@@ -169,8 +169,7 @@ class VpcRule(Echoed):
     @cached_property
     def marker(self) -> Marker | None:
         """The owner marker in its description."""
-        match = _MARKER.fullmatch(self.description)
-        return Marker(match[1], match[2], match[3]) if match else None
+        return MARKER.read(self.description)
 
     @property
     def owner(self) -> str | None:
@@ -179,9 +178,8 @@ class VpcRule(Echoed):
 
     @property
     def text(self) -> str:
-        """Its description without the owner marker; words that would be read as one are quoted."""
-        match = _MARKER.fullmatch(self.description)
-        return _words(match[4] or "") if match else self.description
+        """Its description without the owner marker."""
+        return MARKER.remove(self.description)
 
     def is_exactly_for(self, settings: GcpFirewall) -> bool:
         """Whether it acts on the machines of the firewall, on all of them and on no others."""
@@ -252,15 +250,3 @@ def allowed_entries(rules: RuleSet) -> list[dict[str, Any]]:
             if rule.has_ports and (rule.first, rule.last) != protocols.EVERY_PORT:
                 entry.setdefault("ports", []).append(rule.ports)
     return list(entries.values())
-
-
-def marked(marker: Marker, text: str = "") -> str:
-    """A description with the marker, and after it what people wrote or who needs the rule."""
-    head = f"cloudsync owner={marker.owner} firewall={marker.firewall} hosts={marker.hosts}"
-    return fitting(f"{head}: {_words(text)}" if text else head, MAX_DESCRIPTION)
-
-
-def _words(text: str) -> str:
-    """A description that anybody could choose (a label), so that it is never taken for an owner
-    marker once ours is taken off."""
-    return f"'{text}" if _MARKER.match(text) else text
