@@ -3,10 +3,14 @@ packet decides. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from cloudsync.provider.phrases import first_of
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.frozen import dataclass
+from cloudsync.rules.networks import ANY4, ANY6
+
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +47,47 @@ def first_match(rules: Iterable[Ordered]) -> Effective:
         lets_in = lets_in | own
         denials = denials if rule.allows else denials | rule.matches
     return Effective(lets_in, denials - lets_in, tuple(by_rule))
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One rule of a vendor with priorities: the lowest number is evaluated first, and of two rules
+    with the same number the denial."""
+
+    name: str
+    priority: int
+    matches: RuleSet
+    """The packets it lets in, or keeps out."""
+
+
+def passed(
+    denials: Sequence[Ranked], allowing: Sequence[Ranked], writing: Sequence[Ranked]
+) -> tuple[str, ...]:
+    """What denials of others keep out and rules that are written would let in, for
+    `Step.passes_denials`: a sentence for every denial and every rule that would come to pass it.
+    `allowing`: what lets something in already.
+
+    A denial of everything from everywhere says no more than a default policy that denies, and every
+    allow rule is written to be an exception to it: it is not counted.
+    """
+    return tuple(
+        f"{denial.name} (priority {denial.priority}) keeps out {first_of(let_in, _SHOWN)}, "
+        f"which {write.name} (priority {write.priority}) would let in"
+        for denial in denials
+        if not _is_default(denial)
+        for write in _before(denial, writing)
+        if (let_in := (write.matches & denial.matches) - _let_in(_before(denial, allowing)))
+    )
+
+
+def _before(denial: Ranked, rules: Iterable[Ranked]) -> list[Ranked]:
+    return [rule for rule in rules if rule.priority < denial.priority]
+
+
+def _let_in(rules: Iterable[Ranked]) -> RuleSet:
+    return RuleSet.union(rule.matches for rule in rules)
+
+
+def _is_default(denial: Ranked) -> bool:
+    everything = denial.matches.everything_from()
+    return everything.covers(ANY4) or everything.covers(ANY6)

@@ -13,6 +13,7 @@ from cloudsync_gcp.native import Writes
 from cloudsync_gcp.ownership import firewall_of, owners
 from cloudsync_gcp.settings import GcpFirewall
 from cloudsync_gcp.vpc_rules import MARKER, VpcRule, parse
+from cloudsync_gcp.wishes import inexpressible
 
 MARK = Marker("shop", "web", "0123abcd")
 SPEC = FirewallSpec("web", GcpFirewall(target_tags=["web"], enforce="allow", name="web"), MARK)
@@ -132,3 +133,10 @@ def test_a_rule_gets_no_source_whose_denial_it_would_pass() -> None:
         f"insert tcp/443 from {HOME}, {OFFICE}",
         f"update tcp/443 from {OFFICE}",
     ]
+
+
+def test_all_of_a_protocol_can_be_said_and_a_part_of_it_for_tcp_and_udp_only() -> None:
+    assert not inexpressible(meant("sctp/1-65535", "udp/53", "icmp from any4", "143"))
+    world = meant("all from 192.0.2.1", "icmp/8 from any4", "sctp/3868", "tcp/22")
+    partly = meant("icmp/8 from any4", "sctp/3868") - meant("all from 192.0.2.1")
+    assert inexpressible(world) == partly

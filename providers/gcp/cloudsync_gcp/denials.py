@@ -16,7 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from cloudsync.provider import first_match
 from cloudsync.provider.contract import Attachment, Pending, Target, Touched
+from cloudsync.provider.first_match import Ranked
 from cloudsync.provider.phrases import first_of
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.address_classes import PRIVATE
@@ -30,7 +32,7 @@ from cloudsync_gcp.vpc_rules import MARKER, VpcRule, new_resource
 TARGET = "the denial of everything else"
 _TEXT = "what no rule of this firewall lets in from the Internet is denied here"
 _TWICE = "another rule denies the same"
-_SHOWN, _SHOWN_PASSING = 5, 3
+_SHOWN = 5
 # What a denial leaves alone though it is public: others' rules let it in on purpose.
 SPARED = NetworkSet.of(
     (
@@ -192,31 +194,11 @@ def _write(firewall: Firewall, family: str, denial: Owned | None) -> Write | Non
 
 
 def passed(firewall: Firewall, writes: Iterable[Write]) -> tuple[str, ...]:
-    """What denials of others keep out and writes would let in (guard `passes-denial`): a sentence
-    for every denial and every rule that would come to pass it.
-
-    The lowest priority number is evaluated first; of two rules with the same number the denial
-    wins. A denial of everything from everywhere says no more than Google's implied denial does, and
-    every allow rule is written to be an exception to it: it is not counted.
-    """
-    return tuple(
-        f"{denial.name} (priority {denial.priority}) keeps out {first_of(let_in, _SHOWN_PASSING)}, "
-        f"which {write.name} (priority {write.priority}) would let in"
-        for denial in firewall.foreign_denials
-        if not _denies_everybody(denial)
-        for write in writes
-        if write.priority < denial.priority
-        and (let_in := (write.after & denial.matches) - _let_in_before(firewall, denial))
+    """What denials of others keep out and writes would let in (guard `passes-denial`)."""
+    allowing = [(owned.rule, owned.effect) for owned in firewall.owned]
+    allowing += [(rule, rule.lets_in) for rule in firewall.foreign_allowances]
+    return first_match.passed(
+        [Ranked(rule.name, rule.priority, rule.matches) for rule in firewall.foreign_denials],
+        [Ranked(rule.name, rule.priority, effect) for rule, effect in allowing],
+        [Ranked(write.name, write.priority, write.after) for write in writes],
     )
-
-
-def _let_in_before(firewall: Firewall, denial: VpcRule) -> RuleSet:
-    """What is let in already, before the denial is evaluated."""
-    rules = [(owned.rule, owned.effect) for owned in firewall.owned]
-    rules += [(rule, rule.lets_in) for rule in firewall.foreign_allowances]
-    return RuleSet.union(effect for rule, effect in rules if rule.priority < denial.priority)
-
-
-def _denies_everybody(denial: VpcRule) -> bool:
-    everything = denial.matches.everything_from()
-    return everything.covers(ANY4) or everything.covers(ANY6)

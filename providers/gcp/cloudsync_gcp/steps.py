@@ -9,7 +9,7 @@ from cloudsync.provider.contract import Absent, Present, Refusal, Step, StepKind
 from cloudsync.provider.rewrites import Effects, Stage, lawful_stages
 from cloudsync.provider.steps import take_marker_off
 from cloudsync.rules import RuleSet
-from cloudsync_gcp import denials, provider
+from cloudsync_gcp import denials
 from cloudsync_gcp.matching import match
 from cloudsync_gcp.native import Firewall, Write, Writes
 from cloudsync_gcp.rewriting import apart, described, writes_of
@@ -22,7 +22,7 @@ def planned(observed: Present | Absent, target: Target) -> tuple[Step, ...] | Re
     firewall = observed.native if isinstance(observed.native, Firewall) else Firewall(target.spec)
     if target.release:
         return _releasing(firewall, target)
-    if rest := inexpressible(target.rules, provider.capabilities.protocols or ()):
+    if rest := inexpressible(target.rules):
         return Refusal(
             "VPC rules have ports for tcp and udp only, and no ICMP types; they cannot express: "
             + ", ".join(map(str, rest))

@@ -5,9 +5,8 @@ A VPC rule has sources of one family, at most 256, and all ports for them togeth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
-from cloudsync.provider.selectors import beyond
 from cloudsync.provider.spelling import Written
 from cloudsync.rules import Rule, RuleSet, protocols
 from cloudsync.rules.frozen import dataclass
@@ -56,12 +55,14 @@ def from_only(rule: Rule, sources: NetworkSet) -> Rule:
     return Rule(rule.protocol, rule.first, rule.last, sources)
 
 
-def inexpressible(rules: RuleSet, known: Iterable[str]) -> RuleSet:
-    """The part that VPC rules cannot express: ICMP types, and ports of another protocol than
-    `known` ones. All of a protocol they can."""
-    types = RuleSet.of(rule for rule in rules.of_protocols("icmp", "icmpv6") if rule.ports)
-    return types | RuleSet.of(
+def inexpressible(rules: RuleSet) -> RuleSet:
+    """The part that VPC rules cannot express: ICMP types, and ports of another protocol than tcp
+    and udp. All of a protocol they can."""
+    apart = rules - rules.where(rules.everything_from())
+    return RuleSet.of(
         rule
-        for rule in beyond(rules, known)
-        if rule.has_ports and (rule.first, rule.last) != protocols.EVERY_PORT
+        for rule in apart
+        if rule.ports
+        and rule.protocol not in ("tcp", "udp")
+        and not (rule.has_ports and (rule.first, rule.last) == protocols.EVERY_PORT)
     )
