@@ -9,7 +9,7 @@ how to find out. A permission that only exposure needs is not needed with `polic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from cloudsync.provider.answers import Nothing
@@ -99,6 +99,34 @@ def asked(
     if proofs:
         return Access(what, needed_for, "unknown", "the vendor's answer does not show it")
     return Access(what, needed_for, "ok", granted)
+
+
+def as_listed(
+    permissions: Sequence[str],
+    needed_for: NeededFor,
+    look: Callable[[], Collection[str]],
+    granted: str,
+    lacking: str,
+) -> Sequence[Access]:
+    """Rows for permissions of a vendor that lists those of the caller, by one call. `look`: asks
+    which of them the caller has. `granted`, `lacking`: what a row says."""
+    try:
+        has = look()
+    except ProviderError as error:
+        return unknown(permissions, needed_for, error.message, temporary=error.temporary)
+    return [
+        Access(what, needed_for, "ok", granted)
+        if what in has
+        else Access(what, needed_for, "missing", lacking)
+        for what in permissions
+    ]
+
+
+def unknown(
+    permissions: Iterable[str], needed_for: NeededFor, why: str, *, temporary: bool = False
+) -> Sequence[Access]:
+    """Rows for permissions that nothing tells of."""
+    return [Access(what, needed_for, "unknown", why, temporary) for what in permissions]
 
 
 def asked_to_read(api: Rest, what: str, path: str, needed_for: NeededFor) -> Access:

@@ -117,6 +117,18 @@ class Starter:
         )
 
 
+def by_sdk(*lines: str) -> Callable[[Answers, str | None], list[str]]:
+    """`Starter.account` of a vendor whose SDK finds credentials by itself. `lines`: of the table,
+    with the answers as `{key}`."""
+
+    def account(answers: Answers, _: str | None) -> list[str]:
+        *others, last = (line.format_map(answers) for line in lines)
+        comment = "credentials come by the SDK's own chain; none of them are stored here"
+        return [*others, noted(last, comment)]
+
+    return account
+
+
 def token_starter(
     vendor: str,
     machine: str,

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
+from cloudsync.provider.answers import NotUnderstood
 from cloudsync.provider.contract import FirewallSpec
+from cloudsync.provider.errors import AuthError, NotFound, Unsupported
 from cloudsync.provider.machines import (
     ActingFirewall,
     Action,
@@ -25,6 +28,7 @@ from cloudsync.provider.machines import (
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NOWHERE, NetworkSet
 
+Result = TypeVar("Result")
 Party = frozenset[str]
 """By what rules name machines: tags, accounts, groups."""
 
@@ -122,6 +126,16 @@ def fleet_of(
             observed.append(_observed(machine, concerns, spared))
     used = {name for machine in machines for name in machine.acting}
     return Fleet(tuple(observed), frozenset(exist) - used, not_evaluated)
+
+
+def read_or_said(what: str, look: Callable[[], Result]) -> tuple[Result | None, tuple[str, ...]]:
+    """What `look` reads of what acts on machines; if the vendor refuses for good, None and a
+    sentence for `Layers.unread`. `what`: for people (`the policies on default`). Raises
+    `ProviderError` if trying again may help."""
+    try:
+        return look(), ()
+    except (AuthError, NotFound, Unsupported, NotUnderstood) as error:
+        return None, (f"{what} could not be read, and may let in more: {error.message}",)
 
 
 def _observed(

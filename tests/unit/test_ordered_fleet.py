@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+
 from cloudsync.planning.exposure import Filtered, evaluate
+from cloudsync.provider.answers import NotUnderstood
 from cloudsync.provider.contract import FirewallSpec
+from cloudsync.provider.errors import (
+    Forbidden,
+    NotFound,
+    ProviderError,
+    RateLimited,
+    Transient,
+    Unsupported,
+)
 from cloudsync.provider.machines import ActingFirewall, Action, Fleet, StageRule
 from cloudsync.provider.marker import Marker
 from cloudsync.provider.ordered_fleet import (
@@ -16,6 +27,7 @@ from cloudsync.provider.ordered_fleet import (
     Layers,
     Party,
     fleet_of,
+    read_or_said,
 )
 from cloudsync.provider.settings import FirewallSettings
 from cloudsync.rules.networks import NOWHERE, NetworkSet
@@ -137,3 +149,26 @@ def test_what_is_unknown_is_said_by_interface_and_what_is_kept_once() -> None:
         "nic1: a rule is strange",
     )
     assert observed.kept == ("tcp/1 from the tag db",)
+
+
+@pytest.mark.parametrize("kind", [Forbidden, NotFound, Unsupported, NotUnderstood])
+def test_what_the_vendor_refuses_for_good_is_said_and_ends_nothing(
+    kind: type[ProviderError],
+) -> None:
+    def look() -> str:
+        raise kind("no such policy")
+
+    assert read_or_said("the policies on lan", look) == (
+        None,
+        ("the policies on lan could not be read, and may let in more: no such policy",),
+    )
+    assert read_or_said("the policies on lan", lambda: "two") == ("two", ())
+
+
+@pytest.mark.parametrize("kind", [RateLimited, Transient])
+def test_what_trying_again_may_read_is_an_error(kind: type[ProviderError]) -> None:
+    def look() -> str:
+        raise kind("later")
+
+    with pytest.raises(kind):
+        read_or_said("the policies on lan", look)

@@ -6,11 +6,11 @@ That exists for a rule that exists, and knows the permissions on rules only. Wri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from cloudsync.provider.access import Access, asked, of_quota, rows_of
+from cloudsync.provider.access import Access, as_listed, asked, of_quota, rows_of, unknown
 from cloudsync.provider.answers import Answer, Nothing
 from cloudsync.provider.contract import Account, FirewallSpec
 from cloudsync.provider.errors import ProviderError
@@ -54,26 +54,18 @@ def _rows(account: Account, specs: Sequence[FirewallSpec]) -> Sequence[Access]:
 
 def _writing(
     api: Api, rules: Sequence[Mapping[str, Any]], specs: Sequence[FirewallSpec]
-) -> Iterator[Access]:
+) -> Sequence[Access]:
     """What a write needs, as far as a rule that exists shows it; one of ours before others."""
     prefixes = tuple(provider.identity(spec) for spec in specs)
     names = (str(rule["name"]) for rule in rules)
     name = min(names, key=lambda name: (not name.startswith(prefixes), name), default=None)
-    granted: Iterable[str] = ()
-    unknown, temporary = "" if name else _UNKNOWN, False
-    try:
-        granted = api.granted(f"global/firewalls/{name}", _ON_RULES) if name else ()
-    except ProviderError as error:
-        unknown, temporary = error.message, error.temporary
-    for what in _ON_RULES:
-        if what in granted:
-            yield Access(what, "apply", "ok", f"granted on {name}")
-        elif unknown:
-            yield Access(what, "apply", "unknown", unknown, temporary)
-        else:
-            yield Access(what, "apply", "missing", _ROLE)
-    for what in _ELSEWHERE:
-        yield Access(what, "apply", "unknown", _UNKNOWN)
+    if name is None:
+        return unknown((*_ON_RULES, *_ELSEWHERE), "apply", _UNKNOWN)
+    look = partial(api.granted, f"global/firewalls/{name}", _ON_RULES)
+    return [
+        *as_listed(_ON_RULES, "apply", look, f"granted on {name}", _ROLE),
+        *unknown(_ELSEWHERE, "apply", _UNKNOWN),
+    ]
 
 
 class _Quota(Answer):

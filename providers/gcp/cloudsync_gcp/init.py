@@ -10,6 +10,7 @@ from cloudsync.provider.init import (
     Question,
     Starter,
     VisibleMachine,
+    by_sdk,
     credentials,
     noted,
     words,
@@ -19,15 +20,6 @@ if TYPE_CHECKING:
     from cloudsync_gcp.machines import Instance
 
 _TAG = r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"
-
-
-def _account(answers: Answers, credential: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
-    return [
-        noted(
-            f'project = "{answers["project"]}"',
-            "credentials come by the SDK's own chain; none of them are stored here",
-        )
-    ]
 
 
 def _firewall(answers: Answers) -> list[str]:
@@ -65,7 +57,7 @@ def _visible(instance: Instance) -> VisibleMachine:
 
 STARTER = Starter(
     title="Google Cloud",
-    account=_account,
+    account=by_sdk('project = "{project}"'),
     firewall=_firewall,
     credentials=credentials(
         "GOOGLE_APPLICATION_CREDENTIALS", "~/.config/gcloud/application_default_credentials.json"

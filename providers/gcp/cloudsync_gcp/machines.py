@@ -15,9 +15,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from cloudsync.provider.answers import Model, NotUnderstood
+from cloudsync.provider.answers import Model
 from cloudsync.provider.contract import FirewallSpec
-from cloudsync.provider.errors import AuthError, NotFound, Unsupported
 from cloudsync.provider.machines import ActingFirewall, Fleet, Marked, public_addresses
 from cloudsync.provider.ordered_fleet import (
     Layer,
@@ -26,6 +25,7 @@ from cloudsync.provider.ordered_fleet import (
     Layers,
     Party,
     fleet_of,
+    read_or_said,
 )
 from cloudsync.provider.phrases import first_of
 from cloudsync_gcp import provider
@@ -229,11 +229,9 @@ class _Networks:
     ) -> tuple[Model, tuple[str, ...]]:
         """The answer; if Google refuses for good, one without anything and a sentence about it."""
         if what not in self._answers:
-            try:
-                self._answers[what] = self.api.get(self.api.path(path), model, query), ()
-            except (AuthError, NotFound, Unsupported, NotUnderstood) as error:
-                reason = f"{what} could not be read, and may let in more: {error.message}"
-                self._answers[what] = model(), (reason,)
+            look = partial(self.api.get, self.api.path(path), model, query)
+            answer, unread = read_or_said(what, look)
+            self._answers[what] = answer or model(), unread
         return self._answers[what]
 
 
