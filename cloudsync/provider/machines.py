@@ -16,10 +16,11 @@ How a provider fills them:
   packets to it. Without any it is not reached, whatever the rules say.
 - `Interface.stages`: what a packet goes through, in order. Where every firewall only allows (AWS,
   DigitalOcean, Hetzner) that is `(union_stage(rules),)`. Where there are priorities, denials and
-  levels (Google Cloud) it is a stage for every level, in the network's order of enforcement, its
-  rules with their priorities, the last stage with `otherwise = DENY`. **No stage at all means that
-  no firewall acts on the interface: it is open.** A firewall that is being attached and not yet in
-  effect protects nothing; beside one that is in effect its rules count all the same.
+  levels (Google Cloud, by `ordered_fleet`) it is a stage for every level, in the network's order of
+  enforcement, its rules with their priorities, the last stage with `otherwise = DENY`. **No stage
+  at all means that no firewall acts on the interface: it is open.** A firewall that is being
+  attached and not yet in effect protects nothing; beside one that is in effect its rules count all
+  the same.
 - `StageRule.matches` is what a rule is about, as a rule set: protocols, ports, sources. A rule that
   applies to other machines, by tag or account, is left out of this machine's stage; a disabled one
   may be given with `disabled`. Sources that are networks by another name (a prefix list, an address

@@ -127,13 +127,15 @@ def _parts(
 ) -> list[tuple[Wish, RuleSet]]:
     """What a rule that loses something may go on to let in, as one VPC rule: the wishes that it
     could do a part of, and that part."""
-    parts = []
+    parts, everything = [], fate.rule.reaches
     for wish in missing.values():
-        part = wish.allowed & fate.rule.reaches
+        if not wish.sources.overlaps(fate.rule.sources):
+            continue
+        part = wish.allowed & everything
         if not _may_gain(part - fate.content, fate.owned, firewall, target):
             part = part & fate.content
         # Its tags and accounts keep all its ports, so that only sources may go.
-        whole = part == fate.rule.reaches.where(sources_of(part))
+        whole = part == everything.where(sources_of(part))
         if (
             part & fate.content
             and (whole or not fate.rule.other_sources)
@@ -168,14 +170,11 @@ def _place(wish: Wish, fates: Sequence[Fate], firewall: Firewall, target: Target
 
 def _is_part_of(fate: Fate, wish: Wish) -> bool:
     """Whether the wish is for the same ports from more sources."""
+    if _ports(fate.after) != _ports(wish.allowed) or not wish.whole.covers(fate.after):
+        return False
     both = sources_of(fate.after) | wish.sources
-    return (
-        _ports(fate.after) == _ports(wish.allowed)
-        and wish.whole.covers(fate.after)
-        and not (both.v4 and both.v6)
-        and len(both.written()) <= MAX_RANGES
-        and _may_be_for(both, fate.owned)
-    )
+    one_rule = not (both.v4 and both.v6) and len(both.written()) <= MAX_RANGES
+    return one_rule and _may_be_for(both, fate.owned)
 
 
 def _ports(rules: RuleSet) -> set[tuple[str, int, int]]:

@@ -70,7 +70,7 @@ def traffic_of(entries: Iterable[Entry], sources: NetworkSet) -> RuleSet:
 
 def sources_of(rules: RuleSet) -> NetworkSet:
     """Those of all of them together."""
-    return NetworkSet.union(rule.sources for rule in rules)
+    return NetworkSet.union(dict.fromkeys(rule.sources for rule in rules))
 
 
 class VpcRule(Echoed):
