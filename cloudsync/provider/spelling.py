@@ -87,12 +87,13 @@ def spell(rules: Sequence[VendorRule], target: Target, *, by_sources: bool = Fal
     """Decide over every vendor rule and every rule asked for.
 
     `rules`: `Present.vendor_rules`, none for a firewall that does not exist. Without
-    `target.asked` the fewest rules that say what is missing are written. `by_sources`: the
-    provider writes one rule for everything from the same sources, so that what is asked for from
-    different ones is not joined, though it is for the same ports.
+    `target.asked` the fewest rules that say what is missing are written. `by_sources`: a
+    rule of the vendor has one set of sources and any ports, so that what is asked for keeps its
+    sources: those of a family that are let in already are written too, and what is for the same
+    ports from others is not joined with it.
     """
     staying, going, covered = _sorted_out(rules, target)
-    writing = _joined(_uncovered(target.asked, covered), by_sources=by_sources)
+    writing = _joined(_uncovered(target.asked, covered, whole=by_sources), by_sources=by_sources)
     unasked = _unasked(staying, target.asked)
     writing += _joined(_unlisted(target.asked, staying, unasked, writing))
     rest = target.rules - covered - RuleSet.of(written.rule for written in writing)
@@ -122,9 +123,9 @@ def _sorted_out(
     return staying, going, RuleSet.union(rule.lets_in for rule in staying)
 
 
-def _uncovered(asked: Sequence[Asked], covered: RuleSet) -> list[Written]:
-    """What is asked for and not let in: per rule the networks that are not. A network that is let
-    in partly is written whole."""
+def _uncovered(asked: Sequence[Asked], covered: RuleSet, *, whole: bool) -> list[Written]:
+    """What is asked for and not let in: per rule the networks that are not, or the `whole` of
+    a family. A network that is let in partly is written whole."""
     uncovered_rules = RuleSet.of(wish.rule for wish in asked if not wish.list_id) - covered
     if not uncovered_rules:
         return []
@@ -134,10 +135,14 @@ def _uncovered(asked: Sequence[Asked], covered: RuleSet) -> list[Written]:
         closed = missing.sources(wish.rule) & wish.rule.sources
         if wish.list_id or not closed:
             continue
-        networks = wish.rule.sources.written()
-        sources = NetworkSet.of(
-            cidr for cidr in networks if NetworkSet.of((cidr,)).overlaps(closed)
-        )
+        sources = wish.rule.sources
+        if whole:
+            families = (sources.family(4), sources.family(6))
+            sources = NetworkSet.union(part for part in families if part.overlaps(closed))
+        else:
+            sources = NetworkSet.of(
+                cidr for cidr in sources.written() if NetworkSet.of((cidr,)).overlaps(closed)
+            )
         uncovered.append(Written(replace(wish.rule, sources=sources), wish.description, wish.rule))
     return uncovered
 

@@ -5,7 +5,8 @@ A VPC rule has sources of one family, at most 256, and all ports for them togeth
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from cloudsync.provider.spelling import Written
 from cloudsync.rules import Rule, RuleSet, protocols
@@ -23,36 +24,25 @@ class Wish:
     """One family, at most 256 networks."""
     allowed: RuleSet
     """What it lets in, all of it from all of `sources`."""
-    whole: RuleSet
-    """The same with all the sources that were asked for; some are let in already."""
 
 
-def wishes(writing: Sequence[Written]) -> tuple[Wish, ...]:
+def wishes(writing: Iterable[Written]) -> tuple[Wish, ...]:
     """One wish a source set, those for IPv4 first."""
-    together: dict[NetworkSet, list[Written]] = {}
-    for family in (4, 6):
-        for written in writing:
-            for sources in _chunks(written.rule.sources.family(family)):
-                together.setdefault(sources, []).append(written)
-    return tuple(
-        Wish(
-            sources,
-            RuleSet.of(from_only(written.rule, sources) for written in several),
-            RuleSet.of(written.whole for written in several),
-        )
-        for sources, several in together.items()
-    )
+    pieces = sorted(_pieces(writing), key=lambda rule: bool(rule.sources.v6))
+    chunks: dict[NetworkSet, list[Rule]] = {}
+    for rule in pieces:
+        chunks.setdefault(rule.sources, []).append(rule)
+    return tuple(Wish(sources, RuleSet.of(rules)) for sources, rules in chunks.items())
 
 
-def _chunks(sources: NetworkSet) -> Iterator[NetworkSet]:
-    cidrs = sources.written()
-    for start in range(0, len(cidrs), MAX_RANGES):
-        yield NetworkSet.of(cidrs[start : start + MAX_RANGES])
-
-
-def from_only(rule: Rule, sources: NetworkSet) -> Rule:
-    """The rule for other sources."""
-    return Rule(rule.protocol, rule.first, rule.last, sources)
+def _pieces(writing: Iterable[Written]) -> Iterator[Rule]:
+    """Rules whose sources one VPC rule takes."""
+    for rule in (written.rule for written in writing):
+        for part in (rule.sources.family(4), rule.sources.family(6)):
+            cidrs = part.written()
+            for start in range(0, len(cidrs), MAX_RANGES):
+                sources = NetworkSet.of(cidrs[start : start + MAX_RANGES])
+                yield replace(rule, sources=sources)
 
 
 def inexpressible(rules: RuleSet) -> RuleSet:
