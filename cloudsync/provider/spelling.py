@@ -138,7 +138,7 @@ def _uncovered(asked: Sequence[Asked], covered: RuleSet, *, whole: bool) -> list
         sources = wish.rule.sources
         if whole:
             families = (sources.family(4), sources.family(6))
-            sources = NetworkSet.union(part for part in families if part.overlaps(closed))
+            sources = NetworkSet.union(family for family in families if family.overlaps(closed))
         else:
             sources = NetworkSet.of(
                 cidr for cidr in sources.written() if NetworkSet.of((cidr,)).overlaps(closed)

@@ -38,8 +38,8 @@ def wishes(writing: Iterable[Written]) -> tuple[Wish, ...]:
 def _pieces(writing: Iterable[Written]) -> Iterator[Rule]:
     """Rules whose sources one VPC rule takes."""
     for rule in (written.rule for written in writing):
-        for part in (rule.sources.family(4), rule.sources.family(6)):
-            cidrs = part.written()
+        for family in (rule.sources.family(4), rule.sources.family(6)):
+            cidrs = family.written()
             for start in range(0, len(cidrs), MAX_RANGES):
                 sources = NetworkSet.of(cidrs[start : start + MAX_RANGES])
                 yield replace(rule, sources=sources)
