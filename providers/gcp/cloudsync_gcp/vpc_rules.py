@@ -158,7 +158,7 @@ class VpcRule(Echoed):
     @property
     def reaches(self) -> RuleSet:
         """Its protocols and ports, as if from everywhere."""
-        return traffic_of(self.entries, ANY)
+        return traffic_of(self.allowed, ANY)
 
     @property
     def lets_in(self) -> RuleSet:
