@@ -10,22 +10,13 @@ from cloudsync.provider.init import (
     Question,
     Starter,
     VisibleMachine,
+    by_sdk,
     credentials,
     noted,
 )
 
 if TYPE_CHECKING:
     from cloudsync_aws.answers import Instance
-
-
-def _account(answers: Answers, credential: str | None) -> list[str]:  # noqa: ARG001 - the shape all providers share
-    return [
-        f'region = "{answers["region"]}"',
-        noted(
-            '# profile = "prod"',
-            "credentials come by the SDK's own chain; none of them are stored here",
-        ),
-    ]
 
 
 def _firewall(answers: Answers) -> list[str]:
@@ -69,7 +60,7 @@ def _visible(instance: Instance) -> VisibleMachine:
 
 STARTER = Starter(
     title="AWS",
-    account=_account,
+    account=by_sdk('region = "{region}"', '# profile = "prod"'),
     firewall=_firewall,
     credentials=credentials(
         "AWS_ACCESS_KEY_ID",
