@@ -64,6 +64,19 @@ def within_quota(
     return _add_then_remove(rules, target, fewest) if has_room(fewest.adding, ()) else None
 
 
+def too_many(used: int, adding: int, removing: int, limit: int) -> str:
+    """Why `within_quota` found no way, with the numbers of rules: how many are used and allowed,
+    and are to be added and removed as they were asked for."""
+    over = used + adding - limit
+    text = f"{used} of {limit} rules are used and {adding} are to be added"
+    if over > removing:
+        return f"{text}: {over - removing} too many, even after all closings"
+    return (
+        f"{text}: after the closings they would fit, but no rule is removed before what it lets in "
+        f"is open by another; delete {over} of the unwanted rules by hand"
+    )
+
+
 def _add_then_remove(
     rules: Sequence[VendorRule], target: Target, change: Difference
 ) -> tuple[Call, ...]:

@@ -350,9 +350,8 @@ def test_the_quota_is_told_with_its_numbers_before_anything_is_written(
         target(spec_of(), SSH, "tcp/80", "tcp/443"),
     )
     assert isinstance(refused, Refusal)
-    assert (
-        f"4 rules are to be added, and the quota of the project leaves 3 ({used}" in refused.reason
-    )
+    numbers = f"{used} of {used + 3} rules are used and 4 are to be added"
+    assert f"{numbers}: 1 too many, even after all closings" in refused.reason
 
 
 def test_at_quota_what_nothing_needs_goes_first(proxy: NeutronProxy) -> None:

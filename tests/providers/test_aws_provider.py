@@ -338,7 +338,7 @@ def test_ipv4_and_ipv6_are_counted_apart(region: Region, cloud: Ec2Double) -> No
     group = cloud.group("cloudsync-web")
     assert group is not None
     assert len(group.rules) == 120
-    assert "IPv6: 60 rules are there and 1 are to be added, AWS allows 60" in region.refusal(
+    assert "IPv6: 60 of 60 rules are used and 1 are to be added" in region.refusal(
         *wanted, "udp/53 from any6"
     )
 
@@ -354,7 +354,7 @@ def test_a_prefix_list_weighs_its_most_entries_in_both_families(
     )
     assert region.steps(rules("tcp/22", "tcp/443")) != ()
     reason = region.refusal("tcp/22", "tcp/443", "tcp/80")
-    assert reason.count("59 rules are there and 2 are to be added") == 2
+    assert reason.count("59 of 60 rules are used and 2 are to be added") == 2
 
 
 def test_at_quota_what_nothing_needs_goes_first(region: Region, cloud: Ec2Double) -> None:
@@ -381,7 +381,8 @@ def test_law3_at_quota_nothing_that_stays_wanted_is_taken_away_first(
         tags=TAGS,
     )
     reason = region.refusal("tcp/22", "tcp/7000-7004", *(f"tcp/{9000 + 2 * n}" for n in range(58)))
-    assert "After the closings it would be 60, which fits" in reason
+    assert "after the closings they would fit" in reason
+    assert "delete 1 of the unwanted rules by hand" in reason
 
 
 @pytest.mark.parametrize(("closing", "opening", "over"), [(0, 1, 1), (1, 3, 2)])
@@ -396,8 +397,8 @@ def test_the_last_rule_that_a_group_has_room_for(
         *(f"tcp/{9000 + 2 * n}" for n in range(closing, 59)),
         *(f"tcp/{8000 + 2 * n}" for n in range(opening)),
     )
-    assert f"60 rules are there and {opening} are to be added, AWS allows 60 a group" in reason
-    assert f", and {60 + over} would be left after all closings: {over} too many" in reason
+    numbers = f"IPv4: 60 of 60 rules are used and {opening} are to be added"
+    assert f"{numbers}: {over} too many, even after all closings" in reason
 
 
 def test_at_quota_a_shorter_spelling_is_taken(region: Region, cloud: Ec2Double) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from cloudsync.provider.contract import Present, Refusal, Target
-from cloudsync.provider.quota import Call, within_quota
+from cloudsync.provider.quota import Call, too_many, within_quota
 from cloudsync.provider.single_rules import FAMILIES, Difference, difference
 from cloudsync_aws.native import Found
 
@@ -24,20 +24,11 @@ def _over_quota(group: Found, change: Difference) -> str:
     """The numbers, by family, and what would fit."""
     problems = []
     for family in FAMILIES:
-        if not group.over(family, change.adding):
-            continue
-        now, more = group.used(family), group.cost(group.of(change.adding), family)
-        left = now + more - group.cost(group.of((), change.removing), family)
-        problems.append(
-            f"IPv{family}: {now} rules are there and {more} are to be added, AWS allows "
-            f"{group.quota} a group"
-            + (
-                f", and {left} would be left after all closings: {left - group.quota} too many"
-                if left > group.quota
-                else f". After the closings it would be {left}, which fits; but no rule can be "
-                "taken away before what it lets in is open by another"
-            )
-        )
+        if group.over(family, change.adding):
+            adding = group.cost(group.of(change.adding), family)
+            removing = group.cost(group.of((), change.removing), family)
+            numbers = too_many(group.used(family), adding, removing, group.quota)
+            problems.append(f"IPv{family}: {numbers}")
     return (
         f"{'; '.join(problems)}. Each network of each port is a rule. What helps: a second security"
         " group on the same instances, as another firewall here, with some containers labelled"

@@ -27,7 +27,7 @@ from cloudsync.provider.contract import (
     Writer,
 )
 from cloudsync.provider.phrases import count
-from cloudsync.provider.quota import Call, within_quota
+from cloudsync.provider.quota import Call, too_many, within_quota
 from cloudsync.provider.single_rules import difference
 from cloudsync.provider.steps import take_marker_off, write_marker
 from cloudsync.rules import RuleSet
@@ -235,21 +235,10 @@ def _over_quota(state: Found, adding: int, going: int) -> str:
             f"the project has {groups.used} of {groups.limit} security groups: no room for one "
             "more. Delete one that nothing uses, or have the quota raised"
         )
-    adding += state.by_itself
-    free = rules.free or 0
-    text = (
-        f"{adding} rules are to be added, and the quota of the project leaves {free} "
-        f"({rules.used} of {rules.limit} rules of all its groups are used)"
-    )
-    if adding <= free + going:
-        return (
-            f"{text}. After the {going} closings they would fit; but no rule can be deleted before"
-            f" what it lets in is open by another. Delete {adding - free} of the unwanted rules"
-            " first"
-        )
+    numbers = too_many(rules.used + rules.reserved, adding + state.by_itself, going, rules.limit)
     return (
-        f"{text}. Publish consecutive ports, name fewer sources, delete groups that nothing uses, "
-        "or have the quota raised"
+        f"the quota counts the rules of all groups of the project: {numbers}. Publish consecutive "
+        "ports, name fewer sources, delete groups that nothing uses, or have the quota raised"
     )
 
 
