@@ -83,17 +83,14 @@ class Spelling:
         return (*going, *redundant)
 
 
-def spell(rules: Sequence[VendorRule], target: Target, *, by_sources: bool = False) -> Spelling:
+def spell(rules: Sequence[VendorRule], target: Target) -> Spelling:
     """Decide over every vendor rule and every rule asked for.
 
     `rules`: `Present.vendor_rules`, none for a firewall that does not exist. Without
-    `target.asked` the fewest rules that say what is missing are written. `by_sources`: a
-    rule of the vendor has one set of sources and any ports, so that what is asked for keeps its
-    sources: those of a family that are let in already are written too, and what is for the same
-    ports from others is not joined with it.
+    `target.asked` the fewest rules that say what is missing are written.
     """
     staying, going, covered = _sorted_out(rules, target)
-    writing = _joined(_uncovered(target.asked, covered, whole=by_sources), by_sources=by_sources)
+    writing = _joined(_uncovered(target.asked, covered))
     unasked = _unasked(staying, target.asked)
     writing += _joined(_unlisted(target.asked, staying, unasked, writing))
     rest = target.rules - covered - RuleSet.of(written.rule for written in writing)
@@ -123,9 +120,9 @@ def _sorted_out(
     return staying, going, RuleSet.union(rule.lets_in for rule in staying)
 
 
-def _uncovered(asked: Sequence[Asked], covered: RuleSet, *, whole: bool) -> list[Written]:
-    """What is asked for and not let in: per rule the networks that are not, or the `whole` of
-    a family. A network that is let in partly is written whole."""
+def _uncovered(asked: Sequence[Asked], covered: RuleSet) -> list[Written]:
+    """What is asked for and not let in: per rule the networks that are not. A network that is let
+    in partly is written whole."""
     uncovered_rules = RuleSet.of(wish.rule for wish in asked if not wish.list_id) - covered
     if not uncovered_rules:
         return []
@@ -135,14 +132,10 @@ def _uncovered(asked: Sequence[Asked], covered: RuleSet, *, whole: bool) -> list
         closed = missing.sources(wish.rule) & wish.rule.sources
         if wish.list_id or not closed:
             continue
-        sources = wish.rule.sources
-        if whole:
-            families = (sources.family(4), sources.family(6))
-            sources = NetworkSet.union(family for family in families if family.overlaps(closed))
-        else:
-            sources = NetworkSet.of(
-                cidr for cidr in sources.written() if NetworkSet.of((cidr,)).overlaps(closed)
-            )
+        networks = wish.rule.sources.written()
+        sources = NetworkSet.of(
+            cidr for cidr in networks if NetworkSet.of((cidr,)).overlaps(closed)
+        )
         uncovered.append(Written(replace(wish.rule, sources=sources), wish.description, wish.rule))
     return uncovered
 
@@ -174,16 +167,15 @@ def _unlisted(
     return unlisted
 
 
-def _joined(writing: Iterable[Written], *, by_sources: bool = False) -> list[Written]:
-    """The same with fewer rules, as a person would put them: one for the same ports (if not
-    `by_sources`), none for what another covers, one range for neighbours that are for the same
-    thing and from the same sources. Ports that lie side by side by chance stay apart (21 of a
-    container, 22 of SSH), so that each rule says what it is for."""
-    alike: dict[tuple[Ports, str, NetworkSet], list[Written]] = {}
+def _joined(writing: Iterable[Written]) -> list[Written]:
+    """The same with fewer rules, as a person would put them: one for the same ports, none for what
+    another covers, one range for neighbours that are for the same thing and from the same sources.
+    Ports that lie side by side by chance stay apart (21 of a container, 22 of SSH), so that each
+    rule says what it is for."""
+    by_ports: dict[tuple[Ports, str], list[Written]] = {}
     for written in writing:
-        sources = written.rule.sources if by_sources else NOWHERE
-        alike.setdefault((_ports(written.rule), written.list_id, sources), []).append(written)
-    left = _not_covered([_together(several) for several in alike.values()])
+        by_ports.setdefault((_ports(written.rule), written.list_id), []).append(written)
+    left = _not_covered([_together(several) for several in by_ports.values()])
     ranges: list[Written] = []
     for written in sorted(
         left, key=lambda w: (w.rule.protocol, w.list_id, w.rule.sources.cidrs(), w.rule.first)

@@ -96,25 +96,6 @@ def test_what_is_held_of_a_rule_that_goes_is_written_with_its_description() -> N
     assert [one.rule.ports for one in spelling.writing] == ["8000-8004", "8006-8010"]
 
 
-def test_by_sources_what_is_asked_for_from_different_sources_is_not_joined() -> None:
-    office, home = "tcp/22 from 203.0.113.0/24", "tcp/22 from 198.51.100.0/24"
-    asked = {office: "office", home: "home", "tcp/443": "web"}
-    assert [str(one.rule) for one in spell([], _for(asked), by_sources=True).writing] == [
-        home,
-        office,
-        "tcp/443 from 0.0.0.0/0, ::/0",
-    ]
-    assert len(spell([], _for(asked)).writing) == 2
-
-
-def test_by_sources_what_is_asked_for_twice_or_by_a_wider_one_is_written_once() -> None:
-    rules = meant("tcp/443", "tcp/440-450 from 203.0.113.0/24")
-    asked = (*(Asked(rule) for rule in rules), *(Asked(rule) for rule in meant("tcp/443")))
-    spelling = spell([], Target(_SPEC, rules, asked=asked), by_sources=True)
-    assert RuleSet.of(one.rule for one in spelling.writing) == rules
-    assert _written(spelling).count("tcp/443 from 0.0.0.0/0, ::/0") == 1
-
-
 def test_a_redundant_rule_of_ours_goes_and_one_of_somebody_else_stays() -> None:
     office = "tcp/22 from 203.0.113.0/24"
     assert _keys(_spelled([office], ["tcp/22"]).redundant) == []

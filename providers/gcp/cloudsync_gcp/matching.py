@@ -1,51 +1,53 @@
 """What becomes of each VPC rule of a firewall, and which rules are written new.
 
-Of a rule that loses something there stays what is one VPC rule again (ports x sources). What is to
-be written besides, and which rules of ours go because others let in the same, the kit's `spell`
-says. As much of that as can be is put into rules that are there:
+A rule that fits stays as it is. Existing rules and wishes are matched by what they share:
 
-| an existing rule                                  | what is written          | then             |
-|---------------------------------------------------|--------------------------|------------------|
-| has a generated name                              | has the same sources     | it gains ports   |
-| has a generated name, and all of it is in what is | anything                 | it becomes that  |
-| written                                           |                          |                  |
-| loses something, and the rest is in what is       | has the same ports       | it becomes that  |
-| written                                           |                          |                  |
-| anything else                                     |                          | a new rule       |
+| an existing rule                                | a wish                   | then                |
+|-------------------------------------------------|--------------------------|---------------------|
+| has a generated name and the same sources       | any ports                | it is extended      |
+| has a generated name, all of it is in the wish  | same ports, more sources | it becomes the wish |
+| loses something, and all that stays of it is in | shares something with it | it becomes the wish |
+| the wish                                        |                          |                     |
+| anything else                                   |                          | a new rule          |
 
-Sources that are tags or service accounts stay in their rule, with its ports.
+What is left of a rule that loses something is one VPC rule again (ports x sources); other parts of
+it are wishes. Sources that are tags or service accounts stay in their rule, with its ports. A rule
+does not go for what another lets in if denials of others stop that there, by their priorities, and
+not here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
-from cloudsync.provider.contract import Target, VendorRule
-from cloudsync.provider.everything import with_everything
-from cloudsync.provider.spelling import spell
+from cloudsync.provider.contract import Target
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY4, ANY6, NetworkSet
 from cloudsync_gcp import provider
 from cloudsync_gcp.names import is_for_everybody
 from cloudsync_gcp.native import Firewall, Owned
-from cloudsync_gcp.vpc_rules import VpcRule, sources_of
-from cloudsync_gcp.wishes import Wish, wishes
+from cloudsync_gcp.vpc_rules import VpcRule
+from cloudsync_gcp.wishes import Wish, asked_rules, wishes
 
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """One existing rule: what it is, and what it comes to be."""
+    """One existing rule: what it is, and what of it stays."""
 
     owned: Owned
     content: RuleSet
     """What it lets in once it is put right."""
-    after: RuleSet
-    """What it lets in after the plan."""
+    stays: RuleSet
+    """What of that stays in this rule, as one VPC rule."""
+    gain: Wish | None = None
+    """The wish that it comes to express."""
+    priority: int = 0
+    """Of the rule once it is put right."""
     redundant: bool = False
-    """Whether all of it stays open by other rules."""
+    """Whether it goes although all of it stays open, by other rules."""
 
     @property
     def rule(self) -> VpcRule:
@@ -55,7 +57,14 @@ class Fate:
     @property
     def loses(self) -> bool:
         """Whether something of it closes or moves to another rule."""
-        return not self.after.covers(self.content)
+        return self.stays != self.content or self.redundant
+
+    @property
+    def after(self) -> RuleSet:
+        """What the rule lets in after the plan."""
+        if self.redundant:
+            return NOTHING
+        return self.stays if self.gain is None else self.stays | self.gain.allowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,57 +75,63 @@ class Match:
     new: tuple[Wish, ...]
 
 
-def match(firewall: Firewall, target: Target) -> Match:
-    """Decide over every allow rule and every rule asked for."""
-    fates = _staying(firewall, target)
-    right = RuleSet.union(fate.after for fate in fates if not fate.owned.wrong)
-    twice = {
-        fate.owned.name
-        for fate in fates
-        if fate.owned.wrong and _may_go(fate.owned, target) and right.covers(fate.after)
-    }
-    objects = (
-        VendorRule(fate.owned.name, fate.after, ours=_may_go(fate.owned, target))
-        for fate in fates
-        if fate.owned.name not in twice
-    )
-    spelling = spell(tuple(objects), target, by_sources=True)
-    redundant = twice.union(rule.key for rule in spelling.redundant)
-    fates = [replace(fate, redundant=fate.owned.name in redundant) for fate in fates]
+def match(firewall: Firewall, target: Target, lasting: Collection[str] = ()) -> Match:
+    """Decide over every allow rule and every rule asked for. `lasting`: names of rules that do not
+    go because others let in the same."""
+    contents = [(owned, _content(owned, target)) for owned in firewall.allowances]
+    intact = [
+        (_priority(owned, target), lets_in)
+        for owned, lets_in in contents
+        if target.rules.covers(lets_in)
+    ]
+    fates = [_fate(owned, content, intact, firewall, target) for owned, content in contents]
+    covered = RuleSet.union(fate.stays for fate in fates)
     new: list[Wish] = []
-    for wish in wishes(with_everything(spelling, target)):
+    for wish in wishes(target, covered):
         place = _place(wish, fates, firewall, target)
         if place is None:
             new.append(wish)
         else:
-            after = fates[place].after | wish.allowed
-            fates[place] = replace(fates[place], after=after, redundant=False)
-    going = (replace(fate, after=NOTHING) if fate.redundant else fate for fate in fates)
-    return Match(tuple(going), tuple(new))
+            fates[place] = replace(fates[place], gain=wish)
+    candidates = frozenset(fate.owned.name for fate in fates).difference(lasting)
+    settled = _without_redundant(fates, new, firewall, target, candidates)
+    return Match(tuple(settled), tuple(new))
 
 
-def _staying(firewall: Firewall, target: Target) -> list[Fate]:
-    """What stays of every rule in it."""
-    contents = [(owned, _content(owned, target)) for owned in firewall.allowances]
-    intact = RuleSet.union(lets_in for _, lets_in in contents if target.rules.covers(lets_in))
-    return [
-        Fate(owned, content, _what_stays(owned, content, intact, target))
-        for owned, content in contents
-    ]
+def _priority(owned: Owned, target: Target) -> int:
+    settings, priority = provider.settings_of(target.spec), owned.rule.priority
+    behind = target.reapply and settings.is_behind_denials(priority)
+    return settings.new_priority if behind else priority
+
+
+def _open_to(priority: int, firewall: Firewall, others: Iterable[tuple[int, RuleSet]]) -> RuleSet:
+    """What others, each with its priority, let in of what a rule of `priority` can let in."""
+    return RuleSet.union(lets_in - firewall.stopped(each, priority) for each, lets_in in others)
 
 
 def _content(owned: Owned, target: Target) -> RuleSet:
     return owned.rule.matches if owned.wrong and target.reapply else owned.effect
 
 
-def _what_stays(owned: Owned, content: RuleSet, intact: RuleSet, target: Target) -> RuleSet:
-    """`intact`: what rules that lose nothing let in; nothing is to be left of one that does only to
-    repeat it."""
-    rule, stays = owned.rule, content & target.rules
+def _fate(
+    owned: Owned,
+    content: RuleSet,
+    intact: Iterable[tuple[int, RuleSet]],
+    firewall: Firewall,
+    target: Target,
+) -> Fate:
+    """`intact`: what rules that lose nothing let in, with their priorities; nothing is to be left
+    of one that does only to repeat it."""
+    stays, priority = content & target.rules, _priority(owned, target)
     if stays == content:
-        return content
-    if not rule.other_sources:
-        stays = stays - intact
+        return Fate(owned, content, stays, priority=priority)
+    if not owned.rule.other_sources:
+        stays = stays - _open_to(priority, firewall, intact)
+    return Fate(owned, content, _one_rule(owned.rule, stays, owned), priority=priority)
+
+
+def _one_rule(rule: VpcRule, stays: RuleSet, owned: Owned) -> RuleSet:
+    """The part of `stays` that is ports x sources and is left to the rule."""
     parts = {
         sources: RuleSet.of(allowed for allowed in stays if allowed.sources == sources)
         for sources in dict.fromkeys(allowed.sources for allowed in stays)
@@ -126,67 +141,93 @@ def _what_stays(owned: Owned, content: RuleSet, intact: RuleSet, target: Target)
         parts = {s: ports for s, ports in parts.items() if ports == rule.matches.where(s)}
     if rule.sources in parts:
         return parts[rule.sources]
-    fitting = {s: ports for s, ports in parts.items() if _may_be_for(s, owned)}
-    if not fitting:
+    if not parts or (owned.generated and is_for_everybody(rule.name)):
         return NOTHING
-    return fitting[max(fitting, key=lambda s: (len(tuple(fitting[s])), s.cidrs()))]
-
-
-def _is_ours(owned: Owned) -> bool:
-    """Whether cloudsync made it, and nobody put tags or service accounts into it."""
-    return owned.generated and not owned.rule.other_sources
-
-
-def _may_go(owned: Owned, target: Target) -> bool:
-    """Whether the rule goes if others let in the same."""
-    return _is_ours(owned) and (target.reapply or not owned.wrong)
+    return parts[max(parts, key=lambda sources: (len(parts[sources].regions), sources.cidrs()))]
 
 
 def _place(wish: Wish, fates: Sequence[Fate], firewall: Firewall, target: Target) -> int | None:
-    """The number of the rule that comes to let it in, if one can: one that gains ports before one
-    that becomes it."""
+    """The number of the rule that comes to express a wish, if one can: one that is extended before
+    one that becomes it."""
     free = [
         (number, fate)
         for number, fate in enumerate(fates)
-        if _may_gain(wish, fate.owned, firewall, target)
+        if fate.gain is None
+        and (target.reapply or not fate.owned.wrong)
+        and _right_priority(fate.rule, wish, firewall, target)
     ]
-    ports = (number for number, fate in free if _gains_ports(fate, wish))
-    becoming = (number for number, fate in free if _becomes(fate, wish))
-    return next(chain(ports, becoming), None)
+    extended = (number for number, fate in free if _extends(fate, wish))
+    becoming = (number for number, fate in free if _becomes(fate, wish, target))
+    return next(chain(extended, becoming), None)
 
 
-def _may_gain(wish: Wish, owned: Owned, firewall: Firewall, target: Target) -> bool:
-    """Whether the rule, with its priority, does for the wish what a new one would do."""
-    if owned.wrong and not target.reapply:
+def _right_priority(rule: VpcRule, wish: Wish, firewall: Firewall, target: Target) -> bool:
+    """Whether a rule with its priority does for the wish what a new one would do."""
+    settings = provider.settings_of(target.spec)
+    if rule.priority == settings.new_priority:
+        return True
+    if settings.priority is not None:
         return False
-    settings, priority = provider.settings_of(target.spec), owned.rule.priority
-    if settings.priority is not None or priority == settings.new_priority:
-        return priority == settings.new_priority
-    passed = (denial for denial in firewall.foreign_denials if denial.priority > priority)
-    return not any(denial.matches & wish.allowed for denial in passed)
+    first = min(rule.priority, settings.new_priority)
+    between = (denial for denial in firewall.foreign_denials if denial.priority > first)
+    return not any(denial.matches & wish.allowed for denial in between)
 
 
-def _gains_ports(fate: Fate, wish: Wish) -> bool:
-    sources = sources_of(fate.after) or fate.rule.sources
-    return _is_ours(fate.owned) and sources == wish.sources
-
-
-def _becomes(fate: Fate, wish: Wish) -> bool:
-    """Whether all of it is in the wish; one of ours may gain ports too."""
-    same_ports = fate.loses and _ports(fate.after) == _ports(wish.allowed)
+def _extends(fate: Fate, wish: Wish) -> bool:
     return (
-        bool(fate.after)
-        and (same_ports or _is_ours(fate.owned))
-        and wish.allowed.covers(fate.after)
-        and _may_be_for(wish.sources, fate.owned)
+        fate.owned.generated
+        and not fate.rule.other_sources
+        and fate.rule.sources == wish.sources
+        and all(stay.sources == wish.sources for stay in fate.stays)
     )
 
 
-def _ports(rules: RuleSet) -> set[tuple[str, int, int]]:
-    return {(rule.protocol, rule.first, rule.last) for rule in rules}
+def _becomes(fate: Fate, wish: Wish, target: Target) -> bool:
+    rule = fate.rule
+    if not (wish.allowed & fate.content and _may_have(fate, wish)):
+        return False
+    if not fate.loses and (not fate.owned.generated or rule.other_sources):
+        return False
+    shared = wish.sources & rule.sources
+    same_ports = wish.allowed.where(shared) == rule.matches.where(shared)
+    if not same_ports and (rule.other_sources or not fate.loses):
+        return False
+    return wish.allowed.covers(fate.content & target.rules)
 
 
-def _may_be_for(sources: NetworkSet, owned: Owned) -> bool:
+def _may_have(fate: Fate, wish: Wish) -> bool:
     """Whether its name still says the truth."""
-    everybody = owned.generated and is_for_everybody(owned.name)
-    return not everybody or sources in (ANY4, ANY6)
+    everybody = fate.owned.generated and is_for_everybody(fate.rule.name)
+    return not everybody or wish.sources in (ANY4, ANY6)
+
+
+def _without_redundant(
+    fates: Sequence[Fate],
+    new: Iterable[Wish],
+    firewall: Firewall,
+    target: Target,
+    candidates: Collection[str],
+) -> Iterator[Fate]:
+    """A rule of ours that was not asked for goes if others let in the same."""
+    asked = {rule.sources for rule in asked_rules(target)}
+    new_priority = provider.settings_of(target.spec).new_priority
+    elsewhere = [(new_priority, wish.allowed) for wish in new]
+    for number, fate in enumerate(fates):
+        others = (*elsewhere, *((other.priority, other.after) for other in fates[number + 1 :]))
+        if (
+            fate.owned.name in candidates
+            and _unasked(fate, asked, target)
+            and _open_to(fate.priority, firewall, others).covers(fate.stays)
+        ):
+            yield replace(fate, redundant=True)
+        else:
+            elsewhere.append((fate.priority, fate.after))
+            yield fate
+
+
+def _unasked(fate: Fate, asked: Collection[NetworkSet], target: Target) -> bool:
+    if not fate.owned.generated or not fate.stays or fate.gain or fate.rule.other_sources:
+        return False
+    if fate.owned.wrong:
+        return target.reapply
+    return bool(asked) and not any(stay.sources in asked for stay in fate.stays)

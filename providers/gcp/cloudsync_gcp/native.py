@@ -76,6 +76,12 @@ class Firewall:
         """Its own rules that deny what others let in."""
         return tuple(owned for owned in self.owned if owned.kind == "denial")
 
+    def stopped(self, priority: int, earlier: int) -> RuleSet:
+        """What denials of others stop of rules with this priority, and not of those with an
+        earlier one."""
+        between = (rule for rule in self.foreign_denials if earlier < rule.priority <= priority)
+        return RuleSet.union(rule.matches for rule in between)
+
     @property
     def names(self) -> frozenset[str]:
         """All names that a new rule must not have."""

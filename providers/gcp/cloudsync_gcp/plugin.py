@@ -1,7 +1,7 @@
 """What the plugin is: capabilities, settings, and how it plans. Imports no SDK.
 
 One firewall is the VPC rules for exactly its targets. How a plan comes about, in order: `ownership`
-(whose a rule is), `matching` (what becomes of each rule, and what is written new),
+(whose a rule is), `matching` (what becomes of each rule, and what is asked for and missing),
 `rewriting` (one call per rule), `steps` (their order).
 """
 

@@ -14,18 +14,23 @@ from typing import Any, Literal
 from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Target, Touched
 from cloudsync.rules import NOTHING, RuleSet
+from cloudsync.rules.networks import NetworkSet
 from cloudsync_gcp import provider
 from cloudsync_gcp.matching import Fate, Match
 from cloudsync_gcp.names import free_name
 from cloudsync_gcp.native import Firewall, Owned, Write
-from cloudsync_gcp.vpc_rules import MARKER, allowed_entries, new_resource, sources_of
+from cloudsync_gcp.vpc_rules import MARKER, allowed_entries, new_resource
 
 
 def writes_of(firewall: Firewall, matched: Match, target: Target) -> list[Write]:
     """All calls that what lets something in needs, in no order."""
-    writes = [write for fate in matched.fates for write in _of_fate(fate, target)]
-    logging = [fate.rule for fate in matched.fates if fate.loses and fate.rule.logs]
+    writes: list[Write] = []
     names = set(firewall.names)
+    for fate in matched.fates:
+        calls = list(_of_fate(fate, firewall, target, names))
+        names.update(call.name for call in calls)
+        writes += calls
+    logging = [fate.rule for fate in matched.fates if fate.loses and fate.rule.logs]
     for wish in matched.new:
         name = free_name(firewall.prefix, wish.sources, names)
         names.add(name)
@@ -40,7 +45,7 @@ def apart(write: Write, target: Target, taken: Collection[str]) -> Iterator[Writ
     if not (write.gains and write.loses) or write.owned is None:
         yield write
         return
-    rule, sources = write.owned.rule, sources_of(write.after)
+    rule, sources = write.owned.rule, _sources(write.after)
     if rule.sources == sources:
         both = write.before | write.after
         body = _updated(write.owned, both, target)
@@ -58,19 +63,27 @@ def described(owned: Owned, description: str) -> Write:
     return _update(owned, body, owned.effect)
 
 
-def _of_fate(fate: Fate, target: Target) -> Iterator[Write]:
+def _of_fate(
+    fate: Fate, firewall: Firewall, target: Target, taken: Collection[str]
+) -> Iterator[Write]:
     owned, after, now = fate.owned, fate.after, fate.owned.effect
+    if not after and fate.loses:
+        yield _leaving(owned, now, target, redundant=fate.redundant)
+        return
     put_right = bool(owned.wrong and target.reapply and fate.content)
     if after == fate.content and not put_right:
-        return
-    if not after:
-        yield _leaving(owned, now, target, redundant=fate.redundant)
         return
     body = _updated(owned, after, target)
     loses = bool(now - after)
     narrows = loses and now == fate.content and not after - now
     if put_right and narrows and body["priority"] != owned.rule.priority:
-        # What closes does so after the denials, and those would stop what stays of the rule.
+        # What closes does so after the denials, and those would stop what stays of the rule. What
+        # denials of others stop of it must not open meanwhile.
+        if firewall.stopped(owned.rule.priority, body["priority"]) & (now - after):
+            name = free_name(firewall.prefix, _sources(after), taken)
+            yield _insert(name, after, target, owned.rule.log_config or None)
+            yield _leaving(owned, now, target)
+            return
         yield _update(owned, owned.rule.resource() | {"priority": body["priority"]}, now)
     touched = _touched(owned, "some of what it lets in closes") if loses else None
     yield _update(owned, body, after, touched)
@@ -106,9 +119,11 @@ def _update(
 
 def _insert(name: str, allowed: RuleSet, target: Target, log: dict[str, Any] | None) -> Write:
     settings = provider.settings_of(target.spec)
-    priority, sources = settings.new_priority, sources_of(allowed).written()
-    description = MARKER.write(target.spec.marker, _who(allowed, target))
-    body = new_resource(name, settings, priority, sources, description)
+    priority, description = (
+        settings.new_priority,
+        MARKER.write(target.spec.marker, _who(allowed, target)),
+    )
+    body = new_resource(name, settings, priority, _sources(allowed).written(), description)
     body["allowed"] = allowed_entries(allowed)
     if log:
         body["logConfig"] = log
@@ -129,10 +144,14 @@ def _updated(owned: Owned, allowed: RuleSet, target: Target) -> dict[str, Any]:
     entries = allowed_entries(allowed)
     if rule.denied or entries != allowed_entries(rule.matches):
         body["allowed"] = entries
-    if (sources := sources_of(allowed)) != rule.sources:
+    if (sources := _sources(allowed)) != rule.sources:
         body["sourceRanges"] = list(sources.written())
     body.pop("denied", None)
     return body
+
+
+def _sources(allowed: RuleSet) -> NetworkSet:
+    return NetworkSet.union(rule.sources for rule in allowed)
 
 
 def _who(allowed: RuleSet, target: Target) -> str:

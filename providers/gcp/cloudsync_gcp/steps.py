@@ -34,17 +34,18 @@ def planned(observed: Present | Absent, target: Target) -> tuple[Step, ...] | Re
         )
     if (reason := denials.overruling(firewall, target)) is not None:
         return Refusal(reason)
-    return _steps(firewall, target)
+    objects = observed.objects if isinstance(observed, Present) else ()
+    return _steps(firewall, target, frozenset(rule.key for rule in objects if not rule.ours))
 
 
-def _steps(firewall: Firewall, target: Target) -> tuple[Step, ...]:
-    """The whole way from `firewall` to `target`."""
+def _steps(firewall: Firewall, target: Target, lasting: frozenset[str]) -> tuple[Step, ...]:
+    """The whole way from `firewall` to `target`. `lasting`: as `match` has it."""
 
     def taken_apart(write: Write, taken: Collection[str]) -> Iterator[Write]:
         return apart(write, target, firewall.names.union(taken))
 
     effects: Effects = {owned.name: owned.effect for owned in firewall.owned}
-    whole = writes_of(firewall, match(firewall, target), target)
+    whole = writes_of(firewall, match(firewall, target, lasting), target)
     *opening, closing = lawful_stages(whole, effects, target, taken_apart)
     lifted, denied, surplus = denials.writes(firewall, target)
     stages = [

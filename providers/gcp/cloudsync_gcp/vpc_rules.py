@@ -68,11 +68,6 @@ def traffic_of(entries: Iterable[Entry], sources: NetworkSet) -> RuleSet:
     return RuleSet.of(rule for entry in entries for rule in entry.traffic(sources))
 
 
-def sources_of(rules: RuleSet) -> NetworkSet:
-    """Those of all of them together."""
-    return NetworkSet.union(dict.fromkeys(rule.sources for rule in rules))
-
-
 class VpcRule(Echoed):
     """One resource of `firewalls.list`. Compare by `name`, which is unique in the project."""
 

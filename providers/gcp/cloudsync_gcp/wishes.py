@@ -1,14 +1,14 @@
-"""The VPC rules to write: what the kit's `spell` says is missing, as Google's rules can say it.
+"""The VPC rules to write: what was asked for and the rules that stay do not let in yet.
 
-A VPC rule has sources of one family, at most 256, and all ports for them together.
+A VPC rule has sources of one family, at most 256, and all ports for them together. It is written as
+it was asked for, never as the difference to what is open already (law 4).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 
-from cloudsync.provider.spelling import Written
+from cloudsync.provider.contract import Target
 from cloudsync.rules import Rule, RuleSet, protocols
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NetworkSet
@@ -26,23 +26,34 @@ class Wish:
     """What it lets in, all of it from all of `sources`."""
 
 
-def wishes(writing: Iterable[Written]) -> tuple[Wish, ...]:
-    """One wish a source set, those for IPv4 first."""
-    pieces = sorted(_pieces(writing), key=lambda rule: bool(rule.sources.v6))
+def wishes(target: Target, covered: RuleSet) -> tuple[Wish, ...]:
+    """What has to be written besides rules that stay and let in `covered`, one wish a source
+    set."""
+    missing = list(_asked(target, covered))
+    rest = target.rules - covered - RuleSet.of(missing)
+    missing += [piece for rule in _fewest(rest) for piece in _by_family(rule)]
     chunks: dict[NetworkSet, list[Rule]] = {}
-    for rule in pieces:
-        chunks.setdefault(rule.sources, []).append(rule)
+    for rule in sorted(missing, key=lambda each: bool(each.sources.v6)):
+        cidrs = rule.sources.written()
+        for start in range(0, len(cidrs), MAX_RANGES):
+            sources = NetworkSet.of(cidrs[start : start + MAX_RANGES])
+            chunks.setdefault(sources, []).append(
+                Rule(rule.protocol, rule.first, rule.last, sources)
+            )
     return tuple(Wish(sources, RuleSet.of(rules)) for sources, rules in chunks.items())
 
 
-def _pieces(writing: Iterable[Written]) -> Iterator[Rule]:
-    """Rules whose sources one VPC rule takes."""
-    for rule in (written.rule for written in writing):
-        for family in (rule.sources.family(4), rule.sources.family(6)):
-            cidrs = family.written()
-            for start in range(0, len(cidrs), MAX_RANGES):
-                sources = NetworkSet.of(cidrs[start : start + MAX_RANGES])
-                yield replace(rule, sources=sources)
+def _by_family(rule: Rule) -> Iterator[Rule]:
+    """The rule for IPv4 and the rule for IPv6, as far as it has such sources."""
+    for family in (4, 6):
+        if sources := rule.sources.family(family):
+            yield Rule(rule.protocol, rule.first, rule.last, sources)
+
+
+def asked_rules(target: Target) -> Iterator[Rule]:
+    """What was asked for, one family a rule."""
+    for asked in target.asked:
+        yield from _by_family(asked.rule)
 
 
 def inexpressible(rules: RuleSet) -> RuleSet:
@@ -56,3 +67,17 @@ def inexpressible(rules: RuleSet) -> RuleSet:
         and rule.protocol not in ("tcp", "udp")
         and not (rule.has_ports and (rule.first, rule.last) == protocols.EVERY_PORT)
     )
+
+
+def _asked(target: Target, covered: RuleSet) -> Iterator[Rule]:
+    for rule in asked_rules(target):
+        wanted = RuleSet.of((rule,))
+        if not covered.covers(wanted):
+            # A part of it may be refused, or mean nothing in this family.
+            yield from (rule,) if target.rules.covers(wanted) else wanted & target.rules
+
+
+def _fewest(rules: RuleSet) -> list[Rule]:
+    everything = rules.everything_from()
+    apart = rules.apart_from_everything(everything)
+    return [*apart, *([Rule.of("all", "", everything)] if everything else [])]
