@@ -99,7 +99,8 @@ def seconds_left(deadline: float, what: str) -> float:
 
 def bounded(call: Callable[[], Result], seconds: float) -> Result:
     """`call()`, given up after `seconds` whatever trickles in: the time-out of a socket starts
-    again with every byte. Raises `TimeoutError`."""
+    again with every byte. Raises `TimeoutError`; nobody knows then whether a write took effect, or
+    will."""
     results: list[Result] = []
     errors: list[Exception] = []
 

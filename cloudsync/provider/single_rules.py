@@ -74,22 +74,23 @@ def difference(
     """What is added to `rules`, each rule once, and what of them is removed. `list_families`: as
     `single_rules` has it."""
     spelling = spell(rules, target)
-    # Of a range of protocols or ICMP types a part may be there.
-    networks = {rule.lets_in for rule in spelling.staying if not rule.list_id}
-    adding = (
-        rule
+    needed = {
+        (rule.list_id, rule.lets_in): rule
         for each in with_everything(spelling, target)
         for rule in single_rules(
             each.rule, each.description, each.list_id, list_families=list_families
         )
-        if not (
-            _is_there_by_list(rule, spelling.staying) if rule.list_id else rule.lets_in in networks
-        )
-    )
+        if not _is_there_by_list(rule, spelling.staying)
+    }
+    # Of a range of protocols or ICMP types a part may be there: it stays.
+    there = {
+        (rule.list_id, rule.lets_in): rule.key for rule in (*spelling.staying, *spelling.redundant)
+    }
+    parts = {key for meaning, key in there.items() if meaning in needed}
     return Difference(
-        tuple({(rule.meaning, rule.list_id): rule for rule in adding}.values()),
-        (*spelling.going, *spelling.redundant),
-        spelling.touches(),
+        tuple(rule for meaning, rule in needed.items() if meaning not in there),
+        tuple(r for r in (*spelling.going, *spelling.redundant) if r.key not in parts),
+        tuple(touched for touched in spelling.touches() if touched.key not in parts),
     )
 
 
@@ -114,8 +115,13 @@ def in_fewest(rules: Sequence[VendorRule], target: Target, change: Difference) -
         for rule in rules
         if rule.lets_in and rule.key not in staying and rule.lets_in not in fewest
     ]
-    reason = "there is no room for it: rules with fewer networks say the same"
-    touches = (Touched(rule.label, "deletes", reason, rule.key) for rule in removing)
+    reason = "there is no room for it: fewer rules say the same"
+    known = {touched.key: touched for touched in change.touches}
+    touches = (
+        known.get(rule.key)
+        or Touched(rule.label, "deletes", reason, rule.key, counts=not rule.ours)
+        for rule in removing
+    )
     return Difference(tuple(adding), tuple(removing), tuple(touches))
 
 
@@ -131,8 +137,9 @@ def _by_family(rule: Rule) -> Iterator[Rule]:
 
 
 def _is_there_by_list(rule: SingleRule, staying: Sequence[VendorRule]) -> bool:
-    """Whether a rule by the same list lets it in: that of one of two families, say."""
-    return any(
+    """Whether it is by a list, and a rule by the same list lets it in: that of one of two families,
+    say."""
+    return bool(rule.list_id) and any(
         other.list_id == rule.list_id and other.lets_in.covers(rule.lets_in) for other in staying
     )
 

@@ -3,8 +3,11 @@ compared, every failure told."""
 
 from __future__ import annotations
 
+import json
+import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -563,6 +566,36 @@ def test_law3_a_write_whose_answer_trickles_may_have_taken_effect(
         writer.run(steps[0])
     assert raised.value.fate_unknown
     assert region.called()[-1] == "AuthorizeSecurityGroupIngress"
+
+
+def test_law3_a_write_that_was_given_up_is_not_sent_when_its_credentials_come_at_last(
+    region: Region, cloud: Ec2Double, tmp_path: Path
+) -> None:
+    cloud.add_group("cloudsync-web", permissions=[SSH], tags=TAGS)
+    (step,) = region.steps("tcp/22", "tcp/443")
+    script, slow = tmp_path / "credentials.sh", tmp_path / "slow"
+    until = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    answer = {
+        "Version": 1,
+        "AccessKeyId": cloud.access_key,
+        "SecretAccessKey": "a-secret-nobody-may-see",
+        "SessionToken": "token",
+        "Expiration": until,
+    }
+    script.write_text(f"test -e {slow} && sleep 1.5\ncat {tmp_path}/answer\n")
+    (tmp_path / "answer").write_text(json.dumps(answer))
+    (tmp_path / "config").write_text(f"[default]\ncredential_process = sh {script}\n")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        region.monkeypatch.delenv(name)
+    writer = provider.open_writer(region.account(seconds=0.6))
+    slow.touch()
+    with pytest.raises(Transient, match="no answer in time") as raised:
+        writer.run(step)
+    assert raised.value.fate_unknown
+    for thread in threading.enumerate():
+        if thread.name == "call":
+            thread.join()
+    assert "AuthorizeSecurityGroupIngress" not in region.called()
 
 
 @pytest.mark.parametrize("kind", ["drop-before", "truncate", "garbage"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,6 +56,22 @@ def test_of_icmp_types_and_protocols_only_those_that_are_not_there_are_added() -
     assert _added(difference(rules, wanted)) == ["icmp/7 from 192.0.2.1/32", "ah from 192.0.2.1/32"]
 
 
+def test_a_part_of_a_range_that_is_there_stays_though_nothing_else_asks_for_it() -> None:
+    """It is ours, and the range covers it: removed by its value, as at AWS, it would close."""
+    rules = [
+        VendorRule("8", meant("icmp/8 from 192.0.2.1"), ours=True),
+        VendorRule("9", meant("tcp/9 from 192.0.2.1"), ours=True),
+    ]
+    change = difference(rules, _target("icmp/7-9 from 192.0.2.1", "tcp/8-9 from 192.0.2.1"))
+    assert _added(change) == [
+        "icmp/7 from 192.0.2.1/32",
+        "icmp/9 from 192.0.2.1/32",
+        "tcp/8-9 from 192.0.2.1/32",
+    ]
+    assert [rule.key for rule in change.removing] == ["9"]
+    assert [touched.key for touched in change.touches] == ["9"]
+
+
 def test_by_a_list_one_rule_is_added_or_one_for_each_family() -> None:
     rule = Rule.of("tcp", "443", NetworkSet.of(["192.0.2.0/24", "2001:db8::/32"]))
     whole, *others = single_rules(rule, "web", _LIST)
@@ -83,7 +101,7 @@ def test_a_list_is_added_although_its_networks_are_open_one_by_one() -> None:
 def test_the_fewest_rules_keep_lists_and_what_is_among_them_already() -> None:
     rules = [
         *_there("tcp/443 from 192.0.2.0/24", list_id=_LIST),
-        *_there("tcp/80 from 203.0.113.0/25", "udp/53 from 203.0.113.1"),
+        *_there("tcp/80 from 203.0.113.0/25", "udp/53 from 203.0.113.1", "tcp/9 from 203.0.113.1"),
     ]
     wanted = _target(
         "tcp/443 from 192.0.2.0/24",
@@ -93,7 +111,10 @@ def test_the_fewest_rules_keep_lists_and_what_is_among_them_already() -> None:
     )
     fewest = in_fewest(rules, wanted, difference(rules, wanted))
     assert _added(fewest) == ["tcp/80 from 203.0.113.0/24"]
-    assert [touched.target for touched in fewest.touches] == ["tcp/80 from 203.0.113.0/25"]
+    assert [(touched.target, touched.reason) for touched in fewest.touches] == [
+        ("tcp/80 from 203.0.113.0/25", "there is no room for it: fewer rules say the same"),
+        ("tcp/9 from 203.0.113.1/32", "some of what it lets in closes"),
+    ]
 
 
 def test_a_list_that_lets_in_more_than_is_wanted_is_not_among_the_fewest_rules() -> None:
@@ -120,18 +141,25 @@ texts = st.builds("{} from {}".format, selectors, networks)
 several = st.lists(texts, unique=True, max_size=5)
 
 
-@given(several, several, several)
+@given(several, several, several, several, st.booleans())
 def test_both_ways_lead_to_the_target_without_one_rule_twice(
-    there: list[str], by_list: list[str], wanted: list[str]
+    there: list[str], by_list: list[str], wanted: list[str], listed: list[str], ours: bool
 ) -> None:
-    rules, target = [*_there(*there), *_there(*by_list, list_id=_LIST)], _target(*wanted)
+    present = [*_there(*there), *_there(*by_list, list_id=_LIST)]
+    rules = [replace(rule, ours=ours) for rule in present]
+    asked = (*_target(*wanted).asked, *_target(*listed, by_list=_LIST).asked)
+    target = Target(_SPEC, meant(*wanted, *listed), asked=asked)
     change = difference(rules, target)
     fewest = in_fewest(rules, target, change)
     for way in (change, fewest):
         after = _after(rules, way)
         assert letting_in(after) == target.rules
-        new = [(rule.list_id, rule.meaning) for rule in way.adding]
+        gone = {rule.key for rule in way.removing}
+        new = [(rule.list_id, rule.lets_in) for rule in way.adding]
         assert len(set(new)) == len(new)
+        assert not {(r.list_id, r.lets_in) for r in rules if r.key not in gone}.intersection(new)
+        lost = {(r.list_id, r.lets_in) for r in way.removing}
+        assert not lost.intersection(new), "a rule that is removed by its value would close"
         assert {touched.key for touched in way.touches} == {rule.key for rule in way.removing}
 
 

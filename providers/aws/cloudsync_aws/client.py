@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Collection, Mapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import boto3
 from botocore import exceptions as aws
@@ -27,7 +27,6 @@ from cloudsync.provider.retry import bounded, repeated, seconds_left, seconds_of
 from cloudsync_aws.permissions import plain
 from cloudsync_aws.settings import AwsAccount
 
-Meaning = TypeVar("Meaning", str, int)
 CONNECT_SECONDS = 5
 READ_SECONDS = 15
 CALL_SECONDS = 30.0
@@ -118,6 +117,8 @@ class Api:
             self._client = _client_of(settings, config)
         except (aws.BotoCoreError, OSError, ValueError) as error:
             raise self._no_credentials(error) from None
+        self._calling = threading.local()
+        self._client.meta.events.register("before-send.ec2", self._refuse_late)
 
     def listed(
         self, operation: str, model: type[Model], filters: Mapping[str, Collection[str | None]]
@@ -178,9 +179,15 @@ class Api:
         self, operation: str, parameters: Mapping[str, Any], write: bool, lists: str
     ) -> dict[str, Any]:
         seconds = min(CALL_SECONDS, seconds_left(self.account.deadline, operation))
-        call = getattr(self._client, xform_name(operation))
+        until, call = time.monotonic() + seconds, getattr(self._client, xform_name(operation))
+
+        def send() -> dict[str, Any]:
+            self._calling.until = until
+            answer: dict[str, Any] = call(**parameters)
+            return answer
+
         try:
-            answer: dict[str, Any] = bounded(lambda: call(**parameters), seconds)
+            answer = bounded(send, seconds)
         except aws.ClientError as error:
             raise mapped(operation, error, write=write) from None
         except (aws.BotoCoreError, OSError, *_UNREADABLE) as error:
@@ -195,6 +202,11 @@ class Api:
                 f"{operation}: an answer that does not say it was done", fate_unknown=True
             )
         return answer
+
+    def _refuse_late(self, **_: object) -> None:
+        """A call that was given up is not sent, though the credentials for it have come at last."""
+        if time.monotonic() > self._calling.until:
+            raise TimeoutError
 
     def _failed(self, operation: str, error: Exception, *, write: bool) -> ProviderError:
         """A call that got no answer of AWS."""
