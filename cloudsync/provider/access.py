@@ -125,7 +125,7 @@ def as_listed(
 def unknown(
     permissions: Iterable[str], needed_for: NeededFor, why: str, *, temporary: bool = False
 ) -> Sequence[Access]:
-    """Rows for permissions that nothing tells of."""
+    """Rows for permissions that the vendor does not report."""
     return [Access(what, needed_for, "unknown", why, temporary) for what in permissions]
 
 

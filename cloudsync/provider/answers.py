@@ -76,8 +76,9 @@ def _build(model: type[BaseModel]) -> None:
 
 
 def printable(text: str) -> str:
-    """Text of a vendor without control and format characters."""
-    return "".join(character for character in text if unicodedata.category(character)[0] != "C")
+    """Text of a vendor without control and format characters; a line break or a tab is a blank."""
+    blanks = (" " if character.isspace() else character for character in text)
+    return "".join(each for each in blanks if unicodedata.category(each)[0] != "C")
 
 
 def at(answer: object, path: str) -> Any:

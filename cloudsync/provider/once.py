@@ -13,7 +13,8 @@ Of = TypeVarTuple("Of")
 
 def once(ask: Callable[[*Of], Result]) -> Callable[[*Of], Result]:
     """`ask`, called once for the same arguments: how that ended, with an answer or an error, is how
-    every later call ends. A thread that comes meanwhile waits for it."""
+    every later call ends. A thread that comes meanwhile waits for it; `ask` must not call it with
+    its own arguments."""
     ends: dict[tuple[*Of], Future[Result]] = {}
     lock = Lock()
 

@@ -65,7 +65,8 @@ class Layers:
         return (*self.unread, *(text for layer in self.layers for text in layer.unknown))
 
     def stages(self, party: Party) -> tuple[Stage, ...]:
-        """As they are on one machine; what is left after them is denied."""
+        """As they are on one machine; what is left after them is denied. Without layers nothing
+        acts there: it is open."""
         stages = [layer.stage(party) for layer in self.layers]
         return (*stages[:-1], replace(stages[-1], otherwise=Action.DENY)) if stages else ()
 

@@ -9,7 +9,7 @@ or removed, and what is there in between counts for the quota.
 | once what nothing needs is removed    | SSH is added, that goes, the rest follows         |
 | for the fewest rules that say it all  | they are added, then all that is not part of them |
 |                                       | is removed                                        |
-| for none of these                     | the provider says so                              |
+| for none of these                     | the provider refuses, with the numbers            |
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The order of calls that write one rule each: what opens, what is replaced, what closes. Pure.
 
 For vendors whose rules are objects with several ports or sources that are changed in place (`quota`
-is for those that are only added and removed). The calls of one stage are started together and may
-end in any order; the stages make sure that what stays wanted is open throughout, and that nothing
+is for those that are only added and removed). The calls of one batch are started together and may
+end in any order; the batches make sure that what stays wanted is open throughout, and that nothing
 closes before SSH is open (laws 2 and 3).
 """
 
@@ -55,7 +55,7 @@ the names that a new rule must not have."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stage(Generic[Write]):
+class Batch(Generic[Write]):
     """Calls that may end in any order."""
 
     summary: str
@@ -71,7 +71,7 @@ class Stage(Generic[Write]):
         return self.summary.format(", ".join(dict.fromkeys(write.name for write in self.writes)))
 
     def after(self, effects: Effects) -> Effects:
-        """What rules let in once all calls of the stage have ended."""
+        """What rules let in once all calls of the batch have ended."""
         return {**effects, **{write.name: write.after for write in self.writes}}
 
     def throughout(self, effects: Effects) -> RuleSet:
@@ -83,54 +83,54 @@ class Stage(Generic[Write]):
         return RuleSet.union({**effects, **both}.values())
 
 
-def lawful_stages(
+def lawful_batches(
     writes: Sequence[Write], effects: Effects, target: Target, apart: Apart[Write]
-) -> tuple[Stage[Write], ...]:
-    """The stages, the last of them what closes; one without calls is nothing to do. `effects`: what
-    the rules let in before all of them.
+) -> tuple[Batch[Write], ...]:
+    """The batches, the last of them what closes; one without calls is nothing to do. `effects`:
+    what the rules let in before all of them.
 
     Rules that gain and lose are replaced side by side in single calls, or one after the other; if
     both would close something that stays wanted, each of them takes two calls.
     """
     replaced = [write for write in writes if write.gains and write.loses]
     for groups in ([replaced], [[write] for write in replaced]):
-        stages = _stages(writes, groups)
-        if _is_lawful(stages, effects, target):
-            return stages
+        batches = _batches(writes, groups)
+        if _is_lawful(batches, effects, target):
+            return batches
     taken = {*effects, *(write.name for write in writes)}
     split: list[Write] = []
     for write in writes:
         calls = list(apart(write, taken))
         taken |= {call.name for call in calls}
         split += calls
-    return _stages(split, [])
+    return _batches(split, [])
 
 
-def _stages(
+def _batches(
     writes: Sequence[Write], replaced: Sequence[Sequence[Write]]
-) -> tuple[Stage[Write], ...]:
+) -> tuple[Batch[Write], ...]:
     """What only gains, together; what gains and loses, in these groups; what only loses,
     together."""
     wider = [write for write in writes if not write.loses]
     narrower = [write for write in writes if write.loses and not write.gains]
-    widening = Stage("widen {}", StepKind.WIDEN, wider)
+    widening = Batch("widen {}", StepKind.WIDEN, wider)
     if not any(write.gains for write in wider):
-        widening = Stage("put right {}", StepKind.REPLACE, wider)
+        widening = Batch("put right {}", StepKind.REPLACE, wider)
     return (
         widening,
-        *(Stage("replace {}", StepKind.REPLACE, group) for group in replaced),
-        Stage("narrow {}", StepKind.NARROW, narrower),
+        *(Batch("replace {}", StepKind.REPLACE, group) for group in replaced),
+        Batch("narrow {}", StepKind.NARROW, narrower),
     )
 
 
-def _is_lawful(stages: Iterable[Stage[Write]], before: Effects, target: Target) -> bool:
+def _is_lawful(batches: Iterable[Batch[Write]], before: Effects, target: Target) -> bool:
     """Whether the replacements close nothing that stays wanted, and nothing before SSH is open."""
     effects = before
-    for stage in stages:
-        if stage.kind is StepKind.REPLACE and stage.writes:
-            open_throughout = stage.throughout(effects)
+    for batch in batches:
+        if batch.kind is StepKind.REPLACE and batch.writes:
+            open_throughout = batch.throughout(effects)
             needed = RuleSet.union(effects.values()) & target.rules
             if not (open_throughout.covers(needed) and open_throughout.covers(target.ssh)):
                 return False
-        effects = stage.after(effects)
+        effects = batch.after(effects)
     return True

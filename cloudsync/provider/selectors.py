@@ -50,6 +50,13 @@ def single_networks(rule: Rule) -> Iterator[Rule]:
         yield replace(rule, sources=NetworkSet.of((cidr,)))
 
 
+def by_family(rule: Rule) -> Iterator[Rule]:
+    """The rule for IPv4 and the rule for IPv6, as far as it has such sources."""
+    for sources in (rule.sources.family(4), rule.sources.family(6)):
+        if sources:
+            yield replace(rule, sources=sources)
+
+
 def type_and_code(rule: Rule) -> tuple[int | None, int | None]:
     """Of a rule for ICMP, one of `single_selectors`; None for all of them."""
     if not rule.ports:

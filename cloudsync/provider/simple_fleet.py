@@ -80,14 +80,16 @@ class ListedFirewall:
         lets_in: Callable[[VendorRuleModel], RuleSet | ProviderError | None],
         title: Callable[[VendorRuleModel], str],
     ) -> ListedFirewall:
-        """The same firewall with the vendor's inbound rules, each with its `title` for people.
+        """The same firewall with the vendor's inbound rules, each with its `title` for people; of
+        what is kept or unknown the same title comes once.
 
         `lets_in`: None for a rule by sources that are no networks, which is kept; the error for one
         by a list of networks that could not be read. A rule that it raises `Unsupported` for is
         unknown.
         """
         known: list[tuple[RuleSet, str]] = []
-        unknown, kept = dict.fromkeys(self.unknown), dict.fromkeys(self.kept)
+        unknown: dict[str, None] = {}
+        kept: dict[str, None] = {}
         for rule in rules:
             try:
                 networks, text = lets_in(rule), title(rule)
@@ -100,7 +102,12 @@ class ListedFirewall:
                 unknown[f"the rule {text}, whose list could not be read: {networks}"] = None
             elif networks:
                 known.append((networks, text))
-        return replace(self, rules=tuple(known), unknown=tuple(unknown), kept=tuple(kept))
+        return replace(
+            self,
+            rules=tuple(known),
+            unknown=(*self.unknown, *unknown),
+            kept=(*self.kept, *kept),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +130,7 @@ class ListedInterface:
     acting: Mapping[str, Acts]
     """By id, every firewall that acts on it."""
     closed: bool = False
-    """Whether the vendor lets nothing in where no firewall acts. Elsewhere it is open then."""
+    """Whether the vendor lets nothing in if no firewall acts on it; otherwise it is open then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from cloudsync.provider.contract import Target, Touched, VendorRule
 from cloudsync.provider.everything import with_everything
-from cloudsync.provider.selectors import single_networks, single_selectors
+from cloudsync.provider.selectors import by_family, single_networks, single_selectors
 from cloudsync.provider.spelling import spell
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.rules.frozen import dataclass
@@ -60,7 +60,7 @@ def single_rules(
     if not list_id:
         sources = single_networks(rule)
     elif list_families:
-        sources = _by_family(rule)
+        sources = by_family(rule)
     else:
         sources = iter((rule,))
     for single in sources:
@@ -128,12 +128,6 @@ def in_fewest(rules: Sequence[VendorRule], target: Target, change: Difference) -
 def letting_in(rules: Iterable[SingleRule | VendorRule]) -> RuleSet:
     """What rules let in together."""
     return RuleSet.union(rule.lets_in for rule in rules)
-
-
-def _by_family(rule: Rule) -> Iterator[Rule]:
-    for family in FAMILIES:
-        if sources := rule.sources.family(family):
-            yield replace(rule, sources=sources)
 
 
 def _is_there_by_list(rule: SingleRule, staying: Sequence[VendorRule]) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from cloudsync.provider.answers import printable
 from cloudsync.provider.contract import Account
 from cloudsync.provider.errors import AuthError, Conflict, Forbidden, ProviderError, Transient
 from cloudsync.provider.http import Dialect, Paging, Rest
@@ -79,6 +80,10 @@ def test_a_token_that_comes_twice_ends_in_an_error(rest: Rest, pebble: Pebble) -
     pebble.pages["b"]["next"] = "b"
     with pytest.raises(Transient, match="twice"):
         rest.pages("/stones", "stones", Stone)
+
+
+def test_a_text_of_the_vendors_is_one_line_whose_words_stay_apart() -> None:
+    assert printable("web\nadmin\tof\x1b[31m it\u202e") == "web admin of[31m it"
 
 
 def test_a_write_sends_headers_of_its_own(rest: Rest) -> None:

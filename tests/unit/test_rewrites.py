@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cloudsync.provider.contract import FirewallSpec, StepKind, Target
 from cloudsync.provider.marker import Marker
-from cloudsync.provider.rewrites import Stage, lawful_stages
+from cloudsync.provider.rewrites import Batch, lawful_batches
 from cloudsync.provider.settings import FirewallSettings
 from cloudsync.rules import NOTHING, RuleSet
 from tests.effort import examples
@@ -56,18 +56,18 @@ def apart(write: Change, taken: Collection[str]) -> Iterator[Change]:
         yield write
 
 
-def stages(*changes: Change) -> Sequence[Stage[Change]]:
+def batches(*changes: Change) -> Sequence[Batch[Change]]:
     """Those with something to do."""
     final = RuleSet.union(change.after for change in changes)
     target = Target(SPEC, final | SSH, SSH & final)
     effects = {change.name: change.before for change in changes}
-    ordered = lawful_stages(changes, effects, target, apart)
+    ordered = lawful_batches(changes, effects, target, apart)
     assert ordered[-1].kind is StepKind.NARROW
-    return [stage for stage in ordered if stage.writes]
+    return [batch for batch in ordered if batch.writes]
 
 
 def titles(*changes: Change) -> list[str]:
-    return [stage.title for stage in stages(*changes)]
+    return [batch.title for batch in batches(*changes)]
 
 
 def test_what_opens_comes_first_and_what_closes_last() -> None:
@@ -80,8 +80,8 @@ def test_what_opens_comes_first_and_what_closes_last() -> None:
 
 
 def test_what_opens_nothing_and_closes_nothing_is_put_right() -> None:
-    (stage,) = stages(change("a", "tcp/80", "tcp/80"))
-    assert (stage.title, stage.kind) == ("put right a", StepKind.REPLACE)
+    (batch,) = batches(change("a", "tcp/80", "tcp/80"))
+    assert (batch.title, batch.kind) == ("put right a", StepKind.REPLACE)
 
 
 def test_rules_that_gain_and_lose_are_replaced_side_by_side() -> None:
@@ -113,19 +113,19 @@ sets = ports.map(lambda texts: rules(*texts) if texts else NOTHING)
 
 @settings(max_examples=examples(300), deadline=None)
 @given(st.lists(st.tuples(sets, sets), min_size=1, max_size=4))
-def test_whatever_calls_of_a_stage_have_ended_what_stays_wanted_is_open(
+def test_whatever_calls_of_a_batch_have_ended_what_stays_wanted_is_open(
     drawn: list[tuple[RuleSet, RuleSet]],
 ) -> None:
     changes = [Change(f"r{number}", *pair) for number, pair in enumerate(drawn)]
     effects = {one.name: one.before for one in changes}
     final = RuleSet.union(one.after for one in changes)
     wanted, ssh = RuleSet.union(effects.values()) & final, SSH & final
-    for stage in stages(*changes):
+    for batch in batches(*changes):
         at_first = RuleSet.union(effects.values())
-        sizes = range(len(stage.writes) + 1)
-        for ended in chain.from_iterable(combinations(stage.writes, size) for size in sizes):
+        sizes = range(len(batch.writes) + 1)
+        for ended in chain.from_iterable(combinations(batch.writes, size) for size in sizes):
             now = RuleSet.union({**effects, **{one.name: one.after for one in ended}}.values())
             assert now.covers(wanted), "closed for a moment"
             assert now.covers(at_first) or now.covers(ssh), "closed before SSH was open"
-        effects = dict(stage.after(effects))
+        effects = dict(batch.after(effects))
     assert effects == {one.name: one.after for one in changes}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from cloudsync.provider.contract import FirewallSpec
@@ -48,6 +50,13 @@ def test_rules_are_known_kept_or_unknown_each_once() -> None:
         "the rule by a list, whose list could not be read: there is no list 3",
         "a rule that is odd",
     )
+
+
+def test_what_is_known_to_be_kept_already_stays_as_it_is() -> None:
+    firewall = replace(WEB, kept=("by a tag", "by a tag"), unknown=("one",))
+    firewall = firewall.letting(["by a tag", "odd"], lets_in, str)
+    assert firewall.kept == ("by a tag", "by a tag", "by a tag")
+    assert firewall.unknown == ("one", "a rule that is odd")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from cloudsync.provider.contract import Absent, Present, Refusal, Step, StepKind, Target
-from cloudsync.provider.rewrites import Effects, Stage, lawful_stages
+from cloudsync.provider.rewrites import Batch, Effects, lawful_batches
 from cloudsync.provider.steps import take_marker_off
 from cloudsync.rules import RuleSet
 from cloudsync_gcp import denials
@@ -46,43 +46,43 @@ def _steps(firewall: Firewall, target: Target, lasting: frozenset[str]) -> tuple
 
     effects: Effects = {owned.name: owned.effect for owned in firewall.owned}
     whole = writes_of(firewall, match(firewall, target, lasting), target)
-    *opening, closing = lawful_stages(whole, effects, target, taken_apart)
+    *opening, closing = lawful_batches(whole, effects, target, taken_apart)
     lifted, denied, surplus = denials.writes(firewall, target)
-    stages = [
-        Stage("stop denying what others let in: delete {}", StepKind.REPLACE, lifted),
+    batches = [
+        Batch("stop denying what others let in: delete {}", StepKind.REPLACE, lifted),
         *opening,
         # Before anything closes: a denial that is wrong may be what stops SSH.
-        Stage(
+        Batch(
             "deny what others let in from the Internet: {}",
             StepKind.ATTACH,
             denied,
             (denials.TARGET,),
         ),
         closing,
-        Stage("delete {}, which denies what another rule denies too", StepKind.REPLACE, surplus),
+        Batch("delete {}, which denies what another rule denies too", StepKind.REPLACE, surplus),
     ]
-    stages.insert(1, _marking(firewall, target, stages))
+    batches.insert(1, _marking(firewall, target, batches))
     steps = []
-    for stage in stages:
-        if stage.writes:
-            effects = stage.after(effects)
-            steps.append(_step(stage, effects, firewall))
+    for batch in batches:
+        if batch.writes:
+            effects = batch.after(effects)
+            steps.append(_step(batch, effects, firewall))
     return tuple(steps)
 
 
-def _step(stage: Stage[Write], effects: Effects, firewall: Firewall) -> Step:
+def _step(batch: Batch[Write], effects: Effects, firewall: Firewall) -> Step:
     """`effects`: once it is done. What passes others' denials by a priority that the user chose
     needs no confirmation."""
-    passes = denials.passed(firewall, stage.writes)
+    passes = denials.passed(firewall, batch.writes)
     chosen = firewall.settings.priority is not None
     return Step(
-        stage.title,
-        stage.kind,
+        batch.title,
+        batch.kind,
         RuleSet.union(effects.values()),
-        stage.attaches,
-        Writes(tuple(stage.writes)),
+        batch.attaches,
+        Writes(tuple(batch.writes)),
         warning=("; ".join(passes) or None) if chosen else None,
-        touches=tuple(write.touched for write in stage.writes if write.touched is not None),
+        touches=tuple(write.touched for write in batch.writes if write.touched is not None),
         passes_denials=() if chosen else passes,
     )
 
@@ -95,9 +95,9 @@ def _releasing(firewall: Firewall, target: Target) -> tuple[Step, ...]:
     return (step,) if writes else ()
 
 
-def _marking(firewall: Firewall, target: Target, stages: Sequence[Stage[Write]]) -> Stage[Write]:
+def _marking(firewall: Firewall, target: Target, batches: Sequence[Batch[Write]]) -> Batch[Write]:
     """The marker on rules that are not written anyway."""
-    written = {write.name for stage in stages for write in stage.writes}
+    written = {write.name for batch in batches for write in batch.writes}
     unmarked = (
         owned
         for owned in firewall.owned
@@ -105,4 +105,4 @@ def _marking(firewall: Firewall, target: Target, stages: Sequence[Stage[Write]])
     )
     marker = target.spec.marker
     marks = [described(owned, MARKER.write(marker, owned.rule.text)) for owned in unmarked]
-    return Stage(f'write the owner marker of "{firewall.prefix}"', StepKind.MARK, marks)
+    return Batch(f'write the owner marker of "{firewall.prefix}"', StepKind.MARK, marks)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cloudsync.provider.contract import Target
+from cloudsync.provider.selectors import by_family
 from cloudsync.rules import Rule, RuleSet, protocols
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NetworkSet
@@ -31,7 +32,7 @@ def wishes(target: Target, covered: RuleSet) -> tuple[Wish, ...]:
     set."""
     missing = list(_asked(target, covered))
     rest = target.rules - covered - RuleSet.of(missing)
-    missing += [piece for rule in _fewest(rest) for piece in _by_family(rule)]
+    missing += [piece for rule in _fewest(rest) for piece in by_family(rule)]
     chunks: dict[NetworkSet, list[Rule]] = {}
     for rule in sorted(missing, key=lambda each: bool(each.sources.v6)):
         cidrs = rule.sources.written()
@@ -43,17 +44,10 @@ def wishes(target: Target, covered: RuleSet) -> tuple[Wish, ...]:
     return tuple(Wish(sources, RuleSet.of(rules)) for sources, rules in chunks.items())
 
 
-def _by_family(rule: Rule) -> Iterator[Rule]:
-    """The rule for IPv4 and the rule for IPv6, as far as it has such sources."""
-    for family in (4, 6):
-        if sources := rule.sources.family(family):
-            yield Rule(rule.protocol, rule.first, rule.last, sources)
-
-
 def asked_rules(target: Target) -> Iterator[Rule]:
     """What was asked for, one family a rule."""
     for asked in target.asked:
-        yield from _by_family(asked.rule)
+        yield from by_family(asked.rule)
 
 
 def inexpressible(rules: RuleSet) -> RuleSet:

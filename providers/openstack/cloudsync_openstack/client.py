@@ -200,7 +200,7 @@ class Api:
         return None if endpoint is None else str(endpoint)
 
     def _login(self, call: Callable[[], Any]) -> Any:
-        def once() -> Any:
+        def attempt() -> Any:
             try:
                 return call()
             except ks.ClientException as error:
@@ -208,7 +208,7 @@ class Api:
             except requests.RequestException:
                 raise Transient(f"the login of {self.account.name}: the answer broke off") from None
 
-        return repeated(once, deadline=self.account.deadline, write=False)
+        return repeated(attempt, deadline=self.account.deadline, write=False)
 
     def _no_login(self, error: ks.ClientException) -> ProviderError:
         """Keystone's refusal as one line; its own text may hold what was sent."""
