@@ -21,6 +21,7 @@ from cloudsync.provider.marker import Marker
 from cloudsync.rules import RuleSet
 from cloudsync.testing.language import meant
 from cloudsync_gcp import provider
+from cloudsync_gcp.denials import DENIED
 from cloudsync_gcp.native import Writes
 from cloudsync_gcp.ownership import firewall_of, owners
 from cloudsync_gcp.settings import GcpFirewall
@@ -29,6 +30,7 @@ from cloudsync_gcp.wishes import inexpressible
 
 MARK = Marker("shop", "web", "0123abcd")
 SPEC = FirewallSpec("web", GcpFirewall(target_tags=["web"], enforce="allow", name="web"), MARK)
+EVERYTHING = [{"IPProtocol": "all"}]
 OFFICE, HOME = "203.0.113.0/24", "198.51.100.0/24"
 
 
@@ -154,7 +156,7 @@ def test_a_rule_does_not_become_one_that_has_nothing_of_it(name: str) -> None:
 
 def denial(priority: int, *sources: str) -> VpcRule:
     """A rule of somebody else's."""
-    entry = {"denied": [{"IPProtocol": "all"}], "sourceRanges": list(sources)}
+    entry = {"denied": EVERYTHING, "sourceRanges": list(sources)}
     return parse({"name": "block", "priority": priority, **entry})
 
 
@@ -207,6 +209,27 @@ def test_law2_so_does_what_stays_of_a_rule_that_loses_a_port() -> None:
     }
 
 
+def test_law3_what_moves_out_of_a_rule_before_a_denial_stays_before_it() -> None:
+    """A new rule stands behind the denial, and so does the one that lets it in already."""
+    there = [
+        vpc_rule("web-v4-00000001", "80,8000", OFFICE, HOME, priority=900),
+        vpc_rule("web-any4", "80", "0.0.0.0/0"),
+    ]
+    asked = ("tcp/80 from any4", f"tcp/8000 from {OFFICE}")
+    assert writes(there, *asked) == {"web-v4-00000001": f"update tcp/8000 from {OFFICE}"}
+    written = dict(writes([*there, denial(980, HOME)], *asked))
+    assert written.pop("web-v4-00000001") == f"update tcp/8000 from {OFFICE}"
+    ((name, moved),) = written.items()
+    assert moved == f"insert tcp/80 from {HOME}"
+    there = [
+        vpc_rule("web-v4-00000001", "8000", OFFICE, priority=900),
+        vpc_rule(name, "80", HOME, priority=900),
+        vpc_rule("web-any4", "80", "0.0.0.0/0"),
+        denial(980, HOME),
+    ]
+    assert writes(there, *asked) == {}, "law 4: and there it stays"
+
+
 def test_a_rule_that_the_core_may_not_count_as_ours_stays_although_others_let_in_the_same() -> None:
     """In additive mode, say, or while a host is not known."""
     there = [
@@ -223,10 +246,14 @@ def test_law3_what_closes_of_a_rule_passes_no_denial_meanwhile() -> None:
     settings = GcpFirewall(target_tags=["web"], enforce="deny-others", name="web")
     spec = replace(SPEC, settings=settings)
     there = [vpc_rule("web-v4-00000001", "443,8000-8010", OFFICE, priority=1000)]
+    own = vpc_rule(
+        "web-deny4", "", *DENIED["4"].cidrs(), priority=990, allowed=[], denied=EVERYTHING
+    )
     moved = ["update tcp/443 from 203.0.113.0/24; tcp/8000-8010 from 203.0.113.0/24"]
     for others, sent in (
         ([], [*moved, f"update tcp/443 from {OFFICE}"]),
         ([denial(960, OFFICE)], [f"insert tcp/443 from {OFFICE}", "delete"]),
+        ([own], [f"insert tcp/443 from {OFFICE}", "delete"]),
     ):
         rules = [*there, *others]
         firewall = firewall_of(spec, rules, owners(rules, [spec]))

@@ -18,11 +18,13 @@ not here.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from itertools import chain
 
 from cloudsync.provider.contract import Target
+from cloudsync.provider.selectors import by_family
 from cloudsync.rules import NOTHING, RuleSet
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import ANY4, ANY6, NetworkSet
@@ -30,7 +32,7 @@ from cloudsync_gcp import provider
 from cloudsync_gcp.names import is_for_everybody
 from cloudsync_gcp.native import Firewall, Owned
 from cloudsync_gcp.vpc_rules import VpcRule
-from cloudsync_gcp.wishes import Wish, asked_rules, wishes
+from cloudsync_gcp.wishes import Wish, asked_rules, in_vpc_rules, wishes
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +81,13 @@ def match(firewall: Firewall, target: Target, lasting: Collection[str] = ()) -> 
     """Decide over every allow rule and every rule asked for. `lasting`: names of rules that do not
     go because others let in the same."""
     contents = [(owned, _content(owned, target)) for owned in firewall.allowances]
-    intact = [
+    whole = [
         (_priority(owned, target), lets_in)
         for owned, lets_in in contents
         if target.rules.covers(lets_in)
     ]
-    fates = [_fate(owned, content, intact, firewall, target) for owned, content in contents]
+    intact = cache(partial(_open_to, firewall=firewall, others=whole))
+    fates = [_fate(owned, content, intact, target) for owned, content in contents]
     covered = RuleSet.union(fate.stays for fate in fates)
     new: list[Wish] = []
     for wish in wishes(target, covered):
@@ -94,8 +97,8 @@ def match(firewall: Firewall, target: Target, lasting: Collection[str] = ()) -> 
         else:
             fates[place] = replace(fates[place], gain=wish)
     candidates = frozenset(fate.owned.name for fate in fates).difference(lasting)
-    settled = _without_redundant(fates, new, firewall, target, candidates)
-    return Match(tuple(settled), tuple(new))
+    settled = tuple(_without_redundant(fates, new, firewall, target, candidates))
+    return Match(settled, (*new, *_taking_over(settled, new, firewall, target)))
 
 
 def _priority(owned: Owned, target: Target) -> int:
@@ -106,6 +109,8 @@ def _priority(owned: Owned, target: Target) -> int:
 
 def _open_to(priority: int, firewall: Firewall, others: Iterable[tuple[int, RuleSet]]) -> RuleSet:
     """What others, each with its priority, let in of what a rule of `priority` can let in."""
+    if not firewall.foreign_denials:
+        return RuleSet.union(lets_in for _, lets_in in others)
     return RuleSet.union(lets_in - firewall.stopped(each, priority) for each, lets_in in others)
 
 
@@ -113,20 +118,14 @@ def _content(owned: Owned, target: Target) -> RuleSet:
     return owned.rule.matches if owned.wrong and target.reapply else owned.effect
 
 
-def _fate(
-    owned: Owned,
-    content: RuleSet,
-    intact: Iterable[tuple[int, RuleSet]],
-    firewall: Firewall,
-    target: Target,
-) -> Fate:
-    """`intact`: what rules that lose nothing let in, with their priorities; nothing is to be left
-    of one that does only to repeat it."""
+def _fate(owned: Owned, content: RuleSet, intact: Callable[[int], RuleSet], target: Target) -> Fate:
+    """`intact`: by priority, what rules that lose nothing let in; nothing is to be left of one that
+    does only to repeat it."""
     stays, priority = content & target.rules, _priority(owned, target)
     if stays == content:
         return Fate(owned, content, stays, priority=priority)
     if not owned.rule.other_sources:
-        stays = stays - _open_to(priority, firewall, intact)
+        stays = stays - intact(priority)
     return Fate(owned, content, _one_rule(owned.rule, stays, owned), priority=priority)
 
 
@@ -210,8 +209,7 @@ def _without_redundant(
 ) -> Iterator[Fate]:
     """A rule of ours that was not asked for goes if others let in the same."""
     asked = {rule.sources for rule in asked_rules(target)}
-    new_priority = provider.settings_of(target.spec).new_priority
-    elsewhere = [(new_priority, wish.allowed) for wish in new]
+    elsewhere = [(wish.priority, wish.allowed) for wish in new]
     for number, fate in enumerate(fates):
         others = (*elsewhere, *((other.priority, other.after) for other in fates[number + 1 :]))
         if (
@@ -223,6 +221,25 @@ def _without_redundant(
         else:
             elsewhere.append((fate.priority, fate.after))
             yield fate
+
+
+def _taking_over(
+    fates: Sequence[Fate], new: Iterable[Wish], firewall: Firewall, target: Target
+) -> Iterator[Wish]:
+    """What moves out of a rule, and denials of others would stop at the priorities of all rules
+    that let it in: it keeps its priority, in a rule of its own."""
+    if not firewall.foreign_denials:
+        return
+    elsewhere = [(fate.priority, fate.after) for fate in fates]
+    elsewhere += ((wish.priority, wish.allowed) for wish in new)
+    for fate in fates:
+        priority, moves = fate.rule.priority, (fate.owned.effect & target.rules) - fate.after
+        if lost := moves and moves - _open_to(priority, firewall, elsewhere):
+            taking_over = in_vpc_rules(
+                (piece for rule in lost for piece in by_family(rule)), priority
+            )
+            elsewhere += ((wish.priority, wish.allowed) for wish in taking_over)
+            yield from taking_over
 
 
 def _unasked(fate: Fate, asked: Collection[NetworkSet], target: Target) -> bool:

@@ -76,10 +76,12 @@ class Firewall:
         """Its own rules that deny what others let in."""
         return tuple(owned for owned in self.owned if owned.kind == "denial")
 
-    def stopped(self, priority: int, earlier: int) -> RuleSet:
+    def stopped(self, priority: int, earlier: int, *, for_now: bool = False) -> RuleSet:
         """What denials of others stop of rules with this priority, and not of those with an
-        earlier one."""
-        between = (rule for rule in self.foreign_denials if earlier < rule.priority <= priority)
+        earlier one. `for_now`: what the firewall's own stop too, as they are before the plan."""
+        own = [owned.rule for owned in self.denials if for_now and not owned.rule.disabled]
+        denying = (*self.foreign_denials, *own)
+        between = (rule for rule in denying if earlier < rule.priority <= priority)
         return RuleSet.union(rule.matches for rule in between)
 
     @property

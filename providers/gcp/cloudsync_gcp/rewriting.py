@@ -20,6 +20,7 @@ from cloudsync_gcp.matching import Fate, Match
 from cloudsync_gcp.names import free_name
 from cloudsync_gcp.native import Firewall, Owned, Write
 from cloudsync_gcp.vpc_rules import MARKER, allowed_entries, new_resource
+from cloudsync_gcp.wishes import Wish
 
 
 def writes_of(firewall: Firewall, matched: Match, target: Target) -> list[Write]:
@@ -35,7 +36,7 @@ def writes_of(firewall: Firewall, matched: Match, target: Target) -> list[Write]
         name = free_name(firewall.prefix, wish.sources, names)
         names.add(name)
         log = next((rule.log_config for rule in logging if rule.matches & wish.allowed), None)
-        writes.append(_insert(name, wish.allowed, target, log))
+        writes.append(_insert(name, wish, target, log))
     return writes
 
 
@@ -53,7 +54,8 @@ def apart(write: Write, target: Target, taken: Collection[str]) -> Iterator[Writ
         yield replace(write, before=both)
         return
     name = free_name(provider.identity(target.spec), sources, taken)
-    yield _insert(name, write.after, target, rule.log_config or None)
+    wish = Wish(sources, write.after, write.priority)
+    yield _insert(name, wish, target, rule.log_config or None)
     yield _leaving(write.owned, write.before, target)
 
 
@@ -78,10 +80,12 @@ def _of_fate(
     narrows = loses and now == fate.content and not after - now
     if put_right and narrows and body["priority"] != owned.rule.priority:
         # What closes does so after the denials, and those would stop what stays of the rule. What
-        # denials of others stop of it must not open meanwhile.
-        if firewall.stopped(owned.rule.priority, body["priority"]) & (now - after):
-            name = free_name(firewall.prefix, _sources(after), taken)
-            yield _insert(name, after, target, owned.rule.log_config or None)
+        # denials stop of it now must not open meanwhile.
+        between = firewall.stopped(owned.rule.priority, body["priority"], for_now=True)
+        if between & (now - after):
+            wish = Wish(_sources(after), after, body["priority"])
+            name = free_name(firewall.prefix, wish.sources, taken)
+            yield _insert(name, wish, target, owned.rule.log_config or None)
             yield _leaving(owned, now, target)
             return
         yield _update(owned, owned.rule.resource() | {"priority": body["priority"]}, now)
@@ -117,17 +121,14 @@ def _update(
     return Write("update", owned.name, body, owned.effect, after, priority, owned, touched)
 
 
-def _insert(name: str, allowed: RuleSet, target: Target, log: dict[str, Any] | None) -> Write:
+def _insert(name: str, wish: Wish, target: Target, log: dict[str, Any] | None) -> Write:
     settings = provider.settings_of(target.spec)
-    priority, description = (
-        settings.new_priority,
-        MARKER.write(target.spec.marker, _who(allowed, target)),
-    )
-    body = new_resource(name, settings, priority, _sources(allowed).written(), description)
-    body["allowed"] = allowed_entries(allowed)
+    description = MARKER.write(target.spec.marker, _who(wish.allowed, target))
+    body = new_resource(name, settings, wish.priority, wish.sources.written(), description)
+    body["allowed"] = allowed_entries(wish.allowed)
     if log:
         body["logConfig"] = log
-    return Write("insert", name, body, NOTHING, allowed, priority)
+    return Write("insert", name, body, NOTHING, wish.allowed, wish.priority)
 
 
 def _updated(owned: Owned, allowed: RuleSet, target: Target) -> dict[str, Any]:

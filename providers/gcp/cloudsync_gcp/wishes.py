@@ -6,13 +6,14 @@ it was asked for, never as the difference to what is open already (law 4).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from cloudsync.provider.contract import Target
 from cloudsync.provider.selectors import by_family
 from cloudsync.rules import Rule, RuleSet, protocols
 from cloudsync.rules.frozen import dataclass
 from cloudsync.rules.networks import NetworkSet
+from cloudsync_gcp import provider
 
 MAX_RANGES = 256
 
@@ -25,6 +26,7 @@ class Wish:
     """One family, at most 256 networks."""
     allowed: RuleSet
     """What it lets in, all of it from all of `sources`."""
+    priority: int
 
 
 def wishes(target: Target, covered: RuleSet) -> tuple[Wish, ...]:
@@ -33,15 +35,20 @@ def wishes(target: Target, covered: RuleSet) -> tuple[Wish, ...]:
     missing = list(_asked(target, covered))
     rest = target.rules - covered - RuleSet.of(missing)
     missing += [piece for rule in _fewest(rest) for piece in by_family(rule)]
+    return in_vpc_rules(missing, provider.settings_of(target.spec).new_priority)
+
+
+def in_vpc_rules(rules: Iterable[Rule], priority: int) -> tuple[Wish, ...]:
+    """Rules of one address family each, as VPC rules with this priority: one a source set."""
     chunks: dict[NetworkSet, list[Rule]] = {}
-    for rule in sorted(missing, key=lambda each: bool(each.sources.v6)):
+    for rule in sorted(rules, key=lambda each: bool(each.sources.v6)):
         cidrs = rule.sources.written()
         for start in range(0, len(cidrs), MAX_RANGES):
             sources = NetworkSet.of(cidrs[start : start + MAX_RANGES])
             chunks.setdefault(sources, []).append(
                 Rule(rule.protocol, rule.first, rule.last, sources)
             )
-    return tuple(Wish(sources, RuleSet.of(rules)) for sources, rules in chunks.items())
+    return tuple(Wish(each, RuleSet.of(several), priority) for each, several in chunks.items())
 
 
 def asked_rules(target: Target) -> Iterator[Rule]:
