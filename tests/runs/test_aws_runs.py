@@ -194,7 +194,8 @@ def test_the_plan_shows_the_numbers_of_a_full_group(run: Run) -> None:
     document = json.loads(run.types("plan", "--output", "json").stdout)
     (guard,) = document["guards"]
     assert guard["id"] == "unsupported"
-    assert "61 are to be added, AWS allows 60 a group" in guard["message"]
+    assert "61 are to be added: 1 too many" in guard["message"]
+    assert "AWS allows 60 a group" in guard["message"]
     assert run.applies() == 3
     assert run.ports() == set()
 

@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Collection, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import boto3
@@ -118,7 +118,8 @@ class Api:
         except (aws.BotoCoreError, OSError, ValueError) as error:
             raise self._no_credentials(error) from None
         self._calling = threading.local()
-        self._client.meta.events.register("before-send.ec2", self._refuse_late)
+        # Not a method: the client would hold this object, and its connections wait to be collected.
+        self._client.meta.events.register("before-send.ec2", partial(_refuse_late, self._calling))
 
     def listed(
         self, operation: str, model: type[Model], filters: Mapping[str, Collection[str | None]]
@@ -203,11 +204,6 @@ class Api:
             )
         return answer
 
-    def _refuse_late(self, **_: object) -> None:
-        """A call that was given up is not sent, though the credentials for it have come at last."""
-        if time.monotonic() > self._calling.until:
-            raise TimeoutError
-
     def _failed(self, operation: str, error: Exception, *, write: bool) -> ProviderError:
         """A call that got no answer of AWS."""
         if isinstance(error, _UNSENT):
@@ -230,6 +226,12 @@ class Api:
         text = next(text for kind, text in _NO_CREDENTIALS.items() if isinstance(error, kind))
         details = {**getattr(error, "kwargs", {}), "account": account, "kind": type(error).__name__}
         return AuthError(text.format_map(details))
+
+
+def _refuse_late(calling: threading.local, **_: object) -> None:
+    """A call that was given up is not sent, though the credentials for it have come at last."""
+    if time.monotonic() > calling.until:
+        raise TimeoutError
 
 
 _opening = threading.Lock()

@@ -30,9 +30,10 @@ def _over_quota(group: Found, change: Difference) -> str:
             numbers = too_many(group.used(family), adding, removing, group.quota)
             problems.append(f"IPv{family}: {numbers}")
     return (
-        f"{'; '.join(problems)}. Each network of each port is a rule. What helps: a second security"
-        " group on the same instances, as another firewall here, with some containers labelled"
-        " cloudsync.firewall (5 groups an interface, up to 16); one port behind a reverse proxy;"
-        " consecutive ports, which are one rule; fewer networks; or a higher quota, which is"
-        " rules_per_group (rules times groups an interface at most 1000)"
+        f"{'; '.join(problems)}. AWS allows {group.quota} a group for each address family, and each"
+        " network of each port is a rule. What helps: a second security group on the same"
+        " instances, as another firewall here, with some containers labelled cloudsync.firewall (5"
+        " groups an interface, up to 16); one port behind a reverse proxy; consecutive ports, which"
+        " are one rule; fewer networks; or a higher quota, which is rules_per_group (rules times"
+        " groups an interface at most 1000)"
     )
