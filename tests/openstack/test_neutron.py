@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from cloudsync.provider.marker import Marker
 from cloudsync.rules import Rule, RuleSet
 from cloudsync.testing.language import meant, spelled
 from cloudsync_openstack import provider
+from cloudsync_openstack.reader import OpenStackReader
 from cloudsync_openstack.settings import OpenStackAccount, OpenStackFirewall
 from tests.doubles.http import Fault
 from tests.openstack.cloud import Json, by_hand, lets_in, tag_of
@@ -589,3 +592,19 @@ def test_a_rule_of_a_family_that_nobody_knows_is_not_guessed(proxy: NeutronProxy
     found = read(proxy)
     assert isinstance(found, Unreadable)
     assert isinstance(found.error, Unsupported)
+
+
+def test_no_connection_waits_for_garbage_to_be_looked_for(proxy: NeutronProxy) -> None:
+    """`watch` runs for months: what a run opened is closed when it is over."""
+    there_is(proxy, SSH, tags=[tag_of(MARKER)])
+    gc.disable()
+    try:
+        reader = provider.open_reader(account_of(proxy))
+        assert isinstance(reader, OpenStackReader)
+        reader.read([spec_of()])
+        reader.read_machines([spec_of()])
+        login = weakref.ref(reader.api)
+        del reader
+        assert login() is None
+    finally:
+        gc.enable()

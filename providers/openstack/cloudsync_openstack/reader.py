@@ -4,9 +4,10 @@ ports in a third if something is attached or exposure is asked for."""
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from cloudsync.provider.answers import networks_of, printable
@@ -48,8 +49,9 @@ class OpenStackReader(ReaderBase):
 
     def __init__(self, api: Api) -> None:
         self.api = api
-        self._servers = once(self._list_servers)
-        self._addresses = once(self._list_addresses)
+        # Functions of the login, not of this object: a circle would keep connections open.
+        self._servers = once(partial(_list_servers, api))
+        self._addresses = once(partial(_list_addresses, api))
         self._forget(())
 
     def prepare(self, specs: Sequence[FirewallSpec]) -> None:
@@ -104,19 +106,22 @@ class OpenStackReader(ReaderBase):
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="openstack") as pool:
             for project in projects:
                 pool.submit(self._ports, project)
-            floating, servers = pool.submit(self._list_floating), pool.submit(self._servers)
+            named_servers = pool.submit(
+                _tolerated,
+                self._servers,
+                "servers are known by id, not by name: {}; a server that only bears the name of a "
+                "host was not recognized",
+            )
+            floating = pool.submit(
+                _tolerated,
+                partial(_list_floating, self.api),
+                "floating addresses could not be read: {}; a port that has one counts as "
+                "unreachable",
+            )
             groups = self.groups(specs)
             named_by_rules = any(group.names_addresses for group in groups)
             addresses = self._addresses() if named_by_rules else {}
-        names, unnamed = _tolerated(
-            servers,
-            "servers are known by id, not by name: {}; a server that only bears the name of a host "
-            "was not recognized",
-        )
-        addressed, unaddressed = _tolerated(
-            floating,
-            "floating addresses could not be read: {}; a port that has one counts as unreachable",
-        )
+        (names, unnamed), (addressed, unaddressed) = named_servers.result(), floating.result()
         own = self.api.project
         firewalls = {g.id: with_rules(listed(g, specs, own), g, addresses) for g in groups}
         ports = [port for project in projects for port in self._ports(project)]
@@ -141,10 +146,9 @@ class OpenStackReader(ReaderBase):
 
     def _forget(self, specs: Sequence[FirewallSpec]) -> None:
         """What is read of projects is read anew, for these firewalls."""
-        self._specs = specs
-        self._groups = once(self._list_settled)
-        self._quotas = once(self._ask_quotas)
-        self._ports = once(self._list_ports)
+        self._groups = once(partial(_list_settled, self.api, specs))
+        self._quotas = once(partial(_ask_quotas, self.api))
+        self._ports = once(partial(_list_ports, self.api))
 
     def _project(self, spec: FirewallSpec) -> str:
         return provider.settings_of(spec).project or self.api.project
@@ -153,59 +157,6 @@ class OpenStackReader(ReaderBase):
         """The projects of the firewalls. Logs in, before calls that run at the same time."""
         own = self.api.project
         return sorted({provider.settings_of(spec).project or own for spec in specs})
-
-    def _list_settled(self, project: str) -> tuple[Group, ...]:
-        """The groups of a project. Runs that created one group at once settle that among themselves
-        in a second."""
-        groups = self._list_groups(project)
-        for _ in range(LOOKS - 1):
-            if all(len(self._fitting(spec, groups)) <= 1 for spec in self._specs):
-                break
-            time.sleep(LOOK_SECONDS)
-            groups = self._list_groups(project)
-        return groups
-
-    def _list_groups(self, project: str) -> tuple[Group, ...]:
-        groups = self.api.list("security-groups", Group, project_id=project)
-        groups = tuple(group for group in groups if same_id(group.project_id, project))
-        # A login without the role of a reader is answered an empty list, not an error; and every
-        # project has its group `default` from the first call on.
-        if not any(group.name == DEFAULT for group in groups):
-            raise Forbidden(
-                f"the cloud lists no group {DEFAULT!r} in the project {project}, which every "
-                f"project has: the login may not read its groups (docs/providers/openstack.md has "
-                f"the roles it needs)"
-            )
-        return groups
-
-    def _ask_quotas(self, project: str) -> Quotas | None:
-        """None if the cloud does not report them to this login: Neutron itself then refuses what is
-        too much, all of it or nothing."""
-        try:
-            return self.api.get(f"quotas/{project}/details.json", "quota", Quotas)
-        except ProviderError:
-            return None
-
-    def _list_ports(self, project: str) -> tuple[Port, ...]:
-        return self.api.list("ports", Port, project_id=project)
-
-    def _list_servers(self) -> tuple[Server, ...]:
-        servers = self.api.servers()
-        if servers is None:
-            raise NotFound("the cloud has no compute service that knows servers by name")
-        return servers
-
-    def _list_floating(self) -> tuple[FloatingIp, ...]:
-        """A cloud without routers has no floating addresses, and answers 404."""
-        try:
-            return self.api.list("floatingips", FloatingIp)
-        except NotFound:
-            return ()
-
-    def _list_addresses(self) -> Mapping[str, NetworkSet]:
-        """The networks of all address groups that the login sees, by id."""
-        groups = self.api.list("address-groups", AddressGroup)
-        return {group.id: networks_of(group.addresses) for group in groups}
 
     def _lists(self, spec: FirewallSpec) -> Mapping[str, NetworkSet]:
         """The networks of the address groups that the configuration names. Raises
@@ -223,12 +174,9 @@ class OpenStackReader(ReaderBase):
         except ProviderError:
             return {}
 
-    def _fitting(self, spec: FirewallSpec, groups: Sequence[Group]) -> list[Group]:
-        own = self.api.project
-        return [group for group in groups if is_group(spec, group, own)]
-
     def _group(self, spec: FirewallSpec, project: str) -> Group | None:
-        fitting, id_ = self._fitting(spec, self._groups(project)), provider.settings_of(spec).id
+        fitting = _fitting(self.api, spec, self._groups(project))
+        id_ = provider.settings_of(spec).id
         if id_ is not None and not fitting:
             raise NotFound(f"the project {project} has no group {id_}")
         if len(fitting) > 1:
@@ -267,6 +215,71 @@ class OpenStackReader(ReaderBase):
         return server.id, server.name
 
 
+def _list_settled(api: Api, specs: Sequence[FirewallSpec], project: str) -> tuple[Group, ...]:
+    """The groups of a project. Runs that created one group at once settle that among themselves in
+    a second."""
+    groups = _list_groups(api, project)
+    for _ in range(LOOKS - 1):
+        if all(len(_fitting(api, spec, groups)) <= 1 for spec in specs):
+            break
+        time.sleep(LOOK_SECONDS)
+        groups = _list_groups(api, project)
+    return groups
+
+
+def _fitting(api: Api, spec: FirewallSpec, groups: Sequence[Group]) -> list[Group]:
+    own = api.project
+    return [group for group in groups if is_group(spec, group, own)]
+
+
+def _list_groups(api: Api, project: str) -> tuple[Group, ...]:
+    groups = api.list("security-groups", Group, project_id=project)
+    groups = tuple(group for group in groups if same_id(group.project_id, project))
+    # A login without the role of a reader is answered an empty list, not an error; and every
+    # project has its group `default` from the first call on.
+    if not any(group.name == DEFAULT for group in groups):
+        raise Forbidden(
+            f"the cloud lists no group {DEFAULT!r} in the project {project}, which every project "
+            f"has: the login may not read its groups (docs/providers/openstack.md has the roles it "
+            f"needs)"
+        )
+    return groups
+
+
+def _ask_quotas(api: Api, project: str) -> Quotas | None:
+    """None if the cloud does not report them to this login: Neutron itself then refuses what is too
+    much, all of it or nothing."""
+    try:
+        return api.get(f"quotas/{project}/details.json", "quota", Quotas)
+    except ProviderError:
+        return None
+
+
+def _list_ports(api: Api, project: str) -> tuple[Port, ...]:
+    return api.list("ports", Port, project_id=project)
+
+
+def _list_servers(api: Api) -> tuple[Server, ...]:
+    servers = api.servers()
+    if servers is None:
+        raise NotFound("the cloud has no compute service that knows servers by name")
+    return servers
+
+
+def _list_floating(api: Api) -> tuple[FloatingIp, ...]:
+    """A cloud without routers has no floating addresses, and answers 404."""
+    try:
+        return api.list("floatingips", FloatingIp)
+    except NotFound:
+        return ()
+
+
+def _list_addresses(api: Api) -> Mapping[str, NetworkSet]:
+    """The networks of all address groups that the login sees, by id."""
+    groups = api.list("address-groups", AddressGroup)
+    return {group.id: networks_of(group.addresses) for group in groups}
+
+
 def _attachment(
     target: str, ports: tuple[Port, ...], group: Group | None, names: Mapping[str, str]
 ) -> Attachment:
@@ -295,10 +308,10 @@ def _managed_by(group: Group) -> tuple[str, ...]:
 
 
 def _tolerated(
-    future: Future[tuple[Result, ...]], unless: str
+    call: Callable[[], tuple[Result, ...]], unless: str
 ) -> tuple[tuple[Result, ...], tuple[str, ...]]:
     """What was listed; nothing if that failed, and the sentence `unless` with the reason in it."""
     try:
-        return future.result(), ()
+        return call(), ()
     except ProviderError as error:
         return (), (unless.format(error.message),)
