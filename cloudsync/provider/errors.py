@@ -20,6 +20,14 @@ class ProviderError(Exception):
         self.fate_unknown = fate_unknown
 
 
+def without_frames(error: ProviderError) -> ProviderError:
+    """The same error as if it had not been raised. One that is kept would hold the frames that it
+    went through, and they the connections of the run."""
+    bare = type(error).__new__(type(error), *error.args)
+    bare.__dict__.update(error.__dict__)
+    return bare
+
+
 class AuthError(ProviderError):
     """Credentials are missing, wrong, expired or not allowed to do this."""
 

@@ -114,7 +114,8 @@ def bounded(call: Callable[[], Result], seconds: float) -> Result:
     thread.start()
     thread.join(seconds + GRACE_SECONDS)
     if errors:
-        raise errors[0]
+        # Not kept here: its traceback has this frame, and with it all that the callers hold.
+        raise errors.pop()
     if not results:
         raise TimeoutError
     return results[0]

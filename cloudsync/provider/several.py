@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from cloudsync.provider.errors import Conflict, NotFound, ProviderError
+from cloudsync.provider.errors import Conflict, NotFound, ProviderError, without_frames
 
 Result = TypeVar("Result")
 
@@ -40,11 +40,12 @@ class Several:
         try:
             return unless_gone(call) if deletes else expected(call)
         except ProviderError as error:
-            self.failed.append(error)
+            self.failed.append(without_frames(error))
         return None
 
     def raise_worst(self) -> None:
         """Raises the first error whose call may have written all the same; else the first that
         trying again does not help against; else the first."""
         if self.failed:
-            raise max(self.failed, key=lambda error: (error.fate_unknown, not error.temporary))
+            worst = max(self.failed, key=lambda error: (error.fate_unknown, not error.temporary))
+            raise without_frames(worst)

@@ -3,9 +3,11 @@ compared, every failure told."""
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,6 +40,7 @@ from cloudsync.provider.marker import Marker
 from cloudsync_aws import provider
 from cloudsync_aws.answers import Group, Instance, Reservation
 from cloudsync_aws.machines import fleet
+from cloudsync_aws.reader import AwsReader
 from cloudsync_aws.settings import AwsAccount, AwsFirewall
 from tests.doubles.ec2 import Ec2Double, fault_body
 from tests.doubles.http import Fault
@@ -566,6 +569,27 @@ def test_law3_a_write_whose_answer_trickles_may_have_taken_effect(
         writer.run(steps[0])
     assert raised.value.fate_unknown
     assert region.called()[-1] == "AuthorizeSecurityGroupIngress"
+
+
+def test_no_connection_waits_for_garbage_although_a_list_could_not_be_read(
+    region: Region, cloud: Ec2Double
+) -> None:
+    unread = tcp(443, PrefixListIds=[{"PrefixListId": cloud.add_prefix_list(5)}])
+    cloud.add_group("cloudsync-web", permissions=[SSH, unread])
+    denied = fault_body("UnauthorizedOperation")
+    cloud.fail(Fault("POST", "/GetManagedPrefixListEntries", status=403, body=denied, times=10_000))
+    gc.disable()
+    try:
+        reader = provider.open_reader(region.account())
+        assert isinstance(reader, AwsReader)
+        observed = reader.read([region.named("web")])["web"]
+        assert isinstance(observed, Present)
+        assert region.called().count("GetManagedPrefixListEntries") == 1
+        account = weakref.ref(reader.api)
+        del reader, observed
+        assert account() is None
+    finally:
+        gc.enable()
 
 
 def test_law3_a_write_that_was_given_up_is_not_sent_when_its_credentials_come_at_last(

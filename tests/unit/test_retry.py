@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import time
+import weakref
 
 import pytest
 
@@ -34,6 +37,24 @@ def run(calls: Calls, seconds: float = 60.0) -> int:
     return retry.retried(
         calls, deadline=time.monotonic() + seconds, safe=lambda error: error.temporary
     )
+
+
+def test_a_bounded_call_that_fails_keeps_nothing_of_its_callers() -> None:
+    class Connection:
+        def lose(self) -> None:
+            raise OSError
+
+    def calling() -> weakref.ref[Connection]:
+        connection = Connection()
+        with contextlib.suppress(OSError):
+            retry.bounded(connection.lose, 30.0)
+        return weakref.ref(connection)
+
+    gc.disable()
+    try:
+        assert calling()() is None
+    finally:
+        gc.enable()
 
 
 def test_what_is_safe_is_repeated_until_it_works() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from cloudsync.provider.errors import (
@@ -24,6 +27,43 @@ def after(*errors: ProviderError) -> Several:
     for error in errors:
         assert several.attempt(lambda error=error: raising(error), deletes=False) is None  # type: ignore[misc]  # bound now
     return several
+
+
+class Odd(ProviderError):
+    """An error of a plugin's own."""
+
+    def __init__(self, what: str, number: int) -> None:
+        super().__init__(f"{what} {number}")
+        self.number = number
+
+
+def test_errors_keep_nothing_of_the_calls_that_they_ended() -> None:
+    """Their tracebacks have the frames of the calls, and those the connections."""
+
+    class Connection:
+        def refuse(self) -> None:
+            raise Odd("rule", 7)
+
+        def lose(self) -> None:
+            raise Transient("lost")
+
+    def calling() -> weakref.ref[Connection]:
+        connection, several = Connection(), Several()
+        several.attempt(connection.refuse, deletes=False)
+        several.attempt(connection.lose, deletes=False)
+        try:
+            several.raise_worst()
+        except Odd as error:
+            numbers.append((error.message, error.number))
+        return weakref.ref(connection)
+
+    numbers: list[tuple[str, int]] = []
+    gc.disable()
+    try:
+        assert calling()() is None
+    finally:
+        gc.enable()
+    assert numbers == [("rule 7", 7)]
 
 
 def test_a_call_that_ends_well_gives_its_result() -> None:

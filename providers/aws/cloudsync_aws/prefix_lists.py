@@ -6,22 +6,23 @@ https://docs.aws.amazon.com/vpc/latest/userguide/managed-prefix-lists.html
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 
 from cloudsync.provider.answers import networks_of
 from cloudsync.provider.errors import NotFound, ProviderError, Transient
+from cloudsync.provider.once import once
 from cloudsync.rules import NetworkSet
 from cloudsync_aws.answers import Entry, Lists, PrefixList
 from cloudsync_aws.client import Api
 
 
-@dataclass(slots=True)
 class PrefixLists:
     """Those of one account and region; each is read once."""
 
-    api: Api
-    _networks: dict[str, NetworkSet | ProviderError] = field(default_factory=dict)
-    _weights: dict[str, int] = field(default_factory=dict)
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self._networks = once(partial(_read, api))
+        self._weights: dict[str, int] = {}
 
     def weights(self, ids: Iterable[str]) -> Mapping[str, int]:
         """What a rule with such a source costs of a group's quota: `MaxEntries`, not 1. Lists that
@@ -34,12 +35,7 @@ class PrefixLists:
     def networks(self, ids: Iterable[str]) -> Lists:
         """The networks of lists; the error for one that cannot be read (another account's, a
         missing permission)."""
-        for list_id in sorted(set(ids) - self._networks.keys()):
-            try:
-                self._networks[list_id] = self._read(list_id)
-            except ProviderError as error:
-                self._networks[list_id] = error
-        return self._networks
+        return {list_id: self._tried(list_id) for list_id in sorted(set(ids))}
 
     def asked(self, ids: Sequence[str]) -> Mapping[str, NetworkSet]:
         """The networks of lists that the configuration names. Raises `ProviderError` if one of them
@@ -50,16 +46,20 @@ class PrefixLists:
             if list_id not in shown:
                 region = self.api.settings.region
                 raise NotFound(f"the account has no prefix list {list_id} in {region}")
-            networks = self.networks((list_id,))[list_id]
-            if isinstance(networks, ProviderError):
-                raise networks
-            asked[list_id] = networks
+            asked[list_id] = self._networks(list_id)
         return asked
 
-    def _read(self, list_id: str) -> NetworkSet:
-        operation = "GetManagedPrefixListEntries"
-        entries = self.api.pages(operation, Entry, {"PrefixListId": list_id})
+    def _tried(self, list_id: str) -> NetworkSet | ProviderError:
         try:
-            return networks_of(entry.cidr for entry in entries)
-        except ValueError:
-            raise Transient(f"{operation}: networks that cannot be understood") from None
+            return self._networks(list_id)
+        except ProviderError as error:
+            return error
+
+
+def _read(api: Api, list_id: str) -> NetworkSet:
+    operation = "GetManagedPrefixListEntries"
+    entries = api.pages(operation, Entry, {"PrefixListId": list_id})
+    try:
+        return networks_of(entry.cidr for entry in entries)
+    except ValueError:
+        raise Transient(f"{operation}: networks that cannot be understood") from None
